@@ -1,0 +1,242 @@
+//! What was seen, and what was not.
+//!
+//! A scope is a listing that is either complete or not: all roles of an account, all associations
+//! of a cluster. "Not allowed to look" is a gap with its reason, never an empty listing. Refuses
+//! to know how a scope was read.
+
+use crate::id::{ClusterName, Region};
+use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a scope lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopeKind {
+    /// Stepping into the account at all (`sts:AssumeRole`). A gap here is a gap in every scope.
+    Entry,
+    /// The organisation's accounts, roots and OUs.
+    Organization,
+    /// SCPs and RCPs and their targets.
+    OrgPolicies,
+    /// Roles, their inline policies and attachments.
+    Roles,
+    /// Managed policies and their documents.
+    Policies,
+    /// OIDC providers.
+    OidcProviders,
+    /// Clusters of a region.
+    Clusters,
+    /// Associations of a cluster: the listing.
+    Associations,
+    /// Associations of a cluster: the description of each.
+    AssociationDetails,
+    /// Add-ons of a cluster.
+    Addons,
+    /// Access entries of a cluster.
+    AccessEntries,
+    /// Trails of a region and their selectors.
+    Trails,
+    /// AssumeRole events of a region.
+    Sessions,
+}
+
+impl ScopeKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Entry,
+        Self::Organization,
+        Self::OrgPolicies,
+        Self::Roles,
+        Self::Policies,
+        Self::OidcProviders,
+        Self::Clusters,
+        Self::Associations,
+        Self::AssociationDetails,
+        Self::Addons,
+        Self::AccessEntries,
+        Self::Trails,
+        Self::Sessions,
+    ];
+
+    /// The snake-case name that the store and the API use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Organization => "organization",
+            Self::OrgPolicies => "org_policies",
+            Self::Roles => "roles",
+            Self::Policies => "policies",
+            Self::OidcProviders => "oidc_providers",
+            Self::Clusters => "clusters",
+            Self::Associations => "associations",
+            Self::AssociationDetails => "association_details",
+            Self::Addons => "addons",
+            Self::AccessEntries => "access_entries",
+            Self::Trails => "trails",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
+impl fmt::Display for ScopeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One listing in one place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// The account.
+    pub account_id: AccountId,
+    /// What is listed.
+    pub kind: ScopeKind,
+    /// The region; `None` for global services.
+    pub region: Option<Region>,
+    /// The cluster, for scopes of one cluster.
+    pub cluster: Option<ClusterName>,
+}
+
+impl Scope {
+    /// A scope of a global service.
+    #[must_use]
+    pub fn global(account_id: AccountId, kind: ScopeKind) -> Self {
+        Self { account_id, kind, region: None, cluster: None }
+    }
+
+    /// A scope of a region.
+    #[must_use]
+    pub fn regional(account_id: AccountId, kind: ScopeKind, region: Region) -> Self {
+        Self { account_id, kind, region: Some(region), cluster: None }
+    }
+
+    /// A scope of a cluster.
+    #[must_use]
+    pub fn of_cluster(account_id: AccountId, kind: ScopeKind, region: Region, cluster: ClusterName) -> Self {
+        Self { account_id, kind, region: Some(region), cluster: Some(cluster) }
+    }
+}
+
+/// Why a scope was not seen whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// AWS refused the call.
+    Denied,
+    /// AWS throttled until the retries were used up.
+    Throttled,
+    /// No answer in time.
+    Timeout,
+    /// No connection, or a server error.
+    Unreachable,
+    /// An answer, or a part of one, that could not be read.
+    Malformed,
+    /// The credentials were expired or not valid.
+    Credentials,
+    /// Not looked at, since a scope that it depends on has a gap.
+    NotReached,
+    /// The source does not hold it (an import without that file).
+    NotProvided,
+}
+
+impl GapReason {
+    /// The snake-case name that the store and the API use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Malformed => "malformed",
+            Self::Credentials => "credentials",
+            Self::NotReached => "not_reached",
+            Self::NotProvided => "not_provided",
+        }
+    }
+}
+
+/// A hole in what was seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Gap {
+    /// Where.
+    pub scope: Scope,
+    /// The IAM action that was refused or failed, such as `eks:ListPodIdentityAssociations`.
+    pub action: String,
+    /// Why.
+    pub reason: GapReason,
+    /// What AWS said, without secrets; may be empty.
+    pub detail: String,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scope { account_id, kind, region, cluster } = &self.scope;
+        write!(f, "{kind} of account {account_id}")?;
+        if let Some(region) = region {
+            write!(f, " in {region}")?;
+        }
+        if let Some(cluster) = cluster {
+            write!(f, ", cluster {cluster}")?;
+        }
+        write!(f, " not seen: {} {}", self.action, self.reason.as_str())
+    }
+}
+
+/// What was looked at in one look: each scope is complete, or has gaps.
+///
+/// INVARIANT: a scope is `complete` only if no gap names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    scopes: BTreeMap<Scope, Vec<Gap>>,
+}
+
+impl Coverage {
+    /// Says that a scope was read to its end. Does not undo a gap.
+    pub fn complete(&mut self, scope: Scope) {
+        self.scopes.entry(scope).or_default();
+    }
+
+    /// Says that a scope was not, or not wholly, read.
+    pub fn gap(&mut self, gap: Gap) {
+        let gaps = self.scopes.entry(gap.scope.clone()).or_default();
+        if !gaps.contains(&gap) {
+            gaps.push(gap);
+        }
+    }
+
+    /// Whether the scope was looked at and read to its end.
+    #[must_use]
+    pub fn is_complete(&self, scope: &Scope) -> bool {
+        self.scopes.get(scope).is_some_and(Vec::is_empty)
+    }
+
+    /// The gaps of a scope; `None` where it was not looked at, so nothing may be concluded.
+    #[must_use]
+    pub fn gaps_of(&self, scope: &Scope) -> Option<&[Gap]> {
+        self.scopes.get(scope).map(Vec::as_slice)
+    }
+
+    /// Every scope looked at, with its gaps.
+    pub fn scopes(&self) -> impl Iterator<Item = (&Scope, &[Gap])> {
+        self.scopes.iter().map(|(scope, gaps)| (scope, gaps.as_slice()))
+    }
+
+    /// Every gap.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.scopes.values().flatten()
+    }
+
+    /// Takes over another coverage.
+    pub fn absorb(&mut self, other: Self) {
+        for (scope, gaps) in other.scopes {
+            self.complete(scope);
+            for gap in gaps {
+                self.gap(gap);
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The AWS IAM policy language: names, documents, matching, decisions.
+//!
+//! Knows: ARNs and account ids, policy documents of every kind, wildcards, conditions, which
+//! statement allows or denies what, and the catalogue of actions with their access level.
+//! Refuses to know: Pod Identity, EKS, rules, severity, where a document came from, what time it is.
+//!
+//! Everything here is pure: no I/O, no clock, no environment, no logging. An answer that depends
+//! on something unknown is `Unknown` with the reason, never a guess.
+
+pub mod arn;
+pub mod digest;
+pub mod document;
+
+pub use arn::{AccountId, Arn, ArnError, RoleArn};
+pub use digest::Digest;
+pub use document::{Document, DocumentError};
