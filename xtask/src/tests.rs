@@ -1,0 +1,80 @@
+//! Every check of the project, in the order in which a failure is cheapest to see.
+
+use crate::shell::{has, root, run, run_with};
+
+/// Formatting, lints, documentation, and the pure crates alone.
+pub fn lint() -> Result<(), String> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    // Alone, so that no other crate's features can lend them a clock.
+    run("cargo", &["check", "--locked", "--package", "rolecall-iam", "--package", "rolecall-audit"])?;
+    run_with(
+        "cargo",
+        &["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    if has("cargo-deny") {
+        run("cargo", &["deny", "check", "bans", "licenses", "sources"])
+    } else {
+        eprintln!("\nSKIPPED: licences and bans, as cargo-deny is not installed (cargo install --locked cargo-deny)");
+        Ok(())
+    }
+}
+
+/// The tests that need nothing but Rust and PostgreSQL.
+pub fn quick() -> Result<(), String> {
+    install(&["postgresql"], || postgres_is_here())?;
+    run("cargo", &["build", "--workspace", "--bins", "--locked"])?;
+    if has("cargo-nextest") {
+        run("cargo", &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
+    } else {
+        run("cargo", &["test", "--workspace", "--locked", "--all-targets", "--no-fail-fast"])?;
+    }
+    run("cargo", &["test", "--workspace", "--locked", "--doc"])?;
+    run("cargo", &["run", "--locked", "--", "policies", "check"])?;
+    run("cargo", &["run", "--locked", "--", "policies", "test"])
+}
+
+/// Everything.
+pub fn all() -> Result<(), String> {
+    quick()?;
+    install(&["chromium"], || has("chromium") || has("google-chrome"))?;
+    install(&["nodejs", "npm"], || has("node") && has("npm"))?;
+    run("npm", &["--prefix", "web/test", "ci", "--no-audit", "--no-fund"])?;
+    run("npm", &["--prefix", "web/test", "test"])?;
+    install(&["python3", "python3-venv"], || has("python3"))?;
+    run("python3", &["service/sandbox/second-opinion/run.py"])
+}
+
+fn postgres_is_here() -> bool {
+    has("pg_ctl") || std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some())
+}
+
+/// Installs packages where they are missing and the system's package manager is known.
+fn install(packages: &[&str], present: impl Fn() -> bool) -> Result<(), String> {
+    if present() {
+        return Ok(());
+    }
+    let sudo = if root_user() { &[][..] } else { &["sudo"][..] };
+    let (manager, refresh): (&[&str], &[&str]) = if has("apt-get") {
+        (&["apt-get", "install", "--yes", "--no-install-recommends"], &["apt-get", "update", "--quiet"])
+    } else if has("dnf") {
+        (&["dnf", "install", "--assumeyes"], &[])
+    } else if has("brew") {
+        (&["brew", "install"], &[])
+    } else {
+        return Err(format!("please install {} and run again", packages.join(", ")));
+    };
+    for words in [refresh, &[manager, packages].concat()[..]] {
+        let words = if words.first() == Some(&"brew") { words.to_vec() } else { [sudo, words].concat() };
+        if let Some((program, args)) = words.split_first().filter(|_| words.len() > sudo.len()) {
+            run_with(program, args, &[("DEBIAN_FRONTEND", "noninteractive")])?;
+        }
+    }
+    if present() { Ok(()) } else { Err(format!("{} installed, and still not found", packages.join(", "))) }
+}
+
+fn root_user() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) && root().exists()
+}
