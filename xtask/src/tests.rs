@@ -23,7 +23,7 @@ pub fn lint() -> Result<(), String> {
 
 /// The tests that need nothing but Rust and PostgreSQL.
 pub fn quick() -> Result<(), String> {
-    install(&["postgresql"], || postgres_is_here())?;
+    install(&["postgresql"], postgres_is_here)?;
     run("cargo", &["build", "--workspace", "--bins", "--locked"])?;
     if has("cargo-nextest") {
         run("cargo", &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""A second opinion: an AWS emulator that is not ours.
+
+Reads the demo estate out of our sandbox with boto3 (botocore validates every shape that we
+answer with), writes it into moto, lets `rolecall scan` collect both, and compares what was
+stored. Moto has no Pod Identity associations, so there the scan must report gaps, not zero.
+
+Runs in a virtual environment that it makes under target/.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+VENV = ROOT / "target" / "second-opinion" / "venv"
+WORK = ROOT / "target" / "second-opinion"
+PACKAGES = ["moto[server]==5.2.5", "boto3"]
+MEMBER_ROLE = "RolecallReadOnly"
+BINARIES = ROOT / "target" / "debug"
+
+
+def enter_venv():
+    """Re-runs this script inside the virtual environment, making it first where it is missing."""
+    python = VENV / "bin" / "python"
+    if pathlib.Path(sys.prefix) == VENV:
+        return
+    if not (VENV / "bin" / "moto_server").exists():
+        venv.create(VENV, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    os.execv(python, [str(python), __file__])
+
+
+def environment(endpoint, key="AKIASANDBOXHUB000000"):
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def start_sandbox():
+    process = subprocess.Popen(
+        [BINARIES / "rolecall-sandbox", "--demo"], stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if "http://" in line:
+            return process, line[line.index("http://"):].split()[0]
+    raise SystemExit("the sandbox ended without saying where it listens")
+
+
+def start_moto():
+    port = 45873
+    log = open(WORK / "moto.log", "w")
+    process = subprocess.Popen(
+        [VENV / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(endpoint + "/moto-api/", timeout=1)
+            return process, endpoint
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit("moto did not start")
+
+
+class Account:
+    """One account of one endpoint, entered through AssumeRole."""
+
+    def __init__(self, endpoint, account_id):
+        import boto3
+
+        base = dict(
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="AKIASANDBOXHUB000000",
+            aws_secret_access_key="sandbox",
+        )
+        credentials = boto3.client("sts", **base).assume_role(
+            RoleArn=f"arn:aws:iam::{account_id}:role/{MEMBER_ROLE}", RoleSessionName="rolecall-second-opinion"
+        )["Credentials"]
+        self.base = dict(
+            endpoint_url=endpoint,
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+        )
+
+    def client(self, service, region="us-east-1"):
+        import boto3
+
+        return boto3.client(service, region_name=region, **self.base)
+
+
+def read_sandbox(endpoint):
+    """The sandbox's estate, through botocore's own readers."""
+    import boto3
+
+    base = dict(
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="AKIASANDBOXHUB000000",
+        aws_secret_access_key="sandbox",
+    )
+    organizations = boto3.client("organizations", **base)
+    accounts = [a["Id"] for page in organizations.get_paginator("list_accounts").paginate() for a in page["Accounts"]]
+    estate = {}
+    for account_id in accounts:
+        account = Account(endpoint, account_id)
+        roles, policies = [], []
+        for page in account.client("iam").get_paginator("get_account_authorization_details").paginate():
+            roles += page["RoleDetailList"]
+            policies += page["Policies"]
+        clusters = {}
+        regions = [r["RegionName"] for p in account.client("account").get_paginator("list_regions").paginate() for r in p["Regions"]]
+        for region in regions:
+            eks = account.client("eks", region)
+            for page in eks.get_paginator("list_clusters").paginate():
+                for name in page["clusters"]:
+                    clusters.setdefault(region, []).append(eks.describe_cluster(name=name)["cluster"])
+                    for associations in eks.get_paginator("list_pod_identity_associations").paginate(clusterName=name):
+                        for summary in associations["associations"]:
+                            eks.describe_pod_identity_association(
+                                clusterName=name, associationId=summary["associationId"]
+                            )
+        estate[account_id] = {"roles": roles, "policies": policies, "clusters": clusters}
+    return estate
+
+
+def text(document):
+    return document if isinstance(document, str) else json.dumps(document)
+
+
+def seed_moto(endpoint, estate):
+    """Writes the estate with the calls that a person would make. Returns what moto refused."""
+    from botocore.exceptions import ClientError
+
+    refused = []
+
+    def attempt(what, call, **arguments):
+        try:
+            return call(**arguments)
+        except ClientError as error:
+            refused.append((what, error.response["Error"]["Code"]))
+            return None
+
+    for account_id, content in estate.items():
+        account = Account(endpoint, account_id)
+        iam = account.client("iam")
+        for policy in content["policies"]:
+            if policy["Arn"].split(":")[4] == "aws":
+                continue
+            current = next(v for v in policy["PolicyVersionList"] if v["IsDefaultVersion"])
+            attempt(("policy", policy["Arn"]), iam.create_policy, PolicyName=policy["PolicyName"], Path=policy["Path"],
+                    PolicyDocument=text(current["Document"]))
+        for role in content["roles"]:
+            arguments = dict(RoleName=role["RoleName"], Path=role["Path"],
+                             AssumeRolePolicyDocument=text(role["AssumeRolePolicyDocument"]), Tags=role.get("Tags", []))
+            if boundary := role.get("PermissionsBoundary"):
+                arguments["PermissionsBoundary"] = boundary["PermissionsBoundaryArn"]
+            if attempt(("role", role["Arn"]), iam.create_role, **arguments) is None:
+                continue
+            for inline in role["RolePolicyList"]:
+                attempt(("inline policy", role["Arn"]), iam.put_role_policy, RoleName=role["RoleName"],
+                        PolicyName=inline["PolicyName"], PolicyDocument=text(inline["PolicyDocument"]))
+            for attached in role["AttachedManagedPolicies"]:
+                attempt(("attachment", role["Arn"]), iam.attach_role_policy, RoleName=role["RoleName"],
+                        PolicyArn=attached["PolicyArn"])
+        for region, clusters in content["clusters"].items():
+            eks = account.client("eks", region)
+            for cluster in clusters:
+                attempt(("cluster", cluster["arn"]), eks.create_cluster, name=cluster["name"],
+                        roleArn=cluster.get("roleArn") or f"arn:aws:iam::{account_id}:role/cluster",
+                        resourcesVpcConfig={"subnetIds": ["subnet-00000001", "subnet-00000002"]}, version=cluster["version"])
+    return refused
+
+
+def scan(name, endpoint, accounts, regions):
+    """Collects through `rolecall scan`, then exports what was stored."""
+    folder = WORK / name
+    subprocess.run(["rm", "-rf", str(folder / "data")], check=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "rolecall.toml"
+    listed = "".join(f'\n[[aws.accounts]]\nid = "{account}"\n' for account in accounts)
+    config.write_text(f'[aws]\nregions = {json.dumps(regions)}\n{listed}')
+    base = [str(BINARIES / "rolecall"), "--config", str(config), "--data-dir", str(folder / "data")]
+    env = environment(endpoint)
+    summary = json.loads(subprocess.run([*base, "--format", "json", "scan"], env=env, check=True, capture_output=True, text=True).stdout)
+
+    def export(kind):
+        out = subprocess.run([*base, "export", kind, "--format", "ndjson"], env=env, check=True, capture_output=True, text=True).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    return summary, {kind: export(kind) for kind in ("roles", "associations", "gaps")}
+
+
+def main():
+    enter_venv()
+    WORK.mkdir(parents=True, exist_ok=True)
+    sandbox, sandbox_endpoint = start_sandbox()
+    moto, moto_endpoint = start_moto()
+    try:
+        estate = read_sandbox(sandbox_endpoint)
+        refused = seed_moto(moto_endpoint, estate)
+        regions = sorted({region for content in estate.values() for region in content["clusters"]} | {"us-east-1"})
+        ours, our_exports = scan("sandbox", sandbox_endpoint, sorted(estate), regions)
+        theirs, their_exports = scan("moto", moto_endpoint, sorted(estate), regions)
+    finally:
+        for process in (sandbox, moto):
+            process.kill()
+            process.wait()
+    return compare(refused, ours, our_exports, theirs, their_exports)
+
+
+def compare(refused, ours, our_exports, theirs, their_exports):
+    failures = []
+    unmade = {arn for (kind, arn), _ in refused if kind == "role"}
+    partial = {arn for (kind, arn), _ in refused if kind in ("inline policy", "attachment")}
+    print(f"moto refused {len(refused)} writes:")
+    for (kind, arn), code in refused:
+        print(f"  {code}: {kind} {arn}")
+
+    def roles(export):
+        keep = ("trust_digest", "boundary_arn", "inline_policies", "attached_policies", "tags")
+        return {r["role_arn"]: {k: r.get(k) for k in keep} for r in export["roles"]}
+
+    mine, other = roles(our_exports), roles(their_exports)
+    for arn in sorted((set(mine) | set(other)) - unmade):
+        if arn not in mine or arn not in other:
+            failures.append(f"role {arn} only in {'the sandbox' if arn in mine else 'moto'}")
+        elif arn not in partial and mine[arn] != other[arn]:
+            failures.append(f"role {arn} differs:\n  sandbox {mine[arn]}\n  moto    {other[arn]}")
+    missing_policies = sum(1 for (kind, _), _ in refused if kind == "policy")
+    for count, allowance in (("clusters", 0), ("local_policies", missing_policies)):
+        if ours[count] != theirs[count] + allowance:
+            failures.append(f"{count}: sandbox {ours[count]}, moto {theirs[count]}, refused {allowance}")
+    unseen = {(g["account_id"], g["scope"]) for g in their_exports["gaps"]}
+    for account in {a["account_id"] for a in our_exports["associations"]}:
+        if (account, "associations") not in unseen:
+            failures.append(f"moto has no associations, and account {account} has no gap that says so")
+    print(f"sandbox: {ours['roles']} roles, {ours['clusters']} clusters, {ours['associations']} associations")
+    print(f"moto:    {theirs['roles']} roles, {theirs['clusters']} clusters, {theirs['gaps']} gaps")
+    for failure in failures:
+        print(f"DIFFERS {failure}")
+    print(f"second opinion: {'agrees' if not failures else f'{len(failures)} differences'}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
