@@ -1,0 +1,545 @@
+//! What an operator decides: which accounts, when, which rules, who may look.
+//!
+//! Knows the shape of `rolecall.toml` and turns it, whole, into checked values with defaults; all
+//! problems are reported at once, each with file, line, field and remedy. Refuses to know process
+//! options (database, bind address overrides, log format: those are the command line's) and what
+//! the values are used for.
+
+use crate::http::auth::AuthConfig;
+use rolecall_audit::id::Region;
+use rolecall_iam::AccountId;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, ValueDeserializer};
+
+/// The configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Which accounts are audited, and how they are entered.
+    pub aws: AwsConfig,
+    /// When audits run by themselves.
+    pub schedule: ScheduleConfig,
+    /// Where an operator's own rules, bindings and exceptions are.
+    pub policies: PoliciesConfig,
+    /// Where the dashboard listens.
+    pub server: ServerConfig,
+    /// How long what grows is kept.
+    pub retention: RetentionConfig,
+    /// Who may look.
+    pub auth: AuthConfig,
+}
+
+/// `[aws]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct AwsConfig {
+    /// The role that is assumed in every account but the hub's own.
+    pub role_name: String,
+    /// Sent with every `AssumeRole`.
+    pub external_id: Option<Secret>,
+    /// Session names are this, a hyphen and the run's id.
+    pub session_name_prefix: String,
+    /// Regions to look at; empty: those that each account has enabled.
+    pub regions: Vec<Region>,
+    /// Accounts in work at the same time, and regions of an account.
+    pub concurrency: NonZeroUsize,
+    /// For one API call, its retries included.
+    pub call_timeout: Duration,
+    /// How far back AssumeRole events are read and judged; CloudTrail keeps 90 days.
+    pub trail_lookback_days: u16,
+    /// Listed accounts; empty: those of the organisation.
+    pub accounts: Vec<ListedAccount>,
+}
+
+/// An account of `[[aws.accounts]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAccount {
+    /// The account.
+    pub id: AccountId,
+    /// How people call it.
+    pub name: Option<String>,
+}
+
+/// `[schedule]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleConfig {
+    /// Whether `serve` starts audits by itself.
+    pub enabled: bool,
+    /// When an audit starts.
+    pub cron: Cron,
+    /// The zone that the cron expression speaks of, daylight saving included.
+    pub timezone: chrono_tz::Tz,
+    /// A start is put off by up to this, evenly spread.
+    pub jitter: Duration,
+}
+
+/// `[policies]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PoliciesConfig {
+    /// A folder with `custom/`, `bindings/` and `exceptions/`, added to the built-in rules.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Values of `Host` that are answered besides the loopback names, the bind address and the
+    /// public URL's host.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Sessions older than this are dropped.
+    pub sessions: Duration,
+    /// Records of runs and jobs older than this are dropped.
+    pub runs: Duration,
+}
+
+/// A cron expression of five fields.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    text: String,
+    pattern: croner::Cron,
+}
+
+impl Cron {
+    /// The expression as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The parsed expression.
+    #[must_use]
+    pub fn pattern(&self) -> &croner::Cron {
+        &self.pattern
+    }
+}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl FromStr for Cron {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parser = croner::parser::CronParser::builder()
+            .seconds(croner::parser::Seconds::Disallowed)
+            .year(croner::parser::Year::Disallowed)
+            .build();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match parser.parse(&text) {
+            Ok(pattern) => Ok(Self { text, pattern }),
+            Err(error) => Err(error.to_string().trim_end_matches('.').to_owned()),
+        }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the one place that sends it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            aws: AwsConfig::default(),
+            schedule: ScheduleConfig::default(),
+            policies: PoliciesConfig::default(),
+            server: ServerConfig::default(),
+            retention: RetentionConfig::default(),
+            auth: AuthConfig::default(),
+        }
+    }
+}
+
+impl Default for AwsConfig {
+    fn default() -> Self {
+        Self {
+            role_name: "RolecallReadOnly".to_owned(),
+            external_id: None,
+            session_name_prefix: "rolecall".to_owned(),
+            regions: Vec::new(),
+            concurrency: const { NonZeroUsize::new(8).unwrap() },
+            call_timeout: Duration::from_secs(60),
+            trail_lookback_days: 14,
+            accounts: Vec::new(),
+        }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant, covered by the test of the example file")]
+        let cron = "0 3 * * *".parse().expect("five fields");
+        Self { enabled: true, cron, timezone: chrono_tz::UTC, jitter: Duration::ZERO }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8080)), allowed_hosts: Vec::new() }
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { sessions: Duration::from_secs(400 * 86_400), runs: Duration::from_secs(400 * 86_400) }
+    }
+}
+
+/// Something wrong in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as given.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// Dotted, such as `aws.call_timeout`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, field, message, remedy } = self;
+        write!(f, "{file}:{line} {field}: {message}; {remedy}")
+    }
+}
+
+impl Config {
+    /// Reads a configuration's text. Relative paths in it are taken from `file`'s folder.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the file.
+    pub fn read(file: &Path, text: &str) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { file: file.display().to_string(), text, problems: Vec::new() };
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            for error in syntax {
+                reader.problem(
+                    error.span().map_or(0, |span| span.start),
+                    "(syntax)",
+                    error.message(),
+                    "see https://toml.io",
+                );
+            }
+            return Err(reader.problems);
+        }
+        let mut config = Self::default();
+        for (name, section) in table.into_inner() {
+            let at = name.span().start;
+            match name.get_ref().as_ref() {
+                "aws" => reader.section("aws", section, |reader, raw| reader.aws(raw, &mut config.aws)),
+                "schedule" => {
+                    reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule))
+                }
+                "policies" => reader.section("policies", section, |_, raw: RawPolicies| {
+                    let base = file.parent().unwrap_or_else(|| Path::new(""));
+                    config.policies.dir = raw.dir.map(|dir| base.join(dir));
+                }),
+                "server" => reader.section("server", section, |reader, raw| reader.server(raw, &mut config.server)),
+                "retention" => {
+                    reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention))
+                }
+                "auth" => reader.section("auth", section, |_, raw| config.auth = raw),
+                other => {
+                    let known = ["aws", "schedule", "policies", "server", "retention", "auth"];
+                    let nearest =
+                        known.into_iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
+                    let remedy = format!("the nearest section is [{}]", nearest.unwrap_or("aws"));
+                    reader.problem(at, other, "no such section", &remedy);
+                }
+            }
+        }
+        reader.problems.sort_by_key(|problem| problem.line);
+        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAws {
+    role_name: Option<Spanned<String>>,
+    external_id: Option<Spanned<String>>,
+    session_name_prefix: Option<Spanned<String>>,
+    regions: Option<Vec<Spanned<String>>>,
+    concurrency: Option<Spanned<i64>>,
+    call_timeout: Option<Spanned<String>>,
+    trail_lookback_days: Option<Spanned<i64>>,
+    #[serde(default)]
+    accounts: Vec<RawAccount>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAccount {
+    id: Spanned<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSchedule {
+    enabled: Option<bool>,
+    cron: Option<Spanned<String>>,
+    timezone: Option<Spanned<String>>,
+    jitter: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPolicies {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    bind: Option<Spanned<String>>,
+    allowed_hosts: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRetention {
+    sessions: Option<Spanned<String>>,
+    runs: Option<Spanned<String>>,
+}
+
+struct Reader<'a> {
+    file: String,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, at: usize, field: &str, message: &str, remedy: &str) {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = message.trim().replace('\n', ", ");
+        self.problems.push(Problem {
+            file: self.file.clone(),
+            line,
+            field: field.to_owned(),
+            message,
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    fn section<'i, T: Deserialize<'i>>(
+        &mut self,
+        name: &str,
+        value: Spanned<toml::de::DeValue<'i>>,
+        take: impl FnOnce(&mut Self, T),
+    ) {
+        let whole = value.span().start;
+        match T::deserialize(ValueDeserializer::from(value)) {
+            Ok(raw) => take(self, raw),
+            Err(error) => {
+                let at = error.span().map_or(whole, |span| span.start);
+                let remedy = format!("see [{name}] in config.example.toml");
+                self.problem(at, name, error.message(), &remedy);
+            }
+        }
+    }
+
+    /// Takes a value over into its place if it parses and is allowed.
+    fn parsed<T>(
+        &mut self,
+        field: &str,
+        raw: Option<Spanned<String>>,
+        place: &mut T,
+        remedy: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) {
+        let Some(raw) = raw else { return };
+        match parse(raw.get_ref()) {
+            Ok(value) => *place = value,
+            Err(message) => self.problem(raw.span().start, field, &message, remedy),
+        }
+    }
+
+    fn aws(&mut self, raw: RawAws, aws: &mut AwsConfig) {
+        self.parsed("aws.role_name", raw.role_name, &mut aws.role_name, ROLE_NAME, |text| {
+            let fits = (1..=64).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@-_/".contains(&b));
+            if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a role's name")) }
+        });
+        self.parsed("aws.external_id", raw.external_id, &mut aws.external_id, EXTERNAL_ID, |text| {
+            let fits = (2..=1224).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
+            if fits { Ok(Some(Secret::new(text.to_owned()))) } else { Err("not an external id".to_owned()) }
+        });
+        self.parsed("aws.session_name_prefix", raw.session_name_prefix, &mut aws.session_name_prefix, PREFIX, |text| {
+            let fits = (1..=27).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+            if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` cannot begin a session name")) }
+        });
+        for region in raw.regions.unwrap_or_default() {
+            match region.get_ref().parse() {
+                Ok(region) => aws.regions.push(region),
+                Err(error) => {
+                    let error: rolecall_audit::id::IdError = error;
+                    self.problem(
+                        region.span().start,
+                        "aws.regions",
+                        &error.to_string(),
+                        "write region codes, or leave it out to use those that are enabled",
+                    );
+                }
+            }
+        }
+        if let Some(raw) = raw.concurrency {
+            match usize::try_from(*raw.get_ref()).ok().filter(|n| *n <= 256).and_then(NonZeroUsize::new) {
+                Some(n) => aws.concurrency = n,
+                None => {
+                    self.problem(raw.span().start, "aws.concurrency", "out of range", "write a number from 1 to 256")
+                }
+            }
+        }
+        self.parsed("aws.call_timeout", raw.call_timeout, &mut aws.call_timeout, DURATION, |text| {
+            positive(duration(text)?)
+        });
+        if let Some(raw) = raw.trail_lookback_days {
+            match u16::try_from(*raw.get_ref()).ok().filter(|days| (1..=90).contains(days)) {
+                Some(days) => aws.trail_lookback_days = days,
+                None => {
+                    self.problem(
+                        raw.span().start,
+                        "aws.trail_lookback_days",
+                        "out of range",
+                        "write a number from 1 to 90: CloudTrail looks up no further back",
+                    );
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for account in raw.accounts {
+            let at = account.id.span().start;
+            match account.id.get_ref().parse::<AccountId>() {
+                Ok(id) if seen.insert(id) => aws.accounts.push(ListedAccount { id, name: account.name }),
+                Ok(id) => self.problem(
+                    at,
+                    "aws.accounts.id",
+                    &format!("account {id} is listed twice"),
+                    "leave one of them out",
+                ),
+                Err(error) => self.problem(at, "aws.accounts.id", &error.to_string(), "write the 12 digits in quotes"),
+            }
+        }
+    }
+
+    fn schedule(&mut self, raw: RawSchedule, schedule: &mut ScheduleConfig) {
+        if let Some(enabled) = raw.enabled {
+            schedule.enabled = enabled;
+        }
+        self.parsed(
+            "schedule.cron",
+            raw.cron,
+            &mut schedule.cron,
+            "write five fields: minute hour day month weekday",
+            str::parse,
+        );
+        self.parsed(
+            "schedule.timezone",
+            raw.timezone,
+            &mut schedule.timezone,
+            "write an IANA name such as \"Europe/London\"",
+            |text| text.parse().map_err(|_| format!("`{text}` is not a time zone")),
+        );
+        self.parsed("schedule.jitter", raw.jitter, &mut schedule.jitter, DURATION, duration);
+    }
+
+    fn server(&mut self, raw: RawServer, server: &mut ServerConfig) {
+        self.parsed(
+            "server.bind",
+            raw.bind,
+            &mut server.bind,
+            "write an address and a port such as \"127.0.0.1:8080\"",
+            |text| text.parse().map_err(|_| format!("`{text}` is not an address with a port")),
+        );
+        for host in raw.allowed_hosts.unwrap_or_default() {
+            let text = host.get_ref();
+            if text.is_empty() || text.contains(['/', ' ', '*']) {
+                self.problem(
+                    host.span().start,
+                    "server.allowed_hosts",
+                    &format!("`{text}` is not a host"),
+                    "write a host name, with its port where it is not the scheme's own",
+                );
+            } else {
+                server.allowed_hosts.push(text.to_ascii_lowercase());
+            }
+        }
+    }
+
+    fn retention(&mut self, raw: RawRetention, retention: &mut RetentionConfig) {
+        self.parsed("retention.sessions", raw.sessions, &mut retention.sessions, DURATION, |text| {
+            positive(duration(text)?)
+        });
+        self.parsed("retention.runs", raw.runs, &mut retention.runs, DURATION, |text| positive(duration(text)?));
+    }
+}
+
+const ROLE_NAME: &str = "write 1 to 64 letters, digits and +=,.@-_";
+const EXTERNAL_ID: &str = "write 2 to 1224 letters, digits and _+=,.@:/-";
+const PREFIX: &str = "write 1 to 27 letters, digits and _+=,.@-, as the run's id follows and 64 is the limit";
+const DURATION: &str = "write a number with its unit: \"500ms\", \"30s\", \"5m\", \"12h\" or \"90d\"";
+
+fn positive(duration: Duration) -> Result<Duration, String> {
+    if duration.is_zero() { Err("nothing would be left of it".to_owned()) } else { Ok(duration) }
+}
+
+/// Reads `500ms`, `30s`, `5m`, `12h`, `90d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a length of time");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    // A century is more than any clock of ours is asked to add.
+    number.checked_mul(millis).filter(|ms| *ms <= 3_155_760_000_000).map(Duration::from_millis).ok_or_else(wrong)
+}

@@ -1,0 +1,10 @@
+//! Rolecall: audits EKS Pod Identity over many AWS accounts.
+//!
+//! The shell around the pure crates: what is loaded, when it is judged, and where the answer is
+//! told. Knows the command line, the configuration, HTTP, the clock and the order of the walk.
+//! Refuses to know SQL (`rolecall-store`), AWS calls (`rolecall-collect`) and what makes a finding
+//! (`rolecall-audit` and `policies/`).
+
+pub mod app;
+pub mod config;
+pub mod http;
