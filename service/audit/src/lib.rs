@@ -8,3 +8,4 @@ pub mod coverage;
 pub mod estate;
 pub mod finding;
 pub mod id;
+pub mod trail;
