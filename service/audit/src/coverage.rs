@@ -120,6 +120,20 @@ impl Scope {
     }
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account_id, kind, region, cluster } = self;
+        write!(f, "{kind} of account {account_id}")?;
+        if let Some(region) = region {
+            write!(f, " in {region}")?;
+        }
+        if let Some(cluster) = cluster {
+            write!(f, ", cluster {cluster}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a scope was not seen whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,15 +188,7 @@ pub struct Gap {
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scope { account_id, kind, region, cluster } = &self.scope;
-        write!(f, "{kind} of account {account_id}")?;
-        if let Some(region) = region {
-            write!(f, " in {region}")?;
-        }
-        if let Some(cluster) = cluster {
-            write!(f, ", cluster {cluster}")?;
-        }
-        write!(f, " not seen: {} {}", self.action, self.reason.as_str())
+        write!(f, "{} not seen: {} {}", self.scope, self.action, self.reason.as_str())
     }
 }
 
@@ -218,6 +224,26 @@ impl Coverage {
     #[must_use]
     pub fn gaps_of(&self, scope: &Scope) -> Option<&[Gap]> {
         self.scopes.get(scope).map(Vec::as_slice)
+    }
+
+    /// Why a scope may not be taken as seen whole, in words; empty where it may.
+    ///
+    /// A gap in stepping into the account is a gap in all its scopes, and a region whose clusters
+    /// were not listed hides what its clusters hold.
+    #[must_use]
+    pub fn blind_spots(&self, scope: &Scope) -> Vec<String> {
+        let entry = Scope::global(scope.account_id, ScopeKind::Entry);
+        let mut gaps: Vec<&Gap> = self.scopes.get(&entry).into_iter().flatten().collect();
+        let own = self.scopes.get(scope);
+        gaps.extend(own.into_iter().flatten());
+        if let (None, Some(region), Some(_)) = (own, &scope.region, &scope.cluster) {
+            let clusters = Scope::regional(scope.account_id, ScopeKind::Clusters, region.clone());
+            gaps.extend(self.scopes.get(&clusters).into_iter().flatten());
+        }
+        if gaps.is_empty() && own.is_none() {
+            return vec![format!("{scope} not seen: never looked at")];
+        }
+        gaps.into_iter().map(ToString::to_string).collect()
     }
 
     /// Every scope looked at, with its gaps.

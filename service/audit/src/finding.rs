@@ -4,10 +4,12 @@
 //! resolves; an unknown leaves a finding as it was and marks it stale. Refuses to know SQL, HTTP
 //! and tickets.
 
+use crate::coverage::{Scope, ScopeKind};
+use crate::estate::Estate;
 use chrono::{DateTime, Utc};
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, Digest};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -262,7 +264,7 @@ pub struct KnownFinding {
     pub detection: Detection,
     /// People's side.
     pub workflow: Workflow,
-    /// Digest of the evidence last seen.
+    /// [`Failure::evidence_digest`] as last seen.
     pub evidence_digest: rolecall_iam::Digest,
     /// Severity last given.
     pub severity: Severity,
@@ -312,7 +314,7 @@ pub struct Failure {
     pub message: String,
     /// What decided.
     pub evidence: Vec<Evidence>,
-    /// Digest of the evidence.
+    /// Digest of what the finding shows besides message and severity: evidence and exception.
     pub evidence_digest: rolecall_iam::Digest,
     /// Parameters in force.
     pub params: BTreeMap<String, EffectiveParam>,
@@ -348,4 +350,205 @@ pub enum FindingAction {
         /// Why not decided.
         why: Vec<String>,
     },
+}
+
+impl Fingerprint {
+    /// The identity of what a rule finds about a subject.
+    ///
+    /// `rule` is the rule's root id: the oldest slug that it supersedes, so that a renamed rule
+    /// keeps its findings. Changing anything here orphans every kept finding and its ticket.
+    #[must_use]
+    pub fn of(rule: &str, kind: SubjectKind, key: &str, discriminator: &[String]) -> Self {
+        let mut parts = vec!["v1", rule, kind.as_str(), key];
+        parts.extend(discriminator.iter().map(String::as_str));
+        let canonical = serde_json::Value::from(parts).to_string();
+        let text: String = base32(Digest::of(canonical.as_bytes()).as_bytes()).take(26).collect();
+        Self(format!("v1:{text}"))
+    }
+}
+
+/// RFC 4648 base32 in lower case, without padding and without the last incomplete group.
+fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
+    const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz234567";
+    let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |shift| usize::from((byte >> shift) & 1)));
+    let mut group = (0_usize, 0_u8);
+    bits.filter_map(move |bit| {
+        group = (group.0 * 2 + bit, group.1 + 1);
+        (group.1 == 5).then(|| {
+            let letter = ALPHABET.chars().nth(group.0).unwrap_or('a');
+            group = (0, 0);
+            letter
+        })
+    })
+}
+
+impl Failure {
+    /// What a failing verdict says, under the rule's root id; `None` for other verdicts.
+    #[must_use]
+    pub fn of(verdict: &Verdict, root: &str) -> Option<Self> {
+        let Outcome::Fail { message, evidence, discriminator } = &verdict.outcome else { return None };
+        let shown = serde_json::json!({ "evidence": evidence, "exception": verdict.exception });
+        Some(Self {
+            fingerprint: Fingerprint::of(root, verdict.subject.kind, &verdict.subject.key, discriminator),
+            rule: verdict.rule.clone(),
+            subject: verdict.subject.clone(),
+            severity: verdict.severity,
+            message: message.clone(),
+            evidence: evidence.clone(),
+            evidence_digest: Digest::of(shown.to_string().as_bytes()),
+            params: verdict.params.clone(),
+            exception: verdict.exception.clone(),
+        })
+    }
+}
+
+/// What the rules say today about the rule of a kept finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The root id: findings of superseded rules are findings of the rule that took their place.
+    pub root: String,
+    /// Whether the rule is in force for this subject.
+    pub active: bool,
+}
+
+/// Everything the verdicts say about one rule and one subject.
+#[derive(Default)]
+struct Judged {
+    passed: bool,
+    failed: bool,
+    not_applicable: bool,
+    undecided: BTreeSet<String>,
+}
+
+/// Decides what happens to every kept finding, and which are new.
+///
+/// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
+/// by whole listings, or a rule that is no longer in force.
+pub(crate) fn settle(
+    known: &[KnownFinding],
+    verdicts: &[Verdict],
+    standing: impl Fn(&str, &Subject) -> Standing,
+    estate: &Estate,
+) -> Vec<FindingAction> {
+    let by_fingerprint: BTreeMap<&Fingerprint, &KnownFinding> = known.iter().map(|k| (&k.fingerprint, k)).collect();
+    let mut judged: BTreeMap<(String, SubjectKind, &str), Judged> = BTreeMap::new();
+    let mut failing: BTreeMap<Fingerprint, Failure> = BTreeMap::new();
+    for verdict in verdicts {
+        let root = standing(&verdict.rule, &verdict.subject).root;
+        let failure = Failure::of(verdict, &root);
+        let entry = judged.entry((root, verdict.subject.kind, &verdict.subject.key)).or_default();
+        match &verdict.outcome {
+            Outcome::Fail { .. } => entry.failed = true,
+            Outcome::Pass => entry.passed = true,
+            Outcome::NotApplicable => entry.not_applicable = true,
+            Outcome::Unknown { why } => entry.undecided.extend(why.iter().cloned()),
+            Outcome::Error { message } => entry.undecided.extend([format!("the rule failed: {message}")]),
+        }
+        if let Some(failure) = failure {
+            failing.entry(failure.fingerprint.clone()).or_insert(failure);
+        }
+    }
+
+    let mut actions = Vec::new();
+    for finding in known.iter().filter(|k| !failing.contains_key(&k.fingerprint) && k.workflow != Workflow::Resolved) {
+        let fingerprint = finding.fingerprint.clone();
+        let Standing { root, active } = standing(&finding.rule, &finding.subject);
+        let subject = &finding.subject;
+        actions.push(match judged.get(&(root, subject.kind, subject.key.as_str())) {
+            _ if !active => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled },
+            Some(j) if !j.undecided.is_empty() => {
+                FindingAction::MarkStale { fingerprint, why: j.undecided.iter().cloned().collect() }
+            }
+            // Failing in another way only: this way it passes.
+            Some(j) if j.passed || j.failed => FindingAction::Resolve { fingerprint, why: Resolution::Passed },
+            Some(j) if j.not_applicable => FindingAction::Resolve { fingerprint, why: Resolution::NotApplicable },
+            _ => match whereabouts(estate, subject) {
+                Whereabouts::Gone => FindingAction::Resolve { fingerprint, why: Resolution::SubjectGone },
+                Whereabouts::Present => {
+                    let why =
+                        vec![format!("the audit reached no verdict about {} {}", subject.kind.as_str(), subject.key)];
+                    FindingAction::MarkStale { fingerprint, why }
+                }
+                Whereabouts::NotSeen(why) => FindingAction::MarkStale { fingerprint, why },
+            },
+        });
+    }
+    for (fingerprint, failure) in failing {
+        actions.push(match by_fingerprint.get(&fingerprint) {
+            None => FindingAction::Open(failure),
+            Some(k) if k.workflow == Workflow::Resolved => FindingAction::Reopen(failure),
+            Some(k) => {
+                let changed = k.evidence_digest != failure.evidence_digest
+                    || k.severity != failure.severity
+                    || k.message != failure.message;
+                FindingAction::Refresh { failure, changed }
+            }
+        });
+    }
+    actions
+}
+
+/// Whether a subject is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// It is in the estate.
+    Present,
+    /// It is not, and whole listings show it.
+    Gone,
+    /// It is not, and nothing follows; why.
+    NotSeen(Vec<String>),
+}
+
+/// Where a subject is, as far as the latest looks show.
+pub(crate) fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
+    let coverage = &estate.coverage;
+    let account = subject.account_id;
+    let region = subject.region.as_deref().and_then(|r| r.parse().ok());
+    let cluster = subject.cluster.as_deref().and_then(|c| c.parse().ok());
+    let key = subject.key.as_str();
+    let found = match subject.kind {
+        SubjectKind::Role => estate.roles.iter().any(|r| r.arn.as_str() == key),
+        SubjectKind::Policy => estate.policies.iter().any(|p| p.arn.as_str() == key),
+        SubjectKind::Association => estate.associations.iter().any(|a| a.key.to_string() == key),
+        SubjectKind::Cluster => estate.clusters.iter().any(|c| c.arn == key),
+        SubjectKind::Account => estate.accounts.iter().any(|a| a.id.to_string() == key),
+        // Shapes of sessions are subjects only in the window that is judged.
+        SubjectKind::Session => false,
+    };
+    if found {
+        return Whereabouts::Present;
+    }
+    let every = |kind: ScopeKind, mine: &dyn Fn(&Scope) -> bool| -> Vec<String> {
+        let scopes: Vec<_> = coverage.scopes().filter(|(s, _)| s.kind == kind && mine(s)).collect();
+        if scopes.is_empty() {
+            return vec![format!("{kind} of account {account} not seen: never looked at")];
+        }
+        scopes.iter().flat_map(|(scope, _)| coverage.blind_spots(scope)).collect()
+    };
+    let blind = match (subject.kind, region, cluster) {
+        (SubjectKind::Role, ..) => coverage.blind_spots(&Scope::global(account, ScopeKind::Roles)),
+        (SubjectKind::Policy, ..) => coverage.blind_spots(&Scope::global(account, ScopeKind::Policies)),
+        (SubjectKind::Cluster, Some(region), _) => {
+            coverage.blind_spots(&Scope::regional(account, ScopeKind::Clusters, region))
+        }
+        (SubjectKind::Association, Some(region), Some(cluster)) => {
+            let clusters = coverage.blind_spots(&Scope::regional(account, ScopeKind::Clusters, region.clone()));
+            let listed =
+                estate.clusters.iter().any(|c| c.account_id == account && c.region == region && c.name == cluster);
+            // Where the cluster is gone, so are its associations; nobody lists those of no cluster.
+            if listed || !clusters.is_empty() {
+                let own = Scope::of_cluster(account, ScopeKind::Associations, region, cluster);
+                let own = coverage.blind_spots(&own);
+                if listed || own.is_empty() { own } else { clusters }
+            } else {
+                Vec::new()
+            }
+        }
+        (SubjectKind::Account, ..) => every(ScopeKind::Organization, &|_| true),
+        (SubjectKind::Session, ..) => every(ScopeKind::Sessions, &|s| s.account_id == account),
+        (SubjectKind::Cluster | SubjectKind::Association, ..) => {
+            vec![format!("{} {key} names no place that can be looked at", subject.kind.as_str())]
+        }
+    };
+    if blind.is_empty() { Whereabouts::Gone } else { Whereabouts::NotSeen(blind) }
 }

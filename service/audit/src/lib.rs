@@ -5,7 +5,10 @@
 //! the clock ("now" is an argument), files, logging.
 
 pub mod coverage;
+pub mod diff;
 pub mod estate;
+pub mod evaluate;
 pub mod finding;
 pub mod id;
+pub mod session_name;
 pub mod trail;
