@@ -1,0 +1,408 @@
+//! How answers and errors look on the wire: XML of the query protocol, JSON of the others.
+//!
+//! Knows each service's own error names and status codes. Refuses to know estates.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode, header};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// A service that the sandbox speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Sts,
+    Iam,
+    Ec2,
+    Eks,
+    CloudTrail,
+    Organizations,
+    Account,
+}
+
+/// How a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Form in, XML out.
+    Query,
+    /// The same with EC2's own envelope.
+    Ec2,
+    /// JSON, the action in `X-Amz-Target`.
+    Json,
+    /// JSON, the action in method and path.
+    Rest,
+}
+
+impl Service {
+    /// By the name in the credential scope.
+    pub(crate) fn of_scope(name: &str) -> Option<Self> {
+        [Self::Sts, Self::Iam, Self::Ec2, Self::Eks, Self::CloudTrail, Self::Organizations, Self::Account]
+            .into_iter()
+            .find(|s| s.prefix() == name)
+    }
+
+    /// The prefix of its actions, which is also its signing name.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::Iam => "iam",
+            Self::Ec2 => "ec2",
+            Self::Eks => "eks",
+            Self::CloudTrail => "cloudtrail",
+            Self::Organizations => "organizations",
+            Self::Account => "account",
+        }
+    }
+
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::Sts | Self::Iam => Protocol::Query,
+            Self::Ec2 => Protocol::Ec2,
+            Self::Eks | Self::Account => Protocol::Rest,
+            Self::CloudTrail | Self::Organizations => Protocol::Json,
+        }
+    }
+
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
+            _ => "https://iam.amazonaws.com/doc/2010-05-08/",
+        }
+    }
+}
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// No permission; the text says for what.
+    Denied(String),
+    /// Too many calls.
+    Throttled,
+    /// The service failed.
+    Internal,
+    /// The session is over.
+    Expired,
+    /// No such access key, or a wrong session token.
+    UnknownToken,
+    /// Not signed.
+    Unsigned,
+    /// Not an operation of the service, or none that is stood in for.
+    UnknownOperation(String),
+    /// An error of the operation itself.
+    Named(u16, &'static str, String),
+}
+
+impl Problem {
+    /// HTTP status, error code and message in a service's own words.
+    fn spoken(&self, service: Service) -> (u16, String, String) {
+        let query = matches!(service.protocol(), Protocol::Query | Protocol::Ec2);
+        let json_status = if service.protocol() == Protocol::Json { 400 } else { 403 };
+        let (status, code, message): (u16, &str, &str) = match self {
+            Self::Named(status, code, message) => (*status, code, message),
+            Self::Denied(message) => match service {
+                Service::Ec2 => (403, "UnauthorizedOperation", message),
+                _ if query => (403, "AccessDenied", message),
+                _ => (json_status, "AccessDeniedException", message),
+            },
+            Self::Throttled => match service {
+                Service::Ec2 => (503, "RequestLimitExceeded", "Request limit exceeded."),
+                Service::Organizations | Service::Account => (
+                    if service == Service::Account { 429 } else { 400 },
+                    "TooManyRequestsException",
+                    "Too Many Requests",
+                ),
+                Service::Eks => (429, "ThrottlingException", "Rate exceeded"),
+                Service::CloudTrail => (400, "ThrottlingException", "Rate exceeded"),
+                _ => (400, "Throttling", "Rate exceeded"),
+            },
+            Self::Internal => match service {
+                Service::Iam => (500, "ServiceFailure", "Service unavailable."),
+                Service::Eks => (500, "ServerException", "Internal server error."),
+                Service::Organizations => (500, "ServiceException", "AWS Organizations can't complete your request."),
+                Service::Account | Service::Ec2 => (500, "InternalError", "An internal error has occurred"),
+                _ => (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+            },
+            Self::Expired => {
+                let message = "The security token included in the request is expired";
+                match service {
+                    Service::Ec2 => (400, "RequestExpired", "Request has expired."),
+                    _ if query => (403, "ExpiredToken", message),
+                    _ => (json_status, "ExpiredTokenException", message),
+                }
+            }
+            Self::UnknownToken => {
+                let message = "The security token included in the request is invalid.";
+                match service {
+                    Service::Ec2 => {
+                        (401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+                    }
+                    _ if query => (403, "InvalidClientTokenId", message),
+                    _ => (json_status, "UnrecognizedClientException", message),
+                }
+            }
+            Self::Unsigned => {
+                let code = if query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
+                (json_status, code, "Request is missing Authentication Token")
+            }
+            Self::UnknownOperation(name) => {
+                let message = format!("Could not find operation {name}");
+                return match service.protocol() {
+                    Protocol::Query | Protocol::Ec2 => (400, "InvalidAction".to_owned(), message),
+                    _ => (404, "UnknownOperationException".to_owned(), message),
+                };
+            }
+        };
+        (status, code.to_owned(), message.to_owned())
+    }
+
+    /// The answer that tells the caller.
+    pub(crate) fn answer(&self, service: Service, request_id: &str) -> Answer {
+        let (status, code, message) = self.spoken(service);
+        let side = if status >= 500 { "Receiver" } else { "Sender" };
+        let mut xml = Xml::default();
+        match service.protocol() {
+            Protocol::Query => xml.element_ns("ErrorResponse", service.namespace(), |x| {
+                x.element("Error", |x| {
+                    x.leaf("Type", side);
+                    x.leaf("Code", &code);
+                    x.leaf("Message", &message);
+                });
+                x.leaf("RequestId", request_id);
+            }),
+            Protocol::Ec2 => xml.element("Response", |x| {
+                x.element("Errors", |x| {
+                    x.element("Error", |x| {
+                        x.leaf("Code", &code);
+                        x.leaf("Message", &message);
+                    });
+                });
+                x.leaf("RequestID", request_id);
+            }),
+            Protocol::Json => {
+                let member = if service == Service::Organizations { "Message" } else { "message" };
+                return Answer { status, error: None, body: json!({"__type": code, member: message}).to_string() };
+            }
+            Protocol::Rest => {
+                return Answer { status, error: Some(code), body: json!({"message": message}).to_string() };
+            }
+        }
+        Answer { status, error: None, body: xml.0 }
+    }
+}
+
+/// An answer before it has headers.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    status: u16,
+    /// For REST-JSON the error's name goes in a header.
+    error: Option<String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A result that is ready.
+    pub(crate) fn ok(body: String) -> Self {
+        Self { status: 200, error: None, body }
+    }
+
+    /// A query result in its envelope.
+    pub(crate) fn query(service: Service, operation: &str, request_id: &str, result: &Xml) -> Self {
+        let mut xml = Xml::with_capacity(result.0.len() + 400);
+        xml.element_ns(&format!("{operation}Response"), service.namespace(), |x| {
+            if service == Service::Ec2 {
+                x.leaf("requestId", request_id);
+                x.0.push_str(&result.0);
+            } else {
+                x.element(&format!("{operation}Result"), |x| x.0.push_str(&result.0));
+                x.element("ResponseMetadata", |x| x.leaf("RequestId", request_id));
+            }
+        });
+        Self::ok(xml.0)
+    }
+
+    /// With headers, as the service would send it.
+    pub(crate) fn send(self, service: Service, request_id: &str) -> Response<Body> {
+        let content = match service.protocol() {
+            Protocol::Query | Protocol::Ec2 => "text/xml",
+            Protocol::Json => "application/x-amz-json-1.1",
+            Protocol::Rest => "application/json",
+        };
+        let mut builder = Response::builder()
+            .status(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            .header(header::CONTENT_TYPE, content)
+            .header("x-amzn-requestid", request_id);
+        if let Some(error) = self.error {
+            builder = builder.header("x-amzn-errortype", error);
+        }
+        builder.body(Body::from(self.body)).unwrap_or_default()
+    }
+}
+
+/// XML text in the making.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Xml(pub(crate) String);
+
+impl Xml {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    pub(crate) fn element(&mut self, name: &str, inside: impl FnOnce(&mut Self)) {
+        let _ = write!(self.0, "<{name}>");
+        inside(self);
+        let _ = write!(self.0, "</{name}>");
+    }
+
+    fn element_ns(&mut self, name: &str, namespace: &str, inside: impl FnOnce(&mut Self)) {
+        let _ = write!(self.0, "<{name} xmlns=\"{namespace}\">");
+        inside(self);
+        let _ = write!(self.0, "</{name}>");
+    }
+
+    pub(crate) fn leaf(&mut self, name: &str, text: &str) {
+        self.element(name, |x| x.text(text));
+    }
+
+    fn text(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                c => self.0.push(c),
+            }
+        }
+    }
+
+    /// An object of an answer, member by member: lists as `<member>`s, policy documents
+    /// percent-encoded, as IAM does.
+    pub(crate) fn value(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::String(text) if is_document(name) => self.leaf(name, &percent_encoded(text)),
+            Value::Object(_) if is_document(name) => self.leaf(name, &percent_encoded(&value.to_string())),
+            Value::String(text) => self.leaf(name, text),
+            Value::Bool(_) | Value::Number(_) => self.leaf(name, &value.to_string()),
+            Value::Array(items) => self.element(name, |x| {
+                for item in items {
+                    x.value("member", item);
+                }
+            }),
+            Value::Object(members) => self.element(name, |x| {
+                for (key, member) in members {
+                    x.value(key, member);
+                }
+            }),
+        }
+    }
+}
+
+/// Whether a member of an IAM answer holds a policy document.
+pub(crate) fn is_document(name: &str) -> bool {
+    matches!(name, "AssumeRolePolicyDocument" | "PolicyDocument" | "Document")
+}
+
+fn percent_encoded(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+    const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    percent_encoding::utf8_percent_encode(text, KEEP).to_string()
+}
+
+/// A `x-www-form-urlencoded` text, or a query string, in its order.
+pub(crate) fn form(text: &str) -> Vec<(String, String)> {
+    let decode = |s: &str| {
+        let spaced = s.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
+}
+
+/// A page of a list, and the token of the next.
+#[derive(Debug)]
+pub(crate) struct Page<'a, T> {
+    pub(crate) items: &'a [T],
+    pub(crate) next: Option<String>,
+}
+
+/// The token is not one that this listing gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadToken;
+
+/// Cuts a page. A token is good only for the listing (action and parameters) that gave it.
+pub(crate) fn page<'a, T>(
+    items: &'a [T],
+    listing: &str,
+    token: Option<&str>,
+    limit: usize,
+    always_next: bool,
+) -> Result<Page<'a, T>, BadToken> {
+    let seal = crate::ids::hash(listing);
+    let offset = match token {
+        None => 0,
+        Some(token) => token
+            .strip_prefix(&format!("{seal:016x}"))
+            .and_then(|rest| usize::from_str_radix(rest, 16).ok())
+            .ok_or(BadToken)?,
+    };
+    let rest = items.get(offset..).unwrap_or_default();
+    let cut = rest.get(..limit.max(1)).unwrap_or(rest);
+    let end = offset + cut.len();
+    let next = if always_next {
+        Some("AAAAAAAAAAAAAAAAAAAA".to_owned())
+    } else {
+        (end < items.len()).then(|| format!("{seal:016x}{end:x}"))
+    };
+    Ok(Page { items: cut, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_and_a_foreign_token_is_refused() {
+        let items: Vec<u32> = (0..7).collect();
+        let mut seen = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let page = page(&items, "a", token.as_deref(), 3, false).unwrap();
+            seen.extend_from_slice(page.items);
+            token = page.next;
+            if token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, items);
+        let first = page(&items, "a", None, 3, false).unwrap();
+        assert_eq!(page(&items, "b", first.next.as_deref(), 3, false).unwrap_err(), BadToken);
+        let broken = page(&items, "a", None, 100, true).unwrap();
+        assert_eq!(page(&items, "a", broken.next.as_deref(), 3, false).unwrap_err(), BadToken);
+    }
+
+    #[test]
+    fn documents_are_percent_encoded_and_other_text_is_escaped() {
+        let mut xml = Xml::default();
+        let role = json!({"RoleName": "a<b", "AssumeRolePolicyDocument": {"Version": "x y"}, "Tags": [{"Key": "k"}]});
+        xml.value("member", &role);
+        let expected = "<member><RoleName>a&lt;b</RoleName>\
+            <AssumeRolePolicyDocument>%7B%22Version%22%3A%22x%20y%22%7D</AssumeRolePolicyDocument>\
+            <Tags><member><Key>k</Key></member></Tags></member>";
+        assert_eq!(xml.0, expected);
+    }
+
+    #[test]
+    fn a_form_is_decoded() {
+        assert_eq!(
+            form("Action=X&Name=a%2Fb+c&Empty="),
+            [
+                ("Action".to_owned(), "X".to_owned()),
+                ("Name".to_owned(), "a/b c".to_owned()),
+                ("Empty".to_owned(), String::new()),
+            ]
+        );
+    }
+}
