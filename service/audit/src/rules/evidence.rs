@@ -1,0 +1,45 @@
+//! Evidence as rules pass it: an object like any other, so that facts offer it and rules list it.
+//!
+//! Refuses to know what is good evidence.
+
+use super::schema::{ObjectType, Type};
+use super::value::{Object, Value};
+use crate::finding::Evidence;
+
+/// How the schema declares it.
+pub(super) fn object_type() -> ObjectType {
+    ObjectType::new("Evidence", "A statement or fact that decided.")
+        .field_with("label", Type::String, "What it shows, in a few words.", "evidence")
+        .field_with("source", Type::String, "How people call the document it stands in.", "fixture")
+        .field_with("pointer", Type::String, "RFC 6901 pointer into the document.", "")
+        .field("document", Type::optional(Type::String), "Digest of the document.")
+        .field_with("value", Type::Json, "The statement itself, as JSON.", Value::Null)
+}
+
+impl Object for Evidence {
+    fn get(&self, field: usize) -> Value {
+        match field {
+            0 => Value::text(self.label.as_str()),
+            1 => Value::text(self.source.as_str()),
+            2 => Value::text(self.pointer.as_str()),
+            3 => self.document.as_ref().map_or(Value::Null, |digest| Value::text(digest.to_string())),
+            _ => Value::Json(std::sync::Arc::new(self.value.clone())),
+        }
+    }
+}
+
+/// Back from the object to what a finding keeps.
+pub(super) fn read(value: &Value) -> Option<Evidence> {
+    if let Some(evidence) = value.downcast::<Evidence>() {
+        return Some(evidence.clone());
+    }
+    let Value::Object(object) = value else { return None };
+    let text = |field| object.get(field).as_str().map(str::to_owned).unwrap_or_default();
+    Some(Evidence {
+        label: text(0),
+        source: text(1),
+        pointer: text(2),
+        document: object.get(3).as_str().and_then(|digest| digest.parse().ok()),
+        value: object.get(4).to_json(),
+    })
+}

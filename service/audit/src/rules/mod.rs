@@ -1,0 +1,14 @@
+//! The rule language: how rules, bindings and exceptions are written, checked and judged.
+//!
+//! Rules are YAML with expressions in CEL's syntax. Everything that can be wrong with a rule is said
+//! when it is loaded; judging is bounded in cost and three-valued, so that what was not seen makes a
+//! rule unknown and never pass. Refuses to know which facts there are (the [`Schema`] says), where
+//! files lie, and what becomes of a finding.
+
+mod evidence;
+mod schema;
+mod text;
+mod value;
+
+pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
+pub use value::{List, Object, Reasons, Value};
