@@ -7,4 +7,10 @@
 
 pub mod app;
 pub mod config;
+pub mod error;
 pub mod http;
+pub mod place;
+pub mod progress;
+pub mod schedule;
+pub mod summary;
+pub mod telemetry;

@@ -1,0 +1,108 @@
+//! What can stop a command, and what to do about it.
+//!
+//! One line for each thing that is wrong: what, why (the chain of sources), and the remedy.
+
+use crate::config::Problem;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Options that do not go together.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A configuration with problems.
+    #[error("the configuration has {} problems", .0.len())]
+    Config(Vec<Problem>),
+    /// A file or folder.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// Such as `read the configuration`.
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {addr}")]
+    Bind {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Nobody reads what we print.
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
+    /// No threads.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl Error {
+    /// What to do about it, where we know.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Usage { remedy, .. } => Some(remedy.clone()),
+            Self::File { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Some("check the path".to_owned()),
+                std::io::ErrorKind::PermissionDenied => Some("check its permissions, or run as its owner".to_owned()),
+                _ => None,
+            },
+            Self::Bind { source, .. } => match source.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    Some("stop the process that holds the port, or choose another with --bind".to_owned())
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    Some("ports under 1024 need privileges; choose another with --bind".to_owned())
+                }
+                _ => Some("choose an address of this machine with --bind".to_owned()),
+            },
+            _ => None,
+        }
+    }
+
+    /// What to print: one line for each thing that is wrong.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Config(problems) => problems.iter().map(ToString::to_string).collect(),
+            other => {
+                let mut line = chain(other);
+                if let Some(remedy) = other.remedy() {
+                    line.push_str("; ");
+                    line.push_str(&remedy);
+                }
+                vec![line]
+            }
+        }
+    }
+}
+
+/// An error and its sources on one line. A source that only repeats what was said is left out.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = one_line(&error.to_string());
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = one_line(&error.to_string());
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = error.source();
+    }
+    line
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

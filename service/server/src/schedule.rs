@@ -1,0 +1,266 @@
+//! When a scheduled audit is due, and the one heartbeat that asks.
+//!
+//! Knows cron expressions of five fields, time zones and daylight saving, and is the only file
+//! that names `tokio-cron-scheduler`: it gives us one UTC heartbeat and nothing more, since its own
+//! jobs overlap, freeze the zone's offset when they are made and are not made up after an outage.
+//! Refuses to know what is started when a slot is due, and who may start it.
+
+use crate::config::Cron;
+use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+/// A clock change moves local time by at most a few hours; a day was skipped once (Apia, 2011).
+const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(26);
+/// Without a tick for this long, the process is not ready.
+pub const TICK_LIMIT_SECONDS: i64 = 60;
+
+/// When a cron expression is due in a time zone.
+///
+/// Wall-clock minutes are matched first and then placed on the time line. An expression with a
+/// fixed hour and minute fires once a day: a minute that a clock change skips fires at the end of
+/// the gap, one that happens twice fires the first time. Others follow real time, so `*/15 * * * *`
+/// fires in both passes of a repeated hour and never in a skipped one.
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    cron: Cron,
+    zone: Tz,
+}
+
+impl Timetable {
+    /// Joins an expression and its zone.
+    #[must_use]
+    pub fn new(cron: Cron, zone: Tz) -> Self {
+        Self { cron, zone }
+    }
+
+    /// The first slot after a moment; `None` where the expression never matches (30 February).
+    #[must_use]
+    pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut best: Option<DateTime<Utc>> = None;
+        let mut wall = after.with_timezone(&self.zone).naive_local().checked_sub_signed(LONGEST_CHANGE)?;
+        loop {
+            // UTC stands for "no zone": the calendar is matched here, the zone is ours to apply.
+            let found = self.cron.pattern().find_next_occurrence(&wall.and_utc(), false).ok().map(|at| at.naive_utc());
+            let Some(found) = found else { return best };
+            wall = found;
+            for instant in self.place(wall) {
+                if instant > after && best.is_none_or(|best| instant < best) {
+                    best = Some(instant);
+                }
+            }
+            // A later wall-clock minute can still be an earlier instant, but not by more than this.
+            let horizon = best.map(|best| best.with_timezone(&self.zone).naive_local());
+            if horizon.and_then(|at| at.checked_add_signed(LONGEST_CHANGE)).is_some_and(|limit| wall > limit) {
+                return best;
+            }
+        }
+    }
+
+    /// The latest slot at or before a moment, if there was one within four years.
+    #[must_use]
+    pub fn latest(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // Growing windows: a minutely expression is found in the first, a yearly one in the last.
+        [TimeDelta::hours(2), TimeDelta::days(2), TimeDelta::days(35), TimeDelta::days(400), TimeDelta::days(1500)]
+            .into_iter()
+            .find_map(|window| {
+                let mut at = now.checked_sub_signed(window)?;
+                let mut latest = None;
+                while let Some(next) = self.next(at).filter(|next| *next <= now) {
+                    latest = Some(next);
+                    at = next;
+                }
+                latest
+            })
+    }
+
+    /// The instants of a wall-clock minute.
+    fn place(&self, wall: NaiveDateTime) -> Vec<DateTime<Utc>> {
+        match self.zone.from_local_datetime(&wall) {
+            LocalResult::Single(at) => vec![at.to_utc()],
+            LocalResult::Ambiguous(first, second) if self.follows_real_time() => vec![first.to_utc(), second.to_utc()],
+            LocalResult::Ambiguous(first, _) => vec![first.to_utc()],
+            LocalResult::None if self.follows_real_time() => Vec::new(),
+            LocalResult::None => {
+                let mut after = wall;
+                for _ in 0..LONGEST_CHANGE.num_minutes() {
+                    after += TimeDelta::minutes(1);
+                    if let Some(at) = self.zone.from_local_datetime(&after).earliest() {
+                        return vec![at.to_utc()];
+                    }
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn follows_real_time(&self) -> bool {
+        self.cron.as_str().split(' ').take(2).any(|field| field.contains('*'))
+    }
+}
+
+/// Shows that time passes: when the heartbeat last ticked.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicI64>);
+
+impl Pulse {
+    /// Notes a tick.
+    pub fn beat(&self, now: DateTime<Utc>) {
+        self.0.store(now.timestamp(), Ordering::Relaxed);
+    }
+
+    /// The last tick; `None` before the first, and where no worker runs in this process.
+    #[must_use]
+    pub fn last(&self) -> Option<DateTime<Utc>> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => DateTime::from_timestamp(seconds, 0),
+        }
+    }
+}
+
+/// The running heartbeat; it ends with [`Heartbeat::stop`].
+pub struct Heartbeat {
+    scheduler: JobScheduler,
+}
+
+impl Heartbeat {
+    /// Calls `tick` every 15 seconds, never twice at a time: a tick that comes while the one before
+    /// is still at work is dropped, as the next will see the same slots.
+    ///
+    /// # Errors
+    /// Where the scheduler does not start.
+    pub async fn start<F>(tick: impl Fn() -> F + Send + Sync + 'static) -> Result<Self, JobSchedulerError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let scheduler = JobScheduler::new().await?;
+        let tick = Arc::new(tick);
+        let busy = Arc::new(tokio::sync::Mutex::new(()));
+        let job = Job::new_async("*/15 * * * * *", move |_, _| {
+            let (tick, busy) = (tick.clone(), busy.clone());
+            let beat: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                if let Ok(_alone) = busy.try_lock() {
+                    tick().await;
+                }
+            });
+            beat
+        })?;
+        scheduler.add(job).await?;
+        scheduler.start().await?;
+        Ok(Self { scheduler })
+    }
+
+    /// Ends the ticking. A tick at work is not waited for.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::warn!(%error, "the heartbeat did not stop cleanly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timetable(cron: &str, zone: &str) -> Timetable {
+        Timetable::new(cron.parse().unwrap(), zone.parse().unwrap())
+    }
+
+    fn slots(cron: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+        let timetable = timetable(cron, zone);
+        let mut at: DateTime<Utc> = from.parse().unwrap();
+        let mut slots = Vec::new();
+        for _ in 0..count {
+            at = timetable.next(at).unwrap();
+            slots.push(at.format("%m-%dT%H:%MZ").to_string());
+        }
+        slots
+    }
+
+    #[test]
+    fn a_fixed_hour_keeps_the_wall_clock_across_both_changes() {
+        // London leaves GMT on 2026-03-29 and returns on 2026-10-25.
+        assert_eq!(
+            slots("0 3 * * *", "Europe/London", "2026-03-27T12:00:00Z", 3),
+            ["03-28T03:00Z", "03-29T02:00Z", "03-30T02:00Z"]
+        );
+        assert_eq!(
+            slots("0 3 * * *", "Europe/London", "2026-10-23T12:00:00Z", 3),
+            ["10-24T02:00Z", "10-25T03:00Z", "10-26T03:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_skipped_minute_fires_once_at_the_end_of_the_gap() {
+        assert_eq!(
+            slots("30 1 * * *", "Europe/London", "2026-03-28T00:00:00Z", 3),
+            ["03-28T01:30Z", "03-29T01:00Z", "03-30T00:30Z"]
+        );
+        assert_eq!(
+            slots("15,45 1 * * *", "Europe/London", "2026-03-29T00:00:00Z", 2),
+            ["03-29T01:00Z", "03-30T00:15Z"]
+        );
+    }
+
+    #[test]
+    fn a_repeated_minute_fires_the_first_time_only() {
+        assert_eq!(slots("30 1 * * *", "Europe/London", "2026-10-24T12:00:00Z", 2), ["10-25T00:30Z", "10-26T01:30Z"]);
+        // Asked between the two passes.
+        assert_eq!(slots("30 1 * * *", "Europe/London", "2026-10-25T01:10:00Z", 1), ["10-26T01:30Z"]);
+    }
+
+    #[test]
+    fn an_interval_follows_real_time_through_both_changes() {
+        assert_eq!(
+            slots("*/30 * * * *", "Europe/London", "2026-03-29T00:15:00Z", 3),
+            ["03-29T00:30Z", "03-29T01:00Z", "03-29T01:30Z"]
+        );
+        assert_eq!(
+            slots("*/30 * * * *", "Europe/London", "2026-10-25T00:15:00Z", 5),
+            ["10-25T00:30Z", "10-25T01:00Z", "10-25T01:30Z", "10-25T02:00Z", "10-25T02:30Z"]
+        );
+    }
+
+    #[test]
+    fn a_skipped_day_is_made_up_when_it_is_over() {
+        // Samoa had no 30 December 2011.
+        assert_eq!(slots("0 12 * * *", "Pacific/Apia", "2011-12-29T23:00:00Z", 2), ["12-30T10:00Z", "12-30T22:00Z"]);
+    }
+
+    #[test]
+    fn the_latest_slot_is_found_however_rare() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
+        let now = at("2026-11-23T20:07:30Z");
+        for (cron, slot) in [
+            ("* * * * *", Some("2026-11-23T20:07:00Z")),
+            ("0 3 * * *", Some("2026-11-23T03:00:00Z")),
+            ("0 3 1 * *", Some("2026-11-01T03:00:00Z")),
+            ("0 0 29 2 *", Some("2024-02-29T00:00:00Z")),
+            ("0 0 30 2 *", None),
+        ] {
+            assert_eq!(timetable(cron, "UTC").latest(now), slot.map(at), "{cron}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_next_slot_is_later_and_nothing_lies_between(minutes in 0i64..2_000_000, step in 1i64..3000) {
+            for cron in ["30 1 * * *", "*/20 * * * *", "15 2 * * SUN"] {
+                let timetable = timetable(cron, "America/New_York");
+                let from = DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap();
+                let next = timetable.next(from).unwrap();
+                proptest::prop_assert!(next > from);
+                let between = from + TimeDelta::minutes(step);
+                if between < next {
+                    proptest::prop_assert_eq!(timetable.next(between).unwrap(), next);
+                }
+                proptest::prop_assert_eq!(timetable.latest(next), Some(next));
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What the process says of itself on stderr.
+//!
+//! Knows formats and filters. Refuses to know what is worth saying: the callers do, and none of
+//! them logs a policy document, a token or a credential.
+
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to stderr.
+///
+/// # Errors
+/// The filter's own words where it does not parse.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    // Only a second start in one process can fail, and the first one's lines are as good.
+    started.or(Ok(()))
+}
