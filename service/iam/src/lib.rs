@@ -7,10 +7,18 @@
 //! Everything here is pure: no I/O, no clock, no environment, no logging. An answer that depends
 //! on something unknown is `Unknown` with the reason, never a guess.
 
+pub mod access;
 pub mod arn;
+pub mod catalogue;
+pub mod condition;
 pub mod digest;
 pub mod document;
+pub mod pattern;
+pub mod trust;
+pub mod truth;
 
 pub use arn::{AccountId, Arn, ArnError, RoleArn};
+pub use condition::{Condition, Context};
 pub use digest::Digest;
-pub use document::{Document, DocumentError};
+pub use document::{Document, DocumentError, Effect, Policy, Principal, Statement, Version};
+pub use truth::{Answer, Site, Truth, Why};

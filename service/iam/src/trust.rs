@@ -1,0 +1,761 @@
+//! Who may assume a role, by its trust policy, and under which conditions.
+//!
+//! Every answer is a decision of the engine over a context, not a comparison of texts: a question
+//! such as "is this limited to a source?" is asked by trying a foreign source. Deny wins. Refuses to
+//! know the caller's own policies, and what a service principal stands for.
+
+use crate::arn::{AccountId, Arn, RoleArn};
+use crate::condition::{Condition, Context, all_hold};
+use crate::digest::Digest;
+use crate::document::{Clause, Document, DocumentError, Effect, Policy, Principal, Statement};
+use crate::truth::{Answer, Decision, Site, Truth, Why};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The STS actions that a trust policy decides on.
+pub const STS_ACTIONS: [&str; 6] = [
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:TagSession",
+    "sts:SetSourceIdentity",
+    "sts:SetContext",
+];
+
+/// Who asks for a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// An AWS service, such as `pods.eks.amazonaws.com`.
+    Service(String),
+    /// A role (also for its sessions), a user, a session, or an account's root.
+    Principal {
+        /// Its ARN.
+        arn: Arn,
+        /// Its unique id (`AROA…`), where it is known.
+        unique_id: Option<String>,
+    },
+    /// Somebody whom an identity provider vouches for: the provider's ARN or host.
+    Federated(String),
+    /// Some AWS principal of no account that is named anywhere.
+    Outsider,
+}
+
+impl Caller {
+    /// An AWS service.
+    #[must_use]
+    pub fn service(name: &str) -> Self {
+        Self::Service(name.to_owned())
+    }
+
+    /// A role, and every session of it.
+    #[must_use]
+    pub fn role(arn: &RoleArn) -> Self {
+        Self::Principal { arn: arn.arn().clone(), unique_id: None }
+    }
+
+    /// A principal by its ARN.
+    #[must_use]
+    pub fn principal(arn: &Arn) -> Self {
+        Self::Principal { arn: arn.clone(), unique_id: None }
+    }
+
+    /// The same principal, known by its unique id too.
+    #[must_use]
+    pub fn with_unique_id(self, id: &str) -> Self {
+        match self {
+            Self::Principal { arn, .. } => Self::Principal { arn, unique_id: Some(id.to_owned()) },
+            other => other,
+        }
+    }
+
+    /// Somebody whom an identity provider vouches for.
+    #[must_use]
+    pub fn federated(provider: &str) -> Self {
+        Self::Federated(provider.to_owned())
+    }
+
+    /// What is known of a request of this caller before anything else is: keys that its kind always
+    /// or never has. All others stay open.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        // Keys of other prefixes exist for web identities and SAML only.
+        let own = || Context::open_under(&["aws:", "sts:", "iam:"]);
+        match self {
+            Self::Service(_) => self.known(own()),
+            Self::Principal { .. } => self.known(own()),
+            Self::Federated(_) | Self::Outsider => self.known(Context::open()),
+        }
+    }
+
+    /// Adds what is known of this caller to a context that does not say otherwise.
+    fn known(&self, context: Context) -> Context {
+        match self {
+            Self::Service(name) => context
+                .or_set("aws:PrincipalIsAWSService", "true")
+                .or_set("aws:PrincipalServiceName", name)
+                .or_set("aws:PrincipalServiceNamesList", name)
+                .or_absent("aws:PrincipalArn")
+                .or_absent("aws:PrincipalAccount")
+                .or_absent("aws:PrincipalOrgID")
+                .or_absent("aws:PrincipalOrgPaths")
+                .or_absent("aws:MultiFactorAuthPresent")
+                .or_absent("aws:MultiFactorAuthAge")
+                .or_absent("aws:username")
+                .or_absent("sts:ExternalId")
+                .absent_under("aws:PrincipalTag/"),
+            Self::Principal { arn, .. } => {
+                let role = session_role(arn);
+                let context = context
+                    .or_set("aws:PrincipalIsAWSService", "false")
+                    .or_set("aws:PrincipalAccount", arn.account())
+                    .or_absent("aws:PrincipalServiceName");
+                // The ARN of a session lacks its role's path, and the account's root is anyone in it.
+                if role.is_some() || is_root(arn) { context } else { context.or_set("aws:PrincipalArn", arn.as_str()) }
+            }
+            Self::Federated(_) | Self::Outsider => context.or_set("aws:PrincipalIsAWSService", "false"),
+        }
+    }
+}
+
+/// Whom a statement admits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// `*`: everyone in every account.
+    Anyone,
+    /// Everyone but these (`NotPrincipal` with Allow).
+    AllBut(Vec<String>),
+    /// An account: whomever its own policies let.
+    Account(AccountId),
+    /// A role.
+    Role(Arn),
+    /// A user.
+    User(Arn),
+    /// One session of a role, or a federated user.
+    Session(Arn),
+    /// An AWS service.
+    Service(String),
+    /// An OIDC provider.
+    Oidc(Arn),
+    /// A SAML provider.
+    Saml(Arn),
+    /// Another identity provider, by its host.
+    Provider(String),
+    /// A unique id, which IAM shows where the role or user is gone.
+    DeadId(String),
+    /// Something that this version cannot classify.
+    Other(String),
+}
+
+impl Who {
+    fn of(principal: &Principal) -> Self {
+        match principal {
+            Principal::Everyone => Self::Anyone,
+            Principal::Service(name) => Self::Service(name.clone()),
+            Principal::CanonicalUser(id) => Self::Other(id.clone()),
+            Principal::Other { value, .. } => Self::Other(value.clone()),
+            Principal::Federated(text) => match text.parse::<Arn>() {
+                Ok(arn) if arn.resource().starts_with("oidc-provider/") => Self::Oidc(arn),
+                Ok(arn) if arn.resource().starts_with("saml-provider/") => Self::Saml(arn),
+                _ => Self::Provider(text.clone()),
+            },
+            Principal::Aws(text) => {
+                if let Ok(account) = text.parse() {
+                    return Self::Account(account);
+                }
+                if is_unique_id(text) {
+                    return Self::DeadId(text.clone());
+                }
+                let Ok(arn) = text.parse::<Arn>() else { return Self::Other(text.clone()) };
+                let kind = arn.resource().split('/').next().unwrap_or_default();
+                match (arn.service(), kind, arn.account_id()) {
+                    ("iam", "root", Some(account)) => Self::Account(account),
+                    ("iam", "role", Some(_)) => Self::Role(arn),
+                    ("iam", "user", Some(_)) => Self::User(arn),
+                    ("sts", "assumed-role" | "federated-user", Some(_)) => Self::Session(arn),
+                    _ => Self::Other(text.clone()),
+                }
+            }
+        }
+    }
+
+    /// As a policy would write it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Anyone => "*".to_owned(),
+            Self::AllBut(list) => format!("all but {}", list.join(", ")),
+            Self::Account(id) => id.to_string(),
+            Self::Role(arn) | Self::User(arn) | Self::Session(arn) | Self::Oidc(arn) | Self::Saml(arn) => {
+                arn.to_string()
+            }
+            Self::Service(s) | Self::Provider(s) | Self::DeadId(s) | Self::Other(s) => s.clone(),
+        }
+    }
+
+    /// The account that it belongs to, where it has one.
+    #[must_use]
+    pub fn account_id(&self) -> Option<AccountId> {
+        match self {
+            Self::Account(id) => Some(*id),
+            Self::Role(arn) | Self::User(arn) | Self::Session(arn) | Self::Oidc(arn) | Self::Saml(arn) => {
+                arn.account_id()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_unique_id(text: &str) -> bool {
+    let prefixed = ["AROA", "AIDA", "AGPA", "ASIA", "AKIA", "AIPA", "ANPA"].iter().any(|p| text.starts_with(p));
+    prefixed && text.len() >= 16 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+fn is_root(arn: &Arn) -> bool {
+    arn.service() == "iam" && arn.resource() == "root"
+}
+
+/// The role's name in the ARN of a role session.
+fn session_role(arn: &Arn) -> Option<&str> {
+    if arn.service() != "sts" {
+        return None;
+    }
+    arn.resource().strip_prefix("assumed-role/")?.split('/').next()
+}
+
+/// One principal that one Allow statement admits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Who.
+    pub who: Who,
+    /// For which of [`STS_ACTIONS`].
+    pub actions: BTreeSet<&'static str>,
+    /// Whether any condition stands in the way that can fail.
+    pub conditional: bool,
+    /// Whether it is possible at all, after every Deny and whatever its conditions need.
+    pub possible: Truth,
+    /// The statement; its conditions are in `site.statement.conditions`.
+    pub site: Site,
+}
+
+/// Whether calls are refused whose keys are not as they should be. See [`Trust::constrained_by`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// True: refused where the keys hold foreign values. False: some statement lets them pass.
+    pub foreign: Answer,
+    /// True: refused where the keys are absent.
+    pub absent: Answer,
+}
+
+impl Limit {
+    /// Refused in both cases.
+    #[must_use]
+    pub fn both(&self) -> Truth {
+        self.foreign.truth.clone().and(self.absent.truth.clone())
+    }
+}
+
+/// A role's trust policy.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    source: Arc<str>,
+    document: Digest,
+    policy: Result<Arc<Policy>, DocumentError>,
+}
+
+/// How a Deny or Allow is counted where keys are left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// An open key makes the answer unknown.
+    Whether,
+    /// An open key is taken to be whatever makes the answer yes.
+    Possibly,
+}
+
+impl Trust {
+    /// The trust policy in a document. Where it does not parse, every answer is unknown.
+    #[must_use]
+    pub fn of(source: &str, document: &Document) -> Self {
+        Self { source: source.into(), document: document.digest, policy: document.parsed.clone() }
+    }
+
+    /// Why it does not parse, if it does not.
+    #[must_use]
+    pub fn problem(&self) -> Option<&DocumentError> {
+        self.policy.as_ref().err()
+    }
+
+    fn site(&self, statement: &Arc<Statement>) -> Site {
+        Site { source: Arc::clone(&self.source), document: self.document, statement: Arc::clone(statement) }
+    }
+
+    fn unreadable(&self, error: &DocumentError) -> Truth {
+        Truth::unknown(Why::NotUnderstood(format!("the {} could not be read: {error}", self.source)))
+    }
+
+    /// Every principal that an Allow statement names, in the order of the document.
+    ///
+    /// # Errors
+    /// A document that does not parse admits nobody knows whom.
+    pub fn admissions(&self) -> Result<Vec<Admission>, &DocumentError> {
+        let policy = self.policy.as_ref()?;
+        let mut out = Vec::new();
+        for statement in policy.statements.iter().filter(|s| s.effect == Effect::Allow) {
+            let actions: BTreeSet<_> = STS_ACTIONS.into_iter().filter(|a| statement.names_action(a)).collect();
+            let whos: Vec<Who> = match &statement.principals {
+                None => Vec::new(),
+                Some(Clause::In(list)) => list.iter().map(Who::of).collect(),
+                Some(Clause::NotIn(list)) => vec![Who::AllBut(list.iter().map(|p| Who::of(p).text()).collect())],
+            };
+            for who in whos {
+                out.push(Admission {
+                    possible: self.still_possible(statement, &who, &actions),
+                    who,
+                    actions: actions.clone(),
+                    conditional: !statement.conditions.iter().all(Condition::is_always_true),
+                    site: self.site(statement),
+                });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether this statement admits this principal for at least one of the actions.
+    fn still_possible(&self, statement: &Arc<Statement>, who: &Who, actions: &BTreeSet<&'static str>) -> Truth {
+        let Ok(policy) = &self.policy else { return Truth::False };
+        let caller = match who {
+            Who::Service(name) => Caller::service(name),
+            Who::Role(arn) | Who::User(arn) | Who::Session(arn) => Caller::principal(arn),
+            Who::Oidc(arn) | Who::Saml(arn) => Caller::federated(arn.as_str()),
+            Who::Provider(host) => Caller::federated(host),
+            Who::Account(id) => match format!("arn:aws:iam::{id}:root").parse() {
+                Ok(arn) => Caller::Principal { arn, unique_id: None },
+                Err(_) => return Truth::False,
+            },
+            Who::Anyone | Who::AllBut(_) => Caller::Outsider,
+            Who::DeadId(_) => return Truth::False,
+            Who::Other(text) => {
+                return Truth::unknown(Why::NotUnderstood(format!("the principal `{text}` is not understood")));
+            }
+        };
+        let context = caller.context();
+        let language = policy.language();
+        let own = all_hold(&statement.conditions, &context, language).possible();
+        let open = actions.iter().fold(Truth::False, |any, action| {
+            let denied = policy.statements.iter().filter(|s| s.effect == Effect::Deny).fold(Truth::True, |all, s| {
+                all.and((!self.matches(s, &caller, action, &context, policy).0).possible())
+            });
+            any.or(denied)
+        });
+        own.and(open)
+    }
+
+    /// Whether a statement matches, and whether only through the caller's account.
+    fn matches(
+        &self,
+        statement: &Statement,
+        caller: &Caller,
+        action: &str,
+        context: &Context,
+        policy: &Policy,
+    ) -> (Truth, bool) {
+        if !statement.names_action(action) {
+            return (Truth::False, false);
+        }
+        let (principal, via_account) = match &statement.principals {
+            None => (Truth::False, false),
+            Some(clause) => {
+                let each = clause.elements().iter().map(|p| names(p, caller));
+                let (any, direct) = each.fold((Truth::False, false), |(any, direct), (truth, via_account)| {
+                    let direct = direct || (truth.is_true() && !via_account);
+                    (any.or(truth), direct)
+                });
+                if clause.is_not() { (!any, false) } else { (any, !direct) }
+            }
+        };
+        if principal.is_false() {
+            return (principal, false);
+        }
+        (principal.and(all_hold(&statement.conditions, context, policy.language())), via_account)
+    }
+
+    fn ask(&self, caller: &Caller, action: &str, context: &Context, ask: Ask) -> Decision {
+        let policy = match &self.policy {
+            Ok(policy) => policy,
+            Err(error) => {
+                let allowed = self.unreadable(error);
+                return Decision { allowed, explicit_deny: false, via_account: false, by: Vec::new() };
+            }
+        };
+        let (mut allow, mut pass) = (Truth::False, Truth::True);
+        let (mut allowing, mut denying) = (Vec::new(), Vec::new());
+        let mut via_account = true;
+        for statement in &policy.statements {
+            let (truth, account) = self.matches(statement, caller, action, context, policy);
+            let relevant = !truth.is_false();
+            match statement.effect {
+                Effect::Allow => {
+                    let truth = if ask == Ask::Possibly { truth.possible() } else { truth };
+                    if relevant {
+                        via_account &= account;
+                        allowing.push((truth.is_true(), self.site(statement)));
+                    }
+                    allow = allow.or(truth);
+                }
+                Effect::Deny => {
+                    let not = if ask == Ask::Possibly { (!truth).possible() } else { !truth };
+                    if relevant {
+                        denying.push((not.is_false(), self.site(statement)));
+                    }
+                    pass = pass.and(not);
+                }
+            }
+        }
+        let explicit_deny = pass.is_false();
+        let certain = |sites: Vec<(bool, Site)>| sites.into_iter().filter(|(c, _)| *c).map(|(_, s)| s).collect();
+        let all = |sites: Vec<(bool, Site)>| sites.into_iter().map(|(_, s)| s);
+        let allowed = allow.and(pass);
+        let via_account = via_account && !allowing.is_empty();
+        let by = if explicit_deny {
+            certain(denying)
+        } else if allowed.is_true() {
+            certain(allowing)
+        } else {
+            all(allowing).chain(all(denying)).collect()
+        };
+        Decision { allowed, explicit_deny, via_account, by }
+    }
+
+    /// Whether a call is allowed, in a context. What is known of the caller is added to the context
+    /// where it says nothing; `sts:TagSession` and `sts:SetSourceIdentity` are actions of their own.
+    #[must_use]
+    pub fn decide(&self, caller: &Caller, action: &str, context: &Context) -> Decision {
+        self.ask(caller, action, &caller.known(context.clone()), Ask::Whether)
+    }
+
+    /// Whether the caller can be admitted at all, by some value of the conditions' keys.
+    #[must_use]
+    pub fn admits(&self, caller: &Caller, action: &str) -> Answer {
+        self.admits_in(caller, action, &caller.context())
+    }
+
+    /// As [`Trust::admits`], where some keys are known.
+    #[must_use]
+    pub fn admits_in(&self, caller: &Caller, action: &str, context: &Context) -> Answer {
+        let decision = self.ask(caller, action, context, Ask::Possibly);
+        Answer { truth: decision.allowed, by: decision.by }
+    }
+
+    /// Whether an AWS service can be admitted at all.
+    #[must_use]
+    pub fn admits_service(&self, service: &str, action: &str) -> Answer {
+        self.admits(&Caller::service(service), action)
+    }
+
+    /// Whether the caller's calls are limited by these condition keys together: a call that needs
+    /// all the actions is tried in which every one of the keys holds a foreign value, and one in
+    /// which every one is absent, all other keys being free.
+    ///
+    /// So `StringLike: "*"` does not limit, a blacklist does not limit, and a Deny with
+    /// `StringNotEquals` does. A caller that is not admitted at all counts as limited.
+    #[must_use]
+    pub fn constrained_by(&self, caller: &Caller, actions: &[&str], keys: &[&str]) -> Limit {
+        // The role's own side is not foreign, so that `${aws:ResourceAccount}` is not free to agree.
+        let home = caller
+            .context()
+            .or_set("aws:ResourceAccount", "999999999999")
+            .or_set("aws:ResourceOrgID", "o-home")
+            .or_set("aws:ResourceOrgPaths", "o-home/r-home/");
+        let absent = keys.iter().fold(home.clone(), |context, key| context.absent(key));
+        let probes = keys.iter().map(|key| self.foreign_values(key).len()).max().unwrap_or(1);
+        let foreign = (0..probes).map(|probe| {
+            let context = keys.iter().fold(home.clone(), |context, key| {
+                let values = self.foreign_values(key);
+                let value = values.get(probe).or(values.last()).cloned().unwrap_or_default();
+                context.set(key, [value])
+            });
+            self.refused(caller, actions, &context)
+        });
+        let refused = foreign.reduce(|a, b| if a.truth.is_false() || b.truth.is_true() { a } else { b });
+        Limit {
+            foreign: refused.unwrap_or_else(|| Answer::bare(Truth::True)),
+            absent: self.refused(caller, actions, &absent),
+        }
+    }
+
+    fn refused(&self, caller: &Caller, actions: &[&str], context: &Context) -> Answer {
+        let mut truth = Truth::True;
+        let mut by: Vec<Site> = Vec::new();
+        for action in actions {
+            let answer = self.admits_in(caller, action, context);
+            truth = truth.and(answer.truth);
+            by.extend(answer.by);
+        }
+        let mut unique: Vec<Site> = Vec::new();
+        for site in by {
+            if !unique.contains(&site) {
+                unique.push(site);
+            }
+        }
+        Answer { truth: !truth, by: unique }
+    }
+
+    /// Values that nothing of ours has. Where the policy compares ARNs, ARNs of the same kind in
+    /// another region and account, so that a pattern open in just these segments lets them pass.
+    fn foreign_values(&self, key: &str) -> Vec<String> {
+        let lower = key.to_ascii_lowercase();
+        let mut out = BTreeSet::new();
+        let statements = self.policy.as_ref().map_or(&[][..], |p| &p.statements);
+        for condition in statements.iter().flat_map(|s| &s.conditions).filter(|c| c.key.eq_ignore_ascii_case(key)) {
+            out.extend(condition.values.iter().filter_map(|value| foreign_arn(value)));
+        }
+        if lower.ends_with("account") {
+            return vec!["000000000000".to_owned()];
+        }
+        if out.is_empty() {
+            out.insert(if lower.ends_with("arn") {
+                "arn:aws:nowhere:xx-nowhere-1:000000000000:nowhere/nowhere".to_owned()
+            } else {
+                "nowhere".to_owned()
+            });
+        }
+        out.into_iter().collect()
+    }
+
+    /// Whether the caller needs to send an external id of a certain value; `None` where it is not
+    /// admitted for `sts:AssumeRole` at all.
+    #[must_use]
+    pub fn requires_external_id(&self, caller: &Caller) -> Option<Answer> {
+        if self.admits(caller, "sts:AssumeRole").truth.is_false() {
+            return None;
+        }
+        let limit = self.constrained_by(caller, &["sts:AssumeRole"], &["sts:ExternalId"]);
+        let truth = limit.both();
+        let by = if limit.foreign.truth.is_true() { limit.absent.by } else { limit.foreign.by };
+        Some(Answer { truth, by })
+    }
+}
+
+/// Whether a principal element names the caller, and whether only by its account.
+fn names(principal: &Principal, caller: &Caller) -> (Truth, bool) {
+    let sure = |b: bool| (Truth::from(b), false);
+    match (principal, caller) {
+        (Principal::Everyone, _) => sure(true),
+        (Principal::Other { kind, .. }, _) => {
+            (Truth::unknown(Why::NotUnderstood(format!("the principal type `{kind}` is not understood"))), false)
+        }
+        (Principal::Service(name), Caller::Service(own)) => sure(name.eq_ignore_ascii_case(own)),
+        (Principal::Federated(name), Caller::Federated(own)) => sure(name == own),
+        (Principal::Aws(text), Caller::Principal { arn, unique_id }) => {
+            if unique_id.as_deref() == Some(text) || text == arn.as_str() {
+                return (Truth::True, is_root(arn));
+            }
+            if text.parse::<AccountId>().is_ok() {
+                return (Truth::from(text == arn.account()), true);
+            }
+            let Ok(named) = text.parse::<Arn>() else { return sure(false) };
+            // Account ids are unique over all partitions.
+            if named.account() != arn.account() {
+                return sure(false);
+            }
+            if is_root(&named) {
+                return (Truth::True, true);
+            }
+            // A session is named by its role too; its own ARN lacks the role's path.
+            let role = named.resource().strip_prefix("role/").and_then(|r| r.rsplit('/').next());
+            sure(role.is_some() && role == session_role(arn))
+        }
+        _ => sure(false),
+    }
+}
+
+fn foreign_arn(value: &str) -> Option<String> {
+    let arn: Arn = value.parse().ok()?;
+    let fixed = |segment: &str, otherwise: &str| {
+        if segment.contains(['*', '?', '$']) { otherwise.to_owned() } else { segment.to_owned() }
+    };
+    let moved = |segment: &str, elsewhere: &'static str| if segment.is_empty() { "" } else { elsewhere };
+    let name = match arn.resource().split_once(['/', ':']) {
+        Some((kind, _)) if !kind.contains(['*', '?', '$']) => format!("{kind}/nowhere"),
+        _ => "nowhere/nowhere".to_owned(),
+    };
+    Some(format!(
+        "arn:{}:{}:{}:{}:{name}",
+        fixed(arn.partition(), "aws"),
+        fixed(arn.service(), "nowhere"),
+        moved(arn.region(), "xx-nowhere-1"),
+        moved(arn.account(), "000000000000"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PODS: &str = "pods.eks.amazonaws.com";
+
+    fn trust(statements: &str) -> Trust {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+        let document = Document::read(&text);
+        assert!(document.parsed.is_ok(), "{:?}", document.parsed);
+        Trust::of("trust policy", &document)
+    }
+
+    fn pods(condition: &str) -> Trust {
+        trust(&format!(
+            r#"{{"Effect":"Allow","Principal":{{"Service":"{PODS}"}},"Action":["sts:AssumeRole","sts:TagSession"],"Condition":{condition}}}"#
+        ))
+    }
+
+    fn limited(trust: &Trust, keys: &[&str]) -> (Truth, Truth) {
+        let limit = trust.constrained_by(&Caller::service(PODS), &["sts:AssumeRole"], keys);
+        (limit.foreign.truth, limit.absent.truth)
+    }
+
+    const SOURCE: [&str; 3] = ["aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgId"];
+
+    #[test]
+    fn whom_a_policy_admits_is_classified() {
+        let trust = trust(
+            r#"{"Effect":"Allow","Action":"sts:*","Principal":{"AWS":["*","111122223333","arn:aws:iam::111122223333:root",
+            "arn:aws:iam::111122223333:role/a/b","arn:aws:iam::111122223333:user/u","arn:aws:sts::111122223333:assumed-role/r/s",
+            "AROAEXAMPLEEXAMPLE123"],"Service":"ec2.amazonaws.com","Federated":["arn:aws:iam::111122223333:oidc-provider/x",
+            "arn:aws:iam::111122223333:saml-provider/y","cognito-identity.amazonaws.com"]}}"#,
+        );
+        let admissions = trust.admissions().unwrap();
+        let dead = admissions.iter().find(|a| matches!(a.who, Who::DeadId(_))).unwrap();
+        assert!(dead.possible.is_false());
+        let kinds: Vec<bool> = vec![
+            matches!(admissions[0].who, Who::Anyone),
+            matches!(admissions[1].who, Who::Account(_)),
+            matches!(admissions[2].who, Who::Account(_)),
+            matches!(admissions[3].who, Who::Role(_)),
+            matches!(admissions[4].who, Who::User(_)),
+            matches!(admissions[5].who, Who::Session(_)),
+            matches!(admissions[7].who, Who::Service(_)),
+            matches!(admissions[8].who, Who::Oidc(_)),
+            matches!(admissions[9].who, Who::Saml(_)),
+            matches!(admissions[10].who, Who::Provider(_)),
+        ];
+        assert!(kinds.iter().all(|k| *k), "{admissions:?}");
+        assert!(admissions.iter().all(|a| a.actions.len() == STS_ACTIONS.len() && !a.conditional));
+    }
+
+    #[test]
+    fn a_source_condition_limits_and_an_empty_one_does_not() {
+        let limits = [
+            r#"{"StringEquals":{"aws:SourceAccount":"111122223333"}}"#,
+            r#"{"ArnEquals":{"aws:SourceArn":"arn:aws:eks:eu-west-1:111122223333:cluster/prod"}}"#,
+            r#"{"ArnLike":{"aws:SourceArn":"arn:aws:eks:*:111122223333:cluster/*"}}"#,
+            r#"{"StringEquals":{"aws:SourceOrgId":"${aws:ResourceOrgId}"}}"#,
+        ];
+        for condition in limits {
+            assert_eq!(limited(&pods(condition), &SOURCE), (Truth::True, Truth::True), "{condition}");
+        }
+        let passes = [
+            r#"{}"#,
+            r#"{"StringLike":{"aws:SourceAccount":"*"}}"#,
+            r#"{"ArnLike":{"aws:SourceArn":"arn:aws:eks:*:*:cluster/*"}}"#,
+            r#"{"StringNotEquals":{"aws:SourceAccount":"111122223333"}}"#,
+            r#"{"StringEquals":{"aws:RequestTag/kubernetes-namespace":"pay"}}"#,
+            r#"{"Bool":{"aws:PrincipalIsAWSService":"true"}}"#,
+        ];
+        for condition in passes {
+            assert!(limited(&pods(condition), &SOURCE).0.is_false(), "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_deny_limits_as_well() {
+        let trust = trust(&format!(
+            r#"{{"Effect":"Allow","Principal":{{"Service":"{PODS}"}},"Action":["sts:AssumeRole","sts:TagSession"]}},
+               {{"Sid":"guard","Effect":"Deny","Principal":"*","Action":"sts:AssumeRole",
+                "Condition":{{"StringNotEquals":{{"aws:SourceAccount":"111122223333"}}}}}}"#
+        ));
+        assert_eq!(limited(&trust, &SOURCE), (Truth::True, Truth::True));
+        let decision = trust.decide(&Caller::service(PODS), "sts:AssumeRole", &Context::closed());
+        assert!(decision.explicit_deny && decision.allowed.is_false());
+        assert_eq!(decision.by[0].sid(), Some("guard"));
+        assert!(trust.admits_service(PODS, "sts:AssumeRole").truth.is_true());
+    }
+
+    #[test]
+    fn each_statement_must_limit_where_several_admit() {
+        let trust = trust(&format!(
+            r#"{{"Effect":"Allow","Principal":{{"Service":"{PODS}"}},"Action":"sts:AssumeRole",
+                "Condition":{{"StringEquals":{{"aws:SourceAccount":"111122223333"}}}}}},
+               {{"Effect":"Allow","Principal":{{"Service":"{PODS}"}},"Action":"sts:AssumeRole",
+                "Condition":{{"ArnLike":{{"aws:SourceArn":"arn:aws:eks:*:111122223333:cluster/x"}}}}}}"#
+        ));
+        assert!(limited(&trust, &SOURCE).0.is_true());
+        let one = trust.constrained_by(&Caller::service(PODS), &["sts:AssumeRole"], &["aws:SourceArn"]);
+        assert!(one.foreign.truth.is_false());
+        assert_eq!(one.foreign.by[0].pointer(), "/Statement/0");
+    }
+
+    #[test]
+    fn if_exists_limits_foreign_values_but_not_absent_keys() {
+        let tag = ["aws:RequestTag/kubernetes-namespace"];
+        let trust = pods(r#"{"StringEqualsIfExists":{"aws:RequestTag/kubernetes-namespace":"pay"}}"#);
+        assert_eq!(limited(&trust, &tag), (Truth::True, Truth::False));
+        let all = pods(r#"{"ForAllValues:StringEquals":{"aws:RequestTag/kubernetes-namespace":"pay"}}"#);
+        assert_eq!(limited(&all, &tag), (Truth::True, Truth::False));
+    }
+
+    #[test]
+    fn keys_that_a_service_never_sends_admit_nothing() {
+        let invented = pods(r#"{"StringEquals":{"k8s.io/pod/namespace":"default"}}"#);
+        assert!(invented.admits_service(PODS, "sts:AssumeRole").truth.is_false());
+        let external = pods(r#"{"StringEquals":{"sts:ExternalId":"x"}}"#);
+        assert!(external.admits_service(PODS, "sts:AssumeRole").truth.is_false());
+        let strange = pods(r#"{"StringResembles":{"aws:SourceAccount":"x"}}"#);
+        assert!(matches!(strange.admits_service(PODS, "sts:AssumeRole").truth, Truth::Unknown(_)));
+    }
+
+    #[test]
+    fn an_external_id_is_required_only_if_every_way_in_asks_for_it() {
+        let vendor: Arn = "arn:aws:iam::444455556666:role/vendor".parse().unwrap();
+        let caller = Caller::principal(&vendor);
+        let asked = trust(
+            r#"{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"s3cret"}}}"#,
+        );
+        assert_eq!(asked.requires_external_id(&caller).unwrap().truth, Truth::True);
+        let any = trust(
+            r#"{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"sts:AssumeRole","Condition":{"StringLike":{"sts:ExternalId":"*"}}}"#,
+        );
+        assert_eq!(any.requires_external_id(&caller).unwrap().truth, Truth::False);
+        assert!(asked.requires_external_id(&Caller::service(PODS)).is_none());
+    }
+
+    #[test]
+    fn accounts_roles_sessions_and_ids_are_named_as_iam_names_them() {
+        let role: Arn = "arn:aws:iam::111122223333:role/team/api".parse().unwrap();
+        let session: Arn = "arn:aws:sts::111122223333:assumed-role/api/s".parse().unwrap();
+        let allowed = |principal: &str, caller: &Caller| {
+            let trust = trust(&format!(
+                r#"{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"}}"#
+            ));
+            let decision = trust.decide(caller, "sts:assumerole", &Context::closed());
+            (decision.allowed.is_true(), decision.via_account)
+        };
+        let caller = Caller::principal(&role);
+        assert_eq!(allowed("111122223333", &caller), (true, true));
+        assert_eq!(allowed("arn:aws:iam::111122223333:root", &caller), (true, true));
+        assert_eq!(allowed(role.as_str(), &caller), (true, false));
+        assert_eq!(allowed("*", &caller), (true, false));
+        assert_eq!(allowed("arn:aws:iam::111122223333:role/api", &caller), (false, false));
+        assert_eq!(allowed("444455556666", &caller), (false, false));
+        assert_eq!(allowed("AROAEXAMPLEEXAMPLE123", &caller), (false, false));
+        assert_eq!(allowed("AROAEXAMPLEEXAMPLE123", &caller.with_unique_id("AROAEXAMPLEEXAMPLE123")), (true, false));
+        assert_eq!(allowed(role.as_str(), &Caller::principal(&session)), (true, false));
+        assert_eq!(allowed(session.as_str(), &Caller::principal(&session)), (true, false));
+    }
+
+    #[test]
+    fn what_does_not_parse_decides_nothing() {
+        let trust = Trust::of("trust policy", &Document::read("{"));
+        assert!(trust.problem().is_some() && trust.admissions().is_err());
+        let answer = trust.admits_service(PODS, "sts:AssumeRole");
+        assert!(answer.truth.reasons()[0].contains("trust policy could not be read"));
+        assert!(matches!(limited(&trust, &SOURCE).0, Truth::Unknown(_)));
+    }
+}

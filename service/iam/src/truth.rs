@@ -1,0 +1,218 @@
+//! Three values: true, false, and unknown with the reasons.
+//!
+//! Knows Kleene's logic. Refuses to know what a question is about.
+
+use crate::digest::Digest;
+use crate::document::Statement;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why something is not decided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// It depends on a condition key whose value the context leaves open.
+    Key(String),
+    /// Something was seen that this version does not understand.
+    NotUnderstood(String),
+    /// Something that may decide was not seen.
+    NotSeen(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "it depends on the value of `{key}`"),
+            Self::NotUnderstood(what) | Self::NotSeen(what) => f.write_str(what),
+        }
+    }
+}
+
+/// True, false, or unknown with the reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Truth {
+    /// Certain.
+    True,
+    /// Certain.
+    False,
+    /// Not decided; never empty, sorted, without repetitions.
+    Unknown(Vec<Why>),
+}
+
+impl From<bool> for Truth {
+    fn from(value: bool) -> Self {
+        if value { Self::True } else { Self::False }
+    }
+}
+
+impl Truth {
+    /// Unknown for one reason.
+    #[must_use]
+    pub fn unknown(why: Why) -> Self {
+        Self::Unknown(vec![why])
+    }
+
+    /// Certainly true.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        *self == Self::True
+    }
+
+    /// Certainly false.
+    #[must_use]
+    pub fn is_false(&self) -> bool {
+        *self == Self::False
+    }
+
+    /// The reasons, as sentences; empty where it is decided.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        match self {
+            Self::Unknown(why) => why.iter().map(ToString::to_string).collect(),
+            Self::True | Self::False => Vec::new(),
+        }
+    }
+
+    fn merged(mut a: Vec<Why>, b: Vec<Why>) -> Self {
+        a.extend(b);
+        a.sort();
+        a.dedup();
+        Self::Unknown(a)
+    }
+
+    /// False if either is; else unknown if either is.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::True, x) | (x, Self::True) => x,
+            (Self::Unknown(a), Self::Unknown(b)) => Self::merged(a, b),
+        }
+    }
+
+    /// True if either is; else unknown if either is.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::True, _) | (_, Self::True) => Self::True,
+            (Self::False, x) | (x, Self::False) => x,
+            (Self::Unknown(a), Self::Unknown(b)) => Self::merged(a, b),
+        }
+    }
+
+    /// Whether it can be true for some value of the keys that are left open: a free key counts as
+    /// yes, anything not understood or not seen stays unknown.
+    #[must_use]
+    pub fn possible(self) -> Self {
+        match self {
+            Self::Unknown(mut why) => {
+                why.retain(|w| !matches!(w, Why::Key(_)));
+                if why.is_empty() { Self::True } else { Self::Unknown(why) }
+            }
+            decided => decided,
+        }
+    }
+}
+
+impl std::ops::Not for Truth {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            unknown @ Self::Unknown(_) => unknown,
+        }
+    }
+}
+
+/// A statement that decided, and the document that holds it.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// How people call the document: `trust policy`, `inline policy x`, a policy ARN.
+    pub source: Arc<str>,
+    /// The document.
+    pub document: Digest,
+    /// The statement.
+    pub statement: Arc<Statement>,
+}
+
+impl Site {
+    /// RFC 6901 pointer of the statement within its document.
+    #[must_use]
+    pub fn pointer(&self) -> &str {
+        &self.statement.pointer
+    }
+
+    /// The statement's `Sid`, where it has one.
+    #[must_use]
+    pub fn sid(&self) -> Option<&str> {
+        self.statement.sid.as_deref()
+    }
+
+    /// The statement as it is written.
+    #[must_use]
+    pub fn value(&self) -> &serde_json::Value {
+        &self.statement.value
+    }
+}
+
+impl PartialEq for Site {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.document == other.document && self.pointer() == other.pointer()
+    }
+}
+impl Eq for Site {}
+
+/// An answer and the statements that decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer.
+    pub truth: Truth,
+    /// The statements that decided, or that would decide if the unknown were known.
+    pub by: Vec<Site>,
+}
+
+impl Answer {
+    /// An answer that no statement decided.
+    #[must_use]
+    pub fn bare(truth: Truth) -> Self {
+        Self { truth, by: Vec::new() }
+    }
+}
+
+/// What the policies say to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it is allowed.
+    pub allowed: Truth,
+    /// Whether a Deny certainly refuses it; otherwise nothing allows it, where it is not allowed.
+    pub explicit_deny: bool,
+    /// Whether every statement that allows it names the caller's account, not the caller: the
+    /// account's own policies must then allow it too. Only trust policies say so.
+    pub via_account: bool,
+    /// The statements that decided, or that would decide if the unknown were known.
+    pub by: Vec<Site>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certain_answer_beats_an_unknown_one() {
+        let unknown = || Truth::unknown(Why::Key("aws:SourceArn".into()));
+        assert_eq!(unknown().and(Truth::False), Truth::False);
+        assert_eq!(unknown().or(Truth::True), Truth::True);
+        assert_eq!(unknown().and(Truth::True), unknown());
+        assert_eq!(!unknown(), unknown());
+    }
+
+    #[test]
+    fn a_free_key_is_possible_and_the_not_understood_is_not() {
+        let free = Truth::unknown(Why::Key("a:b".into()));
+        assert_eq!(free.clone().possible(), Truth::True);
+        let mixed = free.and(Truth::unknown(Why::NotUnderstood("x".into())));
+        assert_eq!(mixed.possible(), Truth::unknown(Why::NotUnderstood("x".into())));
+        assert_eq!(Truth::False.possible(), Truth::False);
+    }
+}
