@@ -1,6 +1,10 @@
 //! The dashboard and the JSON API.
 
 pub mod auth;
+pub mod cursor;
+pub mod error;
+pub mod query;
+pub mod view;
 
 use crate::app::App;
 

@@ -1,0 +1,429 @@
+//! Query strings, read strictly.
+//!
+//! Every list declares its parameters once, as a table of [`Param`]; from it come the reading, the
+//! OpenAPI document, the links of the pages and the filter hash of cursors. A name that is not in
+//! the table is refused with the nearest that is: a mistyped filter that is ignored would answer
+//! for everything. Refuses to know what is filtered.
+
+use super::error::{AppError, Code, FieldError};
+use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rolecall_iam::{AccountId, Digest};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Required};
+
+/// The shape of a parameter's value.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A comma-separated list out of these words.
+    Words(&'static [&'static str]),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A comma-separated list of account ids.
+    Accounts,
+    /// A comma-separated list of free texts.
+    Texts,
+    /// One free text.
+    Text,
+    /// An RFC 3339 instant.
+    Instant,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number between these bounds.
+    Number(u32, u32),
+    /// A cursor of an earlier answer.
+    Cursor,
+}
+
+/// One parameter of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name in the query string.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+}
+
+/// A row of a parameter table.
+#[must_use]
+pub const fn param(name: &'static str, kind: Kind, about: &'static str) -> Param {
+    Param { name, kind, about }
+}
+
+/// How many items a page of the API may have.
+pub const LIMIT: Param = param("limit", Kind::Number(1, 1000), "Items a page; 100 if not given.");
+/// Where to go on.
+pub const CURSOR: Param = param("cursor", Kind::Cursor, "`next_cursor` of the page before.");
+/// Whether to count.
+pub const TOTAL: Param = param("total", Kind::Word(&["count", "none"]), "`none` leaves out the count of all items.");
+
+const MAX_TEXT: usize = 512;
+const NOT_FILTERS: [&str; 3] = ["limit", "cursor", "total"];
+
+/// The parameters of one request, checked against a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params {
+    /// In the order of the table; only names that were given, each with at least one value.
+    given: Vec<(&'static str, Vec<String>)>,
+}
+
+impl Params {
+    /// Reads a query string. Empty values count as not given, as forms send them so.
+    ///
+    /// # Errors
+    /// `unknown_parameter` or `invalid_parameter`, with every fault in `errors`.
+    pub fn read(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
+        let known = || table.iter().copied().flatten();
+        let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, value) in pairs(query.unwrap_or_default()) {
+            match known().find(|p| p.name == name) {
+                None => unknown.push(FieldError { message: misnamed(&name, known()), parameter: name }),
+                Some(_) if value.is_empty() => {}
+                Some(p) => match p.kind.read(&value) {
+                    Ok(read) => values.entry(p.name).or_default().extend(read),
+                    Err(message) => {
+                        let message = format!("`{}`: {message}", p.name);
+                        wrong.push(FieldError { parameter: name, message });
+                    }
+                },
+            }
+        }
+        for p in known().filter(|p| !p.kind.is_list()) {
+            if values.get(p.name).is_some_and(|v| v.len() > 1) {
+                let message = format!("`{}` may be given once only", p.name);
+                wrong.push(FieldError { parameter: p.name.to_owned(), message });
+            }
+        }
+        match (unknown.is_empty(), wrong.is_empty()) {
+            (false, _) => Err(AppError::of_fields(Code::UnknownParameter, unknown)),
+            (true, false) => Err(AppError::of_fields(Code::InvalidParameter, wrong)),
+            (true, true) => Ok(Self { given: ordered(values, known()) }),
+        }
+    }
+
+    /// All values of a list parameter; empty where it was not given.
+    #[must_use]
+    pub fn list(&self, name: &str) -> &[String] {
+        self.given.iter().find(|(n, _)| *n == name).map_or(&[], |(_, values)| values)
+    }
+
+    /// Values of a list parameter that are of a type; the table has checked that they all are.
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str) -> Vec<T> {
+        self.list(name).iter().filter_map(|v| v.parse().ok()).collect()
+    }
+
+    /// The value of a single parameter.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.list(name).first().map(String::as_str)
+    }
+
+    /// The value of an instant.
+    #[must_use]
+    pub fn instant(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// The value of a flag.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// `limit`, or the default.
+    #[must_use]
+    pub fn limit(&self, default: u32) -> u32 {
+        self.text("limit").and_then(|v| v.parse().ok()).unwrap_or(default)
+    }
+
+    /// Whether anything is filtered.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.given.iter().any(|(name, _)| !NOT_FILTERS.contains(name) && *name != "sort" && *name != "group")
+    }
+
+    /// Hash of everything that decides which rows are in the list; what cursors are bound to.
+    #[must_use]
+    pub fn filter_hash(&self) -> String {
+        let mut text = self.keeping(|name| !NOT_FILTERS.contains(&name)).query();
+        text = Digest::of(text.as_bytes()).to_string();
+        text.truncate(16);
+        text
+    }
+
+    /// The canonical query string: table order, sorted lists, no `?`.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let pair = |(name, values): &(&str, Vec<String>)| format!("{name}={}", encode(&values.join(",")));
+        self.given.iter().map(pair).collect::<Vec<_>>().join("&")
+    }
+
+    /// `path?query`, or the path alone.
+    #[must_use]
+    pub fn link(&self, path: &str) -> String {
+        if self.given.is_empty() { path.to_owned() } else { format!("{path}?{}", self.query()) }
+    }
+
+    /// The same with a parameter set to one value; any cursor falls away.
+    #[must_use]
+    pub fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut other = self.without(name);
+        other.given.push((name, vec![value.to_owned()]));
+        other
+    }
+
+    /// The same without a parameter; any cursor falls away.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        self.keeping(|n| n != name && n != "cursor")
+    }
+
+    /// The same without one value of a list; any cursor falls away.
+    #[must_use]
+    pub fn without_value(&self, name: &str, value: &str) -> Self {
+        let mut other = self.keeping(|n| n != "cursor");
+        for (n, values) in &mut other.given {
+            if *n == name {
+                values.retain(|v| v != value);
+            }
+        }
+        other.given.retain(|(_, values)| !values.is_empty());
+        other
+    }
+
+    /// Only the parameters of these names.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        self.keeping(|n| names.contains(&n))
+    }
+
+    /// Every parameter with its values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.given.iter().map(|(name, values)| (*name, values.as_slice()))
+    }
+
+    fn keeping(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self { given: self.given.iter().filter(|(name, _)| keep(name)).cloned().collect() }
+    }
+}
+
+fn ordered<'a>(
+    mut values: BTreeMap<&'static str, Vec<String>>,
+    table: impl Iterator<Item = &'a Param>,
+) -> Vec<(&'static str, Vec<String>)> {
+    let mut given = Vec::new();
+    for p in table {
+        if let Some(mut list) = values.remove(p.name) {
+            list.sort_unstable();
+            list.dedup();
+            given.push((p.name, list));
+        }
+    }
+    given
+}
+
+fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
+    let mut names: Vec<&str> = known.map(|p| p.name).collect();
+    names.sort_unstable();
+    let near = names.iter().map(|n| (strsim::jaro_winkler(n, name), n)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let mut message = format!("unknown parameter `{}`", name.chars().take(60).collect::<String>());
+    match near {
+        Some((score, near)) if score > 0.75 => {
+            let _ = write!(message, "; did you mean `{near}`?");
+        }
+        _ if names.is_empty() => message.push_str("; this address takes none"),
+        _ => {
+            let _ = write!(message, "; known are {}", names.join(", "));
+        }
+    }
+    message
+}
+
+impl Kind {
+    fn is_list(self) -> bool {
+        matches!(self, Self::Words(_) | Self::Accounts | Self::Texts)
+    }
+
+    fn read(self, value: &str) -> Result<Vec<String>, String> {
+        if value.len() > MAX_TEXT && !matches!(self, Self::Cursor) {
+            return Err(format!("longer than {MAX_TEXT} bytes"));
+        }
+        if !self.is_list() {
+            return self.check(value).map(|()| vec![value.to_owned()]);
+        }
+        let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| self.check(part).map(|()| part.to_owned())).collect()
+    }
+
+    fn check(self, value: &str) -> Result<(), String> {
+        match self {
+            Self::Words(words) | Self::Word(words) if !words.contains(&value) => {
+                Err(format!("`{value}` is not one of {}", words.join(", ")))
+            }
+            Self::Accounts => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
+            Self::Instant => value
+                .parse::<DateTime<Utc>>()
+                .map(drop)
+                .map_err(|_| format!("`{value}` is not an instant such as 2026-01-31T08:00:00Z")),
+            Self::Flag if !matches!(value, "true" | "false") => Err(format!("`{value}` is not one of true, false")),
+            Self::Number(min, max) if !value.parse::<u32>().is_ok_and(|n| (min..=max).contains(&n)) => {
+                Err(format!("`{value}` is not a whole number from {min} to {max}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn schema(self) -> Schema {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let of = |item: ObjectBuilder| Schema::Array(ArrayBuilder::new().items(item).build());
+        match self {
+            Self::Words(words) => of(text().enum_values(Some(words.iter().copied()))),
+            Self::Word(words) => Schema::Object(text().enum_values(Some(words.iter().copied())).build()),
+            Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
+            Self::Texts => of(text()),
+            Self::Text | Self::Cursor => Schema::Object(text().build()),
+            Self::Instant => Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()),
+            Self::Flag => Schema::Object(ObjectBuilder::new().schema_type(Type::Boolean).build()),
+            Self::Number(min, max) => Schema::Object(
+                ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max)).build(),
+            ),
+        }
+    }
+}
+
+/// The OpenAPI form of a table.
+#[must_use]
+pub fn openapi(table: &[&[Param]]) -> Vec<Parameter> {
+    let one = |p: &Param| {
+        ParameterBuilder::new()
+            .name(p.name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(p.about))
+            .explode(p.kind.is_list().then_some(false))
+            .schema(Some(RefOr::T(p.kind.schema())))
+            .build()
+    };
+    table.iter().copied().flatten().map(one).collect()
+}
+
+/// Declares a query: its table, and the OpenAPI parameters that come of it.
+macro_rules! query {
+    ($(#[$doc:meta])* $name:ident = $($table:expr),+ $(,)?) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl $name {
+            /// Reads a query string against the table.
+            pub(crate) fn read(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
+                crate::http::query::Params::read(query, &[$($table),+])
+            }
+        }
+
+        impl utoipa::IntoParams for $name {
+            fn into_params(
+                _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+            ) -> Vec<utoipa::openapi::path::Parameter> {
+                crate::http::query::openapi(&[$($table),+])
+            }
+        }
+    };
+}
+pub(crate) use query;
+
+/// What a value in a query must not hold bare. Commas, colons and slashes stay readable: RFC 3986
+/// allows them there.
+const BARE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'/')
+    .remove(b'*')
+    .remove(b'@');
+
+/// A text as the value of a query parameter, or as one segment of a path with its slashes kept.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, BARE).to_string()
+}
+
+/// The names and values of a query string or of a form's body.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    let text = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (text(name), text(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[Param] = &[
+        param("state", Kind::Words(&["open", "resolved"]), ""),
+        param("account_id", Kind::Accounts, ""),
+        param("cluster", Kind::Texts, ""),
+        param("q", Kind::Text, ""),
+        param("updated_since", Kind::Instant, ""),
+        LIMIT,
+        CURSOR,
+    ];
+
+    fn read(query: &str) -> Result<Params, AppError> {
+        Params::read(Some(query), &[TABLE])
+    }
+
+    #[test]
+    fn a_mistyped_name_is_refused_with_the_nearest() {
+        let error = read("stat=open&acount_id=111122223333").unwrap_err();
+        assert_eq!(error.code, Code::UnknownParameter);
+        let names: Vec<_> = error.errors.iter().map(|e| e.parameter.as_str()).collect();
+        assert_eq!(names, ["stat", "acount_id"]);
+        assert_eq!(error.errors[0].message, "unknown parameter `stat`; did you mean `state`?");
+        assert_eq!(error.errors[1].message, "unknown parameter `acount_id`; did you mean `account_id`?");
+        assert!(read("zzz=1").unwrap_err().detail.contains("known are account_id, cluster"));
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_parameter_and_what_is_allowed() {
+        for (query, said) in [
+            ("state=opne", "`state`: `opne` is not one of open, resolved"),
+            ("account_id=12", "`account_id`"),
+            ("updated_since=yesterday", "is not an instant such as"),
+            ("limit=0", "`limit`: `0` is not a whole number from 1 to 1000"),
+            ("limit=1001", "whole number"),
+            ("q=a&q=b", "`q` may be given once only"),
+        ] {
+            let error = read(query).unwrap_err();
+            assert_eq!(error.code, Code::InvalidParameter, "{query}");
+            assert!(error.detail.contains(said), "{query}: {}", error.detail);
+        }
+    }
+
+    #[test]
+    fn lists_merge_and_the_query_is_canonical() {
+        let params = read("cluster=b&state=resolved,open&cluster=a,b&q=").unwrap();
+        assert_eq!(params.query(), "state=open,resolved&cluster=a,b");
+        assert_eq!(params.filter_hash(), read("state=open,resolved&cluster=a,b&limit=5&cursor=x").unwrap().filter_hash());
+        assert_ne!(params.filter_hash(), read("state=open&cluster=a,b").unwrap().filter_hash());
+        assert_eq!(params.without_value("state", "open").link("/f"), "/f?state=resolved&cluster=a,b");
+        assert_eq!(params.without("state").without("cluster").link("/f"), "/f");
+        assert_eq!(params.with("q", "a b&c").query(), "state=open,resolved&cluster=a,b&q=a%20b%26c");
+    }
+
+    #[test]
+    fn a_broken_escape_is_text_and_not_an_error() {
+        assert_eq!(read("q=%zz").unwrap().text("q"), Some("%zz"));
+    }
+}

@@ -1,0 +1,5 @@
+//! What pages are made of: words, documents laid out, charts. Display-ready values only; the
+//! templates loop and print. Refuses to know the store and requests.
+
+pub mod document;
+pub mod words;

@@ -1,0 +1,85 @@
+// Comfort only: every page works without this file. No dependency, no inline handler, no HTML made here.
+"use strict";
+
+// A filter applies as soon as it is chosen.
+for (const form of document.querySelectorAll("form[data-auto]")) {
+  form.addEventListener("change", (event) => {
+    if (event.target instanceof HTMLSelectElement) form.requestSubmit();
+  });
+  // Leave what is empty out of the address.
+  form.addEventListener("submit", () => {
+    for (const field of form.elements) {
+      if (field.name && field.value === "") field.disabled = true;
+    }
+  });
+}
+// Coming back by the browser's history shows the form as it was left, with fields disabled.
+window.addEventListener("pageshow", () => {
+  for (const field of document.querySelectorAll("form[data-auto] :disabled")) field.disabled = false;
+});
+
+const say = (text) => {
+  const status = document.getElementById("status");
+  if (status) status.textContent = text;
+};
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.copy);
+    if (!source) return;
+    await navigator.clipboard.writeText(source.dataset.text ?? source.textContent.trim());
+    say("Copied");
+    const label = button.querySelector("span") ?? button;
+    const before = label.textContent;
+    label.textContent = "Copied";
+    setTimeout(() => {
+      label.textContent = before;
+    }, 1500);
+  });
+}
+
+// Keys: `/` search, `j` and `k` through the rows, Enter opens, `?` help. Off in fields, and wholly
+// off once the person has said so (kept in this browser).
+const OFF = "rolecall-keys-off";
+const rows = [...document.querySelectorAll("tr[data-row]")];
+let at = -1;
+
+const select = (index) => {
+  if (rows.length === 0) return;
+  rows[at]?.classList.remove("current");
+  at = Math.max(0, Math.min(rows.length - 1, index));
+  rows[at].classList.add("current");
+  rows[at].querySelector("a")?.focus();
+};
+
+const help = document.getElementById("keys");
+const toggle = document.getElementById("keys-off");
+if (toggle) {
+  toggle.checked = localStorage.getItem(OFF) === "1";
+  toggle.addEventListener("change", () => localStorage.setItem(OFF, toggle.checked ? "1" : "0"));
+}
+for (const opener of document.querySelectorAll("button[data-keys]")) {
+  opener.hidden = false;
+  opener.addEventListener("click", () => help?.showModal());
+}
+
+document.addEventListener("keydown", (event) => {
+  const target = event.target;
+  const typing = target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(OFF) === "1") return;
+  if (event.key === "/") {
+    const search = document.querySelector("input[type=search]");
+    if (!search) return;
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "j") {
+    select(at + 1);
+  } else if (event.key === "k") {
+    select(at - 1);
+  } else if (event.key === "?") {
+    help?.showModal();
+  }
+});
