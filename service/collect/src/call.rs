@@ -1,0 +1,287 @@
+//! One call to AWS: its permission, its outcome, and where a listing ends.
+//!
+//! Knows how a failed call becomes the reason of a gap: by AWS's error code first, then by the HTTP
+//! status (an endpoint that is not AWS may answer in HTML). Refuses to know what was asked for.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use rolecall_audit::coverage::GapReason;
+use std::collections::{BTreeMap, HashSet};
+use std::error::Error as StdError;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Who must hold a permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// The hub's principal.
+    Hub,
+    /// The role in each audited account.
+    Member,
+    /// The hub's principal, where it is the organisation's management account or a delegated
+    /// administrator.
+    Management,
+}
+
+/// An IAM action that we call, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermissionUse {
+    /// Such as `eks:ListClusters`.
+    pub action: &'static str,
+    /// Who must hold it.
+    pub holder: Holder,
+    /// What for, in a few words.
+    pub why: &'static str,
+}
+
+/// A call that did not give what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) action: &'static str,
+    pub(crate) reason: GapReason,
+    pub(crate) detail: String,
+    /// AWS's error code, where it gave one.
+    pub(crate) code: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn malformed(permission: &PermissionUse, detail: impl Into<String>) -> Self {
+        Self { action: permission.action, reason: GapReason::Malformed, detail: detail.into(), code: None }
+    }
+
+    pub(crate) fn not_reached(permission: &PermissionUse, detail: impl Into<String>) -> Self {
+        Self { action: permission.action, reason: GapReason::NotReached, detail: detail.into(), code: None }
+    }
+
+    /// Whether AWS says that the thing asked for does not exist: it was deleted since it was listed.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| {
+            matches!(
+                code,
+                "ResourceNotFoundException"
+                    | "NoSuchEntity"
+                    | "PolicyNotFoundException"
+                    | "ParentNotFoundException"
+                    | "TrailNotFoundException"
+            )
+        })
+    }
+
+    pub(crate) fn of<E>(permission: &PermissionUse, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
+        let code = metadata.and_then(|meta| meta.code()).map(str::to_owned);
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let reason = match error {
+            SdkError::TimeoutError(_) => GapReason::Timeout,
+            _ if in_chain::<CredentialsError>(error) => GapReason::Credentials,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => GapReason::Timeout,
+            SdkError::DispatchFailure(_) => GapReason::Unreachable,
+            SdkError::ResponseError(_) | SdkError::ServiceError(_) => reason_of(code.as_deref(), status),
+            _ => GapReason::Malformed,
+        };
+        let message = metadata.and_then(|meta| meta.message());
+        let detail = match (&code, message) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.clone(),
+            (None, _) => {
+                let innermost = innermost(error);
+                status.map_or(innermost.clone(), |status| format!("HTTP {status}: {innermost}"))
+            }
+        };
+        Self { action: permission.action, reason, detail: public(&detail), code }
+    }
+}
+
+fn reason_of(code: Option<&str>, status: Option<u16>) -> GapReason {
+    let code = code.unwrap_or_default();
+    // Codes may carry a namespace or a suffix: `com.amazon…#ThrottlingException`, `Throttling:http://…`.
+    let code = code.rsplit('#').next().unwrap_or_default();
+    let code = code.split(':').next().unwrap_or_default();
+    match code {
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "UnrecognizedClient"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "AuthFailure"
+        | "RequestExpired"
+        | "TokenRefreshRequired"
+        | "InvalidIdentityToken" => GapReason::Credentials,
+        "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "SlowDown"
+        | "PriorRequestNotComplete"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "BandwidthLimitExceeded" => GapReason::Throttled,
+        _ if code.starts_with("Throttl") => GapReason::Throttled,
+        _ if code.starts_with("AccessDenied") || code.starts_with("Unauthorized") => GapReason::Denied,
+        _ => match status {
+            Some(429) => GapReason::Throttled,
+            Some(401 | 403) => GapReason::Denied,
+            // An answer of success that could not be read.
+            Some(200..=299) => GapReason::Malformed,
+            Some(400..=499) if !code.is_empty() => GapReason::Denied,
+            _ => GapReason::Unreachable,
+        },
+    }
+}
+
+/// An error and everything that it came from, outermost first.
+fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this: &'e (dyn StdError + 'static) = next?;
+        next = this.source();
+        Some(this)
+    })
+}
+
+fn in_chain<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|error| error.is::<T>())
+}
+
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What may be kept of AWS's words: the first line (a complaint about a signature goes on with the
+/// whole request, token included), without access key ids, of a bounded length.
+pub(crate) fn public(detail: &str) -> String {
+    let line = detail.lines().next().unwrap_or_default();
+    let words = line.split(' ').map(|word| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_key = bare.len() >= 16
+            && ["AKIA", "ASIA"].iter().any(|prefix| bare.starts_with(prefix))
+            && bare.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if is_key { "(access key)" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ").chars().take(400).collect()
+}
+
+/// Counts calls and keeps their number under way within bounds.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    permits: Semaphore,
+    calls: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Caller {
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self { permits: Semaphore::new(at_once), calls: Mutex::default() }
+    }
+
+    /// Makes one call, once there is room for it.
+    pub(crate) async fn call<T, E>(
+        &self,
+        permission: &'static PermissionUse,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Refusal>
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        // The semaphore is never closed; without a permit the call would only be less bounded.
+        let _permit = self.permits.acquire().await.ok();
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(permission.action).or_default() += 1;
+        // Boxed: the SDK's futures are large, and dozens of them are alive at once.
+        Box::pin(call).await.map_err(|error| {
+            let refusal = Refusal::of(permission, &error);
+            tracing::debug!(action = refusal.action, reason = refusal.reason.as_str(), detail = %refusal.detail, "call failed");
+            refusal
+        })
+    }
+
+    /// How often each action was called.
+    pub(crate) fn into_calls(self) -> BTreeMap<&'static str, u64> {
+        self.calls.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// More pages than this in one listing are no listing.
+const MAX_PAGES: usize = 100_000;
+
+/// Where a listing stands. Guards against an end that never comes.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    permission: &'static PermissionUse,
+    seen: HashSet<String>,
+}
+
+impl Pages {
+    pub(crate) fn of(permission: &'static PermissionUse) -> Self {
+        Self { permission, seen: HashSet::new() }
+    }
+
+    /// The token of the next page; `None` at the end. An empty token means the end, too.
+    pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Refusal> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+        if self.seen.len() >= MAX_PAGES || !self.seen.insert(token.clone()) {
+            return Err(Refusal::malformed(self.permission, "the listing does not end: a page's token came twice"));
+        }
+        Ok(Some(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_comes_from_the_code_and_then_from_the_status() {
+        let cases = [
+            (Some("AccessDenied"), Some(403), GapReason::Denied),
+            (Some("AccessDeniedException"), Some(400), GapReason::Denied),
+            (Some("UnauthorizedOperation"), Some(403), GapReason::Denied),
+            (Some("Throttling"), Some(400), GapReason::Throttled),
+            (Some("ThrottlingException"), Some(400), GapReason::Throttled),
+            (Some("com.amazonaws.eks#ThrottlingException"), Some(400), GapReason::Throttled),
+            (Some("ThrottlingException:http://internal.amazon.com/"), Some(400), GapReason::Throttled),
+            (Some("TooManyRequestsException"), Some(429), GapReason::Throttled),
+            (Some("ExpiredToken"), Some(403), GapReason::Credentials),
+            (Some("ExpiredTokenException"), Some(400), GapReason::Credentials),
+            (Some("InvalidClientTokenId"), Some(403), GapReason::Credentials),
+            (Some("UnrecognizedClientException"), Some(400), GapReason::Credentials),
+            (Some("InvalidRequestException"), Some(400), GapReason::Denied),
+            (Some("InternalFailure"), Some(500), GapReason::Unreachable),
+            (None, Some(403), GapReason::Denied),
+            (None, Some(429), GapReason::Throttled),
+            (None, Some(404), GapReason::Unreachable),
+            (None, Some(500), GapReason::Unreachable),
+            (None, Some(200), GapReason::Malformed),
+            (None, None, GapReason::Unreachable),
+        ];
+        for (code, status, reason) in cases {
+            assert_eq!(reason_of(code, status), reason, "{code:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_kept_of_a_message() {
+        let told = public("The key (ASIAABCDEFGHIJKLMNOP) is wrong\nx-amz-security-token:IQoJ");
+        assert_eq!(told, "The key (access key) is wrong");
+        assert_eq!(public(&"x".repeat(1000)).len(), 400);
+    }
+
+    #[test]
+    fn a_listing_ends_without_a_token_or_with_an_empty_one_and_never_turns_in_a_circle() {
+        static LIST: PermissionUse = PermissionUse { action: "eks:ListClusters", holder: Holder::Member, why: "test" };
+        let mut pages = Pages::of(&LIST);
+        assert_eq!(pages.next(Some("a".to_owned())).unwrap(), Some("a".to_owned()));
+        assert_eq!(pages.next(Some("b".to_owned())).unwrap(), Some("b".to_owned()));
+        assert_eq!(pages.next(Some("a".to_owned())).unwrap_err().reason, GapReason::Malformed);
+        assert_eq!(pages.next(Some(String::new())).unwrap(), None);
+        assert_eq!(pages.next(None).unwrap(), None);
+    }
+}

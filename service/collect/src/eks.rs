@@ -1,0 +1,423 @@
+//! Clusters of a region, with their associations, add-ons and access entries.
+//!
+//! Listings are followed by one description of each thing listed. A thing that is gone by then is
+//! left out: it does not exist any more. A cluster whose description is refused is not reported,
+//! so that the last known one stays; its associations are still read, as they stand on their own.
+
+use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::look::{Look, client, time};
+use aws_config::SdkConfig;
+use aws_sdk_eks::Client;
+use aws_sdk_eks::types::{PodIdentityAssociation, PodIdentityAssociationSummary};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use futures::future::join_all;
+use rolecall_audit::coverage::{GapReason, ScopeKind};
+use rolecall_audit::estate::{
+    AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Tags,
+};
+use rolecall_audit::id::{ClusterName, Region};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+macro_rules! permissions {
+    ($($name:ident: $action:literal, $why:literal;)*) => {
+        $(pub(crate) static $name: PermissionUse =
+            PermissionUse { action: $action, holder: Holder::Member, why: $why };)*
+        pub(crate) static ACTIONS: [&PermissionUse; [$(stringify!($name)),*].len()] = [$(&$name),*];
+    };
+}
+
+permissions! {
+    LIST_CLUSTERS: "eks:ListClusters", "to find clusters";
+    DESCRIBE_CLUSTER: "eks:DescribeCluster", "to know a cluster's version, issuer and mode";
+    LIST_ASSOCIATIONS: "eks:ListPodIdentityAssociations", "to find Pod Identity associations";
+    DESCRIBE_ASSOCIATION: "eks:DescribePodIdentityAssociation", "to know an association's roles and policy";
+    LIST_ADDONS: "eks:ListAddons", "to find the Pod Identity agent";
+    DESCRIBE_ADDON: "eks:DescribeAddon", "to know an add-on's health and the associations that it owns";
+    LIST_ACCESS_ENTRIES: "eks:ListAccessEntries", "to find who may enter a cluster";
+    DESCRIBE_ACCESS_ENTRY: "eks:DescribeAccessEntry", "to know the Kubernetes groups of an access entry";
+    LIST_ACCESS_POLICIES: "eks:ListAssociatedAccessPolicies", "to know what an access entry allows";
+}
+
+/// Asked for per page: the most that EKS gives.
+const PAGE: i32 = 100;
+
+/// Walks a listing of EKS to its end. `$take` gets each page; a refusal ends the walk and is the
+/// walk's value.
+macro_rules! pages {
+    ($look:expr, $permission:expr, $request:expr, |$page:ident| $take:expr) => {{
+        let mut pages = Pages::of($permission);
+        let mut token: Option<String> = None;
+        loop {
+            match $look.caller.call($permission, $request.max_results(PAGE).set_next_token(token).send()).await {
+                Err(refusal) => break Some(refusal),
+                Ok($page) => {
+                    let next = $page.next_token.clone();
+                    $take;
+                    match pages.next(next) {
+                        Ok(None) => break None,
+                        Ok(next) => token = next,
+                        Err(refusal) => break Some(refusal),
+                    }
+                }
+            }
+        }
+    }};
+}
+
+/// Looks at the clusters of a region: how many there are, or why their list was not read.
+pub(crate) async fn region(look: &Look<'_>, config: &SdkConfig, region: &Region) -> Result<usize, Refusal> {
+    let client = client!(aws_sdk_eks, config, region, look.account_id);
+    let scope = look.regional(ScopeKind::Clusters, region);
+    let mut names: Vec<ClusterName> = Vec::new();
+    let ended = pages!(look, &LIST_CLUSTERS, client.list_clusters(), |page| {
+        for name in page.clusters.unwrap_or_default() {
+            match name.parse() {
+                Ok(name) => names.push(name),
+                Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_CLUSTERS, format!("{error}"))),
+            }
+        }
+    });
+    if let Some(refusal) = &ended {
+        look.gap(&scope, refusal);
+    }
+    let here = Here { look, client: &client, region };
+    join_all(names.iter().map(|name| here.cluster(name))).await;
+    look.settle(scope);
+    match ended {
+        Some(refusal) if names.is_empty() => Err(refusal),
+        _ => Ok(names.len()),
+    }
+}
+
+struct Here<'l, 'r> {
+    look: &'l Look<'r>,
+    client: &'l Client,
+    region: &'l Region,
+}
+
+impl Here<'_, '_> {
+    async fn cluster(&self, name: &ClusterName) {
+        let Self { look, client, region } = *self;
+        let described = look.caller.call(&DESCRIBE_CLUSTER, client.describe_cluster().name(name.as_str()).send()).await;
+        let described = described.and_then(|answer| {
+            answer
+                .cluster
+                .ok_or_else(|| Refusal::malformed(&DESCRIBE_CLUSTER, format!("no description of cluster {name}")))
+        });
+        match described {
+            Err(refusal) if refusal.is_gone() => {}
+            Err(refusal) => {
+                look.gap(&look.regional(ScopeKind::Clusters, region), &refusal);
+                let missed = Refusal { reason: GapReason::NotReached, ..refusal };
+                look.missed(look.of_cluster(ScopeKind::Addons, region, name), &missed);
+                look.missed(look.of_cluster(ScopeKind::AccessEntries, region, name), &missed);
+                self.associations(name).await;
+            }
+            Ok(cluster) => {
+                let mut cluster = self.convert(name, cluster);
+                // A cluster of this mode has no access entries, and EKS refuses to list them.
+                let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
+                let entries = async {
+                    if by_config_map {
+                        look.settle(look.of_cluster(ScopeKind::AccessEntries, region, name));
+                        Some(Vec::new())
+                    } else {
+                        self.access_entries(name).await
+                    }
+                };
+                let ((), addons, access_entries) = futures::join!(self.associations(name), self.addons(name), entries);
+                cluster.addons = addons;
+                cluster.access_entries = access_entries;
+                look.with(|seen| seen.clusters.push(cluster));
+            }
+        }
+    }
+
+    fn convert(&self, name: &ClusterName, cluster: aws_sdk_eks::types::Cluster) -> Cluster {
+        Cluster {
+            account_id: self.look.account_id,
+            region: self.region.clone(),
+            name: name.clone(),
+            arn: cluster.arn.unwrap_or_default(),
+            created_at: cluster.created_at.as_ref().and_then(time),
+            version: cluster.version,
+            status: cluster.status.map(|status| status.as_str().to_owned()),
+            role_arn: cluster.role_arn,
+            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| oidc.issuer),
+            authentication_mode: cluster
+                .access_config
+                .and_then(|access| access.authentication_mode)
+                .map(|mode| mode.as_str().to_owned()),
+            auto_mode: cluster.compute_config.and_then(|compute| compute.enabled),
+            addons: None,
+            access_entries: None,
+            tags: tags(cluster.tags),
+        }
+    }
+
+    async fn associations(&self, cluster: &ClusterName) {
+        let Self { look, client, region } = *self;
+        let listing = look.of_cluster(ScopeKind::Associations, region, cluster);
+        let details = look.of_cluster(ScopeKind::AssociationDetails, region, cluster);
+        let mut listed = Vec::new();
+        let request = || client.list_pod_identity_associations().cluster_name(cluster.as_str());
+        let ended = pages!(look, &LIST_ASSOCIATIONS, request(), |page| {
+            for summary in page.associations.unwrap_or_default() {
+                match self.listed(cluster, summary) {
+                    Ok(association) => listed.push(association),
+                    Err(fault) => look.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
+                }
+            }
+        });
+        if let Some(refusal) = ended {
+            look.gap(&listing, &refusal);
+            look.gap(&details, &Refusal { reason: GapReason::NotReached, ..refusal });
+        }
+        let described = join_all(listed.into_iter().map(|association| async {
+            match self.describe(cluster, &association.association_id).await {
+                Ok(detail) => Some(Association { detail: Some(detail), ..association }),
+                Err(refusal) if refusal.is_gone() => None,
+                Err(refusal) => {
+                    look.gap(&details, &refusal);
+                    Some(association)
+                }
+            }
+        }))
+        .await;
+        look.with(|seen| seen.associations.extend(described.into_iter().flatten()));
+        look.settle(listing);
+        look.settle(details);
+    }
+
+    fn listed(&self, cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> Result<Association, String> {
+        let id = summary.association_id.ok_or_else(|| "an association without an id".to_owned())?;
+        let fault = |error: rolecall_audit::id::IdError| format!("association {id}: {error}");
+        let key = AssociationKey {
+            account_id: self.look.account_id,
+            region: self.region.clone(),
+            cluster: cluster.clone(),
+            namespace: summary.namespace.unwrap_or_default().parse().map_err(fault)?,
+            service_account: summary.service_account.unwrap_or_default().parse().map_err(fault)?,
+        };
+        let arn = summary.association_arn.ok_or_else(|| format!("association {id}: no ARN"))?;
+        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: summary.owner_arn })
+    }
+
+    async fn describe(&self, cluster: &ClusterName, id: &str) -> Result<AssociationDetail, Refusal> {
+        let body = Body::default();
+        let request = self
+            .client
+            .describe_pod_identity_association()
+            .cluster_name(cluster.as_str())
+            .association_id(id)
+            .customize()
+            .interceptor(body.clone());
+        let answer = self.look.caller.call(&DESCRIBE_ASSOCIATION, request.send()).await?;
+        let malformed = |what: &str| Refusal::malformed(&DESCRIBE_ASSOCIATION, format!("association {id}: {what}"));
+        let found = answer.association.ok_or_else(|| malformed("no description"))?;
+        let extra = body.unknown_fields().map_err(|error| malformed(&error.to_string()))?;
+        self.detail(found, extra).ok_or_else(|| malformed("no role"))
+    }
+
+    fn detail(
+        &self,
+        found: PodIdentityAssociation,
+        extra: BTreeMap<String, serde_json::Value>,
+    ) -> Option<AssociationDetail> {
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let policy = text(found.policy).map(|policy| self.look.with(|seen| seen.documents.read(&policy)));
+        Some(AssociationDetail {
+            role_arn: text(found.role_arn)?,
+            target_role_arn: text(found.target_role_arn),
+            external_id: text(found.external_id),
+            disable_session_tags: found.disable_session_tags.unwrap_or(false),
+            policy,
+            tags: tags(found.tags),
+            created_at: found.created_at.as_ref().and_then(time),
+            modified_at: found.modified_at.as_ref().and_then(time),
+            extra,
+        })
+    }
+
+    /// The add-ons; `None` where any part of them was refused, so that the last known ones stay.
+    async fn addons(&self, cluster: &ClusterName) -> Option<Vec<Addon>> {
+        let Self { look, client, region } = *self;
+        let scope = look.of_cluster(ScopeKind::Addons, region, cluster);
+        let mut names = Vec::new();
+        let request = || client.list_addons().cluster_name(cluster.as_str());
+        let ended = pages!(look, &LIST_ADDONS, request(), |page| names.extend(page.addons.unwrap_or_default()));
+        let mut refused = ended.is_some();
+        if let Some(refusal) = ended {
+            look.gap(&scope, &refusal);
+        }
+        let described = join_all(names.into_iter().map(|name| async move {
+            let request = client.describe_addon().cluster_name(cluster.as_str()).addon_name(&name);
+            let answer = look.caller.call(&DESCRIBE_ADDON, request.send()).await?;
+            let malformed = || Refusal::malformed(&DESCRIBE_ADDON, format!("no description of add-on {name}"));
+            Ok(addon(name.clone(), answer.addon.ok_or_else(malformed)?))
+        }))
+        .await;
+        let mut addons = Vec::new();
+        for addon in described {
+            match addon {
+                Ok(addon) => addons.push(addon),
+                Err(refusal) => refused |= self.missing(&scope, &refusal),
+            }
+        }
+        addons.sort_by(|a, b| a.name.cmp(&b.name));
+        look.settle(scope);
+        (!refused).then_some(addons)
+    }
+
+    /// Notes why something listed could not be described; says whether that was a refusal.
+    fn missing(&self, scope: &rolecall_audit::coverage::Scope, refusal: &Refusal) -> bool {
+        if refusal.is_gone() {
+            return false;
+        }
+        self.look.gap(scope, refusal);
+        refusal.reason != GapReason::Malformed
+    }
+
+    /// The access entries; `None` where any part of them was refused, so that the last known stay.
+    async fn access_entries(&self, cluster: &ClusterName) -> Option<Vec<AccessEntry>> {
+        let Self { look, client, region } = *self;
+        let scope = look.of_cluster(ScopeKind::AccessEntries, region, cluster);
+        let mut principals = Vec::new();
+        let request = || client.list_access_entries().cluster_name(cluster.as_str());
+        let ended = pages!(look, &LIST_ACCESS_ENTRIES, request(), |page| {
+            principals.extend(page.access_entries.unwrap_or_default());
+        });
+        let mut refused = ended.is_some();
+        if let Some(refusal) = ended {
+            look.gap(&scope, &refusal);
+        }
+        let described = join_all(principals.into_iter().map(|principal| self.access_entry(cluster, principal))).await;
+        let mut entries = Vec::new();
+        for (entry, refusals) in described {
+            entries.extend(entry);
+            for refusal in refusals {
+                refused |= self.missing(&scope, &refusal);
+            }
+        }
+        entries.sort_by(|a, b| a.principal_arn.cmp(&b.principal_arn));
+        look.settle(scope);
+        (!refused).then_some(entries)
+    }
+
+    async fn access_entry(&self, cluster: &ClusterName, principal_arn: String) -> (Option<AccessEntry>, Vec<Refusal>) {
+        let Self { look, client, .. } = *self;
+        let describe = client.describe_access_entry().cluster_name(cluster.as_str()).principal_arn(&principal_arn);
+        let list =
+            || client.list_associated_access_policies().cluster_name(cluster.as_str()).principal_arn(&principal_arn);
+        let mut policies = Vec::new();
+        let mut refusals = Vec::new();
+        let described = look.caller.call(&DESCRIBE_ACCESS_ENTRY, describe.send());
+        let listed = async {
+            pages!(look, &LIST_ACCESS_POLICIES, list(), |page| {
+                policies.extend(page.associated_access_policies.unwrap_or_default());
+            })
+        };
+        let (described, ended) = futures::join!(described, listed);
+        refusals.extend(ended);
+        let entry = match described {
+            Ok(answer) => match answer.access_entry {
+                Some(entry) => Some(AccessEntry {
+                    principal_arn,
+                    groups: entry.kubernetes_groups.unwrap_or_default(),
+                    kind: entry.r#type,
+                    policies: policies.into_iter().filter_map(access_policy).collect(),
+                }),
+                None => {
+                    let what = format!("no description of access entry {principal_arn}");
+                    refusals.push(Refusal::malformed(&DESCRIBE_ACCESS_ENTRY, what));
+                    None
+                }
+            },
+            Err(refusal) => {
+                refusals.push(refusal);
+                None
+            }
+        };
+        (entry, refusals)
+    }
+}
+
+fn addon(name: String, addon: aws_sdk_eks::types::Addon) -> Addon {
+    let issues = addon.health.and_then(|health| health.issues).unwrap_or_default();
+    Addon {
+        name,
+        version: addon.addon_version,
+        status: addon.status.map(|status| status.as_str().to_owned()),
+        service_account_role_arn: addon.service_account_role_arn,
+        association_arns: addon.pod_identity_associations.unwrap_or_default(),
+        health_issues: issues.into_iter().filter_map(|issue| issue.code).map(|code| code.as_str().to_owned()).collect(),
+    }
+}
+
+fn access_policy(policy: aws_sdk_eks::types::AssociatedAccessPolicy) -> Option<AccessPolicy> {
+    let namespaces = policy.access_scope.and_then(|scope| scope.namespaces).unwrap_or_default();
+    Some(AccessPolicy { arn: policy.policy_arn?, namespaces })
+}
+
+fn tags(tags: Option<HashMap<String, String>>) -> Tags {
+    tags.unwrap_or_default().into_iter().collect()
+}
+
+/// The fields of an association that the SDK knows; every other one goes to `extra`.
+const KNOWN: [&str; 14] = [
+    "clusterName",
+    "namespace",
+    "serviceAccount",
+    "roleArn",
+    "associationArn",
+    "associationId",
+    "tags",
+    "createdAt",
+    "modifiedAt",
+    "ownerArn",
+    "disableSessionTags",
+    "targetRoleArn",
+    "externalId",
+    "policy",
+];
+
+/// Keeps the body of an answer beside what the SDK makes of it, as the SDK drops what it does not
+/// know.
+#[derive(Debug, Clone, Default)]
+struct Body(Arc<Mutex<Vec<u8>>>);
+
+impl Intercept for Body {
+    fn name(&self) -> &'static str {
+        "keep-body"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body.to_vec();
+        Ok(())
+    }
+}
+
+impl Body {
+    fn unknown_fields(&self) -> Result<BTreeMap<String, serde_json::Value>, serde_json::Error> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            association: BTreeMap<String, serde_json::Value>,
+        }
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fields = serde_json::from_slice::<Answer>(&body)?.association;
+        fields.retain(|name, _| !KNOWN.contains(&name.as_str()));
+        Ok(fields)
+    }
+}

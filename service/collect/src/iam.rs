@@ -1,0 +1,197 @@
+//! Roles, policies and OIDC providers of an account.
+//!
+//! One listing (`GetAccountAuthorizationDetails`) holds roles with their inline documents and all
+//! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
+//! than one is held.
+
+use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::entry::HubSession;
+use crate::look::{Look, client, time};
+use aws_config::SdkConfig;
+use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, RoleDetail};
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::estate::{
+    AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed,
+};
+use rolecall_iam::{AccountId, Arn, RoleArn};
+
+pub(crate) static AUTHORIZATION_DETAILS: PermissionUse = PermissionUse {
+    action: "iam:GetAccountAuthorizationDetails",
+    holder: Holder::Member,
+    why: "to read roles, their trust and permissions, and the managed policies in use",
+};
+pub(crate) static LIST_OIDC_PROVIDERS: PermissionUse = PermissionUse {
+    action: "iam:ListOpenIDConnectProviders",
+    holder: Holder::Member,
+    why: "to tell trusted OIDC providers from missing ones",
+};
+
+pub(crate) static ACTIONS: [&PermissionUse; 2] = [&AUTHORIZATION_DETAILS, &LIST_OIDC_PROVIDERS];
+
+/// Asked for per page; IAM may give fewer.
+const PAGE: i32 = 500;
+
+pub(crate) async fn account(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) {
+    let client = client!(aws_sdk_iam, config, &hub.region, look.account_id);
+    futures::join!(authorization_details(look, &client), oidc_providers(look, &client));
+}
+
+async fn authorization_details(look: &Look<'_>, client: &aws_sdk_iam::Client) {
+    let scopes = [look.global(ScopeKind::Roles), look.global(ScopeKind::Policies)];
+    let [roles, policies] = &scopes;
+    if let Err(refusal) = authorization_pages(look, client, |malformed, of_role| {
+        look.gap(if of_role { roles } else { policies }, &malformed);
+    })
+    .await
+    {
+        look.gap(roles, &refusal);
+        look.gap(policies, &refusal);
+    }
+    for scope in scopes {
+        look.settle(scope);
+    }
+}
+
+async fn authorization_pages(
+    look: &Look<'_>,
+    client: &aws_sdk_iam::Client,
+    malformed: impl Fn(Refusal, bool),
+) -> Result<(), Refusal> {
+    let mut pages = Pages::of(&AUTHORIZATION_DETAILS);
+    let mut marker = None;
+    loop {
+        let request = client
+            .get_account_authorization_details()
+            .filter(EntityType::Role)
+            .filter(EntityType::LocalManagedPolicy)
+            .filter(EntityType::AwsManagedPolicy)
+            .max_items(PAGE)
+            .set_marker(marker);
+        let page = look.caller.call(&AUTHORIZATION_DETAILS, request.send()).await?;
+        // The SDK drops nothing but what it does not know; a fault costs only its item.
+        let mut faults = Vec::new();
+        look.with(|seen| {
+            for detail in page.role_detail_list.unwrap_or_default() {
+                match role(detail, &mut seen.documents) {
+                    Ok((role, last_used)) => {
+                        seen.roles.push(role);
+                        seen.last_used.extend(last_used);
+                    }
+                    Err(fault) => faults.push((fault, true)),
+                }
+            }
+            for detail in page.policies.unwrap_or_default() {
+                match policy(look.account_id, detail, &mut seen.documents) {
+                    Ok(policy) => seen.policies.push(policy),
+                    Err(fault) => faults.push((fault, false)),
+                }
+            }
+        });
+        for (fault, of_role) in faults {
+            malformed(Refusal::malformed(&AUTHORIZATION_DETAILS, fault), of_role);
+        }
+        if !page.is_truncated {
+            return Ok(());
+        }
+        marker = pages.next(page.marker)?;
+        if marker.is_none() {
+            return Err(Refusal::malformed(&AUTHORIZATION_DETAILS, "the answer is cut off, and names no next page"));
+        }
+    }
+}
+
+/// A role, and its last use. Whatever of it cannot be read makes the whole role unreadable: half a
+/// role would be judged as if it were whole.
+fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<RoleLastUsed>), String> {
+    let arn = detail.arn.ok_or_else(|| "a role without an ARN".to_owned())?;
+    let arn: RoleArn = arn.parse().map_err(|error| format!("{error}"))?;
+    let fault = |what: &str| format!("role {arn}: {what}");
+    let inline = detail.role_policy_list.unwrap_or_default().into_iter().map(|inline| {
+        let name = inline.policy_name.ok_or_else(|| fault("an inline policy without a name"))?;
+        let text = inline.policy_document.ok_or_else(|| fault(&format!("inline policy {name} has no document")))?;
+        Ok(InlinePolicy { name, document: documents.read(&text) })
+    });
+    let mut inline = inline.collect::<Result<Vec<_>, String>>()?;
+    inline.sort_by(|a, b| a.name.cmp(&b.name));
+    let attached = detail.attached_managed_policies.unwrap_or_default().into_iter().map(|attached| {
+        let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
+        let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
+        let name = attached.policy_name.unwrap_or_else(|| name_of(&policy_arn));
+        Ok(AttachedPolicy { arn: policy_arn, name })
+    });
+    let mut attached = attached.collect::<Result<Vec<_>, String>>()?;
+    attached.sort_by(|a, b| a.arn.cmp(&b.arn));
+    let boundary = detail
+        .permissions_boundary
+        .map(|boundary| {
+            let text = boundary.permissions_boundary_arn.ok_or_else(|| fault("a boundary without an ARN"))?;
+            text.parse::<Arn>().map_err(|error| fault(&format!("{error}")))
+        })
+        .transpose()?;
+    let role_id = detail.role_id.ok_or_else(|| fault("no role id"))?;
+    let mut instance_profiles: Vec<String> =
+        detail.instance_profile_list.unwrap_or_default().into_iter().map(|profile| profile.arn).collect();
+    instance_profiles.sort();
+    let last_used = detail.role_last_used.and_then(|used| {
+        let at = time(&used.last_used_date?)?;
+        Some(RoleLastUsed { role: arn.clone(), at, region: used.region })
+    });
+    let role = Role {
+        role_id,
+        created_at: detail.create_date.as_ref().and_then(time),
+        trust: detail.assume_role_policy_document.map(|text| documents.read(&text)),
+        inline,
+        attached,
+        boundary,
+        instance_profiles,
+        tags: detail.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+        arn,
+    };
+    Ok((role, last_used))
+}
+
+fn policy(
+    account_id: AccountId,
+    detail: ManagedPolicyDetail,
+    documents: &mut Documents,
+) -> Result<ManagedPolicy, String> {
+    let arn = detail.arn.ok_or_else(|| "a managed policy without an ARN".to_owned())?;
+    let arn: Arn = arn.parse().map_err(|error| format!("{error}"))?;
+    let versions = detail.policy_version_list.unwrap_or_default();
+    let in_force = versions.into_iter().find(|version| version.is_default_version);
+    let version_id = in_force.as_ref().and_then(|version| version.version_id.clone());
+    let text = in_force.and_then(|version| version.document);
+    let document = text.ok_or_else(|| format!("policy {arn}: no document of the version in force"))?;
+    Ok(ManagedPolicy {
+        account_id,
+        name: detail.policy_name.unwrap_or_else(|| name_of(&arn)),
+        policy_id: detail.policy_id.unwrap_or_default(),
+        default_version: detail.default_version_id.or(version_id).unwrap_or_default(),
+        document: Some(documents.read(&document)),
+        updated_at: detail.update_date.as_ref().and_then(time),
+        arn,
+    })
+}
+
+fn name_of(policy: &Arn) -> String {
+    policy.resource().rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+async fn oidc_providers(look: &Look<'_>, client: &aws_sdk_iam::Client) {
+    let scope = look.global(ScopeKind::OidcProviders);
+    match look.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await {
+        Ok(answer) => {
+            for entry in answer.open_id_connect_provider_list.unwrap_or_default() {
+                match entry.arn.as_deref().unwrap_or_default().parse() {
+                    Ok(arn) => look.with(|seen| seen.oidc_providers.push(OidcProvider { arn })),
+                    Err(error) => {
+                        let error: rolecall_iam::ArnError = error;
+                        look.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string()));
+                    }
+                }
+            }
+        }
+        Err(refusal) => look.gap(&scope, &refusal),
+    }
+    look.settle(scope);
+}

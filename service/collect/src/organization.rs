@@ -1,0 +1,338 @@
+//! The accounts to look at, and what the organisation lays over them.
+//!
+//! Everything is asked of the hub's account and stands under its id, whether it is the management
+//! account or a delegated administrator. When the list of accounts is refused, the hub's own and
+//! those known from earlier looks are looked at.
+
+use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::entry::HubSession;
+use crate::look::{Look, client};
+use crate::plan::{Accounts, Target};
+use aws_sdk_organizations::Client;
+use aws_sdk_organizations::types::PolicyType;
+use futures::future::join_all;
+use rolecall_audit::coverage::{Scope, ScopeKind};
+use rolecall_audit::estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
+use rolecall_iam::{AccountId, Arn};
+use std::collections::BTreeMap;
+
+macro_rules! permissions {
+    ($($name:ident: $action:literal, $why:literal;)*) => {
+        $(pub(crate) static $name: PermissionUse =
+            PermissionUse { action: $action, holder: Holder::Management, why: $why };)*
+        pub(crate) static ACTIONS: [&PermissionUse; [$(stringify!($name)),*].len()] = [$(&$name),*];
+    };
+}
+
+permissions! {
+    DESCRIBE_ORGANIZATION: "organizations:DescribeOrganization", "to know the management account";
+    LIST_ACCOUNTS: "organizations:ListAccounts", "to find the accounts to look at";
+    LIST_ROOTS: "organizations:ListRoots", "to know where the tree of OUs begins";
+    LIST_UNITS: "organizations:ListOrganizationalUnitsForParent", "to know the tree of OUs";
+    LIST_ACCOUNTS_OF: "organizations:ListAccountsForParent", "to know each account's OU";
+    LIST_POLICIES: "organizations:ListPolicies", "to find service and resource control policies";
+    DESCRIBE_POLICY: "organizations:DescribePolicy", "to read service and resource control policies";
+    LIST_TARGETS: "organizations:ListTargetsForPolicy", "to know where such policies are attached";
+}
+
+/// An account to look at, and how to step into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) account: Account,
+    pub(crate) target: Target,
+}
+
+impl Found {
+    fn usual(account: Account) -> Self {
+        let target = Target { account_id: account.id, name: None, role_arn: None, external_id: None };
+        Self { account, target }
+    }
+}
+
+fn bare(id: AccountId, name: Option<String>) -> Account {
+    Account { id, name, ou_path: None, status: None, is_management: false }
+}
+
+pub(crate) async fn discover(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
+    match &look.plan.settings.accounts {
+        Accounts::HubOnly => vec![Found::usual(bare(hub.account_id, None))],
+        Accounts::Listed(targets) => targets
+            .iter()
+            .map(|target| Found { account: bare(target.account_id, target.name.clone()), target: target.clone() })
+            .collect(),
+        Accounts::Organization => organization(look, hub).await,
+    }
+}
+
+async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
+    let client = client!(aws_sdk_organizations, &hub.config, &hub.region, hub.account_id);
+    let scope = look.global(ScopeKind::Organization);
+    let policies = look.global(ScopeKind::OrgPolicies);
+    let mut management = None;
+    match look.caller.call(&DESCRIBE_ORGANIZATION, client.describe_organization().send()).await {
+        Ok(answer) => {
+            management = answer.organization.and_then(|found| found.master_account_id?.parse::<AccountId>().ok());
+        }
+        Err(refusal) if refusal.code.as_deref() == Some("AWSOrganizationsNotInUseException") => {
+            // No organisation: that, too, is a complete answer.
+            look.settle(scope);
+            look.settle(policies);
+            return vec![Found::usual(bare(hub.account_id, None))];
+        }
+        Err(refusal) => look.gap(&scope, &refusal),
+    }
+    let (accounts, paths, ()) = futures::join!(
+        accounts(look, &client, &scope),
+        tree(look, &client, &scope),
+        control_policies(look, &client, &policies)
+    );
+    let (mut accounts, listed_management) = accounts;
+    let management = management.or(listed_management);
+    for (id, account) in &mut accounts {
+        account.is_management = management == Some(*id);
+        account.ou_path = paths.get(id).cloned();
+    }
+    look.settle(scope);
+    look.settle(policies);
+    accounts.into_values().map(Found::usual).collect()
+}
+
+type ById = BTreeMap<AccountId, Account>;
+
+/// The accounts, and the management account as their ARNs name it.
+async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Option<AccountId>) {
+    let mut accounts = ById::new();
+    let mut management = None;
+    let mut pages = Pages::of(&LIST_ACCOUNTS);
+    let mut token = None;
+    let ended = loop {
+        match look.caller.call(&LIST_ACCOUNTS, client.list_accounts().set_next_token(token).send()).await {
+            Err(refusal) => break Some(refusal),
+            Ok(page) => {
+                for listed in page.accounts.unwrap_or_default() {
+                    let Ok(id) = listed.id.as_deref().unwrap_or_default().parse() else {
+                        let id = listed.id.unwrap_or_default();
+                        look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, format!("`{id}` is not an account id")));
+                        continue;
+                    };
+                    if let Some(Ok(arn)) = listed.arn.as_deref().map(str::parse::<Arn>) {
+                        management = management.or(arn.account_id());
+                    }
+                    let status = listed.state.map(|state| state.as_str().to_owned());
+                    accounts.insert(id, Account { status, ..bare(id, listed.name) });
+                }
+                token = match pages.next(page.next_token) {
+                    Ok(None) => break None,
+                    Ok(token) => token,
+                    Err(refusal) => break Some(refusal),
+                };
+            }
+        }
+    };
+    if let Some(refusal) = ended {
+        look.gap(scope, &refusal);
+        for known in &look.plan.settings.known_accounts {
+            accounts.entry(known.id).or_insert_with(|| known.clone());
+        }
+    }
+    accounts.entry(look.account_id).or_insert_with(|| bare(look.account_id, None));
+    (accounts, management)
+}
+
+/// Walks the tree of OUs, level by level; returns the path of each account.
+async fn tree(look: &Look<'_>, client: &Client, scope: &Scope) -> BTreeMap<AccountId, String> {
+    let mut paths = BTreeMap::new();
+    let mut level = Vec::new();
+    let mut pages = Pages::of(&LIST_ROOTS);
+    let mut token = None;
+    loop {
+        match look.caller.call(&LIST_ROOTS, client.list_roots().set_next_token(token).send()).await {
+            Err(refusal) => {
+                look.gap(scope, &refusal);
+                break;
+            }
+            Ok(page) => {
+                for root in page.roots.unwrap_or_default() {
+                    let Some(id) = root.id else {
+                        look.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id"));
+                        continue;
+                    };
+                    level.push(OrgUnit { account_id: look.account_id, id, parent: None, path: "/".to_owned() });
+                }
+                token = match pages.next(page.next_token) {
+                    Ok(None) => break,
+                    Ok(token) => token,
+                    Err(refusal) => {
+                        look.gap(scope, &refusal);
+                        break;
+                    }
+                };
+            }
+        }
+    }
+    while !level.is_empty() {
+        let below = join_all(level.iter().map(|unit| async move {
+            futures::join!(units_of(look, client, scope, unit), accounts_of(look, client, scope, unit))
+        }))
+        .await;
+        let mut next = Vec::new();
+        for (unit, (units, accounts)) in level.iter().zip(below) {
+            paths.extend(accounts.into_iter().map(|id| (id, unit.path.clone())));
+            next.extend(units);
+        }
+        look.with(|seen| seen.org_units.append(&mut level));
+        level = next;
+    }
+    paths
+}
+
+async fn units_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<OrgUnit> {
+    let mut units = Vec::new();
+    let mut pages = Pages::of(&LIST_UNITS);
+    let mut token = None;
+    loop {
+        let request = client.list_organizational_units_for_parent().parent_id(&parent.id).set_next_token(token);
+        let next = match look.caller.call(&LIST_UNITS, request.send()).await {
+            Err(refusal) => Err(refusal),
+            Ok(page) => {
+                for unit in page.organizational_units.unwrap_or_default() {
+                    let (Some(id), Some(name)) = (unit.id, unit.name) else {
+                        look.gap(
+                            scope,
+                            &Refusal::malformed(&LIST_UNITS, format!("an OU of {} without id or name", parent.id)),
+                        );
+                        continue;
+                    };
+                    units.push(OrgUnit {
+                        account_id: look.account_id,
+                        id,
+                        parent: Some(parent.id.clone()),
+                        path: format!("{}/{name}", parent.path.trim_end_matches('/')),
+                    });
+                }
+                pages.next(page.next_token)
+            }
+        };
+        token = match next {
+            Ok(None) => return units,
+            Ok(token) => token,
+            Err(refusal) => {
+                look.gap(scope, &refusal);
+                return units;
+            }
+        };
+    }
+}
+
+async fn accounts_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<AccountId> {
+    let mut accounts = Vec::new();
+    let mut pages = Pages::of(&LIST_ACCOUNTS_OF);
+    let mut token = None;
+    loop {
+        let request = client.list_accounts_for_parent().parent_id(&parent.id).set_next_token(token);
+        let next = match look.caller.call(&LIST_ACCOUNTS_OF, request.send()).await {
+            Err(refusal) => Err(refusal),
+            Ok(page) => {
+                for account in page.accounts.unwrap_or_default() {
+                    match account.id.as_deref().unwrap_or_default().parse::<AccountId>() {
+                        Ok(id) => accounts.push(id),
+                        Err(error) => look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS_OF, error.to_string())),
+                    }
+                }
+                pages.next(page.next_token)
+            }
+        };
+        token = match next {
+            Ok(None) => return accounts,
+            Ok(token) => token,
+            Err(refusal) => {
+                look.gap(scope, &refusal);
+                return accounts;
+            }
+        };
+    }
+}
+
+async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
+    let kinds = [
+        (OrgPolicyKind::Scp, PolicyType::ServiceControlPolicy),
+        (OrgPolicyKind::Rcp, PolicyType::ResourceControlPolicy),
+    ];
+    for (kind, filter) in kinds {
+        let mut listed = Vec::new();
+        let mut pages = Pages::of(&LIST_POLICIES);
+        let mut token = None;
+        loop {
+            let request = client.list_policies().filter(filter.clone()).set_next_token(token);
+            let next = match look.caller.call(&LIST_POLICIES, request.send()).await {
+                Err(refusal) => Err(refusal),
+                Ok(page) => {
+                    for policy in page.policies.unwrap_or_default() {
+                        match policy.id {
+                            Some(id) => listed.push((id, policy.name.unwrap_or_default())),
+                            None => look.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
+                        }
+                    }
+                    pages.next(page.next_token)
+                }
+            };
+            token = match next {
+                Ok(None) => break,
+                Ok(token) => token,
+                Err(refusal) => {
+                    look.gap(scope, &refusal);
+                    break;
+                }
+            };
+        }
+        let read = join_all(listed.into_iter().map(|(id, name)| async move {
+            let (document, targets) = futures::join!(document(look, client, &id), targets(look, client, &id));
+            (id, name, document, targets)
+        }))
+        .await;
+        for (id, name, document, targets) in read {
+            // A policy without its text, or without the places where it binds, would be judged as
+            // if it bound nothing: it is left out, and the gap says so.
+            match (document, targets) {
+                (Ok(text), Ok(targets)) => look.with(|seen| {
+                    let document = seen.documents.read(&text);
+                    seen.org_policies.push(OrgPolicy {
+                        account_id: look.account_id,
+                        id,
+                        kind,
+                        name,
+                        document,
+                        targets,
+                    });
+                }),
+                (document, targets) => {
+                    for refusal in document.err().iter().chain(&targets.err()).filter(|refusal| !refusal.is_gone()) {
+                        look.gap(scope, refusal);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn document(look: &Look<'_>, client: &Client, id: &str) -> Result<String, Refusal> {
+    let answer = look.caller.call(&DESCRIBE_POLICY, client.describe_policy().policy_id(id).send()).await?;
+    let content = answer.policy.and_then(|policy| policy.content);
+    content.ok_or_else(|| Refusal::malformed(&DESCRIBE_POLICY, format!("policy {id} has no content")))
+}
+
+async fn targets(look: &Look<'_>, client: &Client, id: &str) -> Result<Vec<String>, Refusal> {
+    let mut targets = Vec::new();
+    let mut pages = Pages::of(&LIST_TARGETS);
+    let mut token = None;
+    loop {
+        let request = client.list_targets_for_policy().policy_id(id).set_next_token(token);
+        let page = look.caller.call(&LIST_TARGETS, request.send()).await?;
+        targets.extend(page.targets.unwrap_or_default().into_iter().filter_map(|target| target.target_id));
+        token = pages.next(page.next_token)?;
+        if token.is_none() {
+            targets.sort();
+            return Ok(targets);
+        }
+    }
+}

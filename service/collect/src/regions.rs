@@ -1,0 +1,75 @@
+//! Which regions an account uses.
+//!
+//! `account:ListRegions` is asked, since it needs no SDK of the size of EC2's. Its listing is the
+//! scope `Clusters` without a region: as long as regions may be missing, so may clusters.
+
+use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::entry::HubSession;
+use crate::look::{Look, client};
+use crate::plan::Regions;
+use aws_config::SdkConfig;
+use aws_sdk_account::types::RegionOptStatus;
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::id::Region;
+use std::collections::BTreeSet;
+
+pub(crate) static LIST_REGIONS: PermissionUse =
+    PermissionUse { action: "account:ListRegions", holder: Holder::Member, why: "to know the enabled regions" };
+
+pub(crate) static ACTIONS: [&PermissionUse; 1] = [&LIST_REGIONS];
+
+/// The regions to look at. When AWS does not tell them, the hub's own is looked at nevertheless.
+pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) -> BTreeSet<Region> {
+    let scope = look.global(ScopeKind::Clusters);
+    let mut regions = BTreeSet::new();
+    match &look.plan.settings.regions {
+        Regions::Listed(listed) => regions.extend(listed.iter().cloned()),
+        Regions::Found => {
+            let client = client!(aws_sdk_account, config, &hub.region, look.account_id);
+            let mut pages = Pages::of(&LIST_REGIONS);
+            let mut token = None;
+            loop {
+                let request = client
+                    .list_regions()
+                    .max_results(50)
+                    .set_next_token(token)
+                    .region_opt_status_contains(RegionOptStatus::Enabled)
+                    .region_opt_status_contains(RegionOptStatus::EnabledByDefault)
+                    .region_opt_status_contains(RegionOptStatus::Disabling);
+                let page = match look.caller.call(&LIST_REGIONS, request.send()).await {
+                    Ok(page) => page,
+                    Err(refusal) => {
+                        look.gap(&scope, &refusal);
+                        break;
+                    }
+                };
+                for region in page.regions.unwrap_or_default() {
+                    let name = region.region_name.unwrap_or_default();
+                    match name.parse() {
+                        Ok(region) => {
+                            regions.insert(region);
+                        }
+                        Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, format!("{error}"))),
+                    }
+                }
+                token = match pages.next(page.next_token) {
+                    Ok(None) => break,
+                    Ok(token) => token,
+                    Err(refusal) => {
+                        look.gap(&scope, &refusal);
+                        break;
+                    }
+                };
+            }
+            if regions.is_empty() {
+                // No account is without a region: an answer that names none is not to be believed.
+                if look.with(|seen| seen.coverage.gaps_of(&scope).is_none()) {
+                    look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, "the answer names no region"));
+                }
+                regions.insert(hub.region.clone());
+            }
+        }
+    }
+    look.settle(scope);
+    regions
+}

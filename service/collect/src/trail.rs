@@ -1,0 +1,258 @@
+//! Trails of an account, and the sessions that `LookupEvents` still knows.
+//!
+//! `LookupEvents` allows two requests a second for each account and region, so its requests are
+//! spaced out on our side. Every look reads its whole window: events arrive late and in no order,
+//! and who keeps them tells them apart by event id.
+
+use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::look::{Look, client};
+use aws_config::SdkConfig;
+use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
+use aws_sdk_cloudtrail::types::{
+    AdvancedEventSelector, EventSelector, LookupAttribute, LookupAttributeKey, ReadWriteType,
+};
+use futures::future::join_all;
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::estate::Trail;
+use rolecall_audit::id::Region;
+use rolecall_audit::trail::read_event;
+use rolecall_iam::Arn;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+pub(crate) static DESCRIBE_TRAILS: PermissionUse = PermissionUse {
+    action: "cloudtrail:DescribeTrails",
+    holder: Holder::Member,
+    why: "to know which trails record the account",
+};
+pub(crate) static EVENT_SELECTORS: PermissionUse = PermissionUse {
+    action: "cloudtrail:GetEventSelectors",
+    holder: Holder::Member,
+    why: "to know whether a trail records AssumeRole",
+};
+pub(crate) static LOOKUP_EVENTS: PermissionUse =
+    PermissionUse { action: "cloudtrail:LookupEvents", holder: Holder::Member, why: "to read recent sessions" };
+
+pub(crate) static ACTIONS: [&PermissionUse; 3] = [&DESCRIBE_TRAILS, &EVENT_SELECTORS, &LOOKUP_EVENTS];
+
+/// The events that tell of sessions of workloads.
+const EVENTS: [&str; 3] = ["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleForPodIdentity"];
+
+/// Looks at the trails that record the account. One of many regions is listed in each of them, but
+/// reported once, with its home region.
+pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeSet<Region>) {
+    let listed = join_all(regions.iter().map(|region| async move {
+        let client = client!(aws_sdk_cloudtrail, config, region, look.account_id);
+        let request = client.describe_trails().include_shadow_trails(true);
+        match look.caller.call(&DESCRIBE_TRAILS, request.send()).await {
+            Ok(answer) => answer.trail_list.unwrap_or_default(),
+            Err(refusal) => {
+                look.gap(&look.regional(ScopeKind::Trails, region), &refusal);
+                Vec::new()
+            }
+        }
+    }))
+    .await;
+    let mut trails = BTreeMap::new();
+    for (region, listed) in regions.iter().zip(listed) {
+        for trail in listed {
+            match convert(look, region, trail) {
+                Ok((arn, trail)) => {
+                    trails.entry(arn).or_insert((region, trail));
+                }
+                Err(fault) => {
+                    let refusal = Refusal::malformed(&DESCRIBE_TRAILS, fault);
+                    look.gap(&look.regional(ScopeKind::Trails, region), &refusal);
+                }
+            }
+        }
+    }
+    let selected = join_all(trails.into_iter().map(|(arn, (seen_in, mut trail))| async move {
+        // An organisation's trail belongs to another account, which alone may say what it records.
+        if arn.account_id() == Some(look.account_id) {
+            let client = client!(aws_sdk_cloudtrail, config, &trail.region, look.account_id);
+            let request = client.get_event_selectors().trail_name(arn.as_str());
+            match look.caller.call(&EVENT_SELECTORS, request.send()).await {
+                Ok(selectors) => trail.records_read_only_management = Some(records_read_only_management(&selectors)),
+                Err(refusal) if refusal.is_gone() => return None,
+                Err(refusal) => {
+                    let home = if regions.contains(&trail.region) { &trail.region } else { seen_in };
+                    look.gap(&look.regional(ScopeKind::Trails, home), &refusal);
+                }
+            }
+        }
+        Some(trail)
+    }))
+    .await;
+    look.with(|seen| seen.trails.extend(selected.into_iter().flatten()));
+    for region in regions {
+        look.settle(look.regional(ScopeKind::Trails, region));
+    }
+}
+
+fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::Trail) -> Result<(Arn, Trail), String> {
+    let arn = trail.trail_arn.unwrap_or_default();
+    let arn: Arn = arn.parse().map_err(|error| format!("a trail: {error}"))?;
+    let region = match trail.home_region {
+        Some(home) => home.parse().map_err(|error| format!("trail {arn}: {error}"))?,
+        None => seen_in.clone(),
+    };
+    let converted = Trail {
+        account_id: look.account_id,
+        region,
+        arn: arn.as_str().to_owned(),
+        name: trail.name.unwrap_or_default(),
+        bucket: trail.s3_bucket_name,
+        is_multi_region: trail.is_multi_region_trail.unwrap_or(false),
+        is_organization: trail.is_organization_trail.unwrap_or(false),
+        records_read_only_management: None,
+    };
+    Ok((arn, converted))
+}
+
+/// Whether any selector takes in read-only management events of STS, as `AssumeRole` is one.
+fn records_read_only_management(selectors: &GetEventSelectorsOutput) -> bool {
+    let basic = |selector: &EventSelector| {
+        selector.include_management_events.unwrap_or(true)
+            && matches!(selector.read_write_type, None | Some(ReadWriteType::All | ReadWriteType::ReadOnly))
+    };
+    selectors.event_selectors().iter().any(basic)
+        || selectors.advanced_event_selectors().iter().any(takes_in_assume_role)
+}
+
+fn takes_in_assume_role(selector: &AdvancedEventSelector) -> bool {
+    let is_management = selector
+        .field_selectors
+        .iter()
+        .any(|field| field.field == "eventCategory" && field.equals().iter().any(|value| value == "Management"));
+    is_management
+        && selector.field_selectors.iter().all(|field| {
+            let value = match field.field.as_str() {
+                "eventCategory" => "Management",
+                "readOnly" => "true",
+                "eventSource" => "sts.amazonaws.com",
+                "eventName" => "AssumeRole",
+                "eventType" => "AwsApiCall",
+                // Some of the events, then, and not all.
+                _ => return false,
+            };
+            let any = |values: &[String], matches: fn(&str, &str) -> bool| values.iter().any(|v| matches(value, v));
+            let named = [field.equals(), field.starts_with(), field.ends_with()];
+            let taken = named.iter().all(|values| values.is_empty())
+                || any(field.equals(), |a, b| a == b)
+                || any(field.starts_with(), |a, b| a.starts_with(b))
+                || any(field.ends_with(), |a, b| a.ends_with(b));
+            let left_out = any(field.not_equals(), |a, b| a == b)
+                || any(field.not_starts_with(), |a, b| a.starts_with(b))
+                || any(field.not_ends_with(), |a, b| a.ends_with(b));
+            taken && !left_out
+        })
+}
+
+/// Reads the sessions of a region's window.
+pub(crate) async fn sessions(look: &Look<'_>, config: &SdkConfig, region: &Region) {
+    let scope = look.regional(ScopeKind::Sessions, region);
+    let client = client!(aws_sdk_cloudtrail, config, region, look.account_id);
+    let mut pace = interval(Duration::from_secs(1) / look.plan.settings.lookups_per_second);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for name in EVENTS {
+        if let Err(refusal) = lookup(look, &client, &mut pace, region, name).await {
+            look.gap(&scope, &refusal);
+            if refusal.reason != rolecall_audit::coverage::GapReason::NotReached {
+                break;
+            }
+        }
+    }
+    look.settle(scope);
+}
+
+async fn lookup(
+    look: &Look<'_>,
+    client: &Client,
+    pace: &mut Interval,
+    region: &Region,
+    name: &str,
+) -> Result<(), Refusal> {
+    let settings = &look.plan.settings;
+    let attribute = LookupAttribute::builder()
+        .attribute_key(LookupAttributeKey::EventName)
+        .attribute_value(name)
+        .build()
+        .map_err(|error| Refusal::malformed(&LOOKUP_EVENTS, error.to_string()))?;
+    let sdk_time =
+        |at: chrono::DateTime<chrono::Utc>| aws_sdk_cloudtrail::primitives::DateTime::from_secs(at.timestamp());
+    let mut pages = Pages::of(&LOOKUP_EVENTS);
+    let mut token = None;
+    let mut events = 0;
+    loop {
+        pace.tick().await;
+        let request = client
+            .lookup_events()
+            .lookup_attributes(attribute.clone())
+            .start_time(sdk_time(look.now - settings.trail_lookback))
+            .end_time(sdk_time(look.now))
+            .max_results(50)
+            .set_next_token(token);
+        let page = look.caller.call(&LOOKUP_EVENTS, request.send()).await?;
+        for event in page.events.unwrap_or_default() {
+            events += 1;
+            match read_event(event.cloud_trail_event.as_deref().unwrap_or_default()) {
+                Ok(session) => look.with(|seen| seen.sessions.extend(session)),
+                Err(problem) => {
+                    let id = event.event_id.unwrap_or_default();
+                    let refusal = Refusal::malformed(&LOOKUP_EVENTS, format!("event {id}{problem}"));
+                    look.gap(&look.regional(ScopeKind::Sessions, region), &refusal);
+                }
+            }
+        }
+        token = pages.next(page.next_token)?;
+        if token.is_none() {
+            return Ok(());
+        }
+        if events >= settings.max_lookup_events {
+            return Err(Refusal::not_reached(
+                &LOOKUP_EVENTS,
+                format!("reading stopped after {events} {name} events; older ones of the window were not read"),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudtrail::types::AdvancedFieldSelector;
+
+    fn field(name: &str) -> aws_sdk_cloudtrail::types::builders::AdvancedFieldSelectorBuilder {
+        AdvancedFieldSelector::builder().field(name)
+    }
+
+    fn advanced(fields: Vec<aws_sdk_cloudtrail::types::builders::AdvancedFieldSelectorBuilder>) -> bool {
+        let selector = AdvancedEventSelector::builder()
+            .set_field_selectors(Some(fields.into_iter().map(|field| field.build().unwrap()).collect()))
+            .build()
+            .unwrap();
+        records_read_only_management(&GetEventSelectorsOutput::builder().advanced_event_selectors(selector).build())
+    }
+
+    fn basic(kind: ReadWriteType, management: bool) -> bool {
+        let selector = EventSelector::builder().read_write_type(kind).include_management_events(management).build();
+        records_read_only_management(&GetEventSelectorsOutput::builder().event_selectors(selector).build())
+    }
+
+    #[test]
+    fn a_trail_records_assume_role_only_with_read_only_management_events() {
+        assert!(basic(ReadWriteType::All, true) && basic(ReadWriteType::ReadOnly, true));
+        assert!(!basic(ReadWriteType::WriteOnly, true) && !basic(ReadWriteType::All, false));
+        let management = || field("eventCategory").equals("Management");
+        assert!(advanced(vec![management()]));
+        assert!(advanced(vec![management(), field("readOnly").equals("true")]));
+        assert!(advanced(vec![management(), field("eventSource").not_equals("kms.amazonaws.com")]));
+        assert!(!advanced(vec![management(), field("readOnly").equals("false")]));
+        assert!(!advanced(vec![management(), field("eventSource").not_equals("sts.amazonaws.com")]));
+        assert!(!advanced(vec![management(), field("userIdentity.arn").starts_with("arn:aws")]));
+        assert!(!advanced(vec![field("eventCategory").equals("Data")]));
+    }
+}
