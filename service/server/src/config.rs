@@ -7,12 +7,12 @@
 
 use crate::http::auth::AuthConfig;
 use rolecall_audit::id::Region;
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -45,12 +45,22 @@ pub struct AwsConfig {
     pub external_id: Option<Secret>,
     /// Session names are this, a hyphen and the run's id.
     pub session_name_prefix: String,
+    /// A profile of the AWS configuration files, over `AWS_PROFILE`.
+    pub profile: Option<String>,
+    /// The hub's region, over `AWS_REGION` and the profile's.
+    pub region: Option<Region>,
     /// Regions to look at; empty: those that each account has enabled.
     pub regions: Vec<Region>,
-    /// Accounts in work at the same time, and regions of an account.
-    pub concurrency: NonZeroUsize,
-    /// For one API call, its retries included.
+    /// Accounts in work at the same time.
+    pub concurrency: usize,
+    /// Calls under way at the same time in each account.
+    pub concurrent_calls: usize,
+    /// For one attempt at a call.
     pub call_timeout: Duration,
+    /// Attempts at a call before it is given up and becomes a gap.
+    pub attempts: u32,
+    /// `LookupEvents` requests a second for each account and region.
+    pub lookups_per_second: u32,
     /// How far back AssumeRole events are read and judged; CloudTrail keeps 90 days.
     pub trail_lookback_days: u16,
     /// Listed accounts; empty: those of the organisation.
@@ -64,6 +74,10 @@ pub struct ListedAccount {
     pub id: AccountId,
     /// How people call it.
     pub name: Option<String>,
+    /// The role to assume there, where it is not the usual one.
+    pub role_arn: Option<RoleArn>,
+    /// The external id to send, where it is not the usual one.
+    pub external_id: Option<Secret>,
 }
 
 /// `[schedule]`
@@ -141,9 +155,10 @@ impl FromStr for Cron {
             .year(croner::parser::Year::Disallowed)
             .build();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        match parser.parse(&text) {
-            Ok(pattern) => Ok(Self { text, pattern }),
-            Err(error) => Err(error.to_string().trim_end_matches('.').to_owned()),
+        let pattern = parser.parse(&text).map_err(|error| error.to_string().trim_end_matches('.').to_owned())?;
+        match pattern.find_next_occurrence(&chrono::DateTime::UNIX_EPOCH, true) {
+            Ok(_) => Ok(Self { text, pattern }),
+            Err(_) => Err(format!("`{text}` never comes")),
         }
     }
 }
@@ -191,10 +206,15 @@ impl Default for AwsConfig {
             role_name: "RolecallReadOnly".to_owned(),
             external_id: None,
             session_name_prefix: "rolecall".to_owned(),
+            profile: None,
+            region: None,
             regions: Vec::new(),
-            concurrency: const { NonZeroUsize::new(8).unwrap() },
-            call_timeout: Duration::from_secs(60),
-            trail_lookback_days: 14,
+            concurrency: 8,
+            concurrent_calls: 16,
+            call_timeout: Duration::from_secs(20),
+            attempts: 5,
+            lookups_per_second: 2,
+            trail_lookback_days: 7,
             accounts: Vec::new(),
         }
     }
@@ -298,9 +318,14 @@ struct RawAws {
     role_name: Option<Spanned<String>>,
     external_id: Option<Spanned<String>>,
     session_name_prefix: Option<Spanned<String>>,
+    profile: Option<String>,
+    region: Option<Spanned<String>>,
     regions: Option<Vec<Spanned<String>>>,
     concurrency: Option<Spanned<i64>>,
+    concurrent_calls: Option<Spanned<i64>>,
     call_timeout: Option<Spanned<String>>,
+    attempts: Option<Spanned<i64>>,
+    lookups_per_second: Option<Spanned<i64>>,
     trail_lookback_days: Option<Spanned<i64>>,
     #[serde(default)]
     accounts: Vec<RawAccount>,
@@ -311,6 +336,8 @@ struct RawAws {
 struct RawAccount {
     id: Spanned<String>,
     name: Option<String>,
+    role_arn: Option<Spanned<String>>,
+    external_id: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -395,17 +422,32 @@ impl Reader<'_> {
         }
     }
 
+    /// Takes a number over if it lies in the range.
+    fn number<T: TryFrom<i64> + PartialOrd + fmt::Display>(
+        &mut self,
+        field: &str,
+        raw: Option<Spanned<i64>>,
+        place: &mut T,
+        range: RangeInclusive<T>,
+        why: &str,
+    ) {
+        let Some(raw) = raw else { return };
+        match T::try_from(*raw.get_ref()).ok().filter(|number| range.contains(number)) {
+            Some(number) => *place = number,
+            None => {
+                let remedy = format!("write a number from {} to {}{why}", range.start(), range.end());
+                self.problem(raw.span().start, field, "out of range", &remedy);
+            }
+        }
+    }
+
     fn aws(&mut self, raw: RawAws, aws: &mut AwsConfig) {
         self.parsed("aws.role_name", raw.role_name, &mut aws.role_name, ROLE_NAME, |text| {
             let fits = (1..=64).contains(&text.len())
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@-_/".contains(&b));
             if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a role's name")) }
         });
-        self.parsed("aws.external_id", raw.external_id, &mut aws.external_id, EXTERNAL_ID, |text| {
-            let fits = (2..=1224).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
-            if fits { Ok(Some(Secret::new(text.to_owned()))) } else { Err("not an external id".to_owned()) }
-        });
+        self.parsed("aws.external_id", raw.external_id, &mut aws.external_id, EXTERNAL_ID, external_id);
         self.parsed("aws.session_name_prefix", raw.session_name_prefix, &mut aws.session_name_prefix, PREFIX, |text| {
             let fits = (1..=27).contains(&text.len())
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
@@ -425,43 +467,51 @@ impl Reader<'_> {
                 }
             }
         }
-        if let Some(raw) = raw.concurrency {
-            match usize::try_from(*raw.get_ref()).ok().filter(|n| *n <= 256).and_then(NonZeroUsize::new) {
-                Some(n) => aws.concurrency = n,
-                None => {
-                    self.problem(raw.span().start, "aws.concurrency", "out of range", "write a number from 1 to 256")
-                }
-            }
-        }
-        self.parsed("aws.call_timeout", raw.call_timeout, &mut aws.call_timeout, DURATION, |text| {
-            positive(duration(text)?)
+        aws.profile = raw.profile;
+        self.parsed("aws.region", raw.region, &mut aws.region, "write a region code such as \"eu-west-1\"", |text| {
+            text.parse().map(Some).map_err(|error: rolecall_audit::id::IdError| error.to_string())
         });
-        if let Some(raw) = raw.trail_lookback_days {
-            match u16::try_from(*raw.get_ref()).ok().filter(|days| (1..=90).contains(days)) {
-                Some(days) => aws.trail_lookback_days = days,
-                None => {
-                    self.problem(
-                        raw.span().start,
-                        "aws.trail_lookback_days",
-                        "out of range",
-                        "write a number from 1 to 90: CloudTrail looks up no further back",
-                    );
-                }
-            }
-        }
+        self.number("aws.concurrency", raw.concurrency, &mut aws.concurrency, 1..=256, "");
+        self.number("aws.concurrent_calls", raw.concurrent_calls, &mut aws.concurrent_calls, 1..=256, "");
+        self.parsed("aws.call_timeout", raw.call_timeout, &mut aws.call_timeout, DURATION, |text| {
+            let timeout = duration(text)?;
+            let fits = (Duration::from_secs(1)..=Duration::from_secs(300)).contains(&timeout);
+            if fits { Ok(timeout) } else { Err(format!("`{text}` is not between \"1s\" and \"5m\"")) }
+        });
+        self.number("aws.attempts", raw.attempts, &mut aws.attempts, 1..=20, "");
+        self.number(
+            "aws.lookups_per_second",
+            raw.lookups_per_second,
+            &mut aws.lookups_per_second,
+            1..=1000,
+            "; AWS allows 2",
+        );
+        let why = "; CloudTrail looks up no further back";
+        self.number("aws.trail_lookback_days", raw.trail_lookback_days, &mut aws.trail_lookback_days, 1..=90, why);
         let mut seen = BTreeSet::new();
         for account in raw.accounts {
             let at = account.id.span().start;
-            match account.id.get_ref().parse::<AccountId>() {
-                Ok(id) if seen.insert(id) => aws.accounts.push(ListedAccount { id, name: account.name }),
-                Ok(id) => self.problem(
-                    at,
-                    "aws.accounts.id",
-                    &format!("account {id} is listed twice"),
-                    "leave one of them out",
-                ),
-                Err(error) => self.problem(at, "aws.accounts.id", &error.to_string(), "write the 12 digits in quotes"),
+            let id = match account.id.get_ref().parse::<AccountId>() {
+                Ok(id) => id,
+                Err(error) => {
+                    self.problem(at, "aws.accounts.id", &error.to_string(), "write the 12 digits in quotes");
+                    continue;
+                }
+            };
+            if !seen.insert(id) {
+                let message = format!("account {id} is listed twice");
+                self.problem(at, "aws.accounts.id", &message, "leave one of them out");
             }
+            let mut listed = ListedAccount { id, name: account.name, role_arn: None, external_id: None };
+            let remedy = "write the ARN of a role of this account";
+            self.parsed("aws.accounts.role_arn", account.role_arn, &mut listed.role_arn, remedy, |text| {
+                let arn: RoleArn = text.parse().map_err(|error: rolecall_iam::ArnError| error.to_string())?;
+                let own = arn.account_id() == id;
+                if own { Ok(Some(arn)) } else { Err(format!("`{text}` is not in account {id}")) }
+            });
+            let place = &mut listed.external_id;
+            self.parsed("aws.accounts.external_id", account.external_id, place, EXTERNAL_ID, external_id);
+            aws.accounts.push(listed);
         }
     }
 
@@ -521,6 +571,16 @@ const ROLE_NAME: &str = "write 1 to 64 letters, digits and +=,.@-_";
 const EXTERNAL_ID: &str = "write 2 to 1224 letters, digits and _+=,.@:/-";
 const PREFIX: &str = "write 1 to 27 letters, digits and _+=,.@-, as the run's id follows and 64 is the limit";
 const DURATION: &str = "write a number with its unit: \"500ms\", \"30s\", \"5m\", \"12h\" or \"90d\"";
+
+fn external_id(text: &str) -> Result<Option<Secret>, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
+    // The text itself may be meant to stay secret.
+    if (2..=1224).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(Some(Secret::new(text.to_owned())))
+    } else {
+        Err("not an external id".to_owned())
+    }
+}
 
 fn positive(duration: Duration) -> Result<Duration, String> {
     if duration.is_zero() { Err("nothing would be left of it".to_owned()) } else { Ok(duration) }
@@ -609,6 +669,12 @@ mod tests {
         let found = problems("[[aws.accounts]]\nid = \"111122223333\"\n[[aws.accounts]]\nid = \"111122223333\"\n");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("rolecall.toml:4") && found[0].contains("twice"), "{found:?}");
+    }
+
+    #[test]
+    fn a_day_that_never_comes_is_refused() {
+        assert!("0 0 29 2 *".parse::<Cron>().is_ok());
+        assert!("0 0 30 2 *".parse::<Cron>().unwrap_err().contains("never"));
     }
 
     #[test]

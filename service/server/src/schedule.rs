@@ -8,6 +8,7 @@
 use crate::config::Cron;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 /// A clock change moves local time by at most a few hours; a day was skipped once (Apia, 2011).
 const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(26);
+/// Stretches to search, in minutes, from an hour to eight years: a minutely expression is found in
+/// the first, 29 February in the last.
+const WINDOWS: [i64; 5] = [60, 2 * 1_440, 35 * 1_440, 400 * 1_440, 8 * 366 * 1_440];
 /// Without a tick for this long, the process is not ready.
 pub const TICK_LIMIT_SECONDS: i64 = 60;
 
@@ -38,44 +42,44 @@ impl Timetable {
         Self { cron, zone }
     }
 
-    /// The first slot after a moment; `None` where the expression never matches (30 February).
+    /// The first slot after a moment, if there is one within eight years.
     #[must_use]
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut best: Option<DateTime<Utc>> = None;
-        let mut wall = after.with_timezone(&self.zone).naive_local().checked_sub_signed(LONGEST_CHANGE)?;
-        loop {
-            // UTC stands for "no zone": the calendar is matched here, the zone is ours to apply.
-            let found = self.cron.pattern().find_next_occurrence(&wall.and_utc(), false).ok().map(|at| at.naive_utc());
-            let Some(found) = found else { return best };
-            wall = found;
-            for instant in self.place(wall) {
-                if instant > after && best.is_none_or(|best| instant < best) {
-                    best = Some(instant);
-                }
-            }
-            // A later wall-clock minute can still be an earlier instant, but not by more than this.
-            let horizon = best.map(|best| best.with_timezone(&self.zone).naive_local());
-            if horizon.and_then(|at| at.checked_add_signed(LONGEST_CHANGE)).is_some_and(|limit| wall > limit) {
-                return best;
-            }
-        }
+        WINDOWS.into_iter().find_map(|minutes| {
+            let until = after.checked_add_signed(TimeDelta::minutes(minutes))?;
+            self.between(after, until).first().copied()
+        })
     }
 
-    /// The latest slot at or before a moment, if there was one within four years.
+    /// The latest slot at or before a moment, if there was one within eight years.
     #[must_use]
     pub fn latest(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // Growing windows: a minutely expression is found in the first, a yearly one in the last.
-        [TimeDelta::hours(2), TimeDelta::days(2), TimeDelta::days(35), TimeDelta::days(400), TimeDelta::days(1500)]
-            .into_iter()
-            .find_map(|window| {
-                let mut at = now.checked_sub_signed(window)?;
-                let mut latest = None;
-                while let Some(next) = self.next(at).filter(|next| *next <= now) {
-                    latest = Some(next);
-                    at = next;
-                }
-                latest
-            })
+        WINDOWS.into_iter().find_map(|minutes| {
+            let since = now.checked_sub_signed(TimeDelta::minutes(minutes))?;
+            self.between(since, now).last().copied()
+        })
+    }
+
+    /// Slots after the first moment, up to and including the second.
+    fn between(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> BTreeSet<DateTime<Utc>> {
+        let local = |at: DateTime<Utc>| at.with_timezone(&self.zone).naive_local();
+        // Minutes that do not exist are made up for fixed times only, and only they can move far.
+        let reach = if self.follows_real_time() { TimeDelta::hours(3) } else { LONGEST_CHANGE };
+        let (Some(mut wall), Some(end)) =
+            (local(after).checked_sub_signed(reach), local(until).checked_add_signed(reach))
+        else {
+            return BTreeSet::new();
+        };
+        let mut slots = BTreeSet::new();
+        // UTC stands for "no zone": the calendar is matched here, the zone is ours to apply.
+        while let Ok(found) = self.cron.pattern().find_next_occurrence(&wall.and_utc(), false) {
+            wall = found.naive_utc();
+            if wall > end {
+                break;
+            }
+            slots.extend(self.place(wall).into_iter().filter(|slot| *slot > after && *slot <= until));
+        }
+        slots
     }
 
     /// The instants of a wall-clock minute.
@@ -237,13 +241,12 @@ mod tests {
         let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
         let now = at("2026-11-23T20:07:30Z");
         for (cron, slot) in [
-            ("* * * * *", Some("2026-11-23T20:07:00Z")),
-            ("0 3 * * *", Some("2026-11-23T03:00:00Z")),
-            ("0 3 1 * *", Some("2026-11-01T03:00:00Z")),
-            ("0 0 29 2 *", Some("2024-02-29T00:00:00Z")),
-            ("0 0 30 2 *", None),
+            ("* * * * *", "2026-11-23T20:07:00Z"),
+            ("0 3 * * *", "2026-11-23T03:00:00Z"),
+            ("0 3 1 * *", "2026-11-01T03:00:00Z"),
+            ("0 0 29 2 *", "2024-02-29T00:00:00Z"),
         ] {
-            assert_eq!(timetable(cron, "UTC").latest(now), slot.map(at), "{cron}");
+            assert_eq!(timetable(cron, "UTC").latest(now), Some(at(slot)), "{cron}");
         }
     }
 
