@@ -5,6 +5,7 @@
 //! the crates does.
 
 mod bench;
+mod catalogue;
 mod shell;
 mod tests;
 
@@ -16,7 +17,8 @@ const USAGE: &str = "cargo xtask <chore>
                    and the second opinion of an independent AWS emulator
   test --quick     without the browser and the second opinion
   lint             formatting, clippy, documentation, the pure crates alone, licences
-  bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles";
+  bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
+  catalogue [DIR]  refresh the list of IAM actions from npm, or from the unpacked package in DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => tests::quick(),
         ["lint"] => tests::lint(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["catalogue", rest @ ..] => catalogue::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {

@@ -610,7 +610,7 @@ impl<'a> Access<'a> {
         for conditional in [false, true] {
             let granted = self.grants(|layer, statement| {
                 let actions = statement.actions_on_everything(false);
-                let relevant = (conditional || !statement.is_conditional()) && !actions.intersection(&IAM).is_empty();
+                let relevant = (conditional || !statement.is_conditional()) && !actions.is_empty();
                 if relevant { Self::grant(layer, statement, Vec::new(), actions) } else { None }
             });
             let all = granted.grants.iter().fold(ActionSet::default(), |set, g| set.union(&g.actions));
@@ -621,7 +621,8 @@ impl<'a> Access<'a> {
             let everything = under.includes(&ALL);
             let whole: &ActionSet = if everything { &ALL } else { &IAM };
             let alone: Vec<&Grant> = granted.grants.iter().filter(|g| g.actions.includes(whole)).collect();
-            let by = if alone.is_empty() { granted.grants.iter().collect() } else { alone };
+            let together = granted.grants.iter().filter(|g| !g.actions.intersection(whole).is_empty());
+            let by = if alone.is_empty() { together.collect() } else { alone };
             let answer = Answer { truth: self.certain(true), by: by.into_iter().map(|g| g.site.clone()).collect() };
             let by = if everything { AdminBy::Everything } else { AdminBy::Iam };
             return Admin { answer, by: Some(by), conditional };

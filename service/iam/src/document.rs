@@ -602,6 +602,8 @@ fn actions(value: &Value, path: &Path<'_>) -> Read<Vec<ActionPattern>> {
 fn principals(value: &Value, path: &Path<'_>) -> Read<Vec<Principal>> {
     let map = match value {
         Value::String(s) if s == "*" => return Ok(vec![Principal::Everyone]),
+        // Some resource policies have it.
+        Value::String(s) => return Ok(vec![Principal::Aws(s.clone())]),
         Value::Object(map) => map,
         _ => {
             let remedy = "write \"*\", or an object such as {\"Service\": \"pods.eks.amazonaws.com\"}";
@@ -722,7 +724,7 @@ mod tests {
             (base(r#"{"Effect":"Allow","Action":["s3:*","s*:x"]}"#), "/Statement/1/Action/1", "no action"),
             (base(r#"{"Effect":"Allow","Action":"*","NotAction":"*"}"#), "/Statement/1", "both"),
             (base(r#"{"Effect":"Allow","Action":"*","Resource":[1]}"#), "/Statement/1/Resource/0", "not a text"),
-            (base(r#"{"Effect":"Allow","Action":"*","Principal":"me"}"#), "/Statement/1/Principal", "principal"),
+            (base(r#"{"Effect":"Allow","Action":"*","Principal":["me"]}"#), "/Statement/1/Principal", "principal"),
             (
                 base(r#"{"Effect":"Allow","Action":"*","Condition":{"Bool":{"a/b":"1","a/b":"2"}}}"#),
                 "/Statement/1/Condition/Bool/a~1b",

@@ -246,10 +246,12 @@ fn run<S: Iterator<Item = Symbol> + Clone>(tokens: &[Token], symbols: S, fold: b
 }
 
 /// An element of `Action` or `NotAction`: `*`, or `service:Name` with wildcards in the name.
+///
+/// A text without a colon, such as a placeholder that was never filled in, names no action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern {
     text: Box<str>,
-    /// Lower case; `None` for every service.
+    /// Lower case; empty where no service is named; `None` for every service.
     service: Option<Box<str>>,
     name: Glob,
 }
@@ -258,13 +260,19 @@ impl ActionPattern {
     /// Reads an action pattern.
     ///
     /// # Errors
-    /// A service prefix that is missing, empty, or holds a wildcard, as IAM refuses it too. `*:*`
-    /// is read as `*`.
+    /// A service prefix that is empty or holds a wildcard, as IAM refuses it too. `*:*` is read as
+    /// `*`.
     pub fn read(text: &str) -> Result<Self, &'static str> {
         let all = |s: &str| !s.is_empty() && s.bytes().all(|b| b == b'*');
         let (service, name) = match text.split_once(':') {
             None if all(text) => (None, text),
-            None => return Err("an action needs its service, as in `s3:GetObject`"),
+            None if text.is_empty() || text.contains(['*', '?']) => {
+                return Err("an action needs its service, as in `s3:GetObject`");
+            }
+            None => {
+                let name = Glob::plain(text, Mode::Literal);
+                return Ok(Self { text: text.into(), service: Some("".into()), name });
+            }
             Some((service, name)) if all(service) && all(name) => (None, name),
             Some((service, name)) => (Some(service), name),
         };
@@ -504,7 +512,8 @@ mod tests {
         assert!(ActionPattern::read("*:*").unwrap().is_all());
         assert!(ActionPattern::read("s3:*").unwrap().covers(&get));
         assert!(!get.covers(&ActionPattern::read("s3:*").unwrap()));
-        for bad in ["", "s3", "s*:Get*", ":Get", "s3:"] {
+        assert!(!ActionPattern::read("<action>").unwrap().matches("s3:GetObject"));
+        for bad in ["", "s3*", "s*:Get*", ":Get", "s3:"] {
             assert!(ActionPattern::read(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,203 @@
+//! Laws that hold for every policy.
+
+use proptest::prelude::*;
+use rolecall_iam::access::{Access, Layer, Stack};
+use rolecall_iam::trust::{Caller, Trust};
+use rolecall_iam::{Context, Document, Truth};
+use serde_json::{Value, json};
+
+fn action() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("*".to_owned()),
+        Just("s3:*".to_owned()),
+        Just("iam:*".to_owned()),
+        Just("iam:PassRole".to_owned()),
+        "s3:(Get|Put|List)(\\*|Object|Bucket)",
+        "sts:(AssumeRole|TagSession|\\*)",
+    ]
+}
+
+fn one_or_many(items: impl Strategy<Value = String>) -> impl Strategy<Value = Value> {
+    prop::collection::vec(items, 0..4).prop_map(
+        |mut list| {
+            if list.len() == 1 { json!(list.pop()) } else { json!(list) }
+        },
+    )
+}
+
+fn resource() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("*".to_owned()),
+        Just("arn:aws:s3:::b/*".to_owned()),
+        Just("arn:aws:s3:::*".to_owned()),
+        Just("arn:aws:iam::111122223333:role/${aws:username}".to_owned()),
+        Just("arn:aws:iam::*:role/*".to_owned()),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Option<Value>> {
+    prop::option::weighted(
+        0.4,
+        (
+            prop_oneof![
+                Just("StringEquals"),
+                Just("StringNotLike"),
+                Just("StringLikeIfExists"),
+                Just("Null"),
+                Just("Resembles"),
+                Just("ForAllValues:StringEquals"),
+            ],
+            prop_oneof![Just("aws:SourceAccount"), Just("aws:username"), Just("iam:PassedToService")],
+            prop_oneof![Just("true"), Just("*"), Just("${aws:username}"), Just("111122223333")],
+        )
+            .prop_map(|(operator, key, value)| json!({operator: {key: value}})),
+    )
+}
+
+prop_compose! {
+    fn statement(effect: &'static str, with_principal: bool)(
+        not_action in any::<bool>(), actions in one_or_many(action()),
+        not_resource in prop::bool::weighted(0.2), resources in one_or_many(resource()),
+        condition in condition(), everyone in any::<bool>(),
+    ) -> Value {
+        let mut out = json!({"Effect": effect});
+        out[if not_action { "NotAction" } else { "Action" }] = actions;
+        if with_principal {
+            out["Principal"] = if everyone { json!("*") } else { json!({"Service": ["pods.eks.amazonaws.com"], "AWS": "111122223333"}) };
+        } else {
+            out[if not_resource { "NotResource" } else { "Resource" }] = resources;
+        }
+        if let Some(condition) = condition {
+            out["Condition"] = condition;
+        }
+        out
+    }
+}
+
+fn statements(with_principal: bool) -> impl Strategy<Value = Vec<Value>> {
+    let any = prop_oneof![3 => statement("Allow", with_principal), 1 => statement("Deny", with_principal)];
+    prop::collection::vec(any, 0..5)
+}
+
+fn document(statements: &[Value]) -> Document {
+    let document = Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
+    assert!(document.parsed.is_ok(), "{:?}", document.parsed);
+    document
+}
+
+fn stack(statements: &[Value]) -> Stack {
+    Stack { identity: vec![Layer::known("inline policy", &document(statements))], ..Stack::default() }
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    (any::<bool>(), prop::option::of(prop_oneof![Just("ann"), Just("111122223333")]), any::<bool>()).prop_map(
+        |(open, user, absent)| {
+            let context = if open { Context::open() } else { Context::closed() };
+            let context = match user {
+                Some(user) => context.set("aws:username", [user]),
+                None => context,
+            };
+            if absent { context.absent("aws:SourceAccount") } else { context }
+        },
+    )
+}
+
+/// No, perhaps, yes.
+fn rank(truth: &Truth) -> u8 {
+    match truth {
+        Truth::False => 0,
+        Truth::Unknown(_) => 1,
+        Truth::True => 2,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn another_deny_never_allows_more(
+        statements in statements(false), deny in statement("Deny", false), context in context(),
+        action in prop_oneof![Just("s3:GetObject"), Just("iam:PassRole"), Just("new:Thing")],
+        resource in prop_oneof![Just("arn:aws:s3:::b/k"), Just("*"), Just("arn:aws:iam::111122223333:role/ann")],
+    ) {
+        let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
+        let (before, after) = (stack(&statements), stack(&more));
+        prop_assert!(rank(&after.decide(action, resource, &context).allowed) <= rank(&before.decide(action, resource, &context).allowed));
+        let (before, after) = (Access::of(&before), Access::of(&after));
+        prop_assert!(before.actions().includes(&after.actions()));
+        prop_assert!(rank(&after.admin().answer.truth) <= rank(&before.admin().answer.truth));
+        prop_assert!(after.broad_writes().grants.len() <= before.broad_writes().grants.len());
+        prop_assert!(after.wildcard_actions().grants.len() <= before.wildcard_actions().grants.len());
+        prop_assert!(after.allows(action).grants.len() <= before.allows(action).grants.len());
+    }
+
+    #[test]
+    fn another_deny_never_admits_more(
+        statements in statements(true), deny in statement("Deny", true), context in context(),
+    ) {
+        let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
+        let of = |statements: &[Value]| Trust::of("trust policy", &document(statements));
+        let caller = Caller::service("pods.eks.amazonaws.com");
+        for action in ["sts:AssumeRole", "sts:TagSession"] {
+            let (before, after) = (of(&statements), of(&more));
+            prop_assert!(rank(&after.decide(&caller, action, &context).allowed) <= rank(&before.decide(&caller, action, &context).allowed));
+            prop_assert!(rank(&after.admits(&caller, action).truth) <= rank(&before.admits(&caller, action).truth));
+        }
+    }
+
+    #[test]
+    fn another_ceiling_never_allows_more(statements in statements(false), boundary in statements(false)) {
+        let free = stack(&statements);
+        let mut bound = free.clone();
+        bound.boundary = Some(Layer::known("boundary", &document(&boundary)));
+        let (free, bound) = (Access::of(&free), Access::of(&bound));
+        prop_assert!(free.actions().includes(&bound.actions()));
+        prop_assert!(rank(&bound.admin().answer.truth) <= rank(&free.admin().answer.truth));
+        prop_assert!(bound.pass_role().grants.len() <= free.pass_role().grants.len());
+    }
+
+    #[test]
+    fn what_is_certain_of_an_open_context_holds_when_it_is_known(
+        statements in statements(false), user in prop_oneof![Just("ann"), Just("bob")],
+    ) {
+        let stack = stack(&statements);
+        let open = stack.decide("s3:GetObject", "arn:aws:s3:::b/k", &Context::open()).allowed;
+        let known = Context::open().set("aws:username", [user]).absent("aws:SourceAccount");
+        let known = stack.decide("s3:GetObject", "arn:aws:s3:::b/k", &known).allowed;
+        if open.is_true() || open.is_false() {
+            prop_assert_eq!(open, known);
+        }
+    }
+
+    #[test]
+    fn sets_agree_with_single_decisions(statements in statements(false)) {
+        let stack = stack(&statements);
+        let set = Access::of(&stack).actions();
+        for action in ["s3:GetObject", "s3:PutObject", "iam:PassRole", "sts:AssumeRole", "ec2:RunInstances"] {
+            let single = !Access::of(&stack).allows(action).grants.is_empty();
+            prop_assert_eq!(set.contains(action), single, "{}", action);
+        }
+    }
+
+    #[test]
+    fn the_canonical_form_is_stable(statements in statements(false), trust in statements(true), single in any::<bool>()) {
+        for list in [statements, trust] {
+            let value = match list.as_slice() {
+                [one] if single => json!({"Statement": one}),
+                all => json!({"Id": "x", "Version": "2008-10-17", "Statement": all}),
+            };
+            let document = Document::read(&value.to_string());
+            let again = Document::read(&document.canonical());
+            prop_assert_eq!(again.digest, document.digest);
+            prop_assert_eq!(again.canonical(), document.canonical());
+            prop_assert_eq!(again.statements().len(), document.statements().len());
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_strange_to_be_kept(text in "\\PC{0,60}", prefix in prop_oneof![Just(""), Just("%7B"), Just("{\"Statement\":")]) {
+        let text = format!("{prefix}{text}");
+        let document = Document::read(&text);
+        prop_assert!(document.parsed.is_ok() || !document.parsed.unwrap_err().message.is_empty());
+    }
+}
