@@ -1,1 +1,160 @@
-//! placeholder
+//! What Rolecall remembers: the estate over time, findings, runs, jobs and who may enter.
+//!
+//! Knows: tables, transactions, locks, and how to run a private PostgreSQL where none is given.
+//! Refuses to know: AWS calls, rules, severities' meaning, HTTP. It decides nothing about an
+//! estate; it keeps what it is told and gives it back.
+//!
+//! All SQL of the project stands in this crate, beside the function that runs it.
+
+mod access;
+mod accounts;
+mod associations;
+mod coverage;
+pub mod embedded;
+mod error;
+mod estate;
+mod finding_reads;
+mod findings;
+mod jobs;
+mod overview;
+mod parse;
+mod roles;
+mod runs;
+mod sessions;
+mod snapshot;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use access::{ApiToken, NewToken, WebSession};
+pub use accounts::{AccountRow, Counts, CoverageRow, GapRow};
+pub use associations::{AssociationAfter, AssociationFilter, AssociationRow};
+pub use error::Error;
+pub use finding_reads::{FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, Total};
+pub use findings::{ApplyCounts, Tally};
+pub use jobs::{Job, JobState, NewJob};
+pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
+pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
+pub use runs::{NewRun, Run, RunId, RunOutcome, RunState};
+pub use sessions::{SessionAfter, SessionFilter};
+pub use snapshot::{SaveCounts, SnapshotWriter};
+/// How to connect, where a URL does not say enough (a unix socket in a directory).
+pub use sqlx::postgres::PgConnectOptions;
+
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The account id of rows that belong to the installation and to no AWS account.
+pub(crate) const INSTALLATION: &str = "000000000000";
+
+/// How long to wait and how many connections to hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most connections held at once.
+    pub connections: u32,
+    /// How long to try before giving up: for the first connection, and for a free one later.
+    pub wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 10, wait: Duration::from_secs(10) }
+    }
+}
+
+/// The door to the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to the database that a URL names, and asks it one question.
+    ///
+    /// # Errors
+    /// One of the `Error`s that say what is wrong with the URL, the server or the credentials.
+    pub async fn connect(url: &str, limits: Limits) -> Result<Self, Error> {
+        Self::connect_with(error::read_url(url)?, limits).await
+    }
+
+    /// Connects by options, and asks the server one question.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_with(options: PgConnectOptions, limits: Limits) -> Result<Self, Error> {
+        let place = error::place(&options);
+        // The pool keeps trying a server that refuses; a person wants to know at once.
+        let first = tokio::time::timeout(limits.wait, <sqlx::PgConnection as sqlx::Connection>::connect_with(&options));
+        match first.await {
+            Ok(Ok(connection)) => drop(sqlx::Connection::close(connection).await),
+            Ok(Err(why)) => return Err(Error::connecting(place, why)),
+            Err(_) => return Err(Error::NoAnswer { place, seconds: limits.wait.as_secs() }),
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(limits.connections)
+            .acquire_timeout(limits.wait)
+            .connect_lazy_with(options.application_name("rolecall"));
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to date, and says how many migrations that took.
+    ///
+    /// # Errors
+    /// [`Error::SchemaNewer`] where a later version of the program has been here.
+    pub async fn migrate(&self) -> Result<usize, Error> {
+        let before = self.applied().await?;
+        newer(before)?;
+        MIGRATIONS.run(&self.pool).await.map_err(Error::Migrate)?;
+        Ok(MIGRATIONS.iter().filter(|m| m.version > before).count())
+    }
+
+    /// Checks that the schema is the one this program was built for.
+    ///
+    /// # Errors
+    /// [`Error::SchemaOlder`] or [`Error::SchemaNewer`], each with its remedy.
+    pub async fn check_schema(&self) -> Result<(), Error> {
+        let found = self.applied().await?;
+        newer(found)?;
+        let known = latest();
+        if found < known { Err(Error::SchemaOlder { found, known }) } else { Ok(()) }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Waits for what is under way, then closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The newest migration in the database; 0 where there is none.
+    async fn applied(&self) -> Result<i64, Error> {
+        let found = sqlx::query_scalar!(
+            r#"select coalesce(max(version), 0) as "version!" from _sqlx_migrations where success"#
+        )
+        .fetch_one(&self.pool)
+        .await;
+        match found {
+            Err(sqlx::Error::Database(why)) if why.code().as_deref() == Some(error::UNDEFINED_TABLE) => Ok(0),
+            other => Ok(other?),
+        }
+    }
+}
+
+fn latest() -> i64 {
+    MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default()
+}
+
+fn newer(found: i64) -> Result<(), Error> {
+    let known = latest();
+    if found > known { Err(Error::SchemaNewer { found, known }) } else { Ok(()) }
+}

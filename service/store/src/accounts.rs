@@ -1,0 +1,244 @@
+//! Accounts, coverage and gaps for pages and exports, and how much there is of everything.
+
+use crate::runs::RunId;
+use crate::{Error, Store, coverage, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::coverage::{Gap, Scope};
+use rolecall_audit::estate::Account;
+use rolecall_iam::AccountId;
+use serde::Serialize;
+
+/// An account and how well it is seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountRow {
+    /// The id.
+    pub id: AccountId,
+    /// What is known of it; `None` where it could not even be entered.
+    pub account: Option<Account>,
+    /// Roles seen.
+    pub roles: u64,
+    /// Clusters seen.
+    pub clusters: u64,
+    /// Associations seen.
+    pub associations: u64,
+    /// Findings that are open or acknowledged.
+    pub open_findings: u64,
+    /// Scopes whose latest look is complete.
+    pub complete_scopes: u64,
+    /// Scopes whose latest look has gaps.
+    pub gap_scopes: u64,
+    /// The latest look at any of its scopes.
+    pub last_look_at: Option<DateTime<Utc>>,
+}
+
+/// The latest look at a scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CoverageRow {
+    /// The scope.
+    pub scope: Scope,
+    /// Whether it was read to its end.
+    pub complete: bool,
+    /// Its gaps; empty where complete.
+    pub gaps: Vec<Gap>,
+    /// When it was looked at.
+    pub looked_at: DateTime<Utc>,
+    /// By which run.
+    pub run: RunId,
+    /// When it was last read to its end; `None`: never.
+    pub last_complete_at: Option<DateTime<Utc>>,
+}
+
+/// A gap of the latest look, for exports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GapRow {
+    /// The gap.
+    pub gap: Gap,
+    /// The run that met it.
+    pub run: RunId,
+    /// When.
+    pub looked_at: DateTime<Utc>,
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Accounts known, or looked at.
+    pub accounts: u64,
+    /// Roles.
+    pub roles: u64,
+    /// Managed policies, each once for every account in which it was seen.
+    pub policies: u64,
+    /// Clusters.
+    pub clusters: u64,
+    /// Associations.
+    pub associations: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Documents, each text once for every account that holds it.
+    pub documents: u64,
+    /// Gaps of the latest looks.
+    pub gaps: u64,
+}
+
+impl Store {
+    /// Every account that is known or was looked at, by id.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn accounts(&self) -> Result<Vec<AccountRow>, Error> {
+        let rows = sqlx::query!(
+            r#"with resources as (
+                   select account_id, count(*) filter (where kind = 'role') as roles,
+                          count(*) filter (where kind = 'cluster') as clusters,
+                          count(*) filter (where kind = 'association') as associations
+                   from resource where seen_to is null group by account_id),
+               looks as (
+                   select account_id, count(*) filter (where complete) as complete,
+                          count(*) filter (where not complete) as gaps, max(last_at) as last_at
+                   from coverage group by account_id),
+               open as (
+                   select account_id, count(*) as findings from finding
+                   where workflow in ('open', 'acknowledged') group by account_id)
+               select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?",
+                      coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
+                      coalesce(r.associations, 0) as "associations!", coalesce(o.findings, 0) as "findings!",
+                      coalesce(l.complete, 0) as "complete!", coalesce(l.gaps, 0) as "gaps!", l.last_at as "last_at?"
+               from resources r full join looks l on l.account_id = r.account_id
+               left join open o on o.account_id = coalesce(r.account_id, l.account_id)
+               left join resource a on a.account_id = coalesce(r.account_id, l.account_id) and a.kind = 'account'
+                    and a.seen_to is null
+               order by 1"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(AccountRow {
+                    id: parse::account("resource", &row.account_id)?,
+                    account: row.body.map(|body| parse::json("resource", &row.account_id, body)).transpose()?,
+                    roles: parse::count(row.roles),
+                    clusters: parse::count(row.clusters),
+                    associations: parse::count(row.associations),
+                    open_findings: parse::count(row.findings),
+                    complete_scopes: parse::count(row.complete),
+                    gap_scopes: parse::count(row.gaps),
+                    last_look_at: row.last_at,
+                })
+            })
+            .collect()
+    }
+
+    /// The latest look at every scope, of some accounts or (empty) of all, by account and scope.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn coverage(&self, accounts: &[AccountId]) -> Result<Vec<CoverageRow>, Error> {
+        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+        let gaps = self.gap_rows(&accounts).await?;
+        let rows = sqlx::query!(
+            "select account_id, scope, region, cluster, last_run, last_at, complete, last_complete_at from coverage
+             where cardinality($1::text[]) = 0 or account_id = any($1)
+             order by account_id, scope, region, cluster",
+            &accounts
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+                let of_scope = gaps.iter().filter(|found| found.gap.scope == scope).map(|found| found.gap.clone());
+                Ok(CoverageRow {
+                    complete: row.complete,
+                    gaps: of_scope.collect(),
+                    looked_at: row.last_at,
+                    run: RunId(row.last_run),
+                    last_complete_at: row.last_complete_at,
+                    scope,
+                })
+            })
+            .collect()
+    }
+
+    /// Every gap of the latest look at every scope, by account and scope.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn gaps(&self) -> Result<Vec<GapRow>, Error> {
+        self.gap_rows(&[]).await
+    }
+
+    async fn gap_rows(&self, accounts: &[String]) -> Result<Vec<GapRow>, Error> {
+        let rows = sqlx::query!(
+            "select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, c.last_run, c.last_at
+             from coverage c join coverage_gap g
+               on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
+              and g.run_id = c.last_run
+             where not c.complete and (cardinality($1::text[]) = 0 or c.account_id = any($1))
+             order by g.account_id, g.scope, g.region, g.cluster, g.id",
+            accounts
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+                let reason = coverage::read_reason(&row.reason)?;
+                let gap = Gap { scope, action: row.action, reason, detail: row.detail };
+                Ok(GapRow { gap, run: RunId(row.last_run), looked_at: row.last_at })
+            })
+            .collect()
+    }
+
+    /// The gaps that one run met, by account and scope.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn gaps_of_run(&self, run: RunId) -> Result<Vec<Gap>, Error> {
+        let rows = sqlx::query!(
+            "select account_id, scope, region, cluster, action, reason, detail from coverage_gap
+             where run_id = $1 order by account_id, scope, region, cluster, id",
+            run.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+                Ok(Gap { scope, action: row.action, reason: coverage::read_reason(&row.reason)?, detail: row.detail })
+            })
+            .collect()
+    }
+
+    /// How much there is of everything.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        let row = sqlx::query!(
+            r#"select (select count(*) from (select account_id from resource where seen_to is null
+                                             union select account_id from coverage) as a) as "accounts!",
+                      count(*) filter (where kind = 'role') as "roles!",
+                      count(*) filter (where kind = 'policy') as "policies!",
+                      count(*) filter (where kind = 'cluster') as "clusters!",
+                      count(*) filter (where kind = 'association') as "associations!",
+                      (select count(*) from session) as "sessions!",
+                      (select count(*) from document) as "documents!",
+                      (select count(*) from coverage c join coverage_gap g
+                          on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region
+                         and g.cluster = c.cluster and g.run_id = c.last_run where not c.complete) as "gaps!"
+               from resource where seen_to is null"#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Counts {
+            accounts: parse::count(row.accounts),
+            roles: parse::count(row.roles),
+            policies: parse::count(row.policies),
+            clusters: parse::count(row.clusters),
+            associations: parse::count(row.associations),
+            sessions: parse::count(row.sessions),
+            documents: parse::count(row.documents),
+            gaps: parse::count(row.gaps),
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Associations for pages, the API and exports, with what is known around each.
+
+use crate::finding_reads::{Total, total};
+use crate::{Error, Store, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::estate::{Association, AssociationKey};
+use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
+
+/// Which associations. Empty lists and `None` leave out nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AssociationFilter {
+    /// Of these accounts.
+    pub accounts: Vec<AccountId>,
+    /// In this region.
+    pub region: Option<String>,
+    /// In this cluster.
+    pub cluster: Option<String>,
+    /// In this namespace.
+    pub namespace: Option<String>,
+    /// Of this service account.
+    pub service_account: Option<String>,
+    /// With this role, as the role or as the target role.
+    pub role_arn: Option<String>,
+    /// Whose key or roles hold this text, in any case.
+    pub q: Option<String>,
+}
+
+/// The last association of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssociationAfter {
+    /// Its key as text, which begins with the account.
+    pub key: String,
+}
+
+/// An association and what is known around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssociationRow {
+    /// The association.
+    pub association: Association,
+    /// Whether the role is in the estate; `None` where the association has no known role.
+    pub role_exists: Option<bool>,
+    /// Whether the target role is in the estate; `None` where it has none.
+    pub target_role_exists: Option<bool>,
+    /// Findings about it that are open or acknowledged.
+    pub open_findings: u64,
+    /// Sessions of its role from the moment asked for on; several associations may share a role.
+    pub role_sessions: u64,
+    /// The last of those.
+    pub role_last_session: Option<DateTime<Utc>>,
+}
+
+impl AssociationRow {
+    /// The key of this row in the list.
+    #[must_use]
+    pub fn after(&self) -> AssociationAfter {
+        AssociationAfter { key: self.association.key.to_string() }
+    }
+}
+
+struct Record {
+    key: String,
+    body: serde_json::Value,
+    role_arn: Option<String>,
+    target_role_arn: Option<String>,
+    role_exists: bool,
+    target_role_exists: bool,
+    open_findings: i64,
+    sessions: i64,
+    last_session: Option<DateTime<Utc>>,
+}
+
+impl Record {
+    fn into_row(self) -> Result<AssociationRow, Error> {
+        Ok(AssociationRow {
+            role_exists: self.role_arn.map(|_| self.role_exists),
+            target_role_exists: self.target_role_arn.map(|_| self.target_role_exists),
+            open_findings: parse::count(self.open_findings),
+            role_sessions: parse::count(self.sessions),
+            role_last_session: self.last_session,
+            association: parse::json("resource", &self.key, self.body)?,
+        })
+    }
+}
+
+/// The columns of [`Record`], written once; `$1` is the moment from which sessions count.
+macro_rules! select_associations {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select a.key, a.body, a.role_arn, a.target_role_arn,
+                      exists (select from resource r where r.kind = 'role' and r.key = a.role_arn
+                                 and r.seen_to is null) as "role_exists!",
+                      exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
+                                 and r.seen_to is null) as "target_role_exists!",
+                      (select count(*) from finding f where f.account_id = a.account_id
+                          and f.subject_kind = 'association' and f.subject_key = a.key
+                          and f.workflow in ('open', 'acknowledged')) as "open_findings!",
+                      s.sessions as "sessions!", s.last_session
+               from resource a
+               left join lateral (
+                   select count(*) as sessions, max(at) as last_session from session s
+                   where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $1) s on true
+               where a.kind = 'association' and a.seen_to is null "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+impl Store {
+    /// A page of associations, by account, region, cluster, namespace and service account.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn associations(
+        &self,
+        filter: &AssociationFilter,
+        after: Option<&AssociationAfter>,
+        limit: u32,
+        sessions_since: DateTime<Utc>,
+    ) -> Result<Vec<AssociationRow>, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let rows = select_associations!(
+            "and (cardinality($2::text[]) = 0 or a.account_id = any($2))
+             and ($3::text is null or a.region = $3)
+             and ($4::text is null or a.cluster = $4)
+             and ($5::text is null or a.namespace = $5)
+             and ($6::text is null or a.service_account = $6)
+             and ($7::text is null or a.role_arn = $7 or a.target_role_arn = $7)
+             and ($8::text is null or position(lower($8) in
+                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+             and ($9::text is null or a.key > $9)
+             order by a.key limit $10",
+            sessions_since,
+            &accounts,
+            filter.region,
+            filter.cluster,
+            filter.namespace,
+            filter.service_account,
+            filter.role_arn,
+            filter.q,
+            after.map(|last| last.key.clone()),
+            parse::limit(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// How many associations a filter leaves; exact up to 10,000.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn count_associations(&self, filter: &AssociationFilter) -> Result<Total, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+             select 1 from resource a where a.kind = 'association' and a.seen_to is null
+             and (cardinality($1::text[]) = 0 or a.account_id = any($1))
+             and ($2::text is null or a.region = $2)
+             and ($3::text is null or a.cluster = $3)
+             and ($4::text is null or a.namespace = $4)
+             and ($5::text is null or a.service_account = $5)
+             and ($6::text is null or a.role_arn = $6 or a.target_role_arn = $6)
+             and ($7::text is null or position(lower($7) in
+                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+             limit 10001) as found"#,
+            &accounts,
+            filter.region,
+            filter.cluster,
+            filter.namespace,
+            filter.service_account,
+            filter.role_arn,
+            filter.q
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(total(found))
+    }
+
+    /// One association.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn association(
+        &self,
+        key: &AssociationKey,
+        sessions_since: DateTime<Utc>,
+    ) -> Result<Option<AssociationRow>, Error> {
+        select_associations!(
+            "and a.account_id = $2 and a.key = $3",
+            sessions_since,
+            key.account_id.to_string(),
+            key.to_string()
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Record::into_row)
+        .transpose()
+    }
+}

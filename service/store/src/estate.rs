@@ -1,0 +1,118 @@
+//! Giving the estate back, as it is now or as a run left it.
+
+use crate::runs::RunId;
+use crate::snapshot::ResourceKind as Kind;
+use crate::{Error, Store, coverage, parse, sessions};
+use chrono::{DateTime, Utc};
+use rolecall_audit::estate::{Documents, Estate, RoleLastUsed};
+use rolecall_iam::{Digest, Document};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+struct Row {
+    kind: String,
+    key: String,
+    body: serde_json::Value,
+}
+
+impl Store {
+    /// The estate as last seen, with the sessions from a moment on and the latest look at every
+    /// scope, all of one instant.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn estate(&self, sessions_since: DateTime<Utc>) -> Result<Estate, Error> {
+        let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
+        let rows = sqlx::query_as!(
+            Row,
+            "select kind, key, body from resource where seen_to is null order by kind, key, account_id"
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut estate = assemble(&mut tx, rows).await?;
+        let used = sqlx::query!("select role_arn, at, region from role_last_used order by role_arn")
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in used {
+            let role = parse::text("role_last_used", &row.role_arn, &row.role_arn)?;
+            estate.last_used.push(RoleLastUsed { role, at: row.at, region: row.region });
+        }
+        estate.sessions = sessions::since(&mut tx, sessions_since).await?;
+        estate.coverage = coverage::latest(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(estate)
+    }
+
+    /// The resources as a run's snapshot left them. Without sessions, last use and coverage: of
+    /// the past only the gaps are kept, so nothing may be concluded from what is not there.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn estate_at(&self, run: RunId) -> Result<Estate, Error> {
+        let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
+        let rows = sqlx::query_as!(
+            Row,
+            "select kind, key, body from resource
+             where seen_from <= $1 and (seen_to is null or seen_to > $1) order by kind, key, account_id",
+            run.0
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let estate = assemble(&mut tx, rows).await?;
+        tx.rollback().await?;
+        Ok(estate)
+    }
+}
+
+async fn assemble(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Estate, Error> {
+    let mut estate = Estate::default();
+    for Row { kind, key, body } in rows {
+        const TABLE: &str = "resource";
+        match Kind::read(&kind)? {
+            Kind::Account => estate.accounts.push(parse::json(TABLE, &key, body)?),
+            Kind::Role => estate.roles.push(parse::json(TABLE, &key, body)?),
+            Kind::Policy => estate.policies.push(parse::json(TABLE, &key, body)?),
+            Kind::OidcProvider => estate.oidc_providers.push(parse::json(TABLE, &key, body)?),
+            Kind::Cluster => estate.clusters.push(parse::json(TABLE, &key, body)?),
+            Kind::Association => estate.associations.push(parse::json(TABLE, &key, body)?),
+            Kind::Trail => estate.trails.push(parse::json(TABLE, &key, body)?),
+            Kind::OrgPolicy => estate.org_policies.push(parse::json(TABLE, &key, body)?),
+            Kind::OrgUnit => estate.org_units.push(parse::json(TABLE, &key, body)?),
+        }
+    }
+    estate.documents = documents(connection, &named(&estate)).await?;
+    Ok(estate)
+}
+
+/// Every document that the facts name.
+fn named(estate: &Estate) -> BTreeSet<Digest> {
+    let mut named = BTreeSet::new();
+    for role in &estate.roles {
+        named.extend(role.trust);
+        named.extend(role.inline.iter().map(|policy| policy.document));
+    }
+    named.extend(estate.policies.iter().filter_map(|policy| policy.document));
+    named.extend(estate.associations.iter().filter_map(|found| found.detail.as_ref()?.policy));
+    named.extend(estate.org_policies.iter().map(|policy| policy.document));
+    named
+}
+
+/// Documents by address: one text where many accounts hold the same.
+pub(crate) async fn documents(connection: &mut PgConnection, named: &BTreeSet<Digest>) -> Result<Documents, Error> {
+    let digests: Vec<Vec<u8>> = named.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+    let rows = sqlx::query!(
+        "select distinct on (digest) digest, text from document where digest = any($1) order by digest, account_id",
+        &digests
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut documents = Documents::default();
+    for row in rows {
+        let mut document = Document::read(&row.text);
+        // The facts name it by the address under which it was kept, whatever later versions of
+        // the canonical form would call it.
+        document.digest = parse::digest("document", "text", &row.digest)?;
+        documents.add(document);
+    }
+    Ok(documents)
+}

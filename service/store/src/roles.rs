@@ -1,0 +1,204 @@
+//! Roles, their managed policies and documents, for pages, the API and exports.
+
+use crate::finding_reads::{Total, total};
+use crate::{Error, Store, estate, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::estate::{Documents, ManagedPolicy, Role};
+use rolecall_iam::{AccountId, Digest, RoleArn};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Which roles. Empty lists and `None` leave out nothing.
+#[derive(Debug, Clone, Default)]
+pub struct RoleFilter {
+    /// Of these accounts.
+    pub accounts: Vec<AccountId>,
+    /// Only those that an association names, as role or as target role (`true`), or only others.
+    pub associated: Option<bool>,
+    /// Whose ARN holds this text, in any case.
+    pub q: Option<String>,
+}
+
+/// The last role of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleAfter {
+    /// Its ARN.
+    pub arn: String,
+}
+
+/// A role and what is known around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleRow {
+    /// The role.
+    pub role: Role,
+    /// When IAM last saw it used.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Where that was.
+    pub last_used_region: Option<String>,
+    /// Associations that name it, as role or as target role.
+    pub associations: u64,
+    /// Findings that concern it and are open or acknowledged.
+    pub open_findings: u64,
+}
+
+impl RoleRow {
+    /// The key of this row in the list.
+    #[must_use]
+    pub fn after(&self) -> RoleAfter {
+        RoleAfter { arn: self.role.arn.to_string() }
+    }
+}
+
+/// A managed policy that is attached to a role.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyRow {
+    /// The policy.
+    pub policy: ManagedPolicy,
+    /// Whether it is the role's permissions boundary.
+    pub is_boundary: bool,
+}
+
+struct Record {
+    key: String,
+    body: serde_json::Value,
+    last_used_at: Option<DateTime<Utc>>,
+    last_used_region: Option<String>,
+    associations: i64,
+    open_findings: i64,
+}
+
+impl Record {
+    fn into_row(self) -> Result<RoleRow, Error> {
+        Ok(RoleRow {
+            last_used_at: self.last_used_at,
+            last_used_region: self.last_used_region,
+            associations: parse::count(self.associations),
+            open_findings: parse::count(self.open_findings),
+            role: parse::json("resource", &self.key, self.body)?,
+        })
+    }
+}
+
+/// The columns of [`Record`], written once.
+macro_rules! select_roles {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
+                      (select count(*) from resource a where a.kind = 'association' and a.seen_to is null
+                          and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
+                      (select count(*) from finding f where (f.role_arn = r.key or f.target_role_arn = r.key)
+                          and f.workflow in ('open', 'acknowledged')) as "open_findings!"
+               from resource r
+               left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
+               where r.kind = 'role' and r.seen_to is null "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+impl Store {
+    /// A page of roles, by ARN.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn roles(
+        &self,
+        filter: &RoleFilter,
+        after: Option<&RoleAfter>,
+        limit: u32,
+    ) -> Result<Vec<RoleRow>, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let rows = select_roles!(
+            "and (cardinality($1::text[]) = 0 or r.account_id = any($1))
+             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
+                  and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
+             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
+             and ($4::text is null or r.key > $4)
+             order by r.key limit $5",
+            &accounts,
+            filter.associated,
+            filter.q,
+            after.map(|last| last.arn.clone()),
+            parse::limit(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// How many roles a filter leaves; exact up to 10,000.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn count_roles(&self, filter: &RoleFilter) -> Result<Total, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+             select 1 from resource r where r.kind = 'role' and r.seen_to is null
+             and (cardinality($1::text[]) = 0 or r.account_id = any($1))
+             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
+                  and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
+             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
+             limit 10001) as found"#,
+            &accounts,
+            filter.associated,
+            filter.q
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(total(found))
+    }
+
+    /// One role.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn role(&self, arn: &RoleArn) -> Result<Option<RoleRow>, Error> {
+        select_roles!("and r.account_id = $1 and r.key = $2", arn.account_id().to_string(), arn.as_str())
+            .fetch_optional(&self.pool)
+            .await?
+            .map(Record::into_row)
+            .transpose()
+    }
+
+    /// The managed policies that a role names and that were seen, attached ones first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn policies_of(&self, role: &Role) -> Result<Vec<PolicyRow>, Error> {
+        let boundary = role.boundary.as_ref().map(ToString::to_string);
+        let mut arns: Vec<String> = role.attached.iter().map(|policy| policy.arn.to_string()).collect();
+        arns.extend(boundary.clone());
+        let rows = sqlx::query!(
+            "select key, body from resource
+             where account_id = $1 and kind = 'policy' and key = any($2) and seen_to is null order by key",
+            role.arn.account_id().to_string(),
+            &arns
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let policy: ManagedPolicy = parse::json("resource", &row.key, row.body)?;
+            if role.attached.iter().any(|attached| attached.arn == policy.arn) {
+                found.push(PolicyRow { policy: policy.clone(), is_boundary: false });
+            }
+            if boundary.as_deref() == Some(row.key.as_str()) {
+                found.push(PolicyRow { policy, is_boundary: true });
+            }
+        }
+        found.sort_by_key(|row| row.is_boundary);
+        Ok(found)
+    }
+
+    /// Documents by their addresses; those that are not kept are left out.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn documents(&self, digests: &[Digest]) -> Result<Documents, Error> {
+        let wanted: BTreeSet<Digest> = digests.iter().copied().collect();
+        let mut connection = self.pool.acquire().await?;
+        estate::documents(&mut connection, &wanted).await
+    }
+}

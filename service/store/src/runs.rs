@@ -1,0 +1,305 @@
+//! Runs: one look at the estate, or one judgement of it, each with a number and an end.
+//!
+//! Knows which run is alive. Refuses to know what a run does; its report is the caller's JSON.
+
+use crate::{Error, INSTALLATION, Store, parse};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A run's number; later runs have greater ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        s.parse().map(Self)
+    }
+}
+
+/// What is said about a run at its beginning.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Such as `scan` or `import`.
+    pub kind: String,
+    /// Who or what began it, such as `cli`, `schedule` or a token's name.
+    pub trigger: String,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// How long it counts as alive without [`Store::renew_run`].
+    pub lease: Duration,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Under way.
+    Running,
+    /// Ended as it should.
+    Done,
+    /// Ended with an error.
+    Failed,
+    /// Its process went away; nothing of an uncommitted snapshot is kept.
+    Interrupted,
+}
+
+impl RunState {
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum RunOutcome {
+    /// As it should, with a report.
+    Done(serde_json::Value),
+    /// With an error, one line, and what there is of a report.
+    Failed(String, serde_json::Value),
+}
+
+/// A run as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// Such as `scan` or `import`.
+    pub kind: String,
+    /// Who or what began it.
+    pub trigger: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// Begun.
+    pub started_at: DateTime<Utc>,
+    /// Ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When its snapshot became visible; `None` where it has none.
+    pub snapshot_at: Option<DateTime<Utc>>,
+    /// The caller's report.
+    pub report: serde_json::Value,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+struct Record {
+    id: i64,
+    kind: String,
+    trigger: String,
+    state: String,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    snapshot_at: Option<DateTime<Utc>>,
+    report: serde_json::Value,
+    error: Option<String>,
+}
+
+impl Record {
+    fn into_run(self) -> Result<Run, Error> {
+        let state = parse::name("run", &self.id, &self.state)?;
+        let Self { id, kind, trigger, started_at, finished_at, snapshot_at, report, error, .. } = self;
+        Ok(Run { id: RunId(id), kind, trigger, state, started_at, finished_at, snapshot_at, report, error })
+    }
+}
+
+/// Key of the advisory lock that lives as long as a run's snapshot transaction. Only a quicker
+/// proof of death than the lease: nothing is wrong where a pooler swallows it.
+pub(crate) fn life_key(run: RunId) -> i64 {
+    0x726f_6c65_0000_0000 | run.0
+}
+
+impl Store {
+    /// Begins a run and gives it its number. Runs whose process went away are first marked
+    /// interrupted.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn begin_run(&self, new: &NewRun) -> Result<RunId, Error> {
+        self.interrupt_dead_runs(new.now).await?;
+        let lease_until = new.now + new.lease;
+        let mut tx = self.pool.begin().await?;
+        let id = sqlx::query_scalar!(
+            "update counter set value = value + 1 where account_id = $1 and name = 'run' returning value",
+            INSTALLATION
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "insert into run (account_id, id, kind, trigger, state, started_at, lease_until)
+             values ($1, $2, $3, $4, 'running', $5, $6)",
+            INSTALLATION,
+            id,
+            new.kind,
+            new.trigger,
+            new.now,
+            lease_until
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(RunId(id))
+    }
+
+    /// Says that a run is still alive, and for how long that holds.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] where it is not running (any more).
+    pub async fn renew_run(&self, run: RunId, now: DateTime<Utc>, lease: Duration) -> Result<(), Error> {
+        let done = sqlx::query!(
+            "update run set lease_until = $3 where account_id = $1 and id = $2 and state = 'running'",
+            INSTALLATION,
+            run.0,
+            now + lease
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 { Err(Error::NoRun(run)) } else { Ok(()) }
+    }
+
+    /// Ends a run.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] where there is none of that number.
+    pub async fn finish_run(&self, run: RunId, outcome: &RunOutcome, now: DateTime<Utc>) -> Result<(), Error> {
+        let (state, error, report) = match outcome {
+            RunOutcome::Done(report) => (RunState::Done, None, report),
+            RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
+        };
+        let done = sqlx::query!(
+            "update run set state = $3, error = $4, report = $5, finished_at = $6 where account_id = $1 and id = $2",
+            INSTALLATION,
+            run.0,
+            state.as_str(),
+            error,
+            report,
+            now
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 { Err(Error::NoRun(run)) } else { Ok(()) }
+    }
+
+    /// Marks runs whose process went away as interrupted, and says which. A run is dead when its
+    /// lease has run out, or when it was collecting and its transaction is gone.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn interrupt_dead_runs(&self, now: DateTime<Utc>) -> Result<Vec<RunId>, Error> {
+        let suspects = sqlx::query!(
+            r#"select id, lease_until < $2 as "expired!",
+                      (collecting_since is not null and snapshot_at is null) as "collecting!"
+               from run where account_id = $1 and state = 'running' order by id"#,
+            INSTALLATION,
+            now
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut dead = Vec::new();
+        for suspect in suspects {
+            let run = RunId(suspect.id);
+            if suspect.expired || (suspect.collecting && self.transaction_is_gone(run).await?) {
+                let marked = sqlx::query!(
+                    "update run set state = 'interrupted', finished_at = $3,
+                            error = 'the process that ran it went away'
+                     where account_id = $1 and id = $2 and state = 'running'",
+                    INSTALLATION,
+                    run.0,
+                    now
+                )
+                .execute(&self.pool)
+                .await?;
+                if marked.rows_affected() > 0 {
+                    dead.push(run);
+                }
+            }
+        }
+        Ok(dead)
+    }
+
+    async fn transaction_is_gone(&self, run: RunId) -> Result<bool, Error> {
+        let mut tx = self.pool.begin().await?;
+        let gone = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "gone!""#, life_key(run))
+            .fetch_one(&mut *tx)
+            .await?;
+        // A run that committed its snapshot in this instant let the lock go as well.
+        let committed = sqlx::query_scalar!(
+            r#"select snapshot_at is not null as "committed!" from run where account_id = $1 and id = $2"#,
+            INSTALLATION,
+            run.0
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .unwrap_or(true);
+        tx.rollback().await?;
+        Ok(gone && !committed)
+    }
+
+    /// Runs from the newest, before a number where one is given.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn runs(&self, before: Option<RunId>, limit: u32) -> Result<Vec<Run>, Error> {
+        let rows = sqlx::query_as!(
+            Record,
+            "select id, kind, trigger, state, started_at, finished_at, snapshot_at, report, error
+             from run where account_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3",
+            INSTALLATION,
+            before.map(|run| run.0),
+            parse::limit(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_run).collect()
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn run(&self, run: RunId) -> Result<Option<Run>, Error> {
+        sqlx::query_as!(
+            Record,
+            "select id, kind, trigger, state, started_at, finished_at, snapshot_at, report, error
+             from run where account_id = $1 and id = $2",
+            INSTALLATION,
+            run.0
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Record::into_run)
+        .transpose()
+    }
+
+    /// The newest run that ended as it should.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn last_done_run(&self) -> Result<Option<Run>, Error> {
+        sqlx::query_as!(
+            Record,
+            "select id, kind, trigger, state, started_at, finished_at, snapshot_at, report, error
+             from run where account_id = $1 and state = 'done' order by id desc limit 1",
+            INSTALLATION
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Record::into_run)
+        .transpose()
+    }
+}

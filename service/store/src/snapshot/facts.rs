@@ -1,0 +1,357 @@
+//! Facts of an observation as rows: kind, key, body, and the columns that pages ask for.
+//!
+//! Knows how to put a fact into one order, so that the same estate always has the same digests,
+//! and how to complete a fact of which this look saw only a part by what was known before.
+
+use super::Key;
+use crate::{Error, parse};
+use rolecall_audit::coverage::{Scope, ScopeKind};
+use rolecall_audit::estate::{Account, Association, Cluster, ManagedPolicy, Observation, Role, Trail};
+use rolecall_iam::{AccountId, Digest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Account,
+    Role,
+    Policy,
+    OidcProvider,
+    Cluster,
+    Association,
+    Trail,
+    OrgPolicy,
+    OrgUnit,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Account,
+        Self::Role,
+        Self::Policy,
+        Self::OidcProvider,
+        Self::Cluster,
+        Self::Association,
+        Self::Trail,
+        Self::OrgPolicy,
+        Self::OrgUnit,
+    ];
+
+    /// The name in the column `resource.kind`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Role => "role",
+            Self::Policy => "policy",
+            Self::OidcProvider => "oidc_provider",
+            Self::Cluster => "cluster",
+            Self::Association => "association",
+            Self::Trail => "trail",
+            Self::OrgPolicy => "org_policy",
+            Self::OrgUnit => "org_unit",
+        }
+    }
+
+    pub(crate) fn read(name: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| Error::corrupt("resource", name, "no such kind of resource"))
+    }
+
+    /// The listing that would show a resource of this kind; `None` where no listing does.
+    pub(super) fn scope(self, account: AccountId, region: Option<&str>, cluster: Option<&str>) -> Option<Scope> {
+        let region = || region.and_then(|text| text.parse().ok());
+        match self {
+            // An account is looked at one by one; only a person can say that it left.
+            Self::Account => None,
+            Self::Role => Some(Scope::global(account, ScopeKind::Roles)),
+            Self::Policy => Some(Scope::global(account, ScopeKind::Policies)),
+            Self::OidcProvider => Some(Scope::global(account, ScopeKind::OidcProviders)),
+            Self::OrgPolicy => Some(Scope::global(account, ScopeKind::OrgPolicies)),
+            Self::OrgUnit => Some(Scope::global(account, ScopeKind::Organization)),
+            Self::Cluster => Some(Scope::regional(account, ScopeKind::Clusters, region()?)),
+            Self::Trail => Some(Scope::regional(account, ScopeKind::Trails, region()?)),
+            Self::Association => {
+                Some(Scope::of_cluster(account, ScopeKind::Associations, region()?, cluster?.parse().ok()?))
+            }
+        }
+    }
+}
+
+/// A fact, ready to be compared and kept.
+pub(super) struct Fact {
+    pub(super) account: AccountId,
+    pub(super) kind: Kind,
+    pub(super) name_key: String,
+    pub(super) digest: Digest,
+    pub(super) body: String,
+    pub(super) documents: Vec<Digest>,
+    pub(super) name: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) cluster: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) service_account: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) target_role_arn: Option<String>,
+}
+
+impl Fact {
+    fn new(account: AccountId, kind: Kind, key: String, body: &impl Serialize) -> Self {
+        let value = parse::to_json(body);
+        // NUL is a character of JSON, but not of PostgreSQL's jsonb.
+        let text = value.to_string().replace("\\u0000", "\\ufffd");
+        Self {
+            account,
+            kind,
+            name_key: key,
+            digest: Digest::of(text.as_bytes()),
+            body: text,
+            documents: Vec::new(),
+            name: None,
+            region: None,
+            cluster: None,
+            namespace: None,
+            service_account: None,
+            role_arn: None,
+            target_role_arn: None,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        (self.account, self.kind, self.name_key.clone())
+    }
+}
+
+/// A cluster's key within its account.
+pub(super) fn cluster_key(region: &str, name: &str) -> String {
+    format!("{region}/{name}")
+}
+
+/// The account that stands for facts which name none.
+fn owner(seen: &Observation) -> Option<AccountId> {
+    let named = seen.account.as_ref().map(|account| account.id);
+    named.or_else(|| seen.coverage.scopes().next().map(|(scope, _)| scope.account_id))
+}
+
+/// Every account that facts of this observation belong to.
+pub(super) fn accounts(seen: &Observation) -> BTreeSet<AccountId> {
+    let mut found: BTreeSet<AccountId> = owner(seen).into_iter().collect();
+    found.extend(seen.roles.iter().map(|role| role.arn.account_id()));
+    found.extend(seen.policies.iter().map(|policy| policy.account_id));
+    found.extend(seen.oidc_providers.iter().filter_map(|provider| provider.arn.account_id()));
+    found.extend(seen.clusters.iter().map(|cluster| cluster.account_id));
+    found.extend(seen.associations.iter().map(|association| association.key.account_id));
+    found.extend(seen.trails.iter().map(|trail| trail.account_id));
+    found.extend(seen.org_policies.iter().map(|policy| policy.account_id));
+    found.extend(seen.org_units.iter().map(|unit| unit.account_id));
+    found
+}
+
+/// Keys of facts that this look saw only a part of.
+pub(super) fn partial(seen: &Observation) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    if let Some(account) = &seen.account
+        && (account.name.is_none() || account.ou_path.is_none() || account.status.is_none())
+    {
+        keys.push((account.id, Kind::Account, account.id.to_string()));
+    }
+    keys.extend(seen.policies.iter().filter(|policy| policy.document.is_none()).map(policy_key));
+    keys.extend(seen.clusters.iter().filter(|cluster| cluster_is_partial(seen, cluster)).map(key_of_cluster));
+    keys.extend(seen.associations.iter().filter(|association| association.detail.is_none()).map(association_key));
+    keys.extend(seen.trails.iter().filter(|trail| trail.records_read_only_management.is_none()).map(trail_key));
+    keys
+}
+
+fn policy_key(policy: &ManagedPolicy) -> Key {
+    (policy.account_id, Kind::Policy, policy.arn.to_string())
+}
+
+fn key_of_cluster(cluster: &Cluster) -> Key {
+    (cluster.account_id, Kind::Cluster, cluster_key(cluster.region.as_str(), cluster.name.as_str()))
+}
+
+fn association_key(association: &Association) -> Key {
+    (association.key.account_id, Kind::Association, association.key.to_string())
+}
+
+fn trail_key(trail: &Trail) -> Key {
+    (trail.account_id, Kind::Trail, trail.arn.clone())
+}
+
+fn cluster_is_partial(seen: &Observation, cluster: &Cluster) -> bool {
+    cluster.addons.is_none() || cluster.access_entries.is_none() || clusters_have_gaps(seen, cluster)
+}
+
+fn clusters_have_gaps(seen: &Observation, cluster: &Cluster) -> bool {
+    let scope = Scope::regional(cluster.account_id, ScopeKind::Clusters, cluster.region.clone());
+    !seen.coverage.is_complete(&scope)
+}
+
+/// Every fact of an observation by its key. `previous` holds the bodies of [`partial`] ones.
+pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>) -> BTreeMap<Key, Fact> {
+    let mut facts = Vec::new();
+    if let Some(account) = &seen.account {
+        let key = (account.id, Kind::Account, account.id.to_string());
+        let whole = with_account(account.clone(), before(previous, &key));
+        let mut fact = Fact::new(account.id, Kind::Account, key.2, &whole);
+        fact.name.clone_from(&whole.name);
+        facts.push(fact);
+    }
+    facts.extend(seen.roles.iter().map(role));
+    for policy in &seen.policies {
+        let key = policy_key(policy);
+        let whole = with_policy(policy.clone(), before(previous, &key));
+        let mut fact = Fact::new(policy.account_id, Kind::Policy, key.2, &whole);
+        fact.documents.extend(whole.document);
+        fact.name = Some(whole.name);
+        facts.push(fact);
+    }
+    for provider in &seen.oidc_providers {
+        if let Some(account) = provider.arn.account_id().or_else(|| owner(seen)) {
+            facts.push(Fact::new(account, Kind::OidcProvider, provider.arn.to_string(), provider));
+        }
+    }
+    for cluster in &seen.clusters {
+        let key = key_of_cluster(cluster);
+        let whole = with_cluster(cluster.clone(), before(previous, &key), clusters_have_gaps(seen, cluster));
+        let mut fact = Fact::new(cluster.account_id, Kind::Cluster, key.2, &whole);
+        fact.name = Some(cluster.name.to_string());
+        fact.region = Some(cluster.region.to_string());
+        fact.cluster = Some(cluster.name.to_string());
+        fact.role_arn = whole.role_arn;
+        facts.push(fact);
+    }
+    facts.extend(seen.associations.iter().map(|found| association(found, previous)));
+    for trail in &seen.trails {
+        let key = trail_key(trail);
+        let mut whole = trail.clone();
+        if let Some(known) = before::<Trail>(previous, &key) {
+            whole.records_read_only_management =
+                whole.records_read_only_management.or(known.records_read_only_management);
+        }
+        let mut fact = Fact::new(trail.account_id, Kind::Trail, key.2, &whole);
+        fact.name = Some(trail.name.clone());
+        fact.region = Some(trail.region.to_string());
+        facts.push(fact);
+    }
+    for policy in &seen.org_policies {
+        let mut whole = policy.clone();
+        whole.targets.sort();
+        let mut fact = Fact::new(policy.account_id, Kind::OrgPolicy, policy.id.clone(), &whole);
+        fact.documents.push(policy.document);
+        fact.name = Some(policy.name.clone());
+        facts.push(fact);
+    }
+    for unit in &seen.org_units {
+        let mut fact = Fact::new(unit.account_id, Kind::OrgUnit, unit.id.clone(), unit);
+        fact.name = Some(unit.path.clone());
+        facts.push(fact);
+    }
+    facts.into_iter().map(|fact| (fact.key(), fact)).collect()
+}
+
+fn role(found: &Role) -> Fact {
+    let mut whole = found.clone();
+    whole.inline.sort_by(|a, b| a.name.cmp(&b.name));
+    whole.attached.sort_by(|a, b| a.arn.cmp(&b.arn));
+    whole.instance_profiles.sort();
+    let mut fact = Fact::new(whole.arn.account_id(), Kind::Role, whole.arn.to_string(), &whole);
+    fact.name = Some(whole.arn.name().to_owned());
+    fact.role_arn = Some(whole.arn.to_string());
+    fact.documents.extend(whole.trust);
+    fact.documents.extend(whole.inline.iter().map(|policy| policy.document));
+    fact
+}
+
+fn association(found: &Association, previous: &HashMap<Key, serde_json::Value>) -> Fact {
+    let key = association_key(found);
+    let mut whole = found.clone();
+    if whole.detail.is_none()
+        && let Some(known) = before::<Association>(previous, &key)
+        // Made anew: what the old one was says nothing.
+        && known.association_id == whole.association_id
+    {
+        whole.detail = known.detail;
+    }
+    let mut fact = Fact::new(found.key.account_id, Kind::Association, key.2, &whole);
+    fact.name = Some(found.association_id.clone());
+    fact.region = Some(found.key.region.to_string());
+    fact.cluster = Some(found.key.cluster.to_string());
+    fact.namespace = Some(found.key.namespace.to_string());
+    fact.service_account = Some(found.key.service_account.to_string());
+    if let Some(detail) = whole.detail {
+        fact.documents.extend(detail.policy);
+        fact.role_arn = Some(detail.role_arn);
+        fact.target_role_arn = detail.target_role_arn;
+    }
+    fact
+}
+
+/// A body that an earlier version wrote and this one cannot read completes nothing.
+fn before<T: DeserializeOwned>(previous: &HashMap<Key, serde_json::Value>, key: &Key) -> Option<T> {
+    previous.get(key).and_then(|body| serde_json::from_value(body.clone()).ok())
+}
+
+fn with_account(mut account: Account, known: Option<Account>) -> Account {
+    if let Some(known) = known {
+        if account.ou_path.is_none() {
+            // Not from the organisation this time, so it cannot say who manages it either.
+            account.is_management |= known.is_management;
+        }
+        account.name = account.name.or(known.name);
+        account.ou_path = account.ou_path.or(known.ou_path);
+        account.status = account.status.or(known.status);
+    }
+    account
+}
+
+fn with_policy(mut policy: ManagedPolicy, known: Option<ManagedPolicy>) -> ManagedPolicy {
+    if let Some(known) = known
+        && policy.document.is_none()
+        && known.default_version == policy.default_version
+        && known.policy_id == policy.policy_id
+    {
+        policy.document = known.document;
+    }
+    policy
+}
+
+fn with_cluster(mut cluster: Cluster, known: Option<Cluster>, gaps: bool) -> Cluster {
+    if let Some(known) = known
+        // Made anew: what the old one was says nothing.
+        && (cluster.created_at.is_none() || cluster.created_at == known.created_at)
+    {
+        cluster.addons = cluster.addons.or(known.addons);
+        cluster.access_entries = cluster.access_entries.or(known.access_entries);
+        if gaps {
+            cluster.created_at = cluster.created_at.or(known.created_at);
+            cluster.version = cluster.version.or(known.version);
+            cluster.status = cluster.status.or(known.status);
+            cluster.role_arn = cluster.role_arn.or(known.role_arn);
+            cluster.oidc_issuer = cluster.oidc_issuer.or(known.oidc_issuer);
+            cluster.authentication_mode = cluster.authentication_mode.or(known.authentication_mode);
+            cluster.auto_mode = cluster.auto_mode.or(known.auto_mode);
+            if cluster.tags.is_empty() {
+                cluster.tags = known.tags;
+            }
+        }
+    }
+    if let Some(addons) = &mut cluster.addons {
+        addons.sort_by(|a, b| a.name.cmp(&b.name));
+        for addon in addons {
+            addon.association_arns.sort();
+            addon.health_issues.sort();
+        }
+    }
+    if let Some(entries) = &mut cluster.access_entries {
+        entries.sort_by(|a, b| a.principal_arn.cmp(&b.principal_arn));
+        for entry in entries {
+            entry.groups.sort();
+            entry.policies.sort_by(|a, b| (&a.arn, &a.namespaces).cmp(&(&b.arn, &b.namespaces)));
+        }
+    }
+    cluster
+}
