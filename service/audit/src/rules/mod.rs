@@ -5,10 +5,24 @@
 //! rule unknown and never pass. Refuses to know which facts there are (the [`Schema`] says), where
 //! files lie, and what becomes of a finding.
 
+mod binding;
+mod cel;
+mod check;
+mod eval;
 mod evidence;
+mod fixture;
+mod ir;
+mod load;
+mod rule;
 mod schema;
+mod set;
 mod text;
 mod value;
+mod yaml;
 
+pub use binding::Exception;
+pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, TestResult};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
+pub use set::{RuleSet, json_schema};
 pub use value::{List, Object, Reasons, Value};
+pub use yaml::{LoadError, SourceFile};

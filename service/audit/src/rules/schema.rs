@@ -279,7 +279,11 @@ impl Schema {
     /// An empty declaration. The object `Evidence` is there from the start.
     #[must_use]
     pub fn builder() -> SchemaBuilder {
-        SchemaBuilder { objects: vec![super::evidence::object_type()], functions: Vec::new(), subjects: BTreeMap::new() }
+        SchemaBuilder {
+            objects: vec![super::evidence::object_type()],
+            functions: Vec::new(),
+            subjects: BTreeMap::new(),
+        }
     }
 
     /// Every object type.

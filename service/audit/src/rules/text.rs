@@ -68,17 +68,8 @@ impl Glob {
         Self(text.into())
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(super) fn matches(&self, text: &str) -> bool {
         matches(&self.0, text)
-    }
-
-    /// More literal characters first, then fewer stars: what "more specific" means.
-    pub(super) fn specificity(&self) -> (usize, usize) {
-        specificity(&self.0)
     }
 
     /// Whether some text matches both.
@@ -95,7 +86,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (mut p, mut t) = (pattern.chars(), text.chars());
     let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
     loop {
-        let (p_here, t_here) = (p.clone(), t.clone());
+        let t_here = t.clone();
         match (p.next(), t.next()) {
             (None, None) => return true,
             (Some('*'), _) => {
@@ -105,7 +96,6 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
             (Some('?'), Some(_)) => {}
             (Some(a), Some(b)) if a == b => {}
             _ => {
-                let _ = p_here;
                 let Some((after, mut from)) = star.take() else { return false };
                 if from.next().is_none() {
                     return false;
@@ -118,7 +108,8 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-pub(super) fn specificity(pattern: &str) -> (usize, usize) {
+/// More literal characters first, then fewer stars: what "more specific" means.
+fn specificity(pattern: &str) -> (usize, usize) {
     let literal = pattern.chars().filter(|c| !matches!(c, '*' | '?')).count();
     let stars = pattern.chars().filter(|c| *c == '*').count();
     (literal, usize::MAX - stars)
@@ -162,7 +153,6 @@ fn overlap<T>(a: &[T], b: &[T], any: impl Fn(&T) -> bool, same: impl Fn(&T, &T) 
 /// number of names. `/` alone, and `/**`, select the whole organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OuPattern {
-    text: Box<str>,
     parts: Vec<Box<str>>,
 }
 
@@ -176,7 +166,7 @@ impl OuPattern {
             return Err(format!("`{text}` is not an OU path; it starts with `/`, as in `/workloads/prod/**`"));
         };
         if rest.is_empty() {
-            return Ok(Self { text: text.into(), parts: vec!["**".into()] });
+            return Ok(Self { parts: vec!["**".into()] });
         }
         let parts: Vec<Box<str>> = rest.split('/').map(Into::into).collect();
         if parts.iter().any(|part| part.is_empty()) {
@@ -185,11 +175,7 @@ impl OuPattern {
         if parts.iter().any(|part| part.contains("**") && part.as_ref() != "**") {
             return Err(format!("`{text}` is not an OU path; `**` stands alone between two `/`"));
         }
-        Ok(Self { text: text.into(), parts })
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
+        Ok(Self { parts })
     }
 
     /// Whether it selects every account.
@@ -228,12 +214,7 @@ impl OuPattern {
 
     /// Whether some OU path matches both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        overlap(
-            &self.parts,
-            &other.parts,
-            |part| part.as_ref() == "**",
-            |a, b| Glob::new(a).overlaps(&Glob::new(b)),
-        )
+        overlap(&self.parts, &other.parts, |part| part.as_ref() == "**", |a, b| Glob::new(a).overlaps(&Glob::new(b)))
     }
 }
 

@@ -102,10 +102,6 @@ impl List {
     pub fn missing(&self) -> Option<&Reasons> {
         self.missing.as_ref()
     }
-
-    pub(super) fn shared(&self) -> Arc<[Value]> {
-        Arc::clone(&self.items)
-    }
 }
 
 /// A value of the rule language.
