@@ -115,8 +115,8 @@ pub struct ServerConfig {
 pub struct RetentionConfig {
     /// Sessions older than this are dropped.
     pub sessions: Duration,
-    /// Records of runs and jobs older than this are dropped.
-    pub runs: Duration,
+    /// Records of ended jobs older than this are dropped.
+    pub jobs: Duration,
 }
 
 /// A cron expression of five fields.
@@ -127,6 +127,14 @@ pub struct Cron {
 }
 
 impl Cron {
+    /// A quiet hour of every day.
+    #[must_use]
+    pub fn daily() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant, covered by the test of the example file")]
+        let cron = "0 3 * * *".parse().expect("five fields");
+        cron
+    }
+
     /// The expression as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -222,9 +230,7 @@ impl Default for AwsConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "a constant, covered by the test of the example file")]
-        let cron = "0 3 * * *".parse().expect("five fields");
-        Self { enabled: true, cron, timezone: chrono_tz::UTC, jitter: Duration::ZERO }
+        Self { enabled: true, cron: Cron::daily(), timezone: chrono_tz::UTC, jitter: Duration::ZERO }
     }
 }
 
@@ -236,7 +242,7 @@ impl Default for ServerConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { sessions: Duration::from_secs(400 * 86_400), runs: Duration::from_secs(400 * 86_400) }
+        Self { sessions: Duration::from_secs(400 * 86_400), jobs: Duration::from_secs(90 * 86_400) }
     }
 }
 
@@ -366,7 +372,7 @@ struct RawServer {
 #[serde(deny_unknown_fields)]
 struct RawRetention {
     sessions: Option<Spanned<String>>,
-    runs: Option<Spanned<String>>,
+    jobs: Option<Spanned<String>>,
 }
 
 struct Reader<'a> {
@@ -563,7 +569,7 @@ impl Reader<'_> {
         self.parsed("retention.sessions", raw.sessions, &mut retention.sessions, DURATION, |text| {
             positive(duration(text)?)
         });
-        self.parsed("retention.runs", raw.runs, &mut retention.runs, DURATION, |text| positive(duration(text)?));
+        self.parsed("retention.jobs", raw.jobs, &mut retention.jobs, DURATION, |text| positive(duration(text)?));
     }
 }
 

@@ -38,6 +38,56 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// An address that other machines can reach, with nobody at the door.
+    #[error("{0}")]
+    PublicBind(String),
+    /// The service stopped listening.
+    #[error("the service ended")]
+    Serve(#[source] std::io::Error),
+    /// No answer from a service.
+    #[error("no answer from {addr}")]
+    Silent {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] rolecall_store::Error),
+    /// The private PostgreSQL.
+    #[error(transparent)]
+    Embedded(#[from] rolecall_store::embedded::EmbeddedError),
+    /// AWS, before anything could be looked at.
+    #[error(transparent)]
+    Aws(#[from] rolecall_collect::CannotStart),
+    /// Settings that the collectors cannot use.
+    #[error("the settings of the look have {} problems", .0.len())]
+    Plan(Vec<rolecall_collect::PlanError>),
+    /// The stand-in for AWS.
+    #[error("the stand-in for AWS does not start")]
+    Sandbox(#[from] rolecall_sandbox::Error),
+    /// Rules with problems.
+    #[error("the rules have {} problems", .0.len())]
+    Rules(Vec<rolecall_audit::rules::LoadError>),
+    /// Not one file held anything.
+    #[error("nothing was read")]
+    NothingRead {
+        /// What is wrong with the files.
+        problems: Vec<String>,
+    },
+    /// A later audit has already stored what it saw.
+    #[error("a later audit has overtaken this one: its findings stand")]
+    Overtaken,
+    /// Somebody asked us to stop.
+    #[error("stopped before the end; nothing of it is kept")]
+    Interrupted,
+    /// Work on a thread of its own died.
+    #[error("the work on the estate died")]
+    Judging(#[source] tokio::task::JoinError),
+    /// The heartbeat does not start.
+    #[error("the heartbeat of the schedule does not start")]
+    Heartbeat(#[source] crate::schedule::HeartbeatError),
     /// Nobody reads what we print.
     #[error("cannot write the output")]
     Output(#[source] std::io::Error),
@@ -66,6 +116,12 @@ impl Error {
                 }
                 _ => Some("choose an address of this machine with --bind".to_owned()),
             },
+            Self::Silent { .. } => Some("is `rolecall serve` running, and does it listen there?".to_owned()),
+            Self::NothingRead { .. } => Some(
+                "give files that the AWS CLI printed (get-account-authorization-details, associations, CloudTrail), \
+                 or an estate's folder"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -75,6 +131,9 @@ impl Error {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Config(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::Plan(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::Rules(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::PublicBind(text) => text.lines().map(str::to_owned).collect(),
             other => {
                 let mut line = chain(other);
                 if let Some(remedy) = other.remedy() {

@@ -5,7 +5,7 @@
 //! jobs overlap, freeze the zone's offset when they are made and are not made up after an outage.
 //! Refuses to know what is started when a slot is due, and who may start it.
 
-use crate::config::Cron;
+use crate::config::{Cron, ScheduleConfig};
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
@@ -40,6 +40,12 @@ impl Timetable {
     #[must_use]
     pub fn new(cron: Cron, zone: Tz) -> Self {
         Self { cron, zone }
+    }
+
+    /// When audits start by themselves.
+    #[must_use]
+    pub fn of_audits(schedule: &ScheduleConfig) -> Self {
+        Self::new(schedule.cron.clone(), schedule.timezone)
     }
 
     /// The first slot after a moment, if there is one within eight years.
@@ -127,6 +133,9 @@ impl Pulse {
     }
 }
 
+/// Why a heartbeat does not start.
+pub type HeartbeatError = JobSchedulerError;
+
 /// The running heartbeat; it ends with [`Heartbeat::stop`].
 pub struct Heartbeat {
     scheduler: JobScheduler,
@@ -138,7 +147,7 @@ impl Heartbeat {
     ///
     /// # Errors
     /// Where the scheduler does not start.
-    pub async fn start<F>(tick: impl Fn() -> F + Send + Sync + 'static) -> Result<Self, JobSchedulerError>
+    pub async fn start<F>(tick: impl Fn() -> F + Send + Sync + 'static) -> Result<Self, HeartbeatError>
     where
         F: Future<Output = ()> + Send + 'static,
     {

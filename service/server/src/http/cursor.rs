@@ -57,9 +57,9 @@ pub fn write<K: Serialize>(key: &[u8; 32], sort: &str, filters: &str, last: &K) 
 /// `cursor_mismatch` if the cursor is not ours, was altered, or belongs to another sort or filters.
 pub fn read<K: DeserializeOwned>(key: &[u8; 32], sort: &str, filters: &str, cursor: &str) -> Result<K, AppError> {
     let refuse = |why: &str| AppError::new(Code::CursorMismatch, format!("the cursor {why}; start again without it"));
-    let parts = cursor.split_once('.').and_then(|(json, mac)| {
-        Some((URL_SAFE_NO_PAD.decode(json).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?))
-    });
+    let parts = cursor
+        .split_once('.')
+        .and_then(|(json, mac)| Some((URL_SAFE_NO_PAD.decode(json).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?)));
     let (json, mac) = parts.ok_or_else(|| refuse("is not one of ours"))?;
     if !same(&seal(key, "cursor", &json), &mac) {
         return Err(refuse("was altered"));

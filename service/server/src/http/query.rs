@@ -289,7 +289,9 @@ impl Kind {
             Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
             Self::Texts => of(text()),
             Self::Text | Self::Cursor => Schema::Object(text().build()),
-            Self::Instant => Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()),
+            Self::Instant => {
+                Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build())
+            }
             Self::Flag => Schema::Object(ObjectBuilder::new().schema_type(Type::Boolean).build()),
             Self::Number(min, max) => Schema::Object(
                 ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max)).build(),
@@ -415,7 +417,10 @@ mod tests {
     fn lists_merge_and_the_query_is_canonical() {
         let params = read("cluster=b&state=resolved,open&cluster=a,b&q=").unwrap();
         assert_eq!(params.query(), "state=open,resolved&cluster=a,b");
-        assert_eq!(params.filter_hash(), read("state=open,resolved&cluster=a,b&limit=5&cursor=x").unwrap().filter_hash());
+        assert_eq!(
+            params.filter_hash(),
+            read("state=open,resolved&cluster=a,b&limit=5&cursor=x").unwrap().filter_hash()
+        );
         assert_ne!(params.filter_hash(), read("state=open&cluster=a,b").unwrap().filter_hash());
         assert_eq!(params.without_value("state", "open").link("/f"), "/f?state=resolved&cluster=a,b");
         assert_eq!(params.without("state").without("cluster").link("/f"), "/f");

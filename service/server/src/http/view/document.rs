@@ -73,7 +73,15 @@ pub fn lay_out(text: &str, marks: &BTreeMap<String, String>) -> DocumentView {
         };
         return DocumentView { lines: text.lines().enumerate().map(raw).collect(), is_json: false };
     };
-    let mut printer = Printer { marks, lines: Vec::new(), current: Vec::new(), anchor: None, note: None, marked: 0, line_marked: false };
+    let mut printer = Printer {
+        marks,
+        lines: Vec::new(),
+        current: Vec::new(),
+        anchor: None,
+        note: None,
+        marked: 0,
+        line_marked: false,
+    };
     printer.node(&node, "", 0);
     printer.end_line();
     DocumentView { lines: printer.lines, is_json: true }
@@ -133,7 +141,8 @@ impl<'a> Reader<'a> {
         if self.rest.starts_with('"') {
             return self.string().map(|text| Node::Scalar(Token::Text, text));
         }
-        let end = self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at_checked(end).filter(|(word, _)| !word.is_empty())?;
         self.rest = rest;
         let known = matches!(word, "true" | "false" | "null") || word.parse::<f64>().is_ok();
@@ -310,7 +319,11 @@ mod tests {
     fn print(view: &DocumentView) -> String {
         let line = |l: &Line| {
             let text: String = l.pieces.iter().map(|(_, text)| text.as_str()).collect();
-            format!("{} {text}{}", if l.marked { '>' } else { ' ' }, l.note.as_ref().map_or(String::new(), |n| format!("  <- {n}")))
+            format!(
+                "{} {text}{}",
+                if l.marked { '>' } else { ' ' },
+                l.note.as_ref().map_or(String::new(), |n| format!("  <- {n}"))
+            )
         };
         view.lines.iter().map(line).collect::<Vec<_>>().join("\n")
     }

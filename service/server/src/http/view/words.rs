@@ -164,9 +164,13 @@ pub fn remedy(reason: GapReason, action: &str) -> String {
     match reason {
         GapReason::Denied => format!("Allow `{action}` to the reading role in this account; an SCP may refuse it too."),
         GapReason::Throttled => "Lower the concurrency, or run when less else calls AWS.".to_owned(),
-        GapReason::Timeout | GapReason::Unreachable => "Check the network path to this endpoint, and run again.".to_owned(),
+        GapReason::Timeout | GapReason::Unreachable => {
+            "Check the network path to this endpoint, and run again.".to_owned()
+        }
         GapReason::Malformed => "Run again; if it stays, the log names the part that could not be read.".to_owned(),
-        GapReason::Credentials => "Renew the credentials of the hub, or check the role's trust and external id.".to_owned(),
+        GapReason::Credentials => {
+            "Renew the credentials of the hub, or check the role's trust and external id.".to_owned()
+        }
         GapReason::NotReached => "Mend the gap that comes before it.".to_owned(),
         GapReason::NotProvided => "Import the file that holds it.".to_owned(),
     }

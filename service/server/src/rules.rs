@@ -1,0 +1,90 @@
+//! The rules in force: the built-in ones, which the binary carries, and an operator's own.
+//!
+//! Knows which files count. Refuses to know what is in them.
+
+use crate::error::Error;
+use rolecall_audit::rules::{RuleSet, SourceFile};
+use std::path::{Path, PathBuf};
+
+/// Folders of an operator's policies that are read.
+const FOLDERS: [&str; 4] = ["builtin", "custom", "bindings", "exceptions"];
+
+/// The rules in force, with the text that they came from.
+#[derive(Debug)]
+pub struct Rules {
+    /// The rules, checked.
+    pub set: RuleSet,
+    /// Their files, to be shown beside findings.
+    pub sources: Vec<SourceFile>,
+}
+
+impl Rules {
+    /// Loads the built-in rules and those of a folder, if one is given.
+    ///
+    /// # Errors
+    /// Every problem of every file; or a folder that cannot be read.
+    pub fn load(dir: Option<&Path>, schema: &rolecall_audit::rules::Schema) -> Result<Self, Error> {
+        let sources = sources(dir)?;
+        let set = RuleSet::load(&sources, schema).map_err(Error::Rules)?;
+        Ok(Self { set, sources })
+    }
+}
+
+/// The files that make up the rules. A folder's own `builtin/` takes the place of ours.
+///
+/// # Errors
+/// A folder that cannot be read, or that holds rule files where none is looked for.
+pub fn sources(dir: Option<&Path>) -> Result<Vec<SourceFile>, Error> {
+    let builtin =
+        || BUILTIN.iter().map(|(path, text)| SourceFile { path: (*path).to_owned(), text: (*text).to_owned() });
+    let Some(dir) = dir else { return Ok(builtin().collect()) };
+    let mut sources = Vec::new();
+    if !dir.join("builtin").is_dir() {
+        sources.extend(builtin());
+    }
+    for entry in list(dir)? {
+        let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if entry.is_dir() && FOLDERS.contains(&name.as_str()) {
+            read_folder(&entry, &mut sources)?;
+        } else if is_rule_file(&entry) {
+            return Err(Error::Usage {
+                what: format!("{} is in no folder that is read", entry.display()),
+                remedy: "move it to custom/, bindings/ or exceptions/".to_owned(),
+            });
+        }
+    }
+    Ok(sources)
+}
+
+fn read_folder(dir: &Path, sources: &mut Vec<SourceFile>) -> Result<(), Error> {
+    for entry in list(dir)? {
+        if entry.is_dir() {
+            read_folder(&entry, sources)?;
+        } else if is_rule_file(&entry) {
+            let text = std::fs::read_to_string(&entry).map_err(|source| Error::File {
+                doing: "read the rule file",
+                path: entry.clone(),
+                source,
+            })?;
+            sources.push(SourceFile { path: entry.display().to_string(), text });
+        }
+    }
+    Ok(())
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// What a folder holds, by name.
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::File { doing: "read the folder", path: dir.to_owned(), source };
+    let entries = std::fs::read_dir(dir).map_err(failed)?;
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The files of `policies/builtin/`, in the binary. A test holds the list equal to the folder.
+const BUILTIN: &[(&str, &str)] = &[];
