@@ -194,7 +194,7 @@ pub struct NoSuch {
 
 /// The account segment of an ARN; empty where there is none.
 pub(crate) fn account_of(arn: &str) -> &str {
-    arn.splitn(6, ':').nth(4).unwrap_or_default()
+    arn.split(':').nth(4).unwrap_or_default()
 }
 
 /// A member of an object as text; empty where it is none.
@@ -250,7 +250,7 @@ impl Estate {
         }
     }
 
-    fn changed(
+    pub(crate) fn changed(
         &mut self,
         account: &str,
         region: &str,
@@ -260,10 +260,10 @@ impl Estate {
         at: DateTime<Utc>,
     ) {
         let n = self.accounts.values().flat_map(|a| a.regions.values()).map(|r| r.events.len()).sum::<usize>();
-        let deployer = format!("arn:aws:iam::{account}:role/deployer");
+        let deployer = format!("arn:aws:iam::{account}:role/delivery/deployer");
         let key = crate::ids::access_key(&format!("{account}/deployer"));
-        let id = crate::ids::uuid(&format!("{name}/{account}/{at}/{n}"));
-        let record = json!({
+        let id = crate::ids::uuid(&format!("{name}/{account}/{at}/{parameters}/{n}"));
+        let mut record = json!({
             "eventVersion": "1.11",
             "userIdentity": {
                 "type": "AssumedRole", "principalId": format!("{}:pipeline", crate::ids::role_id(&deployer)),
@@ -278,10 +278,11 @@ impl Estate {
             "eventTime": at.to_rfc3339_opts(SecondsFormat::Secs, true),
             "eventSource": format!("{service}.amazonaws.com"), "eventName": name, "awsRegion": region,
             "sourceIPAddress": "198.51.100.7", "userAgent": "aws-cli/2.31.0",
-            "requestParameters": parameters, "responseElements": null,
+            "requestParameters": null, "responseElements": null,
             "requestID": crate::ids::uuid(&format!("request/{id}")), "eventID": id, "readOnly": false,
             "eventType": "AwsApiCall", "managementEvent": true, "recipientAccountId": account, "eventCategory": "Management",
         });
+        set(&mut record, "requestParameters", parameters);
         self.record(account, region, &record);
     }
 
@@ -343,7 +344,9 @@ impl Estate {
             json!({"roleName": text(role, "RoleName"), "policyName": name, "policyDocument": document_text(&document)});
         if let Some(list) = array(role, "RolePolicyList") {
             list.retain(|p| text(p, "PolicyName") != name);
-            list.push(json!({"PolicyName": name, "PolicyDocument": document}));
+            let mut policy = json!({"PolicyName": name});
+            set(&mut policy, "PolicyDocument", document);
+            list.push(policy);
         }
         self.changed(account_of(arn), "us-east-1", "iam", "PutRolePolicy", parameters, at);
         Ok(())

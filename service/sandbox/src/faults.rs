@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How a call goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The service's own AccessDenied, with AWS's wording.
+    /// The service's own `AccessDenied`, with AWS's wording.
     Deny,
     /// The service's own throttling error.
     Throttle,
@@ -23,8 +23,12 @@ pub enum FaultKind {
     PageSize(usize),
     /// Every page claims that another follows; asking for that one is an error that no retry heals.
     BreakPaging,
-    /// The answer's body is cut in the middle, under a status of 200.
+    /// The answer is not the service's at all, but a page of HTML under a status of 200, as some
+    /// proxies give.
     MalformedBody,
+    /// The answer ends in its middle, under a status of 200 and with a length that fits. JSON cut
+    /// so does not parse; XML cut so is taken for whole by SDKs that read leniently.
+    CutBody,
     /// Policy documents in the answer do not parse.
     MalformedPolicy,
     /// The connection is closed without an answer.
@@ -49,7 +53,7 @@ impl Fault {
         Self { action: action.to_owned(), account: None, region: None, times: None, kind }
     }
 
-    /// AccessDenied.
+    /// `AccessDenied`.
     #[must_use]
     pub fn deny(action: &str) -> Self {
         Self::new(FaultKind::Deny, action)
@@ -156,12 +160,12 @@ impl Faults {
         self.table().faults.clear();
     }
 
-    /// AccessDenied on an action, in every account.
+    /// `AccessDenied` on an action, in every account.
     pub fn deny(&self, action: &str) -> FaultId {
         self.inject(Fault::deny(action))
     }
 
-    /// AccessDenied on an action, in one account.
+    /// `AccessDenied` on an action, in one account.
     pub fn deny_in(&self, action: &str, account: &str) -> FaultId {
         self.inject(Fault::deny(action).in_account(account))
     }

@@ -18,17 +18,23 @@
 //! # }
 //! ```
 
+mod build;
+pub mod demo;
 pub mod estate;
 mod faults;
+mod generate;
 mod ids;
 mod load;
+mod managed;
 mod server;
 mod service;
+mod trail;
 mod wire;
 mod world;
 
 pub use estate::Estate;
 pub use faults::{Fault, FaultId, FaultKind, Faults};
+pub use generate::{GenerateOptions, generate};
 pub use load::LoadError;
 
 use chrono::{DateTime, Utc};

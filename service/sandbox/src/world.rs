@@ -56,11 +56,14 @@ pub(crate) struct Item {
     pub(crate) xml: String,
 }
 
+/// Events, newest first.
+pub(crate) type History = Arc<Vec<Arc<Event>>>;
+
 /// The estate of one moment, with what is costly to make kept beside it.
 pub(crate) struct Snapshot {
     pub(crate) estate: Estate,
     details: Mutex<HashMap<String, Arc<Vec<Item>>>>,
-    histories: Mutex<HashMap<(String, String), Arc<Vec<Arc<Event>>>>>,
+    histories: Mutex<HashMap<(String, String), History>>,
 }
 
 impl Snapshot {
@@ -92,7 +95,7 @@ impl Snapshot {
     }
 
     /// The event history of an account and region, newest first.
-    pub(crate) fn history(&self, account: &str, region: &str) -> Arc<Vec<Arc<Event>>> {
+    pub(crate) fn history(&self, account: &str, region: &str) -> History {
         let mut kept = lock(&self.histories);
         kept.entry((account.to_owned(), region.to_owned()))
             .or_insert_with(|| {

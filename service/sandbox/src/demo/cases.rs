@@ -1,0 +1,281 @@
+//! What is wrong on purpose: each problem at least once, on a workload that a team might have built
+//! in a hurry.
+
+use super::people::trust_arn;
+use super::workloads::pod_role;
+use super::{COMMERCE, DATA, Draft, EDGE, LAB, PAY, PAYMENTS, SHOP, VENDOR, arn_of, key, problem, role_arn};
+use crate::build::{self, PODS, Role, allow, document, trust_pods, trust_pods_of, trust_service, with};
+use crate::estate::text;
+use serde_json::{Value, json};
+
+pub(super) fn add(draft: &mut Draft) {
+    too_much(draft);
+    trusts(draft);
+    hops(draft);
+    places(draft);
+    unreadable(draft);
+}
+
+/// Policies that give too much.
+fn too_much(draft: &mut Draft) {
+    let uploads = "arn:aws:s3:::settlement-files-444455556666";
+    let role = draft.role(
+        pod_role(PAY, "settlement", "settlement-uploads")
+            .inline("files", document(vec![allow(&["s3:*"], &[uploads, &format!("{uploads}/*")])])),
+    );
+    draft.expect(problem::WILDCARD_ACTION, role.clone(), "s3:* where three actions would do");
+    draft.associate(PAY, "settlement", "uploads", &role);
+
+    let release = draft.role(pod_role(SHOP, "delivery", "delivery-release-bot").attach_aws("AdministratorAccess"));
+    draft.expect(problem::ADMIN, release.clone(), "AdministratorAccess is attached");
+    draft.associate(SHOP, "delivery", "release-bot", &release);
+
+    let migrator = draft
+        .role(pod_role(PAY, "ledger", "ledger-migrator").inline("everything", document(vec![allow(&["*"], &["*"])])));
+    draft.expect(problem::ADMIN, migrator.clone(), "all actions on all resources, inline");
+    draft.associate(PAY, "ledger", "migrator", &migrator);
+
+    let indexer = draft.role(pod_role(SHOP, "catalogue", "catalogue-importer").inline(
+        "import",
+        document(vec![allow(&["dynamodb:DeleteItem", "dynamodb:PutItem", "s3:DeleteObject"], &["*"])]),
+    ));
+    draft.expect(problem::WILDCARD_RESOURCE, indexer.clone(), "writes to any table and any bucket");
+    draft.associate(SHOP, "catalogue", "importer", &indexer);
+
+    let grants = draft.role(
+        pod_role(LAB, "analytics", "analytics-provisioner")
+            .inline("provision", document(vec![allow(&["iam:AttachRolePolicy", "iam:PutRolePolicy"], &["*"])])),
+    );
+    draft.expect(problem::WILDCARD_RESOURCE, grants.clone(), "grants permissions to any role");
+    draft.associate(LAB, "analytics", "provisioner", &grants);
+
+    let explorer = draft.role(pod_role(LAB, "notebooks", "notebooks-explorer").inline("explore", document(vec![
+        json!({"Sid": "AllButIdentity", "Effect": "Allow", "NotAction": ["iam:*", "organizations:*", "account:*"], "Resource": "*"}),
+    ])));
+    draft.expect(
+        problem::NOT_ACTION,
+        explorer.clone(),
+        "everything that is not named is allowed, and what AWS adds tomorrow",
+    );
+    draft.associate(LAB, "notebooks", "explorer", &explorer);
+
+    let runner = draft.role(pod_role(LAB, "analytics", "analytics-job-runner").inline(
+        "run",
+        document(vec![
+            allow(&["iam:PassRole"], &["*"]),
+            allow(&["glue:GetJobRun", "glue:StartJobRun"], &["arn:aws:glue:eu-west-1:123456789012:job/*"]),
+        ]),
+    ));
+    draft.expect(problem::PASS_ROLE, runner.clone(), "any role can be passed to any service");
+    draft.associate(LAB, "analytics", "job-runner", &runner);
+}
+
+/// Trust policies that let too many in, or the right one not at all.
+fn trusts(draft: &mut Draft) {
+    let bucket =
+        |name: &str| document(vec![allow(&["s3:GetObject", "s3:PutObject"], &[&format!("arn:aws:s3:::{name}/*")])]);
+    for (place, namespace, service_account) in [
+        (PAY, "observability", "collector"),
+        (SHOP, "media", "transcoder"),
+        (EDGE, "edge", "geo-cache"),
+        (LAB, "notebooks", "hub"),
+    ] {
+        let name = format!("{namespace}-{service_account}");
+        let role =
+            draft.role(Role::new(place.0, &name, trust_pods()).inline("files", bucket(&name)).tag("owner", namespace));
+        draft.expect(problem::UNSCOPED_TRUST, role.clone(), "any cluster of the account may be given this role");
+        draft.associate(place, namespace, service_account, &role);
+    }
+
+    let mut trust = trust_pods_of(&arn_of(PAY), "ledger");
+    if let Some(actions) = trust.pointer_mut("/Statement/0/Action") {
+        *actions = json!("sts:AssumeRole");
+    }
+    let writer = draft.role(
+        Role::at(PAYMENTS, "/pods/", "ledger-archiver", trust).inline("files", bucket("ledger-archive-444455556666")),
+    );
+    draft.expect(problem::NO_TAG_SESSION, writer.clone(), "the tags are sent, and the trust does not admit them");
+    // Never a session: the agent is refused, every day.
+    draft.associate_idle(PAY, "ledger", "archiver", &writer, json!({}));
+
+    let untagged = draft.role(Role::at(PAYMENTS, "/pods/", "fraud-labeller", document(vec![json!({"Effect": "Allow",
+        "Principal": {"Service": PODS}, "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"aws:SourceAccount": PAYMENTS},
+            "ArnEquals": {"aws:SourceArn": arn_of(PAY)}}})])).inline("files", bucket("fraud-labels-444455556666")));
+    draft.spare(problem::NO_TAG_SESSION, untagged.clone(), "the association sends no tags");
+    draft.associate_with(PAY, "fraud", "labeller", &untagged, json!({"disableSessionTags": true}));
+
+    let broken = document(vec![
+        json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:eks:eu-west-1:{COMMERCE}:podidentityassociation/{}/*", SHOP.2)}}}),
+    ]);
+    let mount = draft.role(
+        Role::at(COMMERCE, "/pods/", "shipping-archive-mount", broken)
+            .inline("files", bucket("shipping-archive-777788889999")),
+    );
+    draft.expect(
+        problem::BROKEN_SOURCE_ARN,
+        mount.clone(),
+        "aws:SourceArn is the cluster's ARN, never the association's",
+    );
+    draft.associate_idle(SHOP, "shipping", "archive-mount", &mount, json!({}));
+
+    let public = draft.role(
+        Role::new(DATA, "partner-reports", trust_arn("*")).inline("files", bucket("partner-reports-123456789012")),
+    );
+    draft.expect(problem::PUBLIC_TRUST, public, "every AWS account may assume it");
+
+    let both = document(vec![
+        json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {"StringEquals": {"aws:SourceAccount": COMMERCE}, "ArnEquals": {"aws:SourceArn": arn_of(SHOP)}}}),
+        json!({"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{VENDOR}:root")}, "Action": "sts:AssumeRole"}),
+    ]);
+    let feed = draft.role(
+        Role::at(COMMERCE, "/pods/", "catalogue-vendor-feed", both).inline("files", bucket("vendor-feed-777788889999")),
+    );
+    draft.expect(
+        problem::EXTERNAL_TRUST,
+        feed.clone(),
+        "a vendor's account, not in the organisation, without an external id",
+    );
+    draft.associate(SHOP, "catalogue", "vendor-feed", &feed);
+}
+
+/// Associations with a second hop.
+fn hops(draft: &mut Draft) {
+    let target_trust = |from: &str, condition: Value| {
+        document(vec![with(
+            json!({"Effect": "Allow", "Principal": {"AWS": from}, "Action": ["sts:AssumeRole", "sts:TagSession"]}),
+            "Condition",
+            condition,
+        )])
+    };
+    let archive = role_arn(COMMERCE, "payments-archive");
+    let source = draft.role(
+        pod_role(PAY, "settlement", "settlement-archiver")
+            .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&archive])])),
+    );
+    let open = document(vec![json!({"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{PAYMENTS}:root")},
+        "Action": ["sts:AssumeRole", "sts:TagSession"]})]);
+    draft.role(
+        Role::new(COMMERCE, "payments-archive", open).inline(
+            "files",
+            document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::payments-archive-777788889999/*"])]),
+        ),
+    );
+    draft.expect(
+        problem::NO_EXTERNAL_ID,
+        archive.clone(),
+        "any principal of the payments account may hop here, for any workload",
+    );
+    draft.spare(problem::EXTERNAL_TRUST, archive.clone(), "the trusted account is in the organisation");
+    let Some(cluster) = draft.cluster(PAY) else { return };
+    let external = build::external_id(cluster, "settlement", "archiver");
+    draft.associate_with(
+        PAY,
+        "settlement",
+        "archiver",
+        &source,
+        json!({"targetRoleArn": archive, "externalId": external}),
+    );
+
+    let Some(cluster) = draft.cluster(PAY) else { return };
+    let external = build::external_id(cluster, "fraud", "signals");
+    let guarded = role_arn(DATA, "fraud-signals");
+    let source = draft.role(
+        Role::at(
+            PAYMENTS,
+            "/pods/",
+            "fraud-signals-source",
+            document(vec![json!({"Effect": "Allow",
+        "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"], "Condition": {
+            "StringEquals": {"aws:SourceAccount": PAYMENTS}, "ArnEquals": {"aws:SourceArn": arn_of(PAY)}}})]),
+        )
+        .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&guarded])])),
+    );
+    draft.role(
+        Role::new(DATA, "fraud-signals", target_trust(&source, json!({"StringEquals": {"sts:ExternalId": external}})))
+            .inline("files", document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::fraud-signals-123456789012/*"])])),
+    );
+    draft.spare(problem::NO_EXTERNAL_ID, guarded.clone(), "asks for the association's external id");
+    draft.spare(problem::EXTERNAL_TRUST, guarded.clone(), "the trusted role is in the organisation");
+    let policy =
+        document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::fraud-signals-123456789012/daily/*"])]).to_string();
+    draft.associate_with(
+        PAY,
+        "fraud",
+        "signals",
+        &source,
+        json!({"targetRoleArn": guarded, "externalId": external,
+        "disableSessionTags": true, "policy": policy}),
+    );
+}
+
+/// Associations in the wrong place, or of the wrong role.
+fn places(draft: &mut Draft) {
+    draft.associate_idle(SHOP, "checkout", "gift-cards", &role_arn(COMMERCE, "pods/checkout-gift-cards"), json!({}));
+    draft.expect(
+        problem::MISSING_ROLE,
+        key(SHOP, "checkout", "gift-cards"),
+        "the role was deleted, the association stayed",
+    );
+
+    let shared = draft.role(
+        Role::new(
+            COMMERCE,
+            "platform-shared-cache",
+            document(vec![json!({"Effect": "Allow",
+        "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"], "Condition": {
+            "StringEquals": {"aws:SourceAccount": COMMERCE}, "ArnEquals": {"aws:SourceArn": arn_of(SHOP)}}})]),
+        )
+        .inline(
+            "cache",
+            document(vec![allow(
+                &["elasticache:Connect"],
+                &[
+                    "arn:aws:elasticache:eu-west-1:777788889999:replicationgroup:shop-cache",
+                    "arn:aws:elasticache:eu-west-1:777788889999:user:shop",
+                ],
+            )]),
+        ),
+    );
+    for namespace in ["checkout", "search", "shipping"] {
+        draft.associate(SHOP, namespace, "cache-warmer", &shared);
+    }
+    draft.expect(problem::SHARED_ROLE, shared, "three teams' namespaces use one role");
+
+    let cron = draft.role(
+        pod_role(LAB, "ingest", "ingest-cron")
+            .inline("files", document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::ingest-landing-123456789012/*"])])),
+    );
+    draft.associate(LAB, "ingest", "default", &cron);
+    draft.expect(
+        problem::DEFAULT_ACCOUNT,
+        key(LAB, "ingest", "default"),
+        "every pod that names no service account gets the role",
+    );
+    draft.spare(problem::DEFAULT_ACCOUNT, key(SHOP, "catalogue", "vendor-feed"), "a service account of its own");
+
+    let nightly = draft.role(Role::at(PAYMENTS, "/pods/", "settlement-nightly", document(vec![
+        json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"], "Condition": {
+            "StringEquals": {"aws:SourceAccount": PAYMENTS}, "ArnEquals": {"aws:SourceArn": arn_of(PAY)}}}),
+        json!({"Effect": "Allow", "Principal": {"AWS": role_arn(PAYMENTS, "delivery/deployer")}, "Action": ["sts:AssumeRole", "sts:TagSession"]}),
+    ])).inline("files", document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::settlement-nightly-444455556666/*"])])));
+    draft.associate(PAY, "settlement", "nightly", &nightly);
+    draft.expect(problem::SESSION_NAME, nightly.clone(), "somebody runs the job by hand, as `run-by-hand`");
+    draft.expect(problem::IMITATION, nightly, "the pipeline begins sessions that are named like the pod's");
+}
+
+/// A document that lost its end on the way.
+fn unreadable(draft: &mut Draft) {
+    let cut = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::"#;
+    let role = draft
+        .role(Role::new(DATA, "quality-sampler", trust_service("batch.amazonaws.com")).inline("sample", json!(cut)));
+    draft.expect(problem::UNREADABLE, role, "the inline policy is cut off");
+    let readable = draft
+        .account(DATA)
+        .roles
+        .iter()
+        .find(|r| text(r, "RoleName") == "partner-reports")
+        .map(|r| text(r, "Arn").to_owned());
+    draft.spare(problem::UNREADABLE, readable.unwrap_or_default(), "its documents parse");
+}

@@ -1,0 +1,186 @@
+//! The demo estate hangs together, and estates of files are served as they lie.
+
+use rolecall_sandbox::demo::{self, problem};
+use rolecall_sandbox::{Estate, Faults, Options, Sandbox};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn estate() -> Estate {
+    demo::estate("2026-11-23T12:00:00Z".parse().unwrap())
+}
+
+fn roles(estate: &Estate) -> BTreeSet<String> {
+    estate.accounts.values().flat_map(|a| &a.roles).map(|r| text(r, "Arn").to_owned()).collect()
+}
+
+fn associations(estate: &Estate) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (account, held) in &estate.accounts {
+        for (region, held) in &held.regions {
+            for association in held.clusters.iter().flat_map(|c| &c.associations) {
+                let [cluster, namespace, name] =
+                    ["clusterName", "namespace", "serviceAccount"].map(|k| text(association, k));
+                found.push((format!("{account}/{region}/{cluster}/{namespace}/{name}"), association.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_demo_has_the_size_of_a_small_company() {
+    let made = estate();
+    let clusters: Vec<_> = made.accounts.values().flat_map(|a| a.regions.values()).flat_map(|r| &r.clusters).collect();
+    let events: usize = made.accounts.values().flat_map(|a| a.regions.values()).map(|r| r.events.len()).sum();
+    assert_eq!((made.accounts.len(), clusters.len()), (4, 5));
+    let (roles, associations) = (roles(&made).len(), associations(&made).len());
+    assert!((140..=170).contains(&roles), "{roles}");
+    assert!((38..=55).contains(&associations), "{associations}");
+    assert!((1000..=3000).contains(&events), "{events}");
+}
+
+#[test]
+fn every_name_in_it_leads_somewhere_but_for_the_one_that_must_not() {
+    let made = estate();
+    let (roles, associations) = (roles(&made), associations(&made));
+    assert_eq!(roles.len(), made.accounts.values().map(|a| a.roles.len()).sum::<usize>(), "names are unique");
+    let keys: BTreeSet<&str> = associations.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys.len(), associations.len());
+    let dangling: Vec<&str> = associations
+        .iter()
+        .filter(|(_, a)| {
+            !roles.contains(text(a, "roleArn"))
+                || a.get("targetRoleArn").is_some_and(|t| !roles.contains(t.as_str().unwrap()))
+        })
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let missing = demo::manifest().expected.into_iter().filter(|s| s.problem == problem::MISSING_ROLE);
+    assert_eq!(dangling, missing.map(|s| s.subject).collect::<Vec<_>>());
+    for account in made.accounts.values() {
+        let known: BTreeSet<&str> = account.policies.iter().map(|p| text(p, "Arn")).collect();
+        for role in &account.roles {
+            for policy in role["AttachedManagedPolicies"].as_array().unwrap() {
+                assert!(known.contains(text(policy, "PolicyArn")), "{policy}");
+            }
+        }
+    }
+    for event in made.accounts.values().flat_map(|a| a.regions.values()).flat_map(|r| &r.events) {
+        let record: Value = serde_json::from_str(&event.record).unwrap();
+        let name = record.pointer("/requestParameters/roleSessionName").and_then(Value::as_str);
+        assert!(name.is_none_or(|n| (2..=64).contains(&n.len())), "{name:?}");
+        let role = record.pointer("/requestParameters/roleArn").and_then(Value::as_str);
+        let made_by_sts = event.source == "sts.amazonaws.com";
+        assert!(!made_by_sts || role.is_none_or(|r| roles.contains(r)), "{role:?}");
+    }
+}
+
+#[test]
+fn the_manifest_speaks_of_what_is_there_and_names_every_problem() {
+    let made = estate();
+    let manifest = demo::manifest();
+    let mut subjects = roles(&made);
+    subjects.extend(associations(&made).into_iter().map(|(key, _)| key));
+    for account in made.accounts.values() {
+        subjects.extend(account.trails.iter().map(|t| text(t, "TrailARN").to_owned()));
+        subjects.extend(account.regions.values().flat_map(|r| &r.clusters).map(|c| text(&c.detail, "arn").to_owned()));
+    }
+    for sign in manifest.expected.iter().chain(&manifest.look_alikes) {
+        assert!(subjects.contains(&sign.subject), "{sign:?}");
+    }
+    for sign in &manifest.look_alikes {
+        let both = manifest.expected.iter().any(|e| e.problem == sign.problem && e.subject == sign.subject);
+        assert!(!both, "{sign:?}");
+    }
+    let shown: BTreeSet<&str> = manifest.expected.iter().map(|s| s.problem).collect();
+    let all = [
+        problem::WILDCARD_ACTION,
+        problem::ADMIN,
+        problem::WILDCARD_RESOURCE,
+        problem::NOT_ACTION,
+        problem::PASS_ROLE,
+        problem::UNSCOPED_TRUST,
+        problem::NO_TAG_SESSION,
+        problem::PUBLIC_TRUST,
+        problem::EXTERNAL_TRUST,
+        problem::NO_EXTERNAL_ID,
+        problem::MISSING_ROLE,
+        problem::SHARED_ROLE,
+        problem::DEFAULT_ACCOUNT,
+        problem::SESSION_NAME,
+        problem::IMITATION,
+        problem::UNREADABLE,
+        problem::BROKEN_SOURCE_ARN,
+        problem::NO_AGENT,
+        problem::WRITE_ONLY_TRAIL,
+    ];
+    assert_eq!(shown, BTreeSet::from(all));
+}
+
+#[test]
+fn one_document_does_not_parse_and_all_others_do() {
+    fn documents(value: &Value, found: &mut Vec<Value>) {
+        match value {
+            Value::Object(members) => {
+                for (key, member) in members {
+                    if ["AssumeRolePolicyDocument", "PolicyDocument", "Document"].contains(&key.as_str()) {
+                        found.push(member.clone());
+                    } else {
+                        documents(member, found);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| documents(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for account in estate().accounts.values() {
+        account.roles.iter().chain(&account.policies).for_each(|v| documents(v, &mut found));
+    }
+    let unreadable =
+        found.iter().filter(|d| d.as_str().is_some_and(|t| serde_json::from_str::<Value>(t).is_err())).count();
+    assert_eq!(unreadable, 1);
+    assert!(found.iter().all(|d| d.is_string() || d.get("Statement").is_some()));
+}
+
+#[tokio::test]
+async fn a_folder_of_files_is_served_as_it_lies() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");
+    if !folder.exists() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let estate = Estate::from_dir(&folder).unwrap();
+    let ids: Vec<String> = estate.accounts.keys().cloned().collect();
+    let now = Some("2026-07-01T00:00:00Z".parse().unwrap());
+    let options = Options { now, lookups_per_second: None, ..Options::default() };
+    let sandbox = Sandbox::start_with(estate, Faults::none(), options).await.unwrap();
+    let (mut roles, mut associations, mut sessions) = (0, 0, 0);
+    for id in &ids {
+        let config = crate::support::config(&sandbox, &Sandbox::access_key(id), None).await;
+        let pages = aws_sdk_iam::Client::new(&config).get_account_authorization_details().into_paginator().send();
+        let pages: Vec<_> = pages.try_collect().await.unwrap();
+        roles += pages.iter().map(|p| p.role_detail_list().len()).sum::<usize>();
+        for region in ["eu-west-1", "us-east-1"] {
+            let here = config.to_builder().region(aws_config::Region::new(region)).build();
+            let eks = aws_sdk_eks::Client::new(&here);
+            for cluster in eks.list_clusters().send().await.unwrap().clusters() {
+                let pages = eks.list_pod_identity_associations().cluster_name(cluster).into_paginator().send();
+                let pages: Vec<_> = pages.try_collect().await.unwrap();
+                associations += pages.iter().map(|p| p.associations().len()).sum::<usize>();
+            }
+            let trail = aws_sdk_cloudtrail::Client::new(&here);
+            let pages: Vec<_> = trail.lookup_events().into_paginator().send().try_collect().await.unwrap();
+            let events =
+                pages.iter().flat_map(aws_sdk_cloudtrail::operation::lookup_events::LookupEventsOutput::events);
+            sessions += events.filter(|e| e.event_name() == Some("AssumeRole")).count();
+        }
+    }
+    assert_eq!((roles, associations), (180, 42));
+    assert!(sessions > 400, "{sessions}");
+}
