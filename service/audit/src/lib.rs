@@ -10,6 +10,7 @@ pub mod estate;
 pub mod evaluate;
 pub mod finding;
 pub mod id;
+pub mod import;
 pub mod rules;
 pub mod session_name;
 pub mod trail;

@@ -1,0 +1,262 @@
+//! Clusters and Pod Identity associations, as `aws eks` prints them.
+//!
+//! A listing shows an association without its role; a description adds it. Both may come, in any
+//! order. Refuses to know whether roles and service accounts exist.
+
+use super::item::{Fault, Item, Read};
+use super::{Builder, Source};
+use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use crate::estate::{Association, AssociationDetail, AssociationKey, Cluster, Documents};
+use crate::id::Region;
+use rolecall_iam::{AccountId, Arn};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Fields of an association that have a place of their own.
+const KNOWN: [&str; 14] = [
+    "clusterName",
+    "namespace",
+    "serviceAccount",
+    "associationArn",
+    "associationId",
+    "ownerArn",
+    "roleArn",
+    "targetRoleArn",
+    "externalId",
+    "disableSessionTags",
+    "policy",
+    "tags",
+    "createdAt",
+    "modifiedAt",
+];
+
+/// Where a record is: its ARN says so, or else the file's path.
+fn place(item: &Item<'_>, key: &str, source: Source<'_>) -> Read<(AccountId, Region)> {
+    if item.get(key).is_some() {
+        let arn: Arn = item.parsed(key)?;
+        if let (Some(account), Ok(region)) = (arn.account_id(), arn.region().parse()) {
+            return Ok((account, region));
+        }
+    }
+    match (source.place.account, source.place.region.clone()) {
+        (Some(account), Some(region)) => Ok((account, region)),
+        _ => Err(Fault::new(
+            format!("{}/{key}", item.pointer),
+            "no ARN says which account and region it is in",
+            "give the record with its ARN, or put the file into eks/<account>/<region>/",
+        )),
+    }
+}
+
+/// The records under a plural or a singular key, with their pointers.
+fn records<'a>(value: &'a Value, many: &str, one: &str) -> Vec<(String, &'a Value)> {
+    match (value.get(many).and_then(Value::as_array), value.get(one)) {
+        (Some(list), _) => list.iter().enumerate().map(|(i, v)| (format!("/{many}/{i}"), v)).collect(),
+        (None, Some(single)) => vec![(format!("/{one}"), single)],
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Whether an answer says that there are further pages.
+fn is_cut(value: &Value) -> bool {
+    value.get("nextToken").is_some_and(|token| !token.is_null())
+}
+
+impl Builder {
+    pub(super) fn clusters(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let listing = value.get("clusters").is_some();
+        let mut read = 0;
+        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
+            let look = self.look(account);
+            look.held = true;
+            look.cluster_regions.insert(region.clone());
+        }
+        for (i, (pointer, value)) in records(value, "clusters", "cluster").into_iter().enumerate() {
+            match Item::of(value, pointer).and_then(|item| cluster(&item, source)) {
+                Ok(cluster) => {
+                    let look = self.look(cluster.account_id);
+                    look.held = true;
+                    if listing {
+                        look.cluster_regions.insert(cluster.region.clone());
+                    }
+                    let key = (cluster.region.clone(), cluster.name.clone());
+                    match look.clusters.insert(key, cluster.clone()) {
+                        Some(known) if known != cluster => {
+                            let message =
+                                format!("the cluster {} is in another file too, and not the same", cluster.arn);
+                            let remedy = "keep one of the two files; the later one was taken";
+                            self.problem(source, Fault::new("/clusters", message, remedy), None, Some(i));
+                        }
+                        _ => read += 1,
+                    }
+                }
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    if let (Some(account), Some(region)) = (source.place.account, source.place.region.clone()) {
+                        let scope = Scope::regional(account, ScopeKind::Clusters, region);
+                        self.malformed(scope, "eks:DescribeCluster", source.path);
+                    }
+                }
+            }
+        }
+        if is_cut(value)
+            && let (Some(account), Some(region)) = (source.place.account, source.place.region.clone())
+        {
+            let scope = Scope::regional(account, ScopeKind::Clusters, region);
+            self.page(scope, "eks:ListClusters", source);
+        }
+        read
+    }
+
+    /// Says that a listing is one page of several.
+    fn page(&mut self, scope: Scope, action: &str, source: Source<'_>) {
+        let detail = format!("{} is one page of several", source.path);
+        let look = self.look(scope.account_id);
+        look.gaps.push(Gap { scope, action: action.to_owned(), reason: GapReason::NotProvided, detail });
+    }
+
+    pub(super) fn associations(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let listing = value.get("associations").is_some();
+        let cut = is_cut(value);
+        let mut read = 0;
+        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
+            let look = self.look(account);
+            look.held = true;
+            if !cut {
+                look.association_regions.insert(region.clone());
+            }
+        }
+        for (i, (pointer, value)) in records(value, "associations", "association").into_iter().enumerate() {
+            let mut documents = Documents::default();
+            match Item::of(value, pointer).and_then(|item| association(&item, source, &mut documents)) {
+                Ok(association) => {
+                    read += 1;
+                    let key = association.key.clone();
+                    let look = self.look(key.account_id);
+                    look.held = true;
+                    look.observation.documents.absorb(documents);
+                    if listing && !cut {
+                        look.association_clusters.insert((key.region.clone(), key.cluster.clone()));
+                    }
+                    let scope = Scope::of_cluster(
+                        key.account_id,
+                        ScopeKind::Associations,
+                        key.region.clone(),
+                        key.cluster.clone(),
+                    );
+                    if cut {
+                        self.page(scope.clone(), "eks:ListPodIdentityAssociations", source);
+                    }
+                    if !self.merge(association) {
+                        let message = format!("the association of {key} is in another file too, and not the same");
+                        let remedy = "keep one of the two files; the first one was taken";
+                        self.problem(source, Fault::new("/associations", message, remedy), None, Some(i));
+                        self.malformed(scope, "eks:DescribePodIdentityAssociation", source.path);
+                    }
+                }
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    self.malformed_association(source, value);
+                }
+            }
+        }
+        read
+    }
+
+    /// A record that could not be read is a hole in its cluster's listing, or else in its region's.
+    fn malformed_association(&mut self, source: Source<'_>, value: &Value) {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let arn = text("associationArn").and_then(|arn| arn.parse::<Arn>().ok());
+        let account = arn.as_ref().and_then(Arn::account_id).or(source.place.account);
+        let region = arn.and_then(|arn| arn.region().parse().ok()).or_else(|| source.place.region.clone());
+        let (Some(account_id), Some(region)) = (account, region) else { return };
+        let cluster = text("clusterName").and_then(|name| name.parse().ok());
+        for kind in [ScopeKind::Associations, ScopeKind::AssociationDetails] {
+            let scope = Scope { account_id, kind, region: Some(region.clone()), cluster: cluster.clone() };
+            self.malformed(scope, "eks:ListPodIdentityAssociations", source.path);
+        }
+    }
+
+    /// Takes an association over, or what it adds to the one that is there. False: they contradict.
+    fn merge(&mut self, association: Association) -> bool {
+        let known = &mut self.look(association.key.account_id).associations;
+        let Some(known) = known.get_mut(&association.key) else {
+            known.insert(association.key.clone(), association);
+            return true;
+        };
+        if known.association_id != association.association_id {
+            return false;
+        }
+        match (&known.detail, &association.detail) {
+            (Some(a), Some(b)) => a == b,
+            (None, Some(_)) => {
+                *known = association;
+                true
+            }
+            (_, None) => true,
+        }
+    }
+}
+
+fn cluster(item: &Item<'_>, source: Source<'_>) -> Read<Cluster> {
+    let (account_id, region) = place(item, "arn", source)?;
+    let nested = |outer: &str, inner: &str| -> Read<Option<String>> {
+        item.maybe_item(outer)?.map_or(Ok(None), |o| o.owned(inner))
+    };
+    let issuer = match item.maybe_item("identity")? {
+        Some(identity) => identity.maybe_item("oidc")?.map_or(Ok(None), |oidc| oidc.owned("issuer"))?,
+        None => None,
+    };
+    let auto_mode = item.maybe_item("computeConfig")?.map_or(Ok(None), |c| c.flag("enabled"))?;
+    let name: crate::id::ClusterName = item.parsed("name")?;
+    Ok(Cluster {
+        account_id,
+        arn: item.owned("arn")?.unwrap_or_else(|| format!("arn:aws:eks:{region}:{account_id}:cluster/{name}")),
+        region,
+        name,
+        created_at: item.time("createdAt")?,
+        version: item.owned("version")?,
+        status: item.owned("status")?,
+        role_arn: item.owned("roleArn")?,
+        oidc_issuer: issuer,
+        authentication_mode: nested("accessConfig", "authenticationMode")?,
+        auto_mode,
+        addons: None,
+        access_entries: None,
+        tags: item.tags("tags")?,
+    })
+}
+
+fn association(item: &Item<'_>, source: Source<'_>, documents: &mut Documents) -> Read<Association> {
+    let (account_id, region) = place(item, "associationArn", source)?;
+    let key = AssociationKey {
+        account_id,
+        region,
+        cluster: item.parsed("clusterName")?,
+        namespace: item.parsed("namespace")?,
+        service_account: item.parsed("serviceAccount")?,
+    };
+    let extra: BTreeMap<String, Value> =
+        item.map.iter().filter(|(k, _)| !KNOWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let detail = match item.owned("roleArn")? {
+        None => None,
+        Some(role_arn) => Some(AssociationDetail {
+            role_arn,
+            target_role_arn: item.owned("targetRoleArn")?,
+            external_id: item.owned("externalId")?,
+            disable_session_tags: item.flag("disableSessionTags")?.unwrap_or(false),
+            policy: item.document("policy")?.map(|text| documents.read(&text)),
+            tags: item.tags("tags")?,
+            created_at: item.time("createdAt")?,
+            modified_at: item.time("modifiedAt")?,
+            extra,
+        }),
+    };
+    Ok(Association {
+        key,
+        association_id: item.text("associationId")?.to_owned(),
+        arn: item.owned("associationArn")?.unwrap_or_default(),
+        detail,
+        owner_arn: item.owned("ownerArn")?,
+    })
+}

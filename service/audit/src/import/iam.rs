@@ -1,0 +1,221 @@
+//! `GetAccountAuthorizationDetails` and `ListOpenIDConnectProviders`.
+//!
+//! Knows the CLI's spelling, with documents decoded, percent-encoded or as JSON objects. Users and
+//! groups are not read. Refuses to know whether a role is used.
+
+use super::item::{Fault, Item, Read};
+use super::{Builder, Source};
+use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use crate::estate::{AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed};
+use rolecall_iam::{AccountId, Arn};
+use serde_json::Value;
+
+const ACTION: &str = "iam:GetAccountAuthorizationDetails";
+
+impl Builder {
+    pub(super) fn authorization_details(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let Some(account) = source.place.account.or_else(|| account_of(value)) else {
+            let remedy = "put the file below a folder named by the account id, such as iam/111122223333/";
+            self.problem(source, Fault::new("", "no ARN in it names an account", remedy), None, None);
+            return 0;
+        };
+        let mut read = 0;
+        let seen = |key: &str| value.get(key).is_some_and(Value::is_array);
+        let list = |key: &'static str| {
+            let list = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            list.iter().enumerate().map(move |(i, v)| (i, Item::of(v, format!("/{key}/{i}"))))
+        };
+        for (i, item) in list("RoleDetailList") {
+            let mut documents = Documents::default();
+            match item.and_then(|item| role(&item, &mut documents)) {
+                Ok((role, last_used)) => read += usize::from(self.role(source, account, role, last_used, documents)),
+                Err(fault) => self.refused(source, fault, i, Scope::global(account, ScopeKind::Roles)),
+            }
+        }
+        for (i, item) in list("Policies") {
+            let mut documents = Documents::default();
+            match item.and_then(|item| managed_policy(account, &item, &mut documents)) {
+                Ok(policy) => read += usize::from(self.managed_policy(source, policy, documents)),
+                Err(fault) => self.refused(source, fault, i, Scope::global(account, ScopeKind::Policies)),
+            }
+        }
+        let whole = value.get("IsTruncated").and_then(Value::as_bool) != Some(true);
+        let look = self.look(account);
+        look.held = true;
+        look.roles |= seen("RoleDetailList");
+        look.policies |= seen("Policies");
+        if !whole {
+            for kind in [ScopeKind::Roles, ScopeKind::Policies] {
+                let detail = format!("{} is one page of several", source.path);
+                let scope = Scope::global(account, kind);
+                look.gaps.push(Gap { scope, action: ACTION.to_owned(), reason: GapReason::NotProvided, detail });
+            }
+        }
+        read
+    }
+
+    fn refused(&mut self, source: Source<'_>, fault: Fault, record: usize, scope: Scope) {
+        self.problem(source, fault, None, Some(record));
+        self.malformed(scope, ACTION, source.path);
+    }
+
+    /// Whether the role was taken: the same role in two files, and not the same, is a contradiction.
+    fn role(
+        &mut self,
+        source: Source<'_>,
+        account: AccountId,
+        role: Role,
+        last_used: Option<RoleLastUsed>,
+        documents: Documents,
+    ) -> bool {
+        let owner = role.arn.account_id();
+        if owner != account {
+            let message = format!("the role {} is not of account {account}", role.arn);
+            let remedy = "give each account's authorization details in a file of its own";
+            self.problem(source, Fault::new("/RoleDetailList", message, remedy), None, None);
+        }
+        let look = self.look(owner);
+        look.held = true;
+        if let Some(known) = look.observation.roles.iter().find(|known| known.arn == role.arn) {
+            if *known != role {
+                let message = format!("the role {} is in another file too, and not the same", role.arn);
+                self.problem(source, Fault::new("/RoleDetailList", message, "keep one of the two files"), None, None);
+                self.malformed(Scope::global(owner, ScopeKind::Roles), ACTION, source.path);
+            }
+            return false;
+        }
+        look.observation.documents.absorb(documents);
+        look.observation.roles.push(role);
+        look.observation.last_used.extend(last_used);
+        true
+    }
+
+    fn managed_policy(&mut self, source: Source<'_>, policy: ManagedPolicy, documents: Documents) -> bool {
+        let account = policy.account_id;
+        if policy.document.is_none() {
+            let message = format!("the version {} in force of {} has no document", policy.default_version, policy.arn);
+            let remedy = "give the authorization details with every policy version";
+            self.refused(
+                source,
+                Fault::new("/Policies", message, remedy),
+                0,
+                Scope::global(account, ScopeKind::Policies),
+            );
+        }
+        let look = self.look(account);
+        if let Some(known) = look.observation.policies.iter().find(|known| known.arn == policy.arn) {
+            if *known != policy {
+                let message = format!("the policy {} is in another file too, and not the same", policy.arn);
+                self.problem(source, Fault::new("/Policies", message, "keep one of the two files"), None, None);
+                self.malformed(Scope::global(account, ScopeKind::Policies), ACTION, source.path);
+            }
+            return false;
+        }
+        look.observation.documents.absorb(documents);
+        look.observation.policies.push(policy);
+        true
+    }
+
+    pub(super) fn oidc_providers(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let list = value.get("OpenIDConnectProviderList").and_then(Value::as_array);
+        let mut read = 0;
+        let mut accounts: Vec<AccountId> = source.place.account.into_iter().collect();
+        for (i, value) in list.into_iter().flatten().enumerate() {
+            let item = Item::of(value, format!("/OpenIDConnectProviderList/{i}"));
+            let owned = item.and_then(|item| {
+                let arn: Arn = item.parsed("Arn")?;
+                let nobody = || {
+                    Fault::new(
+                        format!("{}/Arn", item.pointer),
+                        "the ARN names no account",
+                        "give the ARN as AWS printed it",
+                    )
+                };
+                Ok((arn.account_id().ok_or_else(nobody)?, arn))
+            });
+            match owned {
+                Ok((account, arn)) => {
+                    accounts.push(account);
+                    let providers = &mut self.look(account).observation.oidc_providers;
+                    if !providers.iter().any(|known| known.arn == arn) {
+                        providers.push(OidcProvider { arn });
+                    }
+                    read += 1;
+                }
+                Err(fault) => self.problem(source, fault, None, Some(i)),
+            }
+        }
+        for account in accounts {
+            let look = self.look(account);
+            look.held = true;
+            look.oidc = true;
+        }
+        read
+    }
+}
+
+/// The account that the first ARN with one names; AWS's own policies name none.
+fn account_of(value: &Value) -> Option<AccountId> {
+    ["RoleDetailList", "UserDetailList", "GroupDetailList", "Policies"].iter().find_map(|key| {
+        let list = value.get(key)?.as_array()?;
+        list.iter().find_map(|v| v.get("Arn")?.as_str()?.parse::<Arn>().ok()?.account_id())
+    })
+}
+
+fn role(item: &Item<'_>, documents: &mut Documents) -> Read<(Role, Option<RoleLastUsed>)> {
+    let arn: rolecall_iam::RoleArn = item.parsed("Arn")?;
+    let mut inline = Vec::new();
+    for policy in item.items("RolePolicyList")? {
+        let missing =
+            || Fault::new(format!("{}/PolicyDocument", policy.pointer), "missing", "give the policy with its document");
+        let text = policy.document("PolicyDocument")?.ok_or_else(missing)?;
+        inline.push(InlinePolicy { name: policy.text("PolicyName")?.to_owned(), document: documents.read(&text) });
+    }
+    inline.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut attached = Vec::new();
+    for policy in item.items("AttachedManagedPolicies")? {
+        attached.push(AttachedPolicy { arn: policy.parsed("PolicyArn")?, name: policy.text("PolicyName")?.to_owned() });
+    }
+    attached.sort_by(|a, b| a.arn.cmp(&b.arn));
+    let boundary = item.maybe_item("PermissionsBoundary")?;
+    let boundary = boundary.map(|b| b.maybe_parsed("PermissionsBoundaryArn")).transpose()?.flatten();
+    let profiles = item.items("InstanceProfileList")?;
+    let last_used = match item.maybe_item("RoleLastUsed")? {
+        None => None,
+        Some(used) => match used.time("LastUsedDate")? {
+            None => None,
+            Some(at) => Some(RoleLastUsed { role: arn.clone(), at, region: used.owned("Region")? }),
+        },
+    };
+    let role = Role {
+        role_id: item.text("RoleId")?.to_owned(),
+        created_at: item.time("CreateDate")?,
+        trust: item.document("AssumeRolePolicyDocument")?.map(|text| documents.read(&text)),
+        inline,
+        attached,
+        boundary,
+        instance_profiles: profiles.iter().map(|p| p.text("Arn").map(str::to_owned)).collect::<Read<_>>()?,
+        tags: item.tags("Tags")?,
+        arn,
+    };
+    Ok((role, last_used))
+}
+
+fn managed_policy(account_id: AccountId, item: &Item<'_>, documents: &mut Documents) -> Read<ManagedPolicy> {
+    let default_version = item.text("DefaultVersionId")?.to_owned();
+    let mut document = None;
+    for version in item.items("PolicyVersionList")? {
+        if version.maybe_text("VersionId")? == Some(&default_version) {
+            document = version.document("Document")?.map(|text| documents.read(&text));
+        }
+    }
+    Ok(ManagedPolicy {
+        account_id,
+        arn: item.parsed("Arn")?,
+        name: item.text("PolicyName")?.to_owned(),
+        policy_id: item.text("PolicyId")?.to_owned(),
+        default_version,
+        document,
+        updated_at: item.time("UpdateDate")?,
+    })
+}

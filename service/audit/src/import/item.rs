@@ -1,0 +1,134 @@
+//! Fields of JSON records: taken out by name, refused by pointer.
+//!
+//! Knows the spellings in which AWS prints times, tags and documents. Refuses to know what a record
+//! means.
+
+use crate::estate::Tags;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Why a field, or the record that needs it, could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// JSON pointer within the file.
+    pub(super) field: String,
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+impl Fault {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), remedy: remedy.into() }
+    }
+}
+
+pub(super) type Read<T> = Result<T, Fault>;
+
+/// A JSON object and where it is.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'a> {
+    pub(super) map: &'a Map<String, Value>,
+    pub(super) pointer: String,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn of(value: &'a Value, pointer: impl Into<String>) -> Read<Self> {
+        let pointer = pointer.into();
+        match value.as_object() {
+            Some(map) => Ok(Self { map, pointer }),
+            None => Err(Fault::new(pointer, "not an object", "give the record as AWS printed it")),
+        }
+    }
+
+    fn at(&self, key: &str) -> String {
+        format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
+    }
+
+    /// The value of a key; null counts as absent.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, key: &str, what: &str) -> Fault {
+        Fault::new(self.at(key), format!("not {what}"), "give the record as AWS printed it")
+    }
+
+    pub(super) fn maybe_text(&self, key: &str) -> Read<Option<&'a str>> {
+        self.get(key).map(|value| value.as_str().ok_or_else(|| self.wrong(key, "a text"))).transpose()
+    }
+
+    pub(super) fn text(&self, key: &str) -> Read<&'a str> {
+        let missing = || Fault::new(self.at(key), "missing", "give the record as AWS printed it");
+        self.maybe_text(key)?.ok_or_else(missing)
+    }
+
+    pub(super) fn owned(&self, key: &str) -> Read<Option<String>> {
+        Ok(self.maybe_text(key)?.map(str::to_owned))
+    }
+
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Read<T> {
+        self.text(key)?
+            .parse()
+            .map_err(|error: T::Err| Fault::new(self.at(key), error.to_string(), "give the record as AWS printed it"))
+    }
+
+    pub(super) fn maybe_parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Read<Option<T>> {
+        if self.get(key).is_none() { Ok(None) } else { self.parsed(key).map(Some) }
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Read<Option<bool>> {
+        self.get(key).map(|value| value.as_bool().ok_or_else(|| self.wrong(key, "true or false"))).transpose()
+    }
+
+    /// The objects of a list; an absent list is empty.
+    pub(super) fn items(&self, key: &str) -> Read<Vec<Item<'a>>> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let list = value.as_array().ok_or_else(|| self.wrong(key, "a list"))?;
+        list.iter().enumerate().map(|(i, value)| Item::of(value, format!("{}/{i}", self.at(key)))).collect()
+    }
+
+    /// An object within.
+    pub(super) fn maybe_item(&self, key: &str) -> Read<Option<Item<'a>>> {
+        self.get(key).map(|value| Item::of(value, self.at(key))).transpose()
+    }
+
+    /// A time: RFC 3339, or seconds since 1970.
+    pub(super) fn time(&self, key: &str) -> Read<Option<DateTime<Utc>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let time = match value {
+            Value::String(text) => DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)),
+            Value::Number(seconds) => seconds.to_string().split('.').next().and_then(|s| {
+                let seconds: i64 = s.parse().ok()?;
+                DateTime::from_timestamp(seconds, 0)
+            }),
+            _ => None,
+        };
+        time.map(Some).ok_or_else(|| self.wrong(key, "a time such as 2026-01-31T08:00:00Z"))
+    }
+
+    /// Tags as IAM prints them (`[{Key, Value}]`) or as EKS does (`{key: value}`).
+    pub(super) fn tags(&self, key: &str) -> Read<Tags> {
+        match self.get(key) {
+            Some(Value::Object(map)) => map
+                .iter()
+                .map(|(tag, value)| Some((tag.clone(), value.as_str()?.to_owned())))
+                .collect::<Option<_>>()
+                .ok_or_else(|| self.wrong(key, "tags with texts for values")),
+            _ => {
+                self.items(key)?.iter().map(|t| Ok((t.text("Key")?.to_owned(), t.text("Value")?.to_owned()))).collect()
+            }
+        }
+    }
+
+    /// A policy document as text, whether it came as text or as JSON.
+    pub(super) fn document(&self, key: &str) -> Read<Option<String>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ Value::Object(_)) => Ok(Some(value.to_string())),
+            Some(_) => Err(self.wrong(key, "a policy document")),
+        }
+    }
+}

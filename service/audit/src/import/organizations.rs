@@ -1,0 +1,257 @@
+//! Accounts, organisation trees and organisation policies.
+//!
+//! Knows the layout's `accounts.json` and what `aws organizations` prints: `list-accounts`,
+//! `describe-policy`, and trees of roots, OUs and accounts with their policies. Refuses to know what
+//! a policy forbids.
+
+use super::item::{Fault, Item, Read};
+use super::{Builder, Source, unnamed};
+use crate::coverage::{Scope, ScopeKind};
+use crate::estate::{OrgPolicy, OrgPolicyKind, OrgUnit};
+use rolecall_iam::{AccountId, Arn, Document};
+use serde_json::{Map, Value};
+
+/// Deepest tree that is read; Organizations nests OUs five deep.
+const MAX_DEPTH: usize = 16;
+
+pub(super) fn is_policies(map: &Map<String, Value>) -> bool {
+    let policy = |value: &Value| value.get("Content").or(value.get("content")).is_some();
+    let all = |key: &str| map.get(key).and_then(Value::as_array).is_some_and(|l| l.iter().all(policy));
+    all("policies") || all("Policies") || map.get("Policy").is_some_and(policy)
+}
+
+pub(super) fn is_tree(map: &Map<String, Value>) -> bool {
+    let id = text(map, &["Id", "id"]);
+    let root = id.is_some_and(|id| id.starts_with("r-"));
+    root || map.get("roots").or(map.get("Roots")).is_some_and(Value::is_array)
+        || map.get("root").is_some_and(Value::is_object)
+}
+
+/// The first of several spellings.
+fn text<'a>(map: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a str> {
+    keys.iter().find_map(|key| map.get(*key)?.as_str())
+}
+
+fn list<'a>(map: &'a Map<String, Value>, keys: &[&str]) -> Vec<&'a Value> {
+    keys.iter().filter_map(|key| map.get(*key)?.as_array()).flatten().collect()
+}
+
+/// The management account, where the file names it: outright, or in an Organizations ARN.
+fn management(map: &Map<String, Value>) -> Option<AccountId> {
+    let named = text(map, &["managementAccount", "management_account", "ManagementAccountId", "MasterAccountId"]);
+    let by_arn = || {
+        let arn: Arn = text(map, &["Arn", "arn"])?.parse().ok()?;
+        if arn.service() == "organizations" { arn.account_id() } else { None }
+    };
+    named.and_then(|id| id.parse().ok()).or_else(by_arn)
+}
+
+impl Builder {
+    pub(super) fn accounts(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let Some(map) = value.as_object() else { return 0 };
+        let manager = management(map);
+        let mut read = 0;
+        let key = if map.contains_key("accounts") { "accounts" } else { "Accounts" };
+        for (i, value) in list(map, &[key]).into_iter().enumerate() {
+            let pointer = format!("/{key}/{i}");
+            let account = Item::of(value, pointer.clone()).and_then(|item| {
+                let key = if item.get("Id").is_some() { "Id" } else { "id" };
+                Ok((item.parsed::<AccountId>(key)?, item))
+            });
+            let (id, item) = match account {
+                Ok(account) => account,
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    continue;
+                }
+            };
+            let by_arn = management(item.map);
+            let look = self.look(id);
+            let account = look.observation.account.get_or_insert(unnamed(id));
+            account.name = text(item.map, &["Name", "name"]).map(str::to_owned).or(account.name.take());
+            account.status = text(item.map, &["Status", "status"]).map(str::to_owned).or(account.status.take());
+            account.is_management |= manager == Some(id) || by_arn == Some(id);
+            look.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(look.home.take());
+            read += 1;
+        }
+        read
+    }
+
+    fn manager_of(&mut self, source: Source<'_>, map: &Map<String, Value>) -> Option<AccountId> {
+        let inner = ["root", "Policy"].iter().find_map(|key| map.get(*key)?.as_object());
+        let roots = list(map, &["roots", "Roots"]).into_iter().find_map(Value::as_object);
+        let known = || {
+            let managers = self.looks.values().filter_map(|look| look.observation.account.as_ref());
+            managers.into_iter().find(|account| account.is_management).map(|account| account.id)
+        };
+        let found = management(map)
+            .or_else(|| inner.and_then(management))
+            .or_else(|| roots.and_then(management))
+            .or(source.place.account)
+            .or_else(known);
+        if found.is_none() {
+            let message = "nothing in it says which account manages the organisation";
+            let remedy = "add `managementAccount`, or the `Arn` of the root, or give the list of accounts first";
+            self.problem(source, Fault::new("", message, remedy), None, None);
+        }
+        found
+    }
+
+    pub(super) fn org_policies(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let Some(map) = value.as_object() else { return 0 };
+        let Some(manager) = self.manager_of(source, map) else { return 0 };
+        let single = map.get("Policy");
+        let key = if map.contains_key("policies") { "policies" } else { "Policies" };
+        let policies = list(map, &[key]).into_iter().enumerate().map(|(i, v)| (format!("/{key}/{i}"), v));
+        let policies: Vec<_> = policies.chain(single.map(|v| ("/Policy".to_owned(), v))).collect();
+        let listing = single.is_none();
+        let mut read = 0;
+        for (i, (pointer, value)) in policies.into_iter().enumerate() {
+            match Item::of(value, pointer).and_then(|item| policy(&item, manager)) {
+                Ok((policy, document)) => {
+                    read += 1;
+                    self.add_policy(manager, policy, document);
+                }
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    let scope = Scope::global(manager, ScopeKind::OrgPolicies);
+                    self.malformed(scope, "organizations:DescribePolicy", source.path);
+                }
+            }
+        }
+        let look = self.look(manager);
+        look.held = true;
+        look.org_policies |= listing;
+        read
+    }
+
+    fn add_policy(&mut self, manager: AccountId, policy: OrgPolicy, document: Document) {
+        let observation = &mut self.look(manager).observation;
+        observation.documents.add(document);
+        match observation.org_policies.iter_mut().find(|known| known.id == policy.id) {
+            Some(known) => {
+                known.targets.extend(policy.targets);
+                known.targets.sort();
+                known.targets.dedup();
+            }
+            None => observation.org_policies.push(policy),
+        }
+    }
+
+    pub(super) fn org_tree(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let Some(map) = value.as_object() else { return 0 };
+        let Some(manager) = self.manager_of(source, map) else { return 0 };
+        let look = self.look(manager);
+        look.held = true;
+        look.organization = true;
+        look.observation.account.get_or_insert(unnamed(manager)).is_management = true;
+        if map.contains_key("Id") || map.contains_key("id") {
+            return self.node(source, map, manager, None, "", 0);
+        }
+        let roots = list(map, &["roots", "Roots"]).into_iter().chain(map.get("root"));
+        let roots: Vec<&Map<String, Value>> = roots.filter_map(Value::as_object).collect();
+        roots.into_iter().map(|root| self.node(source, root, manager, None, "", 0)).sum()
+    }
+
+    /// Reads a root, an OU or an account, and what is below it. `path` is its parent's.
+    fn node(
+        &mut self,
+        source: Source<'_>,
+        map: &Map<String, Value>,
+        manager: AccountId,
+        parent: Option<&str>,
+        path: &str,
+        depth: usize,
+    ) -> usize {
+        let id = text(map, &["Id", "id"]).unwrap_or_default();
+        let name = text(map, &["Name", "name"]).unwrap_or(id);
+        if depth > MAX_DEPTH || id.is_empty() {
+            let (message, remedy) = ("a node without an id, or nested too deep", "give the tree as AWS prints it");
+            self.problem(source, Fault::new("", message, remedy), None, None);
+            self.malformed(Scope::global(manager, ScopeKind::Organization), "organizations:ListChildren", source.path);
+            return 0;
+        }
+        for (i, value) in list(map, &["Policies", "policies"]).into_iter().enumerate() {
+            // A node may also name its policies by id only.
+            if value.get("Content").or(value.get("content")).is_none() {
+                continue;
+            }
+            match Item::of(value, format!("{id}/Policies/{i}")).and_then(|item| policy(&item, manager)) {
+                Ok((mut policy, document)) => {
+                    policy.targets.push(id.to_owned());
+                    self.look(manager).org_policies = true;
+                    self.add_policy(manager, policy, document);
+                }
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    let scope = Scope::global(manager, ScopeKind::OrgPolicies);
+                    self.malformed(scope, "organizations:DescribePolicy", source.path);
+                }
+            }
+        }
+        if let Ok(account) = id.parse::<AccountId>() {
+            let look = self.look(account);
+            let own = look.observation.account.get_or_insert(unnamed(account));
+            own.name = text(map, &["Name", "name"]).map(str::to_owned).or(own.name.take());
+            own.status = text(map, &["Status", "status"]).map(str::to_owned).or(own.status.take());
+            own.ou_path = Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() });
+            return 1;
+        }
+        let own = if parent.is_none() { String::new() } else { format!("{path}/{name}") };
+        let unit = OrgUnit {
+            account_id: manager,
+            id: id.to_owned(),
+            parent: parent.map(str::to_owned),
+            path: if own.is_empty() { "/".to_owned() } else { own.clone() },
+        };
+        let units = &mut self.look(manager).observation.org_units;
+        if !units.contains(&unit) {
+            units.push(unit);
+        }
+        let below =
+            ["Children", "children", "OrganizationalUnits", "organizationalUnits", "ous", "Accounts", "accounts"];
+        let mut read = 1;
+        for child in list(map, &below) {
+            if let Some(account) = child.as_str().and_then(|id| id.parse::<AccountId>().ok()) {
+                let look = self.look(account);
+                let account = look.observation.account.get_or_insert(unnamed(account));
+                account.ou_path = Some(if own.is_empty() { "/".to_owned() } else { own.clone() });
+                read += 1;
+            } else if let Some(child) = child.as_object() {
+                read += self.node(source, child, manager, Some(id), &own, depth + 1);
+            }
+        }
+        read
+    }
+}
+
+fn policy(item: &Item<'_>, manager: AccountId) -> Read<(OrgPolicy, Document)> {
+    let summary = item.maybe_item("PolicySummary")?;
+    let about = summary.as_ref().unwrap_or(item);
+    let needed = |keys: [&str; 2]| {
+        let missing =
+            || Fault::new(format!("{}/{}", about.pointer, keys[0]), "missing", "give the policy as AWS prints it");
+        text(about.map, &keys).ok_or_else(missing)
+    };
+    let kind = match needed(["Type", "type"])?.to_ascii_uppercase().as_str() {
+        "SERVICE_CONTROL_POLICY" | "SCP" => OrgPolicyKind::Scp,
+        "RESOURCE_CONTROL_POLICY" | "RCP" => OrgPolicyKind::Rcp,
+        other => {
+            let remedy = "give SERVICE_CONTROL_POLICY and RESOURCE_CONTROL_POLICY only";
+            return Err(Fault::new(format!("{}/Type", about.pointer), format!("the type {other} is not read"), remedy));
+        }
+    };
+    let content = if item.get("Content").is_some() { "Content" } else { "content" };
+    let missing = || Fault::new(format!("{}/Content", item.pointer), "missing", "give the policy with its content");
+    let document = Document::read(&item.document(content)?.ok_or_else(missing)?);
+    let mut targets = Vec::new();
+    for target in list(item.map, &["Targets", "targets"]) {
+        let id = target.as_str().or_else(|| text(target.as_object()?, &["TargetId", "targetId", "id"]));
+        let unnamed =
+            || Fault::new(format!("{}/Targets", item.pointer), "a target without its id", "give each target's id");
+        targets.push(id.ok_or_else(unnamed)?.to_owned());
+    }
+    let id = needed(["Id", "id"])?.to_owned();
+    let name = text(about.map, &["Name", "name"]).unwrap_or(&id).to_owned();
+    Ok((OrgPolicy { account_id: manager, name, id, kind, document: document.digest, targets }, document))
+}

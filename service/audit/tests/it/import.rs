@@ -1,0 +1,374 @@
+//! What `import` reads, from whole estates down to single broken records.
+
+use crate::shared;
+use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
+use rolecall_audit::estate::Observation;
+use rolecall_audit::import::{FileKind, Import, InputFile, read_files};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(paths(&path)) } else { out.push(path) }
+    }
+    out.sort();
+    out
+}
+
+fn folder(root: &Path) -> Vec<InputFile> {
+    let file = |path: PathBuf| InputFile {
+        path: path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
+        bytes: std::fs::read(&path).unwrap(),
+    };
+    paths(root).into_iter().map(file).collect()
+}
+
+fn file(path: &str, text: &str) -> InputFile {
+    InputFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
+}
+
+fn read(files: &[(&str, &str)]) -> Import {
+    read_files(&files.iter().map(|(path, text)| file(path, text)).collect::<Vec<_>>())
+}
+
+fn sum(import: &Import, of: impl Fn(&Observation) -> usize) -> usize {
+    import.observations.iter().map(of).sum()
+}
+
+const ACCOUNT: &str = "111122223333";
+
+fn scope(kind: ScopeKind) -> Scope {
+    Scope::global(ACCOUNT.parse().unwrap(), kind)
+}
+
+fn in_region(kind: ScopeKind) -> Scope {
+    Scope::regional(ACCOUNT.parse().unwrap(), kind, "eu-west-1".parse().unwrap())
+}
+
+fn of_cluster(kind: ScopeKind) -> Scope {
+    Scope::of_cluster(ACCOUNT.parse().unwrap(), kind, "eu-west-1".parse().unwrap(), "prod".parse().unwrap())
+}
+
+fn reason(observation: &Observation, scope: &Scope) -> Option<GapReason> {
+    observation.coverage.gaps_of(scope)?.first().map(|gap| gap.reason)
+}
+
+const ROLE: &str = r#"{"Path":"/","RoleName":"api","RoleId":"AROAEXAMPLE000000001","Arn":"arn:aws:iam::111122223333:role/api",
+  "CreateDate":"2026-01-01T00:00:00Z","AssumeRolePolicyDocument":TRUST,"InstanceProfileList":[{"Arn":"arn:aws:iam::111122223333:instance-profile/p"}],
+  "RolePolicyList":[{"PolicyName":"b","PolicyDocument":{"Version":"2012-10-17","Statement":[]}},{"PolicyName":"a","PolicyDocument":"{\"Statement\":[]}"}],
+  "AttachedManagedPolicies":[{"PolicyName":"P","PolicyArn":"arn:aws:iam::aws:policy/P"}],
+  "PermissionsBoundary":{"PermissionsBoundaryType":"PermissionsBoundaryPolicy","PermissionsBoundaryArn":"arn:aws:iam::111122223333:policy/B"},
+  "Tags":[{"Key":"team","Value":"pay"}],"RoleLastUsed":{"LastUsedDate":"2026-02-01T00:00:00Z","Region":"eu-west-1"}}"#;
+
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
+fn gaad(trust: &str) -> String {
+    format!(r#"{{"RoleDetailList":[{}],"Policies":[]}}"#, ROLE.replace("TRUST", trust))
+}
+
+const DETAIL: &str = r#"{"clusterName":"prod","namespace":"pay","serviceAccount":"api","roleArn":"arn:aws:iam::111122223333:role/api",
+  "associationArn":"arn:aws:eks:eu-west-1:111122223333:podidentityassociation/prod/a-1","associationId":"a-1",
+  "disableSessionTags":true,"policy":"{\"Statement\":[]}","tags":{"team":"pay"},"createdAt":1770000000.25,"modifiedAt":"2026-03-01T00:00:00+01:00",
+  "workloadIdentity":{"enabled":true}}"#;
+
+const SUMMARY: &str = r#"{"clusterName":"prod","namespace":"pay","serviceAccount":"api",
+  "associationArn":"arn:aws:eks:eu-west-1:111122223333:podidentityassociation/prod/a-1","associationId":"a-1"}"#;
+
+const CLUSTER: &str = r#"{"name":"prod","arn":"arn:aws:eks:eu-west-1:111122223333:cluster/prod","createdAt":"2026-01-01T00:00:00Z",
+  "identity":{"oidc":{"issuer":"https://oidc"}},"accessConfig":{"authenticationMode":"API"},"computeConfig":{"enabled":true},"tags":{}}"#;
+
+#[test]
+fn a_whole_estate_is_read_and_what_it_lacks_is_a_gap() {
+    let Some(root) = shared("estate-small") else { return };
+    let import = read_files(&folder(&root));
+    let problems: Vec<_> = import.problems.iter().filter(|p| !p.file.ends_with("README.md")).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(sum(&import, |o| o.roles.len()), 180);
+    assert_eq!(sum(&import, |o| o.associations.len()), 42);
+    assert_eq!(sum(&import, |o| o.clusters.len()), 3);
+    assert_eq!(import.observations.len(), 3);
+    let events: usize = import.read.iter().filter(|f| f.kind == FileKind::Trail).map(|f| f.records).sum();
+    assert_eq!(events, 8058);
+    for observation in &import.observations {
+        let account = observation.account.as_ref().unwrap();
+        assert!(account.name.is_some());
+        let global = |kind| Scope::global(account.id, kind);
+        for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies] {
+            assert!(observation.coverage.is_complete(&global(kind)), "{kind}");
+        }
+        for kind in [ScopeKind::OidcProviders, ScopeKind::OrgPolicies, ScopeKind::Organization] {
+            assert_eq!(reason(observation, &global(kind)), Some(GapReason::NotProvided), "{kind}");
+        }
+        for cluster in &observation.clusters {
+            let of = |kind| Scope::of_cluster(account.id, kind, cluster.region.clone(), cluster.name.clone());
+            assert!(observation.coverage.is_complete(&of(ScopeKind::Associations)));
+            assert!(observation.coverage.is_complete(&of(ScopeKind::AssociationDetails)));
+            assert_eq!(reason(observation, &of(ScopeKind::Addons)), Some(GapReason::NotProvided));
+            let sessions = Scope::regional(account.id, ScopeKind::Sessions, cluster.region.clone());
+            assert!(observation.coverage.is_complete(&sessions));
+        }
+        for document in observation.documents.iter() {
+            assert!(document.parsed.is_ok(), "{:?}", document.parsed);
+        }
+        let named = observation.roles.iter().flat_map(|r| r.trust.iter().chain(r.inline.iter().map(|i| &i.document)));
+        assert!(named.into_iter().all(|digest| observation.documents.get(digest).is_some()));
+    }
+}
+
+#[test]
+fn authorization_details_of_others_import_without_loss() {
+    let Some(root) = shared("iam-authz") else { return };
+    let mut details = 0;
+    for input in folder(&root) {
+        let raw: serde_json::Value = serde_json::from_slice(&input.bytes).unwrap_or_default();
+        let import = read_files(std::slice::from_ref(&input));
+        assert_eq!(import.read.len(), 1);
+        match import.read[0].kind {
+            FileKind::AuthorizationDetails => {
+                details += 1;
+                let count = |key: &str| raw[key].as_array().map_or(0, Vec::len);
+                assert!(import.problems.is_empty(), "{}: {:?}", input.path, import.problems);
+                assert_eq!(sum(&import, |o| o.roles.len()), count("RoleDetailList"), "{}", input.path);
+                assert_eq!(sum(&import, |o| o.policies.len()), count("Policies"), "{}", input.path);
+            }
+            FileKind::OrgTree => {
+                assert!(import.problems.is_empty(), "{}: {:?}", input.path, import.problems);
+                assert!(sum(&import, |o| o.org_policies.len()) > 0, "{}", input.path);
+                assert!(import.observations.iter().all(
+                    |o| o.account.as_ref().unwrap().ou_path.is_some() || o.account.as_ref().unwrap().is_management
+                ));
+            }
+            FileKind::Unrecognised => assert!(!import.problems.is_empty(), "{}", input.path),
+            other => panic!("{}: {other:?}", input.path),
+        }
+    }
+    assert!(details >= 12, "{details}");
+}
+
+#[test]
+fn cloudtrail_of_others_is_read_wherever_it_lies() {
+    let Some(root) = shared("cloudtrail") else { return };
+    let mut events = 0;
+    for input in folder(&root) {
+        let import = read_files(std::slice::from_ref(&input));
+        let kind = import.read[0].kind;
+        let samples = input.path.ends_with("api-samples.json") || input.path.ends_with("session-names.json");
+        let records = input.path.ends_with(".json") && !samples;
+        assert_eq!(kind == FileKind::Trail, records, "{}: {kind:?}", input.path);
+        events += import.read[0].records;
+        assert!(records || !import.problems.is_empty(), "{}", input.path);
+        for observation in &import.observations {
+            let complete =
+                observation.coverage.scopes().any(|(s, gaps)| s.kind == ScopeKind::Sessions && gaps.is_empty());
+            assert!(!complete, "a loose file is no whole listing: {}", input.path);
+        }
+    }
+    assert!(events >= 300, "{events}");
+}
+
+#[test]
+fn associations_as_the_cli_prints_them() {
+    let Some(root) = shared("declared/awscli") else { return };
+    let text = std::fs::read(root.join("awscli-pod-identity-responses.json")).unwrap();
+    let responses: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    for response in responses["responses"].as_array().unwrap() {
+        let import = read(&[("answer.json", &response["response"].to_string())]);
+        assert!(import.problems.is_empty(), "{:?}", import.problems);
+        let listed = response["response"]["associations"].as_array().map(Vec::len);
+        assert_eq!(sum(&import, |o| o.associations.len()), listed.unwrap_or(1));
+        let detailed = import.observations.iter().flat_map(|o| &o.associations).all(|a| a.detail.is_some());
+        assert_eq!(detailed, listed.is_none());
+    }
+}
+
+#[test]
+fn organisation_policies_without_targets_are_named() {
+    let Some(root) = shared("scp-rcp") else { return };
+    let import = read_files(&folder(&root));
+    let policies: Vec<_> = import.read.iter().filter(|f| f.path.ends_with(".json")).collect();
+    assert!(policies.iter().all(|f| f.kind == FileKind::Unrecognised));
+    let of = |path: &str| import.problems.iter().find(|p| p.file.ends_with(path)).unwrap();
+    assert_eq!(of("deny-service-specific-credential-by-type.json").line, Some(15));
+    assert!(of("identity_perimeter_rcp.json").message.contains("attached"));
+}
+
+#[test]
+fn a_role_keeps_all_that_is_said_of_it() {
+    let encoded = TRUST.replace('{', "%7B").replace('"', "%22");
+    for trust in [TRUST.to_owned(), format!("{TRUST:?}"), format!("{encoded:?}")] {
+        let import = read(&[("x.json", &gaad(&trust))]);
+        assert!(import.problems.is_empty(), "{:?}", import.problems);
+        let observation = &import.observations[0];
+        let role = &observation.roles[0];
+        let document = observation.documents.get(role.trust.as_ref().unwrap()).unwrap();
+        assert!(document.parsed.is_ok(), "{trust}");
+        assert_eq!(role.inline.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(role.attached[0].arn.as_str(), "arn:aws:iam::aws:policy/P");
+        assert_eq!(role.boundary.as_ref().unwrap().as_str(), "arn:aws:iam::111122223333:policy/B");
+        assert_eq!(role.tags["team"], "pay");
+        assert_eq!(role.instance_profiles.len(), 1);
+        assert_eq!(observation.last_used[0].region.as_deref(), Some("eu-west-1"));
+        assert!(observation.coverage.is_complete(&scope(ScopeKind::Roles)));
+    }
+}
+
+#[test]
+fn the_policy_version_in_force_counts() {
+    let policy = |default: &str| {
+        format!(
+            r#"{{"Policies":[{{"PolicyName":"p","PolicyId":"ANPA1","Arn":"arn:aws:iam::111122223333:policy/p","DefaultVersionId":"{default}",
+            "PolicyVersionList":[{{"VersionId":"v2","Document":{{"Statement":[]}}}},{{"VersionId":"v1","Document":{TRUST}}}]}}]}}"#
+        )
+    };
+    let import = read(&[("x.json", &policy("v1"))]);
+    let observation = &import.observations[0];
+    let document = observation.documents.get(observation.policies[0].document.as_ref().unwrap()).unwrap();
+    assert_eq!(document.statements().len(), 1);
+    assert_eq!(reason(observation, &scope(ScopeKind::Roles)), Some(GapReason::NotProvided));
+    let import = read(&[("x.json", &policy("v3"))]);
+    assert!(import.problems[0].message.contains("v3"));
+    assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Policies)), Some(GapReason::Malformed));
+}
+
+#[test]
+fn a_listing_and_a_description_make_one_association() {
+    let listed = format!(r#"{{"associations":[{SUMMARY}]}}"#);
+    let described = format!(r#"{{"association":{DETAIL}}}"#);
+    let (list, detail) = (("list.json", listed.as_str()), ("one.json", described.as_str()));
+    for files in [[list, detail], [detail, list]] {
+        let import = read(&files);
+        assert!(import.problems.is_empty(), "{:?}", import.problems);
+        let observation = &import.observations[0];
+        let detail = observation.associations[0].detail.as_ref().unwrap();
+        assert!(detail.disable_session_tags && detail.policy.is_some());
+        assert_eq!(detail.extra["workloadIdentity"]["enabled"], true);
+        assert_eq!(detail.created_at.unwrap().timestamp(), 1_770_000_000);
+        assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::Associations)));
+        assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::AssociationDetails)));
+    }
+    let import = read(&[list]);
+    let observation = &import.observations[0];
+    assert!(observation.associations[0].detail.is_none());
+    assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::Associations)));
+    assert_eq!(reason(observation, &of_cluster(ScopeKind::AssociationDetails)), Some(GapReason::NotProvided));
+    let import = read(&[detail]);
+    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::NotProvided));
+}
+
+#[test]
+fn one_page_of_several_is_no_listing() {
+    let cut = format!(r#"{{"associations":[{SUMMARY}],"nextToken":"x"}}"#);
+    let import = read(&[("list.json", &cut)]);
+    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::NotProvided));
+    let cut = gaad(TRUST).replace(r#""Policies""#, r#""IsTruncated":true,"Policies""#);
+    let import = read(&[("iam/111122223333/gaad.json", &cut)]);
+    assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::NotProvided));
+}
+
+#[test]
+fn clusters_say_what_they_are() {
+    let listed = format!(r#"{{"clusters":[{CLUSTER}]}}"#);
+    let import = read(&[("eks/111122223333/eu-west-1/clusters.json", &listed)]);
+    let observation = &import.observations[0];
+    let cluster = &observation.clusters[0];
+    assert_eq!((cluster.auto_mode, cluster.oidc_issuer.as_deref()), (Some(true), Some("https://oidc")));
+    assert_eq!(cluster.authentication_mode.as_deref(), Some("API"));
+    assert!(observation.coverage.is_complete(&in_region(ScopeKind::Clusters)));
+    assert_eq!(reason(observation, &in_region(ScopeKind::Sessions)), Some(GapReason::NotProvided));
+    assert_eq!(reason(observation, &in_region(ScopeKind::Trails)), Some(GapReason::NotProvided));
+    let import = read(&[("one.json", &format!(r#"{{"cluster":{CLUSTER}}}"#))]);
+    assert_eq!(reason(&import.observations[0], &in_region(ScopeKind::Clusters)), Some(GapReason::NotProvided));
+    let names = read(&[("names.json", r#"{"clusters":["prod"]}"#)]);
+    assert!(names.problems[0].message.contains("names only"));
+}
+
+#[test]
+fn a_broken_record_is_named_and_the_rest_is_read() {
+    let two = gaad(TRUST).replacen(
+        r#""RoleDetailList":["#,
+        r#""RoleDetailList":[{"Arn":"arn:aws:iam::111122223333:user/x"},7,"#,
+        1,
+    );
+    let import = read(&[("iam/111122223333/gaad.json", &two)]);
+    let observation = &import.observations[0];
+    assert_eq!(observation.roles.len(), 1);
+    assert_eq!(import.problems.iter().map(|p| p.record).collect::<Vec<_>>(), [Some(0), Some(1)]);
+    assert_eq!(import.problems[0].field, "/RoleDetailList/0/Arn");
+    assert_eq!(reason(observation, &scope(ScopeKind::Roles)), Some(GapReason::Malformed));
+
+    let two =
+        format!(r#"{{"associations":[{DETAIL},{}]}}"#, SUMMARY.replace("\"pay\"", "7").replace("\"api\"", "\"b\""));
+    let import = read(&[("eks/111122223333/eu-west-1/pod_identity_associations.json", &two)]);
+    assert_eq!(import.observations[0].associations.len(), 1);
+    assert_eq!(import.problems[0].field, "/associations/1/namespace");
+    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::Malformed));
+}
+
+#[test]
+fn a_broken_file_is_a_hole_where_it_lies() {
+    let import = read(&[("iam/111122223333/gaad.json", "{\"RoleDetailList\":[\n{\"Arn\":]}")]);
+    assert_eq!((import.problems[0].line, import.read[0].kind), (Some(2), FileKind::Unrecognised));
+    assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::Malformed));
+    let import = read(&[("eks/111122223333/eu-west-1/clusters.json", "")]);
+    assert_eq!(reason(&import.observations[0], &in_region(ScopeKind::Clusters)), Some(GapReason::Malformed));
+}
+
+#[test]
+fn the_same_role_told_twice_must_be_the_same() {
+    let other = gaad(TRUST).replace("AROAEXAMPLE000000001", "AROAEXAMPLE000000002");
+    let import = read(&[("a.json", &gaad(TRUST)), ("b.json", &gaad(TRUST)), ("c.json", &other)]);
+    assert_eq!(import.observations[0].roles.len(), 1);
+    assert_eq!(import.problems.len(), 1);
+    assert!(import.problems[0].file == "c.json" && import.problems[0].message.contains("not the same"));
+}
+
+#[test]
+fn an_organisation_gives_paths_and_policies_with_targets() {
+    let tree = r#"{"Id":"r-1","Arn":"arn:aws:organizations::999999999999:root/o-1/r-1","Name":"Root","Children":[
+        {"Id":"ou-1","Name":"workloads","Children":[{"Id":"ou-2","Name":"prod","Children":[{"Id":"111122223333","Name":"pay","Status":"ACTIVE"}]}]},
+        {"Id":"999999999999","Name":"management"}]}"#;
+    let policies = r#"{"policies":[{"Id":"p-1","Name":"guard","Type":"SERVICE_CONTROL_POLICY","Content":"{\"Statement\":[]}","Targets":[{"TargetId":"ou-1"},"r-1"]},
+        {"Id":"p-2","Type":"TAG_POLICY","Content":"{}"}]}"#;
+    let import = read(&[("organizations/tree.json", tree), ("organizations/policies.json", policies)]);
+    let of = |id: &str| import.observations.iter().find(|o| o.account.as_ref().unwrap().id.to_string() == id).unwrap();
+    let (member, manager) = (of(ACCOUNT), of("999999999999"));
+    assert_eq!(member.account.as_ref().unwrap().ou_path.as_deref(), Some("/workloads/prod"));
+    assert_eq!(member.account.as_ref().unwrap().status.as_deref(), Some("ACTIVE"));
+    assert!(manager.account.as_ref().unwrap().is_management);
+    let paths: Vec<&str> = manager.org_units.iter().map(|u| u.path.as_str()).collect();
+    assert_eq!(paths, ["/", "/workloads", "/workloads/prod"]);
+    assert_eq!(manager.org_policies[0].targets, ["ou-1", "r-1"]);
+    assert_eq!(import.problems.len(), 1);
+    assert_eq!(import.problems[0].field, "/policies/1/Type");
+    assert_eq!(reason(member, &scope(ScopeKind::Entry)), Some(GapReason::NotProvided));
+    let lone = read(&[("policies.json", policies)]);
+    assert!(lone.problems[0].remedy.contains("managementAccount"));
+}
+
+#[test]
+fn gzip_is_read_like_plain() {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(gaad(TRUST).as_bytes()).unwrap();
+    let bytes = gz.finish().unwrap();
+    let import = read_files(&[InputFile { path: "gaad.json.gz".into(), bytes: bytes.clone() }]);
+    assert_eq!(sum(&import, |o| o.roles.len()), 1);
+    let cut = bytes[..bytes.len() - 12].to_vec();
+    let import = read_files(&[InputFile { path: "gaad.json.gz".into(), bytes: cut }]);
+    assert!(import.problems[0].message.contains("gzip"), "{:?}", import.problems);
+}
+
+#[test]
+fn other_kinds_are_named_with_what_to_give_instead() {
+    for (text, remedy) in [
+        (r#"{"Role":{"RoleName":"x"}}"#, "get-account-authorization-details"),
+        (r#"{"Statement":[]}"#, "targets"),
+        ("[1]", "AWS CLI"),
+        ("apiVersion: eksctl.io/v1alpha5", "JSON"),
+    ] {
+        let import = read(&[("x", text)]);
+        assert!(import.problems[0].remedy.contains(remedy), "{text}: {:?}", import.problems);
+        assert!(import.observations.is_empty());
+    }
+}
