@@ -236,6 +236,11 @@ impl Coverage {
         let mut gaps: Vec<&Gap> = self.scopes.get(&entry).into_iter().flatten().collect();
         let own = self.scopes.get(scope);
         gaps.extend(own.into_iter().flatten());
+        // Regions that could not be listed were perhaps not looked at this time.
+        let regions = Scope::global(scope.account_id, ScopeKind::Clusters);
+        if scope.region.is_some() && *scope != regions {
+            gaps.extend(self.scopes.get(&regions).into_iter().flatten());
+        }
         if let (None, Some(region), Some(_)) = (own, &scope.region, &scope.cluster) {
             let clusters = Scope::regional(scope.account_id, ScopeKind::Clusters, region.clone());
             gaps.extend(self.scopes.get(&clusters).into_iter().flatten());

@@ -6,10 +6,13 @@
 
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::Estate;
+use crate::evaluate::Evaluation;
+use crate::rules::{Rule, RuleSet};
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Digest};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// How bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -220,7 +223,7 @@ pub struct Verdict {
     /// After bindings.
     pub severity: Severity,
     /// Parameters in force, with where each came from.
-    pub params: BTreeMap<String, EffectiveParam>,
+    pub params: Arc<BTreeMap<String, EffectiveParam>>,
     /// The exception that covers this subject, if any is in force.
     pub exception: Option<ExceptionRef>,
 }
@@ -396,19 +399,37 @@ impl Failure {
             message: message.clone(),
             evidence: evidence.clone(),
             evidence_digest: Digest::of(shown.to_string().as_bytes()),
-            params: verdict.params.clone(),
+            params: verdict.params.as_ref().clone(),
             exception: verdict.exception.clone(),
         })
     }
 }
 
-/// What the rules say today about the rule of a kept finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// The root id: findings of superseded rules are findings of the rule that took their place.
-    pub root: String,
-    /// Whether the rule is in force for this subject.
-    pub active: bool,
+/// What becomes of the kept findings after an audit, and which findings are new.
+///
+/// `known` are the kept findings, resolved ones among them; `estate` and `rules` are those that
+/// `evaluation` was made of.
+#[must_use]
+pub fn reconcile(
+    known: &[KnownFinding],
+    evaluation: &Evaluation,
+    rules: &RuleSet,
+    estate: &Estate,
+) -> Vec<FindingAction> {
+    let mut by_id: HashMap<&str, &Rule> = HashMap::new();
+    for rule in rules.rules() {
+        for old in &rule.meta().supersedes {
+            by_id.entry(old).or_insert(rule);
+        }
+    }
+    by_id.extend(rules.rules().iter().map(|rule| (rule.id(), rule.as_ref())));
+    let root = |id: &str| by_id.get(id).map_or_else(|| id.to_owned(), |rule| rule.root().to_owned());
+    let active = |id: &str, subject: &Subject| {
+        by_id
+            .get(id)
+            .is_some_and(|rule| rule.is_enabled(subject, crate::facts::ou_path(estate, subject.account_id).as_deref()))
+    };
+    settle(known, &evaluation.verdicts, root, active, estate)
 }
 
 /// Everything the verdicts say about one rule and one subject.
@@ -422,19 +443,23 @@ struct Judged {
 
 /// Decides what happens to every kept finding, and which are new.
 ///
+/// `root` gives the id under which a rule's findings are known, `active` whether the rule is in force
+/// for a subject.
+///
 /// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
 /// by whole listings, or a rule that is no longer in force.
-pub(crate) fn settle(
+fn settle(
     known: &[KnownFinding],
     verdicts: &[Verdict],
-    standing: impl Fn(&str, &Subject) -> Standing,
+    root: impl Fn(&str) -> String,
+    active: impl Fn(&str, &Subject) -> bool,
     estate: &Estate,
 ) -> Vec<FindingAction> {
     let by_fingerprint: BTreeMap<&Fingerprint, &KnownFinding> = known.iter().map(|k| (&k.fingerprint, k)).collect();
     let mut judged: BTreeMap<(String, SubjectKind, &str), Judged> = BTreeMap::new();
     let mut failing: BTreeMap<Fingerprint, Failure> = BTreeMap::new();
     for verdict in verdicts {
-        let root = standing(&verdict.rule, &verdict.subject).root;
+        let root = root(&verdict.rule);
         let failure = Failure::of(verdict, &root);
         let entry = judged.entry((root, verdict.subject.kind, &verdict.subject.key)).or_default();
         match &verdict.outcome {
@@ -452,10 +477,11 @@ pub(crate) fn settle(
     let mut actions = Vec::new();
     for finding in known.iter().filter(|k| !failing.contains_key(&k.fingerprint) && k.workflow != Workflow::Resolved) {
         let fingerprint = finding.fingerprint.clone();
-        let Standing { root, active } = standing(&finding.rule, &finding.subject);
         let subject = &finding.subject;
-        actions.push(match judged.get(&(root, subject.kind, subject.key.as_str())) {
-            _ if !active => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled },
+        actions.push(match judged.get(&(root(&finding.rule), subject.kind, subject.key.as_str())) {
+            _ if !active(&finding.rule, subject) => {
+                FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled }
+            }
             Some(j) if !j.undecided.is_empty() => {
                 FindingAction::MarkStale { fingerprint, why: j.undecided.iter().cloned().collect() }
             }
@@ -490,7 +516,7 @@ pub(crate) fn settle(
 
 /// Whether a subject is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whereabouts {
+enum Whereabouts {
     /// It is in the estate.
     Present,
     /// It is not, and whole listings show it.
@@ -500,7 +526,7 @@ pub(crate) enum Whereabouts {
 }
 
 /// Where a subject is, as far as the latest looks show.
-pub(crate) fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
+fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
     let coverage = &estate.coverage;
     let account = subject.account_id;
     let region = subject.region.as_deref().and_then(|r| r.parse().ok());

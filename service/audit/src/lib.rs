@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod diff;
 pub mod estate;
 pub mod evaluate;
+pub mod facts;
 pub mod finding;
 pub mod id;
 pub mod import;

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod import;
+#[cfg(test)]
+mod policies;
 
 use std::path::{Path, PathBuf};
 

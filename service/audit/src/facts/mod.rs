@@ -1,0 +1,252 @@
+//! The facts that rules may name, over an estate and what was not seen of it.
+//!
+//! Every fact is a value, or unknown with the reason: a gap of the latest look, a document that
+//! does not parse, an account outside the estate. Deep answers (what a stack of policies grants,
+//! whom a trust policy admits) come from the policy language's engine, worked out once for each
+//! content. Refuses to decide what is bad, and what follows for findings.
+
+mod association;
+mod permissions;
+mod place;
+mod role;
+mod session;
+mod sessions;
+mod trust;
+mod view;
+mod world;
+
+use crate::coverage::{Scope, ScopeKind};
+use crate::estate::Estate;
+use crate::finding::{Subject, SubjectKind};
+use crate::rules::{Object, Reasons, Schema};
+use rolecall_iam::AccountId;
+use std::sync::{Arc, LazyLock};
+use view::{Facts as _, View};
+use world::World;
+
+/// Everything that a rule may name: objects, fields and their documentation.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the declarations are constants of this module, and its test builds them")]
+pub fn schema() -> &'static Schema {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(|| declare().expect("the facts are declared consistently"));
+    &SCHEMA
+}
+
+fn declare() -> Result<Schema, crate::rules::SchemaError> {
+    Schema::builder()
+        .object(role::RoleFacts::object_type())
+        .object(trust::TrustFacts::object_type())
+        .object(trust::AdmissionFacts::object_type())
+        .object(permissions::Permissions::object_type())
+        .object(permissions::GrantFacts::object_type())
+        .object(role::TagCondition::object_type())
+        .object(association::AssociationFacts::object_type())
+        .object(session::SessionFacts::object_type())
+        .object(session::SessionNameFacts::object_type())
+        .object(place::PolicyFacts::object_type())
+        .object(place::ClusterFacts::object_type())
+        .object(place::AccountFacts::object_type())
+        .subject(SubjectKind::Role, role::RoleFacts::NAME)
+        .subject(SubjectKind::Policy, place::PolicyFacts::NAME)
+        .subject(SubjectKind::Association, association::AssociationFacts::NAME)
+        .subject(SubjectKind::Session, session::SessionFacts::NAME)
+        .subject(SubjectKind::Cluster, place::ClusterFacts::NAME)
+        .subject(SubjectKind::Account, place::AccountFacts::NAME)
+        .build()
+}
+
+/// A subject to judge.
+pub(crate) struct Judged {
+    /// Who it is.
+    pub subject: Subject,
+    /// Its facts.
+    pub object: Arc<dyn Object>,
+    /// The account's OU path, where the organisation is known.
+    pub ou_path: Option<String>,
+    /// Why nothing may be said about it: its listing was not seen whole in the latest look.
+    pub unseen: Option<Reasons>,
+}
+
+/// Facts over one estate.
+pub(crate) struct Facts {
+    world: Arc<World>,
+    groups: Vec<Arc<sessions::Group>>,
+}
+
+impl Facts {
+    /// Indexes an estate.
+    pub(crate) fn of(estate: &Estate) -> Self {
+        let world = Arc::new(World::new(estate));
+        let groups = sessions::gather(&world, &estate.sessions).into_iter().map(Arc::new).collect();
+        Self { world, groups }
+    }
+
+    /// The account's OU path, where the organisation is known.
+    pub(crate) fn ou_path(&self, account: AccountId) -> Option<&str> {
+        self.world.ou_path(account)
+    }
+
+    /// Some subject of the account, where it matters which account it is and nothing else.
+    pub(crate) fn anything(&self, kind: SubjectKind, account: AccountId) -> Subject {
+        plain(kind, String::new(), account)
+    }
+
+    /// Every account, known by name or only by what it owns.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.world.accounts.keys().copied()
+    }
+
+    /// Why subjects of a kind may exist in an account that the estate does not have.
+    pub(crate) fn unlisted(&self, kind: SubjectKind, account: AccountId) -> Option<Reasons> {
+        let sight = self.world.sight(account);
+        match kind {
+            SubjectKind::Role => sight.roles.clone(),
+            SubjectKind::Policy => sight.policies.clone(),
+            SubjectKind::Association => sight.associations.clone(),
+            SubjectKind::Session => sight.sessions.clone(),
+            SubjectKind::Cluster => sight.clusters.clone(),
+            // Accounts are listed by whoever asks for the audit.
+            SubjectKind::Account => None,
+        }
+    }
+
+    /// Every subject of a kind, in a fixed order.
+    pub(crate) fn subjects(&self, kind: SubjectKind) -> Vec<Judged> {
+        match kind {
+            SubjectKind::Role => self.roles(),
+            SubjectKind::Policy => self.policies(),
+            SubjectKind::Association => self.associations(),
+            SubjectKind::Session => self.sessions(),
+            SubjectKind::Cluster => self.clusters(),
+            SubjectKind::Account => self.all_accounts(),
+        }
+    }
+
+    fn judged(&self, subject: Subject, object: Arc<dyn Object>, unseen: Option<Reasons>) -> Judged {
+        let ou_path = self.world.ou_path(subject.account_id).map(str::to_owned);
+        Judged { subject, object, ou_path, unseen }
+    }
+
+    fn roles(&self) -> Vec<Judged> {
+        let each = self.world.roles.iter().enumerate().map(|(index, role)| {
+            let account = role.arn.account_id();
+            let mut subject = plain(SubjectKind::Role, role.arn.as_str().to_owned(), account);
+            subject.role_arn = Some(role.arn.as_str().to_owned());
+            let object = View(role::RoleFacts { world: Arc::clone(&self.world), index });
+            self.judged(subject, Arc::new(object), self.world.sight(account).roles.clone())
+        });
+        each.collect()
+    }
+
+    fn policies(&self) -> Vec<Judged> {
+        let own = self.world.policies.iter().enumerate().filter(|(_, policy)| policy.arn.account() != "aws");
+        let each = own.map(|(index, policy)| {
+            let subject = plain(SubjectKind::Policy, policy.arn.as_str().to_owned(), policy.account_id);
+            let object = View(place::PolicyFacts { world: Arc::clone(&self.world), index });
+            self.judged(subject, Arc::new(object), self.world.sight(policy.account_id).policies.clone())
+        });
+        each.collect()
+    }
+
+    fn associations(&self) -> Vec<Judged> {
+        let each = self.world.associations.iter().enumerate().map(|(index, association)| {
+            let key = &association.key;
+            let detail = association.detail.as_ref();
+            let subject = Subject {
+                region: Some(key.region.to_string()),
+                cluster: Some(key.cluster.to_string()),
+                namespace: Some(key.namespace.to_string()),
+                service_account: Some(key.service_account.to_string()),
+                role_arn: detail.map(|d| d.role_arn.clone()),
+                target_role_arn: detail.and_then(|d| d.target_role_arn.clone()),
+                ..plain(SubjectKind::Association, key.to_string(), key.account_id)
+            };
+            let place = (key.account_id, key.region.clone(), key.cluster.clone());
+            let unseen = self.world.cluster_sight(&place).and_then(|sight| sight.associations.clone());
+            let object = View(association::AssociationFacts { world: Arc::clone(&self.world), index });
+            self.judged(subject, Arc::new(object), unseen)
+        });
+        each.collect()
+    }
+
+    fn clusters(&self) -> Vec<Judged> {
+        let each = self.world.clusters.iter().enumerate().map(|(index, cluster)| {
+            let subject = Subject {
+                region: Some(cluster.region.to_string()),
+                cluster: Some(cluster.name.to_string()),
+                role_arn: cluster.role_arn.clone(),
+                ..plain(SubjectKind::Cluster, cluster.arn.clone(), cluster.account_id)
+            };
+            let scope = Scope::regional(cluster.account_id, ScopeKind::Clusters, cluster.region.clone());
+            let unseen = world::reasons(self.world.coverage.blind_spots(&scope));
+            let object = View(place::ClusterFacts { world: Arc::clone(&self.world), index });
+            self.judged(subject, Arc::new(object), unseen)
+        });
+        each.collect()
+    }
+
+    fn all_accounts(&self) -> Vec<Judged> {
+        let each = self.world.accounts.keys().map(|&id| {
+            let object = View(place::AccountFacts { world: Arc::clone(&self.world), id });
+            self.judged(plain(SubjectKind::Account, id.to_string(), id), Arc::new(object), None)
+        });
+        each.collect()
+    }
+
+    fn sessions(&self) -> Vec<Judged> {
+        let each = self.groups.iter().map(|group| {
+            let key = &group.key;
+            let region = group.regions.iter().next().filter(|_| group.regions.len() == 1);
+            let subject = Subject {
+                region: region.map(ToString::to_string),
+                cluster: key.cluster.clone(),
+                namespace: key.namespace.clone(),
+                service_account: key.service_account.clone(),
+                role_arn: key.role_arn.as_deref().map(str::to_owned),
+                ..plain(SubjectKind::Session, key.text(), key.account_id)
+            };
+            let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
+            let unseen = world::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots(&scope)));
+            let object = View(session::SessionFacts { world: Arc::clone(&self.world), group: Arc::clone(group) });
+            self.judged(subject, Arc::new(object), unseen)
+        });
+        each.collect()
+    }
+}
+
+/// The account's OU path: `/` for one outside a listed organisation, `None` where the organisation
+/// was not seen.
+pub(crate) fn ou_path(estate: &Estate, account: AccountId) -> Option<String> {
+    let known = estate.accounts.iter().find(|a| a.id == account).and_then(|a| a.ou_path.clone());
+    known.or_else(|| world::organisation_listed(estate).then(|| "/".to_owned()))
+}
+
+fn plain(kind: SubjectKind, key: String, account_id: AccountId) -> Subject {
+    Subject {
+        kind,
+        key,
+        account_id,
+        region: None,
+        cluster: None,
+        namespace: None,
+        service_account: None,
+        role_arn: None,
+        target_role_arn: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declarations_hold_together() {
+        let schema = declare().unwrap();
+        assert!(schema.subject(SubjectKind::Association).is_some());
+        for object in schema.objects().iter().filter(|object| object.name.as_ref() != "Evidence") {
+            for field in &object.fields {
+                assert!(field.doc.len() > 8, "{}.{} says too little", object.name, field.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! What a role may do, as facts: the whole stack of policies, and what it comes to.
+//!
+//! Knows how to gather a role's policies, its boundary, a session policy and the SCPs above it.
+//! Stacks of the same content are worked out once. Refuses to decide which grants are bad.
+
+use super::view::{Def, Facts, evidence, evidences, text, truth, why};
+use super::world::{World, reasons};
+use crate::estate::{ManagedPolicy, Role};
+use crate::rules::{Reasons, Type, Value};
+use rolecall_iam::access::{Access, AdminBy, Grants, Layer, Stack};
+use rolecall_iam::{AccountId, Arn, Digest, Document, Site};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Answers about stacks, by their content.
+#[derive(Debug, Default)]
+pub(super) struct Memo(Mutex<HashMap<Vec<LayerKey>, Arc<Answers>>>);
+
+/// What makes a layer the same layer: how it is called, what it says, or why it was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LayerKey {
+    level: u32,
+    source: String,
+    content: Result<Digest, String>,
+}
+
+/// A policy of a role's stack, found or not.
+pub(super) struct Part<'a> {
+    pub source: String,
+    pub document: Result<&'a Document, String>,
+}
+
+impl Part<'_> {
+    fn layer(&self) -> Layer {
+        match &self.document {
+            Ok(document) => Layer::known(&self.source, document),
+            Err(why) => Layer::missing(&self.source, why),
+        }
+    }
+
+    fn key(&self, level: u32) -> LayerKey {
+        let content = self.document.as_ref().map(|d| d.digest).map_err(Clone::clone);
+        LayerKey { level, source: self.source.clone(), content }
+    }
+}
+
+/// Answers about a stack, ready for rules.
+#[derive(Debug)]
+pub(super) struct Answers {
+    wildcard_actions: Value,
+    not_actions: Value,
+    broad_writes: Value,
+    pass_role: Value,
+    admin: Value,
+    admin_conditional: bool,
+    admin_by: Value,
+    admin_evidence: Value,
+}
+
+/// The policies of a role that grant, by name.
+pub(super) fn identity<'a>(world: &'a World, role: &Role) -> Vec<Part<'a>> {
+    let inline = role.inline.iter().map(|policy| Part {
+        source: format!("inline policy {}", policy.name),
+        document: document(world, Some(&policy.document)),
+    });
+    let attached = role.attached.iter().map(|policy| managed(world, role.arn.account_id(), &policy.arn));
+    inline.chain(attached).collect()
+}
+
+/// The permissions boundary of a role.
+pub(super) fn boundary<'a>(world: &'a World, role: &Role) -> Option<Part<'a>> {
+    let mut part = managed(world, role.arn.account_id(), role.boundary.as_ref()?);
+    part.source = format!("permissions boundary {}", part.source);
+    Some(part)
+}
+
+fn document<'a>(world: &'a World, digest: Option<&Digest>) -> Result<&'a Document, String> {
+    digest.and_then(|digest| world.documents.get(digest)).ok_or_else(|| "its document is not in the estate".to_owned())
+}
+
+fn managed<'a>(world: &'a World, account: AccountId, arn: &Arn) -> Part<'a> {
+    let unseen = world.sight(account).policies.as_ref();
+    let missing = || unseen.map_or_else(|| "the account's listing does not have it".to_owned(), super::world::joined);
+    let document = match world.policy(account, arn) {
+        // A customer's policy may have changed since it was last seen; AWS's own are seen in many accounts.
+        Some(_) if unseen.is_some() => Err(missing()),
+        Some(ManagedPolicy { document: digest, .. }) => document(world, digest.as_ref()),
+        None => Err(missing()),
+    };
+    Part { source: arn.to_string(), document }
+}
+
+fn scps<'a>(world: &'a World, role: &Role) -> Vec<Vec<Part<'a>>> {
+    // SCPs do not bind service-linked roles.
+    if is_service_linked(role) {
+        return Vec::new();
+    }
+    match world.scps(role.arn.account_id()) {
+        Ok(levels) => levels
+            .into_iter()
+            .map(|level| {
+                let part = |policy: &crate::estate::OrgPolicy| Part {
+                    source: format!("SCP {}", policy.name),
+                    document: world
+                        .documents
+                        .get(&policy.document)
+                        .ok_or_else(|| "its document is not in the estate".to_owned()),
+                };
+                level.into_iter().map(part).collect()
+            })
+            .collect(),
+        Err(why) => vec![vec![Part { source: "SCPs".to_owned(), document: Err(super::world::joined(&why)) }]],
+    }
+}
+
+/// Whether the role is one that an AWS service made for itself.
+pub(super) fn is_service_linked(role: &Role) -> bool {
+    role.arn.path().starts_with("/aws-service-role/")
+}
+
+/// A session policy, for a stack.
+pub(super) fn session_policy<'a>(world: &'a World, digest: &Digest) -> Part<'a> {
+    Part { source: "session policy".to_owned(), document: document(world, Some(digest)) }
+}
+
+/// The whole stack of a role's session.
+pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Stack {
+    Stack {
+        identity: identity(world, role).iter().map(Part::layer).collect(),
+        boundary: boundary(world, role).map(|part| part.layer()),
+        session: session.map(|digest| session_policy(world, digest).layer()),
+        scps: scps(world, role).iter().map(|level| level.iter().map(Part::layer).collect()).collect(),
+    }
+}
+
+fn key(world: &World, role: &Role, session: Option<&Digest>) -> Vec<LayerKey> {
+    let mut key: Vec<LayerKey> = identity(world, role).iter().map(|part| part.key(0)).collect();
+    key.extend(boundary(world, role).map(|part| part.key(1)));
+    key.extend(session.map(|digest| session_policy(world, digest).key(2)));
+    for (level, parts) in (3..).zip(scps(world, role)) {
+        key.extend(parts.iter().map(|part| part.key(level)));
+    }
+    key
+}
+
+/// What a role's session may do, worked out once for each content of its stack.
+pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> Arc<Answers> {
+    let key = key(world, role, session);
+    if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Arc::clone(answers);
+    }
+    let answers = Arc::new(Answers::of(&Access::of(&stack(world, role, session))));
+    world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&answers));
+    answers
+}
+
+impl Answers {
+    fn of(access: &Access<'_>) -> Self {
+        let admin = access.admin();
+        let pass = access.pass_role();
+        let grants = pass.grants.iter().map(|pass| {
+            let passed_to = pass.passed_to.iter().map(String::as_str).collect::<Vec<_>>();
+            GrantFacts::of(&pass.grant, Some((truth(&pass.service_limited), Value::texts(passed_to)))).into_value()
+        });
+        Self {
+            wildcard_actions: list(&access.wildcard_actions()),
+            not_actions: list(&access.allow_not_action()),
+            broad_writes: list(&access.broad_writes()),
+            pass_role: if let rolecall_iam::Truth::Unknown(_) = pass.truth {
+                Value::Unknown(why(&pass.truth))
+            } else {
+                Value::list(grants)
+            },
+            admin: truth(&admin.answer.truth),
+            admin_conditional: admin.conditional,
+            admin_by: match admin.by {
+                Some(AdminBy::Everything) => text("every action on every resource"),
+                Some(AdminBy::Iam) => text("all of IAM on every resource"),
+                None => Value::Null,
+            },
+            admin_evidence: evidences("makes an administrator", &admin.answer.by),
+        }
+    }
+}
+
+fn list(grants: &Grants) -> Value {
+    if let rolecall_iam::Truth::Unknown(_) = grants.truth {
+        return Value::Unknown(why(&grants.truth));
+    }
+    Value::list(grants.grants.iter().map(|grant| GrantFacts::of(grant, None).into_value()))
+}
+
+/// A statement that grants.
+#[derive(Debug)]
+pub(super) struct GrantFacts {
+    site: Site,
+    conditional: bool,
+    patterns: Value,
+    actions: Value,
+    pass: Option<(Value, Value)>,
+}
+
+impl GrantFacts {
+    fn of(grant: &rolecall_iam::access::Grant, pass: Option<(Value, Value)>) -> Self {
+        Self {
+            site: grant.site.clone(),
+            conditional: grant.conditional,
+            patterns: Value::texts(&grant.patterns),
+            // Names of many thousand actions would help nobody.
+            actions: Value::texts(grant.actions.names().into_iter().take(50)),
+            pass,
+        }
+    }
+}
+
+impl Facts for GrantFacts {
+    const NAME: &'static str = "Grant";
+    const DOC: &'static str = "A statement that grants something after every boundary, session policy, SCP and Deny.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "source",
+            || Type::String,
+            "The policy: `inline policy x` or a policy's ARN.",
+            |g| text(&g.site.source),
+        ),
+        Def::<Self>::new(
+            "sid",
+            || Type::optional(Type::String),
+            "The statement's Sid, where it has one.",
+            |g| super::view::maybe(g.site.sid()),
+        ),
+        Def::<Self>::new(
+            "patterns",
+            || Type::list(Type::String),
+            "The action patterns concerned, as written.",
+            |g| g.patterns.clone(),
+        ),
+        Def::<Self>::new(
+            "actions",
+            || Type::list(Type::String),
+            "The actions concerned that are left, at most fifty of them.",
+            |g| g.actions.clone(),
+        ),
+        Def::<Self>::new(
+            "conditional",
+            || Type::Bool,
+            "Whether a condition that can fail stands before it.",
+            |g| g.conditional.into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "from_aws_service_policy",
+            || Type::Bool,
+            "Whether AWS itself wrote the policy, for one of its services or add-ons.",
+            |g| is_aws_service_policy(&g.site.source).into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "service_limited",
+            || Type::Bool,
+            "For `iam:PassRole`: whether the service that the role is passed to is limited.",
+            |g| g.pass.as_ref().map_or(Value::Bool(false), |(limited, _)| limited.clone()),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "passed_to",
+            || Type::list(Type::String),
+            "For `iam:PassRole`: the services that the statement's own conditions name.",
+            |g| g.pass.as_ref().map_or_else(|| Value::list([]), |(_, to)| to.clone()),
+        ),
+        Def::<Self>::new(
+            "evidence",
+            || Type::object("Evidence"),
+            "The statement and where it stands.",
+            |g| Value::object(evidence("grants", &g.site)),
+        ),
+    ];
+}
+
+/// AWS's policies for its own services and add-ons: what they hold is AWS's design, not the owner's.
+fn is_aws_service_policy(source: &str) -> bool {
+    let Ok(arn) = source.parse::<Arn>() else { return false };
+    if arn.account() != "aws" {
+        return false;
+    }
+    let Some(name) = arn.resource().strip_prefix("policy/") else { return false };
+    name.starts_with("service-role/")
+        || name.starts_with("aws-service-role/")
+        || name.starts_with("AmazonEKS")
+        || name.starts_with("eks/")
+}
+
+/// What a role, or a session of it, may do.
+#[derive(Debug)]
+pub(super) struct Permissions(pub(super) Arc<Answers>);
+
+impl Facts for Permissions {
+    const NAME: &'static str = "Permissions";
+    const DOC: &'static str =
+        "What a role's session may do, by all its policies under boundary, session policy and SCPs.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "wildcard_actions",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow `*` or a whole service by a wildcard.",
+            |p| p.0.wildcard_actions.clone(),
+        ),
+        Def::<Self>::new(
+            "not_actions",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow everything but what they name (`NotAction`).",
+            |p| p.0.not_actions.clone(),
+        ),
+        Def::<Self>::new(
+            "broad_writes",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow writing, tagging or managing permissions on every resource, by actions that could be limited to resources.",
+            |p| p.0.broad_writes.clone(),
+        ),
+        Def::<Self>::new(
+            "pass_any_role",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow `iam:PassRole` for every role.",
+            |p| p.0.pass_role.clone(),
+        ),
+        Def::<Self>::new("admin", || Type::Bool, "Whether it is as good as an administrator.", |p| p.0.admin.clone()),
+        Def::<Self>::new(
+            "admin_conditional",
+            || Type::Bool,
+            "Whether being an administrator takes a statement with a condition.",
+            |p| p.0.admin_conditional.into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "admin_by",
+            || Type::optional(Type::String),
+            "What makes it an administrator, in words.",
+            |p| p.0.admin_by.clone(),
+        ),
+        Def::<Self>::new(
+            "admin_evidence",
+            || Type::list(Type::object("Evidence")),
+            "The statements that make it an administrator.",
+            |p| p.0.admin_evidence.clone(),
+        ),
+    ];
+}
+
+/// The permissions of a role by every way in that is known.
+///
+/// Where nobody but Pod Identity can assume the role, and every association of it has a session
+/// policy, its sessions never have more than those policies let through.
+pub(super) fn of_role(world: &World, role: &Role, only_pods: bool) -> Value {
+    let indices = world.associations_of(role.arn.as_str());
+    let details: Vec<_> = indices
+        .iter()
+        .filter_map(|index| world.associations.get(*index))
+        .filter_map(|association| association.detail.as_ref())
+        .collect();
+    // With a target role the session policy binds the second hop, not this role.
+    let narrowed = details.iter().all(|d| d.policy.is_some() && d.target_role_arn.is_none());
+    if !only_pods || details.is_empty() || !narrowed {
+        return Permissions(answers(world, role, None)).into_value();
+    }
+    let sight = world.sight(role.arn.account_id());
+    let unseen = super::world::join(sight.associations.clone(), sight.details.as_ref());
+    let whole = answers(world, role, None);
+    let each: Vec<Arc<Answers>> = details.iter().map(|d| answers(world, role, d.policy.as_ref())).collect();
+    Permissions(Arc::new(Answers::over(&whole, &each, unseen.as_ref()))).into_value()
+}
+
+impl Answers {
+    /// The union over several sessions; an association that was not seen may have the whole.
+    fn over(whole: &Self, each: &[Arc<Self>], unseen: Option<&Reasons>) -> Self {
+        let lists = |field: fn(&Self) -> &Value| -> Value {
+            let mut items: Vec<Value> = Vec::new();
+            let mut missing: Option<Reasons> = None;
+            for answers in each {
+                match field(answers) {
+                    Value::List(list) => items.extend(list.items().iter().cloned()),
+                    Value::Unknown(why) => missing = super::world::join(missing, Some(why)),
+                    _ => {}
+                }
+            }
+            let more = field(whole).as_list().is_none_or(|list| !list.items().is_empty());
+            if more {
+                missing = super::world::join(missing, unseen);
+            }
+            dedup(&mut items);
+            Value::list_seen(items, missing)
+        };
+        let admins: Vec<&Arc<Self>> = each.iter().filter(|a| a.admin.as_bool() == Some(true)).collect();
+        let open: Vec<String> = each
+            .iter()
+            .filter_map(|a| if let Value::Unknown(why) = &a.admin { Some(why.to_vec()) } else { None })
+            .flatten()
+            .collect();
+        let whole_admin = whole.admin.as_bool() != Some(false);
+        let open = super::world::join(reasons(open), unseen.filter(|_| whole_admin));
+        let first = admins.first();
+        Self {
+            wildcard_actions: lists(|a| &a.wildcard_actions),
+            not_actions: lists(|a| &a.not_actions),
+            broad_writes: lists(|a| &a.broad_writes),
+            pass_role: lists(|a| &a.pass_role),
+            admin: match (first, open) {
+                (Some(_), _) => Value::Bool(true),
+                (None, Some(why)) => Value::Unknown(why),
+                (None, None) => Value::Bool(false),
+            },
+            admin_conditional: first.is_some() && admins.iter().all(|a| a.admin_conditional),
+            admin_by: first.map_or(Value::Null, |a| a.admin_by.clone()),
+            admin_evidence: first.map_or_else(|| Value::list([]), |a| a.admin_evidence.clone()),
+        }
+    }
+}
+
+/// The same statement reached by two session policies is one grant.
+fn dedup(items: &mut Vec<Value>) {
+    let mut seen: Vec<Site> = Vec::new();
+    items.retain(|item| match item.downcast::<super::view::View<GrantFacts>>() {
+        Some(grant) if seen.contains(&grant.0.site) => false,
+        Some(grant) => {
+            seen.push(grant.0.site.clone());
+            true
+        }
+        None => true,
+    });
+}
+
+/// Why a part of the stack was not seen; `None` where it was, read or not.
+pub(super) fn not_seen(part: &Part<'_>) -> Option<Reasons> {
+    part.document.as_ref().err().map(|why| Reasons::one(format!("the {} was not seen: {why}", part.source)))
+}

@@ -1,0 +1,296 @@
+//! Accounts, clusters and managed policies as facts.
+
+use super::association::AssociationFacts;
+use super::role::tags;
+use super::view::{Def, Facts, fact, maybe, text, unreadable};
+use super::world::{World, cluster_key, join, unless};
+use crate::estate::{Cluster, ManagedPolicy};
+use crate::rules::{Reasons, Type, Value};
+use rolecall_iam::AccountId;
+use std::sync::Arc;
+
+/// The add-on that hands Pod Identity credentials to pods.
+const AGENT: &str = "eks-pod-identity-agent";
+
+/// An account of the estate.
+#[derive(Debug)]
+pub(super) struct AccountFacts {
+    pub world: Arc<World>,
+    pub id: AccountId,
+}
+
+impl AccountFacts {
+    fn account(&self) -> Option<&crate::estate::Account> {
+        self.world.accounts.get(&self.id)
+    }
+
+    /// Whether `AssumeRole`, a read-only management event, is recorded for the account.
+    fn records_assume_role(&self) -> Value {
+        let mine = || self.world.trails.iter().filter(|trail| trail.account_id == self.id);
+        if mine().any(|trail| trail.records_read_only_management == Some(true)) {
+            return Value::Bool(true);
+        }
+        let hidden = mine().find(|trail| trail.records_read_only_management.is_none()).map(|trail| {
+            Reasons::one(format!("the event selectors of trail {} can only be read in its own account", trail.name))
+        });
+        let why = join(self.world.sight(self.id).trails.clone(), hidden.as_ref());
+        unless(why.as_ref(), || Value::Bool(false))
+    }
+}
+
+impl Facts for AccountFacts {
+    const NAME: &'static str = "Account";
+    const DOC: &'static str = "An AWS account.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("id", || Type::String, "The twelve digits.", |a| text(&a.id.to_string())),
+        Def::<Self>::new(
+            "name",
+            || Type::optional(Type::String),
+            "Its name in the organisation or the configuration.",
+            |a| maybe(a.account().and_then(|account| account.name.as_deref())),
+        ),
+        Def::<Self>::new(
+            "ou_path",
+            || Type::optional(Type::String),
+            "OU path such as `/workloads/prod`.",
+            |a| maybe(a.world.ou_path(a.id)),
+        ),
+        Def::<Self>::new(
+            "is_management",
+            || Type::Bool,
+            "Whether it is the organisation's management account.",
+            |a| a.account().is_some_and(|account| account.is_management).into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "has_associations",
+            || Type::Bool,
+            "Whether some cluster of the account has a Pod Identity association.",
+            |a| {
+                if a.world.associations.iter().any(|association| association.key.account_id == a.id) {
+                    return Value::Bool(true);
+                }
+                unless(a.world.sight(a.id).associations.as_ref(), || Value::Bool(false))
+            },
+        ),
+        Def::<Self>::new(
+            "trails",
+            || Type::list(Type::String),
+            "ARNs of the trails seen in the account.",
+            |a| {
+                let mine = a.world.trails.iter().filter(|trail| trail.account_id == a.id);
+                Value::list_seen(mine.map(|trail| text(&trail.arn)), a.world.sight(a.id).trails.clone())
+            },
+        ),
+        Def::<Self>::new(
+            "records_assume_role",
+            || Type::Bool,
+            "Whether some trail records `AssumeRole`, which is a read-only management event.",
+            Self::records_assume_role,
+        ),
+        Def::<Self>::new(
+            "evidence",
+            || Type::list(Type::object("Evidence")),
+            "The account's trails.",
+            |a| {
+                let mine = a.world.trails.iter().filter(|trail| trail.account_id == a.id);
+                Value::list(mine.map(|trail| {
+                    let value = serde_json::json!({
+                        "Name": trail.name, "HomeRegion": trail.region, "IsMultiRegionTrail": trail.is_multi_region,
+                        "recordsReadOnlyManagementEvents": trail.records_read_only_management,
+                    });
+                    fact("a trail", trail.arn.clone(), value)
+                }))
+            },
+        ),
+    ];
+}
+
+/// A cluster of the estate.
+#[derive(Debug)]
+pub(super) struct ClusterFacts {
+    pub world: Arc<World>,
+    pub index: usize,
+}
+
+impl ClusterFacts {
+    fn fixed(&self, fact: impl FnOnce(&Cluster) -> Value) -> Value {
+        let cluster = self.world.clusters.get(self.index);
+        cluster.map_or_else(|| Value::unknown("the cluster is not in the estate"), fact)
+    }
+
+    fn seen(&self, fact: impl FnOnce(&Cluster) -> Value) -> Value {
+        self.fixed(|cluster| unless(self.world.sight(cluster.account_id).clusters.as_ref(), || fact(cluster)))
+    }
+
+    fn has_agent(&self) -> Value {
+        self.seen(|cluster| {
+            // Auto Mode has the agent built in, and no add-on.
+            if cluster.auto_mode == Some(true) {
+                return Value::Bool(true);
+            }
+            let sight = self.world.cluster_sight(&cluster_key(cluster));
+            unless(sight.and_then(|sight| sight.addons.as_ref()), || match &cluster.addons {
+                Some(addons) => addons.iter().any(|addon| addon.name == AGENT).into(),
+                None => Value::unknown(format!("the add-ons of cluster {} were not listed", cluster.name)),
+            })
+        })
+    }
+}
+
+impl Facts for ClusterFacts {
+    const NAME: &'static str = "Cluster";
+    const DOC: &'static str = "An EKS cluster.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("arn", || Type::String, "The cluster's ARN.", |c| c.fixed(|it| text(&it.arn))),
+        Def::<Self>::new("name", || Type::String, "The cluster's name.", |c| c.fixed(|it| text(it.name.as_str()))),
+        Def::<Self>::new(
+            "account_id",
+            || Type::String,
+            "The account that owns it.",
+            |c| c.fixed(|it| text(&it.account_id.to_string())),
+        ),
+        Def::<Self>::new(
+            "account",
+            || Type::object("Account"),
+            "The account that owns it.",
+            |c| c.fixed(|it| AccountFacts { world: Arc::clone(&c.world), id: it.account_id }.into_value()),
+        ),
+        Def::<Self>::new("region", || Type::String, "Its region.", |c| c.fixed(|it| text(it.region.as_str()))),
+        Def::<Self>::new(
+            "version",
+            || Type::optional(Type::String),
+            "Its Kubernetes version.",
+            |c| c.seen(|it| maybe(it.version.as_deref())),
+        ),
+        Def::<Self>::new(
+            "status",
+            || Type::optional(Type::String),
+            "Such as `ACTIVE`.",
+            |c| c.seen(|it| maybe(it.status.as_deref())),
+        ),
+        Def::<Self>::new(
+            "role_arn",
+            || Type::optional(Type::String),
+            "The cluster's own role.",
+            |c| c.seen(|it| maybe(it.role_arn.as_deref())),
+        ),
+        Def::<Self>::new(
+            "authentication_mode",
+            || Type::optional(Type::String),
+            "Such as `API`.",
+            |c| c.seen(|it| maybe(it.authentication_mode.as_deref())),
+        ),
+        Def::<Self>::new(
+            "auto_mode",
+            || Type::optional(Type::Bool),
+            "EKS Auto Mode; absent where AWS does not say.",
+            |c| c.seen(|it| Value::optional(it.auto_mode)),
+        ),
+        Def::<Self>::new(
+            "tags",
+            || Type::map(Type::String),
+            "The cluster's resource tags.",
+            |c| c.seen(|it| tags(&it.tags)),
+        ),
+        Def::<Self>::new(
+            "has_pod_identity_agent",
+            || Type::Bool,
+            "Whether the agent that hands out credentials is an add-on, or built in by Auto Mode.",
+            Self::has_agent,
+        ),
+        Def::<Self>::new(
+            "associations",
+            || Type::list(Type::object("Association")),
+            "Its associations.",
+            |c| {
+                c.fixed(|it| {
+                    let key = cluster_key(it);
+                    let items = c.world.associations_in(&key).iter();
+                    let items =
+                        items.map(|index| AssociationFacts { world: Arc::clone(&c.world), index: *index }.into_value());
+                    let missing = c.world.cluster_sight(&key).and_then(|sight| sight.associations.clone());
+                    Value::list_seen(items, missing)
+                })
+            },
+        ),
+        Def::<Self>::new(
+            "evidence",
+            || Type::object("Evidence"),
+            "The cluster and its add-ons.",
+            |c| {
+                c.fixed(|it| {
+                    let addons =
+                        it.addons.as_ref().map(|list| list.iter().map(|a| a.name.as_str()).collect::<Vec<_>>());
+                    let value = serde_json::json!({ "arn": it.arn, "addons": addons, "autoMode": it.auto_mode });
+                    fact("the cluster", format!("cluster {}", it.name), value)
+                })
+            },
+        ),
+    ];
+}
+
+/// A customer's managed policy of the estate.
+#[derive(Debug)]
+pub(super) struct PolicyFacts {
+    pub world: Arc<World>,
+    pub index: usize,
+}
+
+impl PolicyFacts {
+    fn fixed(&self, fact: impl FnOnce(&ManagedPolicy) -> Value) -> Value {
+        let policy = self.world.policies.get(self.index);
+        policy.map_or_else(|| Value::unknown("the policy is not in the estate"), fact)
+    }
+
+    fn seen(&self, fact: impl FnOnce(&ManagedPolicy) -> Value) -> Value {
+        self.fixed(|policy| unless(self.world.sight(policy.account_id).policies.as_ref(), || fact(policy)))
+    }
+}
+
+impl Facts for PolicyFacts {
+    const NAME: &'static str = "Policy";
+    const DOC: &'static str = "A managed policy of an account's own.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("arn", || Type::String, "The policy's ARN.", |p| p.fixed(|it| text(it.arn.as_str()))),
+        Def::<Self>::new("name", || Type::String, "The policy's name.", |p| p.fixed(|it| text(&it.name))),
+        Def::<Self>::new(
+            "account_id",
+            || Type::String,
+            "The account that owns it.",
+            |p| p.fixed(|it| text(&it.account_id.to_string())),
+        ),
+        Def::<Self>::new(
+            "account",
+            || Type::object("Account"),
+            "The account that owns it.",
+            |p| p.fixed(|it| AccountFacts { world: Arc::clone(&p.world), id: it.account_id }.into_value()),
+        ),
+        Def::<Self>::new(
+            "attached_to",
+            || Type::list(Type::String),
+            "ARNs of the roles that have it.",
+            |p| {
+                p.fixed(|it| {
+                    let has = |role: &&crate::estate::Role| role.attached.iter().any(|attached| attached.arn == it.arn);
+                    let roles = p.world.roles.iter().filter(has).map(|role| text(role.arn.as_str()));
+                    Value::list_seen(roles, p.world.sight(it.account_id).roles.clone())
+                })
+            },
+        ),
+        Def::<Self>::new(
+            "unreadable",
+            || Type::list(Type::object("Evidence")),
+            "Its document, where it could not be read.",
+            |p| {
+                p.seen(|it| {
+                    let Some(document) = it.document.as_ref().and_then(|digest| p.world.documents.get(digest)) else {
+                        return Value::unknown(format!("the document of {} was not seen", it.arn));
+                    };
+                    let error = document.parsed.as_ref().err();
+                    Value::list(error.map(|error| unreadable(it.arn.as_str(), document, error)))
+                })
+            },
+        ),
+    ];
+}

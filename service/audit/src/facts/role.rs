@@ -1,0 +1,286 @@
+//! Roles as facts.
+
+use super::association::AssociationFacts;
+use super::place::AccountFacts;
+use super::view::{Def, Facts, maybe, text, unless_known};
+use super::world::{World, join, unless};
+use super::{permissions, trust};
+use crate::estate::Role;
+use crate::rules::{Type, Value};
+use rolecall_iam::{Digest, Effect, Site};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A role of the estate.
+#[derive(Debug, Clone)]
+pub(super) struct RoleFacts {
+    pub world: Arc<World>,
+    pub index: usize,
+}
+
+impl RoleFacts {
+    fn role(&self) -> Option<&Role> {
+        self.world.roles.get(self.index)
+    }
+
+    /// A fact that the listing of the account's roles shows.
+    fn seen(&self, fact: impl FnOnce(&Role) -> Value) -> Value {
+        let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
+        unless(self.world.sight(role.arn.account_id()).roles.as_ref(), || fact(role))
+    }
+
+    /// A fact that never changes.
+    fn fixed(&self, fact: impl FnOnce(&Role) -> Value) -> Value {
+        self.role().map_or_else(|| Value::unknown("the role is not in the estate"), fact)
+    }
+
+    fn only_pods(&self, role: &Role) -> bool {
+        trust::answers(&self.world, role).is_ok_and(|answers| answers.only_pods())
+    }
+
+    fn associations(&self, of: fn(&World, &str) -> Vec<usize>, everywhere: bool) -> Value {
+        self.fixed(|role| {
+            let items = of(&self.world, role.arn.as_str())
+                .into_iter()
+                .map(|index| AssociationFacts { world: Arc::clone(&self.world), index }.into_value());
+            let accounts: Vec<_> =
+                if everywhere { self.world.accounts.keys().copied().collect() } else { vec![role.arn.account_id()] };
+            let missing = accounts
+                .iter()
+                .map(|account| self.world.sight(*account))
+                .fold(None, |missing, sight| join(join(missing, sight.associations.as_ref()), sight.details.as_ref()));
+            Value::list_seen(items, missing)
+        })
+    }
+}
+
+/// Every document of a role's stack that does not parse, as evidence.
+fn unreadable(world: &World, role: &Role) -> Vec<Value> {
+    let trust = role.trust.and_then(|digest| world.documents.get(&digest)).map(|d| ("trust policy".to_owned(), d));
+    let parts = permissions::identity(world, role).into_iter().chain(permissions::boundary(world, role));
+    let parts = parts.filter_map(|part| part.document.ok().map(|document| (part.source, document)));
+    let broken = trust.into_iter().chain(parts).filter_map(|(source, document)| {
+        let error = document.parsed.as_ref().err()?;
+        Some(super::view::unreadable(&source, document, error))
+    });
+    broken.collect()
+}
+
+/// Conditions on the session tags of Pod Identity, by statement.
+fn tag_conditions(world: &World, role: &Role) -> Vec<TagCondition> {
+    let mut out = Vec::new();
+    for part in permissions::identity(world, role) {
+        let Ok(document) = part.document else { continue };
+        for statement in document.statements() {
+            let keys = pod_tag_keys(statement);
+            if !keys.is_empty() && statement.effect == Effect::Allow {
+                let site = Site {
+                    source: part.source.as_str().into(),
+                    document: document.digest,
+                    statement: Arc::clone(statement),
+                };
+                out.push(TagCondition { site, keys });
+            }
+        }
+    }
+    out
+}
+
+/// The tags of Pod Identity that a statement asks for, in a condition or in a variable.
+fn pod_tag_keys(statement: &rolecall_iam::Statement) -> Vec<String> {
+    let lower = statement.value.to_string().to_ascii_lowercase();
+    let named = |tag: &&str| lower.contains(&format!("aws:principaltag/{tag}"));
+    let tags = [
+        "eks-cluster-arn",
+        "eks-cluster-name",
+        "kubernetes-namespace",
+        "kubernetes-service-account",
+        "kubernetes-pod-name",
+        "kubernetes-pod-uid",
+    ];
+    tags.iter().filter(|tag| named(tag)).map(ToString::to_string).collect()
+}
+
+/// A statement that asks for session tags of Pod Identity.
+#[derive(Debug)]
+pub(super) struct TagCondition {
+    site: Site,
+    keys: Vec<String>,
+}
+
+impl Facts for TagCondition {
+    const NAME: &'static str = "TagCondition";
+    const DOC: &'static str = "A statement of a role's policies that asks for session tags of Pod Identity.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "keys",
+            || Type::list(Type::String),
+            "The tags, such as `kubernetes-namespace`.",
+            |t| Value::texts(&t.keys),
+        ),
+        Def::<Self>::new(
+            "evidence",
+            || Type::object("Evidence"),
+            "The statement and where it stands.",
+            |t| Value::object(super::view::evidence("asks for session tags", &t.site)),
+        ),
+    ];
+}
+
+/// Tags of a resource, as a map.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
+    Value::Map(Arc::new(tags.iter().map(|(key, value)| (Arc::from(key.as_str()), text(value))).collect()))
+}
+
+impl Facts for RoleFacts {
+    const NAME: &'static str = "Role";
+    const DOC: &'static str = "An IAM role.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("arn", || Type::String, "The role's ARN.", |r| r.fixed(|role| text(role.arn.as_str()))),
+        Def::<Self>::new(
+            "name",
+            || Type::String,
+            "The role's name, without its path.",
+            |r| r.fixed(|role| text(role.arn.name())),
+        ),
+        Def::<Self>::new(
+            "path",
+            || Type::String,
+            "The role's path, `/` at least.",
+            |r| r.fixed(|role| text(role.arn.path())),
+        ),
+        Def::<Self>::new(
+            "account_id",
+            || Type::String,
+            "The account that owns the role.",
+            |r| r.fixed(|role| text(&role.arn.account_id().to_string())),
+        ),
+        Def::<Self>::new(
+            "account",
+            || Type::object("Account"),
+            "The account that owns the role.",
+            |r| r.fixed(|role| AccountFacts { world: Arc::clone(&r.world), id: role.arn.account_id() }.into_value()),
+        ),
+        Def::<Self>::new(
+            "role_id",
+            || Type::String,
+            "The unique id (`AROA…`), new when the role is made anew.",
+            |r| r.seen(|role| text(&role.role_id)),
+        ),
+        Def::<Self>::new(
+            "created_at",
+            || Type::optional(Type::Timestamp),
+            "When the role was made.",
+            |r| r.seen(|role| Value::optional(role.created_at)),
+        ),
+        Def::<Self>::new(
+            "last_used_at",
+            || Type::optional(Type::Timestamp),
+            "When IAM last saw the role used, within 400 days; absent where it was not.",
+            |r| r.seen(|role| Value::optional(r.world.last_used(role.arn.as_str()).map(|used| used.at))),
+        ),
+        Def::<Self>::new(
+            "tags",
+            || Type::map(Type::String),
+            "The role's own tags.",
+            |r| r.seen(|role| tags(&role.tags)),
+        ),
+        Def::<Self>::new(
+            "is_service_linked",
+            || Type::Bool,
+            "Whether an AWS service made the role for itself (path `/aws-service-role/`).",
+            |r| r.fixed(|role| permissions::is_service_linked(role).into()),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "is_cluster_role",
+            || Type::Bool,
+            "Whether an EKS cluster of the estate runs under the role.",
+            |r| {
+                r.fixed(|role| {
+                    let own = |c: &crate::estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
+                    r.world.clusters.iter().any(own).into()
+                })
+            },
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "inline_policies",
+            || Type::list(Type::String),
+            "Names of its inline policies.",
+            |r| r.seen(|role| Value::texts(role.inline.iter().map(|p| &p.name))),
+        ),
+        Def::<Self>::new(
+            "attached_policies",
+            || Type::list(Type::String),
+            "ARNs of its attached policies.",
+            |r| r.seen(|role| Value::texts(role.attached.iter().map(|p| p.arn.as_str()))),
+        ),
+        Def::<Self>::new(
+            "boundary_arn",
+            || Type::optional(Type::String),
+            "The permissions boundary's ARN.",
+            |r| r.seen(|role| maybe(role.boundary.as_ref().map(rolecall_iam::Arn::as_str))),
+        ),
+        Def::<Self>::new(
+            "trust",
+            || Type::object("Trust"),
+            "Who may assume the role.",
+            |r| {
+                r.seen(|role| match trust::answers(&r.world, role) {
+                    Ok(answers) => trust::TrustFacts { world: Arc::clone(&r.world), answers }.into_value(),
+                    Err(why) => Value::unknown(why),
+                })
+            },
+        ),
+        Def::<Self>::new(
+            "permissions",
+            || Type::object("Permissions"),
+            "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
+            |r| r.seen(|role| permissions::of_role(&r.world, role, r.only_pods(role))),
+        ),
+        Def::<Self>::new(
+            "tag_conditions",
+            || Type::list(Type::object("TagCondition")),
+            "Statements of its policies that ask for session tags of Pod Identity.",
+            |r| {
+                r.seen(|role| {
+                    let whole = permissions::identity(&r.world, role).into_iter().find_map(|p| unless_known(&p));
+                    let items = tag_conditions(&r.world, role).into_iter().map(Facts::into_value);
+                    Value::list_seen(items, whole)
+                })
+            },
+        ),
+        Def::<Self>::new(
+            "associations",
+            || Type::list(Type::object("Association")),
+            "Pod Identity associations that name it as association role.",
+            |r| r.associations(|world, arn| world.associations_of(arn).to_vec(), false),
+        ),
+        Def::<Self>::new(
+            "target_associations",
+            || Type::list(Type::object("Association")),
+            "Pod Identity associations that name it as target role.",
+            |r| r.associations(|world, arn| world.associations_into(arn).to_vec(), true),
+        ),
+        Def::<Self>::new(
+            "unreadable",
+            || Type::list(Type::object("Evidence")),
+            "Documents of the role (trust, inline and managed policies, boundary) that could not be read.",
+            |r| {
+                r.seen(|role| {
+                    let missing = permissions::identity(&r.world, role)
+                        .into_iter()
+                        .chain(permissions::boundary(&r.world, role))
+                        .find_map(|part| permissions::not_seen(&part));
+                    Value::list_seen(unreadable(&r.world, role), missing)
+                })
+            },
+        ),
+    ];
+}
+
+/// The digest of a document, as text.
+pub(super) fn digest(digest: Option<&Digest>) -> Value {
+    digest.map_or(Value::Null, |digest| text(&digest.to_string()))
+}

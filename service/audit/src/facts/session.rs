@@ -1,0 +1,269 @@
+//! Sessions as facts: what was observed, gathered by shape.
+
+use super::association::AssociationFacts;
+use super::place::AccountFacts;
+use super::role::RoleFacts;
+use super::sessions::{Group, Observed, kind_name};
+use super::view::{Def, Facts, count, fact, maybe, text};
+use super::world::World;
+use crate::estate::Association;
+use crate::rules::{Reasons, Type, Value};
+use crate::session_name::{self, PodIdentityName};
+use std::sync::Arc;
+
+/// So many examples are shown as evidence.
+const EXAMPLES: usize = 3;
+
+/// Sessions of one shape.
+#[derive(Debug)]
+pub(super) struct SessionFacts {
+    pub world: Arc<World>,
+    pub group: Arc<Group>,
+}
+
+impl SessionFacts {
+    /// Associations that can have led to the sessions: by the tags where there are any, else by the
+    /// role and the cluster's part of the name.
+    fn candidates(&self) -> Vec<usize> {
+        let key = &self.group.key;
+        let Some(role) = key.role_arn.as_deref() else { return Vec::new() };
+        let own = self.world.associations_of(role).iter().chain(self.world.associations_into(role));
+        let agrees = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|wanted| wanted == has);
+        let fits = |association: &Association| {
+            let at = &association.key;
+            let by_name = key.cluster.is_some()
+                || self.group.names.values().any(|observed| {
+                    PodIdentityName::parse(&observed.name).is_none_or(|name| name.pod_in(at.cluster.as_str()).is_some())
+                });
+            agrees(&key.cluster, at.cluster.as_str())
+                && agrees(&key.namespace, at.namespace.as_str())
+                && agrees(&key.service_account, at.service_account.as_str())
+                && by_name
+        };
+        let mut found: Vec<usize> =
+            own.copied().filter(|index| self.world.associations.get(*index).is_some_and(fits)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The namespace by the tags, else by the candidates where they agree.
+    fn namespace(&self) -> Value {
+        if let Some(namespace) = &self.group.key.namespace {
+            return text(namespace);
+        }
+        let mut namespaces: Vec<&str> = self
+            .candidates()
+            .into_iter()
+            .filter_map(|index| self.world.associations.get(index))
+            .map(|association| association.key.namespace.as_str())
+            .collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        match namespaces.as_slice() {
+            [one] => text(one),
+            _ => Value::Null,
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.group.names.values().next().map(|observed| observed.name.as_str())
+    }
+
+    fn examples(&self) -> Value {
+        let examples = self.group.names.values().take(EXAMPLES);
+        Value::list(examples.map(|observed| self.event("observed", observed)))
+    }
+
+    fn event(&self, label: &str, observed: &Observed) -> Value {
+        let value = serde_json::json!({
+            "eventID": observed.event_id,
+            "eventTime": observed.at.to_rfc3339(),
+            "awsRegion": observed.region,
+            "recipientAccountId": self.group.key.account_id,
+            "roleArn": self.group.key.role_arn.as_deref(),
+            "roleSessionName": observed.name,
+            "principal": observed.principal,
+            "sourceIPAddress": observed.source_ip,
+            "sessionsOfThisName": observed.count,
+        });
+        fact(label, format!("CloudTrail event {}", observed.event_id), value)
+    }
+}
+
+impl Facts for SessionFacts {
+    const NAME: &'static str = "Session";
+    const DOC: &'static str =
+        "Sessions of one kind, from one principal into one role, for one workload, with names of one shape.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "account_id",
+            || Type::String,
+            "The account in whose trail they were recorded.",
+            |s| text(&s.group.key.account_id.to_string()),
+        ),
+        Def::<Self>::new(
+            "account",
+            || Type::object("Account"),
+            "The account in whose trail they were recorded.",
+            |s| AccountFacts { world: Arc::clone(&s.world), id: s.group.key.account_id }.into_value(),
+        ),
+        Def::<Self>::new(
+            "kind",
+            || Type::String,
+            "`pod_identity`, `pod_identity_target`, `web_identity`, `saml`, `service`, `assume_role` or `agent_request`.",
+            |s| text(kind_name(s.group.key.kind)),
+        ),
+        Def::<Self>::new(
+            "by_eks",
+            || Type::Bool,
+            "Whether EKS itself opened them: by its service principal, or as the hop of an association.",
+            |s| s.group.key.by_eks.into(),
+        ),
+        Def::<Self>::new(
+            "principal",
+            || Type::String,
+            "Who asked, without its own session name.",
+            |s| text(&s.group.key.principal),
+        ),
+        Def::<Self>::new(
+            "role_arn",
+            || Type::optional(Type::String),
+            "The role asked for.",
+            |s| maybe(s.group.key.role_arn.as_deref()),
+        ),
+        Def::<Self>::new(
+            "role",
+            || Type::optional(Type::object("Role")),
+            "The role asked for, where the estate has it.",
+            |s| {
+                let index = s.group.key.role_arn.as_deref().and_then(|arn| s.world.role_index(arn));
+                index.map_or(Value::Null, |index| RoleFacts { world: Arc::clone(&s.world), index }.into_value())
+            },
+        ),
+        Def::<Self>::new(
+            "cluster_name",
+            || Type::optional(Type::String),
+            "The cluster that tags or event name.",
+            |s| maybe(s.group.key.cluster.as_deref()),
+        ),
+        Def::<Self>::new(
+            "namespace",
+            || Type::optional(Type::String),
+            "The namespace by the session tags, else by the associations that can have led here, where they agree.",
+            Self::namespace,
+        ),
+        Def::<Self>::new(
+            "service_account",
+            || Type::optional(Type::String),
+            "The service account by the session tags.",
+            |s| maybe(s.group.key.service_account.as_deref()),
+        ),
+        Def::<Self>::new(
+            "associations",
+            || Type::list(Type::object("Association")),
+            "The associations that can have led to the sessions.",
+            |s| {
+                let candidates = s.candidates();
+                let items = candidates
+                    .into_iter()
+                    .map(|index| AssociationFacts { world: Arc::clone(&s.world), index }.into_value());
+                let sight = s.world.sight(s.group.key.account_id);
+                Value::list_seen(items, super::world::join(sight.associations.clone(), sight.details.as_ref()))
+            },
+        ),
+        Def::<Self>::new(
+            "shape",
+            || Type::optional(Type::String),
+            "The names' common shape.",
+            |s| maybe(s.group.key.shape.as_deref()),
+        ),
+        Def::<Self>::new("name", || Type::optional(Type::String), "One of the names.", |s| maybe(s.name())),
+        Def::<Self>::new(
+            "names",
+            || Type::list(Type::object("SessionName")),
+            "Distinct names, one event each.",
+            |s| {
+                let items = s.group.names.values().map(|observed| {
+                    let evidence = s.event("observed", observed);
+                    SessionNameFacts { name: observed.name.clone(), count: observed.count, evidence }.into_value()
+                });
+                let more = s.group.more_names.then(|| Reasons::one("there are more distinct names than are kept"));
+                Value::list_seen(items, more)
+            },
+        ),
+        Def::<Self>::new(
+            "has_pod_identity_name",
+            || Type::Bool,
+            "Whether the names have the shape that EKS gives: `eks-<cluster>-<pod>-<uuid>`.",
+            |s| s.name().is_some_and(|name| PodIdentityName::parse(name).is_some()).into(),
+        ),
+        Def::<Self>::new(
+            "has_default_name",
+            || Type::Bool,
+            "Whether the names are an SDK's own, given by nobody.",
+            |s| s.name().is_some_and(session_name::is_default).into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "contradictions",
+            || Type::Int,
+            "Sessions whose name disagrees with their session tags.",
+            |s| Value::Int(i64::from(s.group.contradictions)),
+        )
+        .or(|| Value::Int(0)),
+        Def::<Self>::new("count", || Type::Int, "How many sessions.", |s| Value::Int(i64::from(s.group.count))),
+        Def::<Self>::new(
+            "refused",
+            || Type::Int,
+            "How many of them were refused.",
+            |s| Value::Int(i64::from(s.group.refused)),
+        )
+        .or(|| Value::Int(0)),
+        Def::<Self>::new(
+            "first_at",
+            || Type::Timestamp,
+            "The first, in the window that is judged.",
+            |s| s.group.first.into(),
+        ),
+        Def::<Self>::new("last_at", || Type::Timestamp, "The last.", |s| s.group.last.into()),
+        Def::<Self>::new(
+            "distinct_names",
+            || Type::Int,
+            "How many distinct names are kept.",
+            |s| count(s.group.names.len()),
+        ),
+        Def::<Self>::new(
+            "evidence",
+            || Type::list(Type::object("Evidence")),
+            "A few of the events.",
+            |s| match &s.group.contradiction {
+                Some(observed) => Value::list([s.event("name and tags disagree", observed)]),
+                None => s.examples(),
+            },
+        ),
+    ];
+}
+
+/// One distinct session name.
+#[derive(Debug)]
+pub(super) struct SessionNameFacts {
+    name: String,
+    count: u32,
+    evidence: Value,
+}
+
+impl Facts for SessionNameFacts {
+    const NAME: &'static str = "SessionName";
+    const DOC: &'static str = "A session name as observed.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("name", || Type::String, "The name.", |n| text(&n.name)),
+        Def::<Self>::new(
+            "count",
+            || Type::Int,
+            "Sessions with this name, its random part aside.",
+            |n| Value::Int(i64::from(n.count)),
+        ),
+        Def::<Self>::new("evidence", || Type::object("Evidence"), "One event with this name.", |n| n.evidence.clone()),
+    ];
+}

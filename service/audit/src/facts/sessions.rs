@@ -1,0 +1,231 @@
+//! Sessions gathered by shape, so that ten thousand sessions of one kind are one subject.
+//!
+//! Knows which events belong together: same role, same principal, same workload, names of the same
+//! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
+
+use super::world::World;
+use crate::estate::{Session, SessionKind};
+use crate::id::Region;
+use crate::session_name::{self, PodIdentityName};
+use chrono::{DateTime, Utc};
+use rolecall_iam::{AccountId, Arn};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// So many distinct names are kept of a group, one event each.
+const NAMES_KEPT: usize = 200;
+
+/// Sessions of one kind, from one principal, into one role, for one workload, with names of one shape.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub key: GroupKey,
+    pub count: u32,
+    pub refused: u32,
+    pub first: DateTime<Utc>,
+    pub last: DateTime<Utc>,
+    pub regions: BTreeSet<Region>,
+    /// One event for each distinct name without its random part, by that part.
+    pub names: BTreeMap<String, Observed>,
+    /// Whether there were more distinct names than are kept.
+    pub more_names: bool,
+    /// Sessions whose name contradicts the tags of the same event.
+    pub contradictions: u32,
+    /// One such event.
+    pub contradiction: Option<Observed>,
+}
+
+/// What makes sessions one subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GroupKey {
+    pub account_id: AccountId,
+    pub role_arn: Option<Arc<str>>,
+    pub kind: SessionKind,
+    /// Without what changes from session to session.
+    pub principal: String,
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+    pub service_account: Option<String>,
+    pub shape: Option<String>,
+    /// Whether EKS itself made the sessions.
+    pub by_eks: bool,
+}
+
+/// One event, as evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Observed {
+    pub event_id: String,
+    pub at: DateTime<Utc>,
+    pub region: Region,
+    pub name: String,
+    pub principal: String,
+    pub source_ip: Option<String>,
+    pub count: u32,
+}
+
+impl GroupKey {
+    /// Immutable identity: the role, then what tells its sessions apart.
+    pub(super) fn text(&self) -> String {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        format!(
+            "{} {} {} {}/{}/{} {}",
+            self.role_arn.as_deref().unwrap_or("-"),
+            kind_name(self.kind),
+            self.principal,
+            or_dash(&self.cluster),
+            or_dash(&self.namespace),
+            or_dash(&self.service_account),
+            or_dash(&self.shape),
+        )
+    }
+}
+
+/// The snake-case name of a kind.
+pub(super) fn kind_name(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::PodIdentity => "pod_identity",
+        SessionKind::PodIdentityTarget => "pod_identity_target",
+        SessionKind::WebIdentity => "web_identity",
+        SessionKind::Saml => "saml",
+        SessionKind::Service => "service",
+        SessionKind::AssumeRole => "assume_role",
+        SessionKind::AgentRequest => "agent_request",
+    }
+}
+
+/// Gathers sessions; the answer is in the order of the keys and does not depend on theirs.
+pub(super) fn gather(world: &World, sessions: &[Session]) -> Vec<Group> {
+    let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
+    let mut ordered: Vec<&Session> = sessions.iter().collect();
+    ordered.sort_by(|a, b| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
+    ordered.dedup_by(|a, b| a.event_id == b.event_id && a.account_id == b.account_id);
+    for session in ordered {
+        let key = key_of(world, session);
+        let group = groups.entry(key.clone()).or_insert_with(|| Group {
+            key,
+            count: 0,
+            refused: 0,
+            first: session.at,
+            last: session.at,
+            regions: BTreeSet::new(),
+            names: BTreeMap::new(),
+            more_names: false,
+            contradictions: 0,
+            contradiction: None,
+        });
+        group.count = group.count.saturating_add(1);
+        group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
+        group.last = session.at;
+        if !group.regions.contains(&session.region) {
+            group.regions.insert(session.region.clone());
+        }
+        let Some(name) = &session.session_name else { continue };
+        let observed = || Observed {
+            event_id: session.event_id.clone(),
+            at: session.at,
+            region: session.region.clone(),
+            name: name.clone(),
+            principal: session.principal.clone(),
+            source_ip: session.source_ip.clone(),
+            count: 1,
+        };
+        if contradicts(session, name) {
+            group.contradictions = group.contradictions.saturating_add(1);
+            group.contradiction.get_or_insert_with(observed);
+        }
+        let stem = stem(name);
+        if let Some(seen) = group.names.get_mut(stem) {
+            seen.count = seen.count.saturating_add(1);
+        } else if group.names.len() < NAMES_KEPT {
+            group.names.insert(stem.to_owned(), observed());
+        } else {
+            group.more_names = true;
+        }
+    }
+    groups.into_values().collect()
+}
+
+/// A name without the part that is random.
+fn stem(name: &str) -> &str {
+    match PodIdentityName::parse(name) {
+        Some(parsed) => name.strip_suffix(parsed.uuid()).unwrap_or(name),
+        None => name,
+    }
+}
+
+fn key_of(world: &World, session: &Session) -> GroupKey {
+    let tag = |key: &str| session.tags.get(key).filter(|value| !value.is_empty()).cloned();
+    GroupKey {
+        account_id: session.account_id,
+        role_arn: session.role_arn.as_deref().map(Arc::from),
+        kind: session.kind,
+        principal: principal_shape(&session.principal),
+        cluster: tag("eks-cluster-name").or_else(|| session.cluster.clone()),
+        namespace: tag("kubernetes-namespace"),
+        service_account: tag("kubernetes-service-account"),
+        shape: session.session_name.as_deref().map(|name| session_name::shape(name).into_owned()),
+        by_eks: by_eks(world, session),
+    }
+}
+
+/// A principal without its session's name: all sessions of a role are one principal.
+fn principal_shape(principal: &str) -> String {
+    let role_session = principal
+        .parse::<Arn>()
+        .ok()
+        .filter(|arn| arn.service() == "sts" && arn.resource().starts_with("assumed-role/"))
+        .and_then(|_| principal.rsplit_once('/'));
+    if let Some((role, _)) = role_session {
+        return role.to_owned();
+    }
+    match principal.split_once(':') {
+        Some((id, _)) if id.starts_with("AROA") => id.to_owned(),
+        _ => principal.to_owned(),
+    }
+}
+
+/// Whether EKS itself opened the session: by its service principal, or as the hop from an
+/// association role into the target role of the same association.
+///
+/// AWS sets the source of calls that its services make, so a caller cannot forge it. Everything
+/// else in the event the caller chooses, except its own principal.
+fn by_eks(world: &World, session: &Session) -> bool {
+    if matches!(session.kind, SessionKind::PodIdentity | SessionKind::AgentRequest) {
+        return true;
+    }
+    if !matches!(session.kind, SessionKind::PodIdentityTarget | SessionKind::AssumeRole) {
+        return false;
+    }
+    if session.source_ip.as_deref() == Some("pods.eks.amazonaws.com") {
+        return true;
+    }
+    let Some(target) = &session.role_arn else { return false };
+    let caller = principal_shape(&session.principal);
+    world.associations_into(target).iter().filter_map(|index| world.associations.get(*index)).any(|association| {
+        let Some(role_arn) = association.detail.as_ref().map(|d| d.role_arn.as_str()) else { return false };
+        is_session_of(&caller, role_arn) || world.role_by_id(&caller).is_some_and(|role| role.arn.as_str() == role_arn)
+    })
+}
+
+/// Whether `arn:aws:sts::1:assumed-role/NAME` is the session form of the role's ARN.
+fn is_session_of(principal: &str, role: &str) -> bool {
+    let (Ok(principal), Ok(role)) = (principal.parse::<Arn>(), role.parse::<rolecall_iam::RoleArn>()) else {
+        return false;
+    };
+    principal.account_id() == Some(role.account_id())
+        && principal.resource().strip_prefix("assumed-role/") == Some(role.name())
+}
+
+/// Whether a Pod Identity name disagrees with the tags that EKS set in the same event.
+fn contradicts(session: &Session, name: &str) -> bool {
+    let Some(parsed) = PodIdentityName::parse(name) else { return false };
+    let tag = |key: &str| session.tags.get(key).map(String::as_str);
+    let pod = tag("kubernetes-pod-name");
+    match tag("eks-cluster-name") {
+        Some(cluster) => match (parsed.pod_in(cluster), pod) {
+            (None, _) => true,
+            (Some(cut), Some(pod)) => session_name::cut(pod) != cut,
+            (Some(_), None) => false,
+        },
+        None => pod.is_some_and(|pod| !parsed.readings().any(|reading| reading.pod == session_name::cut(pod))),
+    }
+}

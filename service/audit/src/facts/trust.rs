@@ -1,0 +1,431 @@
+//! Who may assume a role, as facts, and whether an association's own request would be let through.
+//!
+//! Knows what a request of EKS Pod Identity looks like: its service principal, its source and its
+//! six session tags. Asks the policy language's engine; compares no texts. Refuses to decide which
+//! answer is bad.
+
+use super::view::{Def, Facts, evidence, evidences, text, truth};
+use super::world::World;
+use crate::estate::{AssociationDetail, AssociationKey, Role};
+use crate::rules::{Type, Value};
+use rolecall_iam::trust::{Admission, Caller, Trust, Who};
+use rolecall_iam::{Answer, Context, Digest, DocumentError, Truth};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The service principal of EKS Pod Identity.
+pub(super) const PODS: &str = "pods.eks.amazonaws.com";
+
+const ASSUME: &str = "sts:AssumeRole";
+const TAG: &str = "sts:TagSession";
+
+/// The session tags that EKS sends, under the condition keys that hold them.
+const TAGS: [&str; 6] = [
+    "eks-cluster-arn",
+    "eks-cluster-name",
+    "kubernetes-namespace",
+    "kubernetes-service-account",
+    "kubernetes-pod-name",
+    "kubernetes-pod-uid",
+];
+
+/// Keys that say from where a service's call comes.
+const SOURCES: [&str; 4] = ["aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID", "aws:SourceOrgPaths"];
+
+/// Keys that say who a principal is, whatever it claims of itself.
+const IDENTITIES: [&str; 7] = [
+    "aws:PrincipalOrgID",
+    "aws:PrincipalOrgPaths",
+    "aws:PrincipalAccount",
+    "aws:PrincipalArn",
+    "aws:userid",
+    "aws:SourceVpc",
+    "aws:SourceVpce",
+];
+
+/// Answers about trust policies, by document.
+#[derive(Debug, Default)]
+pub(super) struct Memo(Mutex<HashMap<Digest, Arc<TrustAnswers>>>);
+
+/// What one trust policy says.
+#[derive(Debug)]
+pub(super) struct TrustAnswers {
+    pub trust: Trust,
+    admissions: Result<Vec<Admission>, DocumentError>,
+    pods: Answer,
+    pods_tag: Answer,
+    pods_unlimited: Answer,
+    outsiders: Answer,
+}
+
+impl TrustAnswers {
+    fn of(trust: Trust) -> Self {
+        let pods = Caller::service(PODS);
+        // A statement that only limits `sts:TagSession` limits nothing: tags can be switched off.
+        let keys: Vec<String> = SOURCES.iter().map(ToString::to_string).chain(request_tags()).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let limited = trust.constrained_by(&pods, &[ASSUME], &keys);
+        let untagged = SOURCES.iter().fold(pods.context(), |context, key| context.set(key, [foreign(key)]));
+        let untagged = trust.admits_in(&pods, ASSUME, &untagged.absent_under("aws:RequestTag/"));
+        let foreign = Answer { truth: !limited.foreign.truth, by: limited.foreign.by };
+        let pods_unlimited = Answer {
+            truth: foreign.truth.clone().or(untagged.truth.clone()),
+            by: if untagged.truth.is_true() { untagged.by } else { foreign.by },
+        };
+        let outsiders = trust.constrained_by(&Caller::Outsider, &[ASSUME], &IDENTITIES);
+        Self {
+            admissions: trust.admissions().map_err(Clone::clone),
+            pods: trust.admits(&pods, ASSUME),
+            pods_tag: trust.admits(&pods, TAG),
+            pods_unlimited,
+            outsiders: Answer { truth: !outsiders.both(), by: outsiders.foreign.by },
+            trust,
+        }
+    }
+
+    /// Whether Pod Identity, and nobody else, may assume the role.
+    pub(super) fn only_pods(&self) -> bool {
+        self.admissions.as_ref().is_ok_and(|list| {
+            let mut possible = list.iter().filter(|a| !a.possible.is_false()).peekable();
+            possible.peek().is_some()
+                && possible.all(|a| matches!(&a.who, Who::Service(name) if name.eq_ignore_ascii_case(PODS)))
+        })
+    }
+}
+
+fn request_tags() -> impl Iterator<Item = String> {
+    TAGS.iter().map(|tag| format!("aws:RequestTag/{tag}"))
+}
+
+fn foreign(key: &str) -> &'static str {
+    match key {
+        "aws:SourceArn" => "arn:aws:eks:xx-nowhere-1:000000000000:cluster/nowhere",
+        "aws:SourceAccount" => "000000000000",
+        "aws:SourceOrgPaths" => "o-nowhere/r-nowhere/",
+        _ => "o-nowhere",
+    }
+}
+
+/// What a role's trust policy says; the reason where it was not seen.
+pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, String> {
+    let digest = role.trust.ok_or_else(|| format!("the trust policy of {} was not seen", role.arn))?;
+    let mut memo = world.trusts.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(answers) = memo.get(&digest) {
+        return Ok(Arc::clone(answers));
+    }
+    let document =
+        world.documents.get(&digest).ok_or_else(|| format!("the trust policy of {} is not in the estate", role.arn))?;
+    let answers = Arc::new(TrustAnswers::of(Trust::of("trust policy", document)));
+    memo.insert(digest, Arc::clone(&answers));
+    Ok(answers)
+}
+
+/// A role's trust policy.
+#[derive(Debug)]
+pub(super) struct TrustFacts {
+    pub world: Arc<World>,
+    pub answers: Arc<TrustAnswers>,
+}
+
+impl Facts for TrustFacts {
+    const NAME: &'static str = "Trust";
+    const DOC: &'static str = "Who may assume a role, by its trust policy.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "admissions",
+            || Type::list(Type::object("Admission")),
+            "Every principal that an Allow statement names and that can succeed.",
+            |t| match &t.answers.admissions {
+                Ok(list) => Value::list(
+                    list.iter()
+                        .filter(|a| !a.possible.is_false())
+                        .map(|a| AdmissionFacts { world: Arc::clone(&t.world), admission: a.clone() }.into_value()),
+                ),
+                Err(error) => Value::unknown(format!("the trust policy could not be read: {error}")),
+            },
+        ),
+        Def::<Self>::new(
+            "admits_pods",
+            || Type::Bool,
+            "Whether EKS Pod Identity can be admitted for `sts:AssumeRole` by some request.",
+            |t| truth(&t.answers.pods.truth),
+        ),
+        Def::<Self>::new(
+            "pods_may_tag",
+            || Type::Bool,
+            "Whether EKS Pod Identity can be admitted for `sts:TagSession` by some request.",
+            |t| truth(&t.answers.pods_tag.truth),
+        ),
+        Def::<Self>::new(
+            "pods_unlimited",
+            || Type::Bool,
+            "Whether a request of EKS Pod Identity is let through whose source and session tags are foreign or absent.",
+            |t| truth(&t.answers.pods_unlimited.truth),
+        ),
+        Def::<Self>::new(
+            "pods_evidence",
+            || Type::list(Type::object("Evidence")),
+            "The statements that let EKS Pod Identity through.",
+            |t| {
+                let by = if t.answers.pods_unlimited.by.is_empty() {
+                    &t.answers.pods.by
+                } else {
+                    &t.answers.pods_unlimited.by
+                };
+                evidences("admits EKS Pod Identity", by)
+            },
+        ),
+        Def::<Self>::new(
+            "only_pods",
+            || Type::Bool,
+            "Whether EKS Pod Identity, and nobody else, can be admitted.",
+            |t| t.answers.only_pods().into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "admits_anyone",
+            || Type::Bool,
+            "Whether a principal of any AWS account is let through, whoever it is.",
+            |t| truth(&t.answers.outsiders.truth),
+        ),
+        Def::<Self>::new(
+            "anyone_evidence",
+            || Type::list(Type::object("Evidence")),
+            "The statements that let any principal through.",
+            |t| evidences("admits anyone", &t.answers.outsiders.by),
+        ),
+    ];
+}
+
+/// One principal that a trust policy names.
+#[derive(Debug)]
+pub(super) struct AdmissionFacts {
+    world: Arc<World>,
+    admission: Admission,
+}
+
+impl Facts for AdmissionFacts {
+    const NAME: &'static str = "Admission";
+    const DOC: &'static str = "One principal that one statement of a trust policy admits.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "kind",
+            || Type::String,
+            "`anyone`, `all_but`, `account`, `role`, `user`, `session`, `service`, `oidc`, `saml`, `provider` or `other`.",
+            |a| text(who_kind(&a.admission.who)),
+        ),
+        Def::<Self>::new(
+            "who",
+            || Type::String,
+            "The principal, as a policy writes it.",
+            |a| text(&a.admission.who.text()),
+        ),
+        Def::<Self>::new(
+            "account_id",
+            || Type::optional(Type::String),
+            "The account that the principal belongs to, where it has one.",
+            |a| a.admission.who.account_id().map_or(Value::Null, |id| text(&id.to_string())),
+        ),
+        Def::<Self>::new(
+            "account_known",
+            || Type::Bool,
+            "Whether that account belongs to the organisation or the estate; true where it has none.",
+            |a| a.admission.who.account_id().map_or(Value::Bool(true), |id| a.world.account_known(id)),
+        ),
+        Def::<Self>::new(
+            "conditional",
+            || Type::Bool,
+            "Whether a condition that can fail stands before it.",
+            |a| a.admission.conditional.into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "may_tag",
+            || Type::Bool,
+            "Whether the statement allows `sts:TagSession` too.",
+            |a| a.admission.actions.contains(TAG).into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "evidence",
+            || Type::object("Evidence"),
+            "The statement and where it stands.",
+            |a| Value::object(evidence("admits", &a.admission.site)),
+        ),
+    ];
+}
+
+fn who_kind(who: &Who) -> &'static str {
+    match who {
+        Who::Anyone => "anyone",
+        Who::AllBut(_) => "all_but",
+        Who::Account(_) => "account",
+        Who::Role(_) => "role",
+        Who::User(_) => "user",
+        Who::Session(_) => "session",
+        Who::Service(_) => "service",
+        Who::Oidc(_) => "oidc",
+        Who::Saml(_) => "saml",
+        Who::Provider(_) => "provider",
+        Who::DeadId(_) | Who::Other(_) => "other",
+    }
+}
+
+/// Which part of what an association's request brings a trust policy refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Pod Identity is not admitted whatever the request brings.
+    NotAdmitted,
+    /// The policy needs session tags, and the association does not send them.
+    TagsOff,
+    /// The policy needs other session tags than the association sends.
+    Tags,
+    /// The policy needs another source than the cluster.
+    Source,
+    /// Anything else.
+    Other,
+}
+
+impl Refusal {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAdmitted => "not_admitted",
+            Self::TagsOff => "session_tags_disabled",
+            Self::Tags => "tags",
+            Self::Source => "source",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Whether a trust policy can let an association's request through, by its source and tags, and
+/// what it refuses where it cannot.
+pub(super) fn refusal(
+    answers: &TrustAnswers,
+    key: &AssociationKey,
+    detail: &AssociationDetail,
+    cluster_arn: &str,
+) -> Result<Option<Refusal>, Truth> {
+    let pods = Caller::service(PODS);
+    let sourced = |context: Context| {
+        context.set("aws:SourceAccount", [key.account_id.to_string()]).set("aws:SourceArn", [cluster_arn])
+    };
+    let tagged = |context: Context| {
+        if detail.disable_session_tags {
+            return context
+                .absent_under("aws:RequestTag/")
+                .absent("aws:TagKeys")
+                .absent("sts:TransitiveTagKeys")
+                .absent("sts:ExternalId");
+        }
+        own_tags("aws:RequestTag/", context, key, cluster_arn)
+            .set("aws:TagKeys", TAGS)
+            .set("sts:TransitiveTagKeys", TAGS)
+    };
+    let possible = |context: &Context| {
+        let assume = answers.trust.admits_in(&pods, ASSUME, context).truth;
+        // Where tags are sent, tagging is asked for as well; a policy that never admits tagging is
+        // its own finding.
+        if detail.disable_session_tags || answers.pods_tag.truth.is_false() {
+            assume
+        } else {
+            assume.and(answers.trust.admits_in(&pods, TAG, context).truth)
+        }
+    };
+    let decide = |context: Context| match possible(&context) {
+        Truth::True => Ok(true),
+        Truth::False => Ok(false),
+        unknown @ Truth::Unknown(_) => Err(unknown),
+    };
+    if decide(sourced(tagged(pods.context())))? {
+        return Ok(None);
+    }
+    Ok(Some(if !decide(pods.context())? {
+        Refusal::NotAdmitted
+    } else if decide(sourced(pods.context()))? {
+        if detail.disable_session_tags { Refusal::TagsOff } else { Refusal::Tags }
+    } else if decide(tagged(pods.context()))? {
+        Refusal::Source
+    } else {
+        Refusal::Other
+    }))
+}
+
+fn own_tags(prefix: &str, context: Context, key: &AssociationKey, cluster_arn: &str) -> Context {
+    let known = [
+        ("eks-cluster-arn", cluster_arn),
+        ("eks-cluster-name", key.cluster.as_str()),
+        ("kubernetes-namespace", key.namespace.as_str()),
+        ("kubernetes-service-account", key.service_account.as_str()),
+    ];
+    known.iter().fold(context, |context, (tag, value)| context.set(&format!("{prefix}{tag}"), [*value]))
+}
+
+/// What a target role's trust policy makes of the hop from an association role.
+#[derive(Debug)]
+pub(super) struct Hop {
+    /// Whether the association role can be admitted by the association's own request.
+    pub admitted: Truth,
+    /// The same for `sts:TagSession`; not asked where no tags are sent.
+    pub may_tag: Truth,
+    /// Whether the role is admitted only by its account, so that its own policies must allow it too.
+    pub via_account: bool,
+    /// Whether a hop is let through that another workload of the role could make: with a foreign
+    /// external id and foreign session tags.
+    pub unlimited: Answer,
+}
+
+/// Judges the hop into a target role.
+pub(super) fn hop(
+    target: &TrustAnswers,
+    role: &rolecall_iam::RoleArn,
+    role_id: Option<&str>,
+    key: &AssociationKey,
+    detail: &AssociationDetail,
+    cluster_arn: &str,
+) -> Hop {
+    let caller = Caller::role(role);
+    let caller = role_id.map_or(caller.clone(), |id| caller.with_unique_id(id));
+    let mut own = caller.context();
+    own = if detail.disable_session_tags {
+        own.absent_under("aws:RequestTag/")
+            .absent_under("aws:PrincipalTag/kubernetes-")
+            .absent_under("aws:PrincipalTag/eks-")
+    } else {
+        let own = own_tags("aws:RequestTag/", own, key, cluster_arn);
+        own_tags("aws:PrincipalTag/", own, key, cluster_arn)
+    };
+    // That EKS sends the external id where tags are on is not written anywhere: it stays open then.
+    if let (true, Some(external_id)) = (detail.disable_session_tags, &detail.external_id) {
+        own = own.set("sts:ExternalId", [external_id.as_str()]);
+    }
+    let decision = target.trust.decide(&caller, ASSUME, &own);
+    let keys: Vec<String> = std::iter::once("sts:ExternalId".to_owned())
+        .chain(
+            ["aws:RequestTag/", "aws:PrincipalTag/"]
+                .iter()
+                .flat_map(|prefix| TAGS.iter().map(move |tag| format!("{prefix}{tag}"))),
+        )
+        .collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let limit = target.trust.constrained_by(&caller, &[ASSUME], &keys);
+    Hop {
+        admitted: target.trust.admits_in(&caller, ASSUME, &own).truth,
+        may_tag: if detail.disable_session_tags {
+            Truth::True
+        } else {
+            target.trust.admits_in(&caller, TAG, &own).truth
+        },
+        via_account: decision.via_account,
+        unlimited: Answer { truth: !limit.foreign.truth, by: limit.foreign.by },
+    }
+}
+
+impl TrustFacts {
+    /// The statements that say something about EKS Pod Identity, whatever it is.
+    pub(super) fn concerning_pods(&self) -> Vec<rolecall_iam::Site> {
+        let mut sites = self.answers.pods.by.clone();
+        sites.extend(self.answers.pods_tag.by.iter().filter(|site| !self.answers.pods.by.contains(site)).cloned());
+        sites
+    }
+}

@@ -1,0 +1,408 @@
+//! The estate, indexed once, with what was not seen of it turned into reasons.
+//!
+//! Knows where a role, policy, cluster or association lies and whether its listing may be trusted.
+//! Refuses to judge any of them.
+
+use crate::coverage::{Coverage, GapReason, Scope, ScopeKind};
+use crate::estate::{
+    Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Role,
+    RoleLastUsed, Trail,
+};
+use crate::id::{ClusterName, Region};
+use crate::rules::{Reasons, Value};
+use rolecall_iam::{AccountId, Arn};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Reasons out of sentences; `None` where there are none.
+pub(super) fn reasons(why: impl IntoIterator<Item = String>) -> Option<Reasons> {
+    Reasons::several(why.into_iter().map(Arc::from))
+}
+
+/// Reasons in one line, for a sentence that holds them.
+pub(super) fn joined(why: &Reasons) -> String {
+    why.to_vec().join("; ")
+}
+
+/// Both, where there are any.
+pub(super) fn join(a: Option<Reasons>, b: Option<&Reasons>) -> Option<Reasons> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.and(b)),
+        (None, b) => b.cloned(),
+        (a, None) => a,
+    }
+}
+
+/// A value, unless there are reasons not to believe it.
+pub(super) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Value {
+    match why {
+        Some(why) => Value::Unknown(why.clone()),
+        None => value(),
+    }
+}
+
+/// What of an account was not seen whole, by listing. `None`: seen whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AccountSight {
+    pub roles: Option<Reasons>,
+    pub policies: Option<Reasons>,
+    /// Some cluster may exist that is not in the estate.
+    pub clusters: Option<Reasons>,
+    /// Some association may exist that is not in the estate.
+    pub associations: Option<Reasons>,
+    /// Some association may not be as the estate has it.
+    pub details: Option<Reasons>,
+    pub trails: Option<Reasons>,
+    pub sessions: Option<Reasons>,
+}
+
+/// A cluster's place.
+pub(super) type ClusterKey = (AccountId, Region, ClusterName);
+
+/// What of a cluster was not seen whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ClusterSight {
+    pub associations: Option<Reasons>,
+    pub details: Option<Reasons>,
+    pub addons: Option<Reasons>,
+}
+
+/// The estate without its sessions, indexed.
+#[derive(Debug)]
+pub(super) struct World {
+    pub accounts: BTreeMap<AccountId, Account>,
+    pub roles: Vec<Role>,
+    pub policies: Vec<ManagedPolicy>,
+    pub clusters: Vec<Cluster>,
+    pub associations: Vec<Association>,
+    pub trails: Vec<Trail>,
+    pub documents: Documents,
+    pub coverage: Coverage,
+    last_used: HashMap<Box<str>, RoleLastUsed>,
+    role_at: HashMap<Box<str>, usize>,
+    role_by_id: HashMap<Box<str>, usize>,
+    policy_at: HashMap<(AccountId, Arn), usize>,
+    aws_policy_at: HashMap<Arn, usize>,
+    cluster_at: HashMap<ClusterKey, usize>,
+    by_role: HashMap<Box<str>, Vec<usize>>,
+    by_target: HashMap<Box<str>, Vec<usize>>,
+    by_cluster: HashMap<ClusterKey, Vec<usize>>,
+    sight: BTreeMap<AccountId, AccountSight>,
+    cluster_sight: HashMap<ClusterKey, ClusterSight>,
+    nowhere: AccountSight,
+    org: Organization,
+    pub(super) memo: super::permissions::Memo,
+    pub(super) trusts: super::trust::Memo,
+}
+
+/// What is known of the organisation.
+#[derive(Debug, Default)]
+struct Organization {
+    policies: Vec<OrgPolicy>,
+    units: Vec<OrgUnit>,
+    /// Why membership is not known whole; `None` where it is, or where nobody was to be asked.
+    membership: Option<Reasons>,
+    /// Whether the organisation was listed whole.
+    listed: bool,
+    /// Why its policies are not known whole; as with `membership`.
+    policies_unseen: Option<Reasons>,
+    /// Whether its policies were listed whole.
+    policies_listed: bool,
+}
+
+impl World {
+    pub(super) fn new(estate: &Estate) -> Self {
+        let coverage = estate.coverage.clone();
+        let mut roles = estate.roles.clone();
+        roles.sort_by(|a, b| a.arn.cmp(&b.arn));
+        let mut policies = estate.policies.clone();
+        policies.sort_by(|a, b| (a.account_id, &a.arn).cmp(&(b.account_id, &b.arn)));
+        let mut clusters = estate.clusters.clone();
+        clusters.sort_by(|a, b| cluster_key(a).cmp(&cluster_key(b)));
+        let mut associations = estate.associations.clone();
+        associations.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut trails = estate.trails.clone();
+        trails.sort_by(|a, b| (a.account_id, &a.region, &a.arn).cmp(&(b.account_id, &b.region, &b.arn)));
+        let mut accounts: BTreeMap<_, _> = estate.accounts.iter().map(|a| (a.id, a.clone())).collect();
+        let looked_at = coverage.scopes().map(|(scope, _)| scope.account_id);
+        let owners = roles.iter().map(|r| r.arn.account_id()).chain(associations.iter().map(|a| a.key.account_id));
+        for id in looked_at.chain(owners).collect::<BTreeSet<_>>() {
+            accounts.entry(id).or_insert(Account { id, name: None, ou_path: None, status: None, is_management: false });
+        }
+
+        let mut by_role: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut by_target: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut by_cluster: HashMap<ClusterKey, Vec<usize>> = HashMap::new();
+        for (index, association) in associations.iter().enumerate() {
+            let key = &association.key;
+            let place = (key.account_id, key.region.clone(), key.cluster.clone());
+            by_cluster.entry(place).or_default().push(index);
+            let Some(detail) = &association.detail else { continue };
+            by_role.entry(detail.role_arn.as_str().into()).or_default().push(index);
+            if let Some(target) = &detail.target_role_arn {
+                by_target.entry(target.as_str().into()).or_default().push(index);
+            }
+        }
+        let mut world = Self {
+            last_used: estate.last_used.iter().map(|u| (u.role.as_str().into(), u.clone())).collect(),
+            role_at: roles.iter().enumerate().map(|(i, r)| (r.arn.as_str().into(), i)).collect(),
+            role_by_id: roles.iter().enumerate().map(|(i, r)| (r.role_id.as_str().into(), i)).collect(),
+            policy_at: policies.iter().enumerate().map(|(i, p)| ((p.account_id, p.arn.clone()), i)).collect(),
+            aws_policy_at: policies
+                .iter()
+                .enumerate()
+                .filter(|(_, p)| p.arn.account() == "aws")
+                .map(|(i, p)| (p.arn.clone(), i))
+                .collect(),
+            cluster_at: clusters.iter().enumerate().map(|(i, c)| (cluster_key(c), i)).collect(),
+            by_role,
+            by_target,
+            by_cluster,
+            sight: BTreeMap::new(),
+            cluster_sight: HashMap::new(),
+            nowhere: AccountSight::default(),
+            org: Organization::new(estate),
+            memo: super::permissions::Memo::default(),
+            trusts: super::trust::Memo::default(),
+            accounts,
+            roles,
+            policies,
+            clusters,
+            associations,
+            trails,
+            documents: estate.documents.clone(),
+            coverage,
+        };
+        world.look();
+        world
+    }
+
+    /// Works out what was not seen, once for each account and cluster.
+    fn look(&mut self) {
+        let mut regional: BTreeMap<(AccountId, ScopeKind), Vec<Scope>> = BTreeMap::new();
+        let mut places: BTreeSet<ClusterKey> = self.clusters.iter().map(cluster_key).collect();
+        places.extend(self.by_cluster.keys().cloned());
+        for (scope, _) in self.coverage.scopes() {
+            match (&scope.region, &scope.cluster) {
+                (Some(region), Some(cluster)) if !self.cluster_gone(scope.account_id, region, cluster) => {
+                    places.insert((scope.account_id, region.clone(), cluster.clone()));
+                }
+                (_, None) => regional.entry((scope.account_id, scope.kind)).or_default().push(scope.clone()),
+                _ => {}
+            }
+        }
+        let blind = |scope: &Scope| self.coverage.blind_spots(scope);
+        let cluster_sight: HashMap<ClusterKey, ClusterSight> = places
+            .into_iter()
+            .map(|place| {
+                let (account_id, region, cluster) = place.clone();
+                let of = |kind| reasons(blind(&Scope::of_cluster(account_id, kind, region.clone(), cluster.clone())));
+                let sight = ClusterSight {
+                    associations: of(ScopeKind::Associations),
+                    details: of(ScopeKind::AssociationDetails),
+                    addons: of(ScopeKind::Addons),
+                };
+                (place, sight)
+            })
+            .collect();
+        let sight = self
+            .accounts
+            .keys()
+            .map(|&account| {
+                let every = |kind: ScopeKind| match regional.get(&(account, kind)) {
+                    Some(scopes) => reasons(scopes.iter().flat_map(blind)),
+                    // A scope that does not exist says that nobody looked.
+                    None => reasons(blind(&Scope::global(account, kind))),
+                };
+                let mut sight = AccountSight {
+                    roles: reasons(blind(&Scope::global(account, ScopeKind::Roles))),
+                    policies: reasons(blind(&Scope::global(account, ScopeKind::Policies))),
+                    clusters: every(ScopeKind::Clusters),
+                    trails: every(ScopeKind::Trails),
+                    sessions: every(ScopeKind::Sessions),
+                    associations: None,
+                    details: None,
+                };
+                sight.associations.clone_from(&sight.clusters);
+                for (_, cluster) in cluster_sight.iter().filter(|((owner, ..), _)| *owner == account) {
+                    sight.associations = join(sight.associations, cluster.associations.as_ref());
+                    sight.details = join(sight.details, cluster.details.as_ref());
+                }
+                (account, sight)
+            })
+            .collect();
+        self.sight = sight;
+        self.cluster_sight = cluster_sight;
+        let never = Reasons::one("the account is not in the estate");
+        self.nowhere = AccountSight {
+            roles: Some(never.clone()),
+            policies: Some(never.clone()),
+            clusters: Some(never.clone()),
+            associations: Some(never.clone()),
+            details: Some(never.clone()),
+            trails: Some(never.clone()),
+            sessions: Some(never),
+        };
+    }
+
+    /// Whether a whole listing of clusters lacks this one: its old scopes say nothing any more.
+    fn cluster_gone(&self, account_id: AccountId, region: &Region, cluster: &ClusterName) -> bool {
+        !self.cluster_at.contains_key(&(account_id, region.clone(), cluster.clone()))
+            && self.coverage.blind_spots(&Scope::regional(account_id, ScopeKind::Clusters, region.clone())).is_empty()
+    }
+
+    pub(super) fn sight(&self, account: AccountId) -> &AccountSight {
+        self.sight.get(&account).unwrap_or(&self.nowhere)
+    }
+
+    pub(super) fn cluster_sight(&self, key: &ClusterKey) -> Option<&ClusterSight> {
+        self.cluster_sight.get(key)
+    }
+
+    pub(super) fn role_index(&self, arn: &str) -> Option<usize> {
+        self.role_at.get(arn).copied()
+    }
+
+    pub(super) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.get(self.role_index(arn)?)
+    }
+
+    pub(super) fn role_by_id(&self, id: &str) -> Option<&Role> {
+        self.roles.get(*self.role_by_id.get(id)?)
+    }
+
+    pub(super) fn last_used(&self, arn: &str) -> Option<&RoleLastUsed> {
+        self.last_used.get(arn)
+    }
+
+    /// A managed policy as an account sees it; AWS's own are the same in every account.
+    pub(super) fn policy(&self, account: AccountId, arn: &Arn) -> Option<&ManagedPolicy> {
+        let own = self.policy_at.get(&(account, arn.clone()));
+        self.policies.get(*own.or_else(|| self.aws_policy_at.get(arn))?)
+    }
+
+    pub(super) fn cluster_index(&self, key: &ClusterKey) -> Option<usize> {
+        self.cluster_at.get(key).copied()
+    }
+
+    /// Associations that name the role as association role.
+    pub(super) fn associations_of(&self, role: &str) -> &[usize] {
+        self.by_role.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Associations that name the role as target role.
+    pub(super) fn associations_into(&self, role: &str) -> &[usize] {
+        self.by_target.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Associations of a cluster.
+    pub(super) fn associations_in(&self, key: &ClusterKey) -> &[usize] {
+        self.by_cluster.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a role exists, as far as whole listings show.
+    pub(super) fn role_exists(&self, arn: &str) -> Value {
+        let Ok(parsed) = arn.parse::<rolecall_iam::RoleArn>() else {
+            return Value::unknown(format!("`{arn}` is not the ARN of a role"));
+        };
+        let account = parsed.account_id();
+        if !self.accounts.contains_key(&account) {
+            return Value::unknown(format!("account {account} of role {arn} is not in the estate"));
+        }
+        unless(self.sight(account).roles.as_ref(), || Value::Bool(self.role_index(arn).is_some()))
+    }
+
+    /// Whether an account belongs to the organisation or the estate.
+    pub(super) fn account_known(&self, account: AccountId) -> Value {
+        if self.accounts.contains_key(&account) {
+            return Value::Bool(true);
+        }
+        unless(self.org.membership.as_ref(), || Value::Bool(false))
+    }
+
+    /// The account's OU path; `None` where its place is not known.
+    pub(super) fn ou_path(&self, account: AccountId) -> Option<&str> {
+        let known = self.accounts.get(&account).and_then(|a| a.ou_path.as_deref());
+        // An account outside a listed organisation stands alone, at the root of nothing.
+        known.or_else(|| self.org.listed.then_some("/"))
+    }
+
+    /// The SCPs that bind an account, one list for each level from the root down to the account.
+    ///
+    /// Empty where none bind it. Where nobody was to be asked (an import of one account), the
+    /// account is judged as standing alone: SCPs only take away, so nothing passes for it.
+    pub(super) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
+        let org = &self.org;
+        let Some(owner) = self.accounts.get(&account) else {
+            return Err(Reasons::one(format!("account {account} is not in the estate")));
+        };
+        if owner.is_management {
+            return Ok(Vec::new());
+        }
+        if let Some(why) = &org.policies_unseen {
+            return Err(why.clone());
+        }
+        if !org.policies_listed {
+            return Ok(Vec::new());
+        }
+        let Some(path) = &owner.ou_path else {
+            return match &org.membership {
+                Some(why) => Err(why.clone()),
+                None => Ok(Vec::new()),
+            };
+        };
+        let scps = || org.policies.iter().filter(|p| p.kind == OrgPolicyKind::Scp);
+        if scps().all(|p| p.targets.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let Some(mut unit) = org.units.iter().find(|u| u.path == *path) else {
+            let why = format!("OU {path} of account {account} is not among the organisation's units");
+            return Err(org.membership.clone().unwrap_or_else(|| Reasons::one(why)));
+        };
+        let mut nodes = vec![account.to_string()];
+        for _ in 0..org.units.len() {
+            nodes.push(unit.id.clone());
+            match unit.parent.as_ref().and_then(|id| org.units.iter().find(|u| u.id == *id)) {
+                Some(parent) => unit = parent,
+                None => break,
+            }
+        }
+        // AWS keeps at least one SCP on every node: a node without any is one whose
+        // `FullAWSAccess` the source left out.
+        let levels = nodes.iter().rev().map(|node| scps().filter(|p| p.targets.contains(node)).collect());
+        Ok(levels.filter(|level: &Vec<_>| !level.is_empty()).collect())
+    }
+}
+
+pub(super) fn cluster_key(cluster: &Cluster) -> ClusterKey {
+    (cluster.account_id, cluster.region.clone(), cluster.name.clone())
+}
+
+impl Organization {
+    fn new(estate: &Estate) -> Self {
+        let (listed, membership) = asked(&estate.coverage, ScopeKind::Organization);
+        let (policies_listed, policies_unseen) = asked(&estate.coverage, ScopeKind::OrgPolicies);
+        let mut policies = estate.org_policies.clone();
+        policies.sort_by(|a, b| a.id.cmp(&b.id));
+        Self { policies, units: estate.org_units.clone(), membership, listed, policies_unseen, policies_listed }
+    }
+}
+
+/// Whether the organisation was listed whole.
+pub(super) fn organisation_listed(estate: &Estate) -> bool {
+    asked(&estate.coverage, ScopeKind::Organization).0
+}
+
+/// Whether the organisation was asked and answered whole, and why not where it was asked.
+fn asked(coverage: &Coverage, kind: ScopeKind) -> (bool, Option<Reasons>) {
+    let scopes: Vec<&Scope> = coverage
+        .scopes()
+        .filter(|(scope, gaps)| {
+            let offered = gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided);
+            scope.kind == kind && offered
+        })
+        .map(|(scope, _)| scope)
+        .collect();
+    let why = reasons(scopes.iter().flat_map(|scope| coverage.blind_spots(scope)));
+    (!scopes.is_empty() && why.is_none(), why)
+}
