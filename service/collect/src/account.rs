@@ -24,11 +24,10 @@ pub(crate) async fn observe(
     progress: &dyn Progress,
     now: DateTime<Utc>,
 ) -> (Observation, Caller) {
-    let Found { account, target } = found;
-    progress.on(&Event::Begun { account: &account });
-    let look = Look::at(account.id, plan, progress, now);
-    let entry = match account.status.as_deref() {
-        None | Some("ACTIVE") => hub.enter(plan, &target, &look.caller).await,
+    progress.on(&Event::Begun { account: &found.account });
+    let look = Look::at(found.account.id, plan, progress, now);
+    let entry = match found.closed() {
+        None => hub.enter(plan, &found.target, &look.caller).await,
         Some(status) => Err(Refusal::not_reached(&ASSUME_ROLE, format!("the account is {status}"))),
     };
     match &entry {
@@ -36,12 +35,12 @@ pub(crate) async fn observe(
             look.gap(&look.global(ScopeKind::Entry), refusal);
             let missed = Refusal::not_reached(&ASSUME_ROLE, "the account could not be entered");
             for kind in GLOBAL {
-                look.missed(look.global(kind), &missed);
+                look.missed(&look.global(kind), &missed);
             }
             if let Regions::Listed(listed) = &plan.settings.regions {
                 for region in listed {
                     for kind in [ScopeKind::Clusters, ScopeKind::Trails, ScopeKind::Sessions] {
-                        look.missed(look.regional(kind, region), &missed);
+                        look.missed(&look.regional(kind, region), &missed);
                     }
                 }
             }
@@ -60,9 +59,9 @@ pub(crate) async fn observe(
             futures::join!(iam::account(&look, config, hub), in_regions);
         }
     }
-    look.settle(look.global(ScopeKind::Entry));
+    look.settle(&look.global(ScopeKind::Entry));
     let (mut observation, caller) = look.finish();
-    observation.account = Some(account);
+    observation.account = Some(found.account);
     (observation, caller)
 }
 
@@ -88,7 +87,7 @@ async fn all_sessions(
             Err(_) if read.contains(region) => {}
             Err(refusal) => {
                 let missed = Refusal { reason: GapReason::NotReached, ..refusal };
-                look.missed(look.regional(ScopeKind::Sessions, region), &missed);
+                look.missed(&look.regional(ScopeKind::Sessions, region), &missed);
             }
         }
     }

@@ -4,8 +4,13 @@
 //! status (an endpoint that is not AWS may answer in HTML). Refuses to know what was asked for.
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rolecall_audit::coverage::GapReason;
 use std::collections::{BTreeMap, HashSet};
@@ -150,7 +155,7 @@ fn chain<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (d
 }
 
 fn in_chain<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|error| error.is::<T>())
+    chain(error).any(<dyn StdError>::is::<T>)
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {
@@ -169,6 +174,52 @@ pub(crate) fn public(detail: &str) -> String {
         if is_key { "(access key)" } else { word }
     });
     words.collect::<Vec<_>>().join(" ").chars().take(400).collect()
+}
+
+/// The list of an answer. AWS sends an empty one where there is nothing to list; an answer without
+/// any list says nothing, and least of all that nothing is there.
+pub(crate) fn listed<T>(permission: &PermissionUse, list: Option<Vec<T>>) -> Result<Vec<T>, Refusal> {
+    list.ok_or_else(|| Refusal::malformed(permission, "the answer holds no list"))
+}
+
+/// Refuses answers that are cut off or empty. The SDK reads them as answers of which every field
+/// that is not there is absent: a torn listing would look like a short one.
+#[derive(Debug)]
+pub(crate) struct Whole;
+
+impl Intercept for Whole {
+    fn name(&self) -> &'static str {
+        "whole"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        if context.output_or_error().is_ok() && !is_whole(body) {
+            return Err("the answer is cut off".into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text of JSON ends with its outermost object, and one of XML with its root's end.
+fn is_whole(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    if body.starts_with(b"{") {
+        return body.ends_with(b"}");
+    }
+    // Past the declaration, if there is one.
+    let declared = body.starts_with(b"<?").then(|| body.iter().position(|b| *b == b'>')).flatten();
+    let rest = declared.and_then(|end| body.get(end + 1..)).unwrap_or(body).trim_ascii();
+    let name = rest.strip_prefix(b"<").unwrap_or_default();
+    let name: Vec<u8> =
+        name.iter().copied().take_while(|b| !matches!(b, b'>' | b' ' | b'/' | b'\n' | b'\r' | b'\t')).collect();
+    let tail = rest.strip_suffix(b">").and_then(|tail| tail.strip_suffix(name.as_slice()));
+    !name.is_empty() && tail.is_some_and(|tail| tail.ends_with(b"</"))
 }
 
 /// Counts calls and keeps their number under way within bounds.
@@ -234,6 +285,30 @@ impl Pages {
     }
 }
 
+/// Walks a listing to its end, page by page. `$request` makes the request for a token, `$take` gets
+/// the list of each page. The value is the refusal that ended the walk early, if one did.
+macro_rules! pages {
+    ($look:expr, $permission:expr, |$token:ident| $request:expr, $field:ident, |$list:ident| $take:expr) => {{
+        let mut pages = $crate::call::Pages::of($permission);
+        let mut $token: Option<String> = None;
+        loop {
+            let next = match $look.caller.call($permission, $request.send()).await {
+                Err(refusal) => Err(refusal),
+                Ok(page) => $crate::call::listed($permission, page.$field).and_then(|$list| {
+                    $take;
+                    pages.next(page.next_token)
+                }),
+            };
+            match next {
+                Ok(None) => break None,
+                Ok(next) => $token = next,
+                Err(refusal) => break Some(refusal),
+            }
+        }
+    }};
+}
+pub(crate) use pages;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +339,20 @@ mod tests {
         ];
         for (code, status, reason) in cases {
             assert_eq!(reason_of(code, status), reason, "{code:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_whole_only_with_its_end() {
+        let xml = "<?xml version=\"1.0\"?>\n<ListResponse xmlns=\"x\"><A/><B><C>1</C></B></ListResponse>\n";
+        let json = r#"{"clusters":["a"],"more":{"b":1}}"#;
+        for text in [xml, json] {
+            assert!(is_whole(text.as_bytes()), "{text}");
+            let end = text.trim_end().len();
+            for cut in 0..end {
+                // JSON that is cut behind an inner object is left to the SDK, which does not read it.
+                assert!(!is_whole(&text.as_bytes()[..cut]) || text.as_bytes()[cut - 1] == b'}', "cut at {cut}: {text}");
+            }
         }
     }
 

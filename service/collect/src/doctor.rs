@@ -59,7 +59,8 @@ pub async fn doctor(plan: &Plan) -> Result<Vec<Probe>, CannotStart> {
         probes.extend(of_organization(&hub, &caller).await);
     }
     let hub = &hub;
-    let of_accounts: Vec<Vec<Probe>> = futures::stream::iter(accounts)
+    let open = accounts.into_iter().filter(|found| found.closed().is_none());
+    let of_accounts: Vec<Vec<Probe>> = futures::stream::iter(open)
         .map(|found| async move {
             let caller = Caller::new(plan.settings.max_concurrent_calls);
             let account_id = found.account.id;

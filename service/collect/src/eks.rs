@@ -4,7 +4,7 @@
 //! left out: it does not exist any more. A cluster whose description is refused is not reported,
 //! so that the last known one stays; its associations are still read, as they stand on their own.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::look::{Look, client, time};
 use aws_config::SdkConfig;
 use aws_sdk_eks::Client;
@@ -46,48 +46,31 @@ permissions! {
 /// Asked for per page: the most that EKS gives.
 const PAGE: i32 = 100;
 
-/// Walks a listing of EKS to its end. `$take` gets each page; a refusal ends the walk and is the
-/// walk's value.
-macro_rules! pages {
-    ($look:expr, $permission:expr, $request:expr, |$page:ident| $take:expr) => {{
-        let mut pages = Pages::of($permission);
-        let mut token: Option<String> = None;
-        loop {
-            match $look.caller.call($permission, $request.max_results(PAGE).set_next_token(token).send()).await {
-                Err(refusal) => break Some(refusal),
-                Ok($page) => {
-                    let next = $page.next_token.clone();
-                    $take;
-                    match pages.next(next) {
-                        Ok(None) => break None,
-                        Ok(next) => token = next,
-                        Err(refusal) => break Some(refusal),
-                    }
-                }
-            }
-        }
-    }};
-}
-
 /// Looks at the clusters of a region: how many there are, or why their list was not read.
 pub(crate) async fn region(look: &Look<'_>, config: &SdkConfig, region: &Region) -> Result<usize, Refusal> {
     let client = client!(aws_sdk_eks, config, region, look.account_id);
     let scope = look.regional(ScopeKind::Clusters, region);
     let mut names: Vec<ClusterName> = Vec::new();
-    let ended = pages!(look, &LIST_CLUSTERS, client.list_clusters(), |page| {
-        for name in page.clusters.unwrap_or_default() {
-            match name.parse() {
-                Ok(name) => names.push(name),
-                Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_CLUSTERS, format!("{error}"))),
+    let ended = pages!(
+        look,
+        &LIST_CLUSTERS,
+        |token| client.list_clusters().max_results(PAGE).set_next_token(token),
+        clusters,
+        |clusters| {
+            for name in clusters {
+                match name.parse() {
+                    Ok(name) => names.push(name),
+                    Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_CLUSTERS, format!("{error}"))),
+                }
             }
         }
-    });
+    );
     if let Some(refusal) = &ended {
         look.gap(&scope, refusal);
     }
     let here = Here { look, client: &client, region };
     join_all(names.iter().map(|name| here.cluster(name))).await;
-    look.settle(scope);
+    look.settle(&scope);
     match ended {
         Some(refusal) if names.is_empty() => Err(refusal),
         _ => Ok(names.len()),
@@ -114,8 +97,8 @@ impl Here<'_, '_> {
             Err(refusal) => {
                 look.gap(&look.regional(ScopeKind::Clusters, region), &refusal);
                 let missed = Refusal { reason: GapReason::NotReached, ..refusal };
-                look.missed(look.of_cluster(ScopeKind::Addons, region, name), &missed);
-                look.missed(look.of_cluster(ScopeKind::AccessEntries, region, name), &missed);
+                look.missed(&look.of_cluster(ScopeKind::Addons, region, name), &missed);
+                look.missed(&look.of_cluster(ScopeKind::AccessEntries, region, name), &missed);
                 self.associations(name).await;
             }
             Ok(cluster) => {
@@ -124,7 +107,7 @@ impl Here<'_, '_> {
                 let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
                 let entries = async {
                     if by_config_map {
-                        look.settle(look.of_cluster(ScopeKind::AccessEntries, region, name));
+                        look.settle(&look.of_cluster(ScopeKind::AccessEntries, region, name));
                         Some(Vec::new())
                     } else {
                         self.access_entries(name).await
@@ -166,14 +149,20 @@ impl Here<'_, '_> {
         let details = look.of_cluster(ScopeKind::AssociationDetails, region, cluster);
         let mut listed = Vec::new();
         let request = || client.list_pod_identity_associations().cluster_name(cluster.as_str());
-        let ended = pages!(look, &LIST_ASSOCIATIONS, request(), |page| {
-            for summary in page.associations.unwrap_or_default() {
-                match self.listed(cluster, summary) {
-                    Ok(association) => listed.push(association),
-                    Err(fault) => look.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
+        let ended = pages!(
+            look,
+            &LIST_ASSOCIATIONS,
+            |token| request().max_results(PAGE).set_next_token(token),
+            associations,
+            |associations| {
+                for summary in associations {
+                    match self.listed(cluster, summary) {
+                        Ok(association) => listed.push(association),
+                        Err(fault) => look.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
+                    }
                 }
             }
-        });
+        );
         if let Some(refusal) = ended {
             look.gap(&listing, &refusal);
             look.gap(&details, &Refusal { reason: GapReason::NotReached, ..refusal });
@@ -190,8 +179,8 @@ impl Here<'_, '_> {
         }))
         .await;
         look.with(|seen| seen.associations.extend(described.into_iter().flatten()));
-        look.settle(listing);
-        look.settle(details);
+        look.settle(&listing);
+        look.settle(&details);
     }
 
     fn listed(&self, cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> Result<Association, String> {
@@ -250,7 +239,10 @@ impl Here<'_, '_> {
         let scope = look.of_cluster(ScopeKind::Addons, region, cluster);
         let mut names = Vec::new();
         let request = || client.list_addons().cluster_name(cluster.as_str());
-        let ended = pages!(look, &LIST_ADDONS, request(), |page| names.extend(page.addons.unwrap_or_default()));
+        let ended =
+            pages!(look, &LIST_ADDONS, |token| request().max_results(PAGE).set_next_token(token), addons, |addons| {
+                names.extend(addons);
+            });
         let mut refused = ended.is_some();
         if let Some(refusal) = ended {
             look.gap(&scope, &refusal);
@@ -270,7 +262,7 @@ impl Here<'_, '_> {
             }
         }
         addons.sort_by(|a, b| a.name.cmp(&b.name));
-        look.settle(scope);
+        look.settle(&scope);
         (!refused).then_some(addons)
     }
 
@@ -289,9 +281,13 @@ impl Here<'_, '_> {
         let scope = look.of_cluster(ScopeKind::AccessEntries, region, cluster);
         let mut principals = Vec::new();
         let request = || client.list_access_entries().cluster_name(cluster.as_str());
-        let ended = pages!(look, &LIST_ACCESS_ENTRIES, request(), |page| {
-            principals.extend(page.access_entries.unwrap_or_default());
-        });
+        let ended = pages!(
+            look,
+            &LIST_ACCESS_ENTRIES,
+            |token| request().max_results(PAGE).set_next_token(token),
+            access_entries,
+            |entries| principals.extend(entries)
+        );
         let mut refused = ended.is_some();
         if let Some(refusal) = ended {
             look.gap(&scope, &refusal);
@@ -305,7 +301,7 @@ impl Here<'_, '_> {
             }
         }
         entries.sort_by(|a, b| a.principal_arn.cmp(&b.principal_arn));
-        look.settle(scope);
+        look.settle(&scope);
         (!refused).then_some(entries)
     }
 
@@ -318,9 +314,13 @@ impl Here<'_, '_> {
         let mut refusals = Vec::new();
         let described = look.caller.call(&DESCRIBE_ACCESS_ENTRY, describe.send());
         let listed = async {
-            pages!(look, &LIST_ACCESS_POLICIES, list(), |page| {
-                policies.extend(page.associated_access_policies.unwrap_or_default());
-            })
+            pages!(
+                look,
+                &LIST_ACCESS_POLICIES,
+                |token| list().max_results(PAGE).set_next_token(token),
+                associated_access_policies,
+                |listed| policies.extend(listed)
+            )
         };
         let (described, ended) = futures::join!(described, listed);
         refusals.extend(ended);

@@ -48,7 +48,7 @@ async fn authorization_details(look: &Look<'_>, client: &aws_sdk_iam::Client) {
         look.gap(policies, &refusal);
     }
     for scope in scopes {
-        look.settle(scope);
+        look.settle(&scope);
     }
 }
 
@@ -193,5 +193,5 @@ async fn oidc_providers(look: &Look<'_>, client: &aws_sdk_iam::Client) {
         }
         Err(refusal) => look.gap(&scope, &refusal),
     }
-    look.settle(scope);
+    look.settle(&scope);
 }

@@ -63,17 +63,17 @@ impl<'r> Look<'r> {
     }
 
     /// Says that the scope was read to its end, but for the gaps that were noted.
-    pub(crate) fn settle(&self, scope: Scope) {
+    pub(crate) fn settle(&self, scope: &Scope) {
         let complete = self.with(|seen| {
             seen.coverage.complete(scope.clone());
-            seen.coverage.is_complete(&scope)
+            seen.coverage.is_complete(scope)
         });
-        self.progress.on(&Event::ScopeDone { scope: &scope, complete });
+        self.progress.on(&Event::ScopeDone { scope, complete });
     }
 
     /// Notes the scope as not read, since one that it depends on was not.
-    pub(crate) fn missed(&self, scope: Scope, refusal: &Refusal) {
-        self.gap(&scope, refusal);
+    pub(crate) fn missed(&self, scope: &Scope, refusal: &Refusal) {
+        self.gap(scope, refusal);
         self.settle(scope);
     }
 
@@ -88,7 +88,8 @@ macro_rules! client {
         let region = $region;
         let builder = $sdk::config::Builder::from($config)
             .region(crate::entry::sdk_region(region))
-            .retry_partition(crate::entry::partition(stringify!($sdk), region.as_str(), &$account.to_string()));
+            .retry_partition(crate::entry::partition(stringify!($sdk), region.as_str(), &$account.to_string()))
+            .interceptor(crate::call::Whole);
         $sdk::Client::from_conf(builder.build())
     }};
 }

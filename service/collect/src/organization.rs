@@ -4,7 +4,7 @@
 //! account or a delegated administrator. When the list of accounts is refused, the hub's own and
 //! those known from earlier looks are looked at.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
 use crate::look::{Look, client};
 use crate::plan::{Accounts, Target};
@@ -47,6 +47,11 @@ impl Found {
         let target = Target { account_id: account.id, name: None, role_arn: None, external_id: None };
         Self { account, target }
     }
+
+    /// The status of an account that nobody can enter any more.
+    pub(crate) fn closed(&self) -> Option<&str> {
+        self.account.status.as_deref().filter(|status| *status != "ACTIVE")
+    }
 }
 
 fn bare(id: AccountId, name: Option<String>) -> Account {
@@ -75,8 +80,8 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
         }
         Err(refusal) if refusal.code.as_deref() == Some("AWSOrganizationsNotInUseException") => {
             // No organisation: that, too, is a complete answer.
-            look.settle(scope);
-            look.settle(policies);
+            look.settle(&scope);
+            look.settle(&policies);
             return vec![Found::usual(bare(hub.account_id, None))];
         }
         Err(refusal) => look.gap(&scope, &refusal),
@@ -92,8 +97,8 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
         account.is_management = management == Some(*id);
         account.ou_path = paths.get(id).cloned();
     }
-    look.settle(scope);
-    look.settle(policies);
+    look.settle(&scope);
+    look.settle(&policies);
     accounts.into_values().map(Found::usual).collect()
 }
 
@@ -101,74 +106,54 @@ type ById = BTreeMap<AccountId, Account>;
 
 /// The accounts, and the management account as their ARNs name it.
 async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Option<AccountId>) {
-    let mut accounts = ById::new();
+    let mut found = ById::new();
     let mut management = None;
-    let mut pages = Pages::of(&LIST_ACCOUNTS);
-    let mut token = None;
-    let ended = loop {
-        match look.caller.call(&LIST_ACCOUNTS, client.list_accounts().set_next_token(token).send()).await {
-            Err(refusal) => break Some(refusal),
-            Ok(page) => {
-                for listed in page.accounts.unwrap_or_default() {
-                    let Ok(id) = listed.id.as_deref().unwrap_or_default().parse() else {
-                        let id = listed.id.unwrap_or_default();
-                        look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, format!("`{id}` is not an account id")));
-                        continue;
-                    };
-                    if let Some(Ok(arn)) = listed.arn.as_deref().map(str::parse::<Arn>) {
-                        management = management.or(arn.account_id());
-                    }
-                    let status = listed.state.map(|state| state.as_str().to_owned());
-                    accounts.insert(id, Account { status, ..bare(id, listed.name) });
+    let request = || client.list_accounts();
+    let ended = pages!(look, &LIST_ACCOUNTS, |token| request().set_next_token(token), accounts, |accounts| {
+        for listed in accounts {
+            let id = match listed.id.as_deref().unwrap_or_default().parse::<AccountId>() {
+                Ok(id) => id,
+                Err(error) => {
+                    look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, error.to_string()));
+                    continue;
                 }
-                token = match pages.next(page.next_token) {
-                    Ok(None) => break None,
-                    Ok(token) => token,
-                    Err(refusal) => break Some(refusal),
-                };
+            };
+            if let Some(Ok(arn)) = listed.arn.as_deref().map(str::parse::<Arn>) {
+                management = management.or(arn.account_id());
             }
+            // `Status` was retired in 2026; stand-ins for AWS still send it alone.
+            let state = listed.state.map(|state| state.as_str().to_owned());
+            let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
+            found.insert(id, Account { status, ..bare(id, listed.name) });
         }
-    };
+    });
     if let Some(refusal) = ended {
         look.gap(scope, &refusal);
         for known in &look.plan.settings.known_accounts {
-            accounts.entry(known.id).or_insert_with(|| known.clone());
+            found.entry(known.id).or_insert_with(|| known.clone());
         }
     }
-    accounts.entry(look.account_id).or_insert_with(|| bare(look.account_id, None));
-    (accounts, management)
+    found.entry(look.account_id).or_insert_with(|| bare(look.account_id, None));
+    (found, management)
 }
 
 /// Walks the tree of OUs, level by level; returns the path of each account.
 async fn tree(look: &Look<'_>, client: &Client, scope: &Scope) -> BTreeMap<AccountId, String> {
     let mut paths = BTreeMap::new();
     let mut level = Vec::new();
-    let mut pages = Pages::of(&LIST_ROOTS);
-    let mut token = None;
-    loop {
-        match look.caller.call(&LIST_ROOTS, client.list_roots().set_next_token(token).send()).await {
-            Err(refusal) => {
-                look.gap(scope, &refusal);
-                break;
-            }
-            Ok(page) => {
-                for root in page.roots.unwrap_or_default() {
-                    let Some(id) = root.id else {
-                        look.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id"));
-                        continue;
-                    };
+    let request = || client.list_roots();
+    let ended = pages!(look, &LIST_ROOTS, |token| request().set_next_token(token), roots, |roots| {
+        for root in roots {
+            match root.id {
+                Some(id) => {
                     level.push(OrgUnit { account_id: look.account_id, id, parent: None, path: "/".to_owned() });
                 }
-                token = match pages.next(page.next_token) {
-                    Ok(None) => break,
-                    Ok(token) => token,
-                    Err(refusal) => {
-                        look.gap(scope, &refusal);
-                        break;
-                    }
-                };
+                None => look.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id")),
             }
         }
+    });
+    if let Some(refusal) = ended {
+        look.gap(scope, &refusal);
     }
     while !level.is_empty() {
         let below = join_all(level.iter().map(|unit| async move {
@@ -188,69 +173,43 @@ async fn tree(look: &Look<'_>, client: &Client, scope: &Scope) -> BTreeMap<Accou
 
 async fn units_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<OrgUnit> {
     let mut units = Vec::new();
-    let mut pages = Pages::of(&LIST_UNITS);
-    let mut token = None;
-    loop {
-        let request = client.list_organizational_units_for_parent().parent_id(&parent.id).set_next_token(token);
-        let next = match look.caller.call(&LIST_UNITS, request.send()).await {
-            Err(refusal) => Err(refusal),
-            Ok(page) => {
-                for unit in page.organizational_units.unwrap_or_default() {
-                    let (Some(id), Some(name)) = (unit.id, unit.name) else {
-                        look.gap(
-                            scope,
-                            &Refusal::malformed(&LIST_UNITS, format!("an OU of {} without id or name", parent.id)),
-                        );
-                        continue;
-                    };
-                    units.push(OrgUnit {
-                        account_id: look.account_id,
-                        id,
-                        parent: Some(parent.id.clone()),
-                        path: format!("{}/{name}", parent.path.trim_end_matches('/')),
-                    });
-                }
-                pages.next(page.next_token)
-            }
-        };
-        token = match next {
-            Ok(None) => return units,
-            Ok(token) => token,
-            Err(refusal) => {
-                look.gap(scope, &refusal);
-                return units;
-            }
-        };
+    let request = || client.list_organizational_units_for_parent().parent_id(&parent.id);
+    let ended = pages!(look, &LIST_UNITS, |token| request().set_next_token(token), organizational_units, |listed| {
+        for unit in listed {
+            let (Some(id), Some(name)) = (unit.id, unit.name) else {
+                let fault = format!("an OU of {} without id or name", parent.id);
+                look.gap(scope, &Refusal::malformed(&LIST_UNITS, fault));
+                continue;
+            };
+            units.push(OrgUnit {
+                account_id: look.account_id,
+                id,
+                parent: Some(parent.id.clone()),
+                path: format!("{}/{name}", parent.path.trim_end_matches('/')),
+            });
+        }
+    });
+    if let Some(refusal) = ended {
+        look.gap(scope, &refusal);
     }
+    units
 }
 
 async fn accounts_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<AccountId> {
-    let mut accounts = Vec::new();
-    let mut pages = Pages::of(&LIST_ACCOUNTS_OF);
-    let mut token = None;
-    loop {
-        let request = client.list_accounts_for_parent().parent_id(&parent.id).set_next_token(token);
-        let next = match look.caller.call(&LIST_ACCOUNTS_OF, request.send()).await {
-            Err(refusal) => Err(refusal),
-            Ok(page) => {
-                for account in page.accounts.unwrap_or_default() {
-                    match account.id.as_deref().unwrap_or_default().parse::<AccountId>() {
-                        Ok(id) => accounts.push(id),
-                        Err(error) => look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS_OF, error.to_string())),
-                    }
-                }
-                pages.next(page.next_token)
+    let mut found = Vec::new();
+    let request = || client.list_accounts_for_parent().parent_id(&parent.id);
+    let ended = pages!(look, &LIST_ACCOUNTS_OF, |token| request().set_next_token(token), accounts, |accounts| {
+        for account in accounts {
+            match account.id.as_deref().unwrap_or_default().parse::<AccountId>() {
+                Ok(id) => found.push(id),
+                Err(error) => look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS_OF, error.to_string())),
             }
-        };
-        token = match next {
-            Ok(None) => return accounts,
-            Ok(token) => token,
-            Err(refusal) => {
-                look.gap(scope, &refusal);
-                return accounts;
-            }
-        };
+        }
+    });
+    if let Some(refusal) = ended {
+        look.gap(scope, &refusal);
     }
+    found
 }
 
 async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
@@ -260,30 +219,17 @@ async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
     ];
     for (kind, filter) in kinds {
         let mut listed = Vec::new();
-        let mut pages = Pages::of(&LIST_POLICIES);
-        let mut token = None;
-        loop {
-            let request = client.list_policies().filter(filter.clone()).set_next_token(token);
-            let next = match look.caller.call(&LIST_POLICIES, request.send()).await {
-                Err(refusal) => Err(refusal),
-                Ok(page) => {
-                    for policy in page.policies.unwrap_or_default() {
-                        match policy.id {
-                            Some(id) => listed.push((id, policy.name.unwrap_or_default())),
-                            None => look.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
-                        }
-                    }
-                    pages.next(page.next_token)
+        let request = || client.list_policies().filter(filter.clone());
+        let ended = pages!(look, &LIST_POLICIES, |token| request().set_next_token(token), policies, |policies| {
+            for policy in policies {
+                match policy.id {
+                    Some(id) => listed.push((id, policy.name.unwrap_or_default())),
+                    None => look.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
                 }
-            };
-            token = match next {
-                Ok(None) => break,
-                Ok(token) => token,
-                Err(refusal) => {
-                    look.gap(scope, &refusal);
-                    break;
-                }
-            };
+            }
+        });
+        if let Some(refusal) = ended {
+            look.gap(scope, &refusal);
         }
         let read = join_all(listed.into_iter().map(|(id, name)| async move {
             let (document, targets) = futures::join!(document(look, client, &id), targets(look, client, &id));
@@ -322,17 +268,11 @@ async fn document(look: &Look<'_>, client: &Client, id: &str) -> Result<String, 
 }
 
 async fn targets(look: &Look<'_>, client: &Client, id: &str) -> Result<Vec<String>, Refusal> {
-    let mut targets = Vec::new();
-    let mut pages = Pages::of(&LIST_TARGETS);
-    let mut token = None;
-    loop {
-        let request = client.list_targets_for_policy().policy_id(id).set_next_token(token);
-        let page = look.caller.call(&LIST_TARGETS, request.send()).await?;
-        targets.extend(page.targets.unwrap_or_default().into_iter().filter_map(|target| target.target_id));
-        token = pages.next(page.next_token)?;
-        if token.is_none() {
-            targets.sort();
-            return Ok(targets);
-        }
-    }
+    let mut found = Vec::new();
+    let request = || client.list_targets_for_policy().policy_id(id);
+    let ended = pages!(look, &LIST_TARGETS, |token| request().set_next_token(token), targets, |targets| {
+        found.extend(targets.into_iter().filter_map(|target| target.target_id));
+    });
+    found.sort();
+    ended.map_or(Ok(found), Err)
 }

@@ -3,7 +3,7 @@
 //! `account:ListRegions` is asked, since it needs no SDK of the size of EC2's. Its listing is the
 //! scope `Clusters` without a region: as long as regions may be missing, so may clusters.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
 use crate::look::{Look, client};
 use crate::plan::Regions;
@@ -26,40 +26,26 @@ pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) 
         Regions::Listed(listed) => regions.extend(listed.iter().cloned()),
         Regions::Found => {
             let client = client!(aws_sdk_account, config, &hub.region, look.account_id);
-            let mut pages = Pages::of(&LIST_REGIONS);
-            let mut token = None;
-            loop {
-                let request = client
+            let request = || {
+                client
                     .list_regions()
                     .max_results(50)
-                    .set_next_token(token)
                     .region_opt_status_contains(RegionOptStatus::Enabled)
                     .region_opt_status_contains(RegionOptStatus::EnabledByDefault)
-                    .region_opt_status_contains(RegionOptStatus::Disabling);
-                let page = match look.caller.call(&LIST_REGIONS, request.send()).await {
-                    Ok(page) => page,
-                    Err(refusal) => {
-                        look.gap(&scope, &refusal);
-                        break;
-                    }
-                };
-                for region in page.regions.unwrap_or_default() {
-                    let name = region.region_name.unwrap_or_default();
-                    match name.parse() {
+                    .region_opt_status_contains(RegionOptStatus::Disabling)
+            };
+            let ended = pages!(look, &LIST_REGIONS, |token| request().set_next_token(token), regions, |listed| {
+                for region in listed {
+                    match region.region_name.unwrap_or_default().parse() {
                         Ok(region) => {
                             regions.insert(region);
                         }
                         Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, format!("{error}"))),
                     }
                 }
-                token = match pages.next(page.next_token) {
-                    Ok(None) => break,
-                    Ok(token) => token,
-                    Err(refusal) => {
-                        look.gap(&scope, &refusal);
-                        break;
-                    }
-                };
+            });
+            if let Some(refusal) = ended {
+                look.gap(&scope, &refusal);
             }
             if regions.is_empty() {
                 // No account is without a region: an answer that names none is not to be believed.
@@ -70,6 +56,6 @@ pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) 
             }
         }
     }
-    look.settle(scope);
+    look.settle(&scope);
     regions
 }

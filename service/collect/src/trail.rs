@@ -4,7 +4,7 @@
 //! spaced out on our side. Every look reads its whole window: events arrive late and in no order,
 //! and who keeps them tells them apart by event id.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
 use crate::look::{Look, client};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
@@ -43,11 +43,12 @@ const EVENTS: [&str; 3] = ["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRol
 /// Looks at the trails that record the account. One of many regions is listed in each of them, but
 /// reported once, with its home region.
 pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeSet<Region>) {
-    let listed = join_all(regions.iter().map(|region| async move {
+    let by_region = join_all(regions.iter().map(|region| async move {
         let client = client!(aws_sdk_cloudtrail, config, region, look.account_id);
         let request = client.describe_trails().include_shadow_trails(true);
-        match look.caller.call(&DESCRIBE_TRAILS, request.send()).await {
-            Ok(answer) => answer.trail_list.unwrap_or_default(),
+        let answer = look.caller.call(&DESCRIBE_TRAILS, request.send()).await;
+        match answer.and_then(|answer| listed(&DESCRIBE_TRAILS, answer.trail_list)) {
+            Ok(trails) => trails,
             Err(refusal) => {
                 look.gap(&look.regional(ScopeKind::Trails, region), &refusal);
                 Vec::new()
@@ -56,8 +57,8 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
     }))
     .await;
     let mut trails = BTreeMap::new();
-    for (region, listed) in regions.iter().zip(listed) {
-        for trail in listed {
+    for (region, trails_there) in regions.iter().zip(by_region) {
+        for trail in trails_there {
             match convert(look, region, trail) {
                 Ok((arn, trail)) => {
                     trails.entry(arn).or_insert((region, trail));
@@ -88,7 +89,7 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
     .await;
     look.with(|seen| seen.trails.extend(selected.into_iter().flatten()));
     for region in regions {
-        look.settle(look.regional(ScopeKind::Trails, region));
+        look.settle(&look.regional(ScopeKind::Trails, region));
     }
 }
 
@@ -165,7 +166,7 @@ pub(crate) async fn sessions(look: &Look<'_>, config: &SdkConfig, region: &Regio
             }
         }
     }
-    look.settle(scope);
+    look.settle(&scope);
 }
 
 async fn lookup(
@@ -196,7 +197,7 @@ async fn lookup(
             .max_results(50)
             .set_next_token(token);
         let page = look.caller.call(&LOOKUP_EVENTS, request.send()).await?;
-        for event in page.events.unwrap_or_default() {
+        for event in listed(&LOOKUP_EVENTS, page.events)? {
             events += 1;
             match read_event(event.cloud_trail_event.as_deref().unwrap_or_default()) {
                 Ok(session) => look.with(|seen| seen.sessions.extend(session)),
