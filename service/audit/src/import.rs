@@ -1,7 +1,7 @@
 //! Files into observations: what `import` reads instead of asking AWS.
 //!
 //! Knows the estate layout (`accounts.json`, `iam/<account>/…`, `eks/<account>/<region>/…`,
-//! `trail/AWSLogs/…`, `organizations/…`) and the same content in loose files, as the AWS CLI prints
+//! `cloudtrail/<account>/…`, `trail/AWSLogs/…`, `organizations/…`) and the same content in loose files, as the AWS CLI prints
 //! it, gzipped or plain. A file is recognised by what it holds; its path only adds the account and
 //! the region where the content names neither. What a file provides counts as seen; what no file
 //! provides becomes a gap, so that nothing passes on it. A record that cannot be read is named, and
@@ -11,9 +11,10 @@ mod eks;
 mod iam;
 mod item;
 mod organizations;
+mod trails;
 
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::{Account, Association, AssociationKey, Cluster, Observation};
+use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
 use crate::id::{ClusterName, Region};
 pub use crate::trail::ReadProblem;
 use crate::trail::{self, MAX_DECOMPRESSED};
@@ -51,6 +52,12 @@ pub enum FileKind {
     Associations,
     /// The description of one association.
     Association,
+    /// Descriptions of add-ons.
+    Addons,
+    /// Access entries with their policies.
+    AccessEntries,
+    /// Trails with their selectors.
+    Trails,
     /// CloudTrail records.
     Trail,
     /// Organisation policies with their targets.
@@ -72,6 +79,9 @@ impl FileKind {
             Self::Clusters => "clusters",
             Self::Associations => "pod identity associations",
             Self::Association => "pod identity association",
+            Self::Addons => "add-ons",
+            Self::AccessEntries => "access entries",
+            Self::Trails => "trails",
             Self::Trail => "CloudTrail records",
             Self::OrgPolicies => "organisation policies",
             Self::OrgTree => "organisation tree",
@@ -108,6 +118,21 @@ pub fn read_files(files: &[InputFile]) -> Import {
     let mut builder = Builder::default();
     for file in files {
         builder.file(file);
+    }
+    // By now every file has been read that may say which account manages the organisation.
+    let (trees, policies): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut builder.waiting).into_iter().partition(|(_, kind, _)| *kind == FileKind::OrgTree);
+    for (index, kind, value) in trees.into_iter().chain(policies) {
+        let Some(file) = files.get(index) else { continue };
+        let place = Place::of(&file.path);
+        let source = Source { path: &file.path, place: &place };
+        let records = match kind {
+            FileKind::OrgTree => builder.org_tree(source, &value),
+            _ => builder.org_policies(source, &value),
+        };
+        if let Some(summary) = builder.read.get_mut(index) {
+            summary.records = records;
+        }
     }
     builder.finish()
 }
@@ -153,14 +178,24 @@ struct Look {
     cluster_regions: BTreeSet<Region>,
     association_regions: BTreeSet<Region>,
     association_clusters: BTreeSet<(Region, ClusterName)>,
+    /// Where all add-ons, or all access entries, are known.
+    part_regions: BTreeSet<(ScopeKind, Region)>,
+    part_clusters: BTreeSet<(ScopeKind, Region, ClusterName)>,
+    trails: bool,
     trail_regions: BTreeSet<Region>,
     clusters: BTreeMap<(Region, ClusterName), Cluster>,
     associations: BTreeMap<AssociationKey, Association>,
+    addons: BTreeMap<(Region, ClusterName), Vec<Addon>>,
+    access_entries: BTreeMap<(Region, ClusterName), Vec<AccessEntry>>,
     gaps: Vec<Gap>,
 }
 
 #[derive(Debug, Default)]
 struct Builder {
+    /// Where the organisation is read from: the hub, or else the management account.
+    hub: Option<AccountId>,
+    /// Organisation trees and policies, to be read last, by the file's place.
+    waiting: Vec<(usize, FileKind, Value)>,
     looks: BTreeMap<AccountId, Look>,
     read: Vec<FileSummary>,
     problems: Vec<ReadProblem>,
@@ -199,8 +234,15 @@ impl Builder {
             FileKind::OidcProviders => self.oidc_providers(source, &value),
             FileKind::Clusters => self.clusters(source, &value),
             FileKind::Associations | FileKind::Association => self.associations(source, &value),
-            FileKind::OrgPolicies => self.org_policies(source, &value),
-            FileKind::OrgTree => self.org_tree(source, &value),
+            FileKind::Addons => self.addons(source, &value),
+            FileKind::AccessEntries => self.access_entries(source, &value),
+            FileKind::Trails => self.trails(source, &value),
+            FileKind::OrgTree | FileKind::OrgPolicies => {
+                // INVARIANT: every file leaves one summary, so this one's place is the next.
+                self.waiting.push((self.read.len(), kind, value));
+                0
+            }
+            // Told apart before the file was parsed as a whole.
             FileKind::Trail => 0,
             FileKind::Unrecognised => return self.unrecognised(source, unknown_kind(&value), None),
         };
@@ -270,14 +312,19 @@ impl Builder {
     }
 
     fn finish(self) -> Import {
-        let observations = self.looks.into_iter().map(|(account, look)| look.finish(account)).collect();
+        let hub = self.hub;
+        let finished = self.looks.into_iter().map(|(account, look)| {
+            // The organisation's scopes stand under one account, where that one is known.
+            look.finish(account, hub.is_none_or(|hub| hub == account))
+        });
+        let observations = finished.collect();
         Import { observations, read: self.read, problems: self.problems }
     }
 }
 
 impl Look {
     /// Turns what was seen, and what was not, into an observation with its coverage.
-    fn finish(self, account: AccountId) -> Observation {
+    fn finish(mut self, account: AccountId, of_organization: bool) -> Observation {
         let mut out = self.observation;
         let coverage = &mut out.coverage;
         for gap in self.gaps {
@@ -296,8 +343,10 @@ impl Look {
         say(global(ScopeKind::Roles), self.roles, "iam:GetAccountAuthorizationDetails");
         say(global(ScopeKind::Policies), self.policies, "iam:GetAccountAuthorizationDetails");
         say(global(ScopeKind::OidcProviders), self.oidc, "iam:ListOpenIDConnectProviders");
-        say(global(ScopeKind::Organization), self.organization, "organizations:ListAccounts");
-        say(global(ScopeKind::OrgPolicies), self.org_policies, "organizations:ListPolicies");
+        if of_organization {
+            say(global(ScopeKind::Organization), self.organization, "organizations:ListAccounts");
+            say(global(ScopeKind::OrgPolicies), self.org_policies, "organizations:ListPolicies");
+        }
 
         let in_clusters = self.clusters.keys().map(|(region, _)| region);
         let in_associations = self.associations.keys().map(|key| &key.region);
@@ -313,17 +362,18 @@ impl Look {
         for region in &regions {
             say(regional(ScopeKind::Clusters, region), self.cluster_regions.contains(region), "eks:ListClusters");
             say(regional(ScopeKind::Sessions, region), self.trail_regions.contains(region), "cloudtrail:LookupEvents");
-            say(regional(ScopeKind::Trails, region), false, "cloudtrail:DescribeTrails");
+            say(regional(ScopeKind::Trails, region), self.trails, "cloudtrail:DescribeTrails");
         }
         if regions.is_empty() {
             say(global(ScopeKind::Clusters), false, "eks:ListClusters");
             say(global(ScopeKind::Sessions), false, "cloudtrail:LookupEvents");
-            say(global(ScopeKind::Trails), false, "cloudtrail:DescribeTrails");
+            say(global(ScopeKind::Trails), self.trails, "cloudtrail:DescribeTrails");
         }
 
+        let mut all_clusters = self.clusters;
         let described = |key: &AssociationKey| (key.region.clone(), key.cluster.clone());
         let clusters: BTreeSet<(Region, ClusterName)> =
-            self.clusters.keys().cloned().chain(self.associations.keys().map(described)).collect();
+            all_clusters.keys().cloned().chain(self.associations.keys().map(described)).collect();
         for (region, cluster) in clusters {
             let listed = self.association_regions.contains(&region)
                 || self.association_clusters.contains(&(region.clone(), cluster.clone()));
@@ -332,12 +382,22 @@ impl Look {
             let scope = |kind| Scope::of_cluster(account, kind, region.clone(), cluster.clone());
             say(scope(ScopeKind::Associations), listed, "eks:ListPodIdentityAssociations");
             say(scope(ScopeKind::AssociationDetails), detailed, "eks:DescribePodIdentityAssociation");
-            say(scope(ScopeKind::Addons), false, "eks:ListAddons");
-            say(scope(ScopeKind::AccessEntries), false, "eks:ListAccessEntries");
+            let parts = |kind| {
+                self.part_regions.contains(&(kind, region.clone()))
+                    || self.part_clusters.contains(&(kind, region.clone(), cluster.clone()))
+            };
+            let (addons, entries) = (parts(ScopeKind::Addons), parts(ScopeKind::AccessEntries));
+            say(scope(ScopeKind::Addons), addons, "eks:ListAddons");
+            say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");
+            let key = (region.clone(), cluster.clone());
+            if let Some(own) = all_clusters.get_mut(&key) {
+                own.addons = addons.then(|| self.addons.remove(&key).unwrap_or_default());
+                own.access_entries = entries.then(|| self.access_entries.remove(&key).unwrap_or_default());
+            }
         }
 
         out.account.get_or_insert(unnamed(account));
-        out.clusters = self.clusters.into_values().collect();
+        out.clusters = all_clusters.into_values().collect();
         out.associations = self.associations.into_values().collect();
         out
     }
@@ -402,6 +462,12 @@ fn kind_of(value: &Value) -> FileKind {
         FileKind::Associations
     } else if map.get("association").is_some_and(Value::is_object) {
         FileKind::Association
+    } else if objects("addons") || map.get("addon").is_some_and(Value::is_object) {
+        FileKind::Addons
+    } else if objects("accessEntries") || map.get("accessEntry").is_some_and(Value::is_object) {
+        FileKind::AccessEntries
+    } else if objects("trails") || objects("trailList") {
+        FileKind::Trails
     } else if organizations::is_tree(map) {
         FileKind::OrgTree
     } else if organizations::is_policies(map) {

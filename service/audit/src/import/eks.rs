@@ -1,13 +1,15 @@
-//! Clusters and Pod Identity associations, as `aws eks` prints them.
+//! Clusters, their add-ons and access entries, and Pod Identity associations, as `aws eks` prints them.
 //!
 //! A listing shows an association without its role; a description adds it. Both may come, in any
 //! order. Refuses to know whether roles and service accounts exist.
 
 use super::item::{Fault, Item, Read};
-use super::{Builder, Source};
+use super::{Builder, Look, Source};
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::{Association, AssociationDetail, AssociationKey, Cluster, Documents};
-use crate::id::Region;
+use crate::estate::{
+    AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Documents,
+};
+use crate::id::{ClusterName, Region};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -177,6 +179,66 @@ impl Builder {
         }
     }
 
+    pub(super) fn addons(&mut self, source: Source<'_>, value: &Value) -> usize {
+        self.parts(source, value, ["addons", "addon"], "addonArn", ScopeKind::Addons, |look, at, item| {
+            look.addons.entry(at).or_default().push(addon(item)?);
+            Ok(())
+        })
+    }
+
+    pub(super) fn access_entries(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let keys = ["accessEntries", "accessEntry"];
+        self.parts(source, value, keys, "accessEntryArn", ScopeKind::AccessEntries, |look, at, item| {
+            look.access_entries.entry(at).or_default().push(access_entry(item)?);
+            Ok(())
+        })
+    }
+
+    /// Reads records that are parts of clusters. A list is all there is: of its region where the
+    /// path says which, else of the clusters that it names.
+    fn parts(
+        &mut self,
+        source: Source<'_>,
+        value: &Value,
+        [many, one]: [&str; 2],
+        arn: &str,
+        kind: ScopeKind,
+        add: impl Fn(&mut Look, (Region, ClusterName), &Item<'_>) -> Read<()>,
+    ) -> usize {
+        let listing = value.get(many).is_some() && !is_cut(value);
+        let mut read = 0;
+        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
+            let look = self.look(account);
+            look.held = true;
+            look.part_regions.insert((kind, region.clone()));
+        }
+        for (i, (pointer, value)) in records(value, many, one).into_iter().enumerate() {
+            let taken = || {
+                let item = Item::of(value, pointer)?;
+                let (account, region) = place(&item, arn, source)?;
+                let cluster: ClusterName = item.parsed("clusterName")?;
+                let look = self.look(account);
+                look.held = true;
+                if listing {
+                    look.part_clusters.insert((kind, region.clone(), cluster.clone()));
+                }
+                add(look, (region, cluster), &item)
+            };
+            match taken() {
+                Ok(()) => read += 1,
+                Err(fault) => {
+                    self.problem(source, fault, None, Some(i));
+                    let cluster = value.get("clusterName").and_then(Value::as_str).and_then(|name| name.parse().ok());
+                    if let (Some(account_id), Some(region)) = (source.place.account, source.place.region.clone()) {
+                        let scope = Scope { account_id, kind, region: Some(region), cluster };
+                        self.malformed(scope, "eks:ListClusters", source.path);
+                    }
+                }
+            }
+        }
+        read
+    }
+
     /// Takes an association over, or what it adds to the one that is there. False: they contradict.
     fn merge(&mut self, association: Association) -> bool {
         let known = &mut self.look(association.key.account_id).associations;
@@ -258,5 +320,37 @@ fn association(item: &Item<'_>, source: Source<'_>, documents: &mut Documents) -
         arn: item.owned("associationArn")?.unwrap_or_default(),
         detail,
         owner_arn: item.owned("ownerArn")?,
+    })
+}
+
+fn addon(item: &Item<'_>) -> Read<Addon> {
+    let issues = match item.maybe_item("health")? {
+        Some(health) => {
+            health.items("issues")?.iter().map(|i| i.text("code").map(str::to_owned)).collect::<Read<_>>()?
+        }
+        None => Vec::new(),
+    };
+    Ok(Addon {
+        name: item.text("addonName")?.to_owned(),
+        version: item.owned("addonVersion")?,
+        status: item.owned("status")?,
+        service_account_role_arn: item.owned("serviceAccountRoleArn")?,
+        association_arns: item.texts("podIdentityAssociations")?,
+        health_issues: issues,
+    })
+}
+
+fn access_entry(item: &Item<'_>) -> Read<AccessEntry> {
+    let mut policies = Vec::new();
+    for policy in item.items("associatedAccessPolicies")? {
+        let scope = policy.maybe_item("accessScope")?;
+        let namespaces = scope.map_or(Ok(Vec::new()), |scope| scope.texts("namespaces"))?;
+        policies.push(AccessPolicy { arn: policy.text("policyArn")?.to_owned(), namespaces });
+    }
+    Ok(AccessEntry {
+        principal_arn: item.text("principalArn")?.to_owned(),
+        groups: item.texts("kubernetesGroups")?,
+        kind: item.owned("type")?,
+        policies,
     })
 }

@@ -89,6 +89,14 @@ impl<'a> Item<'a> {
         list.iter().enumerate().map(|(i, value)| Item::of(value, format!("{}/{i}", self.at(key)))).collect()
     }
 
+    /// The texts of a list; an absent list is empty.
+    pub(super) fn texts(&self, key: &str) -> Read<Vec<String>> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let list = value.as_array().ok_or_else(|| self.wrong(key, "a list"))?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| self.wrong(key, "a list of texts"));
+        list.iter().map(text).collect()
+    }
+
     /// An object within.
     pub(super) fn maybe_item(&self, key: &str) -> Read<Option<Item<'a>>> {
         self.get(key).map(|value| Item::of(value, self.at(key))).transpose()

@@ -1,8 +1,8 @@
 //! Accounts, organisation trees and organisation policies.
 //!
 //! Knows the layout's `accounts.json` and what `aws organizations` prints: `list-accounts`,
-//! `describe-policy`, and trees of roots, OUs and accounts with their policies. Refuses to know what
-//! a policy forbids.
+//! `describe-policy`, and trees of roots, OUs and accounts, nested or with their parents' ids, with
+//! or without their policies. Refuses to know what a policy forbids.
 
 use super::item::{Fault, Item, Read};
 use super::{Builder, Source, unnamed};
@@ -10,6 +10,7 @@ use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{OrgPolicy, OrgPolicyKind, OrgUnit};
 use rolecall_iam::{AccountId, Arn, Document};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Deepest tree that is read; Organizations nests OUs five deep.
 const MAX_DEPTH: usize = 16;
@@ -38,7 +39,9 @@ fn list<'a>(map: &'a Map<String, Value>, keys: &[&str]) -> Vec<&'a Value> {
 
 /// The management account, where the file names it: outright, or in an Organizations ARN.
 fn management(map: &Map<String, Value>) -> Option<AccountId> {
-    let named = text(map, &["managementAccount", "management_account", "ManagementAccountId", "MasterAccountId"]);
+    let keys = ["management", "managementAccount", "ManagementAccountId", "MasterAccountId"];
+    let organization = || map.get("organization").or(map.get("Organization"))?.as_object();
+    let named = text(map, &keys).or_else(|| text(organization()?, &keys));
     let by_arn = || {
         let arn: Arn = text(map, &["Arn", "arn"])?.parse().ok()?;
         if arn.service() == "organizations" { arn.account_id() } else { None }
@@ -46,10 +49,25 @@ fn management(map: &Map<String, Value>) -> Option<AccountId> {
     named.and_then(|id| id.parse().ok()).or_else(by_arn)
 }
 
+type Below<'a> = BTreeMap<&'a str, Vec<&'a Map<String, Value>>>;
+
+/// The tree that is being read.
+struct Tree<'a> {
+    source: Source<'a>,
+    manager: AccountId,
+    /// Nodes that are not nested, by their parents' ids.
+    below: Below<'a>,
+}
+
 impl Builder {
     pub(super) fn accounts(&mut self, source: Source<'_>, value: &Value) -> usize {
         let Some(map) = value.as_object() else { return 0 };
         let manager = management(map);
+        let hub = text(map, &["hub"]).and_then(|id| id.parse().ok());
+        self.hub = hub.or(self.hub).or(manager);
+        if let Some(manager) = manager {
+            self.manages(manager);
+        }
         let mut read = 0;
         let key = if map.contains_key("accounts") { "accounts" } else { "Accounts" };
         for (i, value) in list(map, &[key]).into_iter().enumerate() {
@@ -70,13 +88,18 @@ impl Builder {
             let account = look.observation.account.get_or_insert(unnamed(id));
             account.name = text(item.map, &["Name", "name"]).map(str::to_owned).or(account.name.take());
             account.status = text(item.map, &["Status", "status"]).map(str::to_owned).or(account.status.take());
-            account.is_management |= manager == Some(id) || by_arn == Some(id);
+            account.is_management |= by_arn == Some(id);
             look.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(look.home.take());
             read += 1;
         }
         read
     }
 
+    fn manages(&mut self, manager: AccountId) {
+        self.look(manager).observation.account.get_or_insert(unnamed(manager)).is_management = true;
+    }
+
+    /// The account under which the organisation's facts stand.
     fn manager_of(&mut self, source: Source<'_>, map: &Map<String, Value>) -> Option<AccountId> {
         let inner = ["root", "Policy"].iter().find_map(|key| map.get(*key)?.as_object());
         let roots = list(map, &["roots", "Roots"]).into_iter().find_map(Value::as_object);
@@ -84,14 +107,17 @@ impl Builder {
             let managers = self.looks.values().filter_map(|look| look.observation.account.as_ref());
             managers.into_iter().find(|account| account.is_management).map(|account| account.id)
         };
-        let found = management(map)
+        let found = self
+            .hub
+            .or_else(|| management(map))
             .or_else(|| inner.and_then(management))
             .or_else(|| roots.and_then(management))
             .or(source.place.account)
             .or_else(known);
+        self.hub = found;
         if found.is_none() {
             let message = "nothing in it says which account manages the organisation";
-            let remedy = "add `managementAccount`, or the `Arn` of the root, or give the list of accounts first";
+            let remedy = "add `management` with its account id, or the `Arn` of the root";
             self.problem(source, Fault::new("", message, remedy), None, None);
         }
         found
@@ -141,28 +167,46 @@ impl Builder {
     pub(super) fn org_tree(&mut self, source: Source<'_>, value: &Value) -> usize {
         let Some(map) = value.as_object() else { return 0 };
         let Some(manager) = self.manager_of(source, map) else { return 0 };
+        let roots: Vec<&Map<String, Value>> = if map.contains_key("Id") || map.contains_key("id") {
+            vec![map]
+        } else {
+            list(map, &["roots", "Roots"]).into_iter().chain(map.get("root")).filter_map(Value::as_object).collect()
+        };
+        let named = roots.iter().find_map(|root| management(root)).or_else(|| management(map));
+        if let Some(named) = named {
+            self.manages(named);
+        }
         let look = self.look(manager);
         look.held = true;
         look.organization = true;
-        look.observation.account.get_or_insert(unnamed(manager)).is_management = true;
-        if map.contains_key("Id") || map.contains_key("id") {
-            return self.node(source, map, manager, None, "", 0);
+        let mut below = Below::new();
+        let flat = list(map, &["units", "Units", "accounts", "Accounts"]);
+        for node in flat.iter().filter_map(|value| value.as_object()) {
+            if let Some(parent) = text(node, &["ParentId", "parentId"]) {
+                below.entry(parent).or_default().push(node);
+            }
         }
-        let roots = list(map, &["roots", "Roots"]).into_iter().chain(map.get("root"));
-        let roots: Vec<&Map<String, Value>> = roots.filter_map(Value::as_object).collect();
-        roots.into_iter().map(|root| self.node(source, root, manager, None, "", 0)).sum()
+        let places: usize = below.values().map(Vec::len).sum();
+        let tree = Tree { source, manager, below };
+        let read: usize = roots.iter().map(|root| self.node(&tree, root, None, "", 0)).sum();
+        if places > 0 && read < places + roots.len() {
+            let message = format!("{} units and accounts are below nothing", places + roots.len() - read);
+            self.problem(source, Fault::new("", message, "give every unit with its parent"), None, None);
+            self.malformed(Scope::global(manager, ScopeKind::Organization), "organizations:ListChildren", source.path);
+        }
+        read
     }
 
     /// Reads a root, an OU or an account, and what is below it. `path` is its parent's.
     fn node(
         &mut self,
-        source: Source<'_>,
+        tree: &Tree<'_>,
         map: &Map<String, Value>,
-        manager: AccountId,
         parent: Option<&str>,
         path: &str,
         depth: usize,
     ) -> usize {
+        let (source, manager) = (tree.source, tree.manager);
         let id = text(map, &["Id", "id"]).unwrap_or_default();
         let name = text(map, &["Name", "name"]).unwrap_or(id);
         if depth > MAX_DEPTH || id.is_empty() {
@@ -218,8 +262,12 @@ impl Builder {
                 account.ou_path = Some(if own.is_empty() { "/".to_owned() } else { own.clone() });
                 read += 1;
             } else if let Some(child) = child.as_object() {
-                read += self.node(source, child, manager, Some(id), &own, depth + 1);
+                read += self.node(tree, child, Some(id), &own, depth + 1);
             }
+        }
+        // The root's own lists are read once, by their parents' ids.
+        for child in tree.below.get(id).into_iter().flatten() {
+            read += self.node(tree, child, Some(id), &own, depth + 1);
         }
         read
     }

@@ -344,7 +344,72 @@ fn an_organisation_gives_paths_and_policies_with_targets() {
     assert_eq!(import.problems[0].field, "/policies/1/Type");
     assert_eq!(reason(member, &scope(ScopeKind::Entry)), Some(GapReason::NotProvided));
     let lone = read(&[("policies.json", policies)]);
-    assert!(lone.problems[0].remedy.contains("managementAccount"));
+    assert!(lone.problems[0].remedy.contains("`management`"));
+}
+
+#[test]
+fn an_organisation_may_be_told_flat_and_its_policies_first() {
+    let accounts = r#"{"organization":"o-1","management":"999999999999","hub":"888888888888","accounts":[{"id":"111122223333","name":"pay"}]}"#;
+    let tree = r#"{"organization":{"Id":"o-1","MasterAccountId":"999999999999"},"roots":[{"Id":"r-1","Name":"Root"}],
+        "units":[{"Id":"ou-2","Name":"prod","ParentId":"ou-1"},{"Id":"ou-1","Name":"workloads","ParentId":"r-1"}],
+        "accounts":[{"Id":"111122223333","Name":"pay","Status":"ACTIVE","ParentId":"ou-2"},{"Id":"999999999999","ParentId":"r-1"}]}"#;
+    let policies = r#"{"policies":[{"PolicySummary":{"Id":"p-1","Name":"guard","Type":"RESOURCE_CONTROL_POLICY"},"Content":"{\"Statement\":[]}","Targets":[{"TargetId":"ou-1"}]}]}"#;
+    let import = read(&[
+        ("organizations/policies.json", policies),
+        ("organizations/tree.json", tree),
+        ("accounts.json", accounts),
+    ]);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    assert_eq!(import.read[0].records, 1);
+    let of = |id: &str| import.observations.iter().find(|o| o.account.as_ref().unwrap().id.to_string() == id).unwrap();
+    assert_eq!(of(ACCOUNT).account.as_ref().unwrap().ou_path.as_deref(), Some("/workloads/prod"));
+    assert!(of("999999999999").account.as_ref().unwrap().is_management);
+    let holder = import.observations.iter().find(|o| !o.org_policies.is_empty()).unwrap();
+    let id = holder.account.as_ref().unwrap().id;
+    assert_eq!((id.to_string().as_str(), holder.org_units.len()), ("888888888888", 3));
+    assert!(holder.coverage.is_complete(&Scope::global(id, ScopeKind::OrgPolicies)));
+    assert_eq!(of(ACCOUNT).coverage.gaps_of(&scope(ScopeKind::OrgPolicies)), None);
+    let orphan = tree.replace(r#""ParentId":"ou-1""#, r#""ParentId":"ou-9""#);
+    let import = read(&[("organizations/tree.json", &orphan)]);
+    assert!(import.problems[0].message.contains("below nothing"), "{:?}", import.problems);
+}
+
+#[test]
+fn parts_of_clusters_and_trails_are_read_where_they_are_given() {
+    let clusters = format!(r#"{{"clusters":[{CLUSTER}]}}"#);
+    let addons = r#"{"addons":[{"addonName":"eks-pod-identity-agent","clusterName":"prod","addonVersion":"v1","status":"DEGRADED",
+        "addonArn":"arn:aws:eks:eu-west-1:111122223333:addon/prod/eks-pod-identity-agent/u","health":{"issues":[{"code":"Conflict"}]},
+        "podIdentityAssociations":["arn:x"]}]}"#;
+    let entries = r#"{"accessEntries":[{"clusterName":"prod","principalArn":"arn:aws:iam::111122223333:role/ops","kubernetesGroups":["g"],
+        "type":"STANDARD","associatedAccessPolicies":[{"policyArn":"arn:p","accessScope":{"type":"namespace","namespaces":["pay"]}}]}]}"#;
+    let trails = r#"{"trails":[{"Name":"t","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/t","HomeRegion":"eu-west-1",
+        "IsMultiRegionTrail":true,"S3BucketName":"b","EventSelectors":[{"ReadWriteType":"WriteOnly","IncludeManagementEvents":true}]},
+        {"Name":"u","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/u",
+        "AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]}]},
+        {"Name":"v","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/v"}]}"#;
+    let import = read(&[
+        ("eks/111122223333/eu-west-1/addons.json", addons),
+        ("eks/111122223333/eu-west-1/access_entries.json", entries),
+        ("eks/111122223333/eu-west-1/clusters.json", &clusters),
+        ("cloudtrail/111122223333/trails.json", trails),
+    ]);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    let observation = &import.observations[0];
+    let cluster = &observation.clusters[0];
+    let addon = &cluster.addons.as_ref().unwrap()[0];
+    assert_eq!(
+        (addon.name.as_str(), addon.health_issues.as_slice()),
+        ("eks-pod-identity-agent", &["Conflict".to_owned()][..])
+    );
+    assert_eq!(cluster.access_entries.as_ref().unwrap()[0].policies[0].namespaces, ["pay"]);
+    for kind in [ScopeKind::Addons, ScopeKind::AccessEntries] {
+        assert!(observation.coverage.is_complete(&of_cluster(kind)), "{kind}");
+    }
+    let records: Vec<Option<bool>> = observation.trails.iter().map(|t| t.records_read_only_management).collect();
+    assert_eq!(records, [Some(false), Some(true), None]);
+    assert!(observation.coverage.is_complete(&in_region(ScopeKind::Trails)));
+    let import = read(&[("clusters.json", &clusters), ("addon.json", r#"{"addon":{"addonName":"x"}}"#)]);
+    assert!(import.observations[0].clusters[0].addons.is_none() && !import.problems.is_empty());
 }
 
 #[test]
