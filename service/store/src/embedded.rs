@@ -34,6 +34,8 @@ const PORT: u16 = 5432;
 const SOCKET_PATH: usize = 103;
 /// After a crash, recovery has to come to its end first.
 const START: Duration = Duration::from_secs(60);
+/// A log that is longer is set aside at the next start.
+const LOG_SIZE: u64 = 8 << 20;
 /// How long a server that was killed may hold its lock file and its memory.
 const LOCKED: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,8 @@ pub struct Options {
     pub bin_dir: Option<PathBuf>,
     /// Where a build may be fetched to, and which, if the machine has none; `None`: never fetch.
     pub fetch: Option<(PathBuf, Build)>,
+    /// Whether root may run it in a user namespace; where not, it runs as another user.
+    pub user_namespace: bool,
 }
 
 impl Options {
@@ -56,7 +60,7 @@ impl Options {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         let fetch = pinned_build().map(|build| (data_dir.join("cache"), build));
-        Self { data_dir, bin_dir: None, fetch }
+        Self { data_dir, bin_dir: None, fetch, user_namespace: true }
     }
 }
 
@@ -233,8 +237,8 @@ pub async fn start(options: &Options) -> Result<Server, EmbeddedError> {
 
     let wanted = existing_major(&layout.pgdata)?;
     let binaries = binaries::find(options, wanted, &layout.pgdata).await?;
-    let identity = identity::choose(&layout.data_dir, &binaries).await?;
-    identity.hand_over(&layout.data_dir, &[&layout.socket_dir])?;
+    let identity = identity::choose(&layout.data_dir, &layout.pgdata, &binaries, options.user_namespace).await?;
+    identity.hand_over(&layout.data_dir, &[&layout.socket_dir, &layout.pgdata])?;
     if wanted.is_none() {
         make_cluster(&layout, &binaries, &identity).await?;
     }
@@ -413,6 +417,9 @@ fn spawn(
     binaries: &Binaries,
     identity: &Identity,
 ) -> Result<(tokio::process::Child, u64), EmbeddedError> {
+    if std::fs::metadata(&layout.log).is_ok_and(|log| log.len() > LOG_SIZE) {
+        std::fs::rename(&layout.log, layout.log.with_extension("log.old")).map_err(files("rename", &layout.log))?;
+    }
     let log = OpenOptions::new().create(true).append(true).open(&layout.log).map_err(files("open", &layout.log))?;
     let from = log.metadata().map_err(files("read", &layout.log))?.len();
     let again = log.try_clone().map_err(files("open", &layout.log))?;

@@ -379,7 +379,7 @@ async fn write(tx: &mut Transaction<'static, Postgres>, records: Vec<Record>) ->
     }
     // One JSON array instead of thirty arrays: `jsonb_to_recordset` types it by the table itself.
     let rows: Vec<Value> = records.into_iter().map(Record::into_json).collect();
-    let rows = Value::Array(rows).to_string().replace("\\u0000", "\\ufffd");
+    let rows = parse::json_text(&rows);
     sqlx::query!(
         "insert into finding (account_id, fingerprint, number, rule, severity, severity_rank, subject_kind, subject_key,
                 region, cluster, namespace, service_account, role_arn, target_role_arn, detection, workflow, resolution,
@@ -449,7 +449,7 @@ async fn write_events(
         &column(&|event| event.account.clone()),
         &column(&|event| event.fingerprint.clone()),
         &column(&|event| event.kind.to_owned()),
-        &column(&|event| event.detail.to_string().replace("\\u0000", "\\ufffd")),
+        &column(&|event| parse::json_text(&event.detail)),
         after,
         run.0,
         now
@@ -468,7 +468,7 @@ async fn write_tallies(tx: &mut Transaction<'static, Postgres>, tallies: &[Tally
     };
     let accounts: Vec<String> = tallies.iter().map(|tally| tally.account_id.to_string()).collect();
     let rules: Vec<String> = tallies.iter().map(|tally| tally.rule.clone()).collect();
-    let reasons: Vec<String> = tallies.iter().map(|tally| json!(tally.reasons).to_string()).collect();
+    let reasons: Vec<String> = tallies.iter().map(|tally| parse::json_text(&tally.reasons)).collect();
     sqlx::query!(
         "insert into rule_tally (account_id, run_id, rule, pass, fail, not_applicable, unknown, error, reasons)
          select w.account_id, $9, w.rule, w.pass, w.fail, w.not_applicable, w.unknown, w.error, w.reasons::jsonb

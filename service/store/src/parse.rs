@@ -60,3 +60,39 @@ pub(crate) fn limit(value: u32) -> i64 {
 pub(crate) fn to_json(value: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
 }
+
+/// JSON text that PostgreSQL takes, in one order: NUL, which jsonb cannot hold, is replaced, and
+/// keys are sorted, so that what comes back from jsonb has the same text again.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
+    let mut value = to_json(value);
+    value.sort_all_objects();
+    let text = value.to_string();
+    if text.contains("\\u0000") { without_nul(value).to_string() } else { text }
+}
+
+fn without_nul(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(clean(&text)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (clean(&key), without_nul(value))).collect(),
+        other => other,
+    }
+}
+
+/// Text that PostgreSQL takes: it cannot hold NUL.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_real_nul_is_replaced() {
+        assert_eq!(json_text(&json!({"b": "x\u{0}y", "a\u{0}": 1})), "{\"a\u{fffd}\":1,\"b\":\"x\u{fffd}y\"}");
+        assert_eq!(json_text(&json!("a \\u0000 that is only text")), r#""a \\u0000 that is only text""#);
+    }
+}

@@ -174,20 +174,20 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
     fn column<'a, T>(chunk: &'a [Session], of: impl Fn(&'a Session) -> T) -> Vec<T> {
         chunk.iter().map(of).collect()
     }
-    let clean = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', "\u{fffd}"));
+    let clean = |text: &Option<String>| text.as_deref().map(parse::clean);
     let accounts = column(chunk, |s| s.account_id.to_string());
-    let events = column(chunk, |s| s.event_id.clone());
+    let events = column(chunk, |s| parse::clean(&s.event_id));
     let times = column(chunk, |s| s.at);
     let regions = column(chunk, |s| s.region.to_string());
     let kinds = column(chunk, |s| kind_name(s.kind));
     let roles = column(chunk, |s| clean(&s.role_arn));
     let names = column(chunk, |s| clean(&s.session_name));
     let keys = column(chunk, |s| clean(&s.access_key_id));
-    let principals = column(chunk, |s| s.principal.replace('\0', "\u{fffd}"));
-    let types = column(chunk, |s| s.principal_type.clone());
+    let principals = column(chunk, |s| parse::clean(&s.principal));
+    let types = column(chunk, |s| parse::clean(&s.principal_type));
     let parents = column(chunk, |s| clean(&s.parent_access_key_id));
     let sources = column(chunk, |s| clean(&s.source_ip));
-    let tags = column(chunk, |s| parse::to_json(&s.tags).to_string().replace("\\u0000", "\\ufffd"));
+    let tags = column(chunk, |s| parse::json_text(&s.tags));
     let external = column(chunk, |s| clean(&s.external_id));
     let durations = column(chunk, |s| s.duration_seconds.map(i64::from));
     let packed = column(chunk, |s| s.packed_policy_size.map(i16::from));

@@ -6,7 +6,7 @@
 
 use super::{Binaries, EmbeddedError, files};
 use std::ffi::OsStr;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
@@ -53,13 +53,15 @@ impl Identity {
         command
     }
 
-    /// Gives the data directory, and what lies apart from it, to the user it is to run as.
-    pub(super) fn hand_over(&self, data_dir: &Path, apart: &[&Path]) -> Result<(), EmbeddedError> {
+    /// Gives the directories, with all that lies in them, to the user it is to run as.
+    pub(super) fn hand_over(&self, data_dir: &Path, dirs: &[&Path]) -> Result<(), EmbeddedError> {
         let Self::User { name, uid, gid } = self else { return Ok(()) };
-        for path in std::iter::once(data_dir).chain(apart.iter().copied()) {
-            let owner = std::fs::metadata(path).map_err(files("read", path))?.uid();
-            if owner != *uid {
+        for path in dirs.iter().copied().chain([data_dir]) {
+            if path.exists() && owner(path)? != *uid {
                 chown(path, Some(*uid), Some(*gid)).map_err(files("give away", path))?;
+                if path != data_dir {
+                    give_all(path, *uid, *gid)?;
+                }
             }
         }
         // A parent that only root may enter, such as /root, keeps the other user out.
@@ -72,16 +74,42 @@ impl Identity {
     }
 }
 
+fn owner(path: &Path) -> Result<u32, EmbeddedError> {
+    Ok(std::fs::symlink_metadata(path).map_err(files("read", path))?.uid())
+}
+
+fn give_all(dir: &Path, uid: u32, gid: u32) -> Result<(), EmbeddedError> {
+    for entry in std::fs::read_dir(dir).map_err(files("read", dir))? {
+        let path = entry.map_err(files("read", dir))?.path();
+        lchown(&path, Some(uid), Some(gid)).map_err(files("give away", &path))?;
+        if path.is_dir() && !path.is_symlink() {
+            give_all(&path, uid, gid)?;
+        }
+    }
+    Ok(())
+}
+
 fn namespace_args() -> [String; 4] {
     ["--user".to_owned(), format!("--map-user={NOBODY}"), format!("--map-group={NOBODY}"), "--".to_owned()]
 }
 
-/// As whom PostgreSQL can run here.
-pub(super) async fn choose(data_dir: &Path, binaries: &Binaries) -> Result<Identity, EmbeddedError> {
+/// As whom PostgreSQL can run here. A cluster that was given to another user stays that user's.
+pub(super) async fn choose(
+    data_dir: &Path,
+    pgdata: &Path,
+    binaries: &Binaries,
+    user_namespace: bool,
+) -> Result<Identity, EmbeddedError> {
     if our_uid(data_dir)? != 0 {
         return Ok(Identity::Ourselves);
     }
-    if std::env::var_os("ROLECALL_PG_NO_USERNS").is_none() && namespace_works(binaries).await {
+    if let Ok(cluster) = std::fs::metadata(pgdata)
+        && cluster.uid() != 0
+    {
+        let (uid, gid) = (cluster.uid(), cluster.gid());
+        return Ok(Identity::User { name: uid.to_string(), uid, gid });
+    }
+    if user_namespace && namespace_works(binaries).await {
         return Ok(Identity::Namespace);
     }
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -100,13 +100,11 @@ pub(super) struct Fact {
 
 impl Fact {
     fn new(account: AccountId, kind: Kind, key: String, body: &impl Serialize) -> Self {
-        let value = parse::to_json(body);
-        // NUL is a character of JSON, but not of PostgreSQL's jsonb.
-        let text = value.to_string().replace("\\u0000", "\\ufffd");
+        let text = parse::json_text(body);
         Self {
             account,
             kind,
-            name_key: key,
+            name_key: parse::clean(&key),
             digest: Digest::of(text.as_bytes()),
             body: text,
             documents: Vec::new(),

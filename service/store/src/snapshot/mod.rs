@@ -262,8 +262,7 @@ impl SnapshotWriter {
             if let Some(document) = seen.documents.get(&digest) {
                 accounts.push(row.account_id);
                 digests.push(row.digest);
-                // PostgreSQL's text cannot hold NUL; a policy document cannot either, but who knows what comes.
-                texts.push(document.text.replace('\0', "\u{fffd}"));
+                texts.push(parse::clean(&document.text));
             }
         }
         if accounts.is_empty() {
@@ -335,10 +334,19 @@ impl SnapshotWriter {
         );
         let digests = column(facts, |f| f.digest.as_bytes().to_vec());
         let bodies = column(facts, |f| f.body.clone());
-        let (names, regions) = (column(facts, |f| f.name.clone()), column(facts, |f| f.region.clone()));
-        let (clusters, namespaces) = (column(facts, |f| f.cluster.clone()), column(facts, |f| f.namespace.clone()));
-        let service_accounts = column(facts, |f| f.service_account.clone());
-        let (roles, targets) = (column(facts, |f| f.role_arn.clone()), column(facts, |f| f.target_role_arn.clone()));
+        let (names, regions) = (
+            column(facts, |f| f.name.as_deref().map(parse::clean)),
+            column(facts, |f| f.region.as_deref().map(parse::clean)),
+        );
+        let (clusters, namespaces) = (
+            column(facts, |f| f.cluster.as_deref().map(parse::clean)),
+            column(facts, |f| f.namespace.as_deref().map(parse::clean)),
+        );
+        let service_accounts = column(facts, |f| f.service_account.as_deref().map(parse::clean));
+        let (roles, targets) = (
+            column(facts, |f| f.role_arn.as_deref().map(parse::clean)),
+            column(facts, |f| f.target_role_arn.as_deref().map(parse::clean)),
+        );
         sqlx::query!(
             "insert into resource (account_id, kind, key, seen_from, digest, body, name, region, cluster, namespace,
                                    service_account, role_arn, target_role_arn)
@@ -371,7 +379,7 @@ impl SnapshotWriter {
         let latest: BTreeMap<&str, _> = seen.last_used.iter().map(|used| (used.role.as_str(), used)).collect();
         if !latest.is_empty() {
             let accounts: Vec<String> = latest.values().map(|used| used.role.account_id().to_string()).collect();
-            let roles: Vec<String> = latest.keys().map(|&role| role.to_owned()).collect();
+            let roles: Vec<String> = latest.keys().map(|&role| parse::clean(role)).collect();
             let times: Vec<DateTime<Utc>> = latest.values().map(|used| used.at).collect();
             let regions: Vec<Option<String>> = latest.values().map(|used| used.region.clone()).collect();
             sqlx::query!(
@@ -444,7 +452,7 @@ impl SnapshotWriter {
             let ids: Vec<Uuid> = gaps.iter().map(|_| Uuid::now_v7()).collect();
             let actions: Vec<String> = gaps.iter().map(|gap| gap.action.clone()).collect();
             let reasons: Vec<String> = gaps.iter().map(|gap| gap.reason.as_str().to_owned()).collect();
-            let details: Vec<String> = gaps.iter().map(|gap| gap.detail.replace('\0', "")).collect();
+            let details: Vec<String> = gaps.iter().map(|gap| parse::clean(&gap.detail)).collect();
             sqlx::query!(
                 "insert into coverage_gap (account_id, run_id, id, scope, region, cluster, action, reason, detail)
                  select w.account_id, $9, w.id, w.scope, w.region, w.cluster, w.action, w.reason, w.detail

@@ -1,10 +1,11 @@
 //! The store on a real PostgreSQL.
 
-use rolecall_store::testing;
-
-#[tokio::test]
-async fn a_database_is_there_and_migrated() {
-    let database = testing::database().await.unwrap();
-    database.store.check_schema().await.unwrap();
-    assert_eq!(database.store.migrate().await.unwrap(), 0);
-}
+mod access;
+mod embedded;
+mod findings;
+mod fixture;
+mod jobs;
+mod reads;
+mod runs;
+mod schema;
+mod snapshot;

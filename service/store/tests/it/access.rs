@@ -1,0 +1,68 @@
+//! Tokens, sign-in codes and web sessions.
+
+use crate::fixture::*;
+use rolecall_store::{NewToken, WebSession};
+
+#[tokio::test]
+async fn a_token_is_found_used_and_taken_back() {
+    let database = database().await;
+    let store = &database.store;
+    let new = NewToken {
+        public_id: "abcd1234".into(),
+        name: "bot".into(),
+        hash: vec![7; 32],
+        scopes: vec!["findings:read".into()],
+        created_at: at(0),
+        expires_at: at(1000),
+    };
+    assert!(store.create_token(&new).await.unwrap());
+    assert!(!store.create_token(&new).await.unwrap());
+    assert_eq!(store.token("nothing").await.unwrap(), None);
+    for (minute, used) in [(10, 10), (10, 10), (12, 12)] {
+        store.touch_token("abcd1234", at(minute)).await.unwrap();
+        assert_eq!(store.token("abcd1234").await.unwrap().unwrap().last_used_at, Some(at(used)));
+    }
+    assert!(store.revoke_token("abcd1234", at(20)).await.unwrap());
+    assert!(!store.revoke_token("abcd1234", at(21)).await.unwrap());
+    let kept = store.tokens().await.unwrap().remove(0);
+    assert_eq!((kept.revoked_at, kept.hash, kept.scopes), (Some(at(20)), new.hash, new.scopes));
+}
+
+#[tokio::test]
+async fn a_sign_in_code_works_once_and_in_time() {
+    let database = database().await;
+    let store = &database.store;
+    store.create_login(b"code", at(0), at(10)).await.unwrap();
+    store.create_login(b"late", at(0), at(10)).await.unwrap();
+    assert!(!store.redeem_login(b"other", at(1)).await.unwrap());
+    assert!(!store.redeem_login(b"late", at(10)).await.unwrap());
+    let tries = [store.redeem_login(b"code", at(1)), store.redeem_login(b"code", at(1))];
+    let won = futures::future::join_all(tries).await.into_iter().filter(|won| *won.as_ref().unwrap()).count();
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn a_web_session_lasts_until_its_end() {
+    let database = database().await;
+    let store = &database.store;
+    let session = WebSession {
+        id_hash: vec![1; 32],
+        subject: "operator".into(),
+        created_at: at(0),
+        last_seen_at: at(0),
+        expires_at: at(60),
+    };
+    store.create_web_session(&session).await.unwrap();
+    assert_eq!(store.web_session(&session.id_hash, at(30)).await.unwrap(), Some(session.clone()));
+    assert_eq!(store.web_session(&session.id_hash, at(31)).await.unwrap().unwrap().last_seen_at, at(30));
+    assert_eq!(store.web_session(&session.id_hash, at(60)).await.unwrap(), None);
+    store.delete_web_session(&session.id_hash).await.unwrap();
+    assert_eq!(store.web_session(&session.id_hash, at(30)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn all_replicas_share_the_first_key() {
+    let database = database().await;
+    assert_eq!(database.store.shared_key("cursor", b"one").await.unwrap(), b"one");
+    assert_eq!(database.store.shared_key("cursor", b"two").await.unwrap(), b"one");
+}

@@ -1,0 +1,308 @@
+//! What is written, what is not, and what is believed gone.
+
+use crate::fixture::*;
+use chrono::TimeDelta;
+use rolecall_audit::coverage::{Coverage, ScopeKind};
+use rolecall_audit::estate::{Estate, Observation};
+use rolecall_store::testing::Database;
+use rolecall_store::{Error, RunId, SaveCounts, Store};
+use sqlx::Row;
+
+/// Every row's place in time: the transaction that wrote it.
+async fn writers(database: &Database) -> Vec<(String, String)> {
+    let mut connection = database.connect().await.unwrap();
+    let mut all = Vec::new();
+    for sql in [
+        "select 'document ' || encode(digest, 'hex') as row, xmin::text as writer from document",
+        "select 'resource ' || kind || key || seen_from as row, xmin::text as writer from resource",
+        "select 'session ' || event_id as row, xmin::text as writer from session",
+        "select 'used ' || role_arn as row, xmin::text as writer from role_last_used",
+    ] {
+        for row in sqlx::query(sql).fetch_all(&mut connection).await.unwrap() {
+            all.push((row.get("row"), row.get("writer")));
+        }
+    }
+    all.sort();
+    all
+}
+
+async fn estate_of(store: &Store) -> Estate {
+    store.estate(at(-100_000)).await.unwrap()
+}
+
+fn names(estate: &Estate) -> (Vec<String>, Vec<String>, usize) {
+    let roles = estate.roles.iter().map(|role| role.arn.name().to_owned()).collect();
+    let associations = estate.associations.iter().map(|found| found.key.service_account.to_string()).collect();
+    (roles, associations, estate.clusters.len())
+}
+
+/// What was seen, with the coverage of some scopes taken away, and gaps in their place.
+fn with_gaps(seen: &Observation, kinds: &[ScopeKind]) -> Observation {
+    let mut seen = seen.clone();
+    let mut coverage = Coverage::default();
+    for (scope, _) in seen.coverage.scopes() {
+        if !kinds.contains(&scope.kind) {
+            coverage.complete(scope.clone());
+        }
+    }
+    for kind in kinds {
+        coverage.gap(gap(*kind));
+    }
+    seen.coverage = coverage;
+    seen
+}
+
+#[tokio::test]
+async fn what_was_saved_comes_back_whole() {
+    let database = database().await;
+    let seen = estate();
+    let (_, counts) = look(&database.store, 0, &seen).await;
+    assert_eq!(
+        counts,
+        SaveCounts {
+            documents_written: 4,
+            resources_opened: 9,
+            resources_closed: 0,
+            resources_changed: 9,
+            sessions_written: 2,
+            gaps: 0
+        }
+    );
+    let back = estate_of(&database.store).await;
+    assert_eq!(back.accounts, seen.account.clone().into_iter().collect::<Vec<_>>());
+    let mut roles = seen.roles.clone();
+    // PostgreSQL holds no NUL.
+    roles.iter_mut().for_each(|role| role.tags = [("team".into(), "a\u{fffd}b".into())].into());
+    assert_eq!(back.roles, roles);
+    assert_eq!(back.last_used, seen.last_used);
+    assert_eq!(back.policies, seen.policies);
+    assert_eq!(back.oidc_providers, seen.oidc_providers);
+    assert_eq!(back.clusters, seen.clusters);
+    assert_eq!(back.associations, seen.associations);
+    assert_eq!(back.trails, seen.trails);
+    assert_eq!(back.sessions, seen.sessions);
+    assert_eq!(back.coverage, seen.coverage);
+    assert_eq!(back.documents.len(), seen.documents.len());
+    for document in seen.documents.iter() {
+        assert_eq!(back.documents.get(&document.digest).unwrap().text, document.text);
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_look_writes_no_row() {
+    let database = database().await;
+    let seen = estate();
+    look(&database.store, 0, &seen).await;
+    let before = writers(&database).await;
+    let mut again = seen.clone();
+    // The order of lists says nothing.
+    again.roles.reverse();
+    again.associations.reverse();
+    let (_, counts) = look(&database.store, 5, &again).await;
+    assert_eq!(counts, SaveCounts::default());
+    assert_eq!(writers(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_change_opens_one_version_and_closes_one() {
+    let database = database().await;
+    let mut seen = estate();
+    let (first, _) = look(&database.store, 0, &seen).await;
+    let text = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    seen.roles[0].inline[0].document = seen.documents.read(text);
+    let (second, counts) = look(&database.store, 5, &seen).await;
+    assert_eq!(
+        counts,
+        SaveCounts {
+            documents_written: 1,
+            resources_opened: 1,
+            resources_closed: 1,
+            resources_changed: 1,
+            ..SaveCounts::default()
+        }
+    );
+    let digest = |estate: &Estate| estate.roles[0].inline[0].document;
+    let (then, now) = (database.store.estate_at(first).await.unwrap(), database.store.estate_at(second).await.unwrap());
+    assert_ne!(digest(&then), digest(&now));
+    assert_eq!(digest(&now), digest(&estate_of(&database.store).await));
+    assert!(then.documents.get(&digest(&then)).is_some());
+}
+
+#[tokio::test]
+async fn gone_needs_two_complete_looks() {
+    let database = database().await;
+    let whole = estate();
+    // A first look that did not see everything proves nothing about what it did see.
+    look(&database.store, 0, &with_gaps(&whole, &[ScopeKind::Roles])).await;
+    let mut less = whole.clone();
+    less.roles.truncate(1);
+    let (_, counts) = look(&database.store, 5, &less).await;
+    assert_eq!(counts.resources_changed, 0);
+    assert_eq!(names(&estate_of(&database.store).await).0, ["api", "worker"]);
+    let (_, counts) = look(&database.store, 10, &less).await;
+    assert_eq!((counts.resources_closed, counts.resources_changed), (1, 1));
+    assert_eq!(names(&estate_of(&database.store).await).0, ["api"]);
+}
+
+#[tokio::test]
+async fn a_gap_keeps_every_row_of_its_scope() {
+    let whole = estate();
+    for kind in [
+        ScopeKind::Roles,
+        ScopeKind::Policies,
+        ScopeKind::OidcProviders,
+        ScopeKind::Clusters,
+        ScopeKind::Associations,
+        ScopeKind::Trails,
+    ] {
+        let database = database().await;
+        look(&database.store, 0, &whole).await;
+        let before = database.store.counts().await.unwrap();
+        let mut blind = with_gaps(&whole, &[kind]);
+        match kind {
+            ScopeKind::Roles => blind.roles.clear(),
+            ScopeKind::Policies => blind.policies.clear(),
+            ScopeKind::OidcProviders => blind.oidc_providers.clear(),
+            ScopeKind::Clusters => blind.clusters.clear(),
+            ScopeKind::Associations => blind.associations.clear(),
+            _ => blind.trails.clear(),
+        }
+        let (_, counts) = look(&database.store, 5, &blind).await;
+        assert_eq!(counts, SaveCounts { gaps: 1, ..SaveCounts::default() }, "{kind}");
+        let after = database.store.counts().await.unwrap();
+        assert_eq!(after, rolecall_store::Counts { gaps: 1, ..before }, "{kind}");
+        let estate = estate_of(&database.store).await;
+        assert!(!estate.coverage.is_complete(&scope(kind)), "{kind}");
+        assert_eq!(estate.coverage.gaps_of(&scope(kind)).unwrap().len(), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_was_not_looked_at_keeps_its_latest_look() {
+    let database = database().await;
+    let whole = estate();
+    look(&database.store, 0, &with_gaps(&whole, &[ScopeKind::Trails])).await;
+    let mut roles_only =
+        Observation { roles: whole.roles.clone(), documents: whole.documents.clone(), ..Observation::default() };
+    roles_only.coverage.complete(scope(ScopeKind::Roles));
+    look(&database.store, 5, &roles_only).await;
+    let estate = estate_of(&database.store).await;
+    assert_eq!(estate.coverage.gaps().count(), 1);
+    assert!(estate.coverage.is_complete(&scope(ScopeKind::Associations)));
+    assert_eq!(names(&estate), (vec!["api".into(), "worker".into()], vec!["api".into(), "worker".into()], 1));
+}
+
+#[tokio::test]
+async fn what_could_not_be_described_is_remembered_until_it_is_another() {
+    let database = database().await;
+    let whole = estate();
+    look(&database.store, 0, &whole).await;
+    let mut blind = with_gaps(&whole, &[ScopeKind::AssociationDetails, ScopeKind::Addons]);
+    blind.associations[0].detail = None;
+    blind.associations[1].detail = None;
+    blind.associations[1].association_id = "a-made-anew".into();
+    blind.clusters[0].addons = None;
+    let (_, counts) = look(&database.store, 5, &blind).await;
+    assert_eq!((counts.resources_changed, counts.gaps), (1, 2));
+    let estate = estate_of(&database.store).await;
+    assert_eq!(estate.associations[0], whole.associations[0]);
+    assert_eq!(estate.associations[1].detail, None);
+    assert_eq!(estate.clusters, whole.clusters);
+}
+
+#[tokio::test]
+async fn a_cluster_takes_its_associations_and_its_gaps_with_it() {
+    let database = database().await;
+    let whole = estate();
+    look(&database.store, 0, &whole).await;
+    look(&database.store, 5, &with_gaps(&whole, &[ScopeKind::Addons])).await;
+    let mut without = whole.clone();
+    without.clusters.clear();
+    without.associations.clear();
+    let mut coverage = Coverage::default();
+    coverage.complete(scope(ScopeKind::Clusters));
+    without.coverage = coverage;
+    let (_, counts) = look(&database.store, 10, &without).await;
+    assert_eq!(counts.resources_closed, 3);
+    let estate = estate_of(&database.store).await;
+    assert_eq!(names(&estate).1, Vec::<String>::new());
+    assert_eq!(estate.coverage.gaps().count(), 0);
+    assert_eq!(estate.coverage.gaps_of(&scope(ScopeKind::Associations)), None);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_dropped_leaves_nothing() {
+    let database = database().await;
+    let store = &database.store;
+    let run = begin(store, 0).await;
+    let mut snapshot = store.snapshot(run).await.unwrap();
+    let counts = snapshot.save(&estate()).await.unwrap();
+    assert_eq!(counts.resources_opened, 9);
+    // Nothing shows before the commit either.
+    assert_eq!(store.counts().await.unwrap(), rolecall_store::Counts::default());
+    drop(snapshot);
+    let (_, again) = look(store, 5, &estate()).await;
+    assert_eq!(again.resources_opened, 9);
+    assert_eq!(store.run(run).await.unwrap().unwrap().snapshot_at, None);
+}
+
+#[tokio::test]
+async fn one_snapshot_at_a_time_and_none_after_a_later_one() {
+    let database = database().await;
+    let store = &database.store;
+    let (early, late) = (begin(store, 0).await, begin(store, 1).await);
+    let open = store.snapshot(late).await.unwrap();
+    assert!(matches!(store.snapshot(early).await, Err(Error::SnapshotBusy)));
+    open.commit().await.unwrap();
+    assert!(matches!(store.snapshot(early).await, Err(Error::SnapshotOutdated { run }) if run == early));
+    assert!(matches!(store.snapshot(RunId(99)).await, Err(Error::NoRun(RunId(99)))));
+}
+
+#[tokio::test]
+async fn an_account_may_come_in_parts() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = estate();
+    look(store, 0, &whole).await;
+    let run = begin(store, 5).await;
+    let mut snapshot = store.snapshot(run).await.unwrap();
+    let mut changed = whole.clone();
+    changed.roles[0].role_id = "AROAX".into();
+    assert_eq!(snapshot.save(&changed).await.unwrap().resources_changed, 1);
+    // The same resource again in the same run: the last word counts.
+    changed.roles[0].role_id = "AROAY".into();
+    assert_eq!(snapshot.save(&changed).await.unwrap().resources_changed, 1);
+    snapshot.commit().await.unwrap();
+    assert_eq!(estate_of(store).await.roles[0].role_id, "AROAY");
+    assert_eq!(store.estate_at(RunId(run.0 - 1)).await.unwrap().roles[0].role_id, whole.roles[0].role_id);
+}
+
+#[tokio::test]
+async fn sessions_are_kept_once_and_old_months_can_go() {
+    let database = database().await;
+    let store = &database.store;
+    let mut seen = estate();
+    let month = TimeDelta::days(31).num_minutes();
+    seen.sessions.push(session("e0", -month, "api"));
+    seen.sessions.push(session("e1", -20, "api"));
+    let (_, counts) = look(store, 0, &seen).await;
+    assert_eq!(counts.sessions_written, 3);
+    let (_, counts) = look(store, 5, &seen).await;
+    assert_eq!(counts.sessions_written, 0);
+    assert_eq!(store.estate(at(-60)).await.unwrap().sessions.len(), 2);
+    assert_eq!(store.drop_sessions_before(at(0)).await.unwrap().len(), 1);
+    assert_eq!(estate_of(store).await.sessions.len(), 2);
+    assert_eq!(store.drop_sessions_before(at(0)).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_role_that_a_complete_listing_shows_unused_loses_its_last_use() {
+    let database = database().await;
+    let mut seen = estate();
+    look(&database.store, 0, &seen).await;
+    seen.last_used.clear();
+    look(&database.store, 5, &with_gaps(&seen, &[ScopeKind::Roles])).await;
+    assert_eq!(estate_of(&database.store).await.last_used.len(), 1);
+    look(&database.store, 10, &seen).await;
+    assert_eq!(estate_of(&database.store).await.last_used.len(), 0);
+}
