@@ -142,7 +142,8 @@ impl ActionSet {
     #[must_use]
     pub fn contains(&self, action: &str) -> bool {
         let Some(number) = catalogue().number(action) else { return false };
-        self.blocks.iter().any(|(block, bits)| *block == number / 64 && bits >> (number % 64) & 1 == 1)
+        let block = self.blocks.binary_search_by_key(&(number / 64), |(block, _)| *block);
+        block.ok().and_then(|at| self.blocks.get(at)).is_some_and(|(_, bits)| bits >> (number % 64) & 1 == 1)
     }
 
     /// Its actions, in the catalogue's order (by service).

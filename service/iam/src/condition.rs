@@ -333,11 +333,14 @@ impl Condition {
     }
 
     fn takes_any_value(&self, known: Known) -> bool {
-        self.values.iter().any(|value| match known.test {
-            Test::Text { wild: true, .. } | Test::Arn => !value.is_empty() && value.bytes().all(|b| b == b'*'),
-            Test::Ip => matches!(value.as_str(), "0.0.0.0/0" | "::/0") && self.values.len() > 1,
+        let has = |wanted: &str| self.values.iter().any(|value| value == wanted);
+        match known.test {
+            Test::Text { wild: true, .. } | Test::Arn => {
+                self.values.iter().any(|value| !value.is_empty() && value.bytes().all(|b| b == b'*'))
+            }
+            Test::Ip => has("0.0.0.0/0") && has("::/0"),
             _ => false,
-        })
+        }
     }
 
     fn null(&self, value: &Value) -> Truth {
@@ -400,8 +403,16 @@ impl Condition {
             Test::Text { fold, wild } => {
                 let mode = if wild { Mode::Wild } else { Mode::Literal };
                 if fold {
-                    // Only the exact operators have a form that ignores case.
-                    glob(&wanted.to_lowercase(), mode)?.matches(&actual.to_lowercase()).into()
+                    let lower = |key: &str| match lookup(key) {
+                        Variable::Text(text) => Variable::Text(text.to_lowercase()),
+                        other => other,
+                    };
+                    let wanted = wanted.to_lowercase();
+                    let glob = match language {
+                        Version::V2012 if wanted.contains("${") => Glob::with_variables(&wanted, mode, &lower)?,
+                        _ => Glob::plain(&wanted, mode),
+                    };
+                    glob.matches(&actual.to_lowercase()).into()
                 } else {
                     glob(wanted, mode)?.matches(actual).into()
                 }
@@ -595,6 +606,9 @@ mod tests {
         let equals = condition("StringEquals", "k:k", &["${AWS:UserName}"]);
         assert_eq!(equals.holds(&context, Version::V2012), Truth::True);
         assert_eq!(equals.holds(&context, Version::V2008), Truth::False);
+        let shouted = Context::closed().set("aws:username", ["ANN"]).set("k:k", ["ann"]);
+        let fold = condition("StringEqualsIgnoreCase", "k:k", &["${aws:username}"]);
+        assert_eq!(fold.holds(&shouted, Version::V2012), Truth::True);
         let missing = condition("StringEquals", "k:k", &["${aws:nobody}"]);
         assert_eq!(missing.holds(&context, Version::V2012), Truth::False);
         assert_eq!(
@@ -617,5 +631,7 @@ mod tests {
         assert_eq!(of("StringLike", "a:b", "*"), Truth::unknown(Why::Key("a:b".into())));
         assert_eq!(of("StringLikeIfExists", "a:b", "*"), Truth::True);
         assert_eq!(of("StringEquals", "AWS:requesttag/x", "y"), Truth::False);
+        let anywhere = |values: &[&str]| condition("IpAddressIfExists", "aws:SourceIp", values).is_always_true();
+        assert!(anywhere(&["0.0.0.0/0", "::/0"]) && !anywhere(&["0.0.0.0/0", "10.0.0.0/8"]));
     }
 }

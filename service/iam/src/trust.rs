@@ -78,11 +78,11 @@ impl Caller {
     /// or never has. All others stay open.
     #[must_use]
     pub fn context(&self) -> Context {
-        // Keys of other prefixes exist for web identities and SAML only.
-        let own = || Context::open_under(&["aws:", "sts:", "iam:"]);
         match self {
-            Self::Service(_) => self.known(own()),
-            Self::Principal { .. } => self.known(own()),
+            // A service sends no keys of its own: those of other prefixes describe web identities,
+            // SAML subjects, or what a role session runs on.
+            Self::Service(_) => self.known(Context::open_under(&["aws:", "sts:", "iam:"])),
+            Self::Principal { .. } => self.known(Context::open().absent_under("saml:")),
             Self::Federated(_) | Self::Outsider => self.known(Context::open()),
         }
     }
