@@ -189,10 +189,11 @@ fn first_error(text: &str, errors: &cel::ParseErrors) -> Syntax {
     let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let message = error.msg.trim_start_matches("Syntax error: ");
     // The parser lists every token that could follow: true, long, and of no help.
-    let message = message.split(" expecting {").next().unwrap_or(message).replace("'<EOF>'", "the end");
+    let message = message.split(" expecting {").next().unwrap_or(message);
     let message = match message.strip_prefix("token recognition error at: ") {
-        Some(token) => format!("unexpected character {token}"),
-        None => message,
+        Some(token) => format!("unexpected character {}", token.trim()),
+        None if message.contains("'<EOF>'") => "the expression ends too early".to_owned(),
+        None => message.to_owned(),
     };
     Syntax { at: (before + column - 1).min(text.len()), message }
 }
@@ -317,7 +318,9 @@ fn each(method: &str) -> Option<Each> {
     })
 }
 
-fn binary(operator: &str) -> Option<fn(Box<[Expr; 2]>) -> Kind> {
+type OfTwo = fn(Box<[Expr; 2]>) -> Kind;
+
+fn binary(operator: &str) -> Option<OfTwo> {
     Some(match operator {
         operators::EQUALS => |two| Kind::Compare(Comparison::Equal, two),
         operators::NOT_EQUALS => |two| Kind::Compare(Comparison::NotEqual, two),
@@ -344,7 +347,7 @@ mod tests {
     fn what_cannot_be_read_is_refused_with_its_place() {
         for (text, at, message) in [
             ("", 0, "the expression is empty"),
-            ("a + ", 4, "mismatched input the end"),
+            ("a + ", 4, "the expression ends too early"),
             ("a $ b", 2, "unexpected character '$'"),
             ("1u", 0, "unsigned numbers are not supported; leave out the `u`"),
             ("a.B{c: 1}", 3, "messages such as `Type{…}` are not supported"),

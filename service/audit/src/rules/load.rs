@@ -160,24 +160,19 @@ fn supersessions(loaded: &mut Loaded) {
 }
 
 /// The rules that a binding or exception names.
-fn named<'r>(
-    source: Source<'_>,
-    wanted: &[(At, String)],
-    rules: impl Iterator<Item = &'r Rule> + Clone,
-    errors: &mut Vec<LoadError>,
-) -> BTreeSet<String> {
+fn named(source: Source<'_>, wanted: &[(At, String)], rules: &[Rule], errors: &mut Vec<LoadError>) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for (at, name) in wanted {
         let found: Vec<&Rule> = match (name.as_str(), name.strip_prefix("category:")) {
-            ("*", _) => rules.clone().collect(),
-            (_, Some(category)) => rules.clone().filter(|rule| rule.meta.category == category).collect(),
-            (id, None) => rules.clone().filter(|rule| rule.meta.id == id).collect(),
+            ("*", _) => rules.iter().collect(),
+            (_, Some(category)) => rules.iter().filter(|rule| rule.meta.category == category).collect(),
+            (id, None) => rules.iter().filter(|rule| rule.meta.id == id).collect(),
         };
         if found.is_empty() && name != "*" {
             let near = match name.strip_prefix("category:") {
-                Some(category) => text::nearest(category, rules.clone().map(|rule| rule.meta.category.as_str()))
+                Some(category) => text::nearest(category, rules.iter().map(|rule| rule.meta.category.as_str()))
                     .map(|near| format!("category:{near}")),
-                None => text::nearest(name, rules.clone().map(|rule| rule.meta.id.as_str())).map(str::to_owned),
+                None => text::nearest(name, rules.iter().map(|rule| rule.meta.id.as_str())).map(str::to_owned),
             };
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let message = format!("no rule is selected by `{name}`{hint}");
@@ -189,7 +184,7 @@ fn named<'r>(
 }
 
 fn spread(binding: &RawBinding<'_>, schema: &Schema, loaded: &mut Loaded) {
-    let ids = named(binding.source, &binding.rules, loaded.rules.iter(), &mut loaded.errors);
+    let ids = named(binding.source, &binding.rules, &loaded.rules, &mut loaded.errors);
     let mut used: BTreeSet<&str> = BTreeSet::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for rule in loaded.rules.iter_mut().filter(|rule| ids.contains(&rule.meta.id)) {
@@ -275,7 +270,7 @@ fn agree(bindings: &[RawBinding<'_>], loaded: &mut Loaded) {
 }
 
 fn excuse(raw: RawException<'_>, loaded: &mut Loaded) {
-    let ids = named(raw.source, &raw.rules, loaded.rules.iter(), &mut loaded.errors);
+    let ids = named(raw.source, &raw.rules, &loaded.rules, &mut loaded.errors);
     let exception = Arc::new(Exception { rules: ids.iter().cloned().collect(), ..raw.exception });
     for rule in loaded.rules.iter_mut().filter(|rule| ids.contains(&rule.meta.id)) {
         rule.exceptions.push(Arc::clone(&exception));
@@ -844,7 +839,7 @@ impl<'a> Doc<'a, '_> {
             match text.parse::<AccountId>() {
                 Ok(account) => accounts.push(account),
                 Err(_) => {
-                    self.wrong(at, &account_field, format!("`{text}` is not an account id"), "write its twelve digits")
+                    self.wrong(at, &account_field, format!("`{text}` is not an account id"), "write its twelve digits");
                 }
             }
         }

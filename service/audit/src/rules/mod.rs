@@ -12,6 +12,8 @@ mod eval;
 mod evidence;
 mod fixture;
 mod ir;
+#[cfg(test)]
+mod laws;
 mod load;
 mod rule;
 mod schema;

@@ -169,7 +169,13 @@ impl<'a> Source<'a> {
         let Some(value) = node.text() else { return node.at };
         let wanted = value.get(..offset).unwrap_or(value).chars().filter(|c| !c.is_whitespace()).count();
         let raw = self.raw(node.at);
-        let quote = raw.chars().next().filter(|c| matches!(c, '"' | '\''));
+        // A block scalar may begin with a quote of its own; a quoted one that does has it escaped.
+        let quoted = match raw.chars().next() {
+            Some('"') => !value.starts_with('"') || raw.starts_with("\"\\"),
+            Some('\'') => !value.starts_with('\'') || raw.starts_with("'''"),
+            _ => false,
+        };
+        let quote = raw.chars().next().filter(|_| quoted);
         let mut chars = raw.char_indices().peekable();
         if quote.is_some() {
             chars.next();
@@ -402,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_character_of_a_scalar() {
-        let text = "---\na: >-\n    foo\n    bar\nb: 'it''s x'\nc: \"q\\\"\\n x\"\nd: plain x\ne: |\n  one\n  two x\n";
+        let text = "---\na: >-\n    foo\n    bar\nb: 'it''s x'\nc: \"q\\\"\\n x\"\nd: plain x\ne: |\n  one\n  two x\nf: >-\n  'q' x\ng: '''q'' x'\n";
         let (nodes, errors) = read(text);
         assert_eq!(errors, [] as [&str; 0]);
         let source = Source { path: "f.yaml", text };
@@ -413,6 +419,8 @@ mod tests {
             ("c", "x", (6, 11)),
             ("d", "x", (7, 10)),
             ("e", "x", (10, 7)),
+            ("f", "x", (12, 7)),
+            ("g", "x", (13, 11)),
         ] {
             let node = nodes[0].get(key).unwrap();
             let offset = node.text().unwrap().find(needle).unwrap();

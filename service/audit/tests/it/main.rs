@@ -4,6 +4,8 @@
 mod import;
 #[cfg(test)]
 mod policies;
+#[cfg(test)]
+mod rules;
 
 use std::path::{Path, PathBuf};
 
