@@ -7,6 +7,7 @@
 mod bench;
 mod catalogue;
 mod shell;
+mod sqlx;
 mod tests;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ const USAGE: &str = "cargo xtask <chore>
   test --quick     without the browser and the second opinion
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
+  sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
   catalogue [DIR]  refresh the list of IAM actions from npm, or from the unpacked package in DIR";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => tests::quick(),
         ["lint"] => tests::lint(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["sqlx"] => sqlx::run(),
         ["catalogue", rest @ ..] => catalogue::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -99,12 +99,12 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    fn new(account: AccountId, kind: Kind, key: String, body: &impl Serialize) -> Self {
+    fn new(account: AccountId, kind: Kind, key: &str, body: &impl Serialize) -> Self {
         let text = parse::json_text(body);
         Self {
             account,
             kind,
-            name_key: parse::clean(&key),
+            name_key: parse::clean(key),
             digest: Digest::of(text.as_bytes()),
             body: text,
             documents: Vec::new(),
@@ -194,7 +194,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     if let Some(account) = &seen.account {
         let key = (account.id, Kind::Account, account.id.to_string());
         let whole = with_account(account.clone(), before(previous, &key));
-        let mut fact = Fact::new(account.id, Kind::Account, key.2, &whole);
+        let mut fact = Fact::new(account.id, Kind::Account, &key.2, &whole);
         fact.name.clone_from(&whole.name);
         facts.push(fact);
     }
@@ -202,20 +202,20 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     for policy in &seen.policies {
         let key = policy_key(policy);
         let whole = with_policy(policy.clone(), before(previous, &key));
-        let mut fact = Fact::new(policy.account_id, Kind::Policy, key.2, &whole);
+        let mut fact = Fact::new(policy.account_id, Kind::Policy, &key.2, &whole);
         fact.documents.extend(whole.document);
         fact.name = Some(whole.name);
         facts.push(fact);
     }
     for provider in &seen.oidc_providers {
         if let Some(account) = provider.arn.account_id().or_else(|| owner(seen)) {
-            facts.push(Fact::new(account, Kind::OidcProvider, provider.arn.to_string(), provider));
+            facts.push(Fact::new(account, Kind::OidcProvider, provider.arn.as_str(), provider));
         }
     }
     for cluster in &seen.clusters {
         let key = key_of_cluster(cluster);
         let whole = with_cluster(cluster.clone(), before(previous, &key), clusters_have_gaps(seen, cluster));
-        let mut fact = Fact::new(cluster.account_id, Kind::Cluster, key.2, &whole);
+        let mut fact = Fact::new(cluster.account_id, Kind::Cluster, &key.2, &whole);
         fact.name = Some(cluster.name.to_string());
         fact.region = Some(cluster.region.to_string());
         fact.cluster = Some(cluster.name.to_string());
@@ -230,7 +230,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
             whole.records_read_only_management =
                 whole.records_read_only_management.or(known.records_read_only_management);
         }
-        let mut fact = Fact::new(trail.account_id, Kind::Trail, key.2, &whole);
+        let mut fact = Fact::new(trail.account_id, Kind::Trail, &key.2, &whole);
         fact.name = Some(trail.name.clone());
         fact.region = Some(trail.region.to_string());
         facts.push(fact);
@@ -238,13 +238,13 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     for policy in &seen.org_policies {
         let mut whole = policy.clone();
         whole.targets.sort();
-        let mut fact = Fact::new(policy.account_id, Kind::OrgPolicy, policy.id.clone(), &whole);
+        let mut fact = Fact::new(policy.account_id, Kind::OrgPolicy, &policy.id, &whole);
         fact.documents.push(policy.document);
         fact.name = Some(policy.name.clone());
         facts.push(fact);
     }
     for unit in &seen.org_units {
-        let mut fact = Fact::new(unit.account_id, Kind::OrgUnit, unit.id.clone(), unit);
+        let mut fact = Fact::new(unit.account_id, Kind::OrgUnit, &unit.id, unit);
         fact.name = Some(unit.path.clone());
         facts.push(fact);
     }
@@ -256,7 +256,7 @@ fn role(found: &Role) -> Fact {
     whole.inline.sort_by(|a, b| a.name.cmp(&b.name));
     whole.attached.sort_by(|a, b| a.arn.cmp(&b.arn));
     whole.instance_profiles.sort();
-    let mut fact = Fact::new(whole.arn.account_id(), Kind::Role, whole.arn.to_string(), &whole);
+    let mut fact = Fact::new(whole.arn.account_id(), Kind::Role, whole.arn.as_str(), &whole);
     fact.name = Some(whole.arn.name().to_owned());
     fact.role_arn = Some(whole.arn.to_string());
     fact.documents.extend(whole.trust);
@@ -274,7 +274,7 @@ fn association(found: &Association, previous: &HashMap<Key, serde_json::Value>) 
     {
         whole.detail = known.detail;
     }
-    let mut fact = Fact::new(found.key.account_id, Kind::Association, key.2, &whole);
+    let mut fact = Fact::new(found.key.account_id, Kind::Association, &key.2, &whole);
     fact.name = Some(found.association_id.clone());
     fact.region = Some(found.key.region.to_string());
     fact.cluster = Some(found.key.cluster.to_string());

@@ -97,7 +97,7 @@ async fn a_finding_opens_stays_changes_goes_and_comes_back() {
     assert_eq!(event.detail["severity"], json!({"from": "high", "to": "critical"}));
 
     let resolve = FindingAction::Resolve { fingerprint: worse.fingerprint.clone(), why: Resolution::SubjectGone };
-    let (_, counts) = apply(store, 30, &[resolve.clone()]).await;
+    let (_, counts) = apply(store, 30, std::slice::from_ref(&resolve)).await;
     assert_eq!(counts, ApplyCounts { resolved: 1, ..ApplyCounts::default() });
     let row = find(store, "a").await;
     assert_eq!((row.workflow, row.detection), (Workflow::Resolved, Detection::Cleared));

@@ -1,11 +1,20 @@
 //! The store on a real PostgreSQL.
 
+#[cfg(test)]
 mod access;
+#[cfg(test)]
 mod embedded;
+#[cfg(test)]
 mod findings;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
 mod jobs;
+#[cfg(test)]
 mod reads;
+#[cfg(test)]
 mod runs;
+#[cfg(test)]
 mod schema;
+#[cfg(test)]
 mod snapshot;
