@@ -145,6 +145,28 @@ impl AppError {
     }
 }
 
+impl From<rolecall_store::Error> for AppError {
+    fn from(error: rolecall_store::Error) -> Self {
+        use rolecall_store::Error as Store;
+        let away = matches!(
+            error,
+            Store::Refused { .. }
+                | Store::Unreachable { .. }
+                | Store::NoAnswer { .. }
+                | Store::Lost { .. }
+                | Store::Busy
+        );
+        let code = if away { Code::Unavailable } else { Code::Internal };
+        Self { source: Some(Arc::new(error)), ..Self::new(code, code.meaning()) }
+    }
+}
+
+impl From<crate::error::Error> for AppError {
+    fn from(error: crate::error::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();

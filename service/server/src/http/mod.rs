@@ -1,14 +1,57 @@
 //! The dashboard and the JSON API.
+//!
+//! Knows addresses, shapes, words for people, and who may come in. A request passes the edge (id,
+//! headers, form of failures), the gate (who asks, and may they), and then one handler that reads,
+//! asks the store once or a few times, and fills a shape. Refuses to know SQL, AWS and what makes
+//! a finding.
 
+mod api;
+pub mod assets;
 pub mod auth;
 pub mod cursor;
+pub mod edge;
 pub mod error;
+mod filters;
+mod health;
+mod listing;
+mod metrics;
+mod pages;
 pub mod query;
+mod rule_text;
 pub mod view;
 
-use crate::app::App;
+pub use api::openapi;
+pub use pages::PAGES;
 
-/// Every page and every endpoint.
-pub fn router(app: App) -> axum::Router {
-    axum::Router::new().with_state(app)
+use crate::app::App;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use std::time::Duration;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// The largest body that any address reads.
+const MAX_BODY: usize = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Every page and every endpoint, with everything in front of them.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(pages::router())
+        .merge(api::router())
+        .route("/metrics", get(metrics::metrics))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        // Only what holds no secret is compressed: a page has a form token beside words of the caller.
+        .route("/static/{name}", get(assets::serve).layer(CompressionLayer::new()))
+        .fallback(edge::no_such_address)
+        .method_not_allowed_fallback(edge::no_such_method)
+        .layer(from_fn_with_state(app.clone(), auth::gate))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
+        .layer(from_fn_with_state(app.clone(), edge::edge))
+        .with_state(app)
 }

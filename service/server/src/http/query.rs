@@ -179,6 +179,22 @@ impl Params {
         other
     }
 
+    /// The same with a list parameter set to these values; any cursor falls away.
+    #[must_use]
+    pub fn with_list(&self, name: &'static str, values: &[&str]) -> Self {
+        let mut other = self.without(name);
+        other.given.push((name, values.iter().map(|v| (*v).to_owned()).collect()));
+        other
+    }
+
+    /// The same with a list that was not given; a cursor stays, as the default was in force for it too.
+    #[must_use]
+    pub fn defaulting(&self, name: &'static str, values: &[&str]) -> Self {
+        let mut other = self.clone();
+        other.given.insert(0, (name, values.iter().map(|v| (*v).to_owned()).collect()));
+        other
+    }
+
     /// The same without a parameter; any cursor falls away.
     #[must_use]
     pub fn without(&self, name: &str) -> Self {

@@ -2,4 +2,5 @@
 //! templates loop and print. Refuses to know the store and requests.
 
 pub mod document;
+pub mod trend;
 pub mod words;

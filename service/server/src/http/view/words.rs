@@ -71,6 +71,12 @@ pub fn count(n: i64) -> String {
     if n < 0 { format!("−{out}") } else { out }
 }
 
+/// A count that is never negative.
+#[must_use]
+pub fn count_u64(n: u64) -> String {
+    count(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
 /// `1 finding`, `2 findings`.
 #[must_use]
 pub fn plural(n: i64, one: &str, many: &str) -> String {

@@ -1,0 +1,78 @@
+//! `/api/v1/findings`
+
+use super::shape::{EventJson, FindingJson, Listed, counts, listed};
+use crate::app::App;
+use crate::http::error::{AppError, Problem};
+use crate::http::filters;
+use crate::http::listing;
+use crate::http::query::{CURSOR, LIMIT, TOTAL, query};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use rolecall_audit::finding::Fingerprint;
+use rolecall_store::FindingRow;
+
+query! {
+    /// Query of the list.
+    FindingsQuery = filters::FINDINGS, &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// One thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// Findings, by default of every state, the worst first.
+#[utoipa::path(
+    get, path = "/api/v1/findings", tag = "findings", operation_id = "list_findings", params(FindingsQuery),
+    responses((status = 200, body = Listed<FindingJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = FindingsQuery::read(raw.as_deref())?;
+    let (filter, sort, limit) = (filters::findings(&params), filters::finding_sort(&params), params.limit(100));
+    let after = listing::after(&app, &params, sort.as_str())?;
+    let rows = app.store.findings(&filter, sort, after, limit + 1).await?;
+    let slice = listing::slice(&app, &params, sort.as_str(), rows, limit, |row| row.after(sort))?;
+    let total = if counts(&params) { Some(app.store.count_findings(&filter).await?) } else { None };
+    listed("/api/v1/findings", &params, slice, total, FindingJson::from)
+}
+
+/// One finding, by its number or its fingerprint.
+#[utoipa::path(
+    get, path = "/api/v1/findings/{id}", tag = "findings", operation_id = "get_finding",
+    params(("id" = String, Path, description = "Number or fingerprint")),
+    responses((status = 200, body = FindingJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<FindingJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    Ok(Json(find(&app, &id).await?.into()))
+}
+
+/// A finding's life, from its first step.
+#[utoipa::path(
+    get, path = "/api/v1/findings/{id}/events", tag = "findings", operation_id = "list_finding_events",
+    params(("id" = String, Path, description = "Number or fingerprint")),
+    responses((status = 200, body = Listed<EventJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn events(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<Listed<EventJson>>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let events = app.store.finding_events(&find(&app, &id).await?).await?;
+    let total = rolecall_store::Total::Exact(u64::try_from(events.len()).unwrap_or(u64::MAX));
+    let items = events.into_iter().map(EventJson::from).collect();
+    Ok(Json(Listed { items, next_cursor: None, total: Some(total.into()) }))
+}
+
+async fn find(app: &App, id: &str) -> Result<FindingRow, AppError> {
+    let found = match id.parse() {
+        Ok(number) => app.store.finding(number).await?,
+        Err(_) => app.store.finding_by_fingerprint(&Fingerprint(id.to_owned())).await?,
+    };
+    found.ok_or_else(|| AppError::not_found(format!("finding `{id}`")))
+}

@@ -1,0 +1,183 @@
+//! `/api/v1`: accounts, coverage, associations, roles, sessions.
+
+use super::shape::{
+    AccountJson, AssociationJson, CoverageJson, Listed, ManagedPolicyJson, RoleDetailJson, RoleJson, SessionJson,
+    counts, listed,
+};
+use crate::app::App;
+use crate::http::error::{AppError, Problem};
+use crate::http::filters;
+use crate::http::listing;
+use crate::http::pages::{read_key, sessions_since};
+use crate::http::query::{CURSOR, LIMIT, TOTAL, query};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use chrono::Utc;
+use rolecall_iam::RoleArn;
+use rolecall_store::{AssociationRow, CoverageRow, PolicyRow, RoleRow, SessionAfter, Total};
+
+query! {
+    /// Query of accounts.
+    AccountsQuery = &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// Query of coverage.
+    CoverageQuery = filters::COVERAGE, &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// Query of associations.
+    AssociationsQuery = filters::ASSOCIATIONS, &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// Query of roles.
+    RolesQuery = filters::ROLES, &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// Query of sessions, which are not counted.
+    SessionsQuery = filters::SESSIONS, &[LIMIT, CURSOR]
+}
+query! {
+    /// One thing takes no parameter.
+    NoQuery = &[]
+}
+
+fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
+    counts(params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)))
+}
+
+/// Every account that is known or was looked at.
+#[utoipa::path(
+    get, path = "/api/v1/accounts", tag = "inventory", operation_id = "list_accounts", params(AccountsQuery),
+    responses((status = 200, body = Listed<AccountJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = AccountsQuery::read(raw.as_deref())?;
+    let rows = app.store.accounts().await?;
+    let total = all(&params, &rows);
+    let slice = listing::within(&app, &params, "id", rows, params.limit(100), |row| row.id.to_string())?;
+    listed("/api/v1/accounts", &params, slice, total, AccountJson::from)
+}
+
+/// The latest look at every listing: complete, or with its gaps.
+#[utoipa::path(
+    get, path = "/api/v1/coverage", tag = "inventory", operation_id = "list_coverage", params(CoverageQuery),
+    responses((status = 200, body = Listed<CoverageJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn coverage(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = CoverageQuery::read(raw.as_deref())?;
+    let (kinds, complete) = (filters::scopes(&params), params.flag("complete"));
+    let mut rows = app.store.coverage(&params.parsed("account_id")).await?;
+    rows.retain(|row| kinds.is_empty() || kinds.contains(&row.scope.kind));
+    rows.retain(|row| complete.is_none_or(|complete| complete == row.complete));
+    let total = all(&params, &rows);
+    let slice = listing::within(&app, &params, "scope", rows, params.limit(100), scope_key)?;
+    listed("/api/v1/coverage", &params, slice, total, CoverageJson::from)
+}
+
+fn scope_key(row: &CoverageRow) -> String {
+    let part = |text: Option<String>| text.unwrap_or_default();
+    let region = part(row.scope.region.as_ref().map(ToString::to_string));
+    let cluster = part(row.scope.cluster.as_ref().map(ToString::to_string));
+    format!("{}/{}/{region}/{cluster}", row.scope.account_id, row.scope.kind)
+}
+
+/// Pod Identity associations.
+#[utoipa::path(
+    get, path = "/api/v1/associations", tag = "inventory", operation_id = "list_associations", params(AssociationsQuery),
+    responses((status = 200, body = Listed<AssociationJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = AssociationsQuery::read(raw.as_deref())?;
+    let (filter, limit) = (filters::associations(&params), params.limit(100));
+    let after = listing::after(&app, &params, "key")?;
+    let since = sessions_since(&app, Utc::now());
+    let rows = app.store.associations(&filter, after.as_ref(), limit + 1, since).await?;
+    let slice = listing::slice(&app, &params, "key", rows, limit, AssociationRow::after)?;
+    let total = if counts(&params) { Some(app.store.count_associations(&filter).await?) } else { None };
+    listed("/api/v1/associations", &params, slice, total, AssociationJson::from)
+}
+
+/// One association.
+#[utoipa::path(
+    get, path = "/api/v1/associations/{account_id}/{region}/{cluster}/{namespace}/{service_account}",
+    tag = "inventory", operation_id = "get_association",
+    params(
+        ("account_id" = String, Path), ("region" = String, Path), ("cluster" = String, Path),
+        ("namespace" = String, Path), ("service_account" = String, Path)
+    ),
+    responses((status = 200, body = AssociationJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn association(
+    State(app): State<App>,
+    Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<AssociationJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let path = [account_id, region, cluster, namespace, service_account].join("/");
+    let unknown = || AppError::not_found(format!("association `{path}`"));
+    let key = read_key(&path).ok_or_else(unknown)?;
+    let row = app.store.association(&key, sessions_since(&app, Utc::now())).await?;
+    Ok(Json(row.ok_or_else(unknown)?.into()))
+}
+
+/// IAM roles, by ARN.
+#[utoipa::path(
+    get, path = "/api/v1/roles", tag = "inventory", operation_id = "list_roles", params(RolesQuery),
+    responses((status = 200, body = Listed<RoleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = RolesQuery::read(raw.as_deref())?;
+    let (filter, limit) = (filters::roles(&params), params.limit(100));
+    let after = listing::after(&app, &params, "arn")?;
+    let rows = app.store.roles(&filter, after.as_ref(), limit + 1).await?;
+    let slice = listing::slice(&app, &params, "arn", rows, limit, RoleRow::after)?;
+    let total = if counts(&params) { Some(app.store.count_roles(&filter).await?) } else { None };
+    listed("/api/v1/roles", &params, slice, total, RoleJson::from)
+}
+
+/// One role with its policies and documents.
+#[utoipa::path(
+    get, path = "/api/v1/roles/{arn}", tag = "inventory", operation_id = "get_role",
+    params(("arn" = String, Path, description = "The ARN, with its slashes as %2F")),
+    responses((status = 200, body = RoleDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn role(
+    State(app): State<App>,
+    Path(arn): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<RoleDetailJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("role `{arn}`"));
+    let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
+    let row = app.store.role(&wanted).await?.ok_or_else(unknown)?;
+    let policies = app.store.policies_of(&row.role).await?;
+    let documents = app.store.documents(&crate::http::pages::digests(&row.role, &policies)).await?;
+    let texts = documents.iter().map(|d| (d.digest.to_string(), d.text.to_string())).collect();
+    let managed_policies = policies.into_iter().map(managed).collect();
+    Ok(Json(RoleDetailJson { role: row.into(), managed_policies, documents: texts }))
+}
+
+fn managed(row: PolicyRow) -> ManagedPolicyJson {
+    ManagedPolicyJson {
+        arn: row.policy.arn.to_string(),
+        name: row.policy.name,
+        default_version: row.policy.default_version,
+        document: row.policy.document.map(|digest| digest.to_string()),
+        is_boundary: row.is_boundary,
+    }
+}
+
+/// AssumeRole events, the newest first. Not counted: there may be very many.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", tag = "inventory", operation_id = "list_sessions", params(SessionsQuery),
+    responses((status = 200, body = Listed<SessionJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn sessions(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = SessionsQuery::read(raw.as_deref())?;
+    let (filter, limit) = (filters::sessions(&params), params.limit(100));
+    let after: Option<SessionAfter> = listing::after(&app, &params, "newest")?;
+    let rows = app.store.sessions(&filter, after.as_ref(), limit + 1).await?;
+    let slice = listing::slice(&app, &params, "newest", rows, limit, SessionAfter::of)?;
+    listed("/api/v1/sessions", &params, slice, None, SessionJson::from)
+}

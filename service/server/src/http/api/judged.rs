@@ -1,0 +1,143 @@
+//! `/api/v1`: rules with their answers, and runs.
+
+use super::shape::{AnswersJson, Listed, RuleJson, RuleParamJson, RunAskedJson, RunJson, counts, listed};
+use crate::app::{App, RunNow};
+use crate::http::auth::Principal;
+use crate::http::error::{AppError, Problem};
+use crate::http::listing;
+use crate::http::query::{CURSOR, LIMIT, TOTAL, query};
+use crate::http::rule_text::{self, RuleText};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::{Extension, Json};
+use rolecall_store::{Tally, Total};
+use std::collections::BTreeSet;
+
+query! {
+    /// Query of rules.
+    RulesQuery = &[LIMIT, CURSOR, TOTAL]
+}
+query! {
+    /// Query of runs, which are not counted.
+    RunsQuery = &[LIMIT, CURSOR]
+}
+query! {
+    /// One thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// The rules in force, by id, with their answers in the latest audit.
+#[utoipa::path(
+    get, path = "/api/v1/rules", tag = "rules", operation_id = "list_rules", params(RulesQuery),
+    responses((status = 200, body = Listed<RuleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn rules(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = RulesQuery::read(raw.as_deref())?;
+    let rows = rule_text::rules(&app);
+    let total = counts(&params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)));
+    let slice = listing::within(&app, &params, "id", rows, params.limit(100), |rule| rule.id.clone())?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    listed("/api/v1/rules", &params, slice, total, |rule| shape(rule, &tallies))
+}
+
+/// One rule, also by an id that it took the place of.
+#[utoipa::path(
+    get, path = "/api/v1/rules/{id}", tag = "rules", operation_id = "get_rule", params(("id" = String, Path)),
+    responses((status = 200, body = RuleJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn rule(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<RuleJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    Ok(Json(shape(rule, &tallies)))
+}
+
+fn shape(rule: RuleText, tallies: &[Tally]) -> RuleJson {
+    let of_rule: Vec<&Tally> = tallies.iter().filter(|t| t.rule == rule.id).collect();
+    let sum = |of: fn(&Tally) -> u64| of_rule.iter().map(|t| of(t)).sum();
+    let answers = AnswersJson {
+        pass: sum(|t| t.pass),
+        fail: sum(|t| t.fail),
+        unknown: sum(|t| t.unknown),
+        error: sum(|t| t.error),
+        not_applicable: sum(|t| t.not_applicable),
+    };
+    let reasons: BTreeSet<String> = of_rule.iter().flat_map(|t| t.reasons.iter().cloned()).collect();
+    let param = |p: rule_text::ParamText| RuleParamJson {
+        name: p.name,
+        type_name: p.type_name,
+        about: p.about,
+        default: p.default,
+    };
+    RuleJson {
+        id: rule.id,
+        title: rule.title,
+        severity: rule.severity.as_str(),
+        category: rule.category,
+        subject_kind: rule.subject.as_str(),
+        description: rule.description,
+        risk: rule.risk,
+        remediation: rule.remedy_text,
+        references: rule.references,
+        applies: rule.applies,
+        expression: rule.expression,
+        params: rule.params.into_iter().map(param).collect(),
+        origin: rule.origin,
+        digest: rule.digest,
+        answers: (!of_rule.is_empty()).then_some(answers),
+        unknown_reasons: reasons.into_iter().collect(),
+    }
+}
+
+/// Runs, the newest first.
+#[utoipa::path(
+    get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs", params(RunsQuery),
+    responses((status = 200, body = Listed<RunJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = RunsQuery::read(raw.as_deref())?;
+    let limit = params.limit(100);
+    let before = listing::after(&app, &params, "newest")?;
+    let rows = app.store.runs(before, limit + 1).await?;
+    let slice = listing::slice(&app, &params, "newest", rows, limit, |run| run.id)?;
+    listed("/api/v1/runs", &params, slice, None, RunJson::from)
+}
+
+/// Asks for a run now. One at a time waits or runs.
+#[utoipa::path(
+    post, path = "/api/v1/runs", tag = "runs", operation_id = "start_run",
+    responses((status = 202, body = RunAskedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn start(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    RawQuery(raw): RawQuery,
+) -> Result<(StatusCode, Json<RunAskedJson>), AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let answer = match app.run_now(&who.label()).await? {
+        RunNow::Queued(job) => RunAskedJson { state: "queued", job_id: Some(job.to_string()) },
+        RunNow::AlreadyWaiting => RunAskedJson { state: "already_waiting", job_id: None },
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// One run with its report.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}", tag = "runs", operation_id = "get_run", params(("id" = i64, Path)),
+    responses((status = 200, body = RunJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn run(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<RunJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("run `{id}`"));
+    let run = app.store.run(id.parse().map_err(|_| unknown())?).await?;
+    Ok(Json(run.ok_or_else(unknown)?.into()))
+}

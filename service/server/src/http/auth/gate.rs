@@ -1,0 +1,200 @@
+//! The gate in front of every route: finds out who asks, and whether they may.
+//!
+//! A layer over the whole router, so that a new route is shut until it is opened. It also checks
+//! every form that a person sends, before any handler sees it. Refuses to know routes.
+
+use super::config::AuthMode;
+use super::token::{self, Scope};
+use super::{Need, Principal, need};
+use crate::app::App;
+use crate::http::cursor::{same, seal};
+use crate::http::edge::of_api;
+use crate::http::error::{AppError, Code};
+use crate::http::pages::Chrome;
+use crate::http::query::{encode, pairs};
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use chrono::Utc;
+use rolecall_iam::Digest;
+use std::net::SocketAddr;
+
+/// The largest form that a person sends.
+const MAX_FORM: usize = 16 * 1024;
+
+/// Lets a request through, or answers it.
+pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
+    match admit(&app, request).await {
+        Ok((mut request, principal)) => {
+            let chrome = Chrome::of(&request, principal.as_ref());
+            if let Some(principal) = principal {
+                request.extensions_mut().insert(principal);
+            }
+            request.extensions_mut().insert(chrome.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(chrome);
+            response
+        }
+        Err(response) => response,
+    }
+}
+
+async fn admit(app: &App, request: Request) -> Result<(Request, Option<Principal>), Response> {
+    let need = need(request.method(), request.uri().path());
+    if need == Need::Nothing {
+        return Ok((request, None));
+    }
+    let (parts, body) = request.into_parts();
+    let found = identify(app, &parts).await.map_err(IntoResponse::into_response)?;
+    let Some(principal) = found else { return Err(stranger(app, &parts)) };
+    allow(need, &principal).map_err(IntoResponse::into_response)?;
+    let request = Request::from_parts(parts, body);
+    let request = check_form(request, &principal).await.map_err(IntoResponse::into_response)?;
+    Ok((request, Some(principal)))
+}
+
+/// What a request without a credential is told: programs that they need one, people where to get one.
+fn stranger(app: &App, request: &Parts) -> Response {
+    if of_api(request.uri.path()) || app.config.auth.mode == AuthMode::Tokens {
+        return AppError::new(Code::Unauthenticated, Code::Unauthenticated.meaning()).into_response();
+    }
+    let asked = request.uri.path_and_query().map_or("/", |p| p.as_str());
+    if request.method != Method::GET || asked == "/" {
+        return Redirect::to("/login").into_response();
+    }
+    Redirect::to(&format!("/login?next={}", encode(asked))).into_response()
+}
+
+fn allow(need: Need, principal: &Principal) -> Result<(), AppError> {
+    match need {
+        Need::Nothing | Need::Anyone => Ok(()),
+        Need::Person if matches!(principal, Principal::Person { .. }) => Ok(()),
+        Need::Person => Err(AppError::new(Code::Forbidden, "pages are for people; programs read `/api/v1`")),
+        Need::Scope(scope) if principal.may(scope) => Ok(()),
+        Need::Scope(scope) => Err(AppError::new(Code::Forbidden, format!("this needs the scope `{scope}`"))),
+    }
+}
+
+async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
+    if let Some(value) = request.headers.get(header::AUTHORIZATION) {
+        let bearer =
+            value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
+        let given = bearer.map(|(_, token)| token.trim()).unwrap_or_default();
+        // A credential that is not valid is refused, and never falls back to another one.
+        return match by_token(app, given).await? {
+            Some(principal) => Ok(Some(principal)),
+            None => Err(AppError::new(Code::Unauthenticated, "the token is not valid, has ended or was revoked")),
+        };
+    }
+    // Under /api a cookie only reads: what a page of another site could make a browser send does nothing.
+    let safe = matches!(request.method, Method::GET | Method::HEAD);
+    if of_api(request.uri.path()) && !safe {
+        return Ok(None);
+    }
+    match app.config.auth.mode {
+        AuthMode::Tokens => Ok(None),
+        AuthMode::Proxy => Ok(by_proxy(app, request)),
+        AuthMode::Loopback | AuthMode::Link => by_cookie(app, &request.headers).await,
+    }
+}
+
+async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError> {
+    let Some(public_id) = token::public_id(given) else { return Ok(None) };
+    let now = Utc::now();
+    let Some(kept) = app.store.token(public_id).await? else { return Ok(None) };
+    let hash = Digest::of(given.as_bytes());
+    if !same(hash.as_bytes(), &kept.hash) || kept.revoked_at.is_some() || kept.expires_at <= now {
+        return Ok(None);
+    }
+    app.store.touch_token(public_id, now).await?;
+    let scopes = kept.scopes.iter().filter_map(|s| s.parse::<Scope>().ok()).collect();
+    Ok(Some(Principal::Token { name: kept.name, scopes }))
+}
+
+async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, AppError> {
+    let jar = CookieJar::from_headers(headers);
+    let Some(cookie) = jar.get(super::sign_in::cookie_name(app)) else { return Ok(None) };
+    let id = Digest::of(cookie.value().as_bytes());
+    let session = app.store.web_session(id.as_bytes(), Utc::now()).await?;
+    Ok(session.map(|session| Principal::Person {
+        name: session.subject,
+        form_token: form_token(app, id.to_string().as_bytes()),
+        can_sign_out: true,
+    }))
+}
+
+/// The person whom the proxy names, if it is the proxy that speaks.
+fn by_proxy(app: &App, request: &Parts) -> Option<Principal> {
+    let auth = &app.config.auth;
+    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    if !auth.proxy_from.iter().any(|block| block.contains(peer.ip())) {
+        return None;
+    }
+    let name = request.headers.get(auth.proxy_header.as_deref()?)?.to_str().ok()?.trim().to_owned();
+    let form_token = form_token(app, format!("proxy {name}").as_bytes());
+    (!name.is_empty()).then_some(Principal::Person { name, form_token, can_sign_out: false })
+}
+
+fn form_token(app: &App, of: &[u8]) -> String {
+    Digest::from(seal(app.secrets.signing_key(), "form", of)).to_string()
+}
+
+/// Refuses a form that another site made a person's browser send. Two proofs are asked for: the
+/// browser's own word about the origin, and a token that only our pages hold.
+async fn check_form(request: Request, principal: &Principal) -> Result<Request, AppError> {
+    let Principal::Person { form_token, .. } = principal else { return Ok(request) };
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(request);
+    }
+    if !same_origin(request.headers()) {
+        return Err(AppError::new(Code::CrossSite, "the form was not sent by a page of this service"));
+    }
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_FORM).await;
+    let body = body.map_err(|_| AppError::new(Code::TooLarge, format!("a form has {MAX_FORM} bytes at most")))?;
+    let text = String::from_utf8_lossy(&body);
+    let sent = pairs(&text).find(|(name, _)| name == "form_token").map(|(_, value)| value).unwrap_or_default();
+    if !same(sent.as_bytes(), form_token.as_bytes()) {
+        return Err(AppError::new(Code::CrossSite, "the form's token is missing or old; open the page again"));
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let origin = text("origin").and_then(|o| o.split_once("://")).map(|(_, authority)| authority);
+    origin.is_some() && origin == text("host")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_are_of_the_same_origin() {
+        for (given, ours) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://a"), ("host", "a")], false),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("origin", "http://a:80"), ("host", "a:80")], true),
+            (&[("origin", "null"), ("host", "a")], false),
+            (&[("origin", "http://b"), ("host", "a")], false),
+            (&[("host", "a")], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.insert(*name, axum::http::HeaderValue::from_static(value));
+            }
+            assert_eq!(same_origin(&headers), ours, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What can be asked of each list: one table of parameters for the API and for the page of the same
+//! list, and how they become the store's filters.
+//!
+//! INVARIANT: a parameter that a table names changes what its filter leaves.
+
+use super::query::{Kind, Param, Params, param};
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::estate::SessionKind;
+use rolecall_audit::finding::{Detection, Severity, SubjectKind, Workflow};
+use rolecall_store::{AssociationFilter, FindingFilter, FindingSort, RoleFilter, SessionFilter};
+
+const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
+const STATES: &[&str] = &["open", "acknowledged", "suppressed", "resolved"];
+const DETECTIONS: &[&str] = &["active", "stale", "cleared"];
+const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster", "account"];
+const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
+const SESSION_KINDS: &[&str] =
+    &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
+const SCOPES: &[&str] = &[
+    "entry",
+    "organization",
+    "org_policies",
+    "roles",
+    "policies",
+    "oidc_providers",
+    "clusters",
+    "associations",
+    "association_details",
+    "addons",
+    "access_entries",
+    "trails",
+    "sessions",
+];
+
+const ACCOUNT: Param = param("account_id", Kind::Accounts, "Of these accounts.");
+const REGION: Param = param("region", Kind::Text, "In this region.");
+const CLUSTER: Param = param("cluster", Kind::Text, "In this cluster.");
+const NAMESPACE: Param = param("namespace", Kind::Text, "In this namespace.");
+const SERVICE_ACCOUNT: Param = param("service_account", Kind::Text, "Of this service account.");
+const ROLE: Param = param("role_arn", Kind::Text, "Concerning this role, as the role or as the target role.");
+
+/// Filters of findings.
+pub(crate) const FINDINGS: &[Param] = &[
+    param("state", Kind::Words(STATES), "Any of these states."),
+    param("severity", Kind::Words(SEVERITIES), "Any of these severities."),
+    param("severity_min", Kind::Word(SEVERITIES), "This bad or worse."),
+    param("detection", Kind::Words(DETECTIONS), "What the scanner last saw; `stale` could not be decided."),
+    param("rule_id", Kind::Texts, "Of these rules."),
+    ACCOUNT,
+    param("subject_kind", Kind::Words(SUBJECTS), "About these kinds of subject."),
+    param("subject_key", Kind::Text, "About exactly this subject."),
+    REGION,
+    CLUSTER,
+    NAMESPACE,
+    SERVICE_ACCOUNT,
+    ROLE,
+    param(
+        "updated_since",
+        Kind::Instant,
+        "Changed at or after. Overlap by a minute and drop repeats by number and version.",
+    ),
+    param("first_seen_after", Kind::Instant, "First seen at or after."),
+    param("q", Kind::Text, "Whose message, subject or rule holds this text, in any case."),
+    param("sort", Kind::Word(SORTS), "The worst, the last seen, the newest or the greatest number first."),
+];
+
+/// The filter of findings.
+pub(crate) fn findings(params: &Params) -> FindingFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    FindingFilter {
+        workflow: words(
+            params,
+            "state",
+            &[Workflow::Open, Workflow::Acknowledged, Workflow::Suppressed, Workflow::Resolved],
+            Workflow::as_str,
+        ),
+        detection: words(
+            params,
+            "detection",
+            &[Detection::Active, Detection::Stale, Detection::Cleared],
+            Detection::as_str,
+        ),
+        severity: words(params, "severity", &Severity::ALL, Severity::as_str),
+        severity_min: words(params, "severity_min", &Severity::ALL, Severity::as_str).first().copied(),
+        accounts: params.parsed("account_id"),
+        rules: params.list("rule_id").to_vec(),
+        subject_kinds: words(params, "subject_kind", SUBJECT_KINDS, SubjectKind::as_str),
+        subject_key: text("subject_key"),
+        region: text("region"),
+        cluster: text("cluster"),
+        namespace: text("namespace"),
+        service_account: text("service_account"),
+        role_arn: text("role_arn"),
+        updated_since: params.instant("updated_since"),
+        first_seen_after: params.instant("first_seen_after"),
+        q: text("q"),
+    }
+}
+
+const SUBJECT_KINDS: &[SubjectKind] = &[
+    SubjectKind::Role,
+    SubjectKind::Policy,
+    SubjectKind::Association,
+    SubjectKind::Session,
+    SubjectKind::Cluster,
+    SubjectKind::Account,
+];
+
+/// The order of findings.
+pub(crate) fn finding_sort(params: &Params) -> FindingSort {
+    let all = [FindingSort::Severity, FindingSort::LastSeen, FindingSort::Opened, FindingSort::Number];
+    words(params, "sort", &all, FindingSort::as_str).first().copied().unwrap_or_default()
+}
+
+/// Filters of associations.
+pub(crate) const ASSOCIATIONS: &[Param] = &[
+    ACCOUNT,
+    REGION,
+    CLUSTER,
+    NAMESPACE,
+    SERVICE_ACCOUNT,
+    ROLE,
+    param("q", Kind::Text, "Whose key or roles hold this text, in any case."),
+];
+
+/// The filter of associations.
+pub(crate) fn associations(params: &Params) -> AssociationFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    AssociationFilter {
+        accounts: params.parsed("account_id"),
+        region: text("region"),
+        cluster: text("cluster"),
+        namespace: text("namespace"),
+        service_account: text("service_account"),
+        role_arn: text("role_arn"),
+        q: text("q"),
+    }
+}
+
+/// Filters of roles.
+pub(crate) const ROLES: &[Param] = &[
+    ACCOUNT,
+    param("associated", Kind::Flag, "Only roles that an association names, as role or target role; or only others."),
+    param("q", Kind::Text, "Whose ARN holds this text, in any case."),
+];
+
+/// The filter of roles.
+pub(crate) fn roles(params: &Params) -> RoleFilter {
+    RoleFilter {
+        accounts: params.parsed("account_id"),
+        associated: params.flag("associated"),
+        q: params.text("q").map(str::to_owned),
+    }
+}
+
+/// Filters of sessions.
+pub(crate) const SESSIONS: &[Param] = &[
+    ACCOUNT,
+    param("role_arn", Kind::Text, "Of this role."),
+    param("kind", Kind::Word(SESSION_KINDS), "How the session came to be."),
+    CLUSTER,
+    param("session_name", Kind::Text, "Whose name holds this text, in any case."),
+    param("principal", Kind::Text, "Asked for by a principal that holds this text, in any case."),
+    param("since", Kind::Instant, "At or after."),
+    param("until", Kind::Instant, "Before."),
+];
+
+/// The filter of sessions.
+pub(crate) fn sessions(params: &Params) -> SessionFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    SessionFilter {
+        accounts: params.parsed("account_id"),
+        role_arn: text("role_arn"),
+        kind: words(params, "kind", ALL_SESSION_KINDS, session_kind).first().copied(),
+        session_name: text("session_name"),
+        principal: text("principal"),
+        cluster: text("cluster"),
+        since: params.instant("since"),
+        until: params.instant("until"),
+    }
+}
+
+const ALL_SESSION_KINDS: &[SessionKind] = &[
+    SessionKind::PodIdentity,
+    SessionKind::PodIdentityTarget,
+    SessionKind::WebIdentity,
+    SessionKind::Saml,
+    SessionKind::Service,
+    SessionKind::AssumeRole,
+    SessionKind::AgentRequest,
+];
+
+/// The snake-case name of a kind of session.
+pub(crate) fn session_kind(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::PodIdentity => "pod_identity",
+        SessionKind::PodIdentityTarget => "pod_identity_target",
+        SessionKind::WebIdentity => "web_identity",
+        SessionKind::Saml => "saml",
+        SessionKind::Service => "service",
+        SessionKind::AssumeRole => "assume_role",
+        SessionKind::AgentRequest => "agent_request",
+    }
+}
+
+/// Filters of coverage.
+pub(crate) const COVERAGE: &[Param] = &[
+    ACCOUNT,
+    param("scope", Kind::Words(SCOPES), "What is listed."),
+    param("complete", Kind::Flag, "Only listings that were read to their end; or only those with gaps."),
+];
+
+/// The kinds of scope that are asked for; empty: all.
+pub(crate) fn scopes(params: &Params) -> Vec<ScopeKind> {
+    words(params, "scope", &ScopeKind::ALL, ScopeKind::as_str)
+}
+
+fn words<T: Copy>(params: &Params, name: &str, all: &[T], word: impl Fn(T) -> &'static str) -> Vec<T> {
+    params.list(name).iter().filter_map(|given| all.iter().copied().find(|v| word(*v) == given)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_that_a_table_allows_reaches_its_filter() {
+        let read = |table: &[Param], query: &str| Params::read(Some(query), &[table]).unwrap();
+        let all = |list: &[&str]| list.join(",");
+        let filter = findings(&read(
+            FINDINGS,
+            &format!(
+                "state={}&severity={}&detection={}&subject_kind={}",
+                all(STATES),
+                all(SEVERITIES),
+                all(DETECTIONS),
+                all(SUBJECTS)
+            ),
+        ));
+        let found = (filter.workflow.len(), filter.severity.len(), filter.detection.len(), filter.subject_kinds.len());
+        assert_eq!(found, (STATES.len(), SEVERITIES.len(), DETECTIONS.len(), SUBJECTS.len()));
+        assert_eq!(scopes(&read(COVERAGE, &format!("scope={}", all(SCOPES)))).len(), ScopeKind::ALL.len());
+        for kind in SESSION_KINDS {
+            assert!(sessions(&read(SESSIONS, &format!("kind={kind}"))).kind.is_some(), "{kind}");
+        }
+        for sort in SORTS {
+            assert_eq!(finding_sort(&read(FINDINGS, &format!("sort={sort}"))).as_str(), *sort);
+        }
+    }
+}

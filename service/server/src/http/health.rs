@@ -1,0 +1,24 @@
+//! Whether the process lives, and whether it can do its work. Open to everybody, so they say no more.
+
+use super::edge::AsItIs;
+use crate::app::App;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+/// `GET /livez`: the process answers.
+pub(crate) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: the database answers, and the clock ticks where this process has one.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    let readiness = app.readiness().await;
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = |ok: bool| if ok { "ok" } else { "failing" };
+    let heartbeat = readiness.heartbeat.map_or("elsewhere", word);
+    let text = format!("database {}\nheartbeat {heartbeat}\n", word(readiness.database.is_ok()));
+    let mut answer = (status, text).into_response();
+    answer.extensions_mut().insert(AsItIs);
+    answer
+}

@@ -1,0 +1,109 @@
+//! `/metrics`: the numbers that a monitor watches, in Prometheus' text format.
+//!
+//! Few series, none named after an ARN. Refuses to keep anything: each number is asked of the store.
+
+use crate::app::App;
+use crate::http::error::AppError;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use chrono::Utc;
+use rolecall_store::{AccountRow, Overview, Tally};
+use std::fmt::Write as _;
+
+/// `GET /metrics`
+pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, AppError> {
+    let overview = app.store.overview().await?;
+    let accounts = app.store.accounts().await?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let mut text = Text::default();
+    findings(&mut text, &overview);
+    looks(&mut text, &accounts, Utc::now().timestamp());
+    answers(&mut text, &tallies);
+    if let Some(last) = app.pulse.last() {
+        text.family("rolecall_heartbeat_timestamp_seconds", "When the scheduler of this process last ticked.");
+        text.sample("rolecall_heartbeat_timestamp_seconds", &[], last.timestamp());
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0))
+}
+
+fn findings(text: &mut Text, overview: &Overview) {
+    text.family("rolecall_open_findings", "Findings that are open or acknowledged.");
+    for (severity, n) in &overview.open {
+        text.sample("rolecall_open_findings", &[("severity", severity.as_str())], number(*n));
+    }
+    text.family("rolecall_stale_findings", "Open findings that could not be decided in the latest audit.");
+    text.sample("rolecall_stale_findings", &[], number(overview.stale));
+    text.family("rolecall_suppressed_findings", "Findings that an exception suppresses.");
+    text.sample("rolecall_suppressed_findings", &[], number(overview.suppressed));
+    if let Some(end) = overview.last_run.as_ref().and_then(|run| run.finished_at) {
+        text.family("rolecall_last_run_timestamp_seconds", "When the last run that ended well ended.");
+        text.sample("rolecall_last_run_timestamp_seconds", &[], end.timestamp());
+    }
+}
+
+fn looks(text: &mut Text, accounts: &[AccountRow], now: i64) {
+    text.family("rolecall_scopes", "Listings of an account by whether the latest look read them to their end.");
+    for row in accounts {
+        let id = row.id.to_string();
+        text.sample("rolecall_scopes", &[("account_id", &id), ("state", "complete")], number(row.complete_scopes));
+        text.sample("rolecall_scopes", &[("account_id", &id), ("state", "gaps")], number(row.gap_scopes));
+    }
+    text.family("rolecall_look_age_seconds", "Age of the latest look at an account.");
+    for row in accounts {
+        if let Some(at) = row.last_look_at {
+            text.sample("rolecall_look_age_seconds", &[("account_id", &row.id.to_string())], now - at.timestamp());
+        }
+    }
+}
+
+fn answers(text: &mut Text, tallies: &[Tally]) {
+    text.family("rolecall_answers", "Answers of a rule in the latest audit.");
+    let rules: std::collections::BTreeSet<&str> = tallies.iter().map(|t| t.rule.as_str()).collect();
+    for rule in rules {
+        let sum = |of: fn(&Tally) -> u64| tallies.iter().filter(|t| t.rule == rule).map(of).sum::<u64>();
+        let counts = [
+            ("pass", sum(|t| t.pass)),
+            ("fail", sum(|t| t.fail)),
+            ("unknown", sum(|t| t.unknown)),
+            ("error", sum(|t| t.error)),
+        ];
+        for (answer, n) in counts {
+            text.sample("rolecall_answers", &[("rule", rule), ("answer", answer)], number(n));
+        }
+    }
+}
+
+fn number(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The text format: families with their help, then samples.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+        let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escape(text))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut text = Text::default();
+        text.sample("x", &[("a", "q\"\\\n"), ("b", "c")], 3);
+        text.sample("y", &[], -1);
+        assert_eq!(text.0, "x{a=\"q\\\"\\\\\\n\",b=\"c\"} 3\ny -1\n");
+    }
+}

@@ -1,0 +1,300 @@
+//! `/associations` and one association: who gets which role, and what is known around it.
+
+use super::estate::Around;
+use super::parts::{
+    Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, association_href, badge, carried, chips,
+    curl, empty, role_href, select,
+};
+use super::{Chrome, chain};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::filters;
+use crate::http::listing::{self, Slice};
+use crate::http::query::{CURSOR, Params, encode, query};
+use crate::http::rule_text::titles;
+use crate::http::view::words::{self, Stamp, short_name};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use chrono::{DateTime, Duration, Utc};
+use rolecall_audit::estate::{Association, AssociationKey, Session};
+use rolecall_audit::finding::SubjectKind;
+use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter};
+use std::collections::BTreeMap;
+
+const PATH: &str = "/associations";
+const ROWS: u32 = 50;
+
+query! {
+    /// Query of the list.
+    AssociationsQuery = filters::ASSOCIATIONS, &[CURSOR]
+}
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A role in a cell: its name, where it leads, and whether it is known.
+struct RoleCell {
+    name: String,
+    href: String,
+    note: &'static str,
+}
+
+/// A row of the list.
+struct Line {
+    href: String,
+    name: String,
+    cluster: String,
+    region: String,
+    account_name: String,
+    account_id: String,
+    role: Option<RoleCell>,
+    target: Option<RoleCell>,
+    tags: Badge,
+    findings: u64,
+    sessions: String,
+    last_session: Option<Stamp>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/associations.html")]
+pub(crate) struct AssociationsPage {
+    chrome: Chrome,
+    seen: Seen,
+    q: String,
+    selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: &'static str,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+/// From when on sessions count on the pages and in the API.
+pub(crate) fn sessions_since(app: &App, now: DateTime<Utc>) -> DateTime<Utc> {
+    now - Duration::days(i64::from(app.config.aws.trail_lookback_days))
+}
+
+/// `GET /associations`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<AssociationsPage, AppError> {
+    let params = AssociationsQuery::read(raw.as_deref())?;
+    let around = Around::load(&app).await?;
+    let slice = rows(&app, &params, around.now).await?;
+    let total = app.store.count_associations(&filters::associations(&params)).await?;
+    Ok(AssociationsPage {
+        q: params.text("q").unwrap_or_default().to_owned(),
+        selects: vec![select("account_id", "Account", around.names.choices(), &params)],
+        carried: carried(&params, &["q", "account_id"]),
+        chips: chips(PATH, &params, &["cursor", "q"]),
+        clear: PATH,
+        lines: slice.rows.iter().map(|row| Line::of(row, &around)).collect(),
+        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "association", "associations"),
+        empty: slice.rows.is_empty().then(|| empty("association", params.filters(), PATH, &around.seen)),
+        curl: curl(&listing::base(&app), "/api/v1/associations", &params, filters::ASSOCIATIONS),
+        seen: around.seen,
+        chrome,
+    })
+}
+
+async fn rows(app: &App, params: &Params, now: DateTime<Utc>) -> Result<Slice<AssociationRow>, AppError> {
+    let filter = filters::associations(params);
+    let after = listing::after(app, params, "key")?;
+    let rows = app.store.associations(&filter, after.as_ref(), ROWS + 1, sessions_since(app, now)).await?;
+    listing::slice(app, params, "key", rows, ROWS, AssociationRow::after)
+}
+
+impl Line {
+    fn of(row: &AssociationRow, around: &Around) -> Self {
+        let Association { key, detail, .. } = &row.association;
+        let cell = |arn: &str, exists: Option<bool>| RoleCell {
+            name: short_name(arn).to_owned(),
+            href: if exists == Some(true) { role_href(arn) } else { String::new() },
+            note: if exists == Some(true) { "" } else { "not in what was seen" },
+        };
+        Self {
+            href: association_href(&key.to_string()),
+            name: format!("{}/{}", key.namespace, key.service_account),
+            cluster: key.cluster.to_string(),
+            region: key.region.to_string(),
+            account_name: around.names.name(key.account_id).to_owned(),
+            account_id: key.account_id.to_string(),
+            role: detail.as_ref().map(|d| cell(&d.role_arn, row.role_exists)),
+            target: detail.as_ref().and_then(|d| Some(cell(d.target_role_arn.as_deref()?, row.target_role_exists))),
+            tags: tags(&row.association),
+            findings: row.open_findings,
+            sessions: words::count_u64(row.role_sessions),
+            last_session: row.role_last_session.map(|at| Stamp::of(at, around.now)),
+        }
+    }
+}
+
+fn tags(association: &Association) -> Badge {
+    match &association.detail {
+        None => badge("unseen", "Not seen"),
+        Some(detail) if detail.disable_session_tags => badge("", "Off"),
+        Some(_) => badge("ok", "On"),
+    }
+}
+
+/// A session in a table.
+pub(super) struct SessionLine {
+    pub(super) at: Stamp,
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) principal: String,
+    pub(super) refused: String,
+}
+
+impl SessionLine {
+    /// The line of a session.
+    pub(super) fn of(session: &Session, now: DateTime<Utc>) -> Self {
+        Self {
+            at: Stamp::of(session.at, now),
+            name: session.session_name.clone().unwrap_or_default(),
+            kind: filters::session_kind(session.kind),
+            principal: session.principal.clone(),
+            refused: session.error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// A name with its value.
+pub(super) struct Pair {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/association.html")]
+pub(crate) struct AssociationPage {
+    chrome: Chrome,
+    name: String,
+    cluster: String,
+    region: String,
+    account: String,
+    account_id: String,
+    json: String,
+    described: bool,
+    chain: Vec<Node>,
+    tags: Badge,
+    external_id: String,
+    association_id: String,
+    arn: String,
+    owner: String,
+    created: Option<Stamp>,
+    modified: Option<Stamp>,
+    resource_tags: Vec<Pair>,
+    extra: Vec<Pair>,
+    policy: Option<DocumentCard>,
+    sessions: Vec<SessionLine>,
+    session_count: String,
+    days: u16,
+    findings: Vec<FindingLine>,
+    all_findings: String,
+}
+
+/// `GET /associations/{account}/{region}/{cluster}/{namespace}/{service account}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path(path): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<AssociationPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("association `{path}`"));
+    let key = read_key(&path).ok_or_else(unknown)?;
+    let around = Around::load(&app).await?;
+    let since = sessions_since(&app, around.now);
+    let row = app.store.association(&key, since).await?.ok_or_else(unknown)?;
+    let detail = row.association.detail.as_ref();
+    let documents = app.store.documents(detail.and_then(|d| d.policy).as_slice()).await?;
+    let of_role =
+        |arn: &String| SessionFilter { role_arn: Some(arn.clone()), since: Some(since), ..SessionFilter::default() };
+    let sessions = match detail.map(|d| of_role(&d.role_arn)) {
+        Some(filter) => app.store.sessions(&filter, None, 20).await?,
+        None => Vec::new(),
+    };
+    let findings = findings_of(&app, SubjectKind::Association, &key.to_string()).await?;
+    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, app.config.aws.trail_lookback_days);
+    page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
+        DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
+    });
+    let titles = titles(&app);
+    page.findings = lines(&findings, &titles, &around);
+    Ok(page)
+}
+
+/// Findings of one subject, as lines.
+pub(super) fn lines(
+    rows: &[rolecall_store::FindingRow],
+    titles: &BTreeMap<String, String>,
+    around: &Around,
+) -> Vec<FindingLine> {
+    let title = |rule: &str| titles.get(rule).cloned().unwrap_or_else(|| rule.to_owned());
+    rows.iter().map(|row| FindingLine::of(row, title(&row.rule), &around.names, around.now)).collect()
+}
+
+async fn findings_of(app: &App, kind: SubjectKind, key: &str) -> Result<Vec<rolecall_store::FindingRow>, AppError> {
+    let filter =
+        FindingFilter { subject_kinds: vec![kind], subject_key: Some(key.to_owned()), ..FindingFilter::default() };
+    Ok(app.store.findings(&filter, FindingSort::Severity, None, 50).await?)
+}
+
+/// The key that a path spells.
+pub(crate) fn read_key(path: &str) -> Option<AssociationKey> {
+    let mut parts = path.split('/');
+    let key = AssociationKey {
+        account_id: parts.next()?.parse().ok()?,
+        region: parts.next()?.parse().ok()?,
+        cluster: parts.next()?.parse().ok()?,
+        namespace: parts.next()?.parse().ok()?,
+        service_account: parts.next()?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(key)
+}
+
+impl AssociationPage {
+    fn new(chrome: Chrome, row: &AssociationRow, around: &Around, sessions: &[Session], days: u16) -> Self {
+        let Association { key, detail, association_id, arn, owner_arn } = &row.association;
+        let path = key.to_string();
+        let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, around.now));
+        let pair = |(name, value): (&String, String)| Pair { name: name.clone(), value };
+        let detail = detail.as_ref();
+        Self {
+            chrome,
+            name: format!("{}/{}", key.namespace, key.service_account),
+            cluster: key.cluster.to_string(),
+            region: key.region.to_string(),
+            account: around.names.of(key.account_id),
+            account_id: key.account_id.to_string(),
+            json: format!("/api/v1{}", association_href(&path)),
+            described: detail.is_some(),
+            chain: chain::of_association(row, around),
+            tags: tags(&row.association),
+            external_id: detail.and_then(|d| d.external_id.clone()).unwrap_or_default(),
+            association_id: association_id.clone(),
+            arn: arn.clone(),
+            owner: owner_arn.clone().unwrap_or_default(),
+            created: stamp(detail.and_then(|d| d.created_at)),
+            modified: stamp(detail.and_then(|d| d.modified_at)),
+            resource_tags: detail.iter().flat_map(|d| d.tags.iter().map(|(n, v)| pair((n, v.clone())))).collect(),
+            extra: detail.iter().flat_map(|d| d.extra.iter().map(|(n, v)| pair((n, v.to_string())))).collect(),
+            policy: None,
+            sessions: sessions.iter().map(|session| SessionLine::of(session, around.now)).collect(),
+            session_count: words::count_u64(row.role_sessions),
+            days,
+            findings: Vec::new(),
+            all_findings: format!(
+                "/findings?state=open,acknowledged,suppressed,resolved&subject_kind=association&subject_key={}",
+                encode(&path)
+            ),
+        }
+    }
+}

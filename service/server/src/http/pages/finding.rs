@@ -1,0 +1,231 @@
+//! `/findings/{number}`: why it is one, what decided, and what to do.
+
+use super::Chrome;
+use super::chain;
+use super::estate::Around;
+use super::parts::{Badge, DocumentCard, Node, SeverityMark, subject_href};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::query::query;
+use crate::http::rule_text::{RuleText, rule};
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use chrono::{DateTime, Utc};
+use rolecall_audit::estate::Documents;
+use rolecall_audit::finding::{Detection, Evidence, ExceptionRef, Resolution};
+use rolecall_store::{FindingEvent, FindingRow};
+use std::collections::BTreeMap;
+
+query! {
+    /// The page takes no parameter.
+    NoQuery = &[]
+}
+
+/// A parameter in force.
+struct ParamLine {
+    name: String,
+    value: String,
+    origin: String,
+}
+
+/// A step of the finding's life.
+struct Step {
+    at: Stamp,
+    what: String,
+    actor: String,
+    run: Option<i64>,
+}
+
+/// An exception in force.
+struct ExceptionLine {
+    name: String,
+    owner: String,
+    reason: String,
+    ticket: String,
+    expires: Stamp,
+    origin: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/finding.html")]
+pub(crate) struct FindingPage {
+    chrome: Chrome,
+    number: i64,
+    message: String,
+    rule: Option<RuleText>,
+    rule_id: String,
+    severity: SeverityMark,
+    state: Badge,
+    detection: &'static str,
+    stale: bool,
+    stale_why: Vec<String>,
+    resolution: String,
+    exception: Option<ExceptionLine>,
+    chain: Vec<Node>,
+    params: Vec<ParamLine>,
+    documents: Vec<DocumentCard>,
+    facts: Vec<DocumentCard>,
+    steps: Vec<Step>,
+    account: String,
+    account_id: String,
+    subject_kind: &'static str,
+    subject_key: String,
+    subject_href: String,
+    fingerprint: String,
+    first_seen: Stamp,
+    opened: Stamp,
+    last_seen: Stamp,
+    reopened: u32,
+    last_run: i64,
+}
+
+/// `GET /findings/{number}`
+pub(crate) async fn page(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<FindingPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("finding `{number}`"));
+    let row = app.store.finding(number.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
+    let events = app.store.finding_events(&row).await?;
+    let digests: Vec<_> = row.evidence.iter().filter_map(|e| e.document).collect();
+    let documents = app.store.documents(&digests).await?;
+    let around = Around::load(&app).await?;
+    Ok(FindingPage::new(chrome, row, &events, &documents, &around, |id| rule(&app, id)))
+}
+
+impl FindingPage {
+    fn new(
+        chrome: Chrome,
+        row: FindingRow,
+        events: &[FindingEvent],
+        documents: &Documents,
+        around: &Around,
+        rule: impl Fn(&str) -> Option<RuleText>,
+    ) -> Self {
+        let now = around.now;
+        let href = subject_href(&row.subject);
+        Self {
+            chrome,
+            number: row.number,
+            rule: rule(&row.rule),
+            severity: row.severity.into(),
+            state: row.workflow.into(),
+            detection: words::detection(row.detection),
+            stale: row.detection == Detection::Stale,
+            resolution: row.resolution.as_deref().map(resolution).unwrap_or_default().to_owned(),
+            exception: row.exception.as_ref().map(|e| exception(e, now)),
+            chain: chain::of_subject(&row.subject, href.clone(), around),
+            params: params(&row),
+            documents: document_cards(&row.evidence, documents),
+            facts: facts(&row.evidence, documents),
+            steps: events.iter().rev().map(|event| step(event, now)).collect(),
+            account: around.names.of(row.subject.account_id),
+            account_id: row.subject.account_id.to_string(),
+            subject_kind: words::subject(row.subject.kind),
+            subject_href: href,
+            first_seen: Stamp::of(row.first_seen_at, now),
+            opened: Stamp::of(row.opened_at, now),
+            last_seen: Stamp::of(row.last_seen_at, now),
+            reopened: row.reopened_count,
+            last_run: row.last_run.0,
+            fingerprint: row.fingerprint.0,
+            subject_key: row.subject.key,
+            stale_why: row.stale_why,
+            message: row.message,
+            rule_id: row.rule,
+        }
+    }
+}
+
+fn params(row: &FindingRow) -> Vec<ParamLine> {
+    let line = |(name, param): (&String, &rolecall_audit::finding::EffectiveParam)| ParamLine {
+        name: name.clone(),
+        value: param.value.to_string(),
+        origin: param.origin.clone(),
+    };
+    row.params.iter().map(line).collect()
+}
+
+fn exception(e: &ExceptionRef, now: DateTime<Utc>) -> ExceptionLine {
+    ExceptionLine {
+        name: e.name.clone(),
+        owner: e.owner.clone(),
+        reason: e.reason.clone(),
+        ticket: e.ticket.clone().unwrap_or_default(),
+        expires: Stamp::of(e.expires, now),
+        origin: e.origin.clone(),
+    }
+}
+
+fn resolution(word: &str) -> &'static str {
+    if word == Resolution::Passed.as_str() {
+        "The rule passes now."
+    } else if word == Resolution::SubjectGone.as_str() {
+        "The subject is gone: complete listings show it no more."
+    } else if word == Resolution::NotApplicable.as_str() {
+        "The rule does not concern the subject any more."
+    } else {
+        "The rule was removed or switched off."
+    }
+}
+
+/// Each document once, with everything in it that decided marked.
+fn document_cards(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
+    let mut marked: BTreeMap<(String, rolecall_iam::Digest), BTreeMap<String, String>> = BTreeMap::new();
+    for e in evidence {
+        if let Some(digest) = e.document.filter(|digest| documents.get(digest).is_some()) {
+            let marks = marked.entry((e.source.clone(), digest)).or_default();
+            let note = marks.entry(e.pointer.clone()).or_default();
+            if !note.is_empty() && *note != e.label {
+                note.push_str("; ");
+            }
+            if !note.contains(&e.label) {
+                note.push_str(&e.label);
+            }
+        }
+    }
+    let card = |((source, digest), marks): (&(String, rolecall_iam::Digest), &BTreeMap<String, String>)| {
+        let text = documents.get(digest)?.text.clone();
+        let pointers = marks.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Some(DocumentCard::of(source, &pointers, Some(*digest), &text, marks))
+    };
+    marked.iter().filter_map(card).collect()
+}
+
+/// What decided and stands in no document that is kept.
+fn facts(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
+    let alone = evidence.iter().filter(|e| e.document.is_none_or(|digest| documents.get(&digest).is_none()));
+    let fact = |e: &Evidence| {
+        let value = match &e.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        DocumentCard::of(&e.label, &e.source, None, &value, &BTreeMap::new())
+    };
+    alone.map(fact).collect()
+}
+
+fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
+    let what = match event.kind.as_str() {
+        "opened" => "Opened",
+        "reopened" => "Came back",
+        "changed" => "Changed",
+        "seen_again" => "Seen again",
+        "resolved" => "Resolved",
+        "stale" => "Could not be decided",
+        "suppressed" => "Suppressed by an exception",
+        "suppression_expired" => "The exception ended",
+        other => other,
+    };
+    Step {
+        at: Stamp::of(event.at, now),
+        what: what.to_owned(),
+        actor: event.actor.clone(),
+        run: event.run.map(|run| run.0),
+    }
+}

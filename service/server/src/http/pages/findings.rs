@@ -1,0 +1,197 @@
+//! `/findings`: the list, its filters in the address, and the same as a request to the API.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, carried, chips, curl, empty, select};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::filters;
+use crate::http::listing::{self, Slice};
+use crate::http::query::{CURSOR, Kind, Params, param, query};
+use crate::http::rule_text::titles;
+use crate::http::view::words;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use rolecall_audit::finding::Severity;
+use rolecall_store::FindingRow;
+use std::collections::BTreeMap;
+
+const PATH: &str = "/findings";
+const ROWS: u32 = 50;
+/// As many as are put into groups; more are better read by the rule.
+const GROUPED: u32 = 1000;
+const OPEN: [&str; 2] = ["open", "acknowledged"];
+
+query! {
+    /// Query of the page: the API's filters, and how the page shows them.
+    FindingsQuery = filters::FINDINGS, &[param("group", Kind::Word(&["rule", "none"]), "Puts findings of a rule together."), CURSOR]
+}
+
+/// One of the ways to look at the list.
+struct Tab {
+    label: &'static str,
+    href: String,
+    current: bool,
+}
+
+/// A column that can be sorted by.
+struct Heading {
+    label: &'static str,
+    href: String,
+    sorted: bool,
+}
+
+/// Findings of one rule.
+struct Group {
+    title: String,
+    href: String,
+    rule_href: String,
+    severity: SeverityMark,
+    count: String,
+    lines: Vec<FindingLine>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/findings.html")]
+pub(crate) struct FindingsPage {
+    chrome: Chrome,
+    seen: Seen,
+    tabs: Vec<Tab>,
+    views: Vec<Tab>,
+    q: String,
+    selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: String,
+    severity: Heading,
+    last_seen: Heading,
+    lines: Vec<FindingLine>,
+    groups: Vec<Group>,
+    cut: bool,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+/// `GET /findings`
+pub(crate) async fn page(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<FindingsPage, AppError> {
+    let given = FindingsQuery::read(raw.as_deref())?;
+    // Without a state the page shows what is to be done; the address and the API say so themselves.
+    let params = if given.list("state").is_empty() { given.defaulting("state", &OPEN) } else { given.clone() };
+    let grouped = params.text("group") == Some("rule");
+    let slice = rows(&app, &params, if grouped { GROUPED } else { ROWS }).await?;
+    let total = app.store.count_findings(&filters::findings(&params)).await?;
+    let around = Around::load(&app).await?;
+    let titles = titles(&app);
+    let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &around.names, around.now);
+    let clear = given.only(&["state", "sort", "group"]).link(PATH);
+    Ok(FindingsPage {
+        tabs: tabs(&given, &params),
+        views: views(&given, grouped),
+        q: given.text("q").unwrap_or_default().to_owned(),
+        selects: selects(&given, &titles, &around),
+        carried: carried(&given, &["q", "severity", "rule_id", "account_id", "subject_kind"]),
+        chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "q"]),
+        severity: heading("Severity", "severity", &given),
+        last_seen: heading("Last seen", "last_seen", &given),
+        groups: if grouped { groups(&slice.rows, &titles, &given, line) } else { Vec::new() },
+        lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
+        cut: grouped && slice.next.is_some(),
+        empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &around.seen)),
+        pager: Pager::of(PATH, &given, slice.next.as_deref().filter(|_| !grouped), total, "finding", "findings"),
+        curl: curl(&listing::base(&app), "/api/v1/findings", &params, filters::FINDINGS),
+        clear,
+        seen: around.seen,
+        chrome,
+    })
+}
+
+async fn rows(app: &App, params: &Params, limit: u32) -> Result<Slice<FindingRow>, AppError> {
+    let (filter, sort) = (filters::findings(params), filters::finding_sort(params));
+    let after = listing::after(app, params, sort.as_str())?;
+    let rows = app.store.findings(&filter, sort, after, limit + 1).await?;
+    listing::slice(app, params, sort.as_str(), rows, limit, |row| row.after(sort))
+}
+
+fn title(titles: &BTreeMap<String, String>, rule: &str) -> String {
+    titles.get(rule).cloned().unwrap_or_else(|| rule.to_owned())
+}
+
+fn tabs(given: &Params, shown: &Params) -> Vec<Tab> {
+    let now = shown.list("state").to_vec();
+    let tab = |label, states: &[&str]| {
+        let mut wanted: Vec<&str> = states.to_vec();
+        wanted.sort_unstable();
+        let mut here: Vec<&str> = now.iter().map(String::as_str).collect();
+        here.sort_unstable();
+        Tab { label, href: given.with_list("state", states).link(PATH), current: wanted == here }
+    };
+    vec![
+        Tab { href: given.without("state").link(PATH), ..tab("Open", &OPEN) },
+        tab("Suppressed", &["suppressed"]),
+        tab("Resolved", &["resolved"]),
+        tab("All", &["open", "acknowledged", "suppressed", "resolved"]),
+    ]
+}
+
+fn views(given: &Params, grouped: bool) -> Vec<Tab> {
+    vec![
+        Tab { label: "List", href: given.without("group").link(PATH), current: !grouped },
+        Tab { label: "By rule", href: given.with("group", "rule").link(PATH), current: grouped },
+    ]
+}
+
+fn selects(given: &Params, titles: &BTreeMap<String, String>, around: &Around) -> Vec<Select> {
+    let severities = Severity::ALL.map(|s| (s.as_str().to_owned(), words::severity(s).to_owned()));
+    let mut rules: Vec<_> = titles.iter().map(|(id, title)| (id.clone(), title.clone())).collect();
+    rules.sort_by(|a, b| a.1.cmp(&b.1));
+    let kinds = [
+        ("role", "Role"),
+        ("association", "Association"),
+        ("policy", "Managed policy"),
+        ("session", "Session"),
+        ("cluster", "Cluster"),
+        ("account", "Account"),
+    ];
+    let kinds = kinds.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    vec![
+        select("severity", "Severity", severities, given),
+        select("rule_id", "Rule", rules, given),
+        select("account_id", "Account", around.names.choices(), given),
+        select("subject_kind", "Subject", kinds, given),
+    ]
+}
+
+fn heading(label: &'static str, sort: &'static str, given: &Params) -> Heading {
+    let sorted = given.text("sort").unwrap_or("severity") == sort;
+    Heading { label, href: given.with("sort", sort).link(PATH), sorted }
+}
+
+fn groups(
+    rows: &[FindingRow],
+    titles: &BTreeMap<String, String>,
+    given: &Params,
+    line: impl Fn(&FindingRow) -> FindingLine,
+) -> Vec<Group> {
+    let mut by_rule: BTreeMap<&str, Vec<&FindingRow>> = BTreeMap::new();
+    for row in rows {
+        by_rule.entry(&row.rule).or_default().push(row);
+    }
+    let mut groups: Vec<_> = by_rule.into_iter().collect();
+    let worst = |rows: &[&FindingRow]| rows.iter().map(|row| row.severity).max().unwrap_or(Severity::Info);
+    groups.sort_by_key(|(_, rows)| std::cmp::Reverse((worst(rows), rows.len())));
+    let group = |(rule, rows): (&str, Vec<&FindingRow>)| Group {
+        title: title(titles, rule),
+        href: given.without("group").with_list("rule_id", &[rule]).link(PATH),
+        rule_href: format!("/rules/{rule}"),
+        severity: worst(&rows).into(),
+        count: super::parts::plural(rows.len(), "finding", "findings"),
+        lines: rows.into_iter().map(&line).collect(),
+    };
+    groups.into_iter().map(group).collect()
+}

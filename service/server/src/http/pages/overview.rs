@@ -1,0 +1,184 @@
+//! `/`: how things stand, and first of all what was not seen.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{Bar, Seen, SeverityMark, bar};
+use super::runs::RunLine;
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::query::{encode, query};
+use crate::http::rule_text::titles;
+use crate::http::view::trend::{Trend, trend};
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use rolecall_audit::finding::Severity;
+use rolecall_store::{Counts, Overview, Tally};
+use std::collections::BTreeMap;
+
+query! {
+    /// The overview takes no parameter.
+    NoQuery = &[]
+}
+
+/// Open findings of a severity.
+struct Tile {
+    severity: SeverityMark,
+    count: String,
+    href: String,
+    none: bool,
+}
+
+/// A row of a ranking.
+struct Rank {
+    href: String,
+    label: String,
+    sub: String,
+    n: String,
+    severity: SeverityMark,
+    bar: Bar,
+}
+
+/// A number with its word and where it leads.
+struct Figure {
+    n: String,
+    word: &'static str,
+    href: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/overview.html")]
+pub(crate) struct OverviewPage {
+    chrome: Chrome,
+    seen: Seen,
+    tiles: Vec<Tile>,
+    changes: Vec<Figure>,
+    since: Option<Stamp>,
+    trend: Option<Trend>,
+    rules: Vec<Rank>,
+    accounts: Vec<Rank>,
+    answers: Bar,
+    answer_words: Vec<(&'static str, String)>,
+    last_run: Option<RunLine>,
+    estate: Vec<Figure>,
+}
+
+/// `GET /`
+pub(crate) async fn page(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<OverviewPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let around = Around::load(&app).await?;
+    let overview = app.store.overview().await?;
+    let days = app.store.trend(around.now, 30).await?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let counts = app.store.counts().await?;
+    let (answers, answer_words) = answers(&tallies);
+    Ok(OverviewPage {
+        chrome,
+        tiles: tiles(&overview),
+        changes: changes(&overview),
+        since: overview.last_run.as_ref().map(|run| Stamp::of(run.started_at, around.now)),
+        trend: trend(&days),
+        rules: rules(&overview, &titles(&app)),
+        accounts: accounts(&overview, &around),
+        answers,
+        answer_words,
+        last_run: overview.last_run.as_ref().map(|run| RunLine::of(run, around.now)),
+        estate: estate(&counts),
+        seen: around.seen,
+    })
+}
+
+fn tiles(overview: &Overview) -> Vec<Tile> {
+    let tile = |severity: Severity| {
+        let n = overview.open.get(&severity).copied().unwrap_or(0);
+        Tile {
+            severity: severity.into(),
+            count: words::count_u64(n),
+            href: format!("/findings?severity={}", severity.as_str()),
+            none: n == 0,
+        }
+    };
+    Severity::ALL.into_iter().map(tile).collect()
+}
+
+fn changes(overview: &Overview) -> Vec<Figure> {
+    let Some(run) = &overview.last_run else { return Vec::new() };
+    let since = words::rfc3339(run.started_at);
+    let figure = |n: u64, word, href| Figure { n: words::count_u64(n), word, href };
+    vec![
+        figure(overview.opened_by_last_run, "opened or came back", format!("/findings?updated_since={since}")),
+        figure(overview.resolved_by_last_run, "resolved", format!("/findings?state=resolved&updated_since={since}")),
+        figure(overview.stale, "could not be decided", "/findings?detection=stale".to_owned()),
+        figure(overview.suppressed, "suppressed", "/findings?state=suppressed".to_owned()),
+    ]
+}
+
+const SHOWN: usize = 7;
+
+fn rules(overview: &Overview, titles: &BTreeMap<String, String>) -> Vec<Rank> {
+    let most = overview.rules.iter().map(|rule| rule.open).max().unwrap_or(0);
+    let rank = |rule: &rolecall_store::RuleOpen| Rank {
+        href: format!("/findings?rule_id={}", encode(&rule.rule)),
+        label: titles.get(&rule.rule).cloned().unwrap_or_else(|| rule.rule.clone()),
+        sub: String::new(),
+        n: words::count_u64(rule.open),
+        severity: rule.worst.into(),
+        bar: bar(&[(class(rule.worst), "open", rule.open)], most),
+    };
+    overview.rules.iter().take(SHOWN).map(rank).collect()
+}
+
+fn accounts(overview: &Overview, around: &Around) -> Vec<Rank> {
+    let most = overview.accounts.iter().map(|account| account.open).max().unwrap_or(0);
+    let rank = |account: &rolecall_store::AccountOpen| Rank {
+        href: format!("/findings?account_id={}", account.account_id),
+        label: around.names.of(account.account_id),
+        sub: account.account_id.to_string(),
+        n: words::count_u64(account.open),
+        severity: account.worst.into(),
+        bar: bar(&[(class(account.worst), "open", account.open)], most),
+    };
+    overview.accounts.iter().take(SHOWN).map(rank).collect()
+}
+
+fn class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "c-critical",
+        Severity::High => "c-high",
+        Severity::Medium => "c-medium",
+        Severity::Low => "c-low",
+        Severity::Info => "c-info",
+    }
+}
+
+fn answers(tallies: &[Tally]) -> (Bar, Vec<(&'static str, String)>) {
+    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let (pass, fail, unknown, error) = (sum(|t| t.pass), sum(|t| t.fail), sum(|t| t.unknown), sum(|t| t.error));
+    let shares = [
+        ("c-pass", "pass", pass),
+        ("c-fail", "fail", fail),
+        ("unknown", "unknown", unknown),
+        ("c-error", "error", error),
+    ];
+    let words = shares.map(|(class, word, n)| (class, format!("{} {word}", words::count_u64(n)))).to_vec();
+    (bar(&shares, pass + fail + unknown + error), words)
+}
+
+fn estate(counts: &Counts) -> Vec<Figure> {
+    let figure = |n: u64, word, href: &str| Figure { n: words::count_u64(n), word, href: href.to_owned() };
+    vec![
+        figure(counts.accounts, "accounts", "/accounts"),
+        figure(counts.clusters, "clusters", "/accounts"),
+        figure(counts.associations, "associations", "/associations"),
+        figure(counts.roles, "roles", "/roles"),
+        figure(counts.policies, "managed policies", ""),
+        figure(counts.documents, "documents", ""),
+        figure(counts.sessions, "sessions", ""),
+        figure(counts.gaps, "gaps", "/accounts"),
+    ]
+}

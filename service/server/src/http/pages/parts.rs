@@ -1,0 +1,524 @@
+//! View models that several pages share, display-ready.
+//!
+//! What the templates in `web/templates/parts.html` print. Built from rows by pure functions here,
+//! so that the same thing looks the same everywhere. Refuses to know requests.
+
+use crate::http::query::{Kind, Param, Params, encode};
+use crate::http::view::document::{DocumentView, lay_out};
+use crate::http::view::words::{self, Stamp};
+use chrono::{DateTime, Utc};
+use rolecall_audit::coverage::{Gap, Scope};
+use rolecall_audit::finding::{Detection, Severity, Subject, SubjectKind, Workflow};
+use rolecall_iam::{AccountId, Digest};
+use rolecall_store::{AccountRow, CoverageRow, FindingRow, Total};
+use std::collections::BTreeMap;
+
+/// A severity: its class, which picks colour and shape, and its word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeverityMark {
+    pub(crate) class: &'static str,
+    pub(crate) label: &'static str,
+}
+
+impl From<Severity> for SeverityMark {
+    fn from(severity: Severity) -> Self {
+        Self { class: severity.as_str(), label: words::severity(severity) }
+    }
+}
+
+/// A word on a coloured ground.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Badge {
+    pub(crate) class: &'static str,
+    pub(crate) label: String,
+}
+
+/// A badge.
+pub(crate) fn badge(class: &'static str, label: impl Into<String>) -> Badge {
+    Badge { class, label: label.into() }
+}
+
+impl From<Workflow> for Badge {
+    fn from(workflow: Workflow) -> Self {
+        let class = match workflow {
+            Workflow::Open => "bad",
+            Workflow::Acknowledged => "accent",
+            Workflow::Suppressed => "",
+            Workflow::Resolved => "ok",
+        };
+        badge(class, words::workflow(workflow))
+    }
+}
+
+/// A share of a bar, in percent of its width.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BarPart {
+    pub(crate) class: &'static str,
+    pub(crate) hatched: bool,
+    pub(crate) x: String,
+    pub(crate) w: String,
+    pub(crate) title: String,
+}
+
+/// A bar of shares, with the same in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    pub(crate) parts: Vec<BarPart>,
+}
+
+/// A bar of `(class, word, count)`; a class of `unknown` is hatched. `whole` is the count that fills it.
+pub(crate) fn bar(shares: &[(&'static str, &str, u64)], whole: u64) -> Bar {
+    // A permille fits any float exactly; the counts are far below 2^53.
+    let permille = |n: u64| n.saturating_mul(1000).checked_div(whole.max(1)).unwrap_or(0).min(1000);
+    let percent = |n: u64| format!("{}.{}", n / 10, n % 10);
+    let (mut parts, mut from, mut said) = (Vec::new(), 0, Vec::new());
+    for (class, word, n) in shares.iter().copied().filter(|(.., n)| *n > 0) {
+        let title = format!("{} {word}", words::count_u64(n));
+        // Something that is there is never invisible.
+        let w = permille(n).max(6);
+        let hatched = class == "unknown";
+        parts.push(BarPart {
+            class: if hatched { "" } else { class },
+            hatched,
+            x: percent(from),
+            w: percent(w),
+            title: title.clone(),
+        });
+        from += w;
+        said.push(title);
+    }
+    Bar { label: if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }, parts }
+}
+
+/// What stands where a list has nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Empty {
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) href: String,
+    pub(crate) link: String,
+}
+
+/// A hole in what was seen, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GapLine {
+    pub(crate) href: String,
+    pub(crate) place: String,
+    pub(crate) why: String,
+    pub(crate) action: String,
+    pub(crate) detail: String,
+    pub(crate) remedy: String,
+    pub(crate) scope: String,
+    pub(crate) region: String,
+    pub(crate) cluster: String,
+    pub(crate) account_id: String,
+}
+
+/// Where a scope is, in words.
+pub(crate) fn place(scope: &Scope, names: &AccountNames) -> String {
+    let mut text = format!("{} of {}", words::scope(scope.kind), names.of(scope.account_id));
+    for part in [scope.region.as_ref().map(ToString::to_string), scope.cluster.as_ref().map(ToString::to_string)] {
+        if let Some(part) = part {
+            text.push_str(", ");
+            text.push_str(&part);
+        }
+    }
+    text
+}
+
+impl GapLine {
+    /// The line of a gap.
+    pub(crate) fn of(gap: &Gap, names: &AccountNames) -> Self {
+        let text = |part: Option<String>| part.unwrap_or_default();
+        Self {
+            href: format!("/accounts/{}", gap.scope.account_id),
+            place: place(&gap.scope, names),
+            why: words::gap(gap.reason).to_owned(),
+            action: gap.action.clone(),
+            detail: gap.detail.clone(),
+            remedy: words::remedy(gap.reason, &gap.action),
+            scope: words::scope(gap.scope.kind).to_owned(),
+            region: text(gap.scope.region.as_ref().map(ToString::to_string)),
+            cluster: text(gap.scope.cluster.as_ref().map(ToString::to_string)),
+            account_id: gap.scope.account_id.to_string(),
+        }
+    }
+}
+
+/// What the latest look did and did not see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// `whole`, `gaps` or `never`.
+    pub(crate) state: &'static str,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) gaps: Vec<GapLine>,
+    pub(crate) more: usize,
+}
+
+impl Seen {
+    /// Sums up the coverage.
+    pub(crate) fn of(rows: &[CoverageRow], names: &AccountNames, now: DateTime<Utc>) -> Self {
+        const SHOWN: usize = 4;
+        let Some(last) = rows.iter().map(|row| row.looked_at).max() else {
+            return Self {
+                state: "never",
+                title: "Nothing has been looked at yet".to_owned(),
+                text: "There is no answer to any question until a first run has ended. No finding here means nothing."
+                    .to_owned(),
+                gaps: Vec::new(),
+                more: 0,
+            };
+        };
+        let stamp = Stamp::of(last, now);
+        let incomplete = rows.iter().filter(|row| !row.complete).count();
+        let looked = format!(
+            "{} in {}",
+            plural(rows.len(), "listing", "listings"),
+            plural(accounts(rows), "account", "accounts")
+        );
+        if incomplete == 0 {
+            let text = format!("{looked}, each read to its end; latest look {} ({}).", stamp.text, stamp.ago);
+            return Self { state: "whole", title: String::new(), text, gaps: Vec::new(), more: 0 };
+        }
+        let gaps: Vec<&Gap> = rows.iter().flat_map(|row| &row.gaps).collect();
+        let title = format!("{} of {looked} not seen whole", plural(incomplete, "listing", "listings"));
+        let text = format!(
+            "Rules that depend on them answer “unknown”, never “pass”, and no finding there counts as resolved. Latest look {} ({}).",
+            stamp.text, stamp.ago
+        );
+        let lines = gaps.iter().take(SHOWN).map(|gap| GapLine::of(gap, names)).collect();
+        Self { state: "gaps", title, text, gaps: lines, more: gaps.len().saturating_sub(SHOWN) }
+    }
+}
+
+fn accounts(rows: &[CoverageRow]) -> usize {
+    rows.iter().map(|row| row.scope.account_id).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// `1 listing`, `2 listings`.
+pub(crate) fn plural(n: usize, one: &str, many: &str) -> String {
+    words::plural(i64::try_from(n).unwrap_or(i64::MAX), one, many)
+}
+
+/// What stands in an empty list: told apart are *nothing there* and *not looked*.
+pub(crate) fn empty(what: &str, filtered: bool, clear: &str, seen: &Seen) -> Empty {
+    let (class, title, text) = if seen.state == "never" {
+        ("unseen", "Not scanned yet".to_owned(), format!("No run has ended, so nothing is known of any {what}."))
+    } else if filtered {
+        ("", format!("No {what} matches these filters"), "The filters above leave nothing over.".to_owned())
+    } else if seen.state == "gaps" {
+        let text = format!("There is no {what} in what was seen, but not everything was seen: {}.", seen.title);
+        ("unseen", format!("No {what} in what was seen"), text)
+    } else {
+        ("ok", format!("No {what}"), "Everything that was asked for was seen.".to_owned())
+    };
+    let (href, link) = match (seen.state, filtered) {
+        ("never", _) => ("/runs", "Start a run"),
+        (_, true) => (clear, "Clear the filters"),
+        ("gaps", _) => ("/accounts", "What was not seen"),
+        _ => ("", ""),
+    };
+    Empty { class, title, text, href: href.to_owned(), link: link.to_owned() }
+}
+
+/// How accounts are called.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccountNames(BTreeMap<AccountId, String>);
+
+impl AccountNames {
+    /// Takes the names from the accounts' rows.
+    pub(crate) fn of_rows(rows: &[AccountRow]) -> Self {
+        let named = rows.iter().filter_map(|row| Some((row.id, row.account.as_ref()?.name.clone()?)));
+        Self(named.collect())
+    }
+
+    /// The name, or the id.
+    pub(crate) fn of(&self, id: AccountId) -> String {
+        self.0.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// The name, or nothing.
+    pub(crate) fn name(&self, id: AccountId) -> &str {
+        self.0.get(&id).map_or("", String::as_str)
+    }
+
+    /// Every account with a name, for a choice.
+    pub(crate) fn choices(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(id, name)| (id.to_string(), format!("{name} ({id})"))).collect()
+    }
+}
+
+/// A filter in force, and the address without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chip {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) href: String,
+}
+
+/// The filters in force, without the parameters that only shape the view.
+pub(crate) fn chips(path: &str, params: &Params, not: &[&str]) -> Vec<Chip> {
+    let shown = params.iter().filter(|(name, _)| !not.contains(name));
+    let chip = |(name, value): (&str, &String)| Chip {
+        name: name.replace('_', " "),
+        value: value.clone(),
+        href: params.without_value(name, value).link(path),
+    };
+    shown.flat_map(|(name, values)| values.iter().map(move |value| (name, value))).map(chip).collect()
+}
+
+/// A choice of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Select {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) options: Vec<Choice>,
+}
+
+/// A value to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) chosen: bool,
+}
+
+/// A choice of a filter: any, or one of `values`. A filter that holds several values keeps them as one choice.
+pub(crate) fn select(
+    name: &'static str,
+    label: &'static str,
+    values: impl IntoIterator<Item = (String, String)>,
+    params: &Params,
+) -> Select {
+    let now = params.list(name).join(",");
+    let mut options = vec![Choice { value: String::new(), label: "Any".to_owned(), chosen: now.is_empty() }];
+    options.extend(values.into_iter().map(|(value, label)| Choice { chosen: value == now, value, label }));
+    if !options.iter().any(|choice| choice.chosen) {
+        options.push(Choice { value: now.clone(), label: now.replace(',', ", "), chosen: true });
+    }
+    Select { name, label, options }
+}
+
+/// What a form must carry along: filters that it has no field for.
+pub(crate) fn carried(params: &Params, fields: &[&str]) -> Vec<(&'static str, String)> {
+    let kept = params.iter().filter(|(name, _)| !fields.contains(name) && *name != "cursor");
+    kept.map(|(name, values)| (name, values.join(","))).collect()
+}
+
+/// Where a list goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pager {
+    pub(crate) total: String,
+    pub(crate) first: String,
+    pub(crate) next: String,
+}
+
+impl Pager {
+    /// The pager of a list.
+    pub(crate) fn of(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
+        Self {
+            total: total_words(total, one, many),
+            first: params.text("cursor").map(|_| params.without("cursor").link(path)).unwrap_or_default(),
+            next: next.map(|cursor| params.with("cursor", cursor).link(path)).unwrap_or_default(),
+        }
+    }
+}
+
+/// `1 204 findings`, `at least 10 000 findings`.
+pub(crate) fn total_words(total: Total, one: &str, many: &str) -> String {
+    let said = |n: u64| words::plural(i64::try_from(n).unwrap_or(i64::MAX), one, many);
+    match total {
+        Total::Exact(n) => said(n),
+        Total::AtLeast(n) => format!("at least {}", said(n)),
+    }
+}
+
+/// The same list as a request to the API.
+pub(crate) fn curl(base: &str, api_path: &str, params: &Params, table: &[Param]) -> String {
+    let known: Vec<&str> = table.iter().filter(|p| !matches!(p.kind, Kind::Cursor)).map(|p| p.name).collect();
+    let link = params.only(&known).link(api_path);
+    format!("curl -H \"Authorization: Bearer $ROLECALL_TOKEN\" \\\n  '{base}{link}'")
+}
+
+/// A step of a drawn chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// `subject`, `unseen`, `missing` or nothing.
+    pub(crate) class: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) href: String,
+    pub(crate) notes: Vec<String>,
+}
+
+/// A document on a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DocumentCard {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) subtitle: String,
+    pub(crate) digest: String,
+    pub(crate) digest_short: String,
+    pub(crate) view: DocumentView,
+}
+
+impl DocumentCard {
+    /// Lays a document out; `marks` are pointers with what each shows.
+    pub(crate) fn of(
+        title: &str,
+        subtitle: &str,
+        digest: Option<Digest>,
+        text: &str,
+        marks: &BTreeMap<String, String>,
+    ) -> Self {
+        let digest = digest.map(|d| d.to_string()).unwrap_or_default();
+        Self {
+            id: slug(title),
+            title: title.to_owned(),
+            subtitle: subtitle.to_owned(),
+            digest_short: digest.chars().take(12).collect(),
+            digest,
+            view: lay_out(text, marks),
+        }
+    }
+}
+
+/// A text as the id of an element.
+pub(crate) fn slug(text: &str) -> String {
+    let letters = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let mut out = String::from("d");
+    for c in letters {
+        if !(c == '-' && out.ends_with('-')) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A line of a list of findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FindingLine {
+    pub(crate) href: String,
+    pub(crate) severity: SeverityMark,
+    pub(crate) message: String,
+    pub(crate) title: String,
+    pub(crate) rule: String,
+    pub(crate) subject: String,
+    pub(crate) place: String,
+    pub(crate) account_name: String,
+    pub(crate) account_id: String,
+    pub(crate) state: Badge,
+    pub(crate) stale: bool,
+    pub(crate) last_seen: Stamp,
+}
+
+impl FindingLine {
+    /// The line of a finding. `title` is its rule's title.
+    pub(crate) fn of(row: &FindingRow, title: String, names: &AccountNames, now: DateTime<Utc>) -> Self {
+        Self {
+            href: format!("/findings/{}", row.number),
+            severity: row.severity.into(),
+            message: row.message.clone(),
+            title,
+            rule: row.rule.clone(),
+            subject: subject_name(&row.subject),
+            place: subject_place(&row.subject),
+            account_name: names.name(row.subject.account_id).to_owned(),
+            account_id: row.subject.account_id.to_string(),
+            state: row.workflow.into(),
+            stale: row.detection == Detection::Stale,
+            last_seen: Stamp::of(row.last_seen_at, now),
+        }
+    }
+}
+
+/// How people call a subject.
+pub(crate) fn subject_name(subject: &Subject) -> String {
+    match subject.kind {
+        SubjectKind::Association => match (&subject.namespace, &subject.service_account) {
+            (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
+            _ => subject.key.clone(),
+        },
+        SubjectKind::Account | SubjectKind::Session => subject.key.clone(),
+        SubjectKind::Role | SubjectKind::Policy | SubjectKind::Cluster => words::short_name(&subject.key).to_owned(),
+    }
+}
+
+/// What a subject is and where.
+pub(crate) fn subject_place(subject: &Subject) -> String {
+    let mut text = words::subject(subject.kind).to_owned();
+    for part in [&subject.cluster, &subject.region] {
+        if let Some(part) = part {
+            text.push_str(" · ");
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// The page of a subject, where it has one.
+pub(crate) fn subject_href(subject: &Subject) -> String {
+    match subject.kind {
+        SubjectKind::Role => role_href(&subject.key),
+        SubjectKind::Association => association_href(&subject.key),
+        SubjectKind::Account => format!("/accounts/{}", subject.account_id),
+        SubjectKind::Session => subject.role_arn.as_deref().map(role_href).unwrap_or_default(),
+        SubjectKind::Policy | SubjectKind::Cluster => String::new(),
+    }
+}
+
+/// The page of a role.
+pub(crate) fn role_href(arn: &str) -> String {
+    format!("/roles/{}", encode(arn))
+}
+
+/// The page of an association; its key has the shape of a path.
+pub(crate) fn association_href(key: &str) -> String {
+    format!("/associations/{}", encode(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_fills_what_it_should_and_hides_nothing() {
+        let bar = bar(&[("c-pass", "pass", 9_990), ("c-fail", "fail", 1), ("unknown", "unknown", 0)], 9_991);
+        assert_eq!(bar.label, "9\u{202f}990 pass, 1 fail");
+        assert_eq!(bar.parts.iter().map(|p| p.w.as_str()).collect::<Vec<_>>(), ["99.9", "0.6"]);
+        assert_eq!(super::bar(&[("c-pass", "pass", 0)], 0).label, "nothing");
+        assert!(super::bar(&[("unknown", "unknown", 3)], 4).parts[0].hatched);
+    }
+
+    #[test]
+    fn nothing_there_and_not_looked_read_differently() {
+        let seen = |state, title: &str| Seen {
+            state,
+            title: title.to_owned(),
+            text: String::new(),
+            gaps: Vec::new(),
+            more: 0,
+        };
+        let titles: Vec<String> = [
+            empty("finding", false, "", &seen("never", "")),
+            empty("finding", true, "/findings", &seen("whole", "")),
+            empty("finding", false, "", &seen("gaps", "2 listings")),
+            empty("finding", false, "", &seen("whole", "")),
+        ]
+        .map(|e| e.title)
+        .to_vec();
+        assert_eq!(
+            titles,
+            ["Not scanned yet", "No finding matches these filters", "No finding in what was seen", "No finding"]
+        );
+    }
+
+    #[test]
+    fn ids_of_elements_are_plain() {
+        assert_eq!(slug("inline policy “Read S3”"), "dinline-policy-read-s3-");
+    }
+}

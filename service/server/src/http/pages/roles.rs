@@ -1,0 +1,269 @@
+//! `/roles` and one role: who uses it, who may assume it, what it may do.
+
+use super::Chrome;
+use super::associations::{Pair, SessionLine, lines, sessions_since};
+use super::estate::Around;
+use super::parts::{
+    Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
+    role_href, select,
+};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::filters;
+use crate::http::listing;
+use crate::http::query::{CURSOR, encode, query};
+use crate::http::rule_text::titles;
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::estate::{Documents, Role};
+use rolecall_audit::finding::Evidence;
+use rolecall_iam::{Digest, RoleArn};
+use rolecall_store::{
+    AssociationFilter, AssociationRow, FindingFilter, FindingRow, FindingSort, PolicyRow, RoleRow, SessionFilter,
+};
+use std::collections::BTreeMap;
+
+const PATH: &str = "/roles";
+const ROWS: u32 = 50;
+
+query! {
+    /// Query of the list.
+    RolesQuery = filters::ROLES, &[CURSOR]
+}
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A row of the list.
+struct Line {
+    href: String,
+    name: String,
+    path: String,
+    account_name: String,
+    account_id: String,
+    policies: usize,
+    associations: u64,
+    last_used: Option<Stamp>,
+    findings: u64,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/roles.html")]
+pub(crate) struct RolesPage {
+    chrome: Chrome,
+    seen: Seen,
+    q: String,
+    selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: &'static str,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+/// `GET /roles`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RolesPage, AppError> {
+    let params = RolesQuery::read(raw.as_deref())?;
+    let filter = filters::roles(&params);
+    let after = listing::after(&app, &params, "arn")?;
+    let rows = app.store.roles(&filter, after.as_ref(), ROWS + 1).await?;
+    let slice = listing::slice(&app, &params, "arn", rows, ROWS, RoleRow::after)?;
+    let total = app.store.count_roles(&filter).await?;
+    let around = Around::load(&app).await?;
+    Ok(RolesPage {
+        q: params.text("q").unwrap_or_default().to_owned(),
+        selects: selects(&params, &around),
+        carried: carried(&params, &["q", "account_id", "associated"]),
+        chips: chips(PATH, &params, &["cursor", "q"]),
+        clear: PATH,
+        lines: slice.rows.iter().map(|row| Line::of(row, &around)).collect(),
+        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "role", "roles"),
+        empty: slice.rows.is_empty().then(|| empty("role", params.filters(), PATH, &around.seen)),
+        curl: curl(&listing::base(&app), "/api/v1/roles", &params, filters::ROLES),
+        seen: around.seen,
+        chrome,
+    })
+}
+
+fn selects(params: &crate::http::query::Params, around: &Around) -> Vec<Select> {
+    let used =
+        [("true", "By an association"), ("false", "By no association")].map(|(v, l)| (v.to_owned(), l.to_owned()));
+    vec![select("account_id", "Account", around.names.choices(), params), select("associated", "Used", used, params)]
+}
+
+impl Line {
+    fn of(row: &RoleRow, around: &Around) -> Self {
+        let role = &row.role;
+        Self {
+            href: role_href(role.arn.as_str()),
+            name: role.arn.name().to_owned(),
+            path: role.arn.path().to_owned(),
+            account_name: around.names.name(role.arn.account_id()).to_owned(),
+            account_id: role.arn.account_id().to_string(),
+            policies: role.inline.len() + role.attached.len(),
+            associations: row.associations,
+            last_used: row.last_used_at.map(|at| Stamp::of(at, around.now)),
+            findings: row.open_findings,
+        }
+    }
+}
+
+/// An association that names the role.
+struct User {
+    href: String,
+    name: String,
+    place: String,
+    part: &'static str,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/role.html")]
+pub(crate) struct RolePage {
+    chrome: Chrome,
+    name: String,
+    arn: String,
+    json: String,
+    account: String,
+    account_id: String,
+    role_id: String,
+    created: Option<Stamp>,
+    last_used: Option<Stamp>,
+    last_used_region: String,
+    boundary: String,
+    instance_profiles: Vec<String>,
+    tags: Vec<Pair>,
+    users: Vec<User>,
+    user_count: String,
+    documents: Vec<DocumentCard>,
+    unseen: Vec<String>,
+    sessions: Vec<SessionLine>,
+    findings: Vec<FindingLine>,
+    all_findings: String,
+}
+
+/// `GET /roles/{arn}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path(arn): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RolePage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("role `{arn}`"));
+    let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
+    let row = app.store.role(&wanted).await?.ok_or_else(unknown)?;
+    let around = Around::load(&app).await?;
+    let since = sessions_since(&app, around.now);
+    let policies = app.store.policies_of(&row.role).await?;
+    let documents = app.store.documents(&digests(&row.role, &policies)).await?;
+    let used_by = AssociationFilter { role_arn: Some(arn.clone()), ..AssociationFilter::default() };
+    let users = app.store.associations(&used_by, None, 100, since).await?;
+    let concerning = FindingFilter { role_arn: Some(arn.clone()), ..FindingFilter::default() };
+    let findings = app.store.findings(&concerning, FindingSort::Severity, None, 50).await?;
+    let of_role = SessionFilter { role_arn: Some(arn), since: Some(since), ..SessionFilter::default() };
+    let sessions = app.store.sessions(&of_role, None, 20).await?;
+    let mut page = RolePage::new(chrome, &row, &users, &around);
+    (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
+    page.findings = lines(&findings, &titles(&app), &around);
+    page.sessions = sessions.iter().map(|session| SessionLine::of(session, around.now)).collect();
+    Ok(page)
+}
+
+/// The addresses of every document that a role names.
+pub(crate) fn digests(role: &Role, policies: &[PolicyRow]) -> Vec<Digest> {
+    let inline = role.inline.iter().map(|policy| policy.document);
+    let managed = policies.iter().filter_map(|row| row.policy.document);
+    role.trust.into_iter().chain(inline).chain(managed).collect()
+}
+
+/// Every document of the role, with what open findings mark in it; and what was not seen.
+fn cards(
+    role: &Role,
+    policies: &[PolicyRow],
+    documents: &Documents,
+    findings: &[FindingRow],
+) -> (Vec<DocumentCard>, Vec<String>) {
+    let open = |row: &&FindingRow| row.resolved_at.is_none();
+    let evidence: Vec<&Evidence> = findings.iter().filter(open).flat_map(|row| &row.evidence).collect();
+    let marks = |digest: Digest| {
+        let mut marks: BTreeMap<String, String> = BTreeMap::new();
+        for e in evidence.iter().filter(|e| e.document == Some(digest)) {
+            marks.entry(e.pointer.clone()).or_insert_with(|| e.label.clone());
+        }
+        marks
+    };
+    let (mut cards, mut unseen) = (Vec::new(), Vec::new());
+    let mut add = |title: String, subtitle: &str, digest: Option<Digest>| match digest.and_then(|d| documents.get(&d)) {
+        Some(document) => {
+            let digest = document.digest;
+            cards.push(DocumentCard::of(&title, subtitle, Some(digest), &document.text, &marks(digest)));
+        }
+        None => unseen.push(title),
+    };
+    add("Trust policy".to_owned(), "who may assume the role", role.trust);
+    for policy in &role.inline {
+        add(format!("Inline policy {}", policy.name), "", Some(policy.document));
+    }
+    for attached in &role.attached {
+        let found = policies.iter().find(|row| !row.is_boundary && row.policy.arn == attached.arn);
+        add(
+            format!("Managed policy {}", attached.name),
+            attached.arn.as_str(),
+            found.and_then(|row| row.policy.document),
+        );
+    }
+    if let Some(boundary) = &role.boundary {
+        let found = policies.iter().find(|row| row.is_boundary);
+        add("Permissions boundary".to_owned(), boundary.as_str(), found.and_then(|row| row.policy.document));
+    }
+    (cards, unseen)
+}
+
+impl RolePage {
+    fn new(chrome: Chrome, row: &RoleRow, users: &[AssociationRow], around: &Around) -> Self {
+        let role = &row.role;
+        let arn = role.arn.as_str();
+        let account_id = role.arn.account_id();
+        let user = |user: &AssociationRow| {
+            let key = &user.association.key;
+            let as_role = user.association.detail.as_ref().is_some_and(|d| d.role_arn == arn);
+            User {
+                href: association_href(&key.to_string()),
+                name: format!("{}/{}", key.namespace, key.service_account),
+                place: format!("{}, {}, {}", key.cluster, key.region, around.names.of(key.account_id)),
+                part: if as_role { "role" } else { "target role" },
+            }
+        };
+        Self {
+            chrome,
+            name: role.arn.name().to_owned(),
+            json: format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F")),
+            account: around.names.of(account_id),
+            account_id: account_id.to_string(),
+            role_id: role.role_id.clone(),
+            created: role.created_at.map(|at| Stamp::of(at, around.now)),
+            last_used: row.last_used_at.map(|at| Stamp::of(at, around.now)),
+            last_used_region: row.last_used_region.clone().unwrap_or_default(),
+            boundary: role.boundary.as_ref().map(ToString::to_string).unwrap_or_default(),
+            instance_profiles: role.instance_profiles.clone(),
+            tags: role.tags.iter().map(|(name, value)| Pair { name: name.clone(), value: value.clone() }).collect(),
+            users: users.iter().map(user).collect(),
+            user_count: words::count_u64(row.associations),
+            documents: Vec::new(),
+            unseen: Vec::new(),
+            sessions: Vec::new(),
+            findings: Vec::new(),
+            all_findings: format!("/findings?state=open,acknowledged,suppressed,resolved&role_arn={}", encode(arn)),
+            arn: arn.to_owned(),
+        }
+    }
+}

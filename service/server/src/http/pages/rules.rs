@@ -1,0 +1,178 @@
+//! `/rules` and one rule: what it asks, how often each answer came, and why some were “unknown”.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::query::query;
+use crate::http::rule_text::{self, RuleText};
+use crate::http::view::words;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::finding::Workflow;
+use rolecall_store::{FindingFilter, FindingSort, Tally};
+use std::collections::BTreeSet;
+
+query! {
+    /// The pages take no parameter.
+    NoQuery = &[]
+}
+
+/// How often each answer came.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Answers {
+    pub(crate) pass: u64,
+    pub(crate) fail: u64,
+    pub(crate) unknown: u64,
+    pub(crate) error: u64,
+    pub(crate) not_applicable: u64,
+}
+
+impl Answers {
+    /// Adds tallies up.
+    pub(crate) fn of<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Self {
+        tallies.fold(Self::default(), |sum, t| Self {
+            pass: sum.pass + t.pass,
+            fail: sum.fail + t.fail,
+            unknown: sum.unknown + t.unknown,
+            error: sum.error + t.error,
+            not_applicable: sum.not_applicable + t.not_applicable,
+        })
+    }
+
+    fn bar(self) -> Bar {
+        let shares = [
+            ("c-pass", "pass", self.pass),
+            ("c-fail", "fail", self.fail),
+            ("unknown", "unknown", self.unknown),
+            ("c-error", "error", self.error),
+        ];
+        bar(&shares, self.pass + self.fail + self.unknown + self.error)
+    }
+}
+
+/// A row of the list.
+struct Line {
+    href: String,
+    title: String,
+    id: String,
+    severity: SeverityMark,
+    subject: &'static str,
+    category: String,
+    answers: Answers,
+    bar: Bar,
+    judged: bool,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/rules.html")]
+pub(crate) struct RulesPage {
+    chrome: Chrome,
+    seen: Seen,
+    lines: Vec<Line>,
+    digest: String,
+}
+
+/// `GET /rules`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RulesPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let around = Around::load(&app).await?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let mut rules = rule_text::rules(&app);
+    rules.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(&b.title)));
+    let lines = rules.into_iter().map(|rule| line(rule, &tallies)).collect();
+    Ok(RulesPage { chrome, seen: around.seen, lines, digest: app.rules.set.digest().to_string() })
+}
+
+fn line(rule: RuleText, tallies: &[Tally]) -> Line {
+    let of_rule = || tallies.iter().filter(|t| t.rule == rule.id);
+    let answers = Answers::of(of_rule());
+    Line {
+        href: format!("/rules/{}", rule.id),
+        severity: rule.severity.into(),
+        subject: words::subject(rule.subject),
+        judged: of_rule().next().is_some(),
+        bar: answers.bar(),
+        answers,
+        title: rule.title,
+        category: rule.category,
+        id: rule.id,
+    }
+}
+
+/// Answers of one account.
+struct AccountLine {
+    href: String,
+    name: String,
+    answers: Answers,
+    bar: Bar,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/rule.html")]
+pub(crate) struct RulePage {
+    chrome: Chrome,
+    rule: RuleText,
+    severity: SeverityMark,
+    subject: &'static str,
+    answers: Answers,
+    bar: Bar,
+    judged: bool,
+    reasons: Vec<String>,
+    accounts: Vec<AccountLine>,
+    findings: Vec<FindingLine>,
+    all_findings: String,
+    source: String,
+}
+
+/// `GET /rules/{id}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RulePage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
+    let around = Around::load(&app).await?;
+    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let tallies: Vec<Tally> = tallies.into_iter().filter(|t| t.rule == rule.id).collect();
+    let open = FindingFilter {
+        rules: vec![rule.id.clone()],
+        workflow: vec![Workflow::Open, Workflow::Acknowledged],
+        ..FindingFilter::default()
+    };
+    let findings = app.store.findings(&open, FindingSort::Severity, None, 20).await?;
+    let line = |row| FindingLine::of(row, rule.title.clone(), &around.names, around.now);
+    let answers = Answers::of(tallies.iter());
+    Ok(RulePage {
+        severity: rule.severity.into(),
+        subject: words::subject(rule.subject),
+        judged: !tallies.is_empty(),
+        reasons: tallies.iter().flat_map(|t| t.reasons.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect(),
+        accounts: tallies.iter().map(|t| account_line(t, &around)).collect(),
+        findings: findings.iter().map(line).collect(),
+        all_findings: format!("/findings?rule_id={}", rule.id),
+        source: rule_text::source(&app, &rule).unwrap_or_default(),
+        bar: answers.bar(),
+        answers,
+        rule,
+        chrome,
+    })
+}
+
+fn account_line(tally: &Tally, around: &Around) -> AccountLine {
+    let answers = Answers::of(std::iter::once(tally));
+    AccountLine {
+        href: format!("/accounts/{}", tally.account_id),
+        name: around.names.of(tally.account_id),
+        bar: answers.bar(),
+        answers,
+    }
+}

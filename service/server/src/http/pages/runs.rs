@@ -1,0 +1,173 @@
+//! `/runs` and one run: when, how long, what it saw and changed; and the button that starts one.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{Badge, GapLine, badge};
+use crate::app::App;
+use crate::http::auth::Principal;
+use crate::http::error::AppError;
+use crate::http::listing;
+use crate::http::query::{CURSOR, Kind, param, query};
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Extension;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Redirect;
+use chrono::{DateTime, Utc};
+use rolecall_store::{Run, RunState};
+
+const PATH: &str = "/runs";
+const ROWS: u32 = 50;
+
+query! {
+    /// Query of the list; `asked` is what the button was answered.
+    RunsQuery = &[param("asked", Kind::Word(&["queued", "waiting"]), "What became of a start."), CURSOR]
+}
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A row of the list.
+pub(crate) struct RunLine {
+    pub(crate) href: String,
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) trigger: String,
+    pub(crate) state: Badge,
+    pub(crate) started: Stamp,
+    pub(crate) duration: String,
+    pub(crate) error: String,
+}
+
+impl RunLine {
+    /// The line of a run.
+    pub(crate) fn of(run: &Run, now: DateTime<Utc>) -> Self {
+        let state = match run.state {
+            RunState::Running => badge("accent", "Running"),
+            RunState::Done => badge("ok", "Done"),
+            RunState::Failed => badge("bad", "Failed"),
+            RunState::Interrupted => badge("bad", "Interrupted"),
+        };
+        let duration = run.finished_at.map(|end| words::span((end - run.started_at).num_milliseconds()));
+        Self {
+            href: format!("/runs/{}", run.id),
+            id: run.id.0,
+            kind: run.kind.clone(),
+            trigger: run.trigger.clone(),
+            state,
+            started: Stamp::of(run.started_at, now),
+            duration: duration.unwrap_or_default(),
+            error: run.error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/runs.html")]
+pub(crate) struct RunsPage {
+    chrome: Chrome,
+    asked: String,
+    lines: Vec<RunLine>,
+    upcoming: Vec<Stamp>,
+    first: String,
+    next: String,
+}
+
+/// `GET /runs`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RunsPage, AppError> {
+    let params = RunsQuery::read(raw.as_deref())?;
+    let now = Utc::now();
+    let before = listing::after(&app, &params, "newest")?;
+    let rows = app.store.runs(before, ROWS + 1).await?;
+    let slice = listing::slice(&app, &params, "newest", rows, ROWS, |run| run.id)?;
+    Ok(RunsPage {
+        chrome,
+        asked: params.text("asked").unwrap_or_default().to_owned(),
+        lines: slice.rows.iter().map(|run| RunLine::of(run, now)).collect(),
+        upcoming: app.next_audits(3).into_iter().map(|at| Stamp::of(at, now)).collect(),
+        first: params.text("cursor").map(|_| PATH.to_owned()).unwrap_or_default(),
+        next: slice.next.map(|cursor| params.with("cursor", &cursor).link(PATH)).unwrap_or_default(),
+    })
+}
+
+/// `POST /runs`: asks for a run, and goes back to the list.
+pub(crate) async fn start(State(app): State<App>, Extension(who): Extension<Principal>) -> Result<Redirect, AppError> {
+    use crate::app::RunNow;
+    Ok(match app.run_now(&who.label()).await? {
+        RunNow::Queued(_) => Redirect::to("/runs?asked=queued"),
+        RunNow::AlreadyWaiting => Redirect::to("/runs?asked=waiting"),
+    })
+}
+
+/// A number of a run's report.
+struct Figure {
+    name: String,
+    value: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/run.html")]
+pub(crate) struct RunPage {
+    chrome: Chrome,
+    run: RunLine,
+    finished: Option<Stamp>,
+    snapshot: Option<Stamp>,
+    opened: String,
+    resolved: String,
+    figures: Vec<Figure>,
+    gaps: Vec<GapLine>,
+}
+
+/// `GET /runs/{id}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<RunPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("run `{id}`"));
+    let run = app.store.run(id.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
+    let around = Around::load(&app).await?;
+    let gaps = app.store.gaps_of_run(run.id).await?;
+    let (opened, resolved) = app.store.opened_and_resolved(run.id).await?;
+    let mut figures = Vec::new();
+    flatten("", &run.report, &mut figures);
+    Ok(RunPage {
+        finished: run.finished_at.map(|at| Stamp::of(at, around.now)),
+        snapshot: run.snapshot_at.map(|at| Stamp::of(at, around.now)),
+        opened: words::count_u64(opened),
+        resolved: words::count_u64(resolved),
+        gaps: gaps.iter().map(|gap| GapLine::of(gap, &around.names)).collect(),
+        run: RunLine::of(&run, around.now),
+        figures,
+        chrome,
+    })
+}
+
+/// The report as names and values: whoever wrote it decides what is in it.
+fn flatten(name: &str, value: &serde_json::Value, into: &mut Vec<Figure>) {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let key = key.replace('_', " ");
+                flatten(&if name.is_empty() { key } else { format!("{name}: {key}") }, value, into);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::Null => {}
+        Value::String(text) => into.push(Figure { name: name.to_owned(), value: text.clone() }),
+        Value::Number(n) => {
+            let value = n.as_i64().map_or_else(|| n.to_string(), words::count);
+            into.push(Figure { name: name.to_owned(), value });
+        }
+        other => into.push(Figure { name: name.to_owned(), value: other.to_string() }),
+    }
+}
