@@ -3,28 +3,24 @@
 //! Unknown fields, duplicate ids, types that do not fit, bindings that disagree: all are errors here,
 //! so that judging has none. Refuses to know where files lie.
 
-use super::binding::{Bound, Exception, Select, Settings};
+use super::binding::{Exception, Settings};
 use super::check::{self, Scope};
+use super::decode::Doc;
 use super::fixture::{self, Reader};
 use super::ir::Ir;
 use super::rule::{Expect, Expressions, Meta, Param, Program, Remediation, Rule, Test};
 use super::schema::{SUBJECTS, Schema, Type};
-use super::text::{self, Glob, OuPattern};
+use super::tuning;
 use super::value::Value;
-use super::yaml::{self, At, Kind, LoadError, Node, Source, SourceFile};
-use crate::finding::{EffectiveParam, ExceptionRef, Severity, SubjectKind};
-use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_iam::{AccountId, Digest};
+use super::yaml::{self, Kind, LoadError, Node, Source, SourceFile};
+use crate::finding::{EffectiveParam, SubjectKind};
+use rolecall_iam::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const API_VERSION: &str = "rolecall/v1";
 const MOST_RULES: usize = 5000;
-const LONGEST_EXCEPTION_DAYS: i64 = 365;
 /// The moment at which embedded tests run that state none.
 const TEST_NOW: &str = "2026-01-01";
-
-const SEVERITIES: [&str; 5] = ["critical", "high", "medium", "low", "info"];
 
 /// What was read.
 #[derive(Default)]
@@ -34,26 +30,6 @@ pub(super) struct Loaded {
     /// Digests of bindings and exceptions.
     pub(super) digests: Vec<Digest>,
     pub(super) errors: Vec<LoadError>,
-}
-
-/// A binding before it is spread over the rules.
-struct RawBinding<'a> {
-    source: Source<'a>,
-    name: Arc<str>,
-    origin: Arc<str>,
-    select: Arc<Select>,
-    rules: Vec<(At, String)>,
-    params: Vec<(String, At, Node)>,
-    severity: Option<Severity>,
-    enabled: Option<bool>,
-    locked: bool,
-    at: At,
-}
-
-struct RawException<'a> {
-    source: Source<'a>,
-    rules: Vec<(At, String)>,
-    exception: Exception,
 }
 
 /// Reads all files.
@@ -122,11 +98,11 @@ pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
     loaded.rules.sort_by(|a, b| a.meta.id.cmp(&b.meta.id));
     supersessions(&mut loaded);
     for binding in &bindings {
-        spread(binding, schema, &mut loaded);
+        tuning::spread(binding, schema, &mut loaded);
     }
-    agree(&bindings, &mut loaded);
+    tuning::agree(&bindings, &mut loaded);
     for raw in exceptions {
-        excuse(raw, &mut loaded);
+        tuning::excuse(raw, &mut loaded);
     }
     loaded.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     loaded.errors.dedup();
@@ -159,314 +135,9 @@ fn supersessions(loaded: &mut Loaded) {
     loaded.errors.extend(errors);
 }
 
-/// The rules that a binding or exception names.
-fn named(source: Source<'_>, wanted: &[(At, String)], rules: &[Rule], errors: &mut Vec<LoadError>) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
-    for (at, name) in wanted {
-        let found: Vec<&Rule> = match (name.as_str(), name.strip_prefix("category:")) {
-            ("*", _) => rules.iter().collect(),
-            (_, Some(category)) => rules.iter().filter(|rule| rule.meta.category == category).collect(),
-            (id, None) => rules.iter().filter(|rule| rule.meta.id == id).collect(),
-        };
-        if found.is_empty() && name != "*" {
-            let near = match name.strip_prefix("category:") {
-                Some(category) => text::nearest(category, rules.iter().map(|rule| rule.meta.category.as_str()))
-                    .map(|near| format!("category:{near}")),
-                None => text::nearest(name, rules.iter().map(|rule| rule.meta.id.as_str())).map(str::to_owned),
-            };
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            let message = format!("no rule is selected by `{name}`{hint}");
-            errors.push(source.error(*at, "spec.rules", message, "name a rule id, `category:…` or `*`"));
-        }
-        ids.extend(found.into_iter().map(|rule| rule.meta.id.clone()));
-    }
-    ids
-}
-
-fn spread(binding: &RawBinding<'_>, schema: &Schema, loaded: &mut Loaded) {
-    let ids = named(binding.source, &binding.rules, &loaded.rules, &mut loaded.errors);
-    let mut used: BTreeSet<&str> = BTreeSet::new();
-    let mut known: BTreeSet<String> = BTreeSet::new();
-    for rule in loaded.rules.iter_mut().filter(|rule| ids.contains(&rule.meta.id)) {
-        let mut params = Vec::new();
-        for (name, _, node) in &binding.params {
-            let Some((index, param)) = rule.params.iter().enumerate().find(|(_, p)| p.name.as_ref() == name) else {
-                continue;
-            };
-            used.insert(name);
-            let mut doc = Doc { source: binding.source, schema, errors: &mut loaded.errors };
-            let before = doc.errors.len();
-            let value = doc.param_value(node, param, &format!("spec.params.{name}"));
-            if doc.errors.len() == before {
-                params.push((index, value, node.to_json()));
-            }
-        }
-        known.extend(rule.names.iter().map(ToString::to_string));
-        rule.bounds.push(Bound {
-            name: Arc::clone(&binding.name),
-            origin: Arc::clone(&binding.origin),
-            select: Arc::clone(&binding.select),
-            severity: binding.severity,
-            enabled: binding.enabled,
-            locked: binding.locked,
-            params,
-        });
-        rule.bounds.sort_by_key(|bound| bound.select.rank());
-    }
-    for (name, at, _) in binding.params.iter().filter(|(name, _, _)| !used.contains(name.as_str())) {
-        let hint = text::nearest(name, known.iter().map(String::as_str));
-        let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        let message = format!("no selected rule has a parameter `{name}`{hint}");
-        loaded.errors.push(binding.source.error(
-            *at,
-            "spec.params",
-            message,
-            "remove it, or select the rule that has it",
-        ));
-    }
-}
-
-/// Two bindings of equal rank must not disagree, and none may change what a broader one locked.
-fn agree(bindings: &[RawBinding<'_>], loaded: &mut Loaded) {
-    let places: BTreeMap<&str, (Source<'_>, At)> =
-        bindings.iter().map(|binding| (binding.name.as_ref(), (binding.source, binding.at))).collect();
-    let mut reported = BTreeSet::new();
-    for rule in &mut loaded.rules {
-        let mut refused: BTreeSet<Arc<str>> = BTreeSet::new();
-        for (index, a) in rule.bounds.iter().enumerate() {
-            for b in rule.bounds.iter().skip(index + 1) {
-                let equal = a.select.rank() == b.select.rank();
-                if !(equal || a.locked) || !a.select.overlaps(&b.select) {
-                    continue;
-                }
-                let Some(key) = a.disagreement(b, &rule.names) else { continue };
-                refused.insert(Arc::clone(&b.name));
-                if equal {
-                    refused.insert(Arc::clone(&a.name));
-                }
-                let (message, remedy) = if equal {
-                    (
-                        format!(
-                            "disagrees with {} on `{key}` of rule `{}`, and neither is more specific",
-                            a.origin, rule.meta.id
-                        ),
-                        "let the two select different places, or make one more specific",
-                    )
-                } else {
-                    (
-                        format!("changes `{key}` of rule `{}`, which {} locks", rule.meta.id, a.origin),
-                        "leave it out, or unlock it there",
-                    )
-                };
-                if let Some((source, at)) = places.get(b.name.as_ref())
-                    && reported.insert((Arc::clone(&a.name), Arc::clone(&b.name), key.clone()))
-                {
-                    loaded.errors.push(source.error(*at, &format!("spec.{key}"), message, remedy));
-                }
-            }
-        }
-        rule.bounds.retain(|bound| !refused.contains(&bound.name));
-    }
-}
-
-fn excuse(raw: RawException<'_>, loaded: &mut Loaded) {
-    let ids = named(raw.source, &raw.rules, &loaded.rules, &mut loaded.errors);
-    let exception = Arc::new(Exception { rules: ids.iter().cloned().collect(), ..raw.exception });
-    for rule in loaded.rules.iter_mut().filter(|rule| ids.contains(&rule.meta.id)) {
-        rule.exceptions.push(Arc::clone(&exception));
-    }
-    loaded.exceptions.push(exception);
-}
-
-/// One document being read.
-struct Doc<'a, 'e> {
-    source: Source<'a>,
-    schema: &'e Schema,
-    errors: &'e mut Vec<LoadError>,
-}
-
-impl<'a> Doc<'a, '_> {
-    fn wrong(&mut self, at: At, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        self.errors.push(self.source.error(at, field, message, remedy));
-    }
-
-    fn unique(
-        &mut self,
-        names: &mut BTreeMap<(&'static str, String), String>,
-        what: &'static str,
-        name: &str,
-        node: &Node,
-        field: &str,
-    ) -> bool {
-        let (line, _) = self.source.position(node.at.start);
-        let here = format!("{}:{line}", self.source.path);
-        match names.get(&(what, name.to_owned())) {
-            Some(first) => {
-                let message = format!("there is a {what} `{name}` already, at {first}");
-                self.wrong(node.at, field, message, "choose another name, or remove one of the two");
-                false
-            }
-            None => {
-                names.insert((what, name.to_owned()), here);
-                true
-            }
-        }
-    }
-
-    /// Checks the keys of a map: all known, all that are needed there.
-    fn map(&mut self, node: &Node, field: &str, known: &[&str], needed: &[&str]) -> bool {
-        let Kind::Map(entries) = &node.kind else {
-            let message = format!("a map is needed, {} is given", node.kind.name());
-            self.wrong(node.at, field, message, format!("write its fields: {}", known.join(", ")));
-            return false;
-        };
-        for (key, at, _) in entries {
-            if !known.contains(&key.as_str()) {
-                let hint = text::nearest(key, known.iter().copied());
-                let (hint, remedy) = match hint {
-                    Some(near) => (format!("; did you mean `{near}`?"), format!("write `{near}`")),
-                    None => (String::new(), format!("known are: {}", known.join(", "))),
-                };
-                self.wrong(*at, field, format!("no field `{key}` is known here{hint}"), remedy);
-            }
-        }
-        for key in needed.iter().filter(|key| node.get(key).is_none()) {
-            let inner = if field.is_empty() { (*key).to_owned() } else { format!("{field}.{key}") };
-            self.wrong(node.at, &inner, format!("`{key}` is missing"), "add it");
-        }
-        true
-    }
-
-    fn kind(&mut self, node: &Node) -> Option<&'static str> {
-        if !matches!(node.kind, Kind::Map(_)) {
-            let message = format!("a document is a map with apiVersion and kind; {} is given", node.kind.name());
-            self.wrong(node.at, "", message, "see policies/README.md");
-            return None;
-        }
-        let version = node.get("apiVersion");
-        if version.and_then(Node::text) != Some(API_VERSION) {
-            let at = version.map_or(node.at, |node| node.at);
-            self.wrong(
-                at,
-                "apiVersion",
-                format!("`{API_VERSION}` is needed"),
-                format!("write `apiVersion: {API_VERSION}`"),
-            );
-            return None;
-        }
-        let kind = node.get("kind");
-        let known = ["Rule", "Binding", "Exception"];
-        let found = kind.and_then(Node::text).and_then(|text| known.into_iter().find(|known| *known == text));
-        if found.is_none() {
-            let at = kind.map_or(node.at, |node| node.at);
-            self.wrong(at, "kind", "`Rule`, `Binding` or `Exception` is needed", "write one of the three");
-        }
-        found
-    }
-
-    /// A text; numbers are taken as they are written.
-    fn text(&mut self, node: Option<&Node>, field: &str) -> Option<String> {
-        let node = node?;
-        match &node.kind {
-            Kind::Text(text) => Some(text.clone()),
-            Kind::Int(_) | Kind::Double(_) => Some(self.source.raw(node.at).to_owned()),
-            other => {
-                self.wrong(node.at, field, format!("text is needed, {} is given", other.name()), "write text");
-                None
-            }
-        }
-    }
-
-    fn full_text(&mut self, node: Option<&Node>, field: &str) -> Option<String> {
-        let text = self.text(node, field)?;
-        if text.trim().is_empty() {
-            let at = node.map_or_else(At::default, |node| node.at);
-            self.wrong(at, field, "there is no text", "say it in a few words");
-            return None;
-        }
-        Some(text)
-    }
-
-    fn texts(&mut self, node: Option<&Node>, field: &str) -> Vec<(At, String)> {
-        let Some(node) = node else { return Vec::new() };
-        let Kind::List(items) = &node.kind else {
-            let message = format!("a list is needed, {} is given", node.kind.name());
-            self.wrong(node.at, field, message, "write it in brackets, as in `[a, b]`");
-            return Vec::new();
-        };
-        items.iter().filter_map(|item| self.text(Some(item), field).map(|text| (item.at, text))).collect()
-    }
-
-    fn flag(&mut self, node: Option<&Node>, field: &str) -> Option<bool> {
-        match node.map(|node| (&node.kind, node.at)) {
-            None => None,
-            Some((Kind::Bool(b), _)) => Some(*b),
-            Some((other, at)) => {
-                let message = format!("true or false is needed, {} is given", other.name());
-                self.wrong(at, field, message, "write `true` or `false`");
-                None
-            }
-        }
-    }
-
-    fn choice<T>(
-        &mut self,
-        node: Option<&Node>,
-        field: &str,
-        all: &[&str],
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        let text = self.text(node, field)?;
-        let found = read(&text);
-        if found.is_none() {
-            let at = node.map_or_else(At::default, |node| node.at);
-            let hint = text::nearest(&text, all.iter().copied());
-            let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            self.wrong(at, field, format!("`{text}` is not known{hint}"), format!("known are: {}", all.join(", ")));
-        }
-        found
-    }
-
-    fn severity(&mut self, node: Option<&Node>, field: &str) -> Option<Severity> {
-        self.choice(node, field, &SEVERITIES, |text| text.parse().ok())
-    }
-
-    /// A kebab-case slug.
-    fn slug(&mut self, node: Option<&Node>, field: &str) -> Option<String> {
-        let text = self.text(node, field)?;
-        let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let fits = text.len() <= 64 && text.split('-').all(part) && text.starts_with(|c: char| c.is_ascii_lowercase());
-        if fits {
-            return Some(text);
-        }
-        let at = node.map_or_else(At::default, |node| node.at);
-        let message = format!("`{text}` is not a slug of lower-case letters, digits and single hyphens, up to 64");
-        self.wrong(at, field, message, "write it as in `role-shared-across-namespaces`");
-        None
-    }
-
-    fn moment(&mut self, node: Option<&Node>, field: &str) -> Option<DateTime<Utc>> {
-        let text = self.text(node, field)?;
-        match fixture::read_timestamp(&text) {
-            Ok(moment) => Some(moment),
-            Err(why) => {
-                let at = node.map_or_else(At::default, |node| node.at);
-                self.wrong(at, field, why, "");
-                None
-            }
-        }
-    }
-
-    fn values(&mut self) -> Reader<'_> {
-        Reader { source: self.source, schema: self.schema, errors: self.errors }
-    }
-
-    fn line(&self, at: At) -> usize {
-        self.source.position(at.start).0
-    }
-
+impl Doc<'_, '_> {
     /// A parameter's value: of its type, known, and in its range.
-    fn param_value(&mut self, node: &Node, param: &Param, field: &str) -> Value {
+    pub(super) fn param_value(&mut self, node: &Node, param: &Param, field: &str) -> Value {
         let value = self.values().value(node, &param.ty, field);
         let beyond = |limit: &Option<Value>, wrong: std::cmp::Ordering| match (&value, limit) {
             (Value::Int(a), Some(Value::Int(b))) => a.cmp(b) == wrong,
@@ -817,124 +488,6 @@ impl<'a> Doc<'a, '_> {
             tests.push(Test { name, line: self.line(node.at), expect, message, subject, params: values, now });
         }
         tests
-    }
-
-    fn select(&mut self, node: Option<&Node>, field: &str) -> Select {
-        let Some(node) = node else { return Select::default() };
-        if !self.map(node, field, &["ou", "accounts", "clusters", "namespaces"], &[]) {
-            return Select::default();
-        }
-        let ou_field = format!("{field}.ou");
-        let ou = self.text(node.get("ou"), &ou_field).and_then(|text| match OuPattern::read(&text) {
-            Ok(pattern) => Some(pattern),
-            Err(why) => {
-                let at = node.get("ou").map_or(node.at, |node| node.at);
-                self.wrong(at, &ou_field, why, "");
-                None
-            }
-        });
-        let account_field = format!("{field}.accounts");
-        let mut accounts = Vec::new();
-        for (at, text) in self.texts(node.get("accounts"), &account_field) {
-            match text.parse::<AccountId>() {
-                Ok(account) => accounts.push(account),
-                Err(_) => {
-                    self.wrong(at, &account_field, format!("`{text}` is not an account id"), "write its twelve digits");
-                }
-            }
-        }
-        let mut globs = |key: &str| {
-            let all = self.texts(node.get(key), &format!("{field}.{key}"));
-            all.into_iter().map(|(_, text)| Glob::new(&text)).collect()
-        };
-        Select { ou, accounts, clusters: globs("clusters"), namespaces: globs("namespaces") }
-    }
-
-    fn name(&mut self, node: &Node) -> Option<String> {
-        let metadata = node.get("metadata")?;
-        self.map(metadata, "metadata", &["name"], &["name"]);
-        self.slug(metadata.get("name"), "metadata.name")
-    }
-
-    fn wanted_rules(&mut self, spec: &Node) -> Vec<(At, String)> {
-        let rules = self.texts(spec.get("rules"), "spec.rules");
-        if let Some(node) = spec.get("rules")
-            && rules.is_empty()
-        {
-            self.wrong(node.at, "spec.rules", "no rule is named", "name rule ids, `category:…` or `*`");
-        }
-        rules
-    }
-
-    fn binding(&mut self, node: &Node) -> Option<RawBinding<'a>> {
-        self.map(node, "", &["apiVersion", "kind", "metadata", "spec"], &["metadata", "spec"]);
-        let name = self.name(node);
-        let spec = node.get("spec")?;
-        if !self.map(spec, "spec", &["rules", "select", "params", "severity", "enabled", "locked"], &["rules"]) {
-            return None;
-        }
-        let rules = self.wanted_rules(spec);
-        let select = self.select(spec.get("select"), "spec.select");
-        let params = match spec.get("params").map(|node| (&node.kind, node.at)) {
-            None => Vec::new(),
-            Some((Kind::Map(entries), _)) => entries.clone(),
-            Some((other, at)) => {
-                let message = format!("a map is needed, {} is given", other.name());
-                self.wrong(at, "spec.params", message, "write it as in `limit: 3`");
-                Vec::new()
-            }
-        };
-        let severity = self.severity(spec.get("severity"), "spec.severity");
-        let enabled = self.flag(spec.get("enabled"), "spec.enabled");
-        let locked = self.flag(spec.get("locked"), "spec.locked").unwrap_or(false);
-        if params.is_empty() && severity.is_none() && enabled.is_none() {
-            self.wrong(spec.at, "spec", "the binding changes nothing", "give params, severity or enabled");
-        }
-        let name: Arc<str> = name?.into();
-        let origin = format!("binding `{name}` ({}:{})", self.source.path, self.line(node.at));
-        Some(RawBinding {
-            source: self.source,
-            name,
-            origin: origin.into(),
-            select: Arc::new(select),
-            rules,
-            params,
-            severity,
-            enabled,
-            locked,
-            at: spec.at,
-        })
-    }
-
-    fn exception(&mut self, node: &Node) -> Option<RawException<'a>> {
-        self.map(node, "", &["apiVersion", "kind", "metadata", "spec"], &["metadata", "spec"]);
-        let name = self.name(node);
-        let spec = node.get("spec")?;
-        let known = ["rules", "select", "subject", "owner", "reason", "ticket", "since", "expires"];
-        if !self.map(spec, "spec", &known, &["rules", "owner", "reason", "since", "expires"]) {
-            return None;
-        }
-        let rules = self.wanted_rules(spec);
-        let select = self.select(spec.get("select"), "spec.select");
-        let subject = self.text(spec.get("subject"), "spec.subject").map(|text| Glob::new(&text));
-        let owner = self.full_text(spec.get("owner"), "spec.owner");
-        let reason = self.full_text(spec.get("reason"), "spec.reason");
-        let ticket = self.text(spec.get("ticket"), "spec.ticket");
-        let since = self.moment(spec.get("since"), "spec.since");
-        let expires = self.moment(spec.get("expires"), "spec.expires");
-        let (since, expires) = (since?, expires?);
-        let at = spec.get("expires").map_or(spec.at, |node| node.at);
-        if expires <= since {
-            self.wrong(at, "spec.expires", "the exception ends before it begins", "give a later date");
-        }
-        if expires.signed_duration_since(since) > TimeDelta::days(LONGEST_EXCEPTION_DAYS) {
-            let message = format!("the exception lasts more than {LONGEST_EXCEPTION_DAYS} days");
-            self.wrong(at, "spec.expires", message, "give an earlier date, and renew it when it ends");
-        }
-        let origin = format!("{}:{}", self.source.path, self.line(node.at));
-        let shown = ExceptionRef { name: name?, owner: owner?, reason: reason?, ticket, expires, origin };
-        let exception = Exception { rules: Vec::new(), select, subject, since, shown };
-        Some(RawException { source: self.source, rules, exception })
     }
 }
 

@@ -8,6 +8,7 @@
 mod binding;
 mod cel;
 mod check;
+mod decode;
 mod eval;
 mod evidence;
 mod fixture;
@@ -19,6 +20,7 @@ mod rule;
 mod schema;
 mod set;
 mod text;
+mod tuning;
 mod value;
 mod yaml;
 

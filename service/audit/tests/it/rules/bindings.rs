@@ -5,7 +5,7 @@ use rolecall_audit::finding::{Severity, Subject};
 use rolecall_audit::rules::{Judgement, Object, RuleSet};
 use std::sync::Arc;
 
-const SPEC: &str = "subject: role\nparams:\n  limit: {type: int, default: 1, min: 0, max: 50}\n  names: {type: list(string), default: []}\nmatch: role.uses.size() >= params.limit && !(role.name in params.names)\nmessage: \"'m'\"";
+const SPEC: &str = "subject: association\nparams:\n  limit: {type: int, default: 1, min: 0, max: 50}\n  names: {type: list(string), default: []}\nmatch: association.uses.size() >= params.limit && !(association.name in params.names)\nmessage: \"'m'\"";
 
 fn binding(name: &str, spec: &str) -> String {
     format!("apiVersion: rolecall/v1\nkind: Binding\nmetadata: {{name: {name}}}\nspec: {spec}\n")
@@ -17,6 +17,9 @@ fn exception(name: &str, spec: &str) -> String {
 
 fn set(more: &[String]) -> Result<RuleSet, Vec<String>> {
     let mut all = vec![rule_text("a-rule", SPEC)];
+    if more.iter().any(|text| text.contains("role-rule")) {
+        all.push(rule_text("role-rule", "subject: role\nmatch: role.admin\nmessage: \"'m'\""));
+    }
     all.extend_from_slice(more);
     load(&all)
 }
@@ -143,6 +146,7 @@ fn bindings_that_do_not_hold_together_are_refused() {
             vec![binding("one", "{rules: [a-rule], params: {limit: x}}")],
             "spec.params.limit: int is needed, text is given",
         ),
+        (vec![binding("one", "{rules: [role-rule], select: {namespaces: [x]}, severity: low}")], "spec.select.namespaces: it selects by namespaces, and the rules are about what is in none: role"),
         (vec![binding("one", "{rules: [a-rule]}")], "spec: the binding changes nothing"),
         (vec![binding("one", "{rules: [], severity: low}")], "spec.rules: no rule is named"),
         (

@@ -169,7 +169,7 @@ fn the_json_schema_tells_facts_functions_and_fields() {
     );
     assert_eq!(json["x-functions"][0]["signature"], "Role.allows(action: string) -> bool");
     let rule = &json["oneOf"][0]["properties"];
-    assert_eq!(rule["spec"]["properties"]["subject"]["enum"], serde_json::json!(["role"]));
+    assert_eq!(rule["spec"]["properties"]["subject"]["enum"], serde_json::json!(["role", "association"]));
     assert!(rule["tests"]["items"]["properties"]["role"].is_object());
 }
 
@@ -190,4 +190,16 @@ fn schemas_that_do_not_hold_together_are_refused() {
     ] {
         assert_eq!(built.unwrap_err().to_string(), message);
     }
+}
+
+#[test]
+fn what_the_handbook_shows_can_be_loaded() {
+    let handbook = include_str!("../../../../../policies/README.md");
+    let blocks: Vec<&str> = handbook.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3, "a rule, a binding and an exception");
+    let text = blocks.join("---\n").replace(", \"category:least-privilege\"", "");
+    let set = rolecall_audit::rules::RuleSet::load(&[super::file(text)], rolecall_audit::facts::schema()).unwrap();
+    assert_eq!(set.untested(), []);
+    let wrong: Vec<_> = set.test().into_iter().filter(|result| !result.passed).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

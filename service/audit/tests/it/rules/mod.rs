@@ -98,6 +98,7 @@ pub(crate) fn schema() -> Schema {
             |_| Ok(Value::texts(["s3:GetObject", "iam:PassRole"])),
         ))
         .subject(SubjectKind::Role, "Role")
+        .subject(SubjectKind::Association, "Role")
         .build()
         .unwrap()
 }
