@@ -419,8 +419,8 @@ impl Condition {
             }
             Test::Arn => {
                 let everything = wanted.bytes().all(|b| b == b'*') && !wanted.is_empty();
-                (actual.splitn(6, ':').count() == 6 && (everything || glob(wanted, arn_mode(wanted))?.matches(actual)))
-                    .into()
+                let is_arn = actual.splitn(6, ':').count() == 6;
+                (everything || (is_arn && glob(wanted, arn_mode(wanted))?.matches(actual))).into()
             }
             Test::Binary => (wanted == actual).into(),
             Test::Bool => match (wanted.to_ascii_lowercase().as_str(), actual.to_ascii_lowercase()) {
