@@ -1,6 +1,6 @@
 //! The life of findings: identities that never change, what opens, stays, goes stale and resolves.
 
-use crate::rules::RULES;
+use crate::shipped::RULES;
 use crate::small::{API, HOME, OPEN, Small, UUID, action_of, allow, id};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;

@@ -11,6 +11,8 @@ mod policies;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod small;
 
 use std::path::{Path, PathBuf};
