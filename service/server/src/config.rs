@@ -303,7 +303,12 @@ impl Config {
                 "retention" => {
                     reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention))
                 }
-                "auth" => reader.section("auth", section, |_, raw| config.auth = raw),
+                "auth" => reader.section("auth", section, |reader, raw: AuthConfig| {
+                    for message in raw.check().err().unwrap_or_default() {
+                        reader.problem(at, "auth", &message, "see [auth] in config.example.toml");
+                    }
+                    config.auth = raw;
+                }),
                 other => {
                     let known = ["aws", "schedule", "policies", "server", "retention", "auth"];
                     let nearest =

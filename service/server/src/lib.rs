@@ -6,13 +6,18 @@
 //! (`rolecall-audit` and `policies/`).
 
 pub mod app;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod database;
 pub mod error;
 pub mod http;
 mod jobs;
+pub mod pipeline;
 pub mod place;
 pub mod progress;
 pub mod rules;
+pub mod runner;
 pub mod schedule;
 pub mod summary;
 pub mod telemetry;

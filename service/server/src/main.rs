@@ -1,3 +1,5 @@
 //! The binary: all of it is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    rolecall::cli::main()
+}

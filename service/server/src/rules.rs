@@ -23,24 +23,25 @@ impl Rules {
     ///
     /// # Errors
     /// Every problem of every file; or a folder that cannot be read.
-    pub fn load(dir: Option<&Path>, schema: &rolecall_audit::rules::Schema) -> Result<Self, Error> {
+    pub fn load(dir: Option<&Path>) -> Result<Self, Error> {
         let sources = sources(dir)?;
-        let set = RuleSet::load(&sources, schema).map_err(Error::Rules)?;
+        let set = RuleSet::load(&sources, rolecall_audit::facts::schema()).map_err(Error::Rules)?;
         Ok(Self { set, sources })
     }
 }
 
-/// The files that make up the rules. A folder's own `builtin/` takes the place of ours.
+/// The files that make up the rules: ours, and the folder's. A folder with a `builtin/` of its own
+/// stands alone: nothing of ours is added.
 ///
 /// # Errors
 /// A folder that cannot be read, or that holds rule files where none is looked for.
 pub fn sources(dir: Option<&Path>) -> Result<Vec<SourceFile>, Error> {
-    let builtin =
-        || BUILTIN.iter().map(|(path, text)| SourceFile { path: (*path).to_owned(), text: (*text).to_owned() });
-    let Some(dir) = dir else { return Ok(builtin().collect()) };
+    let shipped =
+        || SHIPPED.iter().map(|(path, text)| SourceFile { path: (*path).to_owned(), text: (*text).to_owned() });
+    let Some(dir) = dir else { return Ok(shipped().collect()) };
     let mut sources = Vec::new();
     if !dir.join("builtin").is_dir() {
-        sources.extend(builtin());
+        sources.extend(shipped());
     }
     for entry in list(dir)? {
         let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -86,5 +87,65 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// The files of `policies/builtin/`, in the binary. A test holds the list equal to the folder.
-const BUILTIN: &[(&str, &str)] = &[];
+macro_rules! shipped {
+    ($($name:literal)*) => {
+        &[$((concat!("policies/", $name, ".yaml"), include_str!(concat!("../../../policies/", $name, ".yaml")))),*]
+    };
+}
+
+/// The files of `policies/builtin/` and their bindings, in the binary. A test holds the list equal
+/// to the folder.
+const SHIPPED: &[(&str, &str)] = shipped! {
+    "bindings/default"
+    "builtin/abac-without-cluster-tag"
+    "builtin/admin-equivalent"
+    "builtin/agent-addon-missing"
+    "builtin/association-role-missing"
+    "builtin/chained-hop-not-allowed"
+    "builtin/default-service-account"
+    "builtin/not-action-allow"
+    "builtin/pass-role-any"
+    "builtin/pod-tags-forgeable"
+    "builtin/role-shared-across-namespaces"
+    "builtin/session-name-convention"
+    "builtin/session-name-grammar"
+    "builtin/session-name-imitation"
+    "builtin/tag-conditions-while-tags-disabled"
+    "builtin/target-role-without-external-id"
+    "builtin/trail-misses-read-only-events"
+    "builtin/trust-admits-outsider"
+    "builtin/trust-blocks-association"
+    "builtin/trust-lacks-tag-session"
+    "builtin/trust-source-arn-association"
+    "builtin/trust-without-source"
+    "builtin/unreadable-policy-document"
+    "builtin/unreadable-session-policy"
+    "builtin/wildcard-action"
+    "builtin/wildcard-resource"
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_binary_carries_every_built_in_rule() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let carried: BTreeSet<String> = SHIPPED.iter().map(|(path, _)| (*path).to_owned()).collect();
+        let on_disk = |folder: &str| {
+            let name = |path: PathBuf| format!("policies/{folder}/{}", path.file_name().unwrap().to_string_lossy());
+            list(&root.join("policies").join(folder)).unwrap().into_iter().map(name).collect::<Vec<_>>()
+        };
+        let expected: BTreeSet<String> = on_disk("builtin").into_iter().chain(on_disk("bindings")).collect();
+        assert_eq!(carried, expected);
+    }
+
+    #[test]
+    fn a_folder_with_rules_of_its_own_stands_alone() {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        let (ours, theirs) = (Rules::load(None).unwrap(), Rules::load(Some(&policies)).unwrap());
+        assert_eq!(ours.set.rules().len(), theirs.set.rules().len());
+        assert!(theirs.sources.iter().all(|source| source.path.starts_with(&*policies.to_string_lossy())));
+    }
+}

@@ -1,0 +1,336 @@
+//! The command line.
+//!
+//! Knows words, options and exit codes: 0 done, 1 findings at or over `--fail-on`, 2 could not do
+//! it. An option that a command cannot honour is refused, never ignored. Refuses to know how
+//! anything is done: each command is a function in `commands`.
+
+use crate::commands::{self, Context};
+use crate::config::Config;
+use crate::error::Error;
+use crate::telemetry::{self, LogFormat};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rolecall_audit::finding::Severity;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Audits EKS Pod Identity over many AWS accounts.
+#[derive(Debug, Parser)]
+#[command(name = "rolecall", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 findings at or over --fail-on, 2 could not do it.
+AWS credentials, region and AWS_ENDPOINT_URL are taken from the environment as by every AWS SDK.";
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Configuration [default: ./rolecall.toml, else /etc/rolecall/rolecall.toml, else built-in defaults]
+    #[arg(long, global = true, value_name = "FILE", env = "ROLECALL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of the private PostgreSQL and its binaries [default: the user's data folder, /var/lib/rolecall for root]
+    #[arg(long, global = true, value_name = "DIR", env = "ROLECALL_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// A PostgreSQL of your own, version 15 or later; no private one is started then
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Folder with `initdb` and `postgres` for the private PostgreSQL
+    #[arg(long, global = true, value_name = "DIR", env = "ROLECALL_PG_BINDIR")]
+    pg_bindir: Option<PathBuf>,
+    /// How results are printed [default: text; for `export`: ndjson]
+    #[arg(long, global = true, value_enum)]
+    format: Option<Format>,
+    /// What is logged to stderr: `warn`, `info`, `rolecall=debug`, … [default: warn; for `serve`: info]
+    #[arg(long, global = true, value_name = "FILTER", env = "ROLECALL_LOG")]
+    log: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "pretty", env = "ROLECALL_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+    /// One JSON object a line (`export`)
+    Ndjson,
+    /// RFC 4180 (`export`)
+    Csv,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on one machine: an invented estate, collected, judged and shown
+    Demo {
+        /// End after the summary
+        #[arg(long)]
+        once: bool,
+        /// Where the dashboard listens [default: 127.0.0.1 and a free port]
+        #[arg(long, value_name = "ADDR:PORT", conflicts_with = "once")]
+        bind: Option<SocketAddr>,
+    },
+    /// One audit of the configured accounts
+    Scan {
+        /// End with 1 if a finding of this severity or worse is open
+        #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+        fail_on: Option<Severity>,
+    },
+    /// Dashboard, API and scheduled audits
+    Serve {
+        /// What this process does
+        #[arg(long, value_enum, default_value = "all", env = "ROLECALL_ROLE")]
+        role: Role,
+        /// Where to listen, instead of the configuration's server.bind
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        bind: Option<SocketAddr>,
+    },
+    /// Reads what the AWS CLI prints, or an estate's folder, and judges it
+    Import {
+        /// Files and folders
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// End with 1 if a finding of this severity or worse is open
+        #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+        fail_on: Option<Severity>,
+    },
+    /// Prints what is known, row by row
+    Export {
+        /// What
+        #[arg(value_enum)]
+        what: commands::export::What,
+    },
+    /// Looks after rules
+    Policies {
+        #[command(subcommand)]
+        what: Policies,
+        /// A folder with custom/, bindings/ and exceptions/, instead of the configuration's policies.dir
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Makes one call for each permission in each account and prints the IAM statement that is missing
+    Doctor,
+    /// Brings the database's tables up to date
+    Migrate,
+    /// Prints the API's OpenAPI document
+    Openapi,
+    /// Who may look
+    Admin {
+        #[command(subcommand)]
+        what: Admin,
+    },
+    /// Asks a running `serve` whether it is ready
+    Health {
+        /// Where it listens, instead of the configuration's server.bind
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        bind: Option<SocketAddr>,
+    },
+}
+
+/// What a serving process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Pages and API
+    Web,
+    /// Scheduled and requested audits
+    Worker,
+    /// Both
+    All,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Policies {
+    /// Checks every rule, binding and exception
+    Check,
+    /// Runs the tests that the rules carry
+    Test,
+    /// Prints the JSON Schema of rule files, for editors
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Prints a one-time URL that opens the dashboard
+    Login {
+        /// Where the dashboard listens, instead of the configuration's server.bind
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        bind: Option<SocketAddr>,
+    },
+    /// API tokens
+    Token {
+        #[command(subcommand)]
+        what: Token,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Token {
+    /// Makes a token and prints it, once
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it may do, such as `findings:read`; may be given more than once
+        #[arg(long = "scope", required = true, value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// Days until it expires
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=365))]
+        days: u16,
+    },
+    /// Lists tokens, without their secrets
+    List,
+    /// Ends a token
+    Revoke {
+        /// The token's id, as `list` prints it
+        id: String,
+    },
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    text.parse::<Severity>().map_err(|error| {
+        let names = Severity::ALL.map(Severity::as_str).join(", ");
+        format!("{error}; choose one of {names}")
+    })
+}
+
+impl Options {
+    fn format(&self, allowed: &[Format]) -> Result<Format, Error> {
+        let default = allowed.first().copied().unwrap_or(Format::Text);
+        match self.format {
+            None => Ok(default),
+            Some(format) if allowed.contains(&format) => Ok(format),
+            Some(format) => Err(Error::Usage {
+                what: format!("`--format {}` is not for this command", format.name()),
+                remedy: format!("use {}", allowed.iter().map(|format| format.name()).collect::<Vec<_>>().join(" or ")),
+            }),
+        }
+    }
+
+    fn read_config(&self) -> Result<Config, Error> {
+        let usual = ["rolecall.toml", "/etc/rolecall/rolecall.toml"].map(Path::new);
+        let file = match &self.config {
+            Some(file) => file.as_path(),
+            None => match usual.into_iter().find(|file| file.exists()) {
+                Some(file) => file,
+                None => return Ok(Config::default()),
+            },
+        };
+        let text = std::fs::read_to_string(file).map_err(|source| Error::File {
+            doing: "read the configuration",
+            path: file.to_owned(),
+            source,
+        })?;
+        Config::read(file, &text).map_err(Error::Config)
+    }
+}
+
+const REPORT: &[Format] = &[Format::Text, Format::Json];
+
+/// Runs the process's command line to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        // A reader that has seen enough, such as `head`, is no failure of ours.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut out = std::io::stderr().lock();
+            for line in error.lines() {
+                // Nothing is left to tell it to.
+                let _lost = writeln!(out, "rolecall: {line}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Error> {
+    let Cli { options, command } = cli;
+    let quiet = if matches!(command, Command::Serve { .. }) { "info" } else { "warn" };
+    let filter = options.log.as_deref().unwrap_or(quiet);
+    telemetry::start(filter, options.log_format).map_err(|why| Error::Usage {
+        what: format!("`--log {filter}` is not a filter: {why}"),
+        remedy: "write a level such as `info`, or `rolecall=debug`".to_owned(),
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(dispatch(options, command))
+}
+
+async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error> {
+    // Refused before anything is started.
+    let format = match &command {
+        Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
+        Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
+        _ => options.format(REPORT)?,
+    };
+    let config = options.read_config()?;
+    let context = Context {
+        config,
+        data_dir: options.data_dir,
+        database_url: options.database_url,
+        pg_bindir: options.pg_bindir,
+        format,
+    };
+    match command {
+        Command::Demo { once, bind } => commands::demo::run(context, once, bind).await,
+        Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
+        Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
+        Command::Import { paths, fail_on } => commands::import::run(context, &paths, fail_on).await,
+        Command::Export { what } => commands::export::run(context, what).await,
+        Command::Policies { what, dir } => {
+            let dir = dir.or_else(|| context.config.policies.dir.clone());
+            match what {
+                Policies::Check => commands::policies::check(format, dir.as_deref()),
+                Policies::Test => commands::policies::test(format, dir.as_deref()),
+                Policies::Schema => commands::policies::schema(),
+            }
+        }
+        Command::Doctor => commands::doctor::run(context).await,
+        Command::Migrate => commands::admin::migrate(context).await,
+        Command::Openapi => commands::admin::openapi(),
+        Command::Admin { what: Admin::Login { bind } } => commands::admin::login(context, bind).await,
+        Command::Admin { what: Admin::Token { what } } => match what {
+            Token::Create { name, scopes, days } => commands::admin::create_token(context, &name, &scopes, days).await,
+            Token::List => commands::admin::list_tokens(context).await,
+            Token::Revoke { id } => commands::admin::revoke_token(context, &id).await,
+        },
+        Command::Health { bind } => commands::health::run(context, bind).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for words in [["rolecall", "--format", "json", "scan"], ["rolecall", "scan", "--format", "json"]] {
+            assert_eq!(Cli::try_parse_from(words).unwrap().options.format, Some(Format::Json));
+        }
+    }
+}

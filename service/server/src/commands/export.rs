@@ -1,0 +1,415 @@
+//! `export`: what is known, a row at a time, in memory that does not grow with the store.
+
+use super::{Context, with_database};
+use crate::cli::Format;
+use crate::error::Error;
+use crate::progress::Progress;
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use futures::TryStreamExt as _;
+use rolecall_audit::estate::Session;
+use rolecall_store::{
+    AssociationFilter, AssociationRow, FindingFilter, FindingRow, GapRow, RoleFilter, RoleRow, SessionAfter,
+    SessionFilter, Store,
+};
+use serde_json::{Value, json};
+use std::io::{BufWriter, StdoutLock, Write as _};
+use std::process::ExitCode;
+
+/// Rows asked for at a time.
+const PAGE: u32 = 500;
+
+/// What can be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Every finding, resolved ones too
+    Findings,
+    /// Pod Identity associations
+    Associations,
+    /// Roles
+    Roles,
+    /// What the latest looks could not see
+    Gaps,
+    /// AssumeRole events
+    Sessions,
+}
+
+impl What {
+    /// The columns, in order: the keys of an NDJSON object and the head of a CSV file.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Findings => &[
+                "fingerprint",
+                "rule",
+                "severity",
+                "detection",
+                "workflow",
+                "subject_kind",
+                "subject",
+                "account_id",
+                "region",
+                "cluster",
+                "namespace",
+                "service_account",
+                "role_arn",
+                "target_role_arn",
+                "message",
+                "first_seen_at",
+                "opened_at",
+                "last_seen_at",
+                "resolved_at",
+                "resolution",
+                "stale_why",
+                "exception",
+                "evidence",
+                "number",
+            ],
+            Self::Associations => &[
+                "association_id",
+                "association_arn",
+                "account_id",
+                "region",
+                "cluster",
+                "namespace",
+                "service_account",
+                "role_arn",
+                "target_role_arn",
+                "external_id",
+                "disable_session_tags",
+                "policy_digest",
+                "owner_arn",
+                "tags",
+                "created_at",
+                "modified_at",
+                "role_exists",
+                "target_role_exists",
+                "open_findings",
+                "extra",
+            ],
+            Self::Roles => &[
+                "role_arn",
+                "account_id",
+                "role_id",
+                "created_at",
+                "trust_digest",
+                "boundary_arn",
+                "inline_policies",
+                "attached_policies",
+                "instance_profiles",
+                "tags",
+                "last_used_at",
+                "last_used_region",
+                "associations",
+                "open_findings",
+            ],
+            Self::Gaps => {
+                &["account_id", "region", "cluster", "scope", "action", "reason", "detail", "run", "looked_at"]
+            }
+            Self::Sessions => &[
+                "event_id",
+                "account_id",
+                "region",
+                "at",
+                "kind",
+                "role_arn",
+                "session_name",
+                "access_key_id",
+                "principal",
+                "principal_type",
+                "parent_access_key_id",
+                "source_ip",
+                "tags",
+                "external_id",
+                "duration_seconds",
+                "packed_policy_size",
+                "error",
+                "cluster",
+            ],
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What stopped it. Rows already printed are whole.
+pub async fn run(context: Context, what: What) -> Result<ExitCode, Error> {
+    let progress = Progress::silent();
+    with_database(&context, &progress, async |database| {
+        let mut out = Rows::begin(context.format, what.columns())?;
+        write(&database.store, what, &mut out).await?;
+        out.end()
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
+    match what {
+        What::Findings => {
+            let filter = FindingFilter::default();
+            let mut findings = store.export_findings(&filter);
+            while let Some(finding) = findings.try_next().await? {
+                out.row(finding_row(&finding))?;
+            }
+        }
+        What::Associations => {
+            let mut after = None;
+            loop {
+                let page = store
+                    .associations(&AssociationFilter::default(), after.as_ref(), PAGE, DateTime::<Utc>::MAX_UTC)
+                    .await?;
+                for row in &page {
+                    out.row(association_row(row))?;
+                }
+                match page.last() {
+                    Some(last) => after = Some(last.after()),
+                    None => return Ok(()),
+                }
+            }
+        }
+        What::Roles => {
+            let mut after = None;
+            loop {
+                let page = store.roles(&RoleFilter::default(), after.as_ref(), PAGE).await?;
+                for row in &page {
+                    out.row(role_row(row))?;
+                }
+                match page.last() {
+                    Some(last) => after = Some(last.after()),
+                    None => return Ok(()),
+                }
+            }
+        }
+        What::Gaps => {
+            for row in store.gaps().await? {
+                out.row(gap_row(&row))?;
+            }
+        }
+        What::Sessions => {
+            let mut after = None;
+            loop {
+                let page = store.sessions(&SessionFilter::default(), after.as_ref(), PAGE).await?;
+                for session in &page {
+                    out.row(session_row(session))?;
+                }
+                match page.last() {
+                    Some(last) => after = Some(SessionAfter::of(last)),
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn finding_row(finding: &FindingRow) -> Value {
+    let subject = &finding.subject;
+    json!({
+        "fingerprint": finding.fingerprint.0,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "detection": finding.detection,
+        "workflow": finding.workflow,
+        "subject_kind": subject.kind,
+        "subject": subject.key,
+        "account_id": subject.account_id,
+        "region": subject.region,
+        "cluster": subject.cluster,
+        "namespace": subject.namespace,
+        "service_account": subject.service_account,
+        "role_arn": subject.role_arn,
+        "target_role_arn": subject.target_role_arn,
+        "message": finding.message,
+        "first_seen_at": finding.first_seen_at,
+        "opened_at": finding.opened_at,
+        "last_seen_at": finding.last_seen_at,
+        "resolved_at": finding.resolved_at,
+        "resolution": finding.resolution,
+        "stale_why": finding.stale_why,
+        "exception": finding.exception,
+        "evidence": finding.evidence,
+        "number": finding.number,
+    })
+}
+
+fn association_row(row: &AssociationRow) -> Value {
+    let association = &row.association;
+    let key = &association.key;
+    let detail = association.detail.as_ref();
+    json!({
+        "association_id": association.association_id,
+        "association_arn": association.arn,
+        "account_id": key.account_id,
+        "region": key.region,
+        "cluster": key.cluster,
+        "namespace": key.namespace,
+        "service_account": key.service_account,
+        "role_arn": detail.map(|detail| &detail.role_arn),
+        "target_role_arn": detail.and_then(|detail| detail.target_role_arn.as_ref()),
+        "external_id": detail.and_then(|detail| detail.external_id.as_ref()),
+        "disable_session_tags": detail.map(|detail| detail.disable_session_tags),
+        "policy_digest": detail.and_then(|detail| detail.policy),
+        "owner_arn": association.owner_arn,
+        "tags": detail.map(|detail| &detail.tags),
+        "created_at": detail.and_then(|detail| detail.created_at),
+        "modified_at": detail.and_then(|detail| detail.modified_at),
+        "role_exists": row.role_exists,
+        "target_role_exists": row.target_role_exists,
+        "open_findings": row.open_findings,
+        "extra": detail.map(|detail| &detail.extra),
+    })
+}
+
+fn role_row(row: &RoleRow) -> Value {
+    let role = &row.role;
+    let inline: Vec<Value> =
+        role.inline.iter().map(|policy| json!({ "name": policy.name, "digest": policy.document })).collect();
+    let mut attached: Vec<String> = role.attached.iter().map(|policy| policy.arn.to_string()).collect();
+    attached.sort();
+    json!({
+        "role_arn": role.arn,
+        "account_id": role.arn.account_id(),
+        "role_id": role.role_id,
+        "created_at": role.created_at,
+        "trust_digest": role.trust,
+        "boundary_arn": role.boundary,
+        "inline_policies": inline,
+        "attached_policies": attached,
+        "instance_profiles": role.instance_profiles,
+        "tags": role.tags,
+        "last_used_at": row.last_used_at,
+        "last_used_region": row.last_used_region,
+        "associations": row.associations,
+        "open_findings": row.open_findings,
+    })
+}
+
+fn gap_row(row: &GapRow) -> Value {
+    let scope = &row.gap.scope;
+    json!({
+        "account_id": scope.account_id,
+        "region": scope.region,
+        "cluster": scope.cluster,
+        "scope": scope.kind,
+        "action": row.gap.action,
+        "reason": row.gap.reason,
+        "detail": row.gap.detail,
+        "run": row.run,
+        "looked_at": row.looked_at,
+    })
+}
+
+fn session_row(session: &Session) -> Value {
+    json!({
+        "event_id": session.event_id,
+        "account_id": session.account_id,
+        "region": session.region,
+        "at": session.at,
+        "kind": session.kind,
+        "role_arn": session.role_arn,
+        "session_name": session.session_name,
+        "access_key_id": session.access_key_id,
+        "principal": session.principal,
+        "principal_type": session.principal_type,
+        "parent_access_key_id": session.parent_access_key_id,
+        "source_ip": session.source_ip,
+        "tags": session.tags,
+        "external_id": session.external_id,
+        "duration_seconds": session.duration_seconds,
+        "packed_policy_size": session.packed_policy_size,
+        "error": session.error,
+        "cluster": session.cluster,
+    })
+}
+
+/// Rows on their way to stdout.
+enum Rows {
+    Ndjson(BufWriter<StdoutLock<'static>>),
+    Csv { out: Box<csv::Writer<BufWriter<StdoutLock<'static>>>>, columns: &'static [&'static str] },
+}
+
+impl Rows {
+    fn begin(format: Format, columns: &'static [&'static str]) -> Result<Self, Error> {
+        let out = BufWriter::new(std::io::stdout().lock());
+        if format != Format::Csv {
+            return Ok(Self::Ndjson(out));
+        }
+        let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+        out.write_record(columns).map_err(csv_error)?;
+        Ok(Self::Csv { out: Box::new(out), columns })
+    }
+
+    fn row(&mut self, row: Value) -> Result<(), Error> {
+        match self {
+            Self::Ndjson(out) => {
+                serde_json::to_writer(&mut *out, &row).map_err(|error| Error::Output(error.into()))?;
+                out.write_all(b"\n").map_err(Error::Output)
+            }
+            Self::Csv { out, columns } => {
+                out.write_record(columns.iter().map(|column| cell(&row[*column]))).map_err(csv_error)
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Error> {
+        match self {
+            Self::Ndjson(mut out) => out.flush().map_err(Error::Output),
+            Self::Csv { mut out, .. } => out.flush().map_err(Error::Output),
+        }
+    }
+}
+
+fn csv_error(error: csv::Error) -> Error {
+    Error::Output(match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => std::io::Error::other(format!("{other:?}")),
+    })
+}
+
+/// A cell of a CSV file. Names and messages hold what strangers chose: a text that a spreadsheet
+/// would take for a formula is led by an apostrophe.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => format!("'{text}"),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => String::new(),
+        Value::Object(members) if members.is_empty() => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_disarmed() {
+        for (text, expected) in [("=1+1", "'=1+1"), ("@SUM(A1)", "'@SUM(A1)"), ("-2", "'-2"), ("a=b", "a=b"), ("", "")]
+        {
+            assert_eq!(cell(&json!(text)), expected);
+        }
+        assert_eq!(cell(&json!(-2)), "-2");
+        assert_eq!(cell(&Value::Null), "");
+        assert_eq!(cell(&json!(["a"])), "[\"a\"]");
+    }
+
+    #[test]
+    fn every_column_is_a_key_and_every_key_a_column() {
+        let gap = rolecall_audit::coverage::Gap {
+            scope: rolecall_audit::coverage::Scope::global(
+                "111122223333".parse().unwrap(),
+                rolecall_audit::coverage::ScopeKind::Roles,
+            ),
+            action: "iam:GetAccountAuthorizationDetails".to_owned(),
+            reason: rolecall_audit::coverage::GapReason::Denied,
+            detail: String::new(),
+        };
+        let row = gap_row(&GapRow { gap, run: rolecall_store::RunId(1), looked_at: DateTime::UNIX_EPOCH });
+        let keys: Vec<&String> = row.as_object().unwrap().keys().collect();
+        assert_eq!(keys, What::Gaps.columns());
+        assert_eq!(row["scope"], "roles");
+        assert_eq!(row["reason"], "denied");
+    }
+}

@@ -1,0 +1,106 @@
+//! One function for each command.
+
+pub mod admin;
+pub mod demo;
+pub mod doctor;
+pub mod export;
+pub mod health;
+pub mod import;
+pub mod policies;
+pub mod scan;
+pub mod serve;
+
+use crate::cli::Format;
+use crate::config::Config;
+use crate::database::{Database, Schema};
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::summary::Summary;
+use rolecall_audit::finding::Severity;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The configuration.
+    pub config: Config,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--database-url`
+    pub database_url: Option<String>,
+    /// `--pg-bindir`
+    pub pg_bindir: Option<PathBuf>,
+    /// How to print.
+    pub format: Format,
+}
+
+/// Opens the database, does the work, and closes the database however the work ended.
+async fn with_database<T>(
+    context: &Context,
+    progress: &Progress,
+    work: impl AsyncFnOnce(&Database) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (database, _) = Database::open(context, Schema::Check, progress).await?;
+    let result = work(&database).await;
+    progress.done();
+    database.close().await;
+    result
+}
+
+/// Ends when somebody asks the process to: Ctrl-C, or SIGTERM.
+#[must_use]
+pub fn on_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let asked = token.clone();
+    tokio::spawn(async move {
+        signal().await;
+        asked.cancel();
+    });
+    token
+}
+
+#[cfg(unix)]
+async fn signal() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signals) => signals.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Prints to stdout.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+}
+
+/// Prints a value as one JSON object.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Output(error.into()))?;
+    print(&format!("{text}\n"))
+}
+
+fn print_summary(format: Format, summary: &Summary) -> Result<(), Error> {
+    if format == Format::Json { print_json(summary) } else { print(&summary.text()) }
+}
+
+/// 1 where a finding at or over the threshold is open.
+fn verdict(summary: &Summary, fail_on: Option<Severity>) -> ExitCode {
+    let failed = fail_on.is_some_and(|least| summary.findings.any_from(least));
+    ExitCode::from(u8::from(failed))
+}

@@ -1,0 +1,116 @@
+//! `scan`: one audit of the configured accounts.
+
+use super::{Context, on_signal, print_summary, verdict, with_database};
+use crate::config::AwsConfig;
+use crate::error::Error;
+use crate::pipeline::{Audit, Looked};
+use crate::progress::Progress;
+use crate::rules::Rules;
+use chrono::{TimeDelta, Utc};
+use rolecall_audit::estate::{Account, Observation};
+use rolecall_audit::finding::Severity;
+use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
+use rolecall_store::{RunId, Store};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Runs the command.
+///
+/// # Errors
+/// What stopped it.
+pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode, Error> {
+    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let progress = Progress::stderr();
+    let cancel = on_signal();
+    let summary = with_database(&context, &progress, async |database| {
+        let aws = &context.config.aws;
+        let audit = Audit {
+            store: database.store.clone(),
+            rules: rules.clone(),
+            kind: "scan",
+            trigger: "command line".to_owned(),
+            window: TimeDelta::days(aws.trail_lookback_days.into()),
+            progress: progress.clone(),
+            cancel: cancel.clone(),
+        };
+        let known = known_accounts(&database.store).await?;
+        audit.run(|run, sender| look(settings(aws, Hub::default(), known), run, sender, &progress)).await
+    })
+    .await?;
+    print_summary(context.format, &summary)?;
+    Ok(verdict(&summary, fail_on))
+}
+
+/// Accounts seen before: still looked at when the organisation's list is refused.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn known_accounts(store: &Store) -> Result<Vec<Account>, Error> {
+    Ok(store.accounts().await?.into_iter().filter_map(|row| row.account).collect())
+}
+
+/// What the configuration says, in the collectors' terms.
+#[must_use]
+pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Settings {
+    let targets = aws.accounts.iter().map(|account| Target {
+        account_id: account.id,
+        name: account.name.clone(),
+        role_arn: account.role_arn.clone(),
+        external_id: account.external_id.as_ref().map(|id| id.reveal().to_owned()),
+    });
+    let hub = match hub {
+        Hub::Environment { endpoint_url, .. } => {
+            Hub::Environment { profile: aws.profile.clone(), region: aws.region.clone(), endpoint_url }
+        }
+        keys @ Hub::Keys(_) => keys,
+    };
+    Settings {
+        hub,
+        accounts: if aws.accounts.is_empty() { Accounts::Organization } else { Accounts::Listed(targets.collect()) },
+        known_accounts,
+        role_name: aws.role_name.clone(),
+        external_id: aws.external_id.as_ref().map(|id| id.reveal().to_owned()),
+        session_name: aws.session_name_prefix.clone(),
+        regions: if aws.regions.is_empty() { Regions::Found } else { Regions::Listed(aws.regions.clone()) },
+        max_concurrent_accounts: aws.concurrency,
+        max_concurrent_calls: aws.concurrent_calls,
+        call_timeout: aws.call_timeout,
+        attempts: aws.attempts,
+        trail_lookback: TimeDelta::days(aws.trail_lookback_days.into()),
+        lookups_per_second: aws.lookups_per_second,
+        ..Settings::default()
+    }
+}
+
+/// Looks at AWS, under a session name that tells which run it was.
+///
+/// # Errors
+/// What keeps the look from beginning.
+pub async fn look(
+    mut settings: Settings,
+    run: RunId,
+    sender: mpsc::Sender<Observation>,
+    progress: &Progress,
+) -> Result<Looked, Error> {
+    settings.session_name = format!("{}-{run}", settings.session_name);
+    let plan = Plan::new(settings).map_err(Error::Plan)?;
+    progress.step("Asking AWS which accounts there are");
+    let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, Utc::now()).await?;
+    Ok(Looked { api_calls: looked.calls.values().sum() })
+}
+
+struct Watcher(Progress);
+
+impl rolecall_collect::Progress for Watcher {
+    fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::Discovered { accounts } => {
+                self.0.steps("Looking at accounts", u64::try_from(*accounts).unwrap_or(u64::MAX));
+            }
+            Event::Finished { account_id, gaps: 0 } => self.0.part(&format!("{account_id} seen")),
+            Event::Finished { account_id, gaps } => self.0.part(&format!("{account_id} seen, with {gaps} gaps")),
+            Event::Begun { .. } | Event::ScopeDone { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `serve`: dashboard, API and worker, until somebody asks it to stop.
+
+use super::{Context, on_signal, print, print_json};
+use crate::app::App;
+use crate::cli::{Format, Role};
+use crate::database::{Database, Schema};
+use crate::error::{Error, chain};
+use crate::http;
+use crate::progress::Progress;
+use crate::rules::Rules;
+use crate::runner::Worker;
+use rolecall_collect::Hub;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// For answers under way when the process is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps it from starting, or ends it before its time.
+pub async fn run(context: Context, role: Role, bind: Option<SocketAddr>) -> Result<ExitCode, Error> {
+    let (web, works) = (role != Role::Worker, role != Role::Web);
+    if !web && bind.is_some() {
+        return Err(Error::Usage {
+            what: "a worker listens nowhere".to_owned(),
+            remedy: "leave out --bind, or serve with --role all".to_owned(),
+        });
+    }
+    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    // First, as it is quickly told that a port is taken.
+    let listener = match web {
+        true => Some(listen(bind.unwrap_or(context.config.server.bind), &context).await?),
+        false => None,
+    };
+    let cancel = on_signal();
+    let (database, _) = Database::open(&context, Schema::Check, &Progress::silent()).await?;
+    let result = async {
+        let app = App::new(database.store.clone(), rules, context.config.clone(), Hub::default(), works).await?;
+        until_stopped(app, listener, context.format, cancel).await
+    }
+    .await;
+    database.close().await;
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Listens where that is allowed.
+pub(super) async fn listen(addr: SocketAddr, context: &Context) -> Result<TcpListener, Error> {
+    http::auth::bind_allowed(addr, &context.config.auth).map_err(Error::PublicBind)?;
+    TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })
+}
+
+/// Serves and works until `cancel`, then ends in good order.
+pub(super) async fn until_stopped(
+    app: App,
+    listener: Option<TcpListener>,
+    format: Format,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let worker = if app.works { Some(Worker::start(app.clone()).await?) } else { None };
+    let served = match listener {
+        Some(listener) => serve(app, listener, format, cancel).await,
+        None => {
+            tracing::info!("the worker takes jobs");
+            cancel.cancelled().await;
+            Ok(())
+        }
+    };
+    if let Some(worker) = worker {
+        worker.stop().await;
+    }
+    served
+}
+
+async fn serve(app: App, listener: TcpListener, format: Format, cancel: CancellationToken) -> Result<(), Error> {
+    let addr = listener.local_addr().map_err(Error::Serve)?;
+    match http::auth::login_url(&app, addr).await {
+        Ok(url) if format == Format::Json => print_json(&serde_json::json!({ "url": url }))?,
+        Ok(url) => print(&format!("Dashboard  {url}\n"))?,
+        // Where people come in otherwise, there is no link to print.
+        Err(error) => tracing::info!(reason = chain(&error), "no one-time link"),
+    }
+    tracing::info!(%addr, "listening");
+    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let asked = cancel.clone();
+    let serving = async { axum::serve(listener, service).with_graceful_shutdown(asked.cancelled_owned()).await };
+    let impatient = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(Error::Serve),
+        // A connection that is kept open does not keep the process.
+        () = impatient => Ok(()),
+    }
+}

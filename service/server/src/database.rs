@@ -1,0 +1,84 @@
+//! The database of this process: the one that was given, or a private one of our own.
+//!
+//! Knows which of the two, and that a private one is stopped when the work is done. Refuses to
+//! know SQL.
+
+use crate::commands::Context;
+use crate::error::{Error, chain};
+use crate::place;
+use crate::progress::Progress;
+use rolecall_store::{Limits, Store, embedded};
+
+/// An open database.
+pub struct Database {
+    /// The door to it.
+    pub store: Store,
+    server: Option<embedded::Server>,
+}
+
+/// What is done about a schema that is not up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Brought up to date, whatever it is.
+    Migrate,
+    /// Made in an empty database and in a private one; otherwise it must be up to date, since other
+    /// processes of an older version may be using it.
+    Check,
+}
+
+impl Database {
+    /// Opens the database that the options name.
+    ///
+    /// # Errors
+    /// One line that says what is wrong and what to do.
+    pub async fn open(context: &Context, schema: Schema, progress: &Progress) -> Result<(Self, usize), Error> {
+        let limits = Limits::default();
+        let (store, server) = match &context.database_url {
+            Some(url) => (Store::connect(url, limits).await?, None),
+            None => {
+                progress.step("Starting the private PostgreSQL");
+                let mut options = embedded::Options::new(place::data_dir(context.data_dir.clone()));
+                options.bin_dir = context.pg_bindir.clone();
+                let server = embedded::start(&options).await?;
+                match Store::connect_with(server.options(), limits).await {
+                    Ok(store) => (store, Some(server)),
+                    Err(error) => {
+                        stop(server).await;
+                        return Err(error.into());
+                    }
+                }
+            }
+        };
+        let private = server.is_some();
+        let database = Self { store, server };
+        let ready = match (schema, database.store.check_schema().await) {
+            (_, Ok(())) => Ok(0),
+            (Schema::Migrate, Err(rolecall_store::Error::SchemaOlder { .. })) => database.store.migrate().await,
+            (Schema::Check, Err(rolecall_store::Error::SchemaOlder { found, .. })) if private || found == 0 => {
+                database.store.migrate().await
+            }
+            (_, Err(error)) => Err(error),
+        };
+        match ready {
+            Ok(migrations) => Ok((database, migrations)),
+            Err(error) => {
+                database.close().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Closes the connections, and stops the server if it is ours and nobody else uses it.
+    pub async fn close(self) {
+        self.store.close().await;
+        if let Some(server) = self.server {
+            stop(server).await;
+        }
+    }
+}
+
+async fn stop(server: embedded::Server) {
+    if let Err(error) = server.stop().await {
+        tracing::warn!(error = chain(&error), "the private PostgreSQL did not stop cleanly");
+    }
+}

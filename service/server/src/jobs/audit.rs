@@ -1,0 +1,26 @@
+//! The job `audit`: the same walk as `rolecall scan`.
+
+use crate::app::App;
+use crate::commands::scan::{known_accounts, look, settings};
+use crate::error::Error;
+use crate::pipeline::Audit;
+use crate::progress::Progress;
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> Result<(), Error> {
+    let aws = &app.config.aws;
+    let progress = Progress::silent();
+    let audit = Audit {
+        store: app.store.clone(),
+        rules: app.rules.clone(),
+        kind: "scan",
+        trigger: trigger.to_owned(),
+        window: TimeDelta::days(aws.trail_lookback_days.into()),
+        progress: progress.clone(),
+        cancel,
+    };
+    let known = known_accounts(&app.store).await?;
+    audit.run(|run, sender| look(settings(aws, app.hub.clone(), known), run, sender, &progress)).await?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! The one walk: look, remember, judge, save.
+//!
+//! Every command and every scheduled audit goes this way; they differ only in who looks. Knows the
+//! order of the steps and what a reader may see between them. Refuses to know where observations
+//! come from, what a rule says and how anything is stored.
+//!
+//! What is seen streams into one transaction. A process that ends before its commit leaves the
+//! snapshot before; one that ends after it leaves the new snapshot with the findings of the one
+//! before, and the next audit judges both.
+
+use crate::error::{Error, chain};
+use crate::progress::Progress;
+use crate::rules::Rules;
+use crate::summary::{BySeverity, Seen, Summary, Unseen};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::estate::{Estate, Observation};
+use rolecall_audit::evaluate::evaluate;
+use rolecall_audit::finding::{FindingAction, KnownFinding, Outcome, reconcile};
+use rolecall_store::{NewRun, RunId, RunOutcome, Store, Tally};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A run counts as dead when it has not shown life for this long.
+const LEASE: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_secs(20);
+/// Observations waiting to be stored: memory is bounded by this many accounts.
+const WAITING: usize = 2;
+/// How many of the newest runs are looked through for one that overtook us.
+const RECENT: u32 = 20;
+
+/// What an audit needs, whoever looks.
+#[derive(Clone)]
+pub struct Audit {
+    /// Where it is remembered.
+    pub store: Store,
+    /// By what it is judged.
+    pub rules: Arc<Rules>,
+    /// Such as `scan`.
+    pub kind: &'static str,
+    /// Who or what began it.
+    pub trigger: String,
+    /// AssumeRole events this far back are judged; older ones too, if this audit brought them.
+    pub window: TimeDelta,
+    /// Who watches.
+    pub progress: Progress,
+    /// Ends the audit early, with nothing half-written.
+    pub cancel: CancellationToken,
+}
+
+/// What the one who looked says besides the observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Calls made to AWS.
+    pub api_calls: u64,
+}
+
+impl Audit {
+    /// Runs the walk. `look` sends one observation for each account, or part of one.
+    ///
+    /// # Errors
+    /// What stopped it. The run is then kept as failed, the snapshot before stays.
+    pub async fn run<F, L>(self, look: L) -> Result<Summary, Error>
+    where
+        L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
+        F: Future<Output = Result<Looked, Error>>,
+    {
+        let started = Utc::now();
+        let new = NewRun { kind: self.kind.to_owned(), trigger: self.trigger.clone(), now: started, lease: LEASE };
+        let run = self.store.begin_run(&new).await?;
+        tracing::info!(run.id = %run, run.kind = self.kind, run.trigger = %self.trigger, "the audit begins");
+        let result = tokio::select! {
+            result = self.walk(run, started, look) => result,
+            lost = self.keep_alive(run) => Err(lost),
+            () = self.cancel.cancelled() => Err(Error::Interrupted),
+        };
+        self.progress.done();
+        let outcome = match &result {
+            Ok(summary) => RunOutcome::Done(serde_json::to_value(summary).unwrap_or_default()),
+            Err(error) => RunOutcome::Failed(chain(error), serde_json::Value::Null),
+        };
+        let finished = self.store.finish_run(run, &outcome, Utc::now()).await;
+        match (result, finished) {
+            (Ok(summary), Ok(())) => {
+                let (findings, gaps) = (summary.findings.total(), summary.gaps);
+                tracing::info!(run.id = %run, findings, gaps, seconds = summary.seconds, "the audit is done");
+                Ok(summary)
+            }
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(error), finished) => {
+                if let Err(unwritten) = finished {
+                    tracing::warn!(run.id = %run, error = chain(&unwritten), "the run's end could not be noted");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, look: L) -> Result<Summary, Error>
+    where
+        L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
+        F: Future<Output = Result<Looked, Error>>,
+    {
+        let mut writer = self.store.snapshot(run).await?;
+        let (sender, mut observations) = mpsc::channel(WAITING);
+        let mut seen = Seen::default();
+        let mut since = started - self.window;
+        let remember = async {
+            while let Some(observation) = observations.recv().await {
+                seen.count(&observation);
+                since = observation.sessions.iter().map(|session| session.at).fold(since, DateTime::min);
+                writer.save(&observation).await?;
+            }
+            Ok::<_, Error>(writer)
+        };
+        // Whichever fails first ends the other: a snapshot that nobody fills, or that cannot be
+        // written, is dropped, and with it everything that was to be in it.
+        let (looked, writer) = tokio::try_join!(look(run, sender), remember)?;
+        let counts = writer.commit().await?;
+
+        self.progress.step("Judging");
+        let estate = self.store.estate(since).await?;
+        let known = self.store.known_findings().await?;
+        let judged = judge(estate, known, self.rules.clone(), started).await?;
+        // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
+        self.store.renew_run(run, Utc::now(), LEASE).await?;
+        if self.store.runs(None, RECENT).await?.iter().any(|other| other.id > run && other.snapshot_at.is_some()) {
+            return Err(Error::Overtaken);
+        }
+        let applied = self.store.apply(run, &judged.actions, &judged.tallies, started).await?;
+
+        let mut findings = BySeverity::default();
+        for (severity, open) in self.store.overview().await?.open {
+            findings.add(severity, open);
+        }
+        let took = Utc::now() - started;
+        Ok(Summary {
+            run: run.0,
+            seen,
+            documents_written: counts.documents_written,
+            resources_changed: counts.resources_changed,
+            sessions_written: counts.sessions_written,
+            rows_written: counts.documents_written + counts.resources_opened + counts.sessions_written,
+            api_calls: looked.api_calls,
+            findings,
+            findings_new: applied.opened + applied.reopened,
+            findings_resolved: applied.resolved,
+            findings_stale: applied.stale,
+            unknown: judged.unknown,
+            gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
+            unseen: judged.unseen,
+            started_at: started,
+            seconds: took.as_seconds_f64(),
+        })
+    }
+
+    /// Shows life until the run is taken from us.
+    async fn keep_alive(&self, run: RunId) -> Error {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            match self.store.renew_run(run, Utc::now(), LEASE).await {
+                Ok(()) => {}
+                Err(error @ rolecall_store::Error::NoRun(_)) => return error.into(),
+                // The lease is three times as long as this step: the next one may get through.
+                Err(error) => tracing::warn!(run.id = %run, error = chain(&error), "the run's lease was not renewed"),
+            }
+        }
+    }
+}
+
+struct Judged {
+    actions: Vec<FindingAction>,
+    tallies: Vec<Tally>,
+    unknown: u64,
+    unseen: Vec<Unseen>,
+}
+
+/// Pure, and long enough on a large estate to be kept off the threads that serve requests.
+async fn judge(
+    estate: Estate,
+    known: Vec<KnownFinding>,
+    rules: Arc<Rules>,
+    now: DateTime<Utc>,
+) -> Result<Judged, Error> {
+    let judging = tokio::task::spawn_blocking(move || {
+        let evaluation = evaluate(&estate, &rules.set, now);
+        let actions = reconcile(&known, &evaluation, &rules.set, &estate);
+        let unknown =
+            evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
+        let tallies = evaluation.tallies.into_iter().map(|tally| Tally {
+            rule: tally.rule,
+            account_id: tally.account_id,
+            pass: tally.pass.into(),
+            fail: tally.fail.into(),
+            not_applicable: tally.not_applicable.into(),
+            unknown: tally.unknown.into(),
+            error: tally.error.into(),
+            reasons: tally.reasons,
+        });
+        let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
+        unseen.sort();
+        Judged { actions, tallies: tallies.collect(), unknown: u64::try_from(unknown).unwrap_or(u64::MAX), unseen }
+    });
+    judging.await.map_err(Error::Judging)
+}

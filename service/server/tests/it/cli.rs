@@ -1,0 +1,351 @@
+//! The built binary as people and programs meet it.
+
+use crate::support::{Folder, Harness, rolecall, run, run_beside};
+use rolecall_sandbox::{Fault, Sandbox};
+use rolecall_store::RunState;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn data(folder: &Folder, words: &[&str]) -> Command {
+    let mut command = rolecall(folder.path());
+    command.arg("--data-dir").arg(folder.path().join("data")).args(words);
+    command
+}
+
+#[test]
+fn a_second_demo_writes_nothing() {
+    let folder = Folder::new();
+    let first = run(&mut data(&folder, &["--format", "json", "demo", "--once"]));
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let summary = first.json();
+    for key in [
+        "accounts",
+        "roles",
+        "policies",
+        "clusters",
+        "associations",
+        "sessions",
+        "documents_written",
+        "resources_changed",
+        "api_calls",
+        "rows_written",
+    ] {
+        assert!(summary[key].as_u64().unwrap() > 0, "{key} of {summary}");
+    }
+    assert_eq!(summary["gaps"], 0, "{summary}");
+    assert!(summary["findings"]["critical"].as_u64().unwrap() > 0, "{summary}");
+
+    let second = run(&mut data(&folder, &["demo", "--once"]));
+    assert_eq!(second.code, Some(0), "{second:?}");
+    for part in ["0 documents written, 0 resources changed", "critical", "Coverage  complete"] {
+        assert!(second.out.contains(part), "no `{part}` in {second:?}");
+    }
+    assert!(second.err.contains("Judging"), "plain lines tell of progress: {second:?}");
+    let log = std::fs::read_dir(folder.path().join("data/demo")).unwrap();
+    assert!(log.count() > 0, "the demo keeps to a folder of its own");
+}
+
+#[test]
+fn the_demo_keeps_out_of_other_databases() {
+    let folder = Folder::new();
+    run(data(&folder, &["demo", "--once"]).env("DATABASE_URL", "postgresql://127.0.0.1:1/real"))
+        .one_line(&["invented", "without"]);
+}
+
+#[test]
+fn a_database_url_that_leads_nowhere_is_one_line() {
+    let folder = Folder::new();
+    let migrate = |url: &str| run(data(&folder, &["--database-url", url, "migrate"]).stdin(Stdio::null()));
+    migrate("postgresql://someone:hunter2@127.0.0.1:1/rolecall").one_line(&["127.0.0.1:1", "PostgreSQL"]);
+    migrate("nonsense").one_line(&["database URL"]);
+    assert!(!migrate("postgresql://someone:hunter2@127.0.0.1:1/rolecall").err.contains("hunter2"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_line() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for command in ["serve", "demo"] {
+        run(&mut data(&folder, &[command, "--bind", &addr])).one_line(&[&addr, "--bind"]);
+    }
+    assert!(!folder.path().join("data").exists(), "nothing was started before the port was known to be free");
+}
+
+#[test]
+fn a_public_bind_needs_a_decision() {
+    let folder = Folder::new();
+    let ended = run(&mut data(&folder, &["serve", "--bind", "0.0.0.0:0"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("[auth]") && ended.err.contains("127.0.0.1"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_region_and_credentials_are_one_line_each() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let scan = |env: &[(&str, &str)]| {
+        let mut command = rolecall(folder.path());
+        command.arg("scan").env("DATABASE_URL", &database.url).envs(env.iter().copied());
+        run_beside(command)
+    };
+    scan(&[]).await.one_line(&["region", "AWS_REGION"]);
+    scan(&[("AWS_REGION", "eu-west-1")]).await.one_line(&["credentials", "AWS_PROFILE"]);
+    let runs = database.store.runs(None, 10).await.unwrap();
+    assert!(runs.iter().all(|run| run.state == RunState::Failed && run.snapshot_at.is_none()), "{runs:?}");
+    assert_eq!(runs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_credentials_are_one_line() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    harness.sandbox.faults().inject(Fault::new(rolecall_sandbox::FaultKind::ExpiredToken, "sts:GetCallerIdentity"));
+    let folder = Folder::new();
+    let mut command = harness.rolecall(&folder);
+    command.arg("scan");
+    run_beside(command).await.one_line(&["AWS does not accept the credentials"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_cannot_be_read_are_named_and_the_rest_is_read() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let estate = folder.path().join("estate");
+    rolecall_sandbox::demo::estate(chrono::Utc::now()).to_dir(&estate).unwrap();
+    let broken = folder.write("broken.json", "{\n  \"RoleDetailList\": [\n");
+    let import = |paths: Vec<std::path::PathBuf>, words: &'static [&'static str]| {
+        let mut command = rolecall(folder.path());
+        command.args(["--format", "json", "import"]).args(paths).args(words).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+
+    let nothing = import(vec![broken.clone()], &[]).await;
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    assert!(nothing.err.contains("broken.json") && nothing.err.contains("nothing was read"), "{nothing:?}");
+    assert!(database.store.roles(&Default::default(), None, 1).await.unwrap().is_empty());
+
+    let most = import(vec![broken, estate.clone()], &[]).await;
+    assert_eq!(most.code, Some(0), "{most:?}");
+    assert!(most.err.contains("broken.json:"), "{most:?}");
+    let summary = most.json();
+    assert!(summary["roles"].as_u64().unwrap() > 100 && summary["sessions"].as_u64().unwrap() > 0, "{summary}");
+
+    let again = import(vec![estate], &["--fail-on", "low"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(again.json()["documents_written"], 0, "{again:?}");
+
+    let missing = import(vec![folder.path().join("nowhere.json")], &[]).await;
+    missing.one_line(&["nowhere.json", "check the path"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_small_estate_is_read_whole() {
+    let estate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");
+    if !estate.exists() {
+        eprintln!("SKIPPED: {} is not there", estate.display());
+        return;
+    }
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let mut command = rolecall(folder.path());
+    command.args(["--format", "json", "import"]).arg(estate).env("DATABASE_URL", &database.url);
+    let ended = run_beside(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let summary = ended.json();
+    assert_eq!(
+        (&summary["roles"], &summary["associations"], &summary["clusters"]),
+        (&180.into(), &42.into(), &3.into())
+    );
+    assert!(summary["sessions"].as_u64().unwrap() > 0, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_are_rows_that_programs_can_read() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    harness.audit().await.unwrap();
+    let folder = Folder::new();
+    let export = |what: &str, format: &str| {
+        let mut command = harness.rolecall(&folder);
+        command.args(["export", what, "--format", format]);
+        run_beside(command)
+    };
+    for (what, keys) in [
+        ("findings", &["fingerprint", "rule", "severity", "detection", "subject", "account_id", "message"][..]),
+        ("associations", &["account_id", "cluster", "namespace", "service_account", "role_arn"]),
+        (
+            "roles",
+            &["role_arn", "account_id", "trust_digest", "boundary_arn", "inline_policies", "attached_policies", "tags"],
+        ),
+        ("sessions", &["event_id", "account_id", "session_name", "role_arn"]),
+    ] {
+        let ndjson = export(what, "ndjson").await;
+        assert_eq!(ndjson.code, Some(0), "{ndjson:?}");
+        let rows: Vec<serde_json::Value> = ndjson.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(!rows.is_empty(), "{what}");
+        for (row, key) in rows.iter().flat_map(|row| keys.iter().map(move |key| (row, key))) {
+            assert!(row.get(*key).is_some(), "{what}: no {key} in {row}");
+        }
+        let csv = export(what, "csv").await;
+        assert!(csv.out.lines().next().is_some_and(|head| head.contains(keys[0])), "{what}");
+        let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
+        let head: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        let own: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
+        assert_eq!(head.iter().collect::<Vec<_>>(), own, "{what}: the columns are the keys");
+        assert_eq!(reader.records().map(Result::unwrap).count(), rows.len(), "{what}");
+    }
+    assert_eq!(export("gaps", "ndjson").await.out, "");
+    export("gaps", "text").await.one_line(&["--format text", "ndjson or csv"]);
+}
+
+#[test]
+fn rules_that_do_not_load_say_where_and_what_to_do() {
+    let folder = Folder::new();
+    let rule = "apiVersion: rolecall/v1\nkind: Rule\nmetadata:\n  id: Not A Slug\nspec:\n  subject: role\n  match: role.nmae == \"x\"\n";
+    folder.write("policies/custom/wrong.yaml", rule);
+    let dir = folder.path().join("policies").display().to_string();
+    let ended = run(rolecall(folder.path()).args(["policies", "check", "--dir", &dir]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.lines().count() > 1, "all problems at once: {ended:?}");
+    let at_place = |line: &str| {
+        line.split("wrong.yaml:").nth(1).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    assert!(ended.err.lines().all(|line| at_place(line)), "{ended:?}");
+    let json = run(rolecall(folder.path()).args(["--format", "json", "policies", "check", "--dir", &dir]));
+    assert_eq!(json.code, Some(2));
+    assert_eq!(json.json()["errors"].as_array().unwrap().len(), ended.err.lines().count());
+
+    folder.write("policies/stray.yaml", rule);
+    run(rolecall(folder.path()).args(["policies", "check", "--dir", &dir])).one_line(&["stray.yaml", "custom/"]);
+}
+
+#[test]
+fn the_built_in_rules_are_sound_and_tested() {
+    let folder = Folder::new();
+    let check = run(rolecall(folder.path()).args(["policies", "check"]));
+    assert_eq!((check.code, check.err.as_str()), (Some(0), ""), "{check:?}");
+    let test = run(rolecall(folder.path()).args(["--format", "json", "policies", "test"]));
+    assert_eq!(test.code, Some(0), "{test:?}");
+    let results = test.json();
+    assert!(results["rules"].as_u64().unwrap() >= 14 && results["tests"].as_u64().unwrap() >= 42, "{results}");
+    let schema = run(rolecall(folder.path()).args(["policies", "schema"]));
+    assert!(schema.json().is_object());
+}
+
+#[test]
+fn options_that_a_command_cannot_honour_are_refused() {
+    let folder = Folder::new();
+    run(rolecall(folder.path()).args(["scan", "--format", "csv"])).one_line(&["--format csv", "text or json"]);
+    run(rolecall(folder.path()).args(["openapi", "--format", "text"])).one_line(&["--format text", "json"]);
+    run(rolecall(folder.path()).args(["serve", "--role", "worker", "--bind", "127.0.0.1:0"]))
+        .one_line(&["worker", "--bind"]);
+    let unknown = run(rolecall(folder.path()).args(["scan", "--fail-on", "dreadful"]));
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("critical, high"), "{unknown:?}");
+    run(rolecall(folder.path()).args(["--log", "a=b=c", "policies", "check"])).one_line(&["--log"]);
+}
+
+#[test]
+fn a_configuration_with_problems_names_them_all() {
+    let folder = Folder::new();
+    folder.write("rolecall.toml", "[aws]\nattempts = 0\n[schedule]\ncron = \"sometimes\"\n");
+    let ended = run(rolecall(folder.path()).arg("scan"));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.err.contains("rolecall.toml:2 aws.attempts") && ended.err.contains("rolecall.toml:4 schedule.cron"),
+        "{ended:?}"
+    );
+    run(rolecall(folder.path()).args(["--config", "nowhere.toml", "scan"]))
+        .one_line(&["nowhere.toml", "check the path"]);
+}
+
+#[test]
+fn nobody_answers_a_health_check_of_nothing() {
+    let folder = Folder::new();
+    run(rolecall(folder.path()).args(["health", "--bind", "127.0.0.1:1"])).one_line(&["127.0.0.1:1", "rolecall serve"]);
+}
+
+async fn exported(harness: &Harness, folder: &Folder, what: &str) -> String {
+    let mut command = harness.rolecall(folder);
+    command.args(["export", what]);
+    let ended = run_beside(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.out
+}
+
+/// Starts a scan that is slow to end, and waits until it has stored a part of what it saw.
+async fn scan_half_way(harness: &Harness, folder: &Folder, slowness: Duration) -> std::process::Child {
+    let accounts = harness.sandbox.estate().accounts.len();
+    let last = harness.sandbox.estate().accounts.keys().next_back().unwrap().clone();
+    let slow = Fault::latency("eks:*", slowness).in_account(&last);
+    harness.sandbox.faults().inject(slow);
+    let config = folder.write("slow.toml", "[aws]\ncall_timeout = \"5m\"\n");
+    let mut command = harness.rolecall(folder);
+    command.arg("--config").arg(config).arg("scan").stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let err = child.stderr.take().unwrap();
+    tokio::task::spawn_blocking(move || {
+        let seen = BufReader::new(err).lines().map_while(Result::ok).filter(|line| line.ends_with("seen"));
+        assert_eq!(seen.take(accounts - 1).count(), accounts - 1, "all accounts but the slow one were seen");
+    })
+    .await
+    .unwrap();
+    child
+}
+
+fn delete_a_role(sandbox: &Sandbox) -> String {
+    sandbox.mutate(|estate| {
+        let account = estate.accounts.values_mut().next().unwrap();
+        let arn = account.roles[0]["Arn"].as_str().unwrap().to_owned();
+        estate.delete_role(&arn, chrono::Utc::now()).unwrap();
+        arn
+    })
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_scan_leaves_the_last_snapshot_and_the_next_one_goes_on() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    harness.audit().await.unwrap();
+    harness.audit().await.unwrap();
+    let folder = Folder::new();
+    let (roles, findings) = (exported(&harness, &folder, "roles").await, exported(&harness, &folder, "findings").await);
+
+    let gone = delete_a_role(&harness.sandbox);
+    let mut child = scan_half_way(&harness, &folder, Duration::from_secs(60)).await;
+    // SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(exported(&harness, &folder, "roles").await, roles, "nothing of the killed run is visible");
+    assert_eq!(exported(&harness, &folder, "findings").await, findings);
+
+    harness.sandbox.faults().clear();
+    let mut scan = harness.rolecall(&folder);
+    scan.args(["--format", "json", "scan"]);
+    let next = run_beside(scan).await;
+    assert_eq!(next.code, Some(0), "{next:?}");
+    assert!(!exported(&harness, &folder, "roles").await.contains(&format!("\"{gone}\"")), "the next run went on");
+    let states: Vec<RunState> = harness.store.runs(None, 10).await.unwrap().iter().map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Done, RunState::Interrupted, RunState::Done, RunState::Done]);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_dies_in_mid_run_is_one_line_and_leaves_nothing() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    let folder = Folder::new();
+    let child = scan_half_way(&harness, &folder, Duration::from_secs(4)).await;
+    let mut admin = harness.database.connect().await.unwrap();
+    sqlx::query(
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'rolecall' and xact_start is not null and pid <> pg_backend_pid()",
+    )
+    .execute(&mut admin)
+    .await
+    .unwrap();
+    harness.sandbox.faults().clear();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(exported(&harness, &folder, "roles").await, "");
+}

@@ -1,0 +1,90 @@
+//! AccessDenied for each action in turn: nothing that was open resolves, and whatever rules can no
+//! longer tell is Unknown, with the action in the reason.
+
+use crate::support::Harness;
+use rolecall_store::{FindingFilter, Tally};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Actions whose answers no rule needs today: they feed pages. A rule that comes to need one is a
+/// reason to take it off this list.
+const NEEDED_BY_NO_RULE: &[&str] = &[];
+
+type Counts = BTreeMap<(String, String), (u64, u64, u64, u64, u64)>;
+
+fn counts(tallies: &[Tally]) -> Counts {
+    let row = |tally: &Tally| {
+        let key = (tally.rule.clone(), tally.account_id.to_string());
+        (key, (tally.pass, tally.fail, tally.not_applicable, tally.unknown, tally.error))
+    };
+    tallies.iter().map(row).collect()
+}
+
+async fn tallies(harness: &Harness) -> Vec<Tally> {
+    harness.store.latest_tallies().await.unwrap().unwrap().1
+}
+
+async fn open(harness: &Harness) -> BTreeSet<String> {
+    let mut filter = FindingFilter::default();
+    filter.workflow = vec![rolecall_audit::finding::Workflow::Open];
+    let sort = rolecall_store::FindingSort::Number;
+    let rows = harness.store.findings(&filter, sort, None, 10_000).await.unwrap();
+    rows.into_iter().map(|row| row.fingerprint.0).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_action_resolves_nothing_and_is_named() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    let first = harness.audit().await.unwrap();
+    assert_eq!(first.unseen, [], "the demo estate is seen whole");
+    let seen_whole = counts(&tallies(&harness).await);
+    let findings = open(&harness).await;
+    assert!(!findings.is_empty());
+
+    let mut unneeded = BTreeSet::new();
+    for permission in rolecall_collect::actions() {
+        let action = permission.action;
+        harness.sandbox.faults().clear();
+        harness.sandbox.faults().deny(action);
+        let summary = harness.audit().await.unwrap();
+        assert_eq!(summary.findings_resolved, 0, "{action}: a finding resolved");
+        assert!(findings.is_subset(&open(&harness).await), "{action}: an open finding is gone");
+        assert!(
+            summary.unseen.iter().any(|gap| gap.action == action),
+            "{action}: no gap names it: {:?}",
+            summary.unseen
+        );
+
+        let blind = tallies(&harness).await;
+        let changed: Vec<&Tally> = blind
+            .iter()
+            .filter(|tally| {
+                let now = counts(std::slice::from_ref(*tally));
+                now.iter().any(|(key, count)| seen_whole.get(key) != Some(count))
+            })
+            .collect();
+        for tally in &changed {
+            let named = tally.reasons.iter().any(|reason| reason.contains(action));
+            assert!(
+                tally.unknown > 0 && named,
+                "{action}: {} answers otherwise without saying why: {tally:?}",
+                tally.rule
+            );
+            let (pass, ..) =
+                seen_whole.get(&(tally.rule.clone(), tally.account_id.to_string())).copied().unwrap_or_default();
+            assert!(tally.pass <= pass, "{action}: {} passes on what it did not see: {tally:?}", tally.rule);
+        }
+        for key in seen_whole.keys() {
+            assert!(counts(&blind).contains_key(key), "{action}: {key:?} has no answer at all");
+        }
+        if changed.is_empty() {
+            unneeded.insert(action);
+        }
+    }
+    assert_eq!(unneeded, NEEDED_BY_NO_RULE.iter().copied().collect());
+
+    harness.sandbox.faults().clear();
+    let last = harness.audit().await.unwrap();
+    assert_eq!((last.findings_resolved, last.findings_stale), (0, 0), "seen whole again, all is as before");
+    assert_eq!(counts(&tallies(&harness).await), seen_whole);
+    assert_eq!(open(&harness).await, findings);
+}

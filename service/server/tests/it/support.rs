@@ -1,0 +1,144 @@
+//! The built binary, folders of its own for each test, and an audit over a sandbox in this process.
+
+use chrono::TimeDelta;
+use rolecall::commands::scan::{known_accounts, look, settings};
+use rolecall::config::AwsConfig;
+use rolecall::error::Error;
+use rolecall::pipeline::Audit;
+use rolecall::progress::Progress;
+use rolecall::rules::Rules;
+use rolecall::summary::Summary;
+use rolecall_collect::Hub;
+use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox};
+use rolecall_store::Store;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A folder that is removed when the test ends well.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(uuid::Uuid::new_v4().simple().to_string());
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file, with its folders.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _left = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// The binary, in an environment that holds nothing of this machine's.
+pub(crate) fn rolecall(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.env_clear().env("HOME", home).env("AWS_EC2_METADATA_DISABLED", "true").current_dir(home);
+    for name in ["PATH", "TMPDIR", "ROLECALL_PG_BINDIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Asserts that it could not be done, and that one line says what and what to do.
+    #[track_caller]
+    pub(crate) fn one_line(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(2), "{self:?}");
+        let lines: Vec<&str> = self.err.lines().filter(|line| line.starts_with("rolecall: ")).collect();
+        assert_eq!(lines.len(), 1, "{self:?}");
+        for part in parts {
+            assert!(lines[0].contains(part), "no `{part}` in {self:?}");
+        }
+    }
+}
+
+pub(crate) fn run(command: &mut Command) -> Ended {
+    Ended::of(command.output().unwrap())
+}
+
+/// A sandbox over an estate, and a store to audit it into.
+pub(crate) struct Harness {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    pub(crate) database: rolecall_store::testing::Database,
+    pub(crate) rules: Arc<Rules>,
+}
+
+impl Harness {
+    pub(crate) async fn over(estate: Estate) -> Self {
+        let options = Options { lookups_per_second: None, ..Options::default() };
+        let sandbox = Sandbox::start_with(estate, Faults::none(), options).await.unwrap();
+        let database = rolecall_store::testing::database().await.unwrap();
+        let rules = Arc::new(Rules::load(None).unwrap());
+        Self { sandbox, store: database.store.clone(), url: database.url.clone(), database, rules }
+    }
+
+    /// One audit, as `rolecall scan` does it.
+    pub(crate) async fn audit(&self) -> Result<Summary, Error> {
+        let aws = AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() };
+        let hub = Hub::keys(self.sandbox.endpoint(), "us-east-1".parse().unwrap(), HUB_ACCESS_KEY, SECRET);
+        let progress = Progress::silent();
+        let audit = Audit {
+            store: self.store.clone(),
+            rules: self.rules.clone(),
+            kind: "scan",
+            trigger: "test".to_owned(),
+            window: TimeDelta::days(30),
+            progress: progress.clone(),
+            cancel: CancellationToken::new(),
+        };
+        let known = known_accounts(&self.store).await.unwrap();
+        audit.run(|run, sender| look(settings(&aws, hub, known), run, sender, &progress)).await
+    }
+
+    /// The binary, pointed at the sandbox and the store.
+    pub(crate) fn rolecall(&self, home: &Folder) -> Command {
+        let mut command = rolecall(home.path());
+        command.envs(self.sandbox.env()).env("DATABASE_URL", &self.url);
+        command
+    }
+}
+
+/// Runs a command without holding up the sandbox, which lives on the same runtime.
+pub(crate) async fn run_beside(mut command: Command) -> Ended {
+    tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap()
+}
