@@ -218,13 +218,13 @@ impl Builder {
         }
         let text = match plain(&file.bytes) {
             Ok(text) => text,
-            Err(fault) => return self.unrecognised(source, fault, None),
+            Err(fault) => return self.broken(source, fault, None),
         };
         let value: Value = match serde_json::from_slice(&text) {
             Ok(value) => value,
             Err(error) => {
                 let fault = Fault::new("", error.to_string(), "give the file as AWS printed it: plain or gzipped JSON");
-                return self.unrecognised(source, fault, Some(error.line()).filter(|line| *line > 0));
+                return self.broken(source, fault, Some(error.line()).filter(|line| *line > 0));
             }
         };
         let kind = kind_of(&value);
@@ -251,25 +251,27 @@ impl Builder {
 
     fn unrecognised(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>) {
         self.problem(source, fault, line, None);
-        // A file that lies where a listing belongs and cannot be read is a hole in that listing.
-        if let Some(account) = source.place.account {
-            let folder = source.path.split('/').rev().find(|part| matches!(*part, "iam" | "eks" | "CloudTrail"));
-            let scopes: &[(ScopeKind, &str)] = match folder {
-                Some("iam") => &[
-                    (ScopeKind::Roles, "iam:GetAccountAuthorizationDetails"),
-                    (ScopeKind::Policies, "iam:GetAccountAuthorizationDetails"),
-                ],
-                Some("eks") => &[(ScopeKind::Clusters, "eks:ListClusters")],
-                Some(_) => &[(ScopeKind::Sessions, "cloudtrail:LookupEvents")],
-                None => &[],
-            };
-            let region = source.place.region.clone();
-            for (kind, action) in scopes {
-                let scope = Scope { account_id: account, kind: *kind, region: region.clone(), cluster: None };
-                self.malformed(scope, action, source.path);
-            }
-        }
         self.read.push(FileSummary { path: source.path.to_owned(), kind: FileKind::Unrecognised, records: 0 });
+    }
+
+    /// A file of JSON that lies where a listing belongs and cannot be read is a hole in that listing.
+    fn broken(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>) {
+        self.unrecognised(source, fault, line);
+        let is_json = [".json", ".json.gz"].iter().any(|end| source.path.ends_with(end));
+        let (Some(account), true) = (source.place.account, is_json) else { return };
+        let folder = source.path.split('/').rev().find(|part| matches!(*part, "iam" | "eks" | "CloudTrail"));
+        let details = "iam:GetAccountAuthorizationDetails";
+        let scopes: &[(ScopeKind, &str)] = match folder {
+            Some("iam") => &[(ScopeKind::Roles, details), (ScopeKind::Policies, details)],
+            Some("eks") => &[(ScopeKind::Clusters, "eks:ListClusters")],
+            Some(_) => &[(ScopeKind::Sessions, "cloudtrail:LookupEvents")],
+            None => &[],
+        };
+        for (kind, action) in scopes {
+            let region = source.place.region.clone();
+            let scope = Scope { account_id: account, kind: *kind, region, cluster: None };
+            self.malformed(scope, action, source.path);
+        }
     }
 
     fn problem(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>, record: Option<usize>) {

@@ -311,6 +311,16 @@ fn a_broken_file_is_a_hole_where_it_lies() {
     let import = read(&[("iam/111122223333/gaad.json", "{\"RoleDetailList\":[\n{\"Arn\":]}")]);
     assert_eq!((import.problems[0].line, import.read[0].kind), (Some(2), FileKind::Unrecognised));
     assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::Malformed));
+    let beside = read(&[
+        ("iam/111122223333/README.md", "notes"),
+        ("iam/111122223333/other.json", "{}"),
+        ("iam/111122223333/gaad.json", &gaad(TRUST)),
+    ]);
+    assert_eq!(beside.problems.len(), 2);
+    assert!(
+        beside.observations[0].coverage.is_complete(&scope(ScopeKind::Roles)),
+        "a note beside a listing is no hole in it"
+    );
     let import = read(&[("eks/111122223333/eu-west-1/clusters.json", "")]);
     assert_eq!(reason(&import.observations[0], &in_region(ScopeKind::Clusters)), Some(GapReason::Malformed));
 }

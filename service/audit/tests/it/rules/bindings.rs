@@ -146,7 +146,10 @@ fn bindings_that_do_not_hold_together_are_refused() {
             vec![binding("one", "{rules: [a-rule], params: {limit: x}}")],
             "spec.params.limit: int is needed, text is given",
         ),
-        (vec![binding("one", "{rules: [role-rule], select: {namespaces: [x]}, severity: low}")], "spec.select.namespaces: it selects by namespaces, and the rules are about what is in none: role"),
+        (
+            vec![binding("one", "{rules: [role-rule], select: {namespaces: [x]}, severity: low}")],
+            "spec.select.namespaces: it selects by namespaces, and the rules are about what is in none: role",
+        ),
         (vec![binding("one", "{rules: [a-rule]}")], "spec: the binding changes nothing"),
         (vec![binding("one", "{rules: [], severity: low}")], "spec.rules: no rule is named"),
         (
