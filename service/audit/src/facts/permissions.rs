@@ -165,7 +165,7 @@ impl Answers {
         Self {
             wildcard_actions: list(&access.wildcard_actions()),
             not_actions: list(&access.allow_not_action()),
-            broad_writes: list(&access.broad_writes()),
+            broad_writes: list(&writing(access.broad_writes())),
             pass_role: if let rolecall_iam::Truth::Unknown(_) = pass.truth {
                 Value::Unknown(why(&pass.truth))
             } else {
@@ -183,6 +183,20 @@ impl Answers {
     }
 }
 
+/// AWS counts a few actions as writing that only read, such as `athena:GetSessionEndpoint`: a
+/// statement that is left with nothing else, as those of `ReadOnlyAccess`, writes nothing.
+fn writing(mut grants: Grants) -> Grants {
+    let reads = |action: &&str| {
+        let name = action.split_once(':').map_or(*action, |(_, name)| name);
+        ["Get", "List", "Describe", "Search", "BatchGet"].iter().any(|verb| name.starts_with(verb))
+    };
+    grants.grants.retain(|grant| !grant.actions.names().iter().all(reads));
+    if grants.grants.is_empty() && grants.truth.is_true() {
+        grants.truth = rolecall_iam::Truth::False;
+    }
+    grants
+}
+
 fn list(grants: &Grants) -> Value {
     if let rolecall_iam::Truth::Unknown(_) = grants.truth {
         return Value::Unknown(why(&grants.truth));
@@ -197,6 +211,7 @@ pub(super) struct GrantFacts {
     conditional: bool,
     patterns: Value,
     actions: Value,
+    summary: String,
     pass: Option<(Value, Value)>,
 }
 
@@ -208,8 +223,20 @@ impl GrantFacts {
             patterns: Value::texts(&grant.patterns),
             // Names of many thousand actions would help nobody.
             actions: Value::texts(grant.actions.names().into_iter().take(50)),
+            summary: summary(&grant.actions.names(), &grant.patterns),
             pass,
         }
+    }
+}
+
+fn summary(actions: &[&str], patterns: &[String]) -> String {
+    if actions.len() > 5 && patterns.len() <= 5 {
+        return patterns.join(", ");
+    }
+    let shown: Vec<&str> = actions.iter().take(5).copied().collect();
+    match actions.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -240,6 +267,12 @@ impl Facts for GrantFacts {
             || Type::list(Type::String),
             "The actions concerned that are left, at most fifty of them.",
             |g| g.actions.clone(),
+        ),
+        Def::<Self>::new(
+            "summary",
+            || Type::String,
+            "The actions concerned that are left, in a few words.",
+            |g| text(&g.summary),
         ),
         Def::<Self>::new(
             "conditional",

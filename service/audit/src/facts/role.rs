@@ -7,7 +7,9 @@ use super::world::{World, join, unless};
 use super::{permissions, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
-use rolecall_iam::{Digest, Effect, Site};
+use rolecall_iam::document::Clause;
+use rolecall_iam::pattern::ResourcePattern;
+use rolecall_iam::{Digest, Effect, Site, Statement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,46 +68,54 @@ fn unreadable(world: &World, role: &Role) -> Vec<Value> {
     broken.collect()
 }
 
-/// Conditions on the session tags of Pod Identity, by statement.
+/// Conditions on the session tags of Pod Identity, by statement. What a Deny asks for, everything
+/// that the role may do asks for.
 fn tag_conditions(world: &World, role: &Role) -> Vec<TagCondition> {
-    let mut out = Vec::new();
-    for part in permissions::identity(world, role) {
-        let Ok(document) = part.document else { continue };
-        for statement in document.statements() {
-            let keys = pod_tag_keys(statement);
-            if !keys.is_empty() && statement.effect == Effect::Allow {
-                let site = Site {
-                    source: part.source.as_str().into(),
-                    document: document.digest,
-                    statement: Arc::clone(statement),
-                };
-                out.push(TagCondition { site, keys });
-            }
+    let parts = permissions::identity(world, role);
+    let statements = || {
+        parts
+            .iter()
+            .filter_map(|part| part.document.as_ref().ok().map(|document| (part, *document)))
+            .flat_map(|(part, document)| document.statements().iter().map(move |statement| (part, document, statement)))
+    };
+    let denied: Vec<&str> =
+        statements().filter(|(.., s)| s.effect == Effect::Deny).flat_map(|(.., s)| pod_tag_keys(s)).collect();
+    let allows = statements().filter(|(.., s)| s.effect == Effect::Allow);
+    let found = allows.filter_map(|(part, document, statement)| {
+        let mut keys = pod_tag_keys(statement);
+        if keys.is_empty() {
+            return None;
         }
-    }
-    out
+        keys.extend(&denied);
+        keys.sort_unstable();
+        keys.dedup();
+        let site =
+            Site { source: part.source.as_str().into(), document: document.digest, statement: Arc::clone(statement) };
+        Some(TagCondition { site, keys })
+    });
+    found.collect()
 }
 
-/// The tags of Pod Identity that a statement asks for, in a condition or in a variable.
-fn pod_tag_keys(statement: &rolecall_iam::Statement) -> Vec<String> {
-    let lower = statement.value.to_string().to_ascii_lowercase();
-    let named = |tag: &&str| lower.contains(&format!("aws:principaltag/{tag}"));
-    let tags = [
-        "eks-cluster-arn",
-        "eks-cluster-name",
-        "kubernetes-namespace",
-        "kubernetes-service-account",
-        "kubernetes-pod-name",
-        "kubernetes-pod-uid",
-    ];
-    tags.iter().filter(|tag| named(tag)).map(ToString::to_string).collect()
+/// The tags of Pod Identity that a statement asks for: as the key of a condition, or as a variable in
+/// a condition's value or a resource.
+fn pod_tag_keys(statement: &Statement) -> Vec<&'static str> {
+    let resources = statement.resources.iter().flat_map(Clause::elements).map(ResourcePattern::as_str);
+    let values = statement.conditions.iter().flat_map(|condition| condition.values.iter().map(String::as_str));
+    let texts: Vec<String> = resources.chain(values).map(str::to_ascii_lowercase).collect();
+    let asks = |tag: &str| {
+        let key = format!("aws:principaltag/{tag}");
+        let variable = format!("${{{key}");
+        statement.conditions.iter().any(|condition| condition.key.eq_ignore_ascii_case(&key))
+            || texts.iter().any(|text| text.contains(&variable))
+    };
+    trust::TAGS.into_iter().filter(|tag| asks(tag)).collect()
 }
 
 /// A statement that asks for session tags of Pod Identity.
 #[derive(Debug)]
 pub(super) struct TagCondition {
     site: Site,
-    keys: Vec<String>,
+    keys: Vec<&'static str>,
 }
 
 impl Facts for TagCondition {

@@ -5,7 +5,7 @@
 //! answer is bad.
 
 use super::view::{Def, Facts, evidence, evidences, text, truth};
-use super::world::World;
+use super::world::{World, join, unless};
 use crate::estate::{AssociationDetail, AssociationKey, Role};
 use crate::rules::{Type, Value};
 use rolecall_iam::trust::{Admission, Caller, Trust, Who};
@@ -20,7 +20,7 @@ const ASSUME: &str = "sts:AssumeRole";
 const TAG: &str = "sts:TagSession";
 
 /// The session tags that EKS sends, under the condition keys that hold them.
-const TAGS: [&str; 6] = [
+pub(super) const TAGS: [&str; 6] = [
     "eks-cluster-arn",
     "eks-cluster-name",
     "kubernetes-namespace",
@@ -55,6 +55,7 @@ pub(super) struct TrustAnswers {
     pods: Answer,
     pods_tag: Answer,
     pods_unlimited: Answer,
+    pods_of_any_cluster: Truth,
     outsiders: Answer,
 }
 
@@ -66,18 +67,27 @@ impl TrustAnswers {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let limited = trust.constrained_by(&pods, &[ASSUME], &keys);
         let untagged = SOURCES.iter().fold(pods.context(), |context, key| context.set(key, [foreign(key)]));
+        // The role's own side is not foreign, so that `${aws:ResourceOrgID}` does not agree by chance.
+        let untagged = untagged
+            .set("aws:ResourceAccount", ["999999999999"])
+            .set("aws:ResourceOrgID", ["o-home"])
+            .set("aws:ResourceOrgPaths", ["o-home/r-home/"]);
         let untagged = trust.admits_in(&pods, ASSUME, &untagged.absent_under("aws:RequestTag/"));
         let foreign = Answer { truth: !limited.foreign.truth, by: limited.foreign.by };
         let pods_unlimited = Answer {
             truth: foreign.truth.clone().or(untagged.truth.clone()),
             by: if untagged.truth.is_true() { untagged.by } else { foreign.by },
         };
+        let cluster = ["aws:RequestTag/eks-cluster-arn", "aws:RequestTag/eks-cluster-name"];
+        let cluster: Vec<&str> = SOURCES.into_iter().chain(cluster).collect();
+        let pods_of_any_cluster = !trust.constrained_by(&pods, &[ASSUME], &cluster).foreign.truth;
         let outsiders = trust.constrained_by(&Caller::Outsider, &[ASSUME], &IDENTITIES);
         Self {
             admissions: trust.admissions().map_err(Clone::clone),
             pods: trust.admits(&pods, ASSUME),
             pods_tag: trust.admits(&pods, TAG),
             pods_unlimited,
+            pods_of_any_cluster,
             outsiders: Answer { truth: !outsiders.both(), by: outsiders.foreign.by },
             trust,
         }
@@ -161,6 +171,12 @@ impl Facts for TrustFacts {
             || Type::Bool,
             "Whether a request of EKS Pod Identity is let through whose source and session tags are foreign or absent.",
             |t| truth(&t.answers.pods_unlimited.truth),
+        ),
+        Def::<Self>::new(
+            "pods_of_any_cluster",
+            || Type::Bool,
+            "Whether pods of a foreign cluster are let through, by some namespace and service account.",
+            |t| truth(&t.answers.pods_of_any_cluster),
         ),
         Def::<Self>::new(
             "pods_evidence",
@@ -247,12 +263,45 @@ impl Facts for AdmissionFacts {
         )
         .or(|| Value::Bool(false)),
         Def::<Self>::new(
+            "is_association_role",
+            || Type::Bool,
+            "Whether only association roles are meant, whose session tags EKS set and nobody can replace.",
+            Self::is_association_role,
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
             "evidence",
             || Type::object("Evidence"),
             "The statement and where it stands.",
             |a| Value::object(evidence("admits", &a.admission.site)),
         ),
     ];
+}
+
+impl AdmissionFacts {
+    fn is_association_role(&self) -> Value {
+        let named: Vec<&str> = match &self.admission.who {
+            Who::Role(arn) => vec![arn.as_str()],
+            // An account may be narrowed to roles by a condition, as AWS's own guide does.
+            Who::Account(_) => {
+                let conditions = self.admission.site.statement.conditions.iter();
+                let narrowing = conditions.filter(|condition| {
+                    condition.key.eq_ignore_ascii_case("aws:PrincipalArn") && !condition.operator.is_negated()
+                });
+                narrowing.flat_map(|condition| condition.values.iter().map(String::as_str)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if named.is_empty() {
+            return Value::Bool(false);
+        }
+        if named.iter().all(|arn| !self.world.associations_of(arn).is_empty()) {
+            return Value::Bool(true);
+        }
+        let account = self.admission.who.account_id().map(|account| self.world.sight(account));
+        let unseen = account.and_then(|sight| join(sight.associations.clone(), sight.details.as_ref()));
+        unless(unseen.as_ref(), || Value::Bool(false))
+    }
 }
 
 fn who_kind(who: &Who) -> &'static str {

@@ -118,7 +118,7 @@ impl World {
         let mut policies = estate.policies.clone();
         policies.sort_by(|a, b| (a.account_id, &a.arn).cmp(&(b.account_id, &b.arn)));
         let mut clusters = estate.clusters.clone();
-        clusters.sort_by(|a, b| cluster_key(a).cmp(&cluster_key(b)));
+        clusters.sort_by_cached_key(cluster_key);
         let mut associations = estate.associations.clone();
         associations.sort_by(|a, b| a.key.cmp(&b.key));
         let mut trails = estate.trails.clone();

@@ -1,11 +1,19 @@
 //! The audit against data of many hands.
 
 #[cfg(test)]
+mod differences;
+#[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod shipped;
+#[cfg(test)]
+mod small;
 
 use std::path::{Path, PathBuf};
 

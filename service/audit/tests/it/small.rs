@@ -1,0 +1,304 @@
+//! A small estate to begin tests from: one account with one cluster, one association and the role
+//! behind it, all seen, and nothing wrong with any of it.
+
+use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_audit::estate::{
+    Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, InlinePolicy,
+    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Role, Session, SessionKind, Tags, Trail,
+};
+use rolecall_iam::{AccountId, Arn};
+
+pub(crate) const HOME: &str = "111122223333";
+pub(crate) const AWAY: &str = "444455556666";
+pub(crate) const REGION: &str = "eu-west-1";
+pub(crate) const CLUSTER: &str = "prod";
+pub(crate) const API: &str = "arn:aws:iam::111122223333:role/api";
+pub(crate) const DATA: &str = "arn:aws:iam::444455556666:role/data";
+pub(crate) const UUID: &str = "498124c2-a555-40bf-9059-ca9a26821eb0";
+
+/// A trust policy for EKS Pod Identity that is bound to the cluster.
+pub(crate) const BOUND: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+    "Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"],
+    "Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:eks:eu-west-1:111122223333:cluster/prod"}}}]}"#;
+
+/// A trust policy for EKS Pod Identity as AWS's guide has it, without conditions.
+pub(crate) const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+    "Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+
+/// One Allow statement as a policy; `rest` are further members.
+pub(crate) fn allow(rest: &str) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",{rest}}}]}}"#)
+}
+
+pub(crate) fn id(text: &str) -> AccountId {
+    text.parse().unwrap()
+}
+
+/// Builds an estate step by step.
+#[derive(Clone)]
+pub(crate) struct Small(pub(crate) Estate);
+
+impl Small {
+    pub(crate) fn new() -> Self {
+        let mut small = Self(Estate::default());
+        for (account, ou) in [(HOME, "/prod"), (AWAY, "/data")] {
+            small.0.accounts.push(Account {
+                id: id(account),
+                name: None,
+                ou_path: Some(ou.to_owned()),
+                status: None,
+                is_management: false,
+            });
+            for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders] {
+                small.0.coverage.complete(Scope::global(id(account), kind));
+            }
+            for kind in [ScopeKind::Clusters, ScopeKind::Trails, ScopeKind::Sessions] {
+                small.0.coverage.complete(Scope::regional(id(account), kind, REGION.parse().unwrap()));
+            }
+        }
+        for kind in [ScopeKind::Organization, ScopeKind::OrgPolicies] {
+            small.0.coverage.complete(Scope::global(id(HOME), kind));
+        }
+        let unit = |unit: &str, parent: Option<&str>, path: &str| OrgUnit {
+            account_id: id(HOME),
+            id: unit.to_owned(),
+            parent: parent.map(str::to_owned),
+            path: path.to_owned(),
+        };
+        small.0.org_units =
+            vec![unit("r-1", None, "/"), unit("ou-1", Some("r-1"), "/prod"), unit("ou-2", Some("r-1"), "/data")];
+        let everything = allow(r#""Action":"*","Resource":"*""#);
+        small = small.scp("FullAWSAccess", &everything, &["r-1", "ou-1", "ou-2", HOME, AWAY]);
+        small.0.trails.push(Trail {
+            account_id: id(HOME),
+            region: REGION.parse().unwrap(),
+            arn: format!("arn:aws:cloudtrail:{REGION}:{HOME}:trail/all"),
+            name: "all".to_owned(),
+            bucket: None,
+            is_multi_region: true,
+            is_organization: false,
+            records_read_only_management: Some(true),
+        });
+        small = small.cluster(CLUSTER);
+        let read = allow(r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/*""#);
+        small.role(API, BOUND, &[("own", &read)]).association("pay", "api", API)
+    }
+
+    pub(crate) fn scp(mut self, name: &str, document: &str, targets: &[&str]) -> Self {
+        let document = self.0.documents.read(document);
+        self.0.org_policies.push(OrgPolicy {
+            account_id: id(HOME),
+            id: format!("p-{name}"),
+            kind: OrgPolicyKind::Scp,
+            name: name.to_owned(),
+            document,
+            targets: targets.iter().map(ToString::to_string).collect(),
+        });
+        self
+    }
+
+    pub(crate) fn cluster(mut self, name: &str) -> Self {
+        for kind in
+            [ScopeKind::Associations, ScopeKind::AssociationDetails, ScopeKind::Addons, ScopeKind::AccessEntries]
+        {
+            let scope = Scope::of_cluster(id(HOME), kind, REGION.parse().unwrap(), name.parse().unwrap());
+            self.0.coverage.complete(scope);
+        }
+        self.0.clusters.push(Cluster {
+            account_id: id(HOME),
+            region: REGION.parse().unwrap(),
+            name: name.parse().unwrap(),
+            arn: format!("arn:aws:eks:{REGION}:{HOME}:cluster/{name}"),
+            created_at: None,
+            version: Some("1.33".to_owned()),
+            status: Some("ACTIVE".to_owned()),
+            role_arn: None,
+            oidc_issuer: None,
+            authentication_mode: None,
+            auto_mode: Some(false),
+            addons: Some(vec![Addon {
+                name: "eks-pod-identity-agent".to_owned(),
+                version: None,
+                status: None,
+                service_account_role_arn: None,
+                association_arns: Vec::new(),
+                health_issues: Vec::new(),
+            }]),
+            access_entries: Some(Vec::new()),
+            tags: Tags::new(),
+        });
+        self
+    }
+
+    /// Adds a role, or replaces the one of this ARN.
+    pub(crate) fn role(mut self, arn: &str, trust: &str, inline: &[(&str, &str)]) -> Self {
+        let trust = self.0.documents.read(trust);
+        let inline = inline
+            .iter()
+            .map(|(name, text)| InlinePolicy { name: (*name).to_owned(), document: self.0.documents.read(text) })
+            .collect();
+        self.0.roles.retain(|role| role.arn.as_str() != arn);
+        self.0.roles.push(Role {
+            arn: arn.parse().unwrap(),
+            role_id: format!("AROA{:0>16}", arn.len()),
+            created_at: None,
+            trust: Some(trust),
+            inline,
+            attached: Vec::new(),
+            boundary: None,
+            instance_profiles: Vec::new(),
+            tags: Tags::new(),
+        });
+        self
+    }
+
+    /// Gives the API role this inline policy and no other.
+    pub(crate) fn may(self, policy: &str) -> Self {
+        self.role(API, BOUND, &[("own", policy)])
+    }
+
+    /// Gives the API role this trust policy.
+    pub(crate) fn trust(self, trust: &str) -> Self {
+        self.role(API, trust, &[])
+    }
+
+    pub(crate) fn managed(mut self, arn: &str, document: &str) -> Self {
+        let document = self.0.documents.read(document);
+        let arn: Arn = arn.parse().unwrap();
+        self.0.policies.push(ManagedPolicy {
+            account_id: id(HOME),
+            name: arn.resource().rsplit('/').next().unwrap().to_owned(),
+            arn,
+            policy_id: "ANPA".to_owned(),
+            default_version: "v1".to_owned(),
+            document: Some(document),
+            updated_at: None,
+        });
+        self
+    }
+
+    pub(crate) fn attach(mut self, arn: &str) -> Self {
+        let attached = AttachedPolicy { arn: arn.parse().unwrap(), name: String::new() };
+        self.change_role(|role| role.attached.push(attached));
+        self
+    }
+
+    pub(crate) fn boundary(mut self, arn: &str) -> Self {
+        self.change_role(|role| role.boundary = Some(arn.parse().unwrap()));
+        self
+    }
+
+    pub(crate) fn change_role(&mut self, change: impl FnOnce(&mut Role)) {
+        change(self.0.roles.iter_mut().find(|role| role.arn.as_str() == API).unwrap());
+    }
+
+    pub(crate) fn association(mut self, namespace: &str, service_account: &str, role: &str) -> Self {
+        let key = AssociationKey {
+            account_id: id(HOME),
+            region: REGION.parse().unwrap(),
+            cluster: CLUSTER.parse().unwrap(),
+            namespace: namespace.parse().unwrap(),
+            service_account: service_account.parse().unwrap(),
+        };
+        self.0.associations.push(Association {
+            association_id: format!("a-{namespace}-{service_account}"),
+            arn: format!("arn:aws:eks:{REGION}:{HOME}:podidentityassociation/{CLUSTER}/a-{namespace}"),
+            detail: Some(AssociationDetail {
+                role_arn: role.to_owned(),
+                target_role_arn: None,
+                external_id: None,
+                disable_session_tags: false,
+                policy: None,
+                tags: Tags::new(),
+                created_at: None,
+                modified_at: None,
+                extra: std::collections::BTreeMap::new(),
+            }),
+            owner_arn: None,
+            key,
+        });
+        self
+    }
+
+    /// Changes the first association's description.
+    pub(crate) fn detail(mut self, change: impl FnOnce(&mut AssociationDetail)) -> Self {
+        change(self.0.associations[0].detail.as_mut().unwrap());
+        self
+    }
+
+    pub(crate) fn session_policy(mut self, document: &str) -> Self {
+        let digest = self.0.documents.read(document);
+        self.detail(|detail| {
+            detail.policy = Some(digest);
+            detail.disable_session_tags = true;
+        })
+    }
+
+    /// Sends the first association on to the data role, which has this trust policy.
+    pub(crate) fn target(self, trust: &str) -> Self {
+        let hop = allow(&format!(r#""Action":["sts:AssumeRole","sts:TagSession"],"Resource":"{DATA}""#));
+        self.may(&hop).role(DATA, trust, &[]).detail(|detail| {
+            detail.target_role_arn = Some(DATA.to_owned());
+            detail.external_id = Some(format!("{REGION}/{HOME}/{CLUSTER}/pay/api"));
+        })
+    }
+
+    pub(crate) fn session(mut self, kind: SessionKind, principal: &str, name: &str, tags: &[(&str, &str)]) -> Self {
+        let number = self.0.sessions.len();
+        self.0.sessions.push(Session {
+            event_id: format!("e-{number}"),
+            account_id: id(HOME),
+            region: REGION.parse().unwrap(),
+            at: "2026-11-20T09:20:04Z".parse().unwrap(),
+            kind,
+            role_arn: Some(API.to_owned()),
+            session_name: Some(name.to_owned()),
+            access_key_id: None,
+            principal: principal.to_owned(),
+            principal_type: "AWSService".to_owned(),
+            parent_access_key_id: None,
+            source_ip: None,
+            tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            external_id: None,
+            duration_seconds: None,
+            packed_policy_size: None,
+            error: None,
+            cluster: None,
+        });
+        self
+    }
+
+    /// Turns every scope of a kind into a gap.
+    pub(crate) fn gap(mut self, kind: ScopeKind) -> Self {
+        let scopes: Vec<Scope> =
+            self.0.coverage.scopes().map(|(scope, _)| scope.clone()).filter(|scope| scope.kind == kind).collect();
+        assert!(!scopes.is_empty(), "no scope of kind {kind}");
+        for scope in scopes {
+            self.0.coverage.gap(Gap {
+                scope,
+                action: action_of(kind).to_owned(),
+                reason: GapReason::Denied,
+                detail: String::new(),
+            });
+        }
+        self
+    }
+}
+
+/// An action whose refusal makes a gap in a scope.
+pub(crate) fn action_of(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::Entry => "sts:AssumeRole",
+        ScopeKind::Organization => "organizations:ListAccounts",
+        ScopeKind::OrgPolicies => "organizations:ListPolicies",
+        ScopeKind::Roles | ScopeKind::Policies => "iam:GetAccountAuthorizationDetails",
+        ScopeKind::OidcProviders => "iam:ListOpenIDConnectProviders",
+        ScopeKind::Clusters => "eks:ListClusters",
+        ScopeKind::Associations => "eks:ListPodIdentityAssociations",
+        ScopeKind::AssociationDetails => "eks:DescribePodIdentityAssociation",
+        ScopeKind::Addons => "eks:ListAddons",
+        ScopeKind::AccessEntries => "eks:ListAccessEntries",
+        ScopeKind::Trails => "cloudtrail:DescribeTrails",
+        ScopeKind::Sessions => "cloudtrail:LookupEvents",
+    }
+}
