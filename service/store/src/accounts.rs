@@ -128,6 +128,18 @@ impl Store {
             .collect()
     }
 
+    /// What is known of every account, by id; without those that could never be entered.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn known_accounts(&self) -> Result<Vec<Account>, Error> {
+        let rows =
+            sqlx::query!("select key, body from resource where kind = 'account' and seen_to is null order by key")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter().map(|row| parse::json("resource", &row.key, row.body)).collect()
+    }
+
     /// The latest look at every scope, of some accounts or (empty) of all, by account and scope.
     ///
     /// # Errors

@@ -302,4 +302,39 @@ impl Store {
         .map(Record::into_run)
         .transpose()
     }
+
+    /// Forgets runs begun before a moment, with their gaps and tallies, and says how many. The
+    /// newest run that ended as it should, the newest tallies and the gaps of the latest looks
+    /// stay. Intervals of resources and findings are not history of runs: they stay too.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prune_runs(&self, before: DateTime<Utc>) -> Result<u64, Error> {
+        let mut tx = self.pool.begin().await?;
+        let old = sqlx::query_scalar!(
+            "delete from run r where account_id = $1 and started_at < $2 and state <> 'running'
+                and id < (select max(id) from run d where d.account_id = $1 and d.state = 'done')
+             returning id",
+            INSTALLATION,
+            before
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "delete from coverage_gap g where run_id = any($1) and not exists (
+                select from coverage c where c.account_id = g.account_id and c.scope = g.scope
+                   and c.region = g.region and c.cluster = g.cluster and c.last_run = g.run_id)",
+            &old
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "delete from rule_tally where run_id = any($1) and run_id < (select max(run_id) from rule_tally)",
+            &old
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(parse::count(i64::try_from(old.len()).unwrap_or(i64::MAX)))
+    }
 }

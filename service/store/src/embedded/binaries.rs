@@ -180,6 +180,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn where_there_is_nothing_one_line_says_what_to_do() {
+        let nothing = Options { fetch: None, ..Options::new("/nonexistent") };
+        let text = fetched(&nothing, None, Path::new("/nonexistent/pgdata"), &[]).await.unwrap_err().to_string();
+        assert!(text.contains("install it (") && text.contains("--database-url") && !text.contains('\n'), "{text}");
+        let build = fetch::Build {
+            version: "18".to_owned(),
+            major: 18,
+            url: "http://127.0.0.1:1/a.tar.gz".to_owned(),
+            sha256: String::new(),
+        };
+        let cache = std::env::temp_dir().join(format!("rolecall-cache-{}", std::process::id()));
+        let offline = Options { fetch: Some((cache.clone(), build)), ..nothing };
+        let text = fetched(&offline, None, Path::new("/nonexistent/pgdata"), &[]).await.unwrap_err().to_string();
+        assert!(text.contains("none could be fetched (") && text.contains("install it ("), "{text}");
+        std::fs::remove_dir_all(cache).unwrap();
+    }
+
     #[test]
     fn the_newest_is_picked_unless_a_cluster_needs_its_own() {
         let of = |major| Binaries { dir: format!("/pg/{major}").into(), major };

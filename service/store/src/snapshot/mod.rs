@@ -75,8 +75,10 @@ impl Store {
     /// run's, [`Error::NoRun`] where the run is not running.
     pub async fn snapshot(&self, run: RunId) -> Result<SnapshotWriter, Error> {
         let mut tx = self.pool.begin().await?;
+        // A snapshot that was just dropped may still be on its way out.
+        sqlx::query!("select set_config('lock_timeout', '1s', true)").fetch_one(&mut *tx).await?;
         let last = sqlx::query_scalar!(
-            "select value from counter where account_id = $1 and name = 'snapshot' for update nowait",
+            "select value from counter where account_id = $1 and name = 'snapshot' for update",
             INSTALLATION
         )
         .fetch_one(&mut *tx)
@@ -84,7 +86,9 @@ impl Store {
         .map_err(|why| {
             if error::has_code(&why, error::LOCK_NOT_AVAILABLE) { Error::SnapshotBusy } else { why.into() }
         })?;
+        sqlx::query!("select set_config('lock_timeout', '0', true)").fetch_one(&mut *tx).await?;
         if last >= run.0 {
+            tx.rollback().await?;
             return Err(Error::SnapshotOutdated { run });
         }
         sqlx::query!(r#"select pg_advisory_xact_lock($1) as "locked?: ()""#, life_key(run)).fetch_one(&mut *tx).await?;

@@ -61,8 +61,10 @@ async fn setting(server: &Server, name: &str) -> String {
 #[tokio::test]
 async fn it_starts_keeps_its_data_and_stops() {
     let dir = Dir::new("start");
+    // As a process leaves it that was killed while it made the cluster.
+    std::fs::create_dir_all(dir.0.join("pgdata.new/base")).unwrap();
     let server = start(&options(&dir.0)).await.unwrap();
-    assert!(!server.adopted());
+    assert!(!server.adopted() && !dir.0.join("pgdata.new").exists());
     for (name, value) in
         [("fsync", "on"), ("full_page_writes", "on"), ("listen_addresses", ""), ("data_checksums", "on")]
     {
@@ -74,11 +76,24 @@ async fn it_starts_keeps_its_data_and_stops() {
     // Other programs reach it by the URL.
     assert!(Store::connect(&server.url(), Limits::default()).await.unwrap().ping().await.is_ok());
     assert_eq!(std::fs::metadata(dir.0.join("pgdata")).unwrap().permissions().mode() & 0o077, 0);
+    let file = dir.0.join("pgdata/postmaster.pid");
+    let text = std::fs::read_to_string(&file).unwrap();
     assert!(server.stop().await.unwrap());
     assert_eq!(postmaster(&dir.0), None);
+
+    // As a machine that lost its power leaves it: it says ready, and the process is another's.
+    std::fs::write(&file, text.replacen(text.lines().next().unwrap(), "4194303", 1)).unwrap();
     let again = start(&options(&dir.0)).await.unwrap();
+    assert!(!again.adopted());
     assert_eq!(store(&again).await.shared_key("k", b"other").await.unwrap(), b"kept");
     again.stop().await.unwrap();
+
+    // One that cannot start says why.
+    let conf = dir.0.join("pgdata/postgresql.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, format!("{text}\nno_such_setting = 1\n")).unwrap();
+    let text = start(&options(&dir.0)).await.unwrap_err().to_string();
+    assert!(text.contains("does not start") && text.contains("FATAL"), "{text}");
 }
 
 #[tokio::test]
@@ -113,20 +128,6 @@ async fn a_server_that_was_killed_is_started_again_with_all_that_was_committed()
 }
 
 #[tokio::test]
-async fn a_stale_pid_file_does_not_hinder() {
-    let dir = Dir::new("stale");
-    let server = start(&options(&dir.0)).await.unwrap();
-    let file = dir.0.join("pgdata/postmaster.pid");
-    let text = std::fs::read_to_string(&file).unwrap();
-    server.stop().await.unwrap();
-    // As a machine that lost its power leaves it: it says ready, and the process is another's.
-    std::fs::write(&file, text.replacen(text.lines().next().unwrap(), "4194303", 1)).unwrap();
-    let again = start(&options(&dir.0)).await.unwrap();
-    assert!(!again.adopted());
-    again.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn the_data_of_another_major_is_refused_in_words() {
     let dir = Dir::new("major");
     std::fs::create_dir_all(dir.0.join("pgdata")).unwrap();
@@ -146,19 +147,14 @@ async fn a_long_path_gets_a_short_socket() {
     assert!(!socket.starts_with(&long) && socket.as_os_str().len() < 90, "{}", socket.display());
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o077, 0);
     server.stop().await.unwrap();
+    // What root made in a user namespace can be given away where there are none.
+    let given = start(&Options { user_namespace: false, ..options(&long) }).await.unwrap();
+    store(&given).await.ping().await.unwrap();
+    given.stop().await.unwrap();
     // Others may enter it: it is not used.
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(start(&options(&long)).await, Err(EmbeddedError::Files { what: "use", .. })));
     std::fs::remove_dir_all(&socket).unwrap();
-}
-
-#[tokio::test]
-async fn a_half_made_cluster_is_made_again() {
-    let dir = Dir::new("half");
-    std::fs::create_dir_all(dir.0.join("pgdata.new/base")).unwrap();
-    let server = start(&options(&dir.0)).await.unwrap();
-    assert!(!dir.0.join("pgdata.new").exists());
-    server.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -167,18 +163,6 @@ async fn a_directory_without_the_programs_is_refused_in_words() {
     let options = Options { bin_dir: Some(dir.0.clone()), ..options(&dir.0.join("data")) };
     let text = start(&options).await.unwrap_err().to_string();
     assert!(text.contains("holds no usable PostgreSQL: no program `postgres` in it"), "{text}");
-}
-
-#[tokio::test]
-async fn a_server_that_cannot_start_says_why() {
-    let dir = Dir::new("broken");
-    start(&options(&dir.0)).await.unwrap().stop().await.unwrap();
-    let conf = dir.0.join("pgdata/postgresql.conf");
-    let mut text = std::fs::read_to_string(&conf).unwrap();
-    text.push_str("\nno_such_setting = 1\n");
-    std::fs::write(&conf, text).unwrap();
-    let text = start(&options(&dir.0)).await.unwrap_err().to_string();
-    assert!(text.contains("does not start") && text.contains("FATAL"), "{text}");
 }
 
 /// Serves one archive over HTTP, as often as asked.
@@ -245,17 +229,6 @@ async fn a_build_with_another_checksum_is_never_run() {
     let text = start(&options).await.unwrap_err().to_string();
     assert!(text.contains("PostgreSQL 9"), "{text}");
     assert_eq!(std::fs::read_dir(dir.0.join("cache")).unwrap().count(), 0);
-}
-
-/// What root made in a user namespace can be given away later, where there are none.
-#[tokio::test]
-async fn a_cluster_of_roots_own_is_given_away_where_namespaces_are_forbidden() {
-    let dir = Dir::new("given");
-    let data = dir.0.join("data");
-    start(&options(&data)).await.unwrap().stop().await.unwrap();
-    let server = start(&Options { user_namespace: false, ..options(&data) }).await.unwrap();
-    store(&server).await.ping().await.unwrap();
-    assert!(server.stop().await.unwrap());
 }
 
 /// As root, and where user namespaces are forbidden: another user gets the directory.

@@ -260,6 +260,8 @@ async fn accounts_and_their_coverage() {
     assert_eq!((rows[0].complete_scopes, rows[0].gap_scopes, rows[0].last_look_at), (10, 1, Some(at(60))));
     assert_eq!((&rows[1].account, rows[1].gap_scopes), (&None, 1));
 
+    assert_eq!(store.known_accounts().await.unwrap(), estate().account.into_iter().collect::<Vec<_>>());
+
     let coverage = store.coverage(&[account()]).await.unwrap();
     assert_eq!(coverage.len(), 11);
     let trails = coverage.iter().find(|row| row.scope.kind == ScopeKind::Trails).unwrap();

@@ -1,6 +1,7 @@
 //! Runs begin, end, and die.
 
 use crate::fixture::*;
+use rolecall_audit::coverage::ScopeKind;
 use rolecall_store::{RunOutcome, RunState};
 use serde_json::json;
 use std::time::Duration;
@@ -60,4 +61,29 @@ async fn a_collecting_run_is_dead_as_soon_as_its_connection_is() {
     assert_eq!(store.counts().await.unwrap().roles, 0);
     look(store, 5, &estate()).await;
     assert_eq!(store.counts().await.unwrap().roles, 2);
+}
+
+#[tokio::test]
+async fn old_runs_go_and_what_still_speaks_stays() {
+    let database = database().await;
+    let store = &database.store;
+    let mut blind = estate();
+    blind.coverage.gap(gap(ScopeKind::Trails));
+    let mut sighted = estate();
+    sighted.coverage = Default::default();
+    sighted.coverage.complete(scope(ScopeKind::Roles));
+    let (first, _) = look(store, 0, &blind).await;
+    let (second, _) = look(store, 10, &blind).await;
+    let (third, _) = look(store, 20, &sighted).await;
+    for run in [first, second, third] {
+        store.finish_run(run, &RunOutcome::Done(json!({})), at(30)).await.unwrap();
+    }
+    let running = begin(store, 40).await;
+    assert_eq!(store.prune_runs(at(1000)).await.unwrap(), 2);
+    let left: Vec<_> = store.runs(None, 10).await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(left, [running, third]);
+    assert_eq!(store.gaps_of_run(first).await.unwrap().len(), 0);
+    // The latest look at the trails is the second run's.
+    assert_eq!(store.gaps().await.unwrap().len(), 1);
+    assert_eq!(store.prune_runs(at(1000)).await.unwrap(), 0);
 }
