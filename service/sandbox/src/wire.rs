@@ -383,6 +383,25 @@ mod tests {
         assert_eq!(page(&items, "a", broken.next.as_deref(), 3, false).unwrap_err(), BadToken);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn pages_of_any_size_put_together_are_the_list(length in 0_usize..60, limit in 1_usize..70) {
+            let items: Vec<usize> = (0..length).collect();
+            let (mut seen, mut token) = (Vec::new(), None);
+            for _ in 0..=length {
+                let page = page(&items, "law", token.as_deref(), limit, false).unwrap();
+                proptest::prop_assert!(page.items.len() <= limit);
+                seen.extend_from_slice(page.items);
+                token = page.next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            proptest::prop_assert_eq!(seen, items);
+            proptest::prop_assert_eq!(token, None);
+        }
+    }
+
     #[test]
     fn documents_are_percent_encoded_and_other_text_is_escaped() {
         let mut xml = Xml::default();

@@ -12,7 +12,9 @@ pub(super) fn add(draft: &mut Draft) {
     too_much(draft);
     trusts(draft);
     hops(draft);
+    refused_hop(draft);
     places(draft);
+    tags(draft);
     unreadable(draft);
 }
 
@@ -94,14 +96,18 @@ fn trusts(draft: &mut Draft) {
     let writer = draft.role(
         Role::at(PAYMENTS, "/pods/", "ledger-archiver", trust).inline("files", bucket("ledger-archive-444455556666")),
     );
-    draft.expect(problem::NO_TAG_SESSION, writer.clone(), "the tags are sent, and the trust does not admit them");
+    draft.expect(
+        problem::NO_TAG_SESSION,
+        key(PAY, "ledger", "archiver"),
+        "the tags are sent, and the trust does not admit them",
+    );
     // Never a session: the agent is refused, every day.
     draft.associate_idle(PAY, "ledger", "archiver", &writer, json!({}));
 
     let untagged = draft.role(Role::at(PAYMENTS, "/pods/", "fraud-labeller", document(vec![json!({"Effect": "Allow",
         "Principal": {"Service": PODS}, "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"aws:SourceAccount": PAYMENTS},
             "ArnEquals": {"aws:SourceArn": arn_of(PAY)}}})])).inline("files", bucket("fraud-labels-444455556666")));
-    draft.spare(problem::NO_TAG_SESSION, untagged.clone(), "the association sends no tags");
+    draft.spare(problem::NO_TAG_SESSION, key(PAY, "fraud", "labeller"), "the association sends no tags");
     draft.associate_with(PAY, "fraud", "labeller", &untagged, json!({"disableSessionTags": true}));
 
     let broken = document(vec![
@@ -114,7 +120,7 @@ fn trusts(draft: &mut Draft) {
     );
     draft.expect(
         problem::BROKEN_SOURCE_ARN,
-        mount.clone(),
+        key(SHOP, "shipping", "archive-mount"),
         "aws:SourceArn is the cluster's ARN, never the association's",
     );
     draft.associate_idle(SHOP, "shipping", "archive-mount", &mount, json!({}));
@@ -122,7 +128,7 @@ fn trusts(draft: &mut Draft) {
     let public = draft.role(
         Role::new(DATA, "partner-reports", trust_arn("*")).inline("files", bucket("partner-reports-123456789012")),
     );
-    draft.expect(problem::PUBLIC_TRUST, public, "every AWS account may assume it");
+    draft.expect(problem::OUTSIDER, public, "every AWS account may assume it");
 
     let both = document(vec![
         json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"],
@@ -133,7 +139,7 @@ fn trusts(draft: &mut Draft) {
         Role::at(COMMERCE, "/pods/", "catalogue-vendor-feed", both).inline("files", bucket("vendor-feed-777788889999")),
     );
     draft.expect(
-        problem::EXTERNAL_TRUST,
+        problem::OUTSIDER,
         feed.clone(),
         "a vendor's account, not in the organisation, without an external id",
     );
@@ -164,10 +170,10 @@ fn hops(draft: &mut Draft) {
     );
     draft.expect(
         problem::NO_EXTERNAL_ID,
-        archive.clone(),
+        key(PAY, "settlement", "archiver"),
         "any principal of the payments account may hop here, for any workload",
     );
-    draft.spare(problem::EXTERNAL_TRUST, archive.clone(), "the trusted account is in the organisation");
+    draft.spare(problem::OUTSIDER, archive.clone(), "the trusted account is in the organisation");
     let Some(cluster) = draft.cluster(PAY) else { return };
     let external = build::external_id(cluster, "settlement", "archiver");
     draft.associate_with(
@@ -196,8 +202,8 @@ fn hops(draft: &mut Draft) {
         Role::new(DATA, "fraud-signals", target_trust(&source, json!({"StringEquals": {"sts:ExternalId": external}})))
             .inline("files", document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::fraud-signals-123456789012/*"])])),
     );
-    draft.spare(problem::NO_EXTERNAL_ID, guarded.clone(), "asks for the association's external id");
-    draft.spare(problem::EXTERNAL_TRUST, guarded.clone(), "the trusted role is in the organisation");
+    draft.spare(problem::NO_EXTERNAL_ID, key(PAY, "fraud", "signals"), "asks for the association's external id");
+    draft.spare(problem::OUTSIDER, guarded.clone(), "the trusted role is in the organisation");
     let policy =
         document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::fraud-signals-123456789012/daily/*"])]).to_string();
     draft.associate_with(
@@ -208,6 +214,21 @@ fn hops(draft: &mut Draft) {
         json!({"targetRoleArn": guarded, "externalId": external,
         "disableSessionTags": true, "policy": policy}),
     );
+}
+
+/// A second hop that nobody allowed.
+fn refused_hop(draft: &mut Draft) {
+    let ledger = role_arn(PAYMENTS, "pods/ledger-balances");
+    let source = draft.role(
+        pod_role(SHOP, "checkout", "checkout-balance")
+            .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&ledger])])),
+    );
+    let Some(cluster) = draft.cluster(SHOP) else { return };
+    let external = build::external_id(cluster, "checkout", "balance");
+    let members = json!({"targetRoleArn": ledger, "externalId": external});
+    draft.associate_idle(SHOP, "checkout", "balance", &source, members);
+    draft.expect(problem::HOP, key(SHOP, "checkout", "balance"), "the target trusts Pod Identity alone");
+    draft.spare(problem::HOP, key(PAY, "fraud", "signals"), "both sides allow the hop");
 }
 
 /// Associations in the wrong place, or of the wrong role.
@@ -261,8 +282,67 @@ fn places(draft: &mut Draft) {
         json!({"Effect": "Allow", "Principal": {"AWS": role_arn(PAYMENTS, "delivery/deployer")}, "Action": ["sts:AssumeRole", "sts:TagSession"]}),
     ])).inline("files", document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::settlement-nightly-444455556666/*"])])));
     draft.associate(PAY, "settlement", "nightly", &nightly);
-    draft.expect(problem::SESSION_NAME, nightly.clone(), "somebody runs the job by hand, as `run-by-hand`");
+    draft.expect(
+        problem::SESSION_NAME,
+        nightly.clone(),
+        "EKS began sessions without the pod and the UUID in their names",
+    );
     draft.expect(problem::IMITATION, nightly, "the pipeline begins sessions that are named like the pod's");
+}
+
+/// Session tags that permissions and trust policies go by, and what can go wrong with them.
+fn tags(draft: &mut Draft) {
+    let own = |bucket: &str, tags: &[(&str, &str)]| {
+        let condition: serde_json::Map<String, Value> =
+            tags.iter().map(|(tag, value)| (format!("aws:PrincipalTag/{tag}"), json!(value))).collect();
+        let folder = format!("arn:aws:s3:::{bucket}/${{aws:PrincipalTag/kubernetes-namespace}}/*");
+        document(vec![with(allow(&["s3:GetObject"], &[&folder]), "Condition", json!({"StringEquals": condition}))])
+    };
+    let (shop, lab) = (arn_of(SHOP), arn_of(LAB));
+
+    let tenant = draft.role(
+        pod_role(SHOP, "search", "search-tenant-files")
+            .inline("files", own("tenant-files-777788889999", &[("kubernetes-namespace", "search")])),
+    );
+    draft.associate(SHOP, "search", "tenant-files", &tenant);
+    draft.expect(problem::ABAC, tenant, "a namespace of that name in any cluster gets the same files");
+    let exact = draft.role(pod_role(SHOP, "catalogue", "catalogue-tenant-files").inline(
+        "files",
+        own("tenant-files-777788889999", &[("kubernetes-namespace", "catalogue"), ("eks-cluster-arn", &shop)]),
+    ));
+    draft.associate(SHOP, "catalogue", "tenant-files", &exact);
+    draft.spare(problem::ABAC, exact.clone(), "names the cluster as well");
+    draft.spare(problem::FORGEABLE, exact, "nobody but Pod Identity may set its tags");
+
+    let mut trust = trust_pods_of(&lab, "notebooks");
+    if let Some(statements) = trust.get_mut("Statement").and_then(Value::as_array_mut) {
+        statements.push(
+            json!({"Sid": "TryItOut", "Effect": "Allow", "Principal": {"AWS": role_arn(DATA, "delivery/deployer")},
+            "Action": ["sts:AssumeRole", "sts:TagSession"]}),
+        );
+    }
+    let forged = draft.role(Role::at(DATA, "/pods/", "notebooks-tenant", trust).inline(
+        "files",
+        own("notebooks-123456789012", &[("kubernetes-namespace", "notebooks"), ("eks-cluster-arn", &lab)]),
+    ));
+    draft.associate(LAB, "notebooks", "tenant", &forged);
+    draft.expect(problem::FORGEABLE, forged, "the pipeline may claim any namespace");
+
+    let silent = draft.role(
+        pod_role(PAY, "fraud", "fraud-exporter")
+            .inline("files", document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::fraud-export-444455556666/*"])])),
+    );
+    draft.associate_idle(PAY, "fraud", "exporter", &silent, json!({"disableSessionTags": true}));
+    draft.expect(problem::TAGS_OFF, key(PAY, "fraud", "exporter"), "the trust policy asks for tags that are not sent");
+    draft.spare(problem::TAGS_OFF, key(PAY, "fraud", "labeller"), "the trust policy goes by the cluster's ARN");
+
+    let moved = draft.role(
+        pod_role(SHOP, "marketing", "marketing-loyalty")
+            .inline("files", document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::loyalty-777788889999/*"])])),
+    );
+    draft.associate_idle(SHOP, "checkout", "loyalty", &moved, json!({}));
+    draft.expect(problem::BLOCKED, key(SHOP, "checkout", "loyalty"), "the workload moved, its role's trust did not");
+    draft.spare(problem::BLOCKED, key(SHOP, "checkout", "orders"), "the trust is for this cluster and namespace");
 }
 
 /// A document that lost its end on the way.
@@ -277,5 +357,13 @@ fn unreadable(draft: &mut Draft) {
         .iter()
         .find(|r| text(r, "RoleName") == "partner-reports")
         .map(|r| text(r, "Arn").to_owned());
+    let replay = draft.role(pod_role(LAB, "ingest", "ingest-replayer").inline(
+        "files",
+        json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::ingest-landing-123456789012/*"}]}),
+    ));
+    draft.associate_idle(LAB, "ingest", "replayer", &replay, json!({"disableSessionTags": true, "policy": cut}));
+    draft.expect(problem::UNREADABLE_SESSION, key(LAB, "ingest", "replayer"), "the session policy is cut off");
+    draft.spare(problem::UNREADABLE_SESSION, key(PAY, "fraud", "signals"), "its session policy parses");
     draft.spare(problem::UNREADABLE, readable.unwrap_or_default(), "its documents parse");
 }

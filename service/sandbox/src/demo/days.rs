@@ -19,9 +19,7 @@ pub(super) fn add(draft: &mut Draft, today: NaiveDate) {
         irsa(draft, day);
         pipelines(draft, day);
         refusals(draft, day);
-        if back % 5 == 2 {
-            by_hand(draft, day);
-        }
+        by_others(draft, day);
     }
     changes(draft, today);
 }
@@ -99,7 +97,7 @@ fn pipelines(draft: &mut Draft, day: NaiveDate) {
     }
     // Somebody of the management account reads in the data account.
     if turn(day).is_multiple_of(3) {
-        let from = role_arn(super::MANAGEMENT, "aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Auditor_0");
+        let from = super::people::sso_role(super::MANAGEMENT, "Auditor");
         let caller =
             session_identity(&from, "on-call", &ids::access_key(&format!("on-call/{day}")), moment(day, "on-call"));
         let role = role_arn(DATA, "OrganizationAccountAccessRole");
@@ -136,18 +134,21 @@ fn refusals(draft: &mut Draft, day: NaiveDate) {
     }
 }
 
-/// Sessions of a pod's role that no pod has: one named by hand, one named like a pod's.
-fn by_hand(draft: &mut Draft, day: NaiveDate) {
+/// Sessions of a pod's role that are not what they seem: the pipeline's, which names them like the
+/// pod's, and EKS's own under a name that is not of its form.
+fn by_others(draft: &mut Draft, day: NaiveDate) {
     let role = role_arn(PAYMENTS, "pods/settlement-nightly");
     let deployer = role_arn(PAYMENTS, "delivery/deployer");
     let caller =
         session_identity(&deployer, "pipeline", &ids::access_key(&format!("deployer/{day}")), moment(day, "deployer"));
-    let imitated = Pod::of(&arn_of(PAY), "settlement", "nightly", turn(day)).session_name(&format!("imitation/{day}"));
-    for (kind, session) in [("by-hand", "run-by-hand".to_owned()), ("imitation", imitated)] {
-        let id = format!("{kind}/{day}");
-        let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &session };
-        record(draft, PAY.1, &start.by(&caller, "198.51.100.7", "aws-cli/2.31.0"));
-    }
+    let pod = Pod::of(&arn_of(PAY), "settlement", "nightly", turn(day));
+    let imitated = pod.session_name(&format!("imitation/{day}"));
+    let id = format!("imitation/{day}");
+    let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &imitated };
+    record(draft, PAY.1, &start.by(&caller, "198.51.100.7", "aws-cli/2.31.0"));
+    let id = format!("unnamed/{day}");
+    let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: "settlement-nightly" };
+    record(draft, PAY.1, &start.by_pod(&pod, true));
 }
 
 /// Changes of the last days, as the pipelines made them.

@@ -3,8 +3,8 @@
 //! Four accounts in an organisation, five clusters in three regions, and a trail of the fourteen
 //! days before today. It shows every problem that the built-in rules find at least once, and for
 //! many of them something that only looks like it; [`manifest`] lists both. Everything follows from
-//! the day: the same day gives the same estate, event for event. Refuses to know the rules: it says
-//! what is wrong in its own words.
+//! the day: the same day gives the same estate, event for event. Refuses to know how a
+//! rule decides: it says why something is wrong in words of its own.
 
 mod cases;
 mod days;
@@ -41,7 +41,7 @@ const LAB: Place = (DATA, "eu-west-1", "analytics-dev");
 pub struct Sign {
     /// The kind of problem, by one of the names in [`problem`].
     pub problem: &'static str,
-    /// A role's, cluster's, trail's or organisation policy's ARN, an association as
+    /// A role's or cluster's ARN, an account's id, an association as
     /// `account/region/cluster/namespace/service account`; for sessions the role's ARN.
     pub subject: String,
     /// What is wrong, or why it is not.
@@ -57,7 +57,7 @@ pub struct Manifest {
     pub look_alikes: Vec<Sign>,
 }
 
-/// Names of problems.
+/// Names of problems: the ids of the built-in rules that find them.
 pub mod problem {
     /// A wildcard over all actions of a service, or over all that change something.
     pub const WILDCARD_ACTION: &str = "wildcard-action";
@@ -66,17 +66,15 @@ pub mod problem {
     /// Actions that write or grant, on every resource.
     pub const WILDCARD_RESOURCE: &str = "wildcard-resource";
     /// Allow with `NotAction`.
-    pub const NOT_ACTION: &str = "allow-not-action";
+    pub const NOT_ACTION: &str = "not-action-allow";
     /// `iam:PassRole` on every role.
-    pub const PASS_ROLE: &str = "pass-role-on-any-role";
+    pub const PASS_ROLE: &str = "pass-role-any";
     /// An association role that any cluster of the account, or any account, may be given.
-    pub const UNSCOPED_TRUST: &str = "association-trust-unscoped";
+    pub const UNSCOPED_TRUST: &str = "trust-without-source";
     /// No `sts:TagSession` in the trust, while session tags are on.
     pub const NO_TAG_SESSION: &str = "trust-lacks-tag-session";
-    /// Anyone may assume the role.
-    pub const PUBLIC_TRUST: &str = "trust-public";
-    /// An account outside of the organisation may assume the role.
-    pub const EXTERNAL_TRUST: &str = "trust-external-account";
+    /// Anyone, or an account outside of the organisation, may assume the role.
+    pub const OUTSIDER: &str = "trust-admits-outsider";
     /// The target of an association's second hop asks for no external id.
     pub const NO_EXTERNAL_ID: &str = "target-role-without-external-id";
     /// An association names a role that is not there.
@@ -90,13 +88,25 @@ pub mod problem {
     /// A session named as by Pod Identity, which somebody else began.
     pub const IMITATION: &str = "session-name-imitation";
     /// A policy document that does not parse.
-    pub const UNREADABLE: &str = "policy-unreadable";
+    pub const UNREADABLE: &str = "unreadable-policy-document";
     /// A trust condition on `aws:SourceArn` that Pod Identity never meets.
-    pub const BROKEN_SOURCE_ARN: &str = "trust-source-arn-broken";
+    pub const BROKEN_SOURCE_ARN: &str = "trust-source-arn-association";
     /// Associations in a cluster without the Pod Identity agent.
-    pub const NO_AGENT: &str = "agent-missing";
-    /// A trail that does not record sessions.
-    pub const WRITE_ONLY_TRAIL: &str = "trail-write-only";
+    pub const NO_AGENT: &str = "agent-addon-missing";
+    /// Permissions that go by a namespace's name in any cluster.
+    pub const ABAC: &str = "abac-without-cluster-tag";
+    /// A second hop that is refused.
+    pub const HOP: &str = "chained-hop-not-allowed";
+    /// Permissions that go by session tags which somebody else may set.
+    pub const FORGEABLE: &str = "pod-tags-forgeable";
+    /// Session tags are off, and the role asks for them.
+    pub const TAGS_OFF: &str = "tag-conditions-while-tags-disabled";
+    /// A trust policy that refuses the association's pods.
+    pub const BLOCKED: &str = "trust-blocks-association";
+    /// A session policy that does not parse.
+    pub const UNREADABLE_SESSION: &str = "unreadable-session-policy";
+    /// No trail that records sessions.
+    pub const NO_TRAIL: &str = "trail-misses-read-only-events";
 }
 
 /// A session of an association that recurs every day.
@@ -263,25 +273,19 @@ impl Draft {
     }
 
     fn add_trails(&mut self) {
-        let trail = |account: &str, region: &str, name: &str, everywhere: bool, organisation: bool, records: &str| {
+        let trail = |account: &str, region: &str, name: &str, everywhere: bool, records: &str| {
             json!({"Name": name, "S3BucketName": format!("cloudtrail-{account}"), "IncludeGlobalServiceEvents": everywhere,
                 "IsMultiRegionTrail": everywhere, "HomeRegion": region, "LogFileValidationEnabled": true,
                 "TrailARN": format!("arn:aws:cloudtrail:{region}:{account}:trail/{name}"), "HasCustomEventSelectors": true,
-                "HasInsightSelectors": false, "IsOrganizationTrail": organisation, "EventSelectors": [{"ReadWriteType": records,
+                "HasInsightSelectors": false, "IsOrganizationTrail": false, "EventSelectors": [{"ReadWriteType": records,
                     "IncludeManagementEvents": true, "DataResources": [], "ExcludeManagementEventSources": []}]})
         };
-        self.account(MANAGEMENT).trails.push(trail(MANAGEMENT, "us-east-1", "organisation", true, true, "All"));
-        self.account(DATA).trails.push(trail(DATA, "eu-west-1", "changes-only", false, false, "WriteOnly"));
-        self.expect(
-            problem::WRITE_ONLY_TRAIL,
-            format!("arn:aws:cloudtrail:eu-west-1:{DATA}:trail/changes-only"),
-            "AssumeRole is a read-only event, which this trail leaves out",
-        );
-        self.spare(
-            problem::WRITE_ONLY_TRAIL,
-            format!("arn:aws:cloudtrail:us-east-1:{MANAGEMENT}:trail/organisation"),
-            "records all management events",
-        );
+        for account in [MANAGEMENT, PAYMENTS, COMMERCE] {
+            self.account(account).trails.push(trail(account, "eu-west-1", "everything", true, "All"));
+        }
+        self.account(DATA).trails.push(trail(DATA, "eu-west-1", "changes-only", false, "WriteOnly"));
+        self.expect(problem::NO_TRAIL, DATA, "AssumeRole is a read-only event, which the one trail leaves out");
+        self.spare(problem::NO_TRAIL, PAYMENTS, "its trail records all management events");
     }
 }
 

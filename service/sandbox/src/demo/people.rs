@@ -19,6 +19,13 @@ fn trust_account(account: &str) -> Value {
     trust_arn(&format!("arn:aws:iam::{account}:root"))
 }
 
+const SSO_PATH: &str = "/aws-reserved/sso.amazonaws.com/eu-west-1/";
+
+/// The role of a permission set.
+pub(super) fn sso_role(account: &str, set: &str) -> String {
+    format!("arn:aws:iam::{account}:role{SSO_PATH}AWSReservedSSO_{set}_{}", ids::hex(&format!("{account}/{set}"), 16))
+}
+
 pub(super) fn trust_arn(arn: &str) -> Value {
     document(vec![json!({"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "sts:AssumeRole"})])
 }
@@ -83,7 +90,7 @@ fn common(draft: &mut Draft, account: &str) {
     let audit = draft.role(
         Role::new(account, "RolecallReadOnly", trust_arn(&auditor)).inline("read", reads).tag("owner", "security"),
     );
-    draft.spare(problem::EXTERNAL_TRUST, audit, "the trusted account is in the organisation");
+    draft.spare(problem::OUTSIDER, audit, "the trusted account is in the organisation");
 
     let saml = format!("arn:aws:iam::{account}:saml-provider/AWSSSO_7f3a_DO_NOT_DELETE");
     let sso = document(vec![
@@ -93,10 +100,9 @@ fn common(draft: &mut Draft, account: &str) {
     for (set, policy) in
         [("AdministratorAccess", "AdministratorAccess"), ("ReadOnly", "ReadOnlyAccess"), ("Auditor", "SecurityAudit")]
     {
-        let name = format!("AWSReservedSSO_{set}_{}", ids::hex(&format!("{account}/{set}"), 16));
-        draft.role(
-            Role::at(account, "/aws-reserved/sso.amazonaws.com/eu-west-1/", &name, sso.clone()).attach_aws(policy),
-        );
+        let arn = sso_role(account, set);
+        let name = arn.rsplit('/').next().unwrap_or_default();
+        draft.role(Role::at(account, SSO_PATH, name, sso.clone()).attach_aws(policy));
     }
     for (service, name) in LINKED {
         let path = format!("/aws-service-role/{service}/");
@@ -144,8 +150,7 @@ fn common(draft: &mut Draft, account: &str) {
             Role::new(account, "OrganizationAccountAccessRole", trust_account(MANAGEMENT))
                 .attach_aws("AdministratorAccess"),
         );
-        draft.spare(problem::EXTERNAL_TRUST, manager.clone(), "the management account is in the organisation");
-        draft.expect(problem::ADMIN, manager, "the role that Organizations makes in every account that it creates");
+        draft.spare(problem::OUTSIDER, manager, "the management account is in the organisation");
     }
 }
 
@@ -286,11 +291,7 @@ fn lookalikes(draft: &mut Draft) {
         Role::new(COMMERCE, "vendor-metrics", guarded)
             .inline("metrics", document(vec![allow(&["cloudwatch:GetMetricData"], &["*"])])),
     );
-    draft.expect(
-        problem::EXTERNAL_TRUST,
-        vendor,
-        "a vendor's account, not in the organisation, though with an external id",
-    );
+    draft.expect(problem::OUTSIDER, vendor, "a vendor's account, not in the organisation, though with an external id");
 
     let open = document(vec![json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole",
         "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-4k2dexampl"}}})]);
@@ -298,6 +299,5 @@ fn lookalikes(draft: &mut Draft) {
         Role::new(MANAGEMENT, "cost-reader", open)
             .inline("costs", document(vec![allow(&["ce:GetCostAndUsage"], &["*"])])),
     );
-    draft.spare(problem::PUBLIC_TRUST, members.clone(), "only principals of the organisation");
-    draft.spare(problem::EXTERNAL_TRUST, members, "only principals of the organisation");
+    draft.spare(problem::OUTSIDER, members, "only principals of the organisation");
 }

@@ -19,32 +19,23 @@ enum Needs {
 
 use Needs::{Bucket, Queue, Secret, Stream, Table, Topic};
 
-const WORKLOADS: [(Place, &str, &str, &[Needs]); 26] = [
+const WORKLOADS: [(Place, &str, &str, &[Needs]); 17] = [
     (PAY, "payments", "api", &[Table, Queue, Secret]),
     (PAY, "payments", "authoriser", &[Table, Secret]),
     (PAY, "payments", "card-vault", &[Table, Secret]),
-    (PAY, "payments", "refunds", &[Table, Queue]),
     (PAY, "ledger", "journal", &[Table, Stream]),
     (PAY, "ledger", "balances", &[Table]),
-    (PAY, "ledger", "reconciler", &[Table, Bucket]),
     (PAY, "settlement", "clearing", &[Queue, Bucket]),
     (PAY, "fraud", "scorer", &[Stream, Table]),
-    (PAY, "fraud", "features", &[Bucket, Stream]),
     (PAY_DR, "payments", "api", &[Table, Queue, Secret]),
-    (PAY_DR, "ledger", "journal", &[Table, Stream]),
     (SHOP, "checkout", "basket", &[Table]),
     (SHOP, "checkout", "orders", &[Table, Queue, Topic]),
     (SHOP, "catalogue", "products", &[Table, Bucket]),
-    (SHOP, "catalogue", "pricing", &[Table, Secret]),
     (SHOP, "search", "query", &[Bucket]),
-    (SHOP, "search", "suggest", &[Bucket]),
     (SHOP, "shipping", "labels", &[Bucket, Queue]),
-    (SHOP, "shipping", "tracking", &[Queue, Topic]),
     (EDGE, "edge", "personalise", &[Table]),
-    (EDGE, "edge", "feature-flags", &[Table]),
     (EDGE, "media", "renditions", &[Bucket, Queue]),
     (LAB, "ingest", "collector", &[Stream, Bucket]),
-    (LAB, "ingest", "schema-registry", &[Table]),
     (LAB, "analytics", "report-builder", &[Bucket]),
 ];
 

@@ -40,8 +40,8 @@ fn the_demo_has_the_size_of_a_small_company() {
     assert_eq!((made.accounts.len(), clusters.len()), (4, 5));
     let (roles, associations) = (roles(&made).len(), associations(&made).len());
     assert!((140..=170).contains(&roles), "{roles}");
-    assert!((38..=55).contains(&associations), "{associations}");
-    assert!((1000..=3000).contains(&events), "{events}");
+    assert!((38..=52).contains(&associations), "{associations}");
+    assert!((800..=3000).contains(&events), "{events}");
 }
 
 #[test]
@@ -80,13 +80,13 @@ fn every_name_in_it_leads_somewhere_but_for_the_one_that_must_not() {
 }
 
 #[test]
-fn the_manifest_speaks_of_what_is_there_and_names_every_problem() {
+fn the_manifest_speaks_of_what_is_there() {
     let made = estate();
     let manifest = demo::manifest();
     let mut subjects = roles(&made);
     subjects.extend(associations(&made).into_iter().map(|(key, _)| key));
+    subjects.extend(made.accounts.keys().cloned());
     for account in made.accounts.values() {
-        subjects.extend(account.trails.iter().map(|t| text(t, "TrailARN").to_owned()));
         subjects.extend(account.regions.values().flat_map(|r| &r.clusters).map(|c| text(&c.detail, "arn").to_owned()));
     }
     for sign in manifest.expected.iter().chain(&manifest.look_alikes) {
@@ -96,29 +96,6 @@ fn the_manifest_speaks_of_what_is_there_and_names_every_problem() {
         let both = manifest.expected.iter().any(|e| e.problem == sign.problem && e.subject == sign.subject);
         assert!(!both, "{sign:?}");
     }
-    let shown: BTreeSet<&str> = manifest.expected.iter().map(|s| s.problem).collect();
-    let all = [
-        problem::WILDCARD_ACTION,
-        problem::ADMIN,
-        problem::WILDCARD_RESOURCE,
-        problem::NOT_ACTION,
-        problem::PASS_ROLE,
-        problem::UNSCOPED_TRUST,
-        problem::NO_TAG_SESSION,
-        problem::PUBLIC_TRUST,
-        problem::EXTERNAL_TRUST,
-        problem::NO_EXTERNAL_ID,
-        problem::MISSING_ROLE,
-        problem::SHARED_ROLE,
-        problem::DEFAULT_ACCOUNT,
-        problem::SESSION_NAME,
-        problem::IMITATION,
-        problem::UNREADABLE,
-        problem::BROKEN_SOURCE_ARN,
-        problem::NO_AGENT,
-        problem::WRITE_ONLY_TRAIL,
-    ];
-    assert_eq!(shown, BTreeSet::from(all));
 }
 
 #[test]
@@ -183,4 +160,95 @@ async fn a_folder_of_files_is_served_as_it_lies() {
     }
     assert_eq!((roles, associations), (180, 42));
     assert!(sessions > 400, "{sessions}");
+}
+
+/// What an audit of the demo finds, over the wire and by the rules that ship.
+async fn audited() -> Vec<rolecall_audit::finding::Verdict> {
+    use rolecall_audit::{evaluate, facts, rules};
+    let now = chrono::Utc::now();
+    let options = Options { lookups_per_second: None, ..Options::default() };
+    let sandbox = Sandbox::start_with(demo::estate(now), Faults::none(), options).await.unwrap();
+    let region = "eu-west-1".parse().unwrap();
+    let settings = rolecall_collect::Settings {
+        hub: rolecall_collect::Hub::keys(
+            sandbox.endpoint(),
+            region,
+            rolecall_sandbox::HUB_ACCESS_KEY,
+            rolecall_sandbox::SECRET,
+        ),
+        trail_lookback: chrono::TimeDelta::days(15),
+        lookups_per_second: 1000,
+        ..rolecall_collect::Settings::default()
+    };
+    let plan = rolecall_collect::Plan::new(settings).unwrap();
+    let (sink, mut taken) = tokio::sync::mpsc::channel(16);
+    let look = rolecall_collect::collect(&plan, &(), sink, now).await.unwrap();
+    assert_eq!((look.accounts, look.gaps), (4, 0), "coverage is complete");
+    let mut estate = rolecall_audit::estate::Estate::default();
+    while let Some(seen) = taken.recv().await {
+        estate.accounts.extend(seen.account);
+        estate.documents.absorb(seen.documents);
+        estate.roles.extend(seen.roles);
+        estate.last_used.extend(seen.last_used);
+        estate.policies.extend(seen.policies);
+        estate.oidc_providers.extend(seen.oidc_providers);
+        estate.clusters.extend(seen.clusters);
+        estate.associations.extend(seen.associations);
+        estate.trails.extend(seen.trails);
+        estate.sessions.extend(seen.sessions);
+        estate.org_policies.extend(seen.org_policies);
+        estate.org_units.extend(seen.org_units);
+        estate.coverage.absorb(seen.coverage);
+    }
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let mut files = Vec::new();
+    for folder in ["builtin", "bindings"] {
+        for entry in std::fs::read_dir(policies.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            files.push(rules::SourceFile {
+                path: path.display().to_string(),
+                text: std::fs::read_to_string(&path).unwrap(),
+            });
+        }
+    }
+    let set = rules::RuleSet::load(&files, facts::schema()).unwrap();
+    evaluate::evaluate(&estate, &set, now).verdicts
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_like_it() {
+    use rolecall_audit::finding::Outcome;
+    let verdicts = audited().await;
+    let of = |sign: &demo::Sign| -> Vec<&Outcome> {
+        verdicts
+            .iter()
+            .filter(|v| v.rule == sign.problem)
+            .filter(|v| v.subject.key == sign.subject || v.subject.role_arn.as_deref() == Some(&sign.subject))
+            .map(|v| &v.outcome)
+            .collect()
+    };
+    let failed = |outcome: &&Outcome| matches!(outcome, Outcome::Fail { .. });
+    let manifest = demo::manifest();
+    let mut wrong = Vec::new();
+    for sign in &manifest.expected {
+        if !of(sign).iter().any(failed) {
+            wrong.push(format!("not found: {sign:?}: {:?}", of(sign)));
+        }
+    }
+    for sign in &manifest.look_alikes {
+        if of(sign).iter().any(failed) {
+            wrong.push(format!("found, and should not be: {sign:?}: {:?}", of(sign)));
+        }
+    }
+    for verdict in &verdicts {
+        if let Outcome::Error { message } = &verdict.outcome {
+            wrong.push(format!("{} on {}: {message}", verdict.rule, verdict.subject.key));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let shown: BTreeSet<&str> = verdicts.iter().filter(|v| failed(&&v.outcome)).map(|v| v.rule.as_str()).collect();
+    let all: BTreeSet<&str> = verdicts.iter().map(|v| v.rule.as_str()).collect();
+    let hidden: Vec<_> = all.difference(&shown).collect();
+    // Its patterns come from a binding, and none ships.
+    assert_eq!(hidden, [&"session-name-convention"]);
 }
