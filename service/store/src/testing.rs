@@ -123,22 +123,31 @@ fn minutes() -> u64 {
     now.as_secs() / 60
 }
 
-/// Drops two databases of tests that are over (old, and nobody is connected to them): each drop
-/// costs a checkpoint, and two for each that is made keep the heap small.
+/// Drops the databases of tests that are over (old, and nobody is connected to them) once there
+/// are many. The first drop waits for a checkpoint of all that tests ever wrote, which takes
+/// seconds; so it is done seldom, by one process, and for all of them at once.
 async fn clear(admin: &mut PgConnection) -> Result<(), NoDatabase> {
+    const MANY: usize = 150;
     let old = i64::try_from(minutes().saturating_sub(15)).unwrap_or_default();
     let left = sqlx::query_scalar!(
         r#"select datname::text as "name!" from pg_database d
            where datname like 'test\_%' and split_part(datname, '_', 2)::bigint < $1
-             and not exists (select from pg_stat_activity a where a.datname = d.datname)
-           order by random() limit 2"#,
+             and not exists (select from pg_stat_activity a where a.datname = d.datname)"#,
         old
     )
     .fetch_all(&mut *admin)
     .await
     .map_err(because)?;
-    for name in left {
-        // Another process may be dropping it as well; either will do.
+    if left.len() < MANY {
+        return Ok(());
+    }
+    let ours = sqlx::query_scalar!(r#"select pg_try_advisory_lock(7261) as "ours!""#)
+        .fetch_one(&mut *admin)
+        .await
+        .map_err(because)?;
+    // The lock goes with the connection.
+    for name in left.into_iter().filter(|_| ours) {
+        // A test that is being looked at by hand keeps its database.
         drop(sqlx::query(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut *admin).await);
     }
     Ok(())
