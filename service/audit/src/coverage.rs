@@ -229,7 +229,8 @@ impl Coverage {
     /// Why a scope may not be taken as seen whole, in words; empty where it may.
     ///
     /// A gap in stepping into the account is a gap in all its scopes, and a region whose clusters
-    /// were not listed hides what its clusters hold.
+    /// were not listed hides what its clusters hold, and its sessions, which are only read where
+    /// there are clusters.
     #[must_use]
     pub fn blind_spots(&self, scope: &Scope) -> Vec<String> {
         let entry = Scope::global(scope.account_id, ScopeKind::Entry);
@@ -241,7 +242,9 @@ impl Coverage {
         if scope.region.is_some() && *scope != regions {
             gaps.extend(self.scopes.get(&regions).into_iter().flatten());
         }
-        if let (None, Some(region), Some(_)) = (own, &scope.region, &scope.cluster) {
+        // Sessions are read where there are clusters; a cluster that was not listed has no scopes.
+        let by_listing = scope.kind == ScopeKind::Sessions || (own.is_none() && scope.cluster.is_some());
+        if let (true, Some(region)) = (by_listing, &scope.region) {
             let clusters = Scope::regional(scope.account_id, ScopeKind::Clusters, region.clone());
             gaps.extend(self.scopes.get(&clusters).into_iter().flatten());
         }

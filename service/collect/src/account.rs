@@ -9,7 +9,7 @@ use crate::{Event, Progress, eks, iam, regions, trail};
 use aws_config::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use rolecall_audit::coverage::{GapReason, ScopeKind};
+use rolecall_audit::coverage::ScopeKind;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::id::Region;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub(crate) async fn observe(
             }
             if let Regions::Listed(listed) = &plan.settings.regions {
                 for region in listed {
-                    for kind in [ScopeKind::Clusters, ScopeKind::Trails, ScopeKind::Sessions] {
+                    for kind in [ScopeKind::Clusters, ScopeKind::Trails] {
                         look.missed(&look.regional(kind, region), &missed);
                     }
                 }
@@ -66,30 +66,19 @@ pub(crate) async fn observe(
 }
 
 /// Reads the sessions of every region that has clusters, and of the one that holds those of the
-/// global STS endpoint. Whether a region without a list of clusters has sessions is not known.
+/// global STS endpoint. A region whose clusters were not listed is not read, and its sessions get no
+/// gap of their own: the gap of its clusters stands for them, and goes when the listing is back.
 async fn all_sessions(
     look: &Look<'_>,
     config: &SdkConfig,
     hub: &HubSession,
     regions: &BTreeSet<Region>,
-    clusters: Vec<Result<usize, Refusal>>,
+    clusters: Vec<usize>,
 ) {
     let mut read: BTreeSet<Region> = hub.global_region().into_iter().collect();
     if let Regions::Listed(listed) = &look.plan.settings.regions {
         read.retain(|region| listed.contains(region));
     }
-    for (region, clusters) in regions.iter().zip(clusters) {
-        match clusters {
-            Ok(0) => {}
-            Ok(_) => {
-                read.insert(region.clone());
-            }
-            Err(_) if read.contains(region) => {}
-            Err(refusal) => {
-                let missed = Refusal { reason: GapReason::NotReached, ..refusal };
-                look.missed(&look.regional(ScopeKind::Sessions, region), &missed);
-            }
-        }
-    }
+    read.extend(regions.iter().zip(clusters).filter(|(_, clusters)| *clusters > 0).map(|(region, _)| region.clone()));
     join_all(read.iter().map(|region| trail::sessions(look, config, region))).await;
 }

@@ -93,10 +93,13 @@ impl Refusal {
         let detail = match (&code, message) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.clone(),
-            (None, _) => {
-                let innermost = innermost(error);
-                status.map_or(innermost.clone(), |status| format!("HTTP {status}: {innermost}"))
-            }
+            (None, _) => match status {
+                Some(status) if !(200..300).contains(&status) => {
+                    format!("HTTP {status}, with an answer that is none of AWS's")
+                }
+                Some(status) => format!("HTTP {status}: {}", innermost(error)),
+                None => innermost(error),
+            },
         };
         Self { action: permission.action, reason, detail: public(&detail), code }
     }

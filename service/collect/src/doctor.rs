@@ -102,11 +102,13 @@ fn answer<T>(outcome: Result<T, Refusal>) -> Answer {
     }
 }
 
-/// Whether AWS found fault with the request itself, which it does only after the permission.
+/// Whether AWS found fault with the request itself, or with there being no organisation, which it
+/// does only after the permission.
 fn is_complaint(refusal: &Refusal) -> bool {
-    refusal.code.as_deref().is_some_and(|code| {
-        ["Invalid", "Validation"].iter().any(|prefix| code.starts_with(prefix)) && refusal.reason == GapReason::Denied
-    })
+    refusal.reason == GapReason::Denied
+        && refusal.code.as_deref().is_some_and(|code| {
+            code == organization::NOT_IN_USE || ["Invalid", "Validation"].iter().any(|prefix| code.starts_with(prefix))
+        })
 }
 
 macro_rules! probe {

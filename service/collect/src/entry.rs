@@ -76,7 +76,10 @@ impl HubSession {
         let sts = sts(&config, "hub");
         let identity = caller.call(&GET_CALLER_IDENTITY, sts.get_caller_identity().send()).await.map_err(
             |refusal| match refusal.reason {
-                GapReason::Credentials if refusal.code.is_none() => CannotStart::NoCredentials(refusal.detail),
+                // The SDK goes on with a list of every place that it looked in.
+                GapReason::Credentials if refusal.code.is_none() => {
+                    CannotStart::NoCredentials(refusal.detail.trim_end_matches(". Attempted:").to_owned())
+                }
                 GapReason::Credentials => CannotStart::BadCredentials(refusal.detail),
                 GapReason::Denied | GapReason::Throttled => CannotStart::Refused(refusal.detail),
                 _ => CannotStart::Unreachable { endpoint: endpoint.clone(), detail: refusal.detail },

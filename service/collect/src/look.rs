@@ -11,6 +11,7 @@ use rolecall_audit::coverage::{Gap, Scope, ScopeKind};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::id::{ClusterName, Region};
 use rolecall_iam::AccountId;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// An account that was entered, or the hub's view of its organisation.
@@ -77,9 +78,26 @@ impl<'r> Look<'r> {
         self.settle(scope);
     }
 
+    /// What was seen, each thing once: a listing that changes while it is paged, and CloudTrail at
+    /// any time, may give the same thing twice.
     pub(crate) fn finish(self) -> (Observation, Caller) {
-        (self.seen.into_inner().unwrap_or_else(PoisonError::into_inner), self.caller)
+        let mut seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        once(&mut seen.roles, |role| role.arn.clone());
+        once(&mut seen.last_used, |used| used.role.clone());
+        once(&mut seen.policies, |policy| policy.arn.clone());
+        once(&mut seen.oidc_providers, |provider| provider.arn.clone());
+        once(&mut seen.clusters, |cluster| (cluster.region.clone(), cluster.name.clone()));
+        once(&mut seen.associations, |association| association.key.clone());
+        once(&mut seen.sessions, |session| session.event_id.clone());
+        once(&mut seen.org_policies, |policy| policy.id.clone());
+        once(&mut seen.org_units, |unit| unit.id.clone());
+        (seen, self.caller)
     }
+}
+
+fn once<T, K: Ord>(things: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut seen = BTreeSet::new();
+    things.retain(|thing| seen.insert(key(thing)));
 }
 
 /// A configuration for one service in one region, with the account's own retry budget.

@@ -35,6 +35,9 @@ permissions! {
     LIST_TARGETS: "organizations:ListTargetsForPolicy", "to know where such policies are attached";
 }
 
+/// AWS's code for an account that is in no organisation.
+pub(crate) const NOT_IN_USE: &str = "AWSOrganizationsNotInUseException";
+
 /// An account to look at, and how to step into it.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -78,7 +81,7 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
         Ok(answer) => {
             management = answer.organization.and_then(|found| found.master_account_id?.parse::<AccountId>().ok());
         }
-        Err(refusal) if refusal.code.as_deref() == Some("AWSOrganizationsNotInUseException") => {
+        Err(refusal) if refusal.code.as_deref() == Some(NOT_IN_USE) => {
             // No organisation: that, too, is a complete answer.
             look.settle(&scope);
             look.settle(&policies);

@@ -297,7 +297,7 @@ fn real_records_of_other_projects_are_read_without_loss() {
     assert_eq!(events, 314);
     assert_eq!(
         kinds,
-        [("AgentRequest", 1), ("AssumeRole", 2), ("PodIdentity", 1), ("Service", 1)]
+        [("AgentRequest", 1), ("AssumeRole", 12), ("PodIdentity", 1), ("Service", 1)]
             .map(|(kind, n)| (kind.to_owned(), n))
             .into()
     );

@@ -206,6 +206,23 @@ async fn an_account_without_organisation_is_looked_at_alone() {
     assert_eq!(sandbox.calls().of("organizations:DescribeOrganization"), 0);
 }
 
+#[tokio::test]
+async fn what_is_listed_twice_is_seen_once() {
+    let mut twice = estate();
+    let work = twice.accounts.get_mut(WORK).unwrap();
+    work.roles.push(work.roles[0].clone());
+    work.policies.push(work.policies[0].clone());
+    let place = work.regions.get_mut("eu-west-1").unwrap();
+    place.events.push(place.events[0].clone());
+    let again = place.clusters[0].associations[0].clone();
+    place.clusters[0].associations.push(again);
+    let sandbox = sandbox_of(twice).await;
+    let (seen, _) = look(settings(&sandbox)).await;
+    let work = &seen[WORK];
+    assert_eq!((work.roles.len(), work.policies.len(), work.associations.len(), work.sessions.len()), (3, 2, 3, 3));
+    assert_eq!(work.last_used.len(), 1);
+}
+
 #[derive(Default)]
 struct Watch(Mutex<Vec<String>>);
 

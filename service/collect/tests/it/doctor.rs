@@ -1,6 +1,6 @@
 //! What is missing is told before a look finds out.
 
-use crate::estate::{HUB, WORK, sandbox, settings};
+use crate::estate::{HUB, WORK, estate, sandbox, sandbox_of, settings};
 use rolecall_audit::coverage::GapReason;
 use rolecall_collect::{Answer, Holder, Plan, Probe, actions, doctor, missing_statement};
 use std::collections::BTreeSet;
@@ -25,6 +25,16 @@ async fn every_permission_is_tried_once_in_every_account() {
     assert_eq!(names(&of(&probes, WORK)), member);
     let not_granted: Vec<_> = probes.iter().filter(|probe| probe.answer != Answer::Granted).collect();
     assert_eq!(not_granted, Vec::<&Probe>::new());
+}
+
+#[tokio::test]
+async fn an_account_without_organisation_lacks_no_permission() {
+    let mut alone = estate();
+    alone.organization = None;
+    let sandbox = sandbox_of(alone).await;
+    let probes = doctor(&Plan::new(settings(&sandbox)).unwrap()).await.unwrap();
+    assert_eq!(of(&probes, HUB).len(), actions().len());
+    assert_eq!(missing_statement(&probes), None);
 }
 
 #[tokio::test]
