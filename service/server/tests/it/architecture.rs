@@ -90,7 +90,9 @@ fn pure_crates_name_nothing_that_acts() {
     let acts = [
         "std::fs",
         "std::env",
-        "std::net",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "ToSocketAddrs",
         "std::process",
         "std::time::SystemTime",
         "std::time::Instant",
