@@ -300,10 +300,20 @@ fn tags(draft: &mut Draft) {
     };
     let (shop, lab) = (arn_of(SHOP), arn_of(LAB));
 
+    let anywhere = document(vec![
+        json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {"StringEquals": {"aws:RequestTag/kubernetes-namespace": "search"}}}),
+    ]);
     let tenant = draft.role(
-        pod_role(SHOP, "search", "search-tenant-files")
+        Role::at(COMMERCE, "/pods/", "search-tenant-files", anywhere)
             .inline("files", own("tenant-files-777788889999", &[("kubernetes-namespace", "search")])),
     );
+    let held = draft.role(
+        pod_role(SHOP, "shipping", "shipping-tenant-files")
+            .inline("files", own("tenant-files-777788889999", &[("kubernetes-namespace", "shipping")])),
+    );
+    draft.associate(SHOP, "shipping", "tenant-files", &held);
+    draft.spare(problem::ABAC, held, "its trust policy names the cluster");
     draft.associate(SHOP, "search", "tenant-files", &tenant);
     draft.expect(problem::ABAC, tenant, "a namespace of that name in any cluster gets the same files");
     let exact = draft.role(pod_role(SHOP, "catalogue", "catalogue-tenant-files").inline(
@@ -357,11 +367,10 @@ fn unreadable(draft: &mut Draft) {
         .iter()
         .find(|r| text(r, "RoleName") == "partner-reports")
         .map(|r| text(r, "Arn").to_owned());
-    let replay = draft.role(pod_role(LAB, "ingest", "ingest-replayer").inline(
-        "files",
-        json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::ingest-landing-123456789012/*"}]}),
-    ));
+    let sourced = document(vec![json!({"Effect": "Allow", "Principal": {"Service": PODS}, "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": DATA}, "ArnEquals": {"aws:SourceArn": arn_of(LAB)}}})]);
+    let landing = document(vec![allow(&["s3:GetObject"], &["arn:aws:s3:::ingest-landing-123456789012/*"])]);
+    let replay = draft.role(Role::at(DATA, "/pods/", "ingest-replayer", sourced).inline("files", landing));
     draft.associate_idle(LAB, "ingest", "replayer", &replay, json!({"disableSessionTags": true, "policy": cut}));
     draft.expect(problem::UNREADABLE_SESSION, key(LAB, "ingest", "replayer"), "the session policy is cut off");
     draft.spare(problem::UNREADABLE_SESSION, key(PAY, "fraud", "signals"), "its session policy parses");
