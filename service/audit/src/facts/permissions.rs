@@ -320,6 +320,7 @@ fn is_aws_service_policy(source: &str) -> bool {
     name.starts_with("service-role/")
         || name.starts_with("aws-service-role/")
         || name.starts_with("AmazonEKS")
+        || name.starts_with("AmazonSSMManaged")
         || name.starts_with("eks/")
 }
 

@@ -423,6 +423,11 @@ fn session_rules() {
             ("the grammar", pods(&good, &tags), "P"),
             ("another name", pods("api", &[]), "F"),
             ("another cluster's tags", pods(&good, &other), "F"),
+            (
+                "a role of pods, run by hand",
+                small().session(SessionKind::AssumeRole, "arn:aws:iam::111122223333:user/eve", "by-hand", &[]),
+                "F",
+            ),
             ("not all seen", pods(&good, &tags).gap(ScopeKind::Sessions), "U"),
             ("a recorded session stays recorded", pods("api", &[]).gap(ScopeKind::Sessions), "F"),
         ],
