@@ -20,7 +20,7 @@ use toml::Spanned;
 use toml::de::{DeTable, ValueDeserializer};
 
 /// The configuration, checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     /// Which accounts are audited, and how they are entered.
     pub aws: AwsConfig,
@@ -115,8 +115,8 @@ pub struct ServerConfig {
 pub struct RetentionConfig {
     /// Sessions older than this are dropped.
     pub sessions: Duration,
-    /// Records of ended jobs older than this are dropped.
-    pub jobs: Duration,
+    /// Runs and ended jobs older than this are dropped.
+    pub runs: Duration,
 }
 
 /// A cron expression of five fields.
@@ -195,19 +195,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            aws: AwsConfig::default(),
-            schedule: ScheduleConfig::default(),
-            policies: PoliciesConfig::default(),
-            server: ServerConfig::default(),
-            retention: RetentionConfig::default(),
-            auth: AuthConfig::default(),
-        }
-    }
-}
-
 impl Default for AwsConfig {
     fn default() -> Self {
         Self {
@@ -242,7 +229,7 @@ impl Default for ServerConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { sessions: Duration::from_secs(400 * 86_400), jobs: Duration::from_secs(90 * 86_400) }
+        Self { sessions: Duration::from_secs(400 * 86_400), runs: Duration::from_secs(400 * 86_400) }
     }
 }
 
@@ -293,7 +280,7 @@ impl Config {
             match name.get_ref().as_ref() {
                 "aws" => reader.section("aws", section, |reader, raw| reader.aws(raw, &mut config.aws)),
                 "schedule" => {
-                    reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule))
+                    reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule));
                 }
                 "policies" => reader.section("policies", section, |_, raw: RawPolicies| {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
@@ -301,7 +288,7 @@ impl Config {
                 }),
                 "server" => reader.section("server", section, |reader, raw| reader.server(raw, &mut config.server)),
                 "retention" => {
-                    reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention))
+                    reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention));
                 }
                 "auth" => reader.section("auth", section, |reader, raw: AuthConfig| {
                     for message in raw.check().err().unwrap_or_default() {
@@ -377,7 +364,7 @@ struct RawServer {
 #[serde(deny_unknown_fields)]
 struct RawRetention {
     sessions: Option<Spanned<String>>,
-    jobs: Option<Spanned<String>>,
+    runs: Option<Spanned<String>>,
 }
 
 struct Reader<'a> {
@@ -574,7 +561,7 @@ impl Reader<'_> {
         self.parsed("retention.sessions", raw.sessions, &mut retention.sessions, DURATION, |text| {
             positive(duration(text)?)
         });
-        self.parsed("retention.jobs", raw.jobs, &mut retention.jobs, DURATION, |text| positive(duration(text)?));
+        self.parsed("retention.runs", raw.runs, &mut retention.runs, DURATION, |text| positive(duration(text)?));
     }
 }
 

@@ -150,7 +150,7 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
             let filter = FindingFilter::default();
             let mut findings = store.export_findings(&filter);
             while let Some(finding) = findings.try_next().await? {
-                out.row(finding_row(&finding))?;
+                out.row(&finding_row(&finding))?;
             }
         }
         What::Associations => {
@@ -160,7 +160,7 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
                     .associations(&AssociationFilter::default(), after.as_ref(), PAGE, DateTime::<Utc>::MAX_UTC)
                     .await?;
                 for row in &page {
-                    out.row(association_row(row))?;
+                    out.row(&association_row(row))?;
                 }
                 match page.last() {
                     Some(last) => after = Some(last.after()),
@@ -173,7 +173,7 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
             loop {
                 let page = store.roles(&RoleFilter::default(), after.as_ref(), PAGE).await?;
                 for row in &page {
-                    out.row(role_row(row))?;
+                    out.row(&role_row(row))?;
                 }
                 match page.last() {
                     Some(last) => after = Some(last.after()),
@@ -183,7 +183,7 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
         }
         What::Gaps => {
             for row in store.gaps().await? {
-                out.row(gap_row(&row))?;
+                out.row(&gap_row(&row))?;
             }
         }
         What::Sessions => {
@@ -191,7 +191,7 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
             loop {
                 let page = store.sessions(&SessionFilter::default(), after.as_ref(), PAGE).await?;
                 for session in &page {
-                    out.row(session_row(session))?;
+                    out.row(&session_row(session))?;
                 }
                 match page.last() {
                     Some(last) => after = Some(SessionAfter::of(last)),
@@ -340,15 +340,15 @@ impl Rows {
         Ok(Self::Csv { out: Box::new(out), columns })
     }
 
-    fn row(&mut self, row: Value) -> Result<(), Error> {
+    fn row(&mut self, row: &Value) -> Result<(), Error> {
         match self {
             Self::Ndjson(out) => {
-                serde_json::to_writer(&mut *out, &row).map_err(|error| Error::Output(error.into()))?;
+                serde_json::to_writer(&mut *out, row).map_err(|error| Error::Output(error.into()))?;
                 out.write_all(b"\n").map_err(Error::Output)
             }
-            Self::Csv { out, columns } => {
-                out.write_record(columns.iter().map(|column| cell(&row[*column]))).map_err(csv_error)
-            }
+            Self::Csv { out, columns } => out
+                .write_record(columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null))))
+                .map_err(csv_error),
         }
     }
 

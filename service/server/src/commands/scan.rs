@@ -10,7 +10,7 @@ use chrono::{TimeDelta, Utc};
 use rolecall_audit::estate::{Account, Observation};
 use rolecall_audit::finding::Severity;
 use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
-use rolecall_store::{RunId, Store};
+use rolecall_store::RunId;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -34,20 +34,12 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
-        let known = known_accounts(&database.store).await?;
+        let known = database.store.known_accounts().await?;
         audit.run(|run, sender| look(settings(aws, Hub::default(), known), run, sender, &progress)).await
     })
     .await?;
     print_summary(context.format, &summary)?;
     Ok(verdict(&summary, fail_on))
-}
-
-/// Accounts seen before: still looked at when the organisation's list is refused.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn known_accounts(store: &Store) -> Result<Vec<Account>, Error> {
-    Ok(store.accounts().await?.into_iter().filter_map(|row| row.account).collect())
 }
 
 /// What the configuration says, in the collectors' terms.

@@ -1,7 +1,7 @@
 //! The job `audit`: the same walk as `rolecall scan`.
 
 use crate::app::App;
-use crate::commands::scan::{known_accounts, look, settings};
+use crate::commands::scan::{look, settings};
 use crate::error::Error;
 use crate::pipeline::Audit;
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
         progress: progress.clone(),
         cancel,
     };
-    let known = known_accounts(&app.store).await?;
+    let known = app.store.known_accounts().await?;
     audit.run(|run, sender| look(settings(aws, app.hub.clone(), known), run, sender, &progress)).await?;
     Ok(())
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 pub(super) async fn run(app: &App) -> Result<(), Error> {
     let retention = &app.config.retention;
     let months = app.store.drop_sessions_before(before(retention.sessions)).await?;
-    let jobs = app.store.prune_jobs(before(retention.jobs)).await?;
-    tracing::info!(months = months.len(), jobs, "what is too old was forgotten");
+    let jobs = app.store.prune_jobs(before(retention.runs)).await?;
+    let runs = app.store.prune_runs(before(retention.runs)).await?;
+    tracing::info!(months = months.len(), jobs, runs, "what is too old was forgotten");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The built binary, folders of its own for each test, and an audit over a sandbox in this process.
 
 use chrono::TimeDelta;
-use rolecall::commands::scan::{known_accounts, look, settings};
+use rolecall::commands::scan::{look, settings};
 use rolecall::config::AwsConfig;
 use rolecall::error::Error;
 use rolecall::pipeline::Audit;
@@ -126,7 +126,7 @@ impl Harness {
             progress: progress.clone(),
             cancel: CancellationToken::new(),
         };
-        let known = known_accounts(&self.store).await.unwrap();
+        let known = self.store.known_accounts().await.unwrap();
         audit.run(|run, sender| look(settings(&aws, hub, known), run, sender, &progress)).await
     }
 
