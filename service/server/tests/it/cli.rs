@@ -211,7 +211,7 @@ fn rules_that_do_not_load_say_where_and_what_to_do() {
     let at_place = |line: &str| {
         line.split("wrong.yaml:").nth(1).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
-    assert!(ended.err.lines().all(|line| at_place(line)), "{ended:?}");
+    assert!(ended.err.lines().all(at_place), "{ended:?}");
     let json = run(rolecall(folder.path()).args(["--format", "json", "policies", "check", "--dir", &dir]));
     assert_eq!(json.code, Some(2));
     assert_eq!(json.json()["errors"].as_array().unwrap().len(), ended.err.lines().count());

@@ -1,4 +1,4 @@
-//! AccessDenied for each action in turn: nothing that was open resolves, and whatever rules can no
+//! `AccessDenied` for each action in turn: nothing that was open resolves, and whatever rules can no
 //! longer tell is Unknown, with the action in the reason.
 
 use crate::support::Harness;
@@ -29,8 +29,8 @@ async fn tallies(harness: &Harness) -> Vec<Tally> {
 }
 
 async fn open(harness: &Harness) -> BTreeSet<String> {
-    let mut filter = FindingFilter::default();
-    filter.workflow = vec![rolecall_audit::finding::Workflow::Open];
+    let workflow = vec![rolecall_audit::finding::Workflow::Open];
+    let filter = FindingFilter { workflow, ..FindingFilter::default() };
     let sort = rolecall_store::FindingSort::Number;
     let rows = harness.store.findings(&filter, sort, None, 10_000).await.unwrap();
     rows.into_iter().map(|row| row.fingerprint.0).collect()

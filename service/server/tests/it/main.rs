@@ -1,6 +1,10 @@
 //! The service, from outside: the built binary, the crates' borders, and the walk over a sandbox.
 
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod support;

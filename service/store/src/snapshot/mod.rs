@@ -476,33 +476,6 @@ impl SnapshotWriter {
             .await?;
         }
 
-        // Sessions are read where there are clusters. A region whose clusters could not be listed
-        // left a gap there that nobody would ever look at again, once it turns out to have none.
-        let without: Vec<&Scope> = scopes
-            .iter()
-            .filter(|(scope, gaps)| scope.kind == ScopeKind::Clusters && gaps.is_empty())
-            .map(|(scope, _)| *scope)
-            .filter(|scope| !scopes.iter().any(|(other, _)| is_sessions_beside(other, scope)))
-            .collect();
-        if !without.is_empty() {
-            let accounts: Vec<String> = without.iter().map(|scope| scope.account_id.to_string()).collect();
-            let regions: Vec<String> = without
-                .iter()
-                .map(|scope| scope.region.as_ref().map(ToString::to_string).unwrap_or_default())
-                .collect();
-            sqlx::query!(
-                "delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, region)
-                 where c.account_id = w.account_id and c.region = w.region and c.scope = 'sessions' and not c.complete
-                   and not exists (select from coverage_gap g where g.account_id = c.account_id and g.scope = c.scope
-                       and g.region = c.region and g.cluster = c.cluster and g.run_id = c.last_run
-                       and g.reason <> 'not_reached')",
-                &accounts,
-                &regions
-            )
-            .execute(&mut *self.tx)
-            .await?;
-        }
-
         // A cluster that is gone has nothing left to look at; its scopes must not stay as gaps.
         let clusters: Vec<&Key> = gone.iter().filter(|key| key.1 == Kind::Cluster).collect();
         if !clusters.is_empty() {
@@ -519,10 +492,6 @@ impl SnapshotWriter {
         }
         Ok(gaps.len() as u64)
     }
-}
-
-fn is_sessions_beside(scope: &Scope, clusters: &Scope) -> bool {
-    scope.kind == ScopeKind::Sessions && scope.account_id == clusters.account_id && scope.region == clusters.region
 }
 
 /// What is kept, was not seen, and is proven gone.
