@@ -10,7 +10,7 @@ use super::pages::{Chrome, Theme, error_page};
 use crate::app::App;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
@@ -152,11 +152,6 @@ fn check_host(app: &App, headers: &HeaderMap, path: &str) -> Result<(), AppError
 /// What is said to an address that does not exist.
 pub(crate) async fn no_such_address() -> AppError {
     AppError::new(Code::NotFound, "there is nothing at this address")
-}
-
-/// What is said to a method that an address does not have.
-pub(crate) async fn no_such_method() -> Response {
-    StatusCode::METHOD_NOT_ALLOWED.into_response()
 }
 
 #[cfg(test)]

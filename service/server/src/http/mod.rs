@@ -48,7 +48,6 @@ pub fn router(app: App) -> Router {
         // Only what holds no secret is compressed: a page has a form token beside words of the caller.
         .route("/static/{name}", get(assets::serve).layer(CompressionLayer::new()))
         .fallback(edge::no_such_address)
-        .method_not_allowed_fallback(edge::no_such_method)
         .layer(from_fn_with_state(app.clone(), auth::gate))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))

@@ -1,6 +1,6 @@
 //! Shapes of the API's answers, and how rows become them.
 //!
-//! Absent is `null`, names are snake_case, instants RFC 3339 in UTC. INVARIANT: no domain type is
+//! Absent is `null`, names are `snake_case`, instants RFC 3339 in UTC. INVARIANT: no domain type is
 //! serialised here but through a field of these.
 
 use crate::http::error::AppError;

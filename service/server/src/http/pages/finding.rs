@@ -3,7 +3,7 @@
 use super::Chrome;
 use super::chain;
 use super::estate::Around;
-use super::parts::{Badge, DocumentCard, Node, SeverityMark, subject_href};
+use super::parts::{Badge, DocumentCard, Node, SeverityMark, numbered, subject_href};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::query::query;
@@ -121,8 +121,8 @@ impl FindingPage {
             exception: row.exception.as_ref().map(|e| exception(e, now)),
             chain: chain::of_subject(&row.subject, href.clone(), around),
             params: params(&row),
-            documents: document_cards(&row.evidence, documents),
-            facts: facts(&row.evidence, documents),
+            documents: numbered(document_cards(&row.evidence, documents), "document"),
+            facts: numbered(facts(&row.evidence, documents), "fact"),
             steps: events.iter().rev().map(|event| step(event, now)).collect(),
             account: around.names.of(row.subject.account_id),
             account_id: row.subject.account_id.to_string(),

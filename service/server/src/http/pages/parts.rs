@@ -119,11 +119,11 @@ pub(crate) struct GapLine {
 /// Where a scope is, in words.
 pub(crate) fn place(scope: &Scope, names: &AccountNames) -> String {
     let mut text = format!("{} of {}", words::scope(scope.kind), names.of(scope.account_id));
-    for part in [scope.region.as_ref().map(ToString::to_string), scope.cluster.as_ref().map(ToString::to_string)] {
-        if let Some(part) = part {
-            text.push_str(", ");
-            text.push_str(&part);
-        }
+    let region = scope.region.as_ref().map(ToString::to_string);
+    let cluster = scope.cluster.as_ref().map(ToString::to_string);
+    for part in [region, cluster].into_iter().flatten() {
+        text.push_str(", ");
+        text.push_str(&part);
     }
     text
 }
@@ -377,7 +377,7 @@ impl DocumentCard {
     ) -> Self {
         let digest = digest.map(|d| d.to_string()).unwrap_or_default();
         Self {
-            id: slug(title),
+            id: "document".to_owned(),
             title: title.to_owned(),
             subtitle: subtitle.to_owned(),
             digest_short: digest.chars().take(12).collect(),
@@ -387,16 +387,12 @@ impl DocumentCard {
     }
 }
 
-/// A text as the id of an element.
-pub(crate) fn slug(text: &str) -> String {
-    let letters = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    let mut out = String::from("d");
-    for c in letters {
-        if !(c == '-' && out.ends_with('-')) {
-            out.push(c);
-        }
+/// Gives cards ids of their own: two documents may have the same title.
+pub(crate) fn numbered(mut cards: Vec<DocumentCard>, kind: &str) -> Vec<DocumentCard> {
+    for (at, card) in cards.iter_mut().enumerate() {
+        card.id = format!("{kind}-{}", at + 1);
     }
-    out
+    cards
 }
 
 /// A line of a list of findings.
@@ -451,11 +447,9 @@ pub(crate) fn subject_name(subject: &Subject) -> String {
 /// What a subject is and where.
 pub(crate) fn subject_place(subject: &Subject) -> String {
     let mut text = words::subject(subject.kind).to_owned();
-    for part in [&subject.cluster, &subject.region] {
-        if let Some(part) = part {
-            text.push_str(" · ");
-            text.push_str(part);
-        }
+    for part in [&subject.cluster, &subject.region].into_iter().flatten() {
+        text.push_str(" · ");
+        text.push_str(part);
     }
     text
 }
@@ -515,10 +509,5 @@ mod tests {
             titles,
             ["Not scanned yet", "No finding matches these filters", "No finding in what was seen", "No finding"]
         );
-    }
-
-    #[test]
-    fn ids_of_elements_are_plain() {
-        assert_eq!(slug("inline policy “Read S3”"), "dinline-policy-read-s3-");
     }
 }

@@ -5,7 +5,7 @@ use super::associations::{Pair, SessionLine, lines, sessions_since};
 use super::estate::Around;
 use super::parts::{
     Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
-    role_href, select,
+    numbered, role_href, select,
 };
 use crate::app::App;
 use crate::http::error::AppError;
@@ -225,7 +225,7 @@ fn cards(
         let found = policies.iter().find(|row| row.is_boundary);
         add("Permissions boundary".to_owned(), boundary.as_str(), found.and_then(|row| row.policy.document));
     }
-    (cards, unseen)
+    (numbered(cards, "document"), unseen)
 }
 
 impl RolePage {

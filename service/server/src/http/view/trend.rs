@@ -75,8 +75,8 @@ pub fn trend(days: &[TrendDay]) -> Option<Trend> {
     let most = days.iter().map(|day| day.open).max().unwrap_or(0);
     let whole = ceiling(most);
     let count = u64::try_from(days.len()).unwrap_or(1).max(1);
-    // Thousandths of the width; the left 6 percent hold the numbers.
-    let (left, slot) = (6_000, 94_000 / count);
+    // Thousandths of the width; the left 9 percent hold the numbers.
+    let (left, slot) = (9_000, 91_000 / count);
     let percent = |n: u64| format!("{}.{:03}", n / 1_000, n % 1_000);
     let columns = days.iter().enumerate().map(|(at, day)| {
         let unseen = at < known;

@@ -1,0 +1,202 @@
+//! Nothing is open that is not meant to be.
+
+use crate::support::{Client, Seen, app, app_with, token};
+use axum::http::{Method, StatusCode, header};
+use chrono::{Duration, Utc};
+use rolecall::config::Config;
+use rolecall::http::auth::AuthConfig;
+use rolecall::http::auth::token::Scope;
+
+/// Every address of the contract, with its parameters filled in.
+fn endpoints() -> Vec<(Method, String)> {
+    let document = serde_json::to_value(rolecall::http::openapi()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| ["get", "post", "put", "patch", "delete"].contains(&key.as_str()))
+        {
+            let filled = path
+                .split('/')
+                .map(|step| if step.starts_with('{') { "1" } else { step })
+                .collect::<Vec<_>>()
+                .join("/");
+            found.push((method.to_uppercase().parse().unwrap(), filled));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn without_a_credential_nothing_answers_but_the_open_list() {
+    let app = app(Seen::Nothing).await;
+    let stranger = Client::stranger(&app);
+    let endpoints = endpoints();
+    assert!(endpoints.len() >= 14, "the contract was walked: {endpoints:?}");
+    for (method, path) in endpoints
+        .iter()
+        .cloned()
+        .chain([(Method::GET, "/metrics".into()), (Method::GET, "/api/v1/openapi.json".into())])
+    {
+        let answer = stranger.send(method.clone(), &path, "").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        assert_eq!(answer.json()["code"], "unauthenticated");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+    for (method, path) in rolecall::http::PAGES {
+        let answer = stranger.send(method.parse().unwrap(), path, "").await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{method} {path}");
+        assert!(answer.header("location").starts_with("/login"), "{path}");
+    }
+    for path in ["/livez", "/readyz", "/login", "/static/app.css"] {
+        assert_eq!(stranger.get(path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_what_its_scopes_name_until_it_ends() {
+    let app = app(Seen::Nothing).await;
+    let bot = Client::program(&app, &[Scope::FindingsRead]).await;
+    assert_eq!(bot.get("/api/v1/findings").await.status, StatusCode::OK);
+    for path in ["/api/v1/roles", "/api/v1/rules", "/api/v1/runs", "/metrics"] {
+        let answer = bot.get(path).await;
+        assert_eq!(
+            (answer.status, answer.json()["code"].clone()),
+            (StatusCode::FORBIDDEN, "forbidden".into()),
+            "{path}"
+        );
+        assert!(answer.json()["detail"].as_str().unwrap().contains("scope"), "{path}");
+    }
+    assert_eq!(bot.get("/").await.status, StatusCode::FORBIDDEN, "pages are for people");
+
+    let admin = Client::program(&app, &[Scope::Admin]).await;
+    for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/rules", "/api/v1/runs", "/metrics"] {
+        assert_eq!(admin.get(path).await.status, StatusCode::OK, "{path}");
+    }
+
+    let ended = token(&app, &[Scope::Admin], Utc::now() - Duration::days(31)).await;
+    let live = token(&app, &[Scope::Admin], Utc::now()).await;
+    let altered = format!("{}x", live.strip_suffix(|_: char| true).unwrap());
+    for wrong in [ended, altered, "rlc_".to_owned(), String::new()] {
+        let client = Client::stranger(&app).with(header::AUTHORIZATION, format!("Bearer {wrong}"));
+        assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    let public_id = live.split('_').nth(1).unwrap();
+    let client = Client::stranger(&app).with(header::AUTHORIZATION, format!("Bearer {live}"));
+    assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::OK);
+    assert!(app.store.revoke_token(public_id, Utc::now()).await.unwrap());
+    assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED, "revoked");
+}
+
+#[tokio::test]
+async fn a_link_works_once_and_signing_out_ends_it() {
+    let app = app(Seen::Nothing).await;
+    let link = rolecall::http::auth::login_url(&app, "127.0.0.1:8080".parse().unwrap()).await.unwrap();
+    let path = link.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let stranger = Client::stranger(&app);
+
+    let previewed = stranger.clone().with("sec-purpose".parse().unwrap(), "prefetch").get(path).await;
+    assert_eq!((previewed.status, previewed.header("set-cookie")), (StatusCode::OK, ""), "a preview uses nothing up");
+    assert_eq!(stranger.send(Method::HEAD, path, "").await.header("set-cookie"), "");
+
+    let first = stranger.get(&format!("{path}&next=/findings%3Fseverity%3Dhigh")).await;
+    assert_eq!((first.status, first.header("location")), (StatusCode::SEE_OTHER, "/findings?severity=high"));
+    let cookie = first.header("set-cookie").to_owned();
+    for part in ["rolecall=", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookie.contains(part), "{part} in {cookie}");
+    }
+    let second = stranger.get(path).await;
+    assert_eq!((second.status, second.header("set-cookie")), (StatusCode::UNAUTHORIZED, ""));
+    assert!(second.text.contains("used before"), "says why");
+
+    let person = Client::person(&app).await;
+    let page = person.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let form = form_token(&page.text);
+    let out = person.send(Method::POST, "/logout", format!("form_token={form}")).await;
+    assert_eq!((out.status, out.header("location")), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!(person.get("/").await.status, StatusCode::SEE_OTHER, "the session is gone on the server");
+}
+
+fn form_token(html: &str) -> String {
+    let page = scraper::Html::parse_document(html);
+    let field = scraper::Selector::parse("input[name=form_token]").unwrap();
+    page.select(&field).next().expect("a form").attr("value").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_does_nothing() {
+    let app = app(Seen::Nothing).await;
+    let person = Client::person(&app).await;
+    let form = form_token(&person.get("/runs").await.text);
+    let site = || "sec-fetch-site".parse::<header::HeaderName>().unwrap();
+    for (client, body, why) in [
+        (person.clone().with(site(), "cross-site"), format!("form_token={form}"), "from another site"),
+        (person.clone().with(site(), "same-site"), format!("form_token={form}"), "from a sibling"),
+        (person.clone(), "form_token=0".to_owned(), "with a wrong token"),
+        (person.clone(), String::new(), "without a token"),
+    ] {
+        let answer = client.send(Method::POST, "/runs", body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{why}");
+    }
+    // Under /api a cookie only reads.
+    let answer = person.send(Method::POST, "/api/v1/runs", format!("form_token={form}")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(app.store.runs(None, 10).await.unwrap().is_empty(), "nothing was started");
+
+    let answer = person.send(Method::POST, "/runs", format!("form_token={form}")).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/runs?asked=queued"));
+    let again = person.send(Method::POST, "/runs", format!("form_token={form}")).await;
+    assert_eq!(again.header("location"), "/runs?asked=waiting");
+}
+
+#[tokio::test]
+async fn a_foreign_host_name_reaches_nothing() {
+    let app = app(Seen::Nothing).await;
+    let stranger = Client::stranger(&app);
+    for (host, status) in [
+        ("127.0.0.1:8080", StatusCode::OK),
+        ("localhost:8080", StatusCode::OK),
+        ("[::1]:8080", StatusCode::OK),
+        ("evil.example", StatusCode::MISDIRECTED_REQUEST),
+        ("localhost.evil.example:8080", StatusCode::MISDIRECTED_REQUEST),
+        ("", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let answer = stranger.clone().with(header::HOST, host).get("/login").await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+    assert_eq!(stranger.with(header::HOST, "10.0.0.7:8080").get("/livez").await.status, StatusCode::OK, "probes");
+}
+
+#[tokio::test]
+async fn the_modes_let_in_whom_they_say() {
+    let config = |auth: &str| Config { auth: toml::from_str::<AuthConfig>(auth).unwrap(), ..Config::default() };
+
+    let tokens = app_with(Seen::Nothing, config("mode = 'tokens'")).await;
+    assert_eq!(Client::stranger(&tokens).get("/").await.status, StatusCode::UNAUTHORIZED);
+    assert!(rolecall::http::auth::login_url(&tokens, "127.0.0.1:1".parse().unwrap()).await.is_err());
+    assert_eq!(Client::program(&tokens, &[Scope::Admin]).await.get("/api/v1/runs").await.status, StatusCode::OK);
+
+    let proxy =
+        app_with(Seen::Nothing, config("mode = 'proxy'\nproxy_header = 'x-user'\nproxy_from = ['10.0.0.0/8']")).await;
+    let named = Client::stranger(&proxy).with("x-user".parse().unwrap(), "ann");
+    assert_eq!(named.get("/").await.status, StatusCode::SEE_OTHER, "the header alone proves nothing");
+    let by_proxy = named.from("10.1.2.3:40000");
+    let page = by_proxy.get("/runs").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("ann"), "the page names the person");
+    let body = format!("form_token={}", form_token(&page.text));
+    assert_eq!(by_proxy.send(Method::POST, "/runs", body.clone()).await.status, StatusCode::FORBIDDEN, "no origin");
+    let same = by_proxy.with("sec-fetch-site".parse().unwrap(), "same-origin");
+    assert_eq!(same.send(Method::POST, "/runs", body).await.status, StatusCode::SEE_OTHER);
+
+    let https = app_with(Seen::Nothing, config("mode = 'link'\npublic_url = 'https://rolecall.example'")).await;
+    let link = rolecall::http::auth::login_url(&https, "127.0.0.1:1".parse().unwrap()).await.unwrap();
+    let path = link.strip_prefix("https://rolecall.example").unwrap().to_owned();
+    let answer = Client::stranger(&https).with(header::HOST, "rolecall.example").get(&path).await;
+    assert!(answer.header("set-cookie").starts_with("__Host-rolecall="), "{}", answer.header("set-cookie"));
+    assert!(answer.header("set-cookie").contains("Secure"));
+    assert_ne!(answer.header("strict-transport-security"), "");
+}

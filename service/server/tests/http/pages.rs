@@ -1,0 +1,284 @@
+//! What people get: pages that hold what they promise, link to what exists, and carry no script.
+
+use crate::support::{Answer, Client, Seen, app};
+use axum::http::{Method, StatusCode, header};
+use scraper::{ElementRef, Html, Selector};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+fn all<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    page.select(&Selector::parse(selector).expect("a selector")).collect()
+}
+
+fn text(page: &Html, selector: &str) -> String {
+    let found = all(page, selector);
+    let first = found.first().unwrap_or_else(|| panic!("no {selector}"));
+    first.text().collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What holds for every page.
+fn is_sound(path: &str, answer: &Answer) {
+    let policy = answer.header("content-security-policy");
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "require-trusted-types-for 'script'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(part), "{path}: {part}");
+    }
+    assert!(!policy.contains("unsafe"), "{path}");
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(answer.header(name), value, "{path}");
+    }
+    assert_ne!(answer.header("x-request-id"), "", "{path}");
+    let page = answer.html();
+    assert!(all(&page, "style, [style]").is_empty(), "{path}: no style in the page");
+    assert!(all(&page, "script:not([src])").is_empty(), "{path}: no script in the page");
+    let handlers = all(&page, "*").into_iter().filter(|e| e.value().attrs().any(|(name, _)| name.starts_with("on")));
+    assert_eq!(handlers.count(), 0, "{path}: no handler in the page");
+    assert_eq!(all(&page, "h1").len(), 1, "{path}: one heading");
+    assert!(!text(&page, "title").is_empty(), "{path}");
+    for table in all(&page, "table") {
+        assert!(table.select(&Selector::parse("caption").unwrap()).next().is_some(), "{path}: a table without caption");
+        for cell in table.select(&Selector::parse("th").unwrap()) {
+            assert!(cell.attr("scope").is_some(), "{path}: a heading cell without scope");
+        }
+    }
+    let ids: Vec<&str> = all(&page, "[id]").into_iter().filter_map(|e| e.attr("id")).collect();
+    let unique: BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len(), "{path}: ids are unique: {ids:?}");
+    for form in all(&page, "form[method=post]") {
+        let token = form.select(&Selector::parse("input[name=form_token]").unwrap()).next();
+        assert!(token.is_some_and(|t| t.attr("value").is_some_and(|v| v.len() == 64)), "{path}: a form without token");
+    }
+}
+
+/// Follows every link from the overview. Returns the pages that were met.
+async fn crawl(client: &Client) -> BTreeMap<String, Answer> {
+    let mut met = BTreeMap::new();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut waiting = VecDeque::from(["/".to_owned()]);
+    let mut known = BTreeSet::from(["/".to_owned()]);
+    while let Some(path) = waiting.pop_front() {
+        let answer = client.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        if !answer.header("content-type").starts_with("text/html") {
+            continue;
+        }
+        is_sound(&path, &answer);
+        for link in all(&answer.html(), "a[href]") {
+            let href = link.attr("href").unwrap();
+            let address = href.split('#').next().unwrap().to_owned();
+            if !address.starts_with('/') {
+                assert!(href.starts_with('#') || href.starts_with("https://"), "{path} links to {href}");
+                continue;
+            }
+            // Of many addresses of one shape two are enough.
+            let shape = shape_of(&address);
+            let seen = kinds.entry(shape).or_default();
+            if *seen < 2 && known.insert(address.clone()) {
+                *seen += 1;
+                waiting.push_back(address);
+            }
+        }
+        met.insert(path, answer);
+    }
+    met
+}
+
+/// An address without the values in it.
+fn shape_of(address: &str) -> String {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let deep = path.matches('/').count() > 1;
+    let names: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
+    format!("{first} {deep} {}", names.join(" "))
+}
+
+#[tokio::test]
+async fn every_link_leads_somewhere_whatever_was_seen() {
+    for seen in [Seen::Nothing, Seen::Gaps] {
+        let app = app(seen).await;
+        let person = Client::person(&app).await;
+        let met = crawl(&person).await;
+        for page in ["/", "/findings", "/associations", "/roles", "/accounts", "/rules", "/runs", "/problems"] {
+            assert!(met.contains_key(page), "{seen:?}: {page} is reached from the overview");
+        }
+        if seen == Seen::Gaps {
+            for section in ["findings", "associations", "roles", "accounts", "rules", "runs"] {
+                let one = met.keys().any(|path| path.strip_prefix(&format!("/{section}/")).is_some());
+                assert!(one, "one of {section} is reached");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_overview_says_first_what_was_not_seen() {
+    let page = |seen| async move {
+        let app = app(seen).await;
+        Client::person(&app).await.get("/").await.html()
+    };
+    let nothing = page(Seen::Nothing).await;
+    assert!(text(&nothing, "main .notice").contains("Nothing has been looked at yet"));
+    let whole = page(Seen::Whole).await;
+    assert!(text(&whole, "main .notice").contains("Everything that was asked for was seen"));
+    let tiles: Vec<String> = all(&whole, ".tile-link").iter().map(|t| t.text().collect::<String>()).collect();
+    assert_eq!(tiles.len(), 5);
+    assert!(tiles[0].contains("Critical"), "{tiles:?}");
+    let gaps = page(Seen::Gaps).await;
+    let notice = text(&gaps, "main .notice");
+    assert!(notice.contains("2 listings of") && notice.contains("not seen whole"), "{notice}");
+    assert!(notice.contains("iam:GetAccountAuthorizationDetails"), "{notice}");
+}
+
+#[tokio::test]
+async fn an_empty_list_says_why_it_is_empty() {
+    let nothing = app(Seen::Nothing).await;
+    let person = Client::person(&nothing).await;
+    for path in ["/findings", "/associations", "/roles"] {
+        assert_eq!(text(&person.get(path).await.html(), ".empty h2"), "Not scanned yet", "{path}");
+    }
+    let gaps = app(Seen::Gaps).await;
+    let person = Client::person(&gaps).await;
+    let filtered = person.get("/findings?q=no-such-text-anywhere").await.html();
+    assert!(text(&filtered, ".empty h2").contains("matches these filters"));
+}
+
+#[tokio::test]
+async fn the_findings_page_and_its_request_say_the_same() {
+    let app = app(Seen::Whole).await;
+    let person = Client::person(&app).await;
+    let page = person.get("/findings?severity=critical,high&sort=last_seen").await.html();
+    let rows = all(&page, "tbody tr").len();
+    let curl = text(&page, "#curl");
+    let path = curl.split('\'').nth(1).unwrap().split_once("8080").unwrap().1.to_owned();
+    assert!(path.starts_with("/api/v1/findings?") && path.contains("state=open,acknowledged"), "{path}");
+    let same = person.json(&path).await;
+    assert_eq!(rows, same["items"].as_array().unwrap().len().min(50));
+    assert_eq!(all(&page, "th[aria-sort]").len(), 1);
+    assert!(text(&page, ".chips").contains("severity"));
+    // The pages of a list hold each row once.
+    let mut numbers = BTreeSet::new();
+    let (mut next, mut count) = (Some("/findings".to_owned()), 0);
+    while let Some(path) = next {
+        let page = person.get(&path).await.html();
+        for link in all(&page, "tbody a.title") {
+            assert!(numbers.insert(link.attr("href").unwrap().to_owned()), "twice");
+            count += 1;
+        }
+        next = all(&page, "a[rel=next]").first().map(|a| a.attr("href").unwrap().to_owned());
+    }
+    let total = person.json("/api/v1/findings?state=open,acknowledged&limit=1").await["total"]["count"].clone();
+    assert_eq!(total, count);
+    let grouped = person.get("/findings?group=rule").await.html();
+    assert_eq!(all(&grouped, "tbody tr").len(), count);
+    let unknown = person.get("/findings?severty=high").await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+    assert!(text(&unknown.html(), ".notice").contains("did you mean"));
+}
+
+#[tokio::test]
+async fn a_finding_shows_the_statement_that_decided() {
+    let app = app(Seen::Whole).await;
+    let person = Client::person(&app).await;
+    let findings = person.json("/api/v1/findings?limit=1000").await["items"].as_array().unwrap().clone();
+    let marked =
+        |f: &serde_json::Value| {
+            f["evidence"].as_array().unwrap().iter().any(|e| {
+                e["pointer"].as_str().is_some_and(|p| p.starts_with("/Statement/")) && !e["document"].is_null()
+            })
+        };
+    let finding = findings.iter().find(|f| marked(f)).expect("a finding with a statement");
+    let page = person.get(&format!("/findings/{}", finding["number"])).await.html();
+    assert_eq!(
+        text(&page, "h1"),
+        finding["message"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    );
+    assert!(!all(&page, ".doc .l.marked").is_empty(), "the statement is marked");
+    assert!(!all(&page, ".doc .l:not(.marked)").is_empty(), "and the rest is not");
+    assert!(all(&page, ".doc .note").iter().any(|n| {
+        finding["evidence"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|e| n.text().collect::<String>().contains(e["label"].as_str().unwrap()))
+    }));
+    assert!(!text(&page, "pre[aria-label=Expression]").is_empty());
+    assert_eq!(all(&page, ".chain .node.subject").len(), 1, "the subject stands in the chain");
+    assert!(text(&page, ".history").contains("Opened"));
+}
+
+#[tokio::test]
+async fn an_association_shows_its_chain_and_a_role_its_documents() {
+    let app = app(Seen::Whole).await;
+    let person = Client::person(&app).await;
+    let associations = person.json("/api/v1/associations?limit=1000").await["items"].as_array().unwrap().clone();
+    let chained =
+        associations.iter().find(|a| a["detail"]["target_role_seen"] == true).expect("one with a target role");
+    let page = person.get(&format!("/associations/{}", chained["key"].as_str().unwrap())).await.html();
+    let nodes: Vec<String> =
+        all(&page, ".chain .node .kind").iter().map(|n| n.text().collect::<String>().trim().to_owned()).collect();
+    assert_eq!(nodes, ["Service account", "Association role", "Target role"]);
+    let missing = associations.iter().find(|a| a["detail"]["role_seen"] == false).expect("one whose role is missing");
+    let page = person.get(&format!("/associations/{}", missing["key"].as_str().unwrap())).await.html();
+    assert_eq!(all(&page, ".chain .node.missing, .chain .node.unseen").len(), 1);
+
+    let arn = chained["detail"]["role_arn"].as_str().unwrap();
+    let page = person.get(&format!("/roles/{arn}")).await.html();
+    let titles: Vec<String> = all(&page, ".doc figcaption strong").iter().map(|n| n.text().collect()).collect();
+    assert_eq!(titles[0], "Trust policy");
+    assert!(titles.len() > 1, "{titles:?}");
+    assert!(text(&page, "[aria-labelledby=users-h]").contains(chained["service_account"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn colours_are_kept_and_words_from_outside_stay_words() {
+    let app = app(Seen::Nothing).await;
+    let person = Client::person(&app).await;
+    let page = person.get("/findings?q=%3Cscript%3Ealert(1)%3C/script%3E").await;
+    is_sound("/findings?q=<script>", &page);
+    assert_eq!(all(&page.html(), "input[type=search]")[0].attr("value"), Some("<script>alert(1)</script>"));
+    let token = all(&page.html(), "input[name=form_token]")[0].attr("value").unwrap().to_owned();
+    let answer = person.send(Method::POST, "/theme", format!("form_token={token}&theme=dark&next=/runs")).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/runs"));
+    assert!(answer.header("set-cookie").starts_with("theme=dark;"));
+    let away = person.send(Method::POST, "/theme", format!("form_token={token}&theme=x&next=//evil.example")).await;
+    assert_eq!((away.header("location"), away.header("set-cookie").starts_with("theme=auto;")), ("/", true));
+    let dark = Client::stranger(&app).with(header::COOKIE, "theme=dark").get("/login").await;
+    assert_eq!(all(&dark.html(), "html")[0].attr("class"), Some("dark"));
+}
+
+#[tokio::test]
+async fn failures_of_pages_are_pages() {
+    let app = app(Seen::Nothing).await;
+    let person = Client::person(&app).await;
+    for (path, status) in [
+        ("/nothing", 404),
+        ("/findings/0", 404),
+        ("/findings/x", 404),
+        ("/roles/x", 404),
+        ("/associations/a/b", 404),
+        ("/accounts/1", 404),
+        ("/rules/none", 404),
+        ("/runs/0", 404),
+        ("/findings?cursor=x", 400),
+        ("/static/none.js", 404),
+    ] {
+        let answer = person.get(path).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        is_sound(path, &answer);
+        assert!(!text(&answer.html(), "h1").is_empty(), "{path}");
+    }
+    assert_eq!(
+        person.send(Method::PUT, "/findings", "").await.status,
+        StatusCode::FORBIDDEN,
+        "no token, no unsafe method"
+    );
+}

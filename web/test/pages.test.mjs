@@ -1,0 +1,194 @@
+// Looks at the dashboard as people do: every kind of page, light and dark, wide and narrow.
+//
+// Fails on a console error, a violation of the content security policy (which stays in force), a
+// page that scrolls sideways, and whatever axe finds against WCAG 2.2 AA. Starts `rolecall demo`
+// itself; ROLECALL_LOGIN_URL names a fresh one-time link of a service that runs already, and
+// ROLECALL_SHOTS a folder for pictures.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { AxeBuilder } from "@axe-core/playwright";
+import { chromium } from "playwright-core";
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const BROWSERS = [process.env.ROLECALL_BROWSER, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const WIDTHS = [1280, 375];
+const THEMES = ["light", "dark"];
+const SECTIONS = ["findings", "associations", "roles", "accounts", "rules", "runs"];
+
+let service;
+let data;
+let browser;
+let origin;
+let cookies;
+let pages;
+
+before(async () => {
+  const link = process.env.ROLECALL_LOGIN_URL ?? (await start());
+  const executablePath = BROWSERS.find((file) => file && existsSync(file));
+  assert.ok(executablePath, "a Chromium is needed: install it, or name one in ROLECALL_BROWSER");
+  browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-quic"] });
+  origin = new URL(link).origin;
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(link);
+  assert.equal(new URL(page.url()).pathname, "/", "the one-time link signs in");
+  cookies = await context.cookies();
+  pages = await choose(page);
+  await context.close();
+}, { timeout: 600_000 });
+
+after(async () => {
+  await browser?.close();
+  if (service) {
+    const ended = new Promise((resolve) => service.once("exit", resolve));
+    service.kill("SIGTERM");
+    await ended;
+  }
+  if (data) rmSync(data, { recursive: true, force: true });
+}, { timeout: 60_000 });
+
+// Starts the demo in a folder of its own, and waits for its one-time link.
+async function start() {
+  const binary = process.env.ROLECALL_BINARY ?? path.join(ROOT, "target/debug/rolecall");
+  data = mkdtempSync(path.join(tmpdir(), "rolecall-pages-"));
+  service = spawn(binary, ["--data-dir", data, "demo"], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  return new Promise((resolve, reject) => {
+    const hear = (chunk) => {
+      said += chunk;
+      const link = said.match(/https?:\/\/\S+\/login\?otp=\w+/);
+      if (link) resolve(link[0]);
+    };
+    service.stdout.on("data", hear);
+    service.stderr.on("data", hear);
+    service.once("error", reject);
+    service.once("exit", (code) => reject(new Error(`rolecall demo ended with ${code}:\n${said}`)));
+  });
+}
+
+// One page of each kind: the sections, and the first thing that each of them lists.
+async function choose(page) {
+  const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
+  for (const section of SECTIONS) {
+    chosen.push(`/${section}`);
+    await page.goto(`${origin}/${section}`);
+    const first = page.locator(`main a.title[href^="/${section}/"]`).first();
+    assert.ok(await first.count(), `${section} lists something`);
+    chosen.push(await first.getAttribute("href"));
+  }
+  return chosen;
+}
+
+async function open(theme, width, more = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, ...more });
+  await context.addCookies(cookies);
+  await context.addInitScript(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => {
+      window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  return context;
+}
+
+for (const theme of THEMES) {
+  for (const width of WIDTHS) {
+    test(`pages, ${theme}, ${width} px`, { timeout: 300_000 }, async (t) => {
+      const context = await open(theme, width);
+      for (const address of pages) {
+        await t.test(address, () => look(context, address, theme, width));
+      }
+      await context.close();
+    });
+  }
+}
+
+async function look(context, address, theme, width) {
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
+  page.on("console", (message) => {
+    const refused = message.text().includes("status of 400");
+    if (message.type() === "error" && !refused) wrong.push(`console: ${message.text()}`);
+  });
+  await page.goto(origin + address);
+  wrong.push(...(await page.evaluate(() => window.violations)));
+  const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  if (content > window_) wrong.push(`scrolls sideways: ${content} > ${window_}; ${await widest(page)}`);
+  if (process.env.ROLECALL_SHOTS) await shoot(page, address, theme, width);
+  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+  for (const { id, help, nodes } of violations) {
+    wrong.push(`${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join("; ")}`);
+  }
+  await page.close();
+  assert.deepEqual(wrong, []);
+}
+
+async function widest(page) {
+  return page.evaluate(() => {
+    const over = [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1);
+    return over.slice(0, 3).map((e) => `${e.tagName}.${e.className}`).join(", ");
+  });
+}
+
+async function shoot(page, address, theme, width) {
+  mkdirSync(process.env.ROLECALL_SHOTS, { recursive: true });
+  const name = address.replace(/[^a-z0-9]+/gi, "-").slice(0, 40) || "-";
+  await page.screenshot({ path: path.join(process.env.ROLECALL_SHOTS, `${name}-${theme}-${width}.png`), fullPage: true });
+}
+
+test("without scripts filters, colours and links work", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280, { javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(`${origin}/findings`);
+  await page.selectOption("select[name=severity]", "high");
+  await page.click("form.filters button");
+  assert.equal(new URL(page.url()).searchParams.get("severity"), "high");
+  await page.click("button[name=theme][value=dark]");
+  assert.equal(await page.getAttribute("html", "class"), "dark");
+  assert.equal(new URL(page.url()).searchParams.get("severity"), "high", "and the filter is still in the address");
+  await page.locator("tbody a.title").first().click();
+  assert.match(page.url(), /\/findings\/\d+$/);
+  await context.close();
+});
+
+test("keys move through the rows, and a choice applies at once", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280);
+  const page = await context.newPage();
+  await page.goto(`${origin}/findings`);
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  assert.equal(await page.locator("tr.current").count(), 1);
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.name), "q");
+  await Promise.all([page.waitForURL(/severity=high/), page.selectOption("select[name=severity]", "high")]);
+  assert.ok(!page.url().includes("q="), "empty fields stay out of the address");
+  await context.close();
+});
+
+test("the skip link is the first stop and leads to the content", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280);
+  const page = await context.newPage();
+  await page.goto(`${origin}/`);
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  await context.close();
+});
+
+test("on paper the frame is gone and the content stays", { timeout: 120_000 }, async () => {
+  const context = await open("dark", 1280);
+  const page = await context.newPage();
+  await page.emulateMedia({ media: "print" });
+  await page.goto(`${origin}/findings`);
+  assert.equal(await page.locator(".rail").isVisible(), false);
+  assert.ok(await page.locator("tbody tr").first().isVisible());
+  await context.close();
+});
