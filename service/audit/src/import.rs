@@ -115,7 +115,19 @@ pub struct Import {
 /// Reads files. Never fails: what cannot be read is among the problems, and a gap where it belongs.
 #[must_use]
 pub fn read_files(files: &[InputFile]) -> Import {
+    read_files_beside(files, &BTreeSet::new())
+}
+
+/// Reads files beside trail files that are read elsewhere, a few at a time: the sessions of these
+/// places (see [`trail_place`]) count as provided. Whoever reads them says where they are broken.
+#[must_use]
+pub fn read_files_beside(files: &[InputFile], trails: &BTreeSet<(AccountId, Region)>) -> Import {
     let mut builder = Builder::default();
+    for (account, region) in trails {
+        let look = builder.look(*account);
+        look.held = true;
+        look.trail_regions.insert(region.clone());
+    }
     for file in files {
         builder.file(file);
     }
@@ -142,6 +154,25 @@ pub fn read_files(files: &[InputFile]) -> Import {
 struct Place {
     account: Option<AccountId>,
     region: Option<Region>,
+}
+
+/// Whose trail a file is, and of which region, by where CloudTrail puts it in a bucket.
+#[must_use]
+pub fn trail_place(path: &str) -> Option<(AccountId, Region)> {
+    let place = Place::of(path);
+    place.account.zip(place.region)
+}
+
+/// The gap that a broken trail file leaves in the sessions of its place.
+#[must_use]
+pub fn trail_gap(place: (AccountId, Region), path: &str) -> Gap {
+    let scope = Scope::regional(place.0, ScopeKind::Sessions, place.1);
+    Gap {
+        scope,
+        action: "cloudtrail:LookupEvents".to_owned(),
+        reason: GapReason::Malformed,
+        detail: format!("in {path}"),
+    }
 }
 
 impl Place {
@@ -299,8 +330,7 @@ impl Builder {
             look.held = true;
             look.trail_regions.insert(region.clone());
             if read.malformed > 0 || !read.problems.is_empty() {
-                let scope = Scope::regional(*account, ScopeKind::Sessions, region.clone());
-                self.malformed(scope, "cloudtrail:LookupEvents", source.path);
+                look.gaps.push(trail_gap((*account, region.clone()), source.path));
             }
         }
         let summary = FileSummary { path: source.path.to_owned(), kind: FileKind::Trail, records: read.events };

@@ -126,8 +126,14 @@ pub(crate) async fn write(
 ) -> Result<u64, Error> {
     let months: BTreeSet<NaiveDate> = sessions.iter().filter_map(|session| first_of_month(session.at)).collect();
     for month in months {
-        if made.insert(partition_name(month)) {
+        let name = partition_name(month);
+        if made.insert(name.clone()) {
             make_partition(pool, month).await?;
+            // A transaction that holds its lock on `session` already reads no invalidations when it
+            // takes that lock again, and would not know a partition attached meanwhile. Taking a
+            // new lock reads them.
+            let notice = format!("lock table {name} in row exclusive mode");
+            sqlx::query(AssertSqlSafe(notice)).execute(&mut **tx).await?;
         }
     }
     let mut written = 0;
@@ -151,8 +157,8 @@ async fn make_partition(pool: &PgPool, month: NaiveDate) -> Result<(), Error> {
     let (false, Some(next)) = (there, month.checked_add_months(Months::new(1))) else {
         return Ok(());
     };
-    // The only SQL that is put together: a table's name cannot be a parameter. It is made of a
-    // year and a month, never of input.
+    // SQL is put together in this module alone: a table's name cannot be a parameter. It is made
+    // of a year and a month, never of input.
     let create = format!("create table {name} (like session including defaults)");
     let attach = format!("alter table session attach partition {name} for values from ('{month}') to ('{next}')");
     let mut tx = pool.begin().await?;

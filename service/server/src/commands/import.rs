@@ -11,9 +11,10 @@ use crate::rules::Rules;
 use chrono::TimeDelta;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
-use rolecall_audit::import::{InputFile, read_files};
+use rolecall_audit::id::Region;
+use rolecall_audit::import::{FileKind, InputFile, read_files_beside, trail_gap, trail_place};
 use rolecall_iam::AccountId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use tokio::sync::mpsc;
 
 /// Deeper folders than this are a loop of links.
 const DEEPEST: usize = 32;
+/// Files may be of any age, and all that they hold is judged: as good as for ever.
+const WINDOW: TimeDelta = TimeDelta::weeks(52 * 100);
 /// Trail files whose sessions are stored together.
 const BATCH: usize = 32;
 
@@ -44,7 +47,7 @@ pub async fn run(context: Context, paths: &[PathBuf], fail_on: Option<Severity>)
             rules: rules.clone(),
             kind: "import",
             trigger: "command line".to_owned(),
-            window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
+            window: WINDOW,
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
@@ -86,22 +89,21 @@ async fn read(
     progress: Progress,
     problems: Problems,
 ) -> Result<Looked, Error> {
-    let total =
-        u64::try_from(files.trail.len().div_ceil(BATCH) + usize::from(!files.estate.is_empty())).unwrap_or(u64::MAX);
+    let total = u64::try_from(files.trail.len().div_ceil(BATCH) + 1).unwrap_or(u64::MAX);
     progress.steps("Reading files", total);
     let mut anything = false;
-    if !files.estate.is_empty() {
-        let count = files.estate.len();
-        let unread = problems.clone();
-        let observations = blocking(move || read_estate(&files.estate, &unread)).await??;
-        for observation in observations {
-            anything = true;
-            if sender.send(observation).await.is_err() {
-                return Err(Error::Interrupted);
-            }
+    let count = files.estate.len();
+    let unread = problems.clone();
+    let places: BTreeSet<(AccountId, Region)> =
+        files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
+    let (observations, held) = blocking(move || read_estate(&files.estate, &places, &unread)).await??;
+    anything |= held;
+    for observation in observations {
+        if sender.send(observation).await.is_err() {
+            return Err(Error::Interrupted);
         }
-        progress.part(&format!("{count} files of the estate"));
     }
+    progress.part(&format!("{count} files of the estate"));
     for batch in files.trail.chunks(BATCH) {
         let (paths, unread) = (batch.to_vec(), problems.clone());
         let (events, observations) = blocking(move || read_trail(&paths, &unread)).await??;
@@ -120,14 +122,20 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
 }
 
-fn read_estate(paths: &[PathBuf], problems: &Problems) -> Result<Vec<Observation>, Error> {
+/// The estate's files, and whether any of them held anything.
+fn read_estate(
+    paths: &[PathBuf],
+    trails: &BTreeSet<(AccountId, Region)>,
+    problems: &Problems,
+) -> Result<(Vec<Observation>, bool), Error> {
     let files = paths.iter().map(|path| Ok(InputFile { path: shown(path), bytes: bytes_of(path)? }));
     let files = files.collect::<Result<Vec<_>, Error>>()?;
-    let import = read_files(&files);
+    let import = read_files_beside(&files, trails);
+    let held = import.read.iter().any(|file| file.kind != FileKind::Unrecognised);
     for problem in import.problems {
         problems.add(problem.to_string());
     }
-    Ok(import.observations)
+    Ok((import.observations, held))
 }
 
 fn read_trail(paths: &[PathBuf], problems: &Problems) -> Result<(u64, Vec<Observation>), Error> {
@@ -136,6 +144,10 @@ fn read_trail(paths: &[PathBuf], problems: &Problems) -> Result<(u64, Vec<Observ
     for path in paths {
         let read = rolecall_audit::trail::read_file(&shown(path), &bytes_of(path)?);
         events += u64::try_from(read.events).unwrap_or(u64::MAX);
+        if let Some(place) = trail_place(&shown(path)).filter(|_| read.malformed > 0 || !read.problems.is_empty()) {
+            let gap = trail_gap(place, &shown(path));
+            accounts.entry(gap.scope.account_id).or_default().coverage.gap(gap);
+        }
         for problem in read.problems {
             problems.add(problem.to_string());
         }

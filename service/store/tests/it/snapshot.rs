@@ -278,6 +278,20 @@ async fn an_account_may_come_in_parts() {
 }
 
 #[tokio::test]
+async fn one_snapshot_writes_months_that_it_meets_one_after_another() {
+    let database = database().await;
+    let store = &database.store;
+    let run = begin(store, 0).await;
+    let mut writer = store.snapshot(run).await.unwrap();
+    for (event, months_ago) in [("e1", 1_i64), ("e2", 7), ("e3", 80)] {
+        let mut seen = Observation::default();
+        seen.sessions.push(session(event, -months_ago * 31 * 24 * 60, "api"));
+        assert_eq!(writer.save(&seen).await.unwrap().sessions_written, 1, "{event}");
+    }
+    writer.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn sessions_are_kept_once_and_old_months_can_go() {
     let database = database().await;
     let store = &database.store;
