@@ -1,6 +1,10 @@
 //! The dashboard and the API, from outside, over the demo estate and a real database.
 
+#[cfg(test)]
 mod api;
+#[cfg(test)]
 mod auth;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
 mod support;
