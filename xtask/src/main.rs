@@ -6,6 +6,7 @@
 
 mod bench;
 mod catalogue;
+mod licences;
 mod shell;
 mod sqlx;
 mod tests;

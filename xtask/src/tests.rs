@@ -1,5 +1,6 @@
 //! Every check of the project, in the order in which a failure is cheapest to see.
 
+use crate::licences;
 use crate::shell::{has, root, run, run_with};
 
 /// Formatting, lints, documentation, and the pure crates alone.
@@ -11,14 +12,14 @@ pub fn lint() -> Result<(), String> {
     run_with(
         "cargo",
         &["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
+        // The documentation is for whoever works here, private items included.
+        &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")],
     )?;
+    licences::check()?;
     if has("cargo-deny") {
-        run("cargo", &["deny", "check", "bans", "licenses", "sources"])
-    } else {
-        eprintln!("\nSKIPPED: licences and bans, as cargo-deny is not installed (cargo install --locked cargo-deny)");
-        Ok(())
+        run("cargo", &["deny", "check", "bans", "licenses", "sources"])?;
     }
+    Ok(())
 }
 
 /// The tests that need nothing but Rust and PostgreSQL.

@@ -62,7 +62,9 @@ def start_moto():
     port = 45873
     log = open(WORK / "moto.log", "w")
     process = subprocess.Popen(
-        [VENV / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        [VENV / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log,
+        # AWS's own managed policies, so that they can be attached.
+        env={**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
     )
     endpoint = f"http://127.0.0.1:{port}"
     for _ in range(300):
