@@ -15,12 +15,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// The AWS SDK warns at length of what the command then says in one line; who wants to hear it
+/// names the crate in the filter.
+const HUSHED: &str = "aws_config=error,aws_smithy_runtime=error,aws_smithy_runtime_api=error";
+
 /// Starts logging to stderr.
 ///
 /// # Errors
 /// The filter's own words where it does not parse.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(format!("{HUSHED},{filter}")).map_err(|error| error.to_string())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
