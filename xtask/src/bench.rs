@@ -89,9 +89,12 @@ fn start_sandbox(roles: &str, associations: &str) -> Result<Child, String> {
 
 fn read_endpoint(sandbox: &mut Child) -> Result<String, String> {
     let out = sandbox.stdout.take().ok_or("the sandbox has no output")?;
-    for line in BufReader::new(out).lines() {
+    let mut lines = BufReader::new(out).lines();
+    while let Some(line) = lines.next() {
         let line = line.map_err(|error| format!("the sandbox's output: {error}"))?;
         if let Some(at) = line.find("http://") {
+            // Whoever writes to a pipe that nobody reads is ended by it.
+            std::thread::spawn(move || lines.for_each(drop));
             return Ok(line.split_at(at).1.split_whitespace().next().unwrap_or_default().to_owned());
         }
     }
