@@ -23,8 +23,6 @@ use tokio::sync::mpsc;
 
 /// Deeper folders than this are a loop of links.
 const DEEPEST: usize = 32;
-/// Files may be of any age, and all that they hold is judged: as good as for ever.
-const WINDOW: TimeDelta = TimeDelta::weeks(52 * 100);
 /// Trail files whose sessions are stored together.
 const BATCH: usize = 32;
 
@@ -47,7 +45,7 @@ pub async fn run(context: Context, paths: &[PathBuf], fail_on: Option<Severity>)
             rules: rules.clone(),
             kind: "import",
             trigger: "command line".to_owned(),
-            window: WINDOW,
+            window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
