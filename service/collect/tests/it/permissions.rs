@@ -21,3 +21,19 @@ fn no_more_is_asked_for_than_is_called_and_no_less() {
     assert_eq!(granted("member-role.json").expect("the member role's policy"), called(&[Holder::Member]));
     assert_eq!(granted("hub-role.json").expect("the hub role's policy"), called(&[Holder::Hub, Holder::Management]));
 }
+
+#[test]
+fn the_stack_template_grants_what_the_policy_file_grants() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/cloudformation/rolecall-member.yaml");
+    let template = std::fs::read_to_string(path).unwrap();
+    let (_, document) = template.split_once("PolicyDocument:\n            Version").expect("the role's own policy");
+    let words = document.split_whitespace().filter(|word| {
+        word.split_once(':').is_some_and(|(service, action)| {
+            !action.is_empty()
+                && service.bytes().all(|b| b.is_ascii_lowercase())
+                && action.starts_with(char::is_uppercase)
+        })
+    });
+    let stated: BTreeSet<String> = words.map(str::to_owned).collect();
+    assert_eq!(stated, granted("member-role.json").expect("the member role's policy"));
+}

@@ -3,9 +3,10 @@
 use super::scan::settings;
 use super::{Context, print, print_json};
 use crate::cli::Format;
+use crate::config::AwsConfig;
 use crate::error::Error;
 use crate::progress::Progress;
-use rolecall_collect::{Answer, Hub, Plan, Probe};
+use rolecall_collect::{Answer, Hub, Plan, Probe, Settings};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// # Errors
 /// What keeps it from asking at all.
 pub async fn run(context: Context) -> Result<ExitCode, Error> {
-    let plan = Plan::new(settings(&context.config.aws, Hub::default(), Vec::new())).map_err(Error::Plan)?;
+    let plan = Plan::new(questions(&context.config.aws)).map_err(Error::Plan)?;
     let progress = Progress::stderr();
     progress.step("Trying one call for each permission in each account");
     let probes = rolecall_collect::doctor(&plan).await;
@@ -31,6 +32,14 @@ pub async fn run(context: Context) -> Result<ExitCode, Error> {
     }
     let granted = probes.iter().all(|probe| probe.answer == Answer::Granted);
     Ok(ExitCode::from(u8::from(!granted)))
+}
+
+/// As an audit would ask, under a session name of the same form: a member role's trust may demand
+/// the prefix and its hyphen.
+fn questions(aws: &AwsConfig) -> Settings {
+    let mut settings = settings(aws, Hub::default(), Vec::new());
+    settings.session_name = format!("{}-doctor", settings.session_name);
+    settings
 }
 
 fn row(probe: &Probe) -> serde_json::Value {
@@ -79,4 +88,23 @@ fn text(probes: &[Probe], missing: &Option<serde_json::Value>) -> String {
         let _infallible = writeln!(out, "\nThis IAM policy grants what is missing:\n{policy}");
     }
     out
+}
+
+#[cfg(test)]
+mod session_names {
+    use super::*;
+
+    #[test]
+    fn the_shipped_trust_policy_admits_the_doctor_and_the_audits() {
+        let text = include_str!("../../../../policies/aws/member-trust.json");
+        let trust: serde_json::Value = serde_json::from_str(text).unwrap();
+        let demanded = trust.pointer("/Statement/0/Condition/StringLike/sts:RoleSessionName").unwrap();
+        let demanded = demanded.as_str().unwrap();
+        let aws = AwsConfig::default();
+        for name in
+            [questions(&aws).session_name, format!("{}-{}", settings(&aws, Hub::default(), Vec::new()).session_name, 7)]
+        {
+            assert!(rolecall_iam::pattern::like(demanded, &name), "{demanded} refuses {name}");
+        }
+    }
 }
