@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
+/// The log filter for what the heartbeat's crate says of its own insides.
+pub const HEARTBEAT_LOG: &str = "tokio_cron_scheduler=warn";
+
 /// A clock change moves local time by at most a few hours; a day was skipped once (Apia, 2011).
 const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(26);
 /// Stretches to search, in minutes, from an hour to eight years: a minutely expression is found in

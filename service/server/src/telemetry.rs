@@ -3,6 +3,7 @@
 //! Knows formats and filters. Refuses to know what is worth saying: the callers do, and none of
 //! them logs a policy document, a token or a credential.
 
+use crate::schedule::HEARTBEAT_LOG;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
@@ -24,7 +25,7 @@ const HUSHED: &str = "aws_config=error,aws_smithy_runtime=error,aws_smithy_runti
 /// # Errors
 /// The filter's own words where it does not parse.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{HUSHED},{filter}")).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(format!("{HUSHED},{HEARTBEAT_LOG},{filter}")).map_err(|error| error.to_string())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
