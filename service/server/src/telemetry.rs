@@ -18,7 +18,7 @@ pub enum LogFormat {
 
 /// The AWS SDK warns at length of what the command then says in one line, and the heartbeat tells
 /// of its own insides; who wants to hear it names the crate in the filter.
-const HUSHED: &str = "aws_config=error,aws_smithy_runtime=error,aws_smithy_runtime_api=error,tokio_cron_scheduler=warn";
+const HUSHED: &str = "aws_config=error,aws_smithy_runtime=error,aws_smithy_runtime_api=error";
 
 /// Starts logging to stderr.
 ///
