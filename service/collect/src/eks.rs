@@ -85,9 +85,10 @@ impl Here<'_, '_> {
         let Self { look, client, region } = *self;
         let described = look.caller.call(&DESCRIBE_CLUSTER, client.describe_cluster().name(name.as_str()).send()).await;
         let described = described.and_then(|answer| {
-            answer
-                .cluster
-                .ok_or_else(|| Refusal::malformed(&DESCRIBE_CLUSTER, format!("no description of cluster {name}")))
+            let malformed = |what: &str| Refusal::malformed(&DESCRIBE_CLUSTER, format!("no {what} of cluster {name}"));
+            let cluster = answer.cluster.ok_or_else(|| malformed("description"))?;
+            let arn = cluster.arn.clone().ok_or_else(|| malformed("ARN"))?;
+            Ok((cluster, arn))
         });
         match described {
             Err(refusal) if refusal.is_gone() => {}
@@ -98,8 +99,8 @@ impl Here<'_, '_> {
                 look.missed(&look.of_cluster(ScopeKind::AccessEntries, region, name), &missed);
                 self.associations(name).await;
             }
-            Ok(cluster) => {
-                let mut cluster = self.convert(name, cluster);
+            Ok((cluster, arn)) => {
+                let mut cluster = self.convert(name, arn, cluster);
                 // A cluster of this mode has no access entries, and EKS refuses to list them.
                 let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
                 let entries = async {
@@ -118,12 +119,12 @@ impl Here<'_, '_> {
         }
     }
 
-    fn convert(&self, name: &ClusterName, cluster: aws_sdk_eks::types::Cluster) -> Cluster {
+    fn convert(&self, name: &ClusterName, arn: String, cluster: aws_sdk_eks::types::Cluster) -> Cluster {
         Cluster {
             account_id: self.look.account_id,
             region: self.region.clone(),
             name: name.clone(),
-            arn: cluster.arn.unwrap_or_default(),
+            arn,
             created_at: cluster.created_at.as_ref().and_then(time),
             version: cluster.version,
             status: cluster.status.map(|status| status.as_str().to_owned()),

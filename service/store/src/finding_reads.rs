@@ -231,15 +231,68 @@ pub(crate) struct Record {
 
 /// The columns of [`Record`], written once; `$tail` is the rest of the statement.
 macro_rules! select_findings {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
+    ($first:literal $(+ $tail:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
             "select account_id, fingerprint, number, rule, severity, severity_rank, subject_kind, subject_key, region,
                     cluster, namespace, service_account, role_arn, target_role_arn, detection, workflow, resolution,
                     message, evidence, evidence_digest, params, exception, stale_why, first_seen_at, opened_at,
                     last_seen_at, resolved_at, updated_at, reopened_count, first_run, last_run, version, change_seq
-             from finding " + $tail
+             from finding " + $first $(+ $tail)*
             $(, $arg)*
+        )
+    };
+}
+
+/// How many findings there are, up to a limit that `$tail` gives.
+macro_rules! count_findings {
+    ($first:literal $(+ $tail:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (select 1 from finding "# + $first $(+ $tail)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// A query over the findings of a filter, whose condition and sixteen parameters are written once;
+/// `$tail` follows them, and its own parameters count from `$17`.
+macro_rules! of_filter {
+    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "where (cardinality($1::text[]) = 0 or workflow = any($1))
+               and (cardinality($2::text[]) = 0 or detection = any($2))
+               and (cardinality($3::text[]) = 0 or severity = any($3))
+               and ($4::smallint is null or severity_rank >= $4)
+               and (cardinality($5::text[]) = 0 or account_id = any($5))
+               and (cardinality($6::text[]) = 0 or rule = any($6))
+               and (cardinality($7::text[]) = 0 or subject_kind = any($7))
+               and ($8::text is null or subject_key = $8)
+               and ($9::text is null or region = $9)
+               and ($10::text is null or cluster = $10)
+               and ($11::text is null or namespace = $11)
+               and ($12::text is null or service_account = $12)
+               and ($13::text is null or role_arn = $13 or target_role_arn = $13)
+               and ($14::timestamptz is null or updated_at >= $14)
+               and ($15::timestamptz is null or first_seen_at >= $15)
+               and ($16::text is null or position(lower($16) in lower(message || ' ' || subject_key || ' ' || rule)) > 0)
+             " + $tail,
+            &$bound.workflow,
+            &$bound.detection,
+            &$bound.severity,
+            $bound.severity_min,
+            &$bound.accounts,
+            &$filter.rules,
+            &$bound.kinds,
+            $filter.subject_key,
+            $filter.region,
+            $filter.cluster,
+            $filter.namespace,
+            $filter.service_account,
+            $filter.role_arn,
+            $filter.updated_since,
+            $filter.first_seen_after,
+            $filter.q,
+            $($arg,)*
         )
     };
 }
@@ -389,24 +442,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<FindingRow>, Error> {
         let bound = Bound::of(filter);
-        let rows = select_findings!(
-            "where (cardinality($1::text[]) = 0 or workflow = any($1))
-               and (cardinality($2::text[]) = 0 or detection = any($2))
-               and (cardinality($3::text[]) = 0 or severity = any($3))
-               and ($4::smallint is null or severity_rank >= $4)
-               and (cardinality($5::text[]) = 0 or account_id = any($5))
-               and (cardinality($6::text[]) = 0 or rule = any($6))
-               and (cardinality($7::text[]) = 0 or subject_kind = any($7))
-               and ($8::text is null or subject_key = $8)
-               and ($9::text is null or region = $9)
-               and ($10::text is null or cluster = $10)
-               and ($11::text is null or namespace = $11)
-               and ($12::text is null or service_account = $12)
-               and ($13::text is null or role_arn = $13 or target_role_arn = $13)
-               and ($14::timestamptz is null or updated_at >= $14)
-               and ($15::timestamptz is null or first_seen_at >= $15)
-               and ($16::text is null or position(lower($16) in lower(message || ' ' || subject_key || ' ' || rule)) > 0)
-               and ($18::bigint is null or
+        let rows = of_filter!(
+            select_findings!,
+            bound,
+            filter,
+            "and ($18::bigint is null or
                     (case $17::text when 'severity' then severity_rank
                                     when 'last_seen' then (extract(epoch from last_seen_at) * 1000000)::bigint
                                     when 'opened' then (extract(epoch from opened_at) * 1000000)::bigint
@@ -416,22 +456,6 @@ impl Store {
                                      when 'opened' then (extract(epoch from opened_at) * 1000000)::bigint
                                      else number end desc, number desc
              limit $20",
-            &bound.workflow,
-            &bound.detection,
-            &bound.severity,
-            bound.severity_min,
-            &bound.accounts,
-            &filter.rules,
-            &bound.kinds,
-            filter.subject_key,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.updated_since,
-            filter.first_seen_after,
-            filter.q,
             sort.as_str(),
             after.map(|last| last.value),
             after.map(|last| last.number),
@@ -446,40 +470,11 @@ impl Store {
     pub fn export_findings(&self, filter: &FindingFilter) -> BoxStream<'_, Result<FindingRow, Error>> {
         let bound = Bound::of(filter);
         let filter = filter.clone();
-        select_findings!(
-            "where (cardinality($1::text[]) = 0 or workflow = any($1))
-               and (cardinality($2::text[]) = 0 or detection = any($2))
-               and (cardinality($3::text[]) = 0 or severity = any($3))
-               and ($4::smallint is null or severity_rank >= $4)
-               and (cardinality($5::text[]) = 0 or account_id = any($5))
-               and (cardinality($6::text[]) = 0 or rule = any($6))
-               and (cardinality($7::text[]) = 0 or subject_kind = any($7))
-               and ($8::text is null or subject_key = $8)
-               and ($9::text is null or region = $9)
-               and ($10::text is null or cluster = $10)
-               and ($11::text is null or namespace = $11)
-               and ($12::text is null or service_account = $12)
-               and ($13::text is null or role_arn = $13 or target_role_arn = $13)
-               and ($14::timestamptz is null or updated_at >= $14)
-               and ($15::timestamptz is null or first_seen_at >= $15)
-               and ($16::text is null or position(lower($16) in lower(message || ' ' || subject_key || ' ' || rule)) > 0)
-             order by number",
-            &bound.workflow,
-            &bound.detection,
-            &bound.severity,
-            bound.severity_min,
-            &bound.accounts,
-            &filter.rules,
-            &bound.kinds,
-            filter.subject_key,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.updated_since,
-            filter.first_seen_after,
-            filter.q,
+        of_filter!(
+            select_findings!,
+            bound,
+            filter,
+            "order by number",
         )
         .fetch(&self.pool)
         .map(|row| row.map_err(Error::from).and_then(Record::into_row))
@@ -492,46 +487,9 @@ impl Store {
     /// Where the database fails.
     pub async fn count_findings(&self, filter: &FindingFilter) -> Result<Total, Error> {
         let bound = Bound::of(filter);
-        let found = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
-             select 1 from finding
-             where (cardinality($1::text[]) = 0 or workflow = any($1))
-               and (cardinality($2::text[]) = 0 or detection = any($2))
-               and (cardinality($3::text[]) = 0 or severity = any($3))
-               and ($4::smallint is null or severity_rank >= $4)
-               and (cardinality($5::text[]) = 0 or account_id = any($5))
-               and (cardinality($6::text[]) = 0 or rule = any($6))
-               and (cardinality($7::text[]) = 0 or subject_kind = any($7))
-               and ($8::text is null or subject_key = $8)
-               and ($9::text is null or region = $9)
-               and ($10::text is null or cluster = $10)
-               and ($11::text is null or namespace = $11)
-               and ($12::text is null or service_account = $12)
-               and ($13::text is null or role_arn = $13 or target_role_arn = $13)
-               and ($14::timestamptz is null or updated_at >= $14)
-               and ($15::timestamptz is null or first_seen_at >= $15)
-               and ($16::text is null or position(lower($16) in lower(message || ' ' || subject_key || ' ' || rule)) > 0)
-             limit $17) as found"#,
-            &bound.workflow,
-            &bound.detection,
-            &bound.severity,
-            bound.severity_min,
-            &bound.accounts,
-            &filter.rules,
-            &bound.kinds,
-            filter.subject_key,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.updated_since,
-            filter.first_seen_after,
-            filter.q,
-            COUNTED + 1,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let found = of_filter!(count_findings!, bound, filter, "limit $17) as found", COUNTED + 1)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(total(found))
     }
 

@@ -127,7 +127,12 @@ impl AssociationFacts {
         let stack = permissions::stack(&self.world, role, None);
         let possible = |action| stack.possible(action, target, &Context::open()).truth;
         let assume = possible("sts:AssumeRole");
-        truth(&if detail.disable_session_tags { assume } else { assume.and(possible("sts:TagSession")) })
+        let allowed = if detail.disable_session_tags { assume } else { assume.and(possible("sts:TagSession")) };
+        // A refusal stands whatever the SCPs say; an allowance does not.
+        match self.world.scps_unasked(role.arn.account_id()) {
+            Some(why) if allowed.is_true() => Value::Unknown(why),
+            _ => truth(&allowed),
+        }
     }
 }
 

@@ -327,10 +327,24 @@ impl World {
         known.or_else(|| self.org.listed.then_some("/"))
     }
 
+    /// Why SCPs may bind an account that [`World::scps`] shows as standing alone: nobody asked for
+    /// the organisation, or its listing does not say where policies are attached.
+    pub(super) fn scps_unasked(&self, account: AccountId) -> Option<Reasons> {
+        let org = &self.org;
+        let owner = self.accounts.get(&account)?;
+        let attached = org.policies.iter().any(|p| p.kind == OrgPolicyKind::Scp && !p.targets.is_empty());
+        if owner.is_management || org.policies_unseen.is_some() || (org.policies_listed && attached) {
+            return None;
+        }
+        let why = "the organisation was not asked, so SCPs above the account may forbid it";
+        Some(Reasons::one(format!("account {account}: {why}")))
+    }
+
     /// The SCPs that bind an account, one list for each level from the root down to the account.
     ///
     /// Empty where none bind it. Where nobody was to be asked (an import of one account), the
-    /// account is judged as standing alone: SCPs only take away, so nothing passes for it.
+    /// account is judged as standing alone: a grant found so still stands in its policies. What
+    /// would pass by an allowance must look at [`World::scps_unasked`] too.
     pub(super) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
         let org = &self.org;
         let Some(owner) = self.accounts.get(&account) else {
