@@ -7,8 +7,8 @@
 
 use crate::catalogue::{AccessLevel, catalogue};
 use crate::condition::{Condition, Context, all_hold};
-use crate::digest::Digest;
-use crate::document::{Clause, Document, Effect, Policy, Statement, Version};
+use crate::document::{Clause, Effect, Statement, Version};
+pub use crate::layer::Layer;
 use crate::pattern::{ActionPattern, ResourcePattern, Unresolved};
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::ops::Range;
@@ -229,44 +229,6 @@ fn every_resource_of(pattern: &ResourcePattern, strict: bool) -> Option<&str> {
         ["arn", _, service, region, owner, "*"] if open(region) && account(owner) => Some(service),
         ["arn", _, service, rest @ .., "*"] if rest.iter().all(open) => Some(service),
         _ => None,
-    }
-}
-
-/// One policy of a stack.
-#[derive(Debug, Clone)]
-pub struct Layer {
-    source: Arc<str>,
-    digest: Option<Digest>,
-    policy: Result<Arc<Policy>, Why>,
-}
-
-impl Layer {
-    /// A policy whose document is at hand.
-    #[must_use]
-    pub fn known(source: &str, document: &Document) -> Self {
-        let policy = document
-            .parsed
-            .clone()
-            .map_err(|error| Why::NotUnderstood(format!("the {source} could not be read: {error}")));
-        Self { source: source.into(), digest: Some(document.digest), policy }
-    }
-
-    /// A policy that is there, but was not seen.
-    #[must_use]
-    pub fn missing(source: &str, why: &str) -> Self {
-        Self {
-            source: source.into(),
-            digest: None,
-            policy: Err(Why::NotSeen(format!("the {source} was not seen: {why}"))),
-        }
-    }
-
-    fn statements(&self, effect: Effect) -> impl Iterator<Item = &Arc<Statement>> {
-        self.policy.iter().flat_map(|p| &p.statements).filter(move |s| s.effect == effect)
-    }
-
-    fn site(&self, statement: &Arc<Statement>) -> Option<Site> {
-        Some(Site { source: Arc::clone(&self.source), document: self.digest?, statement: Arc::clone(statement) })
     }
 }
 

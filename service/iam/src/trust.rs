@@ -4,10 +4,12 @@
 //! such as "is this limited to a source?" is asked by trying a foreign source. Deny wins. Refuses to
 //! know the caller's own policies, and what a service principal stands for.
 
-use crate::arn::{AccountId, Arn, RoleArn};
+use crate::arn::{AccountId, Arn};
 use crate::condition::{Condition, Context, all_hold};
+use crate::decide::{Grip, names};
 use crate::digest::Digest;
 use crate::document::{Clause, Document, DocumentError, Effect, Policy, Principal, Statement};
+use crate::request::Requester;
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,101 +23,6 @@ pub const STS_ACTIONS: [&str; 6] = [
     "sts:SetSourceIdentity",
     "sts:SetContext",
 ];
-
-/// Who asks for a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
-    /// An AWS service, such as `pods.eks.amazonaws.com`.
-    Service(String),
-    /// A role (also for its sessions), a user, a session, or an account's root.
-    Principal {
-        /// Its ARN.
-        arn: Arn,
-        /// Its unique id (`AROA…`), where it is known.
-        unique_id: Option<String>,
-    },
-    /// Somebody whom an identity provider vouches for: the provider's ARN or host.
-    Federated(String),
-    /// Some AWS principal of no account that is named anywhere.
-    Outsider,
-}
-
-impl Caller {
-    /// An AWS service.
-    #[must_use]
-    pub fn service(name: &str) -> Self {
-        Self::Service(name.to_owned())
-    }
-
-    /// A role, and every session of it.
-    #[must_use]
-    pub fn role(arn: &RoleArn) -> Self {
-        Self::Principal { arn: arn.arn().clone(), unique_id: None }
-    }
-
-    /// A principal by its ARN.
-    #[must_use]
-    pub fn principal(arn: &Arn) -> Self {
-        Self::Principal { arn: arn.clone(), unique_id: None }
-    }
-
-    /// The same principal, known by its unique id too.
-    #[must_use]
-    pub fn with_unique_id(self, id: &str) -> Self {
-        match self {
-            Self::Principal { arn, .. } => Self::Principal { arn, unique_id: Some(id.to_owned()) },
-            other => other,
-        }
-    }
-
-    /// Somebody whom an identity provider vouches for.
-    #[must_use]
-    pub fn federated(provider: &str) -> Self {
-        Self::Federated(provider.to_owned())
-    }
-
-    /// What is known of a request of this caller before anything else is: keys that its kind always
-    /// or never has. All others stay open.
-    #[must_use]
-    pub fn context(&self) -> Context {
-        match self {
-            // A service sends no keys of its own: those of other prefixes describe web identities,
-            // SAML subjects, or what a role session runs on.
-            Self::Service(_) => self.known(Context::open_under(&["aws:", "sts:", "iam:"])),
-            Self::Principal { .. } => self.known(Context::open().absent_under("saml:")),
-            Self::Federated(_) | Self::Outsider => self.known(Context::open()),
-        }
-    }
-
-    /// Adds what is known of this caller to a context that does not say otherwise.
-    fn known(&self, context: Context) -> Context {
-        match self {
-            Self::Service(name) => context
-                .or_set("aws:PrincipalIsAWSService", "true")
-                .or_set("aws:PrincipalServiceName", name)
-                .or_set("aws:PrincipalServiceNamesList", name)
-                .or_absent("aws:PrincipalArn")
-                .or_absent("aws:PrincipalAccount")
-                .or_absent("aws:PrincipalOrgID")
-                .or_absent("aws:PrincipalOrgPaths")
-                .or_absent("aws:MultiFactorAuthPresent")
-                .or_absent("aws:MultiFactorAuthAge")
-                .or_absent("aws:username")
-                .or_absent("sts:ExternalId")
-                .absent_under("aws:PrincipalTag/"),
-            Self::Principal { arn, .. } => {
-                let role = session_role(arn);
-                let context = context
-                    .or_set("aws:PrincipalIsAWSService", "false")
-                    .or_set("aws:PrincipalAccount", arn.account())
-                    .or_absent("aws:PrincipalServiceName");
-                // The ARN of a session lacks its role's path, and the account's root is anyone in it.
-                if role.is_some() || is_root(arn) { context } else { context.or_set("aws:PrincipalArn", arn.as_str()) }
-            }
-            Self::Federated(_) | Self::Outsider => context.or_set("aws:PrincipalIsAWSService", "false"),
-        }
-    }
-}
 
 /// Whom a statement admits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,18 +115,6 @@ impl Who {
 fn is_unique_id(text: &str) -> bool {
     let prefixed = ["AROA", "AIDA", "AGPA", "ASIA", "AKIA", "AIPA", "ANPA"].iter().any(|p| text.starts_with(p));
     prefixed && text.len() >= 16 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-}
-
-fn is_root(arn: &Arn) -> bool {
-    arn.service() == "iam" && arn.resource() == "root"
-}
-
-/// The role's name in the ARN of a role session.
-fn session_role(arn: &Arn) -> Option<&str> {
-    if arn.service() != "sts" {
-        return None;
-    }
-    arn.resource().strip_prefix("assumed-role/")?.split('/').next()
 }
 
 /// One principal that one Allow statement admits.
@@ -323,15 +218,15 @@ impl Trust {
     fn still_possible(&self, statement: &Arc<Statement>, who: &Who, actions: &BTreeSet<&'static str>) -> Truth {
         let Ok(policy) = &self.policy else { return Truth::False };
         let caller = match who {
-            Who::Service(name) => Caller::service(name),
-            Who::Role(arn) | Who::User(arn) | Who::Session(arn) => Caller::principal(arn),
-            Who::Oidc(arn) | Who::Saml(arn) => Caller::federated(arn.as_str()),
-            Who::Provider(host) => Caller::federated(host),
+            Who::Service(name) => Requester::service(name),
+            Who::Role(arn) | Who::User(arn) | Who::Session(arn) => Requester::principal(arn),
+            Who::Oidc(arn) | Who::Saml(arn) => Requester::federated(arn.as_str()),
+            Who::Provider(host) => Requester::federated(host),
             Who::Account(id) => match format!("arn:aws:iam::{id}:root").parse() {
-                Ok(arn) => Caller::Principal { arn, unique_id: None },
+                Ok(arn) => Requester::Principal { arn, unique_id: None },
                 Err(_) => return Truth::False,
             },
-            Who::Anyone | Who::AllBut(_) => Caller::Outsider,
+            Who::Anyone | Who::AllBut(_) => Requester::Outsider,
             Who::DeadId(_) => return Truth::False,
             Who::Other(text) => {
                 return Truth::unknown(Why::NotUnderstood(format!("the principal `{text}` is not understood")));
@@ -353,7 +248,7 @@ impl Trust {
     fn matches(
         &self,
         statement: &Statement,
-        caller: &Caller,
+        caller: &Requester,
         action: &str,
         context: &Context,
         policy: &Policy,
@@ -364,7 +259,10 @@ impl Trust {
         let (principal, via_account) = match &statement.principals {
             None => (Truth::False, false),
             Some(clause) => {
-                let each = clause.elements().iter().map(|p| names(p, caller));
+                let each = clause.elements().iter().map(|p| match names(p, caller) {
+                    Ok(grip) => (Truth::from(grip != Grip::None), grip == Grip::Account),
+                    Err(why) => (Truth::unknown(why), false),
+                });
                 let (any, direct) = each.fold((Truth::False, false), |(any, direct), (truth, via_account)| {
                     let direct = direct || (truth.is_true() && !via_account);
                     (any.or(truth), direct)
@@ -378,7 +276,7 @@ impl Trust {
         (principal.and(all_hold(&statement.conditions, context, policy.language())), via_account)
     }
 
-    fn ask(&self, caller: &Caller, action: &str, context: &Context, ask: Ask) -> Decision {
+    fn ask(&self, caller: &Requester, action: &str, context: &Context, ask: Ask) -> Decision {
         let policy = match &self.policy {
             Ok(policy) => policy,
             Err(error) => {
@@ -428,19 +326,19 @@ impl Trust {
     /// Whether a call is allowed, in a context. What is known of the caller is added to the context
     /// where it says nothing; `sts:TagSession` and `sts:SetSourceIdentity` are actions of their own.
     #[must_use]
-    pub fn decide(&self, caller: &Caller, action: &str, context: &Context) -> Decision {
+    pub fn decide(&self, caller: &Requester, action: &str, context: &Context) -> Decision {
         self.ask(caller, action, &caller.known(context.clone()), Ask::Whether)
     }
 
     /// Whether the caller can be admitted at all, by some value of the conditions' keys.
     #[must_use]
-    pub fn admits(&self, caller: &Caller, action: &str) -> Answer {
+    pub fn admits(&self, caller: &Requester, action: &str) -> Answer {
         self.admits_in(caller, action, &caller.context())
     }
 
     /// As [`Trust::admits`], where some keys are known.
     #[must_use]
-    pub fn admits_in(&self, caller: &Caller, action: &str, context: &Context) -> Answer {
+    pub fn admits_in(&self, caller: &Requester, action: &str, context: &Context) -> Answer {
         let decision = self.ask(caller, action, context, Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
     }
@@ -448,7 +346,7 @@ impl Trust {
     /// Whether an AWS service can be admitted at all.
     #[must_use]
     pub fn admits_service(&self, service: &str, action: &str) -> Answer {
-        self.admits(&Caller::service(service), action)
+        self.admits(&Requester::service(service), action)
     }
 
     /// Whether the caller's calls are limited by these condition keys together: a call that needs
@@ -458,7 +356,7 @@ impl Trust {
     /// So `StringLike: "*"` does not limit, a blacklist does not limit, and a Deny with
     /// `StringNotEquals` does. A caller that is not admitted at all counts as limited.
     #[must_use]
-    pub fn constrained_by(&self, caller: &Caller, actions: &[&str], keys: &[&str]) -> Limit {
+    pub fn constrained_by(&self, caller: &Requester, actions: &[&str], keys: &[&str]) -> Limit {
         // The role's own side is not foreign, so that `${aws:ResourceAccount}` is not free to agree.
         let home = caller
             .context()
@@ -482,7 +380,7 @@ impl Trust {
         }
     }
 
-    fn refused(&self, caller: &Caller, actions: &[&str], context: &Context) -> Answer {
+    fn refused(&self, caller: &Requester, actions: &[&str], context: &Context) -> Answer {
         let mut truth = Truth::True;
         let mut by: Vec<Site> = Vec::new();
         for action in actions {
@@ -524,7 +422,7 @@ impl Trust {
     /// Whether the caller needs to send an external id of a certain value; `None` where it is not
     /// admitted for `sts:AssumeRole` at all.
     #[must_use]
-    pub fn requires_external_id(&self, caller: &Caller) -> Option<Answer> {
+    pub fn requires_external_id(&self, caller: &Requester) -> Option<Answer> {
         if self.admits(caller, "sts:AssumeRole").truth.is_false() {
             return None;
         }
@@ -532,39 +430,6 @@ impl Trust {
         let truth = limit.both();
         let by = if limit.foreign.truth.is_true() { limit.absent.by } else { limit.foreign.by };
         Some(Answer { truth, by })
-    }
-}
-
-/// Whether a principal element names the caller, and whether only by its account.
-fn names(principal: &Principal, caller: &Caller) -> (Truth, bool) {
-    let sure = |b: bool| (Truth::from(b), false);
-    match (principal, caller) {
-        (Principal::Everyone, _) => sure(true),
-        (Principal::Other { kind, .. }, _) => {
-            (Truth::unknown(Why::NotUnderstood(format!("the principal type `{kind}` is not understood"))), false)
-        }
-        (Principal::Service(name), Caller::Service(own)) => sure(name.eq_ignore_ascii_case(own)),
-        (Principal::Federated(name), Caller::Federated(own)) => sure(name == own),
-        (Principal::Aws(text), Caller::Principal { arn, unique_id }) => {
-            if unique_id.as_deref() == Some(text) || text == arn.as_str() {
-                return (Truth::True, is_root(arn));
-            }
-            if text.parse::<AccountId>().is_ok() {
-                return (Truth::from(text == arn.account()), true);
-            }
-            let Ok(named) = text.parse::<Arn>() else { return sure(false) };
-            // Account ids are unique over all partitions.
-            if named.account() != arn.account() {
-                return sure(false);
-            }
-            if is_root(&named) {
-                return (Truth::True, true);
-            }
-            // A session is named by its role too; its own ARN lacks the role's path.
-            let role = named.resource().strip_prefix("role/").and_then(|r| r.rsplit('/').next());
-            sure(role.is_some() && role == session_role(arn))
-        }
-        _ => sure(false),
     }
 }
 
@@ -607,7 +472,7 @@ mod tests {
     }
 
     fn limited(trust: &Trust, keys: &[&str]) -> (Truth, Truth) {
-        let limit = trust.constrained_by(&Caller::service(PODS), &["sts:AssumeRole"], keys);
+        let limit = trust.constrained_by(&Requester::service(PODS), &["sts:AssumeRole"], keys);
         (limit.foreign.truth, limit.absent.truth)
     }
 
@@ -672,7 +537,7 @@ mod tests {
                 "Condition":{{"StringNotEquals":{{"aws:SourceAccount":"111122223333"}}}}}}"#
         ));
         assert_eq!(limited(&trust, &SOURCE), (Truth::True, Truth::True));
-        let decision = trust.decide(&Caller::service(PODS), "sts:AssumeRole", &Context::closed());
+        let decision = trust.decide(&Requester::service(PODS), "sts:AssumeRole", &Context::closed());
         assert!(decision.explicit_deny && decision.allowed.is_false());
         assert_eq!(decision.by[0].sid(), Some("guard"));
         assert!(trust.admits_service(PODS, "sts:AssumeRole").truth.is_true());
@@ -687,7 +552,7 @@ mod tests {
                 "Condition":{{"ArnLike":{{"aws:SourceArn":"arn:aws:eks:*:111122223333:cluster/x"}}}}}}"#
         ));
         assert!(limited(&trust, &SOURCE).0.is_true());
-        let one = trust.constrained_by(&Caller::service(PODS), &["sts:AssumeRole"], &["aws:SourceArn"]);
+        let one = trust.constrained_by(&Requester::service(PODS), &["sts:AssumeRole"], &["aws:SourceArn"]);
         assert!(one.foreign.truth.is_false());
         assert_eq!(one.foreign.by[0].pointer(), "/Statement/0");
     }
@@ -714,7 +579,7 @@ mod tests {
     #[test]
     fn an_external_id_is_required_only_if_every_way_in_asks_for_it() {
         let vendor: Arn = "arn:aws:iam::444455556666:role/vendor".parse().unwrap();
-        let caller = Caller::principal(&vendor);
+        let caller = Requester::principal(&vendor);
         let asked = trust(
             r#"{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"s3cret"}}}"#,
         );
@@ -723,21 +588,21 @@ mod tests {
             r#"{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"sts:AssumeRole","Condition":{"StringLike":{"sts:ExternalId":"*"}}}"#,
         );
         assert_eq!(any.requires_external_id(&caller).unwrap().truth, Truth::False);
-        assert!(asked.requires_external_id(&Caller::service(PODS)).is_none());
+        assert!(asked.requires_external_id(&Requester::service(PODS)).is_none());
     }
 
     #[test]
     fn accounts_roles_sessions_and_ids_are_named_as_iam_names_them() {
         let role: Arn = "arn:aws:iam::111122223333:role/team/api".parse().unwrap();
         let session: Arn = "arn:aws:sts::111122223333:assumed-role/api/s".parse().unwrap();
-        let allowed = |principal: &str, caller: &Caller| {
+        let allowed = |principal: &str, caller: &Requester| {
             let trust = trust(&format!(
                 r#"{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"}}"#
             ));
             let decision = trust.decide(caller, "sts:assumerole", &Context::closed());
             (decision.allowed.is_true(), decision.via_account)
         };
-        let caller = Caller::principal(&role);
+        let caller = Requester::principal(&role);
         assert_eq!(allowed("111122223333", &caller), (true, true));
         assert_eq!(allowed("arn:aws:iam::111122223333:root", &caller), (true, true));
         assert_eq!(allowed(role.as_str(), &caller), (true, false));
@@ -746,8 +611,8 @@ mod tests {
         assert_eq!(allowed("444455556666", &caller), (false, false));
         assert_eq!(allowed("AROAEXAMPLEEXAMPLE123", &caller), (false, false));
         assert_eq!(allowed("AROAEXAMPLEEXAMPLE123", &caller.with_unique_id("AROAEXAMPLEEXAMPLE123")), (true, false));
-        assert_eq!(allowed(role.as_str(), &Caller::principal(&session)), (true, false));
-        assert_eq!(allowed(session.as_str(), &Caller::principal(&session)), (true, false));
+        assert_eq!(allowed(role.as_str(), &Requester::principal(&session)), (true, false));
+        assert_eq!(allowed(session.as_str(), &Requester::principal(&session)), (true, false));
     }
 
     #[test]

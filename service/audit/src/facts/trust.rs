@@ -8,8 +8,8 @@ use super::view::{Def, Facts, evidence, evidences, text, truth};
 use super::world::{World, join, unless};
 use crate::estate::{AssociationDetail, AssociationKey, Role};
 use crate::rules::{Type, Value};
-use rolecall_iam::trust::{Admission, Caller, Trust, Who};
-use rolecall_iam::{Answer, Context, Digest, DocumentError, Truth};
+use rolecall_iam::trust::{Admission, Trust, Who};
+use rolecall_iam::{Answer, Context, Digest, DocumentError, Requester, Truth};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,7 +61,7 @@ pub(super) struct TrustAnswers {
 
 impl TrustAnswers {
     fn of(trust: Trust) -> Self {
-        let pods = Caller::service(PODS);
+        let pods = Requester::service(PODS);
         // A statement that only limits `sts:TagSession` limits nothing: tags can be switched off.
         let keys: Vec<String> = SOURCES.iter().map(ToString::to_string).chain(request_tags()).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -81,7 +81,7 @@ impl TrustAnswers {
         let cluster = ["aws:RequestTag/eks-cluster-arn", "aws:RequestTag/eks-cluster-name"];
         let cluster: Vec<&str> = SOURCES.into_iter().chain(cluster).collect();
         let pods_of_any_cluster = !trust.constrained_by(&pods, &[ASSUME], &cluster).foreign.truth;
-        let outsiders = trust.constrained_by(&Caller::Outsider, &[ASSUME], &IDENTITIES);
+        let outsiders = trust.constrained_by(&Requester::Outsider, &[ASSUME], &IDENTITIES);
         Self {
             admissions: trust.admissions().map_err(Clone::clone),
             pods: trust.admits(&pods, ASSUME),
@@ -355,7 +355,7 @@ pub(super) fn refusal(
     detail: &AssociationDetail,
     cluster_arn: &str,
 ) -> Result<Option<Refusal>, Truth> {
-    let pods = Caller::service(PODS);
+    let pods = Requester::service(PODS);
     let sourced = |context: Context| {
         context.set("aws:SourceAccount", [key.account_id.to_string()]).set("aws:SourceArn", [cluster_arn])
     };
@@ -433,7 +433,7 @@ pub(super) fn hop(
     detail: &AssociationDetail,
     cluster_arn: &str,
 ) -> Hop {
-    let caller = Caller::role(role);
+    let caller = Requester::role(role);
     let caller = role_id.map_or(caller.clone(), |id| caller.with_unique_id(id));
     let mut own = caller.context();
     own = if detail.disable_session_tags {

@@ -2,8 +2,8 @@
 
 use crate::shared;
 use rolecall_iam::access::{Layer, Stack};
-use rolecall_iam::trust::{Caller, Trust};
-use rolecall_iam::{Arn, Context, Document, Truth};
+use rolecall_iam::trust::Trust;
+use rolecall_iam::{Arn, Context, Document, Requester, Truth};
 use serde_json::Value;
 
 fn texts(value: &Value) -> Vec<String> {
@@ -37,8 +37,8 @@ fn documented_cases_are_decided_as_documented() {
         let decision = if let Some(trust) = policies.get("trust") {
             let principal = request["principal"].as_str().unwrap();
             let caller = match principal.parse::<Arn>() {
-                Ok(arn) => Caller::principal(&arn),
-                Err(_) => Caller::service(principal),
+                Ok(arn) => Requester::principal(&arn),
+                Err(_) => Requester::service(principal),
             };
             let trust = Trust::of("trust policy", &Document::read(&trust.to_string()));
             trust.decide(&caller, action, &context(case))
@@ -90,7 +90,7 @@ fn trust_samples_are_assessed_by_deciding() {
             samples["samples"].as_array().unwrap().iter().find(|s| s["name"].as_str().unwrap().starts_with(name));
         let sample = sample.unwrap_or_else(|| panic!("no sample `{name}`"));
         let trust = Trust::of("trust policy", &Document::read(&sample["policy"].to_string()));
-        let caller = Caller::service("pods.eks.amazonaws.com");
+        let caller = Requester::service("pods.eks.amazonaws.com");
         let actual = [
             trust.admits(&caller, "sts:AssumeRole").truth,
             trust.admits(&caller, "sts:TagSession").truth,

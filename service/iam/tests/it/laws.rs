@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use rolecall_iam::access::{Access, Layer, Stack};
-use rolecall_iam::trust::{Caller, Trust};
-use rolecall_iam::{Context, Document, Truth};
+use rolecall_iam::trust::Trust;
+use rolecall_iam::{Context, Document, Requester, Truth};
 use serde_json::{Value, json};
 
 fn action() -> impl Strategy<Value = String> {
@@ -137,7 +137,7 @@ proptest! {
     ) {
         let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
         let of = |statements: &[Value]| Trust::of("trust policy", &document(statements));
-        let caller = Caller::service("pods.eks.amazonaws.com");
+        let caller = Requester::service("pods.eks.amazonaws.com");
         for action in ["sts:AssumeRole", "sts:TagSession"] {
             let (before, after) = (of(&statements), of(&more));
             prop_assert!(rank(&after.decide(&caller, action, &context).allowed) <= rank(&before.decide(&caller, action, &context).allowed));

@@ -1,0 +1,467 @@
+//! A request: who asks to do what to which resource, and what is known of its condition keys.
+//!
+//! Knows which condition keys AWS always sets for a kind of requester, and adds them where the
+//! given context says nothing. Refuses to know the clock, the network, and the tags of anything:
+//! whoever asks says those.
+//!
+//! Keys that are derived, always: `aws:PrincipalArn`, `aws:PrincipalAccount`, `aws:PrincipalType`,
+//! `aws:PrincipalIsAWSService`, `aws:PrincipalServiceName`, `aws:PrincipalServiceNamesList`,
+//! `aws:username`, `aws:userid` (where the unique id is known), `aws:ResourceAccount`. Only for a
+//! context that leaves nothing open: the role ARN of a role session, taken to have no path, and
+//! `aws:ViaAWSService` as `false`.
+
+use crate::arn::{AccountId, Arn, RoleArn};
+use crate::catalogue::catalogue;
+use crate::condition::{Context, Value};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requester {
+    /// Nobody that AWS knows: an unsigned request.
+    Anonymous,
+    /// An AWS service, such as `pods.eks.amazonaws.com`.
+    Service(String),
+    /// A role (standing for its sessions), a user, a session, a federated user, or an account's root.
+    Principal {
+        /// Its ARN.
+        arn: Arn,
+        /// Its unique id (`AROA…`, `AIDA…`), where it is known; of a session, its role's.
+        unique_id: Option<String>,
+    },
+    /// Somebody whom an identity provider vouches for: the provider's ARN or host.
+    Federated(String),
+    /// Some AWS principal of no account that is named anywhere, whose own policies allow it.
+    Outsider,
+}
+
+/// What kind of principal asks, as far as decisions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Anonymous,
+    Service,
+    Root,
+    User,
+    Role,
+    Session,
+    FederatedUser,
+    Federated,
+    Outsider,
+    Other,
+}
+
+impl Requester {
+    /// An AWS service.
+    #[must_use]
+    pub fn service(name: &str) -> Self {
+        Self::Service(name.to_owned())
+    }
+
+    /// A role, and every session of it.
+    #[must_use]
+    pub fn role(arn: &RoleArn) -> Self {
+        Self::Principal { arn: arn.arn().clone(), unique_id: None }
+    }
+
+    /// A principal by its ARN.
+    #[must_use]
+    pub fn principal(arn: &Arn) -> Self {
+        Self::Principal { arn: arn.clone(), unique_id: None }
+    }
+
+    /// The same principal, known by its unique id too.
+    #[must_use]
+    pub fn with_unique_id(self, id: &str) -> Self {
+        match self {
+            Self::Principal { arn, .. } => Self::Principal { arn, unique_id: Some(id.to_owned()) },
+            other => other,
+        }
+    }
+
+    /// Somebody whom an identity provider vouches for.
+    #[must_use]
+    pub fn federated(provider: &str) -> Self {
+        Self::Federated(provider.to_owned())
+    }
+
+    /// A requester as people write it: `anonymous`, an ARN, an identity provider's ARN, or the name
+    /// of a service. `None` for anything else.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        if text == "anonymous" || text == "*" {
+            return Some(Self::Anonymous);
+        }
+        if let Ok(arn) = text.parse::<Arn>() {
+            let provider = ["oidc-provider/", "saml-provider/"].iter().any(|p| arn.resource().starts_with(p));
+            return Some(if provider { Self::federated(text) } else { Self::principal(&arn) });
+        }
+        if let Ok(account) = text.parse::<AccountId>() {
+            return format!("arn:aws:iam::{account}:root").parse().ok().map(|arn: Arn| Self::principal(&arn));
+        }
+        let name = text.contains('.') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        name.then(|| Self::service(text))
+    }
+
+    /// As a policy would write it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Service(name) | Self::Federated(name) => name,
+            Self::Principal { arn, .. } => arn.as_str(),
+            Self::Outsider => "some principal of another account",
+        }
+    }
+
+    /// The account that it belongs to, where it has one.
+    #[must_use]
+    pub fn account_id(&self) -> Option<AccountId> {
+        match self {
+            Self::Principal { arn, .. } => arn.account_id(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Anonymous => Kind::Anonymous,
+            Self::Service(_) => Kind::Service,
+            Self::Federated(_) => Kind::Federated,
+            Self::Outsider => Kind::Outsider,
+            Self::Principal { arn, .. } => {
+                let kind = arn.resource().split('/').next().unwrap_or_default();
+                match (arn.service(), kind) {
+                    ("iam" | "sts", "root") => Kind::Root,
+                    ("iam", "role") => Kind::Role,
+                    ("iam", "user") => Kind::User,
+                    ("sts", "assumed-role") => Kind::Session,
+                    ("sts", "federated-user") => Kind::FederatedUser,
+                    _ => Kind::Other,
+                }
+            }
+        }
+    }
+
+    /// The name, without its path, of the role that it is or is a session of.
+    pub(crate) fn role_name(&self) -> Option<&str> {
+        let Self::Principal { arn, .. } = self else { return None };
+        match self.kind() {
+            Kind::Role => arn.resource().rsplit('/').next(),
+            Kind::Session => arn.resource().strip_prefix("assumed-role/")?.split('/').next(),
+            _ => None,
+        }
+    }
+
+    /// What is known of a request of this requester before anything else is: keys that its kind
+    /// always or never has. All others stay open.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        match self {
+            // A service sends no keys of its own: those of other prefixes describe web identities,
+            // SAML subjects, or what a role session runs on.
+            Self::Service(_) => self.known(Context::open_under(&["aws:", "sts:", "iam:"])),
+            Self::Principal { .. } => self.known(Context::open().absent_under("saml:")),
+            Self::Anonymous | Self::Federated(_) | Self::Outsider => self.known(Context::open()),
+        }
+    }
+
+    /// Adds what is known of this requester to a context that does not say otherwise.
+    pub(crate) fn known(&self, context: Context) -> Context {
+        let nobody = |context: Context| {
+            context
+                .or_absent("aws:PrincipalArn")
+                .or_absent("aws:PrincipalAccount")
+                .or_absent("aws:PrincipalOrgID")
+                .or_absent("aws:PrincipalOrgPaths")
+                .or_absent("aws:MultiFactorAuthPresent")
+                .or_absent("aws:MultiFactorAuthAge")
+                .or_absent("aws:username")
+                .absent_under("aws:PrincipalTag/")
+        };
+        match self {
+            Self::Service(name) => nobody(context)
+                .or_set("aws:PrincipalIsAWSService", "true")
+                .or_set("aws:PrincipalServiceName", name)
+                .or_set("aws:PrincipalServiceNamesList", name)
+                .or_absent("sts:ExternalId"),
+            Self::Anonymous => nobody(context)
+                .or_set("aws:PrincipalIsAWSService", "false")
+                .or_set("aws:PrincipalType", "Anonymous")
+                .or_absent("aws:PrincipalServiceName"),
+            Self::Principal { arn, unique_id } => {
+                let context = context
+                    .or_set("aws:PrincipalIsAWSService", "false")
+                    .or_set("aws:PrincipalAccount", arn.account())
+                    .or_absent("aws:PrincipalServiceName");
+                self.known_principal(context, arn, unique_id.as_deref())
+            }
+            Self::Federated(_) | Self::Outsider => context.or_set("aws:PrincipalIsAWSService", "false"),
+        }
+    }
+
+    fn known_principal(&self, context: Context, arn: &Arn, unique_id: Option<&str>) -> Context {
+        let typed = |context: Context, kind: &str| context.or_set("aws:PrincipalType", kind);
+        let name = || arn.resource().rsplit('/').next().unwrap_or_default();
+        match self.kind() {
+            // A policy that names an account's root means anyone in it: nothing more is known.
+            Kind::Root | Kind::Other => context,
+            Kind::User => {
+                let context = typed(context, "User").or_set("aws:username", name());
+                let context = unique_id.map_or(context.clone(), |id| context.or_set("aws:userid", id));
+                context.or_set("aws:PrincipalArn", arn.as_str())
+            }
+            Kind::Role => {
+                let context = typed(context, "AssumedRole").or_absent("aws:username");
+                context.or_set("aws:PrincipalArn", arn.as_str())
+            }
+            Kind::Session => {
+                let context = typed(context, "AssumedRole").or_absent("aws:username");
+                let context = match unique_id {
+                    Some(id) => context.or_set("aws:userid", &format!("{id}:{}", name())),
+                    None => context,
+                };
+                // The ARN of a session lacks its role's path: an open context leaves it open.
+                match (context.get("aws:PrincipalArn"), self.role_name()) {
+                    (Value::Absent, Some(role)) => {
+                        let role = format!("arn:{}:iam::{}:role/{role}", arn.partition(), arn.account());
+                        context.or_set("aws:PrincipalArn", &role)
+                    }
+                    _ => context,
+                }
+            }
+            _ => {
+                let context = typed(context, "FederatedUser").or_absent("aws:username");
+                context.or_set("aws:PrincipalArn", arn.as_str())
+            }
+        }
+    }
+}
+
+/// The name of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionName {
+    text: Box<str>,
+    lower: Box<str>,
+    number: Option<usize>,
+    on_resources: bool,
+}
+
+impl ActionName {
+    /// Any text; letter case does not count. What the catalogue does not list is taken to act on
+    /// resources.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let number = catalogue().number(text);
+        let listed = number.and_then(|n| catalogue().actions().get(n));
+        Self {
+            text: text.into(),
+            lower: text.to_ascii_lowercase().into(),
+            number,
+            on_resources: listed.is_none_or(|action| action.on_resources),
+        }
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// In lower case.
+    #[must_use]
+    pub fn lower(&self) -> &str {
+        &self.lower
+    }
+
+    /// The service prefix in lower case; empty where there is no colon.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        self.lower.split_once(':').map_or("", |(service, _)| service)
+    }
+
+    /// Its number in the catalogue, where it is listed.
+    #[must_use]
+    pub fn number(&self) -> Option<usize> {
+        self.number
+    }
+
+    /// Whether a policy can limit it to resources; otherwise it only takes `*`.
+    #[must_use]
+    pub fn on_resources(&self) -> bool {
+        self.on_resources
+    }
+}
+
+/// The name of the resource that is acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceName {
+    text: Box<str>,
+    owner: Owner,
+}
+
+/// Whose the resource is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// This account's.
+    Account(AccountId),
+    /// The requester's own: `*`, and what AWS itself owns.
+    Own,
+    /// The name does not say, as in `arn:aws:s3:::bucket`.
+    Unsaid,
+}
+
+impl ResourceName {
+    /// An ARN, or `*`. It is compared as it stands: a wildcard in it is no wildcard.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let arn = text.parse::<Arn>().ok();
+        let owner = match &arn {
+            _ if text == "*" => Owner::Own,
+            Some(arn) if arn.account() == "aws" => Owner::Own,
+            Some(arn) => arn.account_id().map_or(Owner::Unsaid, Owner::Account),
+            None => Owner::Unsaid,
+        };
+        Self { text: text.into(), owner }
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// One request. Made once, decided as often as there are policies to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    principal: Requester,
+    action: ActionName,
+    resource: ResourceName,
+    context: Context,
+    kind: Kind,
+    account: Option<AccountId>,
+    owner: Option<AccountId>,
+    service_linked: bool,
+}
+
+impl Request {
+    /// Puts a request together. `resource_account` is the account that owns the resource, where it
+    /// is known other than by the resource's ARN. The context gets the keys that AWS always sets
+    /// and that it does not mention.
+    #[must_use]
+    pub fn new(
+        principal: Requester,
+        action: &str,
+        resource: &str,
+        resource_account: Option<AccountId>,
+        context: Context,
+    ) -> Self {
+        let (kind, account) = (principal.kind(), principal.account_id());
+        let request = Self {
+            action: ActionName::new(action),
+            resource: ResourceName::new(resource),
+            kind,
+            account,
+            owner: resource_account,
+            service_linked: false,
+            context: principal.known(context),
+            principal,
+        };
+        let request = if request.action.on_resources { request } else { request.on_no_resource() };
+        request.complete(resource_account)
+    }
+
+    fn complete(mut self, resource_account: Option<AccountId>) -> Self {
+        self.owner = resource_account.or(match self.resource.owner {
+            Owner::Account(id) => Some(id),
+            Owner::Own => self.account,
+            Owner::Unsaid => None,
+        });
+        if let Some(owner) = self.owner {
+            self.context = self.context.or_set("aws:ResourceAccount", &owner.to_string());
+        }
+        if self.kind != Kind::Service && self.context.get("aws:ViaAWSService") == Value::Absent {
+            self.context = self.context.or_set("aws:ViaAWSService", "false");
+        }
+        self.service_linked = self.is_service_linked();
+        self
+    }
+
+    /// The same request of an action that acts on no resource of its own: only `*` matches it.
+    #[must_use]
+    pub fn on_no_resource(mut self) -> Self {
+        self.action.on_resources = false;
+        // S3 is the exception: its documentation limits such actions to `arn:aws:s3:::*`.
+        let partition = match &self.principal {
+            Requester::Principal { arn, .. } => arn.partition(),
+            _ => "aws",
+        };
+        let text = if self.action.service() == "s3" { format!("arn:{partition}:s3:::*") } else { "*".to_owned() };
+        let owner = match self.resource.owner {
+            Owner::Account(id) => Owner::Account(id),
+            _ => Owner::Own,
+        };
+        self.resource = ResourceName { text: text.into(), owner };
+        let given = self.owner;
+        self.complete(given)
+    }
+
+    fn is_service_linked(&self) -> bool {
+        let path = |arn: &str| arn.contains(":role/aws-service-role/");
+        match (self.kind, &self.principal) {
+            (Kind::Role, Requester::Principal { arn, .. }) => path(arn.as_str()),
+            (Kind::Session, _) => {
+                let Some(name) = self.principal.role_name() else { return false };
+                match self.context.get("aws:PrincipalArn") {
+                    Value::Known(values) if values.iter().any(|arn| path(arn)) => true,
+                    // IAM keeps these names for service-linked roles.
+                    _ => name.starts_with("AWSServiceRoleFor"),
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn principal(&self) -> &Requester {
+        &self.principal
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn action(&self) -> &ActionName {
+        &self.action
+    }
+
+    /// The resource, as policies see it: `*` for an action that acts on none.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceName {
+        &self.resource
+    }
+
+    /// The condition keys, with those that AWS always sets.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The account that owns the resource, where it is known.
+    #[must_use]
+    pub fn resource_account(&self) -> Option<AccountId> {
+        self.owner
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        self.account
+    }
+
+    /// Whether the requester is a role that a service made for itself.
+    #[must_use]
+    pub fn is_service_linked_role(&self) -> bool {
+        self.service_linked
+    }
+}
