@@ -247,7 +247,7 @@ pub struct Stack {
 
 impl Stack {
     /// The layers that only limit, each with the policies that count together.
-    fn ceilings(&self) -> impl Iterator<Item = &[Layer]> {
+    pub(crate) fn ceilings(&self) -> impl Iterator<Item = &[Layer]> {
         let single = self.boundary.iter().chain(&self.session).map(std::slice::from_ref);
         single.chain(self.scps.iter().map(Vec::as_slice))
     }

@@ -14,6 +14,7 @@ pub mod condition;
 pub mod decide;
 pub mod digest;
 pub mod document;
+pub mod escalation;
 pub mod layer;
 pub mod pattern;
 pub mod request;

@@ -8,6 +8,8 @@ mod cases;
 mod corpus;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod published_escalations;
 
 use std::path::PathBuf;
 
