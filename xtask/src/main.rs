@@ -21,7 +21,9 @@ const USAGE: &str = "cargo xtask <chore>
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
   sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
-  catalogue [DIR]  refresh the list of IAM actions from npm, or from the unpacked package in DIR";
+  catalogue [PACKAGE IAMLIVE]
+                   refresh the data of IAM's actions and of the operations that need them, fetched,
+                   or from the unpacked npm package and a folder with iamlive's map.json and LICENSE";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

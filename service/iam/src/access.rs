@@ -157,13 +157,13 @@ impl ActionSet {
     /// The names of its actions.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
-        self.iter().map(|action| &*action.name).collect()
+        self.iter().map(|action| action.name).collect()
     }
 
     /// Its actions of this access level.
     #[must_use]
     pub fn of_level(&self, level: AccessLevel) -> Vec<&'static str> {
-        self.iter().filter(|action| action.level == level).map(|action| &*action.name).collect()
+        self.iter().filter(|action| action.level == level).map(|action| action.name).collect()
     }
 
     fn named_by(pattern: &ActionPattern) -> Self {

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod arn;
 pub mod catalogue;
+pub mod cloudtrail;
 pub mod condition;
 pub mod decide;
 pub mod digest;
@@ -22,6 +23,7 @@ pub mod trust;
 pub mod truth;
 
 pub use arn::{AccountId, Arn, ArnError, RoleArn};
+pub use cloudtrail::{EventActions, actions_of_event};
 pub use condition::{Condition, Context};
 pub use decide::{Decision, Outcome, decide};
 pub use digest::Digest;

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod cloudtrail;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod laws;
