@@ -277,7 +277,8 @@ struct Use {
 fn numbers(text: &str) -> impl Iterator<Item = usize> {
     text.split(',').filter(|run| !run.is_empty()).flat_map(|run| {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
-        first.parse().ok().zip(last.parse().ok()).map_or(1..=0, |(first, last): (usize, usize)| first..=last)
+        let run: Option<(usize, usize)> = first.parse().ok().zip(last.parse().ok());
+        run.into_iter().flat_map(|(first, last)| first..=last)
     })
 }
 
