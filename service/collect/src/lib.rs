@@ -23,6 +23,7 @@ mod organization;
 mod plan;
 mod regions;
 mod trail;
+pub mod trails;
 
 pub use call::{Holder, PermissionUse};
 pub use doctor::{Answer, Probe, doctor, missing_statement};
