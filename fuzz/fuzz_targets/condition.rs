@@ -19,12 +19,8 @@ const PAIRS: [(&str, &str); 6] = [
 fuzz_target!(|input: (String, Vec<String>, String, u8)| {
     let (operator, values, actual, pair) = input;
     let values: Vec<String> = values.into_iter().map(|v| v.replace("${", "$ {")).collect();
-    let condition = |operator: &str| Condition {
-        operator: Operator::read(operator),
-        key: "k:k".into(),
-        values: values.clone(),
-        pointer: String::new(),
-    };
+    let condition =
+        |operator: &str| Condition::new(Operator::read(operator), "k:k", values.clone(), String::new());
     let holds = |operator: &str, context: &Context| condition(operator).holds(context, Version::V2012);
     let known = Context::closed().set("k:k", [actual]);
     let open = holds(&operator, &Context::open());
@@ -36,5 +32,7 @@ fuzz_target!(|input: (String, Vec<String>, String, u8)| {
     }
     let (positive, negated) = PAIRS[usize::from(pair) % PAIRS.len()];
     let (positive, negated) = (holds(positive, &known), holds(negated, &known));
-    assert_eq!((positive.is_true(), positive.is_false()), (negated.is_false(), negated.is_true()));
+    // Both at once is false only of what cannot be compared, and then the negated one is unknown.
+    assert!(!(positive.is_true() && !negated.is_false()), "{positive:?} {negated:?}");
+    assert!(!(negated.is_true() && !positive.is_false()), "{positive:?} {negated:?}");
 });

@@ -9,7 +9,7 @@ use crate::catalogue::{AccessLevel, catalogue};
 use crate::condition::{Condition, Context, all_hold};
 use crate::document::{Clause, Effect, Statement, Version};
 pub use crate::layer::Layer;
-use crate::pattern::{ActionPattern, ResourcePattern, Unresolved};
+use crate::pattern::{ActionPattern, ResourcePattern};
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -335,16 +335,10 @@ fn request_matches(statement: &Statement, language: Version, action: &str, resou
     let named = match &statement.resources {
         None => Truth::True,
         Some(clause) => {
-            let any = clause.elements().iter().fold(Truth::False, |any, pattern| {
-                any.or(match language {
-                    Version::V2008 => pattern.matches(resource).into(),
-                    Version::V2012 => match pattern.resolve(&|key| context.variable(key)) {
-                        Ok(glob) => glob.matches(resource).into(),
-                        Err(Unresolved::Missing) => Truth::False,
-                        Err(Unresolved::Unknown(why)) => Truth::unknown(why),
-                    },
-                })
-            });
+            let any = clause
+                .elements()
+                .iter()
+                .fold(Truth::False, |any, pattern| any.or(pattern.matches_in(resource, context, language)));
             if clause.is_not() { !any } else { any }
         }
     };

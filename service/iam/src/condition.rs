@@ -2,13 +2,19 @@
 //! variables, and what they come to when part of the context is not known.
 //!
 //! An operator that this version does not know makes the condition unknown, in Allow and in Deny
-//! alike. Refuses to know which keys a service sends: the context says what is there.
+//! alike. A value that its operator cannot compare (`NumericEquals` with a word, on either side)
+//! matches nothing. AWS does not say whether it then counts as "not equal", so a negated operator
+//! is unknown there. Refuses to know which keys a service sends: the context says what is there.
 
+pub use crate::context::{Context, Value};
+
+use crate::context::KeyName;
 use crate::document::Version;
-use crate::pattern::{Glob, Mode, Unresolved, Variable, arn_mode};
+use crate::glob::{Glob, Mode, Unresolved};
+use crate::pattern::arn_mode;
+use crate::scalar::{Decimal, Moment, Network, Number, base64};
 use crate::truth::{Truth, Why};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 /// What is compared, and how.
@@ -34,13 +40,13 @@ enum Order {
 }
 
 impl Order {
-    fn holds<T: PartialOrd>(self, a: &T, b: &T) -> bool {
+    fn holds(self, ordering: Ordering) -> bool {
         match self {
-            Self::Equal => a == b,
-            Self::Less => a < b,
-            Self::LessOrEqual => a <= b,
-            Self::Greater => a > b,
-            Self::GreaterOrEqual => a >= b,
+            Self::Equal => ordering.is_eq(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
         }
     }
 }
@@ -155,7 +161,48 @@ fn known_operator(lower: &str) -> Option<Known> {
     Some(Known { quantifier, test, negated, if_exists })
 }
 
+/// A value of a condition, compiled for its operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    /// For string and ARN operators: as plain text, and with its variables where it has any.
+    Text(Glob, Option<Box<Glob>>),
+    Number(Decimal),
+    Date(Moment),
+    Bool(bool),
+    Bytes(Box<[u8]>),
+    Net(Network),
+    /// Nothing that the operator compares.
+    Malformed,
+}
+
+impl Wanted {
+    fn read(test: Test, text: &str) -> Self {
+        let glob = |mode| Self::Text(Glob::plain(text, mode), Glob::with_variables(text, mode).map(Box::new));
+        let read = match test {
+            Test::Text { fold: true, .. } => Some(glob(Mode::LiteralNoCase)),
+            Test::Text { wild: true, .. } => Some(glob(Mode::Wild)),
+            Test::Text { .. } => Some(glob(Mode::Literal)),
+            Test::Arn => Some(glob(arn_mode(text))),
+            Test::Numeric(_) => Decimal::read(text).map(Self::Number),
+            Test::Date(_) => Moment::read(text).map(Self::Date),
+            Test::Bool | Test::Null => boolean(text).map(Self::Bool),
+            Test::Binary => base64(text).map(Self::Bytes),
+            Test::Ip => Network::read(text).map(Self::Net),
+        };
+        read.unwrap_or(Self::Malformed)
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        return Some(true);
+    }
+    text.eq_ignore_ascii_case("false").then_some(false)
+}
+
 /// One operator, one key, its values.
+///
+/// The values are compiled when it is made: what is written is there to be read, not to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// The operator.
@@ -166,125 +213,40 @@ pub struct Condition {
     pub values: Vec<String>,
     /// RFC 6901 pointer within the document.
     pub pointer: String,
-}
-
-/// What a condition key holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// These values; most keys have one.
-    Known(Vec<String>),
-    /// The request does not have the key.
-    Absent,
-    /// Not known, and why.
-    Unknown(Why),
-}
-
-/// What is known of a request's condition keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
-    keys: BTreeMap<String, Value>,
-    /// Prefixes of keys that are absent unless named.
-    absent: Vec<String>,
-    /// Prefixes of keys that may hold anything, or be absent, unless named.
-    open: Vec<String>,
-}
-
-impl Context {
-    /// Keys that are not named are absent.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self { keys: BTreeMap::new(), absent: Vec::new(), open: Vec::new() }
-    }
-
-    /// Keys that are not named may hold anything, or be absent.
-    #[must_use]
-    pub fn open() -> Self {
-        Self::open_under(&[""])
-    }
-
-    /// Keys with one of these prefixes may hold anything, or be absent; others that are not named
-    /// are absent.
-    #[must_use]
-    pub fn open_under(prefixes: &[&str]) -> Self {
-        Self { open: prefixes.iter().map(|p| p.to_ascii_lowercase()).collect(), ..Self::closed() }
-    }
-
-    /// Says what a key holds. No values at all means that it is absent.
-    #[must_use]
-    pub fn set<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
-        let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        let value = if values.is_empty() { Value::Absent } else { Value::Known(values) };
-        self.keys.insert(key.to_ascii_lowercase(), value);
-        self
-    }
-
-    /// Says that a key is absent.
-    #[must_use]
-    pub fn absent(mut self, key: &str) -> Self {
-        self.keys.insert(key.to_ascii_lowercase(), Value::Absent);
-        self
-    }
-
-    /// Says that every key with this prefix is absent unless named, such as `aws:RequestTag/`.
-    #[must_use]
-    pub fn absent_under(mut self, prefix: &str) -> Self {
-        self.absent.push(prefix.to_ascii_lowercase());
-        self
-    }
-
-    /// Says that a key's value is not known.
-    #[must_use]
-    pub fn unknown(mut self, key: &str, why: &str) -> Self {
-        self.keys.insert(key.to_ascii_lowercase(), Value::Unknown(Why::NotSeen(why.to_owned())));
-        self
-    }
-
-    /// Says what a key holds where nothing was said yet.
-    #[must_use]
-    pub fn or_set(self, key: &str, value: &str) -> Self {
-        if self.keys.contains_key(&key.to_ascii_lowercase()) { self } else { self.set(key, [value]) }
-    }
-
-    /// Says that a key is absent where nothing was said yet.
-    #[must_use]
-    pub fn or_absent(self, key: &str) -> Self {
-        if self.keys.contains_key(&key.to_ascii_lowercase()) { self } else { self.absent(key) }
-    }
-
-    /// What a key holds.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Value {
-        let lower = key.to_ascii_lowercase();
-        if let Some(value) = self.keys.get(&lower) {
-            return value.clone();
-        }
-        let under = |prefixes: &[String]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
-        if !under(&self.open) || under(&self.absent) {
-            return Value::Absent;
-        }
-        Value::Unknown(Why::Key(key.to_owned()))
-    }
-
-    /// What a policy variable stands for. A key with several values is none.
-    pub(crate) fn variable(&self, key: &str) -> Variable {
-        match self.get(key) {
-            Value::Known(values) => match <[String; 1]>::try_from(values) {
-                Ok([one]) => Variable::Text(one),
-                Err(_) => Variable::Missing,
-            },
-            Value::Absent => Variable::Missing,
-            Value::Unknown(why) => Variable::Unknown(why),
-        }
-    }
+    name: KeyName,
+    /// One for each value; empty where the operator is not understood.
+    wanted: Box<[Wanted]>,
 }
 
 /// Whether all conditions hold.
 #[must_use]
 pub fn all_hold(conditions: &[Condition], context: &Context, language: Version) -> Truth {
-    conditions.iter().fold(Truth::True, |truth, condition| truth.and(condition.holds(context, language)))
+    let mut truth = Truth::True;
+    for condition in conditions {
+        match condition.holds(context, language) {
+            Truth::True => {}
+            Truth::False => return Truth::False,
+            unknown @ Truth::Unknown(_) => truth = truth.and(unknown),
+        }
+    }
+    truth
 }
 
 impl Condition {
+    /// Compiles a condition.
+    #[must_use]
+    pub fn new(operator: Operator, key: &str, values: Vec<String>, pointer: String) -> Self {
+        let wanted = operator.known.map(|k| values.iter().map(|value| Wanted::read(k.test, value)).collect());
+        Self {
+            operator,
+            key: key.into(),
+            values,
+            pointer,
+            name: KeyName::read(key),
+            wanted: wanted.unwrap_or_default(),
+        }
+    }
+
     /// Whether it holds in the context.
     #[must_use]
     pub fn holds(&self, context: &Context, language: Version) -> Truth {
@@ -294,29 +256,47 @@ impl Condition {
                 "the condition operator `{operator}` is not understood"
             )));
         };
-        let value = context.get(&self.key);
+        let value = context.look_up(&self.name);
         if known.test == Test::Null {
-            return self.null(&value);
+            return self.null(value);
         }
         match value {
-            Value::Unknown(why) => self.whatever_the_value(known, why),
+            Value::Known(actual) => self.values_pass(known, actual, context, language),
             Value::Absent => Truth::from(match known.quantifier {
                 _ if known.if_exists => true,
                 Quantifier::Single => known.negated,
                 Quantifier::ForAll => true,
                 Quantifier::ForAny => false,
             }),
-            Value::Known(actual) => {
-                let lookup = |key: &str| context.variable(key);
-                let each = actual.iter().map(|one| self.passes(known, one, language, &lookup));
-                match known.quantifier {
-                    // Of a key with several values AWS says nothing for plain operators: any match counts.
-                    Quantifier::Single if known.negated => each.fold(Truth::True, Truth::and),
-                    Quantifier::ForAll => each.fold(Truth::True, Truth::and),
-                    Quantifier::Single | Quantifier::ForAny => each.fold(Truth::False, Truth::or),
-                }
+            Value::Unknown(why) => self.whatever_the_value(known, || why.clone()),
+            Value::Open => self.whatever_the_value(known, || Why::Key(self.key.to_string())),
+        }
+    }
+
+    fn values_pass(&self, known: Known, actual: &[String], context: &Context, language: Version) -> Truth {
+        // Of a key with several values AWS says nothing for plain operators: any match counts, so
+        // that a negated one is still the opposite of its positive.
+        let all = match known.quantifier {
+            Quantifier::Single => known.negated,
+            Quantifier::ForAll => true,
+            Quantifier::ForAny => false,
+        };
+        // AWS: the values may come to nothing, "such as an empty string", as if the key were absent.
+        if known.quantifier == Quantifier::ForAll && actual.iter().all(String::is_empty) {
+            return Truth::True;
+        }
+        let mut truth = Truth::from(all);
+        for one in actual {
+            let matched = self.matches(known.test, one, context, language);
+            let passes = if known.negated { !matched } else { matched };
+            match passes {
+                Truth::True if !all => return Truth::True,
+                Truth::False if all => return Truth::False,
+                Truth::Unknown(_) => truth = if all { truth.and(passes) } else { truth.or(passes) },
+                Truth::True | Truth::False => {}
             }
         }
+        truth
     }
 
     /// Whether it holds in every context, whatever its key holds and even if it is absent.
@@ -332,6 +312,12 @@ impl Condition {
         self.operator.known.is_some_and(|known| !known.negated && self.takes_any_value(known))
     }
 
+    /// The values that the operator cannot compare, such as a word for `NumericEquals`.
+    pub fn malformed_values(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.values.iter().zip(&self.wanted);
+        pairs.filter(|(_, wanted)| **wanted == Wanted::Malformed).map(|(value, _)| value.as_str())
+    }
+
     fn takes_any_value(&self, known: Known) -> bool {
         let has = |wanted: &str| self.values.iter().any(|value| value == wanted);
         match known.test {
@@ -343,143 +329,129 @@ impl Condition {
         }
     }
 
-    fn null(&self, value: &Value) -> Truth {
+    fn null(&self, value: Value<'_>) -> Truth {
         let absent = match value {
-            Value::Known(values) => Truth::from(values.is_empty()),
-            Value::Absent => Truth::True,
-            Value::Unknown(why) => Truth::unknown(why.clone()),
+            Value::Known(_) => false,
+            Value::Absent => true,
+            Value::Unknown(_) | Value::Open if self.always_or_never_null() => {
+                return Truth::True;
+            }
+            Value::Unknown(why) => return Truth::unknown(why.clone()),
+            Value::Open => return Truth::unknown(Why::Key(self.key.to_string())),
         };
-        self.values.iter().fold(Truth::False, |truth, wanted| {
-            truth.or(match wanted.to_ascii_lowercase().as_str() {
-                "true" => absent.clone(),
-                "false" => !absent.clone(),
-                _ => self.malformed(wanted),
-            })
-        })
+        let matched = self.any(|wanted| match wanted {
+            Wanted::Bool(wanted) => Some(*wanted == absent),
+            _ => None,
+        });
+        match matched {
+            Truth::False if self.wanted.contains(&Wanted::Malformed) => self.not_comparable(),
+            decided => decided,
+        }
     }
 
-    fn whatever_the_value(&self, known: Known, why: Why) -> Truth {
+    /// Whether `Null` is asked both ways, which one of them answers.
+    fn always_or_never_null(&self) -> bool {
+        self.wanted.contains(&Wanted::Bool(true)) && self.wanted.contains(&Wanted::Bool(false))
+    }
+
+    fn whatever_the_value(&self, known: Known, why: impl FnOnce() -> Why) -> Truth {
         if self.values.is_empty() && !known.negated && !known.if_exists && known.quantifier != Quantifier::ForAll {
             return Truth::False;
         }
-        if self.is_always_true() { Truth::True } else { Truth::unknown(why) }
+        if self.is_always_true() { Truth::True } else { Truth::unknown(why()) }
     }
 
-    fn malformed(&self, value: &str) -> Truth {
+    fn not_comparable(&self) -> Truth {
         let operator = self.operator.as_str();
-        Truth::unknown(Why::NotUnderstood(format!("`{value}` is no value that `{operator}` can compare")))
+        Truth::unknown(Why::NotUnderstood(format!(
+            "`{operator}` on `{}` compares what is none of its values",
+            self.key
+        )))
     }
 
-    /// Whether one value of the key passes.
-    fn passes(&self, known: Known, actual: &str, language: Version, lookup: &dyn Fn(&str) -> Variable) -> Truth {
-        let mut matched = Truth::False;
-        for wanted in &self.values {
-            let truth = match self.matches(known.test, wanted, actual, language, lookup) {
-                Ok(truth) => truth,
-                // A variable without a value: no match, and a negated operator does not pass on it.
-                Err(Unresolved::Missing) if known.negated => return Truth::False,
-                Err(Unresolved::Missing) => Truth::False,
-                Err(Unresolved::Unknown(why)) => Truth::unknown(why),
+    /// Whether any value matches; one that cannot be compared (`None`) matches nothing, and leaves
+    /// a negated operator undecided.
+    fn any(&self, matches: impl Fn(&Wanted) -> Option<bool>) -> Truth {
+        let mut compared = true;
+        for wanted in &self.wanted {
+            match matches(wanted) {
+                Some(true) => return Truth::True,
+                Some(false) => {}
+                None => compared = false,
+            }
+        }
+        if compared || !self.operator.is_negated() { Truth::False } else { self.not_comparable() }
+    }
+
+    /// Whether any value matches that may hold variables.
+    fn any_text(&self, actual: &str, context: &Context, language: Version) -> Truth {
+        let mut truth = Truth::False;
+        for wanted in &self.wanted {
+            let Wanted::Text(plain, filled) = wanted else { continue };
+            let matched = match filled {
+                Some(filled) if language == Version::V2012 => match filled.matches_in(actual, context) {
+                    Ok(matched) => matched,
+                    // AWS: the value is null, and nothing is equal to it or like it.
+                    Err(Unresolved::Missing) => false,
+                    Err(Unresolved::Unknown(why)) => {
+                        truth = truth.or(Truth::unknown(why));
+                        continue;
+                    }
+                },
+                _ => plain.matches(actual),
             };
-            matched = matched.or(truth);
+            if matched {
+                return Truth::True;
+            }
         }
-        if known.negated { !matched } else { matched }
+        truth
     }
 
-    fn matches(
-        &self,
-        test: Test,
-        wanted: &str,
-        actual: &str,
-        language: Version,
-        lookup: &dyn Fn(&str) -> Variable,
-    ) -> Result<Truth, Unresolved> {
-        let glob = |text: &str, mode| match language {
-            Version::V2012 if text.contains("${") => Glob::with_variables(text, mode, lookup),
-            _ => Ok(Glob::plain(text, mode)),
-        };
-        let both = |a: Option<bool>| a.map_or_else(|| self.malformed(wanted), Truth::from);
-        Ok(match test {
-            Test::Text { fold, wild } => {
-                let mode = if wild { Mode::Wild } else { Mode::Literal };
-                if fold {
-                    let lower = |key: &str| match lookup(key) {
-                        Variable::Text(text) => Variable::Text(text.to_lowercase()),
-                        other => other,
-                    };
-                    let wanted = wanted.to_lowercase();
-                    let glob = match language {
-                        Version::V2012 if wanted.contains("${") => Glob::with_variables(&wanted, mode, &lower)?,
-                        _ => Glob::plain(&wanted, mode),
-                    };
-                    glob.matches(&actual.to_lowercase()).into()
-                } else {
-                    glob(wanted, mode)?.matches(actual).into()
+    /// Whether one value of the key matches any of the condition's.
+    fn matches(&self, test: Test, actual: &str, context: &Context, language: Version) -> Truth {
+        let actual_bool = || boolean(actual);
+        match test {
+            Test::Text { .. } => self.any_text(actual, context, language),
+            Test::Arn if actual.bytes().filter(|b| *b == b':').count() >= 5 => self.any_text(actual, context, language),
+            // What is no ARN is matched by `*` alone.
+            Test::Arn => self.any(|wanted| Some(matches!(wanted, Wanted::Text(plain, _) if plain.is_everything()))),
+            Test::Bool => {
+                let actual = actual_bool();
+                self.any(|wanted| match wanted {
+                    Wanted::Bool(wanted) => Some(*wanted == actual?),
+                    _ => None,
+                })
+            }
+            Test::Binary => self.any(|wanted| match wanted {
+                // A context may give the bytes themselves, or their base64 text.
+                Wanted::Bytes(bytes) => {
+                    Some(**bytes == *actual.as_bytes() || base64(actual).is_some_and(|actual| actual == *bytes))
                 }
+                _ => None,
+            }),
+            Test::Numeric(order) => {
+                let actual = Number::read(actual);
+                self.any(|wanted| match wanted {
+                    Wanted::Number(wanted) => Some(order.holds(wanted.order(actual?))),
+                    _ => None,
+                })
             }
-            Test::Arn => {
-                let everything = wanted.bytes().all(|b| b == b'*') && !wanted.is_empty();
-                let is_arn = actual.splitn(6, ':').count() == 6;
-                (everything || (is_arn && glob(wanted, arn_mode(wanted))?.matches(actual))).into()
+            Test::Date(order) => {
+                let actual = Moment::read(actual);
+                self.any(|wanted| match wanted {
+                    Wanted::Date(wanted) => Some(order.holds(actual?.cmp(wanted))),
+                    _ => None,
+                })
             }
-            Test::Binary => (wanted == actual).into(),
-            Test::Bool => match (wanted.to_ascii_lowercase().as_str(), actual.to_ascii_lowercase()) {
-                (wanted @ ("true" | "false"), actual) => (wanted == actual).into(),
-                _ => self.malformed(wanted),
-            },
-            Test::Numeric(order) => both(number(wanted).zip(number(actual)).map(|(w, a)| order.holds(&a, &w))),
-            Test::Date(order) => both(date(wanted).zip(date(actual)).map(|(w, a)| order.holds(&a, &w))),
-            Test::Ip => both(network(wanted).zip(actual.parse::<IpAddr>().ok()).map(|(net, ip)| within(net, ip))),
-            Test::Null => self.malformed(wanted),
-        })
-    }
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|n: &f64| n.is_finite())
-}
-
-/// ISO 8601 in the forms that IAM takes, or seconds since 1970.
-fn date(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<i64>()
-        && text.len() > 4
-    {
-        return DateTime::from_timestamp(seconds, 0);
-    }
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.with_timezone(&Utc));
-    }
-    for format in ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"] {
-        if let Ok(at) = NaiveDateTime::parse_from_str(text, format) {
-            return Some(at.and_utc());
+            Test::Ip => {
+                let actual: Option<IpAddr> = actual.trim().parse().ok();
+                self.any(|wanted| match wanted {
+                    Wanted::Net(net) => Some(net.has(actual?)),
+                    _ => None,
+                })
+            }
+            Test::Null => Truth::False,
         }
-    }
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|at| at.and_utc())
-}
-
-fn network(text: &str) -> Option<(IpAddr, u32)> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse().ok()?)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.trim().parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(most);
-    (bits <= most).then_some((address, bits))
-}
-
-fn within((network, bits): (IpAddr, u32), ip: IpAddr) -> bool {
-    match (network, ip) {
-        (IpAddr::V4(net), IpAddr::V4(ip)) => {
-            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-            net.to_bits() & mask == ip.to_bits() & mask
-        }
-        (IpAddr::V6(net), IpAddr::V6(ip)) => {
-            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-            net.to_bits() & mask == ip.to_bits() & mask
-        }
-        _ => false,
     }
 }
 
@@ -488,12 +460,7 @@ mod tests {
     use super::*;
 
     fn condition(operator: &str, key: &str, values: &[&str]) -> Condition {
-        Condition {
-            operator: Operator::read(operator),
-            key: key.into(),
-            values: values.iter().map(ToString::to_string).collect(),
-            pointer: String::new(),
-        }
+        Condition::new(Operator::read(operator), key, values.iter().map(ToString::to_string).collect(), String::new())
     }
 
     fn holds(operator: &str, wanted: &[&str], actual: &[&str]) -> Truth {
@@ -529,6 +496,13 @@ mod tests {
             ("IpAddress", "0.0.0.0/0", "203.0.113.9"),
             ("NotIpAddress", "203.0.113.0/24", "2001:db8::1"),
             ("IpAddress", "2001:db8::/32", "2001:db8::1"),
+            ("IpAddress", "203.0.113.0/24", "::ffff:203.0.113.9"),
+            ("NumericEquals", "9007199254740993", "9007199254740993.0"),
+            ("NumericNotEquals", "9007199254740993", "9007199254740992"),
+            ("BinaryEquals", "QmluYXJ5", "Binary"),
+            ("DateLessThan", "1577836800.5", "2020-01-01T00:00:00Z"),
+            ("ArnLike", "*", "anything"),
+            ("ArnNotLike", "arn:aws:s3:::b", "anything"),
             ("ArnEquals", "arn:aws:s3:::b*", "arn:aws:s3:::bucket"),
             ("ArnLike", "arn:aws:eks:*:111122223333:cluster/*", "arn:aws:eks:eu-west-1:111122223333:cluster/a/b:c"),
             ("ArnNotEquals", "arn:aws:s3:::b", "arn:aws:s3:::c"),
@@ -553,18 +527,41 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_or_is_not_known_is_unknown() {
-        for (operator, wanted, actual) in [
-            ("StringMatches", "a", "a"),
-            ("ForEachValue:StringEquals", "a", "a"),
+    fn what_cannot_be_compared_matches_nothing_and_leaves_its_negation_open() {
+        let cases = [
             ("NumericEquals", "one", "1"),
+            ("NumericLessThan", "1", "one"),
             ("DateEquals", "yesterday", "2020-01-01"),
+            ("DateGreaterThan", "2020-01-01", "today"),
             ("IpAddress", "home", "203.0.113.9"),
+            ("IpAddress", "203.0.113.9", "AWS Internal"),
             ("Bool", "yes", "true"),
-            ("NullIfExists", "true", "x"),
+            ("Bool", "false", "no"),
+            ("BinaryEquals", "?", "?"),
+        ];
+        for (operator, wanted, actual) in cases {
+            assert_eq!(holds(operator, &[wanted], &[actual]), Truth::False, "{operator}");
+        }
+        for (operator, wanted, actual) in [
+            ("NumericNotEquals", "one", "1"),
+            ("NumericNotEquals", "1", "one"),
+            ("DateNotEquals", "yesterday", "2020-01-01"),
+            ("NotIpAddress", "home", "203.0.113.9"),
         ] {
             assert!(matches!(holds(operator, &[wanted], &[actual]), Truth::Unknown(_)), "{operator}");
         }
+        assert_eq!(holds("NumericNotEquals", &["one", "1"], &["1"]), Truth::False);
+        assert_eq!(holds("NumericEquals", &["one", "1"], &["1"]), Truth::True);
+        assert_eq!(condition("NumericEquals", "k", &["one", "1"]).malformed_values().collect::<Vec<_>>(), ["one"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_unknown() {
+        for operator in ["StringMatches", "ForEachValue:StringEquals", "NullIfExists", "ForAllValues:Null"] {
+            assert!(matches!(holds(operator, &["true"], &["true"]), Truth::Unknown(_)), "{operator}");
+        }
+        assert!(matches!(holds("Null", &["maybe"], &["x"]), Truth::Unknown(_)));
+        assert_eq!(holds("Null", &["maybe", "false"], &["x"]), Truth::True);
     }
 
     #[test]
@@ -598,6 +595,10 @@ mod tests {
         assert_eq!(holds("ForAllValues:StringNotEquals", &["a"], &["b", "a"]), Truth::False);
         assert_eq!(holds("ForAnyValue:StringNotEquals", &["a"], &["b", "a"]), Truth::True);
         assert_eq!(holds("StringEquals", &[], &["a"]), Truth::False);
+        assert_eq!(holds("StringNotEquals", &["a"], &["b", "a"]), Truth::False);
+        assert_eq!(holds("StringEquals", &["a"], &["b", "a"]), Truth::True);
+        assert_eq!(holds("ForAllValues:StringEquals", &["a"], &[""]), Truth::True);
+        assert_eq!(holds("ForAllValues:StringEquals", &["a"], &["", "b"]), Truth::False);
     }
 
     #[test]
@@ -611,10 +612,13 @@ mod tests {
         assert_eq!(fold.holds(&shouted, Version::V2012), Truth::True);
         let missing = condition("StringEquals", "k:k", &["${aws:nobody}"]);
         assert_eq!(missing.holds(&context, Version::V2012), Truth::False);
+        // Documented: nothing equals a variable without a value, so an inverted operator passes.
         assert_eq!(
             condition("StringNotEquals", "k:k", &["${aws:nobody}"]).holds(&context, Version::V2012),
-            Truth::False
+            Truth::True
         );
+        let many = Context::closed().set("k:k", ["a"]).set("aws:TagKeys", ["a", "b"]);
+        assert_eq!(condition("StringEquals", "k:k", &["${aws:TagKeys}"]).holds(&many, Version::V2012), Truth::False);
         let default = condition("StringEquals", "k:k", &["${aws:nobody, 'ann'}"]);
         assert_eq!(default.holds(&context, Version::V2012), Truth::True);
         let open =

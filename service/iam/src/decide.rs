@@ -16,7 +16,6 @@ use crate::arn::{AccountId, Arn};
 use crate::condition::all_hold;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
 use crate::layer::{Layer, LayerKind, Layers, Level};
-use crate::pattern::Unresolved;
 use crate::request::{Kind, Request, Requester};
 use crate::truth::{Truth, Why};
 use std::sync::Arc;
@@ -336,15 +335,7 @@ impl<'a> Evaluation<'_, 'a> {
             if any.is_true() {
                 return any;
             }
-            any.or(match language {
-                Version::V2008 => pattern.matches(resource).into(),
-                Version::V2012 if !pattern.has_variable() => pattern.matches(resource).into(),
-                Version::V2012 => match pattern.resolve(&|key| self.request.context().variable(key)) {
-                    Ok(glob) => glob.matches(resource).into(),
-                    Err(Unresolved::Missing) => Truth::False,
-                    Err(Unresolved::Unknown(why)) => Truth::unknown(why),
-                },
-            })
+            any.or(pattern.matches_in(resource, self.request.context(), language))
         });
         match clause {
             Clause::In(_) => any,

@@ -632,12 +632,8 @@ fn conditions(value: &Value, path: &Path<'_>) -> Read<Vec<Condition>> {
         let path = path.to(operator);
         for (key, values) in expect_object(keys, &path, "the keys of a condition operator")? {
             let path = path.to(key);
-            out.push(Condition {
-                operator: Operator::read(operator),
-                key: key.as_str().into(),
-                values: texts(values, &path, true)?,
-                pointer: path.to_string(),
-            });
+            let values = texts(values, &path, true)?;
+            out.push(Condition::new(Operator::read(operator), key, values, path.to_string()));
         }
     }
     Ok(out)

@@ -12,13 +12,16 @@ pub mod arn;
 pub mod catalogue;
 pub mod cloudtrail;
 pub mod condition;
+mod context;
 pub mod decide;
 pub mod digest;
 pub mod document;
 pub mod escalation;
+mod glob;
 pub mod layer;
 pub mod pattern;
 pub mod request;
+mod scalar;
 pub mod trust;
 pub mod truth;
 

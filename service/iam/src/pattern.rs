@@ -1,249 +1,15 @@
-//! Wildcards: `*` and `?` in actions, resources and condition values.
+//! Patterns of actions and resources.
 //!
-//! Knows where each may run: an action's service prefix takes none; in a resource ARN a `*` stays
-//! within its segment unless it ends it, and runs free after the fifth colon. Matching is a plain
-//! loop with at most two places to go back to. Refuses to know what a name stands for.
+//! Knows where a wildcard may run: an action's service prefix takes none; in a resource ARN a `*`
+//! stays within its segment unless it is the segment's last character, and runs free after the
+//! fifth colon (AWS: "if the `*` is the last character of a segment, it can expand to match beyond
+//! the colon boundaries"). Refuses to know what a name stands for.
 
+use crate::context::Context;
+use crate::document::Version;
+use crate::glob::{Glob, Mode, Unresolved};
+use crate::truth::{Truth, Why};
 use std::fmt;
-
-/// One step of a compiled pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    /// This character.
-    Lit(char),
-    /// Any one character.
-    One,
-    /// Any one character but a colon.
-    OneWithin,
-    /// Any characters.
-    Any,
-    /// Any characters but colons.
-    Within,
-}
-
-/// What a pattern is matched against: a text, or another pattern (to see whether it is covered).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Symbol {
-    Char(char),
-    Wild(Token),
-}
-
-/// How the wildcards of a text are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// There are none.
-    Literal,
-    /// `*` is any text.
-    Wild,
-    /// `*` is any text, and letters match in either case.
-    WildNoCase,
-    /// A resource ARN: `*` stays in its segment unless it ends the segment.
-    Resource,
-    /// An ARN condition: each of the six segments is compared apart.
-    Arn,
-}
-
-/// What a policy variable stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Variable {
-    /// This text, taken literally.
-    Text(String),
-    /// The context has no such key, and there is no default.
-    Missing,
-    /// The context does not say.
-    Unknown(crate::truth::Why),
-}
-
-/// Why a pattern with variables could not be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unresolved {
-    /// A variable's key is absent.
-    Missing,
-    /// A variable's value is not known.
-    Unknown(crate::truth::Why),
-}
-
-/// A compiled pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob {
-    tokens: Vec<Token>,
-    fold: bool,
-}
-
-impl Glob {
-    /// Compiles a text without variables.
-    pub(crate) fn plain(text: &str, mode: Mode) -> Self {
-        let mut builder = Builder::new(mode);
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            builder.push(c, chars.peek().copied());
-        }
-        builder.finish()
-    }
-
-    /// Compiles a text, with its policy variables resolved.
-    pub(crate) fn with_variables(
-        text: &str,
-        mode: Mode,
-        lookup: &dyn Fn(&str) -> Variable,
-    ) -> Result<Self, Unresolved> {
-        let mut builder = Builder::new(mode);
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, tail)) = after.split_once('}') else { break };
-            builder.push_all(before, Some('$'));
-            match name {
-                "*" | "?" | "$" => builder.literal(name),
-                _ => {
-                    let (key, default) = match name.split_once(',') {
-                        Some((key, default)) => (key.trim(), Some(default.trim().trim_matches('\''))),
-                        None => (name.trim(), None),
-                    };
-                    match (lookup(key), default) {
-                        (Variable::Text(value), _) => builder.literal(&value),
-                        (Variable::Missing, Some(default)) => builder.literal(default),
-                        (Variable::Missing, None) => return Err(Unresolved::Missing),
-                        (Variable::Unknown(why), _) => return Err(Unresolved::Unknown(why)),
-                    }
-                }
-            }
-            rest = tail;
-        }
-        builder.push_all(rest, None);
-        Ok(builder.finish())
-    }
-
-    /// Whether the whole text matches.
-    pub(crate) fn matches(&self, text: &str) -> bool {
-        run(&self.tokens, text.chars().map(Symbol::Char), self.fold)
-    }
-
-    /// Whether everything that `other` matches is matched by this one too. Never wrongly yes; may
-    /// be no for a pair that only a deeper look would prove.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        let symbols = other.tokens.iter().map(|token| match token {
-            Token::Lit(c) => Symbol::Char(*c),
-            wild => Symbol::Wild(*wild),
-        });
-        run(&self.tokens, symbols, self.fold)
-    }
-
-    /// Whether it matches every text.
-    pub(crate) fn is_everything(&self) -> bool {
-        !self.tokens.is_empty() && self.tokens.iter().all(|t| *t == Token::Any)
-    }
-
-    /// Whether it has no wildcard.
-    pub(crate) fn is_exact(&self) -> bool {
-        self.tokens.iter().all(|t| matches!(t, Token::Lit(_)))
-    }
-}
-
-struct Builder {
-    mode: Mode,
-    colons: usize,
-    tokens: Vec<Token>,
-}
-
-impl Builder {
-    fn new(mode: Mode) -> Self {
-        Self { mode, colons: 0, tokens: Vec::new() }
-    }
-
-    fn literal(&mut self, text: &str) {
-        for c in text.chars() {
-            self.colons += usize::from(c == ':');
-            self.tokens.push(Token::Lit(c));
-        }
-    }
-
-    fn push_all(&mut self, text: &str, next: Option<char>) {
-        let mut chars = text.chars().chain(next).peekable();
-        for _ in 0..text.chars().count() {
-            if let Some(c) = chars.next() {
-                self.push(c, chars.peek().copied());
-            }
-        }
-    }
-
-    fn push(&mut self, c: char, next: Option<char>) {
-        let bounded = self.colons < 5;
-        self.tokens.push(match (c, self.mode) {
-            ('*', Mode::Resource) if bounded && !matches!(next, None | Some(':')) => Token::Within,
-            ('*', Mode::Arn) if bounded => Token::Within,
-            ('?', Mode::Resource | Mode::Arn) if bounded => Token::OneWithin,
-            ('*', Mode::Wild | Mode::WildNoCase | Mode::Resource | Mode::Arn) => Token::Any,
-            ('?', Mode::Wild | Mode::WildNoCase | Mode::Resource | Mode::Arn) => Token::One,
-            (c, _) => {
-                self.colons += usize::from(c == ':');
-                Token::Lit(c)
-            }
-        });
-    }
-
-    fn finish(self) -> Glob {
-        Glob { tokens: self.tokens, fold: self.mode == Mode::WildNoCase }
-    }
-}
-
-/// Whether one step takes one symbol.
-fn takes(token: Token, symbol: Symbol, fold: bool) -> bool {
-    match (token, symbol) {
-        (Token::Lit(a), Symbol::Char(b)) => a == b || (fold && a.eq_ignore_ascii_case(&b)),
-        (Token::One | Token::Any, Symbol::Char(_)) | (Token::Any, Symbol::Wild(_)) => true,
-        (Token::OneWithin | Token::Within, Symbol::Char(c)) => c != ':',
-        (Token::One, Symbol::Wild(w)) => matches!(w, Token::One | Token::OneWithin),
-        (Token::OneWithin, Symbol::Wild(w)) => w == Token::OneWithin,
-        (Token::Within, Symbol::Wild(w)) => matches!(w, Token::Within | Token::OneWithin),
-        (Token::Lit(_), Symbol::Wild(_)) => false,
-    }
-}
-
-/// Runs the steps over the symbols.
-///
-/// Going back to the latest star is enough: an earlier one could only take more of what the later
-/// one is free to take. A star that stops at colons adds one more place to go back to, since when
-/// it is stuck the latest free star may still move on.
-fn run<S: Iterator<Item = Symbol> + Clone>(tokens: &[Token], symbols: S, fold: bool) -> bool {
-    let mut tokens = tokens.iter();
-    let mut symbols = symbols;
-    let mut free: Option<(std::slice::Iter<'_, Token>, S)> = None;
-    let mut within: Option<(std::slice::Iter<'_, Token>, S)> = None;
-    loop {
-        let before = symbols.clone();
-        let fits = match tokens.next() {
-            None if symbols.next().is_none() => return true,
-            None => false,
-            Some(Token::Any) => {
-                free = Some((tokens.clone(), before));
-                within = None;
-                true
-            }
-            Some(Token::Within) => {
-                within = Some((tokens.clone(), before));
-                true
-            }
-            Some(token) => symbols.next().is_some_and(|s| takes(*token, s, fold)),
-        };
-        if fits {
-            continue;
-        }
-        if let Some((t, s)) = &mut within
-            && s.next().is_some_and(|s| takes(Token::Within, s, fold))
-        {
-            (tokens, symbols) = (t.clone(), s.clone());
-            continue;
-        }
-        within = None;
-        if let Some((t, s)) = &mut free
-            && s.next().is_some()
-        {
-            (tokens, symbols) = (t.clone(), s.clone());
-        } else {
-            return false;
-        }
-    }
-}
 
 /// An element of `Action` or `NotAction`: `*`, or `service:Name` with wildcards in the name.
 ///
@@ -351,13 +117,18 @@ impl fmt::Display for ActionPattern {
 pub struct ResourcePattern {
     text: Box<str>,
     plain: Glob,
+    filled: Option<Box<Glob>>,
 }
 
 impl ResourcePattern {
     /// Reads a resource pattern. Any text is one.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        Self { text: text.into(), plain: Glob::plain(text, Mode::Resource) }
+        Self {
+            text: text.into(),
+            plain: Glob::plain(text, Mode::Resource),
+            filled: Glob::with_variables(text, Mode::Resource).map(Box::new),
+        }
     }
 
     /// As it is written.
@@ -369,7 +140,7 @@ impl ResourcePattern {
     /// Whether it holds a policy variable (which only version `2012-10-17` reads as one).
     #[must_use]
     pub fn has_variable(&self) -> bool {
-        self.text.contains("${")
+        self.filled.is_some()
     }
 
     /// Whether it matches the resource, its variables taken as plain text.
@@ -378,11 +149,24 @@ impl ResourcePattern {
         self.plain.matches(resource)
     }
 
-    pub(crate) fn resolve(&self, lookup: &dyn Fn(&str) -> Variable) -> Result<Glob, Unresolved> {
-        if self.has_variable() {
-            Glob::with_variables(&self.text, Mode::Resource, lookup)
-        } else {
-            Ok(self.plain.clone())
+    /// Whether it matches the resource of a request, in a policy of this version.
+    ///
+    /// A variable without a value matches no resource. AWS reads variables after the fifth colon
+    /// only, and does not say what an earlier one comes to: where it would match, it is unknown.
+    #[must_use]
+    pub fn matches_in(&self, resource: &str, context: &Context, language: Version) -> Truth {
+        let filled = match &self.filled {
+            Some(filled) if language == Version::V2012 => filled,
+            _ => return self.plain.matches(resource).into(),
+        };
+        match filled.matches_in(resource, context) {
+            Ok(true) if filled.has_early_variable() => Truth::unknown(Why::NotUnderstood(format!(
+                "`{}` has a policy variable before the fifth colon, where AWS reads none",
+                self.text
+            ))),
+            Ok(matched) => matched.into(),
+            Err(Unresolved::Missing) => Truth::False,
+            Err(Unresolved::Unknown(why)) => Truth::unknown(why),
         }
     }
 
@@ -448,7 +232,8 @@ pub fn like(pattern: &str, text: &str) -> bool {
     Glob::plain(pattern, Mode::Wild).matches(text)
 }
 
-/// The six segments of an ARN pattern are what ARN conditions compare; fewer are read as a prefix.
+/// The six segments of an ARN pattern are what ARN conditions compare; fewer are read as a resource
+/// pattern is, whose last star runs on.
 pub(crate) fn arn_mode(pattern: &str) -> Mode {
     if pattern.splitn(6, ':').count() == 6 { Mode::Arn } else { Mode::Resource }
 }
@@ -456,53 +241,6 @@ pub(crate) fn arn_mode(pattern: &str) -> Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    /// The matcher as one would define it, without a thought for cost.
-    fn naive(tokens: &[Token], text: &[char]) -> bool {
-        match (tokens.split_first(), text.split_first()) {
-            (None, None) => true,
-            (None, Some(_)) => false,
-            (Some((star @ (Token::Any | Token::Within), rest)), _) => {
-                naive(rest, text)
-                    || text
-                        .split_first()
-                        .is_some_and(|(c, tail)| takes(*star, Symbol::Char(*c), false) && naive(tokens, tail))
-            }
-            (Some((token, rest)), Some((c, tail))) => takes(*token, Symbol::Char(*c), false) && naive(rest, tail),
-            (Some(_), None) => false,
-        }
-    }
-
-    fn any_mode() -> impl Strategy<Value = Mode> {
-        prop_oneof![Just(Mode::Wild), Just(Mode::Resource), Just(Mode::Arn), Just(Mode::Literal)]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-        #[test]
-        fn the_loop_agrees_with_the_naive_matcher(
-            pattern in "[ab:*?]{0,12}", text in "[ab:]{0,14}", mode in any_mode(),
-        ) {
-            let glob = Glob::plain(&pattern, mode);
-            let chars: Vec<char> = text.chars().collect();
-            prop_assert_eq!(glob.matches(&text), naive(&glob.tokens, &chars));
-        }
-
-        #[test]
-        fn what_is_covered_is_matched(a in "[ab:*?]{0,8}", b in "[ab:*?]{0,8}", text in "[ab:]{0,10}", mode in any_mode()) {
-            let (a, b) = (Glob::plain(&a, mode), Glob::plain(&b, mode));
-            if a.covers(&b) && b.matches(&text) {
-                prop_assert!(a.matches(&text));
-            }
-        }
-
-        #[test]
-        fn every_pattern_covers_itself(a in "[ab:*?]{0,10}", mode in any_mode()) {
-            let a = Glob::plain(&a, mode);
-            prop_assert!(a.covers(&a));
-        }
-    }
 
     #[test]
     fn actions_ignore_case_and_keep_to_their_service() {
@@ -529,6 +267,16 @@ mod tests {
             ("arn:aws:dynamodb:e*1:table/t", "arn:aws:dynamodb:eu-west-1:1:table/t", false),
             ("arn:aws:iam::1111222233?3:role/x", "arn:aws:iam::111122223333:role/x", true),
             ("arn:aws:iam::1:role/X", "arn:aws:iam::1:role/x", false),
+            ("arn:*:s3:::b/*", "arn:aws-cn:s3:::b/k", true),
+            ("arn:aws:s3:*", "arn:aws:s3:::b/k", true),
+            ("*:role/x", "arn:aws:iam::1:role/x", true),
+            ("*role/x", "arn:aws:iam::1:role/x", false),
+            ("arn:aws:s3:::*/k", "arn:aws:s3:::b:c/d/k", true),
+            ("arn:aws:s3:::b?", "arn:aws:s3:::b:", true),
+            ("arn:aws:sqs:?:1:q", "arn:aws:sqs:::1:q", false),
+            ("arn:aws:s3:::b", "*", false),
+            ("*", "*", true),
+            ("arn:aws:logs:*:1:log-group:/x:*", "arn:aws:logs:eu-west-1:1:log-group:/x:log-stream:y", true),
         ];
         for (pattern, resource, expected) in cases {
             assert_eq!(ResourcePattern::read(pattern).matches(resource), expected, "{pattern} {resource}");
@@ -553,16 +301,20 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_literal_and_may_have_defaults() {
-        let lookup = |key: &str| match key {
-            "aws:username" => Variable::Text("a*b".into()),
-            _ => Variable::Missing,
-        };
-        let glob = Glob::with_variables("home/${aws:username}/*", Mode::Wild, &lookup).unwrap();
-        assert!(glob.matches("home/a*b/x") && !glob.matches("home/aXb/x"));
-        let glob = Glob::with_variables("${x:y, 'none'}-${*}${?}${$}", Mode::Wild, &lookup).unwrap();
-        assert!(glob.matches("none-*?$") && !glob.matches("none-ab$"));
-        assert_eq!(Glob::with_variables("${x:y}", Mode::Wild, &lookup), Err(Unresolved::Missing));
-        assert!(Glob::with_variables("${open", Mode::Wild, &lookup).unwrap().matches("${open"));
+    fn variables_count_in_the_newer_version_and_after_the_fifth_colon() {
+        let home = ResourcePattern::read("arn:aws:s3:::b/${aws:username}/*");
+        let ann = Context::closed().set("aws:username", ["ann"]);
+        let resource = "arn:aws:s3:::b/ann/k";
+        assert_eq!(home.matches_in(resource, &ann, Version::V2012), Truth::True);
+        assert_eq!(home.matches_in(resource, &ann, Version::V2008), Truth::False);
+        assert_eq!(home.matches_in("arn:aws:s3:::b/${aws:username}/k", &ann, Version::V2008), Truth::True);
+        assert_eq!(home.matches_in(resource, &Context::closed(), Version::V2012), Truth::False);
+        let open = home.matches_in(resource, &Context::open(), Version::V2012);
+        assert_eq!(open, Truth::unknown(Why::Key("aws:username".into())));
+        let early = ResourcePattern::read("arn:aws:iam::${aws:PrincipalAccount}:role/x");
+        let own = Context::closed().set("aws:PrincipalAccount", ["111122223333"]);
+        let of = |resource: &str| early.matches_in(resource, &own, Version::V2012);
+        assert!(matches!(of("arn:aws:iam::111122223333:role/x"), Truth::Unknown(_)));
+        assert_eq!(of("arn:aws:iam::444455556666:role/x"), Truth::False);
     }
 }

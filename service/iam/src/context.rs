@@ -1,0 +1,192 @@
+//! What is known of a request's condition keys.
+//!
+//! Knows that a key's name ignores letter case, that a key can be absent, open (it may hold
+//! anything), or not seen, and how to find a key without allocating. Refuses to know which keys a
+//! service sends, and what their values mean.
+
+use crate::truth::Why;
+
+/// FNV-1a over the name in lower case: short names, no adversary that a collision would serve.
+fn hash_of(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The name of a condition key, lowered and hashed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyName {
+    lower: Box<str>,
+    hash: u64,
+}
+
+impl KeyName {
+    pub(crate) fn read(name: &str) -> Self {
+        Self { lower: name.to_ascii_lowercase().into(), hash: hash_of(name) }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held {
+    Values(Vec<String>),
+    Absent,
+    Unknown(Why),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    hash: u64,
+    /// In lower case.
+    key: Box<str>,
+    held: Held,
+}
+
+/// What a condition key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// These values, at least one; most keys have one.
+    Known(&'a [String]),
+    /// The request does not have the key.
+    Absent,
+    /// Not known, and why.
+    Unknown(&'a Why),
+    /// The context leaves it open: any value, or none.
+    Open,
+}
+
+/// What is known of a request's condition keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    // INVARIANT: sorted by hash, then key; no key twice.
+    entries: Vec<Entry>,
+    /// Prefixes of keys that are absent unless named.
+    absent: Vec<String>,
+    /// Prefixes of keys that may hold anything, or be absent, unless named.
+    open: Vec<String>,
+}
+
+impl Context {
+    /// Keys that are not named are absent.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { entries: Vec::new(), absent: Vec::new(), open: Vec::new() }
+    }
+
+    /// Keys that are not named may hold anything, or be absent.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::open_under(&[""])
+    }
+
+    /// Keys with one of these prefixes may hold anything, or be absent; others that are not named
+    /// are absent.
+    #[must_use]
+    pub fn open_under(prefixes: &[&str]) -> Self {
+        Self { open: prefixes.iter().map(|p| p.to_ascii_lowercase()).collect(), ..Self::closed() }
+    }
+
+    /// Says what a key holds. No values at all means that it is absent.
+    #[must_use]
+    pub fn set<V: Into<String>>(self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        self.hold(key, if values.is_empty() { Held::Absent } else { Held::Values(values) })
+    }
+
+    /// Says that a key is absent.
+    #[must_use]
+    pub fn absent(self, key: &str) -> Self {
+        self.hold(key, Held::Absent)
+    }
+
+    /// Says that every key with this prefix is absent unless named, such as `aws:RequestTag/`.
+    #[must_use]
+    pub fn absent_under(mut self, prefix: &str) -> Self {
+        self.absent.push(prefix.to_ascii_lowercase());
+        self
+    }
+
+    /// Says that a key's value is not known.
+    #[must_use]
+    pub fn unknown(self, key: &str, why: &str) -> Self {
+        self.hold(key, Held::Unknown(Why::NotSeen(why.to_owned())))
+    }
+
+    /// Says what a key holds where nothing was said yet.
+    #[must_use]
+    pub fn or_set(self, key: &str, value: &str) -> Self {
+        if self.names(key) { self } else { self.set(key, [value]) }
+    }
+
+    /// Says that a key is absent where nothing was said yet.
+    #[must_use]
+    pub fn or_absent(self, key: &str) -> Self {
+        if self.names(key) { self } else { self.absent(key) }
+    }
+
+    /// Whether something was said of this very key.
+    #[must_use]
+    pub fn names(&self, key: &str) -> bool {
+        self.find(&KeyName::read(key)).is_ok()
+    }
+
+    /// What a key holds; letter case does not count.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Value<'_> {
+        self.look_up(&KeyName::read(key))
+    }
+
+    fn hold(mut self, key: &str, held: Held) -> Self {
+        let name = KeyName::read(key);
+        let found = self.find(&name);
+        let entry = Entry { hash: name.hash, key: name.lower, held };
+        match found {
+            Ok(at) => {
+                if let Some(old) = self.entries.get_mut(at) {
+                    *old = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+        self
+    }
+
+    fn find(&self, name: &KeyName) -> Result<usize, usize> {
+        self.entries.binary_search_by(|e| e.hash.cmp(&name.hash).then_with(|| e.key.cmp(&name.lower)))
+    }
+
+    pub(crate) fn look_up(&self, name: &KeyName) -> Value<'_> {
+        if let Some(entry) = self.find(name).ok().and_then(|at| self.entries.get(at)) {
+            return match &entry.held {
+                Held::Values(values) => Value::Known(values),
+                Held::Absent => Value::Absent,
+                Held::Unknown(why) => Value::Unknown(why),
+            };
+        }
+        let under = |prefixes: &[String]| prefixes.iter().any(|prefix| name.lower.starts_with(prefix.as_str()));
+        if !under(&self.open) || under(&self.absent) { Value::Absent } else { Value::Open }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_last_of_a_key_counts_whatever_its_letter_case() {
+        let context = Context::open().set("aws:UserName", ["a"]).absent("aws:X").or_set("AWS:username", "b");
+        assert_eq!(context.get("AWS:USERNAME"), Value::Known(&["a".to_owned()]));
+        assert_eq!(context.get("aws:x"), Value::Absent);
+        assert_eq!(context.set("aws:x", ["1"]).get("aws:X"), Value::Known(&["1".to_owned()]));
+    }
+
+    #[test]
+    fn prefixes_say_what_is_open_and_what_is_absent() {
+        let context = Context::open_under(&["aws:"]).absent_under("aws:RequestTag/").set("aws:RequestTag/a", ["1"]);
+        assert_eq!(context.get("aws:requesttag/A"), Value::Known(&["1".to_owned()]));
+        assert_eq!(context.get("aws:requesttag/b"), Value::Absent);
+        assert_eq!(context.get("aws:SourceArn"), Value::Open);
+        assert_eq!(context.get("s3:prefix"), Value::Absent);
+        let unseen = context.unknown("s3:prefix", "not recorded");
+        assert_eq!(unseen.get("S3:prefix"), Value::Unknown(&Why::NotSeen("not recorded".into())));
+    }
+}
