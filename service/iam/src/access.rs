@@ -6,10 +6,12 @@
 //! and which of the answers is bad.
 
 use crate::catalogue::{AccessLevel, catalogue};
-use crate::condition::{Condition, Context, all_hold};
-use crate::document::{Clause, Effect, Statement, Version};
+use crate::condition::{Condition, Context};
+use crate::decide::{Ask, Evaluation, Levels, Sites, View};
+use crate::document::{Clause, Effect, Statement};
 pub use crate::layer::Layer;
 use crate::pattern::{ActionPattern, ResourcePattern};
+use crate::request::{Request, Requester};
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -260,13 +262,13 @@ impl Stack {
     /// `*` for actions that act on no resource.
     #[must_use]
     pub fn decide(&self, action: &str, resource: &str, context: &Context) -> Decision {
-        self.ask(action, resource, context, None, |truth| truth)
+        self.ask(action, resource, context, None, Ask::Whether)
     }
 
     /// Whether the request is allowed for some value of the keys that the context leaves open.
     #[must_use]
     pub fn possible(&self, action: &str, resource: &str, context: &Context) -> Answer {
-        let decision = self.ask(action, resource, context, None, Truth::possible);
+        let decision = self.ask(action, resource, context, None, Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
     }
 
@@ -276,73 +278,25 @@ impl Stack {
         resource: &str,
         context: &Context,
         only: Option<&Arc<Statement>>,
-        read: impl Fn(Truth) -> Truth,
+        ask: Ask,
     ) -> Decision {
-        let matches = |layer: &Layer, statement: &Statement| {
-            let language = layer.policy.as_ref().map_or(Version::V2008, |p| p.language());
-            request_matches(statement, language, action, resource, context)
+        let request = Request::plain(Requester::Outsider, action, resource, context.clone());
+        let view = View {
+            identity: Some(&self.identity),
+            boundary: self.boundary.as_slice(),
+            session: self.session.as_slice(),
+            scp: Levels::Bare(&self.scps),
+            own_side: true,
+            ..View::NOTHING
         };
-        let mut by = Vec::new();
-        let mut pass = Truth::True;
-        for layer in self.layers() {
-            if let Err(why) = &layer.policy {
-                pass = pass.and(Truth::unknown(why.clone()));
-            }
-            for statement in layer.statements(Effect::Deny) {
-                let not = read(!matches(layer, statement));
-                if !not.is_true() {
-                    by.extend(layer.site(statement).map(|site| (not.is_false(), site)));
-                }
-                pass = pass.and(not);
-            }
-        }
-        if pass.is_false() {
-            let by = by.into_iter().filter(|(certain, _)| *certain).map(|(_, site)| site).collect();
-            return Decision { allowed: Truth::False, explicit_deny: true, via_account: false, by };
-        }
-        let allows = |layer: &Layer, statement: &Arc<Statement>, by: &mut Vec<(bool, Site)>| {
-            let truth = read(matches(layer, statement));
-            if !truth.is_false() {
-                by.extend(layer.site(statement).map(|site| (truth.is_true(), site)));
-            }
-            truth
-        };
-        let group = |layers: &[Layer], by: &mut Vec<(bool, Site)>, only: Option<&Arc<Statement>>| {
-            layers.iter().fold(Truth::False, |any, layer| {
-                let unseen = layer.policy.as_ref().err().map_or(Truth::False, |why| Truth::unknown(why.clone()));
-                let wanted = |s: &&Arc<Statement>| only.is_none_or(|o| Arc::ptr_eq(o, s));
-                layer
-                    .statements(Effect::Allow)
-                    .filter(wanted)
-                    .fold(any.or(unseen), |any, s| any.or(allows(layer, s, by)))
-            })
-        };
-        let mut allowed = group(&self.identity, &mut by, only);
-        for ceiling in self.ceilings() {
-            allowed = allowed.and(group(ceiling, &mut by, None));
-        }
-        let allowed = allowed.and(pass);
-        let certain = allowed.is_true();
-        let by = by.into_iter().filter(|(sure, _)| *sure || !certain).map(|(_, site)| site).collect();
-        Decision { allowed, explicit_deny: false, via_account: false, by }
+        let evaluation = Evaluation { ask, only, ..Evaluation::new(&request, view) };
+        let mut sites = Sites::default();
+        let gathered = evaluation.gather(&mut sites);
+        let allowed = evaluation.allowed(&gathered).and(!gathered.denied.clone());
+        let explicit_deny = gathered.denied.is_true();
+        let by = sites.deciding(explicit_deny, allowed.is_true());
+        Decision { allowed, explicit_deny, via_account: false, by }
     }
-}
-
-fn request_matches(statement: &Statement, language: Version, action: &str, resource: &str, context: &Context) -> Truth {
-    if !statement.names_action(action) {
-        return Truth::False;
-    }
-    let named = match &statement.resources {
-        None => Truth::True,
-        Some(clause) => {
-            let any = clause
-                .elements()
-                .iter()
-                .fold(Truth::False, |any, pattern| any.or(pattern.matches_in(resource, context, language)));
-            if clause.is_not() { !any } else { any }
-        }
-    };
-    if named.is_false() { named } else { named.and(all_hold(&statement.conditions, context, language)) }
 }
 
 /// A statement that grants what was asked about.
@@ -611,7 +565,7 @@ impl<'a> Access<'a> {
             for statement in layer.statements(Effect::Allow).filter(|s| s.names_action("iam:PassRole")) {
                 let Some(probe) = any_role(statement) else { continue };
                 let ask = |context: Context| {
-                    self.stack.ask("iam:PassRole", &probe, &context, Some(statement), Truth::possible).allowed
+                    self.stack.ask("iam:PassRole", &probe, &context, Some(statement), Ask::Possibly).allowed
                 };
                 if ask(Context::open()).is_false() {
                     continue;

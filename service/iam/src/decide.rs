@@ -12,12 +12,11 @@
 //! user and role under a boundary, whomever it names; `sts:GetCallerIdentity` is never refused to a
 //! principal; an account's root may do everything in its account but assume roles.
 
-use crate::arn::{AccountId, Arn};
 use crate::condition::all_hold;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
 use crate::layer::{Layer, LayerKind, Layers, Level};
 use crate::request::{Kind, Request, Requester};
-use crate::truth::{Truth, Why};
+use crate::truth::{Site, Truth, Why};
 use std::sync::Arc;
 
 /// Services whose resources resource control policies bind, by prefix: the list of AWS Organizations'
@@ -139,26 +138,26 @@ pub struct Decision<'a> {
 /// Decides a request by all layers.
 #[must_use]
 pub fn decide<'a>(request: &Request, layers: &'a Layers) -> Decision<'a> {
-    Evaluation { request, layers }.decide()
+    Evaluation::new(request, View::of(request, layers)).decide()
 }
 
-/// How a resource policy's Allow counts.
+/// How a policy's Allow counts for the requester, by how its principals name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Grip {
-    /// It does not name the requester.
+    /// They do not.
     None,
-    /// It names the requester's account: the account's own policies must allow too.
+    /// They name its account: the account's own policies must allow too.
     Account,
-    /// It names the requester's role: boundary and session policy still limit.
+    /// They name its role: boundary and session policy still limit.
     Role,
-    /// It names the session, the user, or everyone.
+    /// They name the session, the user, the service, or everyone.
     Direct,
 }
 
 /// Whether an element of `Principal` names the requester, and how.
-pub(crate) fn names(principal: &Principal, requester: &Requester) -> Result<Grip, Why> {
+fn names(principal: &Principal, request: &Request) -> Result<Grip, Why> {
     let when = |named: bool, grip: Grip| Ok(if named { grip } else { Grip::None });
-    match (principal, requester) {
+    match (principal, request.principal()) {
         (Principal::Everyone, _) => Ok(Grip::Direct),
         (Principal::Other { kind, .. }, _) => {
             Err(Why::NotUnderstood(format!("the principal type `{kind}` is not understood")))
@@ -166,10 +165,11 @@ pub(crate) fn names(principal: &Principal, requester: &Requester) -> Result<Grip
         (Principal::Service(name), Requester::Service(own)) => when(name.eq_ignore_ascii_case(own), Grip::Direct),
         (Principal::Federated(name), Requester::Federated(own)) => when(name == own, Grip::Direct),
         (Principal::CanonicalUser(id), Requester::Principal { .. }) => {
-            Err(Why::NotSeen(format!("whether the canonical user `{}` is the requester's account", short(id))))
+            let id = id.get(..12).unwrap_or(id);
+            Err(Why::NotSeen(format!("whether the canonical user `{id}` is the requester's account was not seen")))
         }
         (Principal::Aws(text), Requester::Principal { arn, unique_id }) => {
-            let kind = requester.kind();
+            let kind = request.kind();
             let own = match kind {
                 Kind::Root => Grip::Account,
                 Kind::Role => Grip::Role,
@@ -183,122 +183,252 @@ pub(crate) fn names(principal: &Principal, requester: &Requester) -> Result<Grip
             {
                 return Ok(if kind == Kind::Session { Grip::Role } else { own });
             }
-            if text.parse::<AccountId>().is_ok() {
+            if text.len() == 12 {
                 return when(text == arn.account(), Grip::Account);
             }
-            let Ok(named) = text.parse::<Arn>() else { return Ok(Grip::None) };
+            let mut segments = text.splitn(6, ':').skip(2);
+            let (Some(service), Some(_), Some(account), Some(name)) =
+                (segments.next(), segments.next(), segments.next(), segments.next())
+            else {
+                return Ok(Grip::None);
+            };
             // Account ids are unique over all partitions.
-            if named.account() != arn.account() {
+            if account != arn.account() {
                 return Ok(Grip::None);
             }
-            if named.service() == "iam" && named.resource() == "root" {
+            if service == "iam" && name == "root" {
                 return Ok(Grip::Account);
             }
-            // A session is named by its role too; its own ARN lacks the role's path, and role names
+            if kind != Kind::Session || service != "iam" {
+                return Ok(Grip::None);
+            }
+            // A session is named by its role too. Its own ARN lacks the role's path, and role names
             // are unique in an account whatever their path.
-            let role = named.resource().strip_prefix("role/").and_then(|r| r.rsplit('/').next());
-            when(kind == Kind::Session && role.is_some() && role == requester.role_name(), Grip::Role)
+            let role = name.strip_prefix("role/").and_then(|path| path.rsplit('/').next());
+            when(role.is_some() && role == request.principal().role_name(), Grip::Role)
         }
         _ => Ok(Grip::None),
     }
 }
 
-fn short(text: &str) -> &str {
-    text.get(..12).unwrap_or(text)
+/// The levels of an organisation, however they are held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Levels<'a> {
+    Named(&'a [Level]),
+    Bare(&'a [Vec<Layer>]),
 }
 
-/// What the Allow statements of a resource policy come to, by how they name the requester.
-struct Granted<'a> {
-    direct: Truth,
-    role: Truth,
-    account: Truth,
+impl<'a> Levels<'a> {
+    pub(crate) fn get(self, at: usize) -> Option<&'a [Layer]> {
+        match self {
+            Self::Named(levels) => levels.get(at).map(|level| level.policies.as_slice()),
+            Self::Bare(levels) => levels.get(at).map(Vec::as_slice),
+        }
+    }
+}
+
+/// The layers that bind a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) identity: Option<&'a [Layer]>,
+    pub(crate) boundary: &'a [Layer],
+    pub(crate) session: &'a [Layer],
+    pub(crate) scp: Levels<'a>,
+    pub(crate) rcp: Levels<'a>,
+    pub(crate) resource: Option<&'a Layer>,
+    pub(crate) trust: Option<&'a Layer>,
+    pub(crate) endpoint: &'a [Layer],
+    /// Whether only the requester's side is asked about.
+    pub(crate) own_side: bool,
+}
+
+impl<'a> View<'a> {
+    pub(crate) const NOTHING: Self = View {
+        identity: None,
+        boundary: &[],
+        session: &[],
+        scp: Levels::Bare(&[]),
+        rcp: Levels::Bare(&[]),
+        resource: None,
+        trust: None,
+        endpoint: &[],
+        own_side: false,
+    };
+
+    pub(crate) fn of(request: &Request, layers: &'a Layers) -> Self {
+        let mut view = Self { endpoint: layers.endpoint.as_deref().unwrap_or_default(), ..Self::NOTHING };
+        if request.has_own_policies() {
+            view.identity = layers.identity.as_deref();
+            view.boundary = layers.boundary.as_deref().unwrap_or_default();
+            view.session = layers.session.as_deref().unwrap_or_default();
+            if !request.is_service_linked_role() {
+                view.scp = Levels::Named(layers.scp.as_deref().unwrap_or_default());
+            }
+        }
+        if let Some(levels) = &layers.rcp
+            && !request.is_service_linked_role()
+            && UNDER_RCP.binary_search(&request.action().service()).is_ok()
+        {
+            view.rcp = Levels::Named(levels);
+        }
+        view.resource = layers.resource.as_ref();
+        view.trust = layers.trust.as_ref().filter(|_| is_for_role(request, true));
+        view
+    }
+}
+
+/// Whether the action is one that a role's trust policy decides on.
+fn is_for_role(request: &Request, trusted: bool) -> bool {
+    match request.action().lower() {
+        "sts:assumerole" | "sts:assumerolewithsaml" | "sts:assumerolewithwebidentity" => true,
+        "sts:tagsession" | "sts:setsourceidentity" | "sts:setcontext" => {
+            trusted || request.resource().as_str().contains(":role/")
+        }
+        _ => false,
+    }
+}
+
+/// How statements count where keys are left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// An open key makes the answer unknown.
+    Whether,
+    /// An open key is taken to be whatever makes the answer yes.
+    Possibly,
+}
+
+/// Where a policy stands: its layer, and the level within an organisation or its place in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) kind: LayerKind,
+    pub(crate) at: usize,
+}
+
+/// Somebody who wants to see every statement that names the action, whether it matches or not.
+pub(crate) trait Watch<'a> {
+    /// Whether reading goes on after the answer is certain.
+    const WHOLE: bool;
+    /// A statement, and whether it matches.
+    fn saw(&mut self, place: Place, layer: &'a Layer, statement: &'a Arc<Statement>, grip: Grip, truth: &Truth);
+    /// A policy that was not seen or not read.
+    fn missed(&mut self, place: Place, layer: &'a Layer, why: &Why);
+}
+
+struct Nobody;
+
+impl<'a> Watch<'a> for Nobody {
+    const WHOLE: bool = false;
+    fn saw(&mut self, _: Place, _: &'a Layer, _: &'a Arc<Statement>, _: Grip, _: &Truth) {}
+    fn missed(&mut self, _: Place, _: &'a Layer, _: &Why) {}
+}
+
+/// The statements that match or may match.
+#[derive(Debug, Default)]
+pub(crate) struct Sites {
+    seen: Vec<(Effect, Grip, bool, Site)>,
+}
+
+impl<'a> Watch<'a> for Sites {
+    const WHOLE: bool = true;
+
+    fn saw(&mut self, _: Place, layer: &'a Layer, statement: &'a Arc<Statement>, grip: Grip, truth: &Truth) {
+        if !truth.is_false() {
+            let site = layer.site(statement);
+            self.seen.extend(site.map(|site| (statement.effect, grip, truth.is_true(), site)));
+        }
+    }
+
+    fn missed(&mut self, _: Place, _: &'a Layer, _: &Why) {}
+}
+
+impl Sites {
+    /// Whether every Allow names the requester by its account only, and there is one.
+    pub(crate) fn all_by_account(&self) -> bool {
+        let mut allows = self.seen.iter().filter(|(effect, ..)| *effect == Effect::Allow).peekable();
+        allows.peek().is_some() && allows.all(|(_, grip, ..)| *grip == Grip::Account)
+    }
+
+    /// The statements that made an answer, or that may make it.
+    pub(crate) fn deciding(self, denied: bool, allowed: bool) -> Vec<Site> {
+        let decides = |(effect, _, certain, site): (Effect, Grip, bool, Site)| {
+            let wanted = match effect {
+                Effect::Deny => {
+                    if denied {
+                        certain
+                    } else {
+                        !allowed
+                    }
+                }
+                Effect::Allow => !denied && (certain || !allowed),
+            };
+            wanted.then_some(site)
+        };
+        self.seen.into_iter().filter_map(decides).collect()
+    }
+}
+
+fn join(slot: &mut Truth, truth: Truth) {
+    match (&*slot, &truth) {
+        (Truth::True, _) | (_, Truth::False) => {}
+        (Truth::False, _) | (_, Truth::True) => *slot = truth,
+        _ => *slot = std::mem::replace(slot, Truth::False).or(truth),
+    }
+}
+
+fn meet(slot: &mut Truth, truth: Truth) {
+    match (&*slot, &truth) {
+        (Truth::False, _) | (_, Truth::True) => {}
+        (Truth::True, _) | (_, Truth::False) => *slot = truth,
+        _ => *slot = std::mem::replace(slot, Truth::True).and(truth),
+    }
+}
+
+/// What each layer says.
+#[derive(Debug)]
+pub(crate) struct Gathered<'a> {
+    /// Whether a Deny of any layer refuses.
+    pub(crate) denied: Truth,
+    /// The requester's own policies.
+    pub(crate) identity: Truth,
+    /// Boundary and session policy.
+    pub(crate) ceiling: Truth,
+    /// SCPs, RCPs and the VPC endpoint.
+    pub(crate) outer: Truth,
+    /// The policies on the resource, by how they name the requester.
+    pub(crate) direct: Truth,
+    pub(crate) role: Truth,
+    pub(crate) account: Truth,
     by: Option<Decider<'a>>,
 }
 
-impl Granted<'_> {
-    fn any(&self) -> Truth {
+impl Gathered<'_> {
+    /// Whether the policies on the resource allow in any way.
+    pub(crate) fn granted(&self) -> Truth {
         self.direct.clone().or(self.role.clone()).or(self.account.clone())
     }
 }
 
 pub(crate) struct Evaluation<'r, 'a> {
     pub(crate) request: &'r Request,
-    pub(crate) layers: &'a Layers,
+    pub(crate) view: View<'a>,
+    pub(crate) ask: Ask,
+    /// Of the identity policies' Allow statements, only this one.
+    pub(crate) only: Option<&'r Arc<Statement>>,
 }
 
-impl<'a> Evaluation<'_, 'a> {
-    /// Whether the requester has policies of its own.
-    pub(crate) fn is_principal(&self) -> bool {
-        matches!(self.request.principal(), Requester::Principal { .. })
-    }
-
-    /// Whether the action is one that a role's trust policy decides on.
-    pub(crate) fn is_for_role(&self) -> bool {
-        match self.request.action().lower() {
-            "sts:assumerole" | "sts:assumerolewithsaml" | "sts:assumerolewithwebidentity" => true,
-            "sts:tagsession" | "sts:setsourceidentity" | "sts:setcontext" => {
-                self.layers.trust.is_some() || self.request.resource().as_str().contains(":role/")
-            }
-            _ => false,
-        }
+impl<'r, 'a> Evaluation<'r, 'a> {
+    pub(crate) fn new(request: &'r Request, view: View<'a>) -> Self {
+        Self { request, view, ask: Ask::Whether, only: None }
     }
 
     /// Whether the resource's policy must allow, even within one account.
     pub(crate) fn needs_resource_policy(&self) -> bool {
         let key =
             || self.request.resource().as_str().splitn(6, ':').nth(5).is_some_and(|name| name.starts_with("key/"));
-        self.is_for_role() || (self.request.action().service() == "kms" && key())
+        is_for_role(self.request, self.view.trust.is_some()) || (self.request.action().service() == "kms" && key())
     }
 
-    /// The layers that bind this requester and resource, and whether they are in play.
-    pub(crate) fn scp(&self) -> Option<&'a [Level]> {
-        let bound = self.is_principal() && !self.request.is_service_linked_role();
-        self.layers.scp.as_deref().filter(|_| bound)
-    }
-
-    pub(crate) fn rcp(&self) -> Option<&'a [Level]> {
-        let bound = UNDER_RCP.binary_search(&self.request.action().service()).is_ok();
-        self.layers.rcp.as_deref().filter(|_| bound && !self.request.is_service_linked_role())
-    }
-
-    pub(crate) fn identity(&self) -> Option<&'a [Layer]> {
-        self.layers.identity.as_deref().filter(|_| self.is_principal())
-    }
-
-    pub(crate) fn boundary(&self) -> Option<&'a [Layer]> {
-        self.layers.boundary.as_deref().filter(|list| self.is_principal() && !list.is_empty())
-    }
-
-    pub(crate) fn session(&self) -> Option<&'a [Layer]> {
-        self.layers.session.as_deref().filter(|list| self.is_principal() && !list.is_empty())
-    }
-
-    pub(crate) fn endpoint(&self) -> Option<&'a [Layer]> {
-        self.layers.endpoint.as_deref().filter(|list| !list.is_empty())
-    }
-
-    /// The policies on what is acted on.
-    pub(crate) fn resource(&self) -> impl Iterator<Item = (LayerKind, &'a Layer)> {
-        let trust = self.layers.trust.as_ref().filter(|_| self.is_for_role()).map(|layer| (LayerKind::Trust, layer));
-        trust.into_iter().chain(self.layers.resource.as_ref().map(|layer| (LayerKind::Resource, layer)))
-    }
-
-    /// Every policy that has a say.
-    pub(crate) fn every(&self) -> impl Iterator<Item = (LayerKind, &'a Layer)> {
-        let of = |kind: LayerKind, list: Option<&'a [Layer]>| list.unwrap_or_default().iter().map(move |l| (kind, l));
-        let by_level = |kind: LayerKind, list: Option<&'a [Level]>| {
-            list.unwrap_or_default().iter().flat_map(|level| &level.policies).map(move |l| (kind, l))
-        };
-        of(LayerKind::Identity, self.identity())
-            .chain(of(LayerKind::Boundary, self.boundary()))
-            .chain(of(LayerKind::Session, self.session()))
-            .chain(by_level(LayerKind::Scp, self.scp()))
-            .chain(by_level(LayerKind::Rcp, self.rcp()))
-            .chain(self.resource())
-            .chain(of(LayerKind::Endpoint, self.endpoint()))
-    }
-
-    /// How the principals of a statement name the requester, if they do.
+    /// How the principals of a statement name the requester, and whether they do.
     pub(crate) fn grip(&self, kind: LayerKind, statement: &Statement) -> (Grip, Truth) {
         let on_resource = matches!(kind, LayerKind::Resource | LayerKind::Trust);
         let Some(clause) = &statement.principals else {
@@ -306,216 +436,254 @@ impl<'a> Evaluation<'_, 'a> {
         };
         let (mut grip, mut open) = (Grip::None, Truth::False);
         for principal in clause.elements() {
-            match names(principal, self.request.principal()) {
+            match names(principal, self.request) {
+                Ok(Grip::Direct) => {
+                    grip = Grip::Direct;
+                    break;
+                }
                 Ok(named) => grip = grip.max(named),
-                Err(why) => open = open.or(Truth::unknown(why)),
+                Err(why) => join(&mut open, Truth::unknown(why)),
             }
         }
-        let named = if grip == Grip::None { open } else { Truth::True };
-        if !clause.is_not() {
-            return (if named.is_true() { grip } else { Grip::Direct }, named);
+        match clause {
+            Clause::In(_) if grip == Grip::None => (Grip::Direct, open),
+            Clause::In(_) => (grip, Truth::True),
+            Clause::NotIn(_) => {
+                let deny = statement.effect == Effect::Deny;
+                if deny && on_resource && !self.view.boundary.is_empty() {
+                    return (Grip::Direct, Truth::True);
+                }
+                // An exempt account does not exempt the users and roles in it, but for its root.
+                let exempt = grip > if deny && self.request.kind() != Kind::Root { Grip::Account } else { Grip::None };
+                (Grip::Direct, if exempt { Truth::False } else { !open })
+            }
         }
-        let bound = on_resource && statement.effect == Effect::Deny && self.boundary().is_some();
-        (Grip::Direct, if bound { Truth::True } else { !named })
     }
 
-    /// Whether a statement, its action and principals aside, matches.
-    pub(crate) fn matches(&self, statement: &Statement, policy: &Policy) -> Truth {
-        let named = self.names_resource(statement, policy.language());
+    /// Whether a statement that names the action matches, and how it names the requester.
+    fn judge(&self, kind: LayerKind, statement: &Statement, language: Version) -> (Grip, Truth) {
+        let (grip, named) = self.grip(kind, statement);
         if named.is_false() {
-            return named;
+            return (Grip::None, named);
         }
-        named.and(all_hold(&statement.conditions, self.request.context(), policy.language()))
+        // A trust policy has no resource: the role that holds it is meant.
+        let on = if kind == LayerKind::Trust { Truth::True } else { self.names_resource(statement, language) };
+        if on.is_false() {
+            return (grip, on);
+        }
+        let truth = named.and(on);
+        if statement.conditions.is_empty() {
+            return (grip, truth);
+        }
+        (grip, truth.and(all_hold(&statement.conditions, self.request.context(), language)))
     }
 
     pub(crate) fn names_resource(&self, statement: &Statement, language: Version) -> Truth {
         let Some(clause) = &statement.resources else { return Truth::True };
         let resource = self.request.resource().as_str();
-        let any = clause.elements().iter().fold(Truth::False, |any, pattern| {
-            if any.is_true() {
-                return any;
+        let mut any = Truth::False;
+        for pattern in clause.elements() {
+            if pattern.as_str() == "*" {
+                any = Truth::True;
+            } else {
+                join(&mut any, pattern.matches_in(resource, self.request.context(), language));
             }
-            any.or(pattern.matches_in(resource, self.request.context(), language))
-        });
+            if any.is_true() {
+                break;
+            }
+        }
         match clause {
             Clause::In(_) => any,
             Clause::NotIn(_) => !any,
         }
     }
 
-    /// Calls for every statement of one effect that names the action.
-    fn each(&self, policy: &'a Policy, effect: Effect, mut call: impl FnMut(&'a Arc<Statement>) -> bool) {
-        let action = self.request.action().as_str();
-        for statement in policy.statements.iter().filter(|s| s.effect == effect && s.names_action(action)) {
-            if !call(statement) {
-                return;
-            }
+    fn read(&self, effect: Effect, truth: Truth) -> Truth {
+        match (self.ask, effect) {
+            (Ask::Whether, _) => truth,
+            (Ask::Possibly, Effect::Allow) => truth.possible(),
+            (Ask::Possibly, Effect::Deny) => !(!truth).possible(),
         }
     }
 
-    fn denies(&self) -> (Truth, Option<Decider<'a>>) {
-        let mut denied = Truth::False;
-        for (kind, layer) in self.every() {
-            let policy = match &layer.policy {
-                Ok(policy) => policy,
-                Err(why) => {
-                    denied = denied.or(Truth::unknown(why.clone()));
-                    continue;
+    /// Reads one policy: its Denies into `out`, its Allows into the answer (of a policy on the
+    /// resource: into `out`). Without `want` the Allows are left unread.
+    fn policy<W: Watch<'a>>(
+        &self,
+        place: Place,
+        layer: &'a Layer,
+        want: bool,
+        out: &mut Gathered<'a>,
+        watch: &mut W,
+    ) -> Truth {
+        let kind = place.kind;
+        let on_resource = matches!(kind, LayerKind::Resource | LayerKind::Trust);
+        let policy: &'a Policy = match &layer.policy {
+            Ok(policy) => policy,
+            Err(why) => {
+                watch.missed(place, layer, why);
+                let open = Truth::unknown(why.clone());
+                join(&mut out.denied, open.clone());
+                if on_resource {
+                    join(&mut out.direct, open.clone());
                 }
-            };
-            let mut by = None;
-            self.each(policy, Effect::Deny, |statement| {
-                let (_, named) = self.grip(kind, statement);
-                if !named.is_false() {
-                    let truth = named.and(self.matches(statement, policy));
-                    if truth.is_true() {
-                        by = Some(Decider { kind, layer, statement });
-                        return false;
-                    }
-                    denied = std::mem::replace(&mut denied, Truth::False).or(truth);
-                }
-                true
-            });
-            if by.is_some() {
-                return (Truth::True, by);
+                return open;
+            }
+        };
+        let language = policy.language();
+        let mut scratch = None;
+        let candidates = policy.naming(self.request.action(), &mut scratch);
+        for statement in candidates.deny.iter().filter_map(|at| policy.at(*at)) {
+            let (grip, truth) = self.judge(kind, statement, language);
+            let truth = self.read(Effect::Deny, truth);
+            watch.saw(place, layer, statement, grip, &truth);
+            if truth.is_true() && !out.denied.is_true() {
+                out.by = Some(Decider { kind, layer, statement });
+            }
+            join(&mut out.denied, truth);
+            if out.denied.is_true() && !W::WHOLE {
+                return Truth::False;
             }
         }
-        (denied, None)
+        let mut allowed = Truth::False;
+        if !want && !W::WHOLE {
+            return allowed;
+        }
+        for statement in candidates.allow.iter().filter_map(|at| policy.at(*at)) {
+            if kind == LayerKind::Identity && self.only.is_some_and(|only| !Arc::ptr_eq(only, statement)) {
+                continue;
+            }
+            let (grip, truth) = self.judge(kind, statement, language);
+            let truth = self.read(Effect::Allow, truth);
+            watch.saw(place, layer, statement, grip, &truth);
+            if truth.is_true()
+                && !out.denied.is_true()
+                && (kind == LayerKind::Identity || (on_resource && out.by.is_none()))
+            {
+                out.by = Some(Decider { kind, layer, statement });
+            }
+            if !on_resource {
+                join(&mut allowed, truth);
+                if allowed.is_true() && !W::WHOLE {
+                    break;
+                }
+                continue;
+            }
+            match grip {
+                Grip::Account => join(&mut out.account, truth),
+                Grip::Role => join(&mut out.role, truth),
+                Grip::Direct | Grip::None => join(&mut out.direct, truth),
+            }
+        }
+        allowed
     }
 
-    /// Whether one of these policies allows.
-    pub(crate) fn allows(&self, kind: LayerKind, layers: &'a [Layer]) -> (Truth, Option<Decider<'a>>) {
-        let (mut allowed, mut by) = (Truth::False, None);
+    /// Reads policies of which one must allow.
+    fn one_of<W: Watch<'a>>(&self, place: Place, layers: &'a [Layer], out: &mut Gathered<'a>, watch: &mut W) -> Truth {
+        let mut allowed = Truth::False;
         for layer in layers {
-            let policy = match &layer.policy {
-                Ok(policy) => policy,
-                Err(why) => {
-                    allowed = allowed.or(Truth::unknown(why.clone()));
-                    continue;
-                }
-            };
-            self.each(policy, Effect::Allow, |statement| {
-                let (_, named) = self.grip(kind, statement);
-                if named.is_false() {
-                    return true;
-                }
-                let truth = named.and(self.matches(statement, policy));
-                if truth.is_true() {
-                    by = Some(Decider { kind, layer, statement });
-                }
-                allowed = std::mem::replace(&mut allowed, Truth::False).or(truth);
-                by.is_none()
-            });
-            if by.is_some() {
-                break;
-            }
-        }
-        (allowed, by)
-    }
-
-    fn levels(&self, kind: LayerKind, levels: Option<&'a [Level]>) -> Truth {
-        let mut allowed = Truth::True;
-        for level in levels.unwrap_or_default() {
-            allowed = allowed.and(self.allows(kind, &level.policies).0);
-            if allowed.is_false() {
+            let truth = self.policy(place, layer, !allowed.is_true(), out, watch);
+            join(&mut allowed, truth);
+            if out.denied.is_true() && !W::WHOLE {
                 break;
             }
         }
         allowed
     }
 
-    fn granted(&self) -> Granted<'a> {
-        let mut granted = Granted { direct: Truth::False, role: Truth::False, account: Truth::False, by: None };
-        for (kind, layer) in self.resource() {
-            let policy = match &layer.policy {
-                Ok(policy) => policy,
-                Err(why) => {
-                    granted.direct = granted.direct.or(Truth::unknown(why.clone()));
-                    continue;
+    /// Reads every layer.
+    pub(crate) fn gather<W: Watch<'a>>(&self, watch: &mut W) -> Gathered<'a> {
+        let view = &self.view;
+        let mut out = Gathered {
+            denied: Truth::False,
+            identity: Truth::False,
+            ceiling: Truth::True,
+            outer: Truth::True,
+            direct: Truth::False,
+            role: Truth::False,
+            account: Truth::False,
+            by: None,
+        };
+        for (kind, levels) in [(LayerKind::Scp, view.scp), (LayerKind::Rcp, view.rcp)] {
+            let mut at = 0;
+            while let Some(layers) = levels.get(at) {
+                let truth = self.one_of(Place { kind, at }, layers, &mut out, watch);
+                meet(&mut out.outer, truth);
+                if out.denied.is_true() && !W::WHOLE {
+                    return out;
                 }
-            };
-            self.each(policy, Effect::Allow, |statement| {
-                let (grip, named) = self.grip(kind, statement);
-                if named.is_false() {
-                    return true;
-                }
-                let truth = named.and(self.matches(statement, policy));
-                let bucket = match grip {
-                    Grip::Account => &mut granted.account,
-                    Grip::Role => &mut granted.role,
-                    Grip::Direct | Grip::None => &mut granted.direct,
-                };
-                if truth.is_true() {
-                    granted.by = Some(Decider { kind, layer, statement });
-                }
-                *bucket = std::mem::replace(bucket, Truth::False).or(truth);
-                true
-            });
+                at += 1;
+            }
         }
-        granted
+        if let Some(layers) = view.identity {
+            let truth = self.one_of(Place { kind: LayerKind::Identity, at: 0 }, layers, &mut out, watch);
+            join(&mut out.identity, truth);
+        }
+        for (at, layer) in view.boundary.iter().enumerate() {
+            let truth = self.policy(Place { kind: LayerKind::Boundary, at }, layer, true, &mut out, watch);
+            meet(&mut out.ceiling, truth);
+        }
+        for (kind, layers) in [(LayerKind::Session, view.session), (LayerKind::Endpoint, view.endpoint)] {
+            if !layers.is_empty() {
+                let truth = self.one_of(Place { kind, at: 0 }, layers, &mut out, watch);
+                meet(if kind == LayerKind::Session { &mut out.ceiling } else { &mut out.outer }, truth);
+            }
+        }
+        for (kind, layer) in [(LayerKind::Trust, view.trust), (LayerKind::Resource, view.resource)] {
+            if let Some(layer) = layer {
+                self.policy(Place { kind, at: 0 }, layer, true, &mut out, watch);
+            }
+        }
+        match self.request.kind() {
+            Kind::Root => out.identity = Truth::True,
+            Kind::Outsider if view.identity.is_none() => out.identity = Truth::True,
+            // Without a session policy such a session has only what names it directly.
+            Kind::FederatedUser if view.session.is_empty() => out.ceiling = Truth::False,
+            _ => {}
+        }
+        out
     }
 
     fn decide(&self) -> Decision<'a> {
-        let (denied, by) = self.denies();
-        if denied.is_true() {
-            return Decision { outcome: Outcome::DenyExplicit, reasons: Vec::new(), by };
+        let done = |outcome, by| Decision { outcome, reasons: Vec::new(), by };
+        if self.request.is_never_refused() && self.view.endpoint.is_empty() {
+            return done(Outcome::Allow, None);
         }
-        let (allowed, by) = self.allowed();
-        match allowed.and(!denied) {
-            Truth::True => Decision { outcome: Outcome::Allow, reasons: Vec::new(), by },
-            Truth::False => Decision { outcome: Outcome::DenyImplicit, reasons: Vec::new(), by: None },
+        let gathered = self.gather(&mut Nobody);
+        if gathered.denied.is_true() {
+            return done(Outcome::DenyExplicit, gathered.by);
+        }
+        let mut allowed = self.allowed(&gathered);
+        meet(&mut allowed, !gathered.denied);
+        match allowed {
+            Truth::True => done(Outcome::Allow, gathered.by),
+            Truth::False => done(Outcome::DenyImplicit, None),
             Truth::Unknown(reasons) => Decision { outcome: Outcome::Unknown, reasons, by: None },
         }
     }
 
     /// Whether everything that must allow does, Denies aside.
-    fn allowed(&self) -> (Truth, Option<Decider<'a>>) {
+    pub(crate) fn allowed(&self, gathered: &Gathered<'a>) -> Truth {
         let request = self.request;
-        let refused = (Truth::False, None);
-        if self.is_principal() && request.kind() == Kind::Root && request.action().lower() == "sts:assumerole" {
-            return refused;
+        if gathered.outer.is_false() || request.is_never_allowed() {
+            return Truth::False;
         }
-        let mut outer = self.levels(LayerKind::Scp, self.scp());
-        if !outer.is_false() {
-            outer = outer.and(self.levels(LayerKind::Rcp, self.rcp()));
+        let outer = gathered.outer.clone();
+        if !request.has_own_policies() {
+            return outer.and(gathered.granted());
         }
-        if let Some(endpoint) = self.endpoint()
-            && !outer.is_false()
-        {
-            outer = outer.and(self.allows(LayerKind::Endpoint, endpoint).0);
-        }
-        if outer.is_false() {
-            return refused;
-        }
-        let granted = self.granted();
-        if !self.is_principal() {
-            return (outer.and(granted.any()), granted.by);
-        }
-        let (identity, by) = match self.identity() {
-            _ if request.kind() == Kind::Root => (Truth::True, None),
-            Some(list) => self.allows(LayerKind::Identity, list),
-            None => (Truth::False, None),
-        };
-        let mut ceiling = Truth::True;
-        for layer in self.boundary().unwrap_or_default() {
-            ceiling = ceiling.and(self.allows(LayerKind::Boundary, std::slice::from_ref(layer)).0);
-        }
-        if let Some(list) = self.session()
-            && !ceiling.is_false()
-        {
-            ceiling = ceiling.and(self.allows(LayerKind::Session, list).0);
+        let own = || gathered.identity.clone().and(gathered.ceiling.clone());
+        if self.view.own_side {
+            return outer.and(own());
         }
         let same = || {
-            let own = if self.needs_resource_policy() {
-                granted.account.clone().and(identity.clone())
-            } else {
-                identity.clone()
-            };
-            granted.direct.clone().or(granted.role.clone().or(own).and(ceiling.clone()))
+            let by_account = if self.needs_resource_policy() { gathered.account.clone().and(own()) } else { own() };
+            let by_role = gathered.role.clone().and(gathered.ceiling.clone());
+            gathered.direct.clone().or(by_role).or(by_account)
         };
-        let across = || granted.any().and(identity.clone()).and(ceiling.clone());
+        let across = || gathered.granted().and(own());
         let inner = match (request.account(), request.resource_account()) {
-            (Some(own), Some(owner)) if own == owner => same(),
+            (Some(account), Some(owner)) if account == owner => same(),
             (Some(_), Some(_)) => across(),
             _ => match (same(), across()) {
                 (same, across) if same == across => same,
@@ -526,6 +694,6 @@ impl<'a> Evaluation<'_, 'a> {
                 }
             },
         };
-        (outer.and(inner), by.or(granted.by))
+        outer.and(inner)
     }
 }

@@ -8,6 +8,7 @@
 use crate::access::ActionSet;
 use crate::condition::{Condition, Operator};
 use crate::digest::Digest;
+use crate::index::Index;
 use crate::pattern::{ActionPattern, ResourcePattern};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -114,6 +115,8 @@ pub struct Policy {
     pub statements: Vec<Arc<Statement>>,
     /// Whether `Statement` is one object rather than a list of them.
     pub single: bool,
+    /// Its statements by action, worked out once, when first asked for.
+    pub(crate) index: OnceLock<Index>,
 }
 
 /// Allow or Deny.
@@ -491,7 +494,7 @@ impl Reader<'_> {
                 return Err(DocumentError::at(&root, "the policy has no `Statement`", remedy));
             }
         };
-        Ok(Policy { version, id, statements, single })
+        Ok(Policy { version, id, statements, single, index: OnceLock::new() })
     }
 }
 

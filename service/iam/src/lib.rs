@@ -18,6 +18,7 @@ pub mod digest;
 pub mod document;
 pub mod escalation;
 mod glob;
+mod index;
 pub mod layer;
 pub mod pattern;
 pub mod request;

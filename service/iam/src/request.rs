@@ -355,19 +355,17 @@ impl Request {
         resource_account: Option<AccountId>,
         context: Context,
     ) -> Self {
-        let (kind, account) = (principal.kind(), principal.account_id());
-        let request = Self {
-            action: ActionName::new(action),
-            resource: ResourceName::new(resource),
-            kind,
-            account,
-            owner: resource_account,
-            service_linked: false,
-            context: principal.known(context),
-            principal,
-        };
+        let context = principal.known(context);
+        let request = Self { owner: resource_account, ..Self::plain(principal, action, resource, context) };
         let request = if request.action.on_resources { request } else { request.on_no_resource() };
         request.complete(resource_account)
+    }
+
+    /// A request whose context is complete as it is.
+    pub(crate) fn plain(principal: Requester, action: &str, resource: &str, context: Context) -> Self {
+        let (kind, account) = (principal.kind(), principal.account_id());
+        let (action, resource) = (ActionName::new(action), ResourceName::new(resource));
+        Self { principal, action, resource, context, kind, account, owner: None, service_linked: false }
     }
 
     fn complete(mut self, resource_account: Option<AccountId>) -> Self {
@@ -453,6 +451,21 @@ impl Request {
 
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether the requester has policies of its own.
+    pub(crate) fn has_own_policies(&self) -> bool {
+        matches!(self.principal, Requester::Principal { .. } | Requester::Outsider)
+    }
+
+    /// Whether AWS allows it whatever the policies say.
+    pub(crate) fn is_never_refused(&self) -> bool {
+        matches!(self.principal, Requester::Principal { .. }) && &*self.action.lower == "sts:getcalleridentity"
+    }
+
+    /// Whether AWS refuses it whatever the policies say: nobody assumes a role as an account's root.
+    pub(crate) fn is_never_allowed(&self) -> bool {
+        self.kind == Kind::Root && &*self.action.lower == "sts:assumerole"
     }
 
     pub(crate) fn account(&self) -> Option<AccountId> {

@@ -6,10 +6,10 @@
 
 use crate::arn::{AccountId, Arn};
 use crate::condition::{Condition, Context, all_hold};
-use crate::decide::{Grip, names};
-use crate::digest::Digest;
-use crate::document::{Clause, Document, DocumentError, Effect, Policy, Principal, Statement};
-use crate::request::Requester;
+use crate::decide::{Ask, Evaluation, Sites, View};
+use crate::document::{Clause, Document, DocumentError, Effect, Principal, Statement};
+use crate::layer::Layer;
+use crate::request::{Request, Requester};
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -152,39 +152,25 @@ impl Limit {
 /// A role's trust policy.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    source: Arc<str>,
-    document: Digest,
-    policy: Result<Arc<Policy>, DocumentError>,
-}
-
-/// How a Deny or Allow is counted where keys are left open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    /// An open key makes the answer unknown.
-    Whether,
-    /// An open key is taken to be whatever makes the answer yes.
-    Possibly,
+    layer: Layer,
+    problem: Option<DocumentError>,
 }
 
 impl Trust {
     /// The trust policy in a document. Where it does not parse, every answer is unknown.
     #[must_use]
     pub fn of(source: &str, document: &Document) -> Self {
-        Self { source: source.into(), document: document.digest, policy: document.parsed.clone() }
+        Self { layer: Layer::known(source, document), problem: document.parsed.as_ref().err().cloned() }
     }
 
     /// Why it does not parse, if it does not.
     #[must_use]
     pub fn problem(&self) -> Option<&DocumentError> {
-        self.policy.as_ref().err()
+        self.problem.as_ref()
     }
 
-    fn site(&self, statement: &Arc<Statement>) -> Site {
-        Site { source: Arc::clone(&self.source), document: self.document, statement: Arc::clone(statement) }
-    }
-
-    fn unreadable(&self, error: &DocumentError) -> Truth {
-        Truth::unknown(Why::NotUnderstood(format!("the {} could not be read: {error}", self.source)))
+    fn statements(&self) -> &[Arc<Statement>] {
+        self.layer.policy.as_ref().map_or(&[], |policy| &policy.statements)
     }
 
     /// Every principal that an Allow statement names, in the order of the document.
@@ -192,9 +178,12 @@ impl Trust {
     /// # Errors
     /// A document that does not parse admits nobody knows whom.
     pub fn admissions(&self) -> Result<Vec<Admission>, &DocumentError> {
-        let policy = self.policy.as_ref()?;
+        if let Some(problem) = &self.problem {
+            return Err(problem);
+        }
         let mut out = Vec::new();
-        for statement in policy.statements.iter().filter(|s| s.effect == Effect::Allow) {
+        for statement in self.layer.statements(Effect::Allow) {
+            let Some(site) = self.layer.site(statement) else { continue };
             let actions: BTreeSet<_> = STS_ACTIONS.into_iter().filter(|a| statement.names_action(a)).collect();
             let whos: Vec<Who> = match &statement.principals {
                 None => Vec::new(),
@@ -207,7 +196,7 @@ impl Trust {
                     who,
                     actions: actions.clone(),
                     conditional: !statement.conditions.iter().all(Condition::is_always_true),
-                    site: self.site(statement),
+                    site: site.clone(),
                 });
             }
         }
@@ -216,7 +205,7 @@ impl Trust {
 
     /// Whether this statement admits this principal for at least one of the actions.
     fn still_possible(&self, statement: &Arc<Statement>, who: &Who, actions: &BTreeSet<&'static str>) -> Truth {
-        let Ok(policy) = &self.policy else { return Truth::False };
+        let Ok(policy) = &self.layer.policy else { return Truth::False };
         let caller = match who {
             Who::Service(name) => Requester::service(name),
             Who::Role(arn) | Who::User(arn) | Who::Session(arn) => Requester::principal(arn),
@@ -233,93 +222,27 @@ impl Trust {
             }
         };
         let context = caller.context();
-        let language = policy.language();
-        let own = all_hold(&statement.conditions, &context, language).possible();
+        let own = all_hold(&statement.conditions, &context, policy.language()).possible();
         let open = actions.iter().fold(Truth::False, |any, action| {
-            let denied = policy.statements.iter().filter(|s| s.effect == Effect::Deny).fold(Truth::True, |all, s| {
-                all.and((!self.matches(s, &caller, action, &context, policy).0).possible())
-            });
-            any.or(denied)
+            let request = Request::plain(caller.clone(), action, "*", context.clone());
+            let denied = self.evaluation(&request, Ask::Possibly).gather(&mut Sites::default()).denied;
+            any.or(!denied)
         });
         own.and(open)
     }
 
-    /// Whether a statement matches, and whether only through the caller's account.
-    fn matches(
-        &self,
-        statement: &Statement,
-        caller: &Requester,
-        action: &str,
-        context: &Context,
-        policy: &Policy,
-    ) -> (Truth, bool) {
-        if !statement.names_action(action) {
-            return (Truth::False, false);
-        }
-        let (principal, via_account) = match &statement.principals {
-            None => (Truth::False, false),
-            Some(clause) => {
-                let each = clause.elements().iter().map(|p| match names(p, caller) {
-                    Ok(grip) => (Truth::from(grip != Grip::None), grip == Grip::Account),
-                    Err(why) => (Truth::unknown(why), false),
-                });
-                let (any, direct) = each.fold((Truth::False, false), |(any, direct), (truth, via_account)| {
-                    let direct = direct || (truth.is_true() && !via_account);
-                    (any.or(truth), direct)
-                });
-                if clause.is_not() { (!any, false) } else { (any, !direct) }
-            }
-        };
-        if principal.is_false() {
-            return (principal, false);
-        }
-        (principal.and(all_hold(&statement.conditions, context, policy.language())), via_account)
+    fn evaluation<'a>(&'a self, request: &'a Request, ask: Ask) -> Evaluation<'a, 'a> {
+        Evaluation { ask, ..Evaluation::new(request, View { trust: Some(&self.layer), ..View::NOTHING }) }
     }
 
-    fn ask(&self, caller: &Requester, action: &str, context: &Context, ask: Ask) -> Decision {
-        let policy = match &self.policy {
-            Ok(policy) => policy,
-            Err(error) => {
-                let allowed = self.unreadable(error);
-                return Decision { allowed, explicit_deny: false, via_account: false, by: Vec::new() };
-            }
-        };
-        let (mut allow, mut pass) = (Truth::False, Truth::True);
-        let (mut allowing, mut denying) = (Vec::new(), Vec::new());
-        let mut via_account = true;
-        for statement in &policy.statements {
-            let (truth, account) = self.matches(statement, caller, action, context, policy);
-            let relevant = !truth.is_false();
-            match statement.effect {
-                Effect::Allow => {
-                    let truth = if ask == Ask::Possibly { truth.possible() } else { truth };
-                    if relevant {
-                        via_account &= account;
-                        allowing.push((truth.is_true(), self.site(statement)));
-                    }
-                    allow = allow.or(truth);
-                }
-                Effect::Deny => {
-                    let not = if ask == Ask::Possibly { (!truth).possible() } else { !truth };
-                    if relevant {
-                        denying.push((not.is_false(), self.site(statement)));
-                    }
-                    pass = pass.and(not);
-                }
-            }
-        }
-        let explicit_deny = pass.is_false();
-        let certain = |sites: Vec<(bool, Site)>| sites.into_iter().filter(|(c, _)| *c).map(|(_, s)| s).collect();
-        let all = |sites: Vec<(bool, Site)>| sites.into_iter().map(|(_, s)| s);
-        let allowed = allow.and(pass);
-        let via_account = via_account && !allowing.is_empty();
-        let by = if explicit_deny {
-            certain(denying)
-        } else if allowed.is_true() {
-            certain(allowing)
-        } else {
-            all(allowing).chain(all(denying)).collect()
-        };
+    fn ask(&self, caller: &Requester, action: &str, context: Context, ask: Ask) -> Decision {
+        let request = Request::plain(caller.clone(), action, "*", context);
+        let mut sites = Sites::default();
+        let gathered = self.evaluation(&request, ask).gather(&mut sites);
+        let explicit_deny = gathered.denied.is_true();
+        let allowed = gathered.granted().and(!gathered.denied);
+        let via_account = sites.all_by_account();
+        let by = sites.deciding(explicit_deny, allowed.is_true());
         Decision { allowed, explicit_deny, via_account, by }
     }
 
@@ -327,7 +250,7 @@ impl Trust {
     /// where it says nothing; `sts:TagSession` and `sts:SetSourceIdentity` are actions of their own.
     #[must_use]
     pub fn decide(&self, caller: &Requester, action: &str, context: &Context) -> Decision {
-        self.ask(caller, action, &caller.known(context.clone()), Ask::Whether)
+        self.ask(caller, action, caller.known(context.clone()), Ask::Whether)
     }
 
     /// Whether the caller can be admitted at all, by some value of the conditions' keys.
@@ -339,7 +262,7 @@ impl Trust {
     /// As [`Trust::admits`], where some keys are known.
     #[must_use]
     pub fn admits_in(&self, caller: &Requester, action: &str, context: &Context) -> Answer {
-        let decision = self.ask(caller, action, context, Ask::Possibly);
+        let decision = self.ask(caller, action, context.clone(), Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
     }
 
@@ -402,8 +325,9 @@ impl Trust {
     fn foreign_values(&self, key: &str) -> Vec<String> {
         let lower = key.to_ascii_lowercase();
         let mut out = BTreeSet::new();
-        let statements = self.policy.as_ref().map_or(&[][..], |p| &p.statements);
-        for condition in statements.iter().flat_map(|s| &s.conditions).filter(|c| c.key.eq_ignore_ascii_case(key)) {
+        for condition in
+            self.statements().iter().flat_map(|s| &s.conditions).filter(|c| c.key.eq_ignore_ascii_case(key))
+        {
             out.extend(condition.values.iter().filter_map(|value| foreign_arn(value)));
         }
         if lower.ends_with("account") {
