@@ -199,13 +199,20 @@ fn names(principal: &Principal, request: &Request) -> Result<Grip, Why> {
             if service == "iam" && name == "root" {
                 return Ok(Grip::Account);
             }
-            if kind != Kind::Session || service != "iam" {
-                return Ok(Grip::None);
+            match (kind, service) {
+                // A session is named by its role too. Its own ARN lacks the role's path, and role
+                // names are unique in an account whatever their path.
+                (Kind::Session, "iam") => {
+                    let role = name.strip_prefix("role/").and_then(|path| path.rsplit('/').next());
+                    when(role.is_some() && role == request.principal().role_name(), Grip::Role)
+                }
+                // Its own ARN does not name the user who federated; the guide's have the same name.
+                (Kind::FederatedUser, "iam") => {
+                    let user = name.strip_prefix("user/").and_then(|path| path.rsplit('/').next());
+                    when(user.is_some() && user == arn.resource().strip_prefix("federated-user/"), Grip::Role)
+                }
+                _ => Ok(Grip::None),
             }
-            // A session is named by its role too. Its own ARN lacks the role's path, and role names
-            // are unique in an account whatever their path.
-            let role = name.strip_prefix("role/").and_then(|path| path.rsplit('/').next());
-            when(role.is_some() && role == request.principal().role_name(), Grip::Role)
         }
         _ => Ok(Grip::None),
     }
