@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod arn;
+pub mod cases;
 pub mod catalogue;
 pub mod cloudtrail;
 pub mod condition;

@@ -28,6 +28,9 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 findings at or over --fail-on, 2 could not do it.
 AWS credentials, region and AWS_ENDPOINT_URL are taken from the environment as by every AWS SDK.";
 
+const SIMULATE_CODES: &str = "Exit codes: 0 done, 1 an answer differs from the expected one (--check), \
+2 a file or case could not be read. The format of cases: docs/simulate.md.";
+
 #[derive(Debug, Args)]
 struct Options {
     /// Configuration [default: ./rolecall.toml, else /etc/rolecall/rolecall.toml, else built-in defaults]
@@ -118,6 +121,9 @@ enum Command {
         #[arg(value_enum)]
         what: commands::export::What,
     },
+    /// Decides requests as AWS would, and says why
+    #[command(after_help = SIMULATE_CODES)]
+    Simulate(commands::simulate::Args),
     /// Looks after rules
     Policies {
         #[command(subcommand)]
@@ -280,8 +286,13 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
     let format = match &command {
         Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
+        Command::Simulate(_) => options.format(&[Format::Ndjson])?,
         _ => options.format(REPORT)?,
     };
+    // Needs nothing but its files.
+    if let Command::Simulate(args) = &command {
+        return commands::simulate::cases(args);
+    }
     let config = options.read_config()?;
     let context = Context {
         config,
@@ -295,6 +306,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
         Command::Import { paths, fail_on } => commands::import::run(context, &paths, fail_on).await,
+        Command::Simulate(args) => commands::simulate::cases(&args),
         Command::Export { what } => commands::export::run(context, what).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());

@@ -9,6 +9,7 @@ pub mod import;
 pub mod policies;
 pub mod scan;
 pub mod serve;
+pub mod simulate;
 
 use crate::cli::Format;
 use crate::config::Config;
