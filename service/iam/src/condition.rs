@@ -318,6 +318,12 @@ impl Condition {
         pairs.filter(|(_, wanted)| **wanted == Wanted::Malformed).map(|(value, _)| value.as_str())
     }
 
+    /// Whether a value holds a policy variable, which only version `2012-10-17` reads.
+    #[must_use]
+    pub fn has_variable(&self) -> bool {
+        self.wanted.iter().any(|wanted| matches!(wanted, Wanted::Text(_, Some(_))))
+    }
+
     fn takes_any_value(&self, known: Known) -> bool {
         let has = |wanted: &str| self.values.iter().any(|value| value == wanted);
         match known.test {

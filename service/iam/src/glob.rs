@@ -218,6 +218,17 @@ impl Glob {
     }
 }
 
+impl Piece {
+    /// What it stands for where it is no wildcard.
+    fn text<'a>(&'a self, values: &[&'a str]) -> &'a str {
+        match self {
+            Self::Lit(text) => text,
+            Self::Var(n) => values.get(*n).copied().unwrap_or_default(),
+            _ => "",
+        }
+    }
+}
+
 impl Variable {
     fn value<'a>(&'a self, context: &'a Context) -> Result<&'a str, Unresolved> {
         match context.look_up(&self.key) {
@@ -238,12 +249,7 @@ fn same_letters(pieces: &[Piece], values: &[&str], subject: &str) -> bool {
     {
         return only.eq_ignore_ascii_case(subject);
     }
-    let text = |piece| match piece {
-        &Piece::Lit(ref text) => &**text,
-        &Piece::Var(n) => values.get(n).copied().unwrap_or_default(),
-        _ => "",
-    };
-    let spelt = pieces.iter().flat_map(|piece| text(piece).chars()).flat_map(char::to_lowercase);
+    let spelt = pieces.iter().flat_map(|piece| piece.text(values).chars()).flat_map(char::to_lowercase);
     spelt.eq(subject.chars().flat_map(char::to_lowercase))
 }
 
@@ -455,7 +461,8 @@ where
     S: Iterator<Item = Symbol> + Clone,
 {
     let (mut tokens, mut symbols) = (tokens, symbols);
-    let (mut free, mut within): (Option<(T, S)>, Option<(T, S)>) = (None, None);
+    let mut free: Option<(T, S)> = None;
+    let mut within: Option<(T, S)> = None;
     loop {
         let before = symbols.clone();
         let fits = match tokens.next() {

@@ -20,6 +20,7 @@ pub mod document;
 pub mod escalation;
 mod glob;
 mod index;
+pub mod kind;
 pub mod layer;
 pub mod pattern;
 pub mod request;

@@ -143,6 +143,12 @@ impl ResourcePattern {
         self.filled.is_some()
     }
 
+    /// Whether a policy variable stands before the fifth colon, where AWS reads none.
+    #[must_use]
+    pub fn has_early_variable(&self) -> bool {
+        self.filled.as_ref().is_some_and(|filled| filled.has_early_variable())
+    }
+
     /// Whether it matches the resource, its variables taken as plain text.
     #[must_use]
     pub fn matches(&self, resource: &str) -> bool {

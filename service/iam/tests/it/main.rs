@@ -9,6 +9,8 @@ mod cloudtrail;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod published_escalations;
