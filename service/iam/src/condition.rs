@@ -3,8 +3,9 @@
 //!
 //! An operator that this version does not know makes the condition unknown, in Allow and in Deny
 //! alike. A value that its operator cannot compare (`NumericEquals` with a word, on either side)
-//! matches nothing. AWS does not say whether it then counts as "not equal", so a negated operator
-//! is unknown there. Refuses to know which keys a service sends: the context says what is there.
+//! passes for no operator, negated or not. A key that takes several values needs a set operator:
+//! a plain one never passes on it. Refuses to know which keys a service sends: the context says
+//! what is there.
 
 pub use crate::context::{Context, Value};
 
@@ -155,7 +156,8 @@ fn known_operator(lower: &str) -> Option<Known> {
         "notipaddress" => (Test::Ip, true),
         "arnequals" | "arnlike" => (Test::Arn, false),
         "arnnotequals" | "arnnotlike" => (Test::Arn, true),
-        "null" if quantifier == Quantifier::Single && !if_exists => (Test::Null, false),
+        // AWS refuses `IfExists` and set operators on it; they would change nothing.
+        "null" => (Test::Null, false),
         _ => return None,
     };
     Some(Known { quantifier, test, negated, if_exists })
@@ -261,11 +263,12 @@ impl Condition {
             return self.null(value);
         }
         match value {
-            Value::Known(actual) => self.values_pass(known, actual, context, language),
+            Value::List(_) if known.quantifier == Quantifier::Single => Truth::False,
+            Value::Known(actual) | Value::List(actual) => self.values_pass(known, actual, context, language),
             Value::Absent => Truth::from(match known.quantifier {
-                _ if known.if_exists => true,
-                Quantifier::Single => known.negated,
+                Quantifier::Single => known.negated || known.if_exists,
                 Quantifier::ForAll => true,
+                // `IfExists` counts for each value, of which there is none.
                 Quantifier::ForAny => false,
             }),
             Value::Unknown(why) => self.whatever_the_value(known, || why.clone()),
@@ -274,21 +277,18 @@ impl Condition {
     }
 
     fn values_pass(&self, known: Known, actual: &[String], context: &Context, language: Version) -> Truth {
-        // Of a key with several values AWS says nothing for plain operators: any match counts, so
-        // that a negated one is still the opposite of its positive.
-        let all = match known.quantifier {
-            Quantifier::Single => known.negated,
-            Quantifier::ForAll => true,
-            Quantifier::ForAny => false,
-        };
+        let all = known.quantifier == Quantifier::ForAll;
         // AWS: the values may come to nothing, "such as an empty string", as if the key were absent.
         if known.quantifier == Quantifier::ForAll && actual.iter().all(String::is_empty) {
             return Truth::True;
         }
         let mut truth = Truth::from(all);
         for one in actual {
-            let matched = self.matches(known.test, one, context, language);
-            let passes = if known.negated { !matched } else { matched };
+            let passes = match self.matches(known.test, one, context, language) {
+                None => Truth::False,
+                Some(matched) if known.negated => !matched,
+                Some(matched) => matched,
+            };
             match passes {
                 Truth::True if !all => return Truth::True,
                 Truth::False if all => return Truth::False,
@@ -299,11 +299,17 @@ impl Condition {
         truth
     }
 
-    /// Whether it holds in every context, whatever its key holds and even if it is absent.
+    /// Whether it holds in every context, whatever its key holds and even if it is absent; that a
+    /// key which takes several values needs a set operator aside.
     #[must_use]
     pub fn is_always_true(&self) -> bool {
         let Some(known) = self.operator.known else { return false };
-        !known.negated && (known.if_exists || known.quantifier == Quantifier::ForAll) && self.takes_any_value(known)
+        let passes_on_none = match known.quantifier {
+            Quantifier::Single => known.if_exists,
+            Quantifier::ForAll => true,
+            Quantifier::ForAny => false,
+        };
+        !known.negated && passes_on_none && self.takes_any_value(known)
     }
 
     /// Whether a key that is present passes whatever its value, as with `StringLike: "*"`.
@@ -337,7 +343,7 @@ impl Condition {
 
     fn null(&self, value: Value<'_>) -> Truth {
         let absent = match value {
-            Value::Known(_) => false,
+            Value::Known(_) | Value::List(_) => false,
             Value::Absent => true,
             Value::Unknown(_) | Value::Open if self.always_or_never_null() => {
                 return Truth::True;
@@ -345,14 +351,7 @@ impl Condition {
             Value::Unknown(why) => return Truth::unknown(why.clone()),
             Value::Open => return Truth::unknown(Why::Key(self.key.to_string())),
         };
-        let matched = self.any(|wanted| match wanted {
-            Wanted::Bool(wanted) => Some(*wanted == absent),
-            _ => None,
-        });
-        match matched {
-            Truth::False if self.wanted.contains(&Wanted::Malformed) => self.not_comparable(),
-            decided => decided,
-        }
+        self.wanted.contains(&Wanted::Bool(absent)).into()
     }
 
     /// Whether `Null` is asked both ways, which one of them answers.
@@ -367,26 +366,17 @@ impl Condition {
         if self.is_always_true() { Truth::True } else { Truth::unknown(why()) }
     }
 
-    fn not_comparable(&self) -> Truth {
-        let operator = self.operator.as_str();
-        Truth::unknown(Why::NotUnderstood(format!(
-            "`{operator}` on `{}` compares what is none of its values",
-            self.key
-        )))
-    }
-
-    /// Whether any value matches; one that cannot be compared (`None`) matches nothing, and leaves
-    /// a negated operator undecided.
-    fn any(&self, matches: impl Fn(&Wanted) -> Option<bool>) -> Truth {
+    /// Whether any value matches; `None` where none does and one cannot be compared.
+    fn any(&self, matches: impl Fn(&Wanted) -> Option<bool>) -> Option<Truth> {
         let mut compared = true;
         for wanted in &self.wanted {
             match matches(wanted) {
-                Some(true) => return Truth::True,
+                Some(true) => return Some(Truth::True),
                 Some(false) => {}
                 None => compared = false,
             }
         }
-        if compared || !self.operator.is_negated() { Truth::False } else { self.not_comparable() }
+        compared.then_some(Truth::False)
     }
 
     /// Whether any value matches that may hold variables.
@@ -413,16 +403,21 @@ impl Condition {
         truth
     }
 
-    /// Whether one value of the key matches any of the condition's.
-    fn matches(&self, test: Test, actual: &str, context: &Context, language: Version) -> Truth {
-        let actual_bool = || boolean(actual);
+    /// Whether one value of the key matches any of the condition's; `None` where none does and
+    /// something cannot be compared.
+    fn matches(&self, test: Test, actual: &str, context: &Context, language: Version) -> Option<Truth> {
         match test {
-            Test::Text { .. } => self.any_text(actual, context, language),
-            Test::Arn if actual.bytes().filter(|b| *b == b':').count() >= 5 => self.any_text(actual, context, language),
+            Test::Text { .. } => Some(self.any_text(actual, context, language)),
+            Test::Arn if actual.bytes().filter(|b| *b == b':').count() >= 5 => {
+                Some(self.any_text(actual, context, language))
+            }
             // What is no ARN is matched by `*` alone.
-            Test::Arn => self.any(|wanted| Some(matches!(wanted, Wanted::Text(plain, _) if plain.is_everything()))),
+            Test::Arn => self.any(|wanted| match wanted {
+                Wanted::Text(plain, _) if plain.is_everything() => Some(true),
+                _ => None,
+            }),
             Test::Bool => {
-                let actual = actual_bool();
+                let actual = boolean(actual);
                 self.any(|wanted| match wanted {
                     Wanted::Bool(wanted) => Some(*wanted == actual?),
                     _ => None,
@@ -456,7 +451,7 @@ impl Condition {
                     _ => None,
                 })
             }
-            Test::Null => Truth::False,
+            Test::Null => None,
         }
     }
 }
@@ -508,7 +503,6 @@ mod tests {
             ("BinaryEquals", "QmluYXJ5", "Binary"),
             ("DateLessThan", "1577836800.5", "2020-01-01T00:00:00Z"),
             ("ArnLike", "*", "anything"),
-            ("ArnNotLike", "arn:aws:s3:::b", "anything"),
             ("ArnEquals", "arn:aws:s3:::b*", "arn:aws:s3:::bucket"),
             ("ArnLike", "arn:aws:eks:*:111122223333:cluster/*", "arn:aws:eks:eu-west-1:111122223333:cluster/a/b:c"),
             ("ArnNotEquals", "arn:aws:s3:::b", "arn:aws:s3:::c"),
@@ -533,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_matches_nothing_and_leaves_its_negation_open() {
+    fn what_cannot_be_compared_passes_for_no_operator() {
         let cases = [
             ("NumericEquals", "one", "1"),
             ("NumericLessThan", "1", "one"),
@@ -553,20 +547,24 @@ mod tests {
             ("NumericNotEquals", "1", "one"),
             ("DateNotEquals", "yesterday", "2020-01-01"),
             ("NotIpAddress", "home", "203.0.113.9"),
+            ("ArnNotLike", "arn:aws:s3:::b", "anything"),
         ] {
-            assert!(matches!(holds(operator, &[wanted], &[actual]), Truth::Unknown(_)), "{operator}");
+            assert_eq!(holds(operator, &[wanted], &[actual]), Truth::False, "{operator}");
         }
         assert_eq!(holds("NumericNotEquals", &["one", "1"], &["1"]), Truth::False);
+        assert_eq!(holds("NumericNotEquals", &["one", "1"], &["2"]), Truth::False);
         assert_eq!(holds("NumericEquals", &["one", "1"], &["1"]), Truth::True);
         assert_eq!(condition("NumericEquals", "k", &["one", "1"]).malformed_values().collect::<Vec<_>>(), ["one"]);
     }
 
     #[test]
     fn what_is_not_understood_is_unknown() {
-        for operator in ["StringMatches", "ForEachValue:StringEquals", "NullIfExists", "ForAllValues:Null"] {
+        for operator in ["StringMatches", "ForEachValue:StringEquals", "BoolNotEquals"] {
             assert!(matches!(holds(operator, &["true"], &["true"]), Truth::Unknown(_)), "{operator}");
         }
-        assert!(matches!(holds("Null", &["maybe"], &["x"]), Truth::Unknown(_)));
+        assert_eq!(holds("Null", &["maybe"], &["x"]), Truth::False);
+        assert_eq!(holds("NullIfExists", &["true"], &[]), Truth::True);
+        assert_eq!(holds("ForAllValues:Null", &["false"], &[]), Truth::False);
         assert_eq!(holds("Null", &["maybe", "false"], &["x"]), Truth::True);
     }
 
@@ -580,7 +578,8 @@ mod tests {
             ("ForAllValues:StringEquals", true),
             ("ForAnyValue:StringEquals", false),
             ("ForAnyValue:StringNotEquals", false),
-            ("ForAnyValue:StringEqualsIfExists", true),
+            ("ForAnyValue:StringEqualsIfExists", false),
+            ("ForAllValues:StringEqualsIfExists", true),
             ("NotIpAddress", true),
             ("Bool", false),
         ] {
@@ -601,10 +600,25 @@ mod tests {
         assert_eq!(holds("ForAllValues:StringNotEquals", &["a"], &["b", "a"]), Truth::False);
         assert_eq!(holds("ForAnyValue:StringNotEquals", &["a"], &["b", "a"]), Truth::True);
         assert_eq!(holds("StringEquals", &[], &["a"]), Truth::False);
-        assert_eq!(holds("StringNotEquals", &["a"], &["b", "a"]), Truth::False);
-        assert_eq!(holds("StringEquals", &["a"], &["b", "a"]), Truth::True);
         assert_eq!(holds("ForAllValues:StringEquals", &["a"], &[""]), Truth::True);
         assert_eq!(holds("ForAllValues:StringEquals", &["a"], &["", "b"]), Truth::False);
+    }
+
+    #[test]
+    fn a_key_that_takes_several_values_needs_a_set_operator() {
+        let one = Context::closed().set_list("k:k", ["a"]);
+        for operator in ["StringEquals", "StringNotEquals", "StringEqualsIfExists", "StringNotEqualsIfExists"] {
+            for wanted in ["a", "c"] {
+                assert_eq!(holds(operator, &[wanted], &["b", "a"]), Truth::False, "{operator}");
+                let of_one = condition(operator, "k:k", &[wanted]).holds(&one, Version::V2012);
+                assert_eq!(of_one, Truth::False, "{operator}");
+            }
+        }
+        let of = |operator: &str, wanted: &str| condition(operator, "k:k", &[wanted]).holds(&one, Version::V2012);
+        assert_eq!(of("ForAnyValue:StringEquals", "a"), Truth::True);
+        assert_eq!(of("ForAllValues:StringEquals", "a"), Truth::True);
+        assert_eq!(of("Null", "false"), Truth::True);
+        assert_eq!(of("ForAnyValue:StringEquals", "${k:k}"), Truth::False);
     }
 
     #[test]

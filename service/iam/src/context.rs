@@ -29,6 +29,7 @@ impl KeyName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held {
     Values(Vec<String>),
+    List(Vec<String>),
     Absent,
     Unknown(Why),
 }
@@ -44,8 +45,10 @@ struct Entry {
 /// What a condition key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// These values, at least one; most keys have one.
+    /// This one value, as a list of one.
     Known(&'a [String]),
+    /// These values, at least one, of a key that takes several.
+    List(&'a [String]),
     /// The request does not have the key.
     Absent,
     /// Not known, and why.
@@ -85,11 +88,25 @@ impl Context {
         Self { open: prefixes.iter().map(|p| p.to_ascii_lowercase()).collect(), ..Self::closed() }
     }
 
-    /// Says what a key holds. No values at all means that it is absent.
+    /// Says what a key holds. No values at all means that it is absent; several, that it is a key
+    /// that takes several.
     #[must_use]
     pub fn set<V: Into<String>>(self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        self.hold(key, if values.is_empty() { Held::Absent } else { Held::Values(values) })
+        let held = match values.len() {
+            0 => Held::Absent,
+            1 => Held::Values(values),
+            _ => Held::List(values),
+        };
+        self.hold(key, held)
+    }
+
+    /// Says what a key holds that takes several values, even where it has one. No values at all
+    /// means that it is absent.
+    #[must_use]
+    pub fn set_list<V: Into<String>>(self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        self.hold(key, if values.is_empty() { Held::Absent } else { Held::List(values) })
     }
 
     /// Says that a key is absent.
@@ -158,6 +175,7 @@ impl Context {
         if let Some(entry) = self.find(name).ok().and_then(|at| self.entries.get(at)) {
             return match &entry.held {
                 Held::Values(values) => Value::Known(values),
+                Held::List(values) => Value::List(values),
                 Held::Absent => Value::Absent,
                 Held::Unknown(why) => Value::Unknown(why),
             };

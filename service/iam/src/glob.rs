@@ -234,7 +234,7 @@ impl Variable {
         match context.look_up(&self.key) {
             Value::Known([one]) => Ok(one),
             // A key with several values cannot be a variable.
-            Value::Known(_) | Value::Absent => self.default.as_deref().ok_or(Unresolved::Missing),
+            Value::Known(_) | Value::List(_) | Value::Absent => self.default.as_deref().ok_or(Unresolved::Missing),
             Value::Unknown(why) => Err(Unresolved::Unknown(why.clone())),
             Value::Open => Err(Unresolved::Unknown(Why::Key(self.text.to_string()))),
         }

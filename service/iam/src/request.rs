@@ -410,7 +410,7 @@ impl Request {
             (Kind::Session, _) => {
                 let Some(name) = self.principal.role_name() else { return false };
                 match self.context.get("aws:PrincipalArn") {
-                    Value::Known(values) if values.iter().any(|arn| path(arn)) => true,
+                    Value::Known(values) | Value::List(values) if values.iter().any(|arn| path(arn)) => true,
                     // IAM keeps these names for service-linked roles.
                     _ => name.starts_with("AWSServiceRoleFor"),
                 }
