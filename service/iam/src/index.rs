@@ -189,7 +189,7 @@ mod tests {
             {"Effect":"Allow","Action":"*","Resource":"*"},
             {"Effect":"Allow","NotAction":[],"Resource":"*","Condition":{"Bool":{"a:b":"true"}}}"#,
         );
-        let names = catalogue().actions().iter().map(|action| &*action.name);
+        let names = catalogue().actions().iter().map(|action| action.name);
         for name in names.chain(["nosuch:Thing", "iam:Unheard", "s3:GetMore", "nocolon"]) {
             let mut scratch = None;
             let found = policy.naming(&ActionName::new(name), &mut scratch);

@@ -43,6 +43,12 @@ impl Layer {
         &self.source
     }
 
+    /// What it says, where it was seen and could be read.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref().ok()
+    }
+
     pub(crate) fn statements(&self, effect: Effect) -> impl Iterator<Item = &Arc<Statement>> {
         self.policy.iter().flat_map(|p| &p.statements).filter(move |s| s.effect == effect)
     }
