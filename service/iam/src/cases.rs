@@ -430,7 +430,7 @@ fn context(case: &Map<String, Value>, request: &Map<String, Value>) -> Result<Co
             Value::Array(list) => {
                 let values: Result<Vec<String>, Problem> =
                     list.iter().enumerate().map(|(n, v)| scalar(v, || format!("{}/{n}", at()))).collect();
-                context.set(key, values?)
+                context.set_list(key, values?)
             }
             one => context.set(key, [scalar(one, at)?]),
         };
