@@ -18,12 +18,16 @@ mod findings;
 mod jobs;
 mod overview;
 mod parse;
+mod partition;
 mod roles;
 mod runs;
 mod sessions;
 mod snapshot;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod ties;
+mod trail;
+mod usage;
 
 pub use access::{ApiToken, NewToken, WebSession};
 pub use accounts::{AccountRow, Counts, CoverageRow, GapRow};
@@ -35,10 +39,16 @@ pub use jobs::{Job, JobState, NewJob};
 pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use runs::{NewRun, Run, RunId, RunOutcome, RunState};
-pub use sessions::{SessionAfter, SessionFilter};
+pub use sessions::{Chain, SessionAfter, SessionFilter, SessionRow};
 pub use snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
+pub use ties::{AssociationVersion, DueSession, SessionKey, Tied};
+pub use trail::{
+    BatchCounts, Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, SourceRow,
+    SourceState, TrailCursor,
+};
+pub use usage::{DayRow, UsageOf, UseRow};
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -49,6 +59,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// The account id of rows that belong to the installation and to no AWS account.
 pub(crate) const INSTALLATION: &str = "000000000000";
+
+/// The account of what belongs to none.
+pub(crate) fn installation() -> rolecall_iam::AccountId {
+    #[expect(clippy::expect_used, reason = "a constant, covered by a test")]
+    let account = INSTALLATION.parse().expect("twelve digits");
+    account
+}
 
 /// How long to wait and how many connections to hold.
 #[derive(Debug, Clone, Copy)]

@@ -1,15 +1,16 @@
 //! Sessions: one row an AssumeRole, in monthly partitions that are made as they are written to.
 //!
-//! Knows how to write each event once, and how to let old months go. Refuses to know what a
-//! session means.
+//! Knows how to write each event once, how sessions follow from each other, and how to let old
+//! months go. Refuses to know what a session means.
 
 use crate::runs::RunId;
-use crate::{Error, Store, error, parse};
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use crate::ties::Tied;
+use crate::{Error, Store, parse, partition};
+use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::estate::{Session, SessionKind};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::collections::BTreeSet;
 
 /// Rows of one statement: enough to be quick, few enough to stay small in memory.
@@ -30,6 +31,16 @@ pub struct SessionFilter {
     pub principal: Option<String>,
     /// Of this cluster.
     pub cluster: Option<String>,
+    /// Of this namespace.
+    pub namespace: Option<String>,
+    /// Of this service account.
+    pub service_account: Option<String>,
+    /// Tied to this association.
+    pub association_id: Option<String>,
+    /// With this access key.
+    pub access_key_id: Option<String>,
+    /// Whether tied to one association.
+    pub tied: Option<bool>,
     /// From this moment on.
     pub since: Option<DateTime<Utc>>,
     /// Before this moment.
@@ -50,33 +61,98 @@ pub struct SessionAfter {
 impl SessionAfter {
     /// The key of a session.
     #[must_use]
-    pub fn of(session: &Session) -> Self {
+    pub fn of(row: &SessionRow) -> Self {
+        let session = &row.session;
         Self { at: session.at, account_id: session.account_id, event_id: session.event_id.clone() }
     }
 }
 
-struct Record {
-    account_id: String,
-    event_id: String,
-    at: DateTime<Utc>,
-    region: String,
-    kind: String,
-    role_arn: Option<String>,
-    session_name: Option<String>,
-    access_key_id: Option<String>,
-    principal: String,
-    principal_type: String,
-    parent_access_key_id: Option<String>,
-    source_ip: Option<String>,
-    tags: serde_json::Value,
-    external_id: Option<String>,
-    duration_seconds: Option<i64>,
-    packed_policy_size: Option<i16>,
-    error: Option<String>,
-    cluster: Option<String>,
+/// A session, and to what it is tied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The event.
+    pub session: Session,
+    /// Where it comes from, as far as that is known.
+    pub tied: Tied,
 }
 
+/// How sessions follow from each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The first session that is known, then those from which the one asked for follows; it is the last.
+    pub up: Vec<SessionRow>,
+    /// Sessions that its key opened, and what their keys opened, by time.
+    pub down: Vec<SessionRow>,
+    /// Whether there are more below than are given.
+    pub more: bool,
+}
+
+/// A chain is followed over so many hops; AWS lets each last an hour, so none is longer in earnest.
+const HOPS: usize = 16;
+/// So many sessions below one are given.
+const BELOW: usize = 500;
+
+pub(crate) struct Record {
+    pub(crate) account_id: String,
+    pub(crate) event_id: String,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) region: String,
+    pub(crate) kind: String,
+    pub(crate) role_arn: Option<String>,
+    pub(crate) session_name: Option<String>,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) principal: String,
+    pub(crate) principal_type: String,
+    pub(crate) parent_access_key_id: Option<String>,
+    pub(crate) source_ip: Option<String>,
+    pub(crate) tags: serde_json::Value,
+    pub(crate) external_id: Option<String>,
+    pub(crate) duration_seconds: Option<i64>,
+    pub(crate) packed_policy_size: Option<i16>,
+    pub(crate) error: Option<String>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) service_account: Option<String>,
+    pub(crate) pod: Option<String>,
+    pub(crate) association_id: Option<String>,
+    pub(crate) tied_by: Option<String>,
+    pub(crate) tie_why: Option<String>,
+    pub(crate) tie_depth: i16,
+    pub(crate) candidates: serde_json::Value,
+}
+
+/// The columns of [`Record`], written once.
+macro_rules! select_sessions {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            crate::sessions::Record,
+            "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
+                    principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
+                    packed_policy_size, error, cluster, namespace, service_account, pod, association_id, tied_by,
+                    tie_why, tie_depth, candidates
+             from session " + $tail
+            $(, $arg)*
+        )
+    };
+}
+pub(crate) use select_sessions;
+
 impl Record {
+    pub(crate) fn into_row(self) -> Result<SessionRow, Error> {
+        let tied = Tied {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            service_account: self.service_account.clone(),
+            pod: self.pod.clone(),
+            association_id: self.association_id.clone(),
+            tied_by: self.tied_by.clone(),
+            why: self.tie_why.clone(),
+            depth: u8::try_from(self.tie_depth).unwrap_or_default(),
+            candidates: parse::json("session", &self.event_id, self.candidates.clone())?,
+        };
+        Ok(SessionRow { session: self.into_session()?, tied })
+    }
+
     fn into_session(self) -> Result<Session, Error> {
         const TABLE: &str = "session";
         let key = self.event_id.clone();
@@ -108,14 +184,6 @@ pub(crate) fn kind_name(kind: SessionKind) -> String {
     parse::to_json(&kind).as_str().unwrap_or_default().to_owned()
 }
 
-fn first_of_month(at: DateTime<Utc>) -> Option<NaiveDate> {
-    NaiveDate::from_ymd_opt(at.year(), at.month(), 1)
-}
-
-fn partition_name(month: NaiveDate) -> String {
-    format!("session_{:04}_{:02}", month.year(), month.month())
-}
-
 /// Writes the sessions that are not there yet, and counts them.
 pub(crate) async fn write(
     tx: &mut Transaction<'static, Postgres>,
@@ -124,56 +192,16 @@ pub(crate) async fn write(
     run: RunId,
     sessions: &[Session],
 ) -> Result<u64, Error> {
-    let months: BTreeSet<NaiveDate> = sessions.iter().filter_map(|session| first_of_month(session.at)).collect();
+    let months: BTreeSet<NaiveDate> =
+        sessions.iter().filter_map(|session| partition::first_of_month(session.at.date_naive())).collect();
     for month in months {
-        let name = partition_name(month);
-        if made.insert(name.clone()) {
-            make_partition(pool, month).await?;
-            // A transaction that holds its lock on `session` already reads no invalidations when it
-            // takes that lock again, and would not know a partition attached meanwhile. Taking a
-            // new lock reads them.
-            let notice = format!("lock table {name} in row exclusive mode");
-            sqlx::query(AssertSqlSafe(notice)).execute(&mut **tx).await?;
-        }
+        partition::ensure(tx, pool, made, "session", month).await?;
     }
     let mut written = 0;
     for chunk in sessions.chunks(CHUNK) {
         written += write_chunk(tx, run, chunk).await?;
     }
     Ok(written)
-}
-
-/// Makes a month's partition, on a connection of its own: a table that is attached takes a lock
-/// which neither readers nor the long snapshot transaction mind.
-async fn make_partition(pool: &PgPool, month: NaiveDate) -> Result<(), Error> {
-    let name = partition_name(month);
-    let there = sqlx::query_scalar!(
-        r#"select exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                          where i.inhparent = 'session'::regclass and c.relname = $1) as "there!""#,
-        name
-    )
-    .fetch_one(pool)
-    .await?;
-    let (false, Some(next)) = (there, month.checked_add_months(Months::new(1))) else {
-        return Ok(());
-    };
-    // SQL is put together in this module alone: a table's name cannot be a parameter. It is made
-    // of a year and a month, never of input.
-    let create = format!("create table {name} (like session including defaults)");
-    let attach = format!("alter table session attach partition {name} for values from ('{month}') to ('{next}')");
-    let mut tx = pool.begin().await?;
-    let created = sqlx::query(AssertSqlSafe(create)).execute(&mut *tx).await;
-    match created {
-        // Another process was quicker.
-        Err(why) if error::has_code(&why, error::DUPLICATE_TABLE) || error::has_code(&why, error::UNIQUE_VIOLATION) => {
-            tx.rollback().await?;
-            return Ok(());
-        }
-        other => other?,
-    };
-    sqlx::query(AssertSqlSafe(attach)).execute(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk: &[Session]) -> Result<u64, Error> {
@@ -235,21 +263,22 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
     )
     .execute(&mut **tx)
     .await?;
+    if done.rows_affected() > 0 {
+        // Sessions that came before their parent are to be looked at again.
+        let parents: Vec<String> = keys.into_iter().flatten().collect();
+        sqlx::query!(
+            "update session set tie_due = true where parent_access_key_id = any($1) and not tie_due",
+            &parents
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(done.rows_affected())
 }
 
 /// Every session from a moment on, the oldest first.
 pub(crate) async fn since(connection: &mut PgConnection, at: DateTime<Utc>) -> Result<Vec<Session>, Error> {
-    let rows = sqlx::query_as!(
-        Record,
-        "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
-                principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
-                packed_policy_size, error, cluster
-         from session where at >= $1 order by at, account_id, event_id",
-        at
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows = select_sessions!("where at >= $1 order by at, account_id, event_id", at).fetch_all(connection).await?;
     rows.into_iter().map(Record::into_session).collect()
 }
 
@@ -263,15 +292,10 @@ impl Store {
         filter: &SessionFilter,
         after: Option<&SessionAfter>,
         limit: u32,
-    ) -> Result<Vec<Session>, Error> {
+    ) -> Result<Vec<SessionRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query_as!(
-            Record,
-            "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
-                    principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
-                    packed_policy_size, error, cluster
-             from session
-             where (cardinality($1::text[]) = 0 or account_id = any($1))
+        let rows = select_sessions!(
+            "where (cardinality($1::text[]) = 0 or account_id = any($1))
                and ($2::text is null or role_arn = $2)
                and ($3::text is null or kind = $3)
                and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
@@ -281,6 +305,11 @@ impl Store {
                and ($8::timestamptz is null or at < $8)
                and ($9::timestamptz is null or at <= $9)
                and ($9::timestamptz is null or at < $9 or (account_id, event_id) > ($10, $11))
+               and ($13::text is null or namespace = $13)
+               and ($14::text is null or service_account = $14)
+               and ($15::text is null or association_id = $15)
+               and ($16::text is null or access_key_id = $16)
+               and ($17::bool is null or (association_id is not null) = $17)
              order by at desc, account_id, event_id
              limit $12",
             &accounts,
@@ -294,11 +323,80 @@ impl Store {
             after.map(|last| last.at),
             after.map(|last| last.account_id.to_string()),
             after.map(|last| last.event_id.clone()),
-            parse::limit(limit)
+            parse::limit(limit),
+            filter.namespace,
+            filter.service_account,
+            filter.association_id,
+            filter.access_key_id,
+            filter.tied
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(Record::into_session).collect()
+        rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn session(&self, account_id: AccountId, event_id: &str) -> Result<Option<SessionRow>, Error> {
+        let row = select_sessions!("where account_id = $1 and event_id = $2", account_id.to_string(), event_id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(Record::into_row).transpose()
+    }
+
+    /// From which sessions a session follows, and which follow from it, in whatever accounts. A
+    /// session recorded in two accounts is given once.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn chain(&self, of: SessionRow) -> Result<Chain, Error> {
+        let mut met: BTreeSet<String> = of.session.access_key_id.iter().cloned().collect();
+        let mut parent = of.session.parent_access_key_id.clone();
+        let mut keys: Vec<String> = of.session.access_key_id.iter().cloned().collect();
+        let mut up = vec![of];
+        while let Some(key) = parent.take().filter(|key| met.insert(key.clone()) && up.len() < HOPS) {
+            let row = select_sessions!(
+                "where access_key_id = $1 order by (association_id is null), at, account_id limit 1",
+                key
+            )
+            .fetch_optional(&self.pool)
+            .await?;
+            if let Some(row) = row.map(Record::into_row).transpose()? {
+                parent.clone_from(&row.session.parent_access_key_id);
+                up.push(row);
+            }
+        }
+        up.reverse();
+        let (mut down, mut more): (Vec<SessionRow>, bool) = (Vec::new(), false);
+        for _ in 0..HOPS {
+            let room = BELOW.saturating_sub(down.len());
+            let limit = i64::try_from(room.saturating_add(1)).unwrap_or(i64::MAX);
+            let rows = select_sessions!(
+                "where parent_access_key_id = any($1) order by at, account_id, event_id limit $2",
+                &keys,
+                limit
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            more |= rows.len() > room;
+            keys.clear();
+            for row in rows.into_iter().take(room) {
+                let row = row.into_row()?;
+                match &row.session.access_key_id {
+                    Some(key) if !met.insert(key.clone()) => continue,
+                    Some(key) => keys.push(key.clone()),
+                    None => {}
+                }
+                down.push(row);
+            }
+            if keys.is_empty() || more {
+                break;
+            }
+        }
+        down.sort_by(|a, b| (a.session.at, &a.session.event_id).cmp(&(b.session.at, &b.session.event_id)));
+        Ok(Chain { up, down, more })
     }
 
     /// Drops the months that lie wholly before a moment, and names them. Readers are not held up.
@@ -306,21 +404,6 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn drop_sessions_before(&self, before: DateTime<Utc>) -> Result<Vec<String>, Error> {
-        let Some(keep) = first_of_month(before).map(partition_name) else { return Ok(Vec::new()) };
-        let names = sqlx::query_scalar!(
-            r#"select c.relname::text as "name!" from pg_inherits i join pg_class c on c.oid = i.inhrelid
-               where i.inhparent = 'session'::regclass order by 1"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut dropped = Vec::new();
-        // Names sort as their months do.
-        for name in names.into_iter().filter(|name| *name < keep) {
-            let detach = format!("alter table session detach partition {name} concurrently");
-            sqlx::query(AssertSqlSafe(detach)).execute(&self.pool).await?;
-            sqlx::query(AssertSqlSafe(format!("drop table {name}"))).execute(&self.pool).await?;
-            dropped.push(name);
-        }
-        Ok(dropped)
+        partition::drop_before(&self.pool, "session", before.date_naive()).await
     }
 }

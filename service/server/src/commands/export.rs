@@ -7,10 +7,9 @@ use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
-use rolecall_audit::estate::Session;
 use rolecall_store::{
     AssociationFilter, AssociationRow, FindingFilter, FindingRow, GapRow, RoleFilter, RoleRow, SessionAfter,
-    SessionFilter, Store,
+    SessionFilter, SessionRow, Store, UsageOf, UseRow,
 };
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -30,8 +29,10 @@ pub enum What {
     Roles,
     /// What the latest looks could not see
     Gaps,
-    /// AssumeRole events
+    /// AssumeRole events, each with the pod and association that it belongs to
     Sessions,
+    /// Calls by role, association and action
+    Usage,
 }
 
 impl What {
@@ -106,24 +107,43 @@ impl What {
                 &["account_id", "region", "cluster", "scope", "action", "reason", "detail", "run", "looked_at"]
             }
             Self::Sessions => &[
-                "event_id",
-                "account_id",
-                "region",
-                "at",
-                "kind",
+                "access_key_id",
+                "time",
                 "role_arn",
                 "session_name",
-                "access_key_id",
+                "account_id",
+                "region",
+                "cluster",
+                "namespace",
+                "service_account",
+                "pod",
+                "association_id",
+                "tied_by",
+                "parent_access_key_id",
+                "error",
+                "event_id",
+                "kind",
                 "principal",
                 "principal_type",
-                "parent_access_key_id",
                 "source_ip",
                 "tags",
                 "external_id",
                 "duration_seconds",
                 "packed_policy_size",
-                "error",
-                "cluster",
+                "tie_reason",
+                "candidates",
+                "depth",
+            ],
+            Self::Usage => &[
+                "role_arn",
+                "association_id",
+                "action",
+                "count",
+                "errors",
+                "first_seen",
+                "last_seen",
+                "denied",
+                "account_id",
             ],
         }
     }
@@ -190,13 +210,19 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
             let mut after = None;
             loop {
                 let page = store.sessions(&SessionFilter::default(), after.as_ref(), PAGE).await?;
-                for session in &page {
-                    out.row(&session_row(session))?;
+                for row in &page {
+                    out.row(&session_row(row))?;
                 }
                 match page.last() {
                     Some(last) => after = Some(SessionAfter::of(last)),
                     None => return Ok(()),
                 }
+            }
+        }
+        What::Usage => {
+            let mut rows = store.usage(&UsageOf::All, None, false);
+            while let Some(row) = rows.try_next().await? {
+                out.row(&use_row(&row))?;
             }
         }
     }
@@ -300,26 +326,49 @@ fn gap_row(row: &GapRow) -> Value {
     })
 }
 
-fn session_row(session: &Session) -> Value {
+fn session_row(row: &SessionRow) -> Value {
+    let (session, tied) = (&row.session, &row.tied);
     json!({
-        "event_id": session.event_id,
-        "account_id": session.account_id,
-        "region": session.region,
-        "at": session.at,
-        "kind": session.kind,
+        "access_key_id": session.access_key_id,
+        "time": session.at,
         "role_arn": session.role_arn,
         "session_name": session.session_name,
-        "access_key_id": session.access_key_id,
+        "account_id": session.account_id,
+        "region": session.region,
+        "cluster": session.cluster,
+        "namespace": tied.namespace,
+        "service_account": tied.service_account,
+        "pod": tied.pod,
+        "association_id": tied.association_id,
+        "tied_by": tied.tied_by,
+        "parent_access_key_id": session.parent_access_key_id,
+        "error": session.error,
+        "event_id": session.event_id,
+        "kind": session.kind,
         "principal": session.principal,
         "principal_type": session.principal_type,
-        "parent_access_key_id": session.parent_access_key_id,
         "source_ip": session.source_ip,
         "tags": session.tags,
         "external_id": session.external_id,
         "duration_seconds": session.duration_seconds,
         "packed_policy_size": session.packed_policy_size,
-        "error": session.error,
-        "cluster": session.cluster,
+        "tie_reason": tied.why,
+        "candidates": tied.candidates,
+        "depth": tied.depth,
+    })
+}
+
+fn use_row(row: &UseRow) -> Value {
+    json!({
+        "role_arn": row.role_arn,
+        "association_id": row.association_id,
+        "action": row.action,
+        "count": row.calls,
+        "errors": row.errors,
+        "first_seen": row.first_at,
+        "last_seen": row.last_at,
+        "denied": row.denied,
+        "account_id": row.account_id,
     })
 }
 

@@ -18,3 +18,5 @@ mod runs;
 mod schema;
 #[cfg(test)]
 mod snapshot;
+#[cfg(test)]
+mod trail;

@@ -11,9 +11,10 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::Session;
 use rolecall_audit::finding::{EffectiveParam, Evidence, Subject};
-use rolecall_store::{AccountRow, AssociationRow, CoverageRow, FindingEvent, FindingRow, RoleRow, Run, Total};
+use rolecall_store::{
+    AccountRow, AssociationRow, CoverageRow, FindingEvent, FindingRow, RoleRow, Run, SessionRow, Total,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -541,12 +542,37 @@ pub(crate) struct SessionJson {
     pub(crate) packed_policy_size: Option<u8>,
     /// The error code of a refused call.
     pub(crate) error: Option<String>,
+    /// The cluster that tags, event or tie name.
     pub(crate) cluster: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) service_account: Option<String>,
+    /// The pod, or the part of its name that is known.
+    pub(crate) pod: Option<String>,
+    /// The association that was valid at that moment.
+    pub(crate) association_id: Option<String>,
+    /// What the tie rests on: `tags`, `access_key`, `chain`, `name`, `ambiguous` or `none`; null while it is not
+    /// looked at yet.
+    pub(crate) tied_by: Option<String>,
+    /// Why there is no tie, or no certain one.
+    pub(crate) tie_reason: Option<String>,
+    /// Ids of the associations that it can belong to, where there are several.
+    pub(crate) candidates: Vec<String>,
+    /// How many sessions lie between it and the one that EKS opened.
+    pub(crate) depth: u8,
 }
 
-impl From<Session> for SessionJson {
-    fn from(s: Session) -> Self {
+impl From<SessionRow> for SessionJson {
+    fn from(row: SessionRow) -> Self {
+        let (s, tied) = (row.session, row.tied);
         Self {
+            namespace: tied.namespace,
+            service_account: tied.service_account,
+            pod: tied.pod,
+            association_id: tied.association_id,
+            tied_by: tied.tied_by,
+            tie_reason: tied.why,
+            candidates: tied.candidates,
+            depth: tied.depth,
             event_id: s.event_id,
             account_id: s.account_id.to_string(),
             region: s.region.to_string(),

@@ -19,7 +19,7 @@ use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::estate::{Association, AssociationKey, Session};
 use rolecall_audit::finding::SubjectKind;
-use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter};
+use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow};
 use std::collections::BTreeMap;
 
 const PATH: &str = "/associations";
@@ -261,7 +261,7 @@ pub(crate) fn read_key(path: &str) -> Option<AssociationKey> {
 }
 
 impl AssociationPage {
-    fn new(chrome: Chrome, row: &AssociationRow, around: &Around, sessions: &[Session], days: u16) -> Self {
+    fn new(chrome: Chrome, row: &AssociationRow, around: &Around, sessions: &[SessionRow], days: u16) -> Self {
         let Association { key, detail, association_id, arn, owner_arn } = &row.association;
         let path = key.to_string();
         let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, around.now));
@@ -287,7 +287,7 @@ impl AssociationPage {
             resource_tags: detail.iter().flat_map(|d| d.tags.iter().map(|(n, v)| pair((n, v.clone())))).collect(),
             extra: detail.iter().flat_map(|d| d.extra.iter().map(|(n, v)| pair((n, v.to_string())))).collect(),
             policy: None,
-            sessions: sessions.iter().map(|session| SessionLine::of(session, around.now)).collect(),
+            sessions: sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,
             findings: Vec::new(),

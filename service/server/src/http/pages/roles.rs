@@ -174,7 +174,7 @@ pub(crate) async fn one(
     let mut page = RolePage::new(chrome, &row, &users, &around);
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.findings = lines(&findings, &titles(&app), &around);
-    page.sessions = sessions.iter().map(|session| SessionLine::of(session, around.now)).collect();
+    page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect();
     Ok(page)
 }
 

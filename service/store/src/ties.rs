@@ -1,0 +1,292 @@
+//! Which sessions are to be tied to an association, by what they could be tied, and to what they are.
+//!
+//! Knows that a session must be looked at again when its parent or an association that it may
+//! belong to comes late, so that the order in which things arrive does not matter in the end.
+//! Refuses to decide a tie: that is `rolecall_audit`'s.
+
+use crate::sessions::{Record, SessionRow, select_sessions};
+use crate::{Error, INSTALLATION, Store, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::estate::Association;
+use rolecall_iam::AccountId;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// To what a session is tied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tied {
+    /// The cluster.
+    pub cluster: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The service account.
+    pub service_account: Option<String>,
+    /// The pod, or the part of its name that is known.
+    pub pod: Option<String>,
+    /// The association that was valid at that moment.
+    pub association_id: Option<String>,
+    /// What the tie rests on, in one word.
+    pub tied_by: Option<String>,
+    /// Why there is no tie, or no certain one.
+    pub why: Option<String>,
+    /// Ids of the associations that it can belong to, where there are several.
+    pub candidates: Vec<String>,
+    /// How many sessions lie between it and the one that EKS opened.
+    pub depth: u8,
+}
+
+/// What names a session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// In whose trail.
+    pub account_id: AccountId,
+    /// CloudTrail's event id.
+    pub event_id: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A session that is to be tied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueSession {
+    /// It, and to what it was tied before.
+    pub row: SessionRow,
+    /// The session whose key opened it, where that is known.
+    pub parent: Option<SessionRow>,
+}
+
+/// An association as our looks found it for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationVersion {
+    /// As it was.
+    pub association: Association,
+    /// The look that first saw it so.
+    pub from: DateTime<Utc>,
+    /// The look that saw it otherwise, or gone; `None`: still.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Sessions that are to be tied, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn due_sessions(&self, limit: u32) -> Result<Vec<DueSession>, Error> {
+        let rows = select_sessions!("where tie_due order by at, account_id, event_id limit $1", parse::limit(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        let rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
+        let keys: Vec<String> = rows.iter().filter_map(|row| row.session.parent_access_key_id.clone()).collect();
+        let parents =
+            select_sessions!("where access_key_id = any($1) order by (association_id is null), at, account_id", &keys)
+                .fetch_all(&self.pool)
+                .await?;
+        let mut by_key: HashMap<String, SessionRow> = HashMap::new();
+        for parent in parents {
+            let parent = parent.into_row()?;
+            if let Some(key) = parent.session.access_key_id.clone() {
+                by_key.entry(key).or_insert(parent);
+            }
+        }
+        let due = rows.into_iter().map(|row| {
+            let parent = row.session.parent_access_key_id.as_ref().and_then(|key| by_key.get(key)).cloned();
+            DueSession { row, parent }
+        });
+        Ok(due.collect())
+    }
+
+    /// Every version of the associations that ever had one of these roles, as role or as target,
+    /// or that has one of these keys.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn association_versions(
+        &self,
+        roles: &BTreeSet<String>,
+        keys: &BTreeSet<String>,
+    ) -> Result<Vec<AssociationVersion>, Error> {
+        let roles: Vec<String> = roles.iter().cloned().collect();
+        let keys: Vec<String> = keys.iter().cloned().collect();
+        let rows = sqlx::query!(
+            r#"select r.key, r.body, b.started_at as "began?", e.started_at as "ended?"
+               from resource r
+               left join run b on b.account_id = $3 and b.id = r.seen_from
+               left join run e on e.account_id = $3 and e.id = r.seen_to
+               where r.kind = 'association' and (r.account_id, r.key) in (
+                   select account_id, key from resource where kind = 'association' and role_arn = any($1)
+                   union select account_id, key from resource where kind = 'association' and target_role_arn = any($1)
+                   union select account_id, key from resource where kind = 'association' and key = any($2))
+               order by r.account_id, r.key, r.seen_from"#,
+            &roles,
+            &keys,
+            INSTALLATION
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(AssociationVersion {
+                    association: parse::json("resource", &row.key, row.body)?,
+                    // Runs are forgotten in time; what they saw is not.
+                    from: row.began.unwrap_or(DateTime::UNIX_EPOCH),
+                    to: row.ended,
+                })
+            })
+            .collect()
+    }
+
+    /// Has the sessions looked at again that associations may concern which came, changed or went
+    /// in snapshots since the last time that this was asked. Says how many those are.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn associations_changed(&self) -> Result<u64, Error> {
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query_scalar!(
+            "select value from counter where account_id = $1 and name = 'tie' for update",
+            INSTALLATION
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let last =
+            sqlx::query_scalar!("select value from counter where account_id = $1 and name = 'snapshot'", INSTALLATION)
+                .fetch_one(&mut *tx)
+                .await?;
+        let changed = sqlx::query!(
+            r#"select distinct role_arn, target_role_arn, account_id, cluster, namespace, service_account from resource
+               where kind = 'association' and (seen_from > $1 or seen_to > $1)"#,
+            done
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut roles: BTreeSet<String> = BTreeSet::new();
+        let (mut clusters, mut namespaces, mut service_accounts) = (Vec::new(), Vec::new(), Vec::new());
+        for row in changed {
+            roles.extend(row.role_arn);
+            roles.extend(row.target_role_arn);
+            if let (Some(cluster), Some(namespace), Some(service_account)) =
+                (row.cluster, row.namespace, row.service_account)
+            {
+                clusters.push(cluster);
+                namespaces.push(namespace);
+                service_accounts.push(service_account);
+            }
+        }
+        let roles: Vec<String> = roles.into_iter().collect();
+        let by_role =
+            sqlx::query!("update session set tie_due = true where role_arn = any($1) and not tie_due", &roles)
+                .execute(&mut *tx)
+                .await?;
+        // By the tags, which may disagree with the role.
+        let by_tags = sqlx::query!(
+            "update session s set tie_due = true
+             from unnest($1::text[], $2::text[], $3::text[]) as w (cluster, namespace, service_account)
+             where not s.tie_due and s.tags ->> 'eks-cluster-name' = w.cluster
+               and s.tags ->> 'kubernetes-namespace' = w.namespace
+               and s.tags ->> 'kubernetes-service-account' = w.service_account",
+            &clusters,
+            &namespaces,
+            &service_accounts
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!("update counter set value = $2 where account_id = $1 and name = 'tie'", INSTALLATION, last)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(by_role.rows_affected() + by_tags.rows_affected())
+    }
+
+    /// Writes what was found of sessions that were due. What follows from a session whose tie
+    /// changed becomes due; calls by its key are its association's from now on.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn tie(&self, ties: &[(SessionKey, Tied)]) -> Result<(), Error> {
+        let column = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
+            ties.iter().map(|tie| of(tie).map(|text| parse::clean(&text))).collect()
+        };
+        let accounts: Vec<String> = ties.iter().map(|(key, _)| key.account_id.to_string()).collect();
+        let events: Vec<String> = ties.iter().map(|(key, _)| key.event_id.clone()).collect();
+        let times: Vec<DateTime<Utc>> = ties.iter().map(|(key, _)| key.at).collect();
+        let candidates: Vec<String> = ties.iter().map(|(_, tied)| parse::json_text(&tied.candidates)).collect();
+        let depths: Vec<i16> = ties.iter().map(|(_, tied)| i16::from(tied.depth)).collect();
+        let mut tx = self.pool.begin().await?;
+        let changed = sqlx::query!(
+            r#"update session s set
+                   cluster = w.cluster, namespace = w.namespace, service_account = w.service_account, pod = w.pod,
+                   association_id = w.association_id, tied_by = w.tied_by, tie_why = w.why,
+                   candidates = w.candidates::jsonb, tie_depth = w.depth, tie_due = false
+               from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
+                           $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[])
+                    as w (account_id, event_id, at, cluster, namespace, service_account, pod, association_id, tied_by,
+                          why, candidates, depth)
+               join session o on o.account_id = w.account_id and o.event_id = w.event_id and o.at = w.at
+               where s.account_id = w.account_id and s.event_id = w.event_id and s.at = w.at
+               returning s.access_key_id, s.association_id,
+                         ((o.cluster, o.namespace, o.service_account, o.pod, o.association_id, o.candidates, o.tie_depth)
+                          is distinct from
+                          (w.cluster, w.namespace, w.service_account, w.pod, w.association_id, w.candidates::jsonb, w.depth))
+                         as "changed!""#,
+            &accounts,
+            &events,
+            &times,
+            &column(&|(_, tied)| tied.cluster.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.namespace.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.service_account.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.pod.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.association_id.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.tied_by.clone()) as &[Option<String>],
+            &column(&|(_, tied)| tied.why.clone()) as &[Option<String>],
+            &candidates,
+            &depths
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut keys: BTreeMap<String, String> = BTreeMap::new();
+        for row in changed {
+            // A session that two accounts recorded: where one of them is tied, its key is.
+            if let (Some(key), true) = (row.access_key_id, row.changed) {
+                let known = keys.entry(key).or_default();
+                if known.is_empty() {
+                    *known = row.association_id.unwrap_or_default();
+                }
+            }
+        }
+        let (keys, associations): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
+        if !keys.is_empty() {
+            sqlx::query!(
+                "update session set tie_due = true where parent_access_key_id = any($1) and not tie_due",
+                &keys
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                "update trail_principal p set association_id = w.association_id
+                 from unnest($1::text[], $2::text[]) as w (access_key_id, association_id)
+                 where p.access_key_id = w.access_key_id and p.association_id <> w.association_id",
+                &keys,
+                &associations
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Ties the calls of keys whose session was tied before they came. Says how many keys those are.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn tie_late_calls(&self) -> Result<u64, Error> {
+        let done = sqlx::query!(
+            "update trail_principal p set association_id = s.association_id
+             from session s
+             where p.association_id = '' and p.access_key_id <> '' and s.access_key_id = p.access_key_id
+               and s.association_id is not null"
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,406 @@
+//! Writing one batch: few rows, in bulk, in the order of their keys.
+
+use super::seen::Kind;
+use super::{FileMark, Ledger, Place};
+use crate::{Error, RunId, parse, partition, sessions};
+use chrono::{DateTime, NaiveDate, Utc};
+use rolecall_audit::estate::Session;
+use rolecall_iam::AccountId;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Rows of one statement.
+const CHUNK: usize = 5_000;
+
+/// Calls of one kind by one access key on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// In whose trail.
+    pub account_id: AccountId,
+    /// In UTC.
+    pub day: NaiveDate,
+    /// The role whose session called.
+    pub role_arn: String,
+    /// The session's key; empty where the event has none.
+    pub access_key_id: String,
+    /// The IAM action such as `s3:GetObject`; where none is known, the event's source and name.
+    pub action: String,
+    /// What it was done to, without what changes from call to call.
+    pub shape: String,
+    /// How often.
+    pub calls: u64,
+    /// How often in vain.
+    pub errors: u64,
+    /// How often refused, which is among the errors.
+    pub denied: u64,
+    /// Kinds of networks that the calls came from, as bits.
+    pub networks: u8,
+    /// One of the addresses.
+    pub source: Option<String>,
+    /// The first time.
+    pub first_at: DateTime<Utc>,
+    /// The last time.
+    pub last_at: DateTime<Utc>,
+}
+
+/// What was read of one place in one batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DayCounts {
+    /// Files.
+    pub files: u64,
+    /// Events that were counted now.
+    pub events: u64,
+    /// Of these, data events: calls that a trail records only when told to.
+    pub data_events: u64,
+    /// Events that were counted before.
+    pub duplicates: u64,
+    /// Records that could not be read.
+    pub malformed: u64,
+}
+
+/// What a batch wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BatchCounts {
+    /// Sessions that were not there before.
+    pub sessions: u64,
+    /// Rows of use that were added to or made.
+    pub uses: u64,
+}
+
+type Principal<'a> = (AccountId, i32, &'a str);
+
+#[derive(Clone, Copy)]
+struct Sum<'u> {
+    first_at: DateTime<Utc>,
+    last_at: DateTime<Utc>,
+    calls: i64,
+    errors: i64,
+    denied: i64,
+    networks: u8,
+    source: Option<&'u str>,
+}
+
+impl<'u> Sum<'u> {
+    fn of(counted: &'u Counted) -> Self {
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        Self {
+            first_at: counted.first_at,
+            last_at: counted.last_at,
+            calls: signed(counted.calls),
+            errors: signed(counted.errors),
+            denied: signed(counted.denied),
+            networks: counted.networks,
+            source: counted.source.as_deref(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.first_at = self.first_at.min(other.first_at);
+        self.last_at = self.last_at.max(other.last_at);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.denied = self.denied.saturating_add(other.denied);
+        self.networks |= other.networks;
+        // The least, so that no order of batches makes a difference.
+        self.source = [self.source, other.source].into_iter().flatten().min();
+    }
+}
+
+fn add<'u, K: Ord>(sums: &mut BTreeMap<K, Sum<'u>>, key: K, sum: Sum<'u>) {
+    sums.entry(key).and_modify(|known| known.add(sum)).or_insert(sum);
+}
+
+/// The columns of sums.
+struct Columns {
+    first: Vec<DateTime<Utc>>,
+    last: Vec<DateTime<Utc>>,
+    calls: Vec<i64>,
+    errors: Vec<i64>,
+    denied: Vec<i64>,
+}
+
+impl Columns {
+    fn of<'s, 'u: 's>(sums: impl Iterator<Item = &'s Sum<'u>> + Clone) -> Self {
+        Self {
+            first: sums.clone().map(|sum| sum.first_at).collect(),
+            last: sums.clone().map(|sum| sum.last_at).collect(),
+            calls: sums.clone().map(|sum| sum.calls).collect(),
+            errors: sums.clone().map(|sum| sum.errors).collect(),
+            denied: sums.map(|sum| sum.denied).collect(),
+        }
+    }
+}
+
+impl Ledger<'_> {
+    /// Adds sessions and calls, all of accounts that this ledger was opened for.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn add(&mut self, sessions: &[Session], uses: &[Counted]) -> Result<BatchCounts, Error> {
+        let pool = self.book.pool.clone();
+        let mut made = self.book.partitions.clone();
+        let written = sessions::write(&mut self.tx, &pool, &mut made, RunId(0), sessions).await?;
+        let months: BTreeSet<NaiveDate> = uses.iter().filter_map(|used| partition::first_of_month(used.day)).collect();
+        for month in months {
+            partition::ensure(&mut self.tx, &pool, &mut made, "trail_use", month).await?;
+        }
+        self.news.partitions.extend(made);
+
+        let mut texts: BTreeMap<AccountId, BTreeSet<&str>> = BTreeMap::new();
+        for used in uses {
+            let texts = texts.entry(used.account_id).or_default();
+            texts.extend([used.action.as_str(), used.shape.as_str(), used.role_arn.as_str()]);
+        }
+        let numbers = self.numbers(texts).await?;
+
+        let mut principals: BTreeMap<Principal<'_>, Sum<'_>> = BTreeMap::new();
+        let mut actions: BTreeMap<(AccountId, i32, i32), Sum<'_>> = BTreeMap::new();
+        for used in uses {
+            let number = |text: &str| numbers.of(used.account_id, text);
+            let (role, sum) = (number(&used.role_arn)?, Sum::of(used));
+            add(&mut principals, (used.account_id, role, &used.access_key_id), sum);
+            add(&mut actions, (used.account_id, role, number(&used.action)?), sum);
+        }
+        let ids = self.principals(&principals).await?;
+
+        let mut rows: BTreeMap<(AccountId, i32, i32, i32, NaiveDate), Sum<'_>> = BTreeMap::new();
+        for used in uses {
+            let number = |text: &str| numbers.of(used.account_id, text);
+            let principal: Principal<'_> = (used.account_id, number(&used.role_arn)?, &used.access_key_id);
+            let id = ids.get(&principal).copied().ok_or_else(|| {
+                Error::corrupt("trail_principal", used.access_key_id.clone(), "the principal has no number")
+            })?;
+            let key = (used.account_id, id, number(&used.action)?, number(&used.shape)?, used.day);
+            add(&mut rows, key, Sum::of(used));
+        }
+        self.uses(&rows).await?;
+        self.actions(&actions).await?;
+        Ok(BatchCounts { sessions: written, uses: parse::count(i64::try_from(rows.len()).unwrap_or(i64::MAX)) })
+    }
+
+    /// The numbers of principals; those that have none get one. What they did is added to them.
+    async fn principals<'u>(
+        &mut self,
+        principals: &BTreeMap<Principal<'u>, Sum<'u>>,
+    ) -> Result<HashMap<Principal<'u>, i32>, Error> {
+        let mut ids = HashMap::with_capacity(principals.len());
+        let mut by_account: BTreeMap<AccountId, Vec<(Principal<'u>, Sum<'u>)>> = BTreeMap::new();
+        for (principal, sum) in principals {
+            by_account.entry(principal.0).or_default().push((*principal, *sum));
+        }
+        for (account, principals) in by_account {
+            let id = account.to_string();
+            let roles: Vec<i32> = principals.iter().map(|(principal, _)| principal.1).collect();
+            let keys: Vec<String> = principals.iter().map(|(principal, _)| parse::clean(principal.2)).collect();
+            let rows = sqlx::query!(
+                "select p.id, p.role, p.access_key_id
+                 from unnest($2::int[], $3::text[]) as w (role, access_key_id)
+                 join trail_principal p on p.account_id = $1 and p.role = w.role and p.access_key_id = w.access_key_id
+                 where p.access_key_id <> '' or p.association_id = ''",
+                id,
+                &roles,
+                &keys
+            )
+            .fetch_all(&mut *self.tx)
+            .await?;
+            let known: HashMap<(i32, String), i32> =
+                rows.into_iter().map(|row| ((row.role, row.access_key_id), row.id)).collect();
+            let given = self
+                .accounts
+                .get_mut(&account)
+                .ok_or_else(|| Error::corrupt("trail_account", id.clone(), "the account is not locked"))?;
+            let mut numbers = Vec::with_capacity(principals.len());
+            for ((principal, _), key) in principals.iter().zip(&keys) {
+                let number = match known.get(&(principal.1, key.clone())) {
+                    Some(number) => *number,
+                    None => {
+                        given.principals = given.principals.saturating_add(1);
+                        given.changed = true;
+                        given.principals
+                    }
+                };
+                numbers.push(number);
+                ids.insert(*principal, number);
+            }
+            let networks: Vec<i16> = principals.iter().map(|(_, sum)| i16::from(sum.networks)).collect();
+            let sources: Vec<Option<String>> = principals.iter().map(|(_, sum)| sum.source.map(parse::clean)).collect();
+            let sums = Columns::of(principals.iter().map(|(_, sum)| sum));
+            sqlx::query!(
+                "insert into trail_principal as p (account_id, id, role, access_key_id, first_at, last_at, calls, errors,
+                                                   denied, networks, source)
+                 select $1, w.id, w.role, w.access_key_id, w.first_at, w.last_at, w.calls, w.errors, w.denied,
+                        w.networks, w.source
+                 from unnest($2::int[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[],
+                             $8::bigint[], $9::bigint[], $10::smallint[], $11::text[])
+                      as w (id, role, access_key_id, first_at, last_at, calls, errors, denied, networks, source)
+                 on conflict (account_id, id) do update set
+                     first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
+                     calls = p.calls + excluded.calls, errors = p.errors + excluded.errors,
+                     denied = p.denied + excluded.denied, networks = p.networks | excluded.networks,
+                     source = least(p.source, excluded.source)",
+                id,
+                &numbers,
+                &roles,
+                &keys,
+                &sums.first,
+                &sums.last,
+                &sums.calls,
+                &sums.errors,
+                &sums.denied,
+                &networks,
+                &sources as &[Option<String>]
+            )
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(ids)
+    }
+
+    async fn uses(&mut self, rows: &BTreeMap<(AccountId, i32, i32, i32, NaiveDate), Sum<'_>>) -> Result<(), Error> {
+        let rows: Vec<_> = rows.iter().collect();
+        for chunk in rows.chunks(CHUNK) {
+            let accounts: Vec<String> = chunk.iter().map(|(key, _)| key.0.to_string()).collect();
+            let principals: Vec<i32> = chunk.iter().map(|(key, _)| key.1).collect();
+            let actions: Vec<i32> = chunk.iter().map(|(key, _)| key.2).collect();
+            let shapes: Vec<i32> = chunk.iter().map(|(key, _)| key.3).collect();
+            let days: Vec<NaiveDate> = chunk.iter().map(|(key, _)| key.4).collect();
+            let sums = Columns::of(chunk.iter().map(|(_, sum)| *sum));
+            sqlx::query!(
+                "insert into trail_use as t (account_id, principal, action, shape, day, first_at, last_at, calls, errors,
+                                             denied)
+                 select * from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::date[], $6::timestamptz[],
+                                      $7::timestamptz[], $8::bigint[], $9::bigint[], $10::bigint[])
+                 on conflict (account_id, principal, action, shape, day) do update set
+                     first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
+                     calls = t.calls + excluded.calls, errors = t.errors + excluded.errors,
+                     denied = t.denied + excluded.denied",
+                &accounts,
+                &principals,
+                &actions,
+                &shapes,
+                &days,
+                &sums.first,
+                &sums.last,
+                &sums.calls,
+                &sums.errors,
+                &sums.denied
+            )
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn actions(&mut self, actions: &BTreeMap<(AccountId, i32, i32), Sum<'_>>) -> Result<(), Error> {
+        let rows: Vec<_> = actions.iter().collect();
+        for chunk in rows.chunks(CHUNK) {
+            let accounts: Vec<String> = chunk.iter().map(|(key, _)| key.0.to_string()).collect();
+            let roles: Vec<i32> = chunk.iter().map(|(key, _)| key.1).collect();
+            let names: Vec<i32> = chunk.iter().map(|(key, _)| key.2).collect();
+            let sums = Columns::of(chunk.iter().map(|(_, sum)| *sum));
+            sqlx::query!(
+                "insert into role_action as r (account_id, role, action, first_at, last_at, calls, errors, denied)
+                 select * from unnest($1::text[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],
+                                      $6::bigint[], $7::bigint[], $8::bigint[])
+                 on conflict (account_id, role, action) do update set
+                     first_at = least(r.first_at, excluded.first_at), last_at = greatest(r.last_at, excluded.last_at),
+                     calls = r.calls + excluded.calls, errors = r.errors + excluded.errors,
+                     denied = r.denied + excluded.denied",
+                &accounts,
+                &roles,
+                &names,
+                &sums.first,
+                &sums.last,
+                &sums.calls,
+                &sums.errors,
+                &sums.denied
+            )
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was read: the marks of events and files, which must be new, and the counts of
+    /// each place.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn note(
+        &mut self,
+        events: BTreeMap<Place, Vec<u64>>,
+        files: &[FileMark],
+        days: &BTreeMap<Place, DayCounts>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let closed = self.closed(events.keys()).await?;
+        let open: BTreeMap<_, _> = events.into_iter().filter(|(place, _)| !closed.contains(place)).collect();
+        self.remember(Kind::Event, open).await?;
+        let mut marks: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        for file in files {
+            marks.entry(file.place.clone()).or_default().push(file.mark);
+        }
+        for marks in marks.values_mut() {
+            marks.sort_unstable();
+            marks.dedup();
+        }
+        self.remember(Kind::File, marks).await?;
+        let signed = |of: fn(&DayCounts) -> u64| -> Vec<i64> {
+            days.values().map(|counts| i64::try_from(of(counts)).unwrap_or(i64::MAX)).collect()
+        };
+        let accounts: Vec<String> = days.keys().map(|place| place.account_id.to_string()).collect();
+        let regions: Vec<String> = days.keys().map(|place| place.region.clone()).collect();
+        let dates: Vec<NaiveDate> = days.keys().map(|place| place.day).collect();
+        sqlx::query!(
+            "insert into trail_day as d (account_id, region, day, files, events, data_events, duplicates, malformed,
+                                         last_written_at)
+             select w.account_id, w.region, w.day, w.files, w.events, w.data_events, w.duplicates, w.malformed, $9
+             from unnest($1::text[], $2::text[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::bigint[])
+                  as w (account_id, region, day, files, events, data_events, duplicates, malformed)
+             on conflict (account_id, region, day) do update set
+                 files = d.files + excluded.files, events = d.events + excluded.events,
+                 data_events = d.data_events + excluded.data_events,
+                 duplicates = d.duplicates + excluded.duplicates, malformed = d.malformed + excluded.malformed,
+                 last_written_at = excluded.last_written_at",
+            &accounts,
+            &regions,
+            &dates,
+            &signed(|counts| counts.files),
+            &signed(|counts| counts.events),
+            &signed(|counts| counts.data_events),
+            &signed(|counts| counts.duplicates),
+            &signed(|counts| counts.malformed),
+            now
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Which of these days know only their files any more.
+    async fn closed(&mut self, places: impl Iterator<Item = &Place>) -> Result<BTreeSet<Place>, Error> {
+        let (mut accounts, mut regions, mut days) = (Vec::new(), Vec::new(), Vec::new());
+        for place in places {
+            accounts.push(place.account_id.to_string());
+            regions.push(place.region.clone());
+            days.push(place.day);
+        }
+        let rows = sqlx::query!(
+            "select d.account_id, d.region, d.day
+             from unnest($1::text[], $2::text[], $3::date[]) as w (account_id, region, day)
+             join trail_day d on d.account_id = w.account_id and d.region = w.region and d.day = w.day
+             where d.closed_at is not null",
+            &accounts,
+            &regions,
+            &days
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let account_id = parse::account("trail_day", &row.account_id)?;
+                Ok(Place { account_id, region: row.region, day: row.day })
+            })
+            .collect()
+    }
+}

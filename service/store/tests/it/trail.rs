@@ -1,0 +1,332 @@
+//! Counting what a trail tells: once, whatever comes twice, in whatever order, by whomever.
+
+use crate::fixture::*;
+use chrono::{NaiveDate, TimeDelta};
+use futures::TryStreamExt as _;
+use rolecall_audit::estate::{Session, SessionKind, Tags};
+use rolecall_store::{
+    Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
+    Store, Tied, UsageOf, UseRow,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An event as a reader would know it.
+#[derive(Debug, Clone)]
+struct Event {
+    mark: u64,
+    minute: i64,
+    key: String,
+    action: String,
+    failed: bool,
+}
+
+fn day_of(minute: i64) -> NaiveDate {
+    at(minute).date_naive()
+}
+
+fn place(minute: i64) -> Place {
+    Place { account_id: account(), region: REGION.into(), day: day_of(minute) }
+}
+
+fn file(mark: u64) -> FileMark {
+    FileMark { place: place(0), mark }
+}
+
+fn counted(event: &Event) -> Counted {
+    Counted {
+        account_id: account(),
+        day: day_of(event.minute),
+        role_arn: role_arn("api"),
+        access_key_id: event.key.clone(),
+        action: event.action.clone(),
+        shape: "arn:aws:s3:::bucket/*".into(),
+        calls: 1,
+        errors: u64::from(event.failed),
+        denied: 0,
+        networks: 1,
+        source: Some(format!("10.0.0.{}", event.mark % 7)),
+        first_at: at(event.minute),
+        last_at: at(event.minute),
+    }
+}
+
+/// One batch as the pipeline counts it, up to its commit; `Err` where it ends before.
+async fn batch(books: &mut Bookkeeper, files: &[FileMark], events: &[Event], commit: bool) -> Result<u64, Error> {
+    let mut ledger = books.open(&BTreeSet::from([account()])).await?;
+    let unread = ledger.unread(files).await?;
+    if !files.is_empty() && unread.iter().all(|unread| !unread) {
+        return Ok(0);
+    }
+    let mut marks: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        marks.entry(place(event.minute)).or_default().push(event.mark);
+    }
+    for marks in marks.values_mut() {
+        marks.sort_unstable();
+        marks.dedup();
+    }
+    let known = ledger.counted(&marks).await?;
+    let mut met = BTreeSet::new();
+    let new: Vec<&Event> = events
+        .iter()
+        .filter(|event| {
+            let before = known.get(&place(event.minute)).is_some_and(|marks| marks.contains(&event.mark));
+            !before && met.insert(event.mark)
+        })
+        .collect();
+    for (place, marks) in &mut marks {
+        marks.retain(|mark| !known.get(place).is_some_and(|known| known.contains(mark)));
+    }
+    let uses: Vec<Counted> = new.iter().map(|event| counted(event)).collect();
+    ledger.add(&[], &uses).await?;
+    let day = DayCounts { files: 1, events: new.len() as u64, ..DayCounts::default() };
+    ledger.note(marks, files, &BTreeMap::from([(place(0), day)]), at(0)).await?;
+    if commit {
+        ledger.commit().await?;
+    }
+    Ok(new.len() as u64)
+}
+
+async fn usage(store: &Store, of: UsageOf) -> Vec<UseRow> {
+    store.usage(&of, None, true).try_collect().await.unwrap()
+}
+
+fn events(count: u64) -> Vec<Event> {
+    (0..count)
+        .map(|n| Event {
+            mark: (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            minute: i64::try_from(n % 2000).unwrap(),
+            key: format!("ASIA{:04}", n % 9),
+            action: format!("s3:Action{}", n % 5),
+            failed: n % 11 == 0,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_comes_twice_in_any_split_and_order_counts_once() {
+    let all = events(3_000);
+    let plain = database().await;
+    batch(&mut plain.store.bookkeeper(), &[], &all, true).await.unwrap();
+    let expected = usage(&plain.store, UsageOf::All).await;
+    assert_eq!(expected.iter().map(|row| row.calls).sum::<u64>(), 3_000);
+    assert_eq!(expected.iter().map(|row| row.errors).sum::<u64>(), 273);
+    assert_eq!(expected.len(), 5);
+
+    // Backwards, in overlapping pieces, some of them lost before their commit, by two keepers of
+    // books in turn of which neither knows what the other wrote.
+    let torn = database().await;
+    let (mut one, mut other) = (torn.store.bookkeeper(), torn.store.bookkeeper());
+    for round in 0..2 {
+        for (n, start) in (0..3_000).step_by(170).rev().enumerate() {
+            let piece = &all[start..(start + 260).min(all.len())];
+            let books = if n % 2 == round { &mut one } else { &mut other };
+            batch(books, &[], piece, false).await.unwrap();
+            batch(books, &[], piece, n % 5 != round).await.unwrap();
+        }
+    }
+    assert_eq!(usage(&torn.store, UsageOf::All).await, expected);
+    // Small sets of marks were put together, and none was lost.
+    let mut connection = torn.connect().await.unwrap();
+    let (segments, marks): (i64, i64) =
+        sqlx::query_as("select count(*), sum(count) from trail_seen where kind = 'event'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(marks, 3_000);
+    assert!(segments < 24, "{segments}");
+    assert_eq!(torn.store.role_actions(&role_arn("api")).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn workers_side_by_side_count_once() {
+    let all = events(2_000);
+    let database = database().await;
+    let work = (0..4_usize).map(|worker| {
+        let (store, all) = (database.store.clone(), all.clone());
+        tokio::spawn(async move {
+            let mut books = store.bookkeeper();
+            for start in (0..all.len()).step_by(250) {
+                let start = (start + worker * 500) % all.len();
+                let piece = &all[start..(start + 250).min(all.len())];
+                batch(&mut books, &[], piece, true).await.unwrap();
+            }
+        })
+    });
+    for done in futures::future::join_all(work).await {
+        done.unwrap();
+    }
+    let rows = usage(&database.store, UsageOf::All).await;
+    assert_eq!(rows.iter().map(|row| row.calls).sum::<u64>(), 2_000);
+}
+
+#[tokio::test]
+async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
+    let database = database().await;
+    let mut books = database.store.bookkeeper();
+    let all = events(100);
+    assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 100);
+    assert_eq!(books.read_before(&[file(1), file(2)]).await.unwrap(), [true, false]);
+    assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 0);
+    assert_eq!(batch(&mut books, &[file(2)], &all, true).await.unwrap(), 0, "another file, the same events");
+
+    assert_eq!(database.store.close_days(at(-1), at(1)).await.unwrap(), 0, "still open");
+    let closed = database.store.close_days(at(1), at(2)).await.unwrap();
+    assert_eq!(closed, 1);
+    let mut books = database.store.bookkeeper();
+    assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 0);
+    assert_eq!(batch(&mut books, &[file(3)], &all[..10], true).await.unwrap(), 10, "a file that was not read");
+    let days = database.store.trail_days(&[account()], day_of(0)).await.unwrap();
+    assert_eq!((days[0].files, days[0].events), (3, 110));
+}
+
+fn session(id: &str, minute: i64, key: &str, parent: Option<&str>) -> Session {
+    Session {
+        event_id: id.into(),
+        account_id: account(),
+        region: REGION.parse().unwrap(),
+        at: at(minute),
+        kind: SessionKind::AssumeRole,
+        role_arn: Some(role_arn("api")),
+        session_name: Some("eks-prod-api".into()),
+        access_key_id: Some(key.into()),
+        principal: "someone".into(),
+        principal_type: "AssumedRole".into(),
+        parent_access_key_id: parent.map(str::to_owned),
+        source_ip: None,
+        tags: Tags::new(),
+        external_id: None,
+        duration_seconds: None,
+        packed_policy_size: None,
+        error: None,
+        cluster: None,
+    }
+}
+
+async fn add_sessions(store: &Store, sessions: &[Session]) {
+    let mut books = store.bookkeeper();
+    let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
+    ledger.add(sessions, &[]).await.unwrap();
+    ledger.commit().await.unwrap();
+}
+
+/// Ties what is due: to its parent's association, else to `a-1` where it has no parent.
+async fn tie_due(store: &Store) -> usize {
+    let due = store.due_sessions(100).await.unwrap();
+    let ties: Vec<(SessionKey, Tied)> = due
+        .iter()
+        .map(|due| {
+            let session = &due.row.session;
+            let association = match (&session.parent_access_key_id, &due.parent) {
+                (None, _) => Some("a-1".to_owned()),
+                (Some(_), parent) => parent.as_ref().and_then(|parent| parent.tied.association_id.clone()),
+            };
+            let key = SessionKey { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at };
+            (key, Tied { association_id: association, tied_by: Some("chain".into()), ..Tied::default() })
+        })
+        .collect();
+    store.tie(&ties).await.unwrap();
+    ties.len()
+}
+
+#[tokio::test]
+async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
+    let database = database().await;
+    let store = &database.store;
+    let calls = |key: &str| Event { mark: 7, minute: 5, key: key.into(), action: "s3:GetObject".into(), failed: false };
+    batch(&mut store.bookkeeper(), &[], &[calls("ASIAGRANDCHILD")], true).await.unwrap();
+    let of_association = UsageOf::Association("a-1".into());
+    add_sessions(store, &[session("e3", 4, "ASIAGRANDCHILD", Some("ASIACHILD"))]).await;
+    add_sessions(store, &[session("e2", 3, "ASIACHILD", Some("ASIAPOD"))]).await;
+    assert_eq!(tie_due(store).await, 2);
+    while tie_due(store).await > 0 {}
+    assert_eq!(usage(store, of_association.clone()).await, []);
+
+    add_sessions(store, &[session("e1", 2, "ASIAPOD", None)]).await;
+    let mut rounds = 0;
+    while tie_due(store).await > 0 {
+        rounds += 1;
+    }
+    assert!(rounds <= 3, "{rounds}");
+    let rows = usage(store, of_association).await;
+    assert_eq!((rows.len(), rows[0].calls, rows[0].action.as_str()), (1, 1, "s3:GetObject"));
+    let tied = SessionFilter { association_id: Some("a-1".into()), ..SessionFilter::default() };
+    assert_eq!(store.sessions(&tied, None, 10).await.unwrap().len(), 3);
+
+    let middle = store.session(account(), "e2").await.unwrap().unwrap();
+    let chain = store.chain(middle).await.unwrap();
+    let ids = |rows: &[rolecall_store::SessionRow]| -> Vec<String> {
+        rows.iter().map(|row| row.session.event_id.clone()).collect()
+    };
+    assert_eq!(
+        (ids(&chain.up), ids(&chain.down), chain.more),
+        (vec!["e1".into(), "e2".into()], vec!["e3".into()], false)
+    );
+    assert_eq!(store.associations_last_used().await.unwrap(), [("a-1".to_owned(), at(5))]);
+
+    // A key whose session was tied before its first call.
+    let late = Event { mark: 8, minute: 6, key: "ASIAPOD".into(), action: "s3:PutObject".into(), failed: false };
+    batch(&mut store.bookkeeper(), &[], &[late], true).await.unwrap();
+    assert_eq!(store.tie_late_calls().await.unwrap(), 1);
+    assert_eq!(usage(store, UsageOf::Association("a-1".into())).await.len(), 2);
+    assert_eq!(usage(store, UsageOf::Key("ASIAPOD".into())).await.len(), 1);
+}
+
+#[tokio::test]
+async fn folding_keeps_every_sum_and_forgets_the_keys() {
+    let database = database().await;
+    let store = &database.store;
+    batch(&mut store.bookkeeper(), &[], &events(500), true).await.unwrap();
+    add_sessions(store, &[session("e1", -10, "ASIA0001", None)]).await;
+    tie_due(store).await;
+    let before = usage(store, UsageOf::All).await;
+    assert_eq!(store.fold_keys(at(0) - TimeDelta::days(1), at(0) - TimeDelta::days(1)).await.unwrap(), 0);
+    let much_later = at(0) + TimeDelta::days(30);
+    assert_eq!(store.fold_keys(much_later, at(0)).await.unwrap(), 1, "only what is tied");
+    assert_eq!(usage(store, UsageOf::All).await, before);
+    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 8);
+    assert_eq!(usage(store, UsageOf::All).await, before);
+    assert_eq!(usage(store, UsageOf::Key("ASIA0001".into())).await, []);
+    // What comes later for a folded key is a key's again, and is folded again.
+    let late = Event { mark: 1, minute: 9, key: "ASIA0001".into(), action: "s3:Action1".into(), failed: false };
+    batch(&mut store.bookkeeper(), &[], &[late], true).await.unwrap();
+    store.tie_late_calls().await.unwrap();
+    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 1);
+    let calls = |rows: &[UseRow]| rows.iter().map(|row| row.calls).sum::<u64>();
+    assert_eq!(calls(&usage(store, UsageOf::All).await), calls(&before) + 1);
+    store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
+    assert_eq!(usage(store, UsageOf::All).await, []);
+}
+
+#[tokio::test]
+async fn a_source_says_how_far_it_is_and_what_failed() {
+    let database = database().await;
+    let store = &database.store;
+    store.begin_source("bucket", "s3", at(0)).await.unwrap();
+    let mut books = store.bookkeeper();
+    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    let report =
+        SourceReport { files: 2, events: 10, bytes: 99, newest_event_at: Some(at(-3)), ..SourceReport::default() };
+    ledger.progress("bucket", &report).await.unwrap();
+    ledger.progress("bucket", &report).await.unwrap();
+    let cursor = rolecall_store::TrailCursor {
+        account_id: account(),
+        region: REGION.into(),
+        position: "x".into(),
+        from_day: Some(day_of(0)),
+    };
+    ledger.cursor("bucket", &cursor, at(0)).await.unwrap();
+    ledger.commit().await.unwrap();
+    store.finish_source("bucket", Ok(()), at(1)).await.unwrap();
+    store.begin_source("bucket", "s3", at(2)).await.unwrap();
+    store.finish_source("bucket", Err("s3:ListBucket was refused"), at(3)).await.unwrap();
+    let [source] = &store.sources().await.unwrap()[..] else { panic!("one source") };
+    assert_eq!(
+        (source.state, source.caught_up_at, source.finished_at),
+        (SourceState::Failed, Some(at(1)), Some(at(3)))
+    );
+    assert_eq!((source.total.events, source.total.newest_event_at), (20, Some(at(-3))));
+    assert_eq!(source.error.as_deref(), Some("s3:ListBucket was refused"));
+    assert_eq!(store.cursors("bucket").await.unwrap(), [cursor]);
+    assert_eq!(store.cursors("other").await.unwrap(), []);
+}
