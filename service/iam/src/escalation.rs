@@ -262,6 +262,11 @@ impl Stack {
         allows.fold(ActionSet::default(), |all, statement| all.union(statement.actions_named()))
     }
 
+    /// Why identity policies may allow more than was seen, as sentences.
+    pub fn unseen_identity(&self) -> impl Iterator<Item = String> {
+        self.identity.iter().filter_map(|layer| layer.policy.as_ref().err().map(ToString::to_string))
+    }
+
     /// Resources on which an action is worth asking for: one for each pattern of each statement, in
     /// any layer, that names the action, and one for each two patterns that have a resource in
     /// common. Whether it is allowed there is for the stack to say.

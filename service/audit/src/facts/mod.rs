@@ -6,6 +6,7 @@
 //! content. Refuses to decide what is bad, and what follows for findings.
 
 mod association;
+mod escalation;
 mod permissions;
 mod place;
 mod role;
@@ -39,6 +40,7 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(trust::AdmissionFacts::object_type())
         .object(permissions::Permissions::object_type())
         .object(permissions::GrantFacts::object_type())
+        .object(escalation::EscalationFacts::object_type())
         .object(role::TagCondition::object_type())
         .object(association::AssociationFacts::object_type())
         .object(session::SessionFacts::object_type())

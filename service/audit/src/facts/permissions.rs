@@ -155,6 +155,11 @@ pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> A
 }
 
 impl Answers {
+    /// Whether it is as good as an administrator.
+    pub(super) fn admin(&self) -> &Value {
+        &self.admin
+    }
+
     fn of(access: &Access<'_>) -> Self {
         let admin = access.admin();
         let pass = access.pass_role();
@@ -378,6 +383,26 @@ impl Facts for Permissions {
             |p| p.0.admin_evidence.clone(),
         ),
     ];
+}
+
+/// The session policies that every session of a role has one of, and why there may be a session
+/// with another; `None` alone where some session has none.
+///
+/// Where nobody but Pod Identity can assume the role, and every association of it has a session
+/// policy, its sessions never have more than those policies let through.
+pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a Digest>>, Option<Reasons>) {
+    let only_pods = super::trust::answers(world, role).is_ok_and(|answers| answers.only_pods());
+    let associations =
+        world.associations_of(role.arn.as_str()).iter().filter_map(|index| world.associations.get(*index));
+    let details: Vec<_> = associations.filter_map(|association| association.detail.as_ref()).collect();
+    // With a target role the session policy binds the second hop, not this role.
+    let narrowed = details.iter().all(|d| d.policy.is_some() && d.target_role_arn.is_none());
+    if !only_pods || details.is_empty() || !narrowed {
+        return (vec![None], None);
+    }
+    let sight = world.sight(role.arn.account_id());
+    let unseen = super::world::join(sight.associations.clone(), sight.details.as_ref());
+    (details.into_iter().map(|detail| detail.policy.as_ref()).collect(), unseen)
 }
 
 /// The permissions of a role by every way in that is known.

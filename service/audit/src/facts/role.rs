@@ -4,7 +4,7 @@ use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, unless_known};
 use super::world::{World, join, unless};
-use super::{permissions, trust};
+use super::{escalation, permissions, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
@@ -248,6 +248,12 @@ impl Facts for RoleFacts {
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
             |r| r.seen(|role| permissions::of_role(&r.world, role, r.only_pods(role))),
+        ),
+        Def::<Self>::new(
+            "escalations",
+            || Type::list(Type::object("Escalation")),
+            "Ways from its permissions to more: to its own, to other roles and users, over any number of roles. None for what is as good as an administrator already.",
+            |r| r.seen(|_| escalation::of_role(&r.world, r.index)),
         ),
         Def::<Self>::new(
             "tag_conditions",

@@ -93,6 +93,7 @@ pub(super) struct World {
     org: Organization,
     pub(super) memo: super::permissions::Memo,
     pub(super) trusts: super::trust::Memo,
+    pub(super) escalations: super::escalation::Memo,
 }
 
 /// What is known of the organisation.
@@ -164,6 +165,7 @@ impl World {
             org: Organization::new(estate),
             memo: super::permissions::Memo::default(),
             trusts: super::trust::Memo::default(),
+            escalations: super::escalation::Memo::default(),
             accounts,
             roles,
             policies,

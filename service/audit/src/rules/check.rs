@@ -779,6 +779,7 @@ fn method_result(builtin: Builtin, receiver: &Type) -> Option<Type> {
         (Builtin::Split, Type::String) => Type::list(Type::String),
         (Builtin::Join, Type::List(of)) if of.fits(&Type::String) => Type::String,
         (Builtin::Distinct, Type::List(of)) if comparable(of) => receiver.clone(),
+        (Builtin::Flatten, Type::List(of)) if matches!(**of, Type::List(_)) => of.as_ref().clone(),
         (Builtin::Min | Builtin::Max, Type::List(of)) if ordered(of) => of.as_ref().clone(),
         (Builtin::Keys, Type::Map(_)) => Type::list(Type::String),
         _ => return None,

@@ -670,6 +670,7 @@ fn one(builtin: Builtin, a: &Value, cx: &Context<'_>) -> Answer {
         (Builtin::Trim, Value::Str(text)) => Value::text(text.trim()),
         (Builtin::Keys, Value::Map(map)) => Value::list(map.keys().cloned().map(Value::Str)),
         (Builtin::Distinct, Value::List(list)) => distinct(list, cx)?,
+        (Builtin::Flatten, Value::List(list)) => flatten(list, cx)?,
         (Builtin::Min | Builtin::Max, Value::List(list)) => extreme(builtin, list, cx)?,
         (Builtin::ToText, Value::Str(_)) => a.clone(),
         (Builtin::ToText, Value::Bool(b)) => Value::text(b.to_string()),
@@ -744,6 +745,26 @@ fn two(builtin: Builtin, a: &Value, b: &Value, cx: &Context<'_>) -> Answer {
         (Builtin::Max, a, b) => if order(a, b).is_some_and(Ordering::is_lt) { b } else { a }.clone(),
         (_, a, b) => return Err(Fault::of(format!("{} and {} do not fit", a.kind(), b.kind()))),
     })
+}
+
+/// The elements of each list. What a list does not show, the whole does not show either.
+fn flatten(lists: &List, cx: &Context<'_>) -> Answer {
+    let mut missing = lists.missing().cloned();
+    let mut items = Vec::new();
+    for list in lists.items() {
+        match list {
+            Value::List(list) => {
+                cx.step(1 + list.items().len())?;
+                if let Some(why) = list.missing() {
+                    merge(&mut missing, why);
+                }
+                items.extend(list.items().iter().cloned());
+            }
+            Value::Unknown(why) => merge(&mut missing, why),
+            other => return Ok(other.clone()),
+        }
+    }
+    Ok(Value::list_seen(items, missing))
 }
 
 /// The first of each. An unknown element may be one of the others, so it counts as not seen.

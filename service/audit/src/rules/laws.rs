@@ -129,6 +129,9 @@ fn truth_tables() {
         ("role.names.all(n, n == 'b')".into(), f),
         ("role.names.filter(n, n == 'a').size() >= 1".into(), t),
         ("role.names.distinct().size() > 1".into(), None),
+        ("[role.names].flatten().exists(n, n == 'a')".into(), t),
+        ("[role.names].flatten().exists(n, n == 'b')".into(), None),
+        ("[role.xs].flatten().size() > 9".into(), None),
         ("role.names == ['b', 'c']".into(), f),
         ("role.names.join(',')".into(), None),
         ("'a' in role.names".into(), t),
@@ -160,6 +163,8 @@ fn functions() {
         ("role.names.join('-') + role.s.upperAscii()", r#""a-bAB""#),
         ("'a,b,,c'.split(',')", r#"["a","b","","c"]"#),
         ("role.xs.distinct()", "[1,2]"),
+        ("[role.xs, [7]].flatten().size()", "4"),
+        ("role.names.map(n, [n, n + n]).flatten().join(' ')", r#""a aa b bb""#),
         ("[3, 1].min() + max(4, 5)", "6"),
         ("7 / 2 * 2 + 7 % 2 - -1", "8"),
         ("1.5 * 2.0 >= 3.0", "true"),
@@ -392,6 +397,10 @@ fn lawful(source: &str, whole: &Value, shown: &Value) -> Result<(), TestCaseErro
     let schema = schema();
     let scope = Scope { schema: &schema, subject: ("role", Type::object("Role")), element: None, params: &[] };
     let checked = check::check(source, &scope);
+    // `has(role.o) ? … role.o.orValue(…) …` is refused, and rightly: there the field is present.
+    if checked.as_ref().err().is_some_and(|all| all.iter().all(|m| m.message.ends_with("is never absent here"))) {
+        return Ok(());
+    }
     prop_assert!(checked.is_ok(), "{source}: {:?}", checked.err());
     let Ok(checked) = checked else { return Ok(()) };
     let full = run(&checked.ir, whole);

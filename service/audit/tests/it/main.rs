@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod escalations;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod import;
