@@ -369,6 +369,22 @@ pub enum SessionKind {
     AgentRequest,
 }
 
+impl SessionKind {
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PodIdentity => "pod_identity",
+            Self::PodIdentityTarget => "pod_identity_target",
+            Self::WebIdentity => "web_identity",
+            Self::Saml => "saml",
+            Self::Service => "service",
+            Self::AssumeRole => "assume_role",
+            Self::AgentRequest => "agent_request",
+        }
+    }
+}
+
 /// One AssumeRole-like event: a session, or the refusal of one. Never holds a session token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {

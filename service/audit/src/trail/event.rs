@@ -1,0 +1,601 @@
+//! One CloudTrail record: the fields that are used, borrowed, and what they say of a session.
+//!
+//! Knows which records are sessions and how each came about; who made a call, with which key, from
+//! where. Parameters and answers of calls are read for those few events that need them and skipped
+//! for all others. Session tokens are never copied out of the bytes. Refuses to know which wrapping
+//! a record came in.
+
+use super::json::{Field, Key, List, Object, ObjectSeed, Text, fields, list, number, object, skip, text, visit_others};
+use super::{Fault, PODS, ProblemKind};
+use crate::estate::{Session, SessionKind, Tags};
+use crate::id::Region;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use rolecall_iam::AccountId;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// No name, ARN or tag of AWS is longer, in bytes.
+const LONGEST: usize = 4096;
+/// No account of a trail can be older than the service.
+const FIRST_YEAR: i32 = 2013;
+
+fields!(Identity {
+    "type" => kind: Text<'a> = text,
+    "arn" => arn: Text<'a> = text,
+    "principalId" => principal_id: Text<'a> = text,
+    "accountId" => account_id: Text<'a> = text,
+    "accessKeyId" => access_key_id: Text<'a> = text,
+    "userName" => user_name: Text<'a> = text,
+    "invokedBy" => invoked_by: Text<'a> = text,
+    "sessionContext" => context: Field<SessionContext<'a>> = object,
+});
+
+fields!(SessionContext {
+    "sessionIssuer" => issuer: Field<Issuer<'a>> = object,
+});
+
+fields!(Issuer { "arn" => arn: Text<'a> = text });
+
+fields!(Request {
+    "roleArn" => role_arn: Text<'a> = text,
+    "roleSessionName" => session_name: Text<'a> = text,
+    "externalId" => external_id: Text<'a> = text,
+    "durationSeconds" => duration: Field<u64> = number,
+    "clusterName" => cluster: Text<'a> = text,
+    "tags" => tags: TagList<'a> = tags,
+    "principalTags" => principal_tags: TagList<'a> = tags,
+    "incomingTransitiveTags" => incoming: TagList<'a> = tags,
+});
+
+fields!(Response {
+    "credentials" => credentials: Field<Credentials<'a>> = object,
+    "assumedRoleUser" => user: Field<AssumedUser<'a>> = object,
+    "packedPolicySize" => packed: Field<u64> = number,
+});
+
+fields!(Credentials { "accessKeyId" => access_key_id: Text<'a> = text });
+
+fields!(AssumedUser { "arn" => arn: Text<'a> = text });
+
+fields!(Resource {
+    "type" => kind: Text<'a> = text,
+    "ARN" => arn: Text<'a> = text,
+});
+
+fields!(Tag {
+    "key" => key: Text<'a> = text,
+    "value" => value: Text<'a> = text,
+});
+
+/// Session tags, which CloudTrail writes as a list of pairs or as a map.
+#[derive(Debug, Default)]
+pub(super) struct TagList<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+fn tags<'de, A: MapAccess<'de>>(map: &mut A) -> Result<TagList<'de>, A::Error> {
+    struct TagVisitor;
+    impl<'de> DeserializeSeed<'de> for TagVisitor {
+        type Value = TagList<'de>;
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<TagList<'de>, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+    impl<'de> Visitor<'de> for TagVisitor {
+        type Value = TagList<'de>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+        fn visit_unit<E>(self) -> Result<TagList<'de>, E> {
+            Ok(TagList::default())
+        }
+        visit_others!(TagList::default(); visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagList<'de>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(Key(key)) = map.next_key()? {
+                if let Field::Is(value) = text(&mut map)? {
+                    list.push((key, value));
+                }
+            }
+            Ok(TagList(list))
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TagList<'de>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(tag) = seq.next_element_seed(ObjectSeed::<Tag<'de>>(std::marker::PhantomData))? {
+                if let Field::Is(Tag { key: Field::Is(key), value }) = tag {
+                    list.push((key, if let Field::Is(value) = value { value } else { Cow::Borrowed("") }));
+                }
+            }
+            Ok(TagList(list))
+        }
+    }
+    map.next_value_seed(TagVisitor)
+}
+
+/// The fields of a record that are used.
+#[derive(Debug, Default)]
+pub(super) struct Event<'a> {
+    version: Text<'a>,
+    id: Text<'a>,
+    name: Text<'a>,
+    source: Text<'a>,
+    time: Text<'a>,
+    category: Text<'a>,
+    region: Text<'a>,
+    recipient: Text<'a>,
+    source_ip: Text<'a>,
+    vpc_endpoint: Text<'a>,
+    error_code: Text<'a>,
+    error_message: Text<'a>,
+    identity: Field<Identity<'a>>,
+    request: Field<Request<'a>>,
+    response: Field<Response<'a>>,
+    resources: List<Resource<'a>>,
+}
+
+impl<'a> Object<'a> for Event<'a> {
+    fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "eventVersion" => self.version = text(map)?,
+            "userIdentity" => self.identity = object(map)?,
+            "eventTime" => self.time = text(map)?,
+            "eventSource" => self.source = text(map)?,
+            "eventName" => self.name = text(map)?,
+            "awsRegion" => self.region = text(map)?,
+            "sourceIPAddress" => self.source_ip = text(map)?,
+            "errorCode" => self.error_code = text(map)?,
+            "errorMessage" if self.may_open_a_session() => self.error_message = text(map)?,
+            "requestParameters" if self.may_open_a_session() => self.request = object(map)?,
+            "responseElements" if self.may_open_a_session() => self.response = object(map)?,
+            "resources" if self.may_name_its_resource() => self.resources = list(map)?,
+            "eventID" => self.id = text(map)?,
+            "recipientAccountId" => self.recipient = text(map)?,
+            "vpcEndpointId" => self.vpc_endpoint = text(map)?,
+            "eventCategory" => self.category = text(map)?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// An element where a record is expected.
+#[derive(Debug)]
+pub(super) enum Record<'a> {
+    Event(Event<'a>),
+    /// A row of `LookupEvents`: the record is in it as text.
+    Lookup(Text<'a>),
+    NotAnObject,
+}
+
+impl Default for Record<'_> {
+    fn default() -> Self {
+        Self::Event(Event::default())
+    }
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "CloudTrailEvent" {
+            *self = Self::Lookup(text(map)?);
+            return Ok(());
+        }
+        match self {
+            Self::Event(event) => event.take(key, map),
+            Self::Lookup(_) | Self::NotAnObject => skip(map),
+        }
+    }
+}
+
+pub(super) struct RecordVisitor;
+
+impl<'de> DeserializeSeed<'de> for RecordVisitor {
+    type Value = Record<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordVisitor {
+    type Value = Record<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a CloudTrail record")
+    }
+    fn visit_unit<E>(self) -> Result<Record<'de>, E> {
+        Ok(Record::NotAnObject)
+    }
+    visit_others!(Record::NotAnObject; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Record<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Record::NotAnObject)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
+        let mut record = Record::default();
+        while let Some(Key(key)) = map.next_key()? {
+            record.take(&key, &mut map)?;
+        }
+        Ok(record)
+    }
+}
+
+/// A time, and how it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct When {
+    pub(super) at: DateTime<Utc>,
+    /// Written for people, not as RFC 3339.
+    pub(super) is_local: bool,
+}
+
+/// Who called, where a session of a role did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller<'e> {
+    pub(super) access_key_id: Option<&'e str>,
+    /// `arn:…:sts::ACCOUNT:assumed-role/NAME/SESSION`; empty where the record has none.
+    pub(super) arn: &'e str,
+    /// The role's own ARN with its path, where the record has it.
+    pub(super) issuer: Option<&'e str>,
+    /// `AROA…:SESSION`.
+    pub(super) principal_id: &'e str,
+}
+
+fn str_of<'e>(text: &'e Text<'_>) -> Option<&'e str> {
+    text.get().map(|text| &**text)
+}
+
+fn owned(text: &Text<'_>, field: &str) -> Result<Option<String>, Fault> {
+    str_of(text).map(|text| bounded(text, field)).transpose()
+}
+
+fn bounded(text: &str, field: &str) -> Result<String, Fault> {
+    if text.len() > LONGEST {
+        let message = format!("{} bytes long, where AWS has no more than {LONGEST}", text.len());
+        return Err(Fault::new(ProblemKind::Field, field, message, "keep the field as CloudTrail wrote it"));
+    }
+    Ok(text.to_owned())
+}
+
+fn missing(field: &str, what: &str) -> Fault {
+    Fault::new(ProblemKind::Missing, field, "missing, or not a text", format!("{what} is needed"))
+}
+
+impl Event<'_> {
+    /// Whether parameters and answer are needed: they open a session, or it is not known yet.
+    fn may_open_a_session(&self) -> bool {
+        str_of(&self.name).is_none_or(|name| name.starts_with("AssumeRole"))
+    }
+
+    /// Whether the resource is needed: a session of a role calls, or it is not known yet.
+    fn may_name_its_resource(&self) -> bool {
+        self.may_open_a_session()
+            || self.identity.get().is_none_or(|identity| str_of(&identity.kind) == Some("AssumedRole"))
+    }
+
+    pub(super) fn kind_of_principal(&self) -> &str {
+        self.identity.get().and_then(|identity| str_of(&identity.kind)).unwrap_or("none")
+    }
+
+    /// The part of the version that says whether the record can be understood; `None` where it can.
+    pub(super) fn unknown_version(&self) -> Option<&str> {
+        str_of(&self.version).filter(|version| *version != "1" && !version.starts_with("1."))
+    }
+
+    /// A record that names no event of its own, such as one of CloudTrail Insights.
+    pub(super) fn is_not_a_call(&self) -> Result<bool, Fault> {
+        if self.name.get().is_some() {
+            return Ok(false);
+        }
+        match str_of(&self.category) {
+            Some(category) if !matches!(category, "Management" | "Data") => Ok(true),
+            _ => Err(Fault::new(
+                ProblemKind::Missing,
+                "/eventName",
+                "not a CloudTrail record: no event name",
+                "remove it",
+            )),
+        }
+    }
+
+    /// The session of a role that called.
+    pub(super) fn caller(&self) -> Option<Caller<'_>> {
+        let identity = self.identity.get()?;
+        if str_of(&identity.kind) != Some("AssumedRole") {
+            return None;
+        }
+        let issuer = identity.context.get().and_then(|context| context.issuer.get());
+        Some(Caller {
+            access_key_id: str_of(&identity.access_key_id),
+            arn: str_of(&identity.arn).unwrap_or_default(),
+            issuer: issuer.and_then(|issuer| str_of(&issuer.arn)),
+            principal_id: str_of(&identity.principal_id).unwrap_or_default(),
+        })
+    }
+
+    /// The account of who called, as text.
+    pub(super) fn caller_account(&self) -> Option<&str> {
+        self.identity.get().and_then(|identity| str_of(&identity.account_id))
+    }
+
+    /// The service that was called, and the call, by CloudTrail's names.
+    pub(super) fn call(&self) -> Result<(&str, &str), Fault> {
+        let source = str_of(&self.source).ok_or_else(|| missing("/eventSource", "the service's name"))?;
+        Ok((source, str_of(&self.name).unwrap_or_default()))
+    }
+
+    pub(super) fn error(&self) -> Option<&str> {
+        str_of(&self.error_code)
+    }
+
+    pub(super) fn source_address(&self) -> Option<&str> {
+        str_of(&self.source_ip)
+    }
+
+    pub(super) fn came_by_endpoint(&self) -> bool {
+        self.vpc_endpoint.get().is_some()
+    }
+
+    /// The first resource that the record names.
+    pub(super) fn resource(&self) -> Option<&str> {
+        self.resources.0.iter().find_map(|resource| str_of(&resource.arn))
+    }
+
+    pub(super) fn event_id(&self) -> Result<&str, Fault> {
+        str_of(&self.id).filter(|id| !id.is_empty()).ok_or_else(|| missing("/eventID", "the event's id"))
+    }
+
+    pub(super) fn region_name(&self) -> Result<&str, Fault> {
+        str_of(&self.region).ok_or_else(|| missing("/awsRegion", "the region"))
+    }
+
+    pub(super) fn when(&self) -> Result<When, Fault> {
+        let text = str_of(&self.time).ok_or_else(|| missing("/eventTime", "a time"))?;
+        let when = plain_time(text).map(|at| When { at, is_local: false }).or_else(|| local_time(text));
+        when.filter(|when| chrono::Datelike::year(&when.at) >= FIRST_YEAR).ok_or_else(|| {
+            let shown: String = text.chars().take(64).collect();
+            Fault::new(
+                ProblemKind::Time,
+                "/eventTime",
+                format!("`{shown}` is not a time of CloudTrail's"),
+                "a time such as 2026-01-31T09:00:00Z is needed",
+            )
+        })
+    }
+
+    /// The account in whose trail the record stands, as text, with the field that says so.
+    pub(super) fn account_name(&self) -> Result<(&'static str, &str), Fault> {
+        match (&self.recipient, self.caller_account()) {
+            (Field::Is(text), _) => Ok(("/recipientAccountId", text)),
+            (Field::Other, _) => Err(missing("/recipientAccountId", "an account id as text")),
+            // Records before version 1.02 name no recipient: they stand in the caller's own trail.
+            (Field::Absent, Some(text)) => Ok(("/userIdentity/accountId", text)),
+            (Field::Absent, None) => Err(missing("/recipientAccountId", "the account's id")),
+        }
+    }
+
+    pub(super) fn account(&self) -> Result<AccountId, Fault> {
+        let (field, text) = self.account_name()?;
+        text.parse().map_err(|_| {
+            let shown: String = text.chars().take(24).collect();
+            let message = format!("`{shown}` is not an AWS account id: twelve digits are needed");
+            Fault::new(ProblemKind::Field, field, message, "keep the account id as CloudTrail wrote it")
+        })
+    }
+
+    /// The session that the record tells of; `None` where it tells of another thing.
+    pub(super) fn session(&self) -> Result<Option<Session>, Fault> {
+        let Some(name) = str_of(&self.name).filter(|name| name.starts_with("AssumeRole")) else { return Ok(None) };
+        let kind = match (str_of(&self.source), name) {
+            (Some("sts.amazonaws.com"), "AssumeRole") => self.assume_role_kind(),
+            (Some("sts.amazonaws.com"), "AssumeRoleWithWebIdentity") => SessionKind::WebIdentity,
+            (Some("sts.amazonaws.com"), "AssumeRoleWithSAML") => SessionKind::Saml,
+            (Some("eks-auth.amazonaws.com"), "AssumeRoleForPodIdentity") => SessionKind::AgentRequest,
+            (None, "AssumeRole" | "AssumeRoleWithWebIdentity" | "AssumeRoleWithSAML" | "AssumeRoleForPodIdentity") => {
+                return Err(missing("/eventSource", "the service's name"));
+            }
+            _ => return Ok(None),
+        };
+        let region = self.region_name()?;
+        let region: Region = region.parse().map_err(|_| {
+            let shown: String = region.chars().take(32).collect();
+            let message = format!("`{shown}` is not an AWS region");
+            Fault::new(ProblemKind::Field, "/awsRegion", message, "keep the region as CloudTrail wrote it")
+        })?;
+        let identity = self.identity.get();
+        let request = self.request.get();
+        let response = self.response.get();
+        let tags = request.map(Request::all_tags).transpose()?.unwrap_or_default();
+        let asked_name = request.map(|request| owned(&request.session_name, "/requestParameters/roleSessionName"));
+        let new_key = response
+            .and_then(|response| response.credentials.get())
+            .map(|credentials| owned(&credentials.access_key_id, "/responseElements/credentials/accessKeyId"));
+        let cluster = request.map(|request| owned(&request.cluster, "/requestParameters/clusterName"));
+        let external_id = request.map(|request| owned(&request.external_id, "/requestParameters/externalId"));
+        Ok(Some(Session {
+            event_id: bounded(self.event_id()?, "/eventID")?,
+            account_id: self.account()?,
+            region,
+            at: self.when()?.at,
+            kind,
+            role_arn: self.role_arn().map(|arn| bounded(arn, "/requestParameters/roleArn")).transpose()?,
+            session_name: asked_name.transpose()?.flatten().or_else(|| self.granted_name()),
+            access_key_id: new_key.transpose()?.flatten(),
+            principal: identity.map(Identity::principal).transpose()?.unwrap_or_default(),
+            principal_type: identity
+                .map(|identity| owned(&identity.kind, "/userIdentity/type"))
+                .transpose()?
+                .flatten()
+                .unwrap_or_default(),
+            parent_access_key_id: identity
+                .map(|identity| owned(&identity.access_key_id, "/userIdentity/accessKeyId"))
+                .transpose()?
+                .flatten(),
+            source_ip: owned(&self.source_ip, "/sourceIPAddress")?,
+            cluster: cluster.transpose()?.flatten().or_else(|| cluster_of(&tags)),
+            tags,
+            external_id: external_id.transpose()?.flatten(),
+            duration_seconds: request
+                .and_then(|request| request.duration.get())
+                .and_then(|seconds| u32::try_from(*seconds).ok()),
+            packed_policy_size: response
+                .and_then(|response| response.packed.get())
+                .and_then(|percent| u8::try_from(*percent).ok()),
+            error: owned(&self.error_code, "/errorCode")?,
+        }))
+    }
+
+    /// How an STS `AssumeRole` came about.
+    ///
+    /// What EKS's hop to a target role looks like is not documented, so it is known by any of its
+    /// unforgeable marks (the service called for the role, from the service's own address), or by
+    /// content: inherited Pod Identity tags together with the external id that EKS makes for them.
+    /// Inherited tags alone are not enough, as every further hop of the application has them too.
+    fn assume_role_kind(&self) -> SessionKind {
+        let identity = self.identity.get();
+        let by_pods = identity.and_then(|identity| str_of(&identity.invoked_by)) == Some(PODS)
+            || str_of(&self.source_ip) == Some(PODS);
+        let by_service = identity.and_then(|identity| str_of(&identity.kind)) == Some("AWSService");
+        match (by_service, by_pods) {
+            (true, true) => SessionKind::PodIdentity,
+            (true, false) => SessionKind::Service,
+            (false, true) => SessionKind::PodIdentityTarget,
+            (false, false) if self.request.get().is_some_and(Request::is_target_hop) => SessionKind::PodIdentityTarget,
+            (false, false) => SessionKind::AssumeRole,
+        }
+    }
+
+    /// The role asked for. A denied request often has no parameters: then AWS's message names it.
+    fn role_arn(&self) -> Option<&str> {
+        let is_role = |arn: &&str| arn.contains(":role/");
+        let asked = self.request.get().and_then(|request| str_of(&request.role_arn));
+        let resource = || {
+            self.resources
+                .0
+                .iter()
+                .filter(|resource| str_of(&resource.kind).is_none_or(|kind| kind == "AWS::IAM::Role"))
+                .filter_map(|resource| str_of(&resource.arn))
+                .find(is_role)
+        };
+        let told = || {
+            let (_, after) = str_of(&self.error_message)?.split_once(" on resource: ")?;
+            after.split_whitespace().next().filter(is_role)
+        };
+        asked.or_else(resource).or_else(told)
+    }
+
+    fn granted_name(&self) -> Option<String> {
+        let arn = str_of(&self.response.get()?.user.get()?.arn)?;
+        arn.rsplit_once('/').map(|(_, name)| name.chars().take(64).collect())
+    }
+}
+
+impl Identity<'_> {
+    fn principal(&self) -> Result<String, Fault> {
+        let first = match str_of(&self.kind) {
+            Some("AWSService") => &self.invoked_by,
+            Some("WebIdentityUser" | "SAMLUser") => &self.user_name,
+            _ => &self.arn,
+        };
+        [first, &self.arn, &self.principal_id, &self.invoked_by, &self.account_id]
+            .into_iter()
+            .find_map(str_of)
+            .map_or_else(|| Ok(String::new()), |principal| bounded(principal, "/userIdentity"))
+    }
+}
+
+impl Request<'_> {
+    /// The session's tags: its own, the identity provider's, and those inherited from its caller.
+    fn all_tags(&self) -> Result<Tags, Fault> {
+        let mut tags = Tags::new();
+        for (key, value) in self.tags.0.iter().chain(&self.principal_tags.0).chain(&self.incoming.0) {
+            if !tags.contains_key(&**key) {
+                let field = "/requestParameters/tags";
+                tags.insert(bounded(key, field)?, bounded(value, field)?);
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Whether the external id is the one that EKS makes for the inherited tags:
+    /// `region/account/cluster/namespace/service-account`.
+    fn is_target_hop(&self) -> bool {
+        let tag = |name: &str| self.incoming.0.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
+        let (Some(cluster_arn), Some(namespace), Some(service_account), Some(external_id)) = (
+            tag("eks-cluster-arn"),
+            tag("kubernetes-namespace"),
+            tag("kubernetes-service-account"),
+            str_of(&self.external_id),
+        ) else {
+            return false;
+        };
+        let Ok(arn) = cluster_arn.parse::<rolecall_iam::Arn>() else { return false };
+        let cluster = arn.resource().strip_prefix("cluster/").unwrap_or_default();
+        external_id == format!("{}/{}/{cluster}/{namespace}/{service_account}", arn.region(), arn.account())
+    }
+}
+
+fn cluster_of(tags: &Tags) -> Option<String> {
+    let by_arn =
+        || tags.get("eks-cluster-arn").and_then(|arn| arn.rsplit_once("cluster/")).map(|(_, name)| name.to_owned());
+    tags.get("eks-cluster-name").cloned().or_else(by_arn)
+}
+
+/// `2026-01-31T09:00:00Z`, which is how CloudTrail writes times, without a general parser; any
+/// other RFC 3339 with one.
+fn plain_time(text: &str) -> Option<DateTime<Utc>> {
+    if let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'Z'] =
+        text.as_bytes()
+    {
+        let number = |digits: &[&u8]| {
+            digits.iter().try_fold(0_u32, |sum, digit| {
+                digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit.wrapping_sub(b'0')))
+            })
+        };
+        let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
+        let day = NaiveDate::from_ymd_opt(year, number(&[m1, m2])?, number(&[d1, d2])?)?;
+        return Some(day.and_hms_opt(number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?)?.and_utc());
+    }
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+}
+
+/// `Nov 20, 2026, 3:20:04 PM`, with or without the second comma, as some tools print times.
+fn local_time(text: &str) -> Option<When> {
+    if text.len() > 64 {
+        return None;
+    }
+    // Newer locales put a narrow no-break space before the half of the day.
+    let text = text.replace(['\u{202f}', '\u{a0}'], " ");
+    ["%b %d, %Y, %I:%M:%S %p", "%b %d, %Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok())
+        .map(|at| When { at: at.and_utc(), is_local: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_cloudtrail_and_as_people_write_them() {
+        let read = |text: &str| {
+            plain_time(text)
+                .map(|at| (at.to_rfc3339(), false))
+                .or_else(|| local_time(text).map(|w| (w.at.to_rfc3339(), true)))
+        };
+        let at = |text: &str, is_local| Some((text.to_owned(), is_local));
+        let cases = [
+            ("2026-11-20T15:20:04Z", at("2026-11-20T15:20:04+00:00", false)),
+            ("2026-11-20T15:20:04.123Z", at("2026-11-20T15:20:04.123+00:00", false)),
+            ("2026-11-20T15:20:04+01:00", at("2026-11-20T14:20:04+00:00", false)),
+            ("Nov 20, 2026, 3:20:04 PM", at("2026-11-20T15:20:04+00:00", true)),
+            ("Nov 20, 2026, 3:20:04\u{202f}PM", at("2026-11-20T15:20:04+00:00", true)),
+            ("Jul 10, 2023 12:09:21 PM", at("2023-07-10T12:09:21+00:00", true)),
+            ("2026-13-20T15:20:04Z", None),
+            ("2026-1a-20T15:20:04Z", None),
+            ("2026-11-20T25:20:04Z", None),
+            ("yesterday", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+}

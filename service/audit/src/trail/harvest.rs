@@ -1,0 +1,837 @@
+//! What many files tell together: sessions, and calls of role sessions added up.
+//!
+//! CloudTrail delivers at least once, late and in no order. So a batch is read first, and settled
+//! only when it is known which of its events were counted before: each event that counts is known
+//! again by its [`Place`] and its fingerprint. What was settled is saved together with the new
+//! fingerprints, in one transaction; then a crash anywhere, files read twice, split or in any order
+//! give the same sessions and the same uses.
+//!
+//! Memory grows with distinct uses, and by 24 bytes with each call. Refuses to know where
+//! fingerprints are kept, and which pod a session belongs to.
+
+use super::event::{Caller, Event};
+use super::reader::{Inflater, Reader, Sink};
+use super::shape::{self, Networks};
+use super::{Fault, MAX_DECOMPRESSED, ProblemKind, ReadProblem, Tally};
+use crate::estate::Session;
+use crate::id::Region;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
+
+/// So many distinct unmapped events are named in the statistics.
+const MAX_UNMAPPED: usize = 500;
+/// No `use` or session of a row.
+const NONE: u32 = u32::MAX;
+
+/// An account's events of a day in a region: what fingerprints are kept by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The account in whose trail the events stand.
+    pub account_id: AccountId,
+    /// Their region.
+    pub region: Region,
+    /// Their day, in UTC.
+    pub day: NaiveDate,
+}
+
+/// Bounds of reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many bytes a gzipped file may grow to.
+    pub max_decompressed: u64,
+    /// Now, as the caller has it. An event of more than a day later is refused by name: a clock is
+    /// wrong, and it would stay in view for ever. `None`: any time is taken.
+    pub latest: Option<DateTime<Utc>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_decompressed: MAX_DECOMPRESSED, latest: None }
+    }
+}
+
+/// Calls of one session of a role, of one action on one shape of resource, in one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// The account in whose trail the calls stand, which is the caller's own.
+    pub account_id: AccountId,
+    /// Where.
+    pub region: Region,
+    /// The day, in UTC.
+    pub day: NaiveDate,
+    /// The key that was used.
+    pub access_key_id: Option<String>,
+    /// The role whose session called, with its path where the events tell it.
+    pub role_arn: String,
+    /// The session's name.
+    pub session_name: Option<String>,
+    /// The IAM action such as `s3:GetObject`; where it is not known, CloudTrail's own names as
+    /// `source.amazonaws.com:EventName`.
+    pub action: String,
+    /// Whether `action` is an IAM action of the catalogue.
+    pub mapped: bool,
+    /// The resource's ARN with its variable parts folded; `None` where the events name none.
+    pub shape: Option<String>,
+    /// How many calls.
+    pub count: u64,
+    /// How many of them failed, for whatever reason.
+    pub errors: u64,
+    /// How many of the errors were refusals for want of permission.
+    pub denied: u64,
+    /// The first call.
+    pub first: DateTime<Utc>,
+    /// The last call.
+    pub last: DateTime<Utc>,
+    /// Classes of network that they came from.
+    pub networks: Networks,
+    /// One address that they came from: the least, as text.
+    pub source: Option<String>,
+}
+
+/// What makes two uses one.
+pub type UseKey<'u> =
+    (AccountId, &'u Region, NaiveDate, Option<&'u str>, &'u str, Option<&'u str>, &'u str, Option<&'u str>);
+
+impl Use {
+    /// What makes two uses one.
+    #[must_use]
+    pub fn key(&self) -> UseKey<'_> {
+        (
+            self.account_id,
+            &self.region,
+            self.day,
+            self.access_key_id.as_deref(),
+            &self.role_arn,
+            self.session_name.as_deref(),
+            &self.action,
+            self.shape.as_deref(),
+        )
+    }
+
+    /// Adds other calls of the same key. In any order and grouping the sum is the same.
+    pub fn absorb(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.denied = self.denied.saturating_add(other.denied);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.networks = self.networks.and(other.networks);
+        if other.source.is_some()
+            && self.source.as_ref().is_none_or(|own| other.source.as_ref().is_some_and(|o| o < own))
+        {
+            self.source.clone_from(&other.source);
+        }
+    }
+}
+
+/// What was read, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// Files.
+    pub files: u64,
+    /// Their bytes as they came.
+    pub bytes: u64,
+    /// Records that were read, duplicates too.
+    pub events: u64,
+    /// Records that could not be read.
+    pub malformed: u64,
+    /// Events that count and were there before, in this batch or an earlier one.
+    pub duplicates: u64,
+    /// Calls of role sessions that are counted, sessions that they opened too.
+    pub calls: u64,
+    /// Calls that are recorded in the account of the resource as well, and counted in the caller's.
+    pub copies: u64,
+    /// Calls of others, by `userIdentity.type`: counted and not kept.
+    pub others: BTreeMap<String, u64>,
+    /// Sessions by kind.
+    pub sessions: BTreeMap<String, u64>,
+    /// Refused requests for a session.
+    pub refused: u64,
+    /// Distinct uses.
+    pub uses: u64,
+    /// Calls whose IAM action is not known, by CloudTrail's names.
+    pub unmapped: BTreeMap<String, u64>,
+    /// Problems by kind.
+    pub problems: BTreeMap<ProblemKind, u64>,
+}
+
+impl std::ops::AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        fn add<K: Ord + Clone>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+            for (key, n) in from {
+                *to.entry(key.clone()).or_default() += n;
+            }
+        }
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.events += other.events;
+        self.malformed += other.malformed;
+        self.duplicates += other.duplicates;
+        self.calls += other.calls;
+        self.copies += other.copies;
+        self.refused += other.refused;
+        self.uses += other.uses;
+        add(&mut self.others, &other.others);
+        add(&mut self.sessions, &other.sessions);
+        add(&mut self.unmapped, &other.unmapped);
+        add(&mut self.problems, &other.problems);
+    }
+}
+
+/// A batch that is settled: what is new in it.
+#[derive(Debug, Clone, Default)]
+pub struct Settled {
+    /// Sessions, by time.
+    pub sessions: Vec<Session>,
+    /// Uses, one for each key, in the order of the keys.
+    pub uses: Vec<Use>,
+    /// Fingerprints to keep, sorted.
+    pub fingerprints: BTreeMap<Place, Vec<u64>>,
+    /// What was read, in numbers.
+    pub stats: Stats,
+    /// What could not be read: the first hundred.
+    pub problems: Vec<ReadProblem>,
+}
+
+/// An event that counts.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    fingerprint: u64,
+    place: u32,
+    pattern: u32,
+    session: u32,
+    failed: bool,
+    denied: bool,
+}
+
+/// A role's session, as calls name it.
+#[derive(Debug)]
+struct Principal {
+    access_key_id: Option<Box<str>>,
+    role_arn: Box<str>,
+    session_name: Option<Box<str>>,
+}
+
+/// What an event's names mean to IAM.
+#[derive(Debug)]
+struct Deed {
+    source: Box<str>,
+    name: Box<str>,
+    actions: Vec<Box<str>>,
+    mapped: bool,
+}
+
+/// What of an event's uses does not depend on how often it is delivered.
+#[derive(Debug)]
+struct Pattern {
+    place: u32,
+    principal: u32,
+    deed: u32,
+    shape: u32,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    networks: Networks,
+    source: Option<Box<str>>,
+}
+
+/// Reads files into sessions and uses.
+#[derive(Debug)]
+pub struct Harvest {
+    limits: Limits,
+    inflater: Inflater,
+    tally: Tally,
+    files: u64,
+    bytes: u64,
+    batch: Batch,
+}
+
+/// What was read, told apart but not yet added up.
+#[derive(Debug, Default)]
+struct Batch {
+    latest: Option<DateTime<Utc>>,
+    rows: Vec<Row>,
+    sessions: Vec<Session>,
+    places: Vec<Place>,
+    place_names: HashMap<Place, u32>,
+    /// The last event's place: most often the next one's too.
+    last_place: Option<(Box<str>, u32)>,
+    principals: Vec<Principal>,
+    principal_names: HashTable<u32>,
+    last_principal: Option<u32>,
+    deeds: Vec<Deed>,
+    deed_names: HashTable<u32>,
+    shapes: Vec<Box<str>>,
+    shape_names: HashTable<u32>,
+    patterns: Vec<Pattern>,
+    pattern_names: HashMap<(u32, u32, u32, u32), u32>,
+    hasher: DefaultHashBuilder,
+    folded: String,
+    last_source: Option<(Box<str>, Networks)>,
+    others: HashMap<Box<str>, u64>,
+    copies: u64,
+    /// Bytes of kept texts.
+    text: usize,
+}
+
+impl Harvest {
+    /// An empty batch.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            inflater: Inflater::default(),
+            tally: Tally::default(),
+            files: 0,
+            bytes: 0,
+            batch: Batch { latest: limits.latest, ..Batch::default() },
+        }
+    }
+
+    /// Reads a file that is at hand, gzipped or plain. What cannot be read of it is counted and named.
+    pub fn read(&mut self, name: &str, bytes: &[u8]) {
+        self.files += 1;
+        self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Reader::new(name, &mut self.batch, &mut self.tally, self.limits.max_decompressed)
+            .bytes(&mut self.inflater, bytes);
+    }
+
+    /// Reads a file piece by piece, within the same bound of memory whatever its size.
+    ///
+    /// # Errors
+    /// The source failed. What came before is read, so the batch is not to be saved.
+    pub fn read_from(&mut self, name: &str, source: &mut dyn std::io::Read) -> std::io::Result<()> {
+        self.files += 1;
+        let mut counted = Counted { source, bytes: 0 };
+        let read = Reader::new(name, &mut self.batch, &mut self.tally, self.limits.max_decompressed)
+            .source(&mut self.inflater, &mut counted);
+        self.bytes += counted.bytes;
+        read
+    }
+
+    /// Records read so far, those that do not count too.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.tally.events
+    }
+
+    /// Whether nothing was read that would have to be saved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batch.rows.is_empty()
+    }
+
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let batch = &self.batch;
+        batch.rows.len() * size_of::<Row>()
+            + batch.sessions.len() * (size_of::<Session>() + 1024)
+            + batch.patterns.len() * (size_of::<Pattern>() + 48)
+            + batch.text
+            + self.inflater.held()
+    }
+
+    /// By what the events that count are known again; sorted, each once.
+    #[must_use]
+    pub fn fingerprints(&self) -> BTreeMap<Place, Vec<u64>> {
+        let mut out: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        let mut by_place: Vec<Vec<u64>> = self.batch.places.iter().map(|_| Vec::new()).collect();
+        for row in &self.batch.rows {
+            if let Some(list) = at_mut(&mut by_place, row.place) {
+                list.push(row.fingerprint);
+            }
+        }
+        for (place, mut list) in self.batch.places.iter().zip(by_place) {
+            list.sort_unstable();
+            list.dedup();
+            out.insert(place.clone(), list);
+        }
+        out
+    }
+
+    /// Adds up what is new. `counted` holds, sorted, those fingerprints that were counted before;
+    /// it need not hold others, and may.
+    #[must_use]
+    pub fn settle(self, counted: &BTreeMap<Place, Vec<u64>>) -> Settled {
+        self.batch.settle(counted, self.tally, self.files, self.bytes)
+    }
+}
+
+struct Counted<'c> {
+    source: &'c mut dyn std::io::Read,
+    bytes: u64,
+}
+
+impl std::io::Read for Counted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.source.read(out)?;
+        self.bytes += u64::try_from(read).unwrap_or(u64::MAX);
+        Ok(read)
+    }
+}
+
+fn at<T>(list: &[T], index: u32) -> Option<&T> {
+    list.get(usize::try_from(index).ok()?)
+}
+
+fn at_mut<T>(list: &mut [T], index: u32) -> Option<&mut T> {
+    list.get_mut(usize::try_from(index).ok()?)
+}
+
+/// The number of a thing: the same for equal things, found without making one.
+fn number<T>(
+    list: &mut Vec<T>,
+    names: &mut HashTable<u32>,
+    hash: u64,
+    equals: impl Fn(&T) -> bool,
+    hash_of: impl Fn(&T) -> u64,
+    make: impl FnOnce() -> T,
+) -> u32 {
+    if let Some(found) = names.find(hash, |index| at(list, *index).is_some_and(&equals)) {
+        return *found;
+    }
+    let new = u32::try_from(list.len()).unwrap_or(NONE);
+    list.push(make());
+    names.insert_unique(hash, new, |index| at(list, *index).map_or(0, &hash_of));
+    new
+}
+
+impl Sink for Batch {
+    fn event(&mut self, event: &Event<'_>, tally: &mut Tally) -> Result<(), Fault> {
+        if event.is_not_a_call()? {
+            self.other("insight");
+            return Ok(());
+        }
+        let session = event.session()?;
+        let caller = event.caller();
+        let in_own_trail = match (event.account_name(), event.caller_account()) {
+            (Ok((_, recipient)), Some(own)) => recipient == own,
+            _ => true,
+        };
+        if caller.is_some() && !in_own_trail {
+            self.copies += 1;
+        }
+        let caller = caller.filter(|_| in_own_trail);
+        if caller.is_none() {
+            self.other(event.kind_of_principal());
+        }
+        if let Some(version) = event.unknown_version() {
+            let version: String = version.chars().take(16).collect();
+            tally.note(
+                ProblemKind::Version,
+                "/eventVersion",
+                &format!("version {version} is not known; the record was read as version 1"),
+            );
+        }
+        if session.is_none() && caller.is_none() {
+            return Ok(());
+        }
+        let id = event.event_id()?;
+        let when = event.when()?;
+        if when.is_local {
+            tally.note(ProblemKind::LocalTime, "/eventTime", "a time written for people was read as UTC");
+        }
+        if self.latest.is_some_and(|latest| latest.checked_add_days(Days::new(1)).is_some_and(|bound| when.at > bound))
+        {
+            let message = format!("{} is still to come", when.at.to_rfc3339());
+            return Err(Fault::new(ProblemKind::Time, "/eventTime", message, "set right the clock that wrote it"));
+        }
+        let place = self.place(event, when.at.date_naive())?;
+        let (_, account) = event.account_name()?;
+        let pattern = caller.map(|caller| self.pattern(event, &caller, place, when.at)).transpose()?.unwrap_or(NONE);
+        let session = session.map_or(NONE, |session| {
+            self.sessions.push(session);
+            u32::try_from(self.sessions.len() - 1).unwrap_or(NONE)
+        });
+        let error = event.error();
+        self.rows.push(Row {
+            fingerprint: shape::fingerprint(account, id),
+            place,
+            pattern,
+            session,
+            failed: error.is_some(),
+            denied: error.is_some_and(is_denial),
+        });
+        Ok(())
+    }
+}
+
+/// Whether an error code says that permission was wanting.
+#[must_use]
+pub fn is_denial(code: &str) -> bool {
+    let code = code.strip_prefix("Client.").unwrap_or(code);
+    code.starts_with("AccessDenied")
+        || matches!(
+            code,
+            "UnauthorizedOperation"
+                | "Unauthorized"
+                | "UnauthorizedException"
+                | "UnauthorizedAccess"
+                | "NotAuthorized"
+                | "NotAuthorizedException"
+                | "AuthorizationError"
+                | "AuthorizationErrorException"
+                | "AuthFailure"
+                | "OperationNotPermitted"
+                | "KMSAccessDeniedException"
+                | "Forbidden"
+                | "ForbiddenException"
+        )
+}
+
+/// No text that makes a use may be longer, in bytes.
+const LONGEST: usize = 2048;
+
+fn kept(text: &str, field: &str) -> Result<(), Fault> {
+    if text.len() <= LONGEST {
+        return Ok(());
+    }
+    let message = format!("{} bytes long, where AWS has no more than {LONGEST}", text.len());
+    Err(Fault::new(ProblemKind::Field, field, message, "keep the field as CloudTrail wrote it"))
+}
+
+impl Batch {
+    fn other(&mut self, kind: &str) {
+        if let Some(n) = self.others.get_mut(kind) {
+            *n += 1;
+        } else {
+            let kind = if self.others.len() < 64 { kind } else { "more" };
+            *self.others.entry(kind.chars().take(32).collect::<String>().into()).or_default() += 1;
+        }
+    }
+
+    fn place(&mut self, event: &Event<'_>, day: NaiveDate) -> Result<u32, Fault> {
+        let (_, account) = event.account_name()?;
+        let region = event.region_name()?;
+        if let Some((last, number)) = &self.last_place
+            && last.strip_prefix(account).is_some_and(|last| last == region)
+            && at(&self.places, *number).is_some_and(|place| place.day == day)
+        {
+            return Ok(*number);
+        }
+        let parsed: Region = region.parse().map_err(|_| {
+            let shown: String = region.chars().take(32).collect();
+            let message = format!("`{shown}` is not an AWS region");
+            Fault::new(ProblemKind::Field, "/awsRegion", message, "keep the region as CloudTrail wrote it")
+        })?;
+        let place = Place { account_id: event.account()?, region: parsed, day };
+        let number = if let Some(number) = self.place_names.get(&place) {
+            *number
+        } else {
+            let number = u32::try_from(self.places.len()).unwrap_or(NONE);
+            self.places.push(place.clone());
+            self.place_names.insert(place, number);
+            number
+        };
+        self.last_place = Some((format!("{account}{region}").into(), number));
+        Ok(number)
+    }
+
+    fn pattern(
+        &mut self,
+        event: &Event<'_>,
+        caller: &Caller<'_>,
+        place: u32,
+        at_time: DateTime<Utc>,
+    ) -> Result<u32, Fault> {
+        let principal = self.principal(caller)?;
+        let deed = self.deed(event)?;
+        let shape = self.shape(event);
+        let source = event.source_address();
+        let networks = match &self.last_source {
+            Some((last, class)) if source.is_some_and(|source| source == &**last) && !event.came_by_endpoint() => {
+                *class
+            }
+            _ => {
+                let class = Networks::of(source, event.came_by_endpoint());
+                if let Some(source) = source.filter(|_| !event.came_by_endpoint()) {
+                    self.last_source = Some((source.into(), class));
+                }
+                class
+            }
+        };
+        let source = source.filter(|source| source.len() <= 64);
+        let key = (place, principal, deed, shape);
+        let number = *self.pattern_names.entry(key).or_insert_with(|| {
+            self.patterns.push(Pattern {
+                place,
+                principal,
+                deed,
+                shape,
+                first: at_time,
+                last: at_time,
+                networks,
+                source: source.map(Box::from),
+            });
+            u32::try_from(self.patterns.len() - 1).unwrap_or(NONE)
+        });
+        // Least, greatest and union stay the same when an event comes twice.
+        if let Some(pattern) = at_mut(&mut self.patterns, number) {
+            pattern.first = pattern.first.min(at_time);
+            pattern.last = pattern.last.max(at_time);
+            pattern.networks = pattern.networks.and(networks);
+            if let Some(source) = source
+                && pattern.source.as_deref().is_none_or(|own| source < own)
+            {
+                pattern.source = Some(source.into());
+            }
+        }
+        Ok(number)
+    }
+
+    fn principal(&mut self, caller: &Caller<'_>) -> Result<u32, Fault> {
+        let (role, name) = role_and_name(caller)?;
+        let equals = |principal: &Principal| {
+            principal.access_key_id.as_deref() == caller.access_key_id
+                && principal.session_name.as_deref() == name
+                && role.is(&principal.role_arn)
+        };
+        if let Some(last) = self.last_principal
+            && at(&self.principals, last).is_some_and(equals)
+        {
+            return Ok(last);
+        }
+        for (text, field) in [
+            (caller.access_key_id.unwrap_or_default(), "/userIdentity/accessKeyId"),
+            (caller.arn, "/userIdentity/arn"),
+            (caller.issuer.unwrap_or_default(), "/userIdentity/sessionContext/sessionIssuer/arn"),
+            (name.unwrap_or_default(), "/userIdentity/principalId"),
+        ] {
+            kept(text, field)?;
+        }
+        let hasher = &self.hasher;
+        let hash = hasher.hash_one((caller.access_key_id, name));
+        let text = &mut self.text;
+        let number = number(
+            &mut self.principals,
+            &mut self.principal_names,
+            hash,
+            equals,
+            |p| hasher.hash_one((p.access_key_id.as_deref(), p.session_name.as_deref())),
+            || {
+                *text += caller.arn.len() * 2 + 160;
+                Principal {
+                    access_key_id: caller.access_key_id.map(Box::from),
+                    role_arn: role.text().into(),
+                    session_name: name.map(Box::from),
+                }
+            },
+        );
+        self.last_principal = Some(number);
+        Ok(number)
+    }
+
+    fn deed(&mut self, event: &Event<'_>) -> Result<u32, Fault> {
+        let (source, name) = event.call()?;
+        kept(source, "/eventSource")?;
+        kept(name, "/eventName")?;
+        let hasher = &self.hasher;
+        Ok(number(
+            &mut self.deeds,
+            &mut self.deed_names,
+            hasher.hash_one((source, name)),
+            |deed| &*deed.name == name && &*deed.source == source,
+            |deed| hasher.hash_one((&*deed.source, &*deed.name)),
+            || {
+                let actions = super::action::actions_of_event(source, name);
+                let mapped = !actions.is_empty();
+                let actions = if mapped { actions } else { vec![format!("{source}:{name}").into()] };
+                Deed { source: source.into(), name: name.into(), actions, mapped }
+            },
+        ))
+    }
+
+    fn shape(&mut self, event: &Event<'_>) -> u32 {
+        let mut folded = std::mem::take(&mut self.folded);
+        let known = event.resource().is_some_and(|arn| shape::fold(arn, &mut folded));
+        let hasher = &self.hasher;
+        let text = &mut self.text;
+        let number = if known {
+            number(
+                &mut self.shapes,
+                &mut self.shape_names,
+                hasher.hash_one(&*folded),
+                |shape| **shape == *folded,
+                |shape| hasher.hash_one(&**shape),
+                || {
+                    *text += folded.len() + 32;
+                    folded.as_str().into()
+                },
+            )
+        } else {
+            NONE
+        };
+        self.folded = folded;
+        number
+    }
+
+    fn settle(mut self, counted: &BTreeMap<Place, Vec<u64>>, tally: Tally, files: u64, bytes: u64) -> Settled {
+        let rows = std::mem::take(&mut self.rows);
+        let read = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let rows = self.unique(rows, counted);
+        let mut stats = Stats {
+            files,
+            bytes,
+            events: tally.events,
+            malformed: tally.malformed,
+            duplicates: read - u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            copies: self.copies,
+            others: self.others.iter().map(|(kind, n)| (kind.to_string(), *n)).collect(),
+            problems: tally.kinds.clone(),
+            ..Stats::default()
+        };
+        let mut counts: Vec<(u64, u64, u64)> = vec![(0, 0, 0); self.patterns.len()];
+        let mut fingerprints: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        let mut opened: Vec<u32> = Vec::new();
+        let mut fresh: Vec<Vec<u64>> = self.places.iter().map(|_| Vec::new()).collect();
+        for row in &rows {
+            if let Some(list) = at_mut(&mut fresh, row.place) {
+                list.push(row.fingerprint);
+            }
+            if let Some((count, errors, denied)) = at_mut(&mut counts, row.pattern) {
+                *count += 1;
+                *errors += u64::from(row.failed);
+                *denied += u64::from(row.denied);
+                stats.calls += 1;
+            }
+            if row.session != NONE {
+                opened.push(row.session);
+            }
+        }
+        for (place, list) in self.places.iter().zip(fresh) {
+            if !list.is_empty() {
+                fingerprints.insert(place.clone(), list);
+            }
+        }
+        let uses = self.uses(&counts, &mut stats);
+        opened.sort_unstable();
+        let mut next = opened.into_iter().peekable();
+        let mut sessions: Vec<Session> = Vec::new();
+        for (index, session) in std::mem::take(&mut self.sessions).into_iter().enumerate() {
+            if u32::try_from(index).is_ok_and(|index| next.next_if_eq(&index).is_some()) {
+                *stats.sessions.entry(session.kind.as_str().to_owned()).or_default() += 1;
+                stats.refused += u64::from(session.error.is_some());
+                sessions.push(session);
+            }
+        }
+        sessions.sort_by(|a, b| (a.at, a.account_id, &a.event_id).cmp(&(b.at, b.account_id, &b.event_id)));
+        stats.uses = u64::try_from(uses.len()).unwrap_or(u64::MAX);
+        Settled { sessions, uses, fingerprints, stats, problems: tally.problems }
+    }
+
+    /// Rows that were not counted before, each event once, by place and fingerprint.
+    fn unique(&self, mut rows: Vec<Row>, counted: &BTreeMap<Place, Vec<u64>>) -> Vec<Row> {
+        rows.sort_unstable_by_key(|row| (row.place, row.fingerprint));
+        rows.dedup_by_key(|row| (row.place, row.fingerprint));
+        let (mut place, mut before) = (NONE, [].iter().peekable());
+        rows.retain(|row| {
+            if row.place != place {
+                place = row.place;
+                let known = at(&self.places, place).and_then(|place| counted.get(place));
+                before = known.map(Vec::as_slice).unwrap_or_default().iter().peekable();
+            }
+            while before.next_if(|known| **known < row.fingerprint).is_some() {}
+            before.peek().is_none_or(|known| **known != row.fingerprint)
+        });
+        rows
+    }
+
+    fn uses(&self, counts: &[(u64, u64, u64)], stats: &mut Stats) -> Vec<Use> {
+        let mut uses = Vec::new();
+        for (pattern, (count, errors, denied)) in self.patterns.iter().zip(counts) {
+            let (Some(place), Some(principal), Some(deed)) = (
+                at(&self.places, pattern.place),
+                at(&self.principals, pattern.principal),
+                at(&self.deeds, pattern.deed),
+            ) else {
+                continue;
+            };
+            if *count == 0 {
+                continue;
+            }
+            for action in &deed.actions {
+                if !deed.mapped && (stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action)) {
+                    *stats.unmapped.entry(action.to_string()).or_default() += count;
+                }
+                uses.push(Use {
+                    account_id: place.account_id,
+                    region: place.region.clone(),
+                    day: place.day,
+                    access_key_id: principal.access_key_id.as_deref().map(str::to_owned),
+                    role_arn: principal.role_arn.to_string(),
+                    session_name: principal.session_name.as_deref().map(str::to_owned),
+                    action: action.to_string(),
+                    mapped: deed.mapped,
+                    shape: at(&self.shapes, pattern.shape).map(ToString::to_string),
+                    count: *count,
+                    errors: *errors,
+                    denied: *denied,
+                    first: pattern.first,
+                    last: pattern.last,
+                    networks: pattern.networks,
+                    source: pattern.source.as_deref().map(str::to_owned),
+                });
+            }
+        }
+        uses.sort_by(|a, b| a.key().cmp(&b.key()));
+        // Several events of CloudTrail's may be one action of IAM's.
+        uses.dedup_by(|next, kept| {
+            let same = next.key() == kept.key();
+            if same {
+                kept.absorb(next);
+            }
+            same
+        });
+        uses
+    }
+}
+
+/// A role's ARN, as the record has it or as its session's ARN tells it.
+#[derive(Clone, Copy)]
+enum RoleText<'c> {
+    Whole(&'c str),
+    /// Partition, account and name, of a session's ARN: the path is not in it.
+    OfSession(&'c str, &'c str, &'c str),
+}
+
+impl RoleText<'_> {
+    fn is(self, text: &str) -> bool {
+        match self {
+            Self::Whole(own) => own == text,
+            Self::OfSession(..) => self.text() == text,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Whole(text) => text.to_owned(),
+            Self::OfSession(partition, account, name) => format!("arn:{partition}:iam::{account}:role/{name}"),
+        }
+    }
+}
+
+fn role_and_name<'c>(caller: &Caller<'c>) -> Result<(RoleText<'c>, Option<&'c str>), Fault> {
+    let mut parts = caller.arn.splitn(6, ':');
+    let of_session = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) => resource
+            .strip_prefix("assumed-role/")
+            .and_then(|rest| rest.split_once('/'))
+            .map(|(role, name)| (RoleText::OfSession(partition, account, role), name)),
+        _ => None,
+    };
+    let name = of_session.map(|(_, name)| name).or_else(|| caller.principal_id.split_once(':').map(|(_, name)| name));
+    let role = caller.issuer.map(RoleText::Whole).or_else(|| of_session.map(|(role, _)| role)).ok_or_else(|| {
+        Fault::new(
+            ProblemKind::Missing,
+            "/userIdentity/sessionContext/sessionIssuer/arn",
+            "missing, and the session's own ARN does not tell the role",
+            "the role's ARN is needed",
+        )
+    })?;
+    Ok((role, name.filter(|name| !name.is_empty())))
+}

@@ -1,0 +1,838 @@
+//! Bytes into records, whatever wraps them, within a bound of memory.
+//!
+//! Knows gzip (one member or many) and every wrapping of records. A file that fits is inflated at
+//! once and read in one pass over borrowed text; when its text is broken, or the file is large, it
+//! is split into records first, through a window, so that one broken record costs only itself and
+//! one giant record no memory. Refuses to know what a record says.
+
+use super::event::{Event, Record, RecordVisitor};
+use super::json::{Field, Key};
+use super::{Fault, ProblemKind, ReadProblem, Tally};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use std::io::Read;
+
+/// A text of so many bytes is read at once; a record of more is a giant.
+///
+/// One number for both: whether a record is a giant must not depend on the file around it.
+pub(super) const WHOLE: usize = 32 * 1024 * 1024;
+/// How much is read at a time of what is not read at once.
+const WINDOW: usize = 1024 * 1024;
+/// Deflate cannot expand more than this.
+const MOST_EXPANSION: usize = 1040;
+
+/// Takes records as they are read.
+pub(super) trait Sink {
+    /// Takes one; a fault makes it a malformed one.
+    fn event(&mut self, event: &Event<'_>, tally: &mut Tally) -> Result<(), Fault>;
+}
+
+/// Inflates, keeping its memory from one file to the next.
+pub(super) struct Inflater {
+    plain: Vec<u8>,
+    decompressor: libdeflater::Decompressor,
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater").field("capacity", &self.plain.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self { plain: Vec::new(), decompressor: libdeflater::Decompressor::new() }
+    }
+}
+
+impl Inflater {
+    /// How many bytes it keeps.
+    pub(super) fn held(&self) -> usize {
+        self.plain.capacity()
+    }
+
+    /// The whole text of a file of one member, if its size is told, sane and true. A file of many
+    /// members tells the size and the checksum of its last one only, and so is not taken for one.
+    fn whole(&mut self, zipped: &[u8], limit: u64) -> Option<&[u8]> {
+        let (_, trailer) = zipped.split_at_checked(zipped.len().checked_sub(8)?)?;
+        let (checksum, size) = trailer.split_first_chunk::<4>()?;
+        let size = usize::try_from(u32::from_le_bytes(size.try_into().ok()?)).ok()?;
+        let sane = (1..=WHOLE).contains(&size) && size / MOST_EXPANSION <= zipped.len();
+        if !sane || u64::try_from(size).is_ok_and(|size| size > limit) {
+            return None;
+        }
+        if self.plain.len() < size {
+            self.plain.resize(size, 0);
+        }
+        let out = self.plain.get_mut(..size)?;
+        let done = self.decompressor.gzip_decompress(zipped, out).ok()?;
+        (done == size && libdeflater::crc32(out) == u32::from_le_bytes(*checksum)).then_some(&*out)
+    }
+}
+
+/// Reads one file into a sink.
+pub(super) struct Reader<'s, S> {
+    pub(super) file: &'s str,
+    pub(super) sink: &'s mut S,
+    pub(super) tally: &'s mut Tally,
+    pub(super) max_decompressed: u64,
+    /// Where the records lie: `/Records`, `/Events`, or empty.
+    pointer: &'static str,
+    /// Records that were given to the sink.
+    delivered: usize,
+    /// So many records were given to the sink by an earlier pass over the same text.
+    skip: usize,
+}
+
+impl<'s, S: Sink> Reader<'s, S> {
+    pub(super) fn new(file: &'s str, sink: &'s mut S, tally: &'s mut Tally, max_decompressed: u64) -> Self {
+        file.clone_into(&mut tally.file);
+        Self { file, sink, tally, max_decompressed, pointer: "", delivered: 0, skip: 0 }
+    }
+
+    /// Reads a file that is at hand, gzipped or plain.
+    pub(super) fn bytes(&mut self, inflater: &mut Inflater, bytes: &[u8]) {
+        if !is_gzip(bytes) {
+            if bytes.len() > WHOLE { self.stream(&mut &*bytes, false) } else { self.plain(bytes) }
+        } else if let Some(plain) = inflater.whole(bytes, self.max_decompressed) {
+            self.plain(plain);
+        } else {
+            self.stream(&mut flate2::bufread::MultiGzDecoder::new(bytes), true);
+        }
+    }
+
+    /// Reads a file piece by piece.
+    pub(super) fn source(&mut self, inflater: &mut Inflater, source: &mut dyn Read) -> std::io::Result<()> {
+        let mut start = Vec::new();
+        let limit = u64::try_from(WHOLE).unwrap_or(u64::MAX).saturating_add(1);
+        source.take(limit).read_to_end(&mut start)?;
+        if start.len() <= WHOLE {
+            self.bytes(inflater, &start);
+            return Ok(());
+        }
+        let mut failed = Ok(());
+        let mut noted = Noted { source, failed: &mut failed };
+        let mut all = std::io::BufReader::new((&*start).chain(&mut noted));
+        if is_gzip(&start) {
+            self.stream(&mut flate2::bufread::MultiGzDecoder::new(all), true);
+        } else {
+            self.stream(&mut all, false);
+        }
+        failed
+    }
+
+    fn plain(&mut self, bytes: &[u8]) {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.text(text),
+            Err(_) => {
+                self.not_utf8();
+                self.text(&String::from_utf8_lossy(bytes));
+            }
+        }
+    }
+
+    fn not_utf8(&mut self) {
+        self.problem(
+            ProblemKind::Text,
+            None,
+            "bytes that are not UTF-8 were replaced".to_owned(),
+            "fetch the file again".to_owned(),
+        );
+    }
+
+    fn problem(&mut self, kind: ProblemKind, line: Option<usize>, message: String, remedy: String) {
+        let problem =
+            ReadProblem { file: self.file.to_owned(), line, record: None, field: String::new(), message, remedy };
+        self.tally.name(kind, || problem);
+    }
+
+    fn not_json(&mut self, line: usize, what: &str) {
+        self.tally.malformed += 1;
+        self.problem(
+            ProblemKind::Json,
+            Some(line),
+            format!("not JSON: {what}"),
+            "CloudTrail records are needed: `{\"Records\": […]}`, an array, one record a line, or the output of LookupEvents"
+                .to_owned(),
+        );
+    }
+
+    /// Reads a whole text at once; where it is broken, again and record by record.
+    fn text(&mut self, text: &str) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut de = sonic_rs::Deserializer::from_str(text);
+        loop {
+            let mut opened = false;
+            match (Top { reader: &mut *self, opened: &mut opened }).deserialize(&mut de) {
+                Ok(()) => {}
+                // Nothing but white space is left.
+                Err(error) if !opened && error.is_eof() && !text.trim_ascii().is_empty() => return,
+                Err(_) => break,
+            }
+        }
+        self.skip = self.delivered;
+        self.delivered = 0;
+        self.pointer = "";
+        let mut splitter = Splitter::new(text);
+        splitter.feed(self, text, true);
+        self.skip = 0;
+    }
+
+    /// Reads through a window that is as large as a record, at most.
+    fn stream(&mut self, source: &mut dyn Read, zipped: bool) {
+        let mut window: Vec<u8> = Vec::new();
+        let mut splitter: Option<Splitter> = None;
+        let (mut total, mut wanted, mut replaced) = (0_u64, WINDOW, false);
+        loop {
+            let missing = u64::try_from(wanted.saturating_sub(window.len())).unwrap_or(u64::MAX);
+            let before = window.len();
+            let read = Read::take(&mut *source, missing).read_to_end(&mut window);
+            total = total.saturating_add(u64::try_from(window.len() - before).unwrap_or(u64::MAX));
+            let excess = if zipped { total.saturating_sub(self.max_decompressed) } else { 0 };
+            let cut_off = excess > 0 || read.is_err();
+            if excess > 0 {
+                window.truncate(window.len().saturating_sub(usize::try_from(excess).unwrap_or(usize::MAX)));
+                let message = format!("the file decompresses to more than {} bytes", self.max_decompressed);
+                let remedy = "split the file, or raise the limit".to_owned();
+                self.problem(ProblemKind::Compression, None, message, remedy);
+            } else if let Err(error) = &read {
+                // The kind alone: an error's text may hold a piece of the file.
+                let (kind, what) = if zipped {
+                    (ProblemKind::Compression, "the gzip stream is broken")
+                } else {
+                    (ProblemKind::Text, "the file could not be read further")
+                };
+                self.problem(kind, None, format!("{what}: {}", error.kind()), "fetch the file again".to_owned());
+            }
+            let last = cut_off || matches!(read, Ok(0));
+            let whole = match std::str::from_utf8(&window) {
+                Ok(_) => window.len(),
+                // A character that the window cuts.
+                Err(error) if error.error_len().is_none() && !last => error.valid_up_to(),
+                // Nobody can say what followed where the stream broke.
+                Err(error) if error.error_len().is_none() && cut_off => error.valid_up_to(),
+                Err(_) => {
+                    if !replaced {
+                        replaced = true;
+                        self.not_utf8();
+                    }
+                    window = String::from_utf8_lossy(&window).into_owned().into_bytes();
+                    window.len()
+                }
+            };
+            let text = window.get(..whole).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+            let splitter = splitter.get_or_insert_with(|| Splitter::new(text));
+            splitter.is_torn = cut_off;
+            let used = splitter.feed(self, text, last);
+            if last {
+                return;
+            }
+            window.drain(..used);
+            wanted = window.len().saturating_add(if used == 0 { window.len().max(WINDOW) } else { WINDOW });
+        }
+    }
+
+    /// Gives a record to the sink, unless an earlier pass did.
+    fn deliver(&mut self, record: &Record<'_>, place: Option<usize>) {
+        self.delivered += 1;
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        let result = match record {
+            Record::Event(event) => self.sink.event(event, self.tally),
+            Record::NotAnObject => Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")),
+            Record::Lookup(Field::Is(json)) => self.embedded(json),
+            Record::Lookup(_) => Err(Fault::new(
+                ProblemKind::Missing,
+                "/CloudTrailEvent",
+                "a record as JSON text is needed",
+                "keep the row as LookupEvents gave it",
+            )),
+        };
+        match result {
+            Ok(()) => self.tally.events += 1,
+            Err(fault) => {
+                self.tally.malformed += 1;
+                let (file, pointer) = (self.file, self.pointer);
+                self.tally.name(fault.kind, || fault.named(file, place.map(|n| (pointer, n))));
+            }
+        }
+    }
+
+    fn embedded(&mut self, json: &str) -> Result<(), Fault> {
+        let at = |fault: Fault| fault.under("/CloudTrailEvent");
+        let record = one_record(json).map_err(at)?;
+        match &record {
+            Record::Event(event) => self.sink.event(event, self.tally).map_err(at),
+            Record::Lookup(_) | Record::NotAnObject => {
+                Err(at(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")))
+            }
+        }
+    }
+}
+
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
+}
+
+/// Remembers how a source failed, since a decoder over it may read the failure as an end.
+struct Noted<'n> {
+    source: &'n mut dyn Read,
+    failed: &'n mut std::io::Result<()>,
+}
+
+impl Read for Noted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        self.source.read(out).inspect_err(|error| {
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                *self.failed = Err(std::io::Error::new(error.kind(), error.to_string()));
+            }
+        })
+    }
+}
+
+/// Reads one record and nothing after it. The fault does not quote the text, which may hold secrets.
+pub(super) fn one_record(json: &str) -> Result<Record<'_>, Fault> {
+    let mut de = sonic_rs::Deserializer::from_str(json);
+    let record = RecordVisitor.deserialize(&mut de).and_then(|record| de.end().map(|()| record));
+    record.map_err(|error| {
+        let what =
+            if error.is_eof() { "it ends too early".to_owned() } else { format!("from byte {} on", error.offset()) };
+        Fault::new(ProblemKind::Json, "", format!("not JSON: {what}"), "one CloudTrail record is needed")
+    })
+}
+
+/// The outermost value: an array of records, a wrapper, or one record.
+struct Top<'t, 's, S> {
+    reader: &'t mut Reader<'s, S>,
+    /// Set when there is a value.
+    opened: &'t mut bool,
+}
+
+impl<'de, S: Sink> DeserializeSeed<'de> for Top<'_, '_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Sink> Visitor<'de> for Top<'_, '_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CloudTrail records")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        *self.opened = true;
+        self.reader.pointer = "";
+        Records(self.reader).visit_seq(seq).map(|_| ())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        *self.opened = true;
+        let mut wrapped = false;
+        let mut record = Record::default();
+        while let Some(Key(key)) = map.next_key()? {
+            if let Some(pointer) = wrapper(&key) {
+                self.reader.pointer = pointer;
+                wrapped |= map.next_value_seed(Records(&mut *self.reader))?;
+            } else {
+                record.take(&key, &mut map)?;
+            }
+        }
+        if !wrapped {
+            self.reader.pointer = "";
+            self.reader.deliver(&record, None);
+        }
+        Ok(())
+    }
+}
+
+fn wrapper(key: &str) -> Option<&'static str> {
+    match key {
+        "Records" => Some("/Records"),
+        "Events" => Some("/Events"),
+        _ => None,
+    }
+}
+
+/// An array of records; `false` where it is another thing.
+struct Records<'r, 's, S>(&'r mut Reader<'s, S>);
+
+impl<'de, S: Sink> DeserializeSeed<'de> for Records<'_, '_, S> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Sink> Visitor<'de> for Records<'_, '_, S> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of CloudTrail records")
+    }
+
+    super::json::visit_others!(false; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        let mut place = 0;
+        while let Some(record) = seq.next_element_seed(RecordVisitor)? {
+            self.0.deliver(&record, Some(place));
+            place += 1;
+        }
+        Ok(true)
+    }
+}
+
+/// Where in a text the splitter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between outermost values.
+    Top,
+    /// In an array of records, before the one of this place.
+    Array { wrapped: bool, place: usize },
+    /// In a wrapper, after its records.
+    Wrapper,
+    /// In a giant record, so deep, in a string or not.
+    Giant { depth: usize, in_string: bool, escaped: bool, back: Back },
+    /// In a line of which the rest is of no use.
+    Line,
+    /// After what cannot be read further.
+    Lost,
+}
+
+/// Where to go on after a giant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Back {
+    Top,
+    Array { wrapped: bool, place: usize },
+    Wrapper,
+}
+
+/// Splits a text into records without reading them, so that each can be read alone.
+#[derive(Debug)]
+struct Splitter {
+    state: State,
+    /// One value a line: a broken one ends with its line.
+    by_line: bool,
+    /// Lines of the text that were left behind.
+    lines: usize,
+    /// The text was cut, and this was named: its last record says nothing new.
+    is_torn: bool,
+    /// Whether any value was seen.
+    seen: bool,
+}
+
+/// What one step of the splitter did.
+enum Step {
+    /// Went on to this place.
+    To(usize),
+    /// Needs more text from here on.
+    More,
+}
+
+impl Splitter {
+    fn new(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut lines = text.lines().map(str::trim_ascii).filter(|line| !line.is_empty());
+        // No valid JSON text has two lines in a row that open an object, but for JSON lines.
+        let opens = |line: Option<&str>| line.is_some_and(|line| line.starts_with('{'));
+        let by_line = opens(lines.next()) && opens(lines.next());
+        Self { state: State::Top, by_line, lines: 0, is_torn: false, seen: false }
+    }
+
+    /// Reads as far as it can and says how far; all of it if this is the end of the text.
+    fn feed<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, last: bool) -> usize {
+        let mut at =
+            if self.seen || self.lines > 0 { 0 } else { text.len() - text.trim_start_matches('\u{feff}').len() };
+        while at < text.len() {
+            match self.step(reader, text, at, last) {
+                Step::To(next) => at = next,
+                Step::More => {
+                    if text.len() - at > WHOLE {
+                        self.giant(reader, text, at);
+                        continue;
+                    }
+                    break;
+                }
+            }
+        }
+        if last && !self.is_torn {
+            let line = self.line(text, text.len());
+            match self.state {
+                State::Top if !self.seen => reader.not_json(line, "the file is empty"),
+                State::Array { .. } | State::Wrapper => reader.not_json(line, "it ends before its list does"),
+                State::Giant { .. } => reader.not_json(line, "it ends in the middle of a record"),
+                State::Top | State::Line | State::Lost => {}
+            }
+        }
+        let used = text.get(..at).unwrap_or(text);
+        self.lines += memchr::memchr_iter(b'\n', used.as_bytes()).count();
+        used.len()
+    }
+
+    fn line(&self, text: &str, at: usize) -> usize {
+        let before = text.get(..at).unwrap_or(text).trim_end();
+        self.lines + 1 + memchr::memchr_iter(b'\n', before.as_bytes()).count()
+    }
+
+    fn step<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize, last: bool) -> Step {
+        let bytes = text.as_bytes();
+        match self.state {
+            State::Lost => return Step::To(text.len()),
+            State::Line => {
+                let end = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest));
+                if end.is_some() {
+                    self.state = State::Top;
+                }
+                return Step::To(end.map_or(text.len(), |n| at + n + 1));
+            }
+            State::Giant { depth, in_string, escaped, back } => {
+                return Step::To(self.pass_giant(bytes, at, (depth, in_string, escaped), back));
+            }
+            State::Top | State::Array { .. } | State::Wrapper => {}
+        }
+        let at = blank_end(bytes, at);
+        let Some(first) = bytes.get(at) else { return Step::To(at) };
+        self.seen = true;
+        match self.state {
+            State::Top if self.by_line => self.one_line(reader, text, at, last),
+            State::Top => match first {
+                b'[' => {
+                    reader.pointer = "";
+                    self.state = State::Array { wrapped: false, place: 0 };
+                    Step::To(at + 1)
+                }
+                b'{' => self.outermost(reader, text, at, last),
+                _ => {
+                    reader.not_json(self.line(text, at + 1), "it is neither an object nor an array");
+                    self.state = State::Lost;
+                    Step::To(text.len())
+                }
+            },
+            State::Array { wrapped, place } => match first {
+                b',' => Step::To(at + 1),
+                b']' => {
+                    self.state = if wrapped { State::Wrapper } else { State::Top };
+                    Step::To(at + 1)
+                }
+                _ => self.element(reader, text, at, last, (wrapped, place)),
+            },
+            _ => match first {
+                b',' => Step::To(at + 1),
+                b'}' => {
+                    self.state = State::Top;
+                    Step::To(at + 1)
+                }
+                _ => match member(bytes, at, last) {
+                    Member::List(next, pointer) => {
+                        reader.pointer = pointer;
+                        self.state = State::Array { wrapped: true, place: 0 };
+                        Step::To(next)
+                    }
+                    Member::Other(next) => Step::To(next),
+                    Member::More if !last => Step::More,
+                    Member::More | Member::Broken => self.lost(reader, text, at),
+                },
+            },
+        }
+    }
+
+    /// Reads one line, which is one value.
+    fn one_line<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize, last: bool) -> Step {
+        let Some(rest) = text.get(at..) else { return Step::To(text.len()) };
+        let end = match memchr::memchr(b'\n', rest.as_bytes()) {
+            Some(end) => end,
+            None if last => rest.len(),
+            None => return Step::More,
+        };
+        let line = rest.get(..end).unwrap_or(rest).trim_ascii();
+        if line.len() > WHOLE {
+            self.name_giant(reader, text, at, None);
+            return Step::To(at + end);
+        }
+        let mut de = sonic_rs::Deserializer::from_str(line);
+        let mut opened = false;
+        let read = (Top { reader: &mut *reader, opened: &mut opened }).deserialize(&mut de);
+        let torn = last && self.is_torn && at + end == text.len();
+        match read.and_then(|()| de.end()) {
+            Err(error) if !torn => reader.not_json(self.line(text, at + 1), &what(&error)),
+            _ => {}
+        }
+        Step::To(at + end)
+    }
+
+    /// An object that is not in an array: a wrapper, or one record.
+    fn outermost<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize, last: bool) -> Step {
+        let bytes = text.as_bytes();
+        let mut next = at + 1;
+        loop {
+            next = blank_end(bytes, next);
+            match bytes.get(next) {
+                Some(b',') => next += 1,
+                Some(b'}') => break,
+                None if !last => return Step::More,
+                None => return self.lost(reader, text, at),
+                Some(_) => match member(bytes, next, last) {
+                    Member::List(list, pointer) => {
+                        reader.pointer = pointer;
+                        self.state = State::Array { wrapped: true, place: 0 };
+                        return Step::To(list);
+                    }
+                    Member::Other(after) => next = after,
+                    Member::More if !last => return Step::More,
+                    Member::More | Member::Broken => return self.lost(reader, text, at),
+                },
+            }
+        }
+        let end = next + 1;
+        reader.pointer = "";
+        match one_record(text.get(at..end).unwrap_or_default()) {
+            Ok(record) => reader.deliver(&record, None),
+            Err(fault) => reader.not_json(self.line(text, at + 1), fault.what()),
+        }
+        Step::To(end)
+    }
+
+    /// An element of an array of records.
+    fn element<S: Sink>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        text: &str,
+        at: usize,
+        last: bool,
+        (wrapped, place): (bool, usize),
+    ) -> Step {
+        let bytes = text.as_bytes();
+        let next = State::Array { wrapped, place: place + 1 };
+        let end = match value_end(bytes, at, last) {
+            Some(end) if end - at > WHOLE => {
+                self.name_giant(reader, text, at, Some(place));
+                self.state = next;
+                return Step::To(end);
+            }
+            Some(end) if end > at => end,
+            None if !last => return Step::More,
+            Some(_) | None => return self.lost(reader, text, at),
+        };
+        match one_record(text.get(at..end).unwrap_or_default()) {
+            Ok(record) => reader.deliver(&record, Some(place)),
+            Err(fault) => {
+                reader.not_json(self.line(text, at + 1), fault.what());
+                let after = blank_end(bytes, end);
+                // A quote too few turns strings inside out: then the end is not to be believed.
+                if !matches!(bytes.get(after), Some(b',' | b']') | None) {
+                    return self.resume(text, at, (wrapped, place));
+                }
+            }
+        }
+        self.state = next;
+        Step::To(end)
+    }
+
+    /// Names what is lost, and goes on at the next record that can be made out.
+    fn lost<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize) -> Step {
+        if !self.is_torn {
+            reader.not_json(self.line(text, at + 1), "a record is broken, or ends too early");
+        }
+        let (wrapped, place) = match self.state {
+            State::Array { wrapped, place } => (wrapped, place),
+            _ => (false, 0),
+        };
+        self.resume(text, at, (wrapped, place))
+    }
+
+    /// An unescaped `{"eventVersion"` cannot stand within a string: there a record begins.
+    fn resume(&mut self, text: &str, at: usize, (wrapped, place): (bool, usize)) -> Step {
+        let after = text.as_bytes().get(at + 1..).unwrap_or_default();
+        if let Some(found) = memchr::memmem::find(after, b"{\"eventVersion\"") {
+            self.state = State::Array { wrapped, place: place + 1 };
+            Step::To(at + 1 + found)
+        } else {
+            self.state = State::Lost;
+            Step::To(text.len())
+        }
+    }
+
+    fn name_giant<S: Sink>(&self, reader: &mut Reader<'_, S>, text: &str, at: usize, place: Option<usize>) {
+        reader.tally.malformed += 1;
+        let problem = ReadProblem {
+            file: reader.file.to_owned(),
+            line: Some(self.line(text, at + 1)),
+            record: place,
+            field: place.map_or_else(String::new, |place| format!("{}/{place}", reader.pointer)),
+            message: format!("the record is longer than {WHOLE} bytes and was skipped"),
+            remedy: "CloudTrail's records have 256 KiB at most: fetch the file again".to_owned(),
+        };
+        reader.tally.name(ProblemKind::Giant, || problem);
+    }
+
+    /// Leaves a record that no window can hold.
+    fn giant<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize) {
+        let place = if let State::Array { place, .. } = self.state { Some(place) } else { None };
+        self.name_giant(reader, text, at, place);
+        self.state = match self.state {
+            State::Top if self.by_line => State::Line,
+            State::Top => State::Giant { depth: 0, in_string: false, escaped: false, back: Back::Top },
+            State::Array { wrapped, place } => State::Giant {
+                depth: 0,
+                in_string: false,
+                escaped: false,
+                back: Back::Array { wrapped, place: place + 1 },
+            },
+            _ => State::Giant { depth: 0, in_string: false, escaped: false, back: Back::Wrapper },
+        };
+    }
+
+    /// Passes over a giant, to its end or to the end of the window.
+    fn pass_giant(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        (mut depth, mut in_string, mut escaped): (usize, bool, bool),
+        back: Back,
+    ) -> usize {
+        for (at, byte) in bytes.iter().enumerate().skip(start) {
+            if in_string {
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' => escaped = true,
+                    b'"' => in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => depth += 1,
+                // The end of what the giant stands in: the giant was no object.
+                b'}' | b']' if depth == 0 => {
+                    self.state = back.state();
+                    return at;
+                }
+                b',' if depth == 0 => {
+                    self.state = back.state();
+                    return at;
+                }
+                b'}' | b']' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        self.state = back.state();
+                        return at + 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.state = State::Giant { depth, in_string, escaped, back };
+        bytes.len()
+    }
+}
+
+impl Back {
+    fn state(self) -> State {
+        match self {
+            Self::Top => State::Top,
+            Self::Array { wrapped, place } => State::Array { wrapped, place },
+            Self::Wrapper => State::Wrapper,
+        }
+    }
+}
+
+fn what(error: &sonic_rs::Error) -> String {
+    if error.is_eof() { "it ends too early".to_owned() } else { format!("broken at column {}", error.column()) }
+}
+
+/// A member of an object that may wrap records.
+enum Member {
+    /// Its list of records begins here.
+    List(usize, &'static str),
+    /// Another thing, which ends here.
+    Other(usize),
+    /// The text ends before it does.
+    More,
+    Broken,
+}
+
+fn member(bytes: &[u8], at: usize, last: bool) -> Member {
+    if bytes.get(at) != Some(&b'"') {
+        return Member::Broken;
+    }
+    let Some(key_end) = value_end(bytes, at, last) else { return Member::More };
+    let colon = blank_end(bytes, key_end);
+    match bytes.get(colon) {
+        Some(b':') => {}
+        None => return Member::More,
+        Some(_) => return Member::Broken,
+    }
+    let value = blank_end(bytes, colon + 1);
+    let key = bytes.get(at + 1..key_end.saturating_sub(1)).and_then(|key| std::str::from_utf8(key).ok());
+    match (bytes.get(value), key.and_then(wrapper)) {
+        (Some(b'['), Some(pointer)) => Member::List(value + 1, pointer),
+        (None, _) => Member::More,
+        (Some(_), _) => match value_end(bytes, value, last) {
+            Some(end) if end > value => Member::Other(end),
+            Some(_) => Member::Broken,
+            None => Member::More,
+        },
+    }
+}
+
+fn blank_end(bytes: &[u8], at: usize) -> usize {
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(blank).count()
+}
+
+/// Where a value ends, by its brackets and quotes; `None` where the text ends first.
+fn value_end(bytes: &[u8], start: usize, last: bool) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = start;
+    loop {
+        match bytes.get(at) {
+            None => return (last && depth == 0 && at > start).then_some(at),
+            Some(b'"') => {
+                at = string_end(bytes, at + 1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
+            Some(b'{' | b'[') => depth += 1,
+            Some(b'}' | b']' | b',') if depth == 0 => return Some(at),
+            Some(b'}' | b']') => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            Some(b' ' | b'\n' | b'\r' | b'\t') if depth == 0 => return Some(at),
+            Some(_) => {}
+        }
+        at += 1;
+    }
+}
+
+/// Where a string ends that began before.
+fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}

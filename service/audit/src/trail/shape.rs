@@ -1,0 +1,295 @@
+//! What is kept of a call's resource and source: enough to weigh a grant, in few distinct values.
+//!
+//! Knows how to fold an ARN, so that a million objects of a bucket are one shape; of which class of
+//! network an address is; and the fingerprint by which an event is known again. Each is a function
+//! of its argument alone, so that neither order nor batch changes a result. Refuses to know whether
+//! a grant covers a shape.
+
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A shape is no longer, in bytes.
+const LONGEST: usize = 256;
+/// So many parts of a resource are kept.
+const DEEPEST: usize = 4;
+
+/// Writes the shape of a resource's ARN: parts that change from object to object become `*`.
+///
+/// Keys of S3 objects are folded whole; ids, numbers and UUIDs elsewhere, but for those of KMS
+/// keys, which are few and are what grants name. `false`: the text is no ARN.
+pub(super) fn fold(arn: &str, out: &mut String) -> bool {
+    out.clear();
+    let mut parts = arn.splitn(6, ':');
+    let (Some("arn"), Some(_), Some(service), Some(_), Some(_), Some(resource)) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let head = arn.len().saturating_sub(resource.len());
+    out.push_str(arn.get(..head).unwrap_or_default());
+    if service == "s3" {
+        match resource.split_once('/') {
+            Some((bucket, _)) => {
+                out.push_str(bucket);
+                out.push_str("/*");
+            }
+            None => out.push_str(resource),
+        }
+    } else {
+        let keeps_ids = service == "kms";
+        let mut rest = resource;
+        for depth in 0.. {
+            let (part, tail) = match rest.find(['/', ':']).and_then(|at| rest.split_at_checked(at)) {
+                Some((part, tail)) => (part, tail),
+                None => (rest, ""),
+            };
+            if depth >= DEEPEST {
+                out.push('*');
+                break;
+            }
+            out.push_str(if !keeps_ids && is_generated(part) { "*" } else { part });
+            let mut after = tail.chars();
+            match after.next() {
+                Some(separator) => out.push(separator),
+                None => break,
+            }
+            rest = after.as_str();
+        }
+    }
+    if out.len() > LONGEST {
+        let mut cut = LONGEST - 1;
+        while !out.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        out.truncate(cut);
+        out.push('*');
+    }
+    true
+}
+
+/// Whether a part of a resource was made by a machine for one object: a number, a UUID, an id in
+/// hexadecimal with or without a prefix (`i-0abc…`, `vol-0abc…`).
+fn is_generated(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    let hex = |text: &str| {
+        text.len() >= 8
+            && text.bytes().any(|b| b.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    };
+    (digits == part.len() && part.len() >= 4)
+        || hex(part)
+        || part.rsplit_once('-').is_some_and(|(prefix, id)| {
+            hex(id)
+                && id.len() >= 8
+                && prefix.len() <= 12
+                && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        })
+}
+
+/// Classes of network that calls came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Networks(u8);
+
+impl Networks {
+    /// None yet.
+    pub const NONE: Self = Self(0);
+    /// An address of the public internet.
+    pub const PUBLIC: Self = Self(1);
+    /// A private address (RFC 1918, carrier-grade NAT, unique local, link-local).
+    pub const PRIVATE: Self = Self(2);
+    /// An AWS service, or AWS itself.
+    pub const SERVICE: Self = Self(4);
+    /// A VPC endpoint, whatever the address.
+    pub const ENDPOINT: Self = Self(8);
+    /// The event names no source, or one of no known form.
+    pub const UNKNOWN: Self = Self(16);
+
+    /// All of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all classes of the other are in it.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// As bits, to be kept.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From kept bits; unknown ones are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & 31)
+    }
+
+    /// Names of the classes.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (Self::PUBLIC, "public"),
+            (Self::PRIVATE, "private"),
+            (Self::SERVICE, "service"),
+            (Self::ENDPOINT, "endpoint"),
+            (Self::UNKNOWN, "unknown"),
+        ]
+        .into_iter()
+        .filter(move |(class, _)| self.has(*class))
+        .map(|(_, name)| name)
+    }
+
+    /// The class of a source as CloudTrail writes it.
+    #[must_use]
+    pub fn of(source: Option<&str>, by_endpoint: bool) -> Self {
+        let class = match source {
+            None | Some("") => Self::UNKNOWN,
+            Some(text) => match text.parse::<IpAddr>() {
+                Ok(IpAddr::V4(address)) if is_private(address) => Self::PRIVATE,
+                Ok(IpAddr::V6(address)) if is_private_v6(address) => Self::PRIVATE,
+                Ok(_) => Self::PUBLIC,
+                Err(_) if text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") => Self::SERVICE,
+                Err(_) if text == "AWS Internal" => Self::SERVICE,
+                Err(_) => Self::UNKNOWN,
+            },
+        };
+        if by_endpoint { class.and(Self::ENDPOINT) } else { class }
+    }
+}
+
+fn is_private(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || (first == 100 && (64..128).contains(&second))
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    address.is_unique_local()
+        || address.is_unicast_link_local()
+        || address.is_loopback()
+        || address.to_ipv4_mapped().is_some_and(is_private)
+}
+
+/// The number by which an event is known again. Must never change: numbers are kept.
+///
+/// 64 bits: of ten million events of one account, region and day, one is taken for another with a
+/// probability of three in a million.
+pub(super) fn fingerprint(account: &str, event_id: &str) -> u64 {
+    let mut state = Mix(0x243f_6a88_85a3_08d3);
+    state.text(account);
+    state.text(event_id);
+    state.finish()
+}
+
+struct Mix(u64);
+
+impl Mix {
+    fn word(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = product.to_le_bytes();
+        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let high = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
+        self.0 = (low ^ high).wrapping_add(0x1319_8a2e_0370_7344);
+    }
+
+    fn text(&mut self, text: &str) {
+        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        for (to, from) in last.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        self.word(u64::from_le_bytes(last));
+        self.word(u64::try_from(text.len()).unwrap_or(u64::MAX));
+    }
+
+    fn finish(mut self) -> u64 {
+        self.word(0xa409_3822_299f_31d0);
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn what_changes_from_object_to_object_is_folded() {
+        let cases = [
+            ("arn:aws:s3:::ledger", "arn:aws:s3:::ledger"),
+            ("arn:aws:s3:::ledger/2026/11/20/batch.json", "arn:aws:s3:::ledger/*"),
+            (
+                "arn:aws:kms:us-west-2:111122223333:key/0d2f9d5e-52a1-4f0b-9f38-6d5b1f0c2a11",
+                "arn:aws:kms:us-west-2:111122223333:key/0d2f9d5e-52a1-4f0b-9f38-6d5b1f0c2a11",
+            ),
+            (
+                "arn:aws:ec2:us-west-2:111122223333:instance/i-0123456789abcdef0",
+                "arn:aws:ec2:us-west-2:111122223333:instance/*",
+            ),
+            (
+                "arn:aws:dynamodb:us-west-2:111122223333:table/orders",
+                "arn:aws:dynamodb:us-west-2:111122223333:table/orders",
+            ),
+            (
+                "arn:aws:ecs:us-west-2:111122223333:task/web/0d2f9d5e52a14f0b",
+                "arn:aws:ecs:us-west-2:111122223333:task/web/*",
+            ),
+            ("arn:aws:x:r:a:a/b/c/d/e/f", "arn:aws:x:r:a:a/b/c/d/*"),
+            ("arn:aws:sqs:us-west-2:111122223333:jobs", "arn:aws:sqs:us-west-2:111122223333:jobs"),
+        ];
+        let mut out = String::new();
+        for (arn, shape) in cases {
+            assert!(fold(arn, &mut out));
+            assert_eq!(out, shape);
+            let once = out.clone();
+            assert!(fold(&once, &mut out) && out == once, "folding twice is folding once: {arn}");
+        }
+        assert!(!fold("not an arn", &mut out));
+        assert!(fold(&format!("arn:aws:x:r:a:{}", "ü".repeat(500)), &mut out));
+        assert!(out.len() <= LONGEST && out.ends_with('*'));
+    }
+
+    #[test]
+    fn a_source_has_its_class() {
+        let cases = [
+            (Some("198.51.100.7"), Networks::PUBLIC),
+            (Some("10.0.4.7"), Networks::PRIVATE),
+            (Some("100.64.0.1"), Networks::PRIVATE),
+            (Some("fd00::1"), Networks::PRIVATE),
+            (Some("2600::1"), Networks::PUBLIC),
+            (Some("pods.eks.amazonaws.com"), Networks::SERVICE),
+            (Some("AWS Internal"), Networks::SERVICE),
+            (Some("somewhere"), Networks::UNKNOWN),
+            (None, Networks::UNKNOWN),
+        ];
+        for (source, class) in cases {
+            assert_eq!(Networks::of(source, false), class, "{source:?}");
+        }
+        let both = Networks::of(Some("10.0.0.1"), true);
+        assert!(both.has(Networks::PRIVATE) && both.has(Networks::ENDPOINT) && !both.has(Networks::PUBLIC));
+        assert_eq!(both.names().collect::<Vec<_>>(), ["private", "endpoint"]);
+        assert_eq!(Networks::from_bits(both.bits()), both);
+    }
+
+    #[test]
+    fn fingerprints_stay_what_they_were_and_differ() {
+        // Kept by stores: a change here counts events twice.
+        assert_eq!(fingerprint("111122223333", "b6a2f7a0-0000-4000-8000-000000000001"), FIXED);
+        let mut seen = BTreeSet::new();
+        for n in 0..20_000_u32 {
+            assert!(seen.insert(fingerprint("111122223333", &format!("b6a2f7a0-0000-4000-8000-{n:012}"))));
+        }
+        assert_ne!(fingerprint("1", "2x"), fingerprint("12", "x"));
+    }
+
+    const FIXED: u64 = 18_029_804_310_149_726_613;
+}

@@ -1,0 +1,582 @@
+//! To which pod a session belongs, and how that is known.
+//!
+//! Knows the evidence that a session carries: tags that EKS set, the key that it was opened with,
+//! its role and its name; and the associations with the time in which each was valid. A session is
+//! tied by the best evidence there is, and says by which; where it could be several, it carries all
+//! of them. A chain of sessions is one story: pod, association role, target role, further roles.
+//! Refuses to choose among candidates, and to believe tags that the caller of a session set itself.
+
+use crate::estate::{AssociationKey, Session, SessionKind};
+use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use crate::session_name::PodIdentityName;
+use chrono::{DateTime, Utc};
+use rolecall_iam::{AccountId, Arn};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// No chain of sessions is followed further.
+const DEEPEST: u8 = 16;
+
+/// What describing an association showed while a span lasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanDetail {
+    /// The association role.
+    pub role_arn: String,
+    /// The target role.
+    pub target_role_arn: Option<String>,
+    /// Whether session tags are off.
+    pub disable_session_tags: bool,
+    /// When the association was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When it last changed.
+    pub modified_at: Option<DateTime<Utc>>,
+}
+
+/// An association as it was for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationSpan {
+    /// Whose it is.
+    pub key: AssociationKey,
+    /// Its id.
+    pub association_id: String,
+    /// What it was; `None` where describing it was refused.
+    pub detail: Option<SpanDetail>,
+    /// When it was first seen so.
+    pub from: DateTime<Utc>,
+    /// When it was first seen otherwise, or gone; `None` while it is so.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Associations over time.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    spans: Vec<AssociationSpan>,
+    /// When each span began: by its own dates where they go back further than our look.
+    begins: Vec<Option<DateTime<Utc>>>,
+    by_key: BTreeMap<AssociationKey, Vec<usize>>,
+    by_role: HashMap<String, Vec<usize>>,
+    by_target: HashMap<String, Vec<usize>>,
+    /// Spans of which the role is not known.
+    opaque: Vec<usize>,
+}
+
+impl History {
+    /// Of the spans, in any order.
+    #[must_use]
+    pub fn new(mut spans: Vec<AssociationSpan>) -> Self {
+        spans.sort_by(|a, b| (&a.key, a.from, &a.association_id).cmp(&(&b.key, b.from, &b.association_id)));
+        let mut history = Self::default();
+        for (index, span) in spans.iter().enumerate() {
+            let of_key = history.by_key.entry(span.key.clone()).or_default();
+            let earlier = of_key.last().and_then(|last| spans.get(*last));
+            let is_first = earlier.is_none_or(|earlier| earlier.association_id != span.association_id);
+            let begin = match &span.detail {
+                Some(detail) if is_first => detail.modified_at.or(detail.created_at).map(|at| at.min(span.from)),
+                Some(detail) => Some(detail.modified_at.map_or(span.from, |at| at.min(span.from))),
+                // Of the first span that shows nothing, nobody knows when it began.
+                None => (!is_first).then_some(span.from),
+            };
+            of_key.push(index);
+            history.begins.push(begin);
+            match &span.detail {
+                Some(detail) => {
+                    history.by_role.entry(detail.role_arn.clone()).or_default().push(index);
+                    if let Some(target) = &detail.target_role_arn {
+                        history.by_target.entry(target.clone()).or_default().push(index);
+                    }
+                }
+                None => history.opaque.push(index),
+            }
+        }
+        history.spans = spans;
+        history
+    }
+
+    /// How the association with this key stood at a moment.
+    fn at(&self, key: &AssociationKey, at: DateTime<Utc>) -> Standing<'_> {
+        let Some(indexes) = self.by_key.get(key) else { return Standing::Unknown };
+        let mut standing = Standing::Unknown;
+        for index in indexes {
+            let Some(span) = self.spans.get(*index) else { continue };
+            match self.covers(*index, at) {
+                Covers::Yes => return Standing::Valid(span),
+                Covers::Before => {
+                    let created = span.detail.as_ref().and_then(|detail| detail.created_at);
+                    // Changed since, but it was there: the same association in an earlier form.
+                    let earlier = created.is_some_and(|created| created <= at);
+                    if earlier && !matches!(standing, Standing::Ended) {
+                        return Standing::Earlier(span);
+                    }
+                    if matches!(standing, Standing::Unknown) {
+                        standing = Standing::NotYet;
+                    }
+                }
+                Covers::After => standing = Standing::Ended,
+            }
+        }
+        standing
+    }
+
+    fn covers(&self, index: usize, at: DateTime<Utc>) -> Covers {
+        let Some(span) = self.spans.get(index) else { return Covers::After };
+        let begin = self.begins.get(index).copied().flatten();
+        if begin.is_some_and(|begin| at < begin) {
+            Covers::Before
+        } else if span.to.is_some_and(|to| at >= to) {
+            Covers::After
+        } else {
+            Covers::Yes
+        }
+    }
+
+    /// Spans that can have led to a session of this role at a moment.
+    fn leading_to(&self, role_arn: &str, is_target: bool, at: DateTime<Utc>) -> Vec<&AssociationSpan> {
+        let by = if is_target { &self.by_target } else { &self.by_role };
+        by.get(role_arn)
+            .into_iter()
+            .flatten()
+            .chain(&self.opaque)
+            .filter(|index| matches!(self.covers(**index, at), Covers::Yes))
+            .filter_map(|index| self.spans.get(*index))
+            .collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Covers {
+    Before,
+    Yes,
+    After,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Standing<'h> {
+    Valid(&'h AssociationSpan),
+    /// It was there, in a form that nobody saw.
+    Earlier(&'h AssociationSpan),
+    NotYet,
+    Ended,
+    Unknown,
+}
+
+/// By what a session is tied to its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TiedBy {
+    /// By session tags that EKS set.
+    Tags,
+    /// By its access key id: another account's record of the same session is tied.
+    AccessKey,
+    /// By the session that opened it.
+    Chain,
+    /// By its role and name, which fit one association alone.
+    Name,
+    /// By its role and name, which fit several: they are named.
+    Ambiguous,
+    /// Not at all; the reason says why.
+    None,
+}
+
+impl TiedBy {
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::AccessKey => "access_key",
+            Self::Chain => "chain",
+            Self::Name => "name",
+            Self::Ambiguous => "ambiguous",
+            Self::None => "none",
+        }
+    }
+}
+
+/// To which pod a session belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tie {
+    /// By what.
+    pub tied_by: TiedBy,
+    /// The association that was valid at that moment.
+    pub association: Option<AssociationKey>,
+    /// Its id.
+    pub association_id: Option<String>,
+    /// The cluster.
+    pub cluster: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The service account.
+    pub service_account: Option<String>,
+    /// The pod's name; cut to ten characters where only the session's name tells it.
+    pub pod: Option<String>,
+    /// Ids of the associations that it can be, where they are several.
+    pub candidates: Vec<String>,
+    /// The access key id of the session that opened this one, where that session is known.
+    pub parent: Option<String>,
+    /// How many sessions lie between the pod's own and this one.
+    pub depth: u8,
+    /// Why it is not tied, or not to an association.
+    pub reason: Option<String>,
+}
+
+impl Tie {
+    fn none(reason: impl Into<String>) -> Self {
+        Self {
+            tied_by: TiedBy::None,
+            association: None,
+            association_id: None,
+            cluster: None,
+            namespace: None,
+            service_account: None,
+            pod: None,
+            candidates: Vec::new(),
+            parent: None,
+            depth: 0,
+            reason: Some(reason.into()),
+        }
+    }
+
+    fn to(tied_by: TiedBy, span: &AssociationSpan, pod: Option<String>) -> Self {
+        Self {
+            tied_by,
+            association: Some(span.key.clone()),
+            association_id: Some(span.association_id.clone()),
+            cluster: Some(span.key.cluster.to_string()),
+            namespace: Some(span.key.namespace.to_string()),
+            service_account: Some(span.key.service_account.to_string()),
+            pod,
+            reason: None,
+            ..Self::none("")
+        }
+    }
+
+    /// Whether later evidence may still make it better.
+    #[must_use]
+    pub fn may_improve(&self) -> bool {
+        self.association.is_none()
+    }
+
+    fn is_workload(&self) -> bool {
+        !matches!(self.tied_by, TiedBy::None)
+    }
+}
+
+/// Ties sessions, in their order. `known` tells the tie of a session that is not among them, by the
+/// access key id that it was given.
+///
+/// Sessions may come in any order. One whose parent comes later is tied when all of them are tied
+/// again; a tie to an association never gets worse by it.
+#[must_use]
+pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> Option<Tie>) -> Vec<Tie> {
+    let mut by_key: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, session) in sessions.iter().enumerate() {
+        if let Some(key) = &session.access_key_id {
+            by_key.entry(key).or_default().push(index);
+        }
+    }
+    let mut tying =
+        Tying { sessions, history, known, by_key, done: vec![None; sessions.len()], own: vec![None; sessions.len()] };
+    (0..sessions.len()).map(|index| tying.tie(index, 0)).collect()
+}
+
+struct Tying<'t> {
+    sessions: &'t [Session],
+    history: &'t History,
+    known: &'t dyn Fn(&str) -> Option<Tie>,
+    by_key: HashMap<&'t str, Vec<usize>>,
+    done: Vec<Option<Tie>>,
+    /// By what the record itself and its parents say, other records of the session aside.
+    own: Vec<Option<Tie>>,
+}
+
+impl Tying<'_> {
+    fn tie(&mut self, index: usize, hops: u8) -> Tie {
+        if let Some(Some(done)) = self.done.get(index) {
+            return done.clone();
+        }
+        let own = self.own(index, hops);
+        let tie = if own.association.is_some() { own } else { self.by_copy(index, hops).unwrap_or(own) };
+        if hops == 0
+            && let Some(slot) = self.done.get_mut(index)
+        {
+            *slot = Some(tie.clone());
+        }
+        tie
+    }
+
+    /// By another account's record of the same session.
+    fn by_copy(&mut self, index: usize, hops: u8) -> Option<Tie> {
+        let session = self.sessions.get(index)?;
+        let copies = self.by_key.get(session.access_key_id.as_deref()?)?.clone();
+        for copy in copies {
+            let same = self.sessions.get(copy).is_some_and(|other| other.role_arn == session.role_arn);
+            if copy == index || !same {
+                continue;
+            }
+            let tie = self.own(copy, hops);
+            if tie.is_workload() && tie.association.is_some() {
+                return Some(Tie { tied_by: TiedBy::AccessKey, ..tie });
+            }
+        }
+        None
+    }
+
+    fn own(&mut self, index: usize, hops: u8) -> Tie {
+        if let Some(Some(own)) = self.own.get(index) {
+            return own.clone();
+        }
+        let Some(session) = self.sessions.get(index) else { return Tie::none("there is no such session") };
+        let tie = match session.kind {
+            SessionKind::AgentRequest => {
+                let mut tie = Tie::none("the agent's request names its cluster and no pod, role or association");
+                tie.cluster.clone_from(&session.cluster);
+                tie
+            }
+            SessionKind::WebIdentity => by_web_identity(session),
+            SessionKind::Saml => Tie::none("opened by a SAML identity"),
+            SessionKind::Service => Tie::none("opened by an AWS service other than EKS Pod Identity"),
+            SessionKind::PodIdentity => {
+                by_tags(session, self.history).unwrap_or_else(|| by_name(session, self.history))
+            }
+            SessionKind::PodIdentityTarget | SessionKind::AssumeRole => self.further(index, session, hops),
+        };
+        // What was cut off by the bound on depth is not the last word on the parents.
+        if hops == 0
+            && let Some(slot) = self.own.get_mut(index)
+        {
+            *slot = Some(tie.clone());
+        }
+        tie
+    }
+
+    /// A session that was opened with a key: EKS's hop to a target role, or a hop of the workload.
+    fn further(&mut self, index: usize, session: &Session, hops: u8) -> Tie {
+        let parent_key = session.parent_access_key_id.as_deref();
+        let parent = parent_key.and_then(|key| self.parent(index, key, hops));
+        let is_hop = session.kind == SessionKind::PodIdentityTarget;
+        match parent {
+            Some(parent) if parent.is_workload() => {
+                let tagged = is_hop.then(|| by_tags(session, self.history)).flatten();
+                let tie = match tagged {
+                    Some(tagged) if tagged.association.is_some() => tagged,
+                    _ if parent.tied_by == TiedBy::Ambiguous => Tie {
+                        reason: Some("the session that opened it can be of several associations".to_owned()),
+                        ..parent.clone()
+                    },
+                    _ => Tie { tied_by: TiedBy::Chain, ..parent.clone() },
+                };
+                Tie { parent: parent_key.map(str::to_owned), depth: parent.depth.saturating_add(1), ..tie }
+            }
+            // Its caller is known, and is no pod: nothing that it says of itself makes it one.
+            Some(parent) => Tie {
+                parent: parent_key.map(str::to_owned),
+                depth: parent.depth.saturating_add(1),
+                ..Tie::none("the session that opened it belongs to no pod")
+            },
+            None if is_hop => {
+                let tie = by_tags(session, self.history)
+                    .or_else(|| by_external_id(session, self.history))
+                    .unwrap_or_else(|| by_name(session, self.history));
+                Tie { depth: 1, ..tie }
+            }
+            None => by_caller(session, self.history),
+        }
+    }
+
+    fn parent(&mut self, index: usize, key: &str, hops: u8) -> Option<Tie> {
+        if hops >= DEEPEST {
+            return Some(Tie::none("the chain of sessions is too long, or closed"));
+        }
+        let granting: Vec<usize> =
+            self.by_key.get(key).into_iter().flatten().copied().filter(|granting| *granting != index).collect();
+        let mut found: Option<Tie> = None;
+        for granting in granting {
+            let tie = self.tie(granting, hops + 1);
+            if found.as_ref().is_none_or(|found| better(&tie, found)) {
+                found = Some(tie);
+            }
+        }
+        match found {
+            Some(found) if found.association.is_some() => Some(found),
+            found => {
+                (self.known)(key).filter(|known| found.as_ref().is_none_or(|found| better(known, found))).or(found)
+            }
+        }
+    }
+}
+
+fn better(a: &Tie, b: &Tie) -> bool {
+    (a.association.is_none(), a.tied_by, &a.association_id) < (b.association.is_none(), b.tied_by, &b.association_id)
+}
+
+/// A session of a service account that IAM trusts through the cluster's OIDC provider.
+fn by_web_identity(session: &Session) -> Tie {
+    let mut tie = Tie::none("opened by a web identity and not through an association");
+    if let Some((namespace, service_account)) =
+        session.principal.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+    {
+        tie.namespace = Some(namespace.to_owned());
+        tie.service_account = Some(service_account.to_owned());
+    }
+    tie
+}
+
+fn tag<'s>(session: &'s Session, key: &str) -> Option<&'s str> {
+    session.tags.get(key).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+/// By the tags that EKS set; `None` where there are none.
+fn by_tags(session: &Session, history: &History) -> Option<Tie> {
+    let namespace = tag(session, "kubernetes-namespace")?;
+    let service_account = tag(session, "kubernetes-service-account")?;
+    let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
+    let named = arn.as_ref().and_then(|arn| arn.resource().strip_prefix("cluster/"));
+    let cluster = named.or_else(|| tag(session, "eks-cluster-name"))?;
+    let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
+    let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
+    let pod = tag(session, "kubernetes-pod-name").map(str::to_owned);
+    let untied = |reason: &str| Tie {
+        tied_by: TiedBy::Tags,
+        cluster: Some(cluster.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        service_account: Some(service_account.to_owned()),
+        pod: pod.clone(),
+        ..Tie::none(reason)
+    };
+    let Some(key) = key_of(account, region, cluster, namespace, service_account) else {
+        return Some(untied("its tags name no service account that can exist"));
+    };
+    Some(match history.at(&key, session.at) {
+        Standing::Valid(span) | Standing::Earlier(span) => Tie::to(TiedBy::Tags, span, pod),
+        Standing::NotYet => untied("the association of its service account was made later"),
+        Standing::Ended => untied("the association of its service account was gone"),
+        Standing::Unknown => untied("no association of its service account is known"),
+    })
+}
+
+fn key_of(
+    account: AccountId,
+    region: &str,
+    cluster: &str,
+    namespace: &str,
+    service_account: &str,
+) -> Option<AssociationKey> {
+    Some(AssociationKey {
+        account_id: account,
+        region: region.parse::<Region>().ok()?,
+        cluster: cluster.parse::<ClusterName>().ok()?,
+        namespace: namespace.parse::<Namespace>().ok()?,
+        service_account: service_account.parse::<ServiceAccount>().ok()?,
+    })
+}
+
+/// By the external id that EKS made: `region/account/cluster/namespace/service-account`. Only of a
+/// hop that EKS made itself, since any caller can send one.
+fn by_external_id(session: &Session, history: &History) -> Option<Tie> {
+    let mut parts = session.external_id.as_deref()?.splitn(5, '/');
+    let (region, account, cluster, namespace, service_account) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let key = key_of(account.parse().ok()?, region, cluster, namespace, service_account)?;
+    match history.at(&key, session.at) {
+        Standing::Valid(span) | Standing::Earlier(span) => {
+            let pod = session.session_name.as_deref().and_then(PodIdentityName::parse);
+            let pod = pod.and_then(|name| name.pod_in(cluster)).map(str::to_owned);
+            Some(Tie::to(TiedBy::Name, span, pod))
+        }
+        Standing::NotYet | Standing::Ended | Standing::Unknown => None,
+    }
+}
+
+/// By role and session name.
+fn by_name(session: &Session, history: &History) -> Tie {
+    let is_target = session.kind == SessionKind::PodIdentityTarget;
+    let Some(role) = session.role_arn.as_deref() else { return Tie::none("the event names no role") };
+    by_role_and_name(session, role, session.session_name.as_deref(), is_target, history)
+}
+
+/// By the role and name of the session that called, whose own record is not there.
+fn by_caller(session: &Session, history: &History) -> Tie {
+    let unknown = || Tie::none("no session of a pod is known to have opened it");
+    let Ok(arn) = session.principal.parse::<Arn>() else { return unknown() };
+    let Some((role, name)) = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.rsplit_once('/')) else {
+        return unknown();
+    };
+    if arn.service() != "sts" || PodIdentityName::parse(name).is_none() {
+        return unknown();
+    }
+    // The session's ARN does not tell the role's path.
+    let prefix = format!("arn:{}:iam::{}:role/", arn.partition(), arn.account());
+    let named =
+        |candidate: &&String| candidate.strip_prefix(&prefix).is_some_and(|rest| rest.rsplit('/').next() == Some(role));
+    let roles: BTreeSet<(&String, bool)> = history
+        .by_role
+        .keys()
+        .filter(named)
+        .map(|role| (role, false))
+        .chain(history.by_target.keys().filter(named).map(|role| (role, true)))
+        .collect();
+    let mut ties = roles.iter().map(|(role, is_target)| {
+        let tie = by_role_and_name(session, role, Some(name), *is_target, history);
+        Tie { depth: if *is_target { 2 } else { 1 }, ..tie }
+    });
+    match (ties.next(), ties.next()) {
+        (Some(tie), None) if tie.is_workload() => tie,
+        _ => unknown(),
+    }
+}
+
+fn by_role_and_name(session: &Session, role: &str, name: Option<&str>, is_target: bool, history: &History) -> Tie {
+    let parsed = name.and_then(PodIdentityName::parse);
+    let mut fits: Vec<&AssociationSpan> = history
+        .leading_to(role, is_target, session.at)
+        .into_iter()
+        .filter(|span| is_target || role_account(role).is_none_or(|account| account == span.key.account_id))
+        .filter(|span| parsed.is_none_or(|name| name.pod_in(span.key.cluster.as_str()).is_some()))
+        .collect();
+    // EKS asks for sessions in the cluster's own region, and without tags only where they are off.
+    narrow(&mut fits, |span| span.key.region == session.region);
+    narrow(&mut fits, |span| span.detail.is_some());
+    narrow(&mut fits, |span| span.detail.as_ref().is_some_and(|detail| detail.disable_session_tags));
+    let keys: BTreeSet<&AssociationKey> = fits.iter().map(|span| &span.key).collect();
+    let pod =
+        |span: &AssociationSpan| parsed.and_then(|name| name.pod_in(span.key.cluster.as_str())).map(str::to_owned);
+    match (fits.first(), keys.len()) {
+        (None, _) => {
+            let mut tie = Tie::none(if parsed.is_some() {
+                "no association with its role and a cluster of its name was valid"
+            } else {
+                "no association with its role was valid, and its name tells no cluster"
+            });
+            tie.cluster.clone_from(&session.cluster);
+            tie
+        }
+        (Some(span), 1) => Tie::to(TiedBy::Name, span, pod(span)),
+        (Some(first), _) => {
+            let agreed = |of: &dyn Fn(&AssociationKey) -> String| {
+                let value = of(&first.key);
+                keys.iter().all(|key| of(key) == value).then_some(value)
+            };
+            let ids: BTreeSet<&String> = fits.iter().map(|span| &span.association_id).collect();
+            Tie {
+                tied_by: TiedBy::Ambiguous,
+                cluster: agreed(&|key| key.cluster.to_string()),
+                namespace: agreed(&|key| key.namespace.to_string()),
+                service_account: agreed(&|key| key.service_account.to_string()),
+                pod: agreed(&|key| key.cluster.to_string()).and_then(|_| pod(first)),
+                candidates: ids.into_iter().cloned().collect(),
+                ..Tie::none(format!("its role and name fit {} associations", keys.len()))
+            }
+        }
+    }
+}
+
+/// Keeps what holds, if anything does.
+fn narrow(fits: &mut Vec<&AssociationSpan>, holds: impl Fn(&AssociationSpan) -> bool) {
+    if fits.iter().any(|span| holds(span)) {
+        fits.retain(|span| holds(span));
+    }
+}
+
+fn role_account(role: &str) -> Option<AccountId> {
+    role.parse::<Arn>().ok()?.account_id()
+}
