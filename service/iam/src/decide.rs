@@ -240,6 +240,8 @@ pub(crate) struct View<'a> {
     pub(crate) identity: Option<&'a [Layer]>,
     pub(crate) boundary: &'a [Layer],
     pub(crate) session: &'a [Layer],
+    /// Whether it is a federated user's session that was given no session policy.
+    pub(crate) given_none: bool,
     pub(crate) scp: Levels<'a>,
     pub(crate) rcp: Levels<'a>,
     pub(crate) resource: Option<&'a Layer>,
@@ -254,6 +256,7 @@ impl<'a> View<'a> {
         identity: None,
         boundary: &[],
         session: &[],
+        given_none: false,
         scp: Levels::Bare(&[]),
         rcp: Levels::Bare(&[]),
         resource: None,
@@ -268,6 +271,8 @@ impl<'a> View<'a> {
             view.identity = layers.identity.as_deref();
             view.boundary = layers.boundary.as_deref().unwrap_or_default();
             view.session = layers.session.as_deref().unwrap_or_default();
+            view.given_none =
+                request.kind() == Kind::FederatedUser && layers.session.as_ref().is_some_and(Vec::is_empty);
             if !request.is_service_linked_role() {
                 view.scp = Levels::Named(layers.scp.as_deref().unwrap_or_default());
             }
@@ -488,12 +493,18 @@ impl<'r, 'a> Evaluation<'r, 'a> {
     pub(crate) fn names_resource(&self, statement: &Statement, language: Version) -> Truth {
         let Some(clause) = &statement.resources else { return Truth::True };
         let resource = self.request.resource().as_str();
+        let context = self.request.context();
         let mut any = Truth::False;
         for pattern in clause.elements() {
             if pattern.as_str() == "*" {
                 any = Truth::True;
+            } else if let Some(asked) = self.request.resource().asked() {
+                // Of an action without resources all is named, or nothing.
+                let allow = statement.effect == Effect::Allow;
+                let whole = allow == clause.is_not() || !self.request.action().on_resources();
+                join(&mut any, pattern.meets(asked, whole, context, language));
             } else {
-                join(&mut any, pattern.matches_in(resource, self.request.context(), language));
+                join(&mut any, pattern.matches_in(resource, context, language));
             }
             if any.is_true() {
                 break;
@@ -501,6 +512,12 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         }
         match clause {
             Clause::In(_) => any,
+            // AWS: a variable without a value may make the whole statement invalid.
+            Clause::NotIn(list)
+                if any.is_false() && list.iter().any(|p| p.lacks_value(resource, context, language)) =>
+            {
+                any
+            }
             Clause::NotIn(_) => !any,
         }
     }
@@ -645,7 +662,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             Kind::Root => out.identity = Truth::True,
             Kind::Outsider if view.identity.is_none() => out.identity = Truth::True,
             // Without a session policy such a session has only what names it directly.
-            Kind::FederatedUser if view.session.is_empty() => out.ceiling = Truth::False,
+            Kind::FederatedUser if view.given_none => out.ceiling = Truth::False,
             _ => {}
         }
         out

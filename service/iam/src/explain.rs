@@ -418,7 +418,7 @@ impl<'a> Teller<'_, 'a> {
         if identity && (!needs_resource || gathered.direct.is_false() && gathered.role.is_false()) {
             out.push(absent(LayerKind::Identity, "no identity policy allows it, and there is none".to_owned()));
         }
-        if request.kind() == Kind::FederatedUser && self.evaluation.view.session.is_empty() {
+        if self.evaluation.view.given_none {
             let text = "a federated user without a session policy has only what names it directly".to_owned();
             out.push(absent(LayerKind::Session, text));
         }

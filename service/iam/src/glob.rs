@@ -193,19 +193,131 @@ impl Glob {
     }
 
     fn tokens(&self) -> impl Iterator<Item = Token> + Clone + '_ {
-        self.pieces.iter().flat_map(|piece| {
-            let (text, wild) = match piece {
-                Piece::Lit(text) => (&**text, None),
-                Piece::Var(_) => ("", None),
-                Piece::One => ("", Some(Token::One)),
-                Piece::OneWithin => ("", Some(Token::OneWithin)),
-                Piece::Any => ("", Some(Token::Any)),
-                Piece::Within => ("", Some(Token::Within)),
+        self.tokens_with(Some(&[]))
+    }
+
+    /// Its steps, with the variables' values; without them a variable is any text.
+    fn tokens_with<'a>(&'a self, values: Option<&'a [&'a str]>) -> impl Iterator<Item = Token> + Clone + 'a {
+        self.pieces.iter().flat_map(move |piece| {
+            let (text, wild) = match (piece, values) {
+                (Piece::Lit(_), _) | (Piece::Var(_), Some(_)) => (piece.text(values.unwrap_or_default()), None),
+                (Piece::Var(_), None) => ("", Some(Token::Any)),
+                (wild, _) => ("", wild.token()),
             };
             text.chars().map(Token::Lit).chain(wild)
         })
     }
 
+    /// Whether it matches some of these resources, or with `whole` certainly all of them.
+    pub(crate) fn meets(&self, asked: &Asked, whole: bool, context: &Context) -> Result<bool, Unresolved> {
+        let mut values = Vec::new();
+        for variable in &self.variables {
+            values.push(variable.value(context)?);
+        }
+        let tokens = self.tokens_with(Some(&values));
+        if whole {
+            return Ok(covers(tokens, asked.symbols(), self.case != Case::Counts));
+        }
+        asked.overlaps(tokens).ok_or_else(Asked::too_long)
+    }
+
+    /// Whether a variable without a value keeps it from matching any of these resources.
+    pub(crate) fn lacks_value(&self, asked: &Asked, context: &Context) -> bool {
+        self.variables.iter().any(|v| v.value(context) == Err(Unresolved::Missing))
+            && asked.overlaps(self.tokens_with(None)) != Some(false)
+    }
+}
+
+/// A resource that is asked about, or with stars in it several of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    tokens: Box<[Token]>,
+}
+
+impl Asked {
+    /// Longest pair of texts that is laid over each other, as the product of their lengths.
+    const MOST: usize = 4_000_000;
+
+    /// Reads the name of a resource, in which `*` is any text within its segment of an ARN.
+    pub(crate) fn read(text: &str) -> Self {
+        let segments = text.splitn(6, ':').count();
+        let mut colons = 0;
+        let token = |c| {
+            colons += usize::from(c == ':');
+            match c {
+                '*' if segments == 6 && colons < 5 => Token::Within,
+                '*' => Token::Any,
+                c => Token::Lit(c),
+            }
+        };
+        Self { tokens: text.chars().map(token).collect() }
+    }
+
+    fn symbols(&self) -> impl Iterator<Item = Symbol> + Clone + '_ {
+        self.tokens.iter().map(|token| match token {
+            Token::Lit(c) => Symbol::Char(*c),
+            wild => Symbol::Wild(*wild),
+        })
+    }
+
+    /// Whether some text matches both; `None` where they are too long to say.
+    fn overlaps(&self, tokens: impl Iterator<Item = Token> + Clone) -> Option<bool> {
+        if tokens.clone().count().saturating_mul(self.tokens.len()) > Self::MOST {
+            return None;
+        }
+        // Whether the steps so far can match what the first so many of the asked ones do.
+        let mut here = vec![false; self.tokens.len() + 1];
+        if let Some(start) = here.first_mut() {
+            *start = true;
+        }
+        for token in tokens.map(Some).chain([None]) {
+            let mut next = vec![false; here.len()];
+            let star = matches!(token, Some(Token::Any | Token::Within));
+            let mut before = false;
+            for at in 0..here.len() {
+                let reached = before || here.get(at) == Some(&true);
+                before = false;
+                if !reached {
+                    continue;
+                }
+                let other = self.tokens.get(at).copied();
+                let other_star = matches!(other, Some(Token::Any | Token::Within));
+                let both = matches!((token, other), (Some(a), Some(b)) if a.shares(b));
+                let mut put = |at: usize| next.get_mut(at).into_iter().for_each(|slot| *slot = true);
+                if star || (both && other_star) {
+                    put(at);
+                }
+                if both && !star && !other_star {
+                    put(at + 1);
+                }
+                before = other_star || (both && star);
+                if token.is_none() && other.is_none() {
+                    return Some(true);
+                }
+            }
+            here = next;
+        }
+        Some(false)
+    }
+
+    fn too_long() -> Unresolved {
+        Unresolved::Unknown(Why::NotUnderstood("two names of resources are too long to be compared".to_owned()))
+    }
+}
+
+impl Piece {
+    fn token(&self) -> Option<Token> {
+        match self {
+            Self::Lit(_) | Self::Var(_) => None,
+            Self::One => Some(Token::One),
+            Self::OneWithin => Some(Token::OneWithin),
+            Self::Any => Some(Token::Any),
+            Self::Within => Some(Token::Within),
+        }
+    }
+}
+
+impl Glob {
     fn run(&self, subject: &str, values: &[&str]) -> bool {
         match &*self.pieces {
             [] => subject.is_empty(),
@@ -434,6 +546,17 @@ enum Token {
     Within,
 }
 
+impl Token {
+    /// Whether there is a character that both take.
+    fn shares(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Lit(a), Self::Lit(b)) => a == b,
+            (Self::Lit(c), Self::OneWithin | Self::Within) | (Self::OneWithin | Self::Within, Self::Lit(c)) => c != ':',
+            _ => true,
+        }
+    }
+}
+
 /// What a pattern is laid over when it is compared with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Symbol {
@@ -575,10 +698,46 @@ mod tests {
         }
 
         #[test]
+        fn two_patterns_overlap_where_a_text_matches_both(
+            a in "[ab:*?]{0,6}", asked in "[ab:*]{0,6}", text in "[ab:]{0,8}",
+        ) {
+            let (mine, theirs) = (Glob::plain(&a, Mode::Wild), Glob::plain(&asked, Mode::Wild));
+            let asked = Asked::read(&asked);
+            let meets = |whole| mine.meets(&asked, whole, &Context::closed()).unwrap();
+            if theirs.matches(&text) {
+                prop_assert!(!mine.matches(&text) || meets(false), "no overlap on {text}");
+                prop_assert!(mine.matches(&text) || !meets(true), "not all of them: {text}");
+            }
+        }
+
+        #[test]
+        fn patterns_that_overlap_have_a_text_in_common(a in "[ab*?]{0,4}", asked in "[ab*]{0,4}") {
+            let (mine, theirs) = (Glob::plain(&a, Mode::Wild), Glob::plain(&asked, Mode::Wild));
+            let texts = (0..9_u32).flat_map(|len| (0..1_u32 << len).map(move |bits| {
+                (0..len).map(|at| if bits >> at & 1 == 0 { 'a' } else { 'b' }).collect::<String>()
+            }));
+            let common = texts.into_iter().any(|text| mine.matches(&text) && theirs.matches(&text));
+            prop_assert_eq!(mine.meets(&Asked::read(&asked), false, &Context::closed()), Ok(common));
+        }
+
+        #[test]
         fn every_pattern_covers_itself(a in "[ab:*?]{0,10}", mode in any_mode()) {
             let a = Glob::plain(&a, mode);
             prop_assert!(a.covers(&a));
         }
+    }
+
+    #[test]
+    fn what_is_asked_keeps_to_the_segments_of_its_arn() {
+        let meets = |pattern: &str, asked: &str, whole| {
+            Glob::plain(pattern, Mode::Resource).meets(&Asked::read(asked), whole, &Context::closed()).unwrap()
+        };
+        assert!(meets("arn:aws:sqs:eu-*:1:q", "arn:aws:sqs:*:1:q", false));
+        assert!(!meets("arn:aws:sqs:eu-*:1:q", "arn:aws:sqs:*:1:q", true));
+        assert!(meets("arn:aws:sqs:*:1:*", "arn:aws:sqs:eu-*:1:q", true));
+        assert!(!meets("arn:aws:sqs:a:2:q", "arn:aws:sqs:*:1:q", false));
+        assert!(meets("arn:aws:s3:::b/x*", "arn:aws:s3:::b/*y", false));
+        assert!(!meets("?", "*", true) && meets("?", "*", false));
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub struct Layers {
     pub identity: Option<Vec<Layer>>,
     /// Permissions boundaries: each must allow. An empty list is not in play.
     pub boundary: Option<Vec<Layer>>,
-    /// Session policies, inline and managed: one of them must allow. An empty list is not in play.
+    /// Session policies, inline and managed: one of them must allow. An empty list is not in play,
+    /// but for a federated user, to whom it gives nothing.
     pub session: Option<Vec<Layer>>,
     /// SCPs of the requester's account from the root down: each level must allow. Leave them out
     /// for the management account. They bind neither services nor service-linked roles.

@@ -7,7 +7,7 @@
 
 use crate::context::Context;
 use crate::document::Version;
-use crate::glob::{Glob, Mode, Unresolved};
+use crate::glob::{Asked, Glob, Mode, Unresolved};
 use crate::truth::{Truth, Why};
 use std::fmt;
 
@@ -174,6 +174,23 @@ impl ResourcePattern {
             Err(Unresolved::Missing) => Truth::False,
             Err(Unresolved::Unknown(why)) => Truth::unknown(why),
         }
+    }
+
+    /// Whether it matches some of the resources that a request names with wildcards, or with
+    /// `whole` certainly all of them.
+    pub(crate) fn meets(&self, asked: &Asked, whole: bool, context: &Context, language: Version) -> Truth {
+        let compiled = self.filled.as_deref().filter(|_| language == Version::V2012).unwrap_or(&self.plain);
+        match compiled.meets(asked, whole, context) {
+            Ok(meets) => meets.into(),
+            Err(Unresolved::Missing) => Truth::False,
+            Err(Unresolved::Unknown(why)) => Truth::unknown(why),
+        }
+    }
+
+    /// Whether only a variable without a value keeps it from matching the resource.
+    pub(crate) fn lacks_value(&self, resource: &str, context: &Context, language: Version) -> bool {
+        let filled = self.filled.as_deref().filter(|_| language == Version::V2012);
+        filled.is_some_and(|filled| filled.lacks_value(&Asked::read(resource), context))
     }
 
     /// Whether it names every resource of every service: `*`, or an ARN whose segments are all open.

@@ -13,6 +13,7 @@
 use crate::arn::{AccountId, Arn, RoleArn};
 use crate::catalogue::catalogue;
 use crate::condition::{Context, Value};
+use crate::glob::Asked;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,6 +297,8 @@ impl ActionName {
 pub struct ResourceName {
     text: Box<str>,
     owner: Owner,
+    /// Where more than one resource is named.
+    asked: Option<Box<Asked>>,
 }
 
 /// Whose the resource is, by its name.
@@ -310,9 +313,16 @@ enum Owner {
 }
 
 impl ResourceName {
-    /// An ARN, or `*`. It is compared as it stands: a wildcard in it is no wildcard.
+    /// An ARN, or `*`. With a `*` in it, it asks whether some resource of these is allowed: an
+    /// Allow counts if it names some of them, a Deny only if it names them all.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        let asked = text.contains('*').then(|| Box::new(Asked::read(text)));
+        Self { asked, ..Self::literal(text) }
+    }
+
+    /// A name that is compared as it stands.
+    fn literal(text: &str) -> Self {
         let arn = text.parse::<Arn>().ok();
         let owner = match &arn {
             _ if text == "*" => Owner::Own,
@@ -320,7 +330,12 @@ impl ResourceName {
             Some(arn) => arn.account_id().map_or(Owner::Unsaid, Owner::Account),
             None => Owner::Unsaid,
         };
-        Self { text: text.into(), owner }
+        Self { text: text.into(), owner, asked: None }
+    }
+
+    /// The resources that it names, where it names more than one.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_deref()
     }
 
     /// As it was written.
@@ -356,15 +371,19 @@ impl Request {
         context: Context,
     ) -> Self {
         let context = principal.known(context);
-        let request = Self { owner: resource_account, ..Self::plain(principal, action, resource, context) };
+        let request = Self {
+            owner: resource_account,
+            resource: ResourceName::new(resource),
+            ..Self::plain(principal, action, resource, context)
+        };
         let request = if request.action.on_resources { request } else { request.on_no_resource() };
         request.complete(resource_account)
     }
 
-    /// A request whose context is complete as it is.
+    /// A request whose context is complete as it is, on the resource with this very name.
     pub(crate) fn plain(principal: Requester, action: &str, resource: &str, context: Context) -> Self {
         let (kind, account) = (principal.kind(), principal.account_id());
-        let (action, resource) = (ActionName::new(action), ResourceName::new(resource));
+        let (action, resource) = (ActionName::new(action), ResourceName::literal(resource));
         Self { principal, action, resource, context, kind, account, owner: None, service_linked: false }
     }
 
@@ -398,7 +417,7 @@ impl Request {
             Owner::Account(id) => Owner::Account(id),
             _ => Owner::Own,
         };
-        self.resource = ResourceName { text: text.into(), owner };
+        self.resource = ResourceName { owner, ..ResourceName::new(&text) };
         let given = self.owner;
         self.complete(given)
     }
