@@ -368,6 +368,15 @@ impl Check {
                 );
                 continue;
             }
+            let name = text.split_once(':').map(|(_, name)| name);
+            if name.is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace)) {
+                self.refuse(
+                    pointer,
+                    format!("`{text}` names no action"),
+                    "write the action's name after the colon, without blanks",
+                );
+                continue;
+            }
             if vendor.is_some() && text.matches(':').count() > 1 {
                 self.refuse(
                     pointer,
@@ -445,9 +454,10 @@ impl Check {
 
     fn condition(&mut self, condition: &Condition) {
         let (operator, pointer) = (condition.operator.as_str(), condition.pointer.as_str());
-        if !condition.operator.is_known() {
+        let changed_null = condition.operator.is_null() && !operator.eq_ignore_ascii_case("Null");
+        if !condition.operator.is_known() || changed_null {
             let remedy = if operator.to_ascii_lowercase().starts_with("null") {
-                "write `Null`: it asks for absence itself and takes no `IfExists`"
+                "write `Null`: it asks for absence itself and takes no `IfExists` and no set operator"
             } else {
                 "use one of IAM's condition operators, spelt as the user guide spells it"
             };
@@ -662,8 +672,8 @@ mod tests {
             faults(kind, &format!(r#"{{"Effect":"Deny","Action":{action},"Resource":{resource}}}"#))
         };
         assert_eq!(
-            of(Identity, r#"["s3:Get*","*","GetObject","s3:a:b","s!:x"]"#, r#""*""#),
-            ["!/Action/2", "!/Action/3", "!/Action/4"]
+            of(Identity, r#"["s3:Get*","*","GetObject","s3:a:b","s!:x","s?:x","s3:","s3*"]"#, r#""*""#),
+            ["!/Action/2", "!/Action/3", "!/Action/4", "!/Action/5", "!/Action/6", "!/Action/7"]
         );
         assert_eq!(of(Identity, "[]", "[]"), ["/Action", "/Resource"]);
         let resources = r#"["arn:aws:s3:::b/*","arn:*:s3:::b","arn:aws:s3*","arn:aws:s3","bucket","arn:oops:s3:::b",

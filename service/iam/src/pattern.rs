@@ -13,7 +13,8 @@ use std::fmt;
 
 /// An element of `Action` or `NotAction`: `*`, or `service:Name` with wildcards in the name.
 ///
-/// A text without a colon, such as a placeholder that was never filled in, names no action.
+/// What IAM refuses to save, such as a wildcard in the service prefix or a text without a colon,
+/// is kept and names no action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern {
     text: Box<str>,
@@ -23,36 +24,25 @@ pub struct ActionPattern {
 }
 
 impl ActionPattern {
-    /// Reads an action pattern.
-    ///
-    /// # Errors
-    /// A service prefix that is empty or holds a wildcard, as IAM refuses it too. `*:*` is read as
-    /// `*`.
-    pub fn read(text: &str) -> Result<Self, &'static str> {
+    /// Reads an action pattern. Any text is one; `*:*` is read as `*`.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let all = |s: &str| !s.is_empty() && s.bytes().all(|b| b == b'*');
         let (service, name) = match text.split_once(':') {
             None if all(text) => (None, text),
-            None if text.is_empty() || text.contains(['*', '?']) => {
-                return Err("an action needs its service, as in `s3:GetObject`");
-            }
             None => {
                 let name = Glob::plain(text, Mode::Literal);
-                return Ok(Self { text: text.into(), service: Some("".into()), name });
+                return Self { text: text.into(), service: Some("".into()), name };
             }
             Some((service, name)) if all(service) && all(name) => (None, name),
             Some((service, name)) => (Some(service), name),
         };
-        if service.is_some_and(|s| s.is_empty() || s.contains(['*', '?', ' '])) {
-            return Err("the service before the colon takes no wildcard and is not empty");
-        }
-        if name.is_empty() {
-            return Err("an action needs a name after the colon");
-        }
-        Ok(Self {
+        Self {
             text: text.into(),
+            // INVARIANT: no service has a wildcard in its name, so such a prefix equals none.
             service: service.map(|s| s.to_ascii_lowercase().into()),
             name: Glob::plain(name, Mode::WildNoCase),
-        })
+        }
     }
 
     /// As it is written.
@@ -267,15 +257,15 @@ mod tests {
 
     #[test]
     fn actions_ignore_case_and_keep_to_their_service() {
-        let get = ActionPattern::read("S3:get*").unwrap();
+        let get = ActionPattern::read("S3:get*");
         assert!(get.matches("s3:GetObject") && !get.matches("s3:PutObject") && !get.matches("s3express:GetObject"));
-        assert!(ActionPattern::read("*").unwrap().matches("iam:PassRole"));
-        assert!(ActionPattern::read("*:*").unwrap().is_all());
-        assert!(ActionPattern::read("s3:*").unwrap().covers(&get));
-        assert!(!get.covers(&ActionPattern::read("s3:*").unwrap()));
-        assert!(!ActionPattern::read("<action>").unwrap().matches("s3:GetObject"));
-        for bad in ["", "s3*", "s*:Get*", ":Get", "s3:"] {
-            assert!(ActionPattern::read(bad).is_err(), "{bad}");
+        assert!(ActionPattern::read("*").matches("iam:PassRole"));
+        assert!(ActionPattern::read("*:*").is_all());
+        assert!(ActionPattern::read("s3:*").covers(&get));
+        assert!(!get.covers(&ActionPattern::read("s3:*")));
+        assert!(!ActionPattern::read("<action>").matches("s3:GetObject"));
+        for bad in ["", "s3*", "s*:Get*", "*:GetObject", "s?:GetObject", ":Get", "s3:", "s3:Get *"] {
+            assert!(!ActionPattern::read(bad).matches("s3:GetObject"), "{bad}");
         }
     }
 
