@@ -455,8 +455,8 @@ fn layers(policies: &Map<String, Value>) -> Result<Layers, Problem> {
         identity: documents(policies, "identity", "identity policy")?,
         boundary: documents(policies, "boundary", "permissions boundary")?,
         session: documents(policies, "session", "session policy")?,
-        scp: levels(policies, "scp", "SCP")?,
-        rcp: levels(policies, "rcp", "RCP")?,
+        scp: levels(policies, "scp", "SCP")?.map(Into::into),
+        rcp: levels(policies, "rcp", "RCP")?.map(Into::into),
         resource: only(policies, "resource", "resource policy")?,
         trust: only(policies, "trust", "trust policy")?,
         endpoint: documents(policies, "vpc_endpoint", "VPC endpoint policy")?,
@@ -556,8 +556,12 @@ fn unseen(case: &Map<String, Value>, layers: &mut Layers) -> Result<(), Problem>
             "boundary" => layers.boundary.get_or_insert_default().push(missing("permissions boundary")),
             "session" => layers.session.get_or_insert_default().push(missing("session policy")),
             "vpc_endpoint" => layers.endpoint.get_or_insert_default().push(missing("VPC endpoint policy")),
-            "scp" => layers.scp.get_or_insert_default().push(level("SCP")),
-            "rcp" => layers.rcp.get_or_insert_default().push(level("RCP")),
+            "scp" => {
+                layers.scp = Some(layers.scp.iter().flat_map(|l| l.iter()).cloned().chain([level("SCP")]).collect())
+            }
+            "rcp" => {
+                layers.rcp = Some(layers.rcp.iter().flat_map(|l| l.iter()).cloned().chain([level("RCP")]).collect())
+            }
             "resource" => alone(&mut layers.resource, "resource policy")?,
             "trust" => alone(&mut layers.trust, "trust policy")?,
             _ => return Err(problem(at, format!("`{name}` is no layer"), remedy)),

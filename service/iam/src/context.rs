@@ -5,6 +5,7 @@
 //! service sends, and what their values mean.
 
 use crate::truth::Why;
+use std::cmp::Ordering;
 
 /// FNV-1a over the name in lower case: short names, no adversary that a collision would serve.
 fn hash_of(name: &str) -> u64 {
@@ -36,7 +37,6 @@ enum Held {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    hash: u64,
     /// In lower case.
     key: Box<str>,
     held: Held,
@@ -60,7 +60,9 @@ pub enum Value<'a> {
 /// What is known of a request's condition keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    // INVARIANT: sorted by hash, then key; no key twice.
+    // INVARIANT: sorted by hash, then key; no key twice; as many hashes as entries. They lie apart so
+    // that looking for a key touches little memory.
+    hashes: Vec<u64>,
     entries: Vec<Entry>,
     /// Prefixes of keys that are absent unless named.
     absent: Vec<String>,
@@ -72,7 +74,7 @@ impl Context {
     /// Keys that are not named are absent.
     #[must_use]
     pub fn closed() -> Self {
-        Self { entries: Vec::new(), absent: Vec::new(), open: Vec::new() }
+        Self { hashes: Vec::new(), entries: Vec::new(), absent: Vec::new(), open: Vec::new() }
     }
 
     /// Keys that are not named may hold anything, or be absent.
@@ -155,20 +157,31 @@ impl Context {
     fn hold(mut self, key: &str, held: Held) -> Self {
         let name = KeyName::read(key);
         let found = self.find(&name);
-        let entry = Entry { hash: name.hash, key: name.lower, held };
+        let entry = Entry { key: name.lower, held };
         match found {
             Ok(at) => {
                 if let Some(old) = self.entries.get_mut(at) {
                     *old = entry;
                 }
             }
-            Err(at) => self.entries.insert(at, entry),
+            Err(at) => {
+                self.hashes.insert(at, name.hash);
+                self.entries.insert(at, entry);
+            }
         }
         self
     }
 
     fn find(&self, name: &KeyName) -> Result<usize, usize> {
-        self.entries.binary_search_by(|e| e.hash.cmp(&name.hash).then_with(|| e.key.cmp(&name.lower)))
+        let mut at = self.hashes.partition_point(|hash| *hash < name.hash);
+        while self.hashes.get(at) == Some(&name.hash) {
+            match self.entries.get(at).map(|entry| entry.key.cmp(&name.lower)) {
+                Some(Ordering::Less) => at += 1,
+                Some(Ordering::Equal) => return Ok(at),
+                _ => break,
+            }
+        }
+        Err(at)
     }
 
     pub(crate) fn look_up(&self, name: &KeyName) -> Value<'_> {

@@ -14,77 +14,11 @@
 
 use crate::condition::all_hold;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
+use crate::index::{Asks, Candidate};
 use crate::layer::{Layer, LayerKind, Layers, Level};
 use crate::request::{Kind, Request, Requester};
 use crate::truth::{Site, Truth, Why};
 use std::sync::Arc;
-
-/// Services whose resources resource control policies bind, by prefix: the list of AWS Organizations'
-/// page on them, of 2026-09-26.
-const UNDER_RCP: &[&str] = &[
-    "aoss",
-    "appconfig",
-    "appstream",
-    "autoscaling",
-    "autoscaling-plans",
-    "budgets",
-    "clouddirectory",
-    "cloudfront",
-    "cloudsearch",
-    "cloudtrail-data",
-    "codeartifact",
-    "codebuild",
-    "codecommit",
-    "codepipeline",
-    "cognito-identity",
-    "cognito-idp",
-    "comprehend",
-    "comprehendmedical",
-    "compute-optimizer",
-    "cost-optimization-hub",
-    "dax",
-    "dsql",
-    "dynamodb",
-    "ecr",
-    "ecr-public",
-    "events",
-    "firehose",
-    "fis",
-    "fms",
-    "gamelift",
-    "health",
-    "inspector-scan",
-    "kendra",
-    "kinesisvideo",
-    "kms",
-    "logs",
-    "memorydb",
-    "networkmonitor",
-    "notifications",
-    "opensearch",
-    "pca-connector-ad",
-    "personalize",
-    "polly",
-    "pricing",
-    "resource-groups",
-    "rolesanywhere",
-    "s3",
-    "secretsmanager",
-    "servicediscovery",
-    "signin",
-    "sqs",
-    "sts",
-    "support",
-    "swf",
-    "textract",
-    "timestream-influxdb",
-    "transcribe",
-    "transfer",
-    "translate",
-    "wafv2",
-    "workspaces",
-    "xray",
-];
 
 /// What a request comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -279,24 +213,13 @@ impl<'a> View<'a> {
         }
         if let Some(levels) = &layers.rcp
             && !request.is_service_linked_role()
-            && UNDER_RCP.binary_search(&request.action().service()).is_ok()
+            && request.is_under_rcp()
         {
             view.rcp = Levels::Named(levels);
         }
         view.resource = layers.resource.as_ref();
-        view.trust = layers.trust.as_ref().filter(|_| is_for_role(request, true));
+        view.trust = layers.trust.as_ref().filter(|_| request.may_be_for_role());
         view
-    }
-}
-
-/// Whether the action is one that a role's trust policy decides on.
-fn is_for_role(request: &Request, trusted: bool) -> bool {
-    match request.action().lower() {
-        "sts:assumerole" | "sts:assumerolewithsaml" | "sts:assumerolewithwebidentity" => true,
-        "sts:tagsession" | "sts:setsourceidentity" | "sts:setcontext" => {
-            trusted || request.resource().as_str().contains(":role/")
-        }
-        _ => false,
     }
 }
 
@@ -435,9 +358,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
 
     /// Whether the resource's policy must allow, even within one account.
     pub(crate) fn needs_resource_policy(&self) -> bool {
-        let key =
-            || self.request.resource().as_str().splitn(6, ':').nth(5).is_some_and(|name| name.starts_with("key/"));
-        is_for_role(self.request, self.view.trust.is_some()) || (self.request.action().service() == "kms" && key())
+        self.request.needs_resource_policy() || (self.view.trust.is_some() && self.request.may_be_for_role())
     }
 
     /// How the principals of a statement name the requester, and whether they do.
@@ -555,11 +476,19 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             }
         };
         let language = policy.language();
-        let mut scratch = None;
+        let mut scratch = Default::default();
         let candidates = policy.naming(self.request.action(), &mut scratch);
-        for statement in candidates.deny.iter().filter_map(|at| policy.at(*at)) {
-            let (grip, truth) = self.judge(kind, statement, language);
-            let truth = self.read(Effect::Deny, truth);
+        let judge = |candidate: &Candidate, statement: &'a Arc<Statement>| match candidate.asks {
+            Asks::Anyone => (Grip::Direct, Truth::True),
+            Asks::Nothing if !on_resource => (Grip::Direct, Truth::True),
+            _ => {
+                let (grip, truth) = self.judge(kind, statement, language);
+                (grip, self.read(statement.effect, truth))
+            }
+        };
+        for candidate in candidates.deny {
+            let Some(statement) = policy.at(candidate.at) else { continue };
+            let (grip, truth) = judge(candidate, statement);
             watch.saw(place, layer, statement, grip, &truth);
             if truth.is_true() && !out.denied.is_true() {
                 out.by = Some(Decider { kind, layer, statement });
@@ -573,12 +502,12 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         if !want && !W::WHOLE {
             return allowed;
         }
-        for statement in candidates.allow.iter().filter_map(|at| policy.at(*at)) {
+        for candidate in candidates.allow {
+            let Some(statement) = policy.at(candidate.at) else { continue };
             if kind == LayerKind::Identity && self.only.is_some_and(|only| !Arc::ptr_eq(only, statement)) {
                 continue;
             }
-            let (grip, truth) = self.judge(kind, statement, language);
-            let truth = self.read(Effect::Allow, truth);
+            let (grip, truth) = judge(candidate, statement);
             watch.saw(place, layer, statement, grip, &truth);
             if truth.is_true()
                 && !out.denied.is_true()

@@ -500,7 +500,7 @@ impl<'a> Teller<'_, 'a> {
     /// What the request has for a condition's key, and what is wrong with it.
     fn held(&self, condition: &Condition) -> (Option<Vec<String>>, String) {
         let got = match self.request().context().get(&condition.key) {
-            Value::Known(values) => Some(values.to_vec()),
+            Value::Known(values) | Value::List(values) => Some(values.to_vec()),
             _ => None,
         };
         let has = match &got {
@@ -574,7 +574,7 @@ mod tests {
                 "permissions boundary b",
                 r#"{"Effect":"Allow","Action":"ec2:*","Resource":"*"}"#,
             )]),
-            scp: Some(vec![level("root", vec![full()]), level("account", Vec::new())]),
+            scp: Some([level("root", vec![full()]), level("account", Vec::new())].into()),
             ..Layers::default()
         };
         let told = explain(&request("s3:GetObject", "arn:aws:s3:::b/k", Context::closed()), &layers);

@@ -6,26 +6,50 @@
 //! that ask for none of them first, since they decide at once.
 
 use crate::catalogue::catalogue;
-use crate::document::{Clause, Effect, Policy, Statement};
+use crate::document::{Clause, Effect, Policy, Principal, Statement};
 use crate::pattern::ActionPattern;
 use crate::request::ActionName;
 use std::collections::HashMap;
 
-/// The statements that name an action, as positions in the policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Candidates {
-    pub(crate) deny: Box<[u32]>,
-    pub(crate) allow: Box<[u32]>,
+/// Whether a statement asks for anything but its actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Asks {
+    /// Resources, conditions, or certain principals.
+    Something,
+    /// Nothing, and it names no principals.
+    Nothing,
+    /// Nothing, and it names everyone.
+    Anyone,
 }
+
+/// A statement that names an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Candidate {
+    /// Its position in the policy.
+    pub(crate) at: u32,
+    pub(crate) asks: Asks,
+}
+
+/// The statements that name an action.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Candidates<'a> {
+    pub(crate) deny: &'a [Candidate],
+    pub(crate) allow: &'a [Candidate],
+}
+
+/// From how many runs on a coarse table makes them faster to find.
+const MANY: usize = 64;
 
 /// A policy's statements by action.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
-    /// Where each run of action numbers begins; the first begins at 0.
-    starts: Box<[u32]>,
-    /// The candidates of each run, as a position in `candidates`.
-    runs: Box<[u32]>,
-    candidates: Box<[Candidates]>,
+    /// Where each run of action numbers begins, and which of the sets it has; the first begins at 0.
+    runs: Box<[(u32, u32)]>,
+    /// For a policy of many runs: how many of them begin before each 64th number.
+    coarse: Box<[u32]>,
+    /// Where in the members the Denies of a set begin, the Allows begin, and the Allows end.
+    sets: Box<[(u32, u32, u32)]>,
+    members: Box<[Candidate]>,
 }
 
 /// A set of action numbers, one bit each.
@@ -87,36 +111,50 @@ impl Bits {
     }
 }
 
-/// Whether a statement matches every request of its actions.
-pub(crate) fn is_unlimited(statement: &Statement) -> bool {
-    let everything = match &statement.resources {
-        None => true,
-        Some(Clause::In(list)) => list.iter().any(|pattern| pattern.as_str() == "*"),
-        Some(Clause::NotIn(_)) => false,
-    };
-    everything && statement.conditions.is_empty()
+impl Asks {
+    fn of(statement: &Statement) -> Self {
+        let everything = match &statement.resources {
+            None => true,
+            Some(Clause::In(list)) => list.iter().any(|pattern| pattern.as_str() == "*"),
+            Some(Clause::NotIn(_)) => false,
+        };
+        match &statement.principals {
+            _ if !everything || !statement.conditions.is_empty() => Self::Something,
+            None => Self::Nothing,
+            Some(Clause::In(list)) if list.contains(&Principal::Everyone) => Self::Anyone,
+            Some(_) => Self::Something,
+        }
+    }
 }
 
 fn position(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+fn place(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The positions of the statements of one effect that are wanted: first those that ask for nothing.
+fn members(policy: &Policy, effect: Effect, wanted: impl Fn(usize, &Statement) -> bool) -> Vec<Candidate> {
+    let each = policy.statements.iter().enumerate().filter(|(at, s)| s.effect == effect && wanted(*at, s));
+    let mut out: Vec<Candidate> =
+        each.map(|(at, statement)| Candidate { at: position(at), asks: Asks::of(statement) }).collect();
+    out.sort_by_key(|candidate| candidate.asks == Asks::Something);
+    out
+}
+
 impl Index {
     pub(crate) fn of(policy: &Policy) -> Self {
         let actions = catalogue().actions().len();
-        let mut order: Vec<(u32, &Statement)> =
-            policy.statements.iter().enumerate().map(|(at, statement)| (position(at), &**statement)).collect();
-        order.sort_by_key(|(_, statement)| !is_unlimited(statement));
-        let sets: Vec<(u32, Effect, Bits)> =
-            order.iter().map(|(at, statement)| (*at, statement.effect, Bits::of(statement, actions))).collect();
+        let named: Vec<Bits> = policy.statements.iter().map(|statement| Bits::of(statement, actions)).collect();
         let mut changes = Bits::new(actions);
         changes.set(0);
-        for (_, _, bits) in &sets {
+        for bits in &named {
             bits.mark_changes(&mut changes);
         }
-        let (mut starts, mut runs) = (Vec::new(), Vec::new());
-        let mut known: HashMap<Candidates, u32> = HashMap::new();
-        let mut candidates = Vec::new();
+        let mut known: HashMap<[Vec<Candidate>; 2], u32> = HashMap::new();
+        let (mut runs, mut sets, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let words = changes.0.iter().enumerate();
         let numbers = words.flat_map(|(at, word)| {
             let mut word = *word;
@@ -127,44 +165,49 @@ impl Index {
             })
         });
         for number in numbers.take_while(|number| *number < actions) {
-            let with = |wanted: Effect| {
-                let named = sets.iter().filter(|(_, effect, bits)| *effect == wanted && bits.has(number));
-                named.map(|(at, _, _)| *at).collect()
-            };
-            let found = Candidates { deny: with(Effect::Deny), allow: with(Effect::Allow) };
-            let at = *known.entry(found).or_insert_with_key(|found| {
-                candidates.push(found.clone());
-                position(candidates.len() - 1)
+            let with =
+                |effect| members(policy, effect, |at, _| named.get(at).is_some_and(|bits: &Bits| bits.has(number)));
+            let set = *known.entry([with(Effect::Deny), with(Effect::Allow)]).or_insert_with_key(|[deny, allow]| {
+                let from = position(all.len());
+                all.extend(deny);
+                let middle = position(all.len());
+                all.extend(allow);
+                sets.push((from, middle, position(all.len())));
+                position(sets.len() - 1)
             });
-            starts.push(position(number));
-            runs.push(at);
+            runs.push((position(number), set));
         }
-        Self { starts: starts.into(), runs: runs.into(), candidates: candidates.into() }
+        let blocks = if runs.len() > MANY { 1 + actions / 64 } else { 0 };
+        let before = |block: usize| position(runs.partition_point(|(start, _)| place(*start) < block * 64));
+        let coarse = (0..=blocks).filter(|_| blocks > 0).map(before).collect();
+        Self { coarse, runs: runs.into(), sets: sets.into(), members: all.into() }
     }
 
     /// The statements that name a listed action.
-    pub(crate) fn listed(&self, number: usize) -> Option<&Candidates> {
+    pub(crate) fn listed(&self, number: usize) -> Option<Candidates<'_>> {
+        let block = self.coarse.get(number / 64).zip(self.coarse.get(number / 64 + 1));
+        let (first, last) = block.map_or((0, self.runs.len()), |(from, to)| (place(*from), place(*to)));
         let number = u32::try_from(number).ok()?;
-        let run = self.starts.partition_point(|start| *start <= number).checked_sub(1)?;
-        let at = usize::try_from(*self.runs.get(run)?).ok()?;
-        self.candidates.get(at)
+        let within = self.runs.get(first..last)?.partition_point(|(start, _)| *start <= number);
+        let (_, set) = self.runs.get((first + within).checked_sub(1)?)?;
+        let (from, middle, to) = *self.sets.get(place(*set))?;
+        let of = |from: u32, to: u32| self.members.get(place(from)..place(to));
+        Some(Candidates { deny: of(from, middle)?, allow: of(middle, to)? })
     }
 }
 
 impl Policy {
     /// The statements that name an action, each effect by itself: those that ask for nothing else
-    /// first.
-    pub(crate) fn naming<'a>(&'a self, action: &ActionName, scratch: &'a mut Option<Candidates>) -> &'a Candidates {
+    /// first. What is not listed is looked for in every statement, and kept in `scratch`.
+    pub(crate) fn naming<'a>(&'a self, action: &ActionName, scratch: &'a mut [Vec<Candidate>; 2]) -> Candidates<'a> {
         let listed = action.number().and_then(|number| self.index.get_or_init(|| Index::of(self)).listed(number));
         if let Some(found) = listed {
             return found;
         }
-        let with = |wanted: Effect| {
-            let each = self.statements.iter().enumerate();
-            let named = each.filter(|(_, s)| s.effect == wanted && s.names_action(action.as_str()));
-            named.map(|(at, _)| position(at)).collect()
-        };
-        scratch.insert(Candidates { deny: with(Effect::Deny), allow: with(Effect::Allow) })
+        let with = |effect| members(self, effect, |_, statement| statement.names_action(action.as_str()));
+        *scratch = [with(Effect::Deny), with(Effect::Allow)];
+        let [deny, allow] = scratch;
+        Candidates { deny, allow }
     }
 
     /// The statement at a position.
@@ -183,17 +226,26 @@ mod tests {
 
     #[test]
     fn the_index_names_what_the_patterns_name() {
-        let policy = policy(
+        let services = catalogue().services().map(|(service, _)| format!("{service}:*e*"));
+        let often: Vec<String> = services.chain(["s3:Put*".to_owned()]).collect();
+        let few = policy(
             r#"{"Effect":"Allow","Action":["s3:Get*","EC2:describeinstances","iam:*","nosuch:*"],"Resource":"arn:aws:s3:::b"},
             {"Effect":"Deny","NotAction":["iam:*","s3:*","sts:Assume?ole"],"Resource":"*"},
             {"Effect":"Allow","Action":"*","Resource":"*"},
             {"Effect":"Allow","NotAction":[],"Resource":"*","Condition":{"Bool":{"a:b":"true"}}}"#,
         );
+        agrees(&few);
+        let many = policy(&format!(r#"{{"Effect":"Allow","Action":["{}"],"Resource":"*"}}"#, often.join("\",\"")));
+        agrees(&many);
+    }
+
+    /// Whether the index gives what the statements' own patterns give.
+    fn agrees(policy: &Policy) {
         let names = catalogue().actions().iter().map(|action| action.name);
         for name in names.chain(["nosuch:Thing", "iam:Unheard", "s3:GetMore", "nocolon"]) {
-            let mut scratch = None;
+            let mut scratch = Default::default();
             let found = policy.naming(&ActionName::new(name), &mut scratch);
-            let mut all: Vec<u32> = found.deny.iter().chain(&found.allow).copied().collect();
+            let mut all: Vec<u32> = found.deny.iter().chain(found.allow).map(|c| c.at).collect();
             all.sort_unstable();
             let each = policy.statements.iter().enumerate().filter(|(_, s)| s.names_action(name));
             assert_eq!(all, each.map(|(at, _)| position(at)).collect::<Vec<_>>(), "{name}");
@@ -206,7 +258,11 @@ mod tests {
             r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"},
             {"Effect":"Allow","Action":"s3:*","Resource":"*"}"#,
         );
-        let mut scratch = None;
-        assert_eq!(*policy.naming(&ActionName::new("s3:GetObject"), &mut scratch).allow, [1, 0]);
+        let mut scratch = Default::default();
+        let allow = policy.naming(&ActionName::new("s3:GetObject"), &mut scratch).allow;
+        assert_eq!(
+            allow.iter().map(|c| (c.at, c.asks)).collect::<Vec<_>>(),
+            [(1, Asks::Nothing), (0, Asks::Something)]
+        );
     }
 }

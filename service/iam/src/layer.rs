@@ -79,12 +79,13 @@ pub struct Layers {
     /// but for a federated user, to whom it gives nothing.
     pub session: Option<Vec<Layer>>,
     /// SCPs of the requester's account from the root down: each level must allow. Leave them out
-    /// for the management account. They bind neither services nor service-linked roles.
-    pub scp: Option<Vec<Level>>,
+    /// for the management account. They bind neither services nor service-linked roles. Roles of an
+    /// account share them.
+    pub scp: Option<Arc<[Level]>>,
     /// RCPs of the resource's account from the root down: each level must allow. Leave them out
     /// for the management account. They bind everyone but service-linked roles, for the services
     /// that take them.
-    pub rcp: Option<Vec<Level>>,
+    pub rcp: Option<Arc<[Level]>>,
     /// The policy on the resource.
     pub resource: Option<Layer>,
     /// The trust policy of the role that is asked for.

@@ -15,6 +15,16 @@ use crate::catalogue::catalogue;
 use crate::condition::{Context, Value};
 use crate::glob::Asked;
 
+/// Services whose resources resource control policies bind, by prefix: the list of AWS Organizations'
+/// page on them, of 2026-09-26.
+const UNDER_RCP: &str = "aoss appconfig appstream autoscaling autoscaling-plans budgets clouddirectory cloudfront cloudsearch \
+    cloudtrail-data codeartifact codebuild codecommit codepipeline cognito-identity cognito-idp \
+    comprehend comprehendmedical compute-optimizer cost-optimization-hub dax dsql dynamodb ecr \
+    ecr-public events firehose fis fms gamelift health inspector-scan kendra kinesisvideo kms logs \
+    memorydb networkmonitor notifications opensearch pca-connector-ad personalize polly pricing \
+    resource-groups rolesanywhere s3 secretsmanager servicediscovery signin sqs sts support swf textract \
+    timestream-influxdb transcribe transfer translate wafv2 workspaces xray";
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requester {
@@ -356,6 +366,42 @@ pub struct Request {
     account: Option<AccountId>,
     owner: Option<AccountId>,
     service_linked: bool,
+    rules: Rules,
+}
+
+/// What AWS does differently for some actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rules {
+    /// Resource control policies bind the service.
+    under_rcp: bool,
+    /// A role's trust policy may decide on it.
+    may_be_for_role: bool,
+    /// The policy on the resource must allow, even within one account.
+    needs_resource_policy: bool,
+    /// AWS allows it whatever the policies say.
+    never_refused: bool,
+    /// AWS refuses it whatever the policies say.
+    never_allowed: bool,
+}
+
+impl Rules {
+    fn of(principal: &Requester, action: &ActionName, resource: &ResourceName) -> Self {
+        let lower = action.lower();
+        let assumes = matches!(lower, "sts:assumerole" | "sts:assumerolewithsaml" | "sts:assumerolewithwebidentity");
+        let adds = matches!(lower, "sts:tagsession" | "sts:setsourceidentity" | "sts:setcontext");
+        let key = || resource.text.splitn(6, ':').nth(5).is_some_and(|name| name.starts_with("key/"));
+        let is_principal = matches!(principal, Requester::Principal { .. });
+        Self {
+            under_rcp: UNDER_RCP.split(' ').any(|service| service == action.service()),
+            may_be_for_role: assumes || adds,
+            needs_resource_policy: assumes
+                || (adds && resource.text.contains(":role/"))
+                || (action.service() == "kms" && key()),
+            never_refused: is_principal && lower == "sts:getcalleridentity",
+            // Nobody assumes a role as an account's root.
+            never_allowed: principal.kind() == Kind::Root && lower == "sts:assumerole",
+        }
+    }
 }
 
 impl Request {
@@ -384,7 +430,8 @@ impl Request {
     pub(crate) fn plain(principal: Requester, action: &str, resource: &str, context: Context) -> Self {
         let (kind, account) = (principal.kind(), principal.account_id());
         let (action, resource) = (ActionName::new(action), ResourceName::literal(resource));
-        Self { principal, action, resource, context, kind, account, owner: None, service_linked: false }
+        let rules = Rules::of(&principal, &action, &resource);
+        Self { principal, action, resource, context, kind, account, owner: None, service_linked: false, rules }
     }
 
     fn complete(mut self, resource_account: Option<AccountId>) -> Self {
@@ -418,6 +465,7 @@ impl Request {
             _ => Owner::Own,
         };
         self.resource = ResourceName { owner, ..ResourceName::new(&text) };
+        self.rules = Rules::of(&self.principal, &self.action, &self.resource);
         let given = self.owner;
         self.complete(given)
     }
@@ -477,14 +525,24 @@ impl Request {
         matches!(self.principal, Requester::Principal { .. } | Requester::Outsider)
     }
 
-    /// Whether AWS allows it whatever the policies say.
     pub(crate) fn is_never_refused(&self) -> bool {
-        matches!(self.principal, Requester::Principal { .. }) && &*self.action.lower == "sts:getcalleridentity"
+        self.rules.never_refused
     }
 
-    /// Whether AWS refuses it whatever the policies say: nobody assumes a role as an account's root.
     pub(crate) fn is_never_allowed(&self) -> bool {
-        self.kind == Kind::Root && &*self.action.lower == "sts:assumerole"
+        self.rules.never_allowed
+    }
+
+    pub(crate) fn is_under_rcp(&self) -> bool {
+        self.rules.under_rcp
+    }
+
+    pub(crate) fn may_be_for_role(&self) -> bool {
+        self.rules.may_be_for_role
+    }
+
+    pub(crate) fn needs_resource_policy(&self) -> bool {
+        self.rules.needs_resource_policy
     }
 
     pub(crate) fn account(&self) -> Option<AccountId> {
