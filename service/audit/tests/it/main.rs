@@ -11,6 +11,8 @@ mod import;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod shipped;

@@ -14,6 +14,8 @@ mod kinds;
 mod laws;
 #[cfg(test)]
 mod published_escalations;
+#[cfg(test)]
+mod replay;
 
 use std::path::PathBuf;
 

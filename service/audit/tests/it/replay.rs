@@ -1,0 +1,22 @@
+//! The fuzz targets' functions over the kept corpus.
+
+#[path = "../../../../fuzz/src/records.rs"]
+mod records;
+
+use std::path::Path;
+
+const TARGETS: [(&str, fn(&[u8])); 2] = [("trail", records::trail), ("import", records::import)];
+
+#[test]
+fn the_kept_corpus_breaks_no_law() {
+    for (name, target) in TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 3, "{name}");
+        for file in files {
+            println!("{}", file.display());
+            target(&std::fs::read(&file).unwrap());
+        }
+    }
+}
