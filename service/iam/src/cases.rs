@@ -8,13 +8,15 @@
 
 use crate::arn::AccountId;
 use crate::condition::Context;
-use crate::decide::{Decision, Outcome, decide};
+use crate::decide::{Decision, decide};
 use crate::document::Document;
+use crate::explain::explain;
 use crate::layer::{Layer, Layers, Level};
 use crate::request::{Request, Requester};
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a case cannot be decided, or a text holds no cases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -236,9 +238,8 @@ impl Case {
     /// Decides it, and says why.
     #[must_use]
     pub fn answer(&self) -> CaseAnswer {
-        let decision = self.decide();
-        let because = self.because(&decision);
-        CaseAnswer { id: self.id.clone(), decision: decision.outcome.as_str(), because }
+        let explanation = explain(&self.request, &self.layers);
+        CaseAnswer { id: self.id.clone(), decision: explanation.outcome.as_str(), because: explanation.because }
     }
 
     /// Whether a decision is the expected one; `None` where none is expected.
@@ -246,22 +247,6 @@ impl Case {
     pub fn agrees(&self, decision: &str) -> Option<bool> {
         let expected = self.expected.as_deref()?;
         Some(expected == decision || (expected == "Deny" && decision.starts_with("Deny(")))
-    }
-
-    fn because(&self, decision: &Decision<'_>) -> String {
-        match (decision.outcome, &decision.by) {
-            (Outcome::Unknown, _) => {
-                let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
-                reasons.join("; ")
-            }
-            (outcome, Some(by)) => {
-                let verb = if outcome == Outcome::DenyExplicit { "denies" } else { "allows" };
-                let sid = by.statement.sid.as_deref().map(|sid| format!(" (`{sid}`)")).unwrap_or_default();
-                format!("`{}`{sid} of the {} {verb} it", by.statement.pointer, by.layer.source())
-            }
-            (Outcome::Allow, None) => "the account's root may do everything in its account".to_owned(),
-            (_, None) => "no Deny applies, and something that must allow it does not".to_owned(),
-        }
     }
 }
 
@@ -354,7 +339,7 @@ fn request(case: &Map<String, Value>) -> Result<Request, Problem> {
     // A name without an account, such as a bucket's, is taken to be of the requester's account.
     let owner = match account(request)? {
         Some(account) => Some(account),
-        None if resource.splitn(6, ':').nth(4).is_some_and(|own| own.parse::<AccountId>().is_ok()) => None,
+        None if resource.split(':').nth(4).is_some_and(|own| own.parse::<AccountId>().is_ok()) => None,
         None => principal.account_id(),
     };
     let context = context(case, request)?;
@@ -483,13 +468,16 @@ fn documents(policies: &Map<String, Value>, name: &str, source: &str) -> Result<
     let at = format!("/policies/{name}");
     match member(policies, name) {
         None => Ok(None),
-        Some(Value::Array(list)) => list_of(list, source, &at).map(Some),
+        Some(Value::Array(list)) => list_of(list, source, "", &at).map(Some),
         Some(one) => Ok(Some(vec![document(one, source, &at)?])),
     }
 }
 
-fn list_of(list: &[Value], source: &str, at: &str) -> Result<Vec<Layer>, Problem> {
-    let named = |n: usize| if list.len() == 1 { source.to_owned() } else { format!("{source} {}", n + 1) };
+fn list_of(list: &[Value], source: &str, place: &str, at: &str) -> Result<Vec<Layer>, Problem> {
+    let named = |n: usize| match list.len() {
+        1 => format!("{source}{place}"),
+        _ => format!("{source} {}{place}", n + 1),
+    };
     list.iter().enumerate().map(|(n, value)| document(value, &named(n), &format!("{at}/{n}"))).collect()
 }
 
@@ -523,7 +511,7 @@ fn levels(policies: &Map<String, Value>, name: &str, source: &str) -> Result<Opt
             _ => format!("level {}", n + 1),
         };
         let policies = match member(map, "policies") {
-            Some(Value::Array(list)) => list_of(list, &format!("{source} of `{name}`"), &format!("{at}/policies"))?,
+            Some(Value::Array(list)) => list_of(list, source, &format!(" of `{name}`"), &format!("{at}/policies"))?,
             Some(other) => return Err(problem(format!("{at}/policies"), format!("there is {}", kind(other)), remedy)),
             None => return Err(problem(format!("{at}/policies"), "it is missing", remedy)),
         };
@@ -543,7 +531,11 @@ fn unseen(case: &Map<String, Value>, layers: &mut Layers) -> Result<(), Problem>
     let missing = |source: &str| Layer::missing(source, "the case says so");
     for (n, name) in list.iter().enumerate() {
         let at = format!("/unseen/{n}");
-        let level = |source: &str| Level { name: "an unseen level".into(), policies: vec![missing(source)] };
+        let below = |levels: &mut Option<Arc<[Level]>>, source: &str| {
+            let level = Level { name: "an unseen level".into(), policies: vec![missing(source)] };
+            let seen = levels.iter().flat_map(|levels| levels.iter()).cloned();
+            *levels = Some(seen.chain([level]).collect());
+        };
         let alone = |layer: &mut Option<Layer>, source: &str| {
             if layer.is_some() {
                 return Err(problem(at.clone(), "its policy is given as well", "leave out one of the two"));
@@ -556,12 +548,8 @@ fn unseen(case: &Map<String, Value>, layers: &mut Layers) -> Result<(), Problem>
             "boundary" => layers.boundary.get_or_insert_default().push(missing("permissions boundary")),
             "session" => layers.session.get_or_insert_default().push(missing("session policy")),
             "vpc_endpoint" => layers.endpoint.get_or_insert_default().push(missing("VPC endpoint policy")),
-            "scp" => {
-                layers.scp = Some(layers.scp.iter().flat_map(|l| l.iter()).cloned().chain([level("SCP")]).collect())
-            }
-            "rcp" => {
-                layers.rcp = Some(layers.rcp.iter().flat_map(|l| l.iter()).cloned().chain([level("RCP")]).collect())
-            }
+            "scp" => below(&mut layers.scp, "SCP"),
+            "rcp" => below(&mut layers.rcp, "RCP"),
             "resource" => alone(&mut layers.resource, "resource policy")?,
             "trust" => alone(&mut layers.trust, "trust policy")?,
             _ => return Err(problem(at, format!("`{name}` is no layer"), remedy)),
