@@ -400,7 +400,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             return (Grip::None, named);
         }
         // A trust policy has no resource: the role that holds it is meant.
-        let on = if kind == LayerKind::Trust { Truth::True } else { self.names_resource(statement, language) };
+        let on = if kind == LayerKind::Trust { Truth::True } else { self.names_resource(kind, statement, language) };
         if on.is_false() {
             return (grip, on);
         }
@@ -411,7 +411,8 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         (grip, truth.and(all_hold(&statement.conditions, self.request.context(), language)))
     }
 
-    pub(crate) fn names_resource(&self, statement: &Statement, language: Version) -> Truth {
+    pub(crate) fn names_resource(&self, kind: LayerKind, statement: &Statement, language: Version) -> Truth {
+        let own = matches!(kind, LayerKind::Identity | LayerKind::Boundary | LayerKind::Session);
         let Some(clause) = &statement.resources else { return Truth::True };
         let resource = self.request.resource().as_str();
         let context = self.request.context();
@@ -419,6 +420,9 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         for pattern in clause.elements() {
             if pattern.as_str() == "*" {
                 any = Truth::True;
+            } else if pattern.is_incomplete() && !own {
+                // AWS completes ARNs in the requester's own policies only.
+                continue;
             } else if let Some(asked) = self.request.resource().asked() {
                 // Of an action without resources all is named, or nothing.
                 let allow = statement.effect == Effect::Allow;

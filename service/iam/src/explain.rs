@@ -470,7 +470,9 @@ impl<'a> Teller<'_, 'a> {
             };
             failures.push((2, change, but(text)));
         }
-        if record.place.kind != LayerKind::Trust && !self.evaluation.names_resource(statement, language).is_true() {
+        if record.place.kind != LayerKind::Trust
+            && !self.evaluation.names_resource(record.place.kind, statement, language).is_true()
+        {
             let clause = statement.resources.as_ref();
             let wanted: Vec<String> =
                 clause.into_iter().flat_map(Clause::elements).map(|p| p.as_str().to_owned()).collect();

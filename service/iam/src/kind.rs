@@ -569,10 +569,7 @@ fn resource_fault(text: &str) -> Option<(bool, String, &'static str)> {
     let segments: Vec<&str> = rest.splitn(5, ':').collect();
     let (partition, service, region) = match segments.as_slice() {
         [partition, service, region, _, resource] if !resource.is_empty() => (*partition, *service, *region),
-        _ if text.ends_with('*') => {
-            return Some((false, format!("`{text}` has less than six segments"), "write all six segments"));
-        }
-        _ => return Some((true, format!("`{text}` has less than six segments"), arn_form)),
+        _ => return Some((false, format!("`{text}` has less than six segments"), "write all six segments")),
     };
     let known = partition == "aws" || partition.starts_with("aws-");
     if !known && partition != "*" {
@@ -680,7 +677,7 @@ mod tests {
             "arn:aws:*:::b","arn:aws:iam:eu-west-1:1:role/x","*:role/x","arn:aws:iam::${aws:PrincipalAccount}:role/x"]"#;
         let expected = [
             "/Resource/2",
-            "!/Resource/3",
+            "/Resource/3",
             "!/Resource/4",
             "!/Resource/5",
             "!/Resource/6",

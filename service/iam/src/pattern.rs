@@ -106,19 +106,31 @@ impl fmt::Display for ActionPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePattern {
     text: Box<str>,
+    /// An ARN of less than six segments, without a star.
+    incomplete: bool,
     plain: Glob,
     filled: Option<Box<Glob>>,
 }
 
 impl ResourcePattern {
-    /// Reads a resource pattern. Any text is one.
+    /// Reads a resource pattern. Any text is one. AWS completes an ARN that has less than six
+    /// segments: `arn:aws:sqs` is `arn:aws:sqs:*:*:*`.
     #[must_use]
     pub fn read(text: &str) -> Self {
+        let segments = text.splitn(6, ':').count();
+        let incomplete = segments < 6 && text.starts_with("arn:") && !text.contains('*');
+        let whole = if incomplete { text.to_owned() + &":*".repeat(6 - segments) } else { text.to_owned() };
         Self {
             text: text.into(),
-            plain: Glob::plain(text, Mode::Resource),
-            filled: Glob::with_variables(text, Mode::Resource).map(Box::new),
+            incomplete,
+            plain: Glob::plain(&whole, Mode::Resource),
+            filled: Glob::with_variables(&whole, Mode::Resource).map(Box::new),
         }
+    }
+
+    /// Whether AWS completes it, which it does in the requester's own policies.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// As it is written.
@@ -197,7 +209,7 @@ impl ResourcePattern {
                 let rest: Vec<&str> = segments.collect();
                 let partition = |s: &str| open(s) || s.starts_with("aws");
                 match rest.as_slice() {
-                    [p] => open(p),
+                    [p] => open(p) || (self.incomplete && partition(p)),
                     [p, tail @ ..] => partition(p) && tail.iter().all(|s| open(s)),
                     [] => false,
                 }
@@ -289,6 +301,8 @@ mod tests {
             ("arn:aws:sqs:?:1:q", "arn:aws:sqs:::1:q", false),
             ("arn:aws:s3:::b", "*", false),
             ("*", "*", true),
+            ("arn:aws:sqs", "arn:aws:sqs:eu-west-1:1:q", true),
+            ("arn:aws:sqs:eu-west-1", "arn:aws:sqs:eu-west-2:1:q", false),
             ("arn:aws:logs:*:1:log-group:/x:*", "arn:aws:logs:eu-west-1:1:log-group:/x:log-stream:y", true),
         ];
         for (pattern, resource, expected) in cases {
@@ -298,10 +312,11 @@ mod tests {
 
     #[test]
     fn everything_has_several_spellings() {
-        for all in ["*", "**", "arn:*", "arn:aws:*", "arn:*:*:*:*:*", "arn:aws:*:*:*:*"] {
+        for all in ["*", "**", "arn:*", "arn:aws:*", "arn:*:*:*:*:*", "arn:aws:*:*:*:*", "arn:aws"] {
             assert!(ResourcePattern::read(all).is_everything(), "{all}");
         }
-        for some in ["arn:aws:s3:::*", "arn:aws:s3:::b", "", "arn:aws", "${aws:username}", "arn:aws:*:*:111122223333:*"]
+        for some in
+            ["arn:aws:s3:::*", "arn:aws:s3:::b", "", "arn:aws:s3", "${aws:username}", "arn:aws:*:*:111122223333:*"]
         {
             assert!(!ResourcePattern::read(some).is_everything(), "{some}");
         }
