@@ -14,22 +14,90 @@ fn hash_of(name: &str) -> u64 {
     })
 }
 
+/// The keys that most policies and requests name, in order. Any other key works as well, but is
+/// compared as text.
+const WELL_KNOWN: [&str; 42] = [
+    "aws:calledvia",
+    "aws:calledviafirst",
+    "aws:calledvialast",
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:federatedprovider",
+    "aws:multifactorauthage",
+    "aws:multifactorauthpresent",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalisawsservice",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalservicename",
+    "aws:principalservicenameslist",
+    "aws:principaltype",
+    "aws:referer",
+    "aws:requestedregion",
+    "aws:resourceaccount",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "aws:securetransport",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceidentity",
+    "aws:sourceip",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:tagkeys",
+    "aws:tokenissuetime",
+    "aws:useragent",
+    "aws:userid",
+    "aws:username",
+    "aws:viaawsservice",
+    "aws:vpcsourceip",
+    "ec2:sourceinstancearn",
+    "iam:passedtoservice",
+    "sts:externalid",
+    "sts:rolesessionname",
+    "sts:transitivetagkeys",
+];
+
+/// A name in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    /// Its place among the well-known keys: two of them are compared without reading their texts.
+    WellKnown(usize),
+    Other(Box<str>),
+}
+
 /// The name of a condition key, lowered and hashed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyName {
-    lower: Box<str>,
+    name: Name,
     hash: u64,
 }
 
 impl KeyName {
     pub(crate) fn read(name: &str) -> Self {
-        Self { lower: name.to_ascii_lowercase().into(), hash: hash_of(name) }
+        let lower = name.to_ascii_lowercase();
+        let known = WELL_KNOWN.binary_search(&lower.as_str());
+        let name = known.map_or_else(|_| Name::Other(lower.into()), Name::WellKnown);
+        Self { hash: hash_of(name.as_str()), name }
+    }
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::WellKnown(at) => WELL_KNOWN.get(*at).copied().unwrap_or_default(),
+            Self::Other(text) => text,
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held {
-    Values(Vec<String>),
+    /// In place, since it is read most.
+    One([String; 1]),
     List(Vec<String>),
     Absent,
     Unknown(Why),
@@ -37,8 +105,7 @@ enum Held {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    /// In lower case.
-    key: Box<str>,
+    key: Name,
     held: Held,
 }
 
@@ -95,10 +162,10 @@ impl Context {
     #[must_use]
     pub fn set<V: Into<String>>(self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        let held = match values.len() {
-            0 => Held::Absent,
-            1 => Held::Values(values),
-            _ => Held::List(values),
+        let held = match <[String; 1]>::try_from(values) {
+            Ok(one) => Held::One(one),
+            Err(none) if none.is_empty() => Held::Absent,
+            Err(several) => Held::List(several),
         };
         self.hold(key, held)
     }
@@ -157,7 +224,7 @@ impl Context {
     fn hold(mut self, key: &str, held: Held) -> Self {
         let name = KeyName::read(key);
         let found = self.find(&name);
-        let entry = Entry { key: name.lower, held };
+        let entry = Entry { key: name.name, held };
         match found {
             Ok(at) => {
                 if let Some(old) = self.entries.get_mut(at) {
@@ -175,7 +242,7 @@ impl Context {
     fn find(&self, name: &KeyName) -> Result<usize, usize> {
         let mut at = self.hashes.partition_point(|hash| *hash < name.hash);
         while self.hashes.get(at) == Some(&name.hash) {
-            match self.entries.get(at).map(|entry| entry.key.cmp(&name.lower)) {
+            match self.entries.get(at).map(|entry| entry.key.cmp(&name.name)) {
                 Some(Ordering::Less) => at += 1,
                 Some(Ordering::Equal) => return Ok(at),
                 _ => break,
@@ -187,13 +254,13 @@ impl Context {
     pub(crate) fn look_up(&self, name: &KeyName) -> Value<'_> {
         if let Some(entry) = self.find(name).ok().and_then(|at| self.entries.get(at)) {
             return match &entry.held {
-                Held::Values(values) => Value::Known(values),
+                Held::One(value) => Value::Known(value),
                 Held::List(values) => Value::List(values),
                 Held::Absent => Value::Absent,
                 Held::Unknown(why) => Value::Unknown(why),
             };
         }
-        let under = |prefixes: &[String]| prefixes.iter().any(|prefix| name.lower.starts_with(prefix.as_str()));
+        let under = |prefixes: &[String]| prefixes.iter().any(|prefix| name.name.as_str().starts_with(prefix.as_str()));
         if !under(&self.open) || under(&self.absent) { Value::Absent } else { Value::Open }
     }
 }
@@ -208,6 +275,11 @@ mod tests {
         assert_eq!(context.get("AWS:USERNAME"), Value::Known(&["a".to_owned()]));
         assert_eq!(context.get("aws:x"), Value::Absent);
         assert_eq!(context.set("aws:x", ["1"]).get("aws:X"), Value::Known(&["1".to_owned()]));
+    }
+
+    #[test]
+    fn the_well_known_keys_are_in_order() {
+        assert!(WELL_KNOWN.is_sorted() && WELL_KNOWN.iter().all(|key| *key == key.to_ascii_lowercase()));
     }
 
     #[test]
