@@ -103,9 +103,6 @@ create table trail_day (
     day date not null,
     files bigint not null default 0,
     events bigint not null default 0,
-    data_events bigint not null default 0,
-    duplicates bigint not null default 0,
-    malformed bigint not null default 0,
     last_written_at timestamptz not null,
     closed_at timestamptz,
     primary key (account_id, region, day)

@@ -114,6 +114,9 @@ enum Command {
         /// End with 1 if a finding of this severity or worse is open
         #[arg(long, value_name = "SEVERITY", value_parser = severity)]
         fail_on: Option<Severity>,
+        /// Print figures of the trail too: files, events, sessions, ties, uses, what could not be read
+        #[arg(long)]
+        stats: bool,
     },
     /// Prints what is known, row by row
     Export {
@@ -305,7 +308,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => commands::demo::run(context, once, bind).await,
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on } => commands::import::run(context, &paths, fail_on).await,
+        Command::Import { paths, fail_on, stats } => commands::import::run(context, &paths, fail_on, stats).await,
         Command::Simulate(args) => commands::simulate::cases(&args),
         Command::Export { what } => commands::export::run(context, what).await,
         Command::Policies { what, dir } => {

@@ -79,6 +79,12 @@ pub enum Error {
     /// A later audit has already stored what it saw.
     #[error("a later audit has overtaken this one: its findings stand")]
     Overtaken,
+    /// Two workers read the same files of a day whose events are no longer told apart.
+    #[error("another worker has read files of `{source_name}` at the same time")]
+    TrailShared {
+        /// The source.
+        source_name: String,
+    },
     /// Somebody asked us to stop.
     #[error("stopped before the end; nothing of it is kept")]
     Interrupted,
@@ -117,6 +123,7 @@ impl Error {
                 _ => Some("choose an address of this machine with --bind".to_owned()),
             },
             Self::Silent { .. } => Some("is `rolecall serve` running, and does it listen there?".to_owned()),
+            Self::TrailShared { .. } => Some("read it again: nothing was counted twice".to_owned()),
             Self::NothingRead { .. } => Some(
                 "give files that the AWS CLI printed (get-account-authorization-details, associations, CloudTrail), \
                  or an estate's folder"

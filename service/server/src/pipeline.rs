@@ -9,9 +9,11 @@
 //! before, and the next audit judges both.
 
 use crate::error::{Error, chain};
+use crate::ingest::Ingested;
 use crate::progress::Progress;
 use crate::rules::Rules;
-use crate::summary::{BySeverity, Seen, Summary, Unseen};
+use crate::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
+use crate::ties::tie_due;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::estate::{Estate, Observation};
 use rolecall_audit::evaluate::evaluate;
@@ -44,6 +46,8 @@ pub struct Audit {
     pub trigger: String,
     /// AssumeRole events this far back are judged; older ones too, if this audit brought them.
     pub window: TimeDelta,
+    /// Whether the summary holds figures of the trail.
+    pub figures: bool,
     /// Who watches.
     pub progress: Progress,
     /// Ends the audit early, with nothing half-written.
@@ -51,10 +55,13 @@ pub struct Audit {
 }
 
 /// What the one who looked says besides the observations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Looked {
     /// Calls made to AWS.
     pub api_calls: u64,
+    /// What trails told, where any were read. It is stored already: each event counts once whatever
+    /// becomes of this audit.
+    pub trails: Option<Ingested>,
 }
 
 impl Audit {
@@ -119,7 +126,12 @@ impl Audit {
         // written, is dropped, and with it everything that was to be in it.
         let (looked, writer) = tokio::try_join!(look(run, sender), remember)?;
         let counts = writer.commit().await?;
+        let trails = looked.trails.unwrap_or_default();
+        seen.sessions += trails.stats.sessions.values().sum::<u64>();
+        since = since.min(trails.oldest.unwrap_or(since));
 
+        self.progress.step("Tying sessions to their pods");
+        tie_due(&self.store).await?;
         self.progress.step("Judging");
         let estate = self.store.estate(since).await?;
         let known = self.store.known_findings().await?;
@@ -141,8 +153,13 @@ impl Audit {
             seen,
             documents_written: counts.documents_written,
             resources_changed: counts.resources_changed,
-            sessions_written: counts.sessions_written,
-            rows_written: counts.documents_written + counts.resources_opened + counts.sessions_written,
+            sessions_written: counts.sessions_written + trails.sessions_written,
+            rows_written: counts.documents_written
+                + counts.resources_opened
+                + counts.sessions_written
+                + trails.sessions_written
+                + trails.uses_written,
+            trail: if self.figures { Some(TrailFigures::of(&trails, self.store.session_ties().await?)) } else { None },
             api_calls: looked.api_calls,
             findings,
             findings_new: applied.opened + applied.reopened,

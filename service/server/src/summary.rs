@@ -1,10 +1,13 @@
 //! What an audit saw, changed and found, in one value: printed as text or JSON, and kept as the
 //! run's report.
 
+use crate::ingest::Ingested;
 use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::Gap;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
+use rolecall_audit::trail::Stats;
+use rolecall_store::TieCount;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -41,10 +44,109 @@ pub struct Summary {
     pub gaps: u64,
     /// The holes.
     pub unseen: Vec<Unseen>,
+    /// Figures of the trail, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<TrailFigures>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// What was read of trails in this run, and what is known of all sessions that are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrailFigures {
+    /// What was read.
+    pub read: Stats,
+    /// Files that had been read before.
+    pub files_known: u64,
+    /// Sessions that the store did not have.
+    pub sessions_written: u64,
+    /// Rows of use that were made or added to.
+    pub uses_written: u64,
+    /// All sessions that are kept: by kind, by what they are tied, and why not.
+    pub ties: Vec<TieFigure>,
+}
+
+/// Sessions of one kind that are tied by the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TieFigure {
+    /// Such as `pod_identity`.
+    pub kind: String,
+    /// What the ties rest on.
+    pub tied_by: String,
+    /// Why there is none, or no certain one.
+    pub reason: Option<String>,
+    /// How many.
+    pub sessions: u64,
+}
+
+impl TrailFigures {
+    /// Of what was read, and of the ties that are kept.
+    #[must_use]
+    pub fn of(read: &Ingested, ties: Vec<TieCount>) -> Self {
+        let ties = ties.into_iter().map(|tie| TieFigure {
+            kind: tie.kind,
+            tied_by: tie.tied_by.unwrap_or_else(|| "due".to_owned()),
+            reason: tie.why,
+            sessions: tie.sessions,
+        });
+        Self {
+            read: read.stats.clone(),
+            files_known: read.known,
+            sessions_written: read.sessions_written,
+            uses_written: read.uses_written,
+            ties: ties.collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Stats { files, bytes, events, malformed, duplicates, calls, copies, refused, uses, .. } = &self.read;
+        let mut out = format!(
+            "\nTrail     {}, {} read before, {bytes} bytes\n          \
+             {}, {malformed} malformed, {duplicates} counted before, {calls} of role sessions, {copies} recorded twice\n          \
+             {} of {} distinct uses\n",
+            count(*files, "file"),
+            self.files_known,
+            count(*events, "event"),
+            count(self.uses_written, "row"),
+            uses,
+        );
+        let mut list = |title: &str, numbers: Vec<(String, u64)>| {
+            if !numbers.is_empty() {
+                out.push_str(title);
+                out.push('\n');
+            }
+            for (name, number) in numbers {
+                // Writing to a string cannot fail.
+                let _infallible = writeln!(out, "          {number:>10}  {name}");
+            }
+        };
+        let named = |numbers: &std::collections::BTreeMap<String, u64>| -> Vec<(String, u64)> {
+            numbers.iter().map(|(name, number)| (name.clone(), *number)).collect()
+        };
+        let mut sessions = named(&self.read.sessions);
+        if *refused > 0 {
+            sessions.push(("refused, among these".to_owned(), *refused));
+        }
+        list("Sessions  read, by kind", sessions);
+        let ties = self.ties.iter().map(|tie| {
+            let why = tie.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            (format!("{} tied by {}{why}", tie.kind, tie.tied_by), tie.sessions)
+        });
+        list("Ties      of all sessions that are kept", ties.collect());
+        let problems = self.read.problems.iter().map(|(kind, number)| (word(kind), *number));
+        list("Problems  by kind", problems.collect());
+        list("Calls     of others, by type", named(&self.read.others));
+        list("Unmapped  calls whose IAM action is not known", named(&self.read.unmapped));
+        out
+    }
+}
+
+/// The name that a value has in JSON.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Counts of what was seen.
@@ -230,6 +332,9 @@ impl Summary {
             if more > 0 {
                 let _infallible = writeln!(out, "          and {more} more: `rolecall export gaps`");
             }
+        }
+        if let Some(trail) = &self.trail {
+            out.push_str(&trail.text());
         }
         out
     }

@@ -43,12 +43,12 @@ pub use sessions::{Chain, SessionAfter, SessionFilter, SessionRow};
 pub use snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
-pub use ties::{AssociationVersion, DueSession, SessionKey, Tied};
+pub use ties::{AssociationVersion, DueSessions, SessionKey, Tied};
 pub use trail::{
     BatchCounts, Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, SourceRow,
     SourceState, TrailCursor,
 };
-pub use usage::{DayRow, UsageOf, UseRow};
+pub use usage::{DayRow, TieCount, UsageOf, UseRow};
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;

@@ -264,11 +264,13 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
     .execute(&mut **tx)
     .await?;
     if done.rows_affected() > 0 {
-        // Sessions that came before their parent are to be looked at again.
-        let parents: Vec<String> = keys.into_iter().flatten().collect();
+        // Sessions that came before their parent, or before another account's record of themselves,
+        // are to be looked at again.
+        let keys: Vec<String> = keys.into_iter().flatten().collect();
         sqlx::query!(
-            "update session set tie_due = true where parent_access_key_id = any($1) and not tie_due",
-            &parents
+            "update session set tie_due = true
+             where (parent_access_key_id = any($1) or access_key_id = any($1)) and not tie_due",
+            &keys
         )
         .execute(&mut **tx)
         .await?;

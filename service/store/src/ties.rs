@@ -45,13 +45,14 @@ pub struct SessionKey {
     pub at: DateTime<Utc>,
 }
 
-/// A session that is to be tied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueSession {
-    /// It, and to what it was tied before.
-    pub row: SessionRow,
-    /// The session whose key opened it, where that is known.
-    pub parent: Option<SessionRow>,
+/// Sessions that are to be tied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DueSessions {
+    /// They, and to what they were tied before, the oldest first.
+    pub rows: Vec<SessionRow>,
+    /// By access key: the session that a key of these, or of their parents, belongs to; only those
+    /// that are not due themselves.
+    pub known: HashMap<String, SessionRow>,
 }
 
 /// An association as our looks found it for a time.
@@ -66,32 +67,35 @@ pub struct AssociationVersion {
 }
 
 impl Store {
-    /// Sessions that are to be tied, the oldest first.
+    /// Sessions that are to be tied.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn due_sessions(&self, limit: u32) -> Result<Vec<DueSession>, Error> {
+    pub async fn due_sessions(&self, limit: u32) -> Result<DueSessions, Error> {
         let rows = select_sessions!("where tie_due order by at, account_id, event_id limit $1", parse::limit(limit))
             .fetch_all(&self.pool)
             .await?;
         let rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
-        let keys: Vec<String> = rows.iter().filter_map(|row| row.session.parent_access_key_id.clone()).collect();
-        let parents =
-            select_sessions!("where access_key_id = any($1) order by (association_id is null), at, account_id", &keys)
-                .fetch_all(&self.pool)
-                .await?;
-        let mut by_key: HashMap<String, SessionRow> = HashMap::new();
-        for parent in parents {
-            let parent = parent.into_row()?;
-            if let Some(key) = parent.session.access_key_id.clone() {
-                by_key.entry(key).or_insert(parent);
+        let keys: BTreeSet<&String> = rows
+            .iter()
+            .flat_map(|row| [&row.session.parent_access_key_id, &row.session.access_key_id])
+            .flatten()
+            .collect();
+        let keys: Vec<String> = keys.into_iter().cloned().collect();
+        let others = select_sessions!(
+            "where access_key_id = any($1) and not tie_due order by (association_id is null), at, account_id",
+            &keys
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut known: HashMap<String, SessionRow> = HashMap::new();
+        for other in others {
+            let other = other.into_row()?;
+            if let Some(key) = other.session.access_key_id.clone() {
+                known.entry(key).or_insert(other);
             }
         }
-        let due = rows.into_iter().map(|row| {
-            let parent = row.session.parent_access_key_id.as_ref().and_then(|key| by_key.get(key)).cloned();
-            DueSession { row, parent }
-        });
-        Ok(due.collect())
+        Ok(DueSessions { rows, known })
     }
 
     /// Every version of the associations that ever had one of these roles, as role or as target,
@@ -252,11 +256,15 @@ impl Store {
                 }
             }
         }
+        // What was not tied and is not tied now changes nothing for its own other record.
+        let due: Vec<String> = keys.keys().cloned().collect();
         let (keys, associations): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
         if !keys.is_empty() {
             sqlx::query!(
-                "update session set tie_due = true where parent_access_key_id = any($1) and not tie_due",
-                &keys
+                "update session set tie_due = true
+                 where (parent_access_key_id = any($1) or (access_key_id = any($1) and association_id is null))
+                   and not tie_due",
+                &due
             )
             .execute(&mut *tx)
             .await?;

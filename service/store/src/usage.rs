@@ -48,6 +48,19 @@ pub struct UseRow {
     pub last_at: DateTime<Utc>,
 }
 
+/// Sessions of one kind that are tied by the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TieCount {
+    /// Such as `pod_identity`.
+    pub kind: String,
+    /// What the tie rests on; `None` where it is due.
+    pub tied_by: Option<String>,
+    /// Why there is none, or no certain one.
+    pub why: Option<String>,
+    /// How many.
+    pub sessions: u64,
+}
+
 /// What was read of one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayRow {
@@ -61,12 +74,6 @@ pub struct DayRow {
     pub files: u64,
     /// Events.
     pub events: u64,
-    /// Of these, data events.
-    pub data_events: u64,
-    /// Events that came more than once.
-    pub duplicates: u64,
-    /// Records that could not be read.
-    pub malformed: u64,
 }
 
 struct Record {
@@ -211,7 +218,7 @@ impl Store {
     pub async fn trail_days(&self, accounts: &[AccountId], since: NaiveDate) -> Result<Vec<DayRow>, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
-            "select account_id, region, day, files, events, data_events, duplicates, malformed from trail_day
+            "select account_id, region, day, files, events from trail_day
              where (cardinality($1::text[]) = 0 or account_id = any($1)) and day >= $2
              order by account_id, region, day",
             &accounts,
@@ -227,9 +234,6 @@ impl Store {
                     day: row.day,
                     files: parse::count(row.files),
                     events: parse::count(row.events),
-                    data_events: parse::count(row.data_events),
-                    duplicates: parse::count(row.duplicates),
-                    malformed: parse::count(row.malformed),
                 })
             })
             .collect()
@@ -239,14 +243,20 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn session_ties(&self) -> Result<Vec<(String, Option<String>, Option<String>, u64)>, Error> {
+    pub async fn session_ties(&self) -> Result<Vec<TieCount>, Error> {
         let rows = sqlx::query!(
             r#"select kind, tied_by, tie_why, count(*) as "count!" from session
                group by kind, tied_by, tie_why order by kind, tied_by, tie_why"#
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.kind, row.tied_by, row.tie_why, parse::count(row.count))).collect())
+        let counts = rows.into_iter().map(|row| TieCount {
+            kind: row.kind,
+            tied_by: row.tied_by,
+            why: row.tie_why,
+            sessions: parse::count(row.count),
+        });
+        Ok(counts.collect())
     }
 
     /// Drops the months of use, and what else is known of days and files, that lie before a day.

@@ -1,21 +1,24 @@
 //! `import`: an audit of what others looked at, from files.
 //!
-//! Trail files, which may be many, are read and stored a few at a time; everything else of an
-//! estate is read together, since one file explains another.
+//! Trail files, which may be many and large, are read one by one and counted as any trail is;
+//! everything else of an estate is read together, since one file explains another.
 
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::error::Error;
+use crate::ingest::{self, Ingested};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::id::Region;
 use rolecall_audit::import::{FileKind, InputFile, read_files_beside, trail_gap, trail_place};
+use rolecall_collect::trails;
 use rolecall_iam::AccountId;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use rolecall_store::Store;
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +26,23 @@ use tokio::sync::mpsc;
 
 /// Deeper folders than this are a loop of links.
 const DEEPEST: usize = 32;
-/// Trail files whose sessions are stored together.
-const BATCH: usize = 32;
+/// Trail files that are looked up, and acknowledged, together.
+const BATCH: usize = 2_000;
+/// So much of a file tells whether it is a trail's.
+const HEAD: u64 = 64 * 1024;
+/// The name of imported files among the sources of trails.
+const SOURCE: &str = "import";
 
 /// Runs the command.
 ///
 /// # Errors
 /// What stopped it; [`Error::NothingRead`] where no file held anything.
-pub async fn run(context: Context, paths: &[PathBuf], fail_on: Option<Severity>) -> Result<ExitCode, Error> {
+pub async fn run(
+    context: Context,
+    paths: &[PathBuf],
+    fail_on: Option<Severity>,
+    stats: bool,
+) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
     if files.estate.is_empty() && files.trail.is_empty() {
@@ -46,11 +58,12 @@ pub async fn run(context: Context, paths: &[PathBuf], fail_on: Option<Severity>)
             kind: "import",
             trigger: "command line".to_owned(),
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
+            figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
-        let (files, problems) = (files.clone(), problems.clone());
-        audit.run(|_, sender| read(files, sender, progress.clone(), problems)).await
+        let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
+        audit.run(|_, sender| read(files, store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print()?;
@@ -83,37 +96,57 @@ impl Problems {
 
 async fn read(
     files: Files,
+    store: Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
     problems: Problems,
 ) -> Result<Looked, Error> {
     let total = u64::try_from(files.trail.len().div_ceil(BATCH) + 1).unwrap_or(u64::MAX);
     progress.steps("Reading files", total);
-    let mut anything = false;
     let count = files.estate.len();
     let unread = problems.clone();
     let places: BTreeSet<(AccountId, Region)> =
         files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
-    let (observations, held) = blocking(move || read_estate(&files.estate, &places, &unread)).await??;
-    anything |= held;
+    let (observations, mut anything) = blocking(move || read_estate(&files.estate, &places, &unread)).await??;
     for observation in observations {
         if sender.send(observation).await.is_err() {
             return Err(Error::Interrupted);
         }
     }
     progress.part(&format!("{count} files of the estate"));
-    for batch in files.trail.chunks(BATCH) {
-        let (paths, unread) = (batch.to_vec(), problems.clone());
-        let (events, observations) = blocking(move || read_trail(&paths, &unread)).await??;
-        anything |= events > 0;
-        for observation in observations {
-            if sender.send(observation).await.is_err() {
-                return Err(Error::Interrupted);
-            }
+    let trails = if files.trail.is_empty() {
+        None
+    } else {
+        let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
+        let mut source = trails::files(SOURCE, files.trail, limits);
+        let read = ingest::read(&store, &mut *source, ingest::FILES, Utc::now(), &progress).await?;
+        anything |= read.stats.events > 0 || read.known > 0;
+        if sender.send(broken(&read, &problems)).await.is_err() {
+            return Err(Error::Interrupted);
         }
-        progress.part(&format!("{} trail files, {events} events", batch.len()));
+        Some(read)
+    };
+    let looked = Looked { trails, ..Looked::default() };
+    if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+}
+
+/// What could not be read of trail files: told to whoever looks on, and a gap in the sessions of the
+/// place where the file lies.
+fn broken(read: &Ingested, problems: &Problems) -> Observation {
+    let mut seen = Observation::default();
+    for problem in &read.problems {
+        problems.add(problem.to_string());
+        if let Some(place) = trail_place(&problem.file) {
+            seen.coverage.gap(trail_gap(place, &problem.file));
+        }
     }
-    if anything { Ok(Looked::default()) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+    for gap in &read.gaps {
+        problems.add(format!("{}: {} {}", gap.location, gap.reason.as_str(), gap.detail));
+        if let Some(place) = trail_place(&gap.location) {
+            seen.coverage.gap(trail_gap(place, &gap.location));
+        }
+    }
+    seen
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
@@ -134,26 +167,6 @@ fn read_estate(
         problems.add(problem.to_string());
     }
     Ok((import.observations, held))
-}
-
-fn read_trail(paths: &[PathBuf], problems: &Problems) -> Result<(u64, Vec<Observation>), Error> {
-    let mut events = 0;
-    let mut accounts: BTreeMap<AccountId, Observation> = BTreeMap::new();
-    for path in paths {
-        let read = rolecall_audit::trail::read_file(&shown(path), &bytes_of(path)?);
-        events += u64::try_from(read.events).unwrap_or(u64::MAX);
-        if let Some(place) = trail_place(&shown(path)).filter(|_| read.malformed > 0 || !read.problems.is_empty()) {
-            let gap = trail_gap(place, &shown(path));
-            accounts.entry(gap.scope.account_id).or_default().coverage.gap(gap);
-        }
-        for problem in read.problems {
-            problems.add(problem.to_string());
-        }
-        for session in read.sessions {
-            accounts.entry(session.account_id).or_default().sessions.push(session);
-        }
-    }
-    Ok((events, accounts.into_values().collect()))
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
@@ -221,9 +234,19 @@ fn may_be_data(path: &Path) -> bool {
     matches!(extension.as_deref(), Some("json" | "jsonl" | "ndjson" | "gz"))
 }
 
-/// Whether CloudTrail's own delivery put the file where it is.
+/// Whether a file holds CloudTrail records: CloudTrail's own delivery put it where it is, or named
+/// it, or it begins as records do.
 fn is_trail(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "CloudTrail")
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    path.components().any(|part| part.as_os_str() == "CloudTrail") || name.contains("_CloudTrail_") || begins_so(path)
+}
+
+fn begins_so(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let has = |mark: &[u8]| head.windows(mark.len()).any(|window| window == mark);
+    // Each record has its version; the output of LookupEvents has records as text.
+    read.is_ok() && (has(b"\"eventVersion\"") || has(b"\"CloudTrailEvent\""))
 }
 
 #[cfg(test)]
@@ -236,6 +259,7 @@ mod tests {
             ("x/AWSLogs/111122223333/CloudTrail/eu-west-1/2026/11/23/f.json.gz", true),
             ("x/iam/111122223333/gaad.json", false),
             ("cloudtrail.json", false),
+            ("x/111122223333_CloudTrail_eu-west-1_20261123T0000Z_abc.json.gz", true),
         ] {
             assert_eq!(is_trail(Path::new(path)), trail, "{path}");
         }

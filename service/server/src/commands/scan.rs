@@ -31,6 +31,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             kind: "scan",
             trigger: "command line".to_owned(),
             window: TimeDelta::days(aws.trail_lookback_days.into()),
+            figures: false,
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
@@ -89,7 +90,7 @@ pub async fn look(
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     progress.step("Asking AWS which accounts there are");
     let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, Utc::now()).await?;
-    Ok(Looked { api_calls: looked.calls.values().sum() })
+    Ok(Looked { api_calls: looked.calls.values().sum(), trails: None })
 }
 
 struct Watcher(Progress);

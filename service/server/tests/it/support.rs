@@ -123,6 +123,7 @@ impl Harness {
             kind: "scan",
             trigger: "test".to_owned(),
             window: TimeDelta::days(30),
+            figures: false,
             progress: progress.clone(),
             cancel: CancellationToken::new(),
         };

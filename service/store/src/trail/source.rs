@@ -5,6 +5,7 @@ use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// So many problems of a source are kept; all are counted.
@@ -104,6 +105,20 @@ pub struct Problem {
     pub at: DateTime<Utc>,
 }
 
+impl Problem {
+    /// The same for the same problem, however often it is met.
+    fn id(&self) -> Uuid {
+        let mut hash = Sha256::new();
+        for part in [&self.source, &self.file, &self.place, &self.kind, &self.message] {
+            hash.update(part.as_bytes());
+            hash.update([0xff]);
+        }
+        let mut id = [0; 16];
+        id.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+        uuid::Builder::from_custom_bytes(id).into_uuid()
+    }
+}
+
 impl Ledger<'_> {
     /// Adds a batch to its source.
     ///
@@ -169,13 +184,14 @@ async fn write_problems(connection: &mut sqlx::PgConnection, problems: &[Problem
     let column = |of: &dyn Fn(&Problem) -> &str| -> Vec<String> {
         problems.iter().map(|problem| parse::clean(of(problem))).collect()
     };
-    let ids: Vec<Uuid> = problems.iter().map(|_| Uuid::now_v7()).collect();
+    let ids: Vec<Uuid> = problems.iter().map(Problem::id).collect();
     let times: Vec<DateTime<Utc>> = problems.iter().map(|problem| problem.at).collect();
     sqlx::query!(
         "insert into trail_problem (account_id, id, source, file, place, kind, message, at)
          select $1, w.id, w.source, w.file, w.place, w.kind, w.message, w.at
          from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-              as w (id, source, file, place, kind, message, at)",
+              as w (id, source, file, place, kind, message, at)
+         on conflict do nothing",
         INSTALLATION,
         &ids,
         &column(&|problem| &problem.source),

@@ -49,12 +49,6 @@ pub struct DayCounts {
     pub files: u64,
     /// Events that were counted now.
     pub events: u64,
-    /// Of these, data events: calls that a trail records only when told to.
-    pub data_events: u64,
-    /// Events that were counted before.
-    pub duplicates: u64,
-    /// Records that could not be read.
-    pub malformed: u64,
 }
 
 /// What a batch wrote.
@@ -351,25 +345,18 @@ impl Ledger<'_> {
         let regions: Vec<String> = days.keys().map(|place| place.region.clone()).collect();
         let dates: Vec<NaiveDate> = days.keys().map(|place| place.day).collect();
         sqlx::query!(
-            "insert into trail_day as d (account_id, region, day, files, events, data_events, duplicates, malformed,
-                                         last_written_at)
-             select w.account_id, w.region, w.day, w.files, w.events, w.data_events, w.duplicates, w.malformed, $9
-             from unnest($1::text[], $2::text[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::bigint[])
-                  as w (account_id, region, day, files, events, data_events, duplicates, malformed)
+            "insert into trail_day as d (account_id, region, day, files, events, last_written_at)
+             select w.account_id, w.region, w.day, w.files, w.events, $6
+             from unnest($1::text[], $2::text[], $3::date[], $4::bigint[], $5::bigint[])
+                  as w (account_id, region, day, files, events)
              on conflict (account_id, region, day) do update set
                  files = d.files + excluded.files, events = d.events + excluded.events,
-                 data_events = d.data_events + excluded.data_events,
-                 duplicates = d.duplicates + excluded.duplicates, malformed = d.malformed + excluded.malformed,
                  last_written_at = excluded.last_written_at",
             &accounts,
             &regions,
             &dates,
             &signed(|counts| counts.files),
             &signed(|counts| counts.events),
-            &signed(|counts| counts.data_events),
-            &signed(|counts| counts.duplicates),
-            &signed(|counts| counts.malformed),
             now
         )
         .execute(&mut *self.tx)
@@ -378,7 +365,10 @@ impl Ledger<'_> {
     }
 
     /// Which of these days know only their files any more.
-    async fn closed(&mut self, places: impl Iterator<Item = &Place>) -> Result<BTreeSet<Place>, Error> {
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn closed(&mut self, places: impl Iterator<Item = &Place>) -> Result<BTreeSet<Place>, Error> {
         let (mut accounts, mut regions, mut days) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             accounts.push(place.account_id.to_string());

@@ -214,12 +214,13 @@ async fn add_sessions(store: &Store, sessions: &[Session]) {
 async fn tie_due(store: &Store) -> usize {
     let due = store.due_sessions(100).await.unwrap();
     let ties: Vec<(SessionKey, Tied)> = due
+        .rows
         .iter()
-        .map(|due| {
-            let session = &due.row.session;
-            let association = match (&session.parent_access_key_id, &due.parent) {
-                (None, _) => Some("a-1".to_owned()),
-                (Some(_), parent) => parent.as_ref().and_then(|parent| parent.tied.association_id.clone()),
+        .map(|row| {
+            let session = &row.session;
+            let association = match &session.parent_access_key_id {
+                None => Some("a-1".to_owned()),
+                Some(key) => due.known.get(key).and_then(|parent| parent.tied.association_id.clone()),
             };
             let key = SessionKey { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at };
             (key, Tied { association_id: association, tied_by: Some("chain".into()), ..Tied::default() })

@@ -1,0 +1,456 @@
+//! Reading trails: from a source into the store, each event counted once.
+//!
+//! Knows the order of the steps that make delivery at least once into counting exactly once: what is
+//! read is committed together with how far it was read, and let go of after that. Memory is bounded
+//! by the weight of a part, whatever a source holds: a batch that grows heavy is committed in parts,
+//! the next being read while one is written. Refuses to know what a source is, what an event means,
+//! and how anything is stored.
+
+use crate::error::{Error, chain};
+use crate::progress::Progress;
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
+use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats};
+use rolecall_collect::trails::{Batch, Missed, Object, Outcome, TrailGap, TrailSource, fetch_each};
+use rolecall_iam::AccountId;
+use rolecall_store::{
+    Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::task::JoinHandle;
+
+/// A part that holds more bytes than this is committed.
+const HEAVY: usize = 16 << 20;
+/// The kind of a source of files on this machine.
+pub const FILES: &str = "files";
+/// Files fetched at the same time.
+const FETCHES: usize = 8;
+/// So many problems are given back by name; all are stored.
+const NAMED: usize = 1_000;
+
+/// What the reading of sources came to.
+#[derive(Debug, Clone, Default)]
+pub struct Ingested {
+    /// What was read.
+    pub stats: Stats,
+    /// Files that had been read before.
+    pub known: u64,
+    /// Sessions that the store did not have.
+    pub sessions_written: u64,
+    /// Rows of use that were made or added to.
+    pub uses_written: u64,
+    /// The oldest session that was read.
+    pub oldest: Option<DateTime<Utc>>,
+    /// What could not be read, by name.
+    pub problems: Vec<ReadProblem>,
+    /// What was not seen of the sources.
+    pub gaps: Vec<TrailGap>,
+}
+
+impl Ingested {
+    /// Adds what another source came to.
+    pub fn absorb(&mut self, other: Self) {
+        self.stats += &other.stats;
+        self.known += other.known;
+        self.sessions_written += other.sessions_written;
+        self.uses_written += other.uses_written;
+        self.oldest = self.oldest.into_iter().chain(other.oldest).min();
+        let room = NAMED.saturating_sub(self.problems.len());
+        self.problems.extend(other.problems.into_iter().take(room));
+        self.gaps.extend(other.gaps);
+    }
+
+    /// What was not seen, as coverage. A gap that names no account is one of all of these.
+    #[must_use]
+    pub fn coverage(&self, accounts: &BTreeSet<AccountId>) -> Coverage {
+        let mut coverage = Coverage::default();
+        for gap in &self.gaps {
+            let named: BTreeSet<AccountId> = gap.account_id.map_or_else(|| accounts.clone(), |id| BTreeSet::from([id]));
+            for account_id in named {
+                let scope = Scope { account_id, kind: ScopeKind::Sessions, region: gap.region.clone(), cluster: None };
+                let detail = format!("{}: {}", gap.location, gap.detail);
+                coverage.gap(Gap { scope, action: gap.action.clone(), reason: gap.reason, detail });
+            }
+        }
+        coverage
+    }
+}
+
+/// What is read and not yet committed.
+struct Part {
+    harvest: Harvest,
+    files: Vec<ReadFile>,
+}
+
+/// A file that is in a part.
+struct ReadFile {
+    name: String,
+    mark: Option<FileMark>,
+    place: Option<Place>,
+}
+
+impl Part {
+    fn new(now: DateTime<Utc>) -> Self {
+        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        Self { harvest: Harvest::new(limits), files: Vec::new() }
+    }
+}
+
+/// What a part came to.
+#[derive(Default)]
+struct Receipt {
+    ingested: Ingested,
+    /// Files that are no trail files.
+    unreadable: BTreeMap<String, String>,
+}
+
+/// Reads a source until it has nothing more for now.
+///
+/// # Errors
+/// Where the database fails. What was committed stays; the source must be opened anew.
+pub async fn read(
+    store: &Store,
+    source: &mut dyn TrailSource,
+    kind: &str,
+    now: DateTime<Utc>,
+    progress: &Progress,
+) -> Result<Ingested, Error> {
+    let name = source.id().to_owned();
+    store.begin_source(&name, kind, now).await?;
+    let mut reading = Reading { store, name: &name, kind, now, progress, done: Ingested::default() };
+    let result = reading.all(source).await;
+    let done = reading.done;
+    let told = match &result {
+        Err(error) => Err(chain(error)),
+        Ok(()) => match done.gaps.last() {
+            None => Ok(()),
+            Some(gap) => Err(format!("{} {}: {}", gap.action, gap.reason.as_str(), gap.detail)),
+        },
+    };
+    let noted = store.finish_source(&name, told.as_ref().map(|()| ()).map_err(String::as_str), Utc::now()).await;
+    result?;
+    noted?;
+    Ok(done)
+}
+
+struct Reading<'r> {
+    store: &'r Store,
+    name: &'r str,
+    kind: &'r str,
+    now: DateTime<Utc>,
+    progress: &'r Progress,
+    done: Ingested,
+}
+
+type Committing = JoinHandle<(Bookkeeper, Result<Receipt, Error>)>;
+
+impl Reading<'_> {
+    async fn all(&mut self, source: &mut dyn TrailSource) -> Result<(), Error> {
+        let mut books = self.store.bookkeeper();
+        // Of its own, as the other may be at work while files are looked up.
+        let mut index = self.store.bookkeeper();
+        while let Some(batch) = source.next(self.now).await {
+            books = self.batch(source, batch, books, &mut index).await?;
+        }
+        Ok(())
+    }
+
+    async fn batch(
+        &mut self,
+        source: &mut dyn TrailSource,
+        batch: Batch,
+        books: Bookkeeper,
+        index: &mut Bookkeeper,
+    ) -> Result<Bookkeeper, Error> {
+        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(mark_of).collect();
+        let asked: Vec<FileMark> = marks.iter().flatten().cloned().collect();
+        let mut known = index.read_before(&asked).await?.into_iter();
+        let known: Vec<bool> = marks.iter().map(|mark| mark.is_some() && known.next().unwrap_or(false)).collect();
+        let mut outcomes: Vec<Outcome> = known.iter().map(|_| Outcome::Known).collect();
+        self.done.known += known.iter().filter(|known| **known).map(|_| 1).sum::<u64>();
+
+        let mut part = Part::new(self.now);
+        let mut parts = Receipt::default();
+        let mut books = Some(books);
+        let mut committing: Option<Committing> = None;
+        {
+            let unknown = batch.objects.iter().enumerate().zip(&known).filter(|(_, known)| !**known);
+            let unknown = unknown.map(|(object, _)| object);
+            // Files of this machine are read piece by piece: they may be of any size.
+            let mut bodies = if self.kind == FILES {
+                futures::stream::iter(unknown.map(|(n, _)| (n, Ok(None)))).boxed()
+            } else {
+                fetch_each(&*source, unknown, FETCHES).map(|(n, body)| (n, body.map(Some))).boxed()
+            };
+            while let Some((n, body)) = bodies.next().await {
+                let (Some(object), Some(outcome)) = (batch.objects.get(n), outcomes.get_mut(n)) else { continue };
+                let body = match body {
+                    Ok(body) => body,
+                    Err(missed) => {
+                        *outcome = Outcome::Missed(missed);
+                        continue;
+                    }
+                };
+                let name = object.location.clone();
+                let file =
+                    ReadFile { name: name.clone(), mark: marks.get(n).cloned().flatten(), place: place_of(object) };
+                let read;
+                (part, read) = blocking(move || {
+                    let read = match body {
+                        Some(body) => {
+                            part.harvest.read(&name, &body);
+                            Ok(())
+                        }
+                        None => {
+                            std::fs::File::open(&name).and_then(|mut file| part.harvest.read_from(&name, &mut file))
+                        }
+                    };
+                    (part, read)
+                })
+                .await?;
+                match read {
+                    Ok(()) => {
+                        *outcome = Outcome::Read;
+                        part.files.push(file);
+                    }
+                    // What came before the fault counts, each event once; the file is not known as read.
+                    Err(error) => {
+                        *outcome = Outcome::Missed(Missed {
+                            action: "local:ReadFile".to_owned(),
+                            reason: GapReason::NotProvided,
+                            detail: error.to_string(),
+                            gone: error.kind() == std::io::ErrorKind::NotFound,
+                        });
+                    }
+                }
+                if part.harvest.weight() > HEAVY {
+                    if let Some(before) = committing.take() {
+                        books = Some(parts.take(before).await?);
+                    }
+                    let heavy = std::mem::replace(&mut part, Part::new(self.now));
+                    if let Some(books) = books.take() {
+                        committing = Some(self.commit(books, heavy));
+                    }
+                }
+            }
+        }
+        if let Some(before) = committing.take() {
+            books = Some(parts.take(before).await?);
+        }
+        let mut books = books.unwrap_or_else(|| self.store.bookkeeper());
+
+        let gaps = batch.gaps.clone();
+        let (count, total) = (batch.objects.len(), source.progress());
+        let (mut ledger, last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
+        parts.absorb(last);
+        for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
+            if let (Outcome::Read, Some(why)) = (&*outcome, parts.unreadable.get(&object.location)) {
+                *outcome = Outcome::Unreadable(why.clone());
+            }
+        }
+        let settlement = source.settle(batch, outcomes);
+        for cursor in &settlement.cursors {
+            let cursor = TrailCursor {
+                account_id: cursor.account_id,
+                region: cursor.region.to_string(),
+                position: cursor.position.clone(),
+                from_day: cursor.from_day,
+            };
+            ledger.cursor(self.name, &cursor, self.now).await?;
+        }
+        let aside = settlement.set_aside.iter().map(|aside| Problem {
+            source: self.name.to_owned(),
+            file: aside.id.clone(),
+            place: String::new(),
+            kind: "set_aside".to_owned(),
+            message: if aside.excerpt.is_empty() {
+                aside.reason.clone()
+            } else {
+                format!("{}: {}", aside.reason, aside.excerpt)
+            },
+            at: self.now,
+        });
+        ledger.problems(&aside.collect::<Vec<_>>()).await?;
+        ledger.commit().await?;
+        self.done.gaps.extend(gaps);
+        self.done.gaps.extend(settlement.gaps.iter().cloned());
+        let left = source.acknowledge(settlement).await;
+        self.done.gaps.extend(left);
+        let events = parts.ingested.stats.events;
+        self.done.absorb(parts.ingested);
+        self.progress.part(&format!("{count} trail files, {events} events"));
+        Ok(books)
+    }
+
+    /// Commits a part while the next is read.
+    fn commit(&self, mut books: Bookkeeper, part: Part) -> Committing {
+        let (name, now) = (self.name.to_owned(), self.now);
+        tokio::spawn(async move {
+            let result = async {
+                let (ledger, receipt) = write(&mut books, part, &name, None, now).await?;
+                ledger.commit().await?;
+                Ok(receipt)
+            }
+            .await;
+            (books, result)
+        })
+    }
+}
+
+impl Receipt {
+    async fn take(&mut self, committing: Committing) -> Result<Bookkeeper, Error> {
+        let (books, receipt) = committing.await.map_err(Error::Judging)?;
+        self.absorb(receipt?);
+        Ok(books)
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.ingested.absorb(other.ingested);
+        self.unreadable.extend(other.unreadable);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+/// Writes a part, up to its commit.
+async fn write<'b>(
+    books: &'b mut Bookkeeper,
+    part: Part,
+    source: &str,
+    waiting: Option<u64>,
+    now: DateTime<Utc>,
+) -> Result<(Ledger<'b>, Receipt), Error> {
+    let Part { harvest, files } = part;
+    let (harvest, events) = blocking(move || {
+        let events = harvest.fingerprints();
+        (harvest, events)
+    })
+    .await?;
+    let marks: Vec<FileMark> = files.iter().filter_map(|file| file.mark.clone()).collect();
+    let mut accounts: BTreeSet<AccountId> = events.keys().map(|place| place.account_id).collect();
+    accounts.extend(marks.iter().map(|mark| mark.place.account_id));
+    let mut ledger = books.open(&accounts).await?;
+    let by_place: BTreeMap<Place, Vec<u64>> =
+        events.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
+    // Read by another worker meanwhile: where days still know their events, that does no harm.
+    if ledger.unread(&marks).await?.contains(&false) && !ledger.closed(by_place.keys()).await?.is_empty() {
+        return Err(Error::TrailShared { source_name: source.to_owned() });
+    }
+    let counted = ledger.counted(&by_place).await?;
+    let settled = blocking(move || {
+        let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(place)?, marks))).collect();
+        let settled = harvest.settle(&counted);
+        let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
+        (settled, uses)
+    });
+    let (settled, uses) = settled.await?;
+    let written = ledger.add(&settled.sessions, &uses).await?;
+
+    let mut unreadable = BTreeMap::new();
+    for problem in &settled.problems {
+        if problem.record.is_none() && problem.field.is_empty() {
+            unreadable.entry(problem.file.clone()).or_insert_with(|| problem.message.clone());
+        }
+    }
+    let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
+    let mut marked = Vec::new();
+    for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
+        if let Some(place) = file.place {
+            days.entry(place).or_default().files += 1;
+        }
+        marked.extend(file.mark);
+    }
+    let new: BTreeMap<Place, Vec<u64>> =
+        settled.fingerprints.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
+    for (place, marks) in &new {
+        days.entry(place.clone()).or_default().events += u64::try_from(marks.len()).unwrap_or(u64::MAX);
+    }
+    // A mark that another worker wrote meanwhile is not to be written twice.
+    let unread = ledger.unread(&marked).await?;
+    let marked: Vec<FileMark> =
+        marked.into_iter().zip(unread).filter(|(_, unread)| *unread).map(|(mark, _)| mark).collect();
+    ledger.note(new, &marked, &days, now).await?;
+    let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at)).max();
+    let stats = settled.stats;
+    let report = SourceReport {
+        files: stats.files,
+        events: stats.events.saturating_sub(stats.duplicates),
+        bytes: stats.bytes,
+        duplicates: stats.duplicates,
+        malformed: stats.malformed,
+        newest_event_at: newest,
+        waiting,
+    };
+    ledger.progress(source, &report).await?;
+    let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
+    ledger.problems(&problems).await?;
+    let ingested = Ingested {
+        known: 0,
+        sessions_written: written.sessions,
+        uses_written: written.uses,
+        oldest: settled.sessions.iter().map(|session| session.at).min(),
+        problems: settled.problems,
+        gaps: Vec::new(),
+        stats,
+    };
+    Ok((ledger, Receipt { ingested, unreadable }))
+}
+
+fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
+    let place = match (problem.line, problem.field.is_empty()) {
+        (Some(line), true) => format!("line {line}"),
+        (Some(line), false) => format!("line {line}, {}", problem.field),
+        (None, _) => problem.field.clone(),
+    };
+    Problem {
+        source: source.to_owned(),
+        file: problem.file.clone(),
+        place,
+        kind: if problem.record.is_some() { "record" } else { "file" }.to_owned(),
+        message: format!("{}; {}", problem.message, problem.remedy),
+        at,
+    }
+}
+
+fn stored(place: &trail::Place) -> Place {
+    Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
+}
+
+fn read_place(place: Place) -> Option<trail::Place> {
+    Some(trail::Place { account_id: place.account_id, region: place.region.parse().ok()?, day: place.day })
+}
+
+fn place_of(object: &Object) -> Option<Place> {
+    let (account_id, region, day) = (object.account_id?, object.region.as_ref()?, object.day?);
+    Some(Place { account_id, region: region.to_string(), day })
+}
+
+/// By what a file is known again. The same file has the same mark by whatever way it comes.
+fn mark_of(object: &Object) -> Option<FileMark> {
+    let identity = object.identity.as_ref()?;
+    let hash = Sha256::digest(identity.as_bytes());
+    let mark = hash.iter().take(8).fold(0_u64, |mark, byte| (mark << 8) | u64::from(*byte));
+    Some(FileMark { place: place_of(object).unwrap_or_else(FileMark::nowhere), mark })
+}
+
+fn use_of(used: &trail::Use) -> Counted {
+    Counted {
+        account_id: used.account_id,
+        day: used.day,
+        role_arn: used.role_arn.clone(),
+        access_key_id: used.access_key_id.clone().unwrap_or_default(),
+        action: used.action.clone(),
+        shape: used.shape.clone().unwrap_or_default(),
+        calls: used.count,
+        errors: used.errors,
+        denied: used.denied,
+        networks: used.networks.bits(),
+        source: used.source.clone(),
+        first_at: used.first,
+        last_at: used.last,
+    }
+}

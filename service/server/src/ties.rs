@@ -1,0 +1,127 @@
+//! Tying sessions to their pods: what is due, by what the store knows of associations.
+//!
+//! Knows the order of the steps and that they end. Refuses to decide a tie and to know SQL.
+
+use crate::error::Error;
+use rolecall_audit::estate::{Association, Session};
+use rolecall_audit::trail::{AssociationSpan, History, SpanDetail, Tie, TiedBy, tie_all};
+use rolecall_store::{AssociationVersion, SessionKey, SessionRow, Store, Tied};
+use std::collections::{BTreeSet, HashMap};
+
+/// Sessions that are tied together.
+const AT_ONCE: u32 = 2_000;
+
+/// Ties every session that is due, those too to which changed associations may mean something else.
+/// Says how many were looked at.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn tie_due(store: &Store) -> Result<u64, Error> {
+    store.associations_changed().await?;
+    let mut looked_at = 0;
+    loop {
+        let due = store.due_sessions(AT_ONCE).await?;
+        if due.rows.is_empty() {
+            break;
+        }
+        looked_at += u64::try_from(due.rows.len()).unwrap_or(u64::MAX);
+        let sessions: Vec<Session> = due.rows.into_iter().map(|row| row.session).collect();
+        let roles: BTreeSet<String> = sessions.iter().filter_map(|session| session.role_arn.clone()).collect();
+        let keys: BTreeSet<String> = sessions.iter().filter_map(key_by_tags).collect();
+        let versions = store.association_versions(&roles, &keys).await?;
+        let ties = blocking(move || decide(sessions, versions, &due.known)).await?;
+        store.tie(&ties).await?;
+    }
+    store.tie_late_calls().await?;
+    Ok(looked_at)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+fn decide(
+    sessions: Vec<Session>,
+    versions: Vec<AssociationVersion>,
+    known: &HashMap<String, SessionRow>,
+) -> Vec<(SessionKey, Tied)> {
+    let history = History::new(versions.into_iter().map(span).collect());
+    let ties = tie_all(&sessions, &history, &|key| known.get(key).and_then(tie_of));
+    sessions
+        .into_iter()
+        .zip(ties)
+        .map(|(session, tie)| {
+            let key = SessionKey { account_id: session.account_id, event_id: session.event_id, at: session.at };
+            (key, tied(tie, session.cluster))
+        })
+        .collect()
+}
+
+/// Which association the tags name.
+fn key_by_tags(session: &Session) -> Option<String> {
+    let arn: rolecall_iam::Arn = session.tags.get("eks-cluster-arn")?.parse().ok()?;
+    let cluster = arn.resource().strip_prefix("cluster/")?;
+    let namespace = session.tags.get("kubernetes-namespace")?;
+    let service_account = session.tags.get("kubernetes-service-account")?;
+    Some(format!("{}/{}/{cluster}/{namespace}/{service_account}", arn.account(), arn.region()))
+}
+
+fn span(version: AssociationVersion) -> AssociationSpan {
+    let Association { key, association_id, detail, .. } = version.association;
+    let detail = detail.map(|detail| SpanDetail {
+        role_arn: detail.role_arn,
+        target_role_arn: detail.target_role_arn,
+        disable_session_tags: detail.disable_session_tags,
+        created_at: detail.created_at,
+        modified_at: detail.modified_at,
+    });
+    AssociationSpan { key, association_id, detail, from: version.from, to: version.to }
+}
+
+/// A tie as it is kept. The cluster that the event names stays where the tie knows none.
+fn tied(tie: Tie, cluster: Option<String>) -> Tied {
+    Tied {
+        cluster: tie.cluster.or(cluster),
+        namespace: tie.namespace,
+        service_account: tie.service_account,
+        pod: tie.pod,
+        association_id: tie.association_id,
+        tied_by: Some(tie.tied_by.as_str().to_owned()),
+        why: tie.reason,
+        candidates: tie.candidates,
+        depth: tie.depth,
+    }
+}
+
+/// A kept tie, as far as those that follow from it need it.
+fn tie_of(row: &SessionRow) -> Option<Tie> {
+    let tied = &row.tied;
+    let word = serde_json::Value::String(tied.tied_by.clone()?);
+    let tied_by: TiedBy = serde_json::from_value(word).ok()?;
+    let association = row.tied.association_id.as_ref().and_then(|_| association_key(row));
+    Some(Tie {
+        tied_by,
+        association,
+        association_id: tied.association_id.clone(),
+        cluster: tied.cluster.clone(),
+        namespace: tied.namespace.clone(),
+        service_account: tied.service_account.clone(),
+        pod: tied.pod.clone(),
+        candidates: tied.candidates.clone(),
+        parent: row.session.parent_access_key_id.clone(),
+        depth: tied.depth,
+        reason: tied.why.clone(),
+    })
+}
+
+/// The key of the association that a session is tied to. Its account and region are the session's:
+/// what another account's session inherits is only asked whether there is one.
+fn association_key(row: &SessionRow) -> Option<rolecall_audit::estate::AssociationKey> {
+    Some(rolecall_audit::estate::AssociationKey {
+        account_id: row.session.account_id,
+        region: row.session.region.clone(),
+        cluster: row.tied.cluster.as_deref()?.parse().ok()?,
+        namespace: row.tied.namespace.as_deref()?.parse().ok()?,
+        service_account: row.tied.service_account.as_deref()?.parse().ok()?,
+    })
+}
