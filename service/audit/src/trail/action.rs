@@ -7,7 +7,7 @@ pub(super) fn actions_of_event(source: &str, name: &str) -> Vec<Box<str>> {
     let service = source.strip_suffix(".amazonaws.com").unwrap_or(source);
     rolecall_iam::catalogue::catalogue()
         .find(&format!("{service}:{name}"))
-        .map(|action| action.name.clone())
+        .map(|action| Box::from(action.name))
         .into_iter()
         .collect()
 }
