@@ -1,13 +1,26 @@
 //! Which IAM actions an event of CloudTrail's is.
 //!
-//! Knows the catalogue's answer. Refuses to guess: an event that it does not have stays unmapped.
+//! Knows the catalogue's answer. Refuses to guess: an event that it does not have stays as
+//! CloudTrail names it.
 
-/// The IAM actions that a call needs permission for; none where it is not known.
-pub(super) fn actions_of_event(source: &str, name: &str) -> Vec<Box<str>> {
-    let service = source.strip_suffix(".amazonaws.com").unwrap_or(source);
-    rolecall_iam::catalogue::catalogue()
-        .find(&format!("{service}:{name}"))
-        .map(|action| Box::from(action.name))
-        .into_iter()
-        .collect()
+use rolecall_iam::{EventActions, actions_of_event};
+
+/// What a call is, in IAM's terms.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// These actions; where they are several, the call's parameters say which of them it was.
+    Actions(Vec<Box<str>>),
+    /// A call that needs no permission.
+    Free,
+    /// Not known.
+    Unknown,
+}
+
+/// What the event is, by CloudTrail's names.
+pub(super) fn meaning(source: &str, name: &str) -> Meaning {
+    match actions_of_event(source, name) {
+        EventActions::Needs { used, .. } => Meaning::Actions(used.iter().map(|action| action.name.into()).collect()),
+        EventActions::NoPermission => Meaning::Free,
+        EventActions::NotKnown => Meaning::Unknown,
+    }
 }

@@ -5,7 +5,10 @@
 //! for all others. Session tokens are never copied out of the bytes. Refuses to know which wrapping
 //! a record came in.
 
-use super::json::{Field, Key, List, Object, ObjectSeed, Text, fields, list, number, object, skip, text, visit_others};
+use super::json::{
+    Field, Key, List, Object, ObjectSeed, Text, boxed, fields, list, number, object, skip, text, visit_others,
+};
+use super::shape::fold;
 use super::{Fault, PODS, ProblemKind};
 use crate::estate::{Session, SessionKind, Tags};
 use crate::id::Region;
@@ -46,6 +49,16 @@ fields!(Request {
     "tags" => tags: TagList<'a> = tags,
     "principalTags" => principal_tags: TagList<'a> = tags,
     "incomingTransitiveTags" => incoming: TagList<'a> = tags,
+    "bucketName" => bucket: Text<'a> = text,
+    "key" => key: Text<'a> = text,
+    "secretId" => secret: Text<'a> = text,
+    "queueUrl" => queue: Text<'a> = text,
+    "topicArn" => topic: Text<'a> = text,
+    "functionName" => function: Text<'a> = text,
+    "tableName" => table: Text<'a> = text,
+    "streamName" => stream: Text<'a> = text,
+    "repositoryName" => repository: Text<'a> = text,
+    "name" => name: Text<'a> = text,
 });
 
 fields!(Response {
@@ -127,8 +140,8 @@ pub(super) struct Event<'a> {
     error_code: Text<'a>,
     error_message: Text<'a>,
     identity: Field<Identity<'a>>,
-    request: Field<Request<'a>>,
-    response: Field<Response<'a>>,
+    request: Field<Box<Request<'a>>>,
+    response: Field<Box<Response<'a>>>,
     resources: List<Resource<'a>>,
 }
 
@@ -144,8 +157,10 @@ impl<'a> Object<'a> for Event<'a> {
             "sourceIPAddress" => self.source_ip = text(map)?,
             "errorCode" => self.error_code = text(map)?,
             "errorMessage" if self.may_open_a_session() => self.error_message = text(map)?,
-            "requestParameters" if self.may_open_a_session() => self.request = object(map)?,
-            "responseElements" if self.may_open_a_session() => self.response = object(map)?,
+            "requestParameters" if self.may_open_a_session() || self.names_its_resource_by_parameters() => {
+                self.request = boxed(map)?;
+            }
+            "responseElements" if self.may_open_a_session() => self.response = boxed(map)?,
             "resources" if self.may_name_its_resource() => self.resources = list(map)?,
             "eventID" => self.id = text(map)?,
             "recipientAccountId" => self.recipient = text(map)?,
@@ -159,6 +174,7 @@ impl<'a> Object<'a> for Event<'a> {
 
 /// An element where a record is expected.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, read one at a time and not kept")]
 pub(super) enum Record<'a> {
     Event(Event<'a>),
     /// A row of `LookupEvents`: the record is in it as text.
@@ -333,9 +349,75 @@ impl Event<'_> {
         self.vpc_endpoint.get().is_some()
     }
 
-    /// The first resource that the record names.
-    pub(super) fn resource(&self) -> Option<&str> {
-        self.resources.0.iter().find_map(|resource| str_of(&resource.arn))
+    /// Whether calls of the service name their resource by parameters alone, and role sessions make
+    /// them often.
+    fn names_its_resource_by_parameters(&self) -> bool {
+        matches!(
+            str_of(&self.source),
+            Some(
+                "s3.amazonaws.com"
+                    | "secretsmanager.amazonaws.com"
+                    | "sqs.amazonaws.com"
+                    | "sns.amazonaws.com"
+                    | "ssm.amazonaws.com"
+                    | "lambda.amazonaws.com"
+                    | "dynamodb.amazonaws.com"
+                    | "kinesis.amazonaws.com"
+                    | "ecr.amazonaws.com"
+            )
+        )
+    }
+
+    /// Writes the shape of the resource that was called on: of the first that the record lists, else
+    /// of the one that the parameters name. `false`: the record names none.
+    pub(super) fn shape(&self, out: &mut String) -> bool {
+        if let Some(arn) = self.resources.0.iter().find_map(|resource| str_of(&resource.arn)) {
+            return fold(arn, out);
+        }
+        self.asked_for().is_some_and(|arn| fold(&arn, out))
+    }
+
+    /// The ARN of what the parameters name.
+    fn asked_for(&self) -> Option<Cow<'_, str>> {
+        let request = self.request.get()?;
+        let source = str_of(&self.source)?;
+        let of = |service: &str, resource: &str, name: &str| {
+            let caller = self.identity.get().and_then(|identity| str_of(&identity.arn)).unwrap_or_default();
+            let partition = caller.split(':').nth(1).filter(|partition| !partition.is_empty()).unwrap_or("aws");
+            let region = str_of(&self.region).unwrap_or_default();
+            let account = self.account_name().map(|(_, account)| account).unwrap_or_default();
+            Cow::Owned(format!("arn:{partition}:{service}:{region}:{account}:{resource}{name}"))
+        };
+        let named = |text: &'_ Text<'_>, service: &str, resource: &str| -> Option<Cow<'_, str>> {
+            let name = text.get()?;
+            Some(if name.starts_with("arn:") { Cow::Owned(name.to_string()) } else { of(service, resource, name) })
+        };
+        match source {
+            "s3.amazonaws.com" => {
+                let bucket = str_of(&request.bucket)?;
+                // An object's key is folded; of it, only that there is one is kept.
+                let tail = if request.key.get().is_some() { "/*" } else { "" };
+                let arn = of("s3", bucket, tail);
+                // A bucket's ARN has neither region nor account.
+                let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
+                Some(Cow::Owned(format!("arn:{partition}:s3:::{bucket}{tail}")))
+            }
+            "secretsmanager.amazonaws.com" => named(&request.secret, "secretsmanager", "secret:"),
+            "sqs.amazonaws.com" => {
+                let queue = str_of(&request.queue)?.rsplit('/').next()?;
+                Some(of("sqs", queue, ""))
+            }
+            "sns.amazonaws.com" => named(&request.topic, "sns", ""),
+            "ssm.amazonaws.com" => {
+                let name = str_of(&request.name)?;
+                Some(of("ssm", "parameter/", name.strip_prefix('/').unwrap_or(name)))
+            }
+            "lambda.amazonaws.com" => named(&request.function, "lambda", "function:"),
+            "dynamodb.amazonaws.com" => named(&request.table, "dynamodb", "table/"),
+            "kinesis.amazonaws.com" => named(&request.stream, "kinesis", "stream/"),
+            "ecr.amazonaws.com" => named(&request.repository, "ecr", "repository/"),
+            _ => None,
+        }
     }
 
     pub(super) fn event_id(&self) -> Result<&str, Fault> {
@@ -402,7 +484,7 @@ impl Event<'_> {
         let identity = self.identity.get();
         let request = self.request.get();
         let response = self.response.get();
-        let tags = request.map(Request::all_tags).transpose()?.unwrap_or_default();
+        let tags = request.map(|request| request.all_tags()).transpose()?.unwrap_or_default();
         let asked_name = request.map(|request| owned(&request.session_name, "/requestParameters/roleSessionName"));
         let new_key = response
             .and_then(|response| response.credentials.get())
@@ -457,7 +539,9 @@ impl Event<'_> {
             (true, true) => SessionKind::PodIdentity,
             (true, false) => SessionKind::Service,
             (false, true) => SessionKind::PodIdentityTarget,
-            (false, false) if self.request.get().is_some_and(Request::is_target_hop) => SessionKind::PodIdentityTarget,
+            (false, false) if self.request.get().is_some_and(|request| request.is_target_hop()) => {
+                SessionKind::PodIdentityTarget
+            }
             (false, false) => SessionKind::AssumeRole,
         }
     }

@@ -9,6 +9,7 @@
 //! Memory grows with distinct uses, and by 24 bytes with each call. Refuses to know where
 //! fingerprints are kept, and which pod a session belongs to.
 
+use super::action::{Meaning, meaning};
 use super::event::{Caller, Event};
 use super::reader::{Inflater, Reader, Sink};
 use super::shape::{self, Networks};
@@ -69,8 +70,9 @@ pub struct Use {
     pub role_arn: String,
     /// The session's name.
     pub session_name: Option<String>,
-    /// The IAM action such as `s3:GetObject`; where it is not known, CloudTrail's own names as
-    /// `source.amazonaws.com:EventName`.
+    /// The IAM action such as `s3:GetObject`; where there is none or it is not known, CloudTrail's
+    /// own names as `source.amazonaws.com:EventName`. A call that may have been any of several
+    /// actions is a use of each.
     pub action: String,
     /// Whether `action` is an IAM action of the catalogue.
     pub mapped: bool,
@@ -224,6 +226,8 @@ struct Deed {
     name: Box<str>,
     actions: Vec<Box<str>>,
     mapped: bool,
+    /// Mapped, or known to need no permission.
+    is_known: bool,
 }
 
 /// What of an event's uses does not depend on how often it is delivered.
@@ -638,17 +642,20 @@ impl Batch {
             |deed| &*deed.name == name && &*deed.source == source,
             |deed| hasher.hash_one((&*deed.source, &*deed.name)),
             || {
-                let actions = super::action::actions_of_event(source, name);
-                let mapped = !actions.is_empty();
-                let actions = if mapped { actions } else { vec![format!("{source}:{name}").into()] };
-                Deed { source: source.into(), name: name.into(), actions, mapped }
+                let own = || vec![format!("{source}:{name}").into()];
+                let (actions, mapped, is_known) = match meaning(source, name) {
+                    Meaning::Actions(actions) => (actions, true, true),
+                    Meaning::Free => (own(), false, true),
+                    Meaning::Unknown => (own(), false, false),
+                };
+                Deed { source: source.into(), name: name.into(), actions, mapped, is_known }
             },
         ))
     }
 
     fn shape(&mut self, event: &Event<'_>) -> u32 {
         let mut folded = std::mem::take(&mut self.folded);
-        let known = event.resource().is_some_and(|arn| shape::fold(arn, &mut folded));
+        let known = event.shape(&mut folded);
         let hasher = &self.hasher;
         let text = &mut self.text;
         let number = if known {
@@ -755,7 +762,7 @@ impl Batch {
                 continue;
             }
             for action in &deed.actions {
-                if !deed.mapped && (stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action)) {
+                if !deed.is_known && (stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action)) {
                     *stats.unmapped.entry(action.to_string()).or_default() += count;
                 }
                 uses.push(Use {

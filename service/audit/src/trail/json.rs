@@ -158,6 +158,15 @@ pub(super) fn object<'de, T: Object<'de>, A: MapAccess<'de>>(map: &mut A) -> Res
     map.next_value_seed(ObjectSeed(std::marker::PhantomData))
 }
 
+/// An object that is large and seldom there.
+pub(super) fn boxed<'de, T: Object<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Box<T>>, A::Error> {
+    Ok(match object(map)? {
+        Field::Absent => Field::Absent,
+        Field::Is(object) => Field::Is(Box::new(object)),
+        Field::Other => Field::Other,
+    })
+}
+
 pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }

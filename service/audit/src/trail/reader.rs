@@ -18,6 +18,8 @@ use std::io::Read;
 pub(super) const WHOLE: usize = 32 * 1024 * 1024;
 /// How much is read at a time of what is not read at once.
 const WINDOW: usize = 1024 * 1024;
+/// How CloudTrail begins a record. Within a string its quotes would be escaped.
+const BEGINNING: &str = "{\"eventVersion\"";
 /// Deflate cannot expand more than this.
 const MOST_EXPANSION: usize = 1040;
 
@@ -633,9 +635,10 @@ impl Splitter {
             Ok(record) => reader.deliver(&record, Some(place)),
             Err(fault) => {
                 reader.not_json(self.line(text, at + 1), fault.what());
-                let after = blank_end(bytes, end);
                 // A quote too few turns strings inside out: then the end is not to be believed.
-                if !matches!(bytes.get(after), Some(b',' | b']') | None) {
+                let swallows = text.get(at + 1..end).is_some_and(|inside| inside.contains(BEGINNING));
+                let after = blank_end(bytes, end);
+                if swallows || !matches!(bytes.get(after), Some(b',' | b']') | None) {
                     return self.resume(text, at, (wrapped, place));
                 }
             }
@@ -656,10 +659,10 @@ impl Splitter {
         self.resume(text, at, (wrapped, place))
     }
 
-    /// An unescaped `{"eventVersion"` cannot stand within a string: there a record begins.
+    /// Goes on where the next record begins.
     fn resume(&mut self, text: &str, at: usize, (wrapped, place): (bool, usize)) -> Step {
         let after = text.as_bytes().get(at + 1..).unwrap_or_default();
-        if let Some(found) = memchr::memmem::find(after, b"{\"eventVersion\"") {
+        if let Some(found) = memchr::memmem::find(after, BEGINNING.as_bytes()) {
             self.state = State::Array { wrapped, place: place + 1 };
             Step::To(at + 1 + found)
         } else {
@@ -706,14 +709,19 @@ impl Splitter {
         (mut depth, mut in_string, mut escaped): (usize, bool, bool),
         back: Back,
     ) -> usize {
-        for (at, byte) in bytes.iter().enumerate().skip(start) {
+        let mut at = start;
+        while let Some(byte) = bytes.get(at) {
+            if escaped {
+                escaped = false;
+                at += 1;
+                continue;
+            }
             if in_string {
-                match byte {
-                    _ if escaped => escaped = false,
-                    b'\\' => escaped = true,
-                    b'"' => in_string = false,
-                    _ => {}
-                }
+                let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) else { break };
+                at += found;
+                escaped = bytes.get(at) == Some(&b'\\');
+                in_string = escaped;
+                at += 1;
                 continue;
             }
             match byte {
@@ -737,6 +745,7 @@ impl Splitter {
                 }
                 _ => {}
             }
+            at += 1;
         }
         self.state = State::Giant { depth, in_string, escaped, back };
         bytes.len()
@@ -836,3 +845,6 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
         at += 2;
     }
 }
+
+#[cfg(test)]
+mod tests;

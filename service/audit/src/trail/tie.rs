@@ -6,7 +6,7 @@
 //! of them. A chain of sessions is one story: pod, association role, target role, further roles.
 //! Refuses to choose among candidates, and to believe tags that the caller of a session set itself.
 
-use crate::estate::{AssociationKey, Session, SessionKind};
+use crate::estate::{Association, AssociationKey, Session, SessionKind};
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use crate::session_name::PodIdentityName;
 use chrono::{DateTime, Utc};
@@ -14,8 +14,8 @@ use rolecall_iam::{AccountId, Arn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// No chain of sessions is followed further.
-const DEEPEST: u8 = 16;
+/// So many sessions of one second may be a chain; parents that are older are found out before.
+const DEEPEST: u8 = 64;
 
 /// What describing an association showed while a span lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,26 @@ pub struct History {
     by_target: HashMap<String, Vec<usize>>,
     /// Spans of which the role is not known.
     opaque: Vec<usize>,
+}
+
+impl AssociationSpan {
+    /// An association as it was seen from one moment to another.
+    #[must_use]
+    pub fn of(association: &Association, from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> Self {
+        Self {
+            key: association.key.clone(),
+            association_id: association.association_id.clone(),
+            detail: association.detail.as_ref().map(|detail| SpanDetail {
+                role_arn: detail.role_arn.clone(),
+                target_role_arn: detail.target_role_arn.clone(),
+                disable_session_tags: detail.disable_session_tags,
+                created_at: detail.created_at,
+                modified_at: detail.modified_at,
+            }),
+            from,
+            to,
+        }
+    }
 }
 
 impl History {
@@ -274,9 +294,24 @@ pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> 
             by_key.entry(key).or_default().push(index);
         }
     }
-    let mut tying =
-        Tying { sessions, history, known, by_key, done: vec![None; sessions.len()], own: vec![None; sessions.len()] };
+    let own = vec![Own::NotYet; sessions.len()];
+    let mut tying = Tying { sessions, history, known, by_key, own };
+    // Parents before their children, so that no chain is followed twice.
+    let mut by_time: Vec<usize> = (0..sessions.len()).collect();
+    by_time.sort_by_key(|index| sessions.get(*index).map(|session| session.at));
+    for index in by_time {
+        tying.own(index, 0);
+    }
     (0..sessions.len()).map(|index| tying.tie(index, 0)).collect()
+}
+
+/// What a session's own record and its parents say, other records of the session aside.
+#[derive(Debug, Clone)]
+enum Own {
+    NotYet,
+    /// Being found out: who asks for it now is its own ancestor.
+    Open,
+    Found(Box<Tie>),
 }
 
 struct Tying<'t> {
@@ -284,48 +319,41 @@ struct Tying<'t> {
     history: &'t History,
     known: &'t dyn Fn(&str) -> Option<Tie>,
     by_key: HashMap<&'t str, Vec<usize>>,
-    done: Vec<Option<Tie>>,
-    /// By what the record itself and its parents say, other records of the session aside.
-    own: Vec<Option<Tie>>,
+    own: Vec<Own>,
 }
 
 impl Tying<'_> {
     fn tie(&mut self, index: usize, hops: u8) -> Tie {
-        if let Some(Some(done)) = self.done.get(index) {
-            return done.clone();
-        }
         let own = self.own(index, hops);
-        let tie = if own.association.is_some() { own } else { self.by_copy(index, hops).unwrap_or(own) };
-        if hops == 0
-            && let Some(slot) = self.done.get_mut(index)
-        {
-            *slot = Some(tie.clone());
-        }
-        tie
+        if own.association.is_some() { own } else { self.by_copy(index, hops).unwrap_or(own) }
     }
 
     /// By another account's record of the same session.
     fn by_copy(&mut self, index: usize, hops: u8) -> Option<Tie> {
         let session = self.sessions.get(index)?;
-        let copies = self.by_key.get(session.access_key_id.as_deref()?)?.clone();
-        for copy in copies {
-            let same = self.sessions.get(copy).is_some_and(|other| other.role_arn == session.role_arn);
-            if copy == index || !same {
-                continue;
-            }
-            let tie = self.own(copy, hops);
-            if tie.is_workload() && tie.association.is_some() {
-                return Some(Tie { tied_by: TiedBy::AccessKey, ..tie });
-            }
+        let copies = self.by_key.get(session.access_key_id.as_deref()?)?;
+        if copies.len() < 2 {
+            return None;
         }
-        None
+        let role = &session.role_arn;
+        let same =
+            |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|other| other.role_arn == *role);
+        let copies: Vec<usize> = copies.iter().copied().filter(same).collect();
+        let ties = copies.into_iter().map(|copy| self.own(copy, hops)).filter(|tie| tie.association.is_some());
+        let best = ties.reduce(|best, tie| if better(&tie, &best) { tie } else { best })?;
+        Some(Tie { tied_by: TiedBy::AccessKey, ..best })
     }
 
     fn own(&mut self, index: usize, hops: u8) -> Tie {
-        if let Some(Some(own)) = self.own.get(index) {
-            return own.clone();
+        match self.own.get(index) {
+            Some(Own::Found(found)) => return (**found).clone(),
+            Some(Own::Open) => return Tie::none("the chain of sessions that opened it is closed"),
+            Some(Own::NotYet) | None => {}
         }
         let Some(session) = self.sessions.get(index) else { return Tie::none("there is no such session") };
+        if let Some(slot) = self.own.get_mut(index) {
+            *slot = Own::Open;
+        }
         let tie = match session.kind {
             SessionKind::AgentRequest => {
                 let mut tie = Tie::none("the agent's request names its cluster and no pod, role or association");
@@ -340,11 +368,8 @@ impl Tying<'_> {
             }
             SessionKind::PodIdentityTarget | SessionKind::AssumeRole => self.further(index, session, hops),
         };
-        // What was cut off by the bound on depth is not the last word on the parents.
-        if hops == 0
-            && let Some(slot) = self.own.get_mut(index)
-        {
-            *slot = Some(tie.clone());
+        if let Some(slot) = self.own.get_mut(index) {
+            *slot = Own::Found(Box::new(tie.clone()));
         }
         tie
     }
@@ -387,8 +412,12 @@ impl Tying<'_> {
         if hops >= DEEPEST {
             return Some(Tie::none("the chain of sessions is too long, or closed"));
         }
-        let granting: Vec<usize> =
-            self.by_key.get(key).into_iter().flatten().copied().filter(|granting| *granting != index).collect();
+        let at = self.sessions.get(index).map(|session| session.at);
+        // A key is not used before it is given.
+        let gives = |granting: &usize| {
+            *granting != index && self.sessions.get(*granting).is_some_and(|parent| Some(parent.at) <= at)
+        };
+        let granting: Vec<usize> = self.by_key.get(key).into_iter().flatten().copied().filter(gives).collect();
         let mut found: Option<Tie> = None;
         for granting in granting {
             let tie = self.tie(granting, hops + 1);

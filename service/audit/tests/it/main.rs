@@ -18,6 +18,8 @@ mod rules;
 mod shipped;
 #[cfg(test)]
 mod small;
+#[cfg(test)]
+mod trail;
 
 use std::path::{Path, PathBuf};
 

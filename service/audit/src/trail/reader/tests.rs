@@ -1,0 +1,201 @@
+//! Whatever breaks a file, the reader keeps the rest, names what it left, and reads the same at
+//! once and through a window.
+
+use super::*;
+use proptest::prelude::*;
+use std::io::Write as _;
+
+/// Remembers event ids.
+#[derive(Default)]
+struct Ids(Vec<String>);
+
+impl Sink for Ids {
+    fn event(&mut self, event: &Event<'_>, _: &mut Tally) -> Result<(), Fault> {
+        self.0.push(event.event_id()?.to_owned());
+        Ok(())
+    }
+}
+
+fn at_once(bytes: &[u8]) -> (Vec<String>, Tally) {
+    let (mut ids, mut tally) = (Ids::default(), Tally::default());
+    Reader::new("f", &mut ids, &mut tally, u64::MAX).bytes(&mut Inflater::default(), bytes);
+    (ids.0, tally)
+}
+
+/// Gives few bytes at a time.
+struct Drip<'d>(&'d [u8]);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.len().min(out.len()).min(7);
+        let (now, later) = self.0.split_at(n);
+        out[..n].copy_from_slice(now);
+        self.0 = later;
+        Ok(n)
+    }
+}
+
+fn through_a_window(bytes: &[u8]) -> (Vec<String>, Tally) {
+    let (mut ids, mut tally) = (Ids::default(), Tally::default());
+    Reader::new("f", &mut ids, &mut tally, u64::MAX).stream(&mut Drip(bytes), false);
+    (ids.0, tally)
+}
+
+fn record(n: usize) -> String {
+    format!(
+        r#"{{"eventVersion":"1.11","userIdentity":{{"type":"Root","note":"a \"quoted\" {{ brace ]"}},"eventName":"Call","eventID":"e-{n}","list":[1,{{"x":null}},"y"]}}"#
+    )
+}
+
+/// The same records in every wrapping.
+fn wrapped(n: usize, how: usize) -> String {
+    let records: Vec<String> = (0..n).map(record).collect();
+    match how {
+        0 => format!("{{\"Records\":[{}]}}", records.join(",")),
+        1 => format!("[\n  {}\n]\n", records.join(",\n  ")),
+        2 => records.join("\n"),
+        3 => format!("{{\"NextToken\":\"t\", \"Events\" : [ {} ], \"More\": {{\"Records\": 7}}}}", records.join(" , ")),
+        _ => {
+            let rows = records.iter().map(|r| format!("{{\"CloudTrailEvent\":{}}}", serde_json::json!(r)));
+            format!("{{\"Events\":[{}]}}", rows.collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_window_reads_what_is_read_at_once(n in 1_usize..6, how in 0_usize..5) {
+        let text = wrapped(n, how);
+        let expected: Vec<String> = (0..n).map(|n| format!("e-{n}")).collect();
+        for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+            prop_assert_eq!(&ids, &expected);
+            prop_assert_eq!((tally.malformed, tally.problems.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn damage_is_named_and_costs_the_same_both_ways(
+        n in 1_usize..5,
+        how in 0_usize..5,
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = wrapped(n, how).into_bytes();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            return Ok(());
+        }
+        let (ids, tally) = at_once(&bytes);
+        let (windowed, windowed_tally) = through_a_window(&bytes);
+        prop_assert!(ids.len() <= n + 1);
+        prop_assert!(tally.malformed > 0 || !tally.problems.is_empty() || tally.events > 0 || bytes.is_empty());
+        // Records that a first pass read before the damage are kept as they were, and those after it
+        // are found again in the same way.
+        prop_assert_eq!((&ids, tally.events), (&windowed, windowed_tally.events));
+    }
+
+    #[test]
+    fn a_gzip_stream_that_is_damaged_gives_no_record_twice(n in 1_usize..40, place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(wrapped(n, 0).as_bytes()).unwrap();
+        let mut bytes = encoder.finish().unwrap();
+        let place = place.index(bytes.len());
+        bytes[place] = byte;
+        let (ids, _) = at_once(&bytes);
+        prop_assert!(ids.len() <= n);
+    }
+}
+
+#[test]
+fn one_broken_record_costs_only_itself() {
+    let records: Vec<String> = (0..5).map(record).collect();
+    for broken in [
+        r#"{"eventVersion":"1.1", "eventName" "x"}"#,
+        r#"{"eventVersion":nul}"#,
+        r#"{"a":[}]}"#,
+        r#"{"eventName":"open}"#,
+    ] {
+        let text = format!("{{\"Records\":[{},{},{broken},{},{}]}}", records[0], records[1], records[3], records[4]);
+        for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+            assert_eq!(ids, ["e-0", "e-1", "e-3", "e-4"], "{broken}");
+            assert!(tally.malformed >= 1 && tally.kinds.contains_key(&ProblemKind::Json), "{broken}: {tally:?}");
+        }
+    }
+}
+
+#[test]
+fn many_members_are_one_file() {
+    let member = |range: std::ops::Range<usize>| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        for n in range {
+            encoder.write_all(format!("{}\n", record(n)).as_bytes()).unwrap();
+        }
+        encoder.finish().unwrap()
+    };
+    // Members of one size: their trailer alone does not tell that there are two.
+    let bytes = [member(0..3), member(3..6), member(6..9)].concat();
+    let (ids, tally) = at_once(&bytes);
+    assert_eq!((ids.len(), tally.problems.len()), (9, 0), "{:?}", tally.problems);
+    let mut lying = member(0..3);
+    let size = lying.len() - 4;
+    lying[size..].copy_from_slice(&5_u32.to_le_bytes());
+    assert_eq!(at_once(&lying).0.len(), 3, "a size that is not true costs nothing");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_replaced_and_named() {
+    let mut bytes = wrapped(2, 0).into_bytes();
+    let at = bytes.windows(6).position(|w| w == b"quoted").unwrap();
+    bytes[at] = 0xff;
+    for (ids, tally) in [at_once(&bytes), through_a_window(&bytes)] {
+        assert_eq!(ids, ["e-0", "e-1"]);
+        assert_eq!(tally.kinds.get(&ProblemKind::Text), Some(&1));
+    }
+}
+
+/// Records around one of that many megabytes, an object or a text.
+fn giant(object: bool, megabytes: u64) -> Box<dyn Read> {
+    let inside =
+        if object { "{\"eventName\":\"Call\",\"eventID\":\"giant\",\"requestParameters\":{\"x\":\"" } else { "\"" };
+    let after = if object { "\"}}" } else { "\"" };
+    let start = format!("{{\"Records\":[{},{inside}", record(0));
+    let end = format!("{after},{}]}}", record(1));
+    Box::new(
+        std::io::Cursor::new(start.into_bytes())
+            .chain(std::io::repeat(b'x').take(megabytes * 1024 * 1024))
+            .chain(std::io::Cursor::new(end.into_bytes())),
+    )
+}
+
+#[test]
+fn a_giant_record_is_skipped_within_a_bound_of_memory() {
+    for (object, megabytes) in [(true, 200), (false, 40)] {
+        let (mut ids, mut tally) = (Ids::default(), Tally::default());
+        let mut inflater = Inflater::default();
+        Reader::new("g", &mut ids, &mut tally, u64::MAX).source(&mut inflater, &mut giant(object, megabytes)).unwrap();
+        assert_eq!(ids.0, ["e-0", "e-1"]);
+        assert_eq!((tally.malformed, tally.kinds.get(&ProblemKind::Giant)), (1, Some(&1)));
+        assert_eq!((tally.problems[0].record, &*tally.problems[0].field), (Some(1), "/Records/1"));
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_an_error_and_no_end() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the wire was cut"))
+        }
+    }
+    let (mut ids, mut tally) = (Ids::default(), Tally::default());
+    let long = std::io::repeat(b' ').take(u64::try_from(WHOLE).unwrap() + 10);
+    let mut source = long.chain(Broken);
+    assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut source).is_err());
+    assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut Broken).is_err());
+}

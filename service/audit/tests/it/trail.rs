@@ -1,0 +1,676 @@
+//! Trails as a whole: what is counted once however it comes, and which pod each session belongs to.
+
+use crate::shared;
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use rolecall_audit::estate::{Association, AssociationDetail, AssociationKey, Session, SessionKind};
+use rolecall_audit::import::{InputFile, read_files};
+use rolecall_audit::trail::{
+    AssociationSpan, Harvest, History, Limits, Place, ProblemKind, Settled, Stats, Tie, TiedBy, Use, tie_all,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::slice::from_ref;
+
+const UUID: &str = "0d2f9d5e-52a1-4f0b-9f38-6d5b1f0c2a11";
+const HOME: &str = "111122223333";
+const AWAY: &str = "444455556666";
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// What the store keeps, and how it takes a batch: all of it, or nothing.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Kept {
+    sessions: BTreeMap<(String, String), Session>,
+    uses: BTreeMap<String, Use>,
+    seen: BTreeMap<Place, BTreeSet<u64>>,
+}
+
+impl Kept {
+    fn settle(&self, harvest: Harvest) -> Settled {
+        let counted = harvest
+            .fingerprints()
+            .into_iter()
+            .map(|(place, all)| {
+                let seen = self.seen.get(&place);
+                let known = all.into_iter().filter(|f| seen.is_some_and(|seen| seen.contains(f))).collect();
+                (place, known)
+            })
+            .collect();
+        harvest.settle(&counted)
+    }
+
+    fn save(&mut self, settled: &Settled) {
+        for session in &settled.sessions {
+            let key = (session.account_id.to_string(), session.event_id.clone());
+            assert!(self.sessions.insert(key, session.clone()).is_none(), "a session is new or not there");
+        }
+        for one in &settled.uses {
+            self.uses
+                .entry(format!("{:?}", one.key()))
+                .and_modify(|kept| kept.absorb(one))
+                .or_insert_with(|| one.clone());
+        }
+        for (place, new) in &settled.fingerprints {
+            self.seen.entry(place.clone()).or_default().extend(new);
+        }
+    }
+}
+
+fn call(id: usize, account: &str, role: usize, key: usize, deed: usize, hour: u32, error: usize) -> Value {
+    let (source, name, resource) = [
+        ("s3.amazonaws.com", "GetObject", Some(format!("arn:aws:s3:::ledger/{id}"))),
+        ("s3.amazonaws.com", "HeadObject", Some(format!("arn:aws:s3:::ledger/x/{id}"))),
+        ("kms.amazonaws.com", "Decrypt", Some("arn:aws:kms:eu-west-1:111122223333:key/k".to_owned())),
+        ("nobody.amazonaws.com", "KnowsThis", None),
+    ][deed]
+        .clone();
+    let mut record = json!({
+        "eventVersion": "1.11", "eventID": format!("e-{id}"), "eventName": name, "eventSource": source,
+        "eventTime": format!("2026-11-{:02}T{:02}:20:04Z", 20 + hour / 24, hour % 24), "awsRegion": "eu-west-1",
+        "recipientAccountId": account, "sourceIPAddress": format!("10.0.0.{}", id % 7), "eventCategory": "Data",
+        "userIdentity": {
+            "type": "AssumedRole", "accountId": account, "accessKeyId": format!("ASIA{key}"),
+            "arn": format!("arn:aws:sts::{account}:assumed-role/r{role}/s{key}"),
+            "sessionContext": {"sessionIssuer": {"arn": format!("arn:aws:iam::{account}:role/team/r{role}")}},
+        },
+    });
+    if let Some(resource) = resource {
+        record["resources"] = json!([{"ARN": resource}]);
+    }
+    if let Some(code) = [None, Some("AccessDenied"), Some("NoSuchKey")][error] {
+        record["errorCode"] = json!(code);
+    }
+    record
+}
+
+fn opening(id: usize, account: &str, role: usize, key: usize, hour: u32) -> Value {
+    let mut record = call(id, account, role, key, 0, hour, 0);
+    record["eventSource"] = json!("sts.amazonaws.com");
+    record["eventName"] = json!("AssumeRole");
+    record["requestParameters"] =
+        json!({"roleArn": format!("arn:aws:iam::{account}:role/r{role}"), "roleSessionName": "hop"});
+    record["responseElements"] =
+        json!({"credentials": {"accessKeyId": format!("ASIANEW{id}"), "sessionToken": "SECRET"}});
+    record
+}
+
+fn other(id: usize) -> Value {
+    let mut record = call(id, HOME, 0, 0, 0, 0, 0);
+    record["userIdentity"] = json!({"type": "IAMUser", "accountId": HOME, "accessKeyId": "AKIA"});
+    record
+}
+
+fn event() -> impl Strategy<Value = (usize, usize, usize, usize, u32, usize, usize)> {
+    (0..8_usize, 0..2_usize, 0..2_usize, 0..4_usize, 0..72_u32, 0..3_usize, 0..2_usize)
+}
+
+fn wrap(records: &[Value], how: usize) -> Vec<u8> {
+    let text = match how % 4 {
+        0 => json!({"Records": records}).to_string(),
+        1 => serde_json::to_string_pretty(records).unwrap(),
+        2 => records.iter().map(|record| format!("{record}\n")).collect(),
+        _ => {
+            let rows: Vec<Value> =
+                records.iter().map(|record| json!({"CloudTrailEvent": record.to_string()})).collect();
+            json!({"Events": rows}).to_string()
+        }
+    };
+    if how < 4 {
+        return text.into_bytes();
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What one reading of everything, in order and once, gives.
+fn plainly(records: &[Value]) -> Kept {
+    let mut kept = Kept::default();
+    let mut harvest = Harvest::new(Limits::default());
+    harvest.read("all", &wrap(records, 0));
+    let settled = kept.settle(harvest);
+    assert_eq!(settled.stats.duplicates, 0);
+    kept.save(&settled);
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn splits_orders_duplicates_and_crashes_change_nothing(
+        events in proptest::collection::vec(event(), 1..24),
+        extra in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
+        order in proptest::collection::vec(any::<u32>(), 40),
+        files in proptest::collection::vec((1_usize..5, 0_usize..8), 40),
+        batches in proptest::collection::vec((1_usize..4, 0_u8..4), 200),
+    ) {
+        let records: Vec<Value> = events
+            .iter()
+            .enumerate()
+            .map(|(id, (kind, role, key, deed, hour, error, away))| {
+                let account = [HOME, AWAY][*away];
+                match kind {
+                    0..5 => call(id, account, *role, *key, *deed, *hour, *error),
+                    5..7 => opening(id, account, *role, *key, *hour),
+                    _ => other(id),
+                }
+            })
+            .collect();
+        let expected = plainly(&records);
+
+        // Each event at least once, some several times, in any order, in any files.
+        let mut delivered: Vec<&Value> = records.iter().chain(extra.iter().map(|index| index.get(&records))).collect();
+        let mut keyed: Vec<(u32, &Value)> = order.iter().copied().cycle().zip(delivered.drain(..)).collect();
+        keyed.sort_by_key(|(order, _)| *order);
+        let mut rest: Vec<Value> = keyed.into_iter().map(|(_, record)| record.clone()).collect();
+        let mut queue: std::collections::VecDeque<Vec<u8>> = std::collections::VecDeque::new();
+        for (size, how) in files.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let file: Vec<Value> = rest.drain(..(*size).min(rest.len())).collect();
+            queue.push_back(wrap(&file, *how));
+        }
+
+        // Batches that are saved, lost before saving, or saved and yet delivered again.
+        let mut kept = Kept::default();
+        let mut plan = batches.iter();
+        while !queue.is_empty() {
+            let (size, fate) = plan.next().copied().unwrap_or((3, 0));
+            let files: Vec<Vec<u8>> = queue.drain(..size.min(queue.len())).collect();
+            let mut harvest = Harvest::new(Limits::default());
+            for file in &files {
+                harvest.read("f", file);
+            }
+            let settled = kept.settle(harvest);
+            prop_assert_eq!(&settled.problems, &[]);
+            if fate != 1 {
+                kept.save(&settled);
+            }
+            if matches!(fate, 1 | 2) {
+                queue.extend(files);
+            }
+        }
+        prop_assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn uses_add_up_in_any_order(counts in proptest::collection::vec((1_u64..9, 0_i64..99, 1_u8..32, 0_usize..4), 2..6), turn in 0_usize..6) {
+        let one = |(count, minutes, networks, source): &(u64, i64, u8, usize)| {
+            let time = at("2026-11-20T09:00:00Z") + TimeDelta::minutes(*minutes);
+            let mut harvest = Harvest::new(Limits::default());
+            harvest.read("f", &wrap(&[call(1, HOME, 0, 0, 0, 9, 0)], 0));
+            let mut one = harvest.settle(&BTreeMap::new()).uses.remove(0);
+            one.count = *count;
+            one.first = time;
+            one.last = time;
+            one.networks = rolecall_audit::trail::Networks::from_bits(*networks);
+            one.source = [None, Some("a"), Some("b"), Some("c")][*source].map(str::to_owned);
+            one
+        };
+        let uses: Vec<Use> = counts.iter().map(one).collect();
+        let sum = |uses: &[Use]| {
+            let (first, rest) = uses.split_first().unwrap();
+            let mut sum = first.clone();
+            rest.iter().for_each(|other| sum.absorb(other));
+            sum
+        };
+        let mut turned = uses.clone();
+        turned.rotate_left(turn % uses.len());
+        prop_assert_eq!(sum(&turned), sum(&uses));
+        let (left, right) = uses.split_at(1 + turn % (uses.len() - 1));
+        prop_assert_eq!(sum(&[sum(left), sum(right)]), sum(&uses));
+    }
+}
+
+fn settle(records: &[Value]) -> Settled {
+    let mut harvest = Harvest::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
+    harvest.read("f", &wrap(records, 0));
+    harvest.settle(&BTreeMap::new())
+}
+
+#[test]
+fn calls_add_up_by_what_was_done_to_what() {
+    let settled = settle(&[
+        call(1, HOME, 0, 0, 0, 9, 0),
+        call(2, HOME, 0, 0, 1, 10, 1),
+        call(3, HOME, 0, 0, 0, 8, 2),
+        call(4, HOME, 0, 0, 3, 8, 0),
+        call(5, HOME, 0, 0, 2, 30, 0),
+        other(6),
+    ]);
+    let brief = |one: &Use| (one.action.clone(), one.mapped, one.shape.clone(), one.count, one.errors, one.denied);
+    let uses: Vec<_> = settled.uses.iter().map(brief).collect();
+    let shape = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        uses,
+        [
+            ("nobody.amazonaws.com:KnowsThis".to_owned(), false, None, 1, 0, 0),
+            ("s3:GetObject".to_owned(), true, shape("arn:aws:s3:::ledger/*"), 3, 2, 1),
+            ("kms:Decrypt".to_owned(), true, shape("arn:aws:kms:eu-west-1:111122223333:key/k"), 1, 0, 0),
+        ]
+    );
+    let read = &settled.uses[1];
+    assert_eq!((read.first, read.last), (at("2026-11-20T08:20:04Z"), at("2026-11-20T10:20:04Z")));
+    assert_eq!(read.role_arn, "arn:aws:iam::111122223333:role/team/r0");
+    assert_eq!(read.source.as_deref(), Some("10.0.0.1"));
+    assert_eq!(settled.stats.unmapped, [("nobody.amazonaws.com:KnowsThis".to_owned(), 1)].into());
+    assert_eq!((settled.stats.calls, settled.stats.others.get("IAMUser")), (5, Some(&1)));
+}
+
+#[test]
+fn a_call_is_counted_in_its_callers_account_only() {
+    let mut copy = call(1, HOME, 0, 0, 0, 9, 0);
+    copy["recipientAccountId"] = json!(AWAY);
+    let settled = settle(&[copy]);
+    assert_eq!((settled.uses.len(), settled.stats.copies, settled.stats.calls), (0, 1, 0));
+}
+
+#[test]
+fn resources_that_only_parameters_name_are_known_too() {
+    let cases = [
+        ("s3", "PutBucketTagging", json!({"bucketName": "b"}), "arn:aws:s3:::b"),
+        (
+            "secretsmanager",
+            "GetSecretValue",
+            json!({"secretId": "db"}),
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db",
+        ),
+        (
+            "secretsmanager",
+            "GetSecretValue",
+            json!({"secretId": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf"}),
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf",
+        ),
+        (
+            "sqs",
+            "SendMessage",
+            json!({"queueUrl": "https://sqs.eu-west-1.amazonaws.com/111122223333/jobs"}),
+            "arn:aws:sqs:eu-west-1:111122223333:jobs",
+        ),
+        ("ssm", "GetParameter", json!({"name": "/team/x"}), "arn:aws:ssm:eu-west-1:111122223333:parameter/team/x"),
+        ("lambda", "Invoke", json!({"functionName": "f"}), "arn:aws:lambda:eu-west-1:111122223333:function:f"),
+        ("dynamodb", "GetItem", json!({"tableName": "t"}), "arn:aws:dynamodb:eu-west-1:111122223333:table/t"),
+    ];
+    for (service, name, parameters, shape) in cases {
+        let mut record = call(1, HOME, 0, 0, 3, 9, 0);
+        record["eventSource"] = json!(format!("{service}.amazonaws.com"));
+        record["eventName"] = json!(name);
+        record["requestParameters"] = parameters;
+        let settled = settle(&[record]);
+        assert_eq!(settled.uses[0].shape.as_deref(), Some(shape), "{service}:{name}");
+    }
+}
+
+#[test]
+fn whatever_is_wrong_with_an_event_is_counted_and_named_and_stops_nothing() {
+    let change = |pointer: &str, value: Value| {
+        let mut record = call(7, HOME, 0, 0, 0, 9, 0);
+        record[pointer] = value;
+        record
+    };
+    let mut nobody = change("userIdentity", json!({"type": "AssumedRole", "accountId": HOME}));
+    nobody["recipientAccountId"] = json!(HOME);
+    let cases = [
+        (change("eventTime", json!("2031-01-01T00:00:00Z")), ProblemKind::Time, "/Records/0/eventTime", 1),
+        (change("eventTime", json!("1970-01-01T00:00:00Z")), ProblemKind::Time, "/Records/0/eventTime", 1),
+        (change("eventTime", json!("soon")), ProblemKind::Time, "/Records/0/eventTime", 1),
+        (change("eventTime", json!("Nov 20, 2026, 9:20:04 AM")), ProblemKind::LocalTime, "/eventTime", 2),
+        (change("eventVersion", json!("2.0")), ProblemKind::Version, "/eventVersion", 2),
+        (change("eventID", Value::Null), ProblemKind::Missing, "/Records/0/eventID", 1),
+        (change("awsRegion", json!("Nowhere!")), ProblemKind::Field, "/Records/0/awsRegion", 1),
+        (change("recipientAccountId", json!(HOME.repeat(2))), ProblemKind::Field, "/Records/0/recipientAccountId", 1),
+        (change("eventSource", Value::Null), ProblemKind::Missing, "/Records/0/eventSource", 1),
+        (change("eventName", Value::Null), ProblemKind::Missing, "/Records/0/eventName", 1),
+        (nobody, ProblemKind::Missing, "/Records/0/userIdentity/sessionContext/sessionIssuer/arn", 1),
+        (json!(7), ProblemKind::Json, "/Records/0", 1),
+    ];
+    for (record, kind, field, counted) in cases {
+        let mut record = record;
+        if record["recipientAccountId"] == json!(HOME.repeat(2)) {
+            record["userIdentity"]["accountId"] = json!(HOME.repeat(2));
+        }
+        let settled = settle(&[record.clone(), call(8, HOME, 0, 0, 0, 9, 0)]);
+        assert_eq!(settled.stats.problems, [(kind, 1)].into(), "{record}");
+        assert_eq!(settled.uses.iter().map(|one| one.count).sum::<u64>(), counted, "{record}");
+        assert_eq!((settled.problems.len(), &*settled.problems[0].field), (1, field), "{record}");
+        assert!(!settled.problems[0].remedy.is_empty());
+    }
+}
+
+#[test]
+fn events_that_are_months_late_count_on_their_own_day() {
+    let mut late = call(1, HOME, 0, 0, 0, 9, 0);
+    late["eventTime"] = json!("2026-02-03T04:05:06Z");
+    let settled = settle(&[late]);
+    let places: Vec<String> = settled.fingerprints.keys().map(|place| place.day.to_string()).collect();
+    assert_eq!((places, settled.uses[0].day.to_string()), (vec!["2026-02-03".to_owned()], "2026-02-03".to_owned()));
+}
+
+#[test]
+fn what_is_kept_never_holds_a_token() {
+    let settled = settle(&[opening(1, HOME, 0, 0, 9)]);
+    assert!(!format!("{settled:?}").contains("SECRET"));
+    assert_eq!((settled.sessions.len(), settled.uses[0].action.as_str()), (1, "sts:AssumeRole"));
+}
+
+// Ties.
+
+fn key(cluster: &str, service_account: &str) -> AssociationKey {
+    AssociationKey {
+        account_id: HOME.parse().unwrap(),
+        region: "eu-west-1".parse().unwrap(),
+        cluster: cluster.parse().unwrap(),
+        namespace: "payments".parse().unwrap(),
+        service_account: service_account.parse().unwrap(),
+    }
+}
+
+fn association(cluster: &str, service_account: &str, role: &str, target: Option<&str>, no_tags: bool) -> Association {
+    Association {
+        key: key(cluster, service_account),
+        association_id: format!("a-{cluster}-{service_account}"),
+        arn: String::new(),
+        detail: Some(AssociationDetail {
+            role_arn: format!("arn:aws:iam::{HOME}:role/{role}"),
+            target_role_arn: target.map(|target| format!("arn:aws:iam::{AWAY}:role/{target}")),
+            external_id: None,
+            disable_session_tags: no_tags,
+            policy: None,
+            tags: BTreeMap::new(),
+            created_at: Some(at("2026-11-01T00:00:00Z")),
+            modified_at: Some(at("2026-11-01T00:00:00Z")),
+            extra: BTreeMap::new(),
+        }),
+        owner_arn: None,
+    }
+}
+
+fn seen(association: &Association) -> AssociationSpan {
+    AssociationSpan::of(association, at("2026-11-22T00:00:00Z"), None)
+}
+
+fn session(n: usize, kind: SessionKind, role: &str, name: &str) -> Session {
+    Session {
+        event_id: format!("e-{n}"),
+        account_id: HOME.parse().unwrap(),
+        region: "eu-west-1".parse().unwrap(),
+        at: at("2026-11-20T09:00:00Z"),
+        kind,
+        role_arn: Some(format!("arn:aws:iam::{HOME}:role/{role}")),
+        session_name: Some(name.to_owned()),
+        access_key_id: Some(format!("ASIA{n}")),
+        principal: "pods.eks.amazonaws.com".to_owned(),
+        principal_type: "AWSService".to_owned(),
+        parent_access_key_id: None,
+        source_ip: None,
+        tags: BTreeMap::new(),
+        external_id: None,
+        duration_seconds: None,
+        packed_policy_size: None,
+        error: None,
+        cluster: None,
+    }
+}
+
+fn tagged(mut session: Session, cluster: &str, service_account: &str) -> Session {
+    for (tag, value) in [
+        ("eks-cluster-arn", format!("arn:aws:eks:eu-west-1:{HOME}:cluster/{cluster}")),
+        ("eks-cluster-name", cluster.to_owned()),
+        ("kubernetes-namespace", "payments".to_owned()),
+        ("kubernetes-service-account", service_account.to_owned()),
+        ("kubernetes-pod-name", "api-7d9f6c5b8-x2x9z".to_owned()),
+    ] {
+        session.tags.insert(tag.to_owned(), value);
+    }
+    session
+}
+
+fn child(n: usize, of: usize, role: &str) -> Session {
+    Session {
+        principal: format!("arn:aws:sts::{HOME}:assumed-role/api/x"),
+        principal_type: "AssumedRole".to_owned(),
+        parent_access_key_id: Some(format!("ASIA{of}")),
+        at: at("2026-11-20T09:00:00Z") + TimeDelta::seconds(i64::try_from(n).unwrap()),
+        ..session(n, SessionKind::AssumeRole, role, "hop")
+    }
+}
+
+fn tie(sessions: &[Session], associations: &[Association]) -> Vec<Tie> {
+    tie_all(sessions, &History::new(associations.iter().map(seen).collect()), &|_| None)
+}
+
+fn name(cluster: &str, pod: &str) -> String {
+    rolecall_audit::session_name::pod_identity_name(cluster, pod, UUID)
+}
+
+#[test]
+fn tags_tie_a_session_to_the_association_that_was_valid() {
+    let api = association("prod", "api", "api", None, false);
+    let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
+    let ties = tie(from_ref(&pod), from_ref(&api));
+    assert_eq!((ties[0].tied_by, ties[0].association.as_ref()), (TiedBy::Tags, Some(&api.key)));
+    assert_eq!(ties[0].pod.as_deref(), Some("api-7d9f6c5b8-x2x9z"));
+
+    let reason = |spans: Vec<AssociationSpan>, pod: &Session| {
+        let tie = tie_all(from_ref(pod), &History::new(spans), &|_| None).remove(0);
+        assert_eq!((tie.tied_by, &tie.association), (TiedBy::Tags, &None));
+        assert_eq!((tie.service_account.as_deref(), tie.may_improve()), (Some("api"), true));
+        tie.reason.unwrap()
+    };
+    assert!(reason(vec![], &pod).contains("no association"));
+    let ended = AssociationSpan::of(&api, at("2026-11-02T00:00:00Z"), Some(at("2026-11-10T00:00:00Z")));
+    assert!(reason(vec![ended], &pod).contains("gone"));
+    let early = Session { at: at("2026-10-01T00:00:00Z"), ..pod.clone() };
+    assert!(reason(vec![seen(&api)], &early).contains("later"));
+
+    // Changed after the session, but the same association.
+    let mut changed = api.clone();
+    changed.detail.as_mut().unwrap().modified_at = Some(at("2026-11-21T00:00:00Z"));
+    assert_eq!(tie(&[pod], &[changed])[0].association_id.as_deref(), Some("a-prod-api"));
+}
+
+#[test]
+fn without_tags_role_and_name_decide_or_say_that_they_cannot() {
+    let associations = [
+        association("prod", "api", "shared", None, true),
+        association("prod", "web", "shared", None, true),
+        association("development", "api", "shared", None, true),
+        association("prod", "solo", "solo", None, true),
+        association("prod", "talks", "shared", None, false),
+    ];
+    let cases = [
+        ("solo", name("prod", "api"), TiedBy::Name, vec![], Some("prod"), Some("solo")),
+        ("shared", name("development", "api"), TiedBy::Name, vec![], Some("development"), Some("api")),
+        ("shared", name("prod", "api"), TiedBy::Ambiguous, vec!["a-prod-api", "a-prod-web"], Some("prod"), None),
+        ("shared", name("elsewhere", "api"), TiedBy::None, vec![], None, None),
+        ("unknown", name("prod", "api"), TiedBy::None, vec![], None, None),
+    ];
+    for (role, name, by, candidates, cluster, account) in cases {
+        let tie = tie(&[session(1, SessionKind::PodIdentity, role, &name)], &associations).remove(0);
+        assert_eq!(
+            (tie.tied_by, tie.candidates, tie.cluster.as_deref()),
+            (by, candidates.iter().map(ToString::to_string).collect(), cluster),
+            "{role} {name}"
+        );
+        assert_eq!(tie.service_account.as_deref(), account, "{role} {name}");
+        assert_eq!(tie.reason.is_none(), by == TiedBy::Name);
+    }
+}
+
+#[test]
+fn a_chain_of_sessions_is_one_story_in_any_order() {
+    let api = association("prod", "api", "api", Some("data"), false);
+    let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
+    let target = Session { kind: SessionKind::PodIdentityTarget, ..child(2, 1, "data") };
+    let further = child(3, 2, "more");
+    let last = child(4, 3, "most");
+    let copy = Session {
+        event_id: "copy".to_owned(),
+        account_id: AWAY.parse().unwrap(),
+        parent_access_key_id: None,
+        principal: "AROAX:hop".to_owned(),
+        ..further.clone()
+    };
+    let all = [last, copy, further, target, pod];
+    for turn in 0..all.len() {
+        let mut turned = all.to_vec();
+        turned.rotate_left(turn);
+        let ties = tie(&turned, from_ref(&api));
+        let of = |id: &str| &ties[turned.iter().position(|s| s.event_id == id).unwrap()];
+        for (id, by, depth) in [
+            ("e-1", TiedBy::Tags, 0),
+            ("e-2", TiedBy::Chain, 1),
+            ("e-3", TiedBy::Chain, 2),
+            ("copy", TiedBy::AccessKey, 2),
+            ("e-4", TiedBy::Chain, 3),
+        ] {
+            let tie = of(id);
+            assert_eq!((tie.tied_by, tie.depth, tie.association.as_ref()), (by, depth, Some(&api.key)), "{id}");
+        }
+        assert_eq!(of("e-4").parent.as_deref(), Some("ASIA3"));
+    }
+}
+
+#[test]
+fn a_parent_that_comes_late_mends_the_tie() {
+    let api = association("prod", "api", "api", None, false);
+    let history = History::new(vec![seen(&api)]);
+    let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
+    let hop = child(2, 1, "more");
+    let alone = tie_all(from_ref(&hop), &history, &|_| None).remove(0);
+    assert_eq!((alone.tied_by, alone.may_improve()), (TiedBy::None, true));
+    let parent = tie_all(from_ref(&pod), &history, &|_| None).remove(0);
+    let known = |key: &str| (key == "ASIA1").then(|| parent.clone());
+    let later = tie_all(from_ref(&hop), &history, &known).remove(0);
+    let together = tie_all(&[hop, pod], &history, &|_| None).remove(0);
+    assert_eq!((&later, later.may_improve()), (&together, false));
+    assert_eq!(later.tied_by, TiedBy::Chain);
+}
+
+#[test]
+fn what_a_caller_says_of_itself_ties_nothing() {
+    let api = association("prod", "api", "api", Some("data"), true);
+    // Tags and a name of a pod's, set by somebody with a key of his own.
+    let imitation = tagged(child(2, 1, "api"), "prod", "api");
+    let imitation = Session {
+        session_name: Some(name("prod", "api")),
+        principal: "arn:aws:sts::111122223333:assumed-role/dev/mallory".to_owned(),
+        ..imitation
+    };
+    assert_eq!(tie(from_ref(&imitation), from_ref(&api))[0].tied_by, TiedBy::None);
+    // The parent is known, and is no pod.
+    let parent = Session { kind: SessionKind::Saml, ..session(1, SessionKind::Saml, "dev", "mallory") };
+    let ties = tie(&[imitation, parent], &[api]);
+    assert_eq!((ties[0].tied_by, ties[0].parent.as_deref()), (TiedBy::None, Some("ASIA1")));
+    assert!(ties[0].reason.as_deref().unwrap().contains("no pod"));
+}
+
+#[test]
+fn closed_and_long_chains_end() {
+    let api = association("prod", "api", "api", None, false);
+    let mut ring: Vec<Session> = (0..5).map(|n| child(n, (n + 1) % 5, "r")).collect();
+    for session in &mut ring {
+        session.at = at("2026-11-20T09:00:00Z");
+    }
+    assert!(tie(&ring, from_ref(&api)).iter().all(|tie| tie.tied_by == TiedBy::None));
+    let mut chain = vec![tagged(session(0, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api")];
+    chain.extend((1..5000).map(|n| child(n, n - 1, "r")));
+    chain.reverse();
+    let ties = tie(&chain, &[api]);
+    assert!(ties.iter().all(|tie| tie.association.is_some()));
+    assert_eq!(ties[0].depth, u8::MAX);
+}
+
+// Data of others.
+
+fn files(dir: &Path, out: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() { files(&path, out) } else { out.push(path) }
+    }
+}
+
+fn harvest(root: &Path, skip: &[&str]) -> Settled {
+    let mut paths = Vec::new();
+    files(root, &mut paths);
+    let mut harvest = Harvest::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
+    for path in paths.iter().filter(|path| !skip.iter().any(|name| path.ends_with(name))) {
+        harvest.read(&path.display().to_string(), &std::fs::read(path).unwrap());
+    }
+    harvest.settle(&BTreeMap::new())
+}
+
+/// Counts of ties, with a session of a pod that is neither tied nor explained as a failure.
+fn figures(sessions: &[Session], ties: &[Tie]) -> BTreeMap<(&'static str, &'static str), usize> {
+    let mut figures = BTreeMap::new();
+    for (session, tie) in sessions.iter().zip(ties) {
+        assert!(
+            tie.association.is_some() || tie.reason.as_ref().is_some_and(|why| !why.is_empty()),
+            "{session:?} {tie:?}"
+        );
+        *figures.entry((session.kind.as_str(), tie.tied_by.as_str())).or_insert(0) += 1;
+    }
+    figures
+}
+
+#[test]
+fn every_session_of_a_whole_estate_is_tied_or_says_why() {
+    let Some(root) = shared("estate-small") else { return };
+    let mut paths = Vec::new();
+    files(&root.join("eks"), &mut paths);
+    let input: Vec<InputFile> = paths
+        .into_iter()
+        .map(|path| InputFile {
+            path: path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(),
+            bytes: std::fs::read(&path).unwrap(),
+        })
+        .collect();
+    let associations: Vec<Association> =
+        read_files(&input).observations.into_iter().flat_map(|observation| observation.associations).collect();
+    assert_eq!(associations.len(), 42);
+    let settled = harvest(&root.join("trail"), &[]);
+    let stats: &Stats = &settled.stats;
+    assert_eq!((stats.events, stats.malformed, &stats.problems), (8058, 0, &BTreeMap::new()));
+    let history = History::new(associations.iter().map(seen).collect());
+    let ties = tie_all(&settled.sessions, &history, &|_| None);
+    let figures = figures(&settled.sessions, &ties);
+    eprintln!("{stats:#?}\n{figures:#?}");
+    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (session, tie) in settled.sessions.iter().zip(&ties) {
+        if let Some(reason) = &tie.reason {
+            *reasons.entry((session.kind.as_str(), reason)).or_insert(0) += 1;
+        }
+    }
+    eprintln!("{reasons:#?}");
+    assert_eq!(
+        figures,
+        [
+            (("agent_request", "none"), 245),
+            (("assume_role", "access_key"), 6),
+            (("assume_role", "chain"), 6),
+            (("pod_identity", "name"), 28),
+            (("pod_identity", "tags"), 207),
+            (("pod_identity_target", "tags"), 95),
+            (("service", "none"), 137),
+        ]
+        .into()
+    );
+    assert_eq!(reasons.get(&("pod_identity", "no association of its service account is known")), Some(&3));
+    assert_eq!((stats.calls, stats.refused, &stats.unmapped), (7647, 16, &BTreeMap::new()));
+}
+
+#[test]
+fn records_of_other_projects_give_uses_and_no_problem() {
+    let Some(root) = shared("cloudtrail") else { return };
+    // These two hold API answers and names, not records.
+    let settled = harvest(&root, &["api-samples.json", "session-names.json"]);
+    eprintln!("{:#?}", settled.stats);
+    assert_eq!((settled.stats.events, settled.stats.malformed), (314, 0));
+}
