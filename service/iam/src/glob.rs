@@ -89,12 +89,11 @@ struct Found<'a> {
 /// The first variable of a text.
 fn first_variable(text: &str) -> Option<Found<'_>> {
     let (before, after) = text.split_once("${")?;
-    let (plain, rest) = after.split_once('}')?;
-    let Some((name, default)) = plain.split_once(',') else {
-        return Some(Found { before, name: plain.trim(), default: None, rest });
-    };
-    // A quoted default may hold a brace: it ends where a quote is followed by one.
-    if let Some(quoted) = after.split_once(',').and_then(|(_, default)| default.trim_start().strip_prefix('\'')) {
+    // A default comes after a comma and a space, in quotes; it may hold a brace.
+    if let Some((name, default)) = after.split_once(", ")
+        && !name.contains('}')
+        && let Some(quoted) = default.trim_start().strip_prefix('\'')
+    {
         for (at, _) in quoted.match_indices('\'') {
             let (default, tail) = (quoted.get(..at)?, quoted.get(at + 1..)?);
             if let Some(rest) = tail.trim_start().strip_prefix('}') {
@@ -102,7 +101,8 @@ fn first_variable(text: &str) -> Option<Found<'_>> {
             }
         }
     }
-    Some(Found { before, name: name.trim(), default: Some(default.trim()), rest })
+    let (name, rest) = after.split_once('}')?;
+    Some(Found { before, name: name.trim(), default: None, rest })
 }
 
 impl Glob {
@@ -749,8 +749,11 @@ mod tests {
         assert_eq!(ask("home/${aws:username}/*", "home/aXb/x"), Ok(false));
         assert_eq!(ask("${x:y, 'none'}-${*}${?}${$}", "none-*?$"), Ok(true));
         assert_eq!(ask("${x:y, 'none'}-${*}${?}${$}", "none-ab$"), Ok(false));
-        assert_eq!(ask("${x:y,'a}b, c'}!", "a}b, c!"), Ok(true));
-        assert_eq!(ask("${x:y, plain}", "plain"), Ok(true));
+        assert_eq!(ask("${x:y, 'a}b, c'}!", "a}b, c!"), Ok(true));
+        // Other spellings of a default are none: no key has such a name.
+        for bad in ["${x:y,'none'}", "${x:y, none}", "${aws:username,'none'}"] {
+            assert_eq!(ask(bad, "none"), Err(Unresolved::Missing), "{bad}");
+        }
         assert_eq!(ask("${x:y}", ""), Err(Unresolved::Missing));
         assert_eq!(ask("${many}", "x"), Err(Unresolved::Missing));
         assert_eq!(
