@@ -12,6 +12,7 @@
 //! user and role under a boundary, whomever it names; `sts:GetCallerIdentity` is never refused to a
 //! principal; an account's root may do everything in its account but assume roles.
 
+use crate::completion;
 use crate::condition::all_hold;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
 use crate::index::{Asks, Candidate};
@@ -72,7 +73,11 @@ pub struct Decision<'a> {
 /// Decides a request by all layers.
 #[must_use]
 pub fn decide<'a>(request: &Request, layers: &'a Layers) -> Decision<'a> {
-    Evaluation::new(request, View::of(request, layers)).decide()
+    let decision = Evaluation::new(request, View::of(request, layers)).decide();
+    if decision.outcome != Outcome::Unknown {
+        return decision;
+    }
+    completion::settle(request, layers, &decision.reasons).unwrap_or(decision)
 }
 
 /// How a policy's Allow counts for the requester, by how its principals name it.
@@ -601,7 +606,8 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         out
     }
 
-    fn decide(&self) -> Decision<'a> {
+    /// Decides by three-valued logic, which may call unknown what every value of a key agrees on.
+    pub(crate) fn decide(&self) -> Decision<'a> {
         let done = |outcome, by| Decision { outcome, reasons: Vec::new(), by };
         if self.request.is_never_refused() && self.view.endpoint.is_empty() {
             return done(Outcome::Allow, None);

@@ -12,6 +12,7 @@ pub mod arn;
 pub mod cases;
 pub mod catalogue;
 pub mod cloudtrail;
+mod completion;
 pub mod condition;
 mod context;
 pub mod decide;

@@ -486,6 +486,12 @@ impl Request {
         }
     }
 
+    /// The same request with another context.
+    pub(crate) fn with_context(mut self, change: impl FnOnce(Context) -> Context) -> Self {
+        self.context = change(self.context);
+        self
+    }
+
     /// Who asks.
     #[must_use]
     pub fn principal(&self) -> &Requester {

@@ -9,6 +9,8 @@ mod cloudtrail;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod evaluation;
 #[cfg(test)]
 mod kinds;
