@@ -1,12 +1,12 @@
 //! The laws of the policy language: documents, patterns, conditions, ARNs, decisions.
 
-use rolecall_iam::access::{Access, Stack};
+use rolecall_iam::access::Stack;
 use rolecall_iam::condition::{Condition, Context, Operator};
 use rolecall_iam::kind::{PolicyKind, check};
 use rolecall_iam::pattern::{ActionPattern, ResourcePattern, like};
 use rolecall_iam::trust::Trust;
 use rolecall_iam::{
-    AccountId, Arn, Document, Layer, Layers, Level, Outcome, Request, Requester, RoleArn, Truth, Version,
+    AccountId, Arn, Document, Grants, Layer, Layers, Level, Outcome, Request, Requester, RoleArn, Truth, Version,
     decide as decided,
 };
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub fn document(bytes: &[u8]) {
         assert!(admitted.is_true());
     }
     let stack = Stack { identity: vec![Layer::known("inline policy", &document)], ..Stack::default() };
-    let access = Access::of(&stack);
+    let access = Grants::of(&stack);
     let actions = access.actions();
     for grant in access.broad_writes().grants {
         assert!(actions.includes(&grant.actions));

@@ -5,9 +5,9 @@
 //! document that does not parse is a fact with a reason. Refuses to know what a document is
 //! attached to, so it asks no element that only one kind of policy needs.
 
-use crate::access::ActionSet;
 use crate::condition::{Condition, Operator};
 use crate::digest::Digest;
+use crate::grants::Named;
 use crate::index::Index;
 use crate::pattern::{ActionPattern, ResourcePattern};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -204,8 +204,8 @@ pub struct Statement {
     pub conditions: Vec<Condition>,
     /// The statement as it is written.
     pub value: Value,
-    /// The catalogue's actions that it names, worked out once, when first asked for.
-    pub(crate) named: OnceLock<ActionSet>,
+    /// What it names in the catalogue's terms, worked out once, when first asked for.
+    pub(crate) named: OnceLock<Box<Named>>,
 }
 
 impl Statement {

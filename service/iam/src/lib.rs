@@ -8,6 +8,7 @@
 //! on something unknown is `Unknown` with the reason, never a guess.
 
 pub mod access;
+pub mod action_set;
 pub mod arn;
 pub mod cases;
 pub mod catalogue;
@@ -21,15 +22,18 @@ pub mod document;
 pub mod escalation;
 pub mod explain;
 mod glob;
+pub mod grants;
 mod index;
 pub mod kind;
 pub mod layer;
 pub mod pattern;
+mod reach;
 pub mod request;
 mod scalar;
 pub mod trust;
 pub mod truth;
 
+pub use action_set::ActionSet;
 pub use arn::{AccountId, Arn, ArnError, RoleArn};
 pub use cloudtrail::{EventActions, actions_of_event};
 pub use condition::{Condition, Context};
@@ -37,6 +41,7 @@ pub use decide::{Decision, Outcome, decide};
 pub use digest::Digest;
 pub use document::{Document, DocumentError, Effect, Policy, Principal, Statement, Version};
 pub use explain::{Explanation, explain};
+pub use grants::{Grants, GrantsCache};
 pub use layer::{Layer, LayerKind, Layers, Level};
 pub use request::{ActionName, Request, Requester, ResourceName};
 pub use truth::{Answer, Site, Truth, Why};

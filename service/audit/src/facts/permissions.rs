@@ -7,22 +7,15 @@ use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, reasons};
 use crate::estate::{ManagedPolicy, Role};
 use crate::rules::{Reasons, Type, Value};
-use rolecall_iam::access::{Access, AdminBy, Grants, Layer, Stack};
-use rolecall_iam::{AccountId, Arn, Digest, Document, Site};
+use rolecall_iam::access::{Layer, Stack};
+use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants};
+use rolecall_iam::{AccountId, Arn, Digest, Document, Site, Truth, Why};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers about stacks, by their content.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<HashMap<Vec<LayerKey>, Arc<Answers>>>);
-
-/// What makes a layer the same layer: how it is called, what it says, or why it was not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct LayerKey {
-    level: u32,
-    source: String,
-    content: Result<Digest, String>,
-}
+pub(super) struct Memo(Mutex<HashMap<Digest, Arc<Answers>>>);
 
 /// A policy of a role's stack, found or not.
 pub(super) struct Part<'a> {
@@ -36,11 +29,6 @@ impl Part<'_> {
             Ok(document) => Layer::known(&self.source, document),
             Err(why) => Layer::missing(&self.source, why),
         }
-    }
-
-    fn key(&self, level: u32) -> LayerKey {
-        let content = self.document.as_ref().map(|d| d.digest).map_err(Clone::clone);
-        LayerKey { level, source: self.source.clone(), content }
     }
 }
 
@@ -133,23 +121,14 @@ pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Sta
     }
 }
 
-fn key(world: &World, role: &Role, session: Option<&Digest>) -> Vec<LayerKey> {
-    let mut key: Vec<LayerKey> = identity(world, role).iter().map(|part| part.key(0)).collect();
-    key.extend(boundary(world, role).map(|part| part.key(1)));
-    key.extend(session.map(|digest| session_policy(world, digest).key(2)));
-    for (level, parts) in (3..).zip(scps(world, role)) {
-        key.extend(parts.iter().map(|part| part.key(level)));
-    }
-    key
-}
-
 /// What a role's session may do, worked out once for each content of its stack.
 pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> Arc<Answers> {
-    let key = key(world, role, session);
+    let stack = stack(world, role, session);
+    let key = stack.digest();
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
     }
-    let answers = Arc::new(Answers::of(&Access::of(&stack(world, role, session))));
+    let answers = Arc::new(Answers::of(&Grants::of(&stack)));
     world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&answers));
     answers
 }
@@ -160,22 +139,19 @@ impl Answers {
         &self.admin
     }
 
-    fn of(access: &Access<'_>) -> Self {
-        let admin = access.admin();
-        let pass = access.pass_role();
-        let grants = pass.grants.iter().map(|pass| {
+    fn of(grants: &Grants) -> Self {
+        let unread = grants.unseen_grants();
+        let admin = grants.admin();
+        let pass = grants.pass_role();
+        let passing = pass.grants.iter().map(|pass| {
             let passed_to = pass.passed_to.iter().map(String::as_str).collect::<Vec<_>>();
             GrantFacts::of(&pass.grant, Some((truth(&pass.service_limited), Value::texts(passed_to)))).into_value()
         });
         Self {
-            wildcard_actions: list(&access.wildcard_actions()),
-            not_actions: list(&access.allow_not_action()),
-            broad_writes: list(&writing(access.broad_writes())),
-            pass_role: if let rolecall_iam::Truth::Unknown(_) = pass.truth {
-                Value::Unknown(why(&pass.truth))
-            } else {
-                Value::list(grants)
-            },
+            wildcard_actions: list(&grants.wildcard_actions(), unread),
+            not_actions: list(&grants.allow_not_action(), unread),
+            broad_writes: list(&writing(grants.broad_writes()), unread),
+            pass_role: seen(&pass.truth, passing, unread),
             admin: truth(&admin.answer.truth),
             admin_conditional: admin.conditional,
             admin_by: match admin.by {
@@ -186,27 +162,39 @@ impl Answers {
             admin_evidence: evidences("makes an administrator", &admin.answer.by),
         }
     }
+
+    /// The rule that says all that the other rules would say of an administrator.
+    fn covered_by(&self) -> Value {
+        let certain = self.admin.as_bool() == Some(true) && !self.admin_conditional;
+        if certain { text("admin-equivalent") } else { Value::Null }
+    }
 }
 
 /// AWS counts a few actions as writing that only read, such as `athena:GetSessionEndpoint`: a
 /// statement that is left with nothing else, as those of `ReadOnlyAccess`, writes nothing.
-fn writing(mut grants: Grants) -> Grants {
+fn writing(mut granted: Granted) -> Granted {
     let reads = |action: &&str| {
         let name = action.split_once(':').map_or(*action, |(_, name)| name);
         ["Get", "List", "Describe", "Search", "BatchGet"].iter().any(|verb| name.starts_with(verb))
     };
-    grants.grants.retain(|grant| !grant.actions.names().iter().all(reads));
-    if grants.grants.is_empty() && grants.truth.is_true() {
-        grants.truth = rolecall_iam::Truth::False;
+    granted.grants.retain(|grant| !grant.unlisted.is_empty() || !grant.actions.names().iter().all(reads));
+    if granted.grants.is_empty() && granted.truth.is_true() {
+        granted.truth = Truth::False;
     }
-    grants
+    granted
 }
 
-fn list(grants: &Grants) -> Value {
-    if let rolecall_iam::Truth::Unknown(_) = grants.truth {
-        return Value::Unknown(why(&grants.truth));
+fn list(granted: &Granted, unread: &[Why]) -> Value {
+    seen(&granted.truth, granted.grants.iter().map(|grant| GrantFacts::of(grant, None).into_value()), unread)
+}
+
+/// What was granted stands though another policy was not read, which may only add to it; where a
+/// ceiling was not seen, nothing stands.
+fn seen(found: &Truth, items: impl Iterator<Item = Value>, unread: &[Why]) -> Value {
+    if let Truth::Unknown(_) = found {
+        return Value::Unknown(why(found));
     }
-    Value::list(grants.grants.iter().map(|grant| GrantFacts::of(grant, None).into_value()))
+    Value::list_seen(items, reasons(unread.iter().map(ToString::to_string)))
 }
 
 /// A statement that grants.
@@ -221,22 +209,29 @@ pub(super) struct GrantFacts {
 }
 
 impl GrantFacts {
-    fn of(grant: &rolecall_iam::access::Grant, pass: Option<(Value, Value)>) -> Self {
+    fn of(grant: &Grant, pass: Option<(Value, Value)>) -> Self {
+        // What the catalogue does not list is an action all the same.
+        let listed = grant.actions.iter().map(|action| action.name);
+        // Names of many thousand actions would help nobody.
+        let names: Vec<&str> = grant.unlisted.iter().map(String::as_str).chain(listed).take(50).collect();
         Self {
             site: grant.site.clone(),
             conditional: grant.conditional,
             patterns: Value::texts(&grant.patterns),
-            // Names of many thousand actions would help nobody.
-            actions: Value::texts(grant.actions.names().into_iter().take(50)),
-            summary: summary(&grant.actions.names(), &grant.patterns),
+            actions: Value::texts(&names),
+            summary: summary(grant),
             pass,
         }
     }
 }
 
-fn summary(actions: &[&str], patterns: &[String]) -> String {
+fn summary(grant: &Grant) -> String {
+    let patterns = &grant.patterns;
+    let actions: Vec<&str> =
+        grant.unlisted.iter().map(String::as_str).chain(grant.actions.iter().map(|action| action.name)).collect();
     if actions.len() > 5 && patterns.len() <= 5 {
-        return patterns.join(", ");
+        let but = if grant.all_but { "everything but " } else { "" };
+        return format!("{but}{}", patterns.join(", "));
     }
     let shown: Vec<&str> = actions.iter().take(5).copied().collect();
     match actions.len().saturating_sub(shown.len()) {
@@ -370,6 +365,13 @@ impl Facts for Permissions {
             |p| p.0.admin_conditional.into(),
         )
         .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "covered_by",
+            || Type::optional(Type::String),
+            "The rule that already says what other rules would say of this role: `admin-equivalent` for a certain administrator.",
+            |p| p.0.covered_by(),
+        )
+        .or(|| Value::Null),
         Def::<Self>::new(
             "admin_by",
             || Type::optional(Type::String),

@@ -96,8 +96,9 @@ fn permission_rules_fail_pass_and_know_when_they_cannot_know() {
                 (
                     "beside a document that cannot be read",
                     small().role(API, BOUND, &[("a", policy), ("b", BROKEN)]),
-                    "U",
+                    "F",
                 ),
+                ("of a document that cannot be read", small().role(API, BOUND, &[("b", BROKEN)]), "U"),
                 ("with roles not seen", bad().gap(ScopeKind::Roles), "U"),
                 ("with SCPs not seen", bad().gap(ScopeKind::OrgPolicies), "U"),
                 ("of a service-linked role", linked, "P"),
@@ -114,6 +115,34 @@ fn a_session_policy_narrows_a_role_only_where_nobody_else_can_assume_it() {
         "Principal":{"Service":["pods.eks.amazonaws.com","ec2.amazonaws.com"]}}]}"#;
     let small = small().role(API, shared, &[("own", S3_STAR)]).session_policy(LIMIT);
     assert_eq!(letters(&small, "wildcard-action"), "F", "EC2 does not go through the association");
+}
+
+#[test]
+fn of_an_administrator_only_one_rule_speaks() {
+    let admin = small().may(ADMIN);
+    assert_eq!(letters(&admin, "admin-equivalent"), "F");
+    for rule in ["wildcard-action", "wildcard-resource", "pass-role-any", "not-action-allow"] {
+        assert_eq!(letters(&admin, rule), "", "{rule} does not concern it");
+    }
+    let conditional = allow(r#""Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#);
+    let conditional = small().may(&conditional);
+    assert_eq!(letters(&conditional, "admin-equivalent"), "P");
+    assert_eq!(letters(&conditional, "wildcard-action"), "F", "no other rule says it");
+}
+
+#[test]
+fn what_the_catalogue_does_not_list_is_told_too() {
+    let message = |policy: &str| {
+        let verdicts = verdicts(&small().may(policy), "wildcard-resource");
+        let fails = verdicts
+            .into_iter()
+            .find_map(|v| if let Outcome::Fail { message, .. } = v.outcome { Some(message) } else { None });
+        fails.unwrap()
+    };
+    let new = message(&allow(r#""Action":["brandnew:*","brandnew:GetThing"],"Resource":"*""#));
+    assert!(new.contains("by brandnew:* of"), "{new}");
+    let but = message(&allow(r#""NotAction":"iam:*","Resource":"*""#));
+    assert!(but.contains("by everything but iam:* of"), "{but}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Laws that hold for every policy.
 
 use proptest::prelude::*;
-use rolecall_iam::access::{Access, Layer, Stack};
+use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::trust::Trust;
-use rolecall_iam::{Context, Document, Requester, Truth};
+use rolecall_iam::{Context, Document, Grants, Requester, Truth};
 use serde_json::{Value, json};
 
 fn action() -> impl Strategy<Value = String> {
@@ -123,8 +123,8 @@ proptest! {
         let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
         let (before, after) = (stack(&statements), stack(&more));
         prop_assert!(rank(&after.decide(action, resource, &context).allowed) <= rank(&before.decide(action, resource, &context).allowed));
-        let (before, after) = (Access::of(&before), Access::of(&after));
-        prop_assert!(before.actions().includes(&after.actions()));
+        let (before, after) = (Grants::of(&before), Grants::of(&after));
+        prop_assert!(before.actions().includes(after.actions()));
         prop_assert!(rank(&after.admin().answer.truth) <= rank(&before.admin().answer.truth));
         prop_assert!(after.broad_writes().grants.len() <= before.broad_writes().grants.len());
         prop_assert!(after.wildcard_actions().grants.len() <= before.wildcard_actions().grants.len());
@@ -150,8 +150,8 @@ proptest! {
         let free = stack(&statements);
         let mut bound = free.clone();
         bound.boundary = Some(Layer::known("boundary", &document(&boundary)));
-        let (free, bound) = (Access::of(&free), Access::of(&bound));
-        prop_assert!(free.actions().includes(&bound.actions()));
+        let (free, bound) = (Grants::of(&free), Grants::of(&bound));
+        prop_assert!(free.actions().includes(bound.actions()));
         prop_assert!(rank(&bound.admin().answer.truth) <= rank(&free.admin().answer.truth));
         prop_assert!(bound.pass_role().grants.len() <= free.pass_role().grants.len());
     }
@@ -172,9 +172,10 @@ proptest! {
     #[test]
     fn sets_agree_with_single_decisions(statements in statements(false)) {
         let stack = stack(&statements);
-        let set = Access::of(&stack).actions();
+        let grants = Grants::of(&stack);
+        let set = grants.actions();
         for action in ["s3:GetObject", "s3:PutObject", "iam:PassRole", "sts:AssumeRole", "ec2:RunInstances"] {
-            let single = !Access::of(&stack).allows(action).grants.is_empty();
+            let single = !Grants::of(&stack).allows(action).grants.is_empty();
             prop_assert_eq!(set.contains(action), single, "{}", action);
         }
     }
@@ -199,5 +200,110 @@ proptest! {
         let text = format!("{prefix}{text}");
         let document = Document::read(&text);
         prop_assert!(document.parsed.is_ok() || !document.parsed.unwrap_err().message.is_empty());
+    }
+}
+
+/// Any resource that the action can act on, and a few more names.
+fn probes(action: &rolecall_iam::catalogue::Action) -> Vec<String> {
+    let fill = |template: &str, with: &str| {
+        let mut out = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, tail) = after.split_once('}').unwrap_or((after, ""));
+            out.push_str(before);
+            out.push_str(match name {
+                "Partition" => "aws",
+                "Region" => "eu-west-1",
+                "Account" => "111122223333",
+                _ => with,
+            });
+            rest = tail;
+        }
+        out + rest
+    };
+    let types: Vec<_> = action.resource_types().collect();
+    if types.is_empty() {
+        return vec!["*".to_owned()];
+    }
+    types.iter().flat_map(|used| ["b", "ann", "k"].map(|with| fill(used.resource_type.arn, with))).collect()
+}
+
+fn narrow() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("*".to_owned()),
+        Just("arn:aws:s3:::b".to_owned()),
+        Just("arn:aws:s3:::b/*".to_owned()),
+        Just("arn:aws:s3:::*/k".to_owned()),
+        Just("arn:aws:s3:*".to_owned()),
+        Just("arn:aws:s3:::${aws:username}".to_owned()),
+        Just("arn:aws:iam::*:role/*".to_owned()),
+        Just("arn:aws:iam::111122223333:role/ann".to_owned()),
+        Just("arn:aws:iam::111122223333:role/${aws:username}".to_owned()),
+        Just("arn:aws:*".to_owned()),
+        Just("arn:aws:sqs:*:*:*".to_owned()),
+    ]
+}
+
+prop_compose! {
+    fn rich(effect: &'static str)(
+        not_action in prop::bool::weighted(0.2), actions in one_or_many(action()),
+        not_resource in prop::bool::weighted(0.2), resources in one_or_many(narrow()), condition in condition(),
+    ) -> Value {
+        let mut out = json!({"Effect": effect});
+        out[if not_action { "NotAction" } else { "Action" }] = actions;
+        out[if not_resource { "NotResource" } else { "Resource" }] = resources;
+        if let Some(condition) = condition {
+            out["Condition"] = condition;
+        }
+        out
+    }
+}
+
+fn policy() -> impl Strategy<Value = Vec<Value>> {
+    prop::collection::vec(prop_oneof![3 => rich("Allow"), 2 => rich("Deny")], 1..5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn grants_are_never_less_than_a_request_is_allowed_and_never_certain_where_one_is_refused(
+        identity in policy(), boundary in prop::option::of(policy()), scp in prop::option::of(policy()),
+        context in context(),
+    ) {
+        let known = |name: &str, statements: &[Value]| Layer::known(name, &document(statements));
+        let layers = rolecall_iam::Layers {
+            identity: Some(vec![known("identity", &identity)]),
+            boundary: boundary.as_ref().map(|b| vec![known("boundary", b)]),
+            scp: scp.as_ref().map(|s| [rolecall_iam::Level { name: "root".into(), policies: vec![known("scp", s)] }].into()),
+            ..rolecall_iam::Layers::default()
+        };
+        let stack = Stack {
+            identity: vec![known("identity", &identity)],
+            boundary: boundary.as_ref().map(|b| known("boundary", b)),
+            scps: scp.iter().map(|s| vec![known("scp", s)]).collect(),
+            ..Stack::default()
+        };
+        let grants = Grants::of(&stack);
+        prop_assert!(grants.actions().includes(grants.certainly_allowed()));
+        let role: rolecall_iam::RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
+        let names = ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:ListAllMyBuckets", "iam:PassRole",
+            "iam:ListRoles", "iam:GetRole", "sqs:SendMessage", "ec2:DescribeInstances"];
+        for name in names {
+            let action = rolecall_iam::catalogue::catalogue().find(name).unwrap();
+            for resource in probes(action) {
+                let request = rolecall_iam::Request::new(
+                    Requester::role(&role), name, &resource, Some(role.account_id()), context.clone());
+                let outcome = rolecall_iam::decide(&request, &layers).outcome;
+                if outcome == rolecall_iam::Outcome::Allow {
+                    prop_assert!(grants.actions().contains(name), "{name} is allowed on {resource}");
+                    prop_assert!(!grants.allows(name).grants.is_empty());
+                    prop_assert!(!grants.allows_on(name, &resource, &context).truth.is_false());
+                }
+                if grants.certainly_allowed().contains(name) {
+                    prop_assert_eq!(outcome, rolecall_iam::Outcome::Allow, "{} on {}", name, resource);
+                }
+            }
+        }
     }
 }

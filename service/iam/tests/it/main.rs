@@ -1,8 +1,6 @@
 //! The policy language against policies of many hands.
 
 #[cfg(test)]
-mod access;
-#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod cloudtrail;
@@ -12,6 +10,8 @@ mod corpus;
 mod engine;
 #[cfg(test)]
 mod evaluation;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]

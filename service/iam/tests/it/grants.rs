@@ -1,7 +1,8 @@
 //! What stacks of policies allow: cases as data.
 
-use rolecall_iam::access::{Access, AdminBy, Layer, Stack};
-use rolecall_iam::{Document, Truth};
+use rolecall_iam::access::{Layer, Stack};
+use rolecall_iam::grants::AdminBy;
+use rolecall_iam::{Document, Grants, GrantsCache, Truth};
 
 fn layer(source: &str, statements: &str) -> Layer {
     let document = Document::read(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#));
@@ -57,7 +58,7 @@ fn an_administrator_is_known_by_any_spelling() {
     ];
     for (statements, by, conditional) in cases {
         let stack = role(&statements);
-        let admin = Access::of(&stack).admin();
+        let admin = Grants::of(&stack).admin();
         assert_eq!((admin.by, admin.conditional), (by, conditional), "{statements}");
         assert_eq!(admin.answer.truth, Truth::from(by.is_some()), "{statements}");
         assert_eq!(admin.answer.by.is_empty(), by.is_none(), "{statements}");
@@ -81,7 +82,7 @@ fn wildcards_count_unless_taken_away_whole() {
     ];
     for (statements, expected) in cases {
         let stack = role(&statements);
-        let found = Access::of(&stack).wildcard_actions();
+        let found = Grants::of(&stack).wildcard_actions();
         let patterns: Vec<&str> = found.grants.iter().flat_map(|g| &g.patterns).map(String::as_str).collect();
         assert_eq!(patterns, expected, "{statements}");
         assert_eq!(found.truth, Truth::from(!expected.is_empty()), "{statements}");
@@ -90,8 +91,8 @@ fn wildcards_count_unless_taken_away_whole() {
 
 #[test]
 fn a_ceiling_takes_away_what_it_does_not_allow() {
-    let wild = |stack: &Stack| !Access::of(stack).wildcard_actions().grants.is_empty();
-    let admin = |stack: &Stack| Access::of(stack).admin().by.is_some();
+    let wild = |stack: &Stack| !Grants::of(stack).wildcard_actions().grants.is_empty();
+    let admin = |stack: &Stack| Grants::of(stack).admin().by.is_some();
     let boundary = |statements: &str| {
         let mut stack = role(&allow("*", "*"));
         stack.boundary = Some(layer("boundary", statements));
@@ -122,11 +123,11 @@ fn a_ceiling_takes_away_what_it_does_not_allow() {
 
 #[test]
 fn what_was_not_seen_leaves_the_answer_open() {
-    let truth = |stack: &Stack| Access::of(stack).admin().answer.truth;
+    let truth = |stack: &Stack| Grants::of(stack).admin().answer.truth;
     let mut stack = role(&allow("*", "*"));
     stack.boundary = Some(Layer::missing("permissions boundary", "iam:GetPolicyVersion was denied"));
     assert!(truth(&stack).reasons()[0].contains("permissions boundary was not seen"));
-    assert_eq!(Access::of(&stack).admin().by, Some(AdminBy::Everything), "what was seen is still shown");
+    assert_eq!(Grants::of(&stack).admin().by, Some(AdminBy::Everything), "what was seen is still shown");
 
     let mut stack = role(&allow("s3:GetObject", "*"));
     stack.boundary = Some(Layer::missing("permissions boundary", "denied"));
@@ -139,7 +140,7 @@ fn what_was_not_seen_leaves_the_answer_open() {
 fn writes_on_everything_are_those_that_could_be_limited() {
     let actions = |statements: &str| {
         let stack = role(statements);
-        let found = Access::of(&stack).broad_writes();
+        let found = Grants::of(&stack).broad_writes();
         found.grants.iter().flat_map(|g| g.actions.names()).collect::<Vec<_>>()
     };
     assert_eq!(actions(&allow("s3:PutObject", "*")), ["s3:PutObject"]);
@@ -150,10 +151,12 @@ fn writes_on_everything_are_those_that_could_be_limited() {
         allow("s3:PutObject", "arn:aws:s3:::b/*"),
         allow("s3:GetObject", "*"),
         allow("ec2:ModifyAccountAttribute", "*").replace("ec2:ModifyAccountAttribute", "s3:ListAllMyBuckets"),
-        format!("{},{}", allow("s3:PutObject", "*"), deny("s3:*", "arn:aws:s3:::*")),
+        format!("{},{}", allow("sqs:SendMessage", "*"), deny("sqs:*", "arn:aws:sqs:*")),
     ] {
         assert!(actions(&none).is_empty(), "{none}");
     }
+    let access_points = format!("{},{}", allow("s3:PutObject", "*"), deny("s3:*", "arn:aws:s3:::*"));
+    assert_eq!(actions(&access_points), ["s3:PutObject"], "an access point has another ARN");
     let tagging = actions(&allow("s3:PutObjectTagging", "*"));
     assert_eq!(tagging, ["s3:PutObjectTagging"]);
 }
@@ -162,7 +165,7 @@ fn writes_on_everything_are_those_that_could_be_limited() {
 fn passing_every_role_is_told_from_passing_some() {
     let pass = |statements: &str| {
         let stack = role(statements);
-        let found = Access::of(&stack).pass_role();
+        let found = Grants::of(&stack).pass_role();
         found.grants.into_iter().map(|g| (g.service_limited, g.passed_to)).collect::<Vec<_>>()
     };
     let free = vec![(Truth::False, Vec::<String>::new())];
@@ -202,7 +205,7 @@ fn passing_every_role_is_told_from_passing_some() {
 fn not_action_is_an_open_door_unless_it_is_shut() {
     let found = |statements: &str| {
         let stack = role(statements);
-        Access::of(&stack).allow_not_action().grants.len()
+        Grants::of(&stack).allow_not_action().grants.len()
     };
     let open = r#"{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}"#;
     assert_eq!(found(open), 1);
@@ -214,9 +217,133 @@ fn not_action_is_an_open_door_unless_it_is_shut() {
 #[test]
 fn single_actions_are_answered_even_if_they_are_new() {
     let stack = role(&format!("{},{}", allow("new:*", "*"), deny("new:Gone", "*")));
-    let access = Access::of(&stack);
+    let access = Grants::of(&stack);
     assert!(access.allows("new:Thing").truth.is_true());
     assert!(access.allows("new:Gone").truth.is_false());
     assert!(access.allows("s3:GetObject").truth.is_false());
     assert!(access.actions().is_empty(), "the catalogue does not have the service");
+}
+
+fn bounded(identity: &str, boundary: &str) -> Stack {
+    Stack { boundary: Some(layer("boundary", boundary)), ..role(identity) }
+}
+
+#[test]
+fn what_neutralises_a_grant_removes_it() {
+    let get = |resource: &str| allow("s3:GetObject", resource);
+    let no = |resource: &str| deny("s3:GetObject", resource);
+    let both = |a: String, b: String| role(&format!("{a},{b}"));
+    let mfa = r#","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}"#;
+    let with_mfa = |statement: String| format!("{}{mfa}", statement.strip_suffix('}').unwrap());
+    let but = |effect: &str, resource: &str| {
+        format!(r#"{{"Effect":"{effect}","Action":"s3:GetObject","NotResource":"{resource}"}}"#)
+    };
+    let gone = [
+        both(get("arn:aws:s3:::a/*"), no("arn:aws:s3:::a/*")),
+        both(get("arn:aws:s3:::a/x/*"), no("arn:aws:s3:::a/*")),
+        both(get("arn:aws:s3:::a/*"), no("*")),
+        both(get("arn:aws:s3:::a/*"), but("Deny", "arn:aws:s3:::b/*")),
+        both(but("Allow", "arn:aws:s3:::a/*"), but("Deny", "arn:aws:s3:::a/*")),
+        both(when(&get("arn:aws:s3:::a/*")), when(&no("arn:aws:s3:::a/*"))),
+        both(when(&get("*")), when(&no("*"))),
+        both(when(&get("arn:aws:s3:::a/*")), no("arn:aws:s3:::a/*")),
+        both(get("arn:aws:s3:::${aws:username}/*"), no("arn:aws:s3:::${aws:username}/*")),
+        bounded(&get("arn:aws:s3:::a/*"), &get("arn:aws:s3:::b/*")),
+        bounded(&get("arn:aws:s3:::a/*"), &but("Allow", "arn:aws:s3:::a/*")),
+        bounded(&get("arn:aws:s3:::*/x"), &format!("{},{}", get("arn:aws:s3:::a/*"), no("arn:aws:s3:::a/*"))),
+        role(&get("arn:aws:sqs:eu-west-1:111122223333:q")),
+        role(&allow("s3:ListAllMyBuckets", "arn:aws:s3:::b")),
+    ];
+    for stack in gone {
+        let grants = Grants::of(&stack);
+        assert!(grants.actions().is_empty(), "{:?}: {:?}", grants.actions(), stack.identity);
+        assert!(grants.allows("s3:GetObject").truth.is_false());
+    }
+    let there = [
+        both(get("arn:aws:s3:::a/*"), no("arn:aws:s3:::a/x/*")),
+        both(get("arn:aws:s3:::a/*"), when(&no("arn:aws:s3:::a/*"))),
+        both(when(&get("arn:aws:s3:::a/*")), with_mfa(no("arn:aws:s3:::a/*"))),
+        both(get("arn:aws:s3:::a/*"), but("Deny", "arn:aws:s3:::a/x")),
+        both(get("*"), no("arn:aws:s3:::a/*")),
+        bounded(&get("arn:aws:s3:::a/*"), &get("arn:aws:s3:::*/x")),
+        bounded(&get("arn:aws:s3:::a/*"), &when(&get("*"))),
+        bounded(&get("arn:aws:s3:::a/*"), &but("Allow", "arn:aws:s3:::a/x")),
+        role(&get("arn:aws:s3:::${aws:username}/*")),
+        role(&when(&get("arn:aws:s3:::a"))),
+    ];
+    for stack in there {
+        let grants = Grants::of(&stack);
+        assert_eq!(grants.actions().names(), ["s3:GetObject"], "{:?}", stack.identity);
+        assert!(grants.certainly_allowed().is_empty());
+        assert!(grants.allows("s3:GetObject").truth.is_true());
+    }
+}
+
+#[test]
+fn what_is_certain_holds_everywhere_and_always() {
+    let certain = |stack: &Stack| Grants::of(stack).certainly_allowed().names();
+    assert_eq!(certain(&role(&allow("sqs:SendMessage", "*"))), ["sqs:SendMessage"]);
+    assert_eq!(certain(&role(&allow("sqs:SendMessage", "arn:aws:sqs:*"))), ["sqs:SendMessage"]);
+    assert_eq!(certain(&bounded(&allow("sqs:SendMessage", "*"), &allow("sqs:*", "*"))), ["sqs:SendMessage"]);
+    let elsewhere = format!("{},{}", allow("sqs:SendMessage", "*"), deny("*", "arn:aws:s3:::b"));
+    assert_eq!(certain(&role(&elsewhere)), ["sqs:SendMessage"], "a Deny on a bucket says nothing of queues");
+    for not in [
+        role(&allow("sqs:SendMessage", "arn:aws:sqs:*:111122223333:*")),
+        role(&when(&allow("sqs:SendMessage", "*"))),
+        role(&format!("{},{}", allow("sqs:SendMessage", "*"), when(&deny("sqs:*", "arn:aws:sqs:*:*:q")))),
+        bounded(&allow("sqs:SendMessage", "*"), &when(&allow("sqs:*", "*"))),
+        bounded(&allow("sqs:SendMessage", "*"), &allow("sqs:*", "arn:aws:sqs:*:*:q")),
+    ] {
+        assert!(certain(&not).is_empty(), "{:?}", not.identity);
+        assert_eq!(Grants::of(&not).possibly_allowed().names(), ["sqs:SendMessage"]);
+    }
+    let mut unseen = role(&allow("sqs:SendMessage", "*"));
+    unseen.identity.push(Layer::missing("policy x", "denied"));
+    assert!(certain(&unseen).is_empty());
+}
+
+#[test]
+fn what_is_not_listed_is_not_lost() {
+    let stack = role(&format!("{},{}", allow("brandnew:*", "*"), allow("s3:InventThing", "*")));
+    let grants = Grants::of(&stack);
+    let writes = grants.broad_writes();
+    let unlisted: Vec<&str> = writes.grants.iter().flat_map(|g| &g.unlisted).map(String::as_str).collect();
+    assert_eq!(unlisted, ["brandnew:*", "s3:InventThing"]);
+    assert_eq!(grants.services(), ["brandnew", "s3"]);
+    assert!(Grants::of(&role(&allow("s3:GetThing", "*"))).broad_writes().grants.is_empty());
+    assert!(Grants::of(&bounded(&allow("brandnew:*", "*"), &allow("s3:*", "*"))).broad_writes().grants.is_empty());
+    assert!(Grants::of(&bounded(&allow("brandnew:*", "*"), &allow("s3:*", "*"))).services().is_empty());
+}
+
+#[test]
+fn an_unread_policy_does_not_hide_what_another_one_grants() {
+    let mut stack = role(&allow("s3:*", "*"));
+    stack.identity.push(Layer::known("inline policy y", &Document::read("{")));
+    let grants = Grants::of(&stack);
+    assert!(grants.wildcard_actions().truth.is_true());
+    assert!(!grants.admin().answer.truth.is_false() && !grants.admin().answer.truth.is_true());
+    assert_eq!(grants.unseen_grants().len(), 1);
+    stack.boundary = Some(Layer::missing("boundary", "denied"));
+    assert!(!Grants::of(&stack).wildcard_actions().truth.is_true(), "a boundary may take it away");
+}
+
+#[test]
+fn roles_are_passed_to_services() {
+    let to = r#"{"Effect":"Allow","Action":"iam:PassRole","Resource":"arn:aws:iam::111122223333:role/app-*",
+        "Condition":{"StringEquals":{"iam:PassedToService":"lambda.amazonaws.com"}}}"#;
+    let grants = Grants::of(&role(to));
+    let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}").parse().unwrap();
+    assert!(grants.passes(&role("app-x"), "lambda.amazonaws.com").truth.is_true());
+    assert!(grants.passes(&role("app-x"), "ec2.amazonaws.com").truth.is_false());
+    assert!(grants.passes(&role("other"), "lambda.amazonaws.com").truth.is_false());
+}
+
+#[test]
+fn a_stack_is_worked_out_once_for_its_content() {
+    let cache = GrantsCache::default();
+    let first = cache.of(&role(&allow("s3:*", "*")));
+    let again = cache.of(&role(&allow("S3:*", "*")));
+    assert!(std::sync::Arc::ptr_eq(&first, &again), "letter case does not count");
+    assert!(cache.of(&bounded(&allow("s3:*", "*"), &allow("*", "*"))).actions() == first.actions());
+    assert_eq!(cache.len(), 2);
 }

@@ -1,0 +1,830 @@
+//! What a stack of policies allows, over all requests at once.
+//!
+//! Each Allow of the identity policies is taken through every ceiling and every Deny, as a set of the
+//! catalogue's actions for each part of what it reaches. What comes out can happen: on some resource,
+//! for some value of the condition keys. A second set holds what is certain: on every resource,
+//! whatever the keys. Between the two lies what a condition, a resource or something unseen decides.
+//!
+//! An action is only left out where no request can be allowed: a Deny takes away what it covers
+//! without a condition, or under conditions that the Allow asks for too; a ceiling what it has no
+//! resource in common with. Where that cannot be told the action stays. Refuses to know resource
+//! policies, the contradictions of different conditions, and which of the answers is bad.
+
+use crate::access::Stack;
+use crate::action_set::ActionSet;
+use crate::arn::RoleArn;
+use crate::catalogue::{AccessLevel, Action, catalogue};
+use crate::condition::{Condition, Context};
+use crate::digest::Digest;
+use crate::document::{Clause, Effect, Statement, Version};
+use crate::layer::Layer;
+use crate::pattern::{ActionPattern, ResourcePattern};
+use crate::reach::{Reach, limitable, on_everything, reaches};
+use crate::truth::{Answer, Site, Truth, Why};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// So many parts of one Allow are told apart; beyond, its resources are no longer looked at.
+const MOST_PARTS: usize = 128;
+
+/// Actions that change something and can be limited to resources.
+static CHANGES: LazyLock<ActionSet> = LazyLock::new(|| writes().intersection(limitable()));
+
+static WRITES: LazyLock<ActionSet> = LazyLock::new(|| {
+    let levels = AccessLevel::ALL.into_iter().filter(|level| level.changes());
+    ActionSet::union_of(levels.map(ActionSet::level))
+});
+
+static IAM: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("iam"));
+
+/// With any one of these on every resource, a role can give itself all the rest.
+static SELF_GRANTS: LazyLock<ActionSet> = LazyLock::new(|| {
+    ActionSet::of_names([
+        "iam:AttachRolePolicy",
+        "iam:AttachUserPolicy",
+        "iam:AttachGroupPolicy",
+        "iam:CreatePolicyVersion",
+        "iam:PutRolePolicy",
+        "iam:PutUserPolicy",
+        "iam:PutGroupPolicy",
+        "iam:UpdateAssumeRolePolicy",
+    ])
+});
+
+static PASS_ROLE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_names(["iam:PassRole"]));
+
+/// The actions that change something: write, tagging, permissions management.
+#[must_use]
+pub fn writes() -> &'static ActionSet {
+    &WRITES
+}
+
+/// What a statement names, in the catalogue's terms.
+#[derive(Debug)]
+pub(crate) struct Named {
+    actions: ActionSet,
+    /// For each part that it reaches: what of the actions can act there.
+    fits: Box<[ActionSet]>,
+    /// On every resource that they can act on, taken generously and strictly.
+    everywhere: ActionSet,
+    certainly_everywhere: ActionSet,
+    conditional: bool,
+}
+
+impl Statement {
+    /// The catalogue's actions that the statement names, worked out once.
+    pub fn actions_named(&self) -> &ActionSet {
+        &self.named().actions
+    }
+
+    fn named(&self) -> &Named {
+        self.named.get_or_init(|| {
+            let elements: Vec<ActionSet> = self.actions.elements().iter().map(ActionSet::named_by).collect();
+            let union = ActionSet::union_of(&elements);
+            let actions = if self.actions.is_not() { ActionSet::all().minus(&union) } else { union };
+            Box::new(Named {
+                fits: reaches(self).into_iter().map(|part| part.fit(&actions)).collect(),
+                everywhere: on_everything(self, &actions, false),
+                certainly_everywhere: on_everything(self, &actions, true),
+                conditional: !self.conditions.iter().all(Condition::is_always_true),
+                actions,
+            })
+        })
+    }
+
+    fn is_conditional(&self) -> bool {
+        self.named().conditional
+    }
+}
+
+/// What is asked about: sets of listed actions, or whether one name gets through.
+trait Share: Clone {
+    fn and(&self, other: &Self) -> Self;
+    fn minus(&self, other: &Self) -> Self;
+    fn any<'s>(shares: impl IntoIterator<Item = &'s Self>) -> Self
+    where
+        Self: 's;
+    fn is_none(&self) -> bool;
+}
+
+impl Share for ActionSet {
+    fn and(&self, other: &Self) -> Self {
+        self.intersection(other)
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self::minus(self, other)
+    }
+
+    fn any<'s>(shares: impl IntoIterator<Item = &'s Self>) -> Self {
+        Self::union_of(shares)
+    }
+
+    fn is_none(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Share for bool {
+    fn and(&self, other: &Self) -> Self {
+        *self && *other
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        *self && !*other
+    }
+
+    fn any<'s>(shares: impl IntoIterator<Item = &'s Self>) -> Self {
+        shares.into_iter().any(|share| *share)
+    }
+
+    fn is_none(&self) -> bool {
+        !*self
+    }
+}
+
+type Part<'a, S> = (Reach<'a>, S);
+
+/// The parts of a statement, with what is asked about in each.
+fn parts<'a, S: Share>(statement: &'a Statement, of: &impl Fn(&Statement) -> Vec<S>) -> Vec<Part<'a, S>> {
+    reaches(statement).into_iter().zip(of(statement)).filter(|(_, share)| !share.is_none()).collect()
+}
+
+fn sets(statement: &Statement) -> Vec<ActionSet> {
+    statement.named().fits.to_vec()
+}
+
+/// What policies that count together let through.
+struct Ceiling<'a, S> {
+    /// Something of it was not seen: then it takes nothing away.
+    unseen: bool,
+    /// On every resource.
+    open: S,
+    narrow: Vec<Part<'a, S>>,
+}
+
+struct Deny<'a, S> {
+    part: Part<'a, S>,
+    /// What must hold for it, beyond what always does.
+    conditions: &'a [Condition],
+    language: Version,
+}
+
+/// Every ceiling and Deny of a stack.
+struct Limits<'a, S> {
+    ceilings: Vec<Ceiling<'a, S>>,
+    /// Denied on every resource, without a condition.
+    denied: S,
+    denies: Vec<Deny<'a, S>>,
+}
+
+/// What is left of an Allow.
+struct Passed<S> {
+    /// After the ceilings.
+    under: S,
+    /// After the Denies too.
+    left: S,
+}
+
+impl<'a, S: Share> Limits<'a, S> {
+    fn of(stack: &'a Stack, of: &impl Fn(&Statement) -> Vec<S>, denied: &impl Fn(&Statement) -> S) -> Self {
+        let ceiling = |layers: &'a [Layer]| {
+            let allows = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
+            let (open, narrow): (Vec<_>, Vec<_>) =
+                allows.flat_map(|s| parts(s, of)).partition(|(reach, _)| matches!(reach, Reach::All { star: true }));
+            let open = S::any(open.iter().map(|(_, share)| share));
+            Ceiling { unseen: layers.iter().any(|layer| layer.policy.is_err()), open, narrow }
+        };
+        let (mut whole, mut denies) = (Vec::new(), Vec::new());
+        for layer in stack.layers() {
+            let language = layer.policy.as_ref().map_or(Version::V2008, |policy| policy.language());
+            // A Deny that names principals has no place here: whom it binds is not known.
+            for statement in layer.statements(Effect::Deny).filter(|s| s.principals.is_none()) {
+                if !statement.is_conditional() {
+                    whole.push(denied(statement));
+                }
+                let all = |(reach, _): &Part<'_, S>| matches!(reach, Reach::All { .. });
+                let each = parts(statement, of).into_iter().filter(|part| statement.is_conditional() || !all(part));
+                denies.extend(each.map(|part| Deny { part, conditions: &statement.conditions, language }));
+            }
+        }
+        Self { ceilings: stack.ceilings().map(ceiling).collect(), denied: S::any(&whole), denies }
+    }
+
+    fn pass(&self, statement: &Statement, language: Version, of: &impl Fn(&Statement) -> Vec<S>) -> Passed<S> {
+        let mut left = parts(statement, of);
+        for ceiling in self.ceilings.iter().filter(|ceiling| !ceiling.unseen) {
+            left = ceiling.pass(left);
+        }
+        let under = S::any(left.iter().map(|(_, share)| share));
+        for (reach, share) in &mut left {
+            *share = share.minus(&self.denied);
+            for deny in &self.denies {
+                let read_alike = deny.language == language || !deny.part.0.has_variable();
+                if read_alike
+                    && !share.and(&deny.part.1).is_none()
+                    && deny.part.0.covers(*reach)
+                    && deny.follows(statement, language)
+                {
+                    *share = share.minus(&deny.part.1);
+                }
+            }
+        }
+        Passed { under, left: S::any(left.iter().map(|(_, share)| share)) }
+    }
+}
+
+impl<'a, S: Share> Ceiling<'a, S> {
+    fn pass<'p>(&'p self, parts: Vec<Part<'p, S>>) -> Vec<Part<'p, S>>
+    where
+        'a: 'p,
+    {
+        let mut left = Vec::with_capacity(parts.len());
+        for (reach, share) in parts {
+            let open = share.and(&self.open);
+            let rest = share.minus(&self.open);
+            if !open.is_none() {
+                left.push((reach, open));
+            }
+            if rest.is_none() {
+                continue;
+            }
+            let met = self.narrow.iter().filter_map(|(other, let_through)| {
+                let both = rest.and(let_through);
+                if both.is_none() { None } else { Some((reach.meet(*other)?, both)) }
+            });
+            let met: Vec<Part<'p, S>> = met.collect();
+            if left.len() + met.len() > MOST_PARTS {
+                // Without a look at the resources it can only be too much.
+                let whole = S::any(met.iter().map(|(_, share)| share));
+                left.push((reach, whole));
+            } else {
+                left.extend(met);
+            }
+        }
+        left
+    }
+}
+
+impl<S> Deny<'_, S> {
+    /// Whether it denies whenever the Allow allows: each of its conditions always holds, or is one of
+    /// the Allow's own.
+    fn follows(&self, allow: &Statement, language: Version) -> bool {
+        self.conditions.iter().all(|condition| {
+            condition.is_always_true()
+                || (self.language == language && allow.conditions.iter().any(|own| same_condition(own, condition)))
+        })
+    }
+}
+
+fn same_condition(a: &Condition, b: &Condition) -> bool {
+    a.operator.is_known()
+        && a.operator.as_str().eq_ignore_ascii_case(b.operator.as_str())
+        && a.key.eq_ignore_ascii_case(&b.key)
+        && a.values == b.values
+}
+
+/// A statement that grants what was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The statement.
+    pub site: Site,
+    /// Whether a condition that can fail stands before it.
+    pub conditional: bool,
+    /// Whether it grants all actions but those that it names (`NotAction`).
+    pub all_but: bool,
+    /// The patterns concerned, as written.
+    pub patterns: Vec<String>,
+    /// Those of the patterns that name nothing the catalogue knows: an action, or a service, that is
+    /// newer than it.
+    pub unlisted: Vec<String>,
+    /// The catalogue's actions concerned, after every ceiling and Deny.
+    pub actions: ActionSet,
+}
+
+/// The grants that answer a question, and whether the answer is certain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// True: there are such grants. Unknown: a ceiling that was not seen or read may take them away,
+    /// or, where there are none, an identity policy that was not seen or read may have some.
+    pub truth: Truth,
+    /// The grants that were seen, even where the answer is unknown.
+    pub grants: Vec<Grant>,
+}
+
+/// What makes a role as good as an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminBy {
+    /// Every action on every resource.
+    Everything,
+    /// All of IAM on every resource: it can give itself the rest.
+    Iam,
+}
+
+/// Whether the role is as good as an administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Whether, and the statements that make it so together.
+    pub answer: Answer,
+    /// How; `None` where it is not.
+    pub by: Option<AdminBy>,
+    /// Whether it takes a statement with a condition.
+    pub conditional: bool,
+}
+
+/// A statement that lets the role pass every role to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassRole {
+    /// The grant of `iam:PassRole`.
+    pub grant: Grant,
+    /// True: some service may be refused. False: any service may be passed a role.
+    pub service_limited: Truth,
+    /// The values of `iam:PassedToService` in the statement's own conditions.
+    pub passed_to: Vec<String>,
+}
+
+/// The grants of `iam:PassRole` on every role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassRoles {
+    /// As in [`Granted`].
+    pub truth: Truth,
+    /// The grants that were seen.
+    pub grants: Vec<PassRole>,
+}
+
+/// One Allow of the identity policies, and what is left of it.
+#[derive(Debug, Clone)]
+struct Entry {
+    layer: usize,
+    statement: Arc<Statement>,
+    /// After the ceilings, on some resource.
+    under: ActionSet,
+    /// After the Denies too.
+    left: ActionSet,
+    /// On every resource, conditions aside.
+    everywhere: ActionSet,
+}
+
+/// What a stack allows. Worked out once for a stack; questions are operations on sets.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    stack: Stack,
+    entries: Vec<Entry>,
+    possible: ActionSet,
+    everywhere: ActionSet,
+    certain: ActionSet,
+    /// Why identity policies may allow or deny more than was seen.
+    unseen_grants: Vec<Why>,
+    /// Why a ceiling may take away something that was seen.
+    unseen_limits: Vec<Why>,
+}
+
+impl Grants {
+    /// Works out the sets.
+    #[must_use]
+    pub fn of(stack: &Stack) -> Self {
+        let limits = Limits::of(stack, &sets, &|statement| statement.named().certainly_everywhere.clone());
+        let generous = |layers: &[Layer]| {
+            let allows = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
+            ActionSet::union_of(allows.map(|s| &s.named().everywhere))
+        };
+        let every = stack.ceilings().zip(&limits.ceilings).filter(|(_, ceiling)| !ceiling.unseen);
+        let every = every.map(|(layers, _)| generous(layers)).reduce(|a, b| a.intersection(&b));
+        let mut entries = Vec::new();
+        for (number, layer) in stack.identity.iter().enumerate() {
+            let language = layer.policy.as_ref().map_or(Version::V2008, |policy| policy.language());
+            for statement in layer.statements(Effect::Allow) {
+                let Passed { under, left } = limits.pass(statement, language, &sets);
+                let mut wide = statement.named().everywhere.minus(&limits.denied);
+                if let Some(every) = &every {
+                    wide = wide.intersection(every);
+                }
+                for deny in &limits.denies {
+                    if matches!(deny.part.0, Reach::All { .. }) && deny.follows(statement, language) {
+                        wide = wide.minus(&deny.part.1);
+                    }
+                }
+                let everywhere = wide.intersection(&left);
+                entries.push(Entry { layer: number, statement: Arc::clone(statement), under, left, everywhere });
+            }
+        }
+        let blind = |layers: &mut dyn Iterator<Item = &Layer>| {
+            let mut why: Vec<Why> = layers.filter_map(|layer| layer.policy.as_ref().err().cloned()).collect();
+            why.sort();
+            why.dedup();
+            why
+        };
+        let unseen_grants = blind(&mut stack.identity.iter());
+        let unseen_limits = blind(&mut stack.ceilings().flatten());
+        let seen = unseen_grants.is_empty() && unseen_limits.is_empty();
+        Self {
+            possible: ActionSet::union_of(entries.iter().map(|entry| &entry.left)),
+            everywhere: ActionSet::union_of(entries.iter().map(|entry| &entry.everywhere)),
+            certain: if seen { certain(stack) } else { ActionSet::default() },
+            entries,
+            unseen_grants,
+            unseen_limits,
+            stack: stack.clone(),
+        }
+    }
+
+    /// The stack that this is of.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The actions that can be allowed: on some resource, for some value of the condition keys, if
+    /// what was not seen does not stand against it.
+    #[must_use]
+    pub fn actions(&self) -> &ActionSet {
+        &self.possible
+    }
+
+    /// The actions that are allowed on every resource, whatever the condition keys.
+    #[must_use]
+    pub fn certainly_allowed(&self) -> &ActionSet {
+        &self.certain
+    }
+
+    /// The actions that a condition, a resource or something unseen decides about.
+    #[must_use]
+    pub fn possibly_allowed(&self) -> ActionSet {
+        self.possible.minus(&self.certain)
+    }
+
+    /// The actions that are allowed on every resource they act on, in one account at least, by
+    /// statements with or without a condition.
+    #[must_use]
+    pub fn on_every_resource(&self) -> &ActionSet {
+        &self.everywhere
+    }
+
+    /// The actions that change something and can be allowed.
+    #[must_use]
+    pub fn writes(&self) -> ActionSet {
+        self.possible.intersection(writes())
+    }
+
+    /// The actions of a level that can be allowed.
+    #[must_use]
+    pub fn by_level(&self, level: AccessLevel) -> ActionSet {
+        self.possible.of_level(level)
+    }
+
+    /// The services of which some action can be allowed, those that the catalogue does not have
+    /// included, sorted.
+    #[must_use]
+    pub fn services(&self) -> Vec<&str> {
+        let unlisted = self.entries.iter().flat_map(|entry| self.unlisted(entry)).filter_map(ActionPattern::service);
+        let mut services: Vec<&str> = self.possible.services().into_iter().chain(unlisted).collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
+    /// Whether all of these actions can be allowed, each somewhere.
+    #[must_use]
+    pub fn can(&self, actions: &ActionSet) -> Truth {
+        self.certain(self.possible.includes(actions))
+    }
+
+    /// Whether it is as good as an administrator; see [`Grants::admin`].
+    #[must_use]
+    pub fn admin_equivalent(&self) -> Truth {
+        self.admin().answer.truth
+    }
+
+    /// Why parts of the stack were not seen or not read; empty where everything was.
+    pub fn unseen(&self) -> impl Iterator<Item = &Why> {
+        self.unseen_grants.iter().chain(&self.unseen_limits)
+    }
+
+    /// Why identity policies may allow more than was seen.
+    #[must_use]
+    pub fn unseen_grants(&self) -> &[Why] {
+        &self.unseen_grants
+    }
+
+    /// What was found stands unless an unseen ceiling takes it away; what was not found may stand in
+    /// an identity policy that was not seen, and that a ceiling which was seen does not rule out.
+    fn certain(&self, found: bool) -> Truth {
+        let unseen = if found { &self.unseen_limits } else { &self.unseen_grants };
+        if unseen.is_empty() { found.into() } else { Truth::Unknown(unseen.clone()) }
+    }
+
+    fn granted(&self, of: impl Fn(&Entry) -> Option<Grant>) -> Granted {
+        let grants: Vec<Grant> = self.entries.iter().filter_map(of).collect();
+        Granted { truth: self.certain(!grants.is_empty()), grants }
+    }
+
+    fn grant(&self, entry: &Entry, patterns: Vec<String>, actions: ActionSet) -> Option<Grant> {
+        let unlisted = |pattern: &&String| is_unlisted(&ActionPattern::read(pattern));
+        let all_but = entry.statement.actions.is_not();
+        Some(Grant {
+            site: self.stack.identity.get(entry.layer)?.site(&entry.statement)?,
+            conditional: entry.statement.is_conditional(),
+            all_but,
+            unlisted: if all_but { Vec::new() } else { patterns.iter().filter(unlisted).cloned().collect() },
+            patterns,
+            actions,
+        })
+    }
+
+    /// Its patterns that name nothing the catalogue has, and that get through as they are.
+    fn unlisted<'e>(&self, entry: &'e Entry) -> Vec<&'e ActionPattern> {
+        let Clause::In(list) = &entry.statement.actions else { return Vec::new() };
+        let unlisted = list.iter().filter(|pattern| is_unlisted(pattern));
+        unlisted.filter(|pattern| self.lets_through(entry, &|s| names_pattern(s, pattern))).collect()
+    }
+
+    /// Whether something that is not in the catalogue gets through every ceiling and Deny.
+    fn lets_through(&self, entry: &Entry, names: &impl Fn(&Statement) -> bool) -> bool {
+        let of = |statement: &Statement| vec![names(statement); reaches(statement).len()];
+        let denied = |statement: &Statement| {
+            names(statement) && reaches(statement).iter().any(|reach| matches!(reach, Reach::All { .. }))
+        };
+        let layer = self.stack.identity.get(entry.layer);
+        let language = layer.and_then(|layer| layer.policy.as_ref().ok()).map_or(Version::V2008, |p| p.language());
+        Limits::of(&self.stack, &of, &denied).pass(&entry.statement, language, &of).left
+    }
+
+    /// Whether some service that is whole in the pattern passes the ceilings whole, and not every
+    /// action of it is denied.
+    fn keeps_a_whole_service(entry: &Entry, named: &ActionSet) -> bool {
+        let granted = ActionSet::union_of(&entry.statement.named().fits);
+        catalogue().all_services().iter().any(|service| {
+            let whole = ActionSet::of_range(service.actions.clone());
+            let granted = granted.intersection(&whole);
+            named.includes(&whole) && entry.under.includes(&granted) && entry.left.intersects(&granted)
+        })
+    }
+
+    /// Allow statements with `*` or `service:*` as an action, where the wildcard is still one after
+    /// every ceiling and Deny.
+    #[must_use]
+    pub fn wildcard_actions(&self) -> Granted {
+        self.granted(|entry| {
+            let Clause::In(list) = &entry.statement.actions else { return None };
+            let wild = list.iter().filter(|p| p.is_whole_service()).filter(|p| {
+                let named = ActionSet::named_by(p);
+                if named.is_empty() {
+                    self.lets_through(entry, &|s| names_pattern(s, p))
+                } else {
+                    Self::keeps_a_whole_service(entry, &named)
+                }
+            });
+            let wild: Vec<&ActionPattern> = wild.collect();
+            if wild.is_empty() {
+                return None;
+            }
+            let named: Vec<ActionSet> = wild.iter().map(|p| ActionSet::named_by(p)).collect();
+            let left = entry.left.intersection(&ActionSet::union_of(&named));
+            self.grant(entry, wild.iter().map(ToString::to_string).collect(), left)
+        })
+    }
+
+    /// Allow statements with `NotAction`, which grant whatever they do not name, of today and of
+    /// later, where some service is still whole in them.
+    #[must_use]
+    pub fn allow_not_action(&self) -> Granted {
+        self.granted(|entry| {
+            let named = entry.statement.actions_named();
+            if !entry.statement.actions.is_not() || !Self::keeps_a_whole_service(entry, named) {
+                return None;
+            }
+            self.grant(entry, patterns(&entry.statement), entry.left.clone())
+        })
+    }
+
+    /// Whether the role is as good as an administrator: everything, or all of IAM, on every
+    /// resource, by one statement or several together.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        let none = || Admin { answer: Answer::bare(self.certain(false)), by: None, conditional: false };
+        if !self.everywhere.intersects(&SELF_GRANTS) {
+            return none();
+        }
+        let limits = self.wide_limits();
+        for conditional in [false, true] {
+            let entries: Vec<&Entry> = self
+                .entries
+                .iter()
+                .filter(|e| (conditional || !e.statement.is_conditional()) && !e.everywhere.is_empty())
+                .collect();
+            let all = ActionSet::union_of(entries.iter().map(|e| &e.statement.named().everywhere));
+            let under = limits.as_ref().map_or_else(|| all.clone(), |limits| all.intersection(limits));
+            let left = ActionSet::union_of(entries.iter().map(|e| &e.everywhere));
+            if !under.includes(&IAM) || !left.intersects(&SELF_GRANTS) {
+                continue;
+            }
+            let everything = under.includes(ActionSet::all());
+            let whole: &ActionSet = if everything { ActionSet::all() } else { &IAM };
+            let wide = |e: &&&Entry| e.statement.named().everywhere.includes(whole);
+            let alone: Vec<&Entry> = entries.iter().filter(wide).copied().collect();
+            let together = entries.iter().filter(|e| e.statement.named().everywhere.intersects(whole)).copied();
+            let by: Vec<&Entry> = if alone.is_empty() { together.collect() } else { alone };
+            let by = by.into_iter().filter_map(|e| self.stack.identity.get(e.layer)?.site(&e.statement)).collect();
+            let answer = Answer { truth: self.certain(true), by };
+            let by = if everything { AdminBy::Everything } else { AdminBy::Iam };
+            return Admin { answer, by: Some(by), conditional };
+        }
+        none()
+    }
+
+    /// What every ceiling that was seen lets through on every resource; `None` where there is none.
+    fn wide_limits(&self) -> Option<ActionSet> {
+        let seen = self.stack.ceilings().filter(|layers| layers.iter().all(|layer| layer.policy.is_ok()));
+        let each = seen.map(|layers| {
+            let allows = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
+            ActionSet::union_of(allows.map(|s| &s.named().everywhere))
+        });
+        each.reduce(|a, b| a.intersection(&b))
+    }
+
+    /// Statements that allow writing, tagging or managing permissions on every resource, by actions
+    /// that could be limited to resources. What the catalogue does not list counts by its name: it
+    /// writes unless it says that it reads.
+    #[must_use]
+    pub fn broad_writes(&self) -> Granted {
+        self.granted(|entry| {
+            let actions = entry.everywhere.intersection(&CHANGES);
+            let wide =
+                entry.statement.resources.as_ref().is_none_or(|clause| {
+                    clause.is_not() || clause.elements().iter().any(ResourcePattern::is_everything)
+                });
+            let unlisted = if wide { self.unlisted(entry) } else { Vec::new() };
+            let unlisted: Vec<String> =
+                unlisted.into_iter().filter(|p| !reads(p.as_str())).map(ToString::to_string).collect();
+            if actions.is_empty() && unlisted.is_empty() {
+                return None;
+            }
+            let mut grant = self.grant(entry, patterns(&entry.statement), actions)?;
+            grant.unlisted = unlisted;
+            Some(grant)
+        })
+    }
+
+    /// Statements that allow `iam:PassRole` for every role, and whether the service that the role
+    /// is passed to is limited.
+    #[must_use]
+    pub fn pass_role(&self) -> PassRoles {
+        let mut grants = Vec::new();
+        // As everywhere here, an identity policy that was not read is not taken to deny.
+        let read = self.stack.identity.iter().filter(|layer| layer.policy.is_ok()).cloned().collect();
+        let stack = Stack { identity: read, ..self.stack.clone() };
+        for entry in self.entries.iter().filter(|entry| entry.left.intersects(&PASS_ROLE)) {
+            let statement = &entry.statement;
+            let Some(probe) = any_role(statement) else { continue };
+            let ask = |context: &Context| stack.possible_by(statement, "iam:PassRole", &probe, context);
+            if ask(&Context::open()).is_false() {
+                continue;
+            }
+            let elsewhere = ask(&Context::open().set("iam:PassedToService", ["nowhere.amazonaws.com"]));
+            let own = statement.conditions.iter().filter(|c| c.key.eq_ignore_ascii_case("iam:PassedToService"));
+            let positive = own.filter(|c| !c.operator.is_negated());
+            let patterns = statement.actions.elements().iter().filter(|p| p.matches("iam:PassRole"));
+            let patterns = patterns.map(ToString::to_string).collect();
+            if let Some(grant) = self.grant(entry, patterns, PASS_ROLE.clone()) {
+                let passed_to = positive.flat_map(|c| c.values.iter().cloned()).collect();
+                grants.push(PassRole { grant, service_limited: !elsewhere, passed_to });
+            }
+        }
+        PassRoles { truth: self.certain(!grants.is_empty()), grants }
+    }
+
+    /// Whether the role may pass this role to this service, for some value of the other keys.
+    #[must_use]
+    pub fn passes(&self, role: &RoleArn, service: &str) -> Answer {
+        self.allows_on("iam:PassRole", role.as_str(), &Context::open().set("iam:PassedToService", [service]))
+    }
+
+    /// Whether an action is allowed on this resource, for some value of the keys that the context
+    /// leaves open. `resource` is an ARN, or `*` for actions that act on no resource.
+    #[must_use]
+    pub fn allows_on(&self, action: &str, resource: &str, context: &Context) -> Answer {
+        let listed = catalogue().number(action);
+        let ruled_out = listed.is_some_and(|number| !self.possible.contains_number(number));
+        if ruled_out && self.unseen_grants.is_empty() {
+            return Answer::bare(Truth::False);
+        }
+        let bare = listed.and_then(|number| catalogue().actions().get(number)).filter(|action| !action.on_resources);
+        let resource = match bare.map(Action::service) {
+            Some("s3") if !resource.starts_with("arn:") => "arn:aws:s3:::*",
+            Some("s3") | None => resource,
+            Some(_) => "*",
+        };
+        self.stack.possible(action, resource, context)
+    }
+
+    /// Whether an action is allowed on some resource, by some value of the conditions, and by which
+    /// statements. Works for actions that the catalogue does not have, too.
+    #[must_use]
+    pub fn allows(&self, action: &str) -> Granted {
+        let number = catalogue().number(action);
+        self.granted(|entry| {
+            let granted = match number {
+                Some(number) => entry.left.contains_number(number),
+                None => entry.statement.names_action(action) && self.lets_through(entry, &|s| s.names_action(action)),
+            };
+            if !granted {
+                return None;
+            }
+            self.grant(entry, patterns(&entry.statement), ActionSet::of(number))
+        })
+    }
+}
+
+/// What is allowed on every resource whatever the keys: by statements without conditions alone, and
+/// nothing of it named by any Deny.
+fn certain(stack: &Stack) -> ActionSet {
+    let plain = |layers: &[Layer]| {
+        let allows = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
+        let plain = allows.filter(|s| !s.is_conditional() && s.principals.is_none());
+        ActionSet::union_of(plain.map(|s| &s.named().certainly_everywhere))
+    };
+    let allowed =
+        stack.ceilings().fold(plain(&stack.identity), |allowed, ceiling| allowed.intersection(&plain(ceiling)));
+    let denies = stack.layers().flat_map(|layer| layer.statements(Effect::Deny));
+    allowed.minus(&ActionSet::union_of(denies.flat_map(|s| s.named().fits.iter())))
+}
+
+fn patterns(statement: &Statement) -> Vec<String> {
+    statement.actions.elements().iter().map(ToString::to_string).collect()
+}
+
+/// Whether a statement names everything that a pattern of unlisted actions does.
+fn names_pattern(statement: &Statement, pattern: &ActionPattern) -> bool {
+    match &statement.actions {
+        Clause::In(list) => list.iter().any(|own| own.covers(pattern)),
+        Clause::NotIn(list) => !list.iter().any(|own| own.is_all() || own.service() == pattern.service()),
+    }
+}
+
+/// Whether a pattern names nothing that the catalogue has, though it may be an action: what IAM would
+/// not save, such as a wildcard in the service, names nothing at all.
+fn is_unlisted(pattern: &ActionPattern) -> bool {
+    let service = |service: &str| !service.is_empty() && !service.contains(['*', '?', ' ']);
+    pattern.service().is_some_and(service) && ActionSet::named_by(pattern).is_empty()
+}
+
+/// Whether a name says that it only reads.
+fn reads(action: &str) -> bool {
+    let name = action.split_once(':').map_or(action, |(_, name)| name);
+    ["Get", "List", "Describe", "Search", "BatchGet"]
+        .iter()
+        .any(|verb| name.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))
+}
+
+/// The ARN of a role that nobody has, where the statement names every role of some account.
+fn any_role(statement: &Statement) -> Option<String> {
+    let named = |partition: &str, account: &str| format!("arn:{partition}:iam::{account}:role/nowhere");
+    let list = match &statement.resources {
+        None | Some(Clause::NotIn(_)) => return Some(named("aws", "000000000000")),
+        Some(Clause::In(list)) => list,
+    };
+    list.iter().find_map(|pattern| {
+        if pattern.is_everything() {
+            return Some(named("aws", "000000000000"));
+        }
+        let text = pattern.as_str();
+        let fixed = |segment: Option<&str>, otherwise: &str| match segment {
+            Some(s) if !s.is_empty() && !s.contains(['*', '?']) => s.to_owned(),
+            _ => otherwise.to_owned(),
+        };
+        let probe = named(&fixed(text.split(':').nth(1), "aws"), &fixed(text.split(':').nth(4), "000000000000"));
+        (pattern.is_every_of_type() && pattern.matches(&probe)).then_some(probe)
+    })
+}
+
+/// Grants by the content of their stack, each worked out once.
+#[derive(Debug, Default)]
+pub struct GrantsCache(Mutex<HashMap<Digest, Arc<Grants>>>);
+
+impl GrantsCache {
+    /// The grants of the stack.
+    #[must_use]
+    pub fn of(&self, stack: &Stack) -> Arc<Grants> {
+        let digest = stack.digest();
+        let known = |cache: &Self| cache.0.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(grants) = known(self) {
+            return grants;
+        }
+        // Two at once may both work it out; they come to the same.
+        let grants = Arc::new(Grants::of(stack));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::clone(&grants));
+        grants
+    }
+
+    /// How many different stacks it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
