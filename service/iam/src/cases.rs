@@ -145,12 +145,19 @@ pub fn read(file: &str, bytes: &[u8]) -> Vec<Result<Case, CaseError>> {
 }
 
 fn syntax(file: &str, place: Place, error: &serde_json::Error) -> CaseError {
+    let text = error.to_string();
+    let said = text.rsplit_once(" at line ").map_or(text.as_str(), |(said, _)| said);
+    let (lines, remedy) = match place {
+        Place::Line(line) => (line - 1, "correct the JSON there"),
+        _ => (0, "correct the JSON there: what follows it is not read"),
+    };
     CaseError {
         file: file.to_owned(),
         id: place.to_string(),
         pointer: place.pointer(),
-        message: error.to_string(),
-        remedy: "correct the JSON there; what follows it in an array is not read".to_owned(),
+        // Where a case begins on a later line, the parser counts from there.
+        message: format!("{} in line {}, column {}", said, lines + error.line(), error.column()),
+        remedy: remedy.to_owned(),
     }
 }
 
@@ -289,8 +296,8 @@ fn object<'a>(value: Option<&'a Value>, pointer: &str) -> Result<&'a Map<String,
 fn text(map: &Map<String, Value>, name: &str, pointer: &str) -> Result<String, Problem> {
     let pointer = format!("{pointer}/{name}");
     match member(map, name) {
-        Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        Some(Value::String(_)) => Err(problem(pointer, "it is empty", "give a text")),
+        // An empty action or resource is one that only a star names; an empty principal is nobody.
+        Some(Value::String(text)) => Ok(text.trim().to_owned()),
         Some(other) => Err(problem(pointer, format!("there is {}", kind(other)), "give a text")),
         None => Err(problem(pointer, "it is missing", "give a text")),
     }
@@ -511,6 +518,7 @@ fn levels(policies: &Map<String, Value>, name: &str, source: &str) -> Result<Opt
             _ => format!("level {}", n + 1),
         };
         let policies = match member(map, "policies") {
+            _ if map.get("policies").is_some_and(Value::is_null) => Vec::new(),
             Some(Value::Array(list)) => list_of(list, source, &format!(" of `{name}`"), &format!("{at}/policies"))?,
             Some(other) => return Err(problem(format!("{at}/policies"), format!("there is {}", kind(other)), remedy)),
             None => return Err(problem(format!("{at}/policies"), "it is missing", remedy)),

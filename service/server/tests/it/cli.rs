@@ -349,3 +349,34 @@ async fn a_database_that_dies_in_mid_run_is_one_line_and_leaves_nothing() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(exported(&harness, &folder, "roles").await, "");
 }
+
+#[test]
+fn cases_are_answered_by_lines_and_nothing_else() {
+    let folder = Folder::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../iam/cases/kms.json");
+    let broken = folder.path().join("broken.jsonl");
+    let case = |id: &str, expected: &str| {
+        let request = r#"{"principal":"anonymous","action":"s3:GetObject","resource":"arn:aws:s3:::b/k"}"#;
+        format!(r#"{{"id":"{id}","request":{request},"policies":{{}},"expected":"{expected}"}}"#)
+    };
+    let lines = |words: &[&str]| {
+        let done = run(rolecall(folder.path()).args(words));
+        let ids: Vec<String> = done
+            .out
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+            .collect();
+        (done.code, ids)
+    };
+
+    let (code, ids) = lines(&["simulate", "--cases", shipped, "--check"]);
+    assert_eq!((code, ids.len() > 15), (Some(0), true), "{ids:?}");
+
+    std::fs::write(&broken, format!("{}\n{}\n", case("a", "Deny"), case("b", "Allow"))).unwrap();
+    let broken = broken.to_str().unwrap();
+    assert_eq!(lines(&["simulate", "--cases", broken]), (Some(0), vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(lines(&["simulate", "--check", "--cases", broken]).0, Some(1));
+    std::fs::write(broken, format!("{}\n{{\"id\":\n{}\n", case("a", "Deny"), case("b", "Deny"))).unwrap();
+    assert_eq!(lines(&["simulate", "--cases", broken]).0, Some(2));
+    assert_eq!(lines(&["simulate", "--cases", "absent.json", shipped]).0, Some(2));
+}
