@@ -5,7 +5,10 @@ mod records;
 
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 2] = [("trail", records::trail), ("import", records::import)];
+/// A target's name and its function.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 2] = [("trail", records::trail), ("import", records::import)];
 
 #[test]
 fn the_kept_corpus_breaks_no_law() {

@@ -6,7 +6,10 @@ mod language;
 use proptest::prelude::*;
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// A target's name and its function.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 5] = [
     ("document", language::document),
     ("pattern", language::pattern),
     ("condition", language::condition),
