@@ -17,6 +17,7 @@ use crate::condition::all_hold;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
 use crate::index::{Asks, Candidate};
 use crate::layer::{Layer, LayerKind, Layers, Level};
+use crate::pattern::ResourcePattern;
 use crate::request::{Kind, Request, Requester};
 use crate::truth::{Site, Truth, Why};
 use std::sync::Arc;
@@ -421,6 +422,9 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         let Some(clause) = &statement.resources else { return Truth::True };
         let resource = self.request.resource().as_str();
         let context = self.request.context();
+        let whole = !self.request.action().on_resources();
+        let lacks_value =
+            |list: &[ResourcePattern]| list.iter().any(|p| p.lacks_value(resource, whole, context, language));
         let mut any = Truth::False;
         for pattern in clause.elements() {
             if pattern.as_str() == "*" {
@@ -431,7 +435,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             } else if let Some(asked) = self.request.resource().asked() {
                 // Of an action without resources all is named, or nothing.
                 let allow = statement.effect == Effect::Allow;
-                let whole = allow == clause.is_not() || !self.request.action().on_resources();
+                let whole = whole || allow == clause.is_not();
                 join(&mut any, pattern.meets(asked, whole, context, language));
             } else {
                 join(&mut any, pattern.matches_in(resource, context, language));
@@ -443,11 +447,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
         match clause {
             Clause::In(_) => any,
             // AWS: a variable without a value may make the whole statement invalid.
-            Clause::NotIn(list)
-                if any.is_false() && list.iter().any(|p| p.lacks_value(resource, context, language)) =>
-            {
-                any
-            }
+            Clause::NotIn(list) if any.is_false() && lacks_value(list) => any,
             Clause::NotIn(_) => !any,
         }
     }

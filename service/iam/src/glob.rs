@@ -221,10 +221,14 @@ impl Glob {
         asked.overlaps(tokens).ok_or_else(Asked::too_long)
     }
 
-    /// Whether a variable without a value keeps it from matching any of these resources.
-    pub(crate) fn lacks_value(&self, asked: &Asked, context: &Context) -> bool {
-        self.variables.iter().any(|v| v.value(context) == Err(Unresolved::Missing))
-            && asked.overlaps(self.tokens_with(None)) != Some(false)
+    /// Whether a variable without a value keeps it from matching some of these resources, or with
+    /// `whole` all of them.
+    pub(crate) fn lacks_value(&self, asked: &Asked, whole: bool, context: &Context) -> bool {
+        if !self.variables.iter().any(|v| v.value(context) == Err(Unresolved::Missing)) {
+            return false;
+        }
+        let tokens = self.tokens_with(None);
+        if whole { covers(tokens, asked.symbols(), false) } else { asked.overlaps(tokens) != Some(false) }
     }
 }
 

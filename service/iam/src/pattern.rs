@@ -190,9 +190,9 @@ impl ResourcePattern {
     }
 
     /// Whether only a variable without a value keeps it from matching the resource.
-    pub(crate) fn lacks_value(&self, resource: &str, context: &Context, language: Version) -> bool {
+    pub(crate) fn lacks_value(&self, resource: &str, whole: bool, context: &Context, language: Version) -> bool {
         let filled = self.filled.as_deref().filter(|_| language == Version::V2012);
-        filled.is_some_and(|filled| filled.lacks_value(&Asked::read(resource), context))
+        filled.is_some_and(|filled| filled.lacks_value(&Asked::read(resource), whole, context))
     }
 
     /// Whether it names every resource of every service: `*`, or an ARN whose segments are all open.
