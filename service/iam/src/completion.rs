@@ -7,6 +7,7 @@
 use crate::decide::{Decision, Evaluation, Grip, Outcome, Place, View, Watch};
 use crate::document::{Clause, Statement};
 use crate::layer::{Layer, Layers};
+use crate::pattern::ResourcePattern;
 use crate::request::Request;
 use crate::truth::{Truth, Why};
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ fn values(key: &str, statements: &[&Arc<Statement>]) -> Option<Vec<Option<String
     let mut written = BTreeSet::new();
     for statement in statements {
         let resources = statement.resources.iter().flat_map(Clause::elements);
-        let texts = resources.map(|pattern| pattern.as_str());
+        let texts = resources.map(ResourcePattern::as_str);
         let texts = texts.chain(statement.conditions.iter().flat_map(|c| &c.values).map(String::as_str));
         if texts.filter(|text| text.contains("${")).any(|text| text.to_ascii_lowercase().contains(key)) {
             return None;
