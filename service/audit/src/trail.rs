@@ -12,6 +12,7 @@
 
 mod action;
 mod event;
+pub mod evidence;
 mod harvest;
 mod json;
 mod reader;

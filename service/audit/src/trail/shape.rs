@@ -111,6 +111,12 @@ impl Networks {
         Self(self.0 | other.0)
     }
 
+    /// Those that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all classes of the other are in it.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {

@@ -137,6 +137,38 @@ impl History {
         standing
     }
 
+    /// How the association stood at a moment, where it was valid then.
+    pub(super) fn valid(&self, key: &AssociationKey, at: DateTime<Utc>) -> Option<&AssociationSpan> {
+        match self.at(key, at) {
+            Standing::Valid(span) => Some(span),
+            Standing::Earlier(_) | Standing::NotYet | Standing::Ended | Standing::Unknown => None,
+        }
+    }
+
+    /// When a span began, by its own dates.
+    pub(super) fn begin_of(&self, span: &AssociationSpan) -> Option<DateTime<Utc>> {
+        let index = self.by_key.get(&span.key)?.iter().find(|index| self.spans.get(**index) == Some(span))?;
+        self.begins.get(*index).copied().flatten()
+    }
+
+    /// All spans of the service account that a session's tags name.
+    pub(super) fn spans_of(&self, session: &Session, tie: &Tie) -> Vec<&AssociationSpan> {
+        let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
+        let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
+        let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
+        let (Some(cluster), Some(namespace), Some(service_account)) =
+            (&tie.cluster, &tie.namespace, &tie.service_account)
+        else {
+            return Vec::new();
+        };
+        key_of(account, region, cluster, namespace, service_account)
+            .and_then(|key| self.by_key.get(&key))
+            .into_iter()
+            .flatten()
+            .filter_map(|index| self.spans.get(*index))
+            .collect()
+    }
+
     fn covers(&self, index: usize, at: DateTime<Utc>) -> Covers {
         let Some(span) = self.spans.get(index) else { return Covers::After };
         let begin = self.begins.get(index).copied().flatten();

@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_audit::estate::{Association, AssociationDetail, AssociationKey, Session, SessionKind};
 use rolecall_audit::import::{InputFile, read_files};
+use rolecall_audit::trail::evidence::{self, Disagreement};
 use rolecall_audit::trail::{
-    AssociationSpan, Harvest, History, Limits, Place, ProblemKind, Settled, Stats, Tie, TiedBy, Use, tie_all,
+    AssociationSpan, Harvest, History, Limits, Networks, Place, ProblemKind, Settled, Stats, Tie, TiedBy, Use, tie_all,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,7 +210,7 @@ proptest! {
             one.count = *count;
             one.first = time;
             one.last = time;
-            one.networks = rolecall_audit::trail::Networks::from_bits(*networks);
+            one.networks = Networks::from_bits(*networks);
             one.source = [None, Some("a"), Some("b"), Some("c")][*source].map(str::to_owned);
             one
         };
@@ -585,6 +586,88 @@ fn closed_and_long_chains_end() {
     let ties = tie(&chain, &[api]);
     assert!(ties.iter().all(|tie| tie.association.is_some()));
     assert_eq!(ties[0].depth, u8::MAX);
+}
+
+// Evidence.
+
+fn disagreements(session: &Session, spans: Vec<AssociationSpan>) -> Vec<Disagreement> {
+    let history = History::new(spans);
+    let tie = tie_all(from_ref(session), &history, &|_| None).remove(0);
+    evidence::disagreements(session, &tie, &history)
+}
+
+#[test]
+fn a_session_that_differs_from_its_association_says_how() {
+    let api = association("prod", "api", "api", None, false);
+    let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api-7d9f6c5b8-x2x9z")), "prod", "api");
+    assert_eq!(disagreements(&pod, vec![seen(&api)]), []);
+
+    let off = association("prod", "api", "api", None, true);
+    assert_eq!(disagreements(&pod, vec![seen(&off)]), [Disagreement::TagsWhileOff]);
+    assert_eq!(disagreements(&pod, vec![]), [Disagreement::NoAssociation]);
+    let early = Session { at: at("2026-10-01T00:00:00Z"), ..pod.clone() };
+    assert_eq!(disagreements(&early, vec![seen(&api)]), [Disagreement::BeforeAssociation]);
+    let bare = Session { tags: BTreeMap::new(), ..pod.clone() };
+    assert_eq!(disagreements(&bare, vec![seen(&api)]), [Disagreement::TagsMissing]);
+    let renamed = Session { session_name: Some(name("other", "api")), ..pod.clone() };
+    assert_eq!(disagreements(&renamed, vec![seen(&api)]), [Disagreement::NameOfOtherCluster]);
+    let renamed = Session { session_name: Some(name("prod", "web")), ..pod.clone() };
+    assert_eq!(disagreements(&renamed, vec![seen(&api)]), [Disagreement::NameOfOtherPod]);
+
+    // Gone, or changed: within the cache window pods may still hold what they had.
+    for (hours, target, is_ghost) in [(5, None, false), (7, None, true), (5, Some("data"), true)] {
+        let change = pod.at - TimeDelta::hours(hours);
+        let old = association("prod", "api", "api", target, false);
+        let ended = AssociationSpan::of(&old, at("2026-11-02T00:00:00Z"), Some(change));
+        assert_eq!(disagreements(&pod, vec![ended.clone()]), [Disagreement::AfterEnd { ended: change, is_ghost }]);
+        let mut new = association("prod", "api", "stronger", target, false);
+        new.detail.as_mut().unwrap().modified_at = Some(change);
+        let expected = "arn:aws:iam::111122223333:role/stronger".to_owned();
+        let found = disagreements(&pod, vec![ended, AssociationSpan::of(&new, change, None)]);
+        assert_eq!(found, [Disagreement::Role { expected, since: change, is_ghost }]);
+    }
+}
+
+#[test]
+fn a_service_account_with_irsa_and_pod_identity_is_seen_with_both() {
+    let api = association("prod", "api", "api", None, false);
+    let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
+    let web = Session {
+        principal: "system:serviceaccount:payments:api".to_owned(),
+        ..session(2, SessionKind::WebIdentity, "irsa", "token-file-web-identity")
+    };
+    let stranger = Session { principal: "system:serviceaccount:payments:web".to_owned(), ..web.clone() };
+    let denied = Session { error: Some("AccessDenied".to_owned()), ..web.clone() };
+    let found = |sessions: &[Session]| evidence::two_ways(sessions, &tie(sessions, from_ref(&api)));
+    let both = found(&[pod.clone(), web.clone(), web]);
+    assert_eq!((both.len(), both[0].irsa.sessions, both[0].pod_identity.sessions), (1, 2, 1));
+    assert_eq!(both[0].irsa.roles, ["arn:aws:iam::111122223333:role/irsa".to_owned()].into());
+    assert_eq!(found(&[pod, stranger, denied]), []);
+}
+
+#[test]
+fn an_association_without_sessions_beside_a_busy_node_is_a_fallback() {
+    let mut by_node = call(1, HOME, 0, 0, 0, 9, 0);
+    by_node["userIdentity"]["arn"] = json!("arn:aws:sts::111122223333:assumed-role/node/i-0123456789abcdef0");
+    let uses = settle(&[by_node, call(2, HOME, 1, 1, 2, 9, 0)]).uses;
+    let keys: BTreeSet<AssociationKey> = [key("prod", "api"), key("prod", "web")].into();
+    let pod = tagged(session(1, SessionKind::PodIdentity, "web", &name("prod", "web")), "prod", "web");
+    let ties = tie(&[pod], &[association("prod", "web", "web", None, false)]);
+    let found = evidence::node_fallbacks(&keys, &ties, &uses, &|_, action| action == "s3:GetObject");
+    assert_eq!((found.len(), found[0].association.service_account.as_str(), found[0].calls), (1, "api", 1));
+    assert_eq!(evidence::node_fallbacks(&keys, &ties, &uses, &|_, action| action == "kms:Decrypt"), []);
+}
+
+#[test]
+fn networks_beyond_the_expected_ones_are_told() {
+    let mut outside = call(1, HOME, 0, 0, 0, 9, 0);
+    outside["sourceIPAddress"] = json!("198.51.100.7");
+    let uses = settle(&[outside, call(2, HOME, 1, 1, 2, 9, 0)]).uses;
+    let found = evidence::unexpected_networks(&uses, Networks::PRIVATE.and(Networks::ENDPOINT));
+    assert_eq!(
+        found.iter().map(|(one, beyond)| (&*one.action, *beyond)).collect::<Vec<_>>(),
+        [("s3:GetObject", Networks::PUBLIC)]
+    );
 }
 
 // Data of others.

@@ -1,0 +1,285 @@
+//! What sessions and uses say against what was meant.
+//!
+//! Knows how a session that EKS made can differ from its association, how long pods may go on with
+//! credentials of before a change, which service accounts have credentials by two ways, and which
+//! workloads seem to run with their node's role. Each answer is a fact with its evidence. Refuses to
+//! say how bad it is: rules do.
+
+use super::tie::{AssociationSpan, History, Tie, TiedBy};
+use super::{Networks, Use};
+use crate::estate::{AssociationKey, Session, SessionKind};
+use crate::session_name::{self, PodIdentityName};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_iam::AccountId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a pod may use credentials that EKS gave it before an association changed.
+#[must_use]
+pub fn cache_window(has_target_role: bool) -> TimeDelta {
+    if has_target_role { TimeDelta::minutes(59) } else { TimeDelta::hours(6) }
+}
+
+/// How a session that EKS made differs from its association.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disagreement {
+    /// No association of its service account is known at any time.
+    NoAssociation,
+    /// The association was made after the session.
+    BeforeAssociation,
+    /// The association ended so long before; a ghost, if that is past the cache window.
+    AfterEnd {
+        /// Since when it is gone, as far as was seen.
+        ended: DateTime<Utc>,
+        /// Whether credentials that pods still held cannot explain it.
+        is_ghost: bool,
+    },
+    /// Another role than the association's.
+    Role {
+        /// The role that the association names.
+        expected: String,
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Whether credentials that pods still held cannot explain it.
+        is_ghost: bool,
+    },
+    /// It has tags, and the association sends none.
+    TagsWhileOff,
+    /// It has no tags, and the association sends them.
+    TagsMissing,
+    /// Its name belongs to another cluster than its tags.
+    NameOfOtherCluster,
+    /// Its name belongs to another pod than its tags.
+    NameOfOtherPod,
+}
+
+/// How a session that EKS made differs from its association and from itself; nothing for sessions
+/// that others made. `tie` is the session's own.
+#[must_use]
+pub fn disagreements(session: &Session, tie: &Tie, history: &History) -> Vec<Disagreement> {
+    let is_target = session.kind == SessionKind::PodIdentityTarget;
+    if !(is_target || session.kind == SessionKind::PodIdentity) || session.error.is_some() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let tag = |key: &str| session.tags.get(key).map(String::as_str).filter(|value| !value.is_empty());
+    if let Some(name) = session.session_name.as_deref().and_then(PodIdentityName::parse)
+        && let Some(cluster) = tag("eks-cluster-name")
+    {
+        match (name.pod_in(cluster), tag("kubernetes-pod-name")) {
+            (None, _) => found.push(Disagreement::NameOfOtherCluster),
+            (Some(cut), Some(pod)) if session_name::cut(pod) != cut => found.push(Disagreement::NameOfOtherPod),
+            (Some(_), _) => {}
+        }
+    }
+    let has_tags = tag("kubernetes-service-account").is_some();
+    match &tie.association {
+        Some(key) => {
+            if let Some(span) = history.valid(key, session.at) {
+                found.extend(role_disagreement(session, span, is_target, history));
+                let detail = span.detail.as_ref();
+                if has_tags && detail.is_some_and(|detail| detail.disable_session_tags) {
+                    found.push(Disagreement::TagsWhileOff);
+                }
+                if !has_tags && !is_target && detail.is_some_and(|detail| !detail.disable_session_tags) {
+                    found.push(Disagreement::TagsMissing);
+                }
+            }
+        }
+        None if tie.tied_by == TiedBy::Tags => found.push(history.absence(session, tie)),
+        None => {}
+    }
+    found
+}
+
+fn role_disagreement(
+    session: &Session,
+    span: &AssociationSpan,
+    is_target: bool,
+    history: &History,
+) -> Option<Disagreement> {
+    let detail = span.detail.as_ref()?;
+    let role = session.role_arn.as_deref()?;
+    let expected = if is_target { detail.target_role_arn.as_deref() } else { Some(detail.role_arn.as_str()) };
+    if expected == Some(role) {
+        return None;
+    }
+    let since = history.begin_of(span).unwrap_or(span.from);
+    let window = cache_window(is_target || detail.target_role_arn.is_some());
+    Some(Disagreement::Role {
+        expected: expected.unwrap_or_default().to_owned(),
+        since,
+        is_ghost: session.at.signed_duration_since(since) > window,
+    })
+}
+
+impl History {
+    /// Why the association of a tagged session is not there.
+    fn absence(&self, session: &Session, tie: &Tie) -> Disagreement {
+        let spans: Vec<&AssociationSpan> = self.spans_of(session, tie);
+        let ended = spans.iter().filter_map(|span| span.to).filter(|to| *to <= session.at).max();
+        match ended {
+            Some(ended) => {
+                let has_target = spans
+                    .iter()
+                    .any(|span| span.detail.as_ref().is_some_and(|detail| detail.target_role_arn.is_some()));
+                let is_ghost = session.at.signed_duration_since(ended) > cache_window(has_target);
+                Disagreement::AfterEnd { ended, is_ghost }
+            }
+            None if spans.is_empty() => Disagreement::NoAssociation,
+            None => Disagreement::BeforeAssociation,
+        }
+    }
+}
+
+/// One way in which a service account came by credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// How many sessions.
+    pub sessions: u64,
+    /// The last of them.
+    pub last: DateTime<Utc>,
+    /// Their roles.
+    pub roles: BTreeSet<String>,
+    /// One of the events, the last.
+    pub event_id: String,
+}
+
+impl Way {
+    fn add(way: &mut Option<Self>, session: &Session) {
+        let way = way.get_or_insert_with(|| Self {
+            sessions: 0,
+            last: session.at,
+            roles: BTreeSet::new(),
+            event_id: session.event_id.clone(),
+        });
+        way.sessions += 1;
+        way.roles.extend(session.role_arn.clone());
+        if (session.at, &session.event_id) >= (way.last, &way.event_id) {
+            way.last = session.at;
+            way.event_id.clone_from(&session.event_id);
+        }
+    }
+}
+
+/// A service account with sessions by IRSA and by Pod Identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoWays {
+    /// The account in whose trail the sessions stand.
+    pub account_id: AccountId,
+    /// The namespace.
+    pub namespace: String,
+    /// The service account.
+    pub service_account: String,
+    /// By the cluster's OIDC provider.
+    pub irsa: Way,
+    /// By associations.
+    pub pod_identity: Way,
+}
+
+/// Service accounts that were seen with both. SDKs take the web identity first, so that the
+/// association is not what the pod works with.
+///
+/// Events of IRSA do not name the cluster: service accounts of one name in two clusters of an
+/// account are not told apart.
+#[must_use]
+pub fn two_ways(sessions: &[Session], ties: &[Tie]) -> Vec<TwoWays> {
+    type Ways = (Option<Way>, Option<Way>);
+    let mut ways: BTreeMap<(AccountId, &str, &str), Ways> = BTreeMap::new();
+    for (session, tie) in sessions.iter().zip(ties) {
+        if session.error.is_some() {
+            continue;
+        }
+        let (Some(namespace), Some(service_account)) = (&tie.namespace, &tie.service_account) else { continue };
+        let (irsa, pod_identity) = ways.entry((session.account_id, namespace, service_account)).or_default();
+        match session.kind {
+            SessionKind::WebIdentity => Way::add(irsa, session),
+            SessionKind::PodIdentity => Way::add(pod_identity, session),
+            _ => {}
+        }
+    }
+    ways.into_iter()
+        .filter_map(|((account_id, namespace, service_account), (irsa, pod_identity))| {
+            Some(TwoWays {
+                account_id,
+                namespace: namespace.to_owned(),
+                service_account: service_account.to_owned(),
+                irsa: irsa?,
+                pod_identity: pod_identity?,
+            })
+        })
+        .collect()
+}
+
+/// An association that nobody used, while sessions of EC2 instances did what its role may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFallback {
+    /// The association without sessions.
+    pub association: AssociationKey,
+    /// The instances' role.
+    pub node_role: String,
+    /// Actions that the instances' sessions took and that the association's role grants.
+    pub actions: BTreeSet<String>,
+    /// How many calls.
+    pub calls: u64,
+    /// The last of them.
+    pub last: DateTime<Utc>,
+}
+
+/// Associations whose pods seem to work with the role of their node: no session is tied to them in
+/// what was read, and sessions of EC2 instances (by their name) of the same account and region took
+/// actions that only workloads take. `is_of_workload` tells for an association and an action whether
+/// the association's role grants it and nodes have no business with it.
+#[must_use]
+pub fn node_fallbacks(
+    associations: &BTreeSet<AssociationKey>,
+    ties: &[Tie],
+    uses: &[Use],
+    is_of_workload: &dyn Fn(&AssociationKey, &str) -> bool,
+) -> Vec<NodeFallback> {
+    let used: BTreeSet<&AssociationKey> = ties.iter().filter_map(|tie| tie.association.as_ref()).collect();
+    let possible: BTreeSet<&str> = ties
+        .iter()
+        .filter(|tie| tie.tied_by == TiedBy::Ambiguous)
+        .filter_map(|tie| tie.service_account.as_deref().or(tie.cluster.as_deref()))
+        .collect();
+    let by_instance: Vec<&Use> = uses
+        .iter()
+        .filter(|one| one.mapped && one.session_name.as_deref().is_some_and(session_name::is_instance_id))
+        .collect();
+    let mut found: BTreeMap<(&AssociationKey, &str), NodeFallback> = BTreeMap::new();
+    for association in associations.iter().filter(|key| !used.contains(key)) {
+        // A session that can be this association's own proves neither.
+        if possible.contains(association.service_account.as_str()) || possible.contains(association.cluster.as_str()) {
+            continue;
+        }
+        for one in &by_instance {
+            let here = one.account_id == association.account_id && one.region == association.region;
+            if !here || !is_of_workload(association, &one.action) {
+                continue;
+            }
+            let fallback = found.entry((association, &one.role_arn)).or_insert_with(|| NodeFallback {
+                association: association.clone(),
+                node_role: one.role_arn.clone(),
+                actions: BTreeSet::new(),
+                calls: 0,
+                last: one.last,
+            });
+            fallback.actions.insert(one.action.clone());
+            fallback.calls = fallback.calls.saturating_add(one.count);
+            fallback.last = fallback.last.max(one.last);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Uses of pods' sessions from a class of network that is not among the expected ones, with what
+/// was unexpected.
+#[must_use]
+pub fn unexpected_networks(uses: &[Use], expected: Networks) -> Vec<(&Use, Networks)> {
+    uses.iter()
+        .filter_map(|one| {
+            let beyond = one.networks.without(expected);
+            (beyond != Networks::NONE).then_some((one, beyond))
+        })
+        .collect()
+}
