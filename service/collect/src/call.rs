@@ -28,6 +28,9 @@ pub enum Holder {
     /// The hub's principal, where it is the organisation's management account or a delegated
     /// administrator.
     Management,
+    /// The hub's principal, or the role that is configured for a trail, where one is read from a
+    /// bucket or a queue.
+    Trails,
 }
 
 /// An IAM action that we call, and what for.

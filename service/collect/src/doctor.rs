@@ -94,7 +94,7 @@ fn failed(refusal: Refusal) -> Answer {
 
 /// What an outcome says about the permission: whatever AWS says after it checked the permission
 /// shows that it is there.
-fn answer<T>(outcome: Result<T, Refusal>) -> Answer {
+pub(crate) fn answer<T>(outcome: Result<T, Refusal>) -> Answer {
     match outcome {
         Ok(_) => Answer::Granted,
         Err(refusal) if refusal.is_gone() || is_complaint(&refusal) => Answer::Granted,
@@ -107,7 +107,9 @@ fn answer<T>(outcome: Result<T, Refusal>) -> Answer {
 fn is_complaint(refusal: &Refusal) -> bool {
     refusal.reason == GapReason::Denied
         && refusal.code.as_deref().is_some_and(|code| {
-            code == organization::NOT_IN_USE || ["Invalid", "Validation"].iter().any(|prefix| code.starts_with(prefix))
+            // A receipt handle, or a key, that there is none of.
+            matches!(code, organization::NOT_IN_USE | "ReceiptHandleIsInvalid" | "NoSuchKey")
+                || ["Invalid", "Validation"].iter().any(|prefix| code.starts_with(prefix))
         })
 }
 

@@ -155,9 +155,10 @@ fn count(calls: &mut BTreeMap<&'static str, u64>, caller: Caller) {
 /// permission.
 #[must_use]
 pub fn actions() -> Vec<PermissionUse> {
-    let all =
+    let of_looks =
         [&entry::ACTIONS[..], &organization::ACTIONS, &iam::ACTIONS, &regions::ACTIONS, &eks::ACTIONS, &trail::ACTIONS];
-    let mut all: Vec<PermissionUse> = all.into_iter().flatten().map(|permission| **permission).collect();
+    let all = of_looks.into_iter().chain([&trails::ACTIONS[..]]);
+    let mut all: Vec<PermissionUse> = all.flatten().map(|permission| **permission).collect();
     all.sort_by_key(|permission| permission.action);
     all
 }

@@ -5,9 +5,14 @@ Reads the demo estate out of our sandbox with boto3 (botocore validates every sh
 answer with), writes it into moto, lets `rolecall scan` collect both, and compares what was
 stored. Moto has no Pod Identity associations, so there the scan must report gaps, not zero.
 
+Then it puts a trail's files into a bucket of moto, which tells a queue of them through moto's own
+notifications. Every file must be read, whole and once, by listing and by queue.
+
 Runs in a virtual environment that it makes under target/.
 """
 
+import gzip
+import hashlib
 import json
 import os
 import pathlib
@@ -206,6 +211,84 @@ def scan(name, endpoint, accounts, regions):
     return summary, {kind: export(kind) for kind in ("roles", "associations", "gaps")}
 
 
+TRAIL_ACCOUNT = "111122223333"
+TRAIL_BUCKET = "second-opinion-trail"
+
+
+def trail_files():
+    """Files of an organisation's trail: more than one page of a listing holds, in two regions."""
+    def key(region, day, n):
+        name = f"{TRAIL_ACCOUNT}_CloudTrail_{region}_{day.replace('/', '')}T{n // 60 % 24:02}{n % 60:02}Z_{n:016}.json.gz"
+        return f"logs/AWSLogs/o-exampleorg/{TRAIL_ACCOUNT}/CloudTrail/{region}/{day}/{name}"
+
+    keys = [key("eu-west-1", "2026/11/22", n) for n in range(1005)]
+    keys += [key(region, "2026/11/23", n) for region in ("eu-west-1", "us-east-1") for n in range(20)]
+    return {k: gzip.compress(json.dumps({"Records": [{"eventID": k}]}).encode(), mtime=0) for k in keys}
+
+
+def digest_key():
+    name = f"{TRAIL_ACCOUNT}_CloudTrail-Digest_eu-west-1_main_eu-west-1_20261123T000000Z.json.gz"
+    return f"logs/AWSLogs/o-exampleorg/{TRAIL_ACCOUNT}/CloudTrail-Digest/eu-west-1/2026/11/23/{name}"
+
+
+def read_trail(endpoint, *arguments):
+    """What the example reads: location -> digests, and the other lines."""
+    command = [str(BINARIES / "examples" / "read_trail"), *arguments]
+    out = subprocess.run(command, env=environment(endpoint), check=True, capture_output=True, text=True).stdout
+    read, others = {}, []
+    for line in map(json.loads, out.splitlines()):
+        if "read" in line:
+            read.setdefault(line["read"], []).append(line["sha256"])
+        else:
+            others.append(line)
+    return read, others
+
+
+def check_trails(endpoint):
+    """Reads a trail from moto, by listing and by the notifications of moto's S3. Returns what differs."""
+    import boto3
+
+    base = dict(endpoint_url=endpoint, aws_access_key_id="AKIASANDBOXHUB000000", aws_secret_access_key="sandbox")
+    s3 = boto3.client("s3", region_name="eu-west-1", **base)
+    sqs = boto3.client("sqs", region_name="eu-west-1", **base)
+    s3.create_bucket(Bucket=TRAIL_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    url = sqs.create_queue(QueueName="trail")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    files = trail_files()
+    told = [key for key in files if "/2026/11/23/" in key]
+    for key, content in files.items():
+        if key not in told:
+            s3.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=content)
+    s3.put_bucket_notification_configuration(Bucket=TRAIL_BUCKET, NotificationConfiguration={
+        "QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]})
+    for key in [*told, digest_key()]:
+        s3.put_object(Bucket=TRAIL_BUCKET, Key=key, Body=files.get(key, b"digest"))
+    sqs.send_message(QueueUrl=url, MessageBody="no notification")
+
+    def digests(keys):
+        return {f"s3://{TRAIL_BUCKET}/{key}": [hashlib.sha256(files[key]).hexdigest()] for key in keys}
+
+    failures = []
+    read, others = read_trail(endpoint, "s3", TRAIL_BUCKET, "logs")
+    if read != digests(files):
+        failures.append(f"by listing {len(read)} of {len(files)} files were read as they are")
+    passes = [line["pass"] for line in others if "pass" in line]
+    if [(p["fetched"], p["missed"]) for p in passes] != [(len(files), 0), (0, 0)] or len(others) != 2:
+        failures.append(f"listing: {others}")
+    read, others = read_trail(endpoint, "sqs", url, TRAIL_BUCKET)
+    if read != digests(told):
+        failures.append(f"by queue {len(read)} of {len(told)} files were read as they are")
+    aside = [line["reason"] for line in others if "set_aside" in line]
+    waiting = [line["pass"]["waiting"] for line in others if "pass" in line]
+    if len(aside) != 1 or not aside[0].startswith("not JSON") or waiting[-1] != 0 or len(others) != 3:
+        failures.append(f"queue: {others}")
+    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    if int(left["ApproximateNumberOfMessages"]) + int(left["ApproximateNumberOfMessagesNotVisible"]) != 0:
+        failures.append(f"the queue is not empty: {left}")
+    print(f"moto's trail: {len(files)} files by listing, {len(told)} by queue")
+    return [f"trail: {failure}" for failure in failures]
+
+
 def main():
     enter_venv()
     WORK.mkdir(parents=True, exist_ok=True)
@@ -217,15 +300,15 @@ def main():
         regions = sorted({region for content in estate.values() for region in content["clusters"]} | {"us-east-1"})
         ours, our_exports = scan("sandbox", sandbox_endpoint, sorted(estate), regions)
         theirs, their_exports = scan("moto", moto_endpoint, sorted(estate), regions)
+        trail_failures = check_trails(moto_endpoint)
     finally:
         for process in (sandbox, moto):
             process.kill()
             process.wait()
-    return compare(refused, ours, our_exports, theirs, their_exports)
+    return compare(refused, ours, our_exports, theirs, their_exports, trail_failures)
 
 
-def compare(refused, ours, our_exports, theirs, their_exports):
-    failures = []
+def compare(refused, ours, our_exports, theirs, their_exports, failures):
     unmade = {arn for (kind, arn), _ in refused if kind == "role"}
     partial = {arn for (kind, arn), _ in refused if kind in ("inline policy", "attachment")}
     print(f"moto refused {len(refused)} writes:")

@@ -28,6 +28,7 @@ mod load;
 mod managed;
 mod server;
 mod service;
+mod shelf;
 mod trail;
 mod wire;
 mod world;
@@ -247,6 +248,54 @@ impl Sandbox {
     /// Ends every session that was handed out: their next call meets `ExpiredToken`.
     pub fn expire_sessions(&self) {
         self.shared.world.expire_sessions();
+    }
+
+    /// Makes a bucket, which every caller may read and write; one that is there stays.
+    pub fn make_bucket(&self, name: &str, region: &str) {
+        self.shared.world.shelf.make_bucket(name, region);
+    }
+
+    /// Puts an object into a bucket; `false`: there is no such bucket.
+    pub fn put_object(&self, bucket: &str, key: &str, bytes: &[u8]) -> bool {
+        self.shared.world.shelf.put(bucket, key, bytes, self.now()).is_some()
+    }
+
+    /// Takes an object out of a bucket; one that is not there is no error.
+    pub fn remove_object(&self, bucket: &str, key: &str) {
+        if let Some(bucket) = self.shared.world.shelf.buckets().get_mut(bucket) {
+            bucket.objects.remove(key);
+        }
+    }
+
+    /// Makes a queue of an account, and says its URL. `visibility`: unless a receiver chooses.
+    #[must_use]
+    pub fn make_queue(&self, account: &str, name: &str, visibility: std::time::Duration) -> String {
+        self.shared.world.shelf.make_queue(account, name, visibility);
+        format!("{}/{account}/{name}", self.endpoint)
+    }
+
+    fn with_queue<T>(&self, url: &str, with: impl FnOnce(&mut shelf::Queue) -> T) -> Option<T> {
+        let mut parts = url.rsplit('/');
+        let (name, account) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+        self.shared.world.shelf.queues().get_mut(&(account, name)).map(with)
+    }
+
+    /// Sends a message; `false`: there is no such queue.
+    pub fn send_message(&self, queue_url: &str, body: &str) -> bool {
+        let sent = self.with_queue(queue_url, |queue| queue.send(body.to_owned())).is_some();
+        self.shared.world.shelf.sent.notify_waiters();
+        sent
+    }
+
+    /// Messages of a queue that can be received, and those that are hidden.
+    #[must_use]
+    pub fn messages(&self, queue_url: &str) -> (usize, usize) {
+        self.with_queue(queue_url, |queue| queue.counts()).unwrap_or_default()
+    }
+
+    /// Makes every hidden message of a queue visible, as if its time were up.
+    pub fn lapse_visibility(&self, queue_url: &str) {
+        self.with_queue(queue_url, shelf::Queue::lapse);
     }
 
     /// Stops, and waits until the port is free again.

@@ -5,7 +5,7 @@
 
 use crate::estate::Estate;
 use crate::faults::{FaultKind, Faults};
-use crate::service::{self, Call};
+use crate::service::{self, Call, s3, sqs};
 use crate::wire::{Answer, Problem, Protocol, Service, form};
 use crate::world::{Caller, World};
 use axum::Router;
@@ -24,6 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 const LARGEST_BODY: usize = 1 << 20;
+/// CloudTrail's files are of up to 50 MB.
+const LARGEST_OBJECT: usize = 64 << 20;
 
 /// What the handlers share.
 pub(crate) struct Shared {
@@ -72,13 +74,22 @@ async fn answer(
         let problem = Problem::UnknownOperation(format!("of service {}", scope.service));
         return problem.answer(Service::Iam, &request_id).send(Service::Iam, &request_id);
     };
-    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
+    let largest = if service == Service::S3 { LARGEST_OBJECT } else { LARGEST_BODY };
+    let Ok(body) = axum::body::to_bytes(body, largest).await else {
         return Problem::Internal.answer(service, &request_id).send(service, &request_id);
     };
     let text = String::from_utf8_lossy(&body);
     let token = parts.headers.get("x-amz-security-token").and_then(|t| t.to_str().ok());
     let caller = shared.world.caller(&scope.key, token);
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let asked = match service.protocol() {
+        Protocol::S3 => {
+            let in_chunks = header("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"));
+            let body = if in_chunks { s3::unchunked(&body) } else { body.to_vec() };
+            let query = parts.uri.query().unwrap_or_default();
+            let asked = s3::Asked::new(parts.uri.path(), query, header("range"), body);
+            asked.action(parts.method.as_str()).map(|action| (action.to_owned(), service::Input::S3(Box::new(asked))))
+        }
         Protocol::Query | Protocol::Ec2 => {
             let parameters = form(&text);
             let action = parameters.iter().find(|(k, _)| k == "Action").map(|(_, v)| v.clone());
@@ -105,7 +116,9 @@ async fn answer(
             return Problem::UnknownOperation(name).answer(service, &request_id).send(service, &request_id);
         }
     };
-    let action = format!("{}:{operation}", service.prefix());
+    // Batches are granted with their single call.
+    let single = operation.strip_suffix("Batch").filter(|_| service == Service::Sqs).unwrap_or(&operation);
+    let action = format!("{}:{single}", service.prefix());
     let caller = match caller {
         Ok(caller) => caller,
         Err(problem) => return problem.answer(service, &request_id).send(service, &request_id),
@@ -140,6 +153,10 @@ async fn answer(
         break_paging: faults.contains(&FaultKind::BreakPaging),
         malformed_policy: faults.contains(&FaultKind::MalformedPolicy),
     };
+    if let (None, "sqs:ReceiveMessage", service::Input::Json(asked)) = (&refused, action.as_str(), &input) {
+        sqs::wait(&shared.world, asked).await;
+    }
+    let refused = refused.or_else(|| if action == "s3:GetObject" { s3::undecryptable(&shared, &call) } else { None });
     let mut answer = match refused {
         Some(problem) => problem.answer(service, &request_id),
         None => service::dispatch(&call, &input).unwrap_or_else(|problem| problem.answer(service, &request_id)),
@@ -147,9 +164,7 @@ async fn answer(
     if faults.contains(&FaultKind::MalformedBody) {
         answer = Answer::ok("<html><body><h1>It works!</h1></body></html>".to_owned());
     } else if faults.contains(&FaultKind::CutBody) {
-        let half = answer.body.len() / 2;
-        let cut = (0..=half).rev().find(|at| answer.body.is_char_boundary(*at)).unwrap_or(0);
-        answer = Answer::ok(answer.body.split_at(cut).0.to_owned());
+        answer = answer.cut();
     }
     tracing::debug!(%account, region = %scope.region, %action, "call");
     answer.send(service, &request_id)
@@ -167,6 +182,13 @@ fn denied(caller: &Caller, service: Service, action: &str, input: &service::Inpu
         Service::Sts => {
             let on = input.form("RoleArn").unwrap_or("*");
             format!("User: {who} is not authorized to perform: {action} on resource: {on}")
+        }
+        Service::S3 => {
+            let on = input.s3().map(s3::Asked::arn).unwrap_or_default();
+            format!(
+                "User: {who} is not authorized to perform: {action} on resource: \"{on}\" because no identity-based \
+                 policy allows the {action} action"
+            )
         }
         _ => format!(
             "User: {who} is not authorized to perform: {action} on resource: * because no identity-based policy \

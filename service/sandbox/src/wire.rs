@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// A service that the sandbox speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Service {
     CloudTrail,
     Organizations,
     Account,
+    S3,
+    Sqs,
 }
 
 /// How a service speaks.
@@ -30,14 +33,26 @@ pub(crate) enum Protocol {
     Json,
     /// JSON, the action in method and path.
     Rest,
+    /// Bytes in and out, XML for lists and errors, the action in method and path.
+    S3,
 }
 
 impl Service {
     /// By the name in the credential scope.
     pub(crate) fn of_scope(name: &str) -> Option<Self> {
-        [Self::Sts, Self::Iam, Self::Ec2, Self::Eks, Self::CloudTrail, Self::Organizations, Self::Account]
-            .into_iter()
-            .find(|s| s.prefix() == name)
+        [
+            Self::Sts,
+            Self::Iam,
+            Self::Ec2,
+            Self::Eks,
+            Self::CloudTrail,
+            Self::Organizations,
+            Self::Account,
+            Self::S3,
+            Self::Sqs,
+        ]
+        .into_iter()
+        .find(|s| s.prefix() == name)
     }
 
     /// The prefix of its actions, which is also its signing name.
@@ -50,6 +65,8 @@ impl Service {
             Self::CloudTrail => "cloudtrail",
             Self::Organizations => "organizations",
             Self::Account => "account",
+            Self::S3 => "s3",
+            Self::Sqs => "sqs",
         }
     }
 
@@ -58,7 +75,8 @@ impl Service {
             Self::Sts | Self::Iam => Protocol::Query,
             Self::Ec2 => Protocol::Ec2,
             Self::Eks | Self::Account => Protocol::Rest,
-            Self::CloudTrail | Self::Organizations => Protocol::Json,
+            Self::CloudTrail | Self::Organizations | Self::Sqs => Protocol::Json,
+            Self::S3 => Protocol::S3,
         }
     }
 
@@ -101,7 +119,7 @@ impl Problem {
             Self::Named(status, code, message) => (*status, code, message),
             Self::Denied(message) => match service {
                 Service::Ec2 => (403, "UnauthorizedOperation", message),
-                _ if query => (403, "AccessDenied", message),
+                _ if query || service == Service::S3 => (403, "AccessDenied", message),
                 _ => (json_status, "AccessDeniedException", message),
             },
             Self::Throttled => match service {
@@ -113,19 +131,24 @@ impl Problem {
                 ),
                 Service::Eks => (429, "ThrottlingException", "Rate exceeded"),
                 Service::CloudTrail => (400, "ThrottlingException", "Rate exceeded"),
+                Service::S3 => (503, "SlowDown", "Please reduce your request rate."),
+                Service::Sqs => (400, "RequestThrottled", "Request is throttled."),
                 _ => (400, "Throttling", "Rate exceeded"),
             },
             Self::Internal => match service {
                 Service::Iam => (500, "ServiceFailure", "Service unavailable."),
                 Service::Eks => (500, "ServerException", "Internal server error."),
                 Service::Organizations => (500, "ServiceException", "AWS Organizations can't complete your request."),
-                Service::Account | Service::Ec2 => (500, "InternalError", "An internal error has occurred"),
+                Service::Account | Service::Ec2 | Service::S3 => {
+                    (500, "InternalError", "An internal error has occurred")
+                }
                 _ => (500, "InternalFailure", "The request processing has failed because of an unknown error."),
             },
             Self::Expired => {
                 let message = "The security token included in the request is expired";
                 match service {
                     Service::Ec2 => (400, "RequestExpired", "Request has expired."),
+                    Service::S3 => (400, "ExpiredToken", "The provided token has expired."),
                     _ if query => (403, "ExpiredToken", message),
                     _ => (json_status, "ExpiredTokenException", message),
                 }
@@ -135,6 +158,9 @@ impl Problem {
                 match service {
                     Service::Ec2 => {
                         (401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+                    }
+                    Service::S3 => {
+                        (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
                     }
                     _ if query => (403, "InvalidClientTokenId", message),
                     _ => (json_status, "UnrecognizedClientException", message),
@@ -148,6 +174,7 @@ impl Problem {
                 let message = format!("Could not find operation {name}");
                 return match service.protocol() {
                     Protocol::Query | Protocol::Ec2 => (400, "InvalidAction".to_owned(), message),
+                    Protocol::S3 => (501, "NotImplemented".to_owned(), message),
                     _ => (404, "UnknownOperationException".to_owned(), message),
                 };
             }
@@ -178,15 +205,25 @@ impl Problem {
                 });
                 x.leaf("RequestID", request_id);
             }),
+            Protocol::S3 => xml.element("Error", |x| {
+                x.leaf("Code", &code);
+                x.leaf("Message", &message);
+                x.leaf("RequestId", request_id);
+            }),
             Protocol::Json => {
                 let member = if service == Service::Organizations { "Message" } else { "message" };
-                return Answer { status, error: None, body: json!({"__type": code, member: message}).to_string() };
+                let told = Answer::ok(json!({"__type": code, member: message}).to_string()).status(status);
+                // Clients of the older protocol knew the code from here.
+                let by_query = format!("{code};{side}");
+                return if service == Service::Sqs { told.with("x-amzn-query-error", by_query) } else { told };
             }
             Protocol::Rest => {
-                return Answer { status, error: Some(code), body: json!({"message": message}).to_string() };
+                // For REST-JSON the error's name goes in a header.
+                let told = Answer::ok(json!({"message": message}).to_string()).status(status);
+                return told.with("x-amzn-errortype", code);
             }
         }
-        Answer { status, error: None, body: xml.0 }
+        Answer::ok(xml.0).status(status)
     }
 }
 
@@ -194,15 +231,55 @@ impl Problem {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     status: u16,
-    /// For REST-JSON the error's name goes in a header.
-    error: Option<String>,
-    pub(crate) body: String,
+    headers: Vec<(&'static str, String)>,
+    pub(crate) body: Content,
+}
+
+/// What an answer holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Text(String),
+    Bytes(Arc<[u8]>),
+}
+
+impl Content {
+    /// The first half.
+    pub(crate) fn cut(&self) -> Self {
+        match self {
+            Self::Text(text) => {
+                let half = text.len() / 2;
+                let cut = (0..=half).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                Self::Text(text.split_at(cut).0.to_owned())
+            }
+            Self::Bytes(bytes) => Self::Bytes(Arc::from(bytes.get(..bytes.len() / 2).unwrap_or_default())),
+        }
+    }
 }
 
 impl Answer {
     /// A result that is ready.
     pub(crate) fn ok(body: String) -> Self {
-        Self { status: 200, error: None, body }
+        Self { status: 200, headers: Vec::new(), body: Content::Text(body) }
+    }
+
+    /// An object.
+    pub(crate) fn bytes(bytes: Arc<[u8]>) -> Self {
+        Self { status: 200, headers: Vec::new(), body: Content::Bytes(bytes) }
+    }
+
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn with(mut self, header: &'static str, value: String) -> Self {
+        self.headers.push((header, value));
+        self
+    }
+
+    /// The same, broken off in the middle: under a status of 200 and with a length that fits.
+    pub(crate) fn cut(self) -> Self {
+        Self { status: 200, headers: Vec::new(), body: self.body.cut() }
     }
 
     /// A query result in its envelope.
@@ -223,7 +300,9 @@ impl Answer {
     /// With headers, as the service would send it.
     pub(crate) fn send(self, service: Service, request_id: &str) -> Response<Body> {
         let content = match service.protocol() {
-            Protocol::Query | Protocol::Ec2 => "text/xml",
+            Protocol::S3 if matches!(self.body, Content::Bytes(_)) => "application/octet-stream",
+            Protocol::Query | Protocol::Ec2 | Protocol::S3 => "text/xml",
+            Protocol::Json if service == Service::Sqs => "application/x-amz-json-1.0",
             Protocol::Json => "application/x-amz-json-1.1",
             Protocol::Rest => "application/json",
         };
@@ -231,10 +310,14 @@ impl Answer {
             .status(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
             .header(header::CONTENT_TYPE, content)
             .header("x-amzn-requestid", request_id);
-        if let Some(error) = self.error {
-            builder = builder.header("x-amzn-errortype", error);
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
         }
-        builder.body(Body::from(self.body)).unwrap_or_default()
+        let body = match self.body {
+            Content::Text(text) => Body::from(text),
+            Content::Bytes(bytes) => Body::from(bytes.to_vec()),
+        };
+        builder.body(body).unwrap_or_default()
     }
 }
 
@@ -257,6 +340,12 @@ impl Xml {
         let _ = write!(self.0, "<{name} xmlns=\"{namespace}\">");
         inside(self);
         let _ = write!(self.0, "</{name}>");
+    }
+
+    /// The outermost element, in its namespace and after the declaration.
+    pub(crate) fn root(&mut self, name: &str, namespace: &str, inside: impl FnOnce(&mut Self)) {
+        self.0.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        self.element_ns(name, namespace, inside);
     }
 
     pub(crate) fn leaf(&mut self, name: &str, text: &str) {

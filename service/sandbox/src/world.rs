@@ -3,6 +3,7 @@
 //! Refuses to know protocols and operations.
 
 use crate::estate::{Estate, Event, account_of, text};
+use crate::shelf::Shelf;
 use crate::wire::{Problem, Xml};
 use crate::{Calls, Options};
 use chrono::{DateTime, Duration, Utc};
@@ -111,20 +112,23 @@ impl Snapshot {
 /// Everything that changes while the sandbox runs.
 pub(crate) struct World {
     pub(crate) options: Options,
+    pub(crate) shelf: Shelf,
     snapshot: RwLock<Arc<Snapshot>>,
     sessions: Mutex<HashMap<String, Session>>,
     calls: Mutex<BTreeMap<(String, String, String), u64>>,
-    buckets: Mutex<HashMap<(String, String), (Instant, f64)>>,
+    /// Lookups left, by account and region, and as of when.
+    allowances: Mutex<HashMap<(String, String), (Instant, f64)>>,
     clock: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl World {
     pub(crate) fn new(estate: Estate, options: Options) -> Self {
         Self {
+            shelf: Shelf::default(),
             snapshot: RwLock::new(Arc::new(Snapshot::new(estate))),
             sessions: Mutex::default(),
             calls: Mutex::default(),
-            buckets: Mutex::default(),
+            allowances: Mutex::default(),
             clock: Mutex::new(options.now),
             options,
         }
@@ -215,8 +219,8 @@ impl World {
         let Some(rate) = self.options.lookups_per_second else { return true };
         let rate = f64::from(rate.get());
         let now = Instant::now();
-        let mut buckets = lock(&self.buckets);
-        let (at, left) = buckets.entry((account.to_owned(), region.to_owned())).or_insert((now, rate));
+        let mut allowances = lock(&self.allowances);
+        let (at, left) = allowances.entry((account.to_owned(), region.to_owned())).or_insert((now, rate));
         *left = (*left + now.duration_since(*at).as_secs_f64() * rate).min(rate);
         *at = now;
         if *left < 1.0 {

@@ -5,8 +5,11 @@
 //! options (database, bind address overrides, log format: those are the command line's) and what
 //! the values are used for.
 
+mod trails;
+
 use crate::http::auth::AuthConfig;
 use rolecall_audit::id::Region;
+use rolecall_collect::trails::TrailConfig;
 use rolecall_iam::{AccountId, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -24,6 +27,9 @@ use toml::de::{DeTable, ValueDeserializer};
 pub struct Config {
     /// Which accounts are audited, and how they are entered.
     pub aws: AwsConfig,
+    /// Where CloudTrail's files are read from. The places of those of kind "lookup" are not the
+    /// configuration's to know.
+    pub trails: Vec<TrailConfig>,
     /// When audits run by themselves.
     pub schedule: ScheduleConfig,
     /// Where an operator's own rules, bindings and exceptions are.
@@ -279,6 +285,9 @@ impl Config {
             let at = name.span().start;
             match name.get_ref().as_ref() {
                 "aws" => reader.section("aws", section, |reader, raw| reader.aws(raw, &mut config.aws)),
+                "trails" => {
+                    reader.section("trails", section, |reader, raw| config.trails = reader.trails(raw));
+                }
                 "schedule" => {
                     reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule));
                 }
@@ -297,7 +306,7 @@ impl Config {
                     config.auth = raw;
                 }),
                 other => {
-                    let known = ["aws", "schedule", "policies", "server", "retention", "auth"];
+                    let known = ["aws", "trails", "schedule", "policies", "server", "retention", "auth"];
                     let nearest =
                         known.into_iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
                     let remedy = format!("the nearest section is [{}]", nearest.unwrap_or("aws"));
@@ -629,6 +638,7 @@ mod tests {
         let text = text.split("[auth]").next().unwrap();
         let config = Config::read(Path::new("/etc/rolecall/rolecall.toml"), text).unwrap();
         assert_eq!(config.aws.accounts.len(), 1);
+        assert_eq!(config.trails.len(), 3);
         assert_eq!(config.policies.dir.as_deref(), Some(Path::new("/etc/rolecall/policies")));
         assert!(config.aws.external_id.is_some());
     }

@@ -17,11 +17,21 @@
 //!
 //! Refuses to know what is in a file, and what was read before but for its own cursors.
 
+pub(crate) mod bucket;
 mod files;
 mod key;
+mod listing;
+mod lookup;
+mod notice;
+mod open;
+pub(crate) mod queue;
+
+pub(crate) use open::ACTIONS;
 
 pub use files::files;
 pub use key::{LogFile, NotALog};
+pub use lookup::Events;
+pub use open::{ByQueue, Entry, InBucket, Looked, TrailConfig, TrailKind, actions_of, doctor, open};
 
 use crate::call::Refusal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -129,6 +139,7 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
     File(PathBuf),
+    Key(String),
     Here(Arc<[u8]>),
 }
 
@@ -212,6 +223,8 @@ pub(crate) struct Message {
     pub(crate) fault: Option<String>,
     /// Its objects' places in the batch.
     pub(crate) objects: Vec<usize>,
+    /// While this lives, the message is kept from coming again.
+    pub(crate) _alive: Arc<()>,
 }
 
 /// Something of a trail that was not seen.
@@ -237,6 +250,8 @@ pub struct TrailGap {
 pub struct SetAside {
     /// The message's id, or the object's location.
     pub id: String,
+    /// For an object, what to mark it by: unmarked, a listing gives it again for some days.
+    pub identity: Option<String>,
     /// Why.
     pub reason: String,
     /// The beginning of the message, without secrets; empty for an object that came without one.
@@ -254,10 +269,8 @@ pub struct Settlement {
     pub gaps: Vec<TrailGap>,
     /// What was given up.
     pub set_aside: Vec<SetAside>,
-    /// Messages to delete: id and receipt handle.
-    pub(crate) done: Vec<(String, String)>,
-    /// Messages to let go of undone.
-    pub(crate) returned: Vec<String>,
+    /// Messages to delete.
+    pub(crate) done: Vec<Message>,
 }
 
 /// Bounds of what a source holds at once.
@@ -425,5 +438,11 @@ pub(crate) fn gap_of(object: &Object, missed: Missed) -> TrailGap {
 }
 
 pub(crate) fn given_up(object: &Object, reason: &str) -> SetAside {
-    SetAside { id: object.location.clone(), reason: reason.to_owned(), excerpt: String::new(), received: 1 }
+    SetAside {
+        id: object.location.clone(),
+        identity: object.identity.clone(),
+        reason: reason.to_owned(),
+        excerpt: String::new(),
+        received: 1,
+    }
 }

@@ -12,3 +12,4 @@ mod doctor;
 mod estate;
 mod gaps;
 mod permissions;
+mod trails;

@@ -6,6 +6,8 @@ mod eks;
 mod iam;
 mod organizations;
 mod regions;
+pub(crate) mod s3;
+pub(crate) mod sqs;
 mod sts;
 
 use crate::wire::{Answer, Problem, Service};
@@ -18,6 +20,7 @@ pub(crate) enum Input {
     Form(Vec<(String, String)>),
     Json(Value),
     Rest { path: Vec<String>, query: Vec<(String, String)>, body: Value },
+    S3(Box<s3::Asked>),
 }
 
 impl Input {
@@ -27,7 +30,7 @@ impl Input {
             Self::Form(pairs) | Self::Rest { query: pairs, .. } => {
                 pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str())
             }
-            Self::Json(_) => None,
+            Self::Json(_) | Self::S3(_) => None,
         }
     }
 
@@ -40,8 +43,12 @@ impl Input {
     fn json(&self) -> &Value {
         match self {
             Self::Json(value) | Self::Rest { body: value, .. } => value,
-            Self::Form(_) => &Value::Null,
+            Self::Form(_) | Self::S3(_) => &Value::Null,
         }
+    }
+
+    pub(crate) fn s3(&self) -> Option<&s3::Asked> {
+        if let Self::S3(asked) = self { Some(asked) } else { None }
     }
 }
 
@@ -92,5 +99,7 @@ pub(crate) fn dispatch(call: &Call<'_>, input: &Input) -> Result<Answer, Problem
         Service::Eks => eks::answer(call, input),
         Service::CloudTrail => cloudtrail::answer(call, input.json()),
         Service::Organizations => organizations::answer(call, input.json()),
+        Service::Sqs => sqs::answer(call, input.json()),
+        Service::S3 => input.s3().map_or_else(|| Err(call.unknown()), |asked| s3::answer(call, asked)),
     }
 }

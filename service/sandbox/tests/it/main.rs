@@ -5,4 +5,5 @@
 mod demo;
 mod faults;
 mod services;
+mod storage;
 mod support;

@@ -21,8 +21,13 @@ pub async fn run(context: Context) -> Result<ExitCode, Error> {
     let progress = Progress::stderr();
     progress.step("Trying one call for each permission in each account");
     let probes = rolecall_collect::doctor(&plan).await;
+    let of_trails = match context.config.trails.as_slice() {
+        [] => Ok(Vec::new()),
+        trails => rolecall_collect::trails::doctor(&plan, trails).await,
+    };
     progress.done();
-    let probes = probes?;
+    let mut probes = probes?;
+    probes.extend(of_trails?);
     let missing = rolecall_collect::missing_statement(&probes);
     if context.format == Format::Json {
         let rows: Vec<_> = probes.iter().map(row).collect();

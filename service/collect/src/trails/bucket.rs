@@ -1,0 +1,205 @@
+//! A bucket, wherever it is: listing and getting, with its own region found out.
+//!
+//! Refuses to know what the keys mean.
+
+use super::{Missed, Room};
+use crate::call::{Caller, Holder, PermissionUse, Refusal, Whole};
+use crate::entry::{partition, sdk_region};
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use rolecall_audit::coverage::GapReason;
+use rolecall_audit::id::Region;
+use rolecall_iam::AccountId;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub(crate) static LIST_BUCKET: PermissionUse =
+    PermissionUse { action: "s3:ListBucket", holder: Holder::Trails, why: "to find the files of a trail" };
+pub(crate) static GET_OBJECT: PermissionUse =
+    PermissionUse { action: "s3:GetObject", holder: Holder::Trails, why: "to read the files of a trail" };
+pub(crate) static DECRYPT: PermissionUse = PermissionUse {
+    action: "kms:Decrypt",
+    holder: Holder::Trails,
+    why: "to read the files of a trail that a key of KMS encrypts",
+};
+
+/// Attempts at a body whose stream breaks off, which the SDK does not retry.
+const BODY_ATTEMPTS: usize = 3;
+
+/// Notes the region that S3 says a bucket is in.
+#[derive(Debug, Clone, Default)]
+struct Whereabouts(Arc<Mutex<Option<String>>>);
+
+impl Intercept for Whereabouts {
+    fn name(&self) -> &'static str {
+        "whereabouts"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let told = context.response().headers().get("x-amz-bucket-region").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        Ok(())
+    }
+}
+
+/// A bucket that files are read from.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    config: SdkConfig,
+    caller: Arc<Caller>,
+    account_id: AccountId,
+    /// Between two pieces of a body.
+    patience: Duration,
+    at: Mutex<(Region, Client)>,
+}
+
+fn client(config: &SdkConfig, region: &Region, account_id: AccountId) -> Client {
+    let own_endpoint = config.endpoint_url().is_some();
+    let builder = aws_sdk_s3::config::Builder::from(config)
+        .region(sdk_region(region))
+        // An endpoint of one's own seldom has a name for each bucket.
+        .force_path_style(own_endpoint)
+        .retry_partition(partition("s3", region.as_str(), &account_id.to_string()));
+    Client::from_conf(builder.build())
+}
+
+impl Bucket {
+    pub(crate) fn new(
+        name: &str,
+        region: &Region,
+        config: &SdkConfig,
+        account_id: AccountId,
+        caller: Arc<Caller>,
+        patience: Duration,
+    ) -> Self {
+        let at = Mutex::new((region.clone(), client(config, region, account_id)));
+        Self { name: name.to_owned(), config: config.clone(), caller, account_id, patience, at }
+    }
+
+    fn at(&self) -> (Region, Client) {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether S3 said that the bucket is in another region than was asked; from now on it is asked.
+    fn moves(&self, asked: &Region, told: &Whereabouts) -> bool {
+        let told = told.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(told) = told.and_then(|told| told.parse::<Region>().ok()).filter(|told| told != asked) else {
+            return false;
+        };
+        tracing::debug!(bucket = self.name, region = told.as_str(), "the bucket is in another region");
+        let client = client(&self.config, &told, self.account_id);
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = (told, client);
+        true
+    }
+
+    /// One page of a listing. `after`: only keys behind it; not looked at with a token.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        delimited: bool,
+        after: Option<&str>,
+        token: Option<String>,
+        limit: Option<i32>,
+    ) -> Result<ListObjectsV2Output, Refusal> {
+        let once = |client: Client, told: Whereabouts, token: Option<String>| async move {
+            let request = client
+                .list_objects_v2()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_delimiter(delimited.then(|| "/".to_owned()))
+                .set_start_after(after.map(str::to_owned))
+                .set_continuation_token(token)
+                .set_max_keys(limit);
+            let sent = request.customize().interceptor(Whole).interceptor(told).send();
+            self.caller.call(&LIST_BUCKET, sent).await
+        };
+        let told = Whereabouts::default();
+        let (region, client) = self.at();
+        let answer = once(client, told.clone(), token.clone()).await;
+        if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told, token).await } else { answer }
+    }
+
+    async fn get(&self, key: &str, range: Option<&str>) -> Result<GetObjectOutput, Refusal> {
+        let once = |client: Client, told: Whereabouts| async move {
+            let request = client.get_object().bucket(&self.name).key(key).set_range(range.map(str::to_owned));
+            self.caller.call(&GET_OBJECT, request.customize().interceptor(told).send()).await
+        };
+        let told = Whereabouts::default();
+        let (region, client) = self.at();
+        let answer = once(client, told.clone()).await;
+        let answer = if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told).await } else { answer };
+        answer.map_err(of_key)
+    }
+
+    /// Whether an object may be read; its first byte is.
+    pub(crate) async fn try_get(&self, key: &str) -> Result<(), Refusal> {
+        self.get(key, Some("bytes=0-0")).await.map(drop)
+    }
+
+    /// An object's bytes, whole.
+    pub(crate) async fn bytes(&self, key: &str, size: Option<u64>, room: &Room) -> Result<Vec<u8>, Missed> {
+        let mut attempt = 1;
+        loop {
+            match self.once(key, size, room).await {
+                Err(missed) if attempt < BODY_ATTEMPTS && is_broken_off(&missed) => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn once(&self, key: &str, size: Option<u64>, room: &Room) -> Result<Vec<u8>, Missed> {
+        let answer = self.get(key, None).await.map_err(Missed::of)?;
+        let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
+        if let Some(too_large) = length.and_then(|length| room.too_large(GET_OBJECT.action, length)) {
+            return Err(too_large);
+        }
+        let missed =
+            |reason, detail: String| Missed { action: GET_OBJECT.action.to_owned(), reason, detail, gone: false };
+        let mut bytes = Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default());
+        let mut body = answer.body;
+        loop {
+            let piece = tokio::time::timeout(self.patience, body.try_next()).await;
+            match piece {
+                Err(_) => return Err(missed(GapReason::Timeout, BROKEN_OFF.to_owned())),
+                Ok(Err(_)) => return Err(missed(GapReason::Unreachable, BROKEN_OFF.to_owned())),
+                Ok(Ok(None)) => break,
+                Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
+            }
+            let so_far = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if let Some(too_large) = room.too_large(GET_OBJECT.action, so_far) {
+                return Err(too_large);
+            }
+        }
+        let got = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match size.filter(|size| *size != got) {
+            Some(size) => Err(missed(GapReason::Malformed, format!("{got} bytes came of {size}: {BROKEN_OFF}"))),
+            None => Ok(bytes),
+        }
+    }
+}
+
+const BROKEN_OFF: &str = "the object broke off";
+
+fn is_broken_off(missed: &Missed) -> bool {
+    missed.detail.ends_with(BROKEN_OFF)
+}
+
+/// A refusal to decrypt comes as one of `GetObject`: the message names the action that is missing.
+fn of_key(refusal: Refusal) -> Refusal {
+    let by_key =
+        refusal.code.as_deref().is_some_and(|code| code.starts_with("KMS.")) || refusal.detail.contains(DECRYPT.action);
+    if by_key { Refusal { action: DECRYPT.action, reason: GapReason::Denied, ..refusal } } else { refusal }
+}
