@@ -214,7 +214,9 @@ impl Problem {
                 let member = if service == Service::Organizations { "Message" } else { "message" };
                 let told = Answer::ok(json!({"__type": code, member: message}).to_string()).status(status);
                 // Clients of the older protocol knew the code from here.
-                let by_query = format!("{code};{side}");
+                let of_queue = ["QueueDoesNotExist", "MessageNotInflight"].contains(&code.as_str());
+                let old = if code == "QueueDoesNotExist" { "NonExistentQueue" } else { &code };
+                let by_query = format!("{}{old};{side}", if of_queue { "AWS.SimpleQueueService." } else { "" });
                 return if service == Service::Sqs { told.with("x-amzn-query-error", by_query) } else { told };
             }
             Protocol::Rest => {
