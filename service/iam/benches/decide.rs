@@ -224,7 +224,7 @@ fn organisation() -> (Vec<Layers>, Vec<(usize, Request)>) {
             let reads = turn == 0 || dice.roll(2) == 0;
             let all = actions_of(service, |level| !reads || matches!(level, AccessLevel::Read | AccessLevel::List));
             // Half of the requests are for what the role's own policies name.
-            let own = identity.iter().rev().find_map(|layer| named(layer, &mut dice)).filter(|_| turn == 0);
+            let own = identity.iter().rev().find_map(|layer| named(layer, &mut dice)).filter(|_| turn == 0 || reads);
             let chosen =
                 own.or_else(|| dice.pick(&all).map(|action| (action.clone(), resource.replace("NAME", &name))));
             let (action, resource) = match chosen {

@@ -189,11 +189,15 @@ impl Requester {
                 .absent_under("aws:PrincipalTag/")
         };
         match self {
-            Self::Service(name) => nobody(context)
-                .or_set("aws:PrincipalIsAWSService", "true")
-                .or_set("aws:PrincipalServiceName", name)
-                .or_set("aws:PrincipalServiceNamesList", name)
-                .or_absent("sts:ExternalId"),
+            Self::Service(name) => {
+                let context = nobody(context)
+                    .or_set("aws:PrincipalIsAWSService", "true")
+                    .or_set("aws:PrincipalServiceName", name)
+                    .or_absent("sts:ExternalId");
+                // A service may have several names: AWS sends them as a list.
+                let list = "aws:PrincipalServiceNamesList";
+                if context.names(list) { context } else { context.set_list(list, [name.as_str()]) }
+            }
             Self::Anonymous => nobody(context)
                 .or_set("aws:PrincipalIsAWSService", "false")
                 .or_set("aws:PrincipalType", "Anonymous")
