@@ -393,13 +393,15 @@ impl<'a> Teller<'_, 'a> {
         let across = own && request.account() != request.resource_account();
         let on_resource = |kind| matches!(kind, LayerKind::Resource | LayerKind::Trust);
         let needs_resource = !own || across || self.evaluation.needs_resource_policy();
+        // Whether nothing on the resource makes up for what the requester's own policies lack.
+        let by_identity = across || (gathered.direct.is_false() && gathered.role.is_false());
         let mut out = Vec::new();
         for named in places {
             let kind = named.place.kind;
             let needed = match kind {
                 LayerKind::Scp | LayerKind::Rcp | LayerKind::Endpoint => true,
                 LayerKind::Resource | LayerKind::Trust => needs_resource && gathered.granted().is_false(),
-                LayerKind::Identity => gathered.identity.is_false() && (needs_resource || gathered.role.is_false()),
+                LayerKind::Identity => gathered.identity.is_false() && by_identity,
                 LayerKind::Boundary | LayerKind::Session => true,
             };
             if needed && self.truths(named.place).0.is_false() {
@@ -415,7 +417,7 @@ impl<'a> Teller<'_, 'a> {
             out.push(absent(kind, format!("{what} must allow it{why}, and there is none")));
         }
         let identity = self.evaluation.view.identity.is_none() && own && gathered.identity.is_false();
-        if identity && (!needs_resource || gathered.direct.is_false() && gathered.role.is_false()) {
+        if identity && by_identity {
             out.push(absent(LayerKind::Identity, "no identity policy allows it, and there is none".to_owned()));
         }
         if self.evaluation.view.given_none {
