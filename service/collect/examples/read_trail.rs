@@ -67,19 +67,21 @@ async fn pass(source: &mut dyn TrailSource, kept: &mut Kept) -> Result<(), Box<d
         let unread: Vec<_> =
             batch.objects.iter().enumerate().filter(|(_, object)| !is_known(&object.identity)).collect();
         let mut outcomes = vec![Outcome::Known; batch.objects.len()];
-        let mut fetches = std::pin::pin!(fetch_each(source, unread, 16));
-        while let Some((index, fetched)) = fetches.next().await {
-            let outcome = match fetched {
-                Ok(body) => {
-                    let digest: String = Sha256::digest(&*body).iter().map(|byte| format!("{byte:02x}")).collect();
-                    let object = batch.objects.get(index);
-                    say(&json!({"read": object.map(|object| &object.location), "sha256": digest}))?;
-                    Outcome::Read
+        {
+            let mut fetches = std::pin::pin!(fetch_each(&*source, unread, 16));
+            while let Some((index, fetched)) = fetches.next().await {
+                let outcome = match fetched {
+                    Ok(body) => {
+                        let digest: String = Sha256::digest(&*body).iter().map(|byte| format!("{byte:02x}")).collect();
+                        let object = batch.objects.get(index);
+                        say(&json!({"read": object.map(|object| &object.location), "sha256": digest}))?;
+                        Outcome::Read
+                    }
+                    Err(missed) => Outcome::Missed(missed),
+                };
+                if let Some(place) = outcomes.get_mut(index) {
+                    *place = outcome;
                 }
-                Err(missed) => Outcome::Missed(missed),
-            };
-            if let Some(place) = outcomes.get_mut(index) {
-                *place = outcome;
             }
         }
         let marks: Vec<String> = batch.objects.iter().filter_map(|object| object.identity.clone()).collect();

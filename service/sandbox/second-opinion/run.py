@@ -231,10 +231,11 @@ def digest_key():
     return f"logs/AWSLogs/o-exampleorg/{TRAIL_ACCOUNT}/CloudTrail-Digest/eu-west-1/2026/11/23/{name}"
 
 
-def read_trail(endpoint, *arguments):
-    """What the example reads: location -> digests, and the other lines."""
+def read_trail(endpoint, region, *arguments):
+    """What the example reads, from a hub in a region: location -> digests, and the other lines."""
     command = [str(BINARIES / "examples" / "read_trail"), *arguments]
-    out = subprocess.run(command, env=environment(endpoint), check=True, capture_output=True, text=True).stdout
+    env = {**environment(endpoint), "AWS_REGION": region}
+    out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     read, others = {}, []
     for line in map(json.loads, out.splitlines()):
         if "read" in line:
@@ -269,13 +270,13 @@ def check_trails(endpoint):
         return {f"s3://{TRAIL_BUCKET}/{key}": [hashlib.sha256(files[key]).hexdigest()] for key in keys}
 
     failures = []
-    read, others = read_trail(endpoint, "s3", TRAIL_BUCKET, "logs")
+    read, others = read_trail(endpoint, "us-east-1", "s3", TRAIL_BUCKET, "logs")
     if read != digests(files):
         failures.append(f"by listing {len(read)} of {len(files)} files were read as they are")
     passes = [line["pass"] for line in others if "pass" in line]
     if [(p["fetched"], p["missed"]) for p in passes] != [(len(files), 0), (0, 0)] or len(others) != 2:
         failures.append(f"listing: {others}")
-    read, others = read_trail(endpoint, "sqs", url, TRAIL_BUCKET)
+    read, others = read_trail(endpoint, "eu-west-1", "sqs", url, TRAIL_BUCKET)
     if read != digests(told):
         failures.append(f"by queue {len(read)} of {len(told)} files were read as they are")
     aside = [line["reason"] for line in others if "set_aside" in line]
