@@ -427,12 +427,14 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             |list: &[ResourcePattern]| list.iter().any(|p| p.lacks_value(resource, whole, context, language));
         let mut any = Truth::False;
         for pattern in clause.elements() {
-            if pattern.as_str() == "*" {
+            let asked = self.request.resource().asked();
+            let same = || pattern.as_str() == resource && !pattern.has_variable();
+            if pattern.as_str() == "*" || (asked.is_some() && same()) {
                 any = Truth::True;
             } else if pattern.is_incomplete() && !own {
                 // AWS completes ARNs in the requester's own policies only.
                 continue;
-            } else if let Some(asked) = self.request.resource().asked() {
+            } else if let Some(asked) = asked {
                 // Of an action without resources all is named, or nothing.
                 let allow = statement.effect == Effect::Allow;
                 let whole = whole || allow == clause.is_not();
