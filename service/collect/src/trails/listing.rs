@@ -80,7 +80,7 @@ impl Listing {
     }
 
     /// The first day of a stretch that is listed.
-    fn from_day(&self, stretch: &(AccountId, Region), now: DateTime<Utc>) -> NaiveDate {
+    fn first_day(&self, stretch: &(AccountId, Region), now: DateTime<Utc>) -> NaiveDate {
         match self.positions.get(stretch).and_then(|position| self.window(position)) {
             Some(day) => day,
             None => (now - self.shared.layout.lookback).date_naive(),
@@ -100,7 +100,7 @@ impl Listing {
         let listings: Vec<_> = stretches
             .into_iter()
             .map(|stretch| {
-                let from = self.from_day(&(stretch.account_id, stretch.region.clone()), now);
+                let from = self.first_day(&(stretch.account_id, stretch.region.clone()), now);
                 self.shared.clone().listed(stretch, from).boxed()
             })
             .collect();

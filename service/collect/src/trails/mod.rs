@@ -358,7 +358,7 @@ impl Counts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn fetched<'b>(&self, outcome: &'b Result<Body, Missed>) {
+    pub(crate) fn fetched(&self, outcome: &Result<Body, Missed>) {
         self.note(|progress| match outcome {
             Ok(body) => {
                 progress.fetched += 1;
