@@ -119,8 +119,12 @@ pub struct ServerConfig {
 /// `[retention]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionConfig {
-    /// Sessions older than this are dropped.
+    /// Sessions, and what they used, older than this are dropped.
     pub sessions: Duration,
+    /// Calls of a session older than this are kept by role and association only.
+    pub session_calls: Duration,
+    /// A day of a trail to which nothing was added for this long no longer tells its events apart.
+    pub trail_days: Duration,
     /// Runs and ended jobs older than this are dropped.
     pub runs: Duration,
 }
@@ -235,7 +239,8 @@ impl Default for ServerConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { sessions: Duration::from_secs(400 * 86_400), runs: Duration::from_secs(400 * 86_400) }
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self { sessions: days(400), session_calls: days(30), trail_days: days(14), runs: days(400) }
     }
 }
 
@@ -373,6 +378,8 @@ struct RawServer {
 #[serde(deny_unknown_fields)]
 struct RawRetention {
     sessions: Option<Spanned<String>>,
+    session_calls: Option<Spanned<String>>,
+    trail_days: Option<Spanned<String>>,
     runs: Option<Spanned<String>>,
 }
 
@@ -568,6 +575,12 @@ impl Reader<'_> {
 
     fn retention(&mut self, raw: RawRetention, retention: &mut RetentionConfig) {
         self.parsed("retention.sessions", raw.sessions, &mut retention.sessions, DURATION, |text| {
+            positive(duration(text)?)
+        });
+        self.parsed("retention.session_calls", raw.session_calls, &mut retention.session_calls, DURATION, |text| {
+            positive(duration(text)?)
+        });
+        self.parsed("retention.trail_days", raw.trail_days, &mut retention.trail_days, DURATION, |text| {
             positive(duration(text)?)
         });
         self.parsed("retention.runs", raw.runs, &mut retention.runs, DURATION, |text| positive(duration(text)?));

@@ -150,10 +150,31 @@ async fn the_small_estate_is_read_whole() {
     let database = rolecall_store::testing::database().await.unwrap();
     let folder = Folder::new();
     let mut command = rolecall(folder.path());
-    command.args(["--format", "json", "import"]).arg(estate).env("DATABASE_URL", &database.url);
+    command.args(["--format", "json", "import", "--stats"]).arg(&estate).env("DATABASE_URL", &database.url);
     let ended = run_beside(command).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let summary = ended.json();
+    eprintln!("{}", serde_json::to_string_pretty(&summary["trail"]).unwrap());
+    let ties = summary["trail"]["ties"].as_array().unwrap();
+    let pods = || ties.iter().filter(|tie| tie["kind"] == "pod_identity");
+    assert!(pods().count() > 0);
+    for tie in pods() {
+        assert!(tie["tied_by"] != "due", "{tie}");
+        assert!(tie["tied_by"] != "none" || tie["reason"].is_string(), "{tie}");
+    }
+    let mut again = rolecall(folder.path());
+    again.args(["--format", "json", "import", "--stats"]).arg(&estate).env("DATABASE_URL", &database.url);
+    let again = run_beside(again).await.json();
+    assert_eq!((&again["rows_written"], &again["trail"]["read"]["events"]), (&0.into(), &0.into()), "{again}");
+    assert_eq!(again["trail"]["ties"], summary["trail"]["ties"]);
+    let mut export = rolecall(folder.path());
+    export.args(["export", "usage"]).env("DATABASE_URL", &database.url);
+    let export = run_beside(export).await;
+    for line in export.out.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(row["count"].as_u64().unwrap() > 0 && row["first_seen"].is_string(), "{row}");
+    }
+    assert!(export.out.lines().count() > 0);
     assert_eq!(
         (&summary["roles"], &summary["associations"], &summary["clusters"]),
         (&180.into(), &42.into(), &3.into())
@@ -178,7 +199,25 @@ async fn exports_are_rows_that_programs_can_read() {
             "roles",
             &["role_arn", "account_id", "trust_digest", "boundary_arn", "inline_policies", "attached_policies", "tags"],
         ),
-        ("sessions", &["event_id", "account_id", "session_name", "role_arn"]),
+        (
+            "sessions",
+            &[
+                "access_key_id",
+                "time",
+                "role_arn",
+                "session_name",
+                "account_id",
+                "region",
+                "cluster",
+                "namespace",
+                "service_account",
+                "pod",
+                "association_id",
+                "tied_by",
+                "parent_access_key_id",
+                "error",
+            ],
+        ),
     ] {
         let ndjson = export(what, "ndjson").await;
         assert_eq!(ndjson.code, Some(0), "{ndjson:?}");

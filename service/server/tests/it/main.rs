@@ -7,4 +7,6 @@ mod cli;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod ingest;
+#[cfg(test)]
 mod support;

@@ -7,6 +7,7 @@ mod findings;
 mod inventory;
 mod judged;
 mod shape;
+mod usage;
 
 use crate::app::App;
 use axum::Json;
@@ -48,6 +49,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(inventory::roles))
         .routes(routes!(inventory::role))
         .routes(routes!(inventory::sessions))
+        .routes(routes!(usage::session))
+        .routes(routes!(usage::of_association))
+        .routes(routes!(usage::of_role))
+        .routes(routes!(usage::ingestion))
         .routes(routes!(judged::rules))
         .routes(routes!(judged::rule))
         .routes(routes!(judged::runs, judged::start))

@@ -85,7 +85,9 @@ pub fn need(method: &Method, path: &str) -> Need {
     let resource = rest.strip_prefix("/v1/").unwrap_or_default().split('/').next().unwrap_or_default();
     match resource {
         "findings" if reads => Need::Scope(Scope::FindingsRead),
-        "accounts" | "associations" | "roles" | "sessions" | "coverage" if reads => Need::Scope(Scope::InventoryRead),
+        "accounts" | "associations" | "roles" | "sessions" | "coverage" | "ingestion" if reads => {
+            Need::Scope(Scope::InventoryRead)
+        }
         "rules" if reads => Need::Scope(Scope::PoliciesRead),
         "runs" if reads => Need::Scope(Scope::RunsRead),
         "runs" => Need::Scope(Scope::RunsWrite),

@@ -36,7 +36,7 @@ macro_rules! scopes {
 
 scopes! {
     FindingsRead "findings:read" "Read findings.";
-    InventoryRead "inventory:read" "Read accounts, roles, associations, sessions and coverage.";
+    InventoryRead "inventory:read" "Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.";
     PoliciesRead "policies:read" "Read rules and their results.";
     RunsRead "runs:read" "Read runs.";
     RunsWrite "runs:write" "Start a run.";

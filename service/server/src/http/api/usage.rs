@@ -1,0 +1,315 @@
+//! `/api/v1`: one session's story, what was used, and how far trails were read.
+
+use super::shape::SessionJson;
+use crate::app::App;
+use crate::http::error::{AppError, Problem};
+use crate::http::pages::read_key;
+use crate::http::query::{Kind, Param, Params, param, query};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures::TryStreamExt as _;
+use rolecall_iam::{AccountId, RoleArn};
+use rolecall_store::{DayRow, SourceRow, UsageOf, UseRow};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+const DAYS: Param = param("days", Kind::Number(1, 800), "How many days back; 90 if not given.");
+const SHAPES: Param = param("shapes", Kind::Flag, "Whether calls are told apart by what they were done to.");
+
+query! {
+    /// Query of what was used.
+    UsageQuery = &[DAYS, SHAPES]
+}
+query! {
+    /// One thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// So many problems of trails are shown.
+const PROBLEMS: u32 = 100;
+
+/// Calls of one action.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UseJson {
+    pub(crate) account_id: String,
+    pub(crate) role_arn: String,
+    /// The association that the sessions come from, where that is known.
+    pub(crate) association_id: Option<String>,
+    /// The IAM action such as `s3:GetObject`; the event's source and name where none is known.
+    pub(crate) action: String,
+    /// What it was done to, without what changes from call to call; null where all are taken together, or where
+    /// nobody says.
+    pub(crate) resource_shape: Option<String>,
+    pub(crate) count: u64,
+    pub(crate) errors: u64,
+    /// Errors that were refusals.
+    pub(crate) denied: u64,
+    pub(crate) first_seen: DateTime<Utc>,
+    pub(crate) last_seen: DateTime<Utc>,
+}
+
+impl From<UseRow> for UseJson {
+    fn from(row: UseRow) -> Self {
+        Self {
+            account_id: row.account_id.to_string(),
+            role_arn: row.role_arn,
+            association_id: row.association_id,
+            action: row.action,
+            resource_shape: row.shape.filter(|shape| !shape.is_empty()),
+            count: row.calls,
+            errors: row.errors,
+            denied: row.denied,
+            first_seen: row.first_at,
+            last_seen: row.last_at,
+        }
+    }
+}
+
+/// What was read of a region's trail.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrailReadJson {
+    pub(crate) account_id: String,
+    pub(crate) region: String,
+    /// Days of which anything was read.
+    pub(crate) days: u64,
+    pub(crate) first_day: NaiveDate,
+    pub(crate) last_day: NaiveDate,
+    pub(crate) files: u64,
+    pub(crate) events: u64,
+}
+
+/// What was used in a window, and what was read of it. What is not listed was not seen: whether it was not used
+/// depends on what was read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UsageJson {
+    /// The first day of the window.
+    pub(crate) since: NaiveDate,
+    pub(crate) items: Vec<UseJson>,
+    /// What was read of the trails in which the calls would stand.
+    pub(crate) read: Vec<TrailReadJson>,
+    /// Whether trails record data events, such as reading an object: `unknown`, as their selectors are not read.
+    pub(crate) data_events: &'static str,
+}
+
+/// A session with all that is known of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionStoryJson {
+    pub(crate) session: SessionJson,
+    /// The sessions from which it follows, the first one first.
+    pub(crate) before: Vec<SessionJson>,
+    /// The sessions that follow from it, by time.
+    pub(crate) after: Vec<SessionJson>,
+    /// Whether more follow from it than are given.
+    pub(crate) more: bool,
+    /// Calls by its key, as long as they are kept by key.
+    pub(crate) calls: Vec<UseJson>,
+}
+
+/// How far trails were read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IngestionJson {
+    pub(crate) sources: Vec<TrailSourceJson>,
+    /// What could not be read, the newest first.
+    pub(crate) problems: Vec<TrailProblemJson>,
+}
+
+/// One source of trail files.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrailSourceJson {
+    pub(crate) name: String,
+    /// Such as `s3`.
+    pub(crate) kind: String,
+    /// `reading`, `idle` or `failed`.
+    pub(crate) state: &'static str,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+    /// When it was last read to its end.
+    pub(crate) caught_up_at: Option<DateTime<Utc>>,
+    /// The newest event that was counted.
+    pub(crate) newest_event_at: Option<DateTime<Utc>>,
+    /// Seconds from that event to now.
+    pub(crate) lag_seconds: Option<i64>,
+    /// Files or messages known to wait; null where nobody says.
+    pub(crate) waiting: Option<u64>,
+    pub(crate) files: u64,
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    /// Events that had been counted before.
+    pub(crate) duplicates: u64,
+    pub(crate) malformed: u64,
+    /// Why its reading stopped.
+    pub(crate) error: Option<String>,
+}
+
+/// Something that could not be read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrailProblemJson {
+    pub(crate) source: String,
+    /// The file or message.
+    pub(crate) file: String,
+    /// Where in it: a line or a JSON pointer; empty for all of it.
+    pub(crate) place: String,
+    /// `record`, `file` or `set_aside`.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    pub(crate) at: DateTime<Utc>,
+}
+
+fn source(row: SourceRow, now: DateTime<Utc>) -> TrailSourceJson {
+    TrailSourceJson {
+        name: row.name,
+        kind: row.kind,
+        state: row.state.as_str(),
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        caught_up_at: row.caught_up_at,
+        newest_event_at: row.total.newest_event_at,
+        lag_seconds: row.total.newest_event_at.map(|at| (now - at).num_seconds()),
+        waiting: row.total.waiting,
+        files: row.total.files,
+        events: row.total.events,
+        bytes: row.total.bytes,
+        duplicates: row.total.duplicates,
+        malformed: row.total.malformed,
+        error: row.error,
+    }
+}
+
+/// One session with its chain and its calls.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{account_id}/{event_id}", tag = "inventory", operation_id = "get_session",
+    params(("account_id" = String, Path), ("event_id" = String, Path)),
+    responses((status = 200, body = SessionStoryJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn session(
+    State(app): State<App>,
+    Path((account_id, event_id)): Path<(String, String)>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<SessionStoryJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
+    let account: AccountId = account_id.parse().map_err(|_| unknown())?;
+    let row = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
+    let calls = match row.session.access_key_id.clone() {
+        Some(key) => app.store.usage(&UsageOf::Key(key), None, true).map_ok(UseJson::from).try_collect().await?,
+        None => Vec::new(),
+    };
+    let mut chain = app.store.chain(row).await?;
+    let session = chain.up.pop().ok_or_else(unknown)?;
+    Ok(Json(SessionStoryJson {
+        session: session.into(),
+        before: chain.up.into_iter().map(SessionJson::from).collect(),
+        after: chain.down.into_iter().map(SessionJson::from).collect(),
+        more: chain.more,
+        calls,
+    }))
+}
+
+/// What the sessions of an association used.
+#[utoipa::path(
+    get, path = "/api/v1/associations/{account_id}/{region}/{cluster}/{namespace}/{service_account}/usage",
+    tag = "inventory", operation_id = "get_association_usage",
+    params(
+        ("account_id" = String, Path), ("region" = String, Path), ("cluster" = String, Path),
+        ("namespace" = String, Path), ("service_account" = String, Path), UsageQuery
+    ),
+    responses((status = 200, body = UsageJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn of_association(
+    State(app): State<App>,
+    Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<UsageJson>, AppError> {
+    let params = UsageQuery::read(raw.as_deref())?;
+    let path = [account_id, region, cluster, namespace, service_account].join("/");
+    let unknown = || AppError::not_found(format!("association `{path}`"));
+    let key = read_key(&path).ok_or_else(unknown)?;
+    let now = Utc::now();
+    let row = app.store.association(&key, now).await?.ok_or_else(unknown)?;
+    let mut accounts = BTreeSet::from([key.account_id]);
+    if let Some(detail) = &row.association.detail {
+        let roles = [Some(&detail.role_arn), detail.target_role_arn.as_ref()];
+        accounts.extend(roles.into_iter().flatten().filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
+    }
+    usage(&app, &params, UsageOf::Association(row.association.association_id), accounts, now).await
+}
+
+/// What the sessions of a role used, whoever opened them.
+#[utoipa::path(
+    get, path = "/api/v1/roles/{arn}/usage", tag = "inventory", operation_id = "get_role_usage",
+    params(("arn" = String, Path, description = "The ARN, with its slashes as %2F"), UsageQuery),
+    responses((status = 200, body = UsageJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn of_role(
+    State(app): State<App>,
+    Path(arn): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<UsageJson>, AppError> {
+    let params = UsageQuery::read(raw.as_deref())?;
+    let wanted: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
+    let accounts = BTreeSet::from([wanted.account_id()]);
+    usage(&app, &params, UsageOf::Role(arn), accounts, Utc::now()).await
+}
+
+async fn usage(
+    app: &App,
+    params: &Params,
+    of: UsageOf,
+    accounts: BTreeSet<AccountId>,
+    now: DateTime<Utc>,
+) -> Result<Json<UsageJson>, AppError> {
+    let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(90);
+    let today = now.date_naive();
+    let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
+    let shapes = params.flag("shapes").unwrap_or(false);
+    let items = app.store.usage(&of, Some(since), shapes).map_ok(UseJson::from).try_collect().await?;
+    let accounts: Vec<AccountId> = accounts.into_iter().collect();
+    let read = app.store.trail_days(&accounts, since).await?;
+    Ok(Json(UsageJson { since, items, read: regions(read), data_events: "unknown" }))
+}
+
+fn regions(days: Vec<DayRow>) -> Vec<TrailReadJson> {
+    let mut regions: BTreeMap<(AccountId, String), TrailReadJson> = BTreeMap::new();
+    for row in days {
+        let region = regions.entry((row.account_id, row.region.clone())).or_insert_with(|| TrailReadJson {
+            account_id: row.account_id.to_string(),
+            region: row.region.clone(),
+            days: 0,
+            first_day: row.day,
+            last_day: row.day,
+            files: 0,
+            events: 0,
+        });
+        region.days += 1;
+        region.first_day = region.first_day.min(row.day);
+        region.last_day = region.last_day.max(row.day);
+        region.files += row.files;
+        region.events += row.events;
+    }
+    regions.into_values().collect()
+}
+
+/// How far each source of trail files was read, and what could not be read.
+#[utoipa::path(
+    get, path = "/api/v1/ingestion", tag = "inventory", operation_id = "get_ingestion",
+    responses((status = 200, body = IngestionJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn ingestion(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<IngestionJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let now = Utc::now();
+    let sources = app.store.sources().await?.into_iter().map(|row| source(row, now)).collect();
+    let problems = app.store.trail_problems(None, PROBLEMS).await?.into_iter().map(|problem| TrailProblemJson {
+        source: problem.source,
+        file: problem.file,
+        place: problem.place,
+        kind: problem.kind,
+        message: problem.message,
+        at: problem.at,
+    });
+    Ok(Json(IngestionJson { sources, problems: problems.collect() }))
+}

@@ -1,0 +1,186 @@
+//! The same trail in any files, in any order, twice, torn off in the middle: the same sessions and
+//! the same use.
+
+use crate::support::Folder;
+use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
+use futures::TryStreamExt as _;
+use proptest::prelude::*;
+use rolecall::ingest;
+use rolecall::progress::Progress;
+use rolecall::ties::tie_due;
+use rolecall_collect::trails;
+use rolecall_store::testing::{Database, database};
+use rolecall_store::{SessionFilter, SessionRow, UsageOf, UseRow};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const ACCOUNT: &str = "111122223333";
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 2, 8, 0, 0).unwrap()
+}
+
+/// A pod's session: open before any call.
+fn pod(n: u64) -> Value {
+    let at = now() - TimeDelta::hours(10) - TimeDelta::minutes(i64::try_from(n * 13).unwrap());
+    json!({
+        "eventVersion": "1.08", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
+        "userIdentity": {"type": "AWSService", "invokedBy": "pods.eks.amazonaws.com"},
+        "eventTime": at.format("%Y-%m-%dT%H:%M:%SZ").to_string(), "awsRegion": "eu-west-1",
+        "sourceIPAddress": "pods.eks.amazonaws.com", "eventID": format!("session-{n}"),
+        "requestParameters": {
+            "roleArn": format!("arn:aws:iam::{ACCOUNT}:role/pod-{}", n % 2),
+            "roleSessionName": "eks-prod-api-498124c2-a555-40bf-9059-ca9a26821eb0",
+            "tags": [{"key": "kubernetes-namespace", "value": "payments"}]
+        },
+        "responseElements": {"credentials": {"accessKeyId": format!("ASIAPOD{n}")}},
+        "eventType": "AwsApiCall", "recipientAccountId": ACCOUNT, "eventCategory": "Management"
+    })
+}
+
+/// A call by a pod's session; every fifth is another hop.
+fn call(n: u64) -> Value {
+    let key = n % 5;
+    let at = now() - TimeDelta::minutes(i64::try_from(n * 7).unwrap());
+    let role = format!("pod-{}", key % 2);
+    let mut event = json!({
+        "eventVersion": "1.09", "eventSource": "s3.amazonaws.com",
+        "eventName": if n % 3 == 0 { "GetObject" } else { "PutObject" },
+        "userIdentity": {
+            "type": "AssumedRole", "accountId": ACCOUNT, "accessKeyId": format!("ASIAPOD{key}"),
+            "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/eks-prod-api"),
+            "principalId": "AROAEXAMPLE:eks-prod-api",
+            "sessionContext": {"sessionIssuer": {
+                "type": "Role", "arn": format!("arn:aws:iam::{ACCOUNT}:role/{role}"), "accountId": ACCOUNT
+            }}
+        },
+        "eventTime": at.format("%Y-%m-%dT%H:%M:%SZ").to_string(), "awsRegion": "eu-west-1",
+        "sourceIPAddress": "10.0.0.9", "eventID": format!("call-{n}"),
+        "requestParameters": {"bucketName": format!("bucket-{}", n % 4), "key": "a/b"},
+        "responseElements": null, "recipientAccountId": ACCOUNT, "eventCategory": "Data"
+    });
+    if n % 4 == 1 {
+        event["errorCode"] = "AccessDenied".into();
+    }
+    if n % 5 == 0 {
+        event["eventSource"] = "sts.amazonaws.com".into();
+        event["eventName"] = "AssumeRole".into();
+        event["requestParameters"] = json!({
+            "roleArn": "arn:aws:iam::444455556666:role/further", "roleSessionName": "further"
+        });
+        event["responseElements"] = json!({"credentials": {"accessKeyId": format!("ASIAHOP{n}")}});
+    }
+    event
+}
+
+fn trail(calls: u64) -> Vec<Value> {
+    (0..5).map(pod).chain((0..calls).map(call)).collect()
+}
+
+async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) -> ingest::Ingested {
+    let limits = trails::Limits { batch_objects: batch, ..trails::Limits::default() };
+    let mut source = trails::files(id, files, limits);
+    ingest::read(&database.store, &mut *source, ingest::FILES, now(), &Progress::silent()).await.unwrap()
+}
+
+async fn known(database: &Database) -> (Vec<SessionRow>, Vec<UseRow>) {
+    let sessions = database.store.sessions(&SessionFilter::default(), None, 1000).await.unwrap();
+    let uses = database.store.usage(&UsageOf::All, None, true).try_collect().await.unwrap();
+    (sessions, uses)
+}
+
+async fn whole(events: &[Value]) -> (Vec<SessionRow>, Vec<UseRow>) {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let file = folder.write("whole.json", &json!({ "Records": events }).to_string());
+    read(&database, "whole", vec![file], 10).await;
+    tie_due(&database.store).await.unwrap();
+    known(&database).await
+}
+
+/// How a trail is delivered.
+#[derive(Debug, Clone)]
+struct Delivery {
+    /// For each event the files that hold it, of eight.
+    files: Vec<Vec<usize>>,
+    /// In which order files are read, and how many at a time.
+    order: Vec<usize>,
+    batch: usize,
+    /// After how many microseconds each of the first attempts is torn off.
+    torn: Vec<u64>,
+}
+
+fn deliveries(events: usize) -> impl Strategy<Value = Delivery> {
+    let files = prop::collection::vec(prop::collection::vec(0_usize..8, 1..4), events);
+    let order = Just((0..8).collect::<Vec<usize>>()).prop_shuffle();
+    (files, order, 1_usize..5, prop::collection::vec(0_u64..60_000, 0..4))
+        .prop_map(|(files, order, batch, torn)| Delivery { files, order, batch, torn })
+}
+
+async fn deliver(events: &[Value], delivery: &Delivery) -> (Vec<SessionRow>, Vec<UseRow>) {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let mut held: Vec<Vec<&Value>> = vec![Vec::new(); 8];
+    for (event, files) in events.iter().zip(&delivery.files) {
+        for file in files {
+            held[*file].push(event);
+        }
+    }
+    let paths: Vec<PathBuf> = delivery
+        .order
+        .iter()
+        .map(|n| folder.write(&format!("{n}.json"), &json!({ "Records": held[*n] }).to_string()))
+        .collect();
+    for after in &delivery.torn {
+        // Dropped where it stands, as a process that is killed would.
+        let attempt = read(&database, "torn", paths.clone(), delivery.batch);
+        let _torn = tokio::time::timeout(Duration::from_micros(*after), attempt).await;
+    }
+    let mut left = paths.clone();
+    let late = left.split_off(4);
+    read(&database, "first", late, delivery.batch).await;
+    tie_due(&database.store).await.unwrap();
+    read(&database, "second", left, delivery.batch).await;
+    tie_due(&database.store).await.unwrap();
+    let again = read(&database, "again", paths, 100).await;
+    assert_eq!((again.known, again.stats.events, again.uses_written), (8, 0, 0), "a second pass reads nothing");
+    tie_due(&database.store).await.unwrap();
+    known(&database).await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #[test]
+    fn any_delivery_comes_to_the_same(delivery in deliveries(65)) {
+        let events = trail(60);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (expected, found) = runtime.block_on(async {
+            (whole(&events).await, deliver(&events, &delivery).await)
+        });
+        prop_assert_eq!(expected, found);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_is_named_and_the_rest_counts() {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let mut events = trail(20);
+    events.push(json!({"eventName": "AssumeRole", "eventSource": "sts.amazonaws.com"}));
+    let good = folder.write("good.json", &json!({ "Records": events }).to_string());
+    let text = json!({ "Records": trail(30) }).to_string();
+    let torn = folder.write("torn.json", &text[..text.len() * 2 / 3]);
+    let read_all = || read(&database, "broken", vec![good.clone(), torn.clone()], 10);
+    let first = read_all().await;
+    assert!(first.stats.malformed >= 2, "{:?}", first.stats);
+    assert!(first.stats.duplicates > 0, "{:?}", first.stats);
+    assert!(first.problems.iter().any(|problem| problem.file.ends_with("torn.json")), "{:?}", first.problems);
+    let problems = database.store.trail_problems(Some("broken"), 100).await.unwrap().len();
+    assert!(problems >= 2);
+    let before = known(&database).await;
+    let second = read_all().await;
+    assert_eq!((second.known, second.uses_written), (1, 0), "the torn file is looked at again, and adds nothing");
+    assert_eq!(known(&database).await, before);
+    assert_eq!(database.store.trail_problems(Some("broken"), 100).await.unwrap().len(), problems);
+    let sources = database.store.sources().await.unwrap();
+    assert_eq!((sources[0].name.as_str(), sources[0].kind.as_str()), ("broken", ingest::FILES));
+    assert!(sources[0].total.malformed >= 2 && sources[0].caught_up_at.is_some(), "{:?}", sources[0]);
+}
