@@ -17,7 +17,7 @@ use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
 use crate::id::{ClusterName, Region};
 pub use crate::trail::ReadProblem;
-use crate::trail::{self, MAX_DECOMPRESSED};
+use crate::trail::{self, MAX_DECOMPRESSED, ProblemKind};
 use item::Fault;
 use rolecall_iam::AccountId;
 use serde_json::Value;
@@ -307,7 +307,8 @@ impl Builder {
 
     fn problem(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>, record: Option<usize>) {
         let Fault { field, message, remedy } = fault;
-        self.problems.push(ReadProblem { file: source.path.to_owned(), line, record, field, message, remedy });
+        let kind = if field.is_empty() { ProblemKind::Json } else { ProblemKind::Field };
+        self.problems.push(ReadProblem { kind, file: source.path.to_owned(), line, record, field, message, remedy });
     }
 
     /// Says that a part of a scope was there and could not be read.

@@ -27,7 +27,7 @@ use crate::estate::Session;
 use event::{Event, Record};
 use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// How many bytes a gzipped file may grow to, unless the caller says otherwise.
@@ -42,6 +42,8 @@ const PODS: &str = "pods.eks.amazonaws.com";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}{}{}: {message}; {remedy}", Prefixed(":", *.line), if .field.is_empty() { String::new() } else { format!(": {}", .field) })]
 pub struct ReadProblem {
+    /// Of what kind.
+    pub kind: ProblemKind,
     /// The file, as the caller names it; empty for a single event.
     pub file: String,
     /// The line, where the text itself is broken.
@@ -160,9 +162,18 @@ struct Tally {
     malformed: u64,
     problems: Vec<ReadProblem>,
     kinds: BTreeMap<ProblemKind, u64>,
+    /// Files that were not read to their end.
+    torn: BTreeSet<String>,
 }
 
 impl Tally {
+    /// Says that the rest of the file that is read was not seen.
+    fn tear(&mut self) {
+        if !self.torn.contains(&self.file) {
+            self.torn.insert(self.file.clone());
+        }
+    }
+
     fn name(&mut self, kind: ProblemKind, problem: impl FnOnce() -> ReadProblem) {
         *self.kinds.entry(kind).or_default() += 1;
         if self.problems.len() < MAX_NAMED {
@@ -177,6 +188,7 @@ impl Tally {
             |problem: &ReadProblem| problem.file == self.file && problem.field == field && problem.message == message;
         if self.problems.len() < MAX_NAMED && !self.problems.iter().rev().any(named) {
             self.problems.push(ReadProblem {
+                kind,
                 file: self.file.clone(),
                 line: None,
                 record: None,
@@ -219,6 +231,7 @@ impl Fault {
             None => self.field,
         };
         ReadProblem {
+            kind: self.kind,
             file: file.to_owned(),
             line: None,
             record: record.map(|(_, n)| n),

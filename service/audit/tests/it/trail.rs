@@ -345,6 +345,24 @@ fn whatever_is_wrong_with_an_event_is_counted_and_named_and_stops_nothing() {
 }
 
 #[test]
+fn files_that_were_not_read_to_their_end_are_told() {
+    let whole = wrap(&[call(1, HOME, 0, 0, 0, 9, 0), call(2, HOME, 0, 0, 0, 9, 0)], 0);
+    let zipped = wrap(&[call(1, HOME, 0, 0, 0, 9, 0), call(2, HOME, 0, 0, 0, 9, 0)], 4);
+    let lines = wrap(&[json!(7), call(1, HOME, 0, 0, 0, 9, 0)], 2);
+    let mut harvest = Harvest::new(Limits::default());
+    harvest.read("whole", &whole);
+    harvest.read("cut", &whole[..whole.len() - 40]);
+    harvest.read("cut.gz", &zipped[..zipped.len() - 12]);
+    harvest.read("nonsense", b"nonsense");
+    harvest.read("lines", &lines);
+    let settled = harvest.settle(&BTreeMap::new());
+    let torn: Vec<&str> = settled.torn.iter().map(String::as_str).collect();
+    assert_eq!(torn, ["cut", "cut.gz", "lines", "nonsense"]);
+    assert!(settled.problems.iter().all(|problem| problem.file != "whole"));
+    assert_eq!(settled.problems[0].kind, ProblemKind::Json);
+}
+
+#[test]
 fn events_that_are_months_late_count_on_their_own_day() {
     let mut late = call(1, HOME, 0, 0, 0, 9, 0);
     late["eventTime"] = json!("2026-02-03T04:05:06Z");
