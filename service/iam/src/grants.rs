@@ -21,8 +21,8 @@ use crate::layer::Layer;
 use crate::pattern::{ActionPattern, ResourcePattern};
 use crate::reach::{Reach, limitable, on_everything, reaches};
 use crate::truth::{Answer, Site, Truth, Why};
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// So many parts of one Allow are told apart; beyond, its resources are no longer looked at.
 const MOST_PARTS: usize = 128;
@@ -365,6 +365,20 @@ struct Entry {
     everywhere: ActionSet,
 }
 
+/// The sets of a stack's grants alone: they hold none of its documents, so that a hundred thousand can
+/// be held at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantSets {
+    /// As [`Grants::actions`].
+    pub possible: ActionSet,
+    /// As [`Grants::on_every_resource`].
+    pub everywhere: ActionSet,
+    /// As [`Grants::certainly_allowed`].
+    pub certain: ActionSet,
+    /// As [`Grants::admin_equivalent`].
+    pub admin: Truth,
+}
+
 /// What a stack allows. Worked out once for a stack; questions are operations on sets.
 #[derive(Debug, Clone)]
 pub struct Grants {
@@ -426,6 +440,25 @@ impl Grants {
             unseen_limits,
             stack: stack.clone(),
         }
+    }
+
+    /// The sets alone.
+    #[must_use]
+    pub fn sets(&self) -> GrantSets {
+        GrantSets {
+            possible: self.possible.clone(),
+            everywhere: self.everywhere.clone(),
+            certain: self.certain.clone(),
+            admin: self.admin_equivalent(),
+        }
+    }
+
+    fn each_set(&mut self, each: &mut impl FnMut(&mut ActionSet)) {
+        for entry in &mut self.entries {
+            [&mut entry.under, &mut entry.left, &mut entry.everywhere].into_iter().for_each(&mut *each);
+        }
+        self.entries.shrink_to_fit();
+        [&mut self.possible, &mut self.everywhere, &mut self.certain].into_iter().for_each(each);
     }
 
     /// The stack that this is of.
@@ -798,28 +831,46 @@ fn any_role(statement: &Statement) -> Option<String> {
 }
 
 /// Grants by the content of their stack, each worked out once.
+///
+/// Equal sets are kept once: many roles have the same managed policies under the same SCPs.
 #[derive(Debug, Default)]
-pub struct GrantsCache(Mutex<HashMap<Digest, Arc<Grants>>>);
+pub struct GrantsCache {
+    grants: Mutex<HashMap<Digest, Arc<Grants>>>,
+    sets: Mutex<HashSet<ActionSet>>,
+}
 
 impl GrantsCache {
     /// The grants of the stack.
     #[must_use]
     pub fn of(&self, stack: &Stack) -> Arc<Grants> {
         let digest = stack.digest();
-        let known = |cache: &Self| cache.0.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some(grants) = known(self) {
-            return grants;
+        if let Some(grants) = self.lock().get(&digest) {
+            return Arc::clone(grants);
         }
         // Two at once may both work it out; they come to the same.
-        let grants = Arc::new(Grants::of(stack));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::clone(&grants));
+        let mut grants = Grants::of(stack);
+        {
+            let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+            grants.each_set(&mut |set| match sets.get(set) {
+                Some(known) => *set = known.clone(),
+                None => {
+                    sets.insert(set.clone());
+                }
+            });
+        }
+        let grants = Arc::new(grants);
+        self.lock().insert(digest, Arc::clone(&grants));
         grants
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Grants>>> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many different stacks it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().len()
     }
 
     /// Whether it holds none.

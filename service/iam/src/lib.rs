@@ -41,7 +41,7 @@ pub use decide::{Decision, Outcome, decide};
 pub use digest::Digest;
 pub use document::{Document, DocumentError, Effect, Policy, Principal, Statement, Version};
 pub use explain::{Explanation, explain};
-pub use grants::{Grants, GrantsCache};
+pub use grants::{GrantSets, Grants, GrantsCache};
 pub use layer::{Layer, LayerKind, Layers, Level};
 pub use request::{ActionName, Request, Requester, ResourceName};
 pub use truth::{Answer, Site, Truth, Why};
