@@ -11,14 +11,20 @@ use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
+use rolecall_audit::estate::Observation;
+use rolecall_audit::id::Region;
 use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats};
-use rolecall_collect::trails::{Batch, Missed, Object, Outcome, TrailGap, TrailSource, fetch_each};
+use rolecall_collect::Plan;
+use rolecall_collect::trails::{
+    self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
+};
 use rolecall_iam::AccountId;
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A part that holds more bytes than this is committed.
@@ -62,20 +68,111 @@ impl Ingested {
         self.gaps.extend(other.gaps);
     }
 
-    /// What was not seen, as coverage. A gap that names no account is one of all of these.
+    /// What was not seen, as coverage of sessions. A gap that names no account or no region is one of
+    /// all of these places that it may hide.
     #[must_use]
-    pub fn coverage(&self, accounts: &BTreeSet<AccountId>) -> Coverage {
+    pub fn coverage(&self, places: &BTreeSet<(AccountId, Region)>) -> Coverage {
         let mut coverage = Coverage::default();
         for gap in &self.gaps {
-            let named: BTreeSet<AccountId> = gap.account_id.map_or_else(|| accounts.clone(), |id| BTreeSet::from([id]));
-            for account_id in named {
-                let scope = Scope { account_id, kind: ScopeKind::Sessions, region: gap.region.clone(), cluster: None };
+            let hides = |place: &&(AccountId, Region)| {
+                gap.account_id.is_none_or(|id| id == place.0) && gap.region.as_ref().is_none_or(|r| *r == place.1)
+            };
+            let mut scopes: Vec<Scope> = places
+                .iter()
+                .filter(hides)
+                .map(|(id, region)| Scope::regional(*id, ScopeKind::Sessions, region.clone()))
+                .collect();
+            if let (true, Some(account_id)) = (scopes.is_empty(), gap.account_id) {
+                let region = gap.region.clone();
+                scopes.push(Scope { account_id, kind: ScopeKind::Sessions, region, cluster: None });
+            }
+            for scope in scopes {
                 let detail = format!("{}: {}", gap.location, gap.detail);
                 coverage.gap(Gap { scope, action: gap.action.clone(), reason: gap.reason, detail });
             }
         }
         coverage
     }
+}
+
+/// Reads every configured source, and tells what could not be seen of them as gaps in sessions. A
+/// source that fails does not keep the others, or the audit, from going on.
+///
+/// # Errors
+/// Where the database fails, or nobody waits for the audit any more.
+pub async fn configured(
+    store: &Store,
+    plan: &Plan,
+    trails: &[TrailConfig],
+    sender: &mpsc::Sender<Observation>,
+    progress: &Progress,
+) -> Result<Option<Ingested>, Error> {
+    if trails.is_empty() {
+        return Ok(None);
+    }
+    let (mut places, mut with_clusters) = (BTreeSet::new(), BTreeSet::new());
+    for row in store.coverage(&[]).await? {
+        let scope = row.scope;
+        match (scope.kind, scope.region) {
+            (ScopeKind::Sessions, Some(region)) => drop(places.insert((scope.account_id, region))),
+            (ScopeKind::Associations, Some(region)) => drop(with_clusters.insert((scope.account_id, region))),
+            _ => {}
+        }
+    }
+    places.extend(with_clusters.iter().cloned());
+    let mut all = Ingested::default();
+    for config in trails {
+        progress.step(&format!("Reading trail `{}`", config.id));
+        let mut config = config.clone();
+        let kind = match &mut config.kind {
+            TrailKind::Bucket(_) => "s3",
+            TrailKind::Queue(_) => "queue",
+            TrailKind::Lookup(looked) => {
+                // Sessions are looked for where there are clusters.
+                if looked.places.is_empty() {
+                    looked.places.clone_from(&with_clusters);
+                }
+                "lookup"
+            }
+        };
+        let now = Utc::now();
+        let cursors = store.cursors(&config.id).await?.into_iter().filter_map(|cursor| {
+            Some(Cursor {
+                source: config.id.clone(),
+                account_id: cursor.account_id,
+                region: cursor.region.parse().ok()?,
+                position: cursor.position,
+                from_day: cursor.from_day,
+            })
+        });
+        let cursors = cursors.collect();
+        let failed = |detail: String, reason: GapReason| TrailGap {
+            account_id: None,
+            region: None,
+            action: "rolecall:ReadTrail".to_owned(),
+            reason,
+            detail,
+            location: config.id.clone(),
+        };
+        match trails::open(plan, &config, cursors).await {
+            Ok(mut source) => match read(store, &mut *source, kind, now, progress).await {
+                Ok(done) => all.absorb(done),
+                Err(error @ Error::TrailShared { .. }) => all.gaps.push(failed(chain(&error), GapReason::NotReached)),
+                Err(error) => return Err(error),
+            },
+            Err(error) => {
+                let why = chain(&error);
+                store.begin_source(&config.id, kind, now).await?;
+                store.finish_source(&config.id, Err(&why), now).await?;
+                all.gaps.push(failed(why, GapReason::Unreachable));
+            }
+        }
+    }
+    let seen = Observation { coverage: all.coverage(&places), ..Observation::default() };
+    if sender.send(seen).await.is_err() {
+        return Err(Error::Interrupted);
+    }
+    Ok(Some(all))
 }
 
 /// What is read and not yet committed.
@@ -129,7 +226,7 @@ pub async fn read(
             Some(gap) => Err(format!("{} {}: {}", gap.action, gap.reason.as_str(), gap.detail)),
         },
     };
-    let noted = store.finish_source(&name, told.as_ref().map(|()| ()).map_err(String::as_str), Utc::now()).await;
+    let noted = store.finish_source(&name, told.as_ref().copied().map_err(String::as_str), Utc::now()).await;
     result?;
     noted?;
     Ok(done)
@@ -342,7 +439,7 @@ async fn write<'b>(
     }
     let counted = ledger.counted(&by_place).await?;
     let settled = blocking(move || {
-        let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(place)?, marks))).collect();
+        let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
         let settled = harvest.settle(&counted);
         let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
         (settled, uses)
@@ -420,7 +517,7 @@ fn stored(place: &trail::Place) -> Place {
     Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
 }
 
-fn read_place(place: Place) -> Option<trail::Place> {
+fn read_place(place: &Place) -> Option<trail::Place> {
     Some(trail::Place { account_id: place.account_id, region: place.region.parse().ok()?, day: place.day })
 }
 

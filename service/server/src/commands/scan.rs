@@ -3,14 +3,16 @@
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::config::AwsConfig;
 use crate::error::Error;
+use crate::ingest;
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
 use chrono::{TimeDelta, Utc};
 use rolecall_audit::estate::{Account, Observation};
 use rolecall_audit::finding::Severity;
+use rolecall_collect::trails::TrailConfig;
 use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
-use rolecall_store::RunId;
+use rolecall_store::{RunId, Store};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -36,7 +38,12 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             cancel: cancel.clone(),
         };
         let known = database.store.known_accounts().await?;
-        audit.run(|run, sender| look(settings(aws, Hub::default(), known), run, sender, &progress)).await
+        let (store, trails) = (&database.store, &context.config.trails);
+        audit
+            .run(|run, sender| {
+                look_and_read(store, trails, settings(aws, Hub::default(), known), run, sender, &progress)
+            })
+            .await
     })
     .await?;
     print_summary(context.format, &summary)?;
@@ -74,6 +81,24 @@ pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Sett
         lookups_per_second: aws.lookups_per_second,
         ..Settings::default()
     }
+}
+
+/// Looks at AWS, then reads the configured trails: what they tell is judged with what was seen.
+///
+/// # Errors
+/// What keeps the look from beginning; where the database fails.
+pub async fn look_and_read(
+    store: &Store,
+    trails: &[TrailConfig],
+    settings: Settings,
+    run: RunId,
+    sender: mpsc::Sender<Observation>,
+    progress: &Progress,
+) -> Result<Looked, Error> {
+    let mut looked = look(settings.clone(), run, sender.clone(), progress).await?;
+    let plan = Plan::new(settings).map_err(Error::Plan)?;
+    looked.trails = ingest::configured(store, &plan, trails, &sender, progress).await?;
+    Ok(looked)
 }
 
 /// Looks at AWS, under a session name that tells which run it was.

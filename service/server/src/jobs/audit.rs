@@ -1,7 +1,7 @@
 //! The job `audit`: the same walk as `rolecall scan`.
 
 use crate::app::App;
-use crate::commands::scan::{look, settings};
+use crate::commands::scan::{look_and_read, settings};
 use crate::error::Error;
 use crate::pipeline::Audit;
 use crate::progress::Progress;
@@ -22,6 +22,9 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
         cancel,
     };
     let known = app.store.known_accounts().await?;
-    audit.run(|run, sender| look(settings(aws, app.hub.clone(), known), run, sender, &progress)).await?;
+    let (store, trails) = (&app.store, &app.config.trails);
+    audit
+        .run(|run, sender| look_and_read(store, trails, settings(aws, app.hub.clone(), known), run, sender, &progress))
+        .await?;
     Ok(())
 }

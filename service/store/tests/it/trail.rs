@@ -79,7 +79,7 @@ async fn batch(books: &mut Bookkeeper, files: &[FileMark], events: &[Event], com
     }
     let uses: Vec<Counted> = new.iter().map(|event| counted(event)).collect();
     ledger.add(&[], &uses).await?;
-    let day = DayCounts { files: 1, events: new.len() as u64, ..DayCounts::default() };
+    let day = DayCounts { files: 1, events: new.len() as u64 };
     ledger.note(marks, files, &BTreeMap::from([(place(0), day)]), at(0)).await?;
     if commit {
         ledger.commit().await?;
