@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 const EVENTS_A_FILE: usize = 350;
+/// Days that the trail spans.
+const DAYS: usize = 2;
 /// Files that are settled together.
 const BATCH: usize = 64;
 
@@ -350,7 +352,8 @@ impl Generator {
             left -= here;
             let account = self.pick(&ACCOUNTS).unwrap_or_default();
             let region = self.pick(&REGIONS).unwrap_or_default();
-            let day = self.below(14) + 1;
+            // In the order of a bucket, days come one after the other.
+            let day = 1 + DAYS * files.len() * EVENTS_A_FILE / events.max(1);
             let mut text = String::from("{\"Records\":[");
             for n in 0..here {
                 if n > 0 {
@@ -370,8 +373,8 @@ impl Generator {
 
     fn event(&mut self, out: &mut String, account: &str, region: &str, day: usize) {
         self.events += 1;
-        let workload = self.below(60);
-        let pod = self.below(4);
+        let workload = self.below(20);
+        let pod = self.below(2);
         let time = format!("2026-11-{day:02}T{:02}:{:02}:{:02}Z", self.below(24), self.below(60), self.below(60));
         let slot = format!("{workload:02}{pod}{day:02}");
         let name = format!("eks-prod-clust-api-{workload:02}-{pod}-0d2f9d5e-52a1-4f0b-9f38-6d5b{slot:0>8}");
@@ -411,7 +414,9 @@ impl Generator {
                 tail("Management", true)
             ),
             n => {
-                let (service, call, parameters) = self.pick(&CALLS).unwrap_or_default();
+                // A workload does few things, and does them often.
+                let habit = (workload + self.below(4)) % CALLS.len();
+                let (service, call, parameters) = CALLS.get(habit).copied().unwrap_or_default();
                 let object = self.uuid();
                 let parameters = parameters
                     .replace("BUCKET", &format!("{role}-data"))
