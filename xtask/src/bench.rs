@@ -1,7 +1,8 @@
 //! What a scan costs: the same binary, the real SDK, a stand-in in a process of its own.
 //!
 //! Prints CPU seconds and peak memory of the `rolecall` process alone (the sandbox and PostgreSQL
-//! are other processes), API calls and rows written. Asserts nothing about time.
+//! are other processes), API calls and rows written; of trail files, events a second beside the bare
+//! limit, and how the store grows. Asserts nothing about time.
 
 use crate::shell::root;
 use serde_json::Value;
@@ -63,9 +64,66 @@ pub fn run_bench(roles: &str, associations: &str) -> Result<(), String> {
 pub fn run(args: &[&str]) -> Result<(), String> {
     match args {
         [] => run_bench("1000", "120"),
+        ["trail"] => run_trail("700000"),
+        ["trail", events] => run_trail(events),
         [roles, associations] => run_bench(roles, associations),
-        _ => Err("cargo xtask bench [ROLES ASSOCIATIONS]".to_owned()),
+        _ => Err("cargo xtask bench [ROLES ASSOCIATIONS], or cargo xtask bench trail [EVENTS]".to_owned()),
     }
+}
+
+/// `cargo xtask bench trail [events]`: trail files into PostgreSQL, beside what decompressing and
+/// parsing them costs at least, measured on the same files in the same run.
+fn run_trail(events: &str) -> Result<(), String> {
+    let count: f64 = events.parse().map_err(|_| format!("`{events}` is not a number of events"))?;
+    crate::shell::run("cargo", &["build", "--release", "--locked", "--package", "rolecall"])?;
+    let files = root().join("target/bench-trail");
+    if files.exists() {
+        std::fs::remove_dir_all(&files).map_err(|error| format!("{}: {error}", files.display()))?;
+    }
+    let files = files.display().to_string();
+    let output = Command::new("cargo")
+        .args(["bench", "--package", "rolecall-audit", "--bench", "trail", "--", events, "--rounds", "3", "--write"])
+        .arg(&files)
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("the bare limit cannot be measured: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{text}");
+    let bare = text.lines().find_map(|line| line.strip_prefix("bare limit:")?.split_whitespace().next()?.parse().ok());
+    let bare: f64 = bare.ok_or("the bench said no bare limit")?;
+
+    let data = tempdir()?;
+    scan(&data, "http://127.0.0.1:9", &["migrate"])?;
+    let before = size(&data.join("pgdata/base"));
+    println!("{:<8}{:>9}{:>9}{:>11}{:>13}{:>10}", "import", "wall s", "CPU s", "peak MiB", "events/s", "of bare");
+    for name in ["first", "second"] {
+        let cost = scan(&data, "http://127.0.0.1:9", &["--format", "json", "import", "--stats", &files])?;
+        let rate = count / cost.wall.as_secs_f64();
+        println!(
+            "{name:<8}{:>9.2}{:>9.2}{:>11.1}{rate:>13.0}{:>9.1} %",
+            cost.wall.as_secs_f64(),
+            cost.cpu.as_secs_f64(),
+            f64::from(u32::try_from(cost.peak_kib).unwrap_or(u32::MAX)) / 1024.0,
+            100.0 * rate / bare
+        );
+    }
+    let grown = size(&data.join("pgdata/base")).saturating_sub(before);
+    let kib = f64::from(u32::try_from(grown / 1024).unwrap_or(u32::MAX));
+    println!("{:.1} MiB of tables and indexes for each million events", kib / 1024.0 * 1e6 / count);
+    Ok(())
+}
+
+/// Bytes of all files below a folder.
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => size(&entry.path()),
+            Ok(data) => data.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 fn tempdir() -> Result<std::path::PathBuf, String> {

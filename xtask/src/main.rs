@@ -20,6 +20,7 @@ const USAGE: &str = "cargo xtask <chore>
   test --quick     without the browser and the second opinion
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
+  bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
   sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
   catalogue [PACKAGE IAMLIVE]
                    refresh the data of IAM's actions and of the operations that need them, fetched,

@@ -3,9 +3,15 @@
 //! Makes about 350,000 events of its own in the form of a trail bucket's files, and in one process,
 //! in alternation, measures: libdeflate and sonic-rs taking 12 fields of each event and nothing
 //! else; and the harvest, settled batch by batch. Prints both and their ratio, in CPU time where
-//! the system tells it. Arguments: the number of events; `--rounds N`.
+//! the system tells it. Arguments: the number of events; `--rounds N`;
+//! `--write FOLDER` to keep the files.
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench prints its figures")]
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    reason = "a bench prints its figures"
+)]
 
 use rolecall_audit::trail::{Harvest, Limits, Settled};
 use serde::{Deserialize, Deserializer};
@@ -19,17 +25,32 @@ const DAYS: usize = 2;
 /// Files that are settled together.
 const BATCH: usize = 64;
 
+/// Lays the files down as a trail's bucket holds them.
+fn write(folder: &std::path::Path, files: &[Vec<u8>]) {
+    let folder = folder.join("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/11/23");
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    for (n, file) in files.iter().enumerate() {
+        let name = format!("111122223333_CloudTrail_eu-west-1_20261123T0000Z_{n:016}.json.gz");
+        std::fs::write(folder.join(name), file).expect("the file can be written");
+    }
+}
+
 fn main() {
     let mut events = 350_000;
     let mut rounds = 5;
+    let mut written = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rounds" => rounds = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
+            "--write" => written = arguments.next(),
             other => events = other.parse().unwrap_or(events),
         }
     }
     let (files, plain) = Generator::new(7).files(events);
+    if let Some(folder) = written {
+        write(std::path::Path::new(&folder), &files);
+    }
     let zipped: usize = files.iter().map(Vec::len).sum();
     println!(
         "{events} events in {} files, {:.1} MB of JSON, {:.1} MB gzipped",
