@@ -14,4 +14,5 @@ pub mod id;
 pub mod import;
 pub mod rules;
 pub mod session_name;
+pub mod simulate;
 pub mod trail;

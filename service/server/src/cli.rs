@@ -289,11 +289,13 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
     let format = match &command {
         Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
-        Command::Simulate(_) => options.format(&[Format::Ndjson])?,
+        Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         _ => options.format(REPORT)?,
     };
     // Needs nothing but its files.
-    if let Command::Simulate(args) = &command {
+    if let Command::Simulate(args) = &command
+        && !args.cases.is_empty()
+    {
         return commands::simulate::cases(args);
     }
     let config = options.read_config()?;
@@ -309,7 +311,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
         Command::Import { paths, fail_on, stats } => commands::import::run(context, &paths, fail_on, stats).await,
-        Command::Simulate(args) => commands::simulate::cases(&args),
+        Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
         Command::Export { what } => commands::export::run(context, what).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());

@@ -64,6 +64,9 @@ pub enum Error {
     /// Settings that the collectors cannot use.
     #[error("the settings of the look have {} problems", .0.len())]
     Plan(Vec<rolecall_collect::PlanError>),
+    /// A request that cannot be decided.
+    #[error(transparent)]
+    Question(#[from] rolecall_audit::simulate::AskError),
     /// The stand-in for AWS.
     #[error("the stand-in for AWS does not start")]
     Sandbox(#[from] rolecall_sandbox::Error),

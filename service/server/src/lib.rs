@@ -20,6 +20,7 @@ pub mod progress;
 pub mod rules;
 pub mod runner;
 pub mod schedule;
+pub mod simulate;
 pub mod summary;
 pub mod telemetry;
 pub mod ties;

@@ -5,7 +5,7 @@ use crate::snapshot::ResourceKind as Kind;
 use crate::{Error, Store, coverage, parse, sessions};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Documents, Estate, RoleLastUsed};
-use rolecall_iam::{Digest, Document};
+use rolecall_iam::{AccountId, Digest, Document};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -38,6 +38,29 @@ impl Store {
             estate.last_used.push(RoleLastUsed { role, at: row.at, region: row.region });
         }
         estate.sessions = sessions::since(&mut tx, sessions_since).await?;
+        estate.coverage = coverage::latest(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(estate)
+    }
+
+    /// What is known of some accounts, with the organisation above them: enough to decide requests.
+    /// Without sessions and last use.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn estate_of(&self, accounts: &BTreeSet<AccountId>) -> Result<Estate, Error> {
+        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+        let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
+        let rows = sqlx::query_as!(
+            Row,
+            "select kind, key, body from resource
+             where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit'))
+             order by kind, key, account_id",
+            &accounts
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut estate = assemble(&mut tx, rows).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
         tx.rollback().await?;
         Ok(estate)

@@ -17,10 +17,10 @@ mod view;
 mod world;
 
 use crate::coverage::{Scope, ScopeKind};
-use crate::estate::Estate;
+use crate::estate::{Association, AssociationKey, Estate, OrgPolicy, OrgPolicyKind, Role};
 use crate::finding::{Subject, SubjectKind};
 use crate::rules::{Object, Reasons, Schema};
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
 use std::sync::{Arc, LazyLock};
 use view::{Facts as _, View};
 use world::World;
@@ -81,6 +81,72 @@ impl Facts {
         let world = Arc::new(World::new(estate));
         let groups = sessions::gather(&world, &estate.sessions).into_iter().map(Arc::new).collect();
         Self { world, groups }
+    }
+
+    /// A role, and why it may be another than the estate has.
+    pub(crate) fn role(&self, arn: &str) -> (Option<&Role>, Option<&Reasons>) {
+        let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
+        let sight = account.and_then(|account| self.world.sight(account).roles.as_ref());
+        (self.world.role(arn), sight)
+    }
+
+    /// An association.
+    pub(crate) fn association(&self, key: &AssociationKey) -> Option<&Association> {
+        self.world.associations.iter().find(|association| association.key == *key)
+    }
+
+    /// The role that a session of this account and role name belongs to.
+    pub(crate) fn role_named(&self, account: AccountId, name: &str) -> Option<&Role> {
+        self.world.roles.iter().find(|role| role.arn.account_id() == account && role.arn.name() == name)
+    }
+
+    /// The policies of a role's session: its own, its boundary, and a session policy.
+    pub(crate) fn session_layers(&self, role: &Role, session: Option<&Digest>) -> Layers {
+        let stack = permissions::stack(&self.world, role, session);
+        Layers {
+            identity: Some(stack.identity),
+            boundary: stack.boundary.map(|layer| vec![layer]),
+            session: stack.session.map(|layer| vec![layer]),
+            ..Layers::default()
+        }
+    }
+
+    /// The organisation's policies above an account, by level; `None` where none bind it.
+    pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
+        let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
+        let unseen = |why: &Reasons| {
+            let layer = Layer::missing(&format!("{name}s above account {account}"), &world::joined(why));
+            vec![Level { name: "organisation".into(), policies: vec![layer] }]
+        };
+        if let Some(why) = self.world.scps_unasked(account) {
+            return Some(unseen(&why));
+        }
+        let levels = match self.world.org_levels(account, kind) {
+            Err(why) => return Some(unseen(&why)),
+            Ok(levels) if levels.is_empty() => return None,
+            Ok(levels) => levels,
+        };
+        let layer = |policy: &OrgPolicy| {
+            let source = format!("{name} {}", policy.name);
+            self.world.documents.get(&policy.document).map_or_else(
+                || Layer::missing(&source, "its document is not in the estate"),
+                |document| Layer::known(&source, document),
+            )
+        };
+        let level = |(name, policies): (String, Vec<&OrgPolicy>)| Level {
+            name: name.into(),
+            policies: policies.into_iter().map(layer).collect(),
+        };
+        Some(levels.into_iter().map(level).collect())
+    }
+
+    /// The trust policy of a role.
+    pub(crate) fn trust_layer(&self, role: &Role) -> Layer {
+        let document = role.trust.and_then(|digest| self.world.documents.get(&digest));
+        document.map_or_else(
+            || Layer::missing("trust policy", "the role's listing does not have it"),
+            |document| Layer::known("trust policy", document),
+        )
     }
 
     /// The account's OU path, where the organisation is known.

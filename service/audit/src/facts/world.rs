@@ -67,6 +67,9 @@ pub(super) struct ClusterSight {
     pub addons: Option<Reasons>,
 }
 
+/// A level of the organisation and the policies attached there.
+pub(super) type OrgLevel<'a> = (String, Vec<&'a OrgPolicy>);
+
 /// The estate without its sessions, indexed.
 #[derive(Debug)]
 pub(super) struct World {
@@ -348,6 +351,12 @@ impl World {
     /// account is judged as standing alone: a grant found so still stands in its policies. What
     /// would pass by an allowance must look at [`World::scps_unasked`] too.
     pub(super) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
+        Ok(self.org_levels(account, OrgPolicyKind::Scp)?.into_iter().map(|(_, policies)| policies).collect())
+    }
+
+    /// The organisation's policies of a kind that bind an account, by level, each with its name:
+    /// a path of the organisation, or the account. As [`World::scps`] otherwise.
+    pub(super) fn org_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<OrgLevel<'_>>, Reasons> {
         let org = &self.org;
         let Some(owner) = self.accounts.get(&account) else {
             return Err(Reasons::one(format!("account {account} is not in the estate")));
@@ -367,26 +376,29 @@ impl World {
                 None => Ok(Vec::new()),
             };
         };
-        let scps = || org.policies.iter().filter(|p| p.kind == OrgPolicyKind::Scp);
-        if scps().all(|p| p.targets.is_empty()) {
+        let all = || org.policies.iter().filter(|p| p.kind == kind);
+        if all().all(|p| p.targets.is_empty()) {
             return Ok(Vec::new());
         }
         let Some(mut unit) = org.units.iter().find(|u| u.path == *path) else {
             let why = format!("OU {path} of account {account} is not among the organisation's units");
             return Err(org.membership.clone().unwrap_or_else(|| Reasons::one(why)));
         };
-        let mut nodes = vec![account.to_string()];
+        let mut nodes = vec![(account.to_string(), format!("account {account}"))];
         for _ in 0..org.units.len() {
-            nodes.push(unit.id.clone());
+            nodes.push((unit.id.clone(), unit.path.clone()));
             match unit.parent.as_ref().and_then(|id| org.units.iter().find(|u| u.id == *id)) {
                 Some(parent) => unit = parent,
                 None => break,
             }
         }
-        // AWS keeps at least one SCP on every node: a node without any is one whose
+        // AWS keeps at least one policy of a kind on every node: a node without any is one whose
         // `FullAWSAccess` the source left out.
-        let levels = nodes.iter().rev().map(|node| scps().filter(|p| p.targets.contains(node)).collect());
-        Ok(levels.filter(|level: &Vec<_>| !level.is_empty()).collect())
+        let levels = nodes.into_iter().rev().map(|(node, name)| {
+            let policies: Vec<&OrgPolicy> = all().filter(|p| p.targets.contains(&node)).collect();
+            (name, policies)
+        });
+        Ok(levels.filter(|(_, policies)| !policies.is_empty()).collect())
     }
 }
 

@@ -1,10 +1,18 @@
 //! `simulate`: what AWS would answer to a request.
 //!
 //! With `--cases`: requests and their policies from files, an answer a line. It needs no
-//! configuration, no database and no network.
+//! configuration, no database and no network. Otherwise one request against the stored estate, with
+//! documents from files in the place of any layer.
 
+use super::{Context, with_database};
+use crate::cli::Format;
 use crate::error::Error;
+use crate::progress::Progress;
+use crate::simulate::{self, Answer, SimulateError};
+use rolecall_audit::simulate::{Given, Question, WhatIf};
 use rolecall_iam::cases::{self, Case, CaseError};
+use rolecall_iam::explain::{Explanation, Says};
+use rolecall_iam::{AccountId, Document};
 use std::fmt::Write as _;
 use std::io::{BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -12,13 +20,191 @@ use std::process::ExitCode;
 
 /// What to simulate.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("question").args(["cases", "principal"]).required(true)))]
 pub struct Args {
     /// Files of evaluation cases, `-` for stdin: prints one JSON object a case
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub cases: Vec<PathBuf>,
     /// Compare each answer with the case's `expected`, and end with 1 if one differs
     #[arg(long, requires = "cases")]
     pub check: bool,
+    /// Who asks: an ARN, a service, `anonymous`, or a pod as ACCOUNT/REGION/CLUSTER/NAMESPACE/SERVICE-ACCOUNT
+    #[arg(long, value_name = "PRINCIPAL", requires = "action")]
+    pub principal: Option<String>,
+    /// The action, such as s3:GetObject
+    #[arg(long, value_name = "ACTION", requires = "principal")]
+    pub action: Option<String>,
+    /// The resource's ARN
+    #[arg(long, value_name = "ARN", default_value = "*", requires = "principal")]
+    pub resource: String,
+    /// The resource's account, where its ARN does not name it (S3)
+    #[arg(long, value_name = "ACCOUNT", requires = "principal")]
+    pub resource_account: Option<AccountId>,
+    /// A condition key's value; several times for a key of several values
+    #[arg(long, value_name = "KEY=VALUE", requires = "principal", value_parser = pair)]
+    pub context: Vec<(String, String)>,
+    /// Condition keys that are not given are absent, rather than not known
+    #[arg(long, requires = "principal")]
+    pub closed: bool,
+    #[command(flatten)]
+    pub what_if: WhatIfArgs,
+}
+
+/// Documents that stand in for what the estate holds: files, or `none`.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "What if (files; `none` takes the layer out)")]
+pub struct WhatIfArgs {
+    /// Instead of the principal's own policies
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub identity: Vec<String>,
+    /// Instead of the permissions boundary
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub boundary: Vec<String>,
+    /// Instead of the session policy
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub session_policy: Vec<String>,
+    /// Instead of all SCPs, as one level
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub scp: Vec<String>,
+    /// Instead of all RCPs, as one level
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub rcp: Vec<String>,
+    /// The policy on the resource
+    #[arg(long, value_name = "FILE", requires = "principal")]
+    pub resource_policy: Option<String>,
+    /// Instead of the trust policy of the role that is asked for
+    #[arg(long, value_name = "FILE", requires = "principal")]
+    pub trust_policy: Option<String>,
+    /// The policies of the VPC endpoint that the request goes through
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
+    pub vpc_endpoint_policy: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("give KEY=VALUE, such as aws:SourceIp=203.0.113.7".to_owned()),
+    }
+}
+
+/// Reads what stands in for a layer; `None` where nothing was given.
+fn given(files: &[String]) -> Result<Option<Vec<Given>>, Error> {
+    let read = |name: &String| {
+        let text =
+            std::fs::read_to_string(name).map_err(|source| Error::File { doing: "read", path: name.into(), source })?;
+        Ok(Given { name: name.clone(), document: Document::read(&text) })
+    };
+    match files {
+        [] => Ok(None),
+        [none] if none == "none" => Ok(Some(Vec::new())),
+        files => files.iter().map(read).collect::<Result<_, Error>>().map(Some),
+    }
+}
+
+impl Args {
+    /// The question that the options put.
+    fn question(&self) -> Result<Question, Error> {
+        let mut context: Vec<(String, Vec<String>)> = Vec::new();
+        for (key, value) in &self.context {
+            match context.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(key)) {
+                Some((_, values)) => values.push(value.clone()),
+                None => context.push((key.clone(), vec![value.clone()])),
+            }
+        }
+        let one = |file: &Option<String>| given(file.as_slice());
+        Ok(Question {
+            principal: self.principal.clone().unwrap_or_default(),
+            action: self.action.clone().unwrap_or_default(),
+            resource: self.resource.clone(),
+            resource_account: self.resource_account,
+            context,
+            closed: self.closed,
+            what_if: WhatIf {
+                identity: given(&self.what_if.identity)?,
+                boundary: given(&self.what_if.boundary)?,
+                session: given(&self.what_if.session_policy)?,
+                scp: given(&self.what_if.scp)?,
+                rcp: given(&self.what_if.rcp)?,
+                resource: one(&self.what_if.resource_policy)?,
+                trust: one(&self.what_if.trust_policy)?,
+                endpoint: given(&self.what_if.vpc_endpoint_policy)?,
+            },
+        })
+    }
+}
+
+/// Decides one request against the stored estate and prints the answer.
+///
+/// # Errors
+/// A file that cannot be read, a question that cannot be put, a database that fails.
+pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Error> {
+    let question = args.question()?;
+    let progress = Progress::silent();
+    let answer = with_database(&context, &progress, async |database| {
+        simulate::answer(&database.store, &question).await.map_err(|error| match error {
+            SimulateError::Store(error) => error.into(),
+            SimulateError::Ask(error) => Error::Question(error),
+        })
+    })
+    .await?;
+    let text = match context.format {
+        Format::Json => serde_json::to_string_pretty(&json(&question, &answer)).map_err(|e| Error::Output(e.into()))?,
+        _ => text(&question, &answer),
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(Error::Output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(question: &Question, answer: &Answer) -> serde_json::Value {
+    let Explanation { outcome, because, reasons, layers, nearest } = &answer.explanation;
+    serde_json::json!({
+        "decision": outcome.as_str(), "because": because, "reasons": reasons, "layers": layers, "nearest": nearest,
+        "principal": answer.principal, "action": question.action, "resource": answer.resource, "notes": answer.notes,
+    })
+}
+
+/// The answer for a person: the decision, why, what each layer says, and what would change it.
+fn text(question: &Question, answer: &Answer) -> String {
+    let Explanation { outcome, because, reasons, layers, nearest } = &answer.explanation;
+    let mut out = format!("{}: {because}\n", outcome.as_str());
+    let mut line = |head: &str, text: &str| {
+        let _ = writeln!(out, "  {head:<12}{text}");
+    };
+    line("principal", &answer.principal);
+    line("action", &question.action);
+    line("resource", &answer.resource);
+    for note in &answer.notes {
+        line("note", note);
+    }
+    for reason in reasons {
+        line("unknown", reason);
+    }
+    out.push_str("\nLayers\n");
+    for layer in layers {
+        let says = match layer.says {
+            Says::Allows => "allows",
+            Says::Denies => "DENIES",
+            Says::Nothing => "allows not",
+            Says::Unknown => "unknown",
+            Says::NotApplied => "not applied",
+        };
+        let _ = writeln!(out, "  {says:<12}{}: {}", layer.name, layer.because);
+        for statement in &layer.statements {
+            let effect = if statement.denies { "Deny" } else { "Allow" };
+            let sid = statement.sid.as_deref().map(|sid| format!(" ({sid})")).unwrap_or_default();
+            let sure = if statement.certain { "" } else { ", if at all" };
+            let _ = writeln!(out, "  {:<12}  {effect} {}{}{sid}{sure}", "", statement.source, statement.pointer);
+        }
+    }
+    if !nearest.is_empty() {
+        out.push_str("\nTo be allowed\n");
+        for miss in nearest {
+            let _ = writeln!(out, "  - {}", miss.text);
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
 }
 
 /// How a run over cases went.

@@ -7,6 +7,7 @@ mod findings;
 mod inventory;
 mod judged;
 mod shape;
+mod simulate;
 mod usage;
 
 use crate::app::App;
@@ -57,6 +58,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(judged::rule))
         .routes(routes!(judged::runs, judged::start))
         .routes(routes!(judged::run))
+        .routes(routes!(simulate::simulate))
 }
 
 /// The contract of the API, as `openapi.json` holds it.

@@ -1,0 +1,365 @@
+//! One question to an estate: may this principal do this to that resource, and why?
+//!
+//! Knows how to put the layers together that decide: the policies of a role or of a pod's session,
+//! those of the organisation above it and above the resource, the trust policy of a role that is
+//! asked for, and whatever the asker puts in their place. What the estate does not hold, such as
+//! the policy on a bucket, counts as not seen wherever it can matter. Refuses to decide: the policy
+//! language does.
+
+use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
+use crate::facts::Facts;
+use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use rolecall_iam::condition::Context;
+use rolecall_iam::explain::{Explanation, explain};
+use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Services whose resources can have policies of their own, by the prefix of their actions: for
+/// these a decision waits for that policy.
+const WITH_RESOURCE_POLICIES: [&str; 34] = [
+    "acm-pca",
+    "apigateway",
+    "aoss",
+    "backup",
+    "bedrock",
+    "cloudtrail",
+    "codeartifact",
+    "codebuild",
+    "dynamodb",
+    "ecr",
+    "ecr-public",
+    "elasticfilesystem",
+    "es",
+    "events",
+    "execute-api",
+    "glacier",
+    "glue",
+    "iot",
+    "kafka",
+    "kinesis",
+    "kms",
+    "lambda",
+    "lex",
+    "logs",
+    "mediastore",
+    "rekognition",
+    "s3",
+    "s3express",
+    "secretsmanager",
+    "ses",
+    "signer",
+    "sns",
+    "sqs",
+    "vpc-lattice",
+];
+
+/// A document that stands in for what the estate holds, and how people call it.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// How people call it, such as a file's name.
+    pub name: String,
+    /// The document.
+    pub document: Document,
+}
+
+/// What stands in for what the estate holds. `None` leaves a layer as it is; an empty list takes
+/// it out.
+#[derive(Debug, Clone, Default)]
+pub struct WhatIf {
+    /// Instead of the principal's own policies.
+    pub identity: Option<Vec<Given>>,
+    /// Instead of the permissions boundary.
+    pub boundary: Option<Vec<Given>>,
+    /// Instead of the session policy.
+    pub session: Option<Vec<Given>>,
+    /// Instead of all SCPs: one level, whatever the organisation looks like.
+    pub scp: Option<Vec<Given>>,
+    /// Instead of all RCPs, as with SCPs.
+    pub rcp: Option<Vec<Given>>,
+    /// The policy on the resource.
+    pub resource: Option<Vec<Given>>,
+    /// Instead of the trust policy of the role that is asked for.
+    pub trust: Option<Vec<Given>>,
+    /// The policy of the VPC endpoint; none is in play otherwise.
+    pub endpoint: Option<Vec<Given>>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// An ARN, a service, `anonymous`, or a pod's association as
+    /// `account/region/cluster/namespace/service-account`.
+    pub principal: String,
+    /// The action.
+    pub action: String,
+    /// The resource's ARN, or `*`.
+    pub resource: String,
+    /// The resource's account, where its ARN does not name it.
+    pub resource_account: Option<AccountId>,
+    /// Condition keys with their values.
+    pub context: Vec<(String, Vec<String>)>,
+    /// Whether keys that are not given are absent, rather than not known.
+    pub closed: bool,
+    /// What stands in for the estate's policies.
+    pub what_if: WhatIf,
+}
+
+/// Why a question cannot be put.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Neither an ARN, nor a service, nor an association's key.
+    #[error(
+        "`{0}` is no principal: give an ARN, a service such as pods.eks.amazonaws.com, `anonymous`, or a pod as account/region/cluster/namespace/service-account"
+    )]
+    Principal(String),
+    /// A pod's association that the estate does not have, or has without its role.
+    #[error("{0}")]
+    Association(String),
+    /// A principal that the estate does not have.
+    #[error("{0} is not among the roles that were seen; give its policies, or run an audit of its account")]
+    Role(String),
+    /// Users are not collected.
+    #[error("{0} is not a role, and no other principals are collected; give its policies")]
+    NotCollected(String),
+    /// Not an action.
+    #[error("`{0}` is no action: give service:Name, such as s3:GetObject")]
+    Action(String),
+}
+
+/// A question with everything that decides it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The request.
+    pub request: Request,
+    /// The layers.
+    pub layers: Layers,
+    /// What a reader should know: whom a pod's request comes from, and what was taken as given.
+    pub notes: Vec<String>,
+}
+
+impl Asked {
+    /// The answer, layer by layer.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        explain(&self.request, &self.layers)
+    }
+}
+
+/// Accounts that the question needs of an estate: those that its texts name, and those that its
+/// association leads to, as far as the estate has it.
+#[must_use]
+pub fn accounts(estate: &Estate, question: &Question) -> BTreeSet<AccountId> {
+    let of_arn = |text: &str| text.split(':').nth(4).and_then(|account| account.parse().ok());
+    let mut accounts: BTreeSet<AccountId> =
+        [&question.principal, &question.resource].into_iter().filter_map(|t| of_arn(t)).collect();
+    accounts.extend(question.resource_account);
+    if let Some(key) = read_key(&question.principal) {
+        accounts.insert(key.account_id);
+        let detail = estate.associations.iter().find(|a| a.key == key).and_then(|a| a.detail.as_ref());
+        let roles = detail.into_iter().flat_map(|d| std::iter::once(&d.role_arn).chain(&d.target_role_arn));
+        accounts.extend(roles.filter_map(|arn| of_arn(arn)));
+    }
+    accounts
+}
+
+/// The key of an association, as its `Display` writes it.
+fn read_key(text: &str) -> Option<AssociationKey> {
+    let mut parts = text.split('/');
+    let key = AssociationKey {
+        account_id: parts.next()?.parse().ok()?,
+        region: parts.next()?.parse::<Region>().ok()?,
+        cluster: parts.next()?.parse::<ClusterName>().ok()?,
+        namespace: parts.next()?.parse::<Namespace>().ok()?,
+        service_account: parts.next()?.parse::<ServiceAccount>().ok()?,
+    };
+    parts.next().is_none().then_some(key)
+}
+
+/// Puts a question to an estate.
+///
+/// # Errors
+/// Texts that name nothing, and principals that the estate does not have and whose policies were
+/// not given.
+pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
+    if !question.action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty()) {
+        return Err(AskError::Action(question.action.clone()));
+    }
+    let facts = Facts::of(estate);
+    let mut notes = Vec::new();
+    let mut context = if question.closed { Context::closed() } else { Context::open() };
+    for (key, values) in &question.context {
+        context = match values.as_slice() {
+            [one] => context.set(key, [one.as_str()]),
+            several => context.set_list(key, several.iter().map(String::as_str)),
+        };
+    }
+    let Caller { requester, layers, account } = caller(&facts, question, &mut context, &mut notes)?;
+    let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
+    let mut layers = layers;
+    above(&facts, &request, account, &mut layers);
+    on_resource(&facts, &request, question, &mut layers);
+    stand_in(&question.what_if, &mut layers);
+    if question.what_if.endpoint.is_none() {
+        notes.push("no VPC endpoint is taken to be in the way".to_owned());
+    }
+    Ok(Asked { request, layers, notes })
+}
+
+struct Caller {
+    requester: Requester,
+    layers: Layers,
+    account: Option<AccountId>,
+}
+
+fn caller(
+    facts: &Facts,
+    question: &Question,
+    context: &mut Context,
+    notes: &mut Vec<String>,
+) -> Result<Caller, AskError> {
+    if let Some(key) = read_key(&question.principal) {
+        return pod(facts, &key, context, notes);
+    }
+    let requester =
+        Requester::read(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
+    let Requester::Principal { arn, .. } = &requester else {
+        return Ok(Caller { requester, layers: Layers::default(), account: None });
+    };
+    let account = arn.account_id();
+    let given = || question.what_if.identity.is_some();
+    let role = match (arn.service(), arn.resource().split('/').next().unwrap_or_default()) {
+        ("iam", "role") => facts.role(arn.as_str()).0,
+        ("sts", "assumed-role") => {
+            let name = arn.resource().split('/').nth(1).unwrap_or_default();
+            account.and_then(|account| facts.role_named(account, name))
+        }
+        // The root user has no policies of its own and may do everything that nothing above forbids.
+        ("iam", "root") => {
+            let document = Document::read(
+                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
+            );
+            let layers = Layers { identity: Some(vec![Layer::known("root user", &document)]), ..Layers::default() };
+            return Ok(Caller { requester, layers, account });
+        }
+        _ if given() => return Ok(Caller { layers: Layers::default(), account, requester }),
+        _ => return Err(AskError::NotCollected(question.principal.clone())),
+    };
+    let Some(role) = role else {
+        if given() {
+            return Ok(Caller { layers: Layers::default(), account, requester });
+        }
+        return Err(AskError::Role(question.principal.clone()));
+    };
+    *context = role_tags(context.clone(), role);
+    if let Some(why) = facts.role(role.arn.as_str()).1 {
+        notes.push(format!("the role is as it was last seen: {}", why.to_vec().join("; ")));
+    }
+    let requester = requester.with_unique_id(&role.role_id);
+    Ok(Caller { requester, layers: facts.session_layers(role, None), account })
+}
+
+/// A role's own tags are tags of its sessions, unless a session tag takes their place.
+fn role_tags(context: Context, role: &Role) -> Context {
+    role.tags.iter().fold(context, |context, (key, value)| context.or_set(&format!("aws:PrincipalTag/{key}"), value))
+}
+
+/// The session that a pod ends up with: of the association's role, or of its target role.
+fn pod(
+    facts: &Facts,
+    key: &AssociationKey,
+    context: &mut Context,
+    notes: &mut Vec<String>,
+) -> Result<Caller, AskError> {
+    let none = |what: &str| AskError::Association(format!("{what} {key}"));
+    let association = facts.association(key).ok_or_else(|| none("no association was seen for"))?;
+    let detail = association.detail.as_ref().ok_or_else(|| none("EKS refused to describe the association of"))?;
+    let arn = detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn);
+    let role = facts.role(arn).0.ok_or_else(|| AskError::Role(arn.clone()))?;
+    *context = if detail.disable_session_tags { context.clone() } else { session_tags(context.clone(), association) };
+    *context = role_tags(context.clone(), role);
+    notes.push(match &detail.target_role_arn {
+        None => format!("pods of {key} act as {arn}"),
+        Some(_) => format!("pods of {key} act as {arn}, by way of {}", detail.role_arn),
+    });
+    if let Some(why) = facts.role(arn).1 {
+        notes.push(format!("the role is as it was last seen: {}", why.to_vec().join("; ")));
+    }
+    Ok(Caller {
+        requester: Requester::role(&role.arn).with_unique_id(&role.role_id),
+        layers: facts.session_layers(role, detail.policy.as_ref()),
+        account: Some(role.arn.account_id()),
+    })
+}
+
+/// The tags that EKS gives a pod's session; those of the pod itself are left open.
+fn session_tags(context: Context, association: &Association) -> Context {
+    let AssociationKey { account_id, region, cluster, namespace, service_account } = &association.key;
+    let partition = association.arn.parse::<Arn>().map_or_else(|_| "aws".to_owned(), |arn| arn.partition().to_owned());
+    let cluster_arn = format!("arn:{partition}:eks:{region}:{account_id}:cluster/{cluster}");
+    let tags = [
+        ("eks-cluster-arn", cluster_arn.as_str()),
+        ("eks-cluster-name", cluster.as_str()),
+        ("kubernetes-namespace", namespace.as_str()),
+        ("kubernetes-service-account", service_account.as_str()),
+    ];
+    tags.into_iter().fold(context, |context, (tag, value)| context.or_set(&format!("aws:PrincipalTag/{tag}"), value))
+}
+
+/// What the organisation says, above the principal and above the resource.
+fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &mut Layers) {
+    layers.scp = account.and_then(|account| facts.org_layers(account, OrgPolicyKind::Scp)).map(Arc::from);
+    layers.rcp = request.resource_account().and_then(|owner| facts.org_layers(owner, OrgPolicyKind::Rcp)).map(Arc::from);
+}
+
+/// The policy on the resource, and the trust policy where the resource is a role to be assumed.
+fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &mut Layers) {
+    let service = request.action().service();
+    let assumes = service == "sts" && request.resource().as_str().contains(":role/");
+    if assumes {
+        layers.trust = Some(match facts.role(&question.resource) {
+            (Some(role), None) => facts.trust_layer(role),
+            (_, Some(why)) => Layer::missing("trust policy", &why.to_vec().join("; ")),
+            (None, None) => Layer::missing("trust policy", "the role is not among those that were seen"),
+        });
+        return;
+    }
+    let own = request.resource_account().is_some() && request.resource_account() == request.principal().account_id();
+    if request.action().on_resources() && (WITH_RESOURCE_POLICIES.contains(&service) || !own) {
+        layers.resource = Some(Layer::missing(
+            "policy of the resource",
+            "such policies are not collected; give it, or say that there is none",
+        ));
+    }
+}
+
+fn layer(given: &Given) -> Layer {
+    Layer::known(&given.name, &given.document)
+}
+
+fn stand_in(what_if: &WhatIf, layers: &mut Layers) {
+    let list = |given: &Option<Vec<Given>>, place: &mut Option<Vec<Layer>>| {
+        if let Some(given) = given {
+            *place = Some(given.iter().map(layer).collect());
+        }
+    };
+    list(&what_if.identity, &mut layers.identity);
+    list(&what_if.boundary, &mut layers.boundary);
+    list(&what_if.session, &mut layers.session);
+    list(&what_if.endpoint, &mut layers.endpoint);
+    let levels = |given: &Option<Vec<Given>>, place: &mut Option<Arc<[Level]>>| {
+        if let Some(given) = given {
+            let level = Level { name: "as given".into(), policies: given.iter().map(layer).collect() };
+            *place = (!given.is_empty()).then(|| Arc::from([level]));
+        }
+    };
+    levels(&what_if.scp, &mut layers.scp);
+    levels(&what_if.rcp, &mut layers.rcp);
+    let single = |given: &Option<Vec<Given>>, place: &mut Option<Layer>| {
+        if let Some(given) = given {
+            *place = given.first().map(layer);
+        }
+    };
+    single(&what_if.resource, &mut layers.resource);
+    single(&what_if.trust, &mut layers.trust);
+}

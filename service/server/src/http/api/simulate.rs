@@ -1,0 +1,271 @@
+//! `/api/v1/simulate`: may this principal do this to that resource, and why.
+
+use crate::app::App;
+use crate::http::error::{AppError, Code, FieldError, Problem};
+use crate::http::query::query;
+use crate::simulate::{self, Answer, SimulateError};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
+use rolecall_iam::Document;
+use rolecall_iam::explain::{Deciding, Explanation, LayerAnswer, Miss};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+query! {
+    /// The body says it all.
+    NoQuery = &[]
+}
+
+/// A request to be decided.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimulateJson {
+    /// An ARN, a service, `anonymous`, or a pod's association as
+    /// `account/region/cluster/namespace/service-account`.
+    #[schema(example = "111122223333/eu-west-1/prod/payments/api")]
+    principal: String,
+    /// The action.
+    #[schema(example = "s3:GetObject")]
+    action: String,
+    /// The resource's ARN; `*` where the action acts on none.
+    #[serde(default = "everything")]
+    #[schema(example = "arn:aws:s3:::orders/2026/11/1.json")]
+    resource: String,
+    /// The resource's account, where its ARN does not name it.
+    #[serde(default)]
+    resource_account: Option<String>,
+    /// Condition keys: a text, or a list of texts for a key of several values.
+    #[serde(default)]
+    context: BTreeMap<String, ValuesJson>,
+    /// Whether keys that are not given are absent; otherwise they are not known.
+    #[serde(default)]
+    closed: bool,
+    /// Documents in the place of what is stored.
+    #[serde(default)]
+    policies: PoliciesJson,
+}
+
+fn everything() -> String {
+    "*".to_owned()
+}
+
+/// A condition key's value or values.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum ValuesJson {
+    /// A key with one value.
+    One(String),
+    /// A key that takes several.
+    Several(Vec<String>),
+}
+
+/// Documents in the place of what is stored; an empty list takes a layer out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PoliciesJson {
+    /// Instead of the principal's own policies.
+    identity: Option<Vec<serde_json::Value>>,
+    /// Instead of the permissions boundary.
+    boundary: Option<Vec<serde_json::Value>>,
+    /// Instead of the session policy.
+    session: Option<Vec<serde_json::Value>>,
+    /// Instead of all SCPs, as one level.
+    scp: Option<Vec<serde_json::Value>>,
+    /// Instead of all RCPs, as one level.
+    rcp: Option<Vec<serde_json::Value>>,
+    /// The policy on the resource: one at most.
+    resource: Option<Vec<serde_json::Value>>,
+    /// Instead of the trust policy of the role that is asked for: one at most.
+    trust: Option<Vec<serde_json::Value>>,
+    /// Policies of the VPC endpoint that the request goes through.
+    vpc_endpoint: Option<Vec<serde_json::Value>>,
+}
+
+impl PoliciesJson {
+    fn what_if(self) -> WhatIf {
+        let layer = |name: &str, documents: Option<Vec<serde_json::Value>>| {
+            let given = |(n, value): (usize, serde_json::Value)| Given {
+                name: format!("policies.{name}[{n}]"),
+                document: Document::read(&match value {
+                    serde_json::Value::String(text) => text,
+                    object => object.to_string(),
+                }),
+            };
+            documents.map(|documents| documents.into_iter().enumerate().map(given).collect())
+        };
+        WhatIf {
+            identity: layer("identity", self.identity),
+            boundary: layer("boundary", self.boundary),
+            session: layer("session", self.session),
+            scp: layer("scp", self.scp),
+            rcp: layer("rcp", self.rcp),
+            resource: layer("resource", self.resource),
+            trust: layer("trust", self.trust),
+            endpoint: layer("vpc_endpoint", self.vpc_endpoint),
+        }
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SimulatedJson {
+    /// `Allow`, `Deny(explicit)`, `Deny(implicit)` or `Unknown`.
+    #[schema(example = "Deny(implicit)")]
+    decision: String,
+    /// Why, in one sentence.
+    because: String,
+    /// Why it is unknown; empty otherwise.
+    reasons: Vec<String>,
+    /// The principal, as policies see it.
+    principal: String,
+    /// The action.
+    action: String,
+    /// The resource, as policies see it.
+    resource: String,
+    /// What was taken as given.
+    notes: Vec<String>,
+    /// What each layer says.
+    layers: Vec<LayerJson>,
+    /// What would have to change for it to be allowed; empty where it is.
+    nearest: Vec<MissJson>,
+}
+
+/// What a layer says.
+#[derive(Debug, Serialize, ToSchema)]
+struct LayerJson {
+    /// `identity`, `boundary`, `session`, `scp`, `rcp`, `resource`, `trust` or `endpoint`.
+    layer: String,
+    /// How people call it.
+    name: String,
+    /// `allows`, `denies`, `nothing`, `unknown` or `not_applied`.
+    says: String,
+    /// Why, in one sentence.
+    because: String,
+    /// The statements that match, or may match.
+    statements: Vec<StatementJson>,
+}
+
+/// A statement that matches, or may match.
+#[derive(Debug, Serialize, ToSchema)]
+struct StatementJson {
+    /// The policy.
+    source: String,
+    /// Its content address.
+    document: Option<String>,
+    /// Its place in the policy.
+    index: usize,
+    /// Its Sid.
+    sid: Option<String>,
+    /// RFC 6901 pointer of the statement.
+    pointer: String,
+    /// `Allow` or `Deny`.
+    effect: &'static str,
+    /// Whether it certainly matches.
+    certain: bool,
+}
+
+/// One thing that would have to change.
+#[derive(Debug, Serialize, ToSchema)]
+struct MissJson {
+    /// The layer that refuses.
+    layer: String,
+    /// In one sentence.
+    text: String,
+    /// The same as data; its `kind` says which shape it has.
+    #[schema(value_type = Object)]
+    change: serde_json::Value,
+}
+
+/// The snake-case name of a plain enum, as serde writes it.
+fn name(value: impl Serialize) -> Result<String, AppError> {
+    match serde_json::to_value(value).map_err(AppError::internal)? {
+        serde_json::Value::String(name) => Ok(name),
+        other => Ok(other.to_string()),
+    }
+}
+
+impl From<Deciding> for StatementJson {
+    fn from(statement: Deciding) -> Self {
+        let Deciding { source, document, index, sid, pointer, denies, certain } = statement;
+        let effect = if denies { "Deny" } else { "Allow" };
+        Self { source, document: document.map(|d| d.to_string()), index, sid, pointer, effect, certain }
+    }
+}
+
+fn layer(answer: LayerAnswer) -> Result<LayerJson, AppError> {
+    Ok(LayerJson {
+        layer: name(answer.layer)?,
+        name: answer.name,
+        says: name(answer.says)?,
+        because: answer.because,
+        statements: answer.statements.into_iter().map(StatementJson::from).collect(),
+    })
+}
+
+fn miss(miss: Miss) -> Result<MissJson, AppError> {
+    let change = serde_json::to_value(miss.change).map_err(AppError::internal)?;
+    Ok(MissJson { layer: name(miss.layer)?, text: miss.text, change })
+}
+
+/// Decides one request as AWS would, by what the latest audit saw and by the documents given in its
+/// place. What was not seen makes the answer `Unknown`.
+#[utoipa::path(
+    post, path = "/api/v1/simulate", tag = "inventory", operation_id = "simulate", request_body = SimulateJson,
+    responses((status = 200, body = SimulatedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn simulate(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    body: Bytes,
+) -> Result<Json<SimulatedJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let asked: SimulateJson = serde_json::from_slice(&body).map_err(|error| {
+        AppError::new(Code::InvalidParameter, format!("the body is no request to be decided: {error}"))
+    })?;
+    let field = |parameter: &str, message: String| {
+        let error = FieldError { parameter: parameter.to_owned(), message };
+        AppError::of_fields(Code::InvalidParameter, vec![error])
+    };
+    let resource_account = asked
+        .resource_account
+        .map(|account| {
+            account
+                .parse()
+                .map_err(|_| field("/resource_account", format!("`{account}` is no account id: give twelve digits")))
+        })
+        .transpose()?;
+    let values = |values| match values {
+        ValuesJson::One(one) => vec![one],
+        ValuesJson::Several(several) => several,
+    };
+    let question = Question {
+        principal: asked.principal,
+        action: asked.action,
+        resource: asked.resource,
+        resource_account,
+        context: asked.context.into_iter().map(|(key, given)| (key, values(given))).collect(),
+        closed: asked.closed,
+        what_if: asked.policies.what_if(),
+    };
+    let answer = simulate::answer(&app.store, &question).await.map_err(|error| match error {
+        SimulateError::Store(error) => error.into(),
+        SimulateError::Ask(error @ AskError::Action(_)) => field("/action", error.to_string()),
+        SimulateError::Ask(error) => field("/principal", error.to_string()),
+    })?;
+    let Answer { explanation, principal, resource, notes } = answer;
+    let Explanation { outcome, because, reasons, layers, nearest } = explanation;
+    Ok(Json(SimulatedJson {
+        decision: outcome.as_str().to_owned(),
+        because,
+        reasons,
+        principal,
+        action: question.action,
+        resource,
+        notes,
+        layers: layers.into_iter().map(layer).collect::<Result<_, _>>()?,
+        nearest: nearest.into_iter().map(miss).collect::<Result<_, _>>()?,
+    }))
+}
