@@ -9,7 +9,7 @@
 use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use crate::facts::Facts;
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
-use rolecall_iam::condition::Context;
+use rolecall_iam::condition::{Context, Value};
 use rolecall_iam::explain::{Explanation, explain};
 use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
 use std::collections::BTreeSet;
@@ -195,6 +195,12 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         };
     }
     let Caller { requester, layers, account } = caller(&facts, question, &mut context, &mut notes)?;
+    // AWS sends these of every account that is in an organisation, and nobody collects its id.
+    for key in ["aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:ResourceOrgID", "aws:ResourceOrgPaths"] {
+        if account.is_some() && matches!(context.get(key), Value::Absent) {
+            context = context.unknown(key, &format!("the value of `{key}` is not collected; give it"));
+        }
+    }
     let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
     let mut layers = layers;
     above(&facts, &request, account, &mut layers);
@@ -276,8 +282,12 @@ fn pod(
     let detail = association.detail.as_ref().ok_or_else(|| none("EKS refused to describe the association of"))?;
     let arn = detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn);
     let role = facts.role(arn).0.ok_or_else(|| AskError::Role(arn.clone()))?;
-    *context = if detail.disable_session_tags { context.clone() } else { session_tags(context.clone(), association) };
-    *context = role_tags(context.clone(), role);
+    // EKS sends its own tags or none, and nobody else can add to them.
+    let mut tagged = context.clone().absent_under("aws:PrincipalTag/");
+    if !detail.disable_session_tags {
+        tagged = session_tags(tagged, association);
+    }
+    *context = role_tags(tagged, role);
     notes.push(match &detail.target_role_arn {
         None => format!("pods of {key} act as {arn}"),
         Some(_) => format!("pods of {key} act as {arn}, by way of {}", detail.role_arn),
@@ -292,8 +302,8 @@ fn pod(
     })
 }
 
-/// The tags that EKS gives a pod's session; those of the pod itself are left open.
-fn session_tags(context: Context, association: &Association) -> Context {
+/// The tags that EKS gives a pod's session; those that tell one pod from another are not known.
+fn session_tags(mut context: Context, association: &Association) -> Context {
     let AssociationKey { account_id, region, cluster, namespace, service_account } = &association.key;
     let partition = association.arn.parse::<Arn>().map_or_else(|_| "aws".to_owned(), |arn| arn.partition().to_owned());
     let cluster_arn = format!("arn:{partition}:eks:{region}:{account_id}:cluster/{cluster}");
@@ -303,13 +313,20 @@ fn session_tags(context: Context, association: &Association) -> Context {
         ("kubernetes-namespace", namespace.as_str()),
         ("kubernetes-service-account", service_account.as_str()),
     ];
+    for tag in ["kubernetes-pod-name", "kubernetes-pod-uid"] {
+        let key = format!("aws:PrincipalTag/{tag}");
+        if matches!(context.get(&key), Value::Absent) {
+            context = context.unknown(&key, &format!("`{key}` differs from pod to pod"));
+        }
+    }
     tags.into_iter().fold(context, |context, (tag, value)| context.or_set(&format!("aws:PrincipalTag/{tag}"), value))
 }
 
 /// What the organisation says, above the principal and above the resource.
 fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &mut Layers) {
     layers.scp = account.and_then(|account| facts.org_layers(account, OrgPolicyKind::Scp)).map(Arc::from);
-    layers.rcp = request.resource_account().and_then(|owner| facts.org_layers(owner, OrgPolicyKind::Rcp)).map(Arc::from);
+    layers.rcp =
+        request.resource_account().and_then(|owner| facts.org_layers(owner, OrgPolicyKind::Rcp)).map(Arc::from);
 }
 
 /// The policy on the resource, and the trust policy where the resource is a role to be assumed.

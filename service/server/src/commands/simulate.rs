@@ -185,7 +185,7 @@ fn text(question: &Question, answer: &Answer) -> String {
         let says = match layer.says {
             Says::Allows => "allows",
             Says::Denies => "DENIES",
-            Says::Nothing => "allows not",
+            Says::Nothing => "silent",
             Says::Unknown => "unknown",
             Says::NotApplied => "not applied",
         };

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const LISTS: [&str; 8] = ["findings", "accounts", "coverage", "associations", "roles", "sessions", "rules", "runs"];
 
 /// That an answer is a whole problem document of this status and code.
-fn is_problem(answer: &Answer, status: u16, code: &str) {
+pub(crate) fn is_problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
     let problem = answer.json();
     assert_eq!(answer.status.as_u16(), status, "{problem}");

@@ -7,4 +7,6 @@ mod auth;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod support;

@@ -1,0 +1,104 @@
+//! `POST /api/v1/simulate`, over the demo estate: who may do what, and what is not known about it.
+
+use crate::api::is_problem;
+use crate::support::{Client, Seen, app};
+use axum::http::{Method, StatusCode};
+use rolecall::http::auth::token::Scope;
+use serde_json::{Value, json};
+
+/// The first association with this much of a key, and its role.
+async fn pod(client: &Client, wanted: &str) -> (String, Value) {
+    let listed = client.json("/api/v1/associations?limit=1000").await;
+    let items = listed["items"].as_array().unwrap().clone();
+    let found = items.into_iter().find(|item| item["key"].as_str().unwrap().ends_with(wanted)).unwrap();
+    (found["key"].as_str().unwrap().to_owned(), found)
+}
+
+async fn ask(client: &Client, question: Value) -> Value {
+    let answer = client.send(Method::POST, "/api/v1/simulate", question.to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    answer.json()
+}
+
+fn s3(effect: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": {"Effect": effect, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::orders/*"}})
+}
+
+#[tokio::test]
+async fn a_pod_is_decided_with_documents_in_the_place_of_what_is_stored() {
+    let app = app(Seen::Whole).await;
+    let client = Client::program(&app, &[Scope::InventoryRead]).await;
+    let (key, found) = pod(&client, "fraud/signals").await;
+    let target = found["detail"]["target_role_arn"].as_str().unwrap();
+    let owner = target.split(':').nth(4).unwrap();
+    let question = |policies: Value| {
+        json!({"principal": key, "action": "s3:GetObject", "resource": "arn:aws:s3:::orders/1", "closed": true,
+            "resource_account": owner, "policies": policies})
+    };
+
+    // Nobody collects the policies on buckets: they may deny what all else allows.
+    let unseen = ask(&client, question(json!({"identity": [s3("Allow")], "session": []}))).await;
+    assert_eq!(unseen["decision"], "Unknown", "{unseen}");
+    let reasons = unseen["reasons"].to_string();
+    assert!(reasons.contains("policy of the resource") && reasons.contains("aws:PrincipalOrgID"), "{unseen}");
+    assert_eq!(unseen["principal"], target, "pods with a target role act as that one");
+
+    let allowed =
+        ask(&client, question(json!({"identity": [s3("Allow")], "session": [], "resource": [], "rcp": []}))).await;
+    assert_eq!(allowed["decision"], "Allow", "{allowed}");
+    assert_eq!(allowed["nearest"], json!([]));
+    let denied = ask(&client, question(json!({"identity": [s3("Allow")], "session": [], "scp": [s3("Deny")]}))).await;
+    assert_eq!(denied["decision"], "Deny(explicit)", "{denied}");
+    let nothing = ask(&client, question(json!({"identity": [], "resource": [], "rcp": []}))).await;
+    assert_eq!(nothing["decision"], "Deny(implicit)", "{nothing}");
+    assert!(!nothing["nearest"].as_array().unwrap().is_empty(), "{nothing}");
+}
+
+#[tokio::test]
+async fn conditions_that_the_asker_leaves_open_stay_open() {
+    let app = app(Seen::Whole).await;
+    let client = Client::program(&app, &[Scope::InventoryRead]).await;
+    let (key, _) = pod(&client, "analytics/job-runner").await;
+    let own = |key: &str, value: &str| {
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ec2:DescribeRegions", "Resource": "*",
+            "Condition": {"StringEquals": {key: value}}}})
+    };
+    let question = |policy: Value, context: Value| {
+        json!({"principal": key, "action": "ec2:DescribeRegions", "context": context,
+            "policies": {"identity": [policy], "session": [], "boundary": [], "scp": []}})
+    };
+    let by_region = own("aws:RequestedRegion", "eu-west-1");
+    let open = ask(&client, question(by_region.clone(), json!({}))).await;
+    assert_eq!(open["decision"], "Unknown", "{open}");
+    assert!(open["reasons"].to_string().contains("aws:RequestedRegion"), "{open}");
+    let given = ask(&client, question(by_region, json!({"aws:RequestedRegion": "eu-west-1"}))).await;
+    assert_eq!(given["decision"], "Allow", "{given}");
+    // EKS says what these are, whatever the asker says.
+    let own_tag = ask(&client, question(own("aws:PrincipalTag/kubernetes-namespace", "analytics"), json!({}))).await;
+    assert_eq!(own_tag["decision"], "Allow", "{own_tag}");
+    let other = ask(&client, question(own("aws:PrincipalTag/kubernetes-namespace", "other"), json!({}))).await;
+    assert_eq!(other["decision"], "Deny(implicit)", "{other}");
+    let one_pod = ask(&client, question(own("aws:PrincipalTag/kubernetes-pod-name", "a"), json!({}))).await;
+    assert_eq!(one_pod["decision"], "Unknown", "{one_pod}");
+    let others = ask(&client, question(own("aws:PrincipalTag/team", "a"), json!({}))).await;
+    assert_eq!(others["decision"], "Deny(implicit)", "{others}");
+}
+
+#[tokio::test]
+async fn a_bad_question_names_the_field() {
+    let app = app(Seen::Nothing).await;
+    let client = Client::program(&app, &[Scope::InventoryRead]).await;
+    for (question, part) in [
+        (json!({"principal": "?", "action": "s3:GetObject"}), "`?` is no principal"),
+        (json!({"principal": "anonymous", "action": "s3"}), "`s3` is no action"),
+        (json!({"principal": "arn:aws:iam::111122223333:role/none", "action": "s3:GetObject"}), "not among the roles"),
+        (json!({"principal": "anonymous", "action": "s3:GetObject", "resource_account": "1"}), "no account id"),
+        (json!({"principal": "anonymous", "acton": "s3:GetObject"}), "unknown field `acton`"),
+    ] {
+        let answer = client.send(Method::POST, "/api/v1/simulate", question.to_string()).await;
+        is_problem(&answer, 400, "invalid_parameter");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(part), "{}", answer.text);
+    }
+    let reader = Client::program(&app, &[Scope::FindingsRead]).await;
+    assert_eq!(reader.send(Method::POST, "/api/v1/simulate", "{}").await.status, StatusCode::FORBIDDEN);
+}
