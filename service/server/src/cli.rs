@@ -126,7 +126,7 @@ enum Command {
     },
     /// Decides requests as AWS would, and says why
     #[command(after_help = SIMULATE_CODES)]
-    Simulate(commands::simulate::Args),
+    Simulate(Box<commands::simulate::Args>),
     /// Looks after rules
     Policies {
         #[command(subcommand)]

@@ -46,6 +46,7 @@ pub struct Args {
     /// Condition keys that are not given are absent, rather than not known
     #[arg(long, requires = "principal")]
     pub closed: bool,
+    /// Documents in the place of what is stored.
     #[command(flatten)]
     pub what_if: WhatIfArgs,
 }
@@ -275,21 +276,21 @@ fn run(
     let mut result = Ok(());
     cases::each(name, bytes, |case| {
         if result.is_ok() {
-            result = one(case, check, tally, out, notes);
+            result = one(&case, check, tally, out, notes);
         }
     });
     result
 }
 
 fn one(
-    case: Result<Case, CaseError>,
+    case: &Result<Case, CaseError>,
     check: bool,
     tally: &mut Tally,
     out: &mut impl Write,
     notes: &mut impl Write,
 ) -> Result<(), Error> {
     tally.cases += 1;
-    let answer = match &case {
+    let answer = match case {
         Ok(case) => case.answer(),
         Err(error) => {
             tally.broken += 1;
@@ -297,7 +298,7 @@ fn one(
             error.answer()
         }
     };
-    if let Ok(case) = &case
+    if let Ok(case) = case
         && check
         && let Some(agrees) = case.agrees(answer.decision)
     {

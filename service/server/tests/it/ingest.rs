@@ -46,7 +46,7 @@ fn call(n: u64) -> Value {
     let role = format!("pod-{}", key % 2);
     let mut event = json!({
         "eventVersion": "1.09", "eventSource": "s3.amazonaws.com",
-        "eventName": if n % 3 == 0 { "GetObject" } else { "PutObject" },
+        "eventName": if n.is_multiple_of(3) { "GetObject" } else { "PutObject" },
         "userIdentity": {
             "type": "AssumedRole", "accountId": ACCOUNT, "accessKeyId": format!("ASIAPOD{key}"),
             "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/eks-prod-api"),
@@ -63,7 +63,7 @@ fn call(n: u64) -> Value {
     if n % 4 == 1 {
         event["errorCode"] = "AccessDenied".into();
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         event["eventSource"] = "sts.amazonaws.com".into();
         event["eventName"] = "AssumeRole".into();
         event["requestParameters"] = json!({
@@ -167,7 +167,7 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
     events.push(json!({"eventName": "AssumeRole", "eventSource": "sts.amazonaws.com"}));
     let good = folder.write("good.json", &json!({ "Records": events }).to_string());
     let text = json!({ "Records": trail(30) }).to_string();
-    let torn = folder.write("torn.json", &text[..text.len() * 2 / 3]);
+    let torn = folder.write("torn.json", text.get(..text.len() * 2 / 3).unwrap());
     let read_all = || read(&database, "broken", vec![good.clone(), torn.clone()], 10);
     let first = read_all().await;
     assert!(first.stats.malformed >= 2, "{:?}", first.stats);
