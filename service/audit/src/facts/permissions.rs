@@ -163,10 +163,15 @@ impl Answers {
         }
     }
 
-    /// The rule that says all that the other rules would say of an administrator.
+    /// The rule that says all that the other rules would say of an administrator. Unknown where only
+    /// something unseen stands between the role and being one.
     fn covered_by(&self) -> Value {
-        let certain = self.admin.as_bool() == Some(true) && !self.admin_conditional;
-        if certain { text("admin-equivalent") } else { Value::Null }
+        match &self.admin {
+            _ if self.admin_conditional => Value::Null,
+            Value::Bool(true) => text("admin-equivalent"),
+            Value::Unknown(why) if self.admin_by != Value::Null => Value::Unknown(why.clone()),
+            _ => Value::Null,
+        }
     }
 }
 
