@@ -5,6 +5,7 @@
 //! parsed stays as text. Refuses to know where a fact came from and what it means.
 
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use crate::trail::AssociationSpan;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
 use serde::{Deserialize, Serialize};
@@ -480,6 +481,12 @@ pub struct Estate {
     pub trails: Vec<Trail>,
     /// Sessions of the window that is judged.
     pub sessions: Vec<Session>,
+    /// Since when `sessions` holds all that the trails have, where they were read whole; `None`
+    /// where nobody can say.
+    pub sessions_since: Option<DateTime<Utc>>,
+    /// Associations as looks found them over time, those that are gone too. Empty: of the past only
+    /// the dates of the present ones are known.
+    pub association_history: Vec<AssociationSpan>,
     /// Organisation policies.
     pub org_policies: Vec<OrgPolicy>,
     /// Roots and OUs.

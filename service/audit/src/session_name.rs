@@ -137,28 +137,41 @@ fn is_uuid(s: &str) -> bool {
 /// Whether a name looks like one that a program gave itself when nobody named the session.
 #[must_use]
 pub fn is_default(name: &str) -> bool {
-    const NUMBERED: [&str; 14] = [
-        "botocore-session",
-        "AWS-CLI-session",
-        "aws-sdk-js-session",
-        "aws-sdk-js",
-        "aws-sdk-java",
-        "aws-sdk-php",
-        "aws-sdk-kotlin",
-        "aws-go-sdk",
-        "aws-sdk-go",
-        "web-identity-token",
-        "web-identity-token-profile",
-        "assume-role-provider",
-        "assume-role-from-profile",
-        "boto3-session",
+    producer(name).is_some()
+}
+
+/// Which program gives such names itself when nobody names the session; `None` where somebody
+/// seems to have chosen the name.
+#[must_use]
+pub fn producer(name: &str) -> Option<&'static str> {
+    const NUMBERED: [(&str, &str); 14] = [
+        ("botocore-session", "botocore"),
+        ("AWS-CLI-session", "the AWS CLI"),
+        ("aws-sdk-js-session", "the AWS SDK for JavaScript"),
+        ("aws-sdk-js", "the AWS SDK for JavaScript"),
+        ("aws-sdk-java", "the AWS SDK for Java"),
+        ("aws-sdk-php", "the AWS SDK for PHP"),
+        ("aws-sdk-kotlin", "the AWS SDK for Kotlin"),
+        ("aws-go-sdk", "the AWS SDK for Go"),
+        ("aws-sdk-go", "the AWS SDK for Go"),
+        ("web-identity-token", "an AWS SDK"),
+        ("web-identity-token-profile", "the AWS SDK for Rust"),
+        ("assume-role-provider", "the AWS SDK for Rust"),
+        ("assume-role-from-profile", "the AWS SDK for Rust"),
+        ("boto3-session", "boto3"),
     ];
-    let numbered = name.rsplit_once('-').is_some_and(|(stem, number)| NUMBERED.contains(&stem) && is_number(number));
-    numbered
-        || matches!(name, "token-file-web-identity" | "default_session")
-        || (is_number(name) && (16..=20).contains(&name.len()))
-        || is_uuid(&name.to_ascii_lowercase())
-        || is_instance_id(name)
+    let numbered = name
+        .rsplit_once('-')
+        .filter(|(_, number)| is_number(number))
+        .and_then(|(stem, _)| NUMBERED.iter().find(|(own, _)| *own == stem).map(|(_, producer)| *producer));
+    numbered.or_else(|| match name {
+        "token-file-web-identity" => Some("the AWS SDK for JavaScript"),
+        "default_session" => Some("an AWS SDK"),
+        _ if is_number(name) && (16..=20).contains(&name.len()) => Some("the AWS SDK for Go"),
+        _ if is_uuid(&name.to_ascii_lowercase()) => Some("a program that names sessions by a random UUID"),
+        _ if is_instance_id(name) => Some("EC2, for an instance profile"),
+        _ => None,
+    })
 }
 
 /// Whether a name is that of an EC2 instance, as sessions of instance profiles have.
@@ -282,6 +295,8 @@ mod tests {
         for name in defaults {
             assert!(is_default(name), "{name}");
         }
+        assert_eq!(producer("botocore-session-1700000000"), Some("botocore"));
+        assert_eq!(producer("1700000000000000000"), Some("the AWS SDK for Go"));
         for name in ["alice@example.com", "deploy-42", "botocore-session-x", "i-am-a-name", "payments-api"] {
             assert!(!is_default(name), "{name}");
         }

@@ -3,6 +3,7 @@
 use super::permissions;
 use super::place::{AccountFacts, ClusterFacts};
 use super::role::{RoleFacts, digest, tags};
+use super::ties;
 use super::trust::{self, Hop};
 use super::view::{Def, Facts, evidences, fact, maybe, text, truth};
 use super::world::{World, unless};
@@ -336,6 +337,18 @@ impl Facts for AssociationFacts {
                     Value::list(broken.map(|(d, error)| super::view::unreadable("session policy", d, error)))
                 })
             },
+        ),
+        Def::<Self>::new(
+            "uses",
+            || Type::list(Type::object("Use")),
+            "When its credentials were used last, by the trail and by IAM, and until when they may have been.",
+            |a| a.listed(|it| ties::uses_of_association(&a.world, it)),
+        ),
+        Def::<Self>::new(
+            "web_identity",
+            || Type::list(Type::object("WebIdentityUse")),
+            "Sessions of the same service account by IRSA, where it has sessions by the association as well.",
+            |a| a.listed(|it| ties::web_identity(&a.world, it)),
         ),
         Def::<Self>::new("evidence", || Type::object("Evidence"), "The association itself.", |a| {
             a.fixed(|it| {

@@ -12,6 +12,7 @@ mod place;
 mod role;
 mod session;
 mod sessions;
+mod ties;
 mod trust;
 mod view;
 mod world;
@@ -45,6 +46,9 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(association::AssociationFacts::object_type())
         .object(session::SessionFacts::object_type())
         .object(session::SessionNameFacts::object_type())
+        .object(session::SessionFault::object_type())
+        .object(ties::UseFacts::object_type())
+        .object(ties::WebIdentityUse::object_type())
         .object(place::PolicyFacts::object_type())
         .object(place::ClusterFacts::object_type())
         .object(place::AccountFacts::object_type())
@@ -78,8 +82,9 @@ pub(crate) struct Facts {
 impl Facts {
     /// Indexes an estate.
     pub(crate) fn of(estate: &Estate) -> Self {
-        let world = Arc::new(World::new(estate));
-        let groups = sessions::gather(&world, &estate.sessions).into_iter().map(Arc::new).collect();
+        let (trail, ties) = ties::read(estate);
+        let world = Arc::new(World::new(estate, trail));
+        let groups = sessions::gather(&world, &estate.sessions, &ties).into_iter().map(Arc::new).collect();
         Self { world, groups }
     }
 

@@ -4,7 +4,7 @@ use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, unless_known};
 use super::world::{World, join, unless};
-use super::{escalation, permissions, trust};
+use super::{escalation, permissions, ties, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
@@ -188,6 +188,12 @@ impl Facts for RoleFacts {
             || Type::optional(Type::Timestamp),
             "When IAM last saw the role used, within 400 days; absent where it was not.",
             |r| r.seen(|role| Value::optional(r.world.last_used(role.arn.as_str()).map(|used| used.at))),
+        ),
+        Def::<Self>::new(
+            "uses",
+            || Type::list(Type::object("Use")),
+            "When it was used last, by IAM and by the sessions of the trail.",
+            |r| r.seen(|role| ties::uses_of_role(&r.world, role)),
         ),
         Def::<Self>::new(
             "tags",

@@ -4,6 +4,7 @@ use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::role::RoleFacts;
 use super::sessions::{Group, Observed, kind_name};
+use super::ties::Fault;
 use super::view::{Def, Facts, count, fact, maybe, text};
 use super::world::World;
 use crate::estate::Association;
@@ -212,6 +213,36 @@ impl Facts for SessionFacts {
             |s| Value::Int(i64::from(s.group.contradictions)),
         )
         .or(|| Value::Int(0)),
+        Def::<Self>::new(
+            "name_producer",
+            || Type::optional(Type::String),
+            "The program that gives such names where nobody names the session.",
+            |s| maybe(s.name().and_then(session_name::producer)),
+        ),
+        Def::<Self>::new(
+            "faults",
+            || Type::list(Type::object("SessionFault")),
+            "How sessions that EKS opened differ from what associations explain.",
+            |s| {
+                let items = s.group.faults.iter().map(|(fault, (count, observed))| {
+                    let evidence = s.event(&fault.what, observed);
+                    SessionFault { fault: fault.clone(), count: *count, evidence }.into_value()
+                });
+                Value::list(items)
+            },
+        ),
+        Def::<Self>::new(
+            "packed_policy_size",
+            || Type::optional(Type::Int),
+            "How much of the space for session policies and tags the fullest session takes, in percent.",
+            |s| Value::optional(s.group.packed.as_ref().map(|(size, _)| i64::from(*size))),
+        ),
+        Def::<Self>::new(
+            "packed_evidence",
+            || Type::list(Type::object("Evidence")),
+            "The fullest session.",
+            |s| Value::list(s.group.packed.iter().map(|(_, observed)| s.event("the fullest session", observed))),
+        ),
         Def::<Self>::new("count", || Type::Int, "How many sessions.", |s| Value::Int(i64::from(s.group.count))),
         Def::<Self>::new(
             "refused",
@@ -265,5 +296,37 @@ impl Facts for SessionNameFacts {
             |n| Value::Int(i64::from(n.count)),
         ),
         Def::<Self>::new("evidence", || Type::object("Evidence"), "One event with this name.", |n| n.evidence.clone()),
+    ];
+}
+
+/// One way in which sessions that EKS opened differ from what associations explain.
+#[derive(Debug)]
+pub(super) struct SessionFault {
+    fault: Fault,
+    count: u32,
+    evidence: Value,
+}
+
+impl Facts for SessionFault {
+    const NAME: &'static str = "SessionFault";
+    const DOC: &'static str = "A way in which sessions that EKS opened differ from what associations explain.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "kind",
+            || Type::String,
+            "`no_association`, `after_end` (opened when its association had ended or changed, and pods could not hold credentials of before any more), `role` or `tags`.",
+            |f| text(f.fault.kind),
+        ),
+        Def::<Self>::new("what", || Type::String, "What differs, in a sentence.", |f| text(&f.fault.what)),
+        Def::<Self>::new(
+            "holds",
+            || Type::Bool,
+            "Whether it is so: true, or unknown where what would explain it was not seen.",
+            |f| f.fault.why_not_known.as_ref().map_or(Value::Bool(true), |why| Value::unknown(why.as_str())),
+        )
+        .or(|| Value::Bool(true)),
+        Def::<Self>::new("count", || Type::Int, "So many sessions.", |f| Value::Int(i64::from(f.count)))
+            .or(|| Value::Int(1)),
+        Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |f| f.evidence.clone()),
     ];
 }

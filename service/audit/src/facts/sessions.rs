@@ -3,10 +3,12 @@
 //! Knows which events belong together: same role, same principal, same workload, names of the same
 //! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
 
+use super::ties::{self, Fault};
 use super::world::World;
 use crate::estate::{Session, SessionKind};
 use crate::id::Region;
 use crate::session_name::{self, PodIdentityName};
+use crate::trail::Tie;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +16,8 @@ use std::sync::Arc;
 
 /// So many distinct names are kept of a group, one event each.
 const NAMES_KEPT: usize = 200;
+/// So many ways to differ from associations are kept of a group; a group is of one role and workload.
+const FAULTS_KEPT: usize = 50;
 
 /// Sessions of one kind, from one principal, into one role, for one workload, with names of one shape.
 #[derive(Debug, Clone)]
@@ -32,6 +36,10 @@ pub(super) struct Group {
     pub contradictions: u32,
     /// One such event.
     pub contradiction: Option<Observed>,
+    /// How sessions differ from what associations explain, with one event each.
+    pub faults: BTreeMap<Fault, (u32, Observed)>,
+    /// The fullest packed policy among them, in percent, and its event.
+    pub packed: Option<(u8, Observed)>,
 }
 
 /// What makes sessions one subject.
@@ -93,12 +101,12 @@ pub(super) fn kind_name(kind: SessionKind) -> &'static str {
 }
 
 /// Gathers sessions; the answer is in the order of the keys and does not depend on theirs.
-pub(super) fn gather(world: &World, sessions: &[Session]) -> Vec<Group> {
+pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<Group> {
     let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    let mut ordered: Vec<&Session> = sessions.iter().collect();
-    ordered.sort_by(|a, b| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
-    ordered.dedup_by(|a, b| a.event_id == b.event_id && a.account_id == b.account_id);
-    for session in ordered {
+    let mut ordered: Vec<(&Session, &Tie)> = sessions.iter().zip(ties).collect();
+    ordered.sort_by(|(a, _), (b, _)| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
+    ordered.dedup_by(|(a, _), (b, _)| a.event_id == b.event_id && a.account_id == b.account_id);
+    for (session, tie) in ordered {
         let key = key_of(world, session);
         let group = groups.entry(key.clone()).or_insert_with(|| Group {
             key,
@@ -111,6 +119,8 @@ pub(super) fn gather(world: &World, sessions: &[Session]) -> Vec<Group> {
             more_names: false,
             contradictions: 0,
             contradiction: None,
+            faults: BTreeMap::new(),
+            packed: None,
         });
         group.count = group.count.saturating_add(1);
         group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
@@ -118,16 +128,29 @@ pub(super) fn gather(world: &World, sessions: &[Session]) -> Vec<Group> {
         if !group.regions.contains(&session.region) {
             group.regions.insert(session.region.clone());
         }
-        let Some(name) = &session.session_name else { continue };
         let observed = || Observed {
             event_id: session.event_id.clone(),
             at: session.at,
             region: session.region.clone(),
-            name: name.clone(),
+            name: session.session_name.clone().unwrap_or_default(),
             principal: session.principal.clone(),
             source_ip: session.source_ip.clone(),
             count: 1,
         };
+        for fault in ties::faults(world, session, tie) {
+            if let Some((count, last)) = group.faults.get_mut(&fault) {
+                *count = count.saturating_add(1);
+                *last = observed();
+            } else if group.faults.len() < FAULTS_KEPT {
+                group.faults.insert(fault, (1, observed()));
+            }
+        }
+        if let Some(size) = session.packed_policy_size
+            && group.packed.as_ref().is_none_or(|(fullest, _)| size > *fullest)
+        {
+            group.packed = Some((size, observed()));
+        }
+        let Some(name) = &session.session_name else { continue };
         if contradicts(session, name) {
             group.contradictions = group.contradictions.saturating_add(1);
             group.contradiction.get_or_insert_with(observed);

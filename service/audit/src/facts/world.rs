@@ -10,6 +10,7 @@ use crate::estate::{
 };
 use crate::id::{ClusterName, Region};
 use crate::rules::{Reasons, Value};
+use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub(super) struct World {
     pub documents: Documents,
     pub coverage: Coverage,
     last_used: HashMap<Box<str>, RoleLastUsed>,
+    /// Accounts of which some role's last use is known: there, its absence says something.
+    last_used_in: BTreeSet<AccountId>,
     role_at: HashMap<Box<str>, usize>,
     role_by_id: HashMap<Box<str>, usize>,
     policy_at: HashMap<(AccountId, Arn), usize>,
@@ -97,6 +100,8 @@ pub(super) struct World {
     pub(super) memo: super::permissions::Memo,
     pub(super) trusts: super::trust::Memo,
     pub(super) escalations: super::escalation::Memo,
+    /// What the trail tells.
+    pub(super) trail: super::ties::TrailFacts,
 }
 
 /// What is known of the organisation.
@@ -115,7 +120,7 @@ struct Organization {
 }
 
 impl World {
-    pub(super) fn new(estate: &Estate) -> Self {
+    pub(super) fn new(estate: &Estate, trail: super::ties::TrailFacts) -> Self {
         let coverage = estate.coverage.clone();
         let mut roles = estate.roles.clone();
         roles.sort_by(|a, b| a.arn.cmp(&b.arn));
@@ -148,6 +153,7 @@ impl World {
             }
         }
         let mut world = Self {
+            last_used_in: estate.last_used.iter().map(|used| used.role.account_id()).collect(),
             last_used: estate.last_used.iter().map(|u| (u.role.as_str().into(), u.clone())).collect(),
             role_at: roles.iter().enumerate().map(|(i, r)| (r.arn.as_str().into(), i)).collect(),
             role_by_id: roles.iter().enumerate().map(|(i, r)| (r.role_id.as_str().into(), i)).collect(),
@@ -169,6 +175,7 @@ impl World {
             memo: super::permissions::Memo::default(),
             trusts: super::trust::Memo::default(),
             escalations: super::escalation::Memo::default(),
+            trail,
             accounts,
             roles,
             policies,
@@ -278,6 +285,25 @@ impl World {
 
     pub(super) fn last_used(&self, arn: &str) -> Option<&RoleLastUsed> {
         self.last_used.get(arn)
+    }
+
+    /// When IAM last saw the role used; `Ok(None)`: not within the 400 days that IAM remembers.
+    pub(super) fn used_by_iam(&self, role: &Role) -> Result<Option<DateTime<Utc>>, Reasons> {
+        let account = role.arn.account_id();
+        if let Some(why) = &self.sight(account).roles {
+            return Err(why.clone());
+        }
+        match self.last_used(role.arn.as_str()) {
+            Some(used) => Ok(Some(used.at)),
+            None if self.last_used_in.contains(&account) => Ok(None),
+            // A source that leaves last use out looks the same as an account that nobody uses.
+            None => Err(Reasons::one(format!("when IAM last saw roles of account {account} used was not seen"))),
+        }
+    }
+
+    /// Why sessions of a region may exist that the estate does not have.
+    pub(super) fn sessions_unseen(&self, account: AccountId, region: &Region) -> Option<Reasons> {
+        reasons(self.coverage.blind_spots(&Scope::regional(account, ScopeKind::Sessions, region.clone())))
     }
 
     /// A managed policy as an account sees it; AWS's own are the same in every account.

@@ -5,7 +5,7 @@
 //! workloads seem to run with their node's role. Each answer is a fact with its evidence. Refuses to
 //! say how bad it is: rules do.
 
-use super::tie::{AssociationSpan, History, Tie, TiedBy};
+use super::tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy};
 use super::{Networks, Use};
 use crate::estate::{AssociationKey, Session, SessionKind};
 use crate::session_name::{self, PodIdentityName};
@@ -76,12 +76,18 @@ pub fn disagreements(session: &Session, tie: &Tie, history: &History) -> Vec<Dis
         Some(key) => {
             if let Some(span) = history.valid(key, session.at) {
                 found.extend(role_disagreement(session, span, is_target, history));
-                let detail = span.detail.as_ref();
-                if has_tags && detail.is_some_and(|detail| detail.disable_session_tags) {
-                    found.push(Disagreement::TagsWhileOff);
-                }
-                if !has_tags && !is_target && detail.is_some_and(|detail| !detail.disable_session_tags) {
-                    found.push(Disagreement::TagsMissing);
+                // Tags too stay as they were while pods hold what they had.
+                let is_settled = |detail: &SpanDetail| {
+                    let window = cache_window(is_target || detail.target_role_arn.is_some());
+                    history.begin_of(span).is_none_or(|since| session.at.signed_duration_since(since) > window)
+                };
+                if let Some(detail) = span.detail.as_ref().filter(|detail| is_settled(detail)) {
+                    if has_tags && detail.disable_session_tags {
+                        found.push(Disagreement::TagsWhileOff);
+                    }
+                    if !has_tags && !is_target && !detail.disable_session_tags {
+                        found.push(Disagreement::TagsMissing);
+                    }
                 }
             }
         }

@@ -151,6 +151,16 @@ impl History {
         self.begins.get(*index).copied().flatten()
     }
 
+    /// Whether the association led to this role before, in a form that ended by then.
+    pub(crate) fn led_to(&self, key: &AssociationKey, role_arn: &str, by: DateTime<Utc>) -> bool {
+        self.by_key.get(key).into_iter().flatten().filter_map(|index| self.spans.get(*index)).any(|span| {
+            let names = |detail: &SpanDetail| {
+                detail.role_arn == role_arn || detail.target_role_arn.as_deref() == Some(role_arn)
+            };
+            span.to.is_some_and(|to| to <= by) && span.detail.as_ref().is_some_and(names)
+        })
+    }
+
     /// All spans of the service account that a session's tags name.
     pub(super) fn spans_of(&self, session: &Session, tie: &Tie) -> Vec<&AssociationSpan> {
         let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());

@@ -15,6 +15,8 @@ mod replay;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod small;

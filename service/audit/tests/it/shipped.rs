@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 pub(crate) static RULES: LazyLock<RuleSet> = LazyLock::new(policies::builtin);
 
 /// Verdicts of a rule, in a fixed order.
-fn verdicts(small: &Small, rule: &str) -> Vec<Verdict> {
+pub(crate) fn verdicts(small: &Small, rule: &str) -> Vec<Verdict> {
     let now = "2026-11-23T00:00:00Z".parse().unwrap();
     let mut verdicts = evaluate(&small.0, &RULES, now).verdicts;
     verdicts.retain(|verdict| verdict.rule == rule);
@@ -34,7 +34,7 @@ fn letters(small: &Small, rule: &str) -> String {
 }
 
 /// What a rule says about an estate in which at most one subject matters to it.
-fn check(rule: &str, cases: &[(&str, Small, &str)]) {
+pub(crate) fn check(rule: &str, cases: &[(&str, Small, &str)]) {
     for (name, small, expected) in cases {
         assert_eq!(letters(small, rule), *expected, "{rule}: {name}: {:#?}", verdicts(small, rule));
     }

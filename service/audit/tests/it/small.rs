@@ -210,7 +210,7 @@ impl Small {
                 disable_session_tags: false,
                 policy: None,
                 tags: Tags::new(),
-                created_at: None,
+                created_at: Some("2026-11-01T00:00:00Z".parse().unwrap()),
                 modified_at: None,
                 extra: std::collections::BTreeMap::new(),
             }),

@@ -1,0 +1,432 @@
+//! The rules on sessions, and on associations and roles by their sessions, over whole estates.
+
+use crate::policies;
+use crate::shipped::{RULES, check, verdicts};
+use crate::small::{API, AWAY, BOUND, CLUSTER, DATA, HOME, OPEN, REGION, Small, UUID, allow, id};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::estate::{RoleLastUsed, SessionKind};
+use rolecall_audit::evaluate::evaluate;
+use rolecall_audit::finding::Outcome;
+use rolecall_audit::rules::SourceFile;
+use rolecall_audit::trail::AssociationSpan;
+
+const PODS: &str = "pods.eks.amazonaws.com";
+const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn name() -> String {
+    format!("eks-prod-api-7d9f6c-{UUID}")
+}
+
+/// A session by EKS of `pay/<service account>` on the cluster, on 20 November.
+fn pod_of(small: Small, service_account: &str) -> Small {
+    let arn = format!("arn:aws:eks:{REGION}:{HOME}:cluster/{CLUSTER}");
+    small.session(
+        SessionKind::PodIdentity,
+        PODS,
+        &name(),
+        &[
+            ("eks-cluster-arn", &arn),
+            ("eks-cluster-name", CLUSTER),
+            ("kubernetes-namespace", "pay"),
+            ("kubernetes-service-account", service_account),
+            ("kubernetes-pod-name", "api-7d9f6c5b8-x2x9z"),
+        ],
+    )
+}
+
+fn pod() -> Small {
+    pod_of(Small::new(), "api")
+}
+
+fn with(mut small: Small, change: impl FnOnce(&mut Small)) -> Small {
+    change(&mut small);
+    small
+}
+
+#[test]
+fn a_pod_session_needs_an_association() {
+    let gone = || pod_of(Small::new(), "batch");
+    let untagged = || Small::new().session(SessionKind::PodIdentity, PODS, &name(), &[]);
+    let other_cluster = format!("eks-dev-api-7d9f6c-{UUID}");
+    let remade = pod().detail(|detail| {
+        detail.created_at = Some(at("2026-11-21T00:00:00Z"));
+        detail.modified_at = detail.created_at;
+    });
+    let refused = with(gone(), |small| small.0.sessions[0].error = Some("AccessDenied".to_owned()));
+    let elsewhere = with(gone(), |small| {
+        let arn = format!("arn:aws:eks:{REGION}:999988887777:cluster/{CLUSTER}");
+        small.0.sessions[0].tags.insert("eks-cluster-arn".to_owned(), arn);
+    });
+    let no_cluster = with(gone(), |small| {
+        let tags = &mut small.0.sessions[0].tags;
+        tags.insert("eks-cluster-arn".to_owned(), format!("arn:aws:eks:{REGION}:{HOME}:cluster/old"));
+        tags.insert("eks-cluster-name".to_owned(), "old".to_owned());
+    });
+    check(
+        "session-without-association",
+        &[
+            ("its own", pod(), "P"),
+            ("none of its service account", gone(), "F"),
+            ("of a cluster that is not there", no_cluster.clone(), "F"),
+            ("of a cluster that is perhaps there", no_cluster.gap(ScopeKind::Clusters), "U"),
+            ("of an account that nobody looks at", elsewhere, "U"),
+            ("associations not seen", gone().gap(ScopeKind::Associations), "U"),
+            ("the association was made anew since", remade, "U"),
+            ("a refused request", refused, ""),
+            ("without tags, by role and name", untagged().detail(|detail| detail.disable_session_tags = true), "P"),
+            (
+                "without tags, of another cluster",
+                Small::new().session(SessionKind::PodIdentity, PODS, &other_cluster, &[]),
+                "F",
+            ),
+            (
+                "without tags, associations not described",
+                Small::new()
+                    .session(SessionKind::PodIdentity, PODS, &other_cluster, &[])
+                    .gap(ScopeKind::AssociationDetails),
+                "U",
+            ),
+            (
+                "somebody else",
+                Small::new().session(SessionKind::AssumeRole, "arn:aws:iam::111122223333:user/eve", "eve", &[]),
+                "",
+            ),
+            ("not all seen", pod().gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+}
+
+/// The association was there from the 2nd of November, and was removed or changed so long before the session.
+fn ended(before: TimeDelta, target: bool, changed: bool) -> Small {
+    let mut small = pod();
+    let end = small.0.sessions[0].at - before;
+    let mut old = small.0.associations[0].clone();
+    let detail = old.detail.as_mut().unwrap();
+    detail.target_role_arn = target.then(|| DATA.to_owned());
+    small.0.association_history.push(AssociationSpan::of(&old, at("2026-11-02T00:00:00Z"), Some(end)));
+    if changed {
+        small = small.role("arn:aws:iam::111122223333:role/next", BOUND, &[]).detail(|detail| {
+            detail.role_arn = "arn:aws:iam::111122223333:role/next".to_owned();
+            detail.target_role_arn = target.then(|| DATA.to_owned());
+            detail.modified_at = Some(end);
+        });
+        small.0.association_history.push(AssociationSpan::of(&small.0.associations[0], end, None));
+    } else {
+        small.0.associations.clear();
+    }
+    small
+}
+
+#[test]
+fn pods_may_go_on_for_a_while_after_their_association_and_no_longer() {
+    let (minutes, hours) = (TimeDelta::minutes, TimeDelta::hours);
+    check(
+        "session-after-association-ended",
+        &[
+            ("it stands", pod(), "P"),
+            ("removed, six hours", ended(hours(6), false, false), "P"),
+            ("removed, longer", ended(hours(6) + minutes(1), false, false), "F"),
+            ("with a target role, 59 minutes", ended(minutes(59), true, false), "P"),
+            ("with a target role, an hour", ended(minutes(60), true, false), "F"),
+            ("another role, six hours", ended(hours(6), false, true), "P"),
+            ("another role, longer", ended(hours(7), false, true), "F"),
+            ("another role, not described", ended(hours(7), false, true).gap(ScopeKind::AssociationDetails), "U"),
+            ("not all seen", ended(hours(5), false, true).gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+    let verdict = verdicts(&ended(hours(7), false, false), "session-after-association-ended").remove(0);
+    let Outcome::Fail { message, evidence, .. } = verdict.outcome else { panic!("{verdict:?}") };
+    assert_eq!(
+        message,
+        format!("sessions of {API}: the association of pay/api on prod was gone since 2026-11-20T02:20:04+00:00")
+    );
+    assert_eq!(evidence[0].value["eventID"], "e-0");
+}
+
+#[test]
+fn a_pod_session_is_as_its_association_says() {
+    let other = "arn:aws:iam::111122223333:role/other";
+    let of_other = || with(pod(), |small| small.0.sessions[0].role_arn = Some(other.to_owned()));
+    let changed = |text: &str| {
+        let changed = at(text);
+        of_other().detail(|detail| {
+            detail.created_at = Some(at("2026-01-01T00:00:00Z"));
+            detail.modified_at = Some(changed);
+        })
+    };
+    let off = |modified: &str| {
+        let modified = at(modified);
+        pod().detail(|detail| {
+            detail.disable_session_tags = true;
+            detail.modified_at = Some(modified);
+        })
+    };
+    let chained = |namespace: &str| {
+        let mut small = pod();
+        small.0.sessions[0].access_key_id = Some("ASIAPARENT".to_owned());
+        let trust = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":["sts:AssumeRole","sts:TagSession"]"#));
+        small = small.target(&trust).session(
+            SessionKind::PodIdentityTarget,
+            "arn:aws:sts::111122223333:assumed-role/api/x",
+            &name(),
+            &[("kubernetes-namespace", namespace)],
+        );
+        small.0.sessions[1].role_arn = Some(DATA.to_owned());
+        small.0.sessions[1].parent_access_key_id = Some("ASIAPARENT".to_owned());
+        small.0.sessions[1].at += TimeDelta::seconds(1);
+        small
+    };
+    check(
+        "session-disagrees-with-association",
+        &[
+            ("it does", pod(), "P"),
+            ("another role since long", changed("2026-11-01T00:00:00Z"), "F"),
+            ("another role since the session", changed("2026-11-20T08:00:00Z"), "P"),
+            ("another role, nobody knows since when", of_other().detail(|detail| detail.created_at = None), "U"),
+            ("another role, not described", changed("2026-11-01T00:00:00Z").gap(ScopeKind::AssociationDetails), "U"),
+            ("tags that are off since long", off("2026-11-01T00:00:00Z"), "F"),
+            ("tags that are off since an hour", off("2026-11-20T08:20:00Z"), "P"),
+            ("a hop with its tags", chained("pay"), "PP"),
+            ("a hop with another namespace's tags", chained("order"), "PF"),
+            ("no association at all", pod_of(Small::new(), "batch"), "P"),
+            ("not all seen", pod().gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+}
+
+/// What IAM says of the role's last use.
+fn last_used(small: Small, role: &str, text: &str) -> Small {
+    let used = RoleLastUsed { role: role.parse().unwrap(), at: at(text), region: None };
+    with(small, |small| small.0.last_used.push(used))
+}
+
+/// The estate with an association that is old enough to be unused, and a trail read for so many days.
+fn old(small: Small, days: i64) -> Small {
+    let small = small.detail(|detail| detail.created_at = Some(at("2025-01-01T00:00:00Z")));
+    with(small, |small| small.0.sessions_since = Some(at("2026-11-23T00:00:00Z") - TimeDelta::days(days)))
+}
+
+#[test]
+fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
+    let unsaid = with(old(Small::new(), 0), |small| small.0.sessions_since = None);
+    let shared = || old(Small::new(), 7).association("pay", "batch", API);
+    let shared = |small: Small| {
+        let mut both = shared();
+        both.0.last_used = small.0.last_used;
+        both.0.associations[1].detail.as_mut().unwrap().created_at = Some(at("2026-11-20T00:00:00Z"));
+        both
+    };
+    let ambiguous = old(
+        Small::new()
+            .association("pay", "batch", API)
+            .session(SessionKind::PodIdentity, PODS, &name(), &[])
+            .detail(|detail| detail.disable_session_tags = true),
+        100,
+    );
+    let ambiguous = with(ambiguous, |small| {
+        let second = small.0.associations[1].detail.as_mut().unwrap();
+        (second.disable_session_tags, second.created_at) = (true, Some(at("2026-11-19T00:00:00Z")));
+    });
+    let long_ago = with(old(pod(), 300), |small| small.0.sessions[0].at = at("2026-06-01T00:00:00Z"));
+    let recently = "2026-11-22T00:00:00Z";
+    check(
+        "association-unused",
+        &[
+            ("a session", old(pod(), 7), "P"),
+            ("a session long ago", long_ago.clone(), "F"),
+            (
+                "a session long ago, and a week read",
+                with(long_ago, |s| s.0.sessions_since = Some(at("2026-11-16T00:00:00Z"))),
+                "U",
+            ),
+            ("no session in a hundred days", old(Small::new(), 100), "F"),
+            ("no session in a week", old(Small::new(), 7), "U"),
+            ("nobody says what was read", unsaid, "U"),
+            ("sessions not seen", old(Small::new(), 100).gap(ScopeKind::Sessions), "U"),
+            ("associations not seen", old(Small::new(), 100).gap(ScopeKind::Associations), "U"),
+            ("perhaps its session", ambiguous, "U"),
+            (
+                "a young one",
+                with(old(Small::new(), 100), |s| {
+                    s.0.associations[0].detail.as_mut().unwrap().created_at = Some(at("2026-11-01T00:00:00Z"));
+                }),
+                "",
+            ),
+            ("IAM saw its role used", last_used(old(Small::new(), 7), API, recently), "P"),
+            ("IAM saw its role used, the trail is whole", last_used(old(Small::new(), 100), API, recently), "P"),
+            ("IAM saw a role used that others may use", shared(last_used(Small::new(), API, recently)), "U"),
+            ("IAM saw its role used long ago", last_used(old(Small::new(), 7), API, "2026-06-01T00:00:00Z"), "F"),
+            (
+                "IAM saw it used long ago, sessions not seen",
+                last_used(old(Small::new(), 7), API, "2026-06-01T00:00:00Z").gap(ScopeKind::Sessions),
+                "F",
+            ),
+            (
+                "IAM saw others used and never its own",
+                last_used(old(Small::new(), 7), "arn:aws:iam::111122223333:role/ci", recently),
+                "F",
+            ),
+            ("IAM of another account", last_used(old(Small::new(), 7), DATA, recently), "U"),
+        ],
+    );
+    let by_days = |days: i64| {
+        let mut files = policies::files("builtin");
+        files.push(SourceFile {
+            path: "unused.yaml".to_owned(),
+            text: format!("apiVersion: rolecall/v1\nkind: Binding\nmetadata: {{name: unused}}\nspec:\n  rules: [association-unused]\n  params: {{unused_for: {days}d}}\n"),
+        });
+        let rules = policies::load(&files);
+        let verdicts = evaluate(&old(Small::new(), 7).0, &rules, at("2026-11-23T00:00:00Z")).verdicts;
+        verdicts.into_iter().find(|verdict| verdict.rule == "association-unused").unwrap().outcome
+    };
+    assert!(matches!(by_days(6), Outcome::Fail { .. }));
+    assert!(matches!(by_days(8), Outcome::Unknown { .. }));
+}
+
+#[test]
+fn a_role_for_pods_is_unused_only_by_iam_s_own_record() {
+    let spare = "arn:aws:iam::111122223333:role/spare";
+    let ci = "arn:aws:iam::111122223333:role/ci";
+    let estate = || Small::new().role(spare, OPEN, &[]);
+    let seen = |small: Small| last_used(small, ci, "2026-11-22T00:00:00Z");
+    let young = with(seen(estate()), |small| {
+        let role = small.0.roles.iter_mut().find(|role| role.arn.as_str() == spare).unwrap();
+        role.created_at = Some(at("2026-11-01T00:00:00Z"));
+    });
+    let opened = with(pod(), |small| small.0.sessions[0].role_arn = Some(spare.to_owned()));
+    check(
+        "role-unused",
+        &[
+            ("never", seen(estate()), "F"),
+            ("long ago", last_used(estate(), spare, "2026-06-01T00:00:00Z"), "F"),
+            ("yesterday", last_used(estate(), spare, "2026-11-22T00:00:00Z"), "P"),
+            ("by a session that did nothing", seen(opened.role(spare, OPEN, &[])), "P"),
+            ("nobody knows", estate(), "U"),
+            ("roles not seen", seen(estate()).gap(ScopeKind::Roles), "UU"),
+            ("with an association", seen(estate().association("pay", "spare", spare)), ""),
+            ("associations not seen", seen(estate()).gap(ScopeKind::Associations), "U"),
+            ("a young one", young, ""),
+            (
+                "not for pods",
+                seen(Small::new().role(
+                    spare,
+                    &allow(r#""Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole""#),
+                    &[],
+                )),
+                "",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn names_that_programs_give_are_told_where_somebody_could_have_chosen_one() {
+    let user = "arn:aws:iam::111122223333:user/eve";
+    let by = |kind, principal: &str, name: &str| Small::new().session(kind, principal, name, &[]);
+    let service_account = "system:serviceaccount:pay:api";
+    check(
+        "session-name-default",
+        &[
+            ("a user's", by(SessionKind::AssumeRole, user, "botocore-session-1700000000"), "F"),
+            ("a pod's by IRSA", by(SessionKind::WebIdentity, service_account, "1700000000000000000"), "F"),
+            ("a chosen one", by(SessionKind::AssumeRole, user, "eve"), "P"),
+            ("EKS's own", pod(), ""),
+            ("a service's", by(SessionKind::Service, "ec2.amazonaws.com", "i-0123456789abcdef0"), ""),
+            ("not all seen", by(SessionKind::AssumeRole, user, "eve").gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+}
+
+/// The pod's session and one by IRSA of the same service account, by a role that trusts these providers.
+fn both(providers: &[&str]) -> Small {
+    let irsa = "arn:aws:iam::111122223333:role/irsa";
+    let statements: Vec<String> = providers
+        .iter()
+        .map(|provider| {
+            let provider = provider.trim_start_matches("https://");
+            format!(
+                r#"{{"Effect":"Allow","Principal":{{"Federated":"arn:aws:iam::111122223333:oidc-provider/{provider}"}},"Action":"sts:AssumeRoleWithWebIdentity"}}"#
+            )
+        })
+        .collect();
+    let trust = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+    let small = pod().role(irsa, &trust, &[]).session(
+        SessionKind::WebIdentity,
+        "system:serviceaccount:pay:api",
+        "token-file-web-identity",
+        &[],
+    );
+    with(small, |small| {
+        small.0.sessions[1].role_arn = Some(irsa.to_owned());
+        small.0.clusters[0].oidc_issuer = Some(ISSUER.to_owned());
+    })
+}
+
+#[test]
+fn a_service_account_has_one_way_to_its_credentials() {
+    let other = "https://oidc.eks.eu-west-1.amazonaws.com/id/FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF";
+    let mine = || both(&[ISSUER]);
+    check(
+        "irsa-and-pod-identity-both",
+        &[
+            ("both", mine(), "F"),
+            ("Pod Identity alone", pod(), "P"),
+            ("IRSA alone", with(mine(), |small| drop(small.0.sessions.remove(0))), "P"),
+            ("another cluster's service account of that name", both(&[other]), "P"),
+            ("of this cluster or of another", both(&[ISSUER, other]), "U"),
+            ("the issuer is not known", with(mine(), |small| small.0.clusters[0].oidc_issuer = None), "U"),
+            (
+                "the IRSA role is not known",
+                with(mine(), |small| small.0.roles.retain(|role| role.arn.name() != "irsa")),
+                "U",
+            ),
+            (
+                "another service account",
+                with(mine(), |s| s.0.sessions[1].principal = "system:serviceaccount:pay:web".to_owned()),
+                "P",
+            ),
+            ("sessions not seen", pod().gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+}
+
+#[test]
+fn a_session_that_nearly_fills_its_space_is_told() {
+    let sized = |size| with(pod(), |small| small.0.sessions[0].packed_policy_size = size);
+    check(
+        "packed-policy-size-near-limit",
+        &[
+            ("nearly full", sized(Some(90)), "F"),
+            ("not yet", sized(Some(89)), "P"),
+            ("no figure", sized(None), ""),
+            ("not all seen", sized(Some(89)).gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+}
+
+#[test]
+fn an_account_that_nobody_looks_at_explains_no_target_session() {
+    let trust = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":"sts:AssumeRole""#));
+    let hop = |principal: &str| {
+        let small =
+            Small::new().role(DATA, &trust, &[]).session(SessionKind::PodIdentityTarget, principal, &name(), &[]);
+        with(small, |small| {
+            small.0.sessions[0].role_arn = Some(DATA.to_owned());
+            small.0.sessions[0].account_id = id(AWAY);
+        })
+    };
+    check(
+        "session-without-association",
+        &[
+            ("of an account of the estate", hop("arn:aws:sts::111122223333:assumed-role/api/x"), "F"),
+            ("of a foreign account", hop("arn:aws:sts::999988887777:assumed-role/api/x"), "U"),
+            ("of nobody knows whom", hop("AROA:x"), "U"),
+        ],
+    );
+    assert!(RULES.rule("session-without-association").is_some());
+}
