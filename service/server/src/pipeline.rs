@@ -13,7 +13,7 @@ use crate::ingest::Ingested;
 use crate::progress::Progress;
 use crate::rules::Rules;
 use crate::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
-use crate::ties::tie_due;
+use crate::ties::{history, tie_due};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::estate::{Estate, Observation};
 use rolecall_audit::evaluate::evaluate;
@@ -62,6 +62,9 @@ pub struct Looked {
     /// What trails told, where any were read. It is stored already: each event counts once whatever
     /// becomes of this audit.
     pub trails: Option<Ingested>,
+    /// Since when events were asked for wherever there are clusters; `None` where nobody knows what the
+    /// source leaves out, as with files. What AWS refused of it stands in the coverage.
+    pub read_since: Option<DateTime<Utc>>,
 }
 
 impl Audit {
@@ -133,7 +136,9 @@ impl Audit {
         self.progress.step("Tying sessions to their pods");
         tie_due(&self.store).await?;
         self.progress.step("Judging");
-        let estate = self.store.estate(since).await?;
+        let mut estate = self.store.estate(since).await?;
+        estate.association_history = history(&self.store, &estate.sessions).await?;
+        estate.sessions_since = looked.read_since;
         let known = self.store.known_findings().await?;
         let judged = judge(estate, known, self.rules.clone(), started).await?;
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.

@@ -36,6 +36,17 @@ pub async fn tie_due(store: &Store) -> Result<u64, Error> {
     Ok(looked_at)
 }
 
+/// The associations that the sessions can be of, as looks found them over time.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn history(store: &Store, sessions: &[Session]) -> Result<Vec<AssociationSpan>, Error> {
+    let roles: BTreeSet<String> = sessions.iter().filter_map(|session| session.role_arn.clone()).collect();
+    let keys: BTreeSet<String> = sessions.iter().filter_map(key_by_tags).collect();
+    let versions = store.association_versions(&roles, &keys).await?;
+    Ok(versions.into_iter().map(span).collect())
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
 }

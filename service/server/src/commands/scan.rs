@@ -112,10 +112,11 @@ pub async fn look(
     progress: &Progress,
 ) -> Result<Looked, Error> {
     settings.session_name = format!("{}-{run}", settings.session_name);
+    let (now, lookback) = (Utc::now(), settings.trail_lookback);
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     progress.step("Asking AWS which accounts there are");
-    let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, Utc::now()).await?;
-    Ok(Looked { api_calls: looked.calls.values().sum(), trails: None })
+    let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;
+    Ok(Looked { api_calls: looked.calls.values().sum(), trails: None, read_since: Some(now - lookback) })
 }
 
 struct Watcher(Progress);
