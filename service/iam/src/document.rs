@@ -229,7 +229,7 @@ impl Policy {
     /// Whatever is not a policy document, with the place and the remedy.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let value = read_json(text)?;
-        Reader { text: &value }.policy()
+        policy(value)
     }
 
     /// The canonical text: sorted keys, every list sorted and without repetitions but for the
@@ -237,71 +237,159 @@ impl Policy {
     /// canonical text mean the same, and a pointer into one is a pointer into the other.
     #[must_use]
     pub fn canonical(&self) -> String {
-        let mut root = BTreeMap::new();
+        let mut out = String::new();
+        let mut object = Object::open(&mut out);
+        if let Some(id) = &self.id {
+            text(id, object.key("Id"));
+        }
+        let place = object.key("Statement");
+        match self.statements.as_slice() {
+            [only] if self.single => only.write_canonical(place),
+            list => {
+                place.push('[');
+                for (n, statement) in list.iter().enumerate() {
+                    if n > 0 {
+                        place.push(',');
+                    }
+                    statement.write_canonical(place);
+                }
+                place.push(']');
+            }
+        }
         if let Some(version) = self.version {
             let version = match version {
                 Version::V2008 => "2008-10-17",
                 Version::V2012 => "2012-10-17",
             };
-            root.insert("Version", Value::from(version));
+            text(version, object.key("Version"));
         }
-        if let Some(id) = &self.id {
-            root.insert("Id", Value::from(id.as_str()));
-        }
-        let mut statements: Vec<Value> = self.statements.iter().map(|s| canonical_statement(s)).collect();
-        let statements = match statements.pop() {
-            Some(only) if self.single => only,
-            last => Value::Array(statements.into_iter().chain(last).collect()),
-        };
-        root.insert("Statement", statements);
-        object(root).to_string()
+        object.close();
+        out
     }
 }
 
-fn object(map: BTreeMap<&str, Value>) -> Value {
-    Value::Object(map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+/// A JSON object that is being written; keys are given in their order.
+struct Object<'a> {
+    out: &'a mut String,
+    empty: bool,
 }
 
-fn sorted<'a>(items: impl Iterator<Item = &'a str>) -> Value {
-    let mut items: Vec<&str> = items.collect();
+impl<'a> Object<'a> {
+    fn open(out: &'a mut String) -> Self {
+        out.push('{');
+        Self { out, empty: true }
+    }
+
+    /// Writes a key, and gives the place of its value.
+    fn key(&mut self, key: &str) -> &mut String {
+        if !std::mem::replace(&mut self.empty, false) {
+            self.out.push(',');
+        }
+        text(key, self.out);
+        self.out.push(':');
+        self.out
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+}
+
+/// Writes a text as JSON does.
+fn text(text: &str, out: &mut String) {
+    let plain = |b: &u8| *b >= 0x20 && *b != b'"' && *b != b'\\';
+    if text.as_bytes().iter().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
+    }
+}
+
+/// Writes texts as a list, sorted and without repetitions.
+fn sorted<S: AsRef<str> + Ord>(mut items: Vec<S>, out: &mut String) {
     items.sort_unstable();
     items.dedup();
-    Value::from(items)
-}
-
-fn canonical_statement(statement: &Statement) -> Value {
-    let mut out = BTreeMap::new();
-    if let Some(sid) = &statement.sid {
-        out.insert("Sid", Value::from(sid.as_str()));
-    }
-    out.insert("Effect", Value::from(if statement.effect == Effect::Allow { "Allow" } else { "Deny" }));
-    if let Some(principals) = &statement.principals {
-        let key = if principals.is_not() { "NotPrincipal" } else { "Principal" };
-        out.insert(key, canonical_principals(principals.elements()));
-    }
-    let actions: Vec<String> = statement.actions.elements().iter().map(|a| a.as_str().to_ascii_lowercase()).collect();
-    let key = if statement.actions.is_not() { "NotAction" } else { "Action" };
-    out.insert(key, sorted(actions.iter().map(String::as_str)));
-    if let Some(resources) = &statement.resources {
-        let key = if resources.is_not() { "NotResource" } else { "Resource" };
-        out.insert(key, sorted(resources.elements().iter().map(ResourcePattern::as_str)));
-    }
-    if !statement.conditions.is_empty() {
-        let mut operators: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
-        for condition in &statement.conditions {
-            operators
-                .entry(condition.operator.as_str())
-                .or_default()
-                .insert(&condition.key, sorted(condition.values.iter().map(String::as_str)));
+    out.push('[');
+    for (n, item) in items.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
         }
-        out.insert("Condition", object(operators.into_iter().map(|(op, keys)| (op, object(keys))).collect()));
+        text(item.as_ref(), out);
     }
-    object(out)
+    out.push(']');
 }
 
-fn canonical_principals(principals: &[Principal]) -> Value {
+impl Statement {
+    fn write_canonical(&self, out: &mut String) {
+        let actions = |out: &mut String| {
+            sorted(self.actions.elements().iter().map(|a| a.as_str().to_ascii_lowercase()).collect(), out);
+        };
+        let principals = |out: &mut String| {
+            if let Some(clause) = &self.principals {
+                canonical_principals(clause.elements(), out);
+            }
+        };
+        let resources = |out: &mut String| {
+            if let Some(clause) = &self.resources {
+                sorted(clause.elements().iter().map(ResourcePattern::as_str).collect(), out);
+            }
+        };
+        let (named, left_out) = (!self.actions.is_not(), self.actions.is_not());
+        let is = |clause: Option<bool>, not: bool| clause == Some(not);
+        let principal = self.principals.as_ref().map(Clause::is_not);
+        let resource = self.resources.as_ref().map(Clause::is_not);
+        // In the order of the keys.
+        let mut object = Object::open(out);
+        if named {
+            actions(object.key("Action"));
+        }
+        if !self.conditions.is_empty() {
+            canonical_conditions(&self.conditions, object.key("Condition"));
+        }
+        text(if self.effect == Effect::Allow { "Allow" } else { "Deny" }, object.key("Effect"));
+        if left_out {
+            actions(object.key("NotAction"));
+        }
+        if is(principal, true) {
+            principals(object.key("NotPrincipal"));
+        }
+        if is(resource, true) {
+            resources(object.key("NotResource"));
+        }
+        if is(principal, false) {
+            principals(object.key("Principal"));
+        }
+        if is(resource, false) {
+            resources(object.key("Resource"));
+        }
+        if let Some(sid) = &self.sid {
+            text(sid, object.key("Sid"));
+        }
+        object.close();
+    }
+}
+
+fn canonical_conditions(conditions: &[Condition], out: &mut String) {
+    let mut operators: BTreeMap<&str, BTreeMap<&str, &Condition>> = BTreeMap::new();
+    for condition in conditions {
+        operators.entry(condition.operator.as_str()).or_default().insert(&condition.key, condition);
+    }
+    let mut object = Object::open(out);
+    for (operator, keys) in operators {
+        let mut inner = Object::open(object.key(operator));
+        for (key, condition) in keys {
+            sorted(condition.values.iter().map(String::as_str).collect(), inner.key(key));
+        }
+        inner.close();
+    }
+    object.close();
+}
+
+fn canonical_principals(principals: &[Principal], out: &mut String) {
     if matches!(principals, [Principal::Everyone]) {
-        return Value::from("*");
+        return text("*", out);
     }
     let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for principal in principals {
@@ -315,28 +403,67 @@ fn canonical_principals(principals: &[Principal]) -> Value {
         };
         kinds.entry(kind).or_default().push(value);
     }
-    object(kinds.into_iter().map(|(kind, values)| (kind, sorted(values.into_iter()))).collect())
+    let mut object = Object::open(out);
+    for (kind, values) in kinds {
+        sorted(values, object.key(kind));
+    }
+    object.close();
 }
 
-/// A place in a document while it is read; as text it is an RFC 6901 pointer.
+/// One step into a document.
+#[derive(Debug, Clone)]
+enum Step<K> {
+    Key(K),
+    Index(usize),
+}
+
+impl<K: AsRef<str>> fmt::Display for Step<K> {
+    /// As a part of an RFC 6901 pointer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "/{}", key.as_ref().replace('~', "~0").replace('/', "~1")),
+            Self::Index(index) => write!(f, "/{index}"),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Step<&'a str> {
+    fn from(key: &'a str) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl<'a> From<&'a String> for Step<&'a str> {
+    fn from(key: &'a String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for Step<&str> {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// A place in a document while it is read; as text it is an RFC 6901 pointer. Costs nothing until
+/// somebody asks for the text.
 struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: String,
+    parent: Option<(&'a Path<'a>, Step<&'a str>)>,
 }
 
 impl<'a> Path<'a> {
-    const ROOT: Path<'static> = Path { parent: None, step: String::new() };
+    const ROOT: Path<'static> = Path { parent: None };
 
-    fn to(&'a self, step: impl fmt::Display) -> Self {
-        Path { parent: Some(self), step: step.to_string() }
+    fn to(&'a self, step: impl Into<Step<&'a str>>) -> Self {
+        Path { parent: Some((self, step.into())) }
     }
 }
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parent {
+        match &self.parent {
             None => Ok(()),
-            Some(parent) => write!(f, "{parent}/{}", self.step.replace('~', "~0").replace('/', "~1")),
+            Some((parent, step)) => write!(f, "{parent}{step}"),
         }
     }
 }
@@ -355,8 +482,7 @@ fn read_json(text: &str) -> Result<Value, DocumentError> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = Seed { place: &place }.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     value.map_err(|error| {
-        let pointer =
-            place.borrow().iter().map(|s: &String| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect();
+        let pointer = place.borrow().iter().map(|step: &Step<String>| step.to_string()).collect();
         DocumentError {
             pointer,
             message: error.to_string(),
@@ -367,11 +493,11 @@ fn read_json(text: &str) -> Result<Value, DocumentError> {
 
 /// Reads JSON as `serde_json` does, but refuses a key that comes twice, and knows where it is.
 struct Seed<'a> {
-    place: &'a RefCell<Vec<String>>,
+    place: &'a RefCell<Vec<Step<String>>>,
 }
 
 impl Seed<'_> {
-    fn inside<T, E>(&self, step: String, read: impl FnOnce(Seed<'_>) -> Result<T, E>) -> Result<T, E> {
+    fn inside<T, E>(&self, step: Step<String>, read: impl FnOnce(Seed<'_>) -> Result<T, E>) -> Result<T, E> {
         self.place.borrow_mut().push(step);
         let value = read(Seed { place: self.place })?;
         self.place.borrow_mut().pop();
@@ -428,7 +554,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         self.check_depth()?;
         let mut list = Vec::new();
-        while let Some(value) = self.inside(list.len().to_string(), |seed| seq.next_element_seed(seed))? {
+        while let Some(value) = self.inside(Step::Index(list.len()), |seed| seq.next_element_seed(seed))? {
             list.push(value);
         }
         Ok(list.into())
@@ -438,7 +564,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.check_depth()?;
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            self.inside(key.clone(), |seed| {
+            self.inside(Step::Key(key.clone()), |seed| {
                 if object.contains_key(&key) {
                     return Err(de::Error::custom(format!("the key `{key}` is there twice")));
                 }
@@ -451,51 +577,45 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// Turns JSON into a policy.
-struct Reader<'a> {
-    text: &'a Value,
-}
-
 type Read<T> = Result<T, DocumentError>;
 
-impl Reader<'_> {
-    fn policy(&self) -> Read<Policy> {
-        let root = Path::ROOT;
-        let map = expect_object(self.text, &root, "a policy document")?;
-        for key in map.keys() {
-            if !matches!(key.as_str(), "Version" | "Id" | "Statement") {
-                let remedy = "a policy document has `Version`, `Id` and `Statement` only, spelt like this";
-                return Err(DocumentError::at(&root.to(key), format!("`{key}` is no element of a policy"), remedy));
-            }
+/// Turns JSON into a policy.
+fn policy(mut text: Value) -> Read<Policy> {
+    let root = Path::ROOT;
+    let map = expect_object(&text, &root, "a policy document")?;
+    for key in map.keys() {
+        if !matches!(key.as_str(), "Version" | "Id" | "Statement") {
+            let remedy = "a policy document has `Version`, `Id` and `Statement` only, spelt like this";
+            return Err(DocumentError::at(&root.to(key), format!("`{key}` is no element of a policy"), remedy));
         }
-        let version = match map.get("Version") {
-            None => None,
-            Some(Value::String(v)) if v == "2012-10-17" => Some(Version::V2012),
-            Some(Value::String(v)) if v == "2008-10-17" => Some(Version::V2008),
-            Some(_) => {
-                let remedy = "write \"2012-10-17\" (or the older \"2008-10-17\")";
-                return Err(DocumentError::at(&root.to("Version"), "no version of the policy language", remedy));
-            }
-        };
-        let id = map.get("Id").map(|v| expect_text(v, &root.to("Id"))).transpose()?;
-        let path = root.to("Statement");
-        let (statements, single) = match map.get("Statement") {
-            Some(Value::Array(list)) => {
-                let read = |(i, value)| statement(value, i, &path.to(i)).map(Arc::new);
-                (list.iter().enumerate().map(read).collect::<Read<_>>()?, false)
-            }
-            Some(one @ Value::Object(_)) => (vec![Arc::new(statement(one, 0, &path)?)], true),
-            Some(_) => {
-                let remedy = "give one statement object, or a list of them";
-                return Err(DocumentError::at(&path, "neither a statement nor a list", remedy));
-            }
-            None => {
-                let remedy = "add `Statement` with at least one statement";
-                return Err(DocumentError::at(&root, "the policy has no `Statement`", remedy));
-            }
-        };
-        Ok(Policy { version, id, statements, single, index: OnceLock::new() })
     }
+    let version = match map.get("Version") {
+        None => None,
+        Some(Value::String(v)) if v == "2012-10-17" => Some(Version::V2012),
+        Some(Value::String(v)) if v == "2008-10-17" => Some(Version::V2008),
+        Some(_) => {
+            let remedy = "write \"2012-10-17\" (or the older \"2008-10-17\")";
+            return Err(DocumentError::at(&root.to("Version"), "no version of the policy language", remedy));
+        }
+    };
+    let id = map.get("Id").map(|v| expect_text(v, &root.to("Id"))).transpose()?;
+    let path = root.to("Statement");
+    let (statements, single) = match text.get_mut("Statement").map(Value::take) {
+        Some(Value::Array(list)) => {
+            let read = |(i, value)| statement(value, i, &path.to(i)).map(Arc::new);
+            (list.into_iter().enumerate().map(read).collect::<Read<_>>()?, false)
+        }
+        Some(one @ Value::Object(_)) => (vec![Arc::new(statement(one, 0, &path)?)], true),
+        Some(_) => {
+            let remedy = "give one statement object, or a list of them";
+            return Err(DocumentError::at(&path, "neither a statement nor a list", remedy));
+        }
+        None => {
+            let remedy = "add `Statement` with at least one statement";
+            return Err(DocumentError::at(&root, "the policy has no `Statement`", remedy));
+        }
+    };
+    Ok(Policy { version, id, statements, single, index: OnceLock::new() })
 }
 
 fn expect_object<'v>(value: &'v Value, path: &Path<'_>, what: &str) -> Read<&'v Map<String, Value>> {
@@ -525,8 +645,8 @@ fn texts(value: &Value, path: &Path<'_>, loose: bool) -> Read<Vec<String>> {
 const STATEMENT_KEYS: [&str; 9] =
     ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
-fn statement(value: &Value, index: usize, path: &Path<'_>) -> Read<Statement> {
-    let map = expect_object(value, path, "a statement")?;
+fn statement(value: Value, index: usize, path: &Path<'_>) -> Read<Statement> {
+    let map = expect_object(&value, path, "a statement")?;
     for key in map.keys() {
         if !STATEMENT_KEYS.contains(&key.as_str()) {
             let near = STATEMENT_KEYS.iter().find(|known| known.eq_ignore_ascii_case(key));
@@ -567,7 +687,7 @@ fn statement(value: &Value, index: usize, path: &Path<'_>) -> Read<Statement> {
         actions,
         resources,
         conditions,
-        value: value.clone(),
+        value,
         named: OnceLock::new(),
     })
 }
