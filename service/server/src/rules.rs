@@ -114,6 +114,7 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "builtin/role-unused"
     "builtin/session-after-association-ended"
     "builtin/session-disagrees-with-association"
+    "builtin/session-from-unexpected-network"
     "builtin/session-name-convention"
     "builtin/session-name-default"
     "builtin/session-name-grammar"

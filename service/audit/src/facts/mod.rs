@@ -7,6 +7,7 @@
 
 mod association;
 mod escalation;
+mod network;
 mod permissions;
 mod place;
 mod role;
@@ -47,11 +48,13 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(session::SessionFacts::object_type())
         .object(session::SessionNameFacts::object_type())
         .object(session::SessionFault::object_type())
+        .object(session::SessionSource::object_type())
         .object(ties::UseFacts::object_type())
         .object(ties::WebIdentityUse::object_type())
         .object(place::PolicyFacts::object_type())
         .object(place::ClusterFacts::object_type())
         .object(place::AccountFacts::object_type())
+        .function(network::contains())
         .subject(SubjectKind::Role, role::RoleFacts::NAME)
         .subject(SubjectKind::Policy, place::PolicyFacts::NAME)
         .subject(SubjectKind::Association, association::AssociationFacts::NAME)

@@ -232,6 +232,19 @@ impl Facts for SessionFacts {
             },
         ),
         Def::<Self>::new(
+            "sources",
+            || Type::list(Type::object("SessionSource")),
+            "The addresses that asked for the sessions; none where AWS's own services did.",
+            |s| {
+                let items = s.group.sources.iter().map(|(address, (count, observed))| {
+                    let evidence = s.event("the last session from there", observed);
+                    SessionSource { address: address.to_string(), count: *count, evidence }.into_value()
+                });
+                let more = s.group.more_sources.then(|| Reasons::one("there are more addresses than are kept"));
+                Value::list_seen(items, more)
+            },
+        ),
+        Def::<Self>::new(
             "packed_policy_size",
             || Type::optional(Type::Int),
             "How much of the space for session policies and tags the fullest session takes, in percent.",
@@ -328,5 +341,24 @@ impl Facts for SessionFault {
         Def::<Self>::new("count", || Type::Int, "So many sessions.", |f| Value::Int(i64::from(f.count)))
             .or(|| Value::Int(1)),
         Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |f| f.evidence.clone()),
+    ];
+}
+
+/// One address that asked for sessions.
+#[derive(Debug)]
+pub(super) struct SessionSource {
+    address: String,
+    count: u32,
+    evidence: Value,
+}
+
+impl Facts for SessionSource {
+    const NAME: &'static str = "SessionSource";
+    const DOC: &'static str = "An address that asked for sessions.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new("address", || Type::String, "The IP address.", |s| text(&s.address)),
+        Def::<Self>::new("count", || Type::Int, "So many sessions.", |s| Value::Int(i64::from(s.count)))
+            .or(|| Value::Int(1)),
+        Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |s| s.evidence.clone()),
     ];
 }

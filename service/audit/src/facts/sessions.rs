@@ -12,12 +12,15 @@ use crate::trail::Tie;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// So many distinct names are kept of a group, one event each.
 const NAMES_KEPT: usize = 200;
 /// So many ways to differ from associations are kept of a group; a group is of one role and workload.
 const FAULTS_KEPT: usize = 50;
+/// So many addresses are kept of a group, one event each.
+const SOURCES_KEPT: usize = 200;
 
 /// Sessions of one kind, from one principal, into one role, for one workload, with names of one shape.
 #[derive(Debug, Clone)]
@@ -40,6 +43,10 @@ pub(super) struct Group {
     pub faults: BTreeMap<Fault, (u32, Observed)>,
     /// The fullest packed policy among them, in percent, and its event.
     pub packed: Option<(u8, Observed)>,
+    /// One event for each address that asked; services have none.
+    pub sources: BTreeMap<IpAddr, (u32, Observed)>,
+    /// Whether there were more addresses than are kept.
+    pub more_sources: bool,
 }
 
 /// What makes sessions one subject.
@@ -121,6 +128,8 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
             contradiction: None,
             faults: BTreeMap::new(),
             packed: None,
+            sources: BTreeMap::new(),
+            more_sources: false,
         });
         group.count = group.count.saturating_add(1);
         group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
@@ -149,6 +158,16 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
             && group.packed.as_ref().is_none_or(|(fullest, _)| size > *fullest)
         {
             group.packed = Some((size, observed()));
+        }
+        if let Some(address) = session.source_ip.as_deref().and_then(|source| source.parse::<IpAddr>().ok()) {
+            if let Some((count, last)) = group.sources.get_mut(&address) {
+                *count = count.saturating_add(1);
+                *last = observed();
+            } else if group.sources.len() < SOURCES_KEPT {
+                group.sources.insert(address, (1, observed()));
+            } else {
+                group.more_sources = true;
+            }
         }
         let Some(name) = &session.session_name else { continue };
         if contradicts(session, name) {

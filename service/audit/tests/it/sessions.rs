@@ -410,6 +410,40 @@ fn a_session_that_nearly_fills_its_space_is_told() {
 }
 
 #[test]
+fn sessions_come_from_the_networks_that_a_binding_allows() {
+    let judge = |small: Small, allowed: &str| {
+        let mut files = policies::files("builtin");
+        files.push(SourceFile {
+            path: "networks.yaml".to_owned(),
+            text: format!("apiVersion: rolecall/v1\nkind: Binding\nmetadata: {{name: networks}}\nspec:\n  rules: [session-from-unexpected-network]\n  params: {{allowed: [{allowed}]}}\n"),
+        });
+        let verdicts = evaluate(&small.0, &policies::load(&files), at("2026-11-23T00:00:00Z")).verdicts;
+        verdicts.into_iter().find(|verdict| verdict.rule == "session-from-unexpected-network").unwrap().outcome
+    };
+    let from = |address: &str| {
+        let user = "arn:aws:iam::111122223333:user/eve";
+        let small = Small::new().session(SessionKind::AssumeRole, user, "eve", &[]);
+        with(small, |small| small.0.sessions[0].source_ip = Some(address.to_owned()))
+    };
+    assert_eq!(judge(from("10.1.2.3"), "10.0.0.0/8"), Outcome::Pass);
+    let Outcome::Fail { message, .. } = judge(from("198.51.100.7"), "10.0.0.0/8") else { panic!("it is outside") };
+    assert_eq!(message, format!("sessions of {API} were asked for from 198.51.100.7"));
+    assert_eq!(judge(from("198.51.100.7"), ""), Outcome::NotApplicable, "nobody said what is expected");
+    assert_eq!(judge(from("pods.eks.amazonaws.com"), "10.0.0.0/8"), Outcome::NotApplicable);
+    let unseen = from("10.1.2.3").gap(ScopeKind::Sessions);
+    assert!(matches!(judge(unseen, "10.0.0.0/8"), Outcome::Unknown { .. }));
+    assert!(matches!(judge(from("10.1.2.3"), "10.0.0.0/99"), Outcome::Error { .. }));
+    // More addresses than are kept leave open what the others were.
+    let mut many = Small::new();
+    for n in 0..300 {
+        many = many.session(SessionKind::AssumeRole, "arn:aws:iam::111122223333:user/eve", "eve", &[]);
+        many.0.sessions[n].source_ip = Some(format!("10.0.{}.{}", n / 200, n % 200));
+    }
+    assert!(matches!(judge(many.clone(), "10.0.0.0/8"), Outcome::Unknown { .. }));
+    assert!(matches!(judge(many, "192.0.2.0/24"), Outcome::Fail { .. }));
+}
+
+#[test]
 fn an_account_that_nobody_looks_at_explains_no_target_session() {
     let trust = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":"sts:AssumeRole""#));
     let hop = |principal: &str| {

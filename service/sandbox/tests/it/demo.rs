@@ -258,6 +258,7 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
         "role-unused",
         "session-after-association-ended",
         "session-disagrees-with-association",
+        "session-from-unexpected-network",
         "session-name-convention",
         "session-without-association",
     ];
