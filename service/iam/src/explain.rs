@@ -1,7 +1,7 @@
 //! Why a request is decided as it is: what every layer says, which statements decide, and what
 //! would have to change for a refused request to be allowed.
 //!
-//! The outcome is that of [`decide`](crate::decide::decide): this module reads the same evaluation,
+//! The outcome is that of [`decide`]: this module reads the same evaluation,
 //! and tells what it saw. Refuses to say what should be changed.
 
 use crate::condition::Condition;

@@ -37,7 +37,7 @@ pub(crate) fn write(sorted: &[u64]) -> Vec<u8> {
     out.end()
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<u64>, Broken> {
     let mut bits = Reader { rest: bytes, held: 0, filled: 0 };
     let count = bits.take(32)?;
