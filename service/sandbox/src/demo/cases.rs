@@ -287,7 +287,21 @@ fn places(draft: &mut Draft) {
         nightly.clone(),
         "EKS began sessions without the pod and the UUID in their names",
     );
-    draft.expect(problem::IMITATION, nightly, "the pipeline begins sessions that are named like the pod's");
+    draft.expect(problem::IMITATION, nightly.clone(), "the pipeline begins sessions that are named like the pod's");
+    draft.expect(
+        problem::NO_ASSOCIATION,
+        nightly.clone(),
+        "pods of settlement/rotator have sessions and no association",
+    );
+    draft.expect(problem::PACKED, nightly, "the session's tags leave hardly any room");
+    let journal = role_arn(PAYMENTS, "pods/ledger-journal");
+    draft.expect(problem::DISAGREES, journal.clone(), "the pods of settlement/nightly have sessions of it");
+    draft.spare(problem::NO_ASSOCIATION, journal, "the pods have an association, with another role");
+    draft.expect(
+        problem::DEFAULT_NAME,
+        role_arn(PAYMENTS, &format!("{}-fraud-rules-engine-irsa", PAY.2)),
+        "its pods leave it to the SDK to name the session",
+    );
 }
 
 /// Session tags that permissions and trust policies go by, and what can go wrong with them.

@@ -135,7 +135,8 @@ fn refusals(draft: &mut Draft, day: NaiveDate) {
 }
 
 /// Sessions of a pod's role that are not what they seem: the pipeline's, which names them like the
-/// pod's, and EKS's own under a name that is not of its form.
+/// pod's, EKS's own under a name that is not of its form and with hardly room for its tags, those of
+/// a service account that has no association, and one that got another workload's role.
 fn by_others(draft: &mut Draft, day: NaiveDate) {
     let role = role_arn(PAYMENTS, "pods/settlement-nightly");
     let deployer = role_arn(PAYMENTS, "delivery/deployer");
@@ -148,6 +149,20 @@ fn by_others(draft: &mut Draft, day: NaiveDate) {
     record(draft, PAY.1, &start.by(&caller, "198.51.100.7", "aws-cli/2.31.0"));
     let id = format!("unnamed/{day}");
     let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: "settlement-nightly" };
+    let mut full = start.by_pod(&pod, true);
+    if let Some(size) = full.pointer_mut("/responseElements/packedPolicySize") {
+        *size = json!(94);
+    }
+    record(draft, PAY.1, &full);
+    let rotator = Pod::of(&arn_of(PAY), "settlement", "rotator", turn(day));
+    let id = format!("without association/{day}");
+    let session = rotator.session_name(&id);
+    let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &session };
+    record(draft, PAY.1, &start.by_pod(&rotator, true));
+    let journal = role_arn(PAYMENTS, "pods/ledger-journal");
+    let id = format!("another role/{day}");
+    let session = pod.session_name(&id);
+    let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &journal, session: &session };
     record(draft, PAY.1, &start.by_pod(&pod, true));
 }
 

@@ -87,6 +87,14 @@ pub mod problem {
     pub const SESSION_NAME: &str = "session-name-grammar";
     /// A session named as by Pod Identity, which somebody else began.
     pub const IMITATION: &str = "session-name-imitation";
+    /// Pods have sessions, and no association explains them.
+    pub const NO_ASSOCIATION: &str = "session-without-association";
+    /// Pods have sessions that are not what their association says.
+    pub const DISAGREES: &str = "session-disagrees-with-association";
+    /// A session under the name that a program gives where nobody does.
+    pub const DEFAULT_NAME: &str = "session-name-default";
+    /// Session policy and tags nearly fill their space.
+    pub const PACKED: &str = "packed-policy-size-near-limit";
     /// A policy document that does not parse.
     pub const UNREADABLE: &str = "unreadable-policy-document";
     /// A trust condition on `aws:SourceArn` that Pod Identity never meets.
