@@ -19,7 +19,7 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
 const BROWSERS = [process.env.ROLECALL_BROWSER, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const WIDTHS = [1280, 375];
 const THEMES = ["light", "dark"];
-const SECTIONS = ["findings", "associations", "roles", "accounts", "rules", "runs"];
+const SECTIONS = ["findings", "associations", "roles", "sessions", "accounts", "rules", "runs"];
 
 let service;
 let data;
@@ -75,6 +75,8 @@ async function start() {
 // One page of each kind: the sections, and the first thing that each of them lists.
 async function choose(page) {
   const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
+  const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
+  chosen.push("/usage", "/ingestion", "/sessions?kind=saml&tied=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
   for (const section of SECTIONS) {
     chosen.push(`/${section}`);
     await page.goto(`${origin}/${section}`);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Association, AssociationKey};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which associations. Empty lists and `None` leave out nothing.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,15 @@ impl AssociationRow {
     pub fn after(&self) -> AssociationAfter {
         AssociationAfter { key: self.association.key.to_string() }
     }
+}
+
+/// What an association is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationName {
+    /// Its key, as [`rolecall_audit::estate::AssociationKey`] prints it.
+    pub key: String,
+    /// Whether the latest look found it.
+    pub present: bool,
 }
 
 struct Record {
@@ -176,6 +186,24 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(total(found))
+    }
+
+    /// What associations of these ids are called, and where; also of those that are gone.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn association_names(&self, ids: &[String]) -> Result<BTreeMap<String, AssociationName>, Error> {
+        let rows = sqlx::query!(
+            r#"select distinct on (body ->> 'association_id') body ->> 'association_id' as "id!", key,
+                      seen_to is null as "present!"
+               from resource where kind = 'association' and body ->> 'association_id' = any($1)
+               order by body ->> 'association_id', (seen_to is null) desc, seen_from desc"#,
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let names = rows.into_iter().map(|row| (row.id, AssociationName { key: row.key, present: row.present }));
+        Ok(names.collect())
     }
 
     /// One association.

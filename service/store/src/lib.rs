@@ -31,7 +31,7 @@ mod usage;
 
 pub use access::{ApiToken, NewToken, WebSession};
 pub use accounts::{AccountRow, Counts, CoverageRow, GapRow};
-pub use associations::{AssociationAfter, AssociationFilter, AssociationRow};
+pub use associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use error::Error;
 pub use finding_reads::{FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, Total};
 pub use findings::{ApplyCounts, Tally};
@@ -39,7 +39,7 @@ pub use jobs::{Job, JobState, NewJob};
 pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use runs::{NewRun, Run, RunId, RunOutcome, RunState};
-pub use sessions::{Chain, SessionAfter, SessionFilter, SessionRow};
+pub use sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};
 pub use snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;

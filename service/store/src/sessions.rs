@@ -41,6 +41,10 @@ pub struct SessionFilter {
     pub access_key_id: Option<String>,
     /// Whether tied to one association.
     pub tied: Option<bool>,
+    /// What the tie rests on, in one word.
+    pub tied_by: Option<String>,
+    /// Whether the call was refused or failed.
+    pub failed: Option<bool>,
     /// From this moment on.
     pub since: Option<DateTime<Utc>>,
     /// Before this moment.
@@ -74,6 +78,19 @@ pub struct SessionRow {
     pub session: Session,
     /// Where it comes from, as far as that is known.
     pub tied: Tied,
+}
+
+/// Sessions of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionDay {
+    /// In UTC.
+    pub day: NaiveDate,
+    /// Those that are tied to one association.
+    pub tied: u64,
+    /// Those that several associations can have led to.
+    pub ambiguous: u64,
+    /// All others.
+    pub untied: u64,
 }
 
 /// How sessions follow from each other.
@@ -312,6 +329,8 @@ impl Store {
                and ($15::text is null or association_id = $15)
                and ($16::text is null or access_key_id = $16)
                and ($17::bool is null or (association_id is not null) = $17)
+               and ($18::text is null or tied_by = $18)
+               and ($19::bool is null or (error is not null) = $19)
              order by at desc, account_id, event_id
              limit $12",
             &accounts,
@@ -330,11 +349,69 @@ impl Store {
             filter.service_account,
             filter.association_id,
             filter.access_key_id,
-            filter.tied
+            filter.tied,
+            filter.tied_by,
+            filter.failed
         )
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// How many sessions there are of each day, by whether they are tied; days without any are left
+    /// out.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn session_days(&self, filter: &SessionFilter) -> Result<Vec<SessionDay>, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            r#"select (at at time zone 'UTC')::date as "day!",
+                      count(*) filter (where association_id is not null) as "tied!",
+                      count(*) filter (where association_id is null and tied_by = 'ambiguous') as "ambiguous!",
+                      count(*) filter (where association_id is null and tied_by is distinct from 'ambiguous') as "untied!"
+             from session
+             where (cardinality($1::text[]) = 0 or account_id = any($1))
+               and ($2::text is null or role_arn = $2)
+               and ($3::text is null or kind = $3)
+               and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
+               and ($5::text is null or position(lower($5) in lower(principal)) > 0)
+               and ($6::text is null or cluster = $6)
+               and ($7::timestamptz is null or at >= $7)
+               and ($8::timestamptz is null or at < $8)
+               and ($9::text is null or namespace = $9)
+               and ($10::text is null or service_account = $10)
+               and ($11::text is null or association_id = $11)
+               and ($12::text is null or access_key_id = $12)
+               and ($13::bool is null or (association_id is not null) = $13)
+               and ($14::text is null or tied_by = $14)
+               and ($15::bool is null or (error is not null) = $15)
+             group by 1 order by 1"#,
+            &accounts,
+            filter.role_arn,
+            filter.kind.map(kind_name),
+            filter.session_name,
+            filter.principal,
+            filter.cluster,
+            filter.since,
+            filter.until,
+            filter.namespace,
+            filter.service_account,
+            filter.association_id,
+            filter.access_key_id,
+            filter.tied,
+            filter.tied_by,
+            filter.failed
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let days = rows.into_iter().map(|row| SessionDay {
+            day: row.day,
+            tied: parse::count(row.tied),
+            ambiguous: parse::count(row.ambiguous),
+            untied: parse::count(row.untied),
+        });
+        Ok(days.collect())
     }
 
     /// One session.

@@ -69,6 +69,14 @@ pub(super) fn regex(pattern: &str) -> Result<Arc<regex::Regex>, String> {
     })
 }
 
+/// Whether a pattern is found in a text, as `matches` of the rule language finds it.
+///
+/// # Errors
+/// Says what is wrong with the pattern.
+pub fn pattern_matches(pattern: &str, text: &str) -> Result<bool, String> {
+    regex(pattern).map(|compiled| compiled.is_match(text))
+}
+
 /// Paths such as `association.target_role` that are there for certain.
 type Present = BTreeSet<String>;
 

@@ -25,6 +25,7 @@ mod value;
 mod yaml;
 
 pub use binding::Exception;
+pub use check::pattern_matches;
 pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, TestResult};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
 pub use set::{RuleSet, json_schema};

@@ -16,6 +16,7 @@ const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster
 const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
+const TIED_BY: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
 const SCOPES: &[&str] = &[
     "entry",
     "organization",
@@ -164,6 +165,8 @@ pub(crate) const SESSIONS: &[Param] = &[
     param("association_id", Kind::Text, "Tied to this association."),
     param("access_key_id", Kind::Text, "With this access key."),
     param("tied", Kind::Flag, "Only sessions that are tied to one association; or only those that are not."),
+    param("tied_by", Kind::Word(TIED_BY), "Whose tie rests on this."),
+    param("failed", Kind::Flag, "Only calls that were refused or failed; or only those that opened a session."),
     param("session_name", Kind::Text, "Whose name holds this text, in any case."),
     param("principal", Kind::Text, "Asked for by a principal that holds this text, in any case."),
     param("since", Kind::Instant, "At or after."),
@@ -185,12 +188,15 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
         association_id: text("association_id"),
         access_key_id: text("access_key_id"),
         tied: params.flag("tied"),
+        tied_by: text("tied_by"),
+        failed: params.flag("failed"),
         since: params.instant("since"),
         until: params.instant("until"),
     }
 }
 
-const ALL_SESSION_KINDS: &[SessionKind] = &[
+/// Every kind of session.
+pub(crate) const ALL_SESSION_KINDS: &[SessionKind] = &[
     SessionKind::PodIdentity,
     SessionKind::PodIdentityTarget,
     SessionKind::WebIdentity,

@@ -6,7 +6,7 @@
 //! for everything. Refuses to know what is filtered.
 
 use super::error::{AppError, Code, FieldError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rolecall_iam::{AccountId, Digest};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub enum Kind {
     Texts,
     /// One free text.
     Text,
-    /// An RFC 3339 instant.
+    /// An RFC 3339 instant, or a day, which stands for its first moment in UTC.
     Instant,
     /// `true` or `false`.
     Flag,
@@ -128,7 +128,7 @@ impl Params {
     /// The value of an instant.
     #[must_use]
     pub fn instant(&self, name: &str) -> Option<DateTime<Utc>> {
-        self.text(name)?.parse().ok()
+        instant(self.text(name)?)
     }
 
     /// The value of a flag.
@@ -245,6 +245,11 @@ fn ordered<'a>(
     given
 }
 
+fn instant(value: &str) -> Option<DateTime<Utc>> {
+    let day = || Some(value.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    value.parse().ok().or_else(day)
+}
+
 fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
     let mut names: Vec<&str> = known.map(|p| p.name).collect();
     names.sort_unstable();
@@ -284,10 +289,9 @@ impl Kind {
                 Err(format!("`{value}` is not one of {}", words.join(", ")))
             }
             Self::Accounts => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
-            Self::Instant => value
-                .parse::<DateTime<Utc>>()
-                .map(drop)
-                .map_err(|_| format!("`{value}` is not an instant such as 2026-01-31T08:00:00Z")),
+            Self::Instant if instant(value).is_none() => Err(format!(
+                "`{value}` is not an instant such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"
+            )),
             Self::Flag if !matches!(value, "true" | "false") => Err(format!("`{value}` is not one of true, false")),
             Self::Number(min, max) if !value.parse::<u32>().is_ok_and(|n| (min..=max).contains(&n)) => {
                 Err(format!("`{value}` is not a whole number from {min} to {max}"))

@@ -229,6 +229,9 @@ async fn sessions_are_found_and_paged() {
         (SessionFilter { accounts: vec![other()], ..SessionFilter::default() }, 0),
         (SessionFilter { session_name: Some("PROD-api".into()), ..SessionFilter::default() }, 30),
         (SessionFilter { principal: Some("lambda".into()), ..SessionFilter::default() }, 0),
+        (SessionFilter { tied_by: Some("tags".into()), ..SessionFilter::default() }, 0),
+        (SessionFilter { failed: Some(false), ..SessionFilter::default() }, 30),
+        (SessionFilter { failed: Some(true), ..SessionFilter::default() }, 0),
         (SessionFilter { since: Some(at(-1)), until: Some(at(0)), ..SessionFilter::default() }, 3),
         (
             SessionFilter {
@@ -240,6 +243,9 @@ async fn sessions_are_found_and_paged() {
         ),
     ] {
         assert_eq!(store.sessions(&filter, None, 100).await.unwrap().len(), left, "{filter:?}");
+        let days = store.session_days(&filter).await.unwrap();
+        let counted: u64 = days.iter().map(|day| day.tied + day.ambiguous + day.untied).sum();
+        assert_eq!(usize::try_from(counted), Ok(left), "{filter:?}");
     }
 }
 

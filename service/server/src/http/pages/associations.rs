@@ -3,8 +3,9 @@
 use super::estate::Around;
 use super::parts::{
     Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, association_href, badge, carried, chips,
-    curl, empty, role_href, select,
+    curl, empty, role_href, select, session_href,
 };
+use super::usage::UsageCard;
 use super::{Chrome, chain};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -19,8 +20,9 @@ use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::estate::{Association, AssociationKey, Session};
 use rolecall_audit::finding::SubjectKind;
-use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow};
-use std::collections::BTreeMap;
+use rolecall_iam::RoleArn;
+use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow, UsageOf};
+use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/associations";
 const ROWS: u32 = 50;
@@ -145,6 +147,7 @@ fn tags(association: &Association) -> Badge {
 
 /// A session in a table.
 pub(super) struct SessionLine {
+    pub(super) href: String,
     pub(super) at: Stamp,
     pub(super) name: String,
     pub(super) kind: &'static str,
@@ -156,9 +159,10 @@ impl SessionLine {
     /// The line of a session.
     pub(super) fn of(session: &Session, now: DateTime<Utc>) -> Self {
         Self {
+            href: session_href(session),
             at: Stamp::of(session.at, now),
-            name: session.session_name.clone().unwrap_or_default(),
-            kind: filters::session_kind(session.kind),
+            name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
+            kind: words::session_kind(session.kind),
             principal: session.principal.clone(),
             refused: session.error.clone().unwrap_or_default(),
         }
@@ -193,6 +197,7 @@ pub(crate) struct AssociationPage {
     resource_tags: Vec<Pair>,
     extra: Vec<Pair>,
     policy: Option<DocumentCard>,
+    usage: UsageCard,
     sessions: Vec<SessionLine>,
     session_count: String,
     days: u16,
@@ -222,7 +227,13 @@ pub(crate) async fn one(
         None => Vec::new(),
     };
     let findings = findings_of(&app, SubjectKind::Association, &key.to_string()).await?;
-    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, app.config.aws.trail_lookback_days);
+    let mut accounts = BTreeSet::from([key.account_id]);
+    let roles = detail.iter().flat_map(|d| [Some(&d.role_arn), d.target_role_arn.as_ref()]).flatten();
+    accounts.extend(roles.filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
+    let accounts: Vec<_> = accounts.into_iter().collect();
+    let of = UsageOf::Association(row.association.association_id.clone());
+    let usage = UsageCard::load(&app, of, &accounts, around.now).await?;
+    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, usage, app.config.aws.trail_lookback_days);
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
     });
@@ -261,7 +272,14 @@ pub(crate) fn read_key(path: &str) -> Option<AssociationKey> {
 }
 
 impl AssociationPage {
-    fn new(chrome: Chrome, row: &AssociationRow, around: &Around, sessions: &[SessionRow], days: u16) -> Self {
+    fn new(
+        chrome: Chrome,
+        row: &AssociationRow,
+        around: &Around,
+        sessions: &[SessionRow],
+        usage: UsageCard,
+        days: u16,
+    ) -> Self {
         let Association { key, detail, association_id, arn, owner_arn } = &row.association;
         let path = key.to_string();
         let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, around.now));
@@ -287,6 +305,7 @@ impl AssociationPage {
             resource_tags: detail.iter().flat_map(|d| d.tags.iter().map(|(n, v)| pair((n, v.clone())))).collect(),
             extra: detail.iter().flat_map(|d| d.extra.iter().map(|(n, v)| pair((n, v.to_string())))).collect(),
             policy: None,
+            usage,
             sessions: sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,

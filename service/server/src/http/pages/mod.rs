@@ -9,11 +9,15 @@ mod chain;
 mod estate;
 mod finding;
 mod findings;
+mod ingestion;
 mod overview;
 pub(crate) mod parts;
 mod roles;
 mod rules;
 mod runs;
+mod session;
+mod sessions;
+mod usage;
 
 pub(crate) use associations::{read_key, sessions_since};
 pub(crate) use roles::digests;
@@ -52,6 +56,11 @@ pub(crate) fn router() -> Router<App> {
         .route("/rules/{id}", get(rules::one))
         .route("/runs", get(runs::list).post(runs::start))
         .route("/runs/{id}", get(runs::one))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/names", get(sessions::names))
+        .route("/sessions/{account}/{event}", get(session::page))
+        .route("/usage", get(usage::page))
+        .route("/ingestion", get(ingestion::page))
         .route("/problems", get(problems))
         .route("/theme", post(set_theme))
         .route("/login", get(super::auth::sign_in))
@@ -74,6 +83,11 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/runs"),
     ("POST", "/runs"),
     ("GET", "/runs/1"),
+    ("GET", "/sessions"),
+    ("GET", "/sessions/names"),
+    ("GET", "/sessions/111122223333/e"),
+    ("GET", "/usage"),
+    ("GET", "/ingestion"),
     ("GET", "/problems"),
     ("POST", "/theme"),
     ("POST", "/logout"),

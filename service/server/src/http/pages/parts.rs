@@ -8,9 +8,10 @@ use crate::http::view::document::{DocumentView, lay_out};
 use crate::http::view::words::{self, Stamp};
 use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::{Gap, Scope};
+use rolecall_audit::estate::Session;
 use rolecall_audit::finding::{Detection, Severity, Subject, SubjectKind, Workflow};
 use rolecall_iam::{AccountId, Digest};
-use rolecall_store::{AccountRow, CoverageRow, FindingRow, Total};
+use rolecall_store::{AccountRow, AssociationName, CoverageRow, FindingRow, Tied, Total};
 use std::collections::BTreeMap;
 
 /// A severity: its class, which picks colour and shape, and its word.
@@ -465,6 +466,67 @@ pub(crate) fn subject_href(subject: &Subject) -> String {
     }
 }
 
+/// Something that may have a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) name: String,
+    pub(crate) place: String,
+    /// Empty where there is no page.
+    pub(crate) href: String,
+}
+
+/// Associations by their ids, with links to those that are still there.
+pub(crate) fn association_links(ids: &[String], names: &BTreeMap<String, AssociationName>) -> Vec<Link> {
+    let link = |id: &String| {
+        let Some(found) = names.get(id) else {
+            return Link { name: id.clone(), place: "not in what was seen".to_owned(), href: String::new() };
+        };
+        let mut parts = found.key.split('/').skip(1);
+        let (region, cluster) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let name = parts.collect::<Vec<_>>().join("/");
+        let gone = if found.present { "" } else { ", gone since" };
+        Link {
+            name,
+            place: format!("{cluster}, {region}{gone}"),
+            href: if found.present { association_href(&found.key) } else { String::new() },
+        }
+    };
+    ids.iter().map(link).collect()
+}
+
+/// By what a session is tied to its pod, or why it is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TieMark {
+    pub(crate) badge: Badge,
+    pub(crate) text: String,
+}
+
+impl TieMark {
+    /// The mark of a tie.
+    pub(crate) fn of(tied: &Tied) -> Self {
+        let why = || tied.why.clone().unwrap_or_default();
+        let (mark, text) = match tied.tied_by.as_deref() {
+            Some("tags") => ("Tied", "by the session tags that EKS set".to_owned()),
+            Some("access_key") => ("Tied", "by its key, as another account recorded it".to_owned()),
+            Some("chain") => ("Tied", "by the session that opened it".to_owned()),
+            Some("name") => ("Tied", "by role and name, which fit one association alone".to_owned()),
+            Some("ambiguous") => return Self { badge: badge("unseen", "Ambiguous"), text: why() },
+            Some(_) => return Self { badge: badge("", "Not tied"), text: why() },
+            None => return Self { badge: badge("unseen", "Not looked at yet"), text: String::new() },
+        };
+        // The evidence names a pod, and no association of that moment is known: not the same as tied.
+        if tied.association_id.is_none() {
+            return Self { badge: badge("bad", "No association"), text: format!("pod known {text}; {}", why()) };
+        }
+        Self { badge: badge("ok", mark), text }
+    }
+}
+
+/// The page of a session.
+pub(crate) fn session_href(session: &Session) -> String {
+    format!("/sessions/{}/{}", session.account_id, encode(&session.event_id).replace('/', "%2F"))
+}
+
 /// The page of a role.
 pub(crate) fn role_href(arn: &str) -> String {
     format!("/roles/{}", encode(arn))
@@ -486,6 +548,19 @@ mod tests {
         assert_eq!(bar.parts.iter().map(|p| p.w.as_str()).collect::<Vec<_>>(), ["99.9", "0.6"]);
         assert_eq!(super::bar(&[("c-pass", "pass", 0)], 0).label, "nothing");
         assert!(super::bar(&[("unknown", "unknown", 3)], 4).parts[0].hatched);
+    }
+
+    #[test]
+    fn a_pod_without_an_association_is_not_tied() {
+        let tied = |by: Option<&str>, association: Option<&str>| {
+            let (tied_by, association_id) = (by.map(str::to_owned), association.map(str::to_owned));
+            TieMark::of(&Tied { tied_by, association_id, ..Tied::default() }).badge.label
+        };
+        assert_eq!(tied(Some("tags"), Some("a-1")), "Tied");
+        assert_eq!(tied(Some("tags"), None), "No association");
+        assert_eq!(tied(Some("ambiguous"), None), "Ambiguous");
+        assert_eq!(tied(Some("none"), None), "Not tied");
+        assert_eq!(tied(None, None), "Not looked at yet");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::parts::{
     Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
     numbered, role_href, select,
 };
+use super::usage::UsageCard;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
@@ -22,6 +23,7 @@ use rolecall_audit::finding::Evidence;
 use rolecall_iam::{Digest, RoleArn};
 use rolecall_store::{
     AssociationFilter, AssociationRow, FindingFilter, FindingRow, FindingSort, PolicyRow, RoleRow, SessionFilter,
+    UsageOf,
 };
 use std::collections::BTreeMap;
 
@@ -145,6 +147,7 @@ pub(crate) struct RolePage {
     user_count: String,
     documents: Vec<DocumentCard>,
     unseen: Vec<String>,
+    usage: UsageCard,
     sessions: Vec<SessionLine>,
     findings: Vec<FindingLine>,
     all_findings: String,
@@ -171,7 +174,10 @@ pub(crate) async fn one(
     let findings = app.store.findings(&concerning, FindingSort::Severity, None, 50).await?;
     let of_role = SessionFilter { role_arn: Some(arn), since: Some(since), ..SessionFilter::default() };
     let sessions = app.store.sessions(&of_role, None, 20).await?;
-    let mut page = RolePage::new(chrome, &row, &users, &around);
+    let accounts = [row.role.arn.account_id()];
+    let used = UsageOf::Role(row.role.arn.to_string());
+    let usage = UsageCard::load(&app, used, &accounts, around.now).await?;
+    let mut page = RolePage::new(chrome, &row, &users, usage, &around);
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.findings = lines(&findings, &titles(&app), &around);
     page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect();
@@ -229,7 +235,7 @@ fn cards(
 }
 
 impl RolePage {
-    fn new(chrome: Chrome, row: &RoleRow, users: &[AssociationRow], around: &Around) -> Self {
+    fn new(chrome: Chrome, row: &RoleRow, users: &[AssociationRow], usage: UsageCard, around: &Around) -> Self {
         let role = &row.role;
         let arn = role.arn.as_str();
         let account_id = role.arn.account_id();
@@ -260,6 +266,7 @@ impl RolePage {
             user_count: words::count_u64(row.associations),
             documents: Vec::new(),
             unseen: Vec::new(),
+            usage,
             sessions: Vec::new(),
             findings: Vec::new(),
             all_findings: format!("/findings?state=open,acknowledged,suppressed,resolved&role_arn={}", encode(arn)),

@@ -2,5 +2,6 @@
 //! templates loop and print. Refuses to know the store and requests.
 
 pub mod document;
+pub mod timeline;
 pub mod trend;
 pub mod words;

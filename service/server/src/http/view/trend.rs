@@ -114,7 +114,7 @@ pub fn trend(days: &[TrendDay]) -> Option<Trend> {
 }
 
 /// A round number at or above: 2, 4, 10, 20, 40, 100, …
-fn ceiling(n: u64) -> u64 {
+pub(super) fn ceiling(n: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
         for step in [2, 4, 10] {

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_audit::coverage::{GapReason, ScopeKind};
+use rolecall_audit::estate::SessionKind;
 use rolecall_audit::finding::{Detection, Severity, SubjectKind, Workflow};
 
 /// An instant, absolute and relative.
@@ -129,6 +130,31 @@ pub fn subject(kind: SubjectKind) -> &'static str {
     }
 }
 
+/// How a session came to be, in words.
+#[must_use]
+pub fn session_kind(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::PodIdentity => "Pod Identity",
+        SessionKind::PodIdentityTarget => "Pod Identity, target role",
+        SessionKind::WebIdentity => "Web identity",
+        SessionKind::Saml => "SAML",
+        SessionKind::Service => "AWS service",
+        SessionKind::AssumeRole => "AssumeRole",
+        SessionKind::AgentRequest => "Request of the agent",
+    }
+}
+
+/// A count in few characters: `740`, `12k`, `3M`. Rounds down.
+#[must_use]
+pub fn short_count(n: u64) -> String {
+    match n {
+        0..10_000 => n.to_string(),
+        10_000..1_000_000 => format!("{}k", n / 1_000),
+        1_000_000..1_000_000_000 => format!("{}M", n / 1_000_000),
+        _ => format!("{}G", n / 1_000_000_000),
+    }
+}
+
 /// What a scope lists, in words.
 #[must_use]
 pub fn scope(kind: ScopeKind) -> &'static str {
@@ -219,6 +245,9 @@ mod tests {
             assert_eq!(count(n), said);
         }
         assert_eq!(plural(1, "finding", "findings"), "1 finding");
+        for (n, said) in [(0, "0"), (9_999, "9999"), (10_999, "10k"), (3_700_000, "3M"), (u64::MAX, "18446744073G")] {
+            assert_eq!(short_count(n), said);
+        }
         assert_eq!(short_name("arn:aws:iam::111122223333:role/team/app"), "app");
     }
 }

@@ -1,0 +1,181 @@
+//! `/ingestion`: from where trails are read, how far, and what could not be read.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{Badge, badge, plural};
+use super::sessions::{Read, ReadState};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::query::query;
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use rolecall_store::{SourceRow, SourceState, TieCount};
+use std::collections::BTreeSet;
+
+/// Problems on the page; the store keeps some more.
+const PROBLEMS: u32 = 100;
+
+query! {
+    /// The page takes no parameter.
+    NoQuery = &[]
+}
+
+/// A source of events.
+struct SourceLine {
+    name: String,
+    kind: String,
+    state: Badge,
+    error: String,
+    caught_up: Option<Stamp>,
+    newest: Option<Stamp>,
+    waiting: String,
+    files: String,
+    events: String,
+    bytes: String,
+    duplicates: String,
+    malformed: String,
+    places: String,
+}
+
+/// Something that could not be read.
+struct ProblemLine {
+    source: String,
+    file: String,
+    place: String,
+    kind: &'static str,
+    message: String,
+    at: Stamp,
+}
+
+/// Sessions of one kind that are tied by the same.
+struct TieLine {
+    kind: String,
+    by: String,
+    why: String,
+    count: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/ingestion.html")]
+pub(crate) struct IngestionPage {
+    chrome: Chrome,
+    class: &'static str,
+    title: &'static str,
+    text: String,
+    sources: Vec<SourceLine>,
+    waiting: Vec<String>,
+    problems: Vec<ProblemLine>,
+    all_problems: bool,
+    ties: Vec<TieLine>,
+}
+
+/// `GET /ingestion`
+pub(crate) async fn page(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<IngestionPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let around = Around::load(&app).await?;
+    let read = Read::load(&app, &around, around.now.date_naive()).await?;
+    let rows = app.store.sources().await?;
+    let begun: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let waiting = app.config.trails.iter().map(|trail| trail.id.clone()).filter(|id| !begun.contains(id.as_str()));
+    let waiting: Vec<String> = waiting.collect();
+    let mut sources = Vec::new();
+    for row in &rows {
+        let stretches = app.store.cursors(&row.name).await?.len();
+        sources.push(SourceLine::of(row, stretches, &around));
+    }
+    let problems = app.store.trail_problems(None, PROBLEMS).await?;
+    let all_problems = problems.len() < usize::try_from(PROBLEMS).unwrap_or(usize::MAX);
+    let problems = problems.into_iter().map(|problem| ProblemLine {
+        source: problem.source,
+        file: problem.file,
+        place: problem.place,
+        kind: match problem.kind.as_str() {
+            "set_aside" => "Set aside",
+            "record" => "Record",
+            "file" => "File",
+            _ => "Other",
+        },
+        message: problem.message,
+        at: Stamp::of(problem.at, around.now),
+    });
+    let (class, title) = match read.state {
+        ReadState::Never => ("unseen", "No trail is read"),
+        ReadState::NotYet => ("unseen", "Nothing has been read yet"),
+        ReadState::Gaps => ("unseen", "Not everything was read"),
+        ReadState::Whole if rows.is_empty() => ("unseen", "No trail file is read"),
+        ReadState::Whole => ("ok", "Everything that is configured was read to its end"),
+    };
+    let text = match read.state {
+        ReadState::Never => {
+            "No [[trails]] are configured, and no look asked CloudTrail. What pods did is not known at all.".to_owned()
+        }
+        ReadState::Whole if rows.is_empty() => {
+            "Sessions come from what looks asked CloudTrail for. Calls are only known from [[trails]], of which none is configured.".to_owned()
+        }
+        ReadState::Whole => String::new(),
+        ReadState::NotYet | ReadState::Gaps => format!("{}.", read.text),
+    };
+    Ok(IngestionPage {
+        class,
+        title,
+        text,
+        sources,
+        waiting,
+        problems: problems.collect(),
+        all_problems,
+        ties: app.store.session_ties().await?.iter().map(TieLine::of).collect(),
+        chrome,
+    })
+}
+
+impl SourceLine {
+    fn of(row: &SourceRow, stretches: usize, around: &Around) -> Self {
+        let state = match row.state {
+            SourceState::Reading => badge("accent", "Reading"),
+            SourceState::Idle => badge("ok", "Idle"),
+            SourceState::Failed => badge("bad", "Failed"),
+        };
+        let total = &row.total;
+        Self {
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            state,
+            error: row.error.clone().unwrap_or_default(),
+            caught_up: row.caught_up_at.map(|at| Stamp::of(at, around.now)),
+            newest: total.newest_event_at.map(|at| Stamp::of(at, around.now)),
+            waiting: total.waiting.map(words::count_u64).unwrap_or_default(),
+            files: words::count_u64(total.files),
+            events: words::count_u64(total.events),
+            bytes: words::count_u64(total.bytes.div_ceil(1_000_000)),
+            duplicates: words::count_u64(total.duplicates),
+            malformed: words::count_u64(total.malformed),
+            places: if stretches == 0 { String::new() } else { plural(stretches, "position kept", "positions kept") },
+        }
+    }
+}
+
+impl TieLine {
+    fn of(row: &TieCount) -> Self {
+        let by = match row.tied_by.as_deref() {
+            Some("tags") => "session tags",
+            Some("access_key") => "access key",
+            Some("chain") => "the session before",
+            Some("name") => "role and name",
+            Some("ambiguous") => "ambiguous",
+            Some(_) => "not tied",
+            None => "not looked at yet",
+        };
+        Self {
+            kind: row.kind.replace('_', " "),
+            by: by.to_owned(),
+            why: row.why.clone().unwrap_or_default(),
+            count: words::count_u64(row.sessions),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One session as a story: from which pod or caller it comes, what it became, and what it called.
+
+use super::Chrome;
+use super::associations::Pair;
+use super::estate::Around;
+use super::parts::{Link, Node, TieMark, association_links, role_href, session_href};
+use super::sessions::association_names;
+use super::usage::{UseLine, use_line};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::query::query;
+use crate::http::view::words::{self, Stamp, short_name};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use futures::TryStreamExt as _;
+use rolecall_audit::estate::SessionKind;
+use rolecall_iam::{AccountId, RoleArn};
+use rolecall_store::{SessionRow, UsageOf};
+
+/// Sessions below that are listed; the API gives more.
+const BELOW: usize = 50;
+
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A session that follows from this one.
+struct After {
+    href: String,
+    at: Stamp,
+    name: String,
+    kind: &'static str,
+    role: String,
+    account: String,
+    error: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/session.html")]
+pub(crate) struct SessionPage {
+    chrome: Chrome,
+    name: String,
+    kind: &'static str,
+    at: Stamp,
+    account: String,
+    account_id: String,
+    json: String,
+    error: String,
+    chain: Vec<Node>,
+    orphan: String,
+    tie: TieMark,
+    association: Option<Link>,
+    candidates: Vec<Link>,
+    role: Option<Link>,
+    facts: Vec<Pair>,
+    tags: Vec<Pair>,
+    after: Vec<After>,
+    more: bool,
+    calls: Vec<UseLine>,
+    no_calls: &'static str,
+}
+
+/// `GET /sessions/{account}/{event}`
+pub(crate) async fn page(
+    State(app): State<App>,
+    Path((account_id, event_id)): Path<(String, String)>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<SessionPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
+    let account: AccountId = account_id.parse().map_err(|_| unknown())?;
+    let row = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
+    let around = Around::load(&app).await?;
+    let names = association_names(&app, std::slice::from_ref(&row)).await?;
+    let calls: Vec<UseLine> = match row.session.access_key_id.clone() {
+        Some(key) => {
+            let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), None, true).try_collect().await?;
+            rows.iter().map(|row| use_line(row, around.now)).collect()
+        }
+        None => Vec::new(),
+    };
+    let day = row.session.at.date_naive();
+    let role: Option<RoleArn> = row.session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
+    let mut recorders = vec![account];
+    recorders.extend(role.as_ref().map(RoleArn::account_id));
+    let read = app.store.trail_days(&recorders, day).await?;
+    let no_calls = match (&row.session.access_key_id, read.is_empty()) {
+        (None, _) => "The event names no key, so no call can be laid to this session.",
+        (Some(_), true) => "No trail file of this account was read since, so what the session called is not known.",
+        (Some(_), false) => {
+            "No call with its key stands in what was read. Calls of older keys are kept by role and association only."
+        }
+    };
+    let present = match &role {
+        Some(arn) => app.store.role(arn).await?.is_some(),
+        None => false,
+    };
+    let chain = app.store.chain(row.clone()).await?;
+    let session = &row.session;
+    Ok(SessionPage {
+        name: session.session_name.clone().unwrap_or_else(|| "Session without a name".to_owned()),
+        kind: words::session_kind(session.kind),
+        at: Stamp::of(session.at, around.now),
+        account: around.names.of(account),
+        account_id: account.to_string(),
+        json: format!("/api/v1{}", session_href(session)),
+        error: session.error.clone().unwrap_or_default(),
+        orphan: orphan(&chain.up),
+        tie: TieMark::of(&row.tied),
+        association: association_links(row.tied.association_id.as_slice(), &names).pop(),
+        candidates: association_links(&row.tied.candidates, &names),
+        role: session.role_arn.as_ref().map(|arn| Link {
+            name: arn.clone(),
+            place: if present { "" } else { "not in what was seen" }.to_owned(),
+            href: if present { role_href(arn) } else { String::new() },
+        }),
+        facts: facts(&row),
+        tags: session.tags.iter().map(|(n, v)| Pair { name: n.clone(), value: v.clone() }).collect(),
+        after: chain.down.iter().take(BELOW).map(|row| After::of(row, &around)).collect(),
+        more: chain.more || chain.down.len() > BELOW,
+        chain: story(&chain.up, &around),
+        calls,
+        no_calls,
+        chrome,
+    })
+}
+
+/// Where the story begins before anything that was seen.
+fn orphan(up: &[SessionRow]) -> String {
+    let Some(SessionRow { session, tied }) = up.first() else { return String::new() };
+    match &session.parent_access_key_id {
+        Some(key) if session.kind != SessionKind::PodIdentity && tied.association_id.is_none() => {
+            format!(
+                "The first of these was asked for with key {key}. If a session stands behind that key, it was not seen."
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// Who it was at first, then each session; the last is the one asked for.
+fn story(up: &[SessionRow], around: &Around) -> Vec<Node> {
+    let Some(first) = up.first() else { return Vec::new() };
+    let mut nodes = vec![origin(first)];
+    for (at, SessionRow { session, .. }) in up.iter().enumerate() {
+        let last = at + 1 == up.len();
+        let mut notes = vec![words::session_kind(session.kind).to_owned()];
+        notes.extend(session.session_name.iter().cloned());
+        notes.push(Stamp::of(session.at, around.now).text);
+        let role: Option<RoleArn> = session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
+        notes.push(around.names.of(role.map_or(session.account_id, |arn| arn.account_id())));
+        notes.extend(session.error.iter().map(|error| format!("refused: {error}")));
+        nodes.push(Node {
+            class: if last { "subject" } else { "" },
+            icon: "role",
+            kind: "Became".to_owned(),
+            name: session.role_arn.as_deref().map_or("a role that the event does not name", short_name).to_owned(),
+            href: if last { String::new() } else { session_href(session) },
+            notes,
+        });
+    }
+    nodes
+}
+
+fn origin(SessionRow { session, tied }: &SessionRow) -> Node {
+    let of_pod =
+        matches!(session.kind, SessionKind::PodIdentity | SessionKind::PodIdentityTarget | SessionKind::AgentRequest);
+    let workload = match (&tied.namespace, &tied.service_account) {
+        (Some(namespace), Some(account)) => Some(format!("{namespace}/{account}")),
+        (Some(namespace), None) => Some(format!("namespace {namespace}")),
+        _ => None,
+    };
+    let notes =
+        [tied.pod.as_ref().map(|pod| format!("pod {pod}")), tied.cluster.as_ref().map(|c| format!("cluster {c}"))];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    let node = |class, icon, kind: &str, name: String, notes| Node {
+        class,
+        icon,
+        kind: kind.to_owned(),
+        name,
+        href: String::new(),
+        notes,
+    };
+    match workload {
+        Some(name) => node("", "cluster", "Pod", name, notes),
+        None if of_pod => {
+            let why = tied.why.clone().unwrap_or_else(|| "not tied to an association".to_owned());
+            node("unseen", "cluster", "Pod", "not known".to_owned(), notes.into_iter().chain([why]).collect())
+        }
+        None => {
+            let name = if session.principal.is_empty() { "not named" } else { short_name(&session.principal) };
+            node(
+                "",
+                "person",
+                "Asked for by",
+                name.to_owned(),
+                vec![session.principal_type.clone(), session.principal.clone()],
+            )
+        }
+    }
+}
+
+fn facts(SessionRow { session, tied }: &SessionRow) -> Vec<Pair> {
+    let pair = |name: &str, value: Option<String>| {
+        Some(Pair { name: name.to_owned(), value: value.filter(|v| !v.is_empty())? })
+    };
+    [
+        pair("Asked for by", Some(session.principal.clone())),
+        pair("Kind of caller", Some(session.principal_type.clone())),
+        pair("From", session.source_ip.clone()),
+        pair("Region", Some(session.region.to_string())),
+        pair("Key", session.access_key_id.clone()),
+        pair("Key of the caller", session.parent_access_key_id.clone()),
+        pair("Cluster", tied.cluster.clone()),
+        pair("Pod", tied.pod.clone()),
+        pair("External id", session.external_id.clone()),
+        pair("Asked for so long", session.duration_seconds.map(|s| words::span(i64::from(s) * 1_000))),
+        pair("Packed policy", session.packed_policy_size.map(|p| format!("{p} % of the limit"))),
+        pair("Event", Some(session.event_id.clone())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl After {
+    fn of(SessionRow { session, .. }: &SessionRow, around: &Around) -> Self {
+        Self {
+            href: session_href(session),
+            at: Stamp::of(session.at, around.now),
+            name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
+            kind: words::session_kind(session.kind),
+            role: session.role_arn.as_deref().map(short_name).unwrap_or_default().to_owned(),
+            account: around.names.of(session.account_id),
+            error: session.error.clone().unwrap_or_default(),
+        }
+    }
+}

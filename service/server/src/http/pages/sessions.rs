@@ -1,0 +1,486 @@
+//! `/sessions`: who became whom, by what each session is tied to its pod, or why it is not.
+
+use super::Chrome;
+use super::estate::Around;
+use super::parts::{
+    Badge, Chip, Empty, Link, Pager, Select, TieMark, association_links, carried, chips, curl, plural, select,
+    session_href,
+};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::listing::{self, Slice};
+use crate::http::query::{CURSOR, Params, query};
+use crate::http::view::timeline::{Day, Timeline, timeline};
+use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::{filters, query as query_string};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
+use rolecall_audit::coverage::ScopeKind;
+use rolecall_store::{AssociationName, SessionAfter, SessionFilter, SessionRow};
+use std::collections::{BTreeMap, BTreeSet};
+
+const PATH: &str = "/sessions";
+const ROWS: u32 = 50;
+/// Days of the drawing where no filter says from when, and at most.
+const DAYS: i64 = 30;
+const MOST_DAYS: i64 = 92;
+
+query! {
+    /// Query of the list.
+    SessionsQuery = filters::SESSIONS, &[CURSOR]
+}
+
+/// A row of the list.
+struct Line {
+    href: String,
+    at: Stamp,
+    name: String,
+    kind: &'static str,
+    role: String,
+    account_name: String,
+    account_id: String,
+    /// The pod's workload, as far as it is known.
+    pod: String,
+    place: String,
+    association: Option<Link>,
+    tie: TieMark,
+    candidates: Vec<Link>,
+    more_candidates: usize,
+    error: String,
+}
+
+/// A text field of the form.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    kind: &'static str,
+    value: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/sessions.html")]
+pub(crate) struct SessionsPage {
+    chrome: Chrome,
+    read: Read,
+    fields: Vec<Field>,
+    selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: &'static str,
+    timeline: Option<Timeline>,
+    cut: bool,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+/// What is known of the reading of trails.
+pub(super) struct Read {
+    /// Days of which anything was read.
+    days: BTreeSet<NaiveDate>,
+    /// Whether anything at all was ever read, or is configured to be.
+    pub(super) state: ReadState,
+    /// What hinders, in words; empty where nothing does.
+    pub(super) text: String,
+}
+
+/// How far the reading of trails went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadState {
+    /// Nothing is configured and nothing was read.
+    Never,
+    /// Something is configured, and nothing was read so far.
+    NotYet,
+    /// Something was read, but not all.
+    Gaps,
+    /// All that is configured was read to its end.
+    Whole,
+}
+
+impl Read {
+    /// Sums up what was read from a day on.
+    pub(super) async fn load(app: &App, around: &Around, since: NaiveDate) -> Result<Self, AppError> {
+        let sources = app.store.sources().await?;
+        let mut days: BTreeSet<NaiveDate> =
+            app.store.trail_days(&[], since).await?.into_iter().map(|row| row.day).collect();
+        let looks: Vec<_> = around.coverage.iter().filter(|row| row.scope.kind == ScopeKind::Sessions).collect();
+        let lookback = Duration::days(i64::from(app.config.aws.trail_lookback_days));
+        for look in looks.iter().filter(|row| row.complete) {
+            let (mut day, last) = ((look.looked_at - lookback).date_naive(), look.looked_at.date_naive());
+            while day <= last {
+                days.insert(day);
+                day = day.succ_opt().unwrap_or(NaiveDate::MAX);
+            }
+        }
+        let failed = sources.iter().filter(|s| s.error.is_some()).count();
+        let behind = sources.iter().filter(|s| s.error.is_none() && s.caught_up_at.is_none()).count();
+        let begun: BTreeSet<&str> = sources.iter().map(|s| s.name.as_str()).collect();
+        let waiting = app.config.trails.iter().filter(|t| !begun.contains(t.id.as_str())).count();
+        let blind = looks.iter().filter(|row| !row.complete).count();
+        let holes = [
+            (failed, "source stopped with an error", "sources stopped with an error"),
+            (behind, "source was never read to its end", "sources were never read to their end"),
+            (waiting, "configured trail was not begun", "configured trails were not begun"),
+            (blind, "listing of events was not whole", "listings of events were not whole"),
+        ];
+        let said: Vec<String> =
+            holes.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| plural(*n, one, many)).collect();
+        let state = if sources.is_empty() && looks.is_empty() {
+            if waiting > 0 { ReadState::NotYet } else { ReadState::Never }
+        } else if said.is_empty() {
+            ReadState::Whole
+        } else {
+            ReadState::Gaps
+        };
+        Ok(Self { days, state, text: said.join(", ") })
+    }
+
+    /// What stands where there is no session, told apart by why.
+    pub(super) fn empty(&self, filtered: bool) -> Empty {
+        let of = |class, title: &str, text: String, href: &str, link: &str| Empty {
+            class,
+            title: title.to_owned(),
+            text,
+            href: href.to_owned(),
+            link: link.to_owned(),
+        };
+        match (self.state, filtered) {
+            (ReadState::Never, _) => of(
+                "unseen",
+                "No session was read",
+                "No trail is configured, and no look asked CloudTrail. That is not the same as no session.".to_owned(),
+                "/ingestion",
+                "Where trails are read from",
+            ),
+            (ReadState::NotYet, _) => of(
+                "unseen",
+                "Nothing has been read yet",
+                format!("Trails are configured, but {}.", self.text),
+                "/ingestion",
+                "How far trails were read",
+            ),
+            (_, true) => of(
+                "",
+                "No session matches these filters",
+                "The filters above leave nothing over.".to_owned(),
+                PATH,
+                "Clear the filters",
+            ),
+            (ReadState::Gaps, false) => of(
+                "unseen",
+                "No session in what was read",
+                format!("Not everything was read: {}.", self.text),
+                "/ingestion",
+                "How far trails were read",
+            ),
+            (ReadState::Whole, false) => {
+                of("ok", "No session", "Every configured trail was read to its end.".to_owned(), "", "")
+            }
+        }
+    }
+}
+
+/// `GET /sessions`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<SessionsPage, AppError> {
+    let params = SessionsQuery::read(raw.as_deref())?;
+    let around = Around::load(&app).await?;
+    let filter = filters::sessions(&params);
+    let slice = rows(&app, &params, &filter).await?;
+    let names = association_names(&app, &slice.rows).await?;
+    let (since, until, cut) = window(&filter, around.now);
+    let read = Read::load(&app, &around, since).await?;
+    let shown =
+        SessionFilter { since: Some(filter.since.map_or_else(|| start(since), |at| at.max(start(since)))), ..filter };
+    let timeline = timeline(&days(&app, &shown, since, until, &read).await?);
+    let count = plural(slice.rows.len(), "session on this page", "sessions on this page");
+    let pager = Pager {
+        total: count,
+        first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
+        next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
+    };
+    let fields = fields(&params);
+    let mut known: Vec<&str> = vec!["account_id", "kind", "tied_by", "failed"];
+    known.extend(fields.iter().map(|field| field.name));
+    Ok(SessionsPage {
+        carried: carried(&params, &known),
+        fields,
+        selects: selects(&around, &params),
+        chips: chips(PATH, &params, &["cursor"]),
+        clear: PATH,
+        timeline,
+        cut,
+        lines: slice.rows.iter().map(|row| Line::of(row, &names, &around)).collect(),
+        pager,
+        empty: slice.rows.is_empty().then(|| read.empty(params.filters())),
+        curl: curl(&listing::base(&app), "/api/v1/sessions", &params, filters::SESSIONS),
+        read,
+        chrome,
+    })
+}
+
+async fn rows(app: &App, params: &Params, filter: &SessionFilter) -> Result<Slice<SessionRow>, AppError> {
+    let after = listing::after(app, params, "newest")?;
+    let rows = app.store.sessions(filter, after.as_ref(), ROWS + 1).await?;
+    listing::slice(app, params, "newest", rows, ROWS, SessionAfter::of)
+}
+
+/// The associations that sessions name, by id.
+pub(super) async fn association_names(
+    app: &App,
+    rows: &[SessionRow],
+) -> Result<BTreeMap<String, AssociationName>, AppError> {
+    let named = rows.iter().flat_map(|row| row.tied.association_id.iter().chain(&row.tied.candidates));
+    let ids: BTreeSet<String> = named.cloned().collect();
+    Ok(app.store.association_names(&ids.into_iter().collect::<Vec<_>>()).await?)
+}
+
+fn selects(around: &Around, params: &Params) -> Vec<Select> {
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
+    };
+    let kinds = filters::ALL_SESSION_KINDS
+        .iter()
+        .map(|kind| (filters::session_kind(*kind).to_owned(), words::session_kind(*kind).to_owned()));
+    let ties = pairs(&[
+        ("tags", "Session tags"),
+        ("access_key", "Access key"),
+        ("chain", "The session before"),
+        ("name", "Role and name"),
+        ("ambiguous", "Ambiguous"),
+        ("none", "Not tied"),
+    ]);
+    let failed = pairs(&[("true", "Refused or failed"), ("false", "Opened a session")]);
+    vec![
+        select("account_id", "Account", around.names.choices(), params),
+        select("kind", "Kind", kinds, params),
+        select("tied_by", "Tied by", ties, params),
+        select("failed", "Outcome", failed, params),
+    ]
+}
+
+fn fields(params: &Params) -> Vec<Field> {
+    let text =
+        |name, label| Field { name, label, kind: "text", value: params.text(name).unwrap_or_default().to_owned() };
+    // A browser's field for a day takes a day alone; an instant of somebody's link stays an instant.
+    let day = |name, label| {
+        let field = text(name, label);
+        let is_day = field.value.is_empty() || field.value.parse::<NaiveDate>().is_ok();
+        Field { kind: if is_day { "date" } else { "text" }, ..field }
+    };
+    vec![
+        text("role_arn", "Role ARN"),
+        text("cluster", "Cluster"),
+        text("namespace", "Namespace"),
+        day("since", "From"),
+        day("until", "Before"),
+    ]
+}
+
+fn start(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+/// The first and last day of the drawing, and whether the filter goes back further.
+fn window(filter: &SessionFilter, now: DateTime<Utc>) -> (NaiveDate, NaiveDate, bool) {
+    let until = filter.until.map_or(now, |at| (at - Duration::seconds(1)).min(now)).date_naive();
+    let back = |days: i64| until.checked_sub_days(Days::new(days.unsigned_abs())).unwrap_or(until);
+    let wanted = filter.since.map_or_else(|| back(DAYS - 1), |at| at.date_naive().min(until));
+    let since = wanted.max(back(MOST_DAYS - 1));
+    (since, until, since > wanted)
+}
+
+async fn days(
+    app: &App,
+    filter: &SessionFilter,
+    since: NaiveDate,
+    until: NaiveDate,
+    read: &Read,
+) -> Result<Vec<Day>, AppError> {
+    let counted = app.store.session_days(filter).await?;
+    let by_day: BTreeMap<NaiveDate, _> = counted.iter().map(|row| (row.day, row)).collect();
+    let day = |day: NaiveDate| {
+        let row = by_day.get(&day);
+        Day {
+            day,
+            tied: row.map_or(0, |row| row.tied),
+            ambiguous: row.map_or(0, |row| row.ambiguous),
+            untied: row.map_or(0, |row| row.untied),
+            read: read.days.contains(&day),
+        }
+    };
+    Ok(since.iter_days().take_while(|at| *at <= until).map(day).collect())
+}
+
+impl Line {
+    fn of(row: &SessionRow, names: &BTreeMap<String, AssociationName>, around: &Around) -> Self {
+        const SHOWN: usize = 3;
+        let SessionRow { session, tied } = row;
+        let role = session.role_arn.as_deref().map(short_name).unwrap_or_default();
+        let pod = match (&tied.namespace, &tied.service_account) {
+            (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
+            (Some(namespace), None) => format!("namespace {namespace}"),
+            _ => String::new(),
+        };
+        let cluster = tied.cluster.as_ref().map(|cluster| format!("cluster {cluster}"));
+        let whose = tied.pod.as_ref().map(|pod| format!("pod {pod}"));
+        Self {
+            href: session_href(session),
+            at: Stamp::of(session.at, around.now),
+            name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
+            kind: words::session_kind(session.kind),
+            role: role.to_owned(),
+            account_name: around.names.name(session.account_id).to_owned(),
+            account_id: session.account_id.to_string(),
+            pod,
+            place: [whose, cluster].into_iter().flatten().collect::<Vec<_>>().join(", "),
+            association: association_links(tied.association_id.as_slice(), names).pop(),
+            tie: TieMark::of(tied),
+            candidates: association_links(tied.candidates.get(..SHOWN).unwrap_or(&tied.candidates), names),
+            more_candidates: tied.candidates.len().saturating_sub(SHOWN),
+            error: session.error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+query! {
+    /// Query of the tester of names.
+    NameQuery = &[
+        query_string::param("name", query_string::Kind::Text, "A role session name."),
+        query_string::param("pattern", query_string::Kind::Text, "A pattern, as the rule on conventions takes it."),
+    ]
+}
+
+/// A way to read a name.
+struct Reading {
+    cluster: String,
+    pod: String,
+    /// Known clusters whose names are cut to this one.
+    known: Vec<String>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/session_names.html")]
+pub(crate) struct NamesPage {
+    chrome: Chrome,
+    name: String,
+    pattern: String,
+    /// What is told of the name, word by word; empty where none was given.
+    verdict: Option<Badge>,
+    text: &'static str,
+    readings: Vec<Reading>,
+    uuid: String,
+    shape: String,
+    matched: Option<Badge>,
+    mistake: String,
+}
+
+/// `GET /sessions/names`: what a session name tells, and whether a pattern fits it.
+pub(crate) async fn names(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<NamesPage, AppError> {
+    use super::parts::badge;
+    use rolecall_audit::session_name::{PodIdentityName, cut, is_default, is_instance_id, is_valid, shape};
+    let params = NameQuery::read(raw.as_deref())?;
+    let name = params.text("name").unwrap_or_default().to_owned();
+    let pattern = params.text("pattern").unwrap_or_default().to_owned();
+    let parsed = PodIdentityName::parse(&name);
+    let clusters: BTreeSet<String> = match &parsed {
+        Some(_) => {
+            let scopes = app.store.coverage(&[]).await?.into_iter().map(|row| row.scope);
+            scopes.filter_map(|scope| scope.cluster).map(|cluster| cluster.to_string()).collect()
+        }
+        None => BTreeSet::new(),
+    };
+    let reading = |cluster: &str, pod: &str| Reading {
+        known: clusters.iter().filter(|known| cut(known) == cluster).cloned().collect(),
+        cluster: cluster.to_owned(),
+        pod: pod.to_owned(),
+    };
+    let readings: Vec<Reading> =
+        parsed.iter().flat_map(PodIdentityName::readings).map(|r| reading(r.cluster, r.pod)).collect();
+    let (verdict, text) = match () {
+        () if name.is_empty() => (None, ""),
+        () if readings.len() > 1 => (
+            Some(badge("accent", "Pod Identity, ambiguous")),
+            "The name has the shape that EKS gives, and the middle can be cut in several ways: only known clusters decide.",
+        ),
+        () if parsed.is_some() => {
+            (Some(badge("ok", "Pod Identity")), "The name has the shape that EKS gives to the sessions of pods.")
+        }
+        () if !is_valid(&name) => {
+            (Some(badge("bad", "Not valid")), "STS takes 2 to 64 letters, digits and any of _ + = , . @ - alone.")
+        }
+        () if is_instance_id(&name) => {
+            (Some(badge("", "EC2 instance")), "The id of an EC2 instance, as sessions of instance profiles have it.")
+        }
+        () if is_default(&name) => {
+            (Some(badge("bad", "Default name")), "A program gave itself this name as nobody named the session.")
+        }
+        () => (
+            Some(badge("", "Own name")),
+            "A valid name that somebody chose; not one that EKS gives to a pod's session.",
+        ),
+    };
+    let (matched, mistake) =
+        match (name.is_empty() || pattern.is_empty(), rolecall_audit::rules::pattern_matches(&pattern, &name)) {
+            (true, Ok(_)) => (None, String::new()),
+            (false, Ok(true)) => (Some(badge("ok", "Matches")), String::new()),
+            (false, Ok(false)) => (Some(badge("bad", "Does not match")), String::new()),
+            (_, Err(why)) => (None, why),
+        };
+    Ok(NamesPage {
+        uuid: parsed.map(|name| name.uuid().to_owned()).unwrap_or_default(),
+        shape: shape(&name).into_owned(),
+        chrome,
+        name,
+        pattern,
+        verdict,
+        text,
+        readings,
+        matched,
+        mistake,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_drawing_has_thirty_days_or_those_of_the_filter() {
+        let now = at("2026-03-31T12:00:00Z");
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        for (since, until, drawn) in [
+            (None, None, ("2026-03-02", "2026-03-31", false)),
+            (Some("2026-03-30T08:00:00Z"), None, ("2026-03-30", "2026-03-31", false)),
+            (None, Some("2026-03-01T00:00:00Z"), ("2026-01-30", "2026-02-28", false)),
+            (Some("2025-01-01T00:00:00Z"), None, ("2025-12-30", "2026-03-31", true)),
+            (Some("2027-01-01T00:00:00Z"), None, ("2026-03-31", "2026-03-31", false)),
+        ] {
+            let filter = SessionFilter { since: since.map(at), until: until.map(at), ..SessionFilter::default() };
+            assert_eq!(window(&filter, now), (day(drawn.0), day(drawn.1), drawn.2), "{since:?} {until:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_read_and_nothing_there_read_differently() {
+        let titles = [ReadState::Never, ReadState::NotYet, ReadState::Gaps, ReadState::Whole].map(|state| {
+            Read { days: BTreeSet::new(), state, text: "1 source stopped with an error".to_owned() }.empty(false).title
+        });
+        let distinct: BTreeSet<&String> = titles.iter().collect();
+        assert_eq!(distinct.len(), 4, "{titles:?}");
+    }
+}
