@@ -182,7 +182,7 @@ fn main() {
         }
     }
     let line = json!({
-        "stacks": wanted, "distinct": cache.len(), "actions_listed": listed, "inline_bytes": bytes,
+        "stacks": wanted, "shared": whole.then(|| cache.len()), "actions_listed": listed, "inline_bytes": bytes,
         "catalogue_ms": catalogue_ms.as_secs_f64() * 1e3, "read_cpu_s": reading, "grants_cpu_s": working,
         "questions_cpu_s": asking, "admins": admins, "actions": actions,
         "rss_mib": status("VmRSS") / 1024, "peak_mib": status("VmHWM") / 1024, "held": held.len() + sets.len() + documents.len(),
