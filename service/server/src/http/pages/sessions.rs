@@ -108,7 +108,14 @@ impl Read {
             app.store.trail_days(&[], since).await?.into_iter().map(|row| row.day).collect();
         let looks: Vec<_> = around.coverage.iter().filter(|row| row.scope.kind == ScopeKind::Sessions).collect();
         let lookback = Duration::days(i64::from(app.config.aws.trail_lookback_days));
-        for look in looks.iter().filter(|row| row.complete) {
+        // An import reads files that end where they end: its look says nothing of the days before it.
+        let mut imports = BTreeSet::new();
+        for run in looks.iter().map(|row| row.run).collect::<BTreeSet<_>>() {
+            if app.store.run(run).await?.is_some_and(|run| run.kind == "import") {
+                imports.insert(run);
+            }
+        }
+        for look in looks.iter().filter(|row| row.complete && !imports.contains(&row.run)) {
             let (mut day, last) = ((look.looked_at - lookback).date_naive(), look.looked_at.date_naive());
             while day <= last {
                 days.insert(day);
