@@ -9,6 +9,7 @@
 use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use crate::facts::Facts;
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use crate::rules::Reasons;
 use rolecall_iam::condition::{Context, Value};
 use rolecall_iam::explain::{Explanation, explain};
 use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
@@ -258,11 +259,17 @@ fn caller(
         return Err(AskError::Role(question.principal.clone()));
     };
     *context = role_tags(context.clone(), role);
-    if let Some(why) = facts.role(role.arn.as_str()).1 {
-        notes.push(format!("the role is as it was last seen: {}", why.to_vec().join("; ")));
-    }
     let requester = requester.with_unique_id(&role.role_id);
-    Ok(Caller { requester, layers: facts.session_layers(role, None), account })
+    let mut layers = facts.session_layers(role, None);
+    last_seen("role", facts.role(role.arn.as_str()).1, &mut layers, notes);
+    Ok(Caller { requester, layers, account })
+}
+
+/// What was not seen in the latest look may say otherwise by now: nothing is allowed by it.
+fn last_seen(what: &str, unseen: Option<&Reasons>, layers: &mut Layers, notes: &mut Vec<String>) {
+    let Some(why) = unseen.map(|why| why.to_vec().join("; ")) else { return };
+    layers.identity = Some(vec![Layer::missing(&format!("{what} of today"), &why)]);
+    notes.push(format!("the {what} is known only as it was last seen: {why}"));
 }
 
 /// A role's own tags are tags of its sessions, unless a session tag takes their place.
@@ -278,7 +285,8 @@ fn pod(
     notes: &mut Vec<String>,
 ) -> Result<Caller, AskError> {
     let none = |what: &str| AskError::Association(format!("{what} {key}"));
-    let association = facts.association(key).ok_or_else(|| none("no association was seen for"))?;
+    let (association, unseen) = facts.association(key);
+    let association = association.ok_or_else(|| none("no association was seen for"))?;
     let detail = association.detail.as_ref().ok_or_else(|| none("EKS refused to describe the association of"))?;
     let arn = detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn);
     let role = facts.role(arn).0.ok_or_else(|| AskError::Role(arn.clone()))?;
@@ -290,14 +298,17 @@ fn pod(
     *context = role_tags(tagged, role);
     notes.push(match &detail.target_role_arn {
         None => format!("pods of {key} act as {arn}"),
-        Some(_) => format!("pods of {key} act as {arn}, by way of {}", detail.role_arn),
+        Some(_) => {
+            let by = &detail.role_arn;
+            format!("pods of {key} act as {arn}, by way of {by}; whether that one may assume it is not asked here")
+        }
     });
-    if let Some(why) = facts.role(arn).1 {
-        notes.push(format!("the role is as it was last seen: {}", why.to_vec().join("; ")));
-    }
+    let mut layers = facts.session_layers(role, detail.policy.as_ref());
+    last_seen("role", facts.role(arn).1, &mut layers, notes);
+    last_seen("association", unseen.as_ref(), &mut layers, notes);
     Ok(Caller {
         requester: Requester::role(&role.arn).with_unique_id(&role.role_id),
-        layers: facts.session_layers(role, detail.policy.as_ref()),
+        layers,
         account: Some(role.arn.account_id()),
     })
 }

@@ -189,12 +189,32 @@ fn assuming(world: &World, doors: &Doors, role: &Role, stack: &Stack, node: &mut
             }
         }
     }
+    unlisted(world, role, stack, node);
     for (closed, why) in &doors.closed {
         let allowed = |target: &Role| {
             way.is_some() && !stack.possible(ASSUME, target.arn.as_str(), &Context::open()).truth.is_false()
         };
         if world.roles.get(*closed).is_some_and(allowed) {
             node.missing = join(node.missing.take(), Some(&Reasons::one(why.clone())));
+        }
+    }
+}
+
+/// Accounts of the estate whose roles were not listed whole: one of theirs may let the role in.
+fn unlisted(world: &World, role: &Role, stack: &Stack, node: &mut Node) {
+    let unseen = world.accounts.keys().filter(|account| **account != role.arn.account_id());
+    let unseen = unseen.filter_map(|account| Some((account, world.sight(*account).roles.as_ref()?)));
+    for (account, why) in unseen {
+        let there =
+            stack.witnesses(ASSUME).into_iter().map(|resource| match resource.splitn(6, ':').collect::<Vec<_>>()[..] {
+                [arn, partition, service, region, _, name] => {
+                    format!("{arn}:{partition}:{service}:{region}:{account}:{name}")
+                }
+                _ => format!("arn:aws:iam::{account}:role/anything"),
+            });
+        let mut there = there.collect::<Vec<_>>().into_iter();
+        if there.any(|resource| !stack.possible(ASSUME, &resource, &Context::open()).truth.is_false()) {
+            node.missing = join(node.missing.take(), Some(why));
         }
     }
 }

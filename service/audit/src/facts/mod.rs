@@ -98,9 +98,12 @@ impl Facts {
         (self.world.role(arn), sight)
     }
 
-    /// An association.
-    pub(crate) fn association(&self, key: &AssociationKey) -> Option<&Association> {
-        self.world.associations.iter().find(|association| association.key == *key)
+    /// An association, and why it may be another than the estate has.
+    pub(crate) fn association(&self, key: &AssociationKey) -> (Option<&Association>, Option<Reasons>) {
+        let place = (key.account_id, key.region.clone(), key.cluster.clone());
+        let sight = self.world.cluster_sight(&place);
+        let unseen = sight.and_then(|sight| world::join(sight.associations.clone(), sight.details.as_ref()));
+        (self.world.associations.iter().find(|association| association.key == *key), unseen)
     }
 
     /// The role that a session of this account and role name belongs to.

@@ -2,7 +2,8 @@
 //! blocked by whatever may block them.
 
 use crate::shipped::RULES;
-use crate::small::{API, DATA, HOME, OPEN, Small, allow};
+use crate::small::{API, AWAY, DATA, HOME, OPEN, Small, allow};
+use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::Outcome;
 
@@ -134,6 +135,19 @@ fn what_was_not_seen_is_not_passed() {
     for rule in [ADMINISTRATOR, PRINCIPALS, RUNNING] {
         assert!(outcome(&unseen, rule, API).starts_with("unknown: "), "{rule}");
     }
+    // A role of an account that was not listed may let it in, where its own policies reach so far.
+    let reaching = |resource: &str| {
+        let mut small = Small::new().may(&may(r#""sts:AssumeRole""#, resource));
+        let scope = Scope::global(AWAY.parse().unwrap(), ScopeKind::Roles);
+        let gap =
+            |scope| Gap { scope, action: "iam:ListRoles".to_owned(), reason: GapReason::Denied, detail: String::new() };
+        small.0.coverage.gap(gap(scope));
+        outcome(&small, ADMINISTRATOR, API)
+    };
+    for resource in [DATA, "arn:aws:iam::*:role/*", "*"] {
+        assert!(reaching(resource).starts_with("unknown: "), "{resource}: {}", reaching(resource));
+    }
+    assert_eq!(reaching(OPS), "pass");
     // A policy that cannot be read may deny what another allows.
     let own = Small::new().may(&may(r#""iam:CreateAccessKey""#, "*"));
     let beside =

@@ -19,6 +19,8 @@ mod sessions;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod small;
 #[cfg(test)]
 mod trail;
