@@ -18,6 +18,7 @@ const USAGE: &str = "cargo xtask <chore>
   test             every test: units, integration on a real PostgreSQL, pages in a browser,
                    and the second opinion of an independent AWS emulator
   test --quick     without the browser and the second opinion
+  explore [CASES]  every property over new random cases, 5,000 of each or as many as told
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => tests::all(),
         ["test", "--quick"] => tests::quick(),
+        ["explore"] => tests::explore("5000"),
+        ["explore", cases] => tests::explore(cases),
         ["lint"] => tests::lint(),
         ["bench", rest @ ..] => bench::run(rest),
         ["sqlx"] => sqlx::run(),

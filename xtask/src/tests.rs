@@ -38,6 +38,22 @@ pub fn quick() -> Result<(), String> {
     run("target/debug/rolecall", &["policies", "test"])
 }
 
+/// Every property over cases that no run before has seen.
+pub fn explore(cases: &str) -> Result<(), String> {
+    let seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_err(|error| format!("the clock stands before 1970: {error}"))?
+        .as_nanos()
+        .to_string();
+    let seed = seed.get(seed.len().saturating_sub(15)..).unwrap_or(&seed);
+    eprintln!("PROPTEST_RNG_SEED={seed} PROPTEST_CASES={cases}");
+    run_with(
+        "cargo",
+        &["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"],
+        &[("PROPTEST_RNG_SEED", seed), ("PROPTEST_CASES", cases)],
+    )
+}
+
 /// Everything.
 pub fn all() -> Result<(), String> {
     quick()?;

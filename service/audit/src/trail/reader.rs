@@ -161,23 +161,29 @@ impl<'s, S: Sink> Reader<'s, S> {
 
     /// Reads a whole text at once; where it is broken, again and record by record.
     fn text(&mut self, text: &str) {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut splitter = Splitter::new(text);
+        // Lines are read one by one anyway, each as far as it can be.
+        if splitter.by_line || self.whole(text.strip_prefix('\u{feff}').unwrap_or(text)).is_err() {
+            self.skip = self.delivered;
+            self.delivered = 0;
+            self.pointer = "";
+            splitter.feed(self, text, true);
+            self.skip = 0;
+        }
+    }
+
+    /// Reads value after value, until one is broken.
+    fn whole(&mut self, text: &str) -> Result<(), sonic_rs::Error> {
         let mut de = sonic_rs::Deserializer::from_str(text);
         loop {
             let mut opened = false;
             match (Top { reader: &mut *self, opened: &mut opened }).deserialize(&mut de) {
                 Ok(()) => {}
                 // Nothing but white space is left.
-                Err(error) if !opened && error.is_eof() && !text.trim_ascii().is_empty() => return,
-                Err(_) => break,
+                Err(error) if !opened && error.is_eof() && !text.trim_ascii().is_empty() => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
-        self.skip = self.delivered;
-        self.delivered = 0;
-        self.pointer = "";
-        let mut splitter = Splitter::new(text);
-        splitter.feed(self, text, true);
-        self.skip = 0;
     }
 
     /// Reads through a window that is as large as a record, at most.
@@ -394,12 +400,22 @@ impl<'de, S: Sink> Visitor<'de> for Records<'_, '_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        // A number has no end of its own: it is one only if what follows it is no part of it. Told too
+        // early, a second pass over a broken text would take the record after it for this one.
+        let mut unended = None;
         let mut place = 0;
-        while let Some(record) = seq.next_element_seed(RecordVisitor)? {
-            self.0.deliver(&record, Some(place));
+        loop {
+            let next = seq.next_element_seed(RecordVisitor)?;
+            if let Some(place) = unended.take() {
+                self.0.deliver(&Record::NotAnObject, Some(place));
+            }
+            match next {
+                None => return Ok(true),
+                Some(Record::NotAnObject) => unended = Some(place),
+                Some(record) => self.0.deliver(&record, Some(place)),
+            }
             place += 1;
         }
-        Ok(true)
     }
 }
 

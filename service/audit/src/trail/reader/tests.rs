@@ -101,14 +101,33 @@ proptest! {
     }
 
     #[test]
-    fn a_gzip_stream_that_is_damaged_gives_no_record_twice(n in 1_usize..40, place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_gzip_stream_that_is_damaged_is_named_or_whole(n in 1_usize..40, place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(wrapped(n, 0).as_bytes()).unwrap();
         let mut bytes = encoder.finish().unwrap();
         let place = place.index(bytes.len());
         bytes[place] = byte;
-        let (ids, _) = at_once(&bytes);
-        prop_assert!(ids.len() <= n);
+        let (ids, tally) = at_once(&bytes);
+        let expected: Vec<String> = (0..n).map(|n| format!("e-{n}")).collect();
+        prop_assert!(!tally.problems.is_empty() || ids == expected, "{:?}", ids);
+    }
+}
+
+/// Every byte of a text is replaced in turn by each that means something to JSON.
+#[test]
+fn no_single_wrong_byte_makes_the_two_ways_differ() {
+    for how in 0..5 {
+        let text = wrapped(3, how).into_bytes();
+        for place in 0..text.len() {
+            for byte in *b"0-.et\"\\{}[],: \n\xff" {
+                let mut bytes = text.clone();
+                bytes[place] = byte;
+                let ((ids, tally), (windowed, windowed_tally)) = (at_once(&bytes), through_a_window(&bytes));
+                let told = String::from_utf8_lossy(&bytes);
+                assert_eq!((&ids, tally.events), (&windowed, windowed_tally.events), "{told}");
+                assert!(ids.len() == 3 || tally.malformed > 0, "{told}: {ids:?}");
+            }
+        }
     }
 }
 
