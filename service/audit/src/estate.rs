@@ -9,7 +9,7 @@ use crate::trail::AssociationSpan;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resource tags.
 pub type Tags = BTreeMap<String, String>;
@@ -308,6 +308,23 @@ pub struct Trail {
     /// Whether its selectors record read-only management events, as `AssumeRole` is one; `None`
     /// where the selectors could not be read.
     pub records_read_only_management: Option<bool>,
+    /// What its selectors take in; `None` where they could not be read.
+    #[serde(default)]
+    pub recorded: Option<Recorded>,
+}
+
+/// What a trail's selectors take in. What they take in only in part (some resources, some operations)
+/// does not count: a call that is not there proves nothing then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Every read-only management event, but for those of `excluded_sources`.
+    pub management_reads: bool,
+    /// Every other management event, but for those of `excluded_sources`.
+    pub management_writes: bool,
+    /// Event sources whose management events are left out: `kms.amazonaws.com`.
+    pub excluded_sources: BTreeSet<String>,
+    /// Resource types (`AWS::S3::Object`) of which the data events of every resource are recorded.
+    pub data: BTreeSet<String>,
 }
 
 /// Which kind of organisation policy.

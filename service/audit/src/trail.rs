@@ -18,10 +18,12 @@ mod json;
 mod reader;
 mod shape;
 mod tie;
+mod whole;
 
 pub use harvest::{Harvest, Limits, Place, Settled, Stats, Use, UseKey, is_denial};
 pub use shape::Networks;
 pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, tie_all};
+pub use whole::{Holds, Whole};
 
 use crate::estate::Session;
 use event::{Event, Record};

@@ -109,6 +109,7 @@ fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::
         is_multi_region: trail.is_multi_region_trail.unwrap_or(false),
         is_organization: trail.is_organization_trail.unwrap_or(false),
         records_read_only_management: None,
+        recorded: None,
     };
     Ok((arn, converted))
 }

@@ -74,6 +74,7 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
         is_multi_region: item.flag("IsMultiRegionTrail")?.unwrap_or(false),
         is_organization: item.flag("IsOrganizationTrail")?.unwrap_or(false),
         records_read_only_management: records,
+        recorded: None,
         arn: arn.as_str().to_owned(),
     })
 }

@@ -78,6 +78,7 @@ impl Small {
             is_multi_region: true,
             is_organization: false,
             records_read_only_management: Some(true),
+            recorded: None,
         });
         small = small.cluster(CLUSTER);
         let read = allow(r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/*""#);
