@@ -43,12 +43,14 @@ fn write(args: &[&str]) -> Done<()> {
     std::fs::create_dir_all(&data)?;
     std::fs::write(data.join("catalogue.txt"), actions(&services)?)?;
     std::fs::write(data.join("details.txt"), details(&services)?)?;
-    std::fs::write(data.join("operations.txt"), operations_of(&json(&operations.join("map.json"))?, &services)?)?;
+    let (exceptions, called) = operations_of(&json(&operations.join("map.json"))?, &services)?;
+    std::fs::write(data.join("operations.txt"), exceptions)?;
+    std::fs::write(data.join("calls.txt"), calls(&called, &services)?)?;
     let first = std::fs::read_to_string(package.join("LICENSE.txt"))?;
     let second = std::fs::read_to_string(operations.join("LICENSE"))?;
     let notice = format!(
         "catalogue.txt and details.txt hold facts taken from the npm package {PACKAGE}, which is licensed as follows.\n\n{}\n\n\n\
-         operations.txt holds facts taken from iamlivecore/map.json of iamlive, which is licensed as follows.\n\n{}\n",
+         operations.txt and calls.txt hold facts taken from iamlivecore/map.json of iamlive, which is licensed as follows.\n\n{}\n",
         first.trim_end(),
         second.trim_end()
     );
@@ -263,8 +265,9 @@ fn details(services: &[Service]) -> Done<String> {
     Ok(out)
 }
 
-/// Operations whose actions are not the one of the same name, or not that one alone.
-fn operations_of(map: &Value, services: &[Service]) -> Done<String> {
+/// Operations whose actions are not the one of the same name, or not that one alone; and all actions
+/// that an operation is checked against by itself.
+fn operations_of(map: &Value, services: &[Service]) -> Done<(String, BTreeSet<String>)> {
     let object = |key: &str| map.get(key).and_then(Value::as_object).ok_or(format!("map.json has no `{key}`"));
     let known: BTreeMap<String, String> = services
         .iter()
@@ -274,6 +277,7 @@ fn operations_of(map: &Value, services: &[Service]) -> Done<String> {
         .collect::<Result<_, _>>()?;
     let prefixes = object("sdk_service_mappings")?;
     let mut lines: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut called: BTreeSet<String> = BTreeSet::new();
     for (method, actions) in object("sdk_method_iam_mappings")? {
         let Some((sdk, operation)) = method.split_once('.') else { continue };
         let prefix = prefixes.get(sdk).and_then(Value::as_str).unwrap_or(sdk).to_ascii_lowercase();
@@ -294,6 +298,7 @@ fn operations_of(map: &Value, services: &[Service]) -> Done<String> {
             _ if all.iter().any(|name| of_prefix(&name)) => all.iter().filter(of_prefix).copied().collect(),
             _ => all.first().copied().into_iter().collect(),
         };
+        called.extend(own.iter().filter(|name| of_prefix(name)).map(|name| (*name).to_owned()));
         let also: Vec<&str> = all.iter().filter(|name| !own.contains(*name)).copied().collect();
         if own.is_empty() || (also.is_empty() && same.is_some_and(|same| own == [same.as_str()])) {
             continue;
@@ -314,6 +319,27 @@ fn operations_of(map: &Value, services: &[Service]) -> Done<String> {
     for (prefix, operations) in lines {
         let each: Vec<String> = operations.iter().map(|(operation, needs)| format!("{operation}={needs}")).collect();
         writeln!(out, "{prefix} {}", each.join(" "))?;
+    }
+    Ok((out, called))
+}
+
+/// The actions that some operation is checked against, by their number within their service.
+fn calls(called: &BTreeSet<String>, services: &[Service]) -> Done<String> {
+    let mut out = format!(
+        "# Actions that an API operation is checked against by itself: others are never a call of their own, or are\n\
+         # newer than the source. Made by `cargo xtask catalogue` out of iamlivecore/map.json of iamlive\n\
+         # {OPERATIONS_COMMIT}; see NOTICE. A service, then the numbers of its actions.\n"
+    );
+    for service in services {
+        let mut numbers = BTreeSet::new();
+        for (number, action) in service.actions.values().enumerate() {
+            if called.contains(&format!("{}:{}", service.prefix, text(action, "name")?)) {
+                numbers.insert(number);
+            }
+        }
+        if !numbers.is_empty() {
+            writeln!(out, "{} {}", service.prefix, ranges(&numbers))?;
+        }
     }
     Ok(out)
 }

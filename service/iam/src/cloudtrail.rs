@@ -105,6 +105,11 @@ pub fn actions_of_event(event_source: &str, event_name: &str) -> EventActions {
     found.unwrap_or(EventActions::NotKnown)
 }
 
+/// The services whose actions the events of a source can be.
+pub(crate) fn services_of(event_source: &str) -> Vec<&'static str> {
+    services(&host(event_source))
+}
+
 /// The host without AWS's domain, in lower case, its dots as dashes: `models-v2-lex`.
 fn host(source: &str) -> String {
     let lower = source.trim().to_ascii_lowercase();

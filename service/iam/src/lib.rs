@@ -28,6 +28,7 @@ pub mod kind;
 pub mod layer;
 pub mod pattern;
 mod reach;
+pub mod recording;
 pub mod request;
 mod scalar;
 pub mod trust;
