@@ -22,14 +22,14 @@ mod whole;
 
 pub use harvest::{Harvest, Limits, Place, Settled, Stats, Use, UseKey, is_denial};
 pub use shape::Networks;
-pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, tie_all};
+pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
 pub use whole::{Holds, Whole};
 
 use crate::estate::Session;
 use event::{Event, Record};
 use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How many bytes a gzipped file may grow to, unless the caller says otherwise.
@@ -164,15 +164,16 @@ struct Tally {
     malformed: u64,
     problems: Vec<ReadProblem>,
     kinds: BTreeMap<ProblemKind, u64>,
-    /// Files that were not read to their end.
-    torn: BTreeSet<String>,
+    /// Files that are to be read again, with what is wrong with each first: every one of them,
+    /// however many problems are named.
+    unread: BTreeMap<String, String>,
 }
 
 impl Tally {
-    /// Says that the rest of the file that is read was not seen.
-    fn tear(&mut self) {
-        if !self.torn.contains(&self.file) {
-            self.torn.insert(self.file.clone());
+    /// Says that the file that is read was not read whole, and why.
+    fn left_unread(&mut self, why: &str) {
+        if !self.unread.contains_key(&self.file) {
+            self.unread.insert(self.file.clone(), why.to_owned());
         }
     }
 

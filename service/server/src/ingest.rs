@@ -261,7 +261,7 @@ impl Reading<'_> {
         books: Bookkeeper,
         index: &mut Bookkeeper,
     ) -> Result<Bookkeeper, Error> {
-        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(mark_of).collect();
+        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(|object| mark_of(object, self.now)).collect();
         let asked: Vec<FileMark> = marks.iter().flatten().cloned().collect();
         let mut known = index.read_before(&asked).await?.into_iter();
         let known: Vec<bool> = marks.iter().map(|mark| mark.is_some() && known.next().unwrap_or(false)).collect();
@@ -447,12 +447,7 @@ async fn write<'b>(
     let (settled, uses) = settled.await?;
     let written = ledger.add(&settled.sessions, &uses).await?;
 
-    let mut unreadable = BTreeMap::new();
-    for problem in &settled.problems {
-        if problem.record.is_none() && problem.field.is_empty() {
-            unreadable.entry(problem.file.clone()).or_insert_with(|| problem.message.clone());
-        }
-    }
+    let unreadable = settled.unread;
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
     for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
@@ -527,11 +522,11 @@ fn place_of(object: &Object) -> Option<Place> {
 }
 
 /// By what a file is known again. The same file has the same mark by whatever way it comes.
-fn mark_of(object: &Object) -> Option<FileMark> {
+fn mark_of(object: &Object, now: DateTime<Utc>) -> Option<FileMark> {
     let identity = object.identity.as_ref()?;
     let hash = Sha256::digest(identity.as_bytes());
     let mark = hash.iter().take(8).fold(0_u64, |mark, byte| (mark << 8) | u64::from(*byte));
-    Some(FileMark { place: place_of(object).unwrap_or_else(FileMark::nowhere), mark })
+    Some(FileMark { place: place_of(object).unwrap_or_else(|| FileMark::nowhere(now)), mark })
 }
 
 fn use_of(used: &trail::Use) -> Counted {

@@ -4,9 +4,10 @@
 
 use crate::error::Error;
 use rolecall_audit::estate::{Association, Session};
-use rolecall_audit::trail::{AssociationSpan, History, SpanDetail, Tie, TiedBy, tie_all};
+use rolecall_audit::session_name::PodIdentityName;
+use rolecall_audit::trail::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
 use rolecall_store::{AssociationVersion, SessionKey, SessionRow, Store, Tied};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 /// Sessions that are tied together.
 const AT_ONCE: u32 = 2_000;
@@ -26,9 +27,7 @@ pub async fn tie_due(store: &Store) -> Result<u64, Error> {
         }
         looked_at += u64::try_from(due.rows.len()).unwrap_or(u64::MAX);
         let sessions: Vec<Session> = due.rows.into_iter().map(|row| row.session).collect();
-        let roles: BTreeSet<String> = sessions.iter().filter_map(|session| session.role_arn.clone()).collect();
-        let keys: BTreeSet<String> = sessions.iter().filter_map(key_by_tags).collect();
-        let versions = store.association_versions(&roles, &keys).await?;
+        let versions = versions(store, &sessions, &due.known).await?;
         let ties = blocking(move || decide(sessions, versions, &due.known)).await?;
         store.tie(&ties).await?;
     }
@@ -41,10 +40,30 @@ pub async fn tie_due(store: &Store) -> Result<u64, Error> {
 /// # Errors
 /// Where the database fails.
 pub async fn history(store: &Store, sessions: &[Session]) -> Result<Vec<AssociationSpan>, Error> {
-    let roles: BTreeSet<String> = sessions.iter().filter_map(|session| session.role_arn.clone()).collect();
-    let keys: BTreeSet<String> = sessions.iter().filter_map(key_by_tags).collect();
-    let versions = store.association_versions(&roles, &keys).await?;
+    let versions = versions(store, sessions, &HashMap::new()).await?;
     Ok(versions.into_iter().map(span).collect())
+}
+
+/// The associations that any of the sessions can be of. A session is answered the same whatever
+/// others are asked about with it.
+async fn versions(
+    store: &Store,
+    sessions: &[Session],
+    known: &HashMap<String, Vec<SessionRow>>,
+) -> Result<Vec<AssociationVersion>, Error> {
+    let roles = sessions.iter().filter_map(|session| session.role_arn.clone()).collect();
+    let keys = sessions.iter().filter_map(key_by_tags).collect();
+    let given: HashSet<&str> = sessions.iter().filter_map(|session| session.access_key_id.as_deref()).collect();
+    let is_known = |key: &str| given.contains(key) || known.contains_key(key);
+    let orphans = sessions.iter().filter(|session| !session.parent_access_key_id.as_deref().is_some_and(is_known));
+    let callers = orphans.filter_map(|session| caller(&session.principal)).collect();
+    Ok(store.association_versions(&roles, &callers, &keys).await?)
+}
+
+/// The name of the role whose session called, if EKS named that session.
+fn caller(principal: &str) -> Option<String> {
+    let (role, session) = principal.split_once(":assumed-role/")?.1.rsplit_once('/')?;
+    PodIdentityName::parse(session).map(|_| role.to_owned())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
@@ -54,10 +73,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn decide(
     sessions: Vec<Session>,
     versions: Vec<AssociationVersion>,
-    known: &HashMap<String, SessionRow>,
+    known: &HashMap<String, Vec<SessionRow>>,
 ) -> Vec<(SessionKey, Tied)> {
     let history = History::new(versions.into_iter().map(span).collect());
-    let ties = tie_all(&sessions, &history, &|key| known.get(key).and_then(tie_of));
+    let ties = tie_all(&sessions, &history, &|key| best(known.get(key)?.iter().filter_map(tie_of)));
     sessions
         .into_iter()
         .zip(ties)

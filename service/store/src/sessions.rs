@@ -140,19 +140,73 @@ pub(crate) struct Record {
 
 /// The columns of [`Record`], written once.
 macro_rules! select_sessions {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
+    ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             crate::sessions::Record,
             "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                     principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
                     packed_policy_size, error, cluster, namespace, service_account, pod, association_id, tied_by,
                     tie_why, tie_depth, candidates
-             from session " + $tail
+             from session " + $first $(+ $more)*
             $(, $arg)*
         )
     };
 }
 pub(crate) use select_sessions;
+
+macro_rules! count_session_days {
+    ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query!(
+            r#"select (at at time zone 'UTC')::date as "day!",
+                      count(*) filter (where association_id is not null) as "tied!",
+                      count(*) filter (where association_id is null and tied_by = 'ambiguous') as "ambiguous!",
+                      count(*) filter (where association_id is null and tied_by is distinct from 'ambiguous') as "untied!"
+               from session "# + $first $(+ $more)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// A query over the sessions of a filter, whose condition and fifteen parameters are written once;
+/// `$tail` follows them, and its own parameters count from `$16`.
+macro_rules! of_filter {
+    ($query:ident!, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "where (cardinality($1::text[]) = 0 or account_id = any($1))
+               and ($2::text is null or role_arn = $2)
+               and ($3::text is null or kind = $3)
+               and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
+               and ($5::text is null or position(lower($5) in lower(principal)) > 0)
+               and ($6::text is null or cluster = $6)
+               and ($7::timestamptz is null or at >= $7)
+               and ($8::timestamptz is null or at < $8)
+               and ($9::text is null or namespace = $9)
+               and ($10::text is null or service_account = $10)
+               and ($11::text is null or association_id = $11)
+               and ($12::text is null or access_key_id = $12)
+               and ($13::bool is null or (association_id is not null) = $13)
+               and ($14::text is null or tied_by = $14)
+               and ($15::bool is null or (error is not null) = $15)
+             " + $tail,
+            &$filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            $filter.role_arn,
+            $filter.kind.map(kind_name),
+            $filter.session_name,
+            $filter.principal,
+            $filter.cluster,
+            $filter.since,
+            $filter.until,
+            $filter.namespace,
+            $filter.service_account,
+            $filter.association_id,
+            $filter.access_key_id,
+            $filter.tied,
+            $filter.tied_by,
+            $filter.failed,
+            $($arg,)*
+        )
+    };
+}
 
 impl Record {
     pub(crate) fn into_row(self) -> Result<SessionRow, Error> {
@@ -312,46 +366,17 @@ impl Store {
         after: Option<&SessionAfter>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = select_sessions!(
-            "where (cardinality($1::text[]) = 0 or account_id = any($1))
-               and ($2::text is null or role_arn = $2)
-               and ($3::text is null or kind = $3)
-               and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
-               and ($5::text is null or position(lower($5) in lower(principal)) > 0)
-               and ($6::text is null or cluster = $6)
-               and ($7::timestamptz is null or at >= $7)
-               and ($8::timestamptz is null or at < $8)
-               and ($9::timestamptz is null or at <= $9)
-               and ($9::timestamptz is null or at < $9 or (account_id, event_id) > ($10, $11))
-               and ($13::text is null or namespace = $13)
-               and ($14::text is null or service_account = $14)
-               and ($15::text is null or association_id = $15)
-               and ($16::text is null or access_key_id = $16)
-               and ($17::bool is null or (association_id is not null) = $17)
-               and ($18::text is null or tied_by = $18)
-               and ($19::bool is null or (error is not null) = $19)
+        let rows = of_filter!(
+            select_sessions!,
+            filter,
+            "and ($16::timestamptz is null or at <= $16)
+             and ($16::timestamptz is null or at < $16 or (account_id, event_id) > ($17, $18))
              order by at desc, account_id, event_id
-             limit $12",
-            &accounts,
-            filter.role_arn,
-            filter.kind.map(kind_name),
-            filter.session_name,
-            filter.principal,
-            filter.cluster,
-            filter.since,
-            filter.until,
+             limit $19",
             after.map(|last| last.at),
             after.map(|last| last.account_id.to_string()),
             after.map(|last| last.event_id.clone()),
             parse::limit(limit),
-            filter.namespace,
-            filter.service_account,
-            filter.association_id,
-            filter.access_key_id,
-            filter.tied,
-            filter.tied_by,
-            filter.failed
         )
         .fetch_all(&self.pool)
         .await?;
@@ -364,47 +389,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn session_days(&self, filter: &SessionFilter) -> Result<Vec<SessionDay>, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query!(
-            r#"select (at at time zone 'UTC')::date as "day!",
-                      count(*) filter (where association_id is not null) as "tied!",
-                      count(*) filter (where association_id is null and tied_by = 'ambiguous') as "ambiguous!",
-                      count(*) filter (where association_id is null and tied_by is distinct from 'ambiguous') as "untied!"
-             from session
-             where (cardinality($1::text[]) = 0 or account_id = any($1))
-               and ($2::text is null or role_arn = $2)
-               and ($3::text is null or kind = $3)
-               and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
-               and ($5::text is null or position(lower($5) in lower(principal)) > 0)
-               and ($6::text is null or cluster = $6)
-               and ($7::timestamptz is null or at >= $7)
-               and ($8::timestamptz is null or at < $8)
-               and ($9::text is null or namespace = $9)
-               and ($10::text is null or service_account = $10)
-               and ($11::text is null or association_id = $11)
-               and ($12::text is null or access_key_id = $12)
-               and ($13::bool is null or (association_id is not null) = $13)
-               and ($14::text is null or tied_by = $14)
-               and ($15::bool is null or (error is not null) = $15)
-             group by 1 order by 1"#,
-            &accounts,
-            filter.role_arn,
-            filter.kind.map(kind_name),
-            filter.session_name,
-            filter.principal,
-            filter.cluster,
-            filter.since,
-            filter.until,
-            filter.namespace,
-            filter.service_account,
-            filter.association_id,
-            filter.access_key_id,
-            filter.tied,
-            filter.tied_by,
-            filter.failed
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = of_filter!(count_session_days!, filter, "group by 1 order by 1").fetch_all(&self.pool).await?;
         let days = rows.into_iter().map(|row| SessionDay {
             day: row.day,
             tied: parse::count(row.tied),

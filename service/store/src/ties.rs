@@ -9,7 +9,7 @@ use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::Association;
 use rolecall_iam::AccountId;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// To what a session is tied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Tied {
 }
 
 /// What names a session.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
     /// In whose trail.
     pub account_id: AccountId,
@@ -45,14 +45,20 @@ pub struct SessionKey {
     pub at: DateTime<Utc>,
 }
 
+impl SessionKey {
+    fn of(row: &SessionRow) -> Self {
+        let session = &row.session;
+        Self { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at }
+    }
+}
+
 /// Sessions that are to be tied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DueSessions {
-    /// They, and to what they were tied before, the oldest first.
+    /// They, the oldest first, and every other record of their access keys.
     pub rows: Vec<SessionRow>,
-    /// By access key: the session that a key of these, or of their parents, belongs to; only those
-    /// that are not due themselves.
-    pub known: HashMap<String, SessionRow>,
+    /// By access key: the records of what opened these, where they are not among them.
+    pub known: HashMap<String, Vec<SessionRow>>,
 }
 
 /// An association as our looks found it for a time.
@@ -75,40 +81,52 @@ impl Store {
         let rows = select_sessions!("where tie_due order by at, account_id, event_id limit $1", parse::limit(limit))
             .fetch_all(&self.pool)
             .await?;
-        let rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
-        let keys: BTreeSet<&String> = rows
-            .iter()
-            .flat_map(|row| [&row.session.parent_access_key_id, &row.session.access_key_id])
-            .flatten()
-            .collect();
-        let keys: Vec<String> = keys.into_iter().cloned().collect();
-        let others = select_sessions!(
-            "where access_key_id = any($1) and not tie_due order by (association_id is null), at, account_id",
-            &keys
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut known: HashMap<String, SessionRow> = HashMap::new();
+        let mut rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
+        let given: HashSet<String> = rows.iter().filter_map(|row| row.session.access_key_id.clone()).collect();
+        let opened_by = rows.iter().filter_map(|row| row.session.parent_access_key_id.clone());
+        let keys: BTreeSet<String> = given.iter().cloned().chain(opened_by).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        let others = select_sessions!("where access_key_id = any($1) order by at, account_id, event_id", &keys)
+            .fetch_all(&self.pool)
+            .await?;
+        let here: HashSet<SessionKey> = rows.iter().map(SessionKey::of).collect();
+        let mut known: HashMap<String, Vec<SessionRow>> = HashMap::new();
         for other in others {
             let other = other.into_row()?;
-            if let Some(key) = other.session.access_key_id.clone() {
-                known.entry(key).or_insert(other);
+            match &other.session.access_key_id {
+                Some(key) if !given.contains(key) => known.entry(key.clone()).or_default().push(other),
+                _ if here.contains(&SessionKey::of(&other)) => {}
+                _ => rows.push(other),
             }
         }
         Ok(DueSessions { rows, known })
     }
 
-    /// Every version of the associations that ever had one of these roles, as role or as target,
-    /// or that has one of these keys.
+    /// Every version of the associations that ever had one of these roles, as role or as target, or
+    /// a role of one of these names, or that has one of these keys; and of those that nobody could
+    /// describe, whose role can be any.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn association_versions(
         &self,
         roles: &BTreeSet<String>,
+        names: &BTreeSet<String>,
         keys: &BTreeSet<String>,
     ) -> Result<Vec<AssociationVersion>, Error> {
-        let roles: Vec<String> = roles.iter().cloned().collect();
+        let mut roles: BTreeSet<String> = roles.clone();
+        if !names.is_empty() {
+            let names: Vec<String> = names.iter().cloned().collect();
+            let named = sqlx::query_scalar!(
+                r#"select distinct w.arn as "arn!" from resource r, unnest(array[r.role_arn, r.target_role_arn]) as w (arn)
+                   where r.kind = 'association' and substring(w.arn from '[^/]*$') = any($1)"#,
+                &names
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            roles.extend(named);
+        }
+        let roles: Vec<String> = roles.into_iter().collect();
         let keys: Vec<String> = keys.iter().cloned().collect();
         let rows = sqlx::query!(
             r#"select r.key, r.body, b.started_at as "began?", e.started_at as "ended?"
@@ -118,7 +136,8 @@ impl Store {
                where r.kind = 'association' and (r.account_id, r.key) in (
                    select account_id, key from resource where kind = 'association' and role_arn = any($1)
                    union select account_id, key from resource where kind = 'association' and target_role_arn = any($1)
-                   union select account_id, key from resource where kind = 'association' and key = any($2))
+                   union select account_id, key from resource where kind = 'association' and key = any($2)
+                   union select account_id, key from resource where kind = 'association' and role_arn is null)
                order by r.account_id, r.key, r.seen_from"#,
             &roles,
             &keys,
@@ -227,9 +246,11 @@ impl Store {
                join session o on o.account_id = w.account_id and o.event_id = w.event_id and o.at = w.at
                where s.account_id = w.account_id and s.event_id = w.event_id and s.at = w.at
                returning s.access_key_id, s.association_id,
-                         ((o.cluster, o.namespace, o.service_account, o.pod, o.association_id, o.candidates, o.tie_depth)
+                         ((o.tied_by, o.cluster, o.namespace, o.service_account, o.pod, o.association_id, o.candidates,
+                           o.tie_depth)
                           is distinct from
-                          (w.cluster, w.namespace, w.service_account, w.pod, w.association_id, w.candidates::jsonb, w.depth))
+                          (w.tied_by, w.cluster, w.namespace, w.service_account, w.pod, w.association_id,
+                           w.candidates::jsonb, w.depth))
                          as "changed!""#,
             &accounts,
             &events,
@@ -256,15 +277,18 @@ impl Store {
                 }
             }
         }
-        // What was not tied and is not tied now changes nothing for its own other record.
+        // Those that were tied together with what opened them are as they should be.
         let due: Vec<String> = keys.keys().cloned().collect();
         let (keys, associations): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
         if !keys.is_empty() {
             sqlx::query!(
-                "update session set tie_due = true
-                 where (parent_access_key_id = any($1) or (access_key_id = any($1) and association_id is null))
-                   and not tie_due",
-                &due
+                "update session s set tie_due = true
+                 where s.parent_access_key_id = any($1) and not s.tie_due
+                   and not exists (select from unnest($2::text[], $3::text[]) as w (account_id, event_id)
+                                   where w.account_id = s.account_id and w.event_id = s.event_id)",
+                &due,
+                &accounts,
+                &events
             )
             .execute(&mut *tx)
             .await?;

@@ -4,7 +4,7 @@
 //! association of a key is read where it stands, so a tie that comes late moves all of a key's calls
 //! at once. Refuses to know what was granted.
 
-use crate::{Error, Store, parse};
+use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -275,6 +275,16 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         sqlx::query!("delete from trail_day where last_written_at < $1", at).execute(&mut *tx).await?;
+        // Of files that lie in no trail's layout, the month in which they were read is all that is known:
+        // what they told is older than that.
+        sqlx::query!(
+            "delete from trail_seen where account_id = $1 and region = '' and kind = 'file'
+             and day < date_trunc('month', $2::date)",
+            INSTALLATION,
+            before
+        )
+        .execute(&mut *tx)
+        .await?;
         sqlx::query!("delete from trail_principal where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from role_action where last_at < $1", at).execute(&mut *tx).await?;
         tx.commit().await?;

@@ -20,7 +20,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
 
 /// So many distinct unmapped events are named in the statistics.
@@ -198,8 +198,9 @@ pub struct Settled {
     pub stats: Stats,
     /// What could not be read: the first hundred.
     pub problems: Vec<ReadProblem>,
-    /// Files that were not read to their end, by the names that the caller gave them.
-    pub torn: BTreeSet<String>,
+    /// Files that were not read whole, or are no trail files, by the names that the caller gave
+    /// them, with what is wrong with each first. All of them, while only some problems are named.
+    pub unread: BTreeMap<String, String>,
 }
 
 /// An event that counts.
@@ -730,7 +731,7 @@ impl Batch {
         }
         sessions.sort_by(|a, b| (a.at, a.account_id, &a.event_id).cmp(&(b.at, b.account_id, &b.event_id)));
         stats.uses = u64::try_from(uses.len()).unwrap_or(u64::MAX);
-        Settled { sessions, uses, fingerprints, stats, problems: tally.problems, torn: tally.torn }
+        Settled { sessions, uses, fingerprints, stats, problems: tally.problems, unread: tally.unread }
     }
 
     /// Rows that were not counted before, each event once, by place and fingerprint.

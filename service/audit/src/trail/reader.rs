@@ -143,6 +143,7 @@ impl<'s, S: Sink> Reader<'s, S> {
     }
 
     fn problem(&mut self, kind: ProblemKind, line: Option<usize>, message: String, remedy: String) {
+        self.tally.left_unread(&message);
         let problem =
             ReadProblem { kind, file: self.file.to_owned(), line, record: None, field: String::new(), message, remedy };
         self.tally.name(kind, || problem);
@@ -198,9 +199,6 @@ impl<'s, S: Sink> Reader<'s, S> {
             total = total.saturating_add(u64::try_from(window.len() - before).unwrap_or(u64::MAX));
             let excess = if zipped { total.saturating_sub(self.max_decompressed) } else { 0 };
             let cut_off = excess > 0 || read.is_err();
-            if cut_off {
-                self.tally.tear();
-            }
             if excess > 0 {
                 window.truncate(window.len().saturating_sub(usize::try_from(excess).unwrap_or(usize::MAX)));
                 let message = format!("the file decompresses to more than {} bytes", self.max_decompressed);
@@ -494,9 +492,6 @@ impl Splitter {
         }
         if last && !self.is_torn {
             let line = self.line(text, text.len());
-            if !matches!(self.state, State::Top | State::Line) {
-                reader.tally.tear();
-            }
             match self.state {
                 State::Top if !self.seen => reader.not_json(line, "the file is empty"),
                 State::Array { .. } | State::Wrapper => reader.not_json(line, "it ends before its list does"),
@@ -695,6 +690,9 @@ impl Splitter {
 
     fn name_giant<S: Sink>(&self, reader: &mut Reader<'_, S>, text: &str, at: usize, place: Option<usize>) {
         reader.tally.malformed += 1;
+        if place.is_none() {
+            reader.tally.left_unread("a record is too long to be one of CloudTrail's");
+        }
         let problem = ReadProblem {
             kind: ProblemKind::Giant,
             file: reader.file.to_owned(),

@@ -14,9 +14,6 @@ use rolecall_iam::{AccountId, Arn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many sessions of one second may be a chain; parents that are older are found out before.
-const DEEPEST: u8 = 64;
-
 /// What describing an association showed while a span lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanDetail {
@@ -324,10 +321,11 @@ impl Tie {
 }
 
 /// Ties sessions, in their order. `known` tells the tie of a session that is not among them, by the
-/// access key id that it was given.
+/// access key id that it was given; where several have it, [`best`] tells which.
 ///
-/// Sessions may come in any order. One whose parent comes later is tied when all of them are tied
-/// again; a tie to an association never gets worse by it.
+/// Sessions may come in any order, and what their clocks say does not matter: a key tells who
+/// opened a session. One whose parent comes later is tied when all of them are tied again. All
+/// records of one access key must be given together: they say what one session is.
 #[must_use]
 pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> Option<Tie>) -> Vec<Tie> {
     let mut by_key: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -336,24 +334,52 @@ pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> 
             by_key.entry(key).or_default().push(index);
         }
     }
-    let own = vec![Own::NotYet; sessions.len()];
-    let mut tying = Tying { sessions, history, known, by_key, own };
-    // Parents before their children, so that no chain is followed twice.
-    let mut by_time: Vec<usize> = (0..sessions.len()).collect();
-    by_time.sort_by_key(|index| sessions.get(*index).map(|session| session.at));
-    for index in by_time {
-        tying.own(index, 0);
+    let mut tying = Tying { sessions, history, known, by_key, own: vec![None; sessions.len()] };
+    // A session waits for every record of the key that opened it.
+    let mut waits: Vec<usize> = sessions.iter().map(|session| tying.opened_by(session).len()).collect();
+    let mut ready: Vec<usize> =
+        waits.iter().enumerate().filter(|(_, waits)| **waits == 0).map(|(index, _)| index).collect();
+    let mut by_parent: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, session) in sessions.iter().enumerate() {
+        if let Some(key) = parent_key(session) {
+            by_parent.entry(key).or_default().push(index);
+        }
     }
-    (0..sessions.len()).map(|index| tying.tie(index, 0)).collect()
+    while let Some(index) = ready.pop() {
+        let Some(session) = sessions.get(index) else { continue };
+        let tie = tying.found(session);
+        if let Some(own) = tying.own.get_mut(index) {
+            *own = Some(tie);
+        }
+        let opened = session.access_key_id.as_deref().and_then(|key| by_parent.get(key));
+        for child in opened.into_iter().flatten() {
+            if let Some(waits) = waits.get_mut(*child) {
+                *waits -= 1;
+                if *waits == 0 {
+                    ready.push(*child);
+                }
+            }
+        }
+    }
+    (0..sessions.len()).map(|index| tying.tie(index)).collect()
 }
 
-/// What a session's own record and its parents say, other records of the session aside.
-#[derive(Debug, Clone)]
-enum Own {
-    NotYet,
-    /// Being found out: who asks for it now is its own ancestor.
-    Open,
-    Found(Box<Tie>),
+/// The best of several ties of one session: to an association rather than to none, and by the better
+/// evidence. Which it is does not depend on their order.
+#[must_use]
+pub fn best(ties: impl IntoIterator<Item = Tie>) -> Option<Tie> {
+    fn rank(tie: &Tie) -> impl Ord + '_ {
+        let place = (&tie.cluster, &tie.namespace, &tie.service_account, &tie.pod);
+        let rest = (tie.depth, &tie.parent, &tie.candidates, &tie.reason);
+        (tie.association_id.is_none(), tie.association.is_none(), tie.tied_by, &tie.association_id, place, rest)
+    }
+    ties.into_iter().reduce(|best, tie| if rank(&tie) < rank(&best) { tie } else { best })
+}
+
+/// The key that opened a session, where its tie can depend on it.
+fn parent_key(session: &Session) -> Option<&str> {
+    let follows = matches!(session.kind, SessionKind::PodIdentityTarget | SessionKind::AssumeRole);
+    session.parent_access_key_id.as_deref().filter(|_| follows)
 }
 
 struct Tying<'t> {
@@ -361,42 +387,39 @@ struct Tying<'t> {
     history: &'t History,
     known: &'t dyn Fn(&str) -> Option<Tie>,
     by_key: HashMap<&'t str, Vec<usize>>,
-    own: Vec<Own>,
+    /// What a session's own record and its parents say, other records of the session aside; `None`:
+    /// not found out, which is what it stays in a chain that is closed.
+    own: Vec<Option<Tie>>,
 }
 
 impl Tying<'_> {
-    fn tie(&mut self, index: usize, hops: u8) -> Tie {
-        let own = self.own(index, hops);
-        if own.association.is_some() { own } else { self.by_copy(index, hops).unwrap_or(own) }
+    fn opened_by(&self, session: &Session) -> &[usize] {
+        parent_key(session).and_then(|key| self.by_key.get(key)).map_or(&[], Vec::as_slice)
+    }
+
+    fn own(&self, index: usize) -> Tie {
+        let found = self.own.get(index).cloned().flatten();
+        found.unwrap_or_else(|| Tie::none("the chain of sessions that opened it is closed"))
+    }
+
+    fn tie(&self, index: usize) -> Tie {
+        let own = self.own(index);
+        if own.association.is_some() { own } else { self.by_copy(index).unwrap_or(own) }
     }
 
     /// By another account's record of the same session.
-    fn by_copy(&mut self, index: usize, hops: u8) -> Option<Tie> {
+    fn by_copy(&self, index: usize) -> Option<Tie> {
         let session = self.sessions.get(index)?;
         let copies = self.by_key.get(session.access_key_id.as_deref()?)?;
-        if copies.len() < 2 {
-            return None;
-        }
-        let role = &session.role_arn;
         let same =
-            |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|other| other.role_arn == *role);
-        let copies: Vec<usize> = copies.iter().copied().filter(same).collect();
-        let ties = copies.into_iter().map(|copy| self.own(copy, hops)).filter(|tie| tie.association.is_some());
-        let best = ties.reduce(|best, tie| if better(&tie, &best) { tie } else { best })?;
+            |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|s| s.role_arn == session.role_arn);
+        let copies = copies.iter().copied().filter(same).map(|copy| self.own(copy));
+        let best = best(copies.filter(|tie| tie.association.is_some()))?;
         Some(Tie { tied_by: TiedBy::AccessKey, ..best })
     }
 
-    fn own(&mut self, index: usize, hops: u8) -> Tie {
-        match self.own.get(index) {
-            Some(Own::Found(found)) => return (**found).clone(),
-            Some(Own::Open) => return Tie::none("the chain of sessions that opened it is closed"),
-            Some(Own::NotYet) | None => {}
-        }
-        let Some(session) = self.sessions.get(index) else { return Tie::none("there is no such session") };
-        if let Some(slot) = self.own.get_mut(index) {
-            *slot = Own::Open;
-        }
-        let tie = match session.kind {
+    fn found(&self, session: &Session) -> Tie {
+        match session.kind {
             SessionKind::AgentRequest => {
                 let mut tie = Tie::none("the agent's request names its cluster and no pod, role or association");
                 tie.cluster.clone_from(&session.cluster);
@@ -408,18 +431,14 @@ impl Tying<'_> {
             SessionKind::PodIdentity => {
                 by_tags(session, self.history).unwrap_or_else(|| by_name(session, self.history))
             }
-            SessionKind::PodIdentityTarget | SessionKind::AssumeRole => self.further(index, session, hops),
-        };
-        if let Some(slot) = self.own.get_mut(index) {
-            *slot = Own::Found(Box::new(tie.clone()));
+            SessionKind::PodIdentityTarget | SessionKind::AssumeRole => self.further(session),
         }
-        tie
     }
 
     /// A session that was opened with a key: EKS's hop to a target role, or a hop of the workload.
-    fn further(&mut self, index: usize, session: &Session, hops: u8) -> Tie {
-        let parent_key = session.parent_access_key_id.as_deref();
-        let parent = parent_key.and_then(|key| self.parent(index, key, hops));
+    fn further(&self, session: &Session) -> Tie {
+        let parent_key = parent_key(session);
+        let parent = parent_key.and_then(|key| self.parent(session, key));
         let is_hop = session.kind == SessionKind::PodIdentityTarget;
         match parent {
             Some(parent) if parent.is_workload() => {
@@ -450,34 +469,11 @@ impl Tying<'_> {
         }
     }
 
-    fn parent(&mut self, index: usize, key: &str, hops: u8) -> Option<Tie> {
-        if hops >= DEEPEST {
-            return Some(Tie::none("the chain of sessions is too long, or closed"));
-        }
-        let at = self.sessions.get(index).map(|session| session.at);
-        // A key is not used before it is given.
-        let gives = |granting: &usize| {
-            *granting != index && self.sessions.get(*granting).is_some_and(|parent| Some(parent.at) <= at)
-        };
-        let granting: Vec<usize> = self.by_key.get(key).into_iter().flatten().copied().filter(gives).collect();
-        let mut found: Option<Tie> = None;
-        for granting in granting {
-            let tie = self.tie(granting, hops + 1);
-            if found.as_ref().is_none_or(|found| better(&tie, found)) {
-                found = Some(tie);
-            }
-        }
-        match found {
-            Some(found) if found.association.is_some() => Some(found),
-            found => {
-                (self.known)(key).filter(|known| found.as_ref().is_none_or(|found| better(known, found))).or(found)
-            }
-        }
+    /// What opened a session, once that is found out.
+    fn parent(&self, session: &Session, key: &str) -> Option<Tie> {
+        let here = self.opened_by(session).iter().map(|granting| self.tie(*granting));
+        best(here.chain((self.known)(key)))
     }
-}
-
-fn better(a: &Tie, b: &Tie) -> bool {
-    (a.association.is_none(), a.tied_by, &a.association_id) < (b.association.is_none(), b.tied_by, &b.association_id)
 }
 
 /// A session of a service account that IAM trusts through the cluster's OIDC provider.

@@ -356,10 +356,26 @@ fn files_that_were_not_read_to_their_end_are_told() {
     harvest.read("nonsense", b"nonsense");
     harvest.read("lines", &lines);
     let settled = harvest.settle(&BTreeMap::new());
-    let torn: Vec<&str> = settled.torn.iter().map(String::as_str).collect();
-    assert_eq!(torn, ["cut", "cut.gz", "lines", "nonsense"]);
+    let unread: Vec<&str> = settled.unread.keys().map(String::as_str).collect();
+    assert_eq!(unread, ["cut", "cut.gz", "lines", "nonsense"]);
     assert!(settled.problems.iter().all(|problem| problem.file != "whole"));
     assert_eq!(settled.problems[0].kind, ProblemKind::Json);
+}
+
+#[test]
+fn every_torn_file_is_told_however_many_problems_there_are() {
+    let mut harvest = Harvest::new(Limits::default());
+    harvest.read("noise", &wrap(&vec![json!({"eventName": "AssumeRole"}); 500], 0));
+    let whole = wrap(&[call(1, HOME, 0, 0, 0, 9, 0)], 0);
+    let torn: Vec<String> = (0..300).map(|n| format!("torn-{n:03}")).collect();
+    for name in &torn {
+        harvest.read(name, &whole[..whole.len() - 40]);
+    }
+    harvest.read("whole", &whole);
+    let settled = harvest.settle(&BTreeMap::new());
+    assert!(settled.problems.len() <= 100);
+    assert_eq!(settled.unread.keys().collect::<Vec<_>>(), torn.iter().collect::<Vec<_>>());
+    assert!(settled.unread.values().all(|why| !why.is_empty()));
 }
 
 #[test]
@@ -556,6 +572,61 @@ fn a_chain_of_sessions_is_one_story_in_any_order() {
     }
 }
 
+/// Sessions of which any may have opened any other, at any time.
+fn stories() -> impl Strategy<Value = Vec<Session>> {
+    let one = (0_usize..8, prop::option::of(0_usize..10), 0_u8..6, -30_i64..30, any::<bool>());
+    prop::collection::vec(one, 1..14).prop_map(|drawn| {
+        let sessions = drawn.into_iter().enumerate().map(|(n, (key, parent, kind, seconds, away))| {
+            let api = name("prod", "api");
+            let (kind, role) = match kind {
+                0 | 1 => (SessionKind::PodIdentity, "api"),
+                2 => (SessionKind::PodIdentity, "shared"),
+                3 => (SessionKind::PodIdentityTarget, "data"),
+                _ => (SessionKind::AssumeRole, "more"),
+            };
+            let mut session = session(n, kind, role, &api);
+            session.access_key_id = Some(format!("ASIA{key}"));
+            session.at += TimeDelta::seconds(seconds);
+            if kind != SessionKind::PodIdentity {
+                session.parent_access_key_id = parent.map(|parent| format!("ASIA{parent}"));
+                session.principal = format!("arn:aws:sts::{HOME}:assumed-role/api/{api}");
+            } else if role == "api" {
+                session = tagged(session, "prod", if away { "api" } else { "web" });
+            }
+            if away {
+                session.account_id = AWAY.parse().unwrap();
+            }
+            session
+        });
+        sessions.collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn ties_do_not_depend_on_the_order_or_on_clocks((told, shuffled) in stories().prop_flat_map(|told| {
+        (Just(told.clone()), Just(told).prop_shuffle())
+    })) {
+        let associations = [
+            association("prod", "api", "api", Some("data"), false),
+            association("prod", "web", "api", None, false),
+            association("prod", "one", "shared", None, true),
+            association("prod", "two", "shared", None, true),
+        ];
+        let by_event = |sessions: &[Session]| -> BTreeMap<String, Tie> {
+            let ties = tie(sessions, &associations);
+            sessions.iter().zip(ties).map(|(session, tie)| (session.event_id.clone(), tie)).collect()
+        };
+        let expected = by_event(&told);
+        prop_assert_eq!(&expected, &by_event(&shuffled));
+        let mut askew = told;
+        for session in &mut askew {
+            session.at = at("2026-11-20T09:00:00Z");
+        }
+        prop_assert_eq!(expected, by_event(&askew));
+    }
+}
+
 #[test]
 fn a_parent_that_comes_late_mends_the_tie() {
     let api = association("prod", "api", "api", None, false);
@@ -588,6 +659,20 @@ fn what_a_caller_says_of_itself_ties_nothing() {
     let ties = tie(&[imitation, parent], &[api]);
     assert_eq!((ties[0].tied_by, ties[0].parent.as_deref()), (TiedBy::None, Some("ASIA1")));
     assert!(ties[0].reason.as_deref().unwrap().contains("no pod"));
+}
+
+#[test]
+fn a_parent_of_a_later_second_is_the_parent() {
+    let api = association("prod", "api", "api", None, false);
+    let mut pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
+    pod.at += TimeDelta::seconds(9);
+    let hop = child(2, 1, "more");
+    let history = History::new(vec![seen(&api)]);
+    let parent = tie_all(from_ref(&pod), &history, &|_| None).remove(0);
+    let later = tie_all(from_ref(&hop), &history, &|key| (key == "ASIA1").then(|| parent.clone())).remove(0);
+    assert!(pod.at > hop.at);
+    let together = tie_all(&[hop, pod], &history, &|_| None).remove(0);
+    assert_eq!((together.tied_by, &together), (TiedBy::Chain, &later));
 }
 
 #[test]

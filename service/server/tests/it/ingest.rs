@@ -161,6 +161,19 @@ proptest! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_torn_file_is_read_again_however_many_are_torn() {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let text = |n: u64| json!({ "Records": [call(n)] }).to_string();
+    let torn = |n: u64| text(n).get(..300).unwrap().to_owned();
+    let files = 150;
+    let paths: Vec<PathBuf> = (0..files).map(|n| folder.write(&format!("{n:03}.json"), &torn(n))).collect();
+    let first = read(&database, "torn", paths.clone(), 1_000).await;
+    assert_eq!((first.stats.files, first.stats.calls), (files, 0));
+    let second = read(&database, "torn", paths, 1_000).await;
+    assert_eq!((second.known, second.stats.files), (0, files), "none of them was read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_is_named_and_the_rest_counts() {
     let (database, folder) = (database().await.unwrap(), Folder::new());
     let mut events = trail(20);

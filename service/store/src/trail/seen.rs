@@ -5,8 +5,8 @@
 //! each mark a few rewrites in all.
 
 use super::{Bookkeeper, Ledger, Place, marks};
-use crate::{Error, parse};
-use chrono::NaiveDate;
+use crate::{Error, INSTALLATION, parse, partition};
+use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,10 +28,13 @@ pub struct FileMark {
 }
 
 impl FileMark {
-    /// The place of files that lie in no trail's layout.
+    /// The place of files that lie in no trail's layout and are read at a moment: that month, so
+    /// that they can be forgotten in time. Read in whatever month, a file is known.
     #[must_use]
-    pub fn nowhere() -> Place {
-        Place { account_id: crate::installation(), region: String::new(), day: NaiveDate::default() }
+    pub fn nowhere(at: DateTime<Utc>) -> Place {
+        let day = at.date_naive();
+        let day = partition::first_of_month(day).unwrap_or(day);
+        Place { account_id: crate::installation(), region: String::new(), day }
     }
 }
 
@@ -107,15 +110,43 @@ async fn known_files(
     for file in files {
         places.entry(file.place.clone()).or_default().push(file.mark);
     }
+    let mut somewhere = Vec::new();
+    places.retain(|place, marks| {
+        if is_nowhere(place) {
+            somewhere.append(marks);
+        }
+        !marks.is_empty()
+    });
+    if !somewhere.is_empty() {
+        let months = sqlx::query_scalar!(
+            "select distinct day from trail_seen where account_id = $1 and region = '' and kind = 'file'",
+            INSTALLATION
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for day in months {
+            let place = Place { account_id: crate::installation(), region: String::new(), day };
+            places.insert(place, somewhere.clone());
+        }
+    }
     for marks in places.values_mut() {
         marks.sort_unstable();
         marks.dedup();
     }
     let found = intersect(connection, segments, Kind::File, &places).await?;
-    Ok(files
-        .iter()
-        .map(|file| found.get(&file.place).is_some_and(|marks| marks.binary_search(&file.mark).is_ok()))
-        .collect())
+    let holds = |marks: &Vec<u64>, mark: u64| marks.binary_search(&mark).is_ok();
+    let known = |file: &FileMark| {
+        if is_nowhere(&file.place) {
+            found.iter().any(|(place, marks)| is_nowhere(place) && holds(marks, file.mark))
+        } else {
+            found.get(&file.place).is_some_and(|marks| holds(marks, file.mark))
+        }
+    };
+    Ok(files.iter().map(known).collect())
+}
+
+fn is_nowhere(place: &Place) -> bool {
+    place.region.is_empty() && place.account_id == crate::installation()
 }
 
 /// What of each place's marks is kept already.

@@ -180,6 +180,28 @@ async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
     assert_eq!((days[0].files, days[0].events), (3, 110));
 }
 
+#[tokio::test]
+async fn a_file_outside_every_layout_is_known_until_its_events_are_forgotten() {
+    let database = database().await;
+    let somewhere = |month: i64, mark: u64| FileMark { place: FileMark::nowhere(at(month * 31 * 24 * 60)), mark };
+    let mut books = database.store.bookkeeper();
+    for month in 0..3 {
+        let mut ledger = books.open(&BTreeSet::from([somewhere(0, 0).place.account_id])).await.unwrap();
+        let read = [somewhere(month, month as u64)];
+        assert_eq!(ledger.unread(&read).await.unwrap(), [true]);
+        ledger.note(BTreeMap::new(), &read, &BTreeMap::new(), at(0)).await.unwrap();
+        ledger.commit().await.unwrap();
+    }
+    // Whenever it comes again.
+    let again: Vec<FileMark> = (0..4).map(|mark| somewhere(5, mark)).collect();
+    let mut books = database.store.bookkeeper();
+    assert_eq!(books.read_before(&again).await.unwrap(), [true, true, true, false]);
+    // The month of the cut is kept: so is what was used in it.
+    database.store.drop_usage_before(day_of(31 * 24 * 60) + TimeDelta::days(9)).await.unwrap();
+    let mut books = database.store.bookkeeper();
+    assert_eq!(books.read_before(&again).await.unwrap(), [false, true, true, false]);
+}
+
 fn session(id: &str, minute: i64, key: &str, parent: Option<&str>) -> Session {
     Session {
         event_id: id.into(),
@@ -213,14 +235,19 @@ async fn add_sessions(store: &Store, sessions: &[Session]) {
 /// Ties what is due: to its parent's association, else to `a-1` where it has no parent.
 async fn tie_due(store: &Store) -> usize {
     let due = store.due_sessions(100).await.unwrap();
+    let opened = |key: &String| due.rows.iter().find(|row| row.session.access_key_id.as_ref() == Some(key));
     let ties: Vec<(SessionKey, Tied)> = due
         .rows
         .iter()
         .map(|row| {
             let session = &row.session;
-            let association = match &session.parent_access_key_id {
+            let mut first = row;
+            while let Some(parent) = first.session.parent_access_key_id.as_ref().and_then(opened) {
+                first = parent;
+            }
+            let association = match &first.session.parent_access_key_id {
                 None => Some("a-1".to_owned()),
-                Some(key) => due.known.get(key).and_then(|parent| parent.tied.association_id.clone()),
+                Some(key) => due.known.get(key).and_then(|parents| parents[0].tied.association_id.clone()),
             };
             let key = SessionKey { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at };
             (key, Tied { association_id: association, tied_by: Some("chain".into()), ..Tied::default() })
