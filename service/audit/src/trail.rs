@@ -23,7 +23,7 @@ mod whole;
 pub use harvest::{Harvest, Limits, Place, Settled, Stats, Use, UseKey, is_denial};
 pub use shape::Networks;
 pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
-pub use whole::{Holds, Whole};
+pub use whole::{Holds, Torn, Whole};
 
 use crate::estate::Session;
 use event::{Event, Record};

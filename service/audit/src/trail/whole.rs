@@ -3,7 +3,7 @@
 //! not made. Refuses to know what a trail's selectors leave out.
 
 use crate::id::Region;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 
@@ -38,4 +38,130 @@ pub enum Holds {
     Bucket(String),
     /// Whatever the trail records, of which nobody says what it is: files that somebody says are whole.
     Stated,
+}
+
+/// A day of a region's trail of which something was given up: it will not be read any more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Torn {
+    /// Whose events.
+    pub account_id: AccountId,
+    /// Of which region.
+    pub region: Region,
+    /// The day under which it lay, in UTC.
+    pub day: NaiveDate,
+}
+
+impl Whole {
+    /// Whether there is no moment in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.to <= self.from
+    }
+
+    /// What is kept of a source's region once it tells of a stretch. Stretches that meet become one.
+    /// Of two that lie apart the later is kept, as what is between them was not read; of two that
+    /// hold different events the one told now. The beginning never moves back: something may have
+    /// been given up before it.
+    #[must_use]
+    pub fn then(self, told: Self) -> Self {
+        if told.is_empty() || told.to <= self.from {
+            return self;
+        }
+        if self.holds != told.holds || self.to < told.from {
+            return Self { from: self.from.max(told.from), ..told };
+        }
+        Self { from: self.from, to: self.to.max(told.to), ..told }
+    }
+
+    /// What is kept once something of a day was given up: only what lies behind that day.
+    #[must_use]
+    pub fn without(self, day: NaiveDate) -> Self {
+        let next = day.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| next.and_time(NaiveTime::MIN).and_utc());
+        let from = self.from.max(next);
+        Self { from, to: self.to.max(from), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Told {
+        Stretch(i64, i64, bool),
+        Torn(i64),
+    }
+
+    fn hour(hour: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
+    }
+
+    fn stretch(from: i64, to: i64, sessions: bool) -> Whole {
+        Whole {
+            source: "trail".into(),
+            account_id: "111122223333".parse().unwrap(),
+            region: "eu-west-1".parse().unwrap(),
+            from: hour(from),
+            to: hour(to),
+            holds: if sessions { Holds::Sessions } else { Holds::Management },
+            all_regions: false,
+        }
+    }
+
+    fn told() -> impl Strategy<Value = Told> {
+        prop_oneof![
+            4 => (0..240_i64, 0..60_i64, prop::bool::weighted(0.1))
+                .prop_map(|(from, length, sessions)| Told::Stretch(from, from + length, sessions)),
+            1 => (0..10_i64).prop_map(Told::Torn),
+        ]
+    }
+
+    proptest! {
+        /// Hour by hour: what is kept was told as whole, of the same events, and no day that
+        /// something was given up of is in it, however late it is told again.
+        #[test]
+        fn nothing_is_whole_that_was_not_told_or_was_torn(all in prop::collection::vec(told(), 1..12)) {
+            let mut kept = stretch(0, 0, false);
+            for (n, step) in all.iter().enumerate() {
+                let before = kept.clone();
+                kept = match step {
+                    Told::Stretch(from, to, sessions) => kept.then(stretch(*from, *to, *sessions)),
+                    Told::Torn(day) => kept.without(hour(day * 24).date_naive()),
+                };
+                prop_assert!(before.from <= kept.from && kept.from <= kept.to);
+                let sessions = kept.holds == Holds::Sessions;
+                for h in (0..300).filter(|h| kept.from <= hour(*h) && hour(*h) < kept.to) {
+                    let so_far = all.iter().take(n + 1);
+                    let was_told = so_far.clone().any(|told| {
+                        matches!(told, Told::Stretch(from, to, of) if *of == sessions && *from <= h && h < *to)
+                    });
+                    let was_torn = so_far.clone().any(|told| matches!(told, Told::Torn(day) if h / 24 == *day));
+                    prop_assert!(was_told && !was_torn, "hour {h} of {kept:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stretches_that_meet_become_one_and_others_do_not() {
+        let cases: [((i64, i64), (i64, i64), (i64, i64)); 7] = [
+            ((0, 10), (10, 20), (0, 20)),
+            ((0, 10), (5, 20), (0, 20)),
+            ((0, 10), (2, 4), (0, 10)),
+            ((5, 10), (0, 20), (5, 20)),
+            ((0, 10), (11, 20), (11, 20)),
+            ((11, 20), (0, 10), (11, 20)),
+            ((24, 24), (20, 30), (24, 30)),
+        ];
+        for (kept, told, expected) in cases {
+            let joined = stretch(kept.0, kept.1, true).then(stretch(told.0, told.1, true));
+            assert_eq!(joined, stretch(expected.0, expected.1, true), "{kept:?} then {told:?}");
+        }
+        let other = stretch(0, 30, false).then(stretch(5, 20, true));
+        assert_eq!(other, stretch(5, 20, true), "what held other events says nothing of these");
+        assert_eq!(stretch(0, 30, true).without(hour(3).date_naive()), stretch(24, 30, true));
+        assert_eq!(stretch(0, 10, true).without(hour(3).date_naive()), stretch(24, 24, true));
+    }
 }

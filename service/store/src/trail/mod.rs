@@ -12,6 +12,7 @@ mod dictionary;
 mod marks;
 mod seen;
 mod source;
+mod whole;
 mod write;
 
 pub use seen::FileMark;

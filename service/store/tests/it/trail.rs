@@ -4,6 +4,7 @@ use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
 use rolecall_audit::estate::{Session, SessionKind, Tags};
+use rolecall_audit::trail::{Holds, Torn, Whole};
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
     Store, Tied, UsageOf, UseRow,
@@ -357,4 +358,64 @@ async fn a_source_says_how_far_it_is_and_what_failed() {
     assert_eq!(source.error.as_deref(), Some("s3:ListBucket was refused"));
     assert_eq!(store.cursors("bucket").await.unwrap(), [cursor]);
     assert_eq!(store.cursors("other").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
+    let database = database().await;
+    let store = &database.store;
+    let region: rolecall_audit::id::Region = REGION.parse().unwrap();
+    let hours = |from: i64, to: i64, holds: Holds| Whole {
+        source: "bucket".into(),
+        account_id: account(),
+        region: region.clone(),
+        from: at(from * 60),
+        to: at(to * 60),
+        holds,
+        all_regions: to > 5,
+    };
+    let here = || Holds::Bucket("trails".into());
+    let mut books = store.bookkeeper();
+    let steps = [
+        (vec![hours(0, 5, here())], vec![], vec![hours(0, 5, here())]),
+        (vec![hours(4, 10, here())], vec![], vec![hours(0, 10, here())]),
+        // Nobody read what is between.
+        (vec![hours(11, 12, here())], vec![], vec![hours(11, 12, here())]),
+        // It is 8 in the morning: 16 hours on, the next day begins.
+        (vec![], vec![0], vec![]),
+        (vec![hours(10, 15, here())], vec![], vec![]),
+        (vec![hours(10, 20, here())], vec![], vec![hours(16, 20, here())]),
+        (vec![hours(18, 30, here())], vec![0], vec![hours(16, 30, here())]),
+        (vec![hours(18, 40, Holds::Stated)], vec![], vec![hours(18, 40, Holds::Stated)]),
+    ];
+    for (n, (told, torn, expected)) in steps.into_iter().enumerate() {
+        let torn: Vec<Torn> = torn
+            .into_iter()
+            .map(|minute| Torn { account_id: account(), region: region.clone(), day: day_of(minute) })
+            .collect();
+        // What is not committed is not kept.
+        for commit in [false, true] {
+            let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+            ledger.whole("bucket", &told, &torn).await.unwrap();
+            if commit {
+                ledger.commit().await.unwrap();
+            }
+        }
+        assert_eq!(store.trail_whole(&[account()]).await.unwrap(), expected, "step {n}");
+    }
+    let other = Whole { source: "history".into(), ..hours(0, 3, Holds::Sessions) };
+    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    ledger.whole("history", std::slice::from_ref(&other), &[]).await.unwrap();
+    ledger.commit().await.unwrap();
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, Holds::Stated), other]);
+    assert_eq!(store.trail_whole(&["999988887777".parse().unwrap()]).await.unwrap(), []);
+
+    // What is forgotten of the calls is not whole any more. Two days on it is 8 in the morning again.
+    store.drop_usage_before(day_of(24 * 60)).await.unwrap();
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, Holds::Stated)]);
+    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    ledger.whole("bucket", &[hours(18, 50, Holds::Stated)], &[]).await.unwrap();
+    ledger.commit().await.unwrap();
+    store.drop_usage_before(day_of(48 * 60)).await.unwrap();
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(40, 50, Holds::Stated)]);
 }

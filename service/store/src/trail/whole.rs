@@ -1,0 +1,169 @@
+//! Which stretch of each region's trail a source read whole.
+//!
+//! Refuses to know how stretches join: `audit` does.
+
+use super::Ledger;
+use crate::{Error, Store, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::trail::{Holds, Torn, Whole};
+use rolecall_iam::AccountId;
+use std::collections::BTreeMap;
+
+const TABLE: &str = "trail_whole";
+
+struct Record {
+    account_id: String,
+    region: String,
+    source: String,
+    from_at: DateTime<Utc>,
+    to_at: DateTime<Utc>,
+    holds: String,
+    bucket: Option<String>,
+    all_regions: bool,
+}
+
+impl Record {
+    fn read(self) -> Result<Whole, Error> {
+        let holds = match (self.holds.as_str(), self.bucket) {
+            ("sessions", None) => Holds::Sessions,
+            ("management", None) => Holds::Management,
+            ("bucket", Some(bucket)) => Holds::Bucket(bucket),
+            ("stated", None) => Holds::Stated,
+            (other, _) => return Err(Error::corrupt(TABLE, self.source, format!("`{other}` is nothing to hold"))),
+        };
+        Ok(Whole {
+            account_id: parse::account(TABLE, &self.account_id)?,
+            region: parse::text(TABLE, &self.account_id, &self.region)?,
+            source: self.source,
+            from: self.from_at,
+            to: self.to_at,
+            holds,
+            all_regions: self.all_regions,
+        })
+    }
+}
+
+/// The columns `holds` and `bucket`.
+fn columns(holds: &Holds) -> (&'static str, Option<&str>) {
+    match holds {
+        Holds::Sessions => ("sessions", None),
+        Holds::Management => ("management", None),
+        Holds::Bucket(bucket) => ("bucket", Some(bucket)),
+        Holds::Stated => ("stated", None),
+    }
+}
+
+#[derive(Default)]
+struct News<'n> {
+    told: Vec<&'n Whole>,
+    torn: Vec<&'n Torn>,
+}
+
+impl Ledger<'_> {
+    /// Notes what a source read whole, and of which days it gave something up. Those days stay out,
+    /// whatever is told of them here or later.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn whole(&mut self, source: &str, told: &[Whole], torn: &[Torn]) -> Result<(), Error> {
+        // In one order, so that two writers never wait for each other; by account, as all that is
+        // written of a batch.
+        let mut news: BTreeMap<AccountId, BTreeMap<&str, News<'_>>> = BTreeMap::new();
+        for told in told {
+            news.entry(told.account_id).or_default().entry(told.region.as_str()).or_default().told.push(told);
+        }
+        for torn in torn {
+            news.entry(torn.account_id).or_default().entry(torn.region.as_str()).or_default().torn.push(torn);
+        }
+        for (account, regions) in news {
+            self.whole_of(source, account, &regions).await?;
+        }
+        Ok(())
+    }
+
+    async fn whole_of(
+        &mut self,
+        source: &str,
+        account: AccountId,
+        regions: &BTreeMap<&str, News<'_>>,
+    ) -> Result<(), Error> {
+        let id = account.to_string();
+        let names: Vec<String> = regions.keys().map(ToString::to_string).collect();
+        // A row that is there can be locked; one that is only about to be could be lost to another's.
+        sqlx::query!(
+            "insert into trail_whole (account_id, region, source, from_at, to_at, holds, all_regions)
+             select $1, w.region, $2, $4, $4, 'stated', false from unnest($3::text[]) as w (region)
+             on conflict do nothing",
+            id,
+            source,
+            &names,
+            DateTime::UNIX_EPOCH
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        let kept = sqlx::query_as!(
+            Record,
+            "select account_id, region, source, from_at, to_at, holds, bucket, all_regions from trail_whole
+             where account_id = $1 and source = $2 and region = any($3) order by region for update",
+            id,
+            source,
+            &names
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let mut after = Vec::with_capacity(kept.len());
+        for kept in kept {
+            let mut kept = kept.read()?;
+            if let Some(news) = regions.get(kept.region.as_str()) {
+                kept = news.torn.iter().fold(kept, |kept, torn| kept.without(torn.day));
+                kept = news.told.iter().fold(kept, |kept, told| kept.then((*told).clone()));
+            }
+            after.push(kept);
+        }
+        let regions: Vec<String> = after.iter().map(|whole| whole.region.to_string()).collect();
+        let from: Vec<DateTime<Utc>> = after.iter().map(|whole| whole.from).collect();
+        let to: Vec<DateTime<Utc>> = after.iter().map(|whole| whole.to).collect();
+        let holds: Vec<String> = after.iter().map(|whole| columns(&whole.holds).0.to_owned()).collect();
+        let buckets: Vec<Option<String>> =
+            after.iter().map(|whole| columns(&whole.holds).1.map(parse::clean)).collect();
+        let all: Vec<bool> = after.iter().map(|whole| whole.all_regions).collect();
+        sqlx::query!(
+            "update trail_whole t
+             set from_at = w.from_at, to_at = w.to_at, holds = w.holds, bucket = w.bucket, all_regions = w.all_regions
+             from unnest($3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[])
+                  as w (region, from_at, to_at, holds, bucket, all_regions)
+             where t.account_id = $1 and t.source = $2 and t.region = w.region",
+            id,
+            source,
+            &regions,
+            &from,
+            &to,
+            &holds,
+            &buckets as &[Option<String>],
+            &all
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What was read whole of the trails of these accounts; none: of all.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn trail_whole(&self, accounts: &[AccountId]) -> Result<Vec<Whole>, Error> {
+        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query_as!(
+            Record,
+            "select account_id, region, source, from_at, to_at, holds, bucket, all_regions from trail_whole
+             where (cardinality($1::text[]) = 0 or account_id = any($1)) and from_at < to_at
+             order by account_id, region, source",
+            &accounts
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::read).collect()
+    }
+}
