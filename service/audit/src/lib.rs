@@ -16,3 +16,4 @@ pub mod rules;
 pub mod session_name;
 pub mod simulate;
 pub mod trail;
+pub mod weigh;

@@ -516,6 +516,15 @@ impl Grants {
         services
     }
 
+    /// Patterns that get through every ceiling and Deny and that name nothing the catalogue knows, as
+    /// written, sorted.
+    #[must_use]
+    pub fn unlisted_patterns(&self) -> Vec<String> {
+        let patterns = self.entries.iter().flat_map(|entry| self.unlisted(entry)).map(ToString::to_string);
+        let patterns: std::collections::BTreeSet<String> = patterns.collect();
+        patterns.into_iter().collect()
+    }
+
     /// Whether all of these actions can be allowed, each somewhere.
     #[must_use]
     pub fn can(&self, actions: &ActionSet) -> Truth {

@@ -22,6 +22,7 @@ use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{Association, AssociationKey, Estate, OrgPolicy, OrgPolicyKind, Role};
 use crate::finding::{Subject, SubjectKind};
 use crate::rules::{Object, Reasons, Schema};
+use rolecall_iam::access::Stack;
 use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
 use std::sync::{Arc, LazyLock};
 use view::{Facts as _, View};
@@ -120,6 +121,11 @@ impl Facts {
             session: stack.session.map(|layer| vec![layer]),
             ..Layers::default()
         }
+    }
+
+    /// Everything that bounds a role's session, SCPs among it.
+    pub(crate) fn stack(&self, role: &Role, session: Option<&Digest>) -> Stack {
+        permissions::stack(&self.world, role, session)
     }
 
     /// The organisation's policies above an account, by level; `None` where none bind it.

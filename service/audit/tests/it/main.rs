@@ -24,6 +24,8 @@ mod simulate;
 mod small;
 #[cfg(test)]
 mod trail;
+#[cfg(test)]
+mod weigh;
 
 use std::path::{Path, PathBuf};
 

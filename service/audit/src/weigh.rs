@@ -1,0 +1,493 @@
+//! What a workload may do, against what it did.
+//!
+//! Every action that a role's whole stack of policies allows is used, unused, or unknown with the
+//! reason. Unused is said of an action only where its calls would have been seen: the trail of the
+//! account was read whole over the window, its selectors record such events, the calls of the role can
+//! be told apart by workload, and no call that was made can have needed it besides. Everything else
+//! that no call shows is unknown. Refuses to know where the calls are kept, and what day it is.
+
+use crate::coverage::{Scope, ScopeKind};
+use crate::estate::{AssociationKey, Estate, Recorded, Trail};
+use crate::facts::Facts;
+use crate::id::Region;
+use crate::rules::Reasons;
+use crate::trail::{Holds, Whole};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
+use rolecall_iam::escalation::{self, Found, Holder};
+use rolecall_iam::{AccountId, ActionSet, Arn, Grants, RoleArn, recording};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longer ago than this the trail says little of today.
+const STALE: TimeDelta = TimeDelta::days(3);
+
+/// Whose grants are weighed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of a role, whoever uses it.
+    Role(String),
+    /// Those that the pods of an association act with.
+    Pods(AssociationKey),
+}
+
+/// Calls of one action by the sessions that are weighed, in the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The role whose sessions called.
+    pub role_arn: String,
+    /// Whether the sessions are known to be the workload's. Others of the same role may be.
+    pub is_own: bool,
+    /// The IAM action, or the event's source and name where none is known.
+    pub action: String,
+    /// How often.
+    pub calls: u64,
+    /// How often in vain, refusals among it.
+    pub errors: u64,
+    /// How often refused.
+    pub denied: u64,
+    /// The first time.
+    pub first: DateTime<Utc>,
+    /// The last time.
+    pub last: DateTime<Utc>,
+}
+
+/// What is known of the trail.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'w> {
+    /// So many days are looked back, from where the trail was read to.
+    pub days: u16,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// The stretches that were read whole.
+    pub whole: &'w [Whole],
+}
+
+/// Why grants cannot be weighed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WeighError {
+    /// An association that was never seen.
+    #[error("no association was seen for {0}")]
+    Association(String),
+    /// Its description was refused, so its role is not known.
+    #[error("EKS refused to describe the association of {0}, so that its role is not known")]
+    NotDescribed(String),
+    /// A role that was never seen.
+    #[error("{0} is not among the roles that were seen")]
+    Role(String),
+}
+
+/// An action that was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedAction {
+    /// The action.
+    pub action: &'static Action,
+    /// Calls, errors, refusals and times, added up.
+    pub used: Used,
+    /// Whether the stack allows it on every resource, whatever the condition keys.
+    pub is_certain: bool,
+}
+
+/// How far the trail of one region was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRegion {
+    /// The region.
+    pub region: Region,
+    /// The stretch that serves best; `None` where there is none.
+    pub whole: Option<Whole>,
+}
+
+/// The window, and whether a call within it would have been seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// In whose trail the calls stand.
+    pub account_id: AccountId,
+    /// The first moment of the window, at midnight UTC.
+    pub since: DateTime<Utc>,
+    /// Up to when the trail was read whole; calls after it count as calls, their absence as nothing.
+    pub until: DateTime<Utc>,
+    /// Each region that calls may stand in.
+    pub regions: Vec<ReadRegion>,
+    /// Why the window was not read whole; empty where it was.
+    pub gaps: Vec<String>,
+}
+
+/// Actions that nobody can say were not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Why.
+    pub why: String,
+    /// The actions. Each stands under one reason, the first that holds.
+    pub actions: ActionSet,
+}
+
+/// A way to more permissions that the grants open, and which of its actions were not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RiskyWay {
+    /// The way.
+    pub found: Found,
+    /// Its actions that were not used: without any of them the way is closed.
+    pub unused: Vec<&'static str>,
+}
+
+/// Grants, weighed.
+#[derive(Debug, Clone)]
+pub struct Weighed {
+    /// The role whose policies grant.
+    pub role_arn: RoleArn,
+    /// The window.
+    pub covered: Covered,
+    /// What the stack can allow.
+    pub granted: ActionSet,
+    /// What was called and let through at least once, by number of action.
+    pub used: Vec<UsedAction>,
+    /// What was called and let through, though the stack as it was seen does not allow it: the policies
+    /// changed, or a resource's policy allowed it.
+    pub beyond: Vec<UsedAction>,
+    /// What was called and always refused.
+    pub refused: Vec<UsedAction>,
+    /// Calls whose action is not known.
+    pub unmapped: Vec<Used>,
+    /// What was granted and not used.
+    pub unused: ActionSet,
+    /// The rest, by reason.
+    pub unknown: Vec<Open>,
+    /// Patterns that grant what the catalogue does not know.
+    pub unlisted: Vec<String>,
+    /// Why the grants may be others than those weighed.
+    pub unseen: Vec<String>,
+    /// The ways to more permissions among the grants.
+    pub ways: Vec<RiskyWay>,
+}
+
+impl Weighed {
+    /// The granted actions that were used.
+    #[must_use]
+    pub fn used_set(&self) -> ActionSet {
+        ActionSet::of(self.used.iter().map(|used| used.action.number))
+    }
+
+    /// The granted actions of which nobody can say.
+    #[must_use]
+    pub fn unknown_set(&self) -> ActionSet {
+        ActionSet::union_of(self.unknown.iter().map(|open| &open.actions))
+    }
+
+    /// What of the unused grants weighs: actions of ways to more permissions, and those that manage
+    /// permissions.
+    #[must_use]
+    pub fn unused_at_risk(&self) -> ActionSet {
+        let ways = ActionSet::of_names(self.ways.iter().flat_map(|way| way.unused.iter().copied()));
+        let managing = self.unused.of_level(AccessLevel::PermissionsManagement);
+        self.unused.intersection(&ways).union(&managing)
+    }
+}
+
+/// The role whose grants would be weighed.
+///
+/// # Errors
+/// See [`WeighError`].
+pub fn role_of(estate: &Estate, whose: &Whose) -> Result<String, WeighError> {
+    match whose {
+        Whose::Role(arn) => Ok(arn.clone()),
+        Whose::Pods(key) => {
+            let association = estate.associations.iter().find(|association| association.key == *key);
+            let association = association.ok_or_else(|| WeighError::Association(key.to_string()))?;
+            let detail = association.detail.as_ref().ok_or_else(|| WeighError::NotDescribed(key.to_string()))?;
+            Ok(detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn).clone())
+        }
+    }
+}
+
+/// Weighs what a role or an association's pods may do against their calls. `uses` are the calls of all
+/// sessions of the role since the window's beginning; `window` is what [`covered`] says of that role.
+///
+/// # Errors
+/// See [`WeighError`].
+pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> Result<Weighed, WeighError> {
+    let facts = Facts::of(estate);
+    let arn = role_of(estate, whose)?;
+    let (role, unseen) = facts.role(&arn);
+    let role = role.ok_or_else(|| WeighError::Role(arn.clone()))?;
+    let mut remembered: Vec<String> = unseen.into_iter().flat_map(Reasons::to_vec).collect();
+    let mut policy = None;
+    if let Whose::Pods(key) = whose {
+        let (association, unseen) = facts.association(key);
+        policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
+        remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
+    }
+    let stack = facts.stack(role, policy);
+    let grants = Grants::of(&stack);
+    let calls = Calls::of(uses, &arn, window.since);
+    let granted = grants.actions().clone();
+
+    let mut weighed = Weighed {
+        role_arn: role.arn.clone(),
+        granted: granted.clone(),
+        used: Vec::new(),
+        beyond: Vec::new(),
+        refused: Vec::new(),
+        unmapped: calls.unmapped,
+        unused: ActionSet::default(),
+        unknown: Vec::new(),
+        unlisted: grants.unlisted_patterns(),
+        unseen: grants.unseen().map(ToString::to_string).chain(remembered.iter().cloned()).collect(),
+        ways: Vec::new(),
+        covered: window,
+    };
+    weighed.unseen.dedup();
+    for (number, used) in calls.own {
+        let Some(action) = catalogue().actions().get(number) else { continue };
+        let is_certain = grants.certainly_allowed().contains_number(number);
+        let of = if used.denied >= used.calls {
+            &mut weighed.refused
+        } else if granted.contains_number(number) {
+            &mut weighed.used
+        } else {
+            &mut weighed.beyond
+        };
+        of.push(UsedAction { action, used, is_certain });
+    }
+
+    let mut left = granted.minus(&weighed.used_set());
+    let mut set_aside = |why: String, actions: ActionSet| {
+        let actions = left.intersection(&actions);
+        if !actions.is_empty() {
+            left = left.minus(&actions);
+            weighed.unknown.push(Open { why, actions });
+        }
+    };
+    if let Some(why) = remembered.first() {
+        set_aside(format!("the grants are known only as they were last seen: {why}"), ActionSet::all().clone());
+    }
+    set_aside(
+        "it was called, and refused each time".to_owned(),
+        ActionSet::of(weighed.refused.iter().map(|used| used.action.number)),
+    );
+    set_aside(
+        "sessions of the role that no workload is known of called it".to_owned(),
+        ActionSet::of(calls.others.into_iter()),
+    );
+    for used in &weighed.used {
+        let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));
+        set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
+    }
+    for (why, actions) in unseen_calls(estate, &weighed.covered, &left_of(&granted, &weighed.used)) {
+        set_aside(why, actions);
+    }
+    weighed.unused = left;
+
+    let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
+    for found in escalation::find(&stack, Holder { role: &role.arn, policies: &own }) {
+        let unused = found.way.actions().filter(|action| weighed.unused.contains(action)).collect();
+        weighed.ways.push(RiskyWay { found, unused });
+    }
+    Ok(weighed)
+}
+
+fn left_of(granted: &ActionSet, used: &[UsedAction]) -> ActionSet {
+    granted.minus(&ActionSet::of(used.iter().map(|used| used.action.number)))
+}
+
+/// Calls since a moment, by action.
+#[derive(Default)]
+struct Calls {
+    own: BTreeMap<usize, Used>,
+    /// Actions that only sessions called which may be another workload's.
+    others: BTreeSet<usize>,
+    unmapped: Vec<Used>,
+}
+
+impl Calls {
+    fn of(uses: &[Used], role_arn: &str, since: DateTime<Utc>) -> Self {
+        let mut calls = Self::default();
+        let mut unmapped: BTreeMap<&str, Used> = BTreeMap::new();
+        for used in uses.iter().filter(|used| used.role_arn == role_arn && used.last >= since) {
+            match catalogue().find(&used.action) {
+                Some(action) if used.is_own => add(calls.own.entry(action.number), used),
+                Some(action) => drop(calls.others.insert(action.number)),
+                None if used.is_own => add(unmapped.entry(&used.action), used),
+                None => {}
+            }
+        }
+        calls.unmapped = unmapped.into_values().collect();
+        calls
+    }
+}
+
+fn add<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Used>, used: &Used) {
+    let nothing = Used { calls: 0, errors: 0, denied: 0, ..used.clone() };
+    let sum = entry.or_insert(nothing);
+    sum.calls = sum.calls.saturating_add(used.calls);
+    sum.errors = sum.errors.saturating_add(used.errors);
+    sum.denied = sum.denied.saturating_add(used.denied);
+    sum.first = sum.first.min(used.first);
+    sum.last = sum.last.max(used.last);
+}
+
+/// Where events of no region's own services stand.
+fn global_region(arn: &RoleArn) -> Option<Region> {
+    let region = match arn.as_str().split(':').nth(1)? {
+        "aws" => "us-east-1",
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        _ => return None,
+    };
+    region.parse().ok()
+}
+
+/// Whether the trail of a role's account was read whole over the window, in each region that calls may
+/// stand in.
+#[must_use]
+pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
+    let account_id = role.account_id();
+    let of_account: Vec<&Whole> = window.whole.iter().filter(|whole| whole.account_id == account_id).collect();
+    let mut gaps = Vec::new();
+    // Sources that would have shown any region: a region that such a source does not have had no events.
+    let everywhere: BTreeMap<&str, Whole> = everywhere(&of_account);
+    let looked_at = estate.coverage.scopes().filter(|(scope, _)| {
+        scope.account_id == account_id && matches!(scope.kind, ScopeKind::Trails | ScopeKind::Clusters)
+    });
+    let mut regions: BTreeSet<Region> = looked_at.filter_map(|(scope, _)| scope.region.clone()).collect();
+    regions.extend(of_account.iter().map(|whole| whole.region.clone()));
+    regions.extend(global_region(role));
+    let best = |region: &Region| {
+        let own = of_account.iter().filter(|whole| whole.region == *region).map(|whole| (*whole).clone());
+        let without = everywhere
+            .values()
+            .filter(|whole| !of_account.iter().any(|other| other.source == whole.source && other.region == *region));
+        let candidates = own.chain(without.cloned()).filter(|whole| whole.holds != Holds::Sessions);
+        let long = TimeDelta::days(i64::from(window.days));
+        // Of those that reach back far enough the one that has more kinds of events.
+        candidates.max_by_key(|whole| {
+            let reach = whole.to - whole.from;
+            (reach.min(long), matches!(whole.holds, Holds::Bucket(_)), whole.to)
+        })
+    };
+    let regions: Vec<ReadRegion> =
+        regions.into_iter().map(|region| ReadRegion { whole: best(&region), region }).collect();
+    let until = regions.iter().filter_map(|read| Some(read.whole.as_ref()?.to)).min().unwrap_or(window.now);
+    let since = until - TimeDelta::days(i64::from(window.days));
+    // Calls are counted by day.
+    let since = since.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    for read in &regions {
+        match &read.whole {
+            None => gaps.push(format!("nothing says that the trail of {} was read whole", read.region)),
+            Some(whole) if whole.from > since => {
+                gaps.push(format!("the trail of {} was read whole only from {} on", read.region, day(whole.from)));
+            }
+            Some(_) => {}
+        }
+    }
+    if everywhere.is_empty() {
+        let listing = Scope::global(account_id, ScopeKind::Clusters);
+        gaps.extend(estate.coverage.blind_spots(&listing));
+    }
+    if regions.is_empty() {
+        gaps.push("no region is known in which calls would stand".to_owned());
+    }
+    if window.now - until > STALE {
+        gaps.push(format!("the trail was last read whole up to {}", day(until)));
+    }
+    Covered { account_id, since, until, regions, gaps }
+}
+
+fn day(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// What each source that sees every region read whole in all of them.
+fn everywhere<'w>(of_account: &[&'w Whole]) -> BTreeMap<&'w str, Whole> {
+    let mut sources: BTreeMap<&str, Whole> = BTreeMap::new();
+    for whole in of_account.iter().filter(|whole| whole.all_regions) {
+        let least = sources.entry(&whole.source).or_insert_with(|| (*whole).clone());
+        least.from = least.from.max(whole.from);
+        least.to = least.to.min(whole.to);
+    }
+    sources.retain(|_, whole| whole.from < whole.to);
+    sources
+}
+
+/// What of these actions could have been called without being seen, and why.
+fn unseen_calls(estate: &Estate, covered: &Covered, actions: &ActionSet) -> Vec<(String, ActionSet)> {
+    let mut open = Vec::new();
+    if let Some(why) = covered.gaps.first() {
+        let more = match covered.gaps.len() {
+            1 => String::new(),
+            n => format!(", and {} more", n - 1),
+        };
+        return vec![(format!("{why}{more}"), actions.clone())];
+    }
+    let never = "AWS does not say that calls of it are recorded, or it is never a call of its own";
+    open.push((never.to_owned(), recording::unrecorded().clone()));
+    let shown = ActionSet::union_of(recording::data().map(|(_, set)| set).chain([recording::management()]));
+    let not_known = "nothing is known of where calls of it would show";
+    open.push((not_known.to_owned(), ActionSet::all().minus(&shown).minus(recording::unrecorded())));
+    for read in &covered.regions {
+        let Some(whole) = &read.whole else { continue };
+        let region = &read.region;
+        let recorded = match &whole.holds {
+            Holds::Sessions => Err("only events that begin sessions are read".to_owned()),
+            Holds::Management => {
+                Ok(vec![Recorded { management_reads: true, management_writes: true, ..Recorded::default() }])
+            }
+            Holds::Bucket(bucket) => {
+                let fits = |trail: &&Trail| trail.bucket.as_deref() == Some(bucket.as_str());
+                selectors(estate, covered.account_id, region, fits, &format!("deliver to {bucket}"))
+            }
+            Holds::Stated => selectors(estate, covered.account_id, region, |_| true, "record it"),
+        };
+        let recorded = match recorded {
+            Ok(recorded) => recorded,
+            Err(why) => {
+                open.push((
+                    format!("what the trails of {region} record is not known: {why}"),
+                    ActionSet::all().clone(),
+                ));
+                continue;
+            }
+        };
+        let both = |one: &&Recorded| one.management_reads && one.management_writes;
+        // What every such trail leaves out.
+        let excluded = recorded.iter().filter(both).map(|one| one.excluded_sources.clone());
+        match excluded.reduce(|a, b| a.intersection(&b).cloned().collect()) {
+            None => open.push((
+                format!("no trail of {region} records both reading and writing management events"),
+                recording::management().clone(),
+            )),
+            Some(sources) => {
+                for source in sources {
+                    let why = format!("the trail of {region} leaves out the events of {source}");
+                    open.push((why, recording::of_source(&source)));
+                }
+            }
+        }
+        for (kind, actions) in recording::data() {
+            if !recorded.iter().any(|one| one.data.contains(kind)) {
+                open.push((format!("data events of {kind} are not recorded for every resource"), actions.clone()));
+            }
+        }
+    }
+    open
+}
+
+/// What the trails record that have a region's events and fit.
+fn selectors(
+    estate: &Estate,
+    account: AccountId,
+    region: &Region,
+    fits: impl Fn(&&Trail) -> bool,
+    what: &str,
+) -> Result<Vec<Recorded>, String> {
+    let there = |trail: &&Trail| {
+        (trail.account_id == account || trail.is_organization) && (trail.is_multi_region || trail.region == *region)
+    };
+    let trails: Vec<&Trail> = estate.trails.iter().filter(there).filter(fits).collect();
+    if trails.is_empty() {
+        return Err(format!("no trail was seen to {what}"));
+    }
+    let recorded: Vec<Recorded> = trails.iter().filter_map(|trail| trail.recorded.clone()).collect();
+    if recorded.is_empty() {
+        return Err("their selectors were not seen".to_owned());
+    }
+    Ok(recorded)
+}
