@@ -3,6 +3,13 @@
 //! `LookupEvents` allows two requests a second for each account and region, so its requests are
 //! spaced out on our side. Every look reads its whole window: events arrive late and in no order,
 //! and who keeps them tells them apart by event id.
+//!
+//! [`crate::trails`] reads `LookupEvents` as well, and on purpose apart. That one goes on from where
+//! it stopped and counts what sessions did; what it knows is kept whatever becomes of an audit. This
+//! one is part of a look: its scope is complete or has a gap in the same snapshot as the listings
+//! that its sessions are judged with, its window is read anew each time, and it says nothing of
+//! sessions where clusters were not listed. With a position kept between looks, a scope could not be
+//! said to be complete by what one look saw.
 
 use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
 use crate::look::{Look, client};

@@ -95,8 +95,28 @@ impl Ingested {
     }
 }
 
+/// Places of which something was looked at: sessions are judged there.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    sessions: BTreeSet<(AccountId, Region)>,
+    with_clusters: BTreeSet<(AccountId, Region)>,
+}
+
+impl Places {
+    /// Adds the place of a listing.
+    pub fn note(&mut self, scope: &Scope) {
+        let place = scope.region.as_ref().map(|region| (scope.account_id, region.clone()));
+        match (scope.kind, place) {
+            (ScopeKind::Sessions, Some(place)) => drop(self.sessions.insert(place)),
+            (ScopeKind::Associations, Some(place)) => drop(self.with_clusters.insert(place)),
+            _ => {}
+        }
+    }
+}
+
 /// Reads every configured source, and tells what could not be seen of them as gaps in sessions. A
-/// source that fails does not keep the others, or the audit, from going on.
+/// source that fails does not keep the others, or the audit, from going on. `places` are those of the
+/// look under way, which the store does not know yet.
 ///
 /// # Errors
 /// Where the database fails, or nobody waits for the audit any more.
@@ -104,21 +124,17 @@ pub async fn configured(
     store: &Store,
     plan: &Plan,
     trails: &[TrailConfig],
+    mut places: Places,
     sender: &mpsc::Sender<Observation>,
     progress: &Progress,
 ) -> Result<Option<Ingested>, Error> {
     if trails.is_empty() {
         return Ok(None);
     }
-    let (mut places, mut with_clusters) = (BTreeSet::new(), BTreeSet::new());
     for row in store.coverage(&[]).await? {
-        let scope = row.scope;
-        match (scope.kind, scope.region) {
-            (ScopeKind::Sessions, Some(region)) => drop(places.insert((scope.account_id, region))),
-            (ScopeKind::Associations, Some(region)) => drop(with_clusters.insert((scope.account_id, region))),
-            _ => {}
-        }
+        places.note(&row.scope);
     }
+    let Places { sessions: mut places, with_clusters } = places;
     places.extend(with_clusters.iter().cloned());
     let mut all = Ingested::default();
     for config in trails {

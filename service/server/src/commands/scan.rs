@@ -3,7 +3,7 @@
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::config::AwsConfig;
 use crate::error::Error;
-use crate::ingest;
+use crate::ingest::{self, Places};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
@@ -95,9 +95,20 @@ pub async fn look_and_read(
     sender: mpsc::Sender<Observation>,
     progress: &Progress,
 ) -> Result<Looked, Error> {
-    let mut looked = look(settings.clone(), run, sender.clone(), progress).await?;
+    let (inner, mut seen) = mpsc::channel::<Observation>(1);
+    let pass_on = async {
+        let mut places = Places::default();
+        while let Some(observation) = seen.recv().await {
+            observation.coverage.scopes().for_each(|(scope, _)| places.note(scope));
+            if sender.send(observation).await.is_err() {
+                return Err(Error::Interrupted);
+            }
+        }
+        Ok(places)
+    };
+    let (mut looked, places) = tokio::try_join!(look(settings.clone(), run, inner, progress), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
-    looked.trails = ingest::configured(store, &plan, trails, &sender, progress).await?;
+    looked.trails = ingest::configured(store, &plan, trails, places, &sender, progress).await?;
     Ok(looked)
 }
 

@@ -1,18 +1,20 @@
 //! The same trail in any files, in any order, twice, torn off in the middle: the same sessions and
 //! the same use.
 
-use crate::support::Folder;
+use crate::support::{Folder, Harness};
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
+use rolecall::config::Config;
 use rolecall::ingest;
 use rolecall::progress::Progress;
+use rolecall::summary::Summary;
 use rolecall::ties::tie_due;
 use rolecall_collect::trails;
 use rolecall_store::testing::{Database, database};
 use rolecall_store::{SessionFilter, SessionRow, UsageOf, UseRow};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const ACCOUNT: &str = "111122223333";
@@ -37,6 +39,28 @@ fn pod(n: u64) -> Value {
         "responseElements": {"credentials": {"accessKeyId": format!("ASIAPOD{n}")}},
         "eventType": "AwsApiCall", "recipientAccountId": ACCOUNT, "eventCategory": "Management"
     })
+}
+
+/// A hop that another opened, and that says to be earlier than what it came from.
+fn skewed(n: u64) -> Value {
+    let mut event = call(n);
+    let at = now() - TimeDelta::minutes(i64::try_from(n * 7).unwrap()) - TimeDelta::seconds(9);
+    event["eventTime"] = at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    event["eventID"] = format!("skewed-{n}").into();
+    event["userIdentity"]["accessKeyId"] = format!("ASIAHOP{n}").into();
+    event["responseElements"] = json!({"credentials": {"accessKeyId": format!("ASIASKEWED{n}")}});
+    event
+}
+
+/// The record of a hop in the account of its role.
+fn copied(n: u64) -> Value {
+    let mut event = call(n);
+    event["eventID"] = format!("copied-{n}").into();
+    event["userIdentity"] = json!({
+        "type": "AWSAccount", "principalId": "AROAEXAMPLE:eks-prod-api", "accountId": ACCOUNT
+    });
+    event["recipientAccountId"] = "444455556666".into();
+    event
 }
 
 /// A call by a pod's session; every fifth is another hop.
@@ -75,7 +99,9 @@ fn call(n: u64) -> Value {
 }
 
 fn trail(calls: u64) -> Vec<Value> {
-    (0..5).map(pod).chain((0..calls).map(call)).collect()
+    let hops = || (0..calls).filter(|n| n.is_multiple_of(5));
+    let told = (0..5).map(pod).chain((0..calls).map(call));
+    told.chain(hops().map(skewed)).chain(hops().step_by(2).map(copied)).collect()
 }
 
 async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) -> ingest::Ingested {
@@ -150,7 +176,7 @@ async fn deliver(events: &[Value], delivery: &Delivery) -> (Vec<SessionRow>, Vec
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
     #[test]
-    fn any_delivery_comes_to_the_same(delivery in deliveries(65)) {
+    fn any_delivery_comes_to_the_same(delivery in deliveries(83)) {
         let events = trail(60);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (expected, found) = runtime.block_on(async {
@@ -158,6 +184,52 @@ proptest! {
         });
         prop_assert_eq!(expected, found);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_reads_the_trails_of_the_configuration() {
+    let text = "[[trails]]\nname = \"org\"\nkind = \"s3\"\nbucket = \"org-trail\"\nlookback_days = 3\n";
+    let config = Config::read(Path::new("rolecall.toml"), text).unwrap();
+    let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;
+    let demo = rolecall_sandbox::demo::estate(Utc::now());
+    let places = demo.accounts.iter().flat_map(|(id, account)| account.regions.iter().map(move |it| (id, it)));
+    let (account, region) =
+        places.filter(|(_, (_, region))| !region.clusters.is_empty()).map(|(id, (name, _))| (id, name)).next().unwrap();
+    let read = || async { harness.store.session(account.parse().unwrap(), "only-in-the-bucket").await.unwrap() };
+    let names = |summary: &Summary| summary.unseen.iter().any(|gap| gap.action == "s3:ListBucket");
+    let unknown = || async {
+        let (_, tallies) = harness.store.latest_tallies().await.unwrap().unwrap();
+        let of_sessions = tallies.into_iter().filter(|tally| tally.rule.starts_with("session-"));
+        of_sessions.filter(|tally| tally.reasons.iter().any(|why| why.contains("s3:ListBucket"))).count()
+    };
+
+    // The very first audit says so already, where nothing is known yet but what it saw itself.
+    harness.sandbox.make_bucket("org-trail", "us-east-1");
+    harness.sandbox.faults().deny("s3:ListBucket");
+    let refused = harness.audit_with(&config.trails).await.unwrap();
+    assert!(names(&refused), "{:?}", refused.unseen);
+    assert!(unknown().await > 0, "rules on sessions say what they miss");
+    assert_eq!(read().await, None);
+
+    harness.sandbox.faults().clear();
+    let at = Utc::now() - TimeDelta::hours(5);
+    let mut event = pod(0);
+    event["eventID"] = "only-in-the-bucket".into();
+    event["eventTime"] = at.format("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    event["awsRegion"] = region.as_str().into();
+    event["recipientAccountId"] = account.as_str().into();
+    event["requestParameters"]["roleArn"] = format!("arn:aws:iam::{account}:role/nowhere").into();
+    let file = format!("{account}_CloudTrail_{region}_{}_0123456789abcdef.json.gz", at.format("%Y%m%dT%H%MZ"));
+    let key = format!("AWSLogs/{account}/CloudTrail/{region}/{}/{file}", at.format("%Y/%m/%d"));
+    assert!(harness.sandbox.put_object("org-trail", &key, json!({"Records": [event]}).to_string().as_bytes()));
+    let seen = harness.audit_with(&config.trails).await.unwrap();
+    assert!(!names(&seen), "{:?}", seen.unseen);
+    assert_eq!(unknown().await, 0);
+    let session = read().await.expect("the bucket's session is there").session;
+    assert_eq!((session.region.as_str(), session.access_key_id.as_deref()), (region.as_str(), Some("ASIAPOD0")));
+    let source = harness.store.sources().await.unwrap().remove(0);
+    assert_eq!((source.name.as_str(), source.kind.as_str(), source.total.files), ("org", "s3", 1));
+    assert_eq!(source.error, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

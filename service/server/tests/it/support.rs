@@ -1,7 +1,7 @@
 //! The built binary, folders of its own for each test, and an audit over a sandbox in this process.
 
 use chrono::TimeDelta;
-use rolecall::commands::scan::{look, settings};
+use rolecall::commands::scan::{look_and_read, settings};
 use rolecall::config::AwsConfig;
 use rolecall::error::Error;
 use rolecall::pipeline::Audit;
@@ -9,6 +9,7 @@ use rolecall::progress::Progress;
 use rolecall::rules::Rules;
 use rolecall::summary::Summary;
 use rolecall_collect::Hub;
+use rolecall_collect::trails::TrailConfig;
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox};
 use rolecall_store::Store;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,11 @@ impl Harness {
 
     /// One audit, as `rolecall scan` does it.
     pub(crate) async fn audit(&self) -> Result<Summary, Error> {
+        self.audit_with(&[]).await
+    }
+
+    /// One audit with trails of its configuration.
+    pub(crate) async fn audit_with(&self, trails: &[TrailConfig]) -> Result<Summary, Error> {
         let aws = AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() };
         let hub = Hub::keys(self.sandbox.endpoint(), "us-east-1".parse().unwrap(), HUB_ACCESS_KEY, SECRET);
         let progress = Progress::silent();
@@ -128,7 +134,8 @@ impl Harness {
             cancel: CancellationToken::new(),
         };
         let known = self.store.known_accounts().await.unwrap();
-        audit.run(|run, sender| look(settings(&aws, hub, known), run, sender, &progress)).await
+        let (store, settings) = (&self.store, settings(&aws, hub, known));
+        audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, &progress)).await
     }
 
     /// The binary, pointed at the sandbox and the store.
