@@ -24,3 +24,4 @@ pub mod simulate;
 pub mod summary;
 pub mod telemetry;
 pub mod ties;
+mod weigh;

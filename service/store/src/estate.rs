@@ -43,7 +43,8 @@ impl Store {
         Ok(estate)
     }
 
-    /// What is known of some accounts, with the organisation above them: enough to decide requests.
+    /// What is known of some accounts, with the organisation above them and every trail: enough to
+    /// decide requests, and to know what trails record of them.
     /// Without sessions and last use.
     ///
     /// # Errors
@@ -54,7 +55,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select kind, key, body from resource
-             where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit'))
+             where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail'))
              order by kind, key, account_id",
             &accounts
         )

@@ -4,6 +4,7 @@
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
 mod findings;
+mod granted;
 mod inventory;
 mod judged;
 mod shape;
@@ -53,6 +54,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(usage::session))
         .routes(routes!(usage::of_association))
         .routes(routes!(usage::of_role))
+        .routes(routes!(granted::of_association))
+        .routes(routes!(granted::of_role))
         .routes(routes!(usage::ingestion))
         .routes(routes!(judged::rules))
         .routes(routes!(judged::rule))

@@ -232,7 +232,7 @@ pub(crate) async fn one(
     accounts.extend(roles.filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
     let accounts: Vec<_> = accounts.into_iter().collect();
     let of = UsageOf::Association(row.association.association_id.clone());
-    let usage = UsageCard::load(&app, of, &accounts, around.now).await?;
+    let usage = UsageCard::load(&app, of, super::grants::href_of_pods(&key.to_string()), &accounts, around.now).await?;
     let mut page = AssociationPage::new(chrome, &row, &around, &sessions, usage, app.config.aws.trail_lookback_days);
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())

@@ -9,6 +9,7 @@ mod chain;
 mod estate;
 mod finding;
 mod findings;
+mod grants;
 mod ingestion;
 mod overview;
 pub(crate) mod parts;
@@ -60,6 +61,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/sessions/names", get(sessions::names))
         .route("/sessions/{account}/{event}", get(session::page))
         .route("/usage", get(usage::page))
+        .route("/grants", get(grants::page))
         .route("/ingestion", get(ingestion::page))
         .route("/problems", get(problems))
         .route("/theme", post(set_theme))

@@ -176,7 +176,8 @@ pub(crate) async fn one(
     let sessions = app.store.sessions(&of_role, None, 20).await?;
     let accounts = [row.role.arn.account_id()];
     let used = UsageOf::Role(row.role.arn.to_string());
-    let usage = UsageCard::load(&app, used, &accounts, around.now).await?;
+    let usage =
+        UsageCard::load(&app, used, super::grants::href_of_role(row.role.arn.as_str()), &accounts, around.now).await?;
     let mut page = RolePage::new(chrome, &row, &users, usage, &around);
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.findings = lines(&findings, &titles(&app), &around);

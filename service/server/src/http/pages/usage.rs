@@ -66,6 +66,8 @@ pub(super) struct UsageCard {
     /// Whether anything of the window was read.
     pub(super) any_read: bool,
     pub(super) read: String,
+    /// Where it is weighed against what is granted.
+    pub(super) granted: String,
 }
 
 impl UsageCard {
@@ -73,6 +75,7 @@ impl UsageCard {
     pub(super) async fn load(
         app: &App,
         of: UsageOf,
+        granted: String,
         accounts: &[AccountId],
         now: DateTime<Utc>,
     ) -> Result<Self, AppError> {
@@ -94,6 +97,7 @@ impl UsageCard {
             lines: by_action.values().map(|row| use_line(row, now)).collect(),
             any_read: !read.is_empty(),
             read: read_words(&read, DAYS),
+            granted,
         })
     }
 }

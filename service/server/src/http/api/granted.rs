@@ -1,0 +1,293 @@
+//! `/api/v1/…/granted`: what a workload may do, against what it did.
+
+use crate::app::App;
+use crate::http::error::{AppError, Code, Problem};
+use crate::http::pages::read_key;
+use crate::http::query::{Kind, Param, Params, param, query};
+use crate::weigh::{DAYS, Failure, weighed};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use chrono::{DateTime, Utc};
+use rolecall_audit::trail::Holds;
+use rolecall_audit::weigh::{Covered, RiskyWay, UsedAction, WeighError, Weighed, Whose};
+use rolecall_iam::catalogue::AccessLevel;
+use rolecall_iam::{ActionSet, Truth};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+const WINDOW: Param = param("days", Kind::Number(1, 400), "How many days back; 90 if not given.");
+
+query! {
+    /// Query of grants against use.
+    GrantedQuery = &[WINDOW]
+}
+
+/// What a role's whole stack of policies allows, and what of it was used. Every granted action is in `used`, in
+/// `unused`, or in one of `unknown`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GrantedJson {
+    /// The role whose policies grant: of an association with a target role, that one.
+    role_arn: String,
+    window: WindowJson,
+    totals: CountsJson,
+    by_level: BTreeMap<&'static str, CountsJson>,
+    by_service: BTreeMap<&'static str, CountsJson>,
+    /// Granted, called, and let through at least once.
+    used: Vec<UsedActionJson>,
+    /// Granted, and not called within the window, as far as can be known; by service.
+    unused: BTreeMap<&'static str, Vec<UnusedJson>>,
+    /// Granted, and nobody can say whether it was used.
+    unknown: Vec<OpenJson>,
+    /// Called and let through, though the policies as they were seen do not allow it.
+    beyond: Vec<UsedActionJson>,
+    /// Called, and refused each time.
+    refused: Vec<UsedActionJson>,
+    /// Events whose action is not known: the event's source and name, with the number of calls.
+    unmapped: BTreeMap<String, u64>,
+    /// Patterns that are granted and name nothing that is known.
+    unlisted_patterns: Vec<String>,
+    /// Why the grants may be others than those weighed.
+    unseen: Vec<String>,
+    /// The ways to more permissions that the grants open.
+    ways: Vec<WayJson>,
+}
+
+/// The window, and whether a call within it would have been seen.
+#[derive(Serialize, ToSchema)]
+struct WindowJson {
+    /// In whose trail the calls stand.
+    account_id: String,
+    since: DateTime<Utc>,
+    /// Up to when the trail was read whole.
+    until: DateTime<Utc>,
+    /// Whether the trail of the whole window was read, in every region.
+    is_whole: bool,
+    /// Why it was not.
+    gaps: Vec<String>,
+    regions: Vec<RegionJson>,
+}
+
+/// How far one region's trail was read whole.
+#[derive(Serialize, ToSchema)]
+struct RegionJson {
+    region: String,
+    source: Option<String>,
+    /// What the source has: `management`, `bucket` or `stated`.
+    holds: Option<&'static str>,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+}
+
+/// How many actions.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+struct CountsJson {
+    granted: usize,
+    used: usize,
+    unused: usize,
+    unknown: usize,
+}
+
+/// An action that was called.
+#[derive(Serialize, ToSchema)]
+struct UsedActionJson {
+    action: &'static str,
+    /// `list`, `read`, `write`, `tagging` or `permissions_management`.
+    level: &'static str,
+    /// Whether it is allowed on every resource, whatever the condition keys.
+    is_certain: bool,
+    count: u64,
+    errors: u64,
+    denied: u64,
+    first_seen: DateTime<Utc>,
+    last_seen: DateTime<Utc>,
+}
+
+/// An action that was granted and not used.
+#[derive(Serialize, ToSchema)]
+struct UnusedJson {
+    /// The action's name, without the service.
+    name: &'static str,
+    level: &'static str,
+    /// Whether it manages permissions, or is part of a way to more of them.
+    at_risk: bool,
+}
+
+/// Actions of which nobody can say, and why.
+#[derive(Serialize, ToSchema)]
+struct OpenJson {
+    why: String,
+    count: usize,
+    /// Names without the service, by service.
+    actions: BTreeMap<&'static str, Vec<&'static str>>,
+}
+
+/// A way to more permissions.
+#[derive(Serialize, ToSchema)]
+struct WayJson {
+    id: &'static str,
+    /// What it gains.
+    gain: &'static str,
+    /// `true`, or `unknown`.
+    is_open: &'static str,
+    /// What it takes.
+    actions: Vec<&'static str>,
+    /// What of that was not used: without any one of them the way is closed.
+    unused: Vec<&'static str>,
+}
+
+impl From<Weighed> for GrantedJson {
+    fn from(weighed: Weighed) -> Self {
+        let (used, unknown, risk) = (weighed.used_set(), weighed.unknown_set(), weighed.unused_at_risk());
+        let count = |within: &ActionSet| CountsJson {
+            granted: weighed.granted.intersection(within).len(),
+            used: used.intersection(within).len(),
+            unused: weighed.unused.intersection(within).len(),
+            unknown: unknown.intersection(within).len(),
+        };
+        let services = weighed.granted.services().into_iter();
+        let mut unused: BTreeMap<&'static str, Vec<UnusedJson>> = BTreeMap::new();
+        for action in weighed.unused.iter() {
+            unused.entry(action.service()).or_default().push(UnusedJson {
+                name: action.short_name(),
+                level: action.level.as_str(),
+                at_risk: risk.contains_number(action.number),
+            });
+        }
+        let open = weighed.unknown.iter().map(|open| {
+            let mut actions: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
+            for action in open.actions.iter() {
+                actions.entry(action.service()).or_default().push(action.short_name());
+            }
+            OpenJson { why: open.why.clone(), count: open.actions.len(), actions }
+        });
+        let called = |actions: &[UsedAction]| actions.iter().map(UsedActionJson::from).collect();
+        Self {
+            role_arn: weighed.role_arn.as_str().to_owned(),
+            totals: count(ActionSet::all()),
+            by_level: AccessLevel::ALL.into_iter().map(|l| (l.as_str(), count(ActionSet::level(l)))).collect(),
+            by_service: services.map(|service| (service, count(&ActionSet::of_service(service)))).collect(),
+            used: called(&weighed.used),
+            unused,
+            unknown: open.collect(),
+            beyond: called(&weighed.beyond),
+            refused: called(&weighed.refused),
+            unmapped: weighed.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
+            unlisted_patterns: weighed.unlisted.clone(),
+            unseen: weighed.unseen.clone(),
+            ways: weighed.ways.iter().map(WayJson::from).collect(),
+            window: weighed.covered.into(),
+        }
+    }
+}
+
+impl From<Covered> for WindowJson {
+    fn from(covered: Covered) -> Self {
+        Self {
+            account_id: covered.account_id.to_string(),
+            since: covered.since,
+            until: covered.until,
+            is_whole: covered.gaps.is_empty(),
+            regions: covered
+                .regions
+                .iter()
+                .map(|read| RegionJson {
+                    region: read.region.to_string(),
+                    source: read.whole.as_ref().map(|whole| whole.source.clone()),
+                    holds: read.whole.as_ref().map(|whole| holds(&whole.holds)),
+                    from: read.whole.as_ref().map(|whole| whole.from),
+                    to: read.whole.as_ref().map(|whole| whole.to),
+                })
+                .collect(),
+            gaps: covered.gaps,
+        }
+    }
+}
+
+fn holds(holds: &Holds) -> &'static str {
+    match holds {
+        Holds::Sessions => "sessions",
+        Holds::Management => "management",
+        Holds::Bucket(_) => "bucket",
+        Holds::Stated => "stated",
+    }
+}
+
+impl From<&UsedAction> for UsedActionJson {
+    fn from(used: &UsedAction) -> Self {
+        Self {
+            action: used.action.name,
+            level: used.action.level.as_str(),
+            is_certain: used.is_certain,
+            count: used.used.calls,
+            errors: used.used.errors,
+            denied: used.used.denied,
+            first_seen: used.used.first,
+            last_seen: used.used.last,
+        }
+    }
+}
+
+impl From<&RiskyWay> for WayJson {
+    fn from(way: &RiskyWay) -> Self {
+        Self {
+            id: way.found.way.id,
+            gain: way.found.way.gain.as_str(),
+            is_open: if matches!(way.found.truth, Truth::True) { "true" } else { "unknown" },
+            actions: way.found.way.actions().collect(),
+            unused: way.unused.clone(),
+        }
+    }
+}
+
+impl From<Failure> for AppError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error.into(),
+            Failure::Weigh(error @ WeighError::NotDescribed(_)) => Self::new(Code::Conflict, error.to_string()),
+            Failure::Weigh(WeighError::Association(key)) => Self::not_found(format!("association `{key}`")),
+            Failure::Weigh(WeighError::Role(arn)) => Self::not_found(format!("role `{arn}`")),
+            Failure::Stopped(error) => Self::internal(error),
+        }
+    }
+}
+
+fn days(params: &Params) -> u16 {
+    params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS)
+}
+
+/// What the pods of an association may do, against what they did.
+#[utoipa::path(
+    get, path = "/api/v1/associations/{account_id}/{region}/{cluster}/{namespace}/{service_account}/granted",
+    tag = "inventory", operation_id = "get_association_granted",
+    params(
+        ("account_id" = String, Path), ("region" = String, Path), ("cluster" = String, Path),
+        ("namespace" = String, Path), ("service_account" = String, Path), GrantedQuery
+    ),
+    responses((status = 200, body = GrantedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn of_association(
+    State(app): State<App>,
+    Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<GrantedJson>, AppError> {
+    let params = GrantedQuery::read(raw.as_deref())?;
+    let path = [account_id, region, cluster, namespace, service_account].join("/");
+    let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
+    Ok(Json(weighed(&app.store, Whose::Pods(key), days(&params), Utc::now()).await?.into()))
+}
+
+/// What a role may do, against what its sessions did.
+#[utoipa::path(
+    get, path = "/api/v1/roles/{arn}/granted", tag = "inventory", operation_id = "get_role_granted",
+    params(("arn" = String, Path, description = "The ARN, with its slashes as %2F"), GrantedQuery),
+    responses((status = 200, body = GrantedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn of_role(
+    State(app): State<App>,
+    Path(arn): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<GrantedJson>, AppError> {
+    let params = GrantedQuery::read(raw.as_deref())?;
+    Ok(Json(weighed(&app.store, Whose::Role(arn), days(&params), Utc::now()).await?.into()))
+}

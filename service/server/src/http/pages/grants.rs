@@ -1,0 +1,355 @@
+//! `/grants`: what a role, or the pods of an association, may do against what they did.
+//!
+//! Three columns and never two: used, not used, not known. What is not known says why.
+
+use super::Chrome;
+use super::associations::read_key;
+use super::parts::{Badge, Bar, Select, association_href, badge, bar, plural, role_href, select};
+use crate::app::App;
+use crate::http::error::{AppError, Code};
+use crate::http::query::{Kind, Param, Params, encode, param, query};
+use crate::http::view::words::{self, Stamp, short_name};
+use crate::weigh::{DAYS, weighed};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{RawQuery, State};
+use chrono::{DateTime, Utc};
+use rolecall_audit::trail::Holds;
+use rolecall_audit::weigh::{Covered, UsedAction, Weighed, Whose};
+use rolecall_iam::ActionSet;
+use rolecall_iam::catalogue::{AccessLevel, catalogue};
+use std::collections::BTreeMap;
+
+/// So many actions of a list are shown; the API has all.
+const SHOWN: usize = 400;
+
+const GRANTS: &[Param] = &[
+    param("role", Kind::Text, "The ARN of a role."),
+    param("association", Kind::Text, "An association, as account/region/cluster/namespace/service-account."),
+    param("days", Kind::Number(1, 400), "Of so many days, up to where the trail was read."),
+];
+
+query! {
+    /// Query of grants against use.
+    GrantsQuery = GRANTS
+}
+
+/// Actions of one service.
+struct ServiceRow {
+    name: String,
+    prefix: &'static str,
+    granted: String,
+    used: String,
+    unused: String,
+    unknown: String,
+    bar: Bar,
+}
+
+/// Actions of one level.
+struct LevelRow {
+    name: &'static str,
+    granted: String,
+    used: String,
+    unused: String,
+    unknown: String,
+}
+
+/// An action that was called.
+struct CalledRow {
+    action: &'static str,
+    level: &'static str,
+    count: String,
+    denied: String,
+    last: Stamp,
+}
+
+/// Names of actions under a word: a service, a reason.
+struct Names {
+    title: String,
+    count: String,
+    names: Vec<&'static str>,
+    more: String,
+}
+
+/// How far a region's trail was read.
+struct RegionRow {
+    region: String,
+    state: Badge,
+    source: String,
+    holds: &'static str,
+    from: Option<Stamp>,
+    to: Option<Stamp>,
+}
+
+/// A way to more permissions.
+struct WayRow {
+    actions: String,
+    gain: &'static str,
+    state: Badge,
+    close: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/grants.html")]
+pub(crate) struct GrantsPage {
+    chrome: Chrome,
+    name: String,
+    back: String,
+    back_name: &'static str,
+    section: &'static str,
+    role: String,
+    role_href: String,
+    json: String,
+    selects: Vec<Select>,
+    hidden: (&'static str, String),
+    is_whole: bool,
+    since: Stamp,
+    until: Stamp,
+    gaps: Vec<String>,
+    regions: Vec<RegionRow>,
+    figures: Vec<(String, &'static str)>,
+    shares: Bar,
+    risky: Vec<Names>,
+    ways: Vec<WayRow>,
+    levels: Vec<LevelRow>,
+    services: Vec<ServiceRow>,
+    used: Vec<CalledRow>,
+    refused: Vec<CalledRow>,
+    beyond: Vec<CalledRow>,
+    unused: Vec<Names>,
+    unknown: Vec<Names>,
+    unmapped: Vec<(String, String)>,
+    unlisted: Vec<String>,
+    unseen: Vec<String>,
+}
+
+fn whose(params: &Params) -> Result<Whose, AppError> {
+    match (params.text("role"), params.text("association")) {
+        (Some(arn), None) => Ok(Whose::Role(arn.to_owned())),
+        (None, Some(key)) => {
+            Ok(Whose::Pods(read_key(key).ok_or_else(|| AppError::not_found(format!("association `{key}`")))?))
+        }
+        _ => Err(AppError::new(Code::BadRequest, "give one of `role` and `association`: whose grants to weigh")),
+    }
+}
+
+/// Where the grants of a role are weighed.
+pub(super) fn href_of_role(arn: &str) -> String {
+    format!("/grants?role={}", encode(arn))
+}
+
+/// Where the grants of an association's pods are weighed.
+pub(super) fn href_of_pods(key: &str) -> String {
+    format!("/grants?association={}", encode(key))
+}
+
+/// `GET /grants`
+pub(crate) async fn page(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<GrantsPage, AppError> {
+    let params = GrantsQuery::read(raw.as_deref())?;
+    let whose = whose(&params)?;
+    let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
+    let now = Utc::now();
+    let weighed = weighed(&app.store, whose.clone(), days, now).await?;
+    Ok(GrantsPage::new(chrome, &whose, days, &params, &weighed, now))
+}
+
+impl GrantsPage {
+    fn new(chrome: Chrome, whose: &Whose, days: u16, params: &Params, weighed: &Weighed, now: DateTime<Utc>) -> Self {
+        let (name, back, back_name, section, json, hidden) = match whose {
+            Whose::Role(arn) => (
+                short_name(arn).to_owned(),
+                role_href(arn),
+                "Roles",
+                "/roles",
+                format!("/api/v1/roles/{}/granted?days={days}", encode(arn)),
+                ("role", arn.clone()),
+            ),
+            Whose::Pods(key) => (
+                format!("{}/{}", key.namespace, key.service_account),
+                association_href(&key.to_string()),
+                "Associations",
+                "/associations",
+                format!("/api/v1{}/granted?days={days}", association_href(&key.to_string())),
+                ("association", key.to_string()),
+            ),
+        };
+        let (used, unknown) = (weighed.used_set(), weighed.unknown_set());
+        let counts = |within: &ActionSet| {
+            [&weighed.granted, &used, &weighed.unused, &unknown].map(|set| set.intersection(within).len())
+        };
+        let [granted, was_used, not_used, not_known] = counts(ActionSet::all());
+        let windows = ["7", "30", "90", "180", "365"].map(|days| (days.to_owned(), format!("{days} days")));
+        let Covered { since, until, gaps, .. } = &weighed.covered;
+        Self {
+            chrome,
+            name,
+            back,
+            back_name,
+            section,
+            role: weighed.role_arn.as_str().to_owned(),
+            role_href: role_href(weighed.role_arn.as_str()),
+            json,
+            selects: vec![window(select("days", "Window", windows, params), days)],
+            hidden,
+            is_whole: gaps.is_empty(),
+            since: Stamp::of(*since, now),
+            until: Stamp::of(*until, now),
+            gaps: gaps.clone(),
+            regions: regions(&weighed.covered, now),
+            figures: vec![
+                (number(granted), "granted"),
+                (number(was_used), "used"),
+                (number(not_used), "not used"),
+                (number(not_known), "not known"),
+            ],
+            shares: shares([granted, was_used, not_used, not_known]),
+            risky: by_service(&weighed.unused_at_risk()),
+            ways: ways(weighed),
+            levels: levels(&counts),
+            services: services(weighed, &counts),
+            used: called(&weighed.used, now),
+            refused: called(&weighed.refused, now),
+            beyond: called(&weighed.beyond, now),
+            unused: by_service(&weighed.unused),
+            unknown: weighed.unknown.iter().map(|open| names(open.why.clone(), &open.actions, true)).collect(),
+            unmapped: weighed.unmapped.iter().map(|u| (u.action.clone(), words::count_u64(u.calls))).collect(),
+            unlisted: weighed.unlisted.clone(),
+            unseen: weighed.unseen.clone(),
+        }
+    }
+}
+
+/// Marks the window in force, also where nobody chose it.
+fn window(mut select: Select, days: u16) -> Select {
+    select.options.retain(|choice| !choice.value.is_empty());
+    for choice in &mut select.options {
+        choice.chosen = choice.value == days.to_string();
+    }
+    select
+}
+
+fn number(n: usize) -> String {
+    words::count_u64(u64::try_from(n).unwrap_or(u64::MAX))
+}
+
+fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
+    let n = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    bar(
+        &[("c-pass", "used", n(used)), ("c-medium", "not used", n(unused)), ("unknown", "not known", n(unknown))],
+        n(granted),
+    )
+}
+
+fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
+    let row = |read: &rolecall_audit::weigh::ReadRegion| {
+        let whole = read.whole.as_ref();
+        RegionRow {
+            region: read.region.to_string(),
+            state: match whole {
+                Some(whole) if whole.from <= covered.since => badge("ok", "Whole"),
+                Some(_) => badge("unseen", "In part"),
+                None => badge("unseen", "Not known"),
+            },
+            source: whole.map(|whole| whole.source.clone()).unwrap_or_default(),
+            holds: whole.map_or("", |whole| match whole.holds {
+                Holds::Sessions => "events that begin sessions",
+                Holds::Management => "all management events",
+                Holds::Bucket(_) => "what the trail’s selectors record",
+                Holds::Stated => "files that somebody says are whole",
+            }),
+            from: whole.map(|whole| Stamp::of(whole.from, now)),
+            to: whole.map(|whole| Stamp::of(whole.to, now)),
+        }
+    };
+    covered.regions.iter().map(row).collect()
+}
+
+fn level(level: AccessLevel) -> &'static str {
+    match level {
+        AccessLevel::List => "List",
+        AccessLevel::Read => "Read",
+        AccessLevel::Write => "Write",
+        AccessLevel::Tagging => "Tagging",
+        AccessLevel::PermissionsManagement => "Permissions",
+    }
+}
+
+fn levels(counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<LevelRow> {
+    // The gravest first.
+    let all = [
+        AccessLevel::PermissionsManagement,
+        AccessLevel::Write,
+        AccessLevel::Tagging,
+        AccessLevel::Read,
+        AccessLevel::List,
+    ];
+    let row = |of: AccessLevel| {
+        let [granted, used, unused, unknown] = counts(ActionSet::level(of)).map(number);
+        LevelRow { name: level(of), granted, used, unused, unknown }
+    };
+    all.into_iter().map(row).collect()
+}
+
+fn services(weighed: &Weighed, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
+    let mut rows: Vec<([usize; 4], &'static str)> =
+        weighed.granted.services().into_iter().map(|prefix| (counts(&ActionSet::of_service(prefix)), prefix)).collect();
+    // What was used first, then what is widest.
+    rows.sort_by_key(|([granted, used, ..], prefix)| (*used == 0, std::cmp::Reverse(*granted), *prefix));
+    let row = |(all, prefix): ([usize; 4], &'static str)| {
+        let [granted, used, unused, unknown] = all.map(number);
+        let name = catalogue().service_named(prefix).map_or(prefix, |service| service.title()).to_owned();
+        ServiceRow { name, prefix, granted, used, unused, unknown, bar: shares(all) }
+    };
+    rows.into_iter().map(row).collect()
+}
+
+fn called(actions: &[UsedAction], now: DateTime<Utc>) -> Vec<CalledRow> {
+    let row = |called: &UsedAction| CalledRow {
+        action: called.action.name,
+        level: level(called.action.level),
+        count: words::count_u64(called.used.calls),
+        denied: if called.used.denied == 0 { String::new() } else { words::count_u64(called.used.denied) },
+        last: Stamp::of(called.used.last, now),
+    };
+    actions.iter().map(row).collect()
+}
+
+fn names(title: String, actions: &ActionSet, whole_names: bool) -> Names {
+    let more = actions.len().saturating_sub(SHOWN);
+    Names {
+        title,
+        count: plural(actions.len(), "action", "actions"),
+        names: actions
+            .iter()
+            .take(SHOWN)
+            .map(|action| if whole_names { action.name } else { action.short_name() })
+            .collect(),
+        more: if more == 0 { String::new() } else { format!("and {} more", number(more)) },
+    }
+}
+
+fn by_service(actions: &ActionSet) -> Vec<Names> {
+    let mut services: BTreeMap<&'static str, ActionSet> = BTreeMap::new();
+    for prefix in actions.services() {
+        services.insert(prefix, actions.intersection(&ActionSet::of_service(prefix)));
+    }
+    services.into_iter().map(|(prefix, actions)| names(prefix.to_owned(), &actions, false)).collect()
+}
+
+fn ways(weighed: &Weighed) -> Vec<WayRow> {
+    let row = |way: &rolecall_audit::weigh::RiskyWay| WayRow {
+        actions: way.found.way.actions().collect::<Vec<_>>().join(", "),
+        gain: match way.found.way.gain.as_str() {
+            "own_permissions" => "changes its own permissions",
+            "another_role" => "becomes or changes another role",
+            _ => "reaches other principals or workloads",
+        },
+        state: if way.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Perhaps open") },
+        close: way.unused.join(", "),
+    };
+    weighed.ways.iter().map(row).collect()
+}

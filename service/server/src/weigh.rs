@@ -1,0 +1,77 @@
+//! Grants against use, of what is stored: loads what it needs and weighs it.
+//!
+//! One road for the API and the page. Refuses to know how the answer is shown.
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
+use rolecall_audit::weigh::{Used, WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_iam::{AccountId, RoleArn};
+use rolecall_store::{Store, UsageOf, UseRow};
+use std::collections::BTreeSet;
+
+/// So many days are looked back unless somebody says otherwise.
+pub(crate) const DAYS: u16 = 90;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The database fails.
+    #[error("what is stored cannot be read")]
+    Store(#[from] rolecall_store::Error),
+    /// There is nothing to weigh.
+    #[error(transparent)]
+    Weigh(#[from] WeighError),
+    /// The task that weighs was stopped.
+    #[error("weighing was stopped")]
+    Stopped(#[source] tokio::task::JoinError),
+}
+
+/// Weighs the stored grants of a role, or of an association's pods, against their calls.
+pub(crate) async fn weighed(store: &Store, whose: Whose, days: u16, now: DateTime<Utc>) -> Result<Weighed, Failure> {
+    let mut accounts: BTreeSet<AccountId> = BTreeSet::new();
+    if let Whose::Pods(key) = &whose {
+        accounts.insert(key.account_id);
+    }
+    let first = store.estate_of(&accounts).await?;
+    let arn = role_of(&first, &whose)?;
+    let role: RoleArn = arn.parse().map_err(|_| WeighError::Role(arn.clone()))?;
+    let account = role.account_id();
+    let estate = if accounts.insert(account) { store.estate_of(&accounts).await? } else { first };
+    let association_id = match &whose {
+        Whose::Role(_) => None,
+        Whose::Pods(key) => {
+            let association = estate.associations.iter().find(|association| association.key == *key);
+            association.map(|association| association.association_id.clone())
+        }
+    };
+    let whole = store.trail_whole(&[account]).await?;
+    let window = covered(&estate, &role, Window { days, now, whole: &whole });
+    let since = window.since.date_naive();
+    let rows: Vec<UseRow> = store.usage(&UsageOf::Role(arn), Some(since), false).try_collect().await?;
+    let weighing = tokio::task::spawn_blocking(move || {
+        let uses: Vec<Used> = rows.into_iter().filter_map(|row| used(row, association_id.as_deref())).collect();
+        weigh(&estate, &whose, &uses, window)
+    });
+    Ok(weighing.await.map_err(Failure::Stopped)??)
+}
+
+/// A row of use as calls of the workload; `None` where it is surely another one's.
+fn used(row: UseRow, association_id: Option<&str>) -> Option<Used> {
+    let is_own = match (association_id, row.association_id.as_deref()) {
+        // Whoever calls with the role uses the role's grants.
+        (None, _) => true,
+        (Some(own), Some(other)) if own == other => true,
+        (Some(_), Some(_)) => return None,
+        (Some(_), None) => false,
+    };
+    Some(Used {
+        role_arn: row.role_arn,
+        is_own,
+        action: row.action,
+        calls: row.calls,
+        errors: row.errors,
+        denied: row.denied,
+        first: row.first_at,
+        last: row.last_at,
+    })
+}
