@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod granted;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod simulate;
