@@ -5,7 +5,7 @@
 //! parsed stays as text. Refuses to know where a fact came from and what it means.
 
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
-use crate::trail::AssociationSpan;
+use crate::trail::{AssociationSpan, Networks, Whole};
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
 use serde::{Deserialize, Serialize};
@@ -430,6 +430,9 @@ pub struct Session {
     pub parent_access_key_id: Option<String>,
     /// Where the call came from.
     pub source_ip: Option<String>,
+    /// The VPC endpoint that it came through.
+    #[serde(default)]
+    pub vpc_endpoint: Option<VpcEndpoint>,
     /// Session tags (own and incoming transitive ones).
     pub tags: Tags,
     /// The external id sent.
@@ -442,6 +445,54 @@ pub struct Session {
     pub error: Option<String>,
     /// The cluster that the event or its tags name.
     pub cluster: Option<String>,
+}
+
+/// A VPC endpoint, as CloudTrail names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VpcEndpoint {
+    /// `vpce-…`.
+    pub id: String,
+    /// Its owner, where the event says so.
+    pub account_id: Option<String>,
+}
+
+/// Calls of one action by sessions of EC2 instances with one role, in one region; all that were
+/// counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceUse {
+    /// The instances' account.
+    pub account_id: AccountId,
+    /// Where they called.
+    pub region: Region,
+    /// Their role.
+    pub role_arn: String,
+    /// The IAM action.
+    pub action: String,
+    /// How many calls.
+    pub calls: u64,
+    /// How many of them were refused for want of permission.
+    pub denied: u64,
+    /// The first call.
+    pub first: DateTime<Utc>,
+    /// The last call.
+    pub last: DateTime<Utc>,
+    /// Classes of network that they came from.
+    pub networks: Networks,
+}
+
+/// What is remembered of trails beyond the sessions that are judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrailMemory {
+    /// When it was asked for; `None`: nobody asked, so that what is not there says nothing.
+    pub at: Option<DateTime<Utc>>,
+    /// Which stretches were read whole.
+    pub whole: Vec<Whole>,
+    /// When credentials of an association were last counted as given or used, by its id.
+    pub associations: BTreeMap<String, DateTime<Utc>>,
+    /// When a role's were, by its ARN.
+    pub roles: BTreeMap<String, DateTime<Utc>>,
+    /// What instances did.
+    pub instances: Vec<InstanceUse>,
 }
 
 /// Everything observed of one account in one look, before it is stored.
@@ -504,6 +555,8 @@ pub struct Estate {
     /// Associations as looks found them over time, those that are gone too. Empty: of the past only
     /// the dates of the present ones are known.
     pub association_history: Vec<AssociationSpan>,
+    /// What is remembered of trails beyond `sessions`.
+    pub memory: TrailMemory,
     /// Organisation policies.
     pub org_policies: Vec<OrgPolicy>,
     /// Roots and OUs.

@@ -271,7 +271,7 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
         let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));
         set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
     }
-    for (why, actions) in unseen_calls(estate, &weighed.covered, &left_of(&granted, &weighed.used)) {
+    for (why, actions) in unseen_calls(&estate.trails, &weighed.covered, &left_of(&granted, &weighed.used)) {
         set_aside(why, actions);
     }
     weighed.unused = left;
@@ -408,7 +408,7 @@ fn everywhere<'w>(of_account: &[&'w Whole]) -> BTreeMap<&'w str, Whole> {
 }
 
 /// What of these actions could have been called without being seen, and why.
-fn unseen_calls(estate: &Estate, covered: &Covered, actions: &ActionSet) -> Vec<(String, ActionSet)> {
+pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &ActionSet) -> Vec<(String, ActionSet)> {
     let mut open = Vec::new();
     if let Some(why) = covered.gaps.first() {
         let more = match covered.gaps.len() {
@@ -432,9 +432,9 @@ fn unseen_calls(estate: &Estate, covered: &Covered, actions: &ActionSet) -> Vec<
             }
             Holds::Bucket(bucket) => {
                 let fits = |trail: &&Trail| trail.bucket.as_deref() == Some(bucket.as_str());
-                selectors(estate, covered.account_id, region, fits, &format!("deliver to {bucket}"))
+                selectors(trails, covered.account_id, region, fits, &format!("deliver to {bucket}"))
             }
-            Holds::Stated => selectors(estate, covered.account_id, region, |_| true, "record it"),
+            Holds::Stated => selectors(trails, covered.account_id, region, |_| true, "record it"),
         };
         let recorded = match recorded {
             Ok(recorded) => recorded,
@@ -472,7 +472,7 @@ fn unseen_calls(estate: &Estate, covered: &Covered, actions: &ActionSet) -> Vec<
 
 /// What the trails record that have a region's events and fit.
 fn selectors(
-    estate: &Estate,
+    trails: &[Trail],
     account: AccountId,
     region: &Region,
     fits: impl Fn(&&Trail) -> bool,
@@ -481,7 +481,7 @@ fn selectors(
     let there = |trail: &&Trail| {
         (trail.account_id == account || trail.is_organization) && (trail.is_multi_region || trail.region == *region)
     };
-    let trails: Vec<&Trail> = estate.trails.iter().filter(there).filter(fits).collect();
+    let trails: Vec<&Trail> = trails.iter().filter(there).filter(fits).collect();
     if trails.is_empty() {
         return Err(format!("no trail was seen to {what}"));
     }

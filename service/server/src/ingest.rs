@@ -458,10 +458,12 @@ async fn write<'b>(
         let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
         let settled = harvest.settle(&counted);
         let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
-        (settled, uses)
+        let instances = trail::evidence::instance_uses(&settled.uses);
+        (settled, uses, instances)
     });
-    let (settled, uses) = settled.await?;
+    let (settled, uses, instances) = settled.await?;
     let written = ledger.add(&settled.sessions, &uses).await?;
+    ledger.instances(&instances).await?;
 
     let unreadable = settled.unread;
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();

@@ -82,7 +82,7 @@ impl Audit {
         let run = self.store.begin_run(&new).await?;
         tracing::info!(run.id = %run, run.kind = self.kind, run.trigger = %self.trigger, "the audit begins");
         let result = tokio::select! {
-            result = self.walk(run, started, look) => result,
+            result = Box::pin(self.walk(run, started, look)) => result,
             lost = self.keep_alive(run) => Err(lost),
             () = self.cancel.cancelled() => Err(Error::Interrupted),
         };
@@ -139,6 +139,7 @@ impl Audit {
         let mut estate = self.store.estate(since).await?;
         estate.association_history = history(&self.store, &estate.sessions).await?;
         estate.sessions_since = looked.read_since;
+        estate.memory = self.store.trail_memory(Utc::now()).await?;
         let known = self.store.known_findings().await?;
         let judged = judge(estate, known, self.rules.clone(), started).await?;
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.

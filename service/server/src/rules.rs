@@ -106,6 +106,7 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "builtin/default-service-account"
     "builtin/escalates-to-administrator"
     "builtin/irsa-and-pod-identity-both"
+    "builtin/node-role-fallback"
     "builtin/not-action-allow"
     "builtin/packed-policy-size-near-limit"
     "builtin/pass-role-any"

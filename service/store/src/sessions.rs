@@ -7,7 +7,7 @@ use crate::runs::RunId;
 use crate::ties::Tied;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_audit::estate::{Session, SessionKind};
+use rolecall_audit::estate::{Session, SessionKind, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -122,6 +122,8 @@ pub(crate) struct Record {
     pub(crate) principal_type: String,
     pub(crate) parent_access_key_id: Option<String>,
     pub(crate) source_ip: Option<String>,
+    pub(crate) vpc_endpoint: Option<String>,
+    pub(crate) vpc_endpoint_account: Option<String>,
     pub(crate) tags: serde_json::Value,
     pub(crate) external_id: Option<String>,
     pub(crate) duration_seconds: Option<i64>,
@@ -144,9 +146,9 @@ macro_rules! select_sessions {
         sqlx::query_as!(
             crate::sessions::Record,
             "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
-                    principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
-                    packed_policy_size, error, cluster, namespace, service_account, pod, association_id, tied_by,
-                    tie_why, tie_depth, candidates
+                    principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags,
+                    external_id, duration_seconds, packed_policy_size, error, cluster, namespace, service_account, pod,
+                    association_id, tied_by, tie_why, tie_depth, candidates
              from session " + $first $(+ $more)*
             $(, $arg)*
         )
@@ -239,6 +241,7 @@ impl Record {
             principal_type: self.principal_type,
             parent_access_key_id: self.parent_access_key_id,
             source_ip: self.source_ip,
+            vpc_endpoint: self.vpc_endpoint.map(|id| VpcEndpoint { id, account_id: self.vpc_endpoint_account }),
             tags: parse::json(TABLE, &key, self.tags)?,
             external_id: self.external_id,
             duration_seconds: self.duration_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
@@ -298,19 +301,22 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
     let packed = column(chunk, |s| s.packed_policy_size.map(i16::from));
     let errors = column(chunk, |s| clean(&s.error));
     let clusters = column(chunk, |s| clean(&s.cluster));
+    let endpoints = column(chunk, |s| s.vpc_endpoint.as_ref().map(|endpoint| parse::clean(&endpoint.id)));
+    let owners = column(chunk, |s| s.vpc_endpoint.as_ref().and_then(|endpoint| clean(&endpoint.account_id)));
     let done = sqlx::query!(
         "insert into session (account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                               principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
-                              packed_policy_size, error, cluster, first_run)
+                              packed_policy_size, error, cluster, vpc_endpoint, vpc_endpoint_account, first_run)
          select w.account_id, w.event_id, w.at, w.region, w.kind, w.role_arn, w.session_name, w.access_key_id,
                 w.principal, w.principal_type, w.parent_access_key_id, w.source_ip, w.tags::jsonb, w.external_id,
-                w.duration_seconds, w.packed_policy_size, w.error, w.cluster, $19
+                w.duration_seconds, w.packed_policy_size, w.error, w.cluster, w.vpc_endpoint, w.vpc_endpoint_account,
+                $19
          from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                     $15::bigint[], $16::smallint[], $17::text[], $18::text[])
+                     $15::bigint[], $16::smallint[], $17::text[], $18::text[], $20::text[], $21::text[])
               as w (account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                     principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,
-                    packed_policy_size, error, cluster)
+                    packed_policy_size, error, cluster, vpc_endpoint, vpc_endpoint_account)
          on conflict (account_id, event_id, at) do nothing",
         &accounts,
         &events,
@@ -330,7 +336,9 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
         &packed as &[Option<i16>],
         &errors as &[Option<String>],
         &clusters as &[Option<String>],
-        run.0
+        run.0,
+        &endpoints as &[Option<String>],
+        &owners as &[Option<String>]
     )
     .execute(&mut **tx)
     .await?;

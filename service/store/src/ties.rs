@@ -199,13 +199,12 @@ impl Store {
             sqlx::query!("update session set tie_due = true where role_arn = any($1) and not tie_due", &roles)
                 .execute(&mut *tx)
                 .await?;
-        // By the tags, which may disagree with the role.
+        // By the service account that their tags name, which may disagree with the role.
         let by_tags = sqlx::query!(
             "update session s set tie_due = true
              from unnest($1::text[], $2::text[], $3::text[]) as w (cluster, namespace, service_account)
-             where not s.tie_due and s.tags ->> 'eks-cluster-name' = w.cluster
-               and s.tags ->> 'kubernetes-namespace' = w.namespace
-               and s.tags ->> 'kubernetes-service-account' = w.service_account",
+             where not s.tie_due and s.service_account = w.service_account and s.namespace = w.namespace
+               and s.cluster = w.cluster",
             &clusters,
             &namespaces,
             &service_accounts

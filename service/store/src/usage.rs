@@ -192,25 +192,6 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.role_arn, row.last_at)).collect())
     }
 
-    /// When each association last opened a session or had one that called anything.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn associations_last_used(&self) -> Result<Vec<(String, DateTime<Utc>)>, Error> {
-        let rows = sqlx::query!(
-            r#"select association_id as "association_id!", max(at) as "at!" from (
-                   select association_id, max(last_at) as at from trail_principal
-                   where association_id <> '' group by association_id
-                   union all
-                   select association_id, max(at) as at from session
-                   where association_id is not null and error is null group by association_id) u
-               group by association_id order by association_id"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(|row| (row.association_id, row.at)).collect())
-    }
-
     /// What was read of the days from one on, in these accounts; none: in all.
     ///
     /// # Errors
@@ -289,6 +270,7 @@ impl Store {
         sqlx::query!("update trail_whole set from_at = $1 where from_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from trail_principal where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from role_action where last_at < $1", at).execute(&mut *tx).await?;
+        sqlx::query!("delete from instance_use where last_at < $1", at).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(dropped)
     }

@@ -350,6 +350,12 @@ impl Facts for AssociationFacts {
             "Sessions of the same service account by IRSA, where it has sessions by the association as well.",
             |a| a.listed(|it| ties::web_identity(&a.world, it)),
         ),
+        Def::<Self>::new(
+            "node_fallbacks",
+            || Type::list(Type::object("NodeFallback")),
+            "What instances did that its pods may do, while these have no session of their own.",
+            |a| a.described(|association, detail| super::fallback::of(&a.world, association, detail)),
+        ),
         Def::<Self>::new("evidence", || Type::object("Evidence"), "The association itself.", |a| {
             a.fixed(|it| {
                 let detail = it.detail.as_ref();

@@ -3,7 +3,7 @@
 use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::role::RoleFacts;
-use super::sessions::{Group, Observed, kind_name};
+use super::sessions::{Group, Observed, Place, kind_name};
 use super::ties::Fault;
 use super::view::{Def, Facts, count, fact, maybe, text};
 use super::world::World;
@@ -86,6 +86,8 @@ impl SessionFacts {
             "roleSessionName": observed.name,
             "principal": observed.principal,
             "sourceIPAddress": observed.source_ip,
+            "vpcEndpointId": observed.vpc_endpoint.as_ref().map(|endpoint| &endpoint.id),
+            "vpcEndpointAccountId": observed.vpc_endpoint.as_ref().and_then(|endpoint| endpoint.account_id.as_ref()),
             "sessionsOfThisName": observed.count,
         });
         fact(label, format!("CloudTrail event {}", observed.event_id), value)
@@ -234,13 +236,13 @@ impl Facts for SessionFacts {
         Def::<Self>::new(
             "sources",
             || Type::list(Type::object("SessionSource")),
-            "The addresses that asked for the sessions; none where AWS's own services did.",
+            "From where the sessions were asked for; none where AWS's own services did.",
             |s| {
-                let items = s.group.sources.iter().map(|(address, (count, observed))| {
+                let items = s.group.sources.iter().map(|(place, (count, observed))| {
                     let evidence = s.event("the last session from there", observed);
-                    SessionSource { address: address.to_string(), count: *count, evidence }.into_value()
+                    SessionSource { place: place.clone(), count: *count, evidence }.into_value()
                 });
-                let more = s.group.more_sources.then(|| Reasons::one("there are more addresses than are kept"));
+                let more = s.group.more_sources.then(|| Reasons::one("there are more places than are kept"));
                 Value::list_seen(items, more)
             },
         ),
@@ -344,19 +346,36 @@ impl Facts for SessionFault {
     ];
 }
 
-/// One address that asked for sessions.
+/// One place that asked for sessions.
 #[derive(Debug)]
 pub(super) struct SessionSource {
-    address: String,
+    place: Place,
     count: u32,
     evidence: Value,
 }
 
 impl Facts for SessionSource {
     const NAME: &'static str = "SessionSource";
-    const DOC: &'static str = "An address that asked for sessions.";
+    const DOC: &'static str = "An address that asked for sessions, or a VPC endpoint through which it did.";
     const FIELDS: &'static [Def<Self>] = &[
-        Def::<Self>::new("address", || Type::String, "The IP address.", |s| text(&s.address)),
+        Def::<Self>::new(
+            "address",
+            || Type::optional(Type::String),
+            "The IP address.",
+            |s| maybe(s.place.address.map(|address| address.to_string()).as_deref()),
+        ),
+        Def::<Self>::new(
+            "vpc_endpoint",
+            || Type::optional(Type::String),
+            "The VPC endpoint's id (`vpce-…`), where the request came through one.",
+            |s| maybe(s.place.endpoint.as_ref().map(|endpoint| endpoint.id.as_str())),
+        ),
+        Def::<Self>::new(
+            "vpc_endpoint_account",
+            || Type::optional(Type::String),
+            "The account that owns the VPC endpoint, where the event says so.",
+            |s| maybe(s.place.endpoint.as_ref().and_then(|endpoint| endpoint.account_id.as_deref())),
+        ),
         Def::<Self>::new("count", || Type::Int, "So many sessions.", |s| Value::Int(i64::from(s.count)))
             .or(|| Value::Int(1)),
         Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |s| s.evidence.clone()),

@@ -5,7 +5,7 @@
 
 use super::ties::{self, Fault};
 use super::world::World;
-use crate::estate::{Session, SessionKind};
+use crate::estate::{Session, SessionKind, VpcEndpoint};
 use crate::id::Region;
 use crate::session_name::{self, PodIdentityName};
 use crate::trail::Tie;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 const NAMES_KEPT: usize = 200;
 /// So many ways to differ from associations are kept of a group; a group is of one role and workload.
 const FAULTS_KEPT: usize = 50;
-/// So many addresses are kept of a group, one event each.
+/// So many places are kept of a group, one event each.
 const SOURCES_KEPT: usize = 200;
 
 /// Sessions of one kind, from one principal, into one role, for one workload, with names of one shape.
@@ -43,10 +43,17 @@ pub(super) struct Group {
     pub faults: BTreeMap<Fault, (u32, Observed)>,
     /// The fullest packed policy among them, in percent, and its event.
     pub packed: Option<(u8, Observed)>,
-    /// One event for each address that asked; services have none.
-    pub sources: BTreeMap<IpAddr, (u32, Observed)>,
-    /// Whether there were more addresses than are kept.
+    /// One event for each place that asked; services have none.
+    pub sources: BTreeMap<Place, (u32, Observed)>,
+    /// Whether there were more places than are kept.
     pub more_sources: bool,
+}
+
+/// From where a session was asked for: an address, and the VPC endpoint that it came through.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub address: Option<IpAddr>,
+    pub endpoint: Option<VpcEndpoint>,
 }
 
 /// What makes sessions one subject.
@@ -74,6 +81,7 @@ pub(super) struct Observed {
     pub name: String,
     pub principal: String,
     pub source_ip: Option<String>,
+    pub vpc_endpoint: Option<VpcEndpoint>,
     pub count: u32,
 }
 
@@ -144,6 +152,7 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
             name: session.session_name.clone().unwrap_or_default(),
             principal: session.principal.clone(),
             source_ip: session.source_ip.clone(),
+            vpc_endpoint: session.vpc_endpoint.clone(),
             count: 1,
         };
         for fault in ties::faults(world, session, tie) {
@@ -159,12 +168,16 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
         {
             group.packed = Some((size, observed()));
         }
-        if let Some(address) = session.source_ip.as_deref().and_then(|source| source.parse::<IpAddr>().ok()) {
-            if let Some((count, last)) = group.sources.get_mut(&address) {
+        let place = Place {
+            address: session.source_ip.as_deref().and_then(|source| source.parse().ok()),
+            endpoint: session.vpc_endpoint.clone(),
+        };
+        if place.address.is_some() || place.endpoint.is_some() {
+            if let Some((count, last)) = group.sources.get_mut(&place) {
                 *count = count.saturating_add(1);
                 *last = observed();
             } else if group.sources.len() < SOURCES_KEPT {
-                group.sources.insert(address, (1, observed()));
+                group.sources.insert(place, (1, observed()));
             } else {
                 group.more_sources = true;
             }

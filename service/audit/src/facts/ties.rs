@@ -5,29 +5,91 @@
 //! used unseen. What a trail that was not read, an association that nobody saw or a tie that is not
 //! certain leaves open stays open. Refuses to say how long is too long.
 
+use super::fallback::unseen_in;
 use super::trust;
 use super::view::{Def, Facts, count, fact, text};
 use super::world::{World, join};
-use crate::estate::{Association, AssociationKey, Estate, Role, Session, SessionKind};
+use crate::estate::{Association, AssociationKey, Estate, Role, Session, SessionKind, Trail, TrailMemory};
+use crate::id::Region;
 use crate::rules::{Reasons, Type, Value};
 use crate::trail::evidence::{self, Disagreement, TwoWays};
-use crate::trail::{AssociationSpan, History, Tie, TiedBy, tie_all};
-use chrono::{DateTime, Utc};
-use rolecall_iam::{AccountId, Arn};
+use crate::trail::{AssociationSpan, History, Holds, Tie, TiedBy, Whole, tie_all};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_iam::{AccountId, ActionSet, Arn};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// From one moment up to, and without, another.
+type Stretch = (DateTime<Utc>, DateTime<Utc>);
 
 /// What the trail tells of associations and roles.
 #[derive(Debug, Default)]
 pub(super) struct TrailFacts {
     history: History,
     /// Since when the trail was read whole.
-    since: Option<DateTime<Utc>>,
+    pub(super) since: Option<DateTime<Utc>>,
+    /// What is remembered beyond the sessions that are judged.
+    pub(super) memory: TrailMemory,
+    /// The stretches of each place's trail that were read whole and show sessions.
+    stretches: BTreeMap<(AccountId, Region), Vec<Stretch>>,
+    /// From when to when an account's sessions were read whole wherever they can be.
+    everywhere: BTreeMap<AccountId, Vec<Stretch>>,
     used: HashMap<AssociationKey, Last>,
     /// By association id: the last session that can be this association's or another's.
     possible: HashMap<String, DateTime<Utc>>,
     roles: HashMap<Box<str>, Last>,
     two_ways: BTreeMap<(AccountId, String, String), TwoWays>,
 }
+
+impl TrailFacts {
+    /// Works out where sessions were read whole.
+    fn remember(&mut self, trails: &[Trail]) {
+        let begins = ActionSet::of_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
+        let mut sources: BTreeMap<(AccountId, &str), Vec<(&Whole, bool)>> = BTreeMap::new();
+        for whole in &self.memory.whole {
+            let shows = whole.holds == Holds::Sessions || unseen_in(trails, whole, &begins).is_none();
+            if shows {
+                let place = (whole.account_id, whole.region.clone());
+                self.stretches.entry(place).or_default().push((whole.from, whole.to));
+            }
+            sources.entry((whole.account_id, &whole.source)).or_default().push((whole, shows));
+        }
+        for ((account, _), regions) in sources {
+            let from = regions.iter().map(|(whole, _)| whole.from).max();
+            let to = regions.iter().map(|(whole, _)| whole.to).min();
+            let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(whole, _)| whole.all_regions);
+            if let (true, Some(from), Some(to)) = (all, from, to) {
+                self.everywhere.entry(account).or_default().push((from, to));
+            }
+        }
+    }
+
+    /// Whether a session of the window is the association's.
+    pub(super) fn has_session(&self, key: &AssociationKey) -> bool {
+        self.used.contains_key(key)
+    }
+
+    /// Whether a session of the window can be the association's.
+    pub(super) fn may_have_session(&self, association_id: &str) -> bool {
+        self.possible.contains_key(association_id)
+    }
+
+    /// Since when stretches show everything up to now, going back from where `since` does already.
+    fn back(&self, since: Option<DateTime<Utc>>, stretches: Option<&Vec<Stretch>>) -> Option<DateTime<Utc>> {
+        let mut left: Vec<_> = stretches.into_iter().flatten().copied().collect();
+        let up_to_now = |to: DateTime<Utc>| self.memory.at.is_some_and(|at| to + LAG >= at);
+        let mut since = since;
+        while let Some(found) =
+            left.iter().position(|(_, to)| since.map_or_else(|| up_to_now(*to), |since| *to >= since))
+        {
+            let (from, _) = left.swap_remove(found);
+            since = Some(since.map_or(from, |since| since.min(from)));
+        }
+        since
+    }
+}
+
+/// So far may a trail that was read whole lag behind.
+pub(super) const LAG: TimeDelta = TimeDelta::hours(6);
 
 /// The last session of many.
 #[derive(Debug, Clone)]
@@ -54,7 +116,9 @@ impl Last {
 pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<Tie>) {
     let history = History::new(spans(estate));
     let ties = tie_all(&estate.sessions, &history, &|_| None);
-    let mut facts = TrailFacts { history, since: estate.sessions_since, ..TrailFacts::default() };
+    let mut facts =
+        TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
+    facts.remember(&estate.trails);
     for (session, tie) in estate.sessions.iter().zip(&ties).filter(|(session, _)| session.error.is_none()) {
         let newer = |last: Option<&Last>| last.is_none_or(|last| last.at < session.at);
         if let Some(role) = session.role_arn.as_deref()
@@ -221,6 +285,8 @@ pub(super) fn uses_of_association(world: &World, association: &Association) -> V
     let mut uses = Vec::new();
     if let Some(last) = world.trail.used.get(key) {
         uses.push(UseFacts::known("session", last.at, last.evidence()));
+    } else if let Some(at) = world.trail.memory.associations.get(&association.association_id) {
+        uses.push(counted(*at, format!("association {}", association.association_id)));
     }
     if let Some(at) = world.trail.possible.get(&association.association_id) {
         let why = Reasons::one("a session can be of this association or of others");
@@ -228,7 +294,11 @@ pub(super) fn uses_of_association(world: &World, association: &Association) -> V
     }
     let trail = match world.sessions_unseen(key.account_id, &key.region) {
         Some(why) => Err(why),
-        None => world.trail.since.ok_or_else(|| Reasons::one("since when the trail was read whole is not known")),
+        None => {
+            let stretches = world.trail.stretches.get(&(key.account_id, key.region.clone()));
+            let since = world.trail.back(world.trail.since, stretches);
+            since.ok_or_else(|| Reasons::one("since when the trail was read whole is not known"))
+        }
     };
     let unread = |since: DateTime<Utc>| format!("sessions before {} were not read", since.to_rfc3339());
     let role = association.detail.as_ref().and_then(|detail| world.role(&detail.role_arn));
@@ -271,15 +341,30 @@ pub(super) fn uses_of_role(world: &World, role: &Role) -> Value {
     let mut uses = Vec::new();
     if let Some(last) = world.trail.roles.get(role.arn.as_str()) {
         uses.push(UseFacts::known("session", last.at, last.evidence()));
+    } else if let Some(at) = world.trail.memory.roles.get(role.arn.as_str()) {
+        uses.push(counted(*at, format!("role {}", role.arn)));
     }
     let missing = match world.used_by_iam(role) {
         Ok(at) => {
             uses.extend(at.map(|at| by_iam(role, at)));
             None
         }
-        Err(why) => Some(why),
+        // Whoever takes a role leaves an event in the role's own account, in whatever region.
+        Err(why) => match world.trail.back(None, world.trail.everywhere.get(&role.arn.account_id())) {
+            Some(since) => {
+                let unread = format!("sessions before {} were not read", since.to_rfc3339());
+                uses.push(UseFacts::open(since, why.and(&Reasons::one(unread))));
+                None
+            }
+            None => Some(why),
+        },
     };
     Value::list_seen(uses.into_iter().map(Facts::into_value), missing)
+}
+
+fn counted(at: DateTime<Utc>, whose: String) -> UseFacts {
+    let value = serde_json::json!({ "lastCounted": at.to_rfc3339() });
+    UseFacts::known("session", at, fact("the last session or call that was counted", whose, value))
 }
 
 fn by_iam(role: &Role, at: DateTime<Utc>) -> UseFacts {

@@ -11,7 +11,7 @@ use crate::estate::{
 use crate::id::{ClusterName, Region};
 use crate::rules::{Reasons, Value};
 use chrono::{DateTime, Utc};
-use rolecall_iam::{AccountId, Arn};
+use rolecall_iam::{AccountId, Arn, GrantsCache};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -100,6 +100,8 @@ pub(super) struct World {
     pub(super) memo: super::permissions::Memo,
     pub(super) trusts: super::trust::Memo,
     pub(super) escalations: super::escalation::Memo,
+    /// What stacks grant.
+    pub(super) grants: GrantsCache,
     /// What the trail tells.
     pub(super) trail: super::ties::TrailFacts,
 }
@@ -175,6 +177,7 @@ impl World {
             memo: super::permissions::Memo::default(),
             trusts: super::trust::Memo::default(),
             escalations: super::escalation::Memo::default(),
+            grants: GrantsCache::default(),
             trail,
             accounts,
             roles,

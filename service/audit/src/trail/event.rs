@@ -10,7 +10,7 @@ use super::json::{
 };
 use super::shape::fold;
 use super::{Fault, PODS, ProblemKind};
-use crate::estate::{Session, SessionKind, Tags};
+use crate::estate::{Session, SessionKind, Tags, VpcEndpoint};
 use crate::id::Region;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use rolecall_iam::AccountId;
@@ -137,6 +137,7 @@ pub(super) struct Event<'a> {
     recipient: Text<'a>,
     source_ip: Text<'a>,
     vpc_endpoint: Text<'a>,
+    vpc_endpoint_account: Text<'a>,
     error_code: Text<'a>,
     error_message: Text<'a>,
     identity: Field<Identity<'a>>,
@@ -165,6 +166,7 @@ impl<'a> Object<'a> for Event<'a> {
             "eventID" => self.id = text(map)?,
             "recipientAccountId" => self.recipient = text(map)?,
             "vpcEndpointId" => self.vpc_endpoint = text(map)?,
+            "vpcEndpointAccountId" => self.vpc_endpoint_account = text(map)?,
             "eventCategory" => self.category = text(map)?,
             _ => skip(map)?,
         }
@@ -511,6 +513,7 @@ impl Event<'_> {
                 .transpose()?
                 .flatten(),
             source_ip: owned(&self.source_ip, "/sourceIPAddress")?,
+            vpc_endpoint: self.endpoint()?,
             cluster: cluster.transpose()?.flatten().or_else(|| cluster_of(&tags)),
             tags,
             external_id: external_id.transpose()?.flatten(),
@@ -522,6 +525,12 @@ impl Event<'_> {
                 .and_then(|percent| u8::try_from(*percent).ok()),
             error: owned(&self.error_code, "/errorCode")?,
         }))
+    }
+
+    fn endpoint(&self) -> Result<Option<VpcEndpoint>, Fault> {
+        let Some(id) = owned(&self.vpc_endpoint, "/vpcEndpointId")? else { return Ok(None) };
+        let account_id = owned(&self.vpc_endpoint_account, "/vpcEndpointAccountId")?;
+        Ok(Some(VpcEndpoint { id, account_id }))
     }
 
     /// How an STS `AssumeRole` came about.

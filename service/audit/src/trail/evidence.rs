@@ -1,13 +1,13 @@
 //! What sessions and uses say against what was meant.
 //!
 //! Knows how a session that EKS made can differ from its association, how long pods may go on with
-//! credentials of before a change, which service accounts have credentials by two ways, and which
-//! workloads seem to run with their node's role. Each answer is a fact with its evidence. Refuses to
-//! say how bad it is: rules do.
+//! credentials of before a change, which service accounts have credentials by two ways, and what
+//! instances did. Each answer is a fact with its evidence. Refuses to say how bad it is: rules do.
 
 use super::tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy};
 use super::{Networks, Use};
-use crate::estate::{AssociationKey, Session, SessionKind};
+use crate::estate::{InstanceUse, Session, SessionKind};
+use crate::id::Region;
 use crate::session_name::{self, PodIdentityName};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_iam::AccountId;
@@ -216,64 +216,30 @@ pub fn two_ways(sessions: &[Session], ties: &[Tie]) -> Vec<TwoWays> {
         .collect()
 }
 
-/// An association that nobody used, while sessions of EC2 instances did what its role may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeFallback {
-    /// The association without sessions.
-    pub association: AssociationKey,
-    /// The instances' role.
-    pub node_role: String,
-    /// Actions that the instances' sessions took and that the association's role grants.
-    pub actions: BTreeSet<String>,
-    /// How many calls.
-    pub calls: u64,
-    /// The last of them.
-    pub last: DateTime<Utc>,
-}
-
-/// Associations whose pods seem to work with the role of their node: no session is tied to them in
-/// what was read, and sessions of EC2 instances (by their name) of the same account and region took
-/// actions that only workloads take. `is_of_workload` tells for an association and an action whether
-/// the association's role grants it and nodes have no business with it.
+/// What sessions of EC2 instances did, by account, region, role and action. A session is an
+/// instance's by its name, which EC2 gives. Only calls of known actions count.
 #[must_use]
-pub fn node_fallbacks(
-    associations: &BTreeSet<AssociationKey>,
-    ties: &[Tie],
-    uses: &[Use],
-    is_of_workload: &dyn Fn(&AssociationKey, &str) -> bool,
-) -> Vec<NodeFallback> {
-    let used: BTreeSet<&AssociationKey> = ties.iter().filter_map(|tie| tie.association.as_ref()).collect();
-    let possible: BTreeSet<&str> = ties
-        .iter()
-        .filter(|tie| tie.tied_by == TiedBy::Ambiguous)
-        .filter_map(|tie| tie.service_account.as_deref().or(tie.cluster.as_deref()))
-        .collect();
-    let by_instance: Vec<&Use> = uses
-        .iter()
-        .filter(|one| one.mapped && one.session_name.as_deref().is_some_and(session_name::is_instance_id))
-        .collect();
-    let mut found: BTreeMap<(&AssociationKey, &str), NodeFallback> = BTreeMap::new();
-    for association in associations.iter().filter(|key| !used.contains(key)) {
-        // A session that can be this association's own proves neither.
-        if possible.contains(association.service_account.as_str()) || possible.contains(association.cluster.as_str()) {
-            continue;
-        }
-        for one in &by_instance {
-            let here = one.account_id == association.account_id && one.region == association.region;
-            if !here || !is_of_workload(association, &one.action) {
-                continue;
-            }
-            let fallback = found.entry((association, &one.role_arn)).or_insert_with(|| NodeFallback {
-                association: association.clone(),
-                node_role: one.role_arn.clone(),
-                actions: BTreeSet::new(),
-                calls: 0,
-                last: one.last,
-            });
-            fallback.actions.insert(one.action.clone());
-            fallback.calls = fallback.calls.saturating_add(one.count);
-            fallback.last = fallback.last.max(one.last);
-        }
+pub fn instance_uses(uses: &[Use]) -> Vec<InstanceUse> {
+    let mut found: BTreeMap<(AccountId, &Region, &str, &str), InstanceUse> = BTreeMap::new();
+    let of_instance = |one: &&Use| one.mapped && one.session_name.as_deref().is_some_and(session_name::is_instance_id);
+    for one in uses.iter().filter(of_instance) {
+        let key = (one.account_id, &one.region, one.role_arn.as_str(), one.action.as_str());
+        let used = found.entry(key).or_insert_with(|| InstanceUse {
+            account_id: one.account_id,
+            region: one.region.clone(),
+            role_arn: one.role_arn.clone(),
+            action: one.action.clone(),
+            calls: 0,
+            denied: 0,
+            first: one.first,
+            last: one.last,
+            networks: Networks::NONE,
+        });
+        used.calls = used.calls.saturating_add(one.count);
+        used.denied = used.denied.saturating_add(one.denied);
+        used.first = used.first.min(one.first);
+        used.last = used.last.max(one.last);
+        used.networks = used.networks.and(one.networks);
     }
     found.into_values().collect()
 }

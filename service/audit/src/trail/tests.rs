@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::estate::SessionKind;
+use crate::estate::VpcEndpoint;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,24 @@ fn a_refused_request_without_parameters_gets_its_role_from_the_message() {
         assert_eq!(session.error.as_deref(), Some("AccessDenied"));
         assert_eq!((session.session_name, session.access_key_id), (None, None));
     }
+}
+
+#[test]
+fn a_vpc_endpoint_is_kept_with_its_owner() {
+    let record = |rest: &str| {
+        format!(
+            r#"{{"eventVersion":"1.11","eventSource":"sts.amazonaws.com","eventName":"AssumeRole","eventID":"e","awsRegion":"eu-west-1","eventTime":"2026-11-20T09:00:00Z","recipientAccountId":"111122223333","sourceIPAddress":"10.0.0.1","userIdentity":{{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/eve"}}{rest}}}"#
+        )
+    };
+    let endpoint = |rest: &str| read_event(&record(rest)).unwrap().unwrap().vpc_endpoint;
+    assert_eq!(endpoint(""), None);
+    assert_eq!(endpoint(r#","vpcEndpointAccountId":"444455556666""#), None);
+    let id = "vpce-0a1b2c3d".to_owned();
+    assert_eq!(endpoint(r#","vpcEndpointId":"vpce-0a1b2c3d""#), Some(VpcEndpoint { id: id.clone(), account_id: None }));
+    assert_eq!(
+        endpoint(r#","vpcEndpointId":"vpce-0a1b2c3d","vpcEndpointAccountId":"444455556666""#),
+        Some(VpcEndpoint { id, account_id: Some("444455556666".to_owned()) })
+    );
 }
 
 #[test]

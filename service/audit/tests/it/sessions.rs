@@ -5,11 +5,11 @@ use crate::shipped::{RULES, check, verdicts};
 use crate::small::{API, AWAY, BOUND, CLUSTER, DATA, HOME, OPEN, REGION, Small, UUID, allow, id};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{RoleLastUsed, SessionKind};
+use rolecall_audit::estate::{InstanceUse, RoleLastUsed, SessionKind, TrailMemory};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::Outcome;
 use rolecall_audit::rules::SourceFile;
-use rolecall_audit::trail::AssociationSpan;
+use rolecall_audit::trail::{AssociationSpan, Holds, Networks};
 
 const PODS: &str = "pods.eks.amazonaws.com";
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
@@ -286,6 +286,142 @@ fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
     };
     assert!(matches!(by_days(6), Outcome::Fail { .. }));
     assert!(matches!(by_days(8), Outcome::Unknown { .. }));
+}
+
+#[test]
+fn what_was_read_before_tells_of_longer_than_a_look() {
+    let read = |small: Small, from: &str, all: bool| {
+        with(small, |small| {
+            small.0.memory.whole[0].from = at(from);
+            small.0.memory.whole[0].all_regions = all;
+        })
+    };
+    let week = || old(Small::new(), 6);
+    let with_a_hole = with(read(week(), "2026-05-01T00:00:00Z", false), |small| {
+        small.0.memory.whole[0].to = at("2026-11-10T00:00:00Z");
+    });
+    let files = with(read(week(), "2026-05-01T00:00:00Z", false), |small| {
+        small.0.memory.whole[0].holds = Holds::Stated;
+        small.0.trails[0].recorded = None;
+    });
+    let no_look = |small: Small| with(small, |small| small.0.sessions_since = None);
+    let last = |small: Small, at_: &str| {
+        with(small, |small| {
+            small.0.memory.associations.insert("a-pay-api".to_owned(), at(at_));
+            small.0.memory.roles.insert("arn:aws:iam::111122223333:role/spare".to_owned(), at(at_));
+        })
+    };
+    let long = || read(week(), "2026-05-01T00:00:00Z", false);
+    check(
+        "association-unused",
+        &[
+            ("half a year was read whole", long(), "F"),
+            ("a month was", read(week(), "2026-10-20T00:00:00Z", false), "U"),
+            ("half a year was, up to a hole before the look", with_a_hole, "U"),
+            ("files of which nobody knows what they hold", files, "U"),
+            ("no look, and half a year was read up to now", no_look(long()), "F"),
+            (
+                "no look, and nothing was read since",
+                no_look(with(long(), |small| {
+                    small.0.memory.whole[0].to = at("2026-11-20T00:00:00Z");
+                })),
+                "U",
+            ),
+            ("a use was counted last month", last(long(), "2026-10-20T00:00:00Z"), "P"),
+            ("a use was counted long ago", last(long(), "2026-06-20T00:00:00Z"), "F"),
+            ("a use was counted long ago, and little was read", last(week(), "2026-06-20T00:00:00Z"), "U"),
+        ],
+    );
+    let spare = "arn:aws:iam::111122223333:role/spare";
+    let unused = |small: Small| small.role(spare, OPEN, &[]);
+    check(
+        "role-unused",
+        &[
+            ("all regions were read, for half a year", unused(read(week(), "2026-05-01T00:00:00Z", true)), "F"),
+            ("one region was", unused(long()), "U"),
+            ("all regions were read, for a month", unused(read(week(), "2026-10-20T00:00:00Z", true)), "U"),
+            ("a use was counted", last(unused(long()), "2026-10-20T00:00:00Z"), "P"),
+        ],
+    );
+}
+
+/// What an instance did, on 20 November.
+fn by_node(small: Small, action: &str) -> Small {
+    with(small, |small| {
+        small.0.memory.instances.push(InstanceUse {
+            account_id: id(HOME),
+            region: REGION.parse().unwrap(),
+            role_arn: NODE.to_owned(),
+            action: action.to_owned(),
+            calls: 7,
+            denied: 2,
+            first: at("2026-11-19T00:00:00Z"),
+            last: at("2026-11-20T00:00:00Z"),
+            networks: Networks::PRIVATE,
+        });
+    })
+}
+
+const NODE: &str = "arn:aws:iam::111122223333:role/node";
+
+#[test]
+fn pods_that_work_with_the_role_of_their_node_are_told_by_what_nodes_do_not_do() {
+    let cni = "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy";
+    let describes = allow(r#""Action":["ec2:DescribeInstances","s3:GetObject"],"Resource":"*""#);
+    let node_s = allow(r#""Action":"ec2:DescribeInstances","Resource":"*""#);
+    let broken = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps","Action":"*","Resource":"*"}]}"#;
+    let elsewhere = with(by_node(Small::new(), "s3:GetObject"), |small| {
+        small.0.memory.instances[0].region = "us-east-1".parse().unwrap();
+    });
+    let before =
+        by_node(Small::new(), "s3:GetObject").detail(|detail| detail.created_at = Some(at("2026-11-21T00:00:00Z")));
+    let old = with(by_node(Small::new(), "s3:GetObject"), |small| {
+        small.0.memory.instances[0].last = at("2026-11-02T00:00:00Z");
+    });
+    let unread = || with(Small::new(), |small| small.0.memory.whole[0].to = at("2026-11-18T00:00:00Z"));
+    let unrecorded = with(Small::new(), |small| {
+        small.0.trails[0].recorded.as_mut().unwrap().data.clear();
+    });
+    let never = with(Small::new(), |small| small.0.memory = TrailMemory::default());
+    let ambiguous = with(
+        by_node(
+            Small::new().association("pay", "batch", API).session(SessionKind::PodIdentity, PODS, &name(), &[]),
+            "s3:GetObject",
+        )
+        .detail(|detail| detail.disable_session_tags = true),
+        |small| small.0.associations[1].detail.as_mut().unwrap().disable_session_tags = true,
+    );
+    check(
+        "node-role-fallback",
+        &[
+            ("instances did nothing of the kind", Small::new(), "P"),
+            ("instances did what the pods may do", by_node(Small::new(), "s3:GetObject"), "F"),
+            ("though its pods have sessions", by_node(pod(), "s3:GetObject"), "P"),
+            ("what the pods may not do", by_node(Small::new(), "kms:Decrypt"), "P"),
+            ("in another region", elsewhere, "P"),
+            ("before there was the association", before, "P"),
+            ("long ago", old, "P"),
+            (
+                "what nodes do",
+                by_node(Small::new().may(&describes).managed(cni, &node_s), "ec2:DescribeInstances"),
+                "P",
+            ),
+            (
+                "what nodes do, where nobody says so",
+                by_node(Small::new().may(&describes), "ec2:DescribeInstances"),
+                "F",
+            ),
+            ("what nodes do cannot be read", by_node(Small::new().managed(cni, broken), "s3:GetObject"), "U"),
+            ("what pods may do cannot be read", by_node(Small::new().may(broken), "s3:GetObject"), "U"),
+            ("calls not read up to now", unread(), "U"),
+            ("found, though not all was read", by_node(unread(), "s3:GetObject"), "F"),
+            ("calls that no trail would record", unrecorded, "U"),
+            ("nothing was counted", never, "U"),
+            ("sessions not seen", by_node(Small::new(), "s3:GetObject").gap(ScopeKind::Sessions), "U"),
+            ("perhaps its session", ambiguous, "UU"),
+            ("roles not seen", by_node(Small::new(), "s3:GetObject").gap(ScopeKind::Roles), "U"),
+        ],
+    );
 }
 
 #[test]

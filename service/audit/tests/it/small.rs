@@ -4,8 +4,9 @@
 use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_audit::estate::{
     Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, InlinePolicy,
-    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Role, Session, SessionKind, Tags, Trail,
+    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role, Session, SessionKind, Tags, Trail, TrailMemory,
 };
+use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::{AccountId, Arn};
 
 pub(crate) const HOME: &str = "111122223333";
@@ -74,12 +75,30 @@ impl Small {
             region: REGION.parse().unwrap(),
             arn: format!("arn:aws:cloudtrail:{REGION}:{HOME}:trail/all"),
             name: "all".to_owned(),
-            bucket: None,
+            bucket: Some("trail".to_owned()),
             is_multi_region: true,
             is_organization: false,
             records_read_only_management: Some(true),
-            recorded: None,
+            recorded: Some(Recorded {
+                management_reads: true,
+                management_writes: true,
+                data: ["AWS::S3::Object".to_owned()].into(),
+                ..Recorded::default()
+            }),
         });
+        small.0.memory = TrailMemory {
+            at: Some("2026-11-23T00:00:00Z".parse().unwrap()),
+            whole: vec![Whole {
+                source: "bucket".to_owned(),
+                account_id: id(HOME),
+                region: REGION.parse().unwrap(),
+                from: "2026-11-16T00:00:00Z".parse().unwrap(),
+                to: "2026-11-22T22:00:00Z".parse().unwrap(),
+                holds: Holds::Bucket("trail".to_owned()),
+                all_regions: false,
+            }],
+            ..TrailMemory::default()
+        };
         small = small.cluster(CLUSTER);
         let read = allow(r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/*""#);
         small.role(API, BOUND, &[("own", &read)]).association("pay", "api", API)
@@ -262,6 +281,7 @@ impl Small {
             tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             external_id: None,
             duration_seconds: None,
+            vpc_endpoint: None,
             packed_policy_size: None,
             error: None,
             cluster: None,

@@ -447,6 +447,7 @@ fn session(n: usize, kind: SessionKind, role: &str, name: &str) -> Session {
         tags: BTreeMap::new(),
         external_id: None,
         duration_seconds: None,
+        vpc_endpoint: None,
         packed_policy_size: None,
         error: None,
         cluster: None,
@@ -749,16 +750,14 @@ fn a_service_account_with_irsa_and_pod_identity_is_seen_with_both() {
 }
 
 #[test]
-fn an_association_without_sessions_beside_a_busy_node_is_a_fallback() {
+fn calls_of_instances_are_known_by_the_name_of_their_session() {
     let mut by_node = call(1, HOME, 0, 0, 0, 9, 0);
     by_node["userIdentity"]["arn"] = json!("arn:aws:sts::111122223333:assumed-role/node/i-0123456789abcdef0");
     let uses = settle(&[by_node, call(2, HOME, 1, 1, 2, 9, 0)]).uses;
-    let keys: BTreeSet<AssociationKey> = [key("prod", "api"), key("prod", "web")].into();
-    let pod = tagged(session(1, SessionKind::PodIdentity, "web", &name("prod", "web")), "prod", "web");
-    let ties = tie(&[pod], &[association("prod", "web", "web", None, false)]);
-    let found = evidence::node_fallbacks(&keys, &ties, &uses, &|_, action| action == "s3:GetObject");
-    assert_eq!((found.len(), found[0].association.service_account.as_str(), found[0].calls), (1, "api", 1));
-    assert_eq!(evidence::node_fallbacks(&keys, &ties, &uses, &|_, action| action == "kms:Decrypt"), []);
+    let found = evidence::instance_uses(&uses);
+    assert_eq!((found.len(), found[0].action.as_str(), found[0].calls), (1, "s3:GetObject", 1));
+    assert!(found[0].role_arn.contains(":role/"));
+    assert_eq!(evidence::instance_uses(&[]), []);
 }
 
 #[test]

@@ -254,6 +254,7 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
     let nothing_to_show = [
         "association-unused",
         "irsa-and-pod-identity-both",
+        "node-role-fallback",
         "role-unused",
         "session-after-association-ended",
         "session-from-unexpected-network",

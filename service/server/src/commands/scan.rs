@@ -106,9 +106,9 @@ pub async fn look_and_read(
         }
         Ok(places)
     };
-    let (mut looked, places) = tokio::try_join!(look(settings.clone(), run, inner, progress), pass_on)?;
+    let (mut looked, places) = tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress)), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
-    looked.trails = ingest::configured(store, &plan, trails, places, &sender, progress).await?;
+    looked.trails = Box::pin(ingest::configured(store, &plan, trails, places, &sender, progress)).await?;
     Ok(looked)
 }
 

@@ -135,7 +135,7 @@ impl Harness {
         };
         let known = self.store.known_accounts().await.unwrap();
         let (store, settings) = (&self.store, settings(&aws, hub, known));
-        audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, &progress)).await
+        Box::pin(audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, &progress))).await
     }
 
     /// The binary, pointed at the sandbox and the store.

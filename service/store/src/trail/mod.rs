@@ -10,6 +10,7 @@
 
 mod dictionary;
 mod marks;
+mod memory;
 mod seen;
 mod source;
 mod whole;

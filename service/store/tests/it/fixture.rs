@@ -118,6 +118,7 @@ pub fn session(event: &str, minute: i64, role: &str) -> Session {
         tags: Tags::from([("kubernetes-namespace".into(), "web".into())]),
         external_id: None,
         duration_seconds: Some(21_600),
+        vpc_endpoint: Some(VpcEndpoint { id: "vpce-0a1b2c3d".into(), account_id: Some(OTHER.into()) }),
         packed_policy_size: Some(12),
         error: None,
         cluster: Some(CLUSTER.into()),

@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
-use rolecall_audit::estate::{Session, SessionKind, Tags};
-use rolecall_audit::trail::{Holds, Torn, Whole};
+use rolecall_audit::estate::{Association, InstanceUse, Observation, Session, SessionKind, Tags, TrailMemory};
+use rolecall_audit::trail::{Holds, Networks, Torn, Whole};
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
     Store, Tied, UsageOf, UseRow,
@@ -188,7 +188,7 @@ async fn a_file_outside_every_layout_is_known_until_its_events_are_forgotten() {
     let mut books = database.store.bookkeeper();
     for month in 0..3 {
         let mut ledger = books.open(&BTreeSet::from([somewhere(0, 0).place.account_id])).await.unwrap();
-        let read = [somewhere(month, month as u64)];
+        let read = [somewhere(month, month.cast_unsigned())];
         assert_eq!(ledger.unread(&read).await.unwrap(), [true]);
         ledger.note(BTreeMap::new(), &read, &BTreeMap::new(), at(0)).await.unwrap();
         ledger.commit().await.unwrap();
@@ -220,6 +220,7 @@ fn session(id: &str, minute: i64, key: &str, parent: Option<&str>) -> Session {
         tags: Tags::new(),
         external_id: None,
         duration_seconds: None,
+        vpc_endpoint: None,
         packed_policy_size: None,
         error: None,
         cluster: None,
@@ -291,7 +292,6 @@ async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
         (ids(&chain.up), ids(&chain.down), chain.more),
         (vec!["e1".into(), "e2".into()], vec!["e3".into()], false)
     );
-    assert_eq!(store.associations_last_used().await.unwrap(), [("a-1".to_owned(), at(5))]);
 
     // A key whose session was tied before its first call.
     let late = Event { mark: 8, minute: 6, key: "ASIAPOD".into(), action: "s3:PutObject".into(), failed: false };
@@ -325,6 +325,53 @@ async fn folding_keeps_every_sum_and_forgets_the_keys() {
     assert_eq!(calls(&usage(store, UsageOf::All).await), calls(&before) + 1);
     store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
     assert_eq!(usage(store, UsageOf::All).await, []);
+}
+
+#[tokio::test]
+async fn what_is_remembered_goes_back_further_than_what_is_judged() {
+    let database = database().await;
+    let store = &database.store;
+    assert_eq!(store.trail_memory(at(0)).await.unwrap(), TrailMemory { at: Some(at(0)), ..TrailMemory::default() });
+    let mut seen = Observation::default();
+    let api = role(&mut seen, "api");
+    seen.roles.push(api);
+    let association = Association { association_id: "a-1".into(), ..association("web", "api", "api") };
+    seen.associations.push(association);
+    look(store, 0, &seen).await;
+    add_sessions(store, &[session("e1", -9_000, "ASIAPOD", None)]).await;
+    tie_due(store).await;
+    let of_instances = |action: &str, minute: i64| InstanceUse {
+        account_id: account(),
+        region: REGION.parse().unwrap(),
+        role_arn: role_arn("node"),
+        action: action.into(),
+        calls: 3,
+        denied: 1,
+        first: at(minute),
+        last: at(minute),
+        networks: Networks::PRIVATE,
+    };
+    for minute in [-8_000, -9_000] {
+        let mut books = store.bookkeeper();
+        let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
+        ledger.instances(&[of_instances("s3:GetObject", minute), of_instances("s3:PutObject", minute)]).await.unwrap();
+        ledger.commit().await.unwrap();
+    }
+    let memory = store.trail_memory(at(0)).await.unwrap();
+    assert_eq!(memory.associations, BTreeMap::from([("a-1".to_owned(), at(-9_000))]));
+    assert_eq!(memory.roles, BTreeMap::from([(role_arn("api"), at(-9_000))]));
+    let [get, put] = &memory.instances[..] else { panic!("{:?}", memory.instances) };
+    assert_eq!((get.calls, get.denied, get.first, get.last), (6, 2, at(-9_000), at(-8_000)));
+    assert_eq!((put.action.as_str(), put.networks), ("s3:PutObject", Networks::PRIVATE));
+    // Calls count for both as well, and later ones more.
+    let call = Event { mark: 1, minute: -100, key: "ASIAPOD".into(), action: "s3:PutObject".into(), failed: false };
+    batch(&mut store.bookkeeper(), &[], &[call], true).await.unwrap();
+    store.tie_late_calls().await.unwrap();
+    let memory = store.trail_memory(at(0)).await.unwrap();
+    assert_eq!(memory.associations, BTreeMap::from([("a-1".to_owned(), at(-100))]));
+    assert_eq!(memory.roles, BTreeMap::from([(role_arn("api"), at(-100))]));
+    store.drop_usage_before(day_of(0) + TimeDelta::days(40)).await.unwrap();
+    assert_eq!(store.trail_memory(at(0)).await.unwrap().instances, []);
 }
 
 #[tokio::test]
