@@ -6,6 +6,7 @@
 
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use crate::trail::{AssociationSpan, Networks, Whole};
+use crate::weigh::Used;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
 use serde::{Deserialize, Serialize};
@@ -493,6 +494,8 @@ pub struct TrailMemory {
     pub roles: BTreeMap<String, DateTime<Utc>>,
     /// What instances did.
     pub instances: Vec<InstanceUse>,
+    /// All calls of roles that associations name, by role and action.
+    pub calls: BTreeMap<String, Vec<Used>>,
 }
 
 /// Everything observed of one account in one look, before it is stored.

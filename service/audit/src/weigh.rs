@@ -6,13 +6,14 @@
 //! be told apart by workload, and no call that was made can have needed it besides. Everything else
 //! that no call shows is unknown. Refuses to know where the calls are kept, and what day it is.
 
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{AssociationKey, Estate, Recorded, Trail};
+use crate::coverage::{Coverage, Scope, ScopeKind};
+use crate::estate::{AssociationKey, Estate, Recorded, Role, Trail};
 use crate::facts::Facts;
 use crate::id::Region;
 use crate::rules::Reasons;
 use crate::trail::{Holds, Whole};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_iam::access::Stack;
 use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
 use rolecall_iam::escalation::{self, Found, Holder};
 use rolecall_iam::{AccountId, ActionSet, Arn, Grants, RoleArn, recording};
@@ -216,8 +217,20 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
         remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
     }
     let stack = facts.stack(role, policy);
-    let grants = Grants::of(&stack);
-    let calls = Calls::of(uses, &arn, window.since);
+    Ok(against(&stack, &Grants::of(&stack), role, &estate.trails, &remembered, uses, window))
+}
+
+/// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.
+pub(crate) fn against(
+    stack: &Stack,
+    grants: &Grants,
+    role: &Role,
+    trails: &[Trail],
+    remembered: &[String],
+    uses: &[Used],
+    window: Covered,
+) -> Weighed {
+    let calls = Calls::of(uses, role.arn.as_str(), window.since);
     let granted = grants.actions().clone();
 
     let mut weighed = Weighed {
@@ -271,17 +284,17 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
         let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));
         set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
     }
-    for (why, actions) in unseen_calls(&estate.trails, &weighed.covered, &left_of(&granted, &weighed.used)) {
+    for (why, actions) in unseen_calls(trails, &weighed.covered, &left_of(&granted, &weighed.used)) {
         set_aside(why, actions);
     }
     weighed.unused = left;
 
     let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
-    for found in escalation::find(&stack, Holder { role: &role.arn, policies: &own }) {
+    for found in escalation::find(stack, Holder { role: &role.arn, policies: &own }) {
         let unused = found.way.actions().filter(|action| weighed.unused.contains(action)).collect();
         weighed.ways.push(RiskyWay { found, unused });
     }
-    Ok(weighed)
+    weighed
 }
 
 fn left_of(granted: &ActionSet, used: &[UsedAction]) -> ActionSet {
@@ -339,12 +352,17 @@ fn global_region(arn: &RoleArn) -> Option<Region> {
 /// stand in.
 #[must_use]
 pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
+    covered_by(&estate.coverage, role, window)
+}
+
+/// As [`covered`], by what was looked at.
+pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>) -> Covered {
     let account_id = role.account_id();
     let of_account: Vec<&Whole> = window.whole.iter().filter(|whole| whole.account_id == account_id).collect();
     let mut gaps = Vec::new();
     // Sources that would have shown any region: a region that such a source does not have had no events.
     let everywhere: BTreeMap<&str, Whole> = everywhere(&of_account);
-    let looked_at = estate.coverage.scopes().filter(|(scope, _)| {
+    let looked_at = coverage.scopes().filter(|(scope, _)| {
         scope.account_id == account_id && matches!(scope.kind, ScopeKind::Trails | ScopeKind::Clusters)
     });
     let mut regions: BTreeSet<Region> = looked_at.filter_map(|(scope, _)| scope.region.clone()).collect();
@@ -369,18 +387,23 @@ pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
     let since = until - TimeDelta::days(i64::from(window.days));
     // Calls are counted by day.
     let since = since.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    let mut short: BTreeMap<Option<DateTime<Utc>>, Vec<&str>> = BTreeMap::new();
     for read in &regions {
-        match &read.whole {
-            None => gaps.push(format!("nothing says that the trail of {} was read whole", read.region)),
-            Some(whole) if whole.from > since => {
-                gaps.push(format!("the trail of {} was read whole only from {} on", read.region, day(whole.from)));
-            }
-            Some(_) => {}
+        let from = read.whole.as_ref().map(|whole| whole.from);
+        if from.is_none_or(|from| from > since) {
+            short.entry(from).or_default().push(read.region.as_str());
         }
+    }
+    for (from, regions) in short {
+        let regions = regions.join(", ");
+        gaps.push(match from {
+            None => format!("nothing says that the trail of {regions} was read whole"),
+            Some(from) => format!("the trail of {regions} was read whole only from {} on", day(from)),
+        });
     }
     if everywhere.is_empty() {
         let listing = Scope::global(account_id, ScopeKind::Clusters);
-        gaps.extend(estate.coverage.blind_spots(&listing));
+        gaps.extend(coverage.blind_spots(&listing));
     }
     if regions.is_empty() {
         gaps.push("no region is known in which calls would stand".to_owned());

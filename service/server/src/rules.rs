@@ -105,6 +105,7 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "builtin/chained-hop-not-allowed"
     "builtin/default-service-account"
     "builtin/escalates-to-administrator"
+    "builtin/grants-unused"
     "builtin/irsa-and-pod-identity-both"
     "builtin/node-role-fallback"
     "builtin/not-action-allow"

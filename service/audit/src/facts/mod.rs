@@ -8,6 +8,7 @@
 mod association;
 mod escalation;
 mod fallback;
+mod granted;
 mod network;
 mod permissions;
 mod place;
@@ -52,6 +53,7 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(session::SessionFault::object_type())
         .object(session::SessionSource::object_type())
         .object(ties::UseFacts::object_type())
+        .object(granted::UnusedFacts::object_type())
         .object(ties::WebIdentityUse::object_type())
         .object(fallback::NodeFallback::object_type())
         .object(place::PolicyFacts::object_type())

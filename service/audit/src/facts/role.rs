@@ -4,7 +4,7 @@ use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, unless_known};
 use super::world::{World, join, unless};
-use super::{escalation, permissions, ties, trust};
+use super::{escalation, granted, permissions, ties, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
@@ -254,6 +254,12 @@ impl Facts for RoleFacts {
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
             |r| r.seen(|role| permissions::of_role(&r.world, role, r.only_pods(role))),
+        ),
+        Def::<Self>::new(
+            "unused_grants",
+            || Type::list(Type::object("UnusedGrant")),
+            "What it may do that changes something, with since when no session of it did; as far as the trail of its account was read whole.",
+            |r| r.seen(|role| granted::of_role(&r.world, role)),
         ),
         Def::<Self>::new(
             "escalations",

@@ -1,10 +1,13 @@
 //! Unused is what was granted and surely not called; everything that could hide a call makes it unknown.
 
+use crate::shipped::RULES;
 use crate::small::{API, DATA, HOME, REGION, Small, allow, id};
 use chrono::{DateTime, Days, Utc};
 use proptest::prelude::*;
 use rolecall_audit::coverage::{Scope, ScopeKind};
 use rolecall_audit::estate::Recorded;
+use rolecall_audit::evaluate::evaluate;
+use rolecall_audit::finding::Outcome;
 use rolecall_audit::trail::{Holds, Whole};
 use rolecall_audit::weigh::{Used, WeighError, Weighed, Whose, Window, covered, role_of, weigh};
 use rolecall_iam::ActionSet;
@@ -246,6 +249,43 @@ fn unused_ways_to_more_are_named() {
     assert!(weighed.ways.iter().any(|way| way.unused.is_empty()), "what was used stays open");
     assert!(weighed.unused_at_risk().contains("iam:CreatePolicyVersion"));
     assert!(!weighed.unused_at_risk().contains("s3:GetBucketPolicy"));
+}
+
+/// The shipped rule's answer about the role.
+fn ruled(case: &Case) -> String {
+    let mut small = case.small.clone();
+    small.0.memory.at = Some(now());
+    small.0.memory.whole = case.whole.clone();
+    small.0.memory.calls.insert(API.to_owned(), case.uses.clone());
+    let evaluation = evaluate(&small.0, &RULES, now());
+    let found = evaluation.verdicts.iter().find(|v| v.rule == "grants-unused" && v.subject.key.contains("role/api"));
+    match &found.unwrap().outcome {
+        Outcome::Fail { message, .. } => format!("fail: {message}"),
+        Outcome::Unknown { why } => format!("unknown: {}", why.join("; ")),
+        Outcome::Pass => "pass".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_rule_tells_grants_that_nobody_used_for_long() {
+    let mut case = Case::new(r#""sqs:CreateQueue","sqs:DeleteQueue","sqs:ListQueues""#);
+    case.uses = vec![used("sqs:CreateQueue", 7, 0)];
+    let told = ruled(&case);
+    assert!(told.starts_with("fail: ") && told.ends_with("sqs:DeleteQueue"), "{told}");
+    // Reading alone is not told, and what was called lately is used.
+    case.uses.push(used("sqs:DeleteQueue", 1, 0));
+    assert_eq!(ruled(&case), "pass");
+    // The last call was long ago.
+    case.uses[1].last = ago(100);
+    assert!(ruled(&case).ends_with("sqs:DeleteQueue"), "{}", ruled(&case));
+    // The trail does not reach back so far.
+    case.whole[0].from = ago(40);
+    assert!(ruled(&case).starts_with("unknown: "), "{}", ruled(&case));
+    case.uses[1].last = ago(2);
+    assert_eq!(ruled(&case), "pass");
+    case.whole.clear();
+    assert!(ruled(&case).starts_with("unknown: "), "{}", ruled(&case));
 }
 
 fn any_use() -> impl Strategy<Value = Used> {

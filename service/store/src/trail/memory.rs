@@ -8,6 +8,8 @@ use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{InstanceUse, TrailMemory};
 use rolecall_audit::trail::Networks;
+use rolecall_audit::weigh::Used;
+use std::collections::BTreeMap;
 
 impl Ledger<'_> {
     /// Adds what instances did, once for each account, region, role and action.
@@ -103,8 +105,33 @@ impl Store {
                 networks: Networks::from_bits(u8::try_from(row.networks).unwrap_or_default()),
             })
         });
+        let rows = sqlx::query!(
+            r#"select n.text as role_arn, a.text as action, u.calls, u.errors, u.denied, u.first_at, u.last_at
+               from trail_name n
+               join role_action u on u.account_id = n.account_id and u.role = n.id
+               join trail_name a on a.account_id = u.account_id and a.id = u.action
+               where exists (select from resource r where r.kind = 'association' and r.seen_to is null
+                             and (r.role_arn = n.text or r.target_role_arn = n.text))
+               order by n.text, a.text"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut calls: BTreeMap<String, Vec<Used>> = BTreeMap::new();
+        for row in rows {
+            calls.entry(row.role_arn.clone()).or_default().push(Used {
+                role_arn: row.role_arn,
+                is_own: true,
+                action: row.action,
+                calls: parse::count(row.calls),
+                errors: parse::count(row.errors),
+                denied: parse::count(row.denied),
+                first: row.first_at,
+                last: row.last_at,
+            });
+        }
         Ok(TrailMemory {
             at: Some(now),
+            calls,
             whole: self.trail_whole(&[]).await?,
             associations: associations.into_iter().map(|row| (row.id, row.at)).collect(),
             roles: roles.into_iter().map(|row| (row.key, row.at)).collect(),
