@@ -6,7 +6,7 @@
 
 use super::permissions;
 use super::view::{Def, Facts, count, fact, text};
-use super::world::{World, reasons};
+use super::world::{World, join, reasons};
 use crate::estate::Role;
 use crate::rules::{Reasons, Type, Value};
 use crate::weigh::{self, Weighed, Window};
@@ -35,6 +35,14 @@ pub(super) struct UnusedFacts {
 /// What the role may do that changes something, with how long it did not.
 pub(super) fn of_role(world: &World, role: &Role) -> Value {
     let memory = &world.trail.memory;
+    let stack = permissions::stack(world, role, None);
+    let grants = world.grants.of(&stack);
+    // What else may be granted, and so unused.
+    let unlisted = grants.unlisted_patterns().into_iter().map(|pattern| format!("what `{pattern}` names is not known"));
+    let more = reasons(grants.unseen_grants().iter().map(ToString::to_string).chain(unlisted));
+    if !grants.actions().intersects(writes()) {
+        return Value::list_seen([], more);
+    }
     let Some(now) = memory.at else { return Value::unknown("calls were not counted") };
     let look = |days: u16| weigh::covered_by(&world.coverage, &role.arn, Window { days, now, whole: &memory.whole });
     let shortest = look(1);
@@ -44,12 +52,10 @@ pub(super) fn of_role(world: &World, role: &Role) -> Value {
     let begin = shortest.regions.iter().filter_map(|read| Some(read.whole.as_ref()?.from)).max();
     let days = begin.map_or(1, |begin| (shortest.until - begin).num_days() - 1).clamp(1, LONGEST);
     let window = look(u16::try_from(days).unwrap_or(1));
-    let stack = permissions::stack(world, role, None);
-    let grants = world.grants.of(&stack);
     let uses = memory.calls.get(role.arn.as_str()).map(Vec::as_slice).unwrap_or_default();
     let weighed = weigh::against(&stack, &grants, role, &world.trails, &[], uses, window);
     let missing = weighed.unknown.iter().filter(|open| open.actions.intersects(writes()));
-    let missing = reasons(missing.map(|open| open.why.clone()));
+    let missing = join(reasons(missing.map(|open| open.why.clone())), more.as_ref());
     Value::list_seen(groups(&weighed).into_iter().map(Facts::into_value), missing)
 }
 
