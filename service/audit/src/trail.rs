@@ -29,7 +29,7 @@ use crate::estate::Session;
 use event::{Event, Record};
 use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// How many bytes a gzipped file may grow to, unless the caller says otherwise.
@@ -167,9 +167,19 @@ struct Tally {
     /// Files that are to be read again, with what is wrong with each first: every one of them,
     /// however many problems are named.
     unread: BTreeMap<String, String>,
+    /// Files of which a record could not be read: every one of them.
+    damaged: BTreeSet<String>,
 }
 
 impl Tally {
+    /// Counts a record that could not be read.
+    fn lose_a_record(&mut self) {
+        self.malformed += 1;
+        if !self.damaged.contains(&self.file) {
+            self.damaged.insert(self.file.clone());
+        }
+    }
+
     /// Says that the file that is read was not read whole, and why.
     fn left_unread(&mut self, why: &str) {
         if !self.unread.contains_key(&self.file) {

@@ -117,6 +117,10 @@ enum Command {
         /// Print figures of the trail too: files, events, sessions, ties, uses, what could not be read
         #[arg(long)]
         stats: bool,
+        /// These trail files are all that the trail has, in every region, from the first to the last
+        /// event of each account: a call that is not in them was not made
+        #[arg(long)]
+        whole_trail: bool,
     },
     /// Prints what is known, row by row
     Export {
@@ -310,7 +314,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => commands::demo::run(context, once, bind).await,
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on, stats } => commands::import::run(context, &paths, fail_on, stats).await,
+        Command::Import { paths, fail_on, stats, whole_trail } => {
+            commands::import::run(context, &paths, fail_on, stats, whole_trail).await
+        }
         Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
         Command::Export { what } => commands::export::run(context, what).await,
         Command::Policies { what, dir } => {

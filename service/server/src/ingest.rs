@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::id::Region;
-use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats};
+use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats, Torn};
 use rolecall_collect::Plan;
 use rolecall_collect::trails::{
     self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
@@ -202,6 +202,8 @@ struct ReadFile {
     name: String,
     mark: Option<FileMark>,
     place: Option<Place>,
+    /// What is not whole where a record of it cannot be read.
+    torn: Option<Torn>,
 }
 
 impl Part {
@@ -307,8 +309,12 @@ impl Reading<'_> {
                     }
                 };
                 let name = object.location.clone();
-                let file =
-                    ReadFile { name: name.clone(), mark: marks.get(n).cloned().flatten(), place: place_of(object) };
+                let file = ReadFile {
+                    name: name.clone(),
+                    mark: marks.get(n).cloned().flatten(),
+                    place: place_of(object),
+                    torn: torn_of(object, self.now),
+                };
                 let read;
                 (part, read) = blocking(move || {
                     let read = match body {
@@ -373,6 +379,7 @@ impl Reading<'_> {
             };
             ledger.cursor(self.name, &cursor, self.now).await?;
         }
+        ledger.whole(self.name, &settlement.whole, &settlement.torn).await?;
         let aside = settlement.set_aside.iter().map(|aside| Problem {
             source: self.name.to_owned(),
             file: aside.id.clone(),
@@ -468,6 +475,10 @@ async fn write<'b>(
     let unreadable = settled.unread;
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
+    // Such a file is known from now on, so what is not whole of it is noted along with that.
+    let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
+    let torn: Vec<Torn> = damaged.filter_map(|file| file.torn.clone()).collect();
+    ledger.whole(source, &[], &torn).await?;
     for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
         if let Some(place) = file.place {
             days.entry(place).or_default().files += 1;
@@ -537,6 +548,13 @@ fn read_place(place: &Place) -> Option<trail::Place> {
 fn place_of(object: &Object) -> Option<Place> {
     let (account_id, region, day) = (object.account_id?, object.region.as_ref()?, object.day?);
     Some(Place { account_id, region: region.to_string(), day })
+}
+
+/// The day of which a record is lost with one of this object; where nobody knows which, today: then
+/// nothing so far is whole.
+fn torn_of(object: &Object, now: DateTime<Utc>) -> Option<Torn> {
+    let day = object.day.unwrap_or_else(|| now.date_naive());
+    Some(Torn { account_id: object.account_id?, region: object.region.clone()?, day })
 }
 
 /// By what a file is known again. The same file has the same mark by whatever way it comes.

@@ -20,7 +20,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
 
 /// So many distinct unmapped events are named in the statistics.
@@ -201,6 +201,8 @@ pub struct Settled {
     /// Files that were not read whole, or are no trail files, by the names that the caller gave
     /// them, with what is wrong with each first. All of them, while only some problems are named.
     pub unread: BTreeMap<String, String>,
+    /// Files of which single records could not be read: they count as read, but not as read whole.
+    pub damaged: BTreeSet<String>,
 }
 
 /// An event that counts.
@@ -731,7 +733,15 @@ impl Batch {
         }
         sessions.sort_by(|a, b| (a.at, a.account_id, &a.event_id).cmp(&(b.at, b.account_id, &b.event_id)));
         stats.uses = u64::try_from(uses.len()).unwrap_or(u64::MAX);
-        Settled { sessions, uses, fingerprints, stats, problems: tally.problems, unread: tally.unread }
+        Settled {
+            sessions,
+            uses,
+            fingerprints,
+            stats,
+            problems: tally.problems,
+            unread: tally.unread,
+            damaged: tally.damaged,
+        }
     }
 
     /// Rows that were not counted before, each event once, by place and fingerprint.

@@ -150,7 +150,7 @@ impl<'s, S: Sink> Reader<'s, S> {
     }
 
     fn not_json(&mut self, line: usize, what: &str) {
-        self.tally.malformed += 1;
+        self.tally.lose_a_record();
         self.problem(
             ProblemKind::Json,
             Some(line),
@@ -262,7 +262,7 @@ impl<'s, S: Sink> Reader<'s, S> {
         match result {
             Ok(()) => self.tally.events += 1,
             Err(fault) => {
-                self.tally.malformed += 1;
+                self.tally.lose_a_record();
                 let (file, pointer) = (self.file, self.pointer);
                 self.tally.name(fault.kind, || fault.named(file, place.map(|n| (pointer, n))));
             }
@@ -689,7 +689,7 @@ impl Splitter {
     }
 
     fn name_giant<S: Sink>(&self, reader: &mut Reader<'_, S>, text: &str, at: usize, place: Option<usize>) {
-        reader.tally.malformed += 1;
+        reader.tally.lose_a_record();
         if place.is_none() {
             reader.tally.left_unread("a record is too long to be one of CloudTrail's");
         }

@@ -1,8 +1,12 @@
 //! A trail's bucket, read by listing it.
 //!
 //! A stretch is an account's region. Keys begin with the day, so one listing of a stretch from the
-//! cursor's day, less the days that late files may need, is all that a pass costs where nothing is
-//! new. Digests and insights lie under prefixes that are never listed.
+//! cursor's day, less the days that late files may need, and one request for its oldest file is all
+//! that a pass costs where nothing is new. Digests and insights lie under prefixes that are never
+//! listed.
+//!
+//! What was listed to its end, and read, is whole from the first day listed; but not from before the
+//! account's oldest file, as nobody knows whether a trail was there before, or what a lifecycle took.
 
 use super::bucket::{Bucket, LIST_BUCKET};
 use super::{
@@ -10,18 +14,23 @@ use super::{
     TrailGap, TrailSource, settle_by_position, unsettled,
 };
 use crate::call::{Pages, Refusal};
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, SubsecRound as _, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
 use rolecall_audit::coverage::GapReason;
 use rolecall_audit::id::Region;
+use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Listings under way at the same time.
 const LISTINGS: usize = 8;
+
+/// CloudTrail delivers within about five minutes of a call, and seldom later than a quarter of an hour:
+/// what happened less than this before a listing may still come.
+const DELIVERY: TimeDelta = TimeDelta::hours(1);
 
 /// What is listed, and how.
 #[derive(Debug)]
@@ -43,7 +52,39 @@ pub(crate) struct Listing {
     held: Held,
     /// Behind a lock only so that the source can be shared: a stream cannot.
     pass: Mutex<Pass>,
-    left: VecDeque<Object>,
+    left: VecDeque<Left>,
+    began: DateTime<Utc>,
+    /// What the pass lists of each account.
+    accounts: BTreeMap<AccountId, Account>,
+}
+
+/// What was listed and not handed out, each listing's end behind its objects.
+enum Left {
+    Object(Box<Object>),
+    Ended(Ended),
+}
+
+/// The end of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    account_id: AccountId,
+    region: Region,
+    /// Whether nothing of it was refused.
+    is_whole: bool,
+    /// The first day that was listed.
+    from: NaiveDate,
+    /// When the oldest file was delivered that lies there, listed or not.
+    oldest: Option<DateTime<Utc>>,
+}
+
+/// What a pass lists of an account.
+#[derive(Default)]
+struct Account {
+    /// Listings that have not ended.
+    under_way: usize,
+    /// Whether each of its regions is listed.
+    all_regions: bool,
+    ended: Vec<Ended>,
 }
 
 enum Pass {
@@ -61,6 +102,14 @@ struct Shared {
 enum Found {
     Objects(Vec<Object>),
     Gap(TrailGap),
+    Ended(Ended),
+}
+
+/// What of a stretch is asked for next.
+enum Step {
+    Oldest,
+    Page { oldest: Option<DateTime<Utc>>, token: Option<String>, pages: Pages },
+    End { oldest: Option<DateTime<Utc>>, is_whole: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +124,16 @@ impl Listing {
         let own = cursors.into_iter().filter(|cursor| cursor.source == id);
         let positions = own.map(|cursor| ((cursor.account_id, cursor.region), cursor.position)).collect();
         let shared = Arc::new(Shared { layout, room, counts: Counts::default() });
-        let (held, pass, left) = (Held::new(), Mutex::new(Pass::Before), VecDeque::new());
-        Self { id: id.to_owned(), shared, positions, held, pass, left }
+        Self {
+            id: id.to_owned(),
+            shared,
+            positions,
+            held: Held::new(),
+            pass: Mutex::new(Pass::Before),
+            left: VecDeque::new(),
+            began: DateTime::UNIX_EPOCH,
+            accounts: BTreeMap::new(),
+        }
     }
 
     /// The first day of a stretch that is listed.
@@ -95,7 +152,17 @@ impl Listing {
 
     async fn begin(&mut self, now: DateTime<Utc>, gaps: &mut Vec<TrailGap>) -> BoxStream<'static, Found> {
         self.held.clear();
+        self.accounts.clear();
+        self.left.clear();
+        self.began = now;
         let (stretches, missed) = self.shared.stretches().await;
+        let all_accounts = missed.iter().all(|gap| gap.account_id.is_some());
+        for stretch in &stretches {
+            let refused = missed.iter().any(|gap| gap.account_id == Some(stretch.account_id));
+            let account = self.accounts.entry(stretch.account_id).or_default();
+            account.under_way += 1;
+            account.all_regions = self.shared.layout.regions.is_empty() && all_accounts && !refused;
+        }
         gaps.extend(missed);
         let listings: Vec<_> = stretches
             .into_iter()
@@ -121,16 +188,25 @@ impl Listing {
         };
         let full = self.shared.room.limits.batch_objects.max(1);
         loop {
-            let take = full.saturating_sub(batch.objects.len()).min(self.left.len());
-            batch.objects.extend(self.left.drain(..take));
+            // An end goes with the last of its objects, however full the batch is.
+            while batch.objects.len() < full || matches!(self.left.front(), Some(Left::Ended(_))) {
+                match self.left.pop_front() {
+                    Some(Left::Object(object)) => batch.objects.push(*object),
+                    Some(Left::Ended(ended)) => batch.ended.push(ended),
+                    None => break,
+                }
+            }
             if batch.objects.len() >= full {
                 self.turn(Pass::Under(pass));
                 break;
             }
             match pass.next().await {
-                Some(Found::Objects(objects)) => self.left.extend(objects),
+                Some(Found::Objects(objects)) => {
+                    self.left.extend(objects.into_iter().map(|object| Left::Object(Box::new(object))));
+                }
                 Some(Found::Gap(gap)) => batch.gaps.push(gap),
-                None if batch.objects.is_empty() && batch.gaps.is_empty() => return None,
+                Some(Found::Ended(ended)) => self.left.push_back(Left::Ended(ended)),
+                None if batch.objects.is_empty() && batch.gaps.is_empty() && batch.ended.is_empty() => return None,
                 None => {
                     self.turn(Pass::Ended);
                     break;
@@ -139,6 +215,35 @@ impl Listing {
         }
         self.shared.counts.handed_out(&batch.objects);
         Some(batch)
+    }
+
+    /// What is whole once a listing has ended: all of its account, when that was the last one. A
+    /// region that is not whole would not be missed among the others, so they tell of it.
+    fn whole(&mut self, ended: Ended) -> Vec<Whole> {
+        let account_id = ended.account_id;
+        let Some(account) = self.accounts.get_mut(&account_id) else { return Vec::new() };
+        account.under_way = account.under_way.saturating_sub(1);
+        account.ended.push(ended);
+        if account.under_way > 0 {
+            return Vec::new();
+        }
+        let Some(account) = self.accounts.remove(&account_id) else { return Vec::new() };
+        let Some(oldest) = account.ended.iter().filter_map(|ended| ended.oldest).min() else { return Vec::new() };
+        // A region may lie under several prefixes: all of them make it whole.
+        let mut regions: BTreeMap<Region, Option<NaiveDate>> = BTreeMap::new();
+        for Ended { region, is_whole, from, .. } in account.ended {
+            let is_whole = is_whole && !self.held.contains(&(account_id, region.clone()));
+            let listed = regions.entry(region).or_insert(Some(NaiveDate::MIN));
+            *listed = listed.filter(|_| is_whole).map(|known| known.max(from));
+        }
+        let all_regions = account.all_regions && regions.values().all(Option::is_some);
+        let to = (self.began - DELIVERY).trunc_subsecs(0);
+        let whole = regions.into_iter().filter_map(|(region, from)| {
+            let from = from?.and_time(NaiveTime::MIN).and_utc().max(oldest);
+            let holds = Holds::Bucket(self.shared.layout.bucket.name.clone());
+            Some(Whole { source: self.id.clone(), account_id, region, from, to, holds, all_regions })
+        });
+        whole.filter(|whole| !whole.is_empty()).collect()
     }
 }
 
@@ -156,8 +261,10 @@ impl TrailSource for Listing {
         fetch(&layout.bucket, room, counts, object).boxed()
     }
 
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+    fn settle(&mut self, mut batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+        let ended = std::mem::take(&mut batch.ended);
         let mut settlement = settle_by_position(&self.id, batch, outcomes, &mut self.held);
+        settlement.whole = ended.into_iter().flat_map(|ended| self.whole(ended)).collect();
         settlement.cursors.retain_mut(|cursor| {
             cursor.from_day = self.window(&cursor.position);
             // Late files lie before what was reached long ago.
@@ -262,27 +369,52 @@ impl Shared {
         (stretches, gaps)
     }
 
-    /// A stretch's files from a day on, page by page.
+    /// When the oldest file of a stretch was delivered, where that can be told of it.
+    async fn oldest(&self, stretch: &Stretch) -> Result<Option<DateTime<Utc>>, Refusal> {
+        let page = self.layout.bucket.list(&stretch.prefix, false, None, None, Some(1)).await?;
+        let file = page.contents().first().and_then(|first| LogFile::of_key(first.key()?).ok());
+        Ok(file.map(|file| file.at))
+    }
+
+    /// A stretch's files from a day on, page by page, and the end of them.
     fn listed(self: Arc<Self>, stretch: Stretch, from: NaiveDate) -> impl Stream<Item = Found> + Send + 'static {
         // No key is just this; every key of the day lies behind it.
         let after = format!("{}{}", stretch.prefix, from.format("%Y/%m/%d/"));
-        let begin = Some((None, Pages::of(&LIST_BUCKET)));
-        stream::unfold(begin, move |state| {
+        stream::unfold(Some(Step::Oldest), move |step| {
             let (shared, stretch, after) = (self.clone(), stretch.clone(), after.clone());
             async move {
-                let (token, mut pages) = state?;
-                let page = shared.layout.bucket.list(&stretch.prefix, false, Some(&after), token, None).await;
-                let read = page.and_then(|page| {
-                    let objects = shared.files(&stretch, page.contents());
-                    Ok((objects, pages.next(page.next_continuation_token)?))
-                });
-                Some(match read {
-                    Ok((objects, None)) => (Found::Objects(objects), None),
-                    Ok((objects, token)) => (Found::Objects(objects), Some((token, pages))),
-                    Err(refusal) => {
-                        let region = Some(stretch.region.clone());
-                        let gap = shared.gap(&refusal, &stretch.prefix, Some(stretch.account_id), region);
-                        (Found::Gap(gap), None)
+                let refused = |refusal: &Refusal| {
+                    let region = Some(stretch.region.clone());
+                    let gap = shared.gap(refusal, &stretch.prefix, Some(stretch.account_id), region);
+                    (Found::Gap(gap), Some(Step::End { oldest: None, is_whole: false }))
+                };
+                Some(match step? {
+                    Step::Oldest => match shared.oldest(&stretch).await {
+                        Ok(oldest) => {
+                            let pages = Pages::of(&LIST_BUCKET);
+                            (Found::Objects(Vec::new()), Some(Step::Page { oldest, token: None, pages }))
+                        }
+                        Err(refusal) => refused(&refusal),
+                    },
+                    Step::Page { oldest, token, mut pages } => {
+                        let page = shared.layout.bucket.list(&stretch.prefix, false, Some(&after), token, None).await;
+                        let read = page.and_then(|page| {
+                            let objects = shared.files(&stretch, page.contents());
+                            Ok((objects, pages.next(page.next_continuation_token)?))
+                        });
+                        match read {
+                            Ok((objects, None)) => {
+                                (Found::Objects(objects), Some(Step::End { oldest, is_whole: true }))
+                            }
+                            Ok((objects, token)) => {
+                                (Found::Objects(objects), Some(Step::Page { oldest, token, pages }))
+                            }
+                            Err(refusal) => refused(&refusal),
+                        }
+                    }
+                    Step::End { oldest, is_whole } => {
+                        let Stretch { account_id, region, .. } = stretch;
+                        (Found::Ended(Ended { account_id, region, is_whole, from, oldest }), None)
                     }
                 })
             }

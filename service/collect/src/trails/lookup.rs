@@ -19,6 +19,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
 use rolecall_audit::coverage::GapReason;
 use rolecall_audit::id::Region;
+use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::AccountId;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +44,13 @@ impl Events {
                 &[Some("AssumeRole"), Some("AssumeRoleWithWebIdentity"), Some("AssumeRoleForPodIdentity")]
             }
             Self::All => &[None],
+        }
+    }
+
+    fn holds(self) -> Holds {
+        match self {
+            Self::Sessions => Holds::Sessions,
+            Self::All => Holds::Management,
         }
     }
 }
@@ -87,6 +95,8 @@ pub(crate) struct Lookup {
     room: Room,
     counts: Arc<Counts>,
     positions: BTreeMap<(AccountId, Region), DateTime<Utc>>,
+    /// From when on each lane is read whole in this pass, as long as it is.
+    whole_from: BTreeMap<(AccountId, Region), DateTime<Utc>>,
     held: Held,
     /// Behind a lock only so that the source can be shared: a stream cannot.
     pass: Mutex<Pass>,
@@ -117,6 +127,7 @@ impl Lookup {
             room,
             counts: Arc::default(),
             positions,
+            whole_from: BTreeMap::new(),
             held: Held::new(),
             pass: Mutex::new(Pass::Before),
             left: VecDeque::new(),
@@ -125,14 +136,17 @@ impl Lookup {
 
     fn begin(&mut self, now: DateTime<Utc>) -> BoxStream<'static, Found> {
         self.held.clear();
+        self.left.clear();
         // CloudTrail keeps 90 days, and what it does not keep it leaves out silently.
         let kept = now - TimeDelta::days(90);
+        let whole_from = &mut self.whole_from;
         let lanes: Vec<_> = self
             .lanes
             .iter()
             .map(|lane| {
-                let stored = self.positions.get(&(lane.account_id, lane.region.clone())).copied();
-                let from = stored.unwrap_or(now - self.manner.lookback);
+                let stretch = (lane.account_id, lane.region.clone());
+                let from = self.positions.get(&stretch).copied().unwrap_or(now - self.manner.lookback);
+                whole_from.insert(stretch, from.max(kept));
                 let lost = (from < kept).then(|| {
                     let reason = "CloudTrail keeps 90 days, and the reading stopped longer ago";
                     Found::Gap(gap(lane, &Refusal::not_reached(&LOOKUP_EVENTS, reason), (from, kept)))
@@ -195,12 +209,38 @@ impl TrailSource for Lookup {
     }
 
     fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+        for (object, outcome) in batch.objects.iter().zip(&outcomes) {
+            // An answer that is given up tells of a moment that nobody knows: the lane is whole again
+            // from where the next pass begins.
+            let stretch = object.account_id.zip(object.region.clone());
+            if let (Outcome::Missed(Missed { gone: true, .. }) | Outcome::Unreadable(_), Some(stretch)) =
+                (outcome, stretch)
+            {
+                self.whole_from.remove(&stretch);
+            }
+        }
         let mut settlement = settle_by_position(&self.id, batch, outcomes, &mut self.held);
         settlement.cursors.retain(|cursor| {
             let stored = self.positions.get(&(cursor.account_id, cursor.region.clone()));
             let reached = DateTime::parse_from_rfc3339(&cursor.position).ok();
             stored.is_none_or(|stored| reached.is_some_and(|reached| *stored < reached))
         });
+        for cursor in &settlement.cursors {
+            let stretch = (cursor.account_id, cursor.region.clone());
+            if let (Some(from), Ok(to)) =
+                (self.whole_from.get(&stretch), DateTime::parse_from_rfc3339(&cursor.position))
+            {
+                settlement.whole.push(Whole {
+                    source: self.id.clone(),
+                    account_id: cursor.account_id,
+                    region: cursor.region.clone(),
+                    from: *from,
+                    to: to.to_utc(),
+                    holds: self.manner.events.holds(),
+                    all_regions: false,
+                });
+            }
+        }
         settlement
     }
 

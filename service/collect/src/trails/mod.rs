@@ -39,6 +39,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, Stream, StreamExt as _};
 use rolecall_audit::coverage::GapReason;
 use rolecall_audit::id::Region;
+use rolecall_audit::trail::{Torn, Whole};
 use rolecall_iam::AccountId;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -210,6 +211,8 @@ pub struct Batch {
     /// What was not seen while listing.
     pub gaps: Vec<TrailGap>,
     pub(crate) messages: Vec<Message>,
+    /// Listings of which nothing comes after this batch.
+    pub(crate) ended: Vec<listing::Ended>,
 }
 
 /// A message of a queue in work.
@@ -269,6 +272,10 @@ pub struct Settlement {
     pub gaps: Vec<TrailGap>,
     /// What was given up.
     pub set_aside: Vec<SetAside>,
+    /// Of which stretches of time nothing is missing, with this batch.
+    pub whole: Vec<Whole>,
+    /// Days of which something was given up. It may not come again, so this is told once.
+    pub torn: Vec<Torn>,
     /// Messages to delete.
     pub(crate) done: Vec<Message>,
 }
@@ -391,8 +398,14 @@ pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
                 settlement.gaps.push(gap_of(&object, missed));
                 continue;
             }
-            Outcome::Missed(missed) => settlement.set_aside.push(given_up(&object, &missed.to_string())),
-            Outcome::Unreadable(reason) => settlement.set_aside.push(given_up(&object, &reason)),
+            Outcome::Missed(missed) => {
+                settlement.torn.extend(torn(&object));
+                settlement.set_aside.push(given_up(&object, &missed.to_string()));
+            }
+            Outcome::Unreadable(reason) => {
+                settlement.torn.extend(torn(&object));
+                settlement.set_aside.push(given_up(&object, &reason));
+            }
             Outcome::Read | Outcome::Known => {}
         }
         if let Some(position) = object.position
@@ -412,6 +425,10 @@ pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
         })
         .collect();
     settlement
+}
+
+fn torn(object: &Object) -> Option<Torn> {
+    Some(Torn { account_id: object.account_id?, region: object.region.clone()?, day: object.day? })
 }
 
 /// Stretches that do not advance in this pass, since something of them was missed.

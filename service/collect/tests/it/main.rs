@@ -13,3 +13,4 @@ mod estate;
 mod gaps;
 mod permissions;
 mod trails;
+mod whole;

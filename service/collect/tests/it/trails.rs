@@ -3,11 +3,14 @@
 use crate::estate::{HUB, WORK, estate, now, sandbox, session_record, settings};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::coverage::GapReason;
+use rolecall_audit::id::Region;
+use rolecall_audit::trail::{Holds, Whole};
 use rolecall_collect::trails::{
     ByQueue, Cursor, Events, InBucket, Limits, Looked, Outcome, SetAside, Settlement, TrailConfig, TrailGap, TrailKind,
     TrailSource, doctor, open,
 };
 use rolecall_collect::{Answer, Plan, Settings};
+use rolecall_iam::AccountId;
 use rolecall_sandbox::estate::Event;
 use rolecall_sandbox::{Fault, FaultKind, Faults, Options, Sandbox};
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-const BUCKET: &str = "org-trail";
+pub(crate) const BUCKET: &str = "org-trail";
 
 /// A log file's name: of an account and region, on a day, by a number.
 fn name(account: &str, region: &str, day: &str, n: u32) -> String {
@@ -24,15 +27,15 @@ fn name(account: &str, region: &str, day: &str, n: u32) -> String {
     format!("{account}_CloudTrail_{region}_{plain}T{:02}{:02}Z_{n:016}.json.gz", n / 60 % 24, n % 60)
 }
 
-fn key(account: &str, region: &str, day: &str, n: u32) -> String {
+pub(crate) fn key(account: &str, region: &str, day: &str, n: u32) -> String {
     format!("AWSLogs/o-exampleorg/{account}/CloudTrail/{region}/{day}/{}", name(account, region, day, n))
 }
 
-fn put(sandbox: &Sandbox, key: &str) {
+pub(crate) fn put(sandbox: &Sandbox, key: &str) {
     assert!(sandbox.put_object(BUCKET, key, key.as_bytes()));
 }
 
-fn in_bucket() -> InBucket {
+pub(crate) fn in_bucket() -> InBucket {
     InBucket {
         bucket: BUCKET.to_owned(),
         prefix: String::new(),
@@ -44,31 +47,41 @@ fn in_bucket() -> InBucket {
     }
 }
 
-fn config(kind: TrailKind, batch_objects: usize) -> TrailConfig {
+pub(crate) fn config(kind: TrailKind, batch_objects: usize) -> TrailConfig {
     TrailConfig { id: "org".to_owned(), kind, limits: Limits { batch_objects, ..Limits::default() } }
 }
 
 /// What a consumer keeps: everything of one batch at once, or nothing.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     /// Contents, as often as they were counted.
-    read: BTreeMap<String, usize>,
+    pub(crate) read: BTreeMap<String, usize>,
     marks: BTreeSet<String>,
     cursors: BTreeMap<(String, String), Cursor>,
-    gaps: Vec<TrailGap>,
+    pub(crate) gaps: Vec<TrailGap>,
     set_aside: Vec<SetAside>,
+    pub(crate) whole: BTreeMap<(String, String), Whole>,
 }
 
 impl Kept {
-    fn cursors(&self) -> Vec<Cursor> {
+    pub(crate) fn cursors(&self) -> Vec<Cursor> {
         self.cursors.values().cloned().collect()
     }
 
     /// Reads until there is nothing more, or stops dead before (`false`) or after (`true`) the
     /// commit of a batch.
-    async fn pass(&mut self, source: &mut dyn TrailSource, dies: Option<(usize, bool)>) -> bool {
+    pub(crate) async fn pass(&mut self, source: &mut dyn TrailSource, dies: Option<(usize, bool)>) -> bool {
+        self.pass_at(source, now(), dies).await
+    }
+
+    pub(crate) async fn pass_at(
+        &mut self,
+        source: &mut dyn TrailSource,
+        now: DateTime<Utc>,
+        dies: Option<(usize, bool)>,
+    ) -> bool {
         let mut number = 0;
-        while let Some(batch) = source.next(now()).await {
+        while let Some(batch) = source.next(now).await {
             number += 1;
             let (mut outcomes, mut contents, mut marks) = (Vec::new(), Vec::new(), Vec::new());
             for object in &batch.objects {
@@ -100,7 +113,7 @@ impl Kept {
         true
     }
 
-    fn commit(&mut self, contents: Vec<String>, marks: Vec<String>, settlement: &Settlement) {
+    pub(crate) fn commit(&mut self, contents: Vec<String>, marks: Vec<String>, settlement: &Settlement) {
         for content in contents {
             *self.read.entry(content).or_default() += 1;
         }
@@ -112,6 +125,25 @@ impl Kept {
         self.marks.extend(settlement.set_aside.iter().filter_map(|aside| aside.identity.clone()));
         self.gaps.extend(settlement.gaps.iter().cloned());
         self.set_aside.extend(settlement.set_aside.iter().cloned());
+        let nothing = |account_id: AccountId, region: &Region| Whole {
+            source: "org".to_owned(),
+            account_id,
+            region: region.clone(),
+            from: DateTime::UNIX_EPOCH,
+            to: DateTime::UNIX_EPOCH,
+            holds: Holds::Stated,
+            all_regions: false,
+        };
+        for torn in &settlement.torn {
+            let stretch = (torn.account_id.to_string(), torn.region.to_string());
+            let kept = self.whole.remove(&stretch).unwrap_or_else(|| nothing(torn.account_id, &torn.region));
+            self.whole.insert(stretch, kept.without(torn.day));
+        }
+        for told in &settlement.whole {
+            let stretch = (told.account_id.to_string(), told.region.to_string());
+            let kept = self.whole.remove(&stretch).unwrap_or_else(|| nothing(told.account_id, &told.region));
+            self.whole.insert(stretch, kept.then(told.clone()));
+        }
     }
 
     fn assert_read_once(&self, keys: &BTreeSet<String>) {
@@ -120,12 +152,12 @@ impl Kept {
     }
 }
 
-async fn opened(sandbox: &Sandbox, trail: &TrailConfig, cursors: Vec<Cursor>) -> Box<dyn TrailSource> {
+pub(crate) async fn opened(sandbox: &Sandbox, trail: &TrailConfig, cursors: Vec<Cursor>) -> Box<dyn TrailSource> {
     open(&Plan::new(settings(sandbox)).unwrap(), trail, cursors).await.unwrap()
 }
 
 /// A bucket with files of two accounts and three stretches, and with what is to be passed over.
-fn filled(sandbox: &Sandbox) -> BTreeSet<String> {
+pub(crate) fn filled(sandbox: &Sandbox) -> BTreeSet<String> {
     sandbox.make_bucket(BUCKET, "eu-west-1");
     let mut keys = BTreeSet::new();
     for (account, region) in [(HUB, "us-east-1"), (WORK, "us-east-1"), (WORK, "eu-west-1")] {
@@ -174,9 +206,9 @@ async fn a_bucket_is_read_once_over_any_page_size_and_again_for_the_price_of_the
             kept.assert_read_once(&keys);
             assert_eq!(sandbox.calls().of("s3:GetObject"), 0);
             if page == 1000 {
-                // The root, the organisation, two accounts, three stretches; and a new source asks first in
-                // the hub's own region, where the bucket is not.
-                assert_eq!(sandbox.calls().of("s3:ListBucket"), 7 + u64::from(again));
+                // The root, the organisation, two accounts, three stretches and the oldest file of each; and a
+                // new source asks first in the hub's own region, where the bucket is not.
+                assert_eq!(sandbox.calls().of("s3:ListBucket"), 10 + u64::from(again));
             }
         }
         assert!(
@@ -393,6 +425,7 @@ async fn a_queue_is_read_to_its_end_and_emptied() {
     let progress = source.progress();
     assert_eq!((progress.ignored, progress.waiting, progress.set_aside), (1, Some(0), 0));
     assert_eq!((kept.gaps, kept.set_aside), (vec![], vec![]));
+    assert!(kept.whole.is_empty(), "a queue does not say what it never told of");
 }
 
 #[tokio::test]
@@ -521,7 +554,7 @@ async fn a_queue_is_waited_for() {
 }
 
 /// Sessions in WORK's `eu-west-1`: `n` of them, one every `apart`, the last half an hour ago.
-fn with_sessions(n: i64, apart: TimeDelta) -> rolecall_sandbox::Estate {
+pub(crate) fn with_sessions(n: i64, apart: TimeDelta) -> rolecall_sandbox::Estate {
     let mut estate = estate();
     let events = &mut estate.accounts.get_mut(WORK).unwrap().region("eu-west-1").events;
     events.clear();
@@ -536,7 +569,7 @@ fn event(i: i64, at: DateTime<Utc>) -> Arc<Event> {
     Arc::new(Event::of_record(&session_record(&id, "eu-west-1", &at, name)).unwrap())
 }
 
-fn looked(lookback: TimeDelta) -> TrailConfig {
+pub(crate) fn looked(lookback: TimeDelta) -> TrailConfig {
     let places = [(WORK.parse().unwrap(), "eu-west-1".parse().unwrap())].into();
     config(
         TrailKind::Lookup(Looked { places, events: Events::Sessions, lookback, overlap: TimeDelta::minutes(30) }),
@@ -544,7 +577,7 @@ fn looked(lookback: TimeDelta) -> TrailConfig {
     )
 }
 
-fn fast(sandbox: &Sandbox) -> Plan {
+pub(crate) fn fast(sandbox: &Sandbox) -> Plan {
     Plan::new(Settings { lookups_per_second: 1000, ..settings(sandbox) }).unwrap()
 }
 

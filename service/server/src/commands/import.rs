@@ -1,7 +1,8 @@
 //! `import`: an audit of what others looked at, from files.
 //!
 //! Trail files, which may be many and large, are read one by one and counted as any trail is;
-//! everything else of an estate is read together, since one file explains another.
+//! everything else of an estate is read together, since one file explains another. That they are all
+//! of a trail no file can tell: only whoever imports them, with `--whole-trail`.
 
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::error::Error;
@@ -9,15 +10,16 @@ use crate::ingest::{self, Ingested};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::id::Region;
 use rolecall_audit::import::{FileKind, InputFile, read_files_beside, trail_gap, trail_place};
+use rolecall_audit::trail::{self, Harvest, Holds, Whole};
 use rolecall_collect::trails;
 use rolecall_iam::AccountId;
 use rolecall_store::Store;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,20 +35,28 @@ const HEAD: u64 = 64 * 1024;
 /// The name of imported files among the sources of trails.
 const SOURCE: &str = "import";
 
-/// Runs the command.
+/// Runs the command. `whole_trail`: the trail files are all that there are.
 ///
 /// # Errors
-/// What stopped it; [`Error::NothingRead`] where no file held anything.
+/// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
+/// trail is said to be whole and no file is of one.
 pub async fn run(
     context: Context,
     paths: &[PathBuf],
     fail_on: Option<Severity>,
     stats: bool,
+    whole_trail: bool,
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
     if files.estate.is_empty() && files.trail.is_empty() {
         return Err(Error::NothingRead { problems: Vec::new() });
+    }
+    if whole_trail && files.trail.is_empty() {
+        return Err(Error::Usage {
+            what: "--whole-trail is said of trail files, and none of these files is one".to_owned(),
+            remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
+        });
     }
     let progress = Progress::stderr();
     let cancel = on_signal();
@@ -63,7 +73,7 @@ pub async fn run(
             cancel: cancel.clone(),
         };
         let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
-        audit.run(|_, sender| read(files, store, sender, progress.clone(), problems)).await
+        audit.run(|_, sender| read(files, whole_trail, store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print()?;
@@ -96,6 +106,7 @@ impl Problems {
 
 async fn read(
     files: Files,
+    whole_trail: bool,
     store: Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
@@ -118,16 +129,73 @@ async fn read(
         None
     } else {
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
+        let stated = whole_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
         let read = ingest::read(&store, &mut *source, ingest::FILES, Utc::now(), &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
         if sender.send(broken(&read, &problems)).await.is_err() {
             return Err(Error::Interrupted);
         }
+        if let Some(files) = stated {
+            progress.step("Looking from when to when the trail reaches");
+            state_whole(&store, files, &problems).await?;
+        }
         Some(read)
     };
     let looked = Looked { trails, ..Looked::default() };
     if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+}
+
+/// Notes that nothing is missing between the first and the last event of each account. Where a file
+/// was not read to its end, or a record of it not at all, something is.
+async fn state_whole(store: &Store, files: Vec<PathBuf>, problems: &Problems) -> Result<(), Error> {
+    match blocking(move || reach(&files, Utc::now())).await? {
+        Err(file) => problems.add(format!("{}: not all of it could be read, so no trail is whole", shown(&file))),
+        Ok(whole) => {
+            let mut books = store.bookkeeper();
+            let mut ledger = books.open(&BTreeSet::new()).await?;
+            ledger.whole(SOURCE, &whole, &[]).await?;
+            ledger.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// The stretch of each account, in each of its regions, that trail files reach over; or the file that
+/// was not read whole. Files that were imported before reach as far as others.
+fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
+    let mut accounts: BTreeMap<AccountId, (DateTime<Utc>, DateTime<Utc>, BTreeSet<Region>)> = BTreeMap::new();
+    for path in files {
+        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        let mut harvest = Harvest::new(limits);
+        let read = std::fs::File::open(path).and_then(|mut file| harvest.read_from(&shown(path), &mut file));
+        let settled = harvest.settle(&BTreeMap::new());
+        if read.is_err() || !settled.unread.is_empty() || !settled.damaged.is_empty() {
+            return Err(path.clone());
+        }
+        let sessions = settled.sessions.iter().map(|it| (it.account_id, &it.region, it.at, it.at));
+        let uses = settled.uses.iter().map(|it| (it.account_id, &it.region, it.first, it.last));
+        for (account_id, region, first, last) in sessions.chain(uses) {
+            let known = accounts.entry(account_id).or_insert_with(|| (first, last, BTreeSet::new()));
+            known.0 = known.0.min(first);
+            known.1 = known.1.max(last);
+            if !known.2.contains(region) {
+                known.2.insert(region.clone());
+            }
+        }
+    }
+    let whole = accounts.into_iter().flat_map(|(account_id, (from, to, regions))| {
+        regions.into_iter().map(move |region| Whole {
+            source: SOURCE.to_owned(),
+            account_id,
+            region,
+            from,
+            to,
+            holds: Holds::Stated,
+            all_regions: true,
+        })
+    });
+    Ok(whole.collect())
 }
 
 /// What could not be read of trail files: told to whoever looks on, and a gap in the sessions of the

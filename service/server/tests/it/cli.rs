@@ -1,6 +1,7 @@
 //! The built binary as people and programs meet it.
 
 use crate::support::{Folder, Harness, rolecall, run, run_beside};
+use rolecall_audit::trail::Holds;
 use rolecall_sandbox::{Fault, Sandbox};
 use rolecall_store::RunState;
 use std::io::{BufRead as _, BufReader};
@@ -106,6 +107,68 @@ async fn expired_credentials_are_one_line() {
     let mut command = harness.rolecall(&folder);
     command.arg("scan");
     run_beside(command).await.one_line(&["AWS does not accept the credentials"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_is_whole_where_somebody_says_so_and_its_files_do_not_say_otherwise() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let record = |account: &str, region: &str, day: u32| {
+        serde_json::json!({
+            "eventVersion": "1.08", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
+            "userIdentity": {"type": "AWSService", "invokedBy": "pods.eks.amazonaws.com"},
+            "eventTime": format!("2026-03-{day:02}T08:00:00Z"), "awsRegion": region,
+            "sourceIPAddress": "pods.eks.amazonaws.com", "eventID": format!("{account}-{region}-{day}"),
+            "requestParameters": {"roleArn": format!("arn:aws:iam::{account}:role/x"), "roleSessionName": "s"},
+            "responseElements": {"credentials": {"accessKeyId": format!("ASIA{day}")}},
+            "eventType": "AwsApiCall", "recipientAccountId": account, "eventCategory": "Management"
+        })
+    };
+    let file = |name: &str, records: Vec<serde_json::Value>| {
+        folder.write(name, &serde_json::json!({ "Records": records }).to_string())
+    };
+    let import = |paths: Vec<std::path::PathBuf>, words: &'static [&'static str]| {
+        let mut command = rolecall(folder.path());
+        command.arg("import").args(words).args(paths).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+    let whole = || async {
+        let whole = database.store.trail_whole(&[]).await.unwrap();
+        assert!(whole.iter().all(|it| it.source == "import" && it.holds == Holds::Stated && it.all_regions));
+        let plain = whole.iter().map(|it| format!("{} {} {} {}", it.account_id, it.region, it.from, it.to));
+        plain.map(|line| line.replace(" 08:00:00 UTC", "")).collect::<Vec<_>>()
+    };
+    let (one, other) = ("111122223333", "444455556666");
+    let first = file("first.json", vec![record(one, "eu-west-1", 3), record(other, "eu-west-1", 9)]);
+    let second = file("second.json", vec![record(one, "us-east-1", 7), record(other, "eu-west-1", 4)]);
+    let estate = folder.write("roles.json", "{\"Roles\": []}");
+
+    import(vec![estate.clone()], &["--whole-trail"]).await.one_line(&["--whole-trail", "trail's folder or files"]);
+    let both = vec![first.clone(), second.clone()];
+    assert_eq!(import(both.clone(), &[]).await.code, Some(0));
+    assert_eq!(whole().await, Vec::<String>::new(), "nobody said so");
+
+    // Not with a file that lacks something.
+    let mut lacking = record(one, "eu-west-1", 5);
+    lacking["eventTime"] = "sometime".into();
+    let text = serde_json::json!({"Records": [record(one, "eu-west-1", 6)]}).to_string();
+    for broken in [file("lacking.json", vec![lacking]), folder.write("torn.json", text.get(..text.len() - 9).unwrap())]
+    {
+        let name = broken.file_name().unwrap().to_string_lossy().into_owned();
+        let ended = import(vec![first.clone(), broken, second.clone()], &["--whole-trail"]).await;
+        assert!(ended.err.contains(&format!("{name}: not all of it could be read")), "{ended:?}");
+        assert_eq!(whole().await, Vec::<String>::new());
+    }
+
+    // Files that were read before are of the trail all the same.
+    let ended = import(both, &["--whole-trail"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let expected = [
+        format!("{one} eu-west-1 2026-03-03 2026-03-07"),
+        format!("{one} us-east-1 2026-03-03 2026-03-07"),
+        format!("{other} eu-west-1 2026-03-04 2026-03-09"),
+    ];
+    assert_eq!(whole().await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

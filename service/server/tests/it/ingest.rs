@@ -10,6 +10,7 @@ use rolecall::ingest;
 use rolecall::progress::Progress;
 use rolecall::summary::Summary;
 use rolecall::ties::tie_due;
+use rolecall_audit::trail::Holds;
 use rolecall_collect::trails;
 use rolecall_store::testing::{Database, database};
 use rolecall_store::{SessionFilter, SessionRow, UsageOf, UseRow};
@@ -268,4 +269,37 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
     let sources = database.store.sources().await.unwrap();
     assert_eq!((sources[0].name.as_str(), sources[0].kind.as_str()), ("broken", ingest::FILES));
     assert!(sources[0].total.malformed >= 2 && sources[0].caught_up_at.is_some(), "{:?}", sources[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
+    let text = "[[trails]]\nname = \"org\"\nkind = \"s3\"\nbucket = \"org-trail\"\nlookback_days = 10\n";
+    let config = Config::read(Path::new("rolecall.toml"), text).unwrap();
+    let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;
+    harness.sandbox.make_bucket("org-trail", "us-east-1");
+    let put = |at: DateTime<Utc>, n: u64, records: Vec<Value>| {
+        let file = format!("{ACCOUNT}_CloudTrail_eu-west-1_{}_{n:016}.json.gz", at.format("%Y%m%dT%H%MZ"));
+        let key = format!("AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/{}/{file}", at.format("%Y/%m/%d"));
+        assert!(harness.sandbox.put_object("org-trail", &key, json!({ "Records": records }).to_string().as_bytes()));
+    };
+    let whole = || async {
+        Box::pin(harness.audit_with(&config.trails)).await.unwrap();
+        let [whole] = &harness.store.trail_whole(&[]).await.unwrap()[..] else { panic!("one stretch") };
+        assert_eq!((whole.account_id.to_string(), whole.region.as_str()), (ACCOUNT.to_owned(), "eu-west-1"));
+        assert_eq!((whole.source.as_str(), &whole.holds), ("org", &Holds::Bucket("org-trail".to_owned())));
+        assert!(whole.all_regions && Utc::now() - whole.to < TimeDelta::minutes(90));
+        whole.from
+    };
+    let days_ago = |days: i64| Utc::now().date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc() - TimeDelta::days(days);
+    put(days_ago(4), 1, trail(3));
+    put(days_ago(2), 2, trail(6));
+    assert_eq!(whole().await, days_ago(4), "nothing is known of what was before its oldest file");
+    put(days_ago(40), 3, trail(0));
+    assert_eq!(whole().await, days_ago(4), "and it never becomes more");
+    let mut broken = call(7);
+    broken["eventTime"] = "sometime".into();
+    put(days_ago(3), 4, vec![call(8), broken]);
+    let next = days_ago(2).date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc();
+    assert_eq!(whole().await, next);
+    assert_eq!(whole().await, next, "the file is known by now, and what it lacks is not forgotten");
 }
