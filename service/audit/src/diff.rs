@@ -262,6 +262,24 @@ pub enum TrailChange {
     RecordsReadOnly(Changed<bool>),
     /// Whether it covers all regions.
     MultiRegion(Changed<bool>),
+    /// Whether it records every management event that reads, but for those of sources left out.
+    ManagementReads(Changed<bool>),
+    /// Whether it records every other management event, but for those of sources left out.
+    ManagementWrites(Changed<bool>),
+    /// Whether it leaves out the management events of a source.
+    Excluded {
+        /// Such as `kms.amazonaws.com`.
+        source: String,
+        /// Left out, or not any more.
+        presence: Presence,
+    },
+    /// Whether it records the data events of every resource of a type.
+    Data {
+        /// Such as `AWS::S3::Object`.
+        resource_type: String,
+        /// Recorded, or not any more.
+        presence: Presence,
+    },
 }
 
 /// What can change about an organisation's policy.
@@ -600,6 +618,18 @@ fn trail(was: &Trail, is: &Trail, found: &mut Vec<TrailChange>) {
     found.extend(changed(&was.is_multi_region, &is.is_multi_region).map(TrailChange::MultiRegion));
     if let (Some(was), Some(is)) = (was.records_read_only_management, is.records_read_only_management) {
         found.extend(changed(&was, &is).map(TrailChange::RecordsReadOnly));
+    }
+    if let (Some(was), Some(is)) = (&was.recorded, &is.recorded) {
+        found.extend(changed(&was.management_reads, &is.management_reads).map(TrailChange::ManagementReads));
+        found.extend(changed(&was.management_writes, &is.management_writes).map(TrailChange::ManagementWrites));
+        let excluded = presences(was.excluded_sources.iter(), is.excluded_sources.iter());
+        found.extend(
+            excluded.into_iter().map(|(source, presence)| TrailChange::Excluded { source: source.clone(), presence }),
+        );
+        let data = presences(was.data.iter(), is.data.iter());
+        found.extend(
+            data.into_iter().map(|(kind, presence)| TrailChange::Data { resource_type: kind.clone(), presence }),
+        );
     }
 }
 

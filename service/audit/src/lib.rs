@@ -13,6 +13,7 @@ pub mod finding;
 pub mod id;
 pub mod import;
 pub mod rules;
+pub mod selectors;
 pub mod session_name;
 pub mod simulate;
 pub mod trail;

@@ -16,13 +16,12 @@ use crate::look::{Look, client};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
-use aws_sdk_cloudtrail::types::{
-    AdvancedEventSelector, EventSelector, LookupAttribute, LookupAttributeKey, ReadWriteType,
-};
+use aws_sdk_cloudtrail::types::{AdvancedFieldSelector, EventSelector, LookupAttribute, LookupAttributeKey};
 use futures::future::join_all;
 use rolecall_audit::coverage::ScopeKind;
 use rolecall_audit::estate::Trail;
 use rolecall_audit::id::Region;
+use rolecall_audit::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
 use rolecall_audit::trail::read_event;
 use rolecall_iam::Arn;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +36,7 @@ pub(crate) static DESCRIBE_TRAILS: PermissionUse = PermissionUse {
 pub(crate) static EVENT_SELECTORS: PermissionUse = PermissionUse {
     action: "cloudtrail:GetEventSelectors",
     holder: Holder::Member,
-    why: "to know whether a trail records AssumeRole",
+    why: "to know what a trail records, AssumeRole among it",
 };
 pub(crate) static LOOKUP_EVENTS: PermissionUse =
     PermissionUse { action: "cloudtrail:LookupEvents", holder: Holder::Member, why: "to read recent sessions" };
@@ -83,7 +82,11 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
             let client = client!(aws_sdk_cloudtrail, config, &trail.region, look.account_id);
             let request = client.get_event_selectors().trail_name(arn.as_str());
             match look.caller.call(&EVENT_SELECTORS, request.send()).await {
-                Ok(selectors) => trail.records_read_only_management = Some(records_read_only_management(&selectors)),
+                Ok(told) => {
+                    let selectors = selectors(&told);
+                    trail.records_read_only_management = Some(records_assume_role(&selectors));
+                    trail.recorded = Some(recorded(&selectors));
+                }
                 Err(refusal) if refusal.is_gone() => return None,
                 Err(refusal) => {
                     let home = if regions.contains(&trail.region) { &trail.region } else { seen_in };
@@ -121,43 +124,29 @@ fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::
     Ok((arn, converted))
 }
 
-/// Whether any selector takes in read-only management events of STS, as `AssumeRole` is one.
-fn records_read_only_management(selectors: &GetEventSelectorsOutput) -> bool {
+/// The selectors as AWS said them.
+fn selectors(told: &GetEventSelectorsOutput) -> Vec<Selector> {
     let basic = |selector: &EventSelector| {
-        selector.include_management_events.unwrap_or(true)
-            && matches!(selector.read_write_type, None | Some(ReadWriteType::All | ReadWriteType::ReadOnly))
-    };
-    selectors.event_selectors().iter().any(basic)
-        || selectors.advanced_event_selectors().iter().any(takes_in_assume_role)
-}
-
-fn takes_in_assume_role(selector: &AdvancedEventSelector) -> bool {
-    let is_management = selector
-        .field_selectors
-        .iter()
-        .any(|field| field.field == "eventCategory" && field.equals().iter().any(|value| value == "Management"));
-    is_management
-        && selector.field_selectors.iter().all(|field| {
-            let value = match field.field.as_str() {
-                "eventCategory" => "Management",
-                "readOnly" => "true",
-                "eventSource" => "sts.amazonaws.com",
-                "eventName" => "AssumeRole",
-                "eventType" => "AwsApiCall",
-                // Some of the events, then, and not all.
-                _ => return false,
-            };
-            let any = |values: &[String], matches: fn(&str, &str) -> bool| values.iter().any(|v| matches(value, v));
-            let named = [field.equals(), field.starts_with(), field.ends_with()];
-            let taken = named.iter().all(|values| values.is_empty())
-                || any(field.equals(), |a, b| a == b)
-                || any(field.starts_with(), |a, b| a.starts_with(b))
-                || any(field.ends_with(), |a, b| a.ends_with(b));
-            let left_out = any(field.not_equals(), |a, b| a == b)
-                || any(field.not_starts_with(), |a, b| a.starts_with(b))
-                || any(field.not_ends_with(), |a, b| a.ends_with(b));
-            taken && !left_out
+        let data = selector.data_resources().iter();
+        Selector::Basic(BasicSelector {
+            read_write: selector.read_write_type().map(|kind| kind.as_str().to_owned()),
+            management: selector.include_management_events(),
+            excluded_sources: selector.exclude_management_event_sources().to_vec(),
+            data: data.map(|of| (of.r#type().unwrap_or_default().to_owned(), of.values().to_vec())).collect(),
         })
+    };
+    let field = |selector: &AdvancedFieldSelector| FieldSelector {
+        field: selector.field().to_owned(),
+        equals: selector.equals().to_vec(),
+        starts_with: selector.starts_with().to_vec(),
+        ends_with: selector.ends_with().to_vec(),
+        not_equals: selector.not_equals().to_vec(),
+        not_starts_with: selector.not_starts_with().to_vec(),
+        not_ends_with: selector.not_ends_with().to_vec(),
+    };
+    let advanced = told.advanced_event_selectors().iter();
+    let advanced = advanced.map(|selector| Selector::Advanced(selector.field_selectors().iter().map(field).collect()));
+    told.event_selectors().iter().map(basic).chain(advanced).collect()
 }
 
 /// Reads the sessions of a region's window.
@@ -226,42 +215,5 @@ async fn lookup(
                 format!("reading stopped after {events} {name} events; older ones of the window were not read"),
             ));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use aws_sdk_cloudtrail::types::AdvancedFieldSelector;
-
-    fn field(name: &str) -> aws_sdk_cloudtrail::types::builders::AdvancedFieldSelectorBuilder {
-        AdvancedFieldSelector::builder().field(name)
-    }
-
-    fn advanced(fields: Vec<aws_sdk_cloudtrail::types::builders::AdvancedFieldSelectorBuilder>) -> bool {
-        let selector = AdvancedEventSelector::builder()
-            .set_field_selectors(Some(fields.into_iter().map(|field| field.build().unwrap()).collect()))
-            .build()
-            .unwrap();
-        records_read_only_management(&GetEventSelectorsOutput::builder().advanced_event_selectors(selector).build())
-    }
-
-    fn basic(kind: ReadWriteType, management: bool) -> bool {
-        let selector = EventSelector::builder().read_write_type(kind).include_management_events(management).build();
-        records_read_only_management(&GetEventSelectorsOutput::builder().event_selectors(selector).build())
-    }
-
-    #[test]
-    fn a_trail_records_assume_role_only_with_read_only_management_events() {
-        assert!(basic(ReadWriteType::All, true) && basic(ReadWriteType::ReadOnly, true));
-        assert!(!basic(ReadWriteType::WriteOnly, true) && !basic(ReadWriteType::All, false));
-        let management = || field("eventCategory").equals("Management");
-        assert!(advanced(vec![management()]));
-        assert!(advanced(vec![management(), field("readOnly").equals("true")]));
-        assert!(advanced(vec![management(), field("eventSource").not_equals("kms.amazonaws.com")]));
-        assert!(!advanced(vec![management(), field("readOnly").equals("false")]));
-        assert!(!advanced(vec![management(), field("eventSource").not_equals("sts.amazonaws.com")]));
-        assert!(!advanced(vec![management(), field("userIdentity.arn").starts_with("arn:aws")]));
-        assert!(!advanced(vec![field("eventCategory").equals("Data")]));
     }
 }

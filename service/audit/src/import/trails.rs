@@ -1,12 +1,12 @@
 //! Trails with their selectors, as `describe-trails` and `get-event-selectors` print them.
 //!
-//! Knows which selectors record `AssumeRole`, a read-only management event. Refuses to know what the
-//! trails recorded.
+//! Refuses to know what selectors mean, and what the trails recorded.
 
 use super::item::{Fault, Item, Read};
 use super::{Builder, Source};
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::Trail;
+use crate::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 
@@ -52,20 +52,15 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
         Fault::new(format!("{}/TrailARN", item.pointer), "the ARN names no account", "give the ARN as AWS printed it")
     };
     let region = if item.get("HomeRegion").is_some() { item.parsed("HomeRegion")? } else { region_of(item, &arn)? };
-    let basic = item.items("EventSelectors")?;
-    let advanced = item.items("AdvancedEventSelectors")?;
-    let records = if basic.is_empty() && advanced.is_empty() {
-        None
-    } else {
-        let mut any = false;
-        for selector in &basic {
-            any |= basic_records(selector)?;
-        }
-        for selector in &advanced {
-            any |= advanced_records(selector)?;
-        }
-        Some(any)
-    };
+    let mut selectors = Vec::new();
+    for selector in item.items("EventSelectors")? {
+        selectors.push(basic_selector(&selector)?);
+    }
+    for selector in item.items("AdvancedEventSelectors")? {
+        selectors.push(advanced_selector(&selector)?);
+    }
+    // Without any the file does not say: AWS shows those of a trail that nobody configured, too.
+    let are_known = !selectors.is_empty();
     Ok(Trail {
         account_id: owner.ok_or_else(nobody)?,
         region,
@@ -73,8 +68,8 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
         bucket: item.owned("S3BucketName")?,
         is_multi_region: item.flag("IsMultiRegionTrail")?.unwrap_or(false),
         is_organization: item.flag("IsOrganizationTrail")?.unwrap_or(false),
-        records_read_only_management: records,
-        recorded: None,
+        records_read_only_management: are_known.then(|| records_assume_role(&selectors)),
+        recorded: are_known.then(|| recorded(&selectors)),
         arn: arn.as_str().to_owned(),
     })
 }
@@ -86,43 +81,28 @@ fn region_of(item: &Item<'_>, arn: &Arn) -> Read<crate::id::Region> {
     arn.region().parse().map_err(refused)
 }
 
-fn basic_records(selector: &Item<'_>) -> Read<bool> {
-    let management = selector.flag("IncludeManagementEvents")?.unwrap_or(true);
-    Ok(management && matches!(selector.maybe_text("ReadWriteType")?, None | Some("All" | "ReadOnly")))
+fn basic_selector(selector: &Item<'_>) -> Read<Selector> {
+    let of_type = |of: &Item<'_>| Ok((of.owned("Type")?.unwrap_or_default(), of.texts("Values")?));
+    Ok(Selector::Basic(BasicSelector {
+        read_write: selector.owned("ReadWriteType")?,
+        management: selector.flag("IncludeManagementEvents")?,
+        excluded_sources: selector.texts("ExcludeManagementEventSources")?,
+        data: selector.items("DataResources")?.iter().map(of_type).collect::<Read<_>>()?,
+    }))
 }
 
-fn advanced_records(selector: &Item<'_>) -> Read<bool> {
-    let mut management = false;
-    for field in selector.items("FieldSelectors")? {
-        let name = field.text("Field")?;
-        let value = match name {
-            "eventCategory" => "Management",
-            "readOnly" => "true",
-            "eventSource" => "sts.amazonaws.com",
-            "eventName" => "AssumeRole",
-            "eventType" => "AwsApiCall",
-            // Some of the events, then, and not all.
-            _ => return Ok(false),
-        };
-        let compare = |key: &str, test: fn(&str, &str) -> bool| -> Read<Option<bool>> {
-            let values = field.texts(key)?;
-            Ok(if values.is_empty() { None } else { Some(values.iter().any(|v| test(value, v))) })
-        };
-        let wanted = [
-            compare("Equals", |a, b| a == b)?,
-            compare("StartsWith", |a, b| a.starts_with(b))?,
-            compare("EndsWith", |a, b| a.ends_with(b))?,
-        ];
-        let refused = [
-            compare("NotEquals", |a, b| a == b)?,
-            compare("NotStartsWith", |a, b| a.starts_with(b))?,
-            compare("NotEndsWith", |a, b| a.ends_with(b))?,
-        ];
-        let taken = wanted.iter().all(Option::is_none) || wanted.contains(&Some(true));
-        if !taken || refused.contains(&Some(true)) {
-            return Ok(false);
-        }
-        management |= name == "eventCategory" && wanted.contains(&Some(true));
-    }
-    Ok(management)
+fn advanced_selector(selector: &Item<'_>) -> Read<Selector> {
+    let field = |field: &Item<'_>| {
+        Ok(FieldSelector {
+            field: field.text("Field")?.to_owned(),
+            equals: field.texts("Equals")?,
+            starts_with: field.texts("StartsWith")?,
+            ends_with: field.texts("EndsWith")?,
+            not_equals: field.texts("NotEquals")?,
+            not_starts_with: field.texts("NotStartsWith")?,
+            not_ends_with: field.texts("NotEndsWith")?,
+        })
+    };
+    let fields = selector.items("FieldSelectors")?;
+    Ok(Selector::Advanced(fields.iter().map(field).collect::<Read<_>>()?))
 }

@@ -2,8 +2,10 @@
 
 use crate::small::{API, BOUND, DATA, OPEN, Small, allow};
 use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::diff::{AssociationChange, Change, ClusterChange, Presence, RoleChange, diff};
-use rolecall_audit::estate::SessionKind;
+use rolecall_audit::diff::{
+    AssociationChange, Change, Changed, ClusterChange, Presence, RoleChange, TrailChange, diff,
+};
+use rolecall_audit::estate::{Recorded, SessionKind};
 
 #[test]
 fn an_estate_does_not_differ_from_itself() {
@@ -35,6 +37,47 @@ fn each_change_is_named() {
     let added = |c: &Change| matches!(c, Change::Cluster { what: ClusterChange::Presence(Presence::Added), .. });
     assert!(changes.iter().any(added));
     assert_eq!(changes.len(), 6, "{changes:#?}");
+}
+
+#[test]
+fn a_trail_that_records_something_else_is_a_change_and_one_that_nobody_could_ask_is_none() {
+    let with = |recorded: Option<Recorded>| {
+        let mut small = Small::new();
+        small.0.trails[0].recorded = recorded;
+        small.0
+    };
+    let texts = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    let all = Recorded {
+        management_reads: true,
+        management_writes: true,
+        excluded_sources: texts(&[]),
+        data: texts(&["AWS::S3::Object", "AWS::SQS::Queue"]),
+    };
+    let less = Recorded {
+        management_reads: false,
+        excluded_sources: texts(&["kms.amazonaws.com"]),
+        data: texts(&["AWS::SQS::Queue"]),
+        ..all.clone()
+    };
+    let told = |changes: Vec<Change>| {
+        changes
+            .into_iter()
+            .map(|change| match change {
+                Change::Trail { what, .. } => what,
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    let (before, after) = (with(Some(all)), with(Some(less)));
+    let expected = [
+        TrailChange::ManagementReads(Changed { before: true, after: false }),
+        TrailChange::Excluded { source: "kms.amazonaws.com".into(), presence: Presence::Added },
+        TrailChange::Data { resource_type: "AWS::S3::Object".into(), presence: Presence::Removed },
+    ];
+    assert_eq!(told(diff(&before, &after)), expected);
+    assert_eq!(told(diff(&after, &before)).len(), 3);
+    assert_eq!(diff(&before, &with(None)), []);
+    assert_eq!(diff(&with(None), &after), []);
 }
 
 #[test]

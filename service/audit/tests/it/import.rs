@@ -2,7 +2,7 @@
 
 use crate::shared;
 use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::Observation;
+use rolecall_audit::estate::{Observation, Recorded};
 use rolecall_audit::import::{FileKind, Import, InputFile, read_files};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -393,9 +393,11 @@ fn parts_of_clusters_and_trails_are_read_where_they_are_given() {
     let entries = r#"{"accessEntries":[{"clusterName":"prod","principalArn":"arn:aws:iam::111122223333:role/ops","kubernetesGroups":["g"],
         "type":"STANDARD","associatedAccessPolicies":[{"policyArn":"arn:p","accessScope":{"type":"namespace","namespaces":["pay"]}}]}]}"#;
     let trails = r#"{"trails":[{"Name":"t","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/t","HomeRegion":"eu-west-1",
-        "IsMultiRegionTrail":true,"S3BucketName":"b","EventSelectors":[{"ReadWriteType":"WriteOnly","IncludeManagementEvents":true}]},
+        "IsMultiRegionTrail":true,"S3BucketName":"b","EventSelectors":[{"ReadWriteType":"WriteOnly","IncludeManagementEvents":true},
+        {"ReadWriteType":"All","IncludeManagementEvents":false,"DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]},
         {"Name":"u","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/u",
-        "AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]}]},
+        "AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]},
+            {"Field":"eventSource","NotEquals":["kms.amazonaws.com"]}]}]},
         {"Name":"v","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/v"}]}"#;
     let import = read(&[
         ("eks/111122223333/eu-west-1/addons.json", addons),
@@ -417,6 +419,15 @@ fn parts_of_clusters_and_trails_are_read_where_they_are_given() {
     }
     let records: Vec<Option<bool>> = observation.trails.iter().map(|t| t.records_read_only_management).collect();
     assert_eq!(records, [Some(false), Some(true), None]);
+    let recorded = |reads: bool, writes: bool, excluded: &[&str], data: &[&str]| {
+        let texts = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        let (excluded_sources, data) = (texts(excluded), texts(data));
+        Some(Recorded { management_reads: reads, management_writes: writes, excluded_sources, data })
+    };
+    let found: Vec<_> = observation.trails.iter().map(|t| t.recorded.clone()).collect();
+    let expected =
+        [recorded(false, true, &[], &["AWS::S3::Object"]), recorded(true, true, &["kms.amazonaws.com"], &[]), None];
+    assert_eq!(found, expected);
     assert!(observation.coverage.is_complete(&in_region(ScopeKind::Trails)));
     let import = read(&[("clusters.json", &clusters), ("addon.json", r#"{"addon":{"addonName":"x"}}"#)]);
     assert!(import.observations[0].clusters[0].addons.is_none() && !import.problems.is_empty());

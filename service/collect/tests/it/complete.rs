@@ -2,9 +2,10 @@
 
 use crate::estate::{HUB, SUSPENDED, WORK, complete, estate, gaps, look, now, sandbox, sandbox_of, settings};
 use rolecall_audit::coverage::{GapReason, ScopeKind};
-use rolecall_audit::estate::{AccessPolicy, Observation, OrgPolicyKind, SessionKind};
+use rolecall_audit::estate::{AccessPolicy, Observation, OrgPolicyKind, Recorded, SessionKind};
 use rolecall_collect::{Accounts, Event, Hub, Plan, Progress, Regions, Settings, Target, collect};
 use rolecall_sandbox::{Fault, Sandbox};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
@@ -117,6 +118,85 @@ async fn sessions_come_from_the_window_and_from_the_regions_that_have_any() {
     let (seen, _) = look(none).await;
     assert_eq!(sandbox.calls().of("cloudtrail:LookupEvents"), 0);
     assert!(!complete(&seen).iter().any(|scope| scope.contains("sessions")));
+}
+
+#[tokio::test]
+async fn a_trail_says_what_its_selectors_take_in() {
+    let field = |field: &str, operator: &str, values: &[&str]| json!({"Field": field, operator: values});
+    let trail = |name: &str, kind: &str, selectors: Value| {
+        json!({"Name": name, "TrailARN": format!("arn:aws:cloudtrail:eu-west-1:{WORK}:trail/{name}"),
+            "HomeRegion": "eu-west-1", "S3BucketName": "logs", "IsMultiRegionTrail": true, kind: selectors})
+    };
+    let advanced = |selectors: Vec<Vec<Value>>| {
+        let selectors: Vec<Value> = selectors.into_iter().map(|fields| json!({ "FieldSelectors": fields })).collect();
+        json!(selectors)
+    };
+    let data = |read_only: &str| {
+        vec![
+            field("eventCategory", "Equals", &["Data"]),
+            field("resources.type", "Equals", &["AWS::DynamoDB::Table"]),
+            field("readOnly", "Equals", &[read_only]),
+        ]
+    };
+    let mut estate = estate();
+    let work = estate.accounts.get_mut(WORK).unwrap();
+    work.trails = vec![
+        trail(
+            "basic",
+            "EventSelectors",
+            json!([{"ReadWriteType": "All", "IncludeManagementEvents": true,
+                "ExcludeManagementEventSources": ["kms.amazonaws.com"], "DataResources": [
+                    {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]},
+                    {"Type": "AWS::Lambda::Function", "Values": ["arn:aws:lambda:eu-west-1:222222222222:function:one"]}]}]),
+        ),
+        trail(
+            "advanced",
+            "AdvancedEventSelectors",
+            advanced(vec![
+                vec![
+                    field("eventCategory", "Equals", &["Management"]),
+                    field("eventSource", "NotEquals", &["rdsdata.amazonaws.com"]),
+                ],
+                data("true"),
+                data("false"),
+            ]),
+        ),
+        trail(
+            "narrow",
+            "AdvancedEventSelectors",
+            advanced(vec![vec![
+                field("eventCategory", "Equals", &["Data"]),
+                field("resources.type", "Equals", &["AWS::S3::Object"]),
+                field("resources.ARN", "StartsWith", &["arn:aws:s3:::one/"]),
+            ]]),
+        ),
+        json!({"Name": "plain", "TrailARN": format!("arn:aws:cloudtrail:eu-west-1:{WORK}:trail/plain"),
+            "HomeRegion": "eu-west-1", "S3BucketName": "logs"}),
+    ];
+    let (seen, _) = look(settings(&sandbox_of(estate).await)).await;
+    let mut found: Vec<_> =
+        seen[WORK].trails.iter().map(|trail| (trail.name.as_str(), trail.recorded.clone())).collect();
+    found.sort_by_key(|(name, _)| *name);
+    let recorded = |management: bool, excluded: &[&str], data: &[&str]| {
+        let texts = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        Some(Recorded {
+            management_reads: management,
+            management_writes: management,
+            excluded_sources: texts(excluded),
+            data: texts(data),
+        })
+    };
+    let expected = [
+        ("advanced", recorded(true, &["rdsdata.amazonaws.com"], &["AWS::DynamoDB::Table"])),
+        ("basic", recorded(true, &["kms.amazonaws.com"], &["AWS::S3::Object"])),
+        ("narrow", recorded(false, &[], &[])),
+        ("plain", recorded(true, &[], &[])),
+    ];
+    assert_eq!(found, expected);
+    let sandbox = sandbox().await;
+    sandbox.faults().deny("cloudtrail:GetEventSelectors");
+    let (seen, _) = look(settings(&sandbox)).await;
+    assert!(seen[WORK].trails.iter().all(|trail| trail.recorded.is_none()), "nobody knows");
 }
 
 #[tokio::test]

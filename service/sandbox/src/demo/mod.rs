@@ -289,7 +289,11 @@ impl Draft {
                     "IncludeManagementEvents": true, "DataResources": [], "ExcludeManagementEventSources": []}]})
         };
         for account in [MANAGEMENT, PAYMENTS, COMMERCE] {
-            self.account(account).trails.push(trail(account, "eu-west-1", "everything", true, "All"));
+            let mut everything = trail(account, "eu-west-1", "everything", true, "All");
+            // What is done with the objects of buckets, too; not what is done with the items of tables.
+            everything["EventSelectors"][0]["DataResources"] =
+                json!([{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]);
+            self.account(account).trails.push(everything);
         }
         self.account(DATA).trails.push(trail(DATA, "eu-west-1", "changes-only", false, "WriteOnly"));
         self.expect(problem::NO_TRAIL, DATA, "AssumeRole is a read-only event, which the one trail leaves out");

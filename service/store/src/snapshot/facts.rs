@@ -159,7 +159,9 @@ pub(super) fn partial(seen: &Observation) -> Vec<Key> {
     keys.extend(seen.policies.iter().filter(|policy| policy.document.is_none()).map(policy_key));
     keys.extend(seen.clusters.iter().filter(|cluster| cluster_is_partial(seen, cluster)).map(key_of_cluster));
     keys.extend(seen.associations.iter().filter(|association| association.detail.is_none()).map(association_key));
-    keys.extend(seen.trails.iter().filter(|trail| trail.records_read_only_management.is_none()).map(trail_key));
+    let trails = seen.trails.iter();
+    let half_seen = |trail: &&Trail| trail.records_read_only_management.is_none() || trail.recorded.is_none();
+    keys.extend(trails.filter(half_seen).map(trail_key));
     keys
 }
 
@@ -229,6 +231,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
         if let Some(known) = before::<Trail>(previous, &key) {
             whole.records_read_only_management =
                 whole.records_read_only_management.or(known.records_read_only_management);
+            whole.recorded = whole.recorded.or(known.recorded);
         }
         let mut fact = Fact::new(trail.account_id, Kind::Trail, &key.2, &whole);
         fact.name = Some(trail.name.clone());

@@ -201,7 +201,7 @@ pub fn estate() -> Observation {
         is_multi_region: true,
         is_organization: false,
         records_read_only_management: Some(true),
-        recorded: None,
+        recorded: Some(Recorded { management_reads: true, ..Recorded::default() }),
     }];
     seen.sessions = vec![session("e1", -20, "api"), session("e2", -10, "api")];
     for kind in ScopeKind::ALL {

@@ -202,12 +202,15 @@ async fn what_could_not_be_described_is_remembered_until_it_is_another() {
     blind.associations[1].detail = None;
     blind.associations[1].association_id = "a-made-anew".into();
     blind.clusters[0].addons = None;
+    blind.trails[0].recorded = None;
     let (_, counts) = look(&database.store, 5, &blind).await;
     assert_eq!((counts.resources_changed, counts.gaps), (1, 2));
     let estate = estate_of(&database.store).await;
     assert_eq!(estate.associations[0], whole.associations[0]);
     assert_eq!(estate.associations[1].detail, None);
     assert_eq!(estate.clusters, whole.clusters);
+    assert!(whole.trails[0].recorded.is_some());
+    assert_eq!(estate.trails, whole.trails);
 }
 
 #[tokio::test]
