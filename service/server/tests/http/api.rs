@@ -3,6 +3,7 @@
 use crate::support::{Answer, Client, REFUSED, Seen, app};
 use axum::http::{Method, StatusCode, header};
 use rolecall::http::auth::token::Scope;
+use rolecall_audit::trail::{Holds, Whole};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -325,4 +326,41 @@ fn the_contract_says_what_each_list_takes() {
     }
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["components"]["securitySchemes"]["token"].is_object());
+}
+
+#[tokio::test]
+async fn what_was_read_whole_is_told_to_programs_and_to_people() {
+    let app = app(Seen::Nothing).await;
+    let person = Client::person(&app).await;
+    let nothing = person.get("/ingestion").await.html();
+    let text = |html: &scraper::Html| html.root_element().text().collect::<String>();
+    assert!(text(&nothing).contains("Of no time is it known that nothing is missing"));
+
+    let from: chrono::DateTime<chrono::Utc> = "2026-03-02T00:00:00Z".parse().unwrap();
+    let to = from + chrono::TimeDelta::hours(30);
+    let told = ["eu-west-1", "us-east-1"].map(|region| Whole {
+        source: "org".into(),
+        account_id: REFUSED.parse().unwrap(),
+        region: region.parse().unwrap(),
+        from,
+        to,
+        holds: Holds::Bucket("org-trail".into()),
+        all_regions: true,
+    });
+    let mut books = app.store.bookkeeper();
+    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    ledger.whole("org", &told, &[]).await.unwrap();
+    ledger.commit().await.unwrap();
+    let client = Client::program(&app, &[Scope::Admin]).await;
+    let line = |region: &str| {
+        json!({"source": "org", "account_id": REFUSED, "region": region, "from": "2026-03-02T00:00:00Z",
+            "to": "2026-03-03T06:00:00Z", "holds": "bucket", "bucket": "org-trail", "all_regions": true})
+    };
+    assert_eq!(client.json("/api/v1/ingestion").await["whole"], json!([line("eu-west-1"), line("us-east-1")]));
+    let page = text(&person.get("/ingestion").await.html());
+    for part in
+        ["eu-west-1, us-east-1", "2026-03-03 06:00 UTC", "What trails deliver to org-trail", "no other had events"]
+    {
+        assert!(page.contains(part), "{part} in {page}");
+    }
 }

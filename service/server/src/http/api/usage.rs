@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
+use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{DayRow, SourceRow, UsageOf, UseRow};
 use serde::Serialize;
@@ -111,8 +112,48 @@ pub(crate) struct SessionStoryJson {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IngestionJson {
     pub(crate) sources: Vec<TrailSourceJson>,
+    /// Of which stretches of time nothing is missing that CloudTrail delivered: only there is a call
+    /// that is not known a call that was not made.
+    pub(crate) whole: Vec<WholeJson>,
     /// What could not be read, the newest first.
     pub(crate) problems: Vec<TrailProblemJson>,
+}
+
+/// A stretch of a region's trail that a source read whole.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WholeJson {
+    pub(crate) source: String,
+    pub(crate) account_id: String,
+    pub(crate) region: String,
+    pub(crate) from: DateTime<Utc>,
+    /// Up to, and without, this moment.
+    pub(crate) to: DateTime<Utc>,
+    /// Which events the source has: `sessions` (those that begin sessions), `management` (every management event), `bucket`
+    /// (what trails deliver to the bucket) or `stated` (files of which somebody said that they are all).
+    pub(crate) holds: &'static str,
+    /// The bucket's name.
+    pub(crate) bucket: Option<String>,
+    /// Whether the source would have shown another region of the account, had it any events.
+    pub(crate) all_regions: bool,
+}
+
+fn whole(row: Whole) -> WholeJson {
+    let (holds, bucket) = match row.holds {
+        Holds::Sessions => ("sessions", None),
+        Holds::Management => ("management", None),
+        Holds::Bucket(bucket) => ("bucket", Some(bucket)),
+        Holds::Stated => ("stated", None),
+    };
+    WholeJson {
+        source: row.source,
+        account_id: row.account_id.to_string(),
+        region: row.region.to_string(),
+        from: row.from,
+        to: row.to,
+        holds,
+        bucket,
+        all_regions: row.all_regions,
+    }
 }
 
 /// One source of trail files.
@@ -291,7 +332,7 @@ fn regions(days: Vec<DayRow>) -> Vec<TrailReadJson> {
     regions.into_values().collect()
 }
 
-/// How far each source of trail files was read, and what could not be read.
+/// How far each source of trail files was read, what of it whole, and what could not be read.
 #[utoipa::path(
     get, path = "/api/v1/ingestion", tag = "inventory", operation_id = "get_ingestion",
     responses((status = 200, body = IngestionJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
@@ -311,5 +352,6 @@ pub(super) async fn ingestion(
         message: problem.message,
         at: problem.at,
     });
-    Ok(Json(IngestionJson { sources, problems: problems.collect() }))
+    let whole = app.store.trail_whole(&[]).await?.into_iter().map(whole).collect();
+    Ok(Json(IngestionJson { sources, whole, problems: problems.collect() }))
 }

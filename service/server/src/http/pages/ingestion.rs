@@ -1,4 +1,4 @@
-//! `/ingestion`: from where trails are read, how far, and what could not be read.
+//! `/ingestion`: from where trails are read, how far, what of them whole, and what could not be read.
 
 use super::Chrome;
 use super::estate::Around;
@@ -11,11 +11,16 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
+use rolecall_audit::trail::{Holds, Whole};
+use rolecall_iam::AccountId;
 use rolecall_store::{SourceRow, SourceState, TieCount};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems on the page; the store keeps some more.
 const PROBLEMS: u32 = 100;
+
+/// Stretches that were read whole on the page; the API tells all.
+const STRETCHES: usize = 200;
 
 query! {
     /// The page takes no parameter.
@@ -37,6 +42,19 @@ struct SourceLine {
     duplicates: String,
     malformed: String,
     places: String,
+}
+
+/// A stretch of time of which nothing is missing, in regions of an account.
+struct WholeLine {
+    account: String,
+    account_id: String,
+    regions: String,
+    /// Whether a further region would have shown.
+    all_regions: bool,
+    from: Stamp,
+    to: Stamp,
+    holds: String,
+    source: String,
 }
 
 /// Something that could not be read.
@@ -66,6 +84,8 @@ pub(crate) struct IngestionPage {
     text: String,
     sources: Vec<SourceLine>,
     waiting: Vec<String>,
+    whole: Vec<WholeLine>,
+    all_whole: bool,
     problems: Vec<ProblemLine>,
     all_problems: bool,
     ties: Vec<TieLine>,
@@ -89,6 +109,9 @@ pub(crate) async fn page(
         let stretches = app.store.cursors(&row.name).await?.len();
         sources.push(SourceLine::of(row, stretches, &around));
     }
+    let mut whole = WholeLine::all(app.store.trail_whole(&[]).await?, &around);
+    let all_whole = whole.len() <= STRETCHES;
+    whole.truncate(STRETCHES);
     let problems = app.store.trail_problems(None, PROBLEMS).await?;
     let all_problems = problems.len() < usize::try_from(PROBLEMS).unwrap_or(usize::MAX);
     let problems = problems.into_iter().map(|problem| ProblemLine {
@@ -127,6 +150,8 @@ pub(crate) async fn page(
         text,
         sources,
         waiting,
+        whole,
+        all_whole,
         problems: problems.collect(),
         all_problems,
         ties: app.store.session_ties().await?.iter().map(TieLine::of).collect(),
@@ -157,6 +182,36 @@ impl SourceLine {
             malformed: words::count_u64(total.malformed),
             places: if stretches == 0 { String::new() } else { plural(stretches, "position kept", "positions kept") },
         }
+    }
+}
+
+impl WholeLine {
+    /// One line for the regions of an account that are alike.
+    fn all(rows: Vec<Whole>, around: &Around) -> Vec<Self> {
+        let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for row in rows {
+            let key = (row.account_id, row.source, row.from, row.to, row.holds, row.all_regions);
+            alike.entry(key).or_default().push(row.region.to_string());
+        }
+        let line = |(key, regions): (_, Vec<String>)| {
+            let (account_id, source, from, to, holds, all_regions): (AccountId, _, _, _, Holds, bool) = key;
+            Self {
+                account: around.names.of(account_id),
+                account_id: account_id.to_string(),
+                regions: regions.join(", "),
+                all_regions,
+                from: Stamp::of(from, around.now),
+                to: Stamp::of(to, around.now),
+                holds: match holds {
+                    Holds::Sessions => "Events that begin sessions".to_owned(),
+                    Holds::Management => "Every management event".to_owned(),
+                    Holds::Bucket(bucket) => format!("What trails deliver to {bucket}"),
+                    Holds::Stated => "Imported files that were said to be all".to_owned(),
+                },
+                source,
+            }
+        };
+        alike.into_iter().map(line).collect()
     }
 }
 
