@@ -165,7 +165,7 @@ impl GrantsPage {
                 role_href(arn),
                 "Roles",
                 "/roles",
-                format!("/api/v1/roles/{}/granted?days={days}", encode(arn)),
+                format!("/api/v1/roles/{}/granted?days={days}", encode(arn).replace('/', "%2F")),
                 ("role", arn.clone()),
             ),
             Whose::Pods(key) => (
