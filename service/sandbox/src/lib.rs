@@ -260,6 +260,14 @@ impl Sandbox {
         self.shared.world.shelf.put(bucket, key, bytes, self.now()).is_some()
     }
 
+    /// Makes the bucket of the demo's trails, with all of its files.
+    pub fn serve_bucket(&self, bucket: &demo::TrailBucket) {
+        self.make_bucket(&bucket.name, &bucket.region);
+        for (key, bytes) in &bucket.objects {
+            self.put_object(&bucket.name, key, bytes);
+        }
+    }
+
     /// Takes an object out of a bucket; one that is not there is no error.
     pub fn remove_object(&self, bucket: &str, key: &str) {
         if let Some(bucket) = self.shared.world.shelf.buckets().get_mut(bucket) {

@@ -121,10 +121,13 @@ fn faults(arguments: &Arguments) -> Result<Faults, String> {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let estate = match (&arguments.estate, &arguments.generate) {
-        (Some(folder), _) => Estate::from_dir(folder)?,
-        (None, Some(text)) => generate(&sizes(text)?),
-        (None, None) => demo::estate(arguments.now.unwrap_or_else(Utc::now)),
+    let (estate, bucket) = match (&arguments.estate, &arguments.generate) {
+        (Some(folder), _) => (Estate::from_dir(folder)?, None),
+        (None, Some(text)) => (generate(&sizes(text)?), None),
+        (None, None) => {
+            let (estate, bucket) = demo::estate_and_bucket(arguments.now.unwrap_or_else(Utc::now));
+            (estate, Some(bucket))
+        }
     };
     if let Some(folder) = &arguments.write {
         return Ok(estate.to_dir(folder)?);
@@ -138,6 +141,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         port: arguments.port,
     };
     let sandbox = Sandbox::start_with(estate, faults, options).await?;
+    if let Some(bucket) = bucket {
+        sandbox.serve_bucket(&bucket);
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on {} (hub account {}, access key {HUB_ACCESS_KEY})", sandbox.endpoint(), sandbox.hub())?;
     for (name, value) in sandbox.env() {

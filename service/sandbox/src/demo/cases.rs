@@ -156,17 +156,27 @@ fn hops(draft: &mut Draft) {
         )])
     };
     let archive = role_arn(COMMERCE, "payments-archive");
+    let vault = role_arn(COMMERCE, "payments-vault");
     let source = draft.role(
         pod_role(PAY, "settlement", "settlement-archiver")
             .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&archive])])),
     );
     let open = document(vec![json!({"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{PAYMENTS}:root")},
         "Action": ["sts:AssumeRole", "sts:TagSession"]})]);
+    draft.role(Role::new(COMMERCE, "payments-archive", open).inline(
+        "files",
+        document(vec![
+            allow(&["s3:PutObject"], &["arn:aws:s3:::payments-archive-777788889999/*"]),
+            allow(&["sts:AssumeRole", "sts:TagSession"], &[&vault]),
+        ]),
+    ));
     draft.role(
-        Role::new(COMMERCE, "payments-archive", open).inline(
-            "files",
-            document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::payments-archive-777788889999/*"])]),
-        ),
+        Role::new(
+            COMMERCE,
+            "payments-vault",
+            target_trust(&archive, json!({"StringEquals": {"aws:PrincipalAccount": COMMERCE}})),
+        )
+        .inline("files", document(vec![allow(&["s3:PutObject"], &["arn:aws:s3:::payments-vault-777788889999/*"])])),
     );
     draft.expect(
         problem::NO_EXTERNAL_ID,

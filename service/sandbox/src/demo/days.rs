@@ -2,6 +2,8 @@
 //!
 //! A day's events follow from its date alone, so that a second look on the same day sees the same.
 
+use super::bucket::Files;
+use super::calls::{self, Caller};
 use super::{COMMERCE, DATA, Draft, LAB, PAY, PAYMENTS, Place, SHOP, Use, arn_of, role_arn};
 use crate::build;
 use crate::ids;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 /// How many days the trail goes back.
 const DAYS: i64 = 14;
 
-pub(super) fn add(draft: &mut Draft, today: NaiveDate) {
+pub(super) fn add(draft: &mut Draft, today: NaiveDate, files: &mut Option<Files>) {
     for back in 1..=DAYS {
         let Some(day) = today.checked_sub_signed(Duration::days(back)) else { continue };
         pods(draft, day);
@@ -20,6 +22,13 @@ pub(super) fn add(draft: &mut Draft, today: NaiveDate) {
         pipelines(draft, day);
         refusals(draft, day);
         by_others(draft, day);
+        let callers = std::mem::take(&mut draft.callers);
+        if let Some(files) = files {
+            calls::add(draft, &callers, day, turn(day), files);
+        }
+    }
+    if let Some(files) = files {
+        files.add_history(&draft.estate);
     }
     changes(draft, today);
 }
@@ -39,6 +48,18 @@ fn record(draft: &mut Draft, region: &str, record: &Value) {
     draft.estate.record(&recipient, region, record);
 }
 
+/// The session that begins calls, until its day ends.
+fn calls(draft: &mut Draft, start: &Start<'_>, region: &'static str) {
+    draft.callers.push(Caller {
+        role: start.role_arn.to_owned(),
+        session: start.session.to_owned(),
+        key: ids::access_key(start.id),
+        region,
+        since: start.at,
+        is_node: start.session.starts_with("i-"),
+    });
+}
+
 /// One session a day for each association that is used, with the agent's call before it, and the
 /// hop to the target role after it.
 fn pods(draft: &mut Draft, day: NaiveDate) {
@@ -53,6 +74,7 @@ fn pods(draft: &mut Draft, day: NaiveDate) {
         let node = role_arn(place.0, &format!("{}-node", place.2));
         record(draft, place.1, &agent_call(&id, at - Duration::seconds(1), &pod, &node, false));
         record(draft, place.1, &first.by_pod(&pod, *tagged));
+        calls(draft, &first, place.1);
         if let Some((target, external_id)) = target {
             let (hop_id, at) = (format!("{id}/hop"), at + Duration::seconds(1));
             let session = pod.session_name(&hop_id);
@@ -60,9 +82,24 @@ fn pods(draft: &mut Draft, day: NaiveDate) {
             for made in hop.by_hop(&first, &pod, *tagged, external_id.as_deref()) {
                 record(draft, place.1, &made);
             }
+            calls(draft, &hop, place.1);
+            if target.ends_with("/payments-archive") {
+                further(draft, &hop, place.1);
+            }
         }
     }
     draft.uses = uses;
+}
+
+/// The archive's session goes on to the vault, by itself.
+fn further(draft: &mut Draft, from: &Start<'_>, region: &'static str) {
+    let id = format!("{}/vault", from.id);
+    let role = role_arn(COMMERCE, "payments-vault");
+    let caller = session_identity(from.role_arn, from.session, &ids::access_key(from.id), from.at);
+    let start =
+        Start { id: &id, at: from.at + Duration::seconds(40), region, role_arn: &role, session: "archive-to-vault" };
+    record(draft, region, &start.by(&caller, "203.0.113.40", "Boto3/1.40.12"));
+    calls(draft, &start, region);
 }
 
 /// Workloads that still come by IRSA.
@@ -75,6 +112,7 @@ fn irsa(draft: &mut Draft, day: NaiveDate) {
         let start = Start { id: &id, at, region, role_arn: &role, session: &session };
         let made = start.by_irsa(&build::issuer(account, region, cluster), &namespace, &service_account);
         record(draft, region, &made);
+        calls(draft, &start, region);
     }
 }
 
@@ -87,6 +125,7 @@ fn pipelines(draft: &mut Draft, day: NaiveDate) {
         let id = format!("function/{name}/{day}");
         let start = Start { id: &id, at: moment(day, &id), region: "eu-west-1", role_arn: &role, session: name };
         record(draft, "eu-west-1", &start.by_service("lambda.amazonaws.com", 43_200));
+        calls(draft, &start, "eu-west-1");
     }
     for place in [PAY, SHOP] {
         let role = role_arn(place.0, &format!("{}-node", place.2));
@@ -94,6 +133,7 @@ fn pipelines(draft: &mut Draft, day: NaiveDate) {
         let instance = format!("i-{}", ids::hex(&id, 17));
         let start = Start { id: &id, at: moment(day, &id), region: place.1, role_arn: &role, session: &instance };
         record(draft, place.1, &start.by_service("ec2.amazonaws.com", 21_600));
+        calls(draft, &start, place.1);
     }
     // Somebody of the management account reads in the data account.
     if turn(day).is_multiple_of(3) {
@@ -159,6 +199,7 @@ fn by_others(draft: &mut Draft, day: NaiveDate) {
     let session = rotator.session_name(&id);
     let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &session };
     record(draft, PAY.1, &start.by_pod(&rotator, true));
+    calls(draft, &start, PAY.1);
     let journal = role_arn(PAYMENTS, "pods/ledger-journal");
     let id = format!("another role/{day}");
     let session = pod.session_name(&id);

@@ -1,15 +1,19 @@
 //! The demo estate: an invented company that ships with the program.
 //!
 //! Four accounts in an organisation, five clusters in three regions, and a trail of the fourteen
-//! days before today. It shows every problem that the built-in rules find at least once, and for
+//! days before today: event histories, and a bucket with the files of three accounts. It shows every problem that the built-in rules find at least once, and for
 //! many of them something that only looks like it; [`manifest`] lists both. Everything follows from
 //! the day: the same day gives the same estate, event for event. Refuses to know how a
 //! rule decides: it says why something is wrong in words of its own.
 
+mod bucket;
+mod calls;
 mod cases;
 mod days;
 mod people;
 mod workloads;
+
+pub use bucket::{BUCKET, BUCKET_REGION, TrailBucket};
 
 use crate::build::{self, Role, association, cluster_arn, settle};
 use crate::estate::{Account, Cluster, Estate, Member, OrgPolicy, Organization, Unit, text};
@@ -133,23 +137,39 @@ struct Draft {
     manifest: Manifest,
     uses: Vec<Use>,
     irsa: Vec<(Place, String, String, String)>,
+    /// Sessions of the day in the making that call.
+    callers: Vec<calls::Caller>,
 }
 
 /// The demo estate as it stands on a day: the trail ends with the day before.
 #[must_use]
 pub fn estate(now: DateTime<Utc>) -> Estate {
-    draft(now.date_naive()).estate
+    draft(now.date_naive(), &mut None).estate
+}
+
+/// The same, with the bucket that its trails write to: what the event history keeps of the recorded
+/// accounts, and what their sessions called.
+#[must_use]
+pub fn estate_and_bucket(now: DateTime<Utc>) -> (Estate, TrailBucket) {
+    let mut files = Some(bucket::Files::default());
+    let estate = draft(now.date_naive(), &mut files).estate;
+    (estate, files.unwrap_or_default().bucket())
 }
 
 /// What is wrong with the demo estate, and what is not. The same every day.
 #[must_use]
 pub fn manifest() -> Manifest {
-    draft(NaiveDate::default()).manifest
+    draft(NaiveDate::default(), &mut None).manifest
 }
 
-fn draft(today: NaiveDate) -> Draft {
-    let mut draft =
-        Draft { estate: Estate::default(), manifest: Manifest::default(), uses: Vec::new(), irsa: Vec::new() };
+fn draft(today: NaiveDate, files: &mut Option<bucket::Files>) -> Draft {
+    let mut draft = Draft {
+        estate: Estate::default(),
+        manifest: Manifest::default(),
+        uses: Vec::new(),
+        irsa: Vec::new(),
+        callers: Vec::new(),
+    };
     draft.estate.hub = MANAGEMENT.to_owned();
     for (id, name) in
         [(MANAGEMENT, "management"), (PAYMENTS, "payments-prod"), (COMMERCE, "commerce-prod"), (DATA, "data-dev")]
@@ -164,7 +184,7 @@ fn draft(today: NaiveDate) -> Draft {
     workloads::add(&mut draft);
     cases::add(&mut draft);
     draft.add_trails();
-    days::add(&mut draft, today);
+    days::add(&mut draft, today, files);
     for account in draft.estate.accounts.values_mut() {
         settle(account);
     }
@@ -281,21 +301,33 @@ impl Draft {
     }
 
     fn add_trails(&mut self) {
-        let trail = |account: &str, region: &str, name: &str, everywhere: bool, records: &str| {
-            json!({"Name": name, "S3BucketName": format!("cloudtrail-{account}"), "IncludeGlobalServiceEvents": everywhere,
-                "IsMultiRegionTrail": everywhere, "HomeRegion": region, "LogFileValidationEnabled": true,
-                "TrailARN": format!("arn:aws:cloudtrail:{region}:{account}:trail/{name}"), "HasCustomEventSelectors": true,
-                "HasInsightSelectors": false, "IsOrganizationTrail": false, "EventSelectors": [{"ReadWriteType": records,
-                    "IncludeManagementEvents": true, "DataResources": [], "ExcludeManagementEventSources": []}]})
+        let trail = |account: &str, name: &str, everywhere: bool| {
+            let bucket = if everywhere { BUCKET.to_owned() } else { format!("cloudtrail-{account}") };
+            json!({"Name": name, "S3BucketName": bucket, "IncludeGlobalServiceEvents": everywhere,
+                "IsMultiRegionTrail": everywhere, "HomeRegion": "eu-west-1", "LogFileValidationEnabled": true,
+                "TrailARN": format!("arn:aws:cloudtrail:eu-west-1:{account}:trail/{name}"), "HasCustomEventSelectors": true,
+                "HasInsightSelectors": false, "IsOrganizationTrail": false})
         };
-        for account in [MANAGEMENT, PAYMENTS, COMMERCE] {
-            let mut everything = trail(account, "eu-west-1", "everything", true, "All");
-            // What is done with the objects of buckets, too; not what is done with the items of tables.
-            everything["EventSelectors"][0]["DataResources"] =
-                json!([{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]);
-            self.account(account).trails.push(everything);
+        let basic = |records: &str, data: Value| json!([{"ReadWriteType": records, "IncludeManagementEvents": true, "DataResources": data, "ExcludeManagementEventSources": []}]);
+        let objects = json!([{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]);
+        for (account, data) in [(MANAGEMENT, objects.clone()), (COMMERCE, objects)] {
+            let made = build::with(trail(account, "everything", true), "EventSelectors", basic("All", data));
+            self.account(account).trails.push(made);
         }
-        self.account(DATA).trails.push(trail(DATA, "eu-west-1", "changes-only", false, "WriteOnly"));
+        // Every kind of data that the payments work on; the shop's trail records objects alone.
+        let select = |name: &str, fields: &[(&str, &str)]| {
+            let fields: Vec<Value> =
+                fields.iter().map(|(field, value)| json!({"Field": field, "Equals": [value]})).collect();
+            json!({"Name": name, "FieldSelectors": fields})
+        };
+        let mut selectors = vec![select("management", &[("eventCategory", "Management")])];
+        for kind in ["AWS::S3::Object", "AWS::DynamoDB::Table", "AWS::Kinesis::Stream", "AWS::SQS::Queue"] {
+            selectors.push(select(kind, &[("eventCategory", "Data"), ("resources.type", kind)]));
+        }
+        let made = build::with(trail(PAYMENTS, "everything", true), "AdvancedEventSelectors", json!(selectors));
+        self.account(PAYMENTS).trails.push(made);
+        let made = build::with(trail(DATA, "changes-only", false), "EventSelectors", basic("WriteOnly", json!([])));
+        self.account(DATA).trails.push(made);
         self.expect(problem::NO_TRAIL, DATA, "AssumeRole is a read-only event, which the one trail leaves out");
         self.spare(problem::NO_TRAIL, PAYMENTS, "its trail records all management events");
     }

@@ -15,14 +15,15 @@ enum Needs {
     Secret,
     Stream,
     Topic,
+    Key,
 }
 
-use Needs::{Bucket, Queue, Secret, Stream, Table, Topic};
+use Needs::{Bucket, Key, Queue, Secret, Stream, Table, Topic};
 
 const WORKLOADS: [(Place, &str, &str, &[Needs]); 17] = [
     (PAY, "payments", "api", &[Table, Queue, Secret]),
     (PAY, "payments", "authoriser", &[Table, Secret]),
-    (PAY, "payments", "card-vault", &[Table, Secret]),
+    (PAY, "payments", "card-vault", &[Table, Secret, Key]),
     (PAY, "ledger", "journal", &[Table, Stream]),
     (PAY, "ledger", "balances", &[Table]),
     (PAY, "settlement", "clearing", &[Queue, Bucket]),
@@ -62,6 +63,10 @@ fn statement(needs: Needs, place: Place, name: &str) -> Value {
         Stream => allow(
             &["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:PutRecord"],
             &[&format!("arn:aws:kinesis:{region}:{account}:stream/{name}")],
+        ),
+        Key => allow(
+            &["kms:Decrypt", "kms:GenerateDataKey"],
+            &[&format!("arn:aws:kms:{region}:{account}:key/{}", ids::uuid(&format!("key/{name}")))],
         ),
         Topic => allow(&["sns:Publish"], &[&format!("arn:aws:sns:{region}:{account}:{name}")]),
     }

@@ -125,6 +125,55 @@ fn one_document_does_not_parse_and_all_others_do() {
     assert!(found.iter().all(|d| d.is_string() || d.get("Statement").is_some()));
 }
 
+/// The records of a trail file; `None`: it does not unzip.
+fn unzipped(bytes: &[u8]) -> Option<Vec<Value>> {
+    let read: Value = serde_json::from_reader(flate2::read::GzDecoder::new(bytes)).ok()?;
+    read["Records"].as_array().cloned()
+}
+
+#[test]
+fn the_bucket_holds_what_sessions_called_and_is_the_same_the_next_day() {
+    let bucket = |day: &str| demo::estate_and_bucket(format!("{day}T12:00:00Z").parse().unwrap());
+    let (made, today) = bucket("2026-11-23");
+    assert_eq!(roles(&made), roles(&estate()), "a bucket changes nothing else");
+    let tomorrow: std::collections::BTreeMap<_, _> = bucket("2026-11-24").1.objects.into_iter().collect();
+    let kept = today.objects.iter().filter(|(key, bytes)| tomorrow.get(key).is_some_and(|same| same == bytes)).count();
+    let gone = today.objects.iter().filter(|(key, _)| key.contains("/2026/11/09/")).count();
+    assert_eq!((kept, gone > 0), (today.objects.len() - gone, true), "only the oldest day is gone");
+
+    let (digests, files): (Vec<_>, Vec<_>) = today.objects.iter().partition(|(key, _)| key.contains("-Digest"));
+    assert_eq!(digests.len(), files.len());
+    let torn = files.iter().filter(|(_, bytes)| unzipped(bytes).is_none()).count();
+    assert_eq!(torn, 1);
+    let records: Vec<Value> = files.iter().filter_map(|(_, bytes)| unzipped(bytes)).flatten().collect();
+    assert_eq!(records.iter().filter(|record| record.get("eventTime").is_none()).count(), 1);
+    let (mut begun, mut calls, mut denied) = (BTreeSet::new(), 0, 0);
+    for record in &records {
+        begun.extend(record.pointer("/responseElements/credentials/accessKeyId").and_then(Value::as_str));
+    }
+    let (mut services, mut strangers) = (BTreeSet::new(), BTreeSet::new());
+    for record in records.iter().filter(|record| record.pointer("/userIdentity/type") == Some(&"AssumedRole".into())) {
+        let opens = ["sts.amazonaws.com", "eks-auth.amazonaws.com"].contains(&text(record, "eventSource"));
+        if opens || record.get("eventTime").is_none() {
+            continue;
+        }
+        calls += 1;
+        denied += u64::from(text(record, "errorCode") == "AccessDenied");
+        services.insert(text(record, "eventSource"));
+        let key = record.pointer("/userIdentity/accessKeyId").and_then(Value::as_str).unwrap();
+        let role = record.pointer("/userIdentity/sessionContext/sessionIssuer/arn").and_then(Value::as_str).unwrap();
+        if !begun.contains(key) {
+            strangers.insert(role);
+        }
+    }
+    assert!((10_000..25_000).contains(&calls) && denied > 20, "{calls}, {denied}");
+    for service in ["dynamodb", "kms", "s3", "secretsmanager", "sqs"] {
+        assert!(services.contains(format!("{service}.amazonaws.com").as_str()), "{service} of {services:?}");
+    }
+    // The file that ends in the middle took the beginnings of its region's sessions along.
+    assert!(strangers.iter().all(|role| role.ends_with("-dr")), "{strangers:?}");
+}
+
 #[tokio::test]
 async fn a_folder_of_files_is_served_as_it_lies() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");

@@ -3,7 +3,7 @@
 //!
 //! It keeps to a folder of its own, so that the invented estate never meets a real one.
 
-use super::scan::{look, settings};
+use super::scan::{look_and_read, settings};
 use super::{Context, on_signal, print, print_summary, serve};
 use crate::app::App;
 use crate::cli::Format;
@@ -15,8 +15,12 @@ use crate::place;
 use crate::progress::Progress;
 use crate::rules::Rules;
 use chrono::TimeDelta;
+use rolecall_audit::id::{IdError, Region};
 use rolecall_collect::Hub;
-use rolecall_sandbox::{Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox};
+use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
+use rolecall_sandbox::demo::TrailBucket;
+use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,7 +40,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     // What a configuration says of real accounts is not for an invented estate; rules are.
     let policies = context.config.policies.clone();
     let context = Context {
-        config: Config { aws: demo_aws(), policies, ..Config::default() },
+        config: Config { aws: demo_aws(), trails: vec![demo_trail()?], policies, ..Config::default() },
         data_dir: Some(place::data_dir(context.data_dir).join("demo")),
         ..context
     };
@@ -50,10 +54,13 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     };
     let progress = Progress::stderr();
     let cancel = on_signal();
+    // While the database starts.
+    let made = tokio::task::spawn_blocking(|| demo::estate_and_bucket(chrono::Utc::now()));
     let (database, _) = Database::open(&context, Schema::Check, &progress).await?;
     let result = async {
         progress.step("Starting a stand-in for AWS with an invented estate");
-        let sandbox = sandbox().await?;
+        let (estate, bucket) = made.await.map_err(Error::Judging)?;
+        let sandbox = sandbox(estate, &bucket).await?;
         let hub = hub(&sandbox)?;
         let app = App::new(database.store.clone(), rules, context.config.clone(), hub, true).await?;
         audit(&app, &context, &progress, &cancel).await?;
@@ -81,8 +88,9 @@ async fn audit(app: &App, context: &Context, progress: &Progress, cancel: &Cance
         progress: progress.clone(),
         cancel: cancel.clone(),
     };
-    let summary =
-        audit.run(|run, sender| look(settings(aws, app.hub.clone(), Vec::new()), run, sender, progress)).await?;
+    let (store, trails) = (&app.store, &context.config.trails);
+    let settings = settings(aws, app.hub.clone(), Vec::new());
+    let summary = audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, progress)).await?;
     print_summary(context.format, &summary)?;
     if context.format == Format::Text { print("\n") } else { Ok(()) }
 }
@@ -92,15 +100,34 @@ fn demo_aws() -> AwsConfig {
     AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() }
 }
 
-async fn sandbox() -> Result<Sandbox, Error> {
+/// The bucket of the organisation's trails, as `[[trails]]` would name it.
+fn demo_trail() -> Result<TrailConfig, Error> {
+    Ok(TrailConfig {
+        id: "trail-logs".to_owned(),
+        kind: TrailKind::Bucket(InBucket {
+            bucket: demo::BUCKET.to_owned(),
+            prefix: String::new(),
+            region: Some(region(demo::BUCKET_REGION)?),
+            entry: None,
+            regions: BTreeSet::new(),
+            lookback: TimeDelta::days(30),
+            late_days: 2,
+        }),
+        limits: Limits::default(),
+    })
+}
+
+async fn sandbox(estate: Estate, bucket: &TrailBucket) -> Result<Sandbox, Error> {
     let options = Options { lookups_per_second: None, ..Options::default() };
-    Ok(Sandbox::start_with(rolecall_sandbox::demo::estate(chrono::Utc::now()), Faults::none(), options).await?)
+    let sandbox = Sandbox::start_with(estate, Faults::none(), options).await?;
+    sandbox.serve_bucket(bucket);
+    Ok(sandbox)
+}
+
+fn region(code: &str) -> Result<Region, Error> {
+    code.parse().map_err(|error: IdError| Error::Usage { what: error.to_string(), remedy: "report this".to_owned() })
 }
 
 fn hub(sandbox: &Sandbox) -> Result<Hub, Error> {
-    let region = "us-east-1".parse().map_err(|error: rolecall_audit::id::IdError| Error::Usage {
-        what: error.to_string(),
-        remedy: "report this".to_owned(),
-    })?;
-    Ok(Hub::keys(sandbox.endpoint(), region, HUB_ACCESS_KEY, SECRET))
+    Ok(Hub::keys(sandbox.endpoint(), region("us-east-1")?, HUB_ACCESS_KEY, SECRET))
 }

@@ -85,6 +85,9 @@ pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Sett
 
 /// Looks at AWS, then reads the configured trails: what they tell is judged with what was seen.
 ///
+/// The sessions that the look tells of are sent last. A trail may tell of the same ones and commits
+/// each by itself: it would wait for the snapshot, which holds them until the look has ended.
+///
 /// # Errors
 /// What keeps the look from beginning; where the database fails.
 pub async fn look_and_read(
@@ -96,10 +99,14 @@ pub async fn look_and_read(
     progress: &Progress,
 ) -> Result<Looked, Error> {
     let (inner, mut seen) = mpsc::channel::<Observation>(1);
+    let mut told = Vec::new();
     let pass_on = async {
         let mut places = Places::default();
-        while let Some(observation) = seen.recv().await {
+        while let Some(mut observation) = seen.recv().await {
             observation.coverage.scopes().for_each(|(scope, _)| places.note(scope));
+            if !trails.is_empty() {
+                told.append(&mut observation.sessions);
+            }
             if sender.send(observation).await.is_err() {
                 return Err(Error::Interrupted);
             }
@@ -109,6 +116,10 @@ pub async fn look_and_read(
     let (mut looked, places) = tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress)), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     looked.trails = Box::pin(ingest::configured(store, &plan, trails, places, &sender, progress)).await?;
+    let told = Observation { sessions: told, ..Observation::default() };
+    if !told.sessions.is_empty() && sender.send(told).await.is_err() {
+        return Err(Error::Interrupted);
+    }
     Ok(looked)
 }
 
