@@ -333,7 +333,11 @@ impl<'a> Teller<'_, 'a> {
                 let account = records.iter().all(|r| r.grip == Grip::Account);
                 format!("{first} allows it{}", if account { " to those whom the account itself lets" } else { "" })
             }
-            Says::Unknown => deny.or(allow).reasons().join("; "),
+            // An Allow that is certain settles nothing while a Deny is open.
+            Says::Unknown => {
+                let open = if matches!(deny, Truth::Unknown(_)) { deny } else { allow };
+                open.reasons().join("; ")
+            }
             Says::Nothing | Says::NotApplied => self.miss(named).text,
         };
         let statements = records.iter().map(|r| deciding(r.layer, r.statement, r.truth.is_true())).collect();

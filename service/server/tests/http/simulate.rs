@@ -1,8 +1,9 @@
-//! `POST /api/v1/simulate`, over the demo estate: who may do what, and what is not known about it.
+//! `POST /api/v1/simulate` and the page `/simulate`, over the demo estate: who may do what, and what
+//! is not known about it.
 
 use crate::api::is_problem;
 use crate::support::{Client, Seen, app};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use rolecall::http::auth::token::Scope;
 use serde_json::{Value, json};
 
@@ -101,4 +102,98 @@ async fn a_bad_question_names_the_field() {
     }
     let reader = Client::program(&app, &[Scope::FindingsRead]).await;
     assert_eq!(reader.send(Method::POST, "/api/v1/simulate", "{}").await.status, StatusCode::FORBIDDEN);
+}
+
+fn said(page: &scraper::Html, selector: &str) -> String {
+    let selector = scraper::Selector::parse(selector).unwrap();
+    let found = page.select(&selector);
+    found.flat_map(|element| element.text().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>().join(" ")
+}
+
+fn attribute(page: &scraper::Html, selector: &str, name: &str) -> String {
+    let found = page.select(&scraper::Selector::parse(selector).unwrap()).next();
+    found.and_then(|element| element.attr(name)).unwrap_or_default().to_owned()
+}
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    let pairs = fields.iter().map(|(name, value)| format!("{name}={}", rolecall::http::query::encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+#[tokio::test]
+async fn the_page_asks_what_an_address_or_a_form_says() {
+    let app = app(Seen::Whole).await;
+    let person = Client::person(&app).await;
+    let program = Client::program(&app, &[Scope::InventoryRead]).await;
+    let (key, found) = pod(&program, "ledger/journal").await;
+    let role = found["detail"]["role_arn"].as_str().unwrap();
+
+    // The association and its role lead here, with the principal filled in.
+    for (page, principal) in [(format!("/associations/{key}"), key.as_str()), (format!("/roles/{role}"), role)] {
+        let link = attribute(&person.get(&page).await.html(), ".actions a[href^='/simulate?']", "href");
+        let form = person.get(&link).await;
+        assert_eq!(form.status, StatusCode::OK, "{link}");
+        assert_eq!(attribute(&form.html(), "input[name=principal]", "value"), principal);
+        assert_eq!(said(&form.html(), "#answer"), "", "nothing is asked yet");
+    }
+
+    let table = "arn:aws:dynamodb:eu-west-1:444455556666:table/ledger-journal";
+    let asked =
+        |action: &str| encoded(&[("principal", &key), ("action", action), ("resource", table), ("bare", "true")]);
+    let page = person.get(&format!("/simulate?{}", asked("dynamodb:DeleteTable"))).await.html();
+    assert!(said(&page, "#answer h2").starts_with("Deny, as nothing allows it"), "{}", said(&page, "#answer"));
+    assert!(said(&page, "main").contains("What would have to change"));
+    let page = person.get(&format!("/simulate?{}", asked("dynamodb:PutItem"))).await.html();
+    let api = json!({"principal": key, "action": "dynamodb:PutItem", "resource": table, "policies": {"resource": []}});
+    let api = ask(&program, api).await;
+    assert!(said(&page, "#answer").contains(api["because"].as_str().unwrap()), "the page says what the API says");
+    let marked = said(&page, ".doc .l.marked");
+    assert!(marked.contains("dynamodb:PutItem"), "the statement stands in its document: {marked}");
+    let anchor = attribute(&page, "table a[href^='#document']", "href");
+    assert_eq!(attribute(&page, &format!("[id='{}']", anchor.trim_start_matches('#')), "id"), anchor[1..]);
+
+    // A document in the place of what is stored travels in a form.
+    let token = attribute(&page, "form.ask input[name=form_token]", "value");
+    let denies = s3("Deny").to_string();
+    let fields = [
+        ("form_token", token.as_str()),
+        ("principal", &key),
+        ("action", "s3:GetObject"),
+        ("resource", "arn:aws:s3:::orders/1"),
+        ("layer", "scp"),
+        ("document", &denies),
+    ];
+    let answer = person.send(Method::POST, "/simulate", encoded(&fields)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let page = answer.html();
+    assert!(said(&page, "#answer h2").contains("by a statement that refuses it"), "{}", said(&page, "#answer"));
+    assert!(said(&page, "figure.doc").contains("the document of the form"));
+    assert_eq!(said(&page, "textarea[name=document]"), denies, "the form keeps what was written");
+    assert_eq!(attribute(&page, "form.ask a", "href"), "", "no address holds a document");
+
+    let refused = person.send(Method::POST, "/simulate", encoded(&fields[1..])).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "a form of another site");
+    let stranger = Client::stranger(&app).get("/simulate").await;
+    assert_eq!(stranger.status, StatusCode::SEE_OTHER);
+    assert!(stranger.header(header::LOCATION.as_str()).starts_with("/login"));
+    assert_eq!(program.get("/simulate").await.status, StatusCode::FORBIDDEN, "programs ask the API");
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_put_says_why_and_stays_as_it_was() {
+    let app = app(Seen::Nothing).await;
+    let person = Client::person(&app).await;
+    for (fields, part) in [
+        (&[("action", "s3:GetObject")][..], "Principal : is needed"),
+        (&[("principal", "?"), ("action", "s3:GetObject")], "`?` is no principal"),
+        (&[("principal", "anonymous"), ("action", "s3")], "`s3` is no action"),
+        (&[("principal", "anonymous"), ("action", "s3:GetObject"), ("resource_account", "1")], "give twelve digits"),
+        (&[("principal", "anonymous"), ("action", "s3:GetObject"), ("context", "a")], "line 1"),
+    ] {
+        let answer = person.get(&format!("/simulate?{}", encoded(fields))).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let page = answer.html();
+        assert!(said(&page, ".notice.bad").contains(part), "{part}: {}", said(&page, ".notice.bad"));
+        assert_eq!(attribute(&page, "input[name=action]", "value"), fields.iter().find(|f| f.0 == "action").unwrap().1);
+    }
 }

@@ -23,8 +23,8 @@ use chrono::Utc;
 use rolecall_iam::Digest;
 use std::net::SocketAddr;
 
-/// The largest form that a person sends.
-const MAX_FORM: usize = 16 * 1024;
+/// The largest form that a person sends: one with a policy document, encoded.
+const MAX_FORM: usize = 48 * 1024;
 
 /// Lets a request through, or answers it.
 pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {

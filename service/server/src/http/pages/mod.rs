@@ -18,6 +18,7 @@ mod rules;
 mod runs;
 mod session;
 mod sessions;
+mod simulate;
 mod usage;
 
 pub(crate) use associations::{read_key, sessions_since};
@@ -60,6 +61,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/sessions", get(sessions::list))
         .route("/sessions/names", get(sessions::names))
         .route("/sessions/{account}/{event}", get(session::page))
+        .route("/simulate", get(simulate::page).post(simulate::ask))
         .route("/usage", get(usage::page))
         .route("/grants", get(grants::page))
         .route("/ingestion", get(ingestion::page))
@@ -88,6 +90,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/sessions"),
     ("GET", "/sessions/names"),
     ("GET", "/sessions/111122223333/e"),
+    ("GET", "/simulate"),
+    ("POST", "/simulate"),
     ("GET", "/usage"),
     ("GET", "/ingestion"),
     ("GET", "/problems"),
@@ -193,6 +197,7 @@ impl FromRequestParts<App> for Chrome {
 }
 
 /// A fault of a request, in a list.
+#[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) parameter: String,
     pub(crate) message: String,

@@ -133,6 +133,7 @@ pub(crate) struct RolePage {
     chrome: Chrome,
     name: String,
     arn: String,
+    simulate: String,
     json: String,
     account: String,
     account_id: String,
@@ -253,6 +254,7 @@ impl RolePage {
         Self {
             chrome,
             name: role.arn.name().to_owned(),
+            simulate: super::simulate::href(arn),
             json: format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F")),
             account: around.names.of(account_id),
             account_id: account_id.to_string(),
