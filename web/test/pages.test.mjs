@@ -77,6 +77,7 @@ async function choose(page) {
   const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
   const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
   chosen.push("/usage", "/ingestion", "/sessions?kind=saml&tied=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
+  chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
   for (const section of SECTIONS) {
     chosen.push(`/${section}`);
     await page.goto(`${origin}/${section}`);
@@ -84,6 +85,23 @@ async function choose(page) {
     assert.ok(await first.count(), `${section} lists something`);
     chosen.push(await first.getAttribute("href"));
   }
+  // What only a trail can fill: a chain of three sessions, a workload with its calls, a file that ends in the middle.
+  await page.goto(`${origin}/sessions?role_arn=arn:aws:iam::777788889999:role/payments-vault`);
+  const hop = page.locator('main a.title[href^="/sessions/"]').first();
+  assert.ok(await hop.count(), "the pod's session went on to a third role");
+  chosen.push(await hop.getAttribute("href"));
+  await page.goto(`${origin}/usage`);
+  assert.ok((await page.locator(".heatmap tbody tr").count()) > 20, "workloads called something");
+  const workload = page.locator('.heatmap a[href^="/associations/"]').first();
+  chosen.push(await workload.getAttribute("href"));
+  await page.goto(origin + chosen.at(-1));
+  assert.ok((await page.locator("section[aria-labelledby=usage-h] tbody tr").count()) > 1, "its actions are listed");
+  const simulate = await page.locator('.actions a[href^="/simulate?"]').getAttribute("href");
+  const table = "arn:aws:dynamodb:eu-west-1:444455556666:table/payments-api";
+  chosen.push(`${simulate}&action=dynamodb:GetItem&resource=${table}&bare=true`, `${simulate}&action=dynamodb:DeleteTable&resource=${table}`);
+  await page.goto(`${origin}/ingestion`);
+  assert.ok((await page.locator("main").innerText()).includes("trail-logs"), "the bucket is a source");
+  chosen.push("/roles/arn:aws:iam::444455556666:role/pods/payments-api");
   return chosen;
 }
 
@@ -157,6 +175,25 @@ test("without scripts filters, colours and links work", { timeout: 120_000 }, as
   assert.equal(new URL(page.url()).searchParams.get("severity"), "high", "and the filter is still in the address");
   await page.locator("tbody a.title").first().click();
   assert.match(page.url(), /\/findings\/\d+$/);
+  await context.close();
+});
+
+test("without scripts a request is decided, and a document stands in", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280, { javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(`${origin}/associations`);
+  await page.locator('main a.title[href^="/associations/"]').first().click();
+  await page.locator('.actions a[href^="/simulate?"]').click();
+  await page.fill("input[name=action]", "s3:GetObject");
+  await page.fill("input[name=resource]", "arn:aws:s3:::orders/1");
+  await page.locator("summary", { hasText: "What if" }).click();
+  await page.selectOption("select[name=layer]", "scp");
+  const denies = { Version: "2012-10-17", Statement: [{ Sid: "Never", Effect: "Deny", Action: "*", Resource: "*" }] };
+  await page.fill("textarea[name=document]", JSON.stringify(denies));
+  await page.click("form.ask button.primary");
+  assert.match(await page.locator("#answer h2").innerText(), /^Deny, by a statement/);
+  await page.locator("table a", { hasText: "Never" }).first().click();
+  assert.match(page.url(), /#document-\d+\/Statement\/0$/);
   await context.close();
 });
 

@@ -23,8 +23,8 @@ pub struct SessionFilter {
     pub accounts: Vec<AccountId>,
     /// Of this role.
     pub role_arn: Option<String>,
-    /// Of this kind.
-    pub kind: Option<SessionKind>,
+    /// Of these kinds; empty: all.
+    pub kinds: Vec<SessionKind>,
     /// Whose session name holds this text.
     pub session_name: Option<String>,
     /// Whose principal holds this text.
@@ -176,7 +176,7 @@ macro_rules! of_filter {
         $query!(
             "where (cardinality($1::text[]) = 0 or account_id = any($1))
                and ($2::text is null or role_arn = $2)
-               and ($3::text is null or kind = $3)
+               and (cardinality($3::text[]) = 0 or kind = any($3))
                and ($4::text is null or position(lower($4) in lower(session_name)) > 0)
                and ($5::text is null or position(lower($5) in lower(principal)) > 0)
                and ($6::text is null or cluster = $6)
@@ -192,7 +192,7 @@ macro_rules! of_filter {
              " + $tail,
             &$filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
             $filter.role_arn,
-            $filter.kind.map(kind_name),
+            &$filter.kinds.iter().map(|kind| kind_name(*kind)).collect::<Vec<_>>(),
             $filter.session_name,
             $filter.principal,
             $filter.cluster,

@@ -179,7 +179,7 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
     SessionFilter {
         accounts: params.parsed("account_id"),
         role_arn: text("role_arn"),
-        kind: words(params, "kind", ALL_SESSION_KINDS, session_kind).first().copied(),
+        kinds: words(params, "kind", ALL_SESSION_KINDS, session_kind),
         session_name: text("session_name"),
         principal: text("principal"),
         cluster: text("cluster"),
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(found, (STATES.len(), SEVERITIES.len(), DETECTIONS.len(), SUBJECTS.len()));
         assert_eq!(scopes(&read(COVERAGE, &format!("scope={}", all(SCOPES)))).len(), ScopeKind::ALL.len());
         for kind in SESSION_KINDS {
-            assert!(sessions(&read(SESSIONS, &format!("kind={kind}"))).kind.is_some(), "{kind}");
+            assert_eq!(sessions(&read(SESSIONS, &format!("kind={kind}"))).kinds.len(), 1, "{kind}");
         }
         for sort in SORTS {
             assert_eq!(finding_sort(&read(FINDINGS, &format!("sort={sort}"))).as_str(), *sort);

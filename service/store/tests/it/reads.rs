@@ -236,7 +236,7 @@ async fn sessions_are_found_and_paged() {
         (
             SessionFilter {
                 cluster: Some(CLUSTER.into()),
-                kind: Some(seen.sessions[0].kind),
+                kinds: vec![seen.sessions[0].kind],
                 ..SessionFilter::default()
             },
             30,

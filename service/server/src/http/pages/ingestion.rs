@@ -13,7 +13,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::AccountId;
-use rolecall_store::{SourceRow, SourceState, TieCount};
+use rolecall_store::{Problem, SourceRow, SourceState, TieCount};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems on the page; the store keeps some more.
@@ -114,16 +114,29 @@ pub(crate) async fn page(
     whole.truncate(STRETCHES);
     let problems = app.store.trail_problems(None, PROBLEMS).await?;
     let all_problems = problems.len() < usize::try_from(PROBLEMS).unwrap_or(usize::MAX);
+    // A file that was set aside is told of once, with what to do about it.
+    let told: BTreeSet<(String, String)> = problems
+        .iter()
+        .filter(|problem| problem.kind == "file")
+        .map(|problem| (problem.source.clone(), problem.file.clone()))
+        .collect();
+    let of_file = |problem: &Problem| told.contains(&(problem.source.clone(), problem.file.clone()));
+    let aside: BTreeSet<String> =
+        problems.iter().filter(|problem| problem.kind == "set_aside").map(|problem| problem.file.clone()).collect();
+    let problems: Vec<Problem> =
+        problems.into_iter().filter(|problem| problem.kind != "set_aside" || !of_file(problem)).collect();
+    let unread = problems.len();
     let problems = problems.into_iter().map(|problem| ProblemLine {
-        source: problem.source,
-        file: problem.file,
-        place: problem.place,
         kind: match problem.kind.as_str() {
             "set_aside" => "Set aside",
+            "file" if aside.contains(&problem.file) => "Set aside",
             "record" => "Record",
             "file" => "File",
             _ => "Other",
         },
+        source: problem.source,
+        file: problem.file,
+        place: problem.place,
         message: problem.message,
         at: Stamp::of(problem.at, around.now),
     });
@@ -132,6 +145,7 @@ pub(crate) async fn page(
         ReadState::NotYet => ("unseen", "Nothing has been read yet"),
         ReadState::Gaps => ("unseen", "Not everything was read"),
         ReadState::Whole if rows.is_empty() => ("unseen", "No trail file is read"),
+        ReadState::Whole if unread > 0 => ("unseen", "Read to the end, and not all of it could be read"),
         ReadState::Whole => ("ok", "Everything that is configured was read to its end"),
     };
     let text = match read.state {
@@ -141,6 +155,10 @@ pub(crate) async fn page(
         ReadState::Whole if rows.is_empty() => {
             "Sessions come from what looks asked CloudTrail for. Calls are only known from [[trails]], of which none is configured.".to_owned()
         }
+        ReadState::Whole if unread > 0 => format!(
+            "{} below: what stood there is not known.",
+            plural(unread, "file or record is told of", "files or records are told of")
+        ),
         ReadState::Whole => String::new(),
         ReadState::NotYet | ReadState::Gaps => format!("{}.", read.text),
     };

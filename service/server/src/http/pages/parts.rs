@@ -294,8 +294,19 @@ pub(crate) fn select(
     values: impl IntoIterator<Item = (String, String)>,
     params: &Params,
 ) -> Select {
+    select_or(name, label, "Any", values, params)
+}
+
+/// The same, with a word of its own for no choice.
+pub(crate) fn select_or(
+    name: &'static str,
+    label: &'static str,
+    any: &str,
+    values: impl IntoIterator<Item = (String, String)>,
+    params: &Params,
+) -> Select {
     let now = params.list(name).join(",");
-    let mut options = vec![Choice { value: String::new(), label: "Any".to_owned(), chosen: now.is_empty() }];
+    let mut options = vec![Choice { value: String::new(), label: any.to_owned(), chosen: now.is_empty() }];
     options.extend(values.into_iter().map(|(value, label)| Choice { chosen: value == now, value, label }));
     if !options.iter().any(|choice| choice.chosen) {
         options.push(Choice { value: now.clone(), label: now.replace(',', ", "), chosen: true });

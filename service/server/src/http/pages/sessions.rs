@@ -4,7 +4,7 @@ use super::Chrome;
 use super::estate::Around;
 use super::parts::{
     Badge, Chip, Empty, Link, Pager, Select, TieMark, association_links, carried, chips, curl, plural, select,
-    session_href,
+    select_or, session_href,
 };
 use crate::app::App;
 use crate::http::error::AppError;
@@ -18,6 +18,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use rolecall_audit::coverage::ScopeKind;
+use rolecall_audit::estate::SessionKind;
 use rolecall_store::{AssociationName, SessionAfter, SessionFilter, SessionRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +72,8 @@ pub(crate) struct SessionsPage {
     clear: &'static str,
     timeline: Option<Timeline>,
     cut: bool,
+    /// Whether the agents' requests are left out.
+    requests: bool,
     lines: Vec<Line>,
     pager: Pager,
     empty: Option<Empty>,
@@ -198,7 +201,12 @@ pub(crate) async fn list(
 ) -> Result<SessionsPage, AppError> {
     let params = SessionsQuery::read(raw.as_deref())?;
     let around = Around::load(&app).await?;
-    let filter = filters::sessions(&params);
+    let mut filter = filters::sessions(&params);
+    let requests = leaves_out_requests(&params);
+    if requests {
+        let kinds = filters::ALL_SESSION_KINDS.iter().copied();
+        filter.kinds = kinds.filter(|kind| *kind != SessionKind::AgentRequest).collect();
+    }
     let slice = rows(&app, &params, &filter).await?;
     let names = association_names(&app, &slice.rows).await?;
     let (since, until, cut) = window(&filter, around.now);
@@ -223,6 +231,7 @@ pub(crate) async fn list(
         clear: PATH,
         timeline,
         cut,
+        requests,
         lines: slice.rows.iter().map(|row| Line::of(row, &names, &around)).collect(),
         pager,
         empty: slice.rows.is_empty().then(|| read.empty(params.filters())),
@@ -230,6 +239,12 @@ pub(crate) async fn list(
         read,
         chrome,
     })
+}
+
+/// The agent asks before each session, and its request names neither pod nor role: where nobody asks
+/// for them, or for what was refused, only sessions are listed.
+fn leaves_out_requests(params: &Params) -> bool {
+    params.list("kind").is_empty() && params.flag("failed") != Some(true)
 }
 
 async fn rows(app: &App, params: &Params, filter: &SessionFilter) -> Result<Slice<SessionRow>, AppError> {
@@ -266,7 +281,13 @@ fn selects(around: &Around, params: &Params) -> Vec<Select> {
     let failed = pairs(&[("true", "Refused or failed"), ("false", "Opened a session")]);
     vec![
         select("account_id", "Account", around.names.choices(), params),
-        select("kind", "Kind", kinds, params),
+        select_or(
+            "kind",
+            "Kind",
+            if leaves_out_requests(params) { "Any that opens a session" } else { "Any" },
+            kinds,
+            params,
+        ),
         select("tied_by", "Tied by", ties, params),
         select("failed", "Outcome", failed, params),
     ]

@@ -5,7 +5,7 @@
 
 use super::Chrome;
 use super::estate::Around;
-use super::parts::{Link, Select, association_links, plural, select};
+use super::parts::{Choice, Link, Select, association_links, plural, select};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::query::{Kind, Param, param, query};
@@ -15,7 +15,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{DayRow, UsageOf, UseRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,13 +219,13 @@ pub(crate) async fn page(
             }
             Who::Role(arn) => {
                 let href = format!("/sessions?role_arn={}", crate::http::query::encode(arn));
-                (Link { name: short_name(arn).to_owned(), place: arn.clone(), href }, "role, tied to no association")
+                let place = arn.parse::<RoleArn>().map(|arn| around.names.of(arn.account_id())).unwrap_or_default();
+                (Link { name: short_name(arn).to_owned(), place, href }, "role, no association")
             }
         };
         let cells = services.iter().map(|service| cell(by.get(service).copied().unwrap_or_default())).collect();
         Workload { link, kind, total: words::count_u64(total(by)), cells }
     };
-    let windows = ["7", "30", "90", "365"].map(|days| (days.to_owned(), format!("{days} days")));
     let left: Vec<String> = [
         (more_workloads, plural(more_workloads, "more workload with fewer calls", "more workloads with fewer calls")),
         (more_services, plural(more_services, "more service with fewer calls", "more services with fewer calls")),
@@ -235,10 +235,7 @@ pub(crate) async fn page(
     .map(|(_, text)| text)
     .collect();
     Ok(UsagePage {
-        selects: vec![
-            select("account_id", "Account", around.names.choices(), &params),
-            select("days", "Window", windows, &params),
-        ],
+        selects: vec![select("account_id", "Account", around.names.choices(), &params), windows(window)],
         days: window,
         any_read: !read.is_empty(),
         read: read_words(&read, window),
@@ -247,6 +244,18 @@ pub(crate) async fn page(
         left_out: left.join(", "),
         chrome,
     })
+}
+
+/// The choice of a window: one is always in force.
+fn windows(now: u64) -> Select {
+    let mut days = BTreeSet::from([7, 30, DAYS, 365]);
+    days.insert(now);
+    let choice = |days: u64| Choice { value: days.to_string(), label: plural_days(days), chosen: days == now };
+    Select { name: "days", label: "Window", options: days.into_iter().map(choice).collect() }
+}
+
+fn plural_days(days: u64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 fn total(by: &BTreeMap<String, Calls>) -> u64 {
