@@ -302,6 +302,7 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
     // in the estate shows.
     let nothing_to_show = [
         "association-unused",
+        "grants-unused",
         "irsa-and-pod-identity-both",
         "node-role-fallback",
         "role-unused",
