@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 const EVENTS_A_FILE: usize = 350;
 /// Days that the trail spans.
 const DAYS: usize = 2;
-/// Files that are settled together.
-const BATCH: usize = 64;
+/// What is heavier is settled, as ingestion does it.
+const HEAVY: usize = 16 << 20;
 
 /// Lays the files down as a trail's bucket holds them.
 fn write(folder: &std::path::Path, files: &[Vec<u8>]) {
@@ -114,15 +114,18 @@ struct Totals {
 
 fn ours(files: &[Vec<u8>]) -> Totals {
     let mut totals = Totals::default();
-    for batch in files.chunks(BATCH) {
-        let mut harvest = Harvest::new(Limits::default());
-        for (n, file) in batch.iter().enumerate() {
-            harvest.read(if n == 0 { "first.json.gz" } else { "next.json.gz" }, file);
+    let mut harvest = Harvest::new(Limits::default());
+    let mut files = files.iter().peekable();
+    while let Some(file) = files.next() {
+        harvest.read("a file.json.gz", file);
+        if harvest.weight() < HEAVY && files.peek().is_some() {
+            continue;
         }
-        totals.weight = totals.weight.max(harvest.weight());
-        let fingerprints = harvest.fingerprints();
+        let mut settled = std::mem::replace(&mut harvest, Harvest::new(Limits::default()));
+        totals.weight = totals.weight.max(settled.weight());
+        let fingerprints = settled.fingerprints();
         let counted = fingerprints.into_keys().map(|place| (place, Vec::new())).collect();
-        let Settled { sessions, uses, stats, .. } = harvest.settle(&counted);
+        let Settled { sessions, uses, stats, .. } = settled.settle(&counted);
         totals.events += stats.events;
         totals.malformed += stats.malformed;
         totals.calls += stats.calls;

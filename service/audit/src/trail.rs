@@ -26,7 +26,7 @@ pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
 pub use whole::{Holds, Torn, Whole};
 
 use crate::estate::Session;
-use event::{Event, Record};
+use event::{Element, Event};
 use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,10 +132,10 @@ pub fn read_bounded(path: &str, bytes: &[u8], max_decompressed: u64) -> TrailRea
 /// The text is not JSON, or a field that a session needs is missing or malformed.
 pub fn read_event(json: &str) -> Result<Option<Session>, Box<ReadProblem>> {
     let record = reader::one_record(json);
-    let session = record.and_then(|record| match record {
-        Record::Event(event) if event.is_not_a_call()? => Ok(None),
-        Record::Event(event) => event.session(),
-        Record::Lookup(_) | Record::NotAnObject => {
+    let session = record.and_then(|record| match record.is {
+        Element::Event if record.event.is_not_a_call()? => Ok(None),
+        Element::Event => record.event.session(),
+        Element::Lookup(_) | Element::NotAnObject => {
             Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it"))
         }
     });

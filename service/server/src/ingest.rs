@@ -444,7 +444,7 @@ async fn write<'b>(
     waiting: Option<u64>,
     now: DateTime<Utc>,
 ) -> Result<(Ledger<'b>, Receipt), Error> {
-    let Part { harvest, files } = part;
+    let Part { mut harvest, files } = part;
     let (harvest, events) = blocking(move || {
         let events = harvest.fingerprints();
         (harvest, events)

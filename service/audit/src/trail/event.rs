@@ -6,7 +6,8 @@
 //! a record came in.
 
 use super::json::{
-    Field, Key, List, Object, ObjectSeed, Text, boxed, fields, list, number, object, skip, text, visit_others,
+    Boxed, Field, Key, List, Object, ObjectSeed, Slot, Text, boxed, fields, list, number, object, skip, text,
+    visit_others,
 };
 use super::shape::fold;
 use super::{Fault, PODS, ProblemKind};
@@ -31,11 +32,11 @@ fields!(Identity {
     "accessKeyId" => access_key_id: Text<'a> = text,
     "userName" => user_name: Text<'a> = text,
     "invokedBy" => invoked_by: Text<'a> = text,
-    "sessionContext" => context: Field<SessionContext<'a>> = object,
+    "sessionContext" => context: Slot<SessionContext<'a>> = object,
 });
 
 fields!(SessionContext {
-    "sessionIssuer" => issuer: Field<Issuer<'a>> = object,
+    "sessionIssuer" => issuer: Slot<Issuer<'a>> = object,
 });
 
 fields!(Issuer { "arn" => arn: Text<'a> = text });
@@ -62,8 +63,8 @@ fields!(Request {
 });
 
 fields!(Response {
-    "credentials" => credentials: Field<Credentials<'a>> = object,
-    "assumedRoleUser" => user: Field<AssumedUser<'a>> = object,
+    "credentials" => credentials: Slot<Credentials<'a>> = object,
+    "assumedRoleUser" => user: Slot<AssumedUser<'a>> = object,
     "packedPolicySize" => packed: Field<u64> = number,
 });
 
@@ -85,7 +86,7 @@ fields!(Tag {
 #[derive(Debug, Default)]
 pub(super) struct TagList<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-fn tags<'de, A: MapAccess<'de>>(map: &mut A) -> Result<TagList<'de>, A::Error> {
+fn tags<'de, A: MapAccess<'de>>(into: &mut TagList<'de>, map: &mut A) -> Result<(), A::Error> {
     struct TagVisitor;
     impl<'de> DeserializeSeed<'de> for TagVisitor {
         type Value = TagList<'de>;
@@ -105,7 +106,9 @@ fn tags<'de, A: MapAccess<'de>>(map: &mut A) -> Result<TagList<'de>, A::Error> {
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagList<'de>, A::Error> {
             let mut list = Vec::new();
             while let Some(Key(key)) = map.next_key()? {
-                if let Field::Is(value) = text(&mut map)? {
+                let mut value = Field::Absent;
+                text(&mut value, &mut map)?;
+                if let Field::Is(value) = value {
                     list.push((key, value));
                 }
             }
@@ -113,15 +116,17 @@ fn tags<'de, A: MapAccess<'de>>(map: &mut A) -> Result<TagList<'de>, A::Error> {
         }
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TagList<'de>, A::Error> {
             let mut list = Vec::new();
-            while let Some(tag) = seq.next_element_seed(ObjectSeed::<Tag<'de>>(std::marker::PhantomData))? {
-                if let Field::Is(Tag { key: Field::Is(key), value }) = tag {
+            let mut tag = Tag::default();
+            while let Some(shape) = seq.next_element_seed(ObjectSeed(&mut tag))? {
+                if let (Field::Is(()), Tag { key: Field::Is(key), value }) = (shape, std::mem::take(&mut tag)) {
                     list.push((key, if let Field::Is(value) = value { value } else { Cow::Borrowed("") }));
                 }
             }
             Ok(TagList(list))
         }
     }
-    map.next_value_seed(TagVisitor)
+    *into = map.next_value_seed(TagVisitor)?;
+    Ok(())
 }
 
 /// The fields of a record that are used.
@@ -140,99 +145,163 @@ pub(super) struct Event<'a> {
     vpc_endpoint_account: Text<'a>,
     error_code: Text<'a>,
     error_message: Text<'a>,
-    identity: Field<Identity<'a>>,
-    request: Field<Box<Request<'a>>>,
-    response: Field<Box<Response<'a>>>,
+    identity: Slot<Identity<'a>>,
+    request: Boxed<Request<'a>>,
+    response: Boxed<Response<'a>>,
     resources: List<Resource<'a>>,
 }
 
 impl<'a> Object<'a> for Event<'a> {
     fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "eventVersion" => self.version = text(map)?,
-            "userIdentity" => self.identity = object(map)?,
-            "eventTime" => self.time = text(map)?,
-            "eventSource" => self.source = text(map)?,
-            "eventName" => self.name = text(map)?,
-            "awsRegion" => self.region = text(map)?,
-            "sourceIPAddress" => self.source_ip = text(map)?,
-            "errorCode" => self.error_code = text(map)?,
-            "errorMessage" if self.may_open_a_session() => self.error_message = text(map)?,
+            "eventVersion" => text(&mut self.version, map),
+            "userIdentity" => object(&mut self.identity, map),
+            "eventTime" => text(&mut self.time, map),
+            "eventSource" => text(&mut self.source, map),
+            "eventName" => text(&mut self.name, map),
+            "awsRegion" => text(&mut self.region, map),
+            "sourceIPAddress" => text(&mut self.source_ip, map),
+            "errorCode" => text(&mut self.error_code, map),
+            "errorMessage" if self.may_open_a_session() => text(&mut self.error_message, map),
             "requestParameters" if self.may_open_a_session() || self.names_its_resource_by_parameters() => {
-                self.request = boxed(map)?;
+                boxed(&mut self.request, map)
             }
-            "responseElements" if self.may_open_a_session() => self.response = boxed(map)?,
-            "resources" if self.may_name_its_resource() => self.resources = list(map)?,
-            "eventID" => self.id = text(map)?,
-            "recipientAccountId" => self.recipient = text(map)?,
-            "vpcEndpointId" => self.vpc_endpoint = text(map)?,
-            "vpcEndpointAccountId" => self.vpc_endpoint_account = text(map)?,
-            "eventCategory" => self.category = text(map)?,
-            _ => skip(map)?,
+            "responseElements" if self.may_open_a_session() => boxed(&mut self.response, map),
+            "resources" if self.may_name_its_resource() => list(&mut self.resources, map),
+            "eventID" => text(&mut self.id, map),
+            "recipientAccountId" => text(&mut self.recipient, map),
+            "vpcEndpointId" => text(&mut self.vpc_endpoint, map),
+            "vpcEndpointAccountId" => text(&mut self.vpc_endpoint_account, map),
+            "eventCategory" => text(&mut self.category, map),
+            _ => skip(map),
         }
-        Ok(())
     }
 }
 
-/// An element where a record is expected.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, read one at a time and not kept")]
-pub(super) enum Record<'a> {
-    Event(Event<'a>),
+impl Event<'_> {
+    /// Forgets everything, and keeps the memory for the next.
+    fn clear(&mut self) {
+        let Self {
+            version,
+            id,
+            name,
+            source,
+            time,
+            category,
+            region,
+            recipient,
+            source_ip,
+            vpc_endpoint,
+            vpc_endpoint_account,
+            error_code,
+            error_message,
+            identity,
+            request,
+            response,
+            resources,
+        } = self;
+        for text in [
+            version,
+            id,
+            name,
+            source,
+            time,
+            category,
+            region,
+            recipient,
+            source_ip,
+            vpc_endpoint,
+            vpc_endpoint_account,
+            error_code,
+            error_message,
+        ] {
+            *text = Field::Absent;
+        }
+        identity.clear();
+        request.iter_mut().for_each(|request| request.clear());
+        response.iter_mut().for_each(|response| response.clear());
+        resources.0.clear();
+    }
+}
+
+/// An element where a record is expected. One is used for all elements of a list, one after the
+/// other.
+#[derive(Debug, Default)]
+pub(super) struct Record<'a> {
+    pub(super) is: Element<'a>,
+    /// Of no meaning unless the element is an event.
+    pub(super) event: Event<'a>,
+}
+
+/// What an element is.
+#[derive(Debug, Default)]
+pub(super) enum Element<'a> {
+    #[default]
+    Event,
     /// A row of `LookupEvents`: the record is in it as text.
     Lookup(Text<'a>),
     NotAnObject,
 }
 
-impl Default for Record<'_> {
-    fn default() -> Self {
-        Self::Event(Event::default())
-    }
-}
-
 impl<'a> Record<'a> {
+    pub(super) fn not_an_object() -> Self {
+        Self { is: Element::NotAnObject, event: Event::default() }
+    }
+
     pub(super) fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         if key == "CloudTrailEvent" {
-            *self = Self::Lookup(text(map)?);
+            let mut row = Field::Absent;
+            text(&mut row, map)?;
+            self.is = Element::Lookup(row);
             return Ok(());
         }
-        match self {
-            Self::Event(event) => event.take(key, map),
-            Self::Lookup(_) | Self::NotAnObject => skip(map),
+        match self.is {
+            Element::Event => self.event.take(key, map),
+            Element::Lookup(_) | Element::NotAnObject => skip(map),
         }
     }
 }
 
-pub(super) struct RecordVisitor;
+/// Reads an element, into a record that is cleared first.
+pub(super) struct RecordSeed<'r, 'a>(pub(super) &'r mut Record<'a>);
 
-impl<'de> DeserializeSeed<'de> for RecordVisitor {
-    type Value = Record<'de>;
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record<'de>, D::Error> {
-        deserializer.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self(record) = self;
+        record.is = Element::Event;
+        record.event.clear();
+        if !deserializer.deserialize_any(RecordVisitor(record))? {
+            record.is = Element::NotAnObject;
+        }
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for RecordVisitor {
-    type Value = Record<'de>;
+struct RecordVisitor<'r, 'a>(&'r mut Record<'a>);
+
+impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
+    /// Whether it is an object.
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a CloudTrail record")
     }
-    fn visit_unit<E>(self) -> Result<Record<'de>, E> {
-        Ok(Record::NotAnObject)
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
-    visit_others!(Record::NotAnObject; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Record<'de>, A::Error> {
+    visit_others!(false; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Record::NotAnObject)
+        Ok(false)
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
-        let mut record = Record::default();
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         while let Some(Key(key)) = map.next_key()? {
-            record.take(&key, &mut map)?;
+            self.0.take(&key, &mut map)?;
         }
-        Ok(record)
+        Ok(true)
     }
 }
 
@@ -276,7 +345,7 @@ fn missing(field: &str, what: &str) -> Fault {
     Fault::new(ProblemKind::Missing, field, "missing, or not a text", format!("{what} is needed"))
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// Whether parameters and answer are needed: they open a session, or it is not known yet.
     fn may_open_a_session(&self) -> bool {
         str_of(&self.name).is_none_or(|name| name.starts_with("AssumeRole"))
@@ -286,6 +355,14 @@ impl Event<'_> {
     fn may_name_its_resource(&self) -> bool {
         self.may_open_a_session()
             || self.identity.get().is_none_or(|identity| str_of(&identity.kind) == Some("AssumedRole"))
+    }
+
+    fn request(&self) -> Option<&Request<'a>> {
+        self.request.as_ref()?.get()
+    }
+
+    fn response(&self) -> Option<&Response<'a>> {
+        self.response.as_ref()?.get()
     }
 
     pub(super) fn kind_of_principal(&self) -> &str {
@@ -381,7 +458,7 @@ impl Event<'_> {
 
     /// The ARN of what the parameters name.
     fn asked_for(&self) -> Option<Cow<'_, str>> {
-        let request = self.request.get()?;
+        let request = self.request()?;
         let source = str_of(&self.source)?;
         let of = |service: &str, resource: &str, name: &str| {
             let caller = self.identity.get().and_then(|identity| str_of(&identity.arn)).unwrap_or_default();
@@ -484,9 +561,9 @@ impl Event<'_> {
             Fault::new(ProblemKind::Field, "/awsRegion", message, "keep the region as CloudTrail wrote it")
         })?;
         let identity = self.identity.get();
-        let request = self.request.get();
-        let response = self.response.get();
-        let tags = request.map(|request| request.all_tags()).transpose()?.unwrap_or_default();
+        let request = self.request();
+        let response = self.response();
+        let tags = request.map(Request::all_tags).transpose()?.unwrap_or_default();
         let asked_name = request.map(|request| owned(&request.session_name, "/requestParameters/roleSessionName"));
         let new_key = response
             .and_then(|response| response.credentials.get())
@@ -548,9 +625,7 @@ impl Event<'_> {
             (true, true) => SessionKind::PodIdentity,
             (true, false) => SessionKind::Service,
             (false, true) => SessionKind::PodIdentityTarget,
-            (false, false) if self.request.get().is_some_and(|request| request.is_target_hop()) => {
-                SessionKind::PodIdentityTarget
-            }
+            (false, false) if self.request().is_some_and(Request::is_target_hop) => SessionKind::PodIdentityTarget,
             (false, false) => SessionKind::AssumeRole,
         }
     }
@@ -558,7 +633,7 @@ impl Event<'_> {
     /// The role asked for. A denied request often has no parameters: then AWS's message names it.
     fn role_arn(&self) -> Option<&str> {
         let is_role = |arn: &&str| arn.contains(":role/");
-        let asked = self.request.get().and_then(|request| str_of(&request.role_arn));
+        let asked = self.request().and_then(|request| str_of(&request.role_arn));
         let resource = || {
             self.resources
                 .0
@@ -575,7 +650,7 @@ impl Event<'_> {
     }
 
     fn granted_name(&self) -> Option<String> {
-        let arn = str_of(&self.response.get()?.user.get()?.arn)?;
+        let arn = str_of(&self.response()?.user.get()?.arn)?;
         arn.rsplit_once('/').map(|(_, name)| name.chars().take(64).collect())
     }
 }

@@ -25,6 +25,8 @@ use std::hash::BuildHasher as _;
 
 /// So many distinct unmapped events are named in the statistics.
 const MAX_UNMAPPED: usize = 500;
+/// So many sources are remembered with their class.
+const MAX_SOURCES: usize = 4_096;
 /// No `use` or session of a row.
 const NONE: u32 = u32::MAX;
 
@@ -216,6 +218,12 @@ struct Row {
     denied: bool,
 }
 
+impl Row {
+    fn key(&self) -> (u32, u64) {
+        (self.place, self.fingerprint)
+    }
+}
+
 /// A role's session, as calls name it.
 #[derive(Debug)]
 struct Principal {
@@ -280,7 +288,7 @@ struct Batch {
     pattern_names: HashMap<(u32, u32, u32, u32), u32>,
     hasher: DefaultHashBuilder,
     folded: String,
-    last_source: Option<(Box<str>, Networks)>,
+    sources: HashMap<Box<str>, Networks>,
     others: HashMap<Box<str>, u64>,
     copies: u64,
     /// Bytes of kept texts.
@@ -347,18 +355,15 @@ impl Harvest {
 
     /// By what the events that count are known again; sorted, each once.
     #[must_use]
-    pub fn fingerprints(&self) -> BTreeMap<Place, Vec<u64>> {
+    pub fn fingerprints(&mut self) -> BTreeMap<Place, Vec<u64>> {
+        self.batch.rows.sort_unstable_by_key(Row::key);
         let mut out: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
-        let mut by_place: Vec<Vec<u64>> = self.batch.places.iter().map(|_| Vec::new()).collect();
-        for row in &self.batch.rows {
-            if let Some(list) = at_mut(&mut by_place, row.place) {
-                list.push(row.fingerprint);
+        for rows in self.batch.rows.chunk_by(|a, b| a.place == b.place) {
+            if let Some(place) = rows.first().and_then(|row| at(&self.batch.places, row.place)) {
+                let mut list: Vec<u64> = rows.iter().map(|row| row.fingerprint).collect();
+                list.dedup();
+                out.insert(place.clone(), list);
             }
-        }
-        for (place, mut list) in self.batch.places.iter().zip(by_place) {
-            list.sort_unstable();
-            list.dedup();
-            out.insert(place.clone(), list);
         }
         out
     }
@@ -493,6 +498,9 @@ pub fn is_denial(code: &str) -> bool {
         )
 }
 
+/// No source is kept that is longer, in bytes.
+const LONGEST_SOURCE: usize = 64;
+
 /// No text that makes a use may be longer, in bytes.
 const LONGEST: usize = 2048;
 
@@ -552,19 +560,8 @@ impl Batch {
         let deed = self.deed(event)?;
         let shape = self.shape(event);
         let source = event.source_address();
-        let networks = match &self.last_source {
-            Some((last, class)) if source.is_some_and(|source| source == &**last) && !event.came_by_endpoint() => {
-                *class
-            }
-            _ => {
-                let class = Networks::of(source, event.came_by_endpoint());
-                if let Some(source) = source.filter(|_| !event.came_by_endpoint()) {
-                    self.last_source = Some((source.into(), class));
-                }
-                class
-            }
-        };
-        let source = source.filter(|source| source.len() <= 64);
+        let networks = self.networks(source, event.came_by_endpoint());
+        let source = source.filter(|source| source.len() <= LONGEST_SOURCE);
         let key = (place, principal, deed, shape);
         let number = *self.pattern_names.entry(key).or_insert_with(|| {
             self.patterns.push(Pattern {
@@ -591,6 +588,25 @@ impl Batch {
             }
         }
         Ok(number)
+    }
+
+    /// The class of a source, which is most often one that was seen before.
+    fn networks(&mut self, source: Option<&str>, by_endpoint: bool) -> Networks {
+        let Some(text) = source.filter(|text| text.len() <= LONGEST_SOURCE) else {
+            return Networks::of(source, by_endpoint);
+        };
+        let class = match self.sources.get(text) {
+            Some(class) => *class,
+            None => {
+                if self.sources.len() >= MAX_SOURCES {
+                    self.sources.clear();
+                }
+                let class = Networks::of(Some(text), false);
+                self.sources.insert(text.into(), class);
+                class
+            }
+        };
+        if by_endpoint { class.and(Networks::ENDPOINT) } else { class }
     }
 
     fn principal(&mut self, caller: &Caller<'_>) -> Result<u32, Fault> {
@@ -746,8 +762,8 @@ impl Batch {
 
     /// Rows that were not counted before, each event once, by place and fingerprint.
     fn unique(&self, mut rows: Vec<Row>, counted: &BTreeMap<Place, Vec<u64>>) -> Vec<Row> {
-        rows.sort_unstable_by_key(|row| (row.place, row.fingerprint));
-        rows.dedup_by_key(|row| (row.place, row.fingerprint));
+        rows.sort_unstable_by_key(Row::key);
+        rows.dedup_by_key(|row| row.key());
         let (mut place, mut before) = (NONE, [].iter().peekable());
         rows.retain(|row| {
             if row.place != place {
@@ -823,7 +839,11 @@ impl RoleText<'_> {
     fn is(self, text: &str) -> bool {
         match self {
             Self::Whole(own) => own == text,
-            Self::OfSession(..) => self.text() == text,
+            Self::OfSession(partition, account, name) => {
+                let rest = text.strip_prefix("arn:").and_then(|rest| rest.strip_prefix(partition));
+                let rest = rest.and_then(|rest| rest.strip_prefix(":iam::")?.strip_prefix(account));
+                rest.and_then(|rest| rest.strip_prefix(":role/")).is_some_and(|rest| rest == name)
+            }
         }
     }
 
@@ -836,9 +856,8 @@ impl RoleText<'_> {
 }
 
 fn role_and_name<'c>(caller: &Caller<'c>) -> Result<(RoleText<'c>, Option<&'c str>), Fault> {
-    let mut parts = caller.arn.splitn(6, ':');
-    let of_session = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) => resource
+    let of_session = match shape::parts(caller.arn) {
+        Some(["arn", partition, "sts", _, account, resource]) => resource
             .strip_prefix("assumed-role/")
             .and_then(|rest| rest.split_once('/'))
             .map(|(role, name)| (RoleText::OfSession(partition, account, role), name)),

@@ -30,6 +30,7 @@ impl<T> Field<T> {
 pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Key<'de> {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
         impl<'de> Visitor<'de> for KeyVisitor {
@@ -37,6 +38,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a field's name")
             }
+            #[inline]
             fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Key<'de>, E> {
                 Ok(Key(Cow::Borrowed(v)))
             }
@@ -48,72 +50,89 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
     }
 }
 
-/// A value that is one of the shapes that records use; everything else is `Other`.
-enum Leaf<'a> {
-    Null,
-    Text(Cow<'a, str>),
-    Number(u64),
-    Other,
-}
-
 macro_rules! visit_others {
     ($other:expr; $($method:ident: $of:ty),*) => {
         $(fn $method<E>(self, _: $of) -> Result<Self::Value, E> { Ok($other) })*
     };
 }
 
-impl<'de> serde::Deserialize<'de> for Leaf<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LeafVisitor;
-        impl<'de> Visitor<'de> for LeafVisitor {
-            type Value = Leaf<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Leaf<'de>, E> {
-                Ok(Leaf::Text(Cow::Borrowed(v)))
-            }
-            fn visit_str<E>(self, v: &str) -> Result<Leaf<'de>, E> {
-                Ok(Leaf::Text(Cow::Owned(v.to_owned())))
-            }
-            fn visit_u64<E>(self, v: u64) -> Result<Leaf<'de>, E> {
-                Ok(Leaf::Number(v))
-            }
-            fn visit_unit<E>(self) -> Result<Leaf<'de>, E> {
-                Ok(Leaf::Null)
-            }
-            visit_others!(Leaf::Other; visit_bool: bool, visit_i64: i64, visit_f64: f64);
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Leaf<'de>, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Leaf::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Leaf<'de>, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Leaf::Other)
-            }
+macro_rules! pass_over {
+    ($other:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok($other)
         }
-        deserializer.deserialize_any(LeafVisitor)
-    }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($other)
+        }
+    };
 }
 
 pub(super) type Text<'a> = Field<Cow<'a, str>>;
 
-pub(super) fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Text<'de>, A::Error> {
-    Ok(match map.next_value()? {
-        Leaf::Null => Field::Absent,
-        Leaf::Text(text) => Field::Is(text),
-        Leaf::Number(_) | Leaf::Other => Field::Other,
-    })
+/// Reads a text into its field.
+#[inline]
+pub(super) fn text<'de, A: MapAccess<'de>>(into: &mut Text<'de>, map: &mut A) -> Result<(), A::Error> {
+    struct TextSeed;
+    impl<'de> DeserializeSeed<'de> for TextSeed {
+        type Value = Text<'de>;
+        #[inline]
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text<'de>, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+    impl<'de> Visitor<'de> for TextSeed {
+        type Value = Text<'de>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+        #[inline]
+        fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Text<'de>, E> {
+            Ok(Field::Is(Cow::Borrowed(v)))
+        }
+        fn visit_str<E>(self, v: &str) -> Result<Text<'de>, E> {
+            Ok(Field::Is(Cow::Owned(v.to_owned())))
+        }
+        fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+            Ok(Field::Absent)
+        }
+        visit_others!(Field::Other; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
+        pass_over!(Field::Other);
+    }
+    *into = map.next_value_seed(TextSeed)?;
+    Ok(())
 }
 
-pub(super) fn number<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<u64>, A::Error> {
-    Ok(match map.next_value()? {
-        Leaf::Null => Field::Absent,
-        Leaf::Number(number) => Field::Is(number),
+/// Reads a number into its field.
+pub(super) fn number<'de, A: MapAccess<'de>>(into: &mut Field<u64>, map: &mut A) -> Result<(), A::Error> {
+    struct NumberSeed;
+    impl<'de> DeserializeSeed<'de> for NumberSeed {
+        type Value = Field<u64>;
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<u64>, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+    impl<'de> Visitor<'de> for NumberSeed {
+        type Value = Field<u64>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
         // Older records write numbers as text.
-        Leaf::Text(text) => text.parse().map_or(Field::Other, Field::Is),
-        Leaf::Other => Field::Other,
-    })
+        fn visit_str<E>(self, v: &str) -> Result<Field<u64>, E> {
+            Ok(v.parse().map_or(Field::Other, Field::Is))
+        }
+        fn visit_u64<E>(self, v: u64) -> Result<Field<u64>, E> {
+            Ok(Field::Is(v))
+        }
+        fn visit_unit<E>(self) -> Result<Field<u64>, E> {
+            Ok(Field::Absent)
+        }
+        visit_others!(Field::Other; visit_bool: bool, visit_i64: i64, visit_f64: f64);
+        pass_over!(Field::Other);
+    }
+    *into = map.next_value_seed(NumberSeed)?;
+    Ok(())
 }
 
 /// An object of which some fields are taken; any other shape is `Other`.
@@ -121,50 +140,74 @@ pub(super) trait Object<'de>: Default {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
 }
 
-pub(super) struct ObjectSeed<T>(pub(super) std::marker::PhantomData<T>);
+/// Where an object is read to. It is filled in place: the fields of a record are many words, and
+/// each would be moved as often as objects are nested.
+#[derive(Debug, Default)]
+pub(super) struct Slot<T> {
+    shape: Field<()>,
+    /// Of no meaning unless the shape is right.
+    value: T,
+}
 
-impl<'de, T: Object<'de>> DeserializeSeed<'de> for ObjectSeed<T> {
-    type Value = Field<T>;
+impl<T> Slot<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        self.shape.get().map(|()| &self.value)
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<T>, D::Error> {
+    /// Forgets the object. Its memory is used again by the next.
+    pub(super) fn clear(&mut self) {
+        self.shape = Field::Absent;
+    }
+}
+
+pub(super) struct ObjectSeed<'s, T>(pub(super) &'s mut T);
+
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for ObjectSeed<'_, T> {
+    type Value = Field<()>;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<()>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T: Object<'de>> Visitor<'de> for ObjectSeed<T> {
-    type Value = Field<T>;
+impl<'de, T: Object<'de>> Visitor<'de> for ObjectSeed<'_, T> {
+    type Value = Field<()>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
-    fn visit_unit<E>(self) -> Result<Field<T>, E> {
+    fn visit_unit<E>(self) -> Result<Field<()>, E> {
         Ok(Field::Absent)
     }
     visit_others!(Field::Other; visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<()>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Field::Other)
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<T>, A::Error> {
-        let mut object = T::default();
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<()>, A::Error> {
         while let Some(Key(key)) = map.next_key()? {
-            object.take(&key, &mut map)?;
+            self.0.take(&key, &mut map)?;
         }
-        Ok(Field::Is(object))
+        Ok(Field::Is(()))
     }
 }
 
-pub(super) fn object<'de, T: Object<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<Field<T>, A::Error> {
-    map.next_value_seed(ObjectSeed(std::marker::PhantomData))
+/// Reads an object into its place.
+#[inline]
+pub(super) fn object<'de, T: Object<'de>, A: MapAccess<'de>>(into: &mut Slot<T>, map: &mut A) -> Result<(), A::Error> {
+    into.shape = Field::Absent;
+    into.value = T::default();
+    into.shape = map.next_value_seed(ObjectSeed(&mut into.value))?;
+    Ok(())
 }
 
 /// An object that is large and seldom there.
-pub(super) fn boxed<'de, T: Object<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Box<T>>, A::Error> {
-    Ok(match object(map)? {
-        Field::Absent => Field::Absent,
-        Field::Is(object) => Field::Is(Box::new(object)),
-        Field::Other => Field::Other,
-    })
+pub(super) type Boxed<T> = Option<Box<Slot<T>>>;
+
+pub(super) fn boxed<'de, T: Object<'de>, A: MapAccess<'de>>(into: &mut Boxed<T>, map: &mut A) -> Result<(), A::Error> {
+    object(into.get_or_insert_default(), map)
 }
 
 pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
@@ -181,38 +224,40 @@ impl<T> Default for List<T> {
     }
 }
 
-pub(super) fn list<'de, T: Object<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<List<T>, A::Error> {
-    struct ListVisitor<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Object<'de>> DeserializeSeed<'de> for ListVisitor<T> {
-        type Value = List<T>;
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<List<T>, D::Error> {
+pub(super) fn list<'de, T: Object<'de>, A: MapAccess<'de>>(into: &mut List<T>, map: &mut A) -> Result<(), A::Error> {
+    struct ListSeed<'l, T>(&'l mut Vec<T>);
+    impl<'de, T: Object<'de>> DeserializeSeed<'de> for ListSeed<'_, T> {
+        type Value = ();
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
             deserializer.deserialize_any(self)
         }
     }
-    impl<'de, T: Object<'de>> Visitor<'de> for ListVisitor<T> {
-        type Value = List<T>;
+    impl<'de, T: Object<'de>> Visitor<'de> for ListSeed<'_, T> {
+        type Value = ();
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("any value")
         }
-        fn visit_unit<E>(self) -> Result<List<T>, E> {
-            Ok(List::default())
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
         }
-        visit_others!(List::default(); visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<T>, A::Error> {
+        visit_others!((); visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(List::default())
+            Ok(())
         }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-            let mut list = Vec::new();
-            while let Some(item) = seq.next_element_seed(ObjectSeed::<T>(std::marker::PhantomData))? {
-                if let Field::Is(item) = item {
-                    list.push(item);
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            let mut item = T::default();
+            while let Some(shape) = seq.next_element_seed(ObjectSeed(&mut item))? {
+                let read = std::mem::take(&mut item);
+                if shape.get().is_some() {
+                    self.0.push(read);
                 }
             }
-            Ok(List(list))
+            Ok(())
         }
     }
-    map.next_value_seed(ListVisitor(std::marker::PhantomData))
+    into.0.clear();
+    map.next_value_seed(ListSeed(&mut into.0))
 }
 
 macro_rules! fields {
@@ -223,7 +268,7 @@ macro_rules! fields {
         impl<'a> Object<'a> for $name<'a> {
             fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
                 match key {
-                    $($key => self.$field = $read(map)?,)*
+                    $($key => $read(&mut self.$field, map)?,)*
                     _ => skip(map)?,
                 }
                 Ok(())

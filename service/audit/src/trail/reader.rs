@@ -5,7 +5,7 @@
 //! is split into records first, through a window, so that one broken record costs only itself and
 //! one giant record no memory. Refuses to know what a record says.
 
-use super::event::{Event, Record, RecordVisitor};
+use super::event::{Element, Event, Record, RecordSeed};
 use super::json::{Field, Key};
 use super::{Fault, ProblemKind, ReadProblem, Tally};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -67,8 +67,12 @@ impl Inflater {
             self.plain.resize(size, 0);
         }
         let out = self.plain.get_mut(..size)?;
-        let done = self.decompressor.gzip_decompress(zipped, out).ok()?;
-        (done == size && libdeflater::crc32(out) == u32::from_le_bytes(*checksum)).then_some(&*out)
+        let done = match zipped.split_first_chunk() {
+            // The plain header, without a name or anything else: then one checksum, ours, is enough.
+            Some(([0x1f, 0x8b, 8, 0, _, _, _, _, _, _], rest)) => self.decompressor.deflate_decompress(rest, out),
+            _ => self.decompressor.gzip_decompress(zipped, out),
+        };
+        (done.ok()? == size && libdeflater::crc32(out) == u32::from_le_bytes(*checksum)).then_some(&*out)
     }
 }
 
@@ -175,14 +179,17 @@ impl<'s, S: Sink> Reader<'s, S> {
 
     /// Reads value after value, until one is broken.
     fn whole(&mut self, text: &str) -> Result<(), sonic_rs::Error> {
-        let mut de = sonic_rs::Deserializer::from_str(text);
+        let mut rest = text;
         loop {
-            let mut opened = false;
-            match (Top { reader: &mut *self, opened: &mut opened }).deserialize(&mut de) {
-                Ok(()) => {}
-                // Nothing but white space is left.
-                Err(error) if !opened && error.is_eof() && !text.trim_ascii().is_empty() => return Ok(()),
-                Err(error) => return Err(error),
+            let mut de = sonic_rs::Deserializer::from_str(rest);
+            Top(&mut *self).deserialize(&mut de)?;
+            // An error looks for its line from the beginning of the text: there must be none where, as
+            // nearly always, nothing follows the first value.
+            let Err(error) = de.end() else { return Ok(()) };
+            // What follows begins with the byte that was not to be there.
+            match rest.get(error.offset()..) {
+                Some(next) if next.len() < rest.len() => rest = next,
+                _ => return Err(error),
             }
         }
     }
@@ -248,11 +255,11 @@ impl<'s, S: Sink> Reader<'s, S> {
             self.skip -= 1;
             return;
         }
-        let result = match record {
-            Record::Event(event) => self.sink.event(event, self.tally),
-            Record::NotAnObject => Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")),
-            Record::Lookup(Field::Is(json)) => self.embedded(json),
-            Record::Lookup(_) => Err(Fault::new(
+        let result = match &record.is {
+            Element::Event => self.sink.event(&record.event, self.tally),
+            Element::NotAnObject => Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")),
+            Element::Lookup(Field::Is(json)) => self.embedded(json),
+            Element::Lookup(_) => Err(Fault::new(
                 ProblemKind::Missing,
                 "/CloudTrailEvent",
                 "a record as JSON text is needed",
@@ -272,9 +279,9 @@ impl<'s, S: Sink> Reader<'s, S> {
     fn embedded(&mut self, json: &str) -> Result<(), Fault> {
         let at = |fault: Fault| fault.under("/CloudTrailEvent");
         let record = one_record(json).map_err(at)?;
-        match &record {
-            Record::Event(event) => self.sink.event(event, self.tally).map_err(at),
-            Record::Lookup(_) | Record::NotAnObject => {
+        match record.is {
+            Element::Event => self.sink.event(&record.event, self.tally).map_err(at),
+            Element::Lookup(_) | Element::NotAnObject => {
                 Err(at(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")))
             }
         }
@@ -304,8 +311,9 @@ impl Read for Noted<'_> {
 /// Reads one record and nothing after it. The fault does not quote the text, which may hold secrets.
 pub(super) fn one_record(json: &str) -> Result<Record<'_>, Fault> {
     let mut de = sonic_rs::Deserializer::from_str(json);
-    let record = RecordVisitor.deserialize(&mut de).and_then(|record| de.end().map(|()| record));
-    record.map_err(|error| {
+    let mut record = Record::default();
+    let read = RecordSeed(&mut record).deserialize(&mut de).and_then(|()| de.end());
+    read.map(|()| record).map_err(|error| {
         let what =
             if error.is_eof() { "it ends too early".to_owned() } else { format!("from byte {} on", error.offset()) };
         Fault::new(ProblemKind::Json, "", format!("not JSON: {what}"), "one CloudTrail record is needed")
@@ -313,11 +321,7 @@ pub(super) fn one_record(json: &str) -> Result<Record<'_>, Fault> {
 }
 
 /// The outermost value: an array of records, a wrapper, or one record.
-struct Top<'t, 's, S> {
-    reader: &'t mut Reader<'s, S>,
-    /// Set when there is a value.
-    opened: &'t mut bool,
-}
+struct Top<'t, 's, S>(&'t mut Reader<'s, S>);
 
 impl<'de, S: Sink> DeserializeSeed<'de> for Top<'_, '_, S> {
     type Value = ();
@@ -335,26 +339,24 @@ impl<'de, S: Sink> Visitor<'de> for Top<'_, '_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        *self.opened = true;
-        self.reader.pointer = "";
-        Records(self.reader).visit_seq(seq).map(|_| ())
+        self.0.pointer = "";
+        Records(self.0).visit_seq(seq).map(|_| ())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        *self.opened = true;
         let mut wrapped = false;
         let mut record = Record::default();
         while let Some(Key(key)) = map.next_key()? {
             if let Some(pointer) = wrapper(&key) {
-                self.reader.pointer = pointer;
-                wrapped |= map.next_value_seed(Records(&mut *self.reader))?;
+                self.0.pointer = pointer;
+                wrapped |= map.next_value_seed(Records(&mut *self.0))?;
             } else {
                 record.take(&key, &mut map)?;
             }
         }
         if !wrapped {
-            self.reader.pointer = "";
-            self.reader.deliver(&record, None);
+            self.0.pointer = "";
+            self.0.deliver(&record, None);
         }
         Ok(())
     }
@@ -402,15 +404,16 @@ impl<'de, S: Sink> Visitor<'de> for Records<'_, '_, S> {
         // early, a second pass over a broken text would take the record after it for this one.
         let mut unended = None;
         let mut place = 0;
+        let mut record = Record::default();
         loop {
-            let next = seq.next_element_seed(RecordVisitor)?;
+            let next = seq.next_element_seed(RecordSeed(&mut record))?;
             if let Some(place) = unended.take() {
-                self.0.deliver(&Record::NotAnObject, Some(place));
+                self.0.deliver(&Record::not_an_object(), Some(place));
             }
-            match next {
-                None => return Ok(true),
-                Some(Record::NotAnObject) => unended = Some(place),
-                Some(record) => self.0.deliver(&record, Some(place)),
+            match (next, &record.is) {
+                (None, _) => return Ok(true),
+                (Some(()), Element::NotAnObject) => unended = Some(place),
+                (Some(()), Element::Event | Element::Lookup(_)) => self.0.deliver(&record, Some(place)),
             }
             place += 1;
         }
@@ -585,8 +588,7 @@ impl Splitter {
             return Step::To(at + end);
         }
         let mut de = sonic_rs::Deserializer::from_str(line);
-        let mut opened = false;
-        let read = (Top { reader: &mut *reader, opened: &mut opened }).deserialize(&mut de);
+        let read = Top(&mut *reader).deserialize(&mut de);
         let torn = last && self.is_torn && at + end == text.len();
         match read.and_then(|()| de.end()) {
             Err(error) if !torn => reader.not_json(self.line(text, at + 1), &what(&error)),

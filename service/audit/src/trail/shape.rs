@@ -19,12 +19,7 @@ const DEEPEST: usize = 4;
 /// keys, which are few and are what grants name. `false`: the text is no ARN.
 pub(super) fn fold(arn: &str, out: &mut String) -> bool {
     out.clear();
-    let mut parts = arn.splitn(6, ':');
-    let (Some("arn"), Some(_), Some(service), Some(_), Some(_), Some(resource)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
+    let Some(["arn", _, service, _, _, resource]) = parts(arn) else { return false };
     let head = arn.len().saturating_sub(resource.len());
     out.push_str(arn.get(..head).unwrap_or_default());
     if service == "s3" {
@@ -39,7 +34,8 @@ pub(super) fn fold(arn: &str, out: &mut String) -> bool {
         let keeps_ids = service == "kms";
         let mut rest = resource;
         for depth in 0.. {
-            let (part, tail) = match rest.find(['/', ':']).and_then(|at| rest.split_at_checked(at)) {
+            let separator = memchr::memchr2(b'/', b':', rest.as_bytes());
+            let (part, tail) = match separator.and_then(|at| rest.split_at_checked(at)) {
                 Some((part, tail)) => (part, tail),
                 None => (rest, ""),
             };
@@ -67,21 +63,39 @@ pub(super) fn fold(arn: &str, out: &mut String) -> bool {
     true
 }
 
+/// The six parts of an ARN, the last with all colons that follow.
+pub(super) fn parts(arn: &str) -> Option<[&str; 6]> {
+    let mut colons = memchr::memchr_iter(b':', arn.as_bytes());
+    let mut from = 0;
+    let mut next = || {
+        let at = colons.next()?;
+        let part = arn.get(from..at);
+        from = at + 1;
+        part
+    };
+    let [first, second, third, fourth, fifth] = [next()?, next()?, next()?, next()?, next()?];
+    Some([first, second, third, fourth, fifth, arn.get(from..)?])
+}
+
 /// Whether a part of a resource was made by a machine for one object: a number, a UUID, an id in
 /// hexadecimal with or without a prefix (`i-0abc…`, `vol-0abc…`).
 fn is_generated(part: &str) -> bool {
-    let digits = part.bytes().filter(u8::is_ascii_digit).count();
-    let hex = |text: &str| {
-        text.len() >= 8
-            && text.bytes().any(|b| b.is_ascii_digit())
-            && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-    };
+    let (mut digits, mut others) = (0, 0);
+    for byte in part.bytes() {
+        digits += usize::from(byte.is_ascii_digit());
+        others += usize::from(!byte.is_ascii_hexdigit() && byte != b'-');
+    }
+    // What has no digit is a word.
+    if digits == 0 {
+        return false;
+    }
     (digits == part.len() && part.len() >= 4)
-        || hex(part)
+        || (others == 0 && part.len() >= 8)
         || part.rsplit_once('-').is_some_and(|(prefix, id)| {
-            hex(id)
-                && id.len() >= 8
+            id.len() >= 8
                 && prefix.len() <= 12
+                && id.bytes().any(|b| b.is_ascii_digit())
+                && id.bytes().all(|b| b.is_ascii_hexdigit())
                 && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
         })
 }

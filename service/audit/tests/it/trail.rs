@@ -32,7 +32,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn settle(&self, harvest: Harvest) -> Settled {
+    fn settle(&self, mut harvest: Harvest) -> Settled {
         let counted = harvest
             .fingerprints()
             .into_iter()
