@@ -183,7 +183,7 @@ fn advanced(fields: &[FieldSelector]) -> Option<Taken> {
                 taken.excluded_sources.extend(field.not_equals.iter().cloned());
             }
             "resources.type" if field.only_equals() && taken.data.is_empty() => {
-                taken.data.extend(field.equals.iter().cloned())
+                taken.data.extend(field.equals.iter().cloned());
             }
             _ => return None,
         }

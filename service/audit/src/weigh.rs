@@ -278,7 +278,7 @@ pub(crate) fn against(
     );
     set_aside(
         "sessions of the role that no workload is known of called it".to_owned(),
-        ActionSet::of(calls.others.into_iter()),
+        ActionSet::of(calls.others),
     );
     for used in &weighed.used {
         let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));

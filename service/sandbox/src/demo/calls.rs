@@ -126,7 +126,7 @@ fn uses(draft: &Draft, role_arn: &str) -> Vec<(String, String)> {
             let fits =
                 resources.find(|resource| *resource != "*" && resource.contains('/') == of_object || service != "s3");
             if let Some(resource) = fits.filter(|resource| *resource != "*")
-                && (ids::hash(&format!("{role_arn} {action}")) % 4 != 0
+                && (!ids::hash(&format!("{role_arn} {action}")).is_multiple_of(4)
                     || role_arn.ends_with("pods/payments-card-vault"))
             {
                 found.push((action.to_owned(), resource.to_owned()));
