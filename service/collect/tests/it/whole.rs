@@ -40,7 +40,7 @@ const FIRST: [(&str, &str, &str, &str, bool); 3] = [
     (WORK, "us-east-1", "10-24 00:00", "11-23 11:00", true),
 ];
 
-fn until<'e>(to: &'e str) -> Told {
+fn until(to: &str) -> Told {
     expected(FIRST.map(|(account, region, from, _, all)| (account, region, from, to, all)))
 }
 

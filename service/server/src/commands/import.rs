@@ -161,10 +161,13 @@ async fn state_whole(store: &Store, files: Vec<PathBuf>, problems: &Problems) ->
     Ok(())
 }
 
+/// The first and the last event of an account, and the regions that it has events in.
+type Reach = (DateTime<Utc>, DateTime<Utc>, BTreeSet<Region>);
+
 /// The stretch of each account, in each of its regions, that trail files reach over; or the file that
 /// was not read whole. Files that were imported before reach as far as others.
 fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
-    let mut accounts: BTreeMap<AccountId, (DateTime<Utc>, DateTime<Utc>, BTreeSet<Region>)> = BTreeMap::new();
+    let mut accounts: BTreeMap<AccountId, Reach> = BTreeMap::new();
     for path in files {
         let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
         let mut harvest = Harvest::new(limits);
