@@ -276,10 +276,7 @@ pub(crate) fn against(
         "it was called, and refused each time".to_owned(),
         ActionSet::of(weighed.refused.iter().map(|used| used.action.number)),
     );
-    set_aside(
-        "sessions of the role that no workload is known of called it".to_owned(),
-        ActionSet::of(calls.others),
-    );
+    set_aside("sessions of the role that no workload is known of called it".to_owned(), ActionSet::of(calls.others));
     for used in &weighed.used {
         let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));
         set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
