@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn stretches_that_meet_become_one_and_others_do_not() {
-        let cases: [((i64, i64), (i64, i64), (i64, i64)); 7] = [
+        type Span = (i64, i64);
+        let cases: [(Span, Span, Span); 7] = [
             ((0, 10), (10, 20), (0, 20)),
             ((0, 10), (5, 20), (0, 20)),
             ((0, 10), (2, 4), (0, 10)),

@@ -128,7 +128,7 @@ fn one_document_does_not_parse_and_all_others_do() {
 /// The records of a trail file; `None`: it does not unzip.
 fn unzipped(bytes: &[u8]) -> Option<Vec<Value>> {
     let read: Value = serde_json::from_reader(flate2::read::GzDecoder::new(bytes)).ok()?;
-    read["Records"].as_array().cloned()
+    read.get("Records")?.as_array().cloned()
 }
 
 #[test]
