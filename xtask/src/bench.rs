@@ -2,7 +2,8 @@
 //!
 //! Prints CPU seconds and peak memory of the `rolecall` process alone (the sandbox and PostgreSQL
 //! are other processes), API calls and rows written; of trail files, events a second beside the bare
-//! limit, and how the store grows. Asserts nothing about time.
+//! limit, by the clock and by all processor time that was spent, PostgreSQL's too, and how the store
+//! grows. Asserts nothing about time.
 
 use crate::shell::root;
 use serde_json::Value;
@@ -16,6 +17,43 @@ struct Cost {
     wall: Duration,
     peak_kib: u64,
     summary: Value,
+    /// The lines that it said meanwhile, each with what was spent by then.
+    said: Vec<(String, Spent)>,
+}
+
+/// Time since the command was started.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    wall: Duration,
+    /// Processor time of `rolecall`.
+    own: Duration,
+    /// Processor time of its PostgreSQL.
+    database: Duration,
+    /// The most memory that `rolecall` had so far.
+    peak_kib: u64,
+}
+
+impl Cost {
+    /// What was spent from the first line that begins so to the first that begins otherwise.
+    fn between(&self, from: &str, to: &str) -> Result<Spent, String> {
+        let at = |words: &str| {
+            let said = self.said.iter().find(|(line, _)| line.starts_with(words));
+            said.map(|(_, spent)| *spent).ok_or_else(|| format!("rolecall never said `{words}`"))
+        };
+        let (from, to) = (at(from)?, at(to)?);
+        Ok(Spent {
+            wall: to.wall.saturating_sub(from.wall),
+            own: to.own.saturating_sub(from.own),
+            database: to.database.saturating_sub(from.database),
+            peak_kib: to.peak_kib,
+        })
+    }
+
+    /// All of it, the start of the database too.
+    fn all(&self) -> Spent {
+        let database = self.said.last().map(|(_, spent)| spent.database).unwrap_or_default();
+        Spent { wall: self.wall, own: self.cpu, database, peak_kib: self.peak_kib }
+    }
 }
 
 /// `cargo xtask bench [roles] [associations]`
@@ -96,18 +134,30 @@ fn run_trail(events: &str) -> Result<(), String> {
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["migrate"])?;
     let before = size(&data.join("pgdata/base"));
-    println!("{:<8}{:>9}{:>9}{:>11}{:>13}{:>10}", "import", "wall s", "CPU s", "peak MiB", "events/s", "of bare");
+    println!("load {}, {} processors\n", load(), std::thread::available_parallelism().map_or(1, usize::from));
+    println!(
+        "{:<8}{:<10}{:>8}{:>8}{:>9}{:>11}{:>9}{:>11}{:>9}{:>10}",
+        "import", "", "wall s", "CPU s", "of it pg", "events/s", "of bare", "ev./CPU s", "of bare", "peak MiB"
+    );
     for name in ["first", "second"] {
         let cost = scan(&data, "http://127.0.0.1:9", &["--format", "json", "import", "--stats", &files])?;
-        let rate = count / cost.wall.as_secs_f64();
-        println!(
-            "{name:<8}{:>9.2}{:>9.2}{:>11.1}{rate:>13.0}{:>9.1} %",
-            cost.wall.as_secs_f64(),
-            cost.cpu.as_secs_f64(),
-            f64::from(u32::try_from(cost.peak_kib).unwrap_or(u32::MAX)) / 1024.0,
-            100.0 * rate / bare
-        );
+        let reading = cost.between("Reading files", "Tying sessions")?;
+        let tying = cost.between("Tying sessions", "Judging")?;
+        for (stretch, spent) in [("reading", reading), ("tying", tying), ("all", cost.all())] {
+            let (wall, cpu) = (spent.wall.as_secs_f64(), (spent.own + spent.database).as_secs_f64());
+            print!("{name:<8}{stretch:<10}{wall:>8.2}{cpu:>8.2}{:>9.2}", spent.database.as_secs_f64());
+            // The second time no event is read: there is no rate.
+            if name == "first" {
+                let (by_clock, by_cpu) = (count / wall, count / cpu);
+                let of = |rate: f64| format!("{:.1} %", 100.0 * rate / bare);
+                print!("{by_clock:>11.0}{:>9}{by_cpu:>11.0}{:>9}", of(by_clock), of(by_cpu));
+            } else {
+                print!("{:>40}", "");
+            }
+            println!("{:>10.1}", f64::from(u32::try_from(spent.peak_kib).unwrap_or(u32::MAX)) / 1024.0);
+        }
     }
+    println!("load {}", load());
     let grown = size(&data.join("pgdata/base")).saturating_sub(before);
     let kib = f64::from(u32::try_from(grown / 1024).unwrap_or(u32::MAX));
     println!("{:.1} MiB of tables and indexes for each million events", kib / 1024.0 * 1e6 / count);
@@ -172,13 +222,24 @@ fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env_remove("DATABASE_URL")
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("rolecall cannot be started: {error}"))?;
     let pid = child.id();
     let mut out = child.stdout.take().ok_or("rolecall has no output")?;
+    let told = child.stderr.take().ok_or("rolecall has no output")?;
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut out, &mut text).map(|_| text)
+    });
+    let postmaster = data.join("pgdata/postmaster.pid");
+    let listener = std::thread::spawn(move || {
+        let lines = BufReader::new(told).lines().map_while(Result::ok);
+        let said = lines.map(|line| {
+            let (own, peak_kib) = usage(pid).unwrap_or_default();
+            (line, Spent { wall: begun.elapsed(), own, database: of_database(&postmaster), peak_kib })
+        });
+        said.collect::<Vec<_>>()
     });
     let (mut cpu, mut peak_kib) = (Duration::ZERO, 0);
     let status = loop {
@@ -194,21 +255,56 @@ fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
     let wall = begun.elapsed();
     let text = reader.join().map_err(|_| "the reader of rolecall's output died".to_owned())?;
     let text = text.map_err(|error| format!("rolecall's output: {error}"))?;
+    let said = listener.join().map_err(|_| "the reader of rolecall's words died".to_owned())?;
     if !status.success() {
-        return Err(format!("rolecall {} failed: {status}", words.join(" ")));
+        let said: String = said.into_iter().map(|(line, _)| line + "\n").collect();
+        return Err(format!("rolecall {} failed: {status}\n{said}", words.join(" ")));
     }
     let summary = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Ok(Cost { cpu, wall, peak_kib, summary })
+    Ok(Cost { cpu, wall, peak_kib, summary, said })
 }
 
-/// CPU time and peak resident memory of a process, from `/proc`.
+/// How busy the machine is, as Linux counts: processes that run or wait to, over the last minute.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// Processor time and peak resident memory of a process, from `/proc`.
 fn usage(pid: u32) -> Option<(Duration, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse().ok()).unwrap_or(0);
+    Some((ticks(&stat, 11..13)?, peak))
+}
+
+/// Processor time of a PostgreSQL server: its own, that of its children that have ended, and that of
+/// those that live.
+fn of_database(postmaster: &Path) -> Duration {
+    let text = std::fs::read_to_string(postmaster).unwrap_or_default();
+    let Some(server) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
+        return Duration::ZERO;
+    };
+    let stats = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = stats.filter(|entry| entry.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit()));
+    let stats = stats.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_string_lossy().parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        match (pid == server, parent == server) {
+            (true, _) => ticks(&stat, 11..15),
+            (_, true) => ticks(&stat, 11..13),
+            (false, false) => None,
+        }
+    });
+    stats.sum()
+}
+
+/// The sum of some fields of a process's `stat`, counted from behind its name; they are times.
+fn ticks(stat: &str, fields: std::ops::Range<usize>) -> Option<Duration> {
+    let all: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: Option<u64> = all.get(fields)?.iter().map(|field| field.parse::<u64>().ok()).sum();
     // 100 ticks a second on every Linux that Rust supports.
-    Some((Duration::from_millis(ticks * 10), peak))
+    Some(Duration::from_millis(ticks? * 10))
 }

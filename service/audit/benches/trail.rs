@@ -20,8 +20,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 const EVENTS_A_FILE: usize = 350;
-/// Days that the trail spans.
-const DAYS: usize = 2;
+/// Events of one day.
+const EVENTS_A_DAY: usize = 175_000;
+const WORKLOADS: usize = 20;
+/// Pods of a workload in each account and region.
+const PODS: usize = 2;
 /// What is heavier is settled, as ingestion does it.
 const HEAVY: usize = 16 << 20;
 
@@ -276,10 +279,14 @@ fn bare(files: &[Vec<u8>]) -> (usize, usize) {
     (events, bytes)
 }
 
-/// Makes events of a few hundred workloads over some days.
+/// Makes events of a few hundred pods over some days. One event in fifty opens a session with a key of
+/// its own, which the pod's calls have until it gets the next.
 struct Generator {
     state: u64,
     events: u64,
+    /// The key of each pod, by number.
+    keys: Vec<u64>,
+    opened: u64,
 }
 
 const ACCOUNTS: [&str; 4] = ["111122223333", "444455556666", "777788889999", "123456789012"];
@@ -335,7 +342,10 @@ const CALLS: [(&str, &str, &str); 14] = [
 
 impl Generator {
     fn new(seed: u64) -> Self {
-        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, events: 0 }
+        let pods = ACCOUNTS.len() * REGIONS.len() * WORKLOADS * PODS;
+        let keys: Vec<u64> = (1_u64..).take(pods).collect();
+        let opened = keys.last().copied().unwrap_or_default();
+        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, events: 0, keys, opened }
     }
 
     fn next(&mut self) -> u64 {
@@ -377,7 +387,7 @@ impl Generator {
             let account = self.pick(&ACCOUNTS).unwrap_or_default();
             let region = self.pick(&REGIONS).unwrap_or_default();
             // In the order of a bucket, days come one after the other.
-            let day = 1 + DAYS * files.len() * EVENTS_A_FILE / events.max(1);
+            let day = 1 + (files.len() * EVENTS_A_FILE / EVENTS_A_DAY).min(27);
             let mut text = String::from("{\"Records\":[");
             for n in 0..here {
                 if n > 0 {
@@ -397,11 +407,20 @@ impl Generator {
 
     fn event(&mut self, out: &mut String, account: &str, region: &str, day: usize) {
         self.events += 1;
-        let workload = self.below(20);
-        let pod = self.below(2);
+        let workload = self.below(WORKLOADS);
+        let pod = self.below(PODS);
+        let kind = self.below(100);
+        let of = |list: &[&str], own: &str| list.iter().position(|one| *one == own).unwrap_or_default();
+        let place = of(&ACCOUNTS, account) * REGIONS.len() + of(&REGIONS, region);
+        let slot = self.keys.get_mut((place * WORKLOADS + workload) * PODS + pod).map_or(0, |key| {
+            if kind < 2 {
+                self.opened += 1;
+                *key = self.opened;
+            }
+            *key
+        });
         let time = format!("2026-11-{day:02}T{:02}:{:02}:{:02}Z", self.below(24), self.below(60), self.below(60));
-        let slot = format!("{workload:02}{pod}{day:02}");
-        let name = format!("eks-prod-clust-api-{workload:02}-{pod}-0d2f9d5e-52a1-4f0b-9f38-6d5b{slot:0>8}");
+        let name = format!("eks-prod-clust-api-{workload:02}-{pod}-0d2f9d5e-52a1-4f0b-9f38-6d5b{slot:08}");
         let role = format!("workload-{workload:02}");
         let (id, request) = (self.uuid(), self.uuid());
         let tail = |category: &str, management: bool| {
@@ -410,7 +429,10 @@ impl Generator {
             )
         };
         let session = format!(
-            r#""userIdentity":{{"type":"AssumedRole","principalId":"AROAEXAMPLE{workload:010}:{name}","arn":"arn:aws:sts::{account}:assumed-role/{role}/{name}","accountId":"{account}","accessKeyId":"ASIAEXAMPLE{slot:0>9}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROAEXAMPLE{workload:010}","arn":"arn:aws:iam::{account}:role/team/{role}","accountId":"{account}","userName":"{role}"}},"attributes":{{"creationDate":"{time}","mfaAuthenticated":"false"}}}}}}"#
+            r#""userIdentity":{{"type":"AssumedRole","principalId":"AROAEXAMPLE{workload:010}:{name}","arn":"arn:aws:sts::{account}:assumed-role/{role}/{name}","accountId":"{account}","accessKeyId":"ASIAEXAMPLE{slot:09}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROAEXAMPLE{workload:010}","arn":"arn:aws:iam::{account}:role/team/{role}","accountId":"{account}","userName":"{role}"}},"attributes":{{"creationDate":"{time}","mfaAuthenticated":"false"}}}}}}"#
+        );
+        let node = format!(
+            r#""userIdentity":{{"type":"AssumedRole","principalId":"AROAEXAMPLENODE:i-0{place:016x}","arn":"arn:aws:sts::{account}:assumed-role/node/i-0{place:016x}","accountId":"{account}","accessKeyId":"ASIANODE{place:04}{day:04}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROAEXAMPLENODE","arn":"arn:aws:iam::{account}:role/node","accountId":"{account}","userName":"node"}},"attributes":{{"creationDate":"{time}","mfaAuthenticated":"false"}}}}}}"#
         );
         let place = format!(
             r#""awsRegion":"{region}","sourceIPAddress":"10.{}.{}.{}","userAgent":"aws-sdk-go-v2/1.32.0 os/linux lang/go#1.23 md/GOARCH#amd64 api/service#1.7.0""#,
@@ -418,18 +440,18 @@ impl Generator {
             pod,
             workload + pod
         );
-        let done = match self.below(100) {
+        let done = match kind {
             0..2 => {
                 let token: String = (0..60).map(|_| format!("{:016x}", self.next())).collect();
                 write!(
                     out,
-                    r#"{{"eventVersion":"1.08","userIdentity":{{"type":"AWSService","invokedBy":"pods.eks.amazonaws.com"}},"eventTime":"{time}","eventSource":"sts.amazonaws.com","eventName":"AssumeRole","awsRegion":"{region}","sourceIPAddress":"pods.eks.amazonaws.com","userAgent":"pods.eks.amazonaws.com","requestParameters":{{"roleArn":"arn:aws:iam::{account}:role/team/{role}","roleSessionName":"{name}","durationSeconds":21600,"tags":[{{"key":"eks-cluster-arn","value":"arn:aws:eks:{region}:{account}:cluster/prod-cluster"}},{{"key":"eks-cluster-name","value":"prod-cluster"}},{{"key":"kubernetes-namespace","value":"team"}},{{"key":"kubernetes-service-account","value":"{role}"}},{{"key":"kubernetes-pod-name","value":"api-{workload:02}-{pod}-7d9f6c5b8-x2x9z"}},{{"key":"kubernetes-pod-uid","value":"{id}"}}],"transitiveTagKeys":["eks-cluster-arn","eks-cluster-name","kubernetes-namespace"]}},"responseElements":{{"credentials":{{"accessKeyId":"ASIAEXAMPLE{slot:0>9}","sessionToken":"{token}","expiration":"Nov 20, 2026, 3:20:04 PM"}},"assumedRoleUser":{{"assumedRoleId":"AROAEXAMPLE{workload:010}:{name}","arn":"arn:aws:sts::{account}:assumed-role/{role}/{name}"}},"packedPolicySize":56}},"resources":[{{"accountId":"{account}","type":"AWS::IAM::Role","ARN":"arn:aws:iam::{account}:role/team/{role}"}}],{}"#,
+                    r#"{{"eventVersion":"1.08","userIdentity":{{"type":"AWSService","invokedBy":"pods.eks.amazonaws.com"}},"eventTime":"{time}","eventSource":"sts.amazonaws.com","eventName":"AssumeRole","awsRegion":"{region}","sourceIPAddress":"pods.eks.amazonaws.com","userAgent":"pods.eks.amazonaws.com","requestParameters":{{"roleArn":"arn:aws:iam::{account}:role/team/{role}","roleSessionName":"{name}","durationSeconds":21600,"tags":[{{"key":"eks-cluster-arn","value":"arn:aws:eks:{region}:{account}:cluster/prod-cluster"}},{{"key":"eks-cluster-name","value":"prod-cluster"}},{{"key":"kubernetes-namespace","value":"team"}},{{"key":"kubernetes-service-account","value":"{role}"}},{{"key":"kubernetes-pod-name","value":"api-{workload:02}-{pod}-7d9f6c5b8-x2x9z"}},{{"key":"kubernetes-pod-uid","value":"{id}"}}],"transitiveTagKeys":["eks-cluster-arn","eks-cluster-name","kubernetes-namespace"]}},"responseElements":{{"credentials":{{"accessKeyId":"ASIAEXAMPLE{slot:09}","sessionToken":"{token}","expiration":"Nov 20, 2026, 3:20:04 PM"}},"assumedRoleUser":{{"assumedRoleId":"AROAEXAMPLE{workload:010}:{name}","arn":"arn:aws:sts::{account}:assumed-role/{role}/{name}"}},"packedPolicySize":56}},"resources":[{{"accountId":"{account}","type":"AWS::IAM::Role","ARN":"arn:aws:iam::{account}:role/team/{role}"}}],{}"#,
                     tail("Management", true)
                 )
             }
             2..4 => write!(
                 out,
-                r#"{{"eventVersion":"1.09",{session},"eventTime":"{time}","eventSource":"eks-auth.amazonaws.com","eventName":"AssumeRoleForPodIdentity",{place},"requestParameters":{{"clusterName":"prod-cluster","token":"HIDDEN_DUE_TO_SECURITY_REASONS"}},"responseElements":null,{}"#,
+                r#"{{"eventVersion":"1.09",{node},"eventTime":"{time}","eventSource":"eks-auth.amazonaws.com","eventName":"AssumeRoleForPodIdentity",{place},"requestParameters":{{"clusterName":"prod-cluster","token":"HIDDEN_DUE_TO_SECURITY_REASONS"}},"responseElements":null,{}"#,
                 tail("Management", true)
             ),
             4..14 => write!(
