@@ -96,12 +96,14 @@ async function choose(page) {
   chosen.push(await workload.getAttribute("href"));
   await page.goto(origin + chosen.at(-1));
   assert.ok((await page.locator("section[aria-labelledby=usage-h] tbody tr").count()) > 1, "its actions are listed");
+  chosen.push(await page.locator('a[href^="/grants?"]').getAttribute("href"));
   const simulate = await page.locator('.actions a[href^="/simulate?"]').getAttribute("href");
   const table = "arn:aws:dynamodb:eu-west-1:444455556666:table/payments-api";
   chosen.push(`${simulate}&action=dynamodb:GetItem&resource=${table}&bare=true`, `${simulate}&action=dynamodb:DeleteTable&resource=${table}`);
   await page.goto(`${origin}/ingestion`);
   assert.ok((await page.locator("main").innerText()).includes("trail-logs"), "the bucket is a source");
-  chosen.push("/roles/arn:aws:iam::444455556666:role/pods/payments-api");
+  const role = "arn:aws:iam::444455556666:role/pods/payments-api";
+  chosen.push(`/roles/${role}`, `/grants?role=${role}`, `/grants?role=${role}&days=7`);
   return chosen;
 }
 

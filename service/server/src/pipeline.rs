@@ -130,7 +130,10 @@ impl Audit {
         let (looked, writer) = tokio::try_join!(look(run, sender), remember)?;
         let counts = writer.commit().await?;
         let trails = looked.trails.unwrap_or_default();
-        seen.sessions += trails.stats.sessions.values().sum::<u64>();
+        // A look and a trail tell of the same sessions: added up they would be counted twice.
+        if seen.sessions == 0 {
+            seen.sessions = trails.stats.sessions.values().sum::<u64>();
+        }
         since = since.min(trails.oldest.unwrap_or(since));
 
         self.progress.step("Tying sessions to their pods");

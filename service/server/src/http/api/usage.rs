@@ -90,7 +90,7 @@ pub(crate) struct UsageJson {
     pub(crate) items: Vec<UseJson>,
     /// What was read of the trails in which the calls would stand.
     pub(crate) read: Vec<TrailReadJson>,
-    /// Whether trails record data events, such as reading an object: `unknown`, as their selectors are not read.
+    /// Whether trails record data events, such as reading an object: `unknown` here; `granted` tells it of each action.
     pub(crate) data_events: &'static str,
 }
 

@@ -124,7 +124,7 @@ fn read_words(rows: &[DayRow], window: u64) -> String {
     let places: BTreeSet<_> = rows.iter().map(|row| (row.account_id, row.region.as_str())).collect();
     let events = rows.iter().map(|row| row.events).fold(0, u64::saturating_add);
     format!(
-        "Read were {} between {first} and {last}, of a window of {window}, in {}: {}. Whether the trails record data events is not known, so an action that is missing here may still be used.",
+        "Read were {} between {first} and {last}, of a window of {window}, in {}: {}. An action that is missing here may still be used, where trails do not record it: each workload’s page weighs that against what is granted.",
         plural(days.len(), "day", "days"),
         plural(places.len(), "region of an account", "regions of accounts"),
         words::plural(i64::try_from(events).unwrap_or(i64::MAX), "event", "events")
