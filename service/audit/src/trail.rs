@@ -31,6 +31,7 @@ use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Read as _;
 
 /// How many bytes a gzipped file may grow to, unless the caller says otherwise.
 pub const MAX_DECOMPRESSED: u64 = 4 * 1024 * 1024 * 1024;
@@ -39,6 +40,26 @@ pub const MAX_DECOMPRESSED: u64 = 4 * 1024 * 1024 * 1024;
 const MAX_NAMED: usize = 100;
 
 const PODS: &str = "pods.eks.amazonaws.com";
+
+/// So much of a gzipped beginning is looked at.
+const HEAD: u64 = 256 * 1024;
+
+/// Whether a file that begins so, gzipped or not, holds CloudTrail records: each has its version, and
+/// the output of `LookupEvents` has records as text.
+#[must_use]
+pub fn begins_as_records(head: &[u8]) -> bool {
+    let mut plain = Vec::new();
+    let head = if head.starts_with(&[0x1f, 0x8b]) {
+        // A beginning ends in the middle of the stream: what comes before that is enough.
+        let _cut = flate2::bufread::MultiGzDecoder::new(head).take(HEAD).read_to_end(&mut plain);
+        plain.as_slice()
+    } else {
+        head
+    };
+    [&b"\"eventVersion\""[..], b"\"CloudTrailEvent\""]
+        .into_iter()
+        .any(|mark| memchr::memmem::find(head, mark).is_some())
+}
 
 /// Something in a file that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A part that holds more bytes than this is committed.
-const HEAVY: usize = 16 << 20;
+const HEAVY: usize = 8 << 20;
 /// The kind of a source of files on this machine.
 pub const FILES: &str = "files";
 /// Files fetched at the same time.

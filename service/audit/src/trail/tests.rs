@@ -344,3 +344,22 @@ fn a_whole_trail_gives_its_sessions() {
         [("AgentRequest", 245), ("AssumeRole", 12), ("PodIdentity", 235), ("PodIdentityTarget", 95), ("Service", 137)];
     assert_eq!(kinds, expected.map(|(kind, n)| (kind.to_owned(), n)).into());
 }
+
+#[test]
+fn a_beginning_tells_whether_records_follow() {
+    use std::io::Write as _;
+    let zip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let records = r#"{"Records":[{"eventVersion":"1.11"}]}"#;
+    let padded = format!("{}{records}", " ".repeat(5_000));
+    assert!(begins_as_records(records.as_bytes()) && begins_as_records(&zip(records)));
+    let zipped = zip(&format!("{padded}{}", "x".repeat(100_000)));
+    assert!(begins_as_records(&zipped[..zipped.len() - 9]), "the beginning of a larger file");
+    assert!(begins_as_records(br#"{"Events":[{"CloudTrailEvent":"{}"}]}"#));
+    for other in [&b"{\"RoleDetailList\":[]}"[..], b"", &zip("{}"), b"\x1f\x8b"] {
+        assert!(!begins_as_records(other));
+    }
+}

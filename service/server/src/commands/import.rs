@@ -315,9 +315,7 @@ fn is_trail(path: &Path) -> bool {
 fn begins_so(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    let has = |mark: &[u8]| head.windows(mark.len()).any(|window| window == mark);
-    // Each record has its version; the output of LookupEvents has records as text.
-    read.is_ok() && (has(b"\"eventVersion\"") || has(b"\"CloudTrailEvent\""))
+    read.is_ok() && trail::begins_as_records(&head)
 }
 
 #[cfg(test)]
