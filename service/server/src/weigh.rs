@@ -29,8 +29,9 @@ pub(crate) enum Failure {
 /// Weighs the stored grants of a role, or of an association's pods, against their calls.
 pub(crate) async fn weighed(store: &Store, whose: Whose, days: u16, now: DateTime<Utc>) -> Result<Weighed, Failure> {
     let mut accounts: BTreeSet<AccountId> = BTreeSet::new();
-    if let Whose::Pods(key) = &whose {
-        accounts.insert(key.account_id);
+    match &whose {
+        Whose::Pods(key) => accounts.extend([key.account_id]),
+        Whose::Role(arn) => accounts.extend(arn.parse::<RoleArn>().map(|role| role.account_id())),
     }
     let first = store.estate_of(&accounts).await?;
     let arn = role_of(&first, &whose)?;

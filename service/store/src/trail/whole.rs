@@ -149,7 +149,9 @@ impl Ledger<'_> {
 }
 
 impl Store {
-    /// What was read whole of the trails of these accounts; none: of all.
+    /// What was read whole of the trails of these accounts; none: of all. A region of which nothing
+    /// is whole is not among it: then no stretch of its source speaks for all regions, as that one
+    /// would pass for a region without events.
     ///
     /// # Errors
     /// Where the database fails.
@@ -157,9 +159,14 @@ impl Store {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query_as!(
             Record,
-            "select account_id, region, source, from_at, to_at, holds, bucket, all_regions from trail_whole
-             where (cardinality($1::text[]) = 0 or account_id = any($1)) and from_at < to_at
-             order by account_id, region, source",
+            r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.holds, t.bucket,
+                      t.all_regions and not exists (
+                          select from trail_whole e
+                          where e.account_id = t.account_id and e.source = t.source and e.from_at >= e.to_at
+                      ) as "all_regions!"
+               from trail_whole t
+               where (cardinality($1::text[]) = 0 or t.account_id = any($1)) and t.from_at < t.to_at
+               order by t.account_id, t.region, t.source"#,
             &accounts
         )
         .fetch_all(&self.pool)

@@ -466,3 +466,30 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
     store.drop_usage_before(day_of(48 * 60)).await.unwrap();
     assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(40, 50, Holds::Stated)]);
 }
+
+#[tokio::test]
+async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = |region: &str| Whole {
+        source: "bucket".into(),
+        account_id: account(),
+        region: region.parse().unwrap(),
+        from: at(0),
+        to: at(60),
+        holds: Holds::Bucket("trails".into()),
+        all_regions: true,
+    };
+    let torn = Torn { account_id: account(), region: "us-east-1".parse().unwrap(), day: day_of(0) };
+    let mut books = store.bookkeeper();
+    let mut note = async |told: &[Whole], torn: &[Torn]| {
+        let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+        ledger.whole("bucket", told, torn).await.unwrap();
+        ledger.commit().await.unwrap();
+        store.trail_whole(&[]).await.unwrap()
+    };
+    let both = [whole("eu-west-1"), whole("us-east-1")];
+    assert_eq!(note(&both, &[]).await, both);
+    let left = Whole { all_regions: false, ..whole("eu-west-1") };
+    assert_eq!(note(&both, &[torn]).await, [left]);
+}
