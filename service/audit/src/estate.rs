@@ -244,6 +244,25 @@ impl std::fmt::Display for AssociationKey {
     }
 }
 
+impl std::str::FromStr for AssociationKey {
+    type Err = String;
+
+    /// Reads what [`std::fmt::Display`] writes.
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("`{s}` is not `account/region/cluster/namespace/service account`");
+        let mut parts = s.split('/');
+        let mut part = || parts.next().ok_or_else(wrong);
+        let key = Self {
+            account_id: part()?.parse().map_err(|_| wrong())?,
+            region: part()?.parse().map_err(|_| wrong())?,
+            cluster: part()?.parse().map_err(|_| wrong())?,
+            namespace: part()?.parse().map_err(|_| wrong())?,
+            service_account: part()?.parse().map_err(|_| wrong())?,
+        };
+        if parts.next().is_none() { Ok(key) } else { Err(wrong()) }
+    }
+}
+
 /// A Pod Identity association.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Association {

@@ -4,7 +4,8 @@
 
 use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
-use crate::finding::{Outcome, SubjectKind, Verdict};
+use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
+use crate::reach::Reach;
 use crate::rules::RuleSet;
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
@@ -22,6 +23,11 @@ pub struct Evaluation {
     pub verdicts: Vec<Verdict>,
     /// The same counted, one for each rule and account, by rule and account.
     pub tallies: Vec<RuleTally>,
+    /// The failing verdicts that say no more than a graver one does about the same statement, each
+    /// with that one: its finding is listed under the other.
+    pub listed_under: BTreeMap<Fingerprint, Fingerprint>,
+    /// Which workloads reach which role.
+    pub reach: Reach,
 }
 
 /// How often a rule came to which answer in an account.
@@ -54,7 +60,7 @@ pub struct RuleTally {
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
     let facts = Facts::of(estate);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
-    let mut evaluation = Evaluation::default();
+    let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     for rule in rules.rules() {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
@@ -70,6 +76,8 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
                     subject: judged.subject.clone(),
                     outcome,
                     severity: judgement.severity,
+                    severity_because: None,
+                    assumptions: Vec::new(),
                     params: Arc::clone(&judgement.params),
                     exception: judgement.exception.clone(),
                 });

@@ -4,9 +4,11 @@
 //! resolves; an unknown leaves a finding as it was and marks it stale. Refuses to know SQL, HTTP
 //! and tickets.
 
+use crate::assumption::Assumption;
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::Estate;
 use crate::evaluate::Evaluation;
+use crate::reach::Workload;
 use crate::rules::{Rule, RuleSet};
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Digest};
@@ -222,6 +224,10 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// After bindings.
     pub severity: Severity,
+    /// What the severity follows from, where it is neither the rule's own nor a binding's.
+    pub severity_because: Option<String>,
+    /// What was stated and not seen, and the answer rests on; each once, in order.
+    pub assumptions: Vec<Assumption>,
     /// Parameters in force, with where each came from.
     pub params: Arc<BTreeMap<String, EffectiveParam>>,
     /// The exception that covers this subject, if any is in force.
@@ -313,11 +319,20 @@ pub struct Failure {
     pub subject: Subject,
     /// After bindings.
     pub severity: Severity,
+    /// What the severity follows from, where it is neither the rule's own nor a binding's.
+    pub severity_because: Option<String>,
+    /// The graver finding about the same statement under which this one is listed. It fails in the
+    /// same audit, is covered by no exception, and is listed under no other.
+    pub part_of: Option<Fingerprint>,
+    /// What was stated and not seen, and the finding rests on.
+    pub assumptions: Vec<Assumption>,
+    /// The workloads that reach the role concerned, by association.
+    pub workloads: Vec<Workload>,
     /// One sentence.
     pub message: String,
     /// What decided.
     pub evidence: Vec<Evidence>,
-    /// Digest of what the finding shows besides message and severity: evidence and exception.
+    /// Digest of what the finding shows besides message and severity.
     pub evidence_digest: rolecall_iam::Digest,
     /// Parameters in force.
     pub params: BTreeMap<String, EffectiveParam>,
@@ -385,17 +400,39 @@ fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
     })
 }
 
-impl Failure {
-    /// What a failing verdict says, under the rule's root id; `None` for other verdicts.
+impl Verdict {
+    /// The identity of the finding that a failing verdict makes, under the rule's root id; `None`
+    /// for other verdicts.
     #[must_use]
-    pub fn of(verdict: &Verdict, root: &str) -> Option<Self> {
-        let Outcome::Fail { message, evidence, discriminator } = &verdict.outcome else { return None };
-        let shown = serde_json::json!({ "evidence": evidence, "exception": verdict.exception });
+    pub fn fingerprint(&self, root: &str) -> Option<Fingerprint> {
+        let Outcome::Fail { discriminator, .. } = &self.outcome else { return None };
+        Some(Fingerprint::of(root, self.subject.kind, &self.subject.key, discriminator))
+    }
+}
+
+impl Failure {
+    /// What a failing verdict says, under the rule's root id; `None` for other verdicts. `part_of` is
+    /// the finding under which it is listed, `workloads` are those that reach the role concerned.
+    #[must_use]
+    pub fn of(verdict: &Verdict, root: &str, part_of: Option<Fingerprint>, workloads: Vec<Workload>) -> Option<Self> {
+        let Outcome::Fail { message, evidence, .. } = &verdict.outcome else { return None };
+        let shown = serde_json::json!({
+            "evidence": evidence,
+            "exception": verdict.exception,
+            "severity_because": verdict.severity_because,
+            "part_of": part_of,
+            "assumptions": verdict.assumptions,
+            "workloads": workloads,
+        });
         Some(Self {
-            fingerprint: Fingerprint::of(root, verdict.subject.kind, &verdict.subject.key, discriminator),
+            fingerprint: verdict.fingerprint(root)?,
             rule: verdict.rule.clone(),
             subject: verdict.subject.clone(),
             severity: verdict.severity,
+            severity_because: verdict.severity_because.clone(),
+            part_of,
+            assumptions: verdict.assumptions.clone(),
+            workloads,
             message: message.clone(),
             evidence: evidence.clone(),
             evidence_digest: Digest::of(shown.to_string().as_bytes()),
@@ -403,6 +440,34 @@ impl Failure {
             exception: verdict.exception.clone(),
         })
     }
+}
+
+/// Which finding each failing one is listed under, after every chain is followed to its end.
+///
+/// `wanted` says it step by step; `alone` are the failing findings that an exception covers: they are
+/// listed by themselves, and nothing is listed under them, as what is accepted must hide nothing.
+fn heads(
+    wanted: &BTreeMap<Fingerprint, Fingerprint>,
+    failing: &BTreeSet<Fingerprint>,
+    alone: &BTreeSet<Fingerprint>,
+) -> BTreeMap<Fingerprint, Fingerprint> {
+    let next = |of: &Fingerprint| {
+        let head = wanted.get(of).filter(|_| !alone.contains(of))?;
+        (failing.contains(head) && !alone.contains(head)).then_some(head)
+    };
+    let each = failing.iter().filter_map(|member| {
+        let mut head = next(member)?;
+        let mut passed = BTreeSet::from([member]);
+        while passed.insert(head) {
+            match next(head) {
+                Some(further) => head = further,
+                None => return Some((member.clone(), head.clone())),
+            }
+        }
+        // A circle has no head.
+        None
+    });
+    each.collect()
 }
 
 /// What becomes of the kept findings after an audit, and which findings are new.
@@ -429,7 +494,7 @@ pub fn reconcile(
             .get(id)
             .is_some_and(|rule| rule.is_enabled(subject, crate::facts::ou_path(estate, subject.account_id).as_deref()))
     };
-    settle(known, &evaluation.verdicts, root, active, estate)
+    settle(known, evaluation, root, active, estate)
 }
 
 /// Everything the verdicts say about one rule and one subject.
@@ -450,17 +515,19 @@ struct Judged {
 /// by whole listings, or a rule that is no longer in force.
 fn settle(
     known: &[KnownFinding],
-    verdicts: &[Verdict],
+    evaluation: &Evaluation,
     root: impl Fn(&str) -> String,
     active: impl Fn(&str, &Subject) -> bool,
     estate: &Estate,
 ) -> Vec<FindingAction> {
     let by_fingerprint: BTreeMap<&Fingerprint, &KnownFinding> = known.iter().map(|k| (&k.fingerprint, k)).collect();
     let mut judged: BTreeMap<(String, SubjectKind, &str), Judged> = BTreeMap::new();
-    let mut failing: BTreeMap<Fingerprint, Failure> = BTreeMap::new();
-    for verdict in verdicts {
+    let mut failures: BTreeMap<Fingerprint, (&Verdict, String)> = BTreeMap::new();
+    for verdict in &evaluation.verdicts {
         let root = root(&verdict.rule);
-        let failure = Failure::of(verdict, &root);
+        if let Some(fingerprint) = verdict.fingerprint(&root) {
+            failures.entry(fingerprint).or_insert_with(|| (verdict, root.clone()));
+        }
         let entry = judged.entry((root, verdict.subject.kind, &verdict.subject.key)).or_default();
         match &verdict.outcome {
             Outcome::Fail { .. } => entry.failed = true,
@@ -469,10 +536,18 @@ fn settle(
             Outcome::Unknown { why } => entry.undecided.extend(why.iter().cloned()),
             Outcome::Error { message } => entry.undecided.extend([format!("the rule failed: {message}")]),
         }
-        if let Some(failure) = failure {
-            failing.entry(failure.fingerprint.clone()).or_insert(failure);
-        }
     }
+    let excepted = failures.iter().filter(|(_, (verdict, _))| verdict.exception.is_some());
+    let alone = excepted.map(|(fingerprint, _)| fingerprint.clone()).collect();
+    let heads = heads(&evaluation.listed_under, &failures.keys().cloned().collect(), &alone);
+    let failing: BTreeMap<Fingerprint, Failure> = failures
+        .into_iter()
+        .filter_map(|(fingerprint, (verdict, root))| {
+            let workloads = evaluation.reach.of_subject(&verdict.subject);
+            let part_of = heads.get(&fingerprint).cloned();
+            Some((fingerprint, Failure::of(verdict, &root, part_of, workloads)?))
+        })
+        .collect();
 
     let mut actions = Vec::new();
     for finding in known.iter().filter(|k| !failing.contains_key(&k.fingerprint) && k.workflow != Workflow::Resolved) {
@@ -577,4 +652,28 @@ fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
         }
     };
     if blind.is_empty() { Whereabouts::Gone } else { Whereabouts::NotSeen(blind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(pairs: &[(&str, &str)]) -> BTreeMap<Fingerprint, Fingerprint> {
+        let name = |text: &str| Fingerprint(text.to_owned());
+        pairs.iter().map(|(member, head)| (name(member), name(head))).collect()
+    }
+
+    fn set(text: &str) -> BTreeSet<Fingerprint> {
+        text.split_whitespace().map(|name| Fingerprint(name.to_owned())).collect()
+    }
+
+    #[test]
+    fn a_finding_is_listed_under_one_that_is_itself_listed_alone() {
+        let wanted = names(&[("a", "b"), ("b", "c"), ("d", "gone"), ("e", "f"), ("f", "e"), ("g", "c")]);
+        let failing = set("a b c d e f g");
+        assert_eq!(heads(&wanted, &failing, &set("")), names(&[("a", "c"), ("b", "c"), ("g", "c")]));
+        // What an exception covers is listed, and hides nothing.
+        assert_eq!(heads(&wanted, &failing, &set("c")), names(&[("a", "b")]));
+        assert_eq!(heads(&wanted, &failing, &set("b g")), names(&[]));
+    }
 }

@@ -4,6 +4,7 @@
 //! differ; the rule language and the findings it yields. Refuses to know: AWS calls, tables, HTTP,
 //! the clock ("now" is an argument), files, logging.
 
+pub mod assumption;
 pub mod coverage;
 pub mod diff;
 pub mod estate;
@@ -12,6 +13,7 @@ pub mod facts;
 pub mod finding;
 pub mod id;
 pub mod import;
+pub mod reach;
 pub mod rules;
 pub mod selectors;
 pub mod session_name;

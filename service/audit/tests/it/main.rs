@@ -11,6 +11,8 @@ mod import;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod rules;

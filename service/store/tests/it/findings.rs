@@ -23,6 +23,10 @@ pub fn failure(name: &str, severity: Severity, message: &str) -> Failure {
             target_role_arn: Some(role_arn("target")),
         },
         severity,
+        severity_because: None,
+        part_of: None,
+        assumptions: Vec::new(),
+        workloads: Vec::new(),
         message: message.into(),
         evidence: vec![Evidence {
             label: "allows all".into(),

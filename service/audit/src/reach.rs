@@ -1,0 +1,110 @@
+//! Which workloads a role serves: the associations whose pods hold it, or can come to hold it.
+//!
+//! A finding on a role concerns every pod that reaches the role. Refuses to know findings and rules.
+
+use crate::estate::{AssociationKey, Estate};
+use crate::finding::{Subject, SubjectKind};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How a workload reaches a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// It is the association's role.
+    Direct,
+    /// It is the association's target role.
+    Target,
+    /// The association's role or target role may assume it, by itself or through other roles.
+    Chain,
+}
+
+impl Via {
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Target => "target",
+            Self::Chain => "chain",
+        }
+    }
+}
+
+/// A workload that reaches a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Workload {
+    /// The association.
+    pub association: AssociationKey,
+    /// The nearest way by which it reaches the role.
+    pub via: Via,
+}
+
+/// The workloads of every role that has any.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reach {
+    by_role: BTreeMap<String, BTreeMap<AssociationKey, Via>>,
+    /// The roles to which each managed policy is attached.
+    holders: BTreeMap<String, Vec<String>>,
+}
+
+impl Reach {
+    /// The roles that associations name, as role and as target role, and the policies attached to any.
+    #[must_use]
+    pub fn new(estate: &Estate) -> Self {
+        let mut reach = Self::default();
+        for association in &estate.associations {
+            let Some(detail) = &association.detail else { continue };
+            reach.add(&detail.role_arn, &association.key, Via::Direct);
+            if let Some(target) = &detail.target_role_arn {
+                reach.add(target, &association.key, Via::Target);
+            }
+        }
+        for role in &estate.roles {
+            for attached in &role.attached {
+                reach.holders.entry(attached.arn.to_string()).or_default().push(role.arn.to_string());
+            }
+        }
+        reach
+    }
+
+    /// Notes a way; of several to one role, the nearest stays.
+    pub fn add(&mut self, role_arn: &str, association: &AssociationKey, via: Via) {
+        let workloads = self.by_role.entry(role_arn.to_owned()).or_default();
+        let nearest = workloads.entry(association.clone()).or_insert(via);
+        *nearest = via.min(*nearest);
+    }
+
+    /// The workloads of a role, by association.
+    pub fn of_role(&self, role_arn: &str) -> impl Iterator<Item = Workload> + '_ {
+        let found = self.by_role.get(role_arn).into_iter().flatten();
+        found.map(|(association, via)| Workload { association: association.clone(), via: *via })
+    }
+
+    /// The workloads of the roles to which a managed policy is attached, by association.
+    fn of_policy(&self, policy_arn: &str) -> Vec<Workload> {
+        let mut nearest: BTreeMap<AssociationKey, Via> = BTreeMap::new();
+        for role in self.holders.get(policy_arn).into_iter().flatten() {
+            for Workload { association, via } in self.of_role(role) {
+                let known = nearest.entry(association).or_insert(via);
+                *known = via.min(*known);
+            }
+        }
+        nearest.into_iter().map(|(association, via)| Workload { association, via }).collect()
+    }
+
+    /// The workloads that a finding about a subject concerns through a role, by association.
+    ///
+    /// Those of a role are the role's, those of a managed policy its roles'. A session whose pod is not
+    /// known concerns every workload that reaches its role; one whose pod is known names its workload
+    /// itself, as an association does.
+    #[must_use]
+    pub fn of_subject(&self, subject: &Subject) -> Vec<Workload> {
+        match (subject.kind, &subject.role_arn) {
+            (SubjectKind::Role, _) => self.of_role(&subject.key).collect(),
+            (SubjectKind::Policy, _) => self.of_policy(&subject.key),
+            (SubjectKind::Session, Some(role)) if subject.namespace.is_none() => self.of_role(role).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
