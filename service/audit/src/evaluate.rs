@@ -71,12 +71,15 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
             let count = counts.entry(judged.subject.account_id).or_default();
             for outcome in as_seen(judgement.outcomes, judged) {
                 count.add(&outcome);
+                let graded = outcome.graded();
+                let severity = graded.map_or(judgement.severity, |graded| graded.severity);
+                let severity_because = graded.map(|graded| graded.because.clone());
                 evaluation.verdicts.push(Verdict {
                     rule: rule.id().to_owned(),
                     subject: judged.subject.clone(),
                     outcome,
-                    severity: judgement.severity,
-                    severity_because: None,
+                    severity,
+                    severity_because,
                     assumptions: Vec::new(),
                     params: Arc::clone(&judgement.params),
                     exception: judgement.exception.clone(),

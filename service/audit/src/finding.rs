@@ -185,6 +185,15 @@ pub struct Evidence {
     pub value: serde_json::Value,
 }
 
+/// A severity that follows from facts about the subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graded {
+    /// The severity.
+    pub severity: Severity,
+    /// What it follows from, in one sentence.
+    pub because: String,
+}
+
 /// A rule's answer about a subject.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -196,6 +205,9 @@ pub enum Outcome {
         evidence: Vec<Evidence>,
         /// Further key parts, where one subject can fail in several ways.
         discriminator: Vec<String>,
+        /// What the rule's `severity_when` makes of it; `None` where the rule's own severity, or a
+        /// binding's, is in force.
+        graded: Option<Graded>,
     },
     /// The rule holds.
     Pass,
@@ -211,6 +223,24 @@ pub enum Outcome {
         /// What went wrong.
         message: String,
     },
+}
+
+impl Outcome {
+    /// The severity that follows from facts, of a failure that has one.
+    #[must_use]
+    pub fn graded(&self) -> Option<&Graded> {
+        match self {
+            Self::Fail { graded, .. } => graded.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Leaves the severity to the rule or its binding.
+    pub(crate) fn ungrade(&mut self) {
+        if let Self::Fail { graded, .. } = self {
+            *graded = None;
+        }
+    }
 }
 
 /// One rule's answer about one subject, with everything a finding needs.

@@ -135,6 +135,8 @@ impl Bound {
 pub(super) struct Settings {
     pub(super) enabled: bool,
     pub(super) severity: Severity,
+    /// Whether a binding set the severity, which then follows from nothing else.
+    pub(super) severity_bound: bool,
     pub(super) values: Vec<Value>,
     pub(super) shown: Arc<BTreeMap<String, EffectiveParam>>,
 }
@@ -146,6 +148,7 @@ impl Settings {
         let mut shown = self.shown.as_ref().clone();
         for bound in bounds {
             settings.severity = bound.severity.unwrap_or(settings.severity);
+            settings.severity_bound |= bound.severity.is_some();
             settings.enabled = bound.enabled.unwrap_or(settings.enabled);
             for (index, value, json) in &bound.params {
                 if let (Some(slot), Some(name)) = (settings.values.get_mut(*index), names.get(*index)) {

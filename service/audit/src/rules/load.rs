@@ -8,8 +8,9 @@ use super::check::{self, Scope};
 use super::decode::Doc;
 use super::fixture::{self, Reader};
 use super::ir::Ir;
-use super::rule::{Expect, Expressions, Meta, Param, Program, Remediation, Rule, Test};
+use super::rule::{Expect, Expressions, Meta, Param, Program, Remediation, Rule, SeverityWhen, Test};
 use super::schema::{SUBJECTS, Schema, Type};
+use super::severity::Step;
 use super::tuning;
 use super::value::Value;
 use super::yaml::{self, Kind, LoadError, Node, Source, SourceFile};
@@ -320,7 +321,8 @@ impl Doc<'_, '_> {
         self.map(node, "", &["apiVersion", "kind", "metadata", "spec", "tests"], &["metadata", "spec"]);
         let meta = node.get("metadata").and_then(|node| self.meta(node));
         let spec = node.get("spec")?;
-        let known = ["subject", "params", "applies", "each", "match", "message", "evidence", "discriminator"];
+        let known =
+            ["subject", "params", "applies", "each", "match", "message", "evidence", "discriminator", "severity_when"];
         if !self.map(spec, "spec", &known, &["subject", "match", "message"]) {
             return None;
         }
@@ -381,6 +383,8 @@ impl Doc<'_, '_> {
         let names = Type::list(Type::String);
         let discriminator =
             self.expression(spec.get("discriminator"), "spec.discriminator", &scope, Some(&names), &mut used);
+        let steps = self.severity_when(spec.get("severity_when"), &scope, &mut used);
+        let (severity_when, severities): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
         for (index, param) in params.iter().enumerate() {
             let broken = fails.is_none() || message.is_none();
             if !used.contains(&index) && !broken {
@@ -406,6 +410,7 @@ impl Doc<'_, '_> {
             applies: spec.get("applies").and_then(Node::text).map(str::to_owned),
             fails: text("match"),
             message: text("message"),
+            severity_when: severities,
         };
         let meta = meta?;
         let decisive = serde_json::json!([node.get("metadata").map(Node::to_json), spec.to_json()]);
@@ -420,17 +425,58 @@ impl Doc<'_, '_> {
                 message: message?.0,
                 evidence: evidence.map(|(ir, _)| ir),
                 discriminator: discriminator.map(|(ir, _)| ir),
+                severity_when,
             },
             expressions,
             tests,
             digest: Digest::of(decisive.to_string().as_bytes()),
             file: self.source.path.to_owned(),
             line: self.line(node.at),
-            defaults: Arc::new(Settings { enabled: true, severity: meta.severity, values, shown: Arc::new(shown) }),
+            defaults: Arc::new(Settings {
+                enabled: true,
+                severity: meta.severity,
+                severity_bound: false,
+                values,
+                shown: Arc::new(shown),
+            }),
             bounds: Vec::new(),
             exceptions: Vec::new(),
             meta,
         })
+    }
+
+    /// The conditions that the severity follows from, each with its texts as written.
+    fn severity_when(
+        &mut self,
+        node: Option<&Node>,
+        scope: &Scope<'_>,
+        used: &mut BTreeSet<usize>,
+    ) -> Vec<(Step, SeverityWhen)> {
+        let Some(node) = node else { return Vec::new() };
+        let Kind::List(items) = &node.kind else {
+            let message = format!("a list is needed, {} is given", node.kind.name());
+            self.wrong(node.at, "spec.severity_when", message, "write a list of `when`, `severity` and `because`");
+            return Vec::new();
+        };
+        let mut steps = Vec::new();
+        for (index, node) in items.iter().enumerate() {
+            let field = format!("spec.severity_when[{index}]");
+            if !self.map(node, &field, &["when", "severity", "because"], &["when", "severity", "because"]) {
+                continue;
+            }
+            let of = |key: &str| (node.get(key), format!("{field}.{key}"));
+            let ((when, when_field), (because, because_field)) = (of("when"), of("because"));
+            let when_ir = self.expression(when, &when_field, scope, Some(&Type::Bool), used);
+            let because_ir = self.expression(because, &because_field, scope, Some(&Type::String), used);
+            let severity = self.severity(node.get("severity"), &format!("{field}.severity"));
+            let (Some((when_ir, _)), Some((because_ir, _)), Some(severity)) = (when_ir, because_ir, severity) else {
+                continue;
+            };
+            let written = |node: Option<&Node>| node.and_then(Node::text).unwrap_or_default().to_owned();
+            let shown = SeverityWhen { when: written(when), severity, because: written(because) };
+            steps.push((Step { when: when_ir, severity, because: because_ir }, shown));
+        }
+        steps
     }
 
     fn tests(
@@ -451,7 +497,7 @@ impl Doc<'_, '_> {
         let mut tests = Vec::new();
         for (index, node) in items.iter().enumerate() {
             let field = format!("tests[{index}]");
-            let known = ["name", "expect", "message", kind.as_str(), "params", "now"];
+            let known = ["name", "expect", "message", "severity", "because", kind.as_str(), "params", "now"];
             if !self.map(node, &field, &known, &["name", "expect", kind.as_str()]) {
                 continue;
             }
@@ -474,6 +520,8 @@ impl Doc<'_, '_> {
                 |now| self.moment(Some(now), &format!("{field}.now")),
             );
             let message = self.text(node.get("message"), &format!("{field}.message"));
+            let severity = self.severity(node.get("severity"), &format!("{field}.severity"));
+            let because = self.text(node.get("because"), &format!("{field}.because"));
             let object = node.get(kind.as_str());
             let object = object.map(|node| self.values().value(node, subject, kind.as_str()));
             let (Some(name), Some(expect), Some(subject), Some(now)) = (name, expect, object, now) else { continue };
@@ -485,7 +533,17 @@ impl Doc<'_, '_> {
                     "choose another name",
                 );
             }
-            tests.push(Test { name, line: self.line(node.at), expect, message, subject, params: values, now });
+            tests.push(Test {
+                name,
+                line: self.line(node.at),
+                expect,
+                message,
+                severity,
+                because,
+                subject,
+                params: values,
+                now,
+            });
         }
         tests
     }

@@ -19,6 +19,7 @@ mod load;
 mod rule;
 mod schema;
 mod set;
+mod severity;
 mod text;
 mod tuning;
 mod value;
@@ -26,7 +27,7 @@ mod yaml;
 
 pub use binding::Exception;
 pub use check::pattern_matches;
-pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, TestResult};
+pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, SeverityWhen, TestResult};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
 pub use set::{RuleSet, json_schema};
 pub use value::{List, Object, Reasons, Value};

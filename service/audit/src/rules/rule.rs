@@ -7,6 +7,7 @@ use super::eval::{self, Context, Fault, MOST_STEPS};
 use super::evidence;
 use super::ir::{ELEMENT, Ir, NOW, SUBJECT};
 use super::schema::Type;
+use super::severity::{self, Step};
 use super::value::{Object, Reasons, Value};
 use crate::finding::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject, SubjectKind};
 use chrono::{DateTime, Utc};
@@ -86,6 +87,7 @@ pub(super) struct Program {
     pub(super) message: Ir,
     pub(super) evidence: Option<Ir>,
     pub(super) discriminator: Option<Ir>,
+    pub(super) severity_when: Vec<Step>,
 }
 
 /// The rule's own texts, for the rule page and `explain`.
@@ -98,6 +100,19 @@ pub struct Expressions {
     pub fails: String,
     /// What a finding says.
     pub message: String,
+    /// What its severity follows from, in the order in which it is asked; empty: always the rule's own.
+    pub severity_when: Vec<SeverityWhen>,
+}
+
+/// One condition of `severity_when`, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SeverityWhen {
+    /// The condition.
+    pub when: String,
+    /// The severity where it is true and none before it is.
+    pub severity: Severity,
+    /// What a finding says about it.
+    pub because: String,
 }
 
 /// What an embedded test expects.
@@ -128,6 +143,8 @@ pub(super) struct Test {
     pub(super) line: usize,
     pub(super) expect: Expect,
     pub(super) message: Option<String>,
+    pub(super) severity: Option<Severity>,
+    pub(super) because: Option<String>,
     pub(super) subject: Value,
     pub(super) params: Vec<Value>,
     pub(super) now: DateTime<Utc>,
@@ -182,7 +199,8 @@ pub struct Judgement {
     /// At least one. Several only where the rule goes through a list: a `Fail` for each failing
     /// element, and an `Unknown` or `Error` beside them where an element could not be decided.
     pub outcomes: Vec<Outcome>,
-    /// After bindings.
+    /// The rule's own, after bindings. A failure whose severity follows from facts carries it as
+    /// [`Graded`]; where a binding sets the severity none does.
     pub severity: Severity,
     /// In force, by name.
     pub params: Arc<BTreeMap<String, EffectiveParam>>,
@@ -257,7 +275,10 @@ impl Rule {
         let (settings, outcomes) = match self.settings(&place) {
             Ok(settings) if !settings.enabled => return None,
             Ok(settings) => {
-                let outcomes = self.decide(&value, &settings.values, now);
+                let mut outcomes = self.decide(&value, &settings.values, now);
+                if settings.severity_bound {
+                    outcomes.iter_mut().for_each(Outcome::ungrade);
+                }
                 (settings, outcomes)
             }
             Err(why) => (Arc::clone(&self.defaults), vec![Outcome::Unknown { why: vec![why] }]),
@@ -328,9 +349,9 @@ impl Rule {
         for item in list.items() {
             match self.one(&cx.with(ELEMENT, item), doubt.as_ref()) {
                 // Two elements that are one problem are one finding.
-                Outcome::Fail { message, evidence, discriminator } => {
+                Outcome::Fail { message, evidence, discriminator, graded } => {
                     if told.insert(discriminator.clone()) {
-                        fails.push(Outcome::Fail { message, evidence, discriminator });
+                        fails.push(Outcome::Fail { message, evidence, discriminator, graded });
                     }
                 }
                 Outcome::Unknown { why } => {
@@ -386,7 +407,9 @@ impl Rule {
             Some(Ok(other)) => return Outcome::Error { message: format!("`discriminator` gave {}", other.kind()) },
             Some(Err(fault)) => return Outcome::Error { message: fault.message() },
         };
-        // Texts get steps of their own, so that a costly match cannot starve its message.
+        // Severity and texts get steps of their own, so that a costly match cannot starve them.
+        let steps = Cell::new(MOST_STEPS);
+        let graded = severity::grade(&self.program.severity_when, self.meta.severity, &cx.afresh(&steps));
         let steps = Cell::new(MOST_STEPS);
         let cx = cx.showing().afresh(&steps);
         let message = match eval::eval(&self.program.message, &cx) {
@@ -397,7 +420,7 @@ impl Rule {
             Some(Ok(Value::List(list))) => list.items().iter().filter_map(evidence::read).collect(),
             _ => Vec::new(),
         };
-        Outcome::Fail { message, evidence, discriminator }
+        Outcome::Fail { message, evidence, discriminator, graded }
     }
 
     /// Runs the embedded tests.
@@ -420,14 +443,24 @@ impl Rule {
             let said = test.message.as_ref().is_none_or(|wanted| {
                 outcomes.iter().any(|o| matches!(o, Outcome::Fail { message, .. } if message == wanted))
             });
+            let graded = |outcome: &Outcome| {
+                let Outcome::Fail { graded, .. } = outcome else { return false };
+                let severity = graded.as_ref().map_or(self.meta.severity, |graded| graded.severity);
+                let because = graded.as_ref().map(|graded| &graded.because);
+                test.severity.is_none_or(|wanted| severity == wanted)
+                    && test.because.as_ref().is_none_or(|wanted| because == Some(wanted))
+            };
+            let graded = (test.severity.is_none() && test.because.is_none()) || outcomes.iter().any(graded);
             let wanted = test.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            let severity = test.severity.map(|severity| format!(" [{}]", severity.as_str())).unwrap_or_default();
+            let because = test.because.as_ref().map(|because| format!(" because {because}")).unwrap_or_default();
             TestResult {
                 rule: self.meta.id.clone(),
                 name: test.name.clone(),
                 file: self.file.clone(),
                 line: test.line,
-                passed: expected && said,
-                expected: format!("{}{wanted}", test.expect.as_str()),
+                passed: expected && said && graded,
+                expected: format!("{}{severity}{wanted}{because}", test.expect.as_str()),
                 answered: answer,
             }
         })
@@ -442,7 +475,10 @@ fn summary(outcomes: &[Outcome]) -> String {
     let parts: Vec<String> = outcomes
         .iter()
         .map(|outcome| match outcome {
-            Outcome::Fail { message, .. } => format!("fail: {message}"),
+            Outcome::Fail { message, graded: None, .. } => format!("fail: {message}"),
+            Outcome::Fail { message, graded: Some(graded), .. } => {
+                format!("fail [{}]: {message} because {}", graded.severity.as_str(), graded.because)
+            }
             Outcome::Pass => "pass".to_owned(),
             Outcome::NotApplicable => "not_applicable".to_owned(),
             Outcome::Unknown { why } => format!("unknown: {}", why.join(", ")),

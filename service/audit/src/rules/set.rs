@@ -137,6 +137,8 @@ pub fn json_schema(schema: &Schema) -> Json {
         "name": text,
         "expect": { "enum": ["fail", "pass", "unknown", "not_applicable"] },
         "message": { "type": "string", "description": "the message that one of the findings must have" },
+        "severity": severity,
+        "because": { "type": "string", "description": "what one of the findings must say that its severity follows from" },
         "params": { "type": "object" },
         "now": moment,
     });
@@ -171,6 +173,18 @@ pub fn json_schema(schema: &Schema) -> Json {
                     "message": expression("string: one sentence that names the values"),
                     "evidence": expression("list(Evidence): what decided"),
                     "discriminator": expression("list(string): tells findings about one subject apart; never changes"),
+                    "severity_when": {
+                        "type": "array",
+                        "description": "what the severity follows from: the first condition that is true decides; where none is, the rule's own severity holds. A binding's severity goes before all of them",
+                        "items": closed(
+                            &["when", "severity", "because"],
+                            json!({
+                                "when": expression("bool: an unknown one never lowers the severity below the rule's own"),
+                                "severity": severity,
+                                "because": expression("string: what the severity follows from, in one sentence"),
+                            }),
+                        ),
+                    },
                 }),
             ),
             "tests": { "type": "array", "items": closed(&["name", "expect"], test) },

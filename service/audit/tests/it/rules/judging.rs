@@ -9,6 +9,7 @@ fn fail(message: &str, discriminator: &[&str]) -> Outcome {
         message: message.to_owned(),
         evidence: vec![],
         discriminator: discriminator.iter().map(|s| (*s).to_owned()).collect(),
+        graded: None,
     }
 }
 
@@ -57,7 +58,10 @@ fn evidence_is_carried_over() {
         pointer: String::new(),
         value: "app".into(),
     };
-    assert_eq!(outcomes, [Outcome::Fail { message: "m".to_owned(), evidence: vec![expect], discriminator: vec![] }]);
+    assert_eq!(
+        outcomes,
+        [Outcome::Fail { message: "m".to_owned(), evidence: vec![expect], discriminator: vec![], graded: None }]
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bindings;
 mod judging;
 mod mistakes;
+mod severities;
 
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Outcome, Subject, SubjectKind};
