@@ -140,38 +140,87 @@ pub fn is_default(name: &str) -> bool {
     producer(name).is_some()
 }
 
+/// What follows the stem of a default name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// Nothing: the stem is the whole name.
+    Nothing,
+    /// `-` and a number: a time in seconds, milliseconds, nanoseconds or ticks.
+    Number,
+}
+
+/// The names that programs give where nobody names the session, as their sources have them.
+const DEFAULTS: [(&str, Tail, &str); 23] = [
+    ("botocore-session", Tail::Number, "botocore"),
+    ("boto3-session", Tail::Number, "boto3"),
+    ("AWS-CLI-session", Tail::Number, "the AWS CLI"),
+    ("EKSGetTokenAuth", Tail::Nothing, "the AWS CLI, for `aws eks get-token`"),
+    ("aws-sdk-js-session", Tail::Number, "the AWS SDK for JavaScript"),
+    ("aws-sdk-js", Tail::Number, "the AWS SDK for JavaScript"),
+    ("token-file-web-identity", Tail::Nothing, "the AWS SDK for JavaScript"),
+    ("temporary-credentials", Tail::Nothing, "the AWS SDK for JavaScript"),
+    ("web-identity", Tail::Nothing, "the AWS SDK for JavaScript"),
+    ("aws-sdk-java", Tail::Number, "the AWS SDK for Java"),
+    ("aws-sdk-kotlin", Tail::Number, "the AWS SDK for Kotlin"),
+    ("aws-sdk-php", Tail::Number, "the AWS SDK for PHP"),
+    ("aws-go-sdk", Tail::Number, "the AWS SDK for Go"),
+    ("aws-sdk-go", Tail::Number, "the AWS SDK for Go"),
+    ("aws-dotnet-sdk-session", Tail::Number, "the AWS SDK for .NET"),
+    ("default_session", Tail::Nothing, "the AWS SDK for Ruby"),
+    ("web-identity-token", Tail::Number, "the AWS SDK for Rust"),
+    ("web-identity-token-profile", Tail::Number, "the AWS SDK for Rust"),
+    ("assume-role-provider", Tail::Number, "the AWS SDK for Rust"),
+    ("assume-role-from-profile", Tail::Number, "the AWS SDK for Rust"),
+    ("aws-common-runtime-profile-config", Tail::Nothing, "the AWS Common Runtime"),
+    ("aws-common-runtime-profile-config", Tail::Number, "the AWS Common Runtime"),
+    ("GitHubActions", Tail::Nothing, "the GitHub action configure-aws-credentials"),
+];
+
 /// Which program gives such names itself when nobody names the session; `None` where somebody
 /// seems to have chosen the name.
 #[must_use]
 pub fn producer(name: &str) -> Option<&'static str> {
-    const NUMBERED: [(&str, &str); 14] = [
-        ("botocore-session", "botocore"),
-        ("AWS-CLI-session", "the AWS CLI"),
-        ("aws-sdk-js-session", "the AWS SDK for JavaScript"),
-        ("aws-sdk-js", "the AWS SDK for JavaScript"),
-        ("aws-sdk-java", "the AWS SDK for Java"),
-        ("aws-sdk-php", "the AWS SDK for PHP"),
-        ("aws-sdk-kotlin", "the AWS SDK for Kotlin"),
-        ("aws-go-sdk", "the AWS SDK for Go"),
-        ("aws-sdk-go", "the AWS SDK for Go"),
-        ("web-identity-token", "an AWS SDK"),
-        ("web-identity-token-profile", "the AWS SDK for Rust"),
-        ("assume-role-provider", "the AWS SDK for Rust"),
-        ("assume-role-from-profile", "the AWS SDK for Rust"),
-        ("boto3-session", "boto3"),
-    ];
-    let numbered = name
-        .rsplit_once('-')
-        .filter(|(_, number)| is_number(number))
-        .and_then(|(stem, _)| NUMBERED.iter().find(|(own, _)| *own == stem).map(|(_, producer)| *producer));
-    numbered.or_else(|| match name {
-        "token-file-web-identity" => Some("the AWS SDK for JavaScript"),
-        "default_session" => Some("an AWS SDK"),
-        _ if is_number(name) && (16..=20).contains(&name.len()) => Some("the AWS SDK for Go"),
-        _ if is_uuid(&name.to_ascii_lowercase()) => Some("a program that names sessions by a random UUID"),
-        _ if is_instance_id(name) => Some("EC2, for an instance profile"),
-        _ => None,
-    })
+    let numbered = name.rsplit_once('-').filter(|(_, number)| is_number(number)).map(|(stem, _)| stem);
+    let listed = DEFAULTS.iter().find(|(stem, tail, _)| match tail {
+        Tail::Nothing => name == *stem,
+        Tail::Number => numbered == Some(*stem),
+    });
+    if let Some((_, _, producer)) = listed {
+        return Some(producer);
+    }
+    if is_number(name) && (16..=20).contains(&name.len()) {
+        Some("the AWS SDK for Go")
+    } else if is_uuid(&name.to_ascii_lowercase()) {
+        Some("a program that names sessions by a random UUID")
+    } else if is_base64_of_uuid(name) {
+        Some("the AWS SDK for Ruby")
+    } else if is_instance_id(name) {
+        Some("EC2, for an instance profile")
+    } else {
+        None
+    }
+}
+
+/// The AWS SDK for Ruby names sessions of web identities by a UUID in Base64: 36 bytes are 48
+/// characters without padding.
+fn is_base64_of_uuid(name: &str) -> bool {
+    const LENGTH: usize = UUID_LENGTH / 3 * 4;
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if name.len() != LENGTH {
+        return false;
+    }
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    let mut text = String::with_capacity(UUID_LENGTH);
+    for letter in name.bytes() {
+        let Some(value) = ALPHABET.iter().position(|known| *known == letter) else { return false };
+        bits = ((bits << 6) | u32::try_from(value).unwrap_or_default()) & 0xffff;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            text.extend(char::from_u32((bits >> held) & 0xff));
+        }
+    }
+    is_uuid(&text)
 }
 
 /// Whether a name is that of an EC2 instance, as sessions of instance profiles have.
@@ -192,6 +241,9 @@ fn is_number(s: &str) -> bool {
 pub fn shape(name: &str) -> Cow<'_, str> {
     if PodIdentityName::parse(name).is_some() {
         return Cow::Borrowed("eks-<cluster>-<pod>-<uuid>");
+    }
+    if is_base64_of_uuid(name) {
+        return Cow::Borrowed("<base64 of a uuid>");
     }
     let mut out = String::with_capacity(name.len());
     let mut rest = name;
@@ -281,23 +333,64 @@ mod tests {
     }
 
     #[test]
-    fn default_names_are_known() {
-        let defaults = [
-            "botocore-session-1700000000",
-            "aws-sdk-js-session-1700000000000",
-            "aws-sdk-java-1700000000000",
-            "web-identity-token-profile-1700000000000",
-            "token-file-web-identity",
-            "1700000000000000000",
-            UUID,
-            "i-0123456789abcdef0",
+    fn default_names_are_known_with_the_program_that_gives_them() {
+        let cases = [
+            ("botocore-session-1764410400", "botocore"),
+            ("boto3-session-1764410400", "boto3"),
+            ("AWS-CLI-session-1764410400", "the AWS CLI"),
+            ("EKSGetTokenAuth", "the AWS CLI, for `aws eks get-token`"),
+            ("aws-sdk-js-session-1764410400000", "the AWS SDK for JavaScript"),
+            ("aws-sdk-js-1764410400000", "the AWS SDK for JavaScript"),
+            ("token-file-web-identity", "the AWS SDK for JavaScript"),
+            ("temporary-credentials", "the AWS SDK for JavaScript"),
+            ("web-identity", "the AWS SDK for JavaScript"),
+            ("aws-sdk-java-1764410400000", "the AWS SDK for Java"),
+            ("aws-sdk-kotlin-1764410400000", "the AWS SDK for Kotlin"),
+            ("aws-sdk-php-1764410400", "the AWS SDK for PHP"),
+            ("aws-go-sdk-1764410400000000000", "the AWS SDK for Go"),
+            ("1764410400000000000", "the AWS SDK for Go"),
+            ("aws-dotnet-sdk-session-639000000000000000", "the AWS SDK for .NET"),
+            ("default_session", "the AWS SDK for Ruby"),
+            ("NDk4MTI0YzItYTU1NS00MGJmLTkwNTktY2E5YTI2ODIxZWIw", "the AWS SDK for Ruby"),
+            ("web-identity-token-1764410400000", "the AWS SDK for Rust"),
+            ("web-identity-token-profile-1764410400000", "the AWS SDK for Rust"),
+            ("assume-role-provider-1764410400000", "the AWS SDK for Rust"),
+            ("assume-role-from-profile-1764410400000", "the AWS SDK for Rust"),
+            ("aws-common-runtime-profile-config", "the AWS Common Runtime"),
+            ("GitHubActions", "the GitHub action configure-aws-credentials"),
+            (UUID, "a program that names sessions by a random UUID"),
+            ("498124C2-A555-40BF-9059-CA9A26821EB0", "a program that names sessions by a random UUID"),
+            ("i-0123456789abcdef0", "EC2, for an instance profile"),
         ];
-        for name in defaults {
-            assert!(is_default(name), "{name}");
+        for (name, expected) in cases {
+            assert_eq!(producer(name), Some(expected), "{name}");
+            assert!(is_valid(name), "{name}");
         }
-        assert_eq!(producer("botocore-session-1700000000"), Some("botocore"));
-        assert_eq!(producer("1700000000000000000"), Some("the AWS SDK for Go"));
-        for name in ["alice@example.com", "deploy-42", "botocore-session-x", "i-am-a-name", "payments-api"] {
+    }
+
+    #[test]
+    fn names_that_somebody_chose_are_none_of_a_program() {
+        let chosen = [
+            "alice@example.com",
+            "deploy-42",
+            "release-20261001",
+            "botocore-session-x",
+            "botocore-session-",
+            "botocore-session",
+            "GitHubActions-main",
+            "github-actions",
+            "aws-dotnet-sdk-session",
+            "web-identity-payments",
+            "i-am-a-name",
+            "payments-api",
+            "20261001",
+            // As long as the Base64 of a UUID, and of another text.
+            "NDk4MTI0YzItYTU1NS00MGJmLTkwNTktY2E5YTI2ODIxZWJ6",
+            "the-nightly-export-of-the-ledger-to-the-archive1",
+            "",
+        ];
+        for name in chosen {
+            assert_eq!(producer(name), None, "{name}");
             assert!(!is_default(name), "{name}");
         }
     }
@@ -310,6 +403,7 @@ mod tests {
             ("botocore-session-1700000000".to_owned(), "botocore-session-<number>"),
             ("i-0123456789abcdef0".to_owned(), "i-<hex>"),
             ("build-42".to_owned(), "build-42"),
+            ("NDk4MTI0YzItYTU1NS00MGJmLTkwNTktY2E5YTI2ODIxZWIw".to_owned(), "<base64 of a uuid>"),
             ("alice@example.com".to_owned(), "alice@example.com"),
         ];
         for (name, expected) in cases {
