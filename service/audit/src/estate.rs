@@ -5,7 +5,7 @@
 //! parsed stays as text. Refuses to know where a fact came from and what it means.
 
 use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
-use crate::trail::{AssociationSpan, Networks, Whole};
+use crate::trail::{AssociationSpan, Networks, Origin, Whole};
 use crate::weigh::Used;
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
@@ -515,6 +515,31 @@ pub struct TrailMemory {
     pub instances: Vec<InstanceUse>,
     /// All calls of roles that associations name, by role and action.
     pub calls: BTreeMap<String, Vec<Used>>,
+    /// From where the sessions of pods that are judged were used.
+    pub origins: Vec<Origin>,
+    /// From where all sessions of pods were used, by workload.
+    pub used_from: Vec<UsedFrom>,
+}
+
+/// From where, and by what program, sessions of one workload were used, however long ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedFrom {
+    /// The association's id, where the sessions are attributed to one.
+    pub association_id: Option<String>,
+    /// The role.
+    pub role_arn: String,
+    /// The region of the calls.
+    pub region: Region,
+    /// As in [`Origin::network`].
+    pub network: Option<String>,
+    /// As in [`Origin::endpoint`].
+    pub endpoint: Option<String>,
+    /// As in [`Origin::agent`].
+    pub agent: Option<String>,
+    /// The first call.
+    pub first: DateTime<Utc>,
+    /// The last call.
+    pub last: DateTime<Utc>,
 }
 
 /// Everything observed of one account in one look, before it is stored.
@@ -574,6 +599,10 @@ pub struct Estate {
     /// Since when `sessions` holds all that the trails have, where they were read whole; `None`
     /// where nobody can say.
     pub sessions_since: Option<DateTime<Utc>>,
+    /// From when on `sessions` holds every session that is kept; `None`: all of them.
+    pub sessions_judged_since: Option<DateTime<Utc>>,
+    /// What happened before this moment is not kept any more; `None`: everything is.
+    pub sessions_kept_since: Option<DateTime<Utc>>,
     /// Associations as looks found them over time, those that are gone too. Empty: of the past only
     /// the dates of the present ones are known.
     pub association_history: Vec<AssociationSpan>,

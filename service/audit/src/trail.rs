@@ -15,12 +15,14 @@ mod event;
 pub mod evidence;
 mod harvest;
 mod json;
+mod origin;
 mod reader;
 mod shape;
 mod tie;
 mod whole;
 
 pub use harvest::{Harvest, Limits, Place, Settled, Stats, Use, UseKey, is_denial};
+pub use origin::{Origin, OriginKey, neighbourhood};
 pub use shape::Networks;
 pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
 pub use whole::{Holds, Torn, Whole};

@@ -465,11 +465,14 @@ async fn write<'b>(
         let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
         let settled = harvest.settle(&counted);
         let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
-        let instances = trail::evidence::instance_uses(&settled.uses);
-        (settled, uses, instances)
+        let withdrawn: Vec<Counted> = settled.withdrawn.iter().map(use_of).collect();
+        let instances = trail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
+        (settled, uses, withdrawn, instances)
     });
-    let (settled, uses, instances) = settled.await?;
+    let (settled, uses, withdrawn, instances) = settled.await?;
     let written = ledger.add(&settled.sessions, &uses).await?;
+    ledger.withdraw(&withdrawn).await?;
+    ledger.origins(&settled.origins).await?;
     ledger.instances(&instances).await?;
 
     let unreadable = settled.unread;
@@ -487,8 +490,8 @@ async fn write<'b>(
     }
     let new: BTreeMap<Place, Vec<u64>> =
         settled.fingerprints.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
-    for (place, marks) in &new {
-        days.entry(place.clone()).or_default().events += u64::try_from(marks.len()).unwrap_or(u64::MAX);
+    for (place, events) in &settled.events {
+        days.entry(stored(place)).or_default().events += events;
     }
     // A mark that another worker wrote meanwhile is not to be written twice.
     let unread = ledger.unread(&marked).await?;

@@ -101,7 +101,9 @@ impl TrailFigures {
     }
 
     fn text(&self) -> String {
-        let Stats { files, bytes, events, malformed, duplicates, calls, copies, refused, uses, .. } = &self.read;
+        let Stats { files, bytes, events, malformed, duplicates, calls, copies, network, refused, uses, .. } =
+            &self.read;
+        let copies = copies + network;
         let mut out = format!(
             "\nTrail     {}, {} read before, {bytes} bytes\n          \
              {}, {malformed} malformed, {duplicates} counted before, {calls} of role sessions, {copies} recorded twice\n          \

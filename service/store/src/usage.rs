@@ -269,6 +269,7 @@ impl Store {
         sqlx::query!("delete from trail_whole where to_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("update trail_whole set from_at = $1 where from_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from trail_principal where last_at < $1", at).execute(&mut *tx).await?;
+        sqlx::query!("delete from trail_origin where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from role_action where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from instance_use where last_at < $1", at).execute(&mut *tx).await?;
         tx.commit().await?;

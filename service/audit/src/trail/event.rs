@@ -138,9 +138,12 @@ pub(super) struct Event<'a> {
     source: Text<'a>,
     time: Text<'a>,
     category: Text<'a>,
+    kind: Text<'a>,
+    request_id: Text<'a>,
     region: Text<'a>,
     recipient: Text<'a>,
     source_ip: Text<'a>,
+    agent: Text<'a>,
     vpc_endpoint: Text<'a>,
     vpc_endpoint_account: Text<'a>,
     error_code: Text<'a>,
@@ -161,6 +164,7 @@ impl<'a> Object<'a> for Event<'a> {
             "eventName" => text(&mut self.name, map),
             "awsRegion" => text(&mut self.region, map),
             "sourceIPAddress" => text(&mut self.source_ip, map),
+            "userAgent" if self.may_name_its_resource() => text(&mut self.agent, map),
             "errorCode" => text(&mut self.error_code, map),
             "errorMessage" if self.may_open_a_session() => text(&mut self.error_message, map),
             "requestParameters" if self.may_open_a_session() || self.names_its_resource_by_parameters() => {
@@ -172,6 +176,8 @@ impl<'a> Object<'a> for Event<'a> {
             "recipientAccountId" => text(&mut self.recipient, map),
             "vpcEndpointId" => text(&mut self.vpc_endpoint, map),
             "vpcEndpointAccountId" => text(&mut self.vpc_endpoint_account, map),
+            "requestID" => text(&mut self.request_id, map),
+            "eventType" => text(&mut self.kind, map),
             "eventCategory" => text(&mut self.category, map),
             _ => skip(map),
         }
@@ -188,9 +194,12 @@ impl Event<'_> {
             source,
             time,
             category,
+            kind,
+            request_id,
             region,
             recipient,
             source_ip,
+            agent,
             vpc_endpoint,
             vpc_endpoint_account,
             error_code,
@@ -207,9 +216,12 @@ impl Event<'_> {
             source,
             time,
             category,
+            kind,
+            request_id,
             region,
             recipient,
             source_ip,
+            agent,
             vpc_endpoint,
             vpc_endpoint_account,
             error_code,
@@ -374,13 +386,18 @@ impl<'a> Event<'a> {
         str_of(&self.version).filter(|version| *version != "1" && !version.starts_with("1."))
     }
 
-    /// A record that names no event of its own, such as one of CloudTrail Insights.
+    /// A record that tells of no call: one of CloudTrail Insights, or of a category that names no
+    /// event.
     pub(super) fn is_not_a_call(&self) -> Result<bool, Fault> {
+        let category = str_of(&self.category);
+        if category == Some("Insight") || str_of(&self.kind) == Some("AwsCloudTrailInsight") {
+            return Ok(true);
+        }
         if self.name.get().is_some() {
             return Ok(false);
         }
-        match str_of(&self.category) {
-            Some(category) if !matches!(category, "Management" | "Data") => Ok(true),
+        match category {
+            Some(category) if !matches!(category, "Management" | "Data" | "NetworkActivity") => Ok(true),
             _ => Err(Fault::new(
                 ProblemKind::Missing,
                 "/eventName",
@@ -388,6 +405,17 @@ impl<'a> Event<'a> {
                 "remove it",
             )),
         }
+    }
+
+    /// Whether a VPC endpoint recorded the call as it passed, beside the service that was called.
+    /// Source: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/logging-network-events-with-cloudtrail.html>.
+    pub(super) fn is_network_activity(&self) -> bool {
+        str_of(&self.category) == Some("NetworkActivity") || str_of(&self.kind) == Some("AwsVpceEvent")
+    }
+
+    /// The request's id: a call and its network activity event have the same.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        str_of(&self.request_id).filter(|id| !id.is_empty())
     }
 
     /// The session of a role that called.
@@ -426,6 +454,15 @@ impl<'a> Event<'a> {
 
     pub(super) fn came_by_endpoint(&self) -> bool {
         self.vpc_endpoint.get().is_some()
+    }
+
+    /// The VPC endpoint's id.
+    pub(super) fn vpc_endpoint(&self) -> Option<&str> {
+        str_of(&self.vpc_endpoint)
+    }
+
+    pub(super) fn user_agent(&self) -> Option<&str> {
+        str_of(&self.agent)
     }
 
     /// Whether calls of the service name their resource by parameters alone, and role sessions make
@@ -544,6 +581,10 @@ impl<'a> Event<'a> {
     /// The session that the record tells of; `None` where it tells of another thing.
     pub(super) fn session(&self) -> Result<Option<Session>, Fault> {
         let Some(name) = str_of(&self.name).filter(|name| name.starts_with("AssumeRole")) else { return Ok(None) };
+        // A VPC endpoint does not know what the service answered.
+        if self.is_network_activity() {
+            return Ok(None);
+        }
         let kind = match (str_of(&self.source), name) {
             (Some("sts.amazonaws.com"), "AssumeRole") => self.assume_role_kind(),
             (Some("sts.amazonaws.com"), "AssumeRoleWithWebIdentity") => SessionKind::WebIdentity,

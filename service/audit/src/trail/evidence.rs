@@ -217,9 +217,10 @@ pub fn two_ways(sessions: &[Session], ties: &[Tie]) -> Vec<TwoWays> {
 }
 
 /// What sessions of EC2 instances did, by account, region, role and action. A session is an
-/// instance's by its name, which EC2 gives. Only calls of known actions count.
+/// instance's by its name, which EC2 gives. Only calls of known actions count. What is withdrawn is
+/// taken off: it is among the uses by its own event.
 #[must_use]
-pub fn instance_uses(uses: &[Use]) -> Vec<InstanceUse> {
+pub fn instance_uses(uses: &[Use], withdrawn: &[Use]) -> Vec<InstanceUse> {
     let mut found: BTreeMap<(AccountId, &Region, &str, &str), InstanceUse> = BTreeMap::new();
     let of_instance = |one: &&Use| one.mapped && one.session_name.as_deref().is_some_and(session_name::is_instance_id);
     for one in uses.iter().filter(of_instance) {
@@ -240,6 +241,13 @@ pub fn instance_uses(uses: &[Use]) -> Vec<InstanceUse> {
         used.first = used.first.min(one.first);
         used.last = used.last.max(one.last);
         used.networks = used.networks.and(one.networks);
+    }
+    for one in withdrawn {
+        let key = (one.account_id, &one.region, one.role_arn.as_str(), one.action.as_str());
+        if let Some(used) = found.get_mut(&key).filter(|_| of_instance(&one)) {
+            used.calls = used.calls.saturating_sub(one.count);
+            used.denied = used.denied.saturating_sub(one.denied);
+        }
     }
     found.into_values().collect()
 }

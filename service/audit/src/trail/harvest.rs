@@ -6,11 +6,18 @@
 //! fingerprints, in one transaction; then a crash anywhere, files read twice, split or in any order
 //! give the same sessions and the same uses.
 //!
-//! Memory grows with distinct uses, and by 24 bytes with each call. Refuses to know where
+//! A call that went through a VPC endpoint may be told twice: by its own event, and by the network
+//! activity event of the endpoint, which knows less of it. Both have the request's id; the call's own
+//! event counts, and the other only where there is none. Where the call's event comes in a later
+//! batch, what was counted for the other is taken back.
+//!
+//! Memory grows with distinct uses, and by 24 bytes with each call; of calls that can have a network
+//! activity event, by 48. Refuses to know where
 //! fingerprints are kept, and which pod a session belongs to.
 
 use super::action::{Meaning, meaning};
 use super::event::{Caller, Event};
+use super::origin::{self, Origin};
 use super::reader::{Inflater, Reader, Sink};
 use super::shape::{self, Networks};
 use super::{Fault, MAX_DECOMPRESSED, ProblemKind, ReadProblem, Tally};
@@ -150,6 +157,8 @@ pub struct Stats {
     pub calls: u64,
     /// Calls that are recorded in the account of the resource as well, and counted in the caller's.
     pub copies: u64,
+    /// Network activity events of calls that are counted by their own event.
+    pub network: u64,
     /// Calls of others, by `userIdentity.type`: counted and not kept.
     pub others: BTreeMap<String, u64>,
     /// Sessions by kind.
@@ -178,6 +187,7 @@ impl std::ops::AddAssign<&Self> for Stats {
         self.duplicates += other.duplicates;
         self.calls += other.calls;
         self.copies += other.copies;
+        self.network += other.network;
         self.refused += other.refused;
         self.uses += other.uses;
         add(&mut self.others, &other.others);
@@ -194,8 +204,15 @@ pub struct Settled {
     pub sessions: Vec<Session>,
     /// Uses, one for each key, in the order of the keys.
     pub uses: Vec<Use>,
-    /// Fingerprints to keep, sorted.
+    /// Uses that an earlier batch counted by their network activity events, and that are among
+    /// `uses` by their own: to be taken off. None has a shape.
+    pub withdrawn: Vec<Use>,
+    /// Where the calls of the sessions came from that have new ones, in the order of the keys.
+    pub origins: Vec<Origin>,
+    /// Fingerprints to keep, sorted: of events, and of requests of which other events can come.
     pub fingerprints: BTreeMap<Place, Vec<u64>>,
+    /// How many events are new.
+    pub events: BTreeMap<Place, u64>,
     /// What was read, in numbers.
     pub stats: Stats,
     /// What could not be read: the first hundred.
@@ -216,6 +233,17 @@ struct Row {
     session: u32,
     failed: bool,
     denied: bool,
+    /// A network activity event: its fingerprint is that of its request, [`shape::by_network`].
+    network: bool,
+}
+
+/// A call that can have a network activity event too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Requested {
+    place: u32,
+    /// The fingerprint of the call's row.
+    call: u64,
+    request: u64,
 }
 
 impl Row {
@@ -230,6 +258,30 @@ struct Principal {
     access_key_id: Option<Box<str>>,
     role_arn: Box<str>,
     session_name: Option<Box<str>>,
+    origins: Vec<Seen>,
+}
+
+/// Calls of a session from one place by one program.
+#[derive(Debug)]
+struct Seen {
+    from: SeenFrom,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    /// Of the first call.
+    deed: u32,
+    source: Option<Box<str>>,
+}
+
+/// From where and by what a call came. Numbers of [`Batch::words`], or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SeenFrom {
+    /// A place of the same account and region: the first.
+    place: u32,
+    network: u32,
+    endpoint: u32,
+    agent: u32,
+    /// All others, when there are too many.
+    is_rest: bool,
 }
 
 /// What an event's names mean to IAM.
@@ -272,6 +324,7 @@ pub struct Harvest {
 struct Batch {
     latest: Option<DateTime<Utc>>,
     rows: Vec<Row>,
+    requested: Vec<Requested>,
     sessions: Vec<Session>,
     places: Vec<Place>,
     place_names: HashMap<Place, u32>,
@@ -288,7 +341,16 @@ struct Batch {
     pattern_names: HashMap<(u32, u32, u32, u32), u32>,
     hasher: DefaultHashBuilder,
     folded: String,
-    sources: HashMap<Box<str>, Networks>,
+    sources: HashMap<Box<str>, (Networks, u32)>,
+    /// By user agent: its family.
+    agents: HashMap<Box<str>, u32>,
+    last_agent: (String, u32),
+    /// Networks, VPC endpoints and families of user agents, each text once.
+    words: Vec<Box<str>>,
+    word_names: HashMap<Box<str>, u32>,
+    /// By place: the first of the same account and region.
+    regions: Vec<u32>,
+    region_names: HashMap<(AccountId, Region), u32>,
     others: HashMap<Box<str>, u64>,
     copies: u64,
     /// Bytes of kept texts.
@@ -347,6 +409,7 @@ impl Harvest {
     pub fn weight(&self) -> usize {
         let batch = &self.batch;
         batch.rows.len() * size_of::<Row>()
+            + batch.requested.len() * size_of::<Requested>()
             + batch.sessions.len() * (size_of::<Session>() + 1024)
             + batch.patterns.len() * (size_of::<Pattern>() + 48)
             + batch.text
@@ -360,10 +423,19 @@ impl Harvest {
         let mut out: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
         for rows in self.batch.rows.chunk_by(|a, b| a.place == b.place) {
             if let Some(place) = rows.first().and_then(|row| at(&self.batch.places, row.place)) {
-                let mut list: Vec<u64> = rows.iter().map(|row| row.fingerprint).collect();
-                list.dedup();
-                out.insert(place.clone(), list);
+                // Whether the call of a network activity event was counted.
+                let calls = rows.iter().filter(|row| row.network).map(|row| shape::by_network(row.fingerprint));
+                out.insert(place.clone(), rows.iter().map(|row| row.fingerprint).chain(calls).collect());
             }
+        }
+        for asked in &self.batch.requested {
+            if let Some(list) = at(&self.batch.places, asked.place).and_then(|place| out.get_mut(place)) {
+                list.extend([asked.request, shape::by_network(asked.request)]);
+            }
+        }
+        for list in out.values_mut() {
+            list.sort_unstable();
+            list.dedup();
         }
         out
     }
@@ -445,6 +517,7 @@ impl Sink for Batch {
         if session.is_none() && caller.is_none() {
             return Ok(());
         }
+        let is_network = event.is_network_activity();
         let id = event.event_id()?;
         let when = event.when()?;
         if when.is_local {
@@ -457,19 +530,39 @@ impl Sink for Batch {
         }
         let place = self.place(event, when.at.date_naive())?;
         let (_, account) = event.account_name()?;
-        let pattern = caller.map(|caller| self.pattern(event, &caller, place, when.at)).transpose()?.unwrap_or(NONE);
+        let (networks, network) = self.networks(event.source_address(), event.came_by_endpoint());
+        let pattern =
+            caller.map(|caller| self.pattern(event, &caller, place, when.at, networks)).transpose()?.unwrap_or(NONE);
+        if pattern != NONE {
+            self.seen_from(event, pattern, network, when.at);
+        }
         let session = session.map_or(NONE, |session| {
             self.sessions.push(session);
             u32::try_from(self.sessions.len() - 1).unwrap_or(NONE)
         });
+        // Only what goes through an endpoint has a network activity event, and from a private address
+        // nothing reaches AWS by another way.
+        let by_endpoint = networks.has(Networks::ENDPOINT) || networks.has(Networks::PRIVATE);
+        let request = event.request_id().filter(|_| pattern != NONE && (is_network || by_endpoint));
+        let request = request.map(|id| shape::request_mark(account, event.call().map_or("", |(source, _)| source), id));
+        let own = shape::fingerprint(account, id);
+        let fingerprint = match request {
+            Some(request) if is_network => shape::by_network(request),
+            Some(request) => {
+                self.requested.push(Requested { place, call: own, request });
+                own
+            }
+            None => own,
+        };
         let error = event.error();
         self.rows.push(Row {
-            fingerprint: shape::fingerprint(account, id),
+            fingerprint,
             place,
             pattern,
             session,
             failed: error.is_some(),
             denied: error.is_some_and(is_denial),
+            network: is_network && request.is_some(),
         });
         Ok(())
     }
@@ -482,7 +575,9 @@ pub fn is_denial(code: &str) -> bool {
     code.starts_with("AccessDenied")
         || matches!(
             code,
-            "UnauthorizedOperation"
+            // By the policy of a VPC endpoint.
+            "VpceAccessDenied"
+                | "UnauthorizedOperation"
                 | "Unauthorized"
                 | "UnauthorizedException"
                 | "UnauthorizedAccess"
@@ -541,6 +636,8 @@ impl Batch {
             *number
         } else {
             let number = u32::try_from(self.places.len()).unwrap_or(NONE);
+            let region = (place.account_id, place.region.clone());
+            self.regions.push(*self.region_names.entry(region).or_insert(number));
             self.places.push(place.clone());
             self.place_names.insert(place, number);
             number
@@ -555,12 +652,12 @@ impl Batch {
         caller: &Caller<'_>,
         place: u32,
         at_time: DateTime<Utc>,
+        networks: Networks,
     ) -> Result<u32, Fault> {
         let principal = self.principal(caller)?;
         let deed = self.deed(event)?;
         let shape = self.shape(event);
         let source = event.source_address();
-        let networks = self.networks(source, event.came_by_endpoint());
         let source = source.filter(|source| source.len() <= LONGEST_SOURCE);
         let key = (place, principal, deed, shape);
         let number = *self.pattern_names.entry(key).or_insert_with(|| {
@@ -590,23 +687,139 @@ impl Batch {
         Ok(number)
     }
 
-    /// The class of a source, which is most often one that was seen before.
-    fn networks(&mut self, source: Option<&str>, by_endpoint: bool) -> Networks {
+    /// The class of a source, which is most often one that was seen before, and its network.
+    fn networks(&mut self, source: Option<&str>, by_endpoint: bool) -> (Networks, u32) {
         let Some(text) = source.filter(|text| text.len() <= LONGEST_SOURCE) else {
-            return Networks::of(source, by_endpoint);
+            return (Networks::of(source, by_endpoint), NONE);
         };
-        let class = match self.sources.get(text) {
+        let (class, network) = match self.sources.get(text) {
             Some(class) => *class,
             None => {
                 if self.sources.len() >= MAX_SOURCES {
                     self.sources.clear();
                 }
-                let class = Networks::of(Some(text), false);
+                let network = origin::network(text).map_or(NONE, |network| self.word(&network));
+                let class = (Networks::of(Some(text), false), network);
                 self.sources.insert(text.into(), class);
                 class
             }
         };
-        if by_endpoint { class.and(Networks::ENDPOINT) } else { class }
+        (if by_endpoint { class.and(Networks::ENDPOINT) } else { class }, network)
+    }
+
+    fn word(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.word_names.get(text) {
+            return *number;
+        }
+        let number = u32::try_from(self.words.len()).unwrap_or(NONE);
+        self.text += text.len() * 2 + 64;
+        self.words.push(text.into());
+        self.word_names.insert(text.into(), number);
+        number
+    }
+
+    /// The family of a user agent, which is most often that of the call before.
+    fn agent(&mut self, text: &str) -> u32 {
+        if text.is_empty() {
+            return NONE;
+        }
+        if self.last_agent.0 == text {
+            return self.last_agent.1;
+        }
+        let number = match self.agents.get(text) {
+            Some(number) => *number,
+            None => {
+                if self.agents.len() >= MAX_SOURCES {
+                    self.agents.clear();
+                }
+                let number = origin::family(text).map_or(NONE, |family| self.word(&family));
+                self.agents.insert(text.into(), number);
+                number
+            }
+        };
+        self.last_agent.0.clear();
+        self.last_agent.0.push_str(text);
+        self.last_agent.1 = number;
+        number
+    }
+
+    /// Notes from where a session called. What AWS's services call for it is from nowhere.
+    fn seen_from(&mut self, event: &Event<'_>, pattern: u32, network: u32, time: DateTime<Utc>) {
+        let Some((place, principal, deed)) = at(&self.patterns, pattern).map(|p| (p.place, p.principal, p.deed)) else {
+            return;
+        };
+        let endpoint = event.vpc_endpoint().filter(|id| id.len() <= LONGEST_SOURCE);
+        if network == NONE && endpoint.is_none() {
+            return;
+        }
+        let endpoint = endpoint.map_or(NONE, |id| self.word(id));
+        let agent = event.user_agent().map_or(NONE, |agent| self.agent(agent));
+        let place = at(&self.regions, place).copied().unwrap_or(place);
+        let mut from = SeenFrom { place, network, endpoint, agent, is_rest: false };
+        let source = event.source_address().filter(|_| network != NONE);
+        let Some(principal) = at_mut(&mut self.principals, principal) else { return };
+        if principal.origins.len() >= origin::MOST && !principal.origins.iter().any(|seen| seen.from == from) {
+            from = SeenFrom { place: from.place, network: NONE, endpoint: NONE, agent: NONE, is_rest: true };
+        }
+        match principal.origins.iter_mut().find(|seen| seen.from == from) {
+            Some(seen) => {
+                if time <= seen.first {
+                    let name = |deed: u32| at(&self.deeds, deed).and_then(|deed| deed.actions.first());
+                    if time < seen.first || name(deed) < name(seen.deed) {
+                        seen.deed = deed;
+                    }
+                    seen.first = time;
+                }
+                seen.last = seen.last.max(time);
+                if let Some(source) = source
+                    && seen.source.as_deref().is_none_or(|own| source < own)
+                {
+                    seen.source = Some(source.into());
+                }
+            }
+            None => {
+                self.text += size_of::<Seen>() + 32;
+                let source = source.map(Box::from);
+                principal.origins.push(Seen { from, first: time, last: time, deed, source });
+            }
+        }
+    }
+
+    /// The origins of sessions with calls that count.
+    fn origins(&self, counts: &[(u64, u64, u64)]) -> Vec<Origin> {
+        let counted = self.patterns.iter().zip(counts).filter(|(_, count)| count.0 > 0);
+        let callers: BTreeSet<u32> = counted.map(|(pattern, _)| pattern.principal).collect();
+        let word = |number: u32| at(&self.words, number).map(ToString::to_string);
+        let mut origins = Vec::new();
+        for principal in callers.into_iter().filter_map(|number| at(&self.principals, number)) {
+            origins.extend(principal.origins.iter().filter_map(|seen| {
+                let place = at(&self.places, seen.from.place)?;
+                Some(Origin {
+                    account_id: place.account_id,
+                    access_key_id: principal.access_key_id.as_deref().map(str::to_owned),
+                    role_arn: principal.role_arn.to_string(),
+                    region: place.region.clone(),
+                    network: word(seen.from.network),
+                    endpoint: word(seen.from.endpoint),
+                    agent: word(seen.from.agent),
+                    first: seen.first,
+                    last: seen.last,
+                    action: at(&self.deeds, seen.deed)?.actions.first()?.to_string(),
+                    source: seen.source.as_deref().map(str::to_owned),
+                    is_rest: seen.from.is_rest,
+                })
+            }));
+        }
+        origins.sort_by(|a, b| a.key().cmp(&b.key()));
+        // Sessions of one key and role can have several names.
+        origins.dedup_by(|next, kept| {
+            let same = next.key() == kept.key();
+            if same {
+                kept.absorb(next);
+            }
+            same
+        });
+        origins
     }
 
     fn principal(&mut self, caller: &Caller<'_>) -> Result<u32, Fault> {
@@ -644,6 +857,7 @@ impl Batch {
                     access_key_id: caller.access_key_id.map(Box::from),
                     role_arn: role.text().into(),
                     session_name: name.map(Box::from),
+                    origins: Vec::new(),
                 }
             },
         );
@@ -701,13 +915,16 @@ impl Batch {
     fn settle(mut self, counted: &BTreeMap<Place, Vec<u64>>, tally: Tally, files: u64, bytes: u64) -> Settled {
         let rows = std::mem::take(&mut self.rows);
         let read = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let rows = self.unique(rows, counted);
+        let mut rows = self.unique(rows, counted);
+        let new = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let paired = self.pair(&mut rows, counted);
         let mut stats = Stats {
             files,
             bytes,
             events: tally.events,
             malformed: tally.malformed,
-            duplicates: read - u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            duplicates: read - new,
+            network: paired.told,
             copies: self.copies,
             others: self.others.iter().map(|(kind, n)| (kind.to_string(), *n)).collect(),
             problems: tally.kinds.clone(),
@@ -717,6 +934,7 @@ impl Batch {
         let mut fingerprints: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
         let mut opened: Vec<u32> = Vec::new();
         let mut fresh: Vec<Vec<u64>> = self.places.iter().map(|_| Vec::new()).collect();
+        let mut events: BTreeMap<Place, u64> = BTreeMap::new();
         for row in &rows {
             if let Some(list) = at_mut(&mut fresh, row.place) {
                 list.push(row.fingerprint);
@@ -731,12 +949,25 @@ impl Batch {
                 opened.push(row.session);
             }
         }
+        for (place, list) in self.places.iter().zip(&fresh).filter(|(_, list)| !list.is_empty()) {
+            events.insert(place.clone(), u64::try_from(list.len()).unwrap_or(u64::MAX));
+        }
+        for (place, mark) in paired.marks {
+            if let Some(list) = at_mut(&mut fresh, place) {
+                list.push(mark);
+            }
+        }
+        for list in &mut fresh {
+            list.sort_unstable();
+        }
         for (place, list) in self.places.iter().zip(fresh) {
             if !list.is_empty() {
                 fingerprints.insert(place.clone(), list);
             }
         }
+        stats.calls -= paired.taken_back.min(stats.calls);
         let uses = self.uses(&counts, &mut stats);
+        let origins = self.origins(&counts);
         opened.sort_unstable();
         let mut next = opened.into_iter().peekable();
         let mut sessions: Vec<Session> = Vec::new();
@@ -752,7 +983,10 @@ impl Batch {
         Settled {
             sessions,
             uses,
+            withdrawn: paired.withdrawn,
+            origins,
             fingerprints,
+            events,
             stats,
             problems: tally.problems,
             unread: tally.unread,
@@ -777,54 +1011,123 @@ impl Batch {
         rows
     }
 
-    fn uses(&self, counts: &[(u64, u64, u64)], stats: &mut Stats) -> Vec<Use> {
-        let mut uses = Vec::new();
-        for (pattern, (count, errors, denied)) in self.patterns.iter().zip(counts) {
-            let (Some(place), Some(principal), Some(deed)) = (
-                at(&self.places, pattern.place),
-                at(&self.principals, pattern.principal),
-                at(&self.deeds, pattern.deed),
-            ) else {
-                continue;
-            };
-            if *count == 0 {
+    /// Drops network activity events whose call counts by its own event, and says what an earlier
+    /// batch counted by the network activity events of calls that are new.
+    fn pair(&mut self, rows: &mut Vec<Row>, counted: &BTreeMap<Place, Vec<u64>>) -> Paired {
+        let mut requested = std::mem::take(&mut self.requested);
+        requested.retain(|asked| rows.binary_search_by_key(&(asked.place, asked.call), Row::key).is_ok());
+        requested.sort_unstable_by_key(|asked| (asked.place, asked.request, asked.call));
+        // One request can be several calls; its network activity event is one of them.
+        requested.dedup_by_key(|asked| (asked.place, asked.request));
+        let was_counted = |place: u32, mark: u64| {
+            let known = at(&self.places, place).and_then(|place| counted.get(place));
+            known.is_some_and(|known| known.binary_search(&mark).is_ok())
+        };
+        let mut paired = Paired::default();
+        rows.retain(|row| {
+            let request = shape::by_network(row.fingerprint);
+            let is_told = row.network
+                && (requested
+                    .binary_search_by_key(&(row.place, request), |asked| (asked.place, asked.request))
+                    .is_ok()
+                    || was_counted(row.place, request));
+            paired.told += u64::from(is_told);
+            !is_told
+        });
+        for asked in requested {
+            if was_counted(asked.place, asked.request) {
                 continue;
             }
-            for action in &deed.actions {
-                if !deed.is_known && (stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action)) {
-                    *stats.unmapped.entry(action.to_string()).or_default() += count;
-                }
-                uses.push(Use {
-                    account_id: place.account_id,
-                    region: place.region.clone(),
-                    day: place.day,
-                    access_key_id: principal.access_key_id.as_deref().map(str::to_owned),
-                    role_arn: principal.role_arn.to_string(),
-                    session_name: principal.session_name.as_deref().map(str::to_owned),
-                    action: action.to_string(),
-                    mapped: deed.mapped,
-                    shape: at(&self.shapes, pattern.shape).map(ToString::to_string),
-                    count: *count,
-                    errors: *errors,
-                    denied: *denied,
-                    first: pattern.first,
-                    last: pattern.last,
-                    networks: pattern.networks,
-                    source: pattern.source.as_deref().map(str::to_owned),
-                });
+            paired.marks.push((asked.place, asked.request));
+            if !was_counted(asked.place, shape::by_network(asked.request)) {
+                continue;
+            }
+            let row = rows.binary_search_by_key(&(asked.place, asked.call), Row::key).ok().and_then(|at| rows.get(at));
+            let pattern = row.and_then(|row| at(&self.patterns, row.pattern));
+            if let Some(pattern) = pattern {
+                paired.told += 1;
+                paired.taken_back += 1;
+                // The endpoint let it pass: what the service refused is its own event's to tell.
+                paired.withdrawn.extend(self.uses_of(pattern, NONE, (1, 0, 0)));
             }
         }
-        uses.sort_by(|a, b| a.key().cmp(&b.key()));
-        // Several events of CloudTrail's may be one action of IAM's.
-        uses.dedup_by(|next, kept| {
-            let same = next.key() == kept.key();
-            if same {
-                kept.absorb(next);
+        added_up(&mut paired.withdrawn);
+        paired
+    }
+
+    fn uses(&self, counts: &[(u64, u64, u64)], stats: &mut Stats) -> Vec<Use> {
+        let mut uses = Vec::new();
+        for (pattern, count) in self.patterns.iter().zip(counts) {
+            if count.0 == 0 {
+                continue;
             }
-            same
-        });
+            if let Some(deed) = at(&self.deeds, pattern.deed).filter(|deed| !deed.is_known) {
+                for action in &deed.actions {
+                    if stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action) {
+                        *stats.unmapped.entry(action.to_string()).or_default() += count.0;
+                    }
+                }
+            }
+            uses.extend(self.uses_of(pattern, pattern.shape, *count));
+        }
+        // Several events of CloudTrail's may be one action of IAM's.
+        added_up(&mut uses);
         uses
     }
+
+    /// The uses that calls of a pattern are, with their number, how many of them failed and how many
+    /// were refused.
+    fn uses_of(&self, pattern: &Pattern, shape: u32, (count, errors, denied): (u64, u64, u64)) -> Vec<Use> {
+        let (Some(place), Some(principal), Some(deed)) =
+            (at(&self.places, pattern.place), at(&self.principals, pattern.principal), at(&self.deeds, pattern.deed))
+        else {
+            return Vec::new();
+        };
+        let used = |action: &str| Use {
+            account_id: place.account_id,
+            region: place.region.clone(),
+            day: place.day,
+            access_key_id: principal.access_key_id.as_deref().map(str::to_owned),
+            role_arn: principal.role_arn.to_string(),
+            session_name: principal.session_name.as_deref().map(str::to_owned),
+            action: action.to_owned(),
+            mapped: deed.mapped,
+            shape: at(&self.shapes, shape).map(ToString::to_string),
+            count,
+            errors,
+            denied,
+            first: pattern.first,
+            last: pattern.last,
+            networks: pattern.networks,
+            source: pattern.source.as_deref().map(str::to_owned),
+        };
+        deed.actions.iter().map(|action| used(action)).collect()
+    }
+}
+
+/// What calls and the network activity events of the same requests come to.
+#[derive(Debug, Default)]
+struct Paired {
+    /// Network activity events whose calls count by their own events.
+    told: u64,
+    /// Of these, those that an earlier batch counted.
+    taken_back: u64,
+    /// By place: the marks of requests whose calls are new.
+    marks: Vec<(u32, u64)>,
+    /// What the earlier batches counted for them.
+    withdrawn: Vec<Use>,
+}
+
+/// Sorts uses by their keys and makes one of those that have the same.
+fn added_up(uses: &mut Vec<Use>) {
+    uses.sort_by(|a, b| a.key().cmp(&b.key()));
+    uses.dedup_by(|next, kept| {
+        let same = next.key() == kept.key();
+        if same {
+            kept.absorb(next);
+        }
+        same
+    });
 }
 
 /// A role's ARN, as the record has it or as its session's ARN tells it.

@@ -207,6 +207,22 @@ pub(super) fn fingerprint(account: &str, event_id: &str) -> u64 {
     state.finish()
 }
 
+/// The number by which a request is known, of which a call and its network activity event both tell.
+/// Must never change: numbers are kept.
+pub(super) fn request_mark(account: &str, service: &str, request_id: &str) -> u64 {
+    let mut state = Mix(0x4528_21e6_38d0_1377);
+    state.text(account);
+    state.text(service);
+    state.text(request_id);
+    state.finish()
+}
+
+/// The number by which it is known that a request was counted by its network activity event alone;
+/// of that number, the request's. Must never change: numbers are kept.
+pub(super) const fn by_network(mark: u64) -> u64 {
+    mark ^ 0xbe54_66cf_34e9_0c6c
+}
+
 struct Mix(u64);
 
 impl Mix {
@@ -309,7 +325,11 @@ mod tests {
             assert!(seen.insert(fingerprint("111122223333", &format!("b6a2f7a0-0000-4000-8000-{n:012}"))));
         }
         assert_ne!(fingerprint("1", "2x"), fingerprint("12", "x"));
+        let request = request_mark("111122223333", "s3.amazonaws.com", "QAJA0000000000001");
+        assert_eq!(request, FIXED_REQUEST);
+        assert_eq!(by_network(by_network(request)), request);
     }
 
+    const FIXED_REQUEST: u64 = 15_322_453_568_557_807_352;
     const FIXED: u64 = 18_029_804_310_149_726_613;
 }

@@ -158,6 +158,18 @@ impl History {
         })
     }
 
+    /// Whether an association leads to this role whose time began after a moment, and whose cluster
+    /// fits the session's name.
+    pub(crate) fn leads_later(&self, role_arn: &str, name: Option<&str>, is_target: bool, at: DateTime<Utc>) -> bool {
+        let by = if is_target { &self.by_target } else { &self.by_role };
+        let parsed = name.and_then(PodIdentityName::parse);
+        by.get(role_arn).into_iter().flatten().any(|index| {
+            let fits =
+                |span: &AssociationSpan| parsed.is_none_or(|name| name.pod_in(span.key.cluster.as_str()).is_some());
+            matches!(self.covers(*index, at), Covers::Before) && self.spans.get(*index).is_some_and(fits)
+        })
+    }
+
     /// All spans of the service account that a session's tags name.
     pub(super) fn spans_of(&self, session: &Session, tie: &Tie) -> Vec<&AssociationSpan> {
         let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());

@@ -56,6 +56,16 @@ impl Kept {
                 .and_modify(|kept| kept.absorb(one))
                 .or_insert_with(|| one.clone());
         }
+        for one in &settled.withdrawn {
+            let key = format!("{:?}", one.key());
+            let kept = self.uses.get_mut(&key).expect("what is taken off was counted");
+            kept.count -= one.count;
+            kept.errors -= one.errors;
+            kept.denied -= one.denied;
+            if kept.count == 0 {
+                self.uses.remove(&key);
+            }
+        }
         for (place, new) in &settled.fingerprints {
             self.seen.entry(place.clone()).or_default().extend(new);
         }
@@ -140,6 +150,68 @@ fn plainly(records: &[Value]) -> Kept {
     kept
 }
 
+/// What a VPC endpoint records of a call that passes it.
+fn network_activity(call: &Value) -> Value {
+    let mut record = call.clone();
+    let fields = record.as_object_mut().unwrap();
+    for field in ["resources", "requestParameters", "responseElements", "userAgent", "errorCode"] {
+        fields.remove(field);
+    }
+    record["eventID"] = json!(format!("n-{}", call["eventID"].as_str().unwrap()));
+    record["eventType"] = json!("AwsVpceEvent");
+    record["eventCategory"] = json!("NetworkActivity");
+    record["vpcEndpointId"] = json!("vpce-0b1");
+    record
+}
+
+fn refused_by_endpoint(call: &Value) -> Value {
+    let mut record = network_activity(call);
+    record["errorCode"] = json!("VpceAccessDenied");
+    record
+}
+
+/// What is kept of records that come each at least once, some several times, in any order, in any
+/// files and batches, which are saved, lost before saving, or saved and yet delivered again.
+fn deliver(
+    records: &[Value],
+    extra: &[prop::sample::Index],
+    order: &[u32],
+    files: &[(usize, usize)],
+    batches: &[(usize, u8)],
+) -> Result<Kept, TestCaseError> {
+    let delivered = records.iter().chain(extra.iter().map(|index| index.get(records)));
+    let mut keyed: Vec<(u32, &Value)> = order.iter().copied().cycle().zip(delivered).collect();
+    keyed.sort_by_key(|(order, _)| *order);
+    let mut rest: Vec<Value> = keyed.into_iter().map(|(_, record)| record.clone()).collect();
+    let mut queue: std::collections::VecDeque<Vec<u8>> = std::collections::VecDeque::new();
+    for (size, how) in files.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let file: Vec<Value> = rest.drain(..(*size).min(rest.len())).collect();
+        queue.push_back(wrap(&file, *how));
+    }
+    let mut kept = Kept::default();
+    let mut plan = batches.iter();
+    while !queue.is_empty() {
+        let (size, fate) = plan.next().copied().unwrap_or((3, 0));
+        let files: Vec<Vec<u8>> = queue.drain(..size.min(queue.len())).collect();
+        let mut harvest = Harvest::new(Limits::default());
+        for file in &files {
+            harvest.read("f", file);
+        }
+        let settled = kept.settle(harvest);
+        prop_assert_eq!(&settled.problems, &[]);
+        if fate != 1 {
+            kept.save(&settled);
+        }
+        if matches!(fate, 1 | 2) {
+            queue.extend(files);
+        }
+    }
+    Ok(kept)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
@@ -164,40 +236,39 @@ proptest! {
             .collect();
         let expected = plainly(&records);
 
-        // Each event at least once, some several times, in any order, in any files.
-        let mut delivered: Vec<&Value> = records.iter().chain(extra.iter().map(|index| index.get(&records))).collect();
-        let mut keyed: Vec<(u32, &Value)> = order.iter().copied().cycle().zip(delivered.drain(..)).collect();
-        keyed.sort_by_key(|(order, _)| *order);
-        let mut rest: Vec<Value> = keyed.into_iter().map(|(_, record)| record.clone()).collect();
-        let mut queue: std::collections::VecDeque<Vec<u8>> = std::collections::VecDeque::new();
-        for (size, how) in files.iter().cycle() {
-            if rest.is_empty() {
-                break;
-            }
-            let file: Vec<Value> = rest.drain(..(*size).min(rest.len())).collect();
-            queue.push_back(wrap(&file, *how));
-        }
-
-        // Batches that are saved, lost before saving, or saved and yet delivered again.
-        let mut kept = Kept::default();
-        let mut plan = batches.iter();
-        while !queue.is_empty() {
-            let (size, fate) = plan.next().copied().unwrap_or((3, 0));
-            let files: Vec<Vec<u8>> = queue.drain(..size.min(queue.len())).collect();
-            let mut harvest = Harvest::new(Limits::default());
-            for file in &files {
-                harvest.read("f", file);
-            }
-            let settled = kept.settle(harvest);
-            prop_assert_eq!(&settled.problems, &[]);
-            if fate != 1 {
-                kept.save(&settled);
-            }
-            if matches!(fate, 1 | 2) {
-                queue.extend(files);
-            }
-        }
+        let kept = deliver(&records, &extra, &order, &files, &batches)?;
         prop_assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn a_call_and_its_network_activity_event_count_once_however_they_come(
+        events in proptest::collection::vec((0..4_usize, 0..2_usize, 0..4_usize, 0..23_u32, 0..2_usize), 1..16),
+        extra in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+        order in proptest::collection::vec(any::<u32>(), 40),
+        files in proptest::collection::vec((1_usize..4, 0_usize..8), 40),
+        batches in proptest::collection::vec((1_usize..3, 0_u8..4), 200),
+    ) {
+        let calls = |id: usize, (kind, key, deed, hour, error): &(usize, usize, usize, u32, usize)| -> Vec<Value> {
+            let mut own = call(id, HOME, 0, *key, *deed, *hour, 2 * error);
+            own["requestID"] = json!(format!("q-{id}"));
+            let twin = network_activity(&own);
+            let refused = refused_by_endpoint(&own);
+            match kind {
+                0 => vec![own],
+                1 => vec![own, twin],
+                2 => vec![twin],
+                _ => vec![refused],
+            }
+        };
+        let records: Vec<Value> = events.iter().enumerate().flat_map(|(id, event)| calls(id, event)).collect();
+        let expected = plainly(&records);
+        prop_assert_eq!(expected.uses.values().map(|one| one.count).sum::<u64>(), u64::try_from(events.len()).unwrap());
+        let kept = deliver(&records, &extra, &order, &files, &batches)?;
+        let totals = |kept: &Kept| -> BTreeMap<String, (u64, u64, u64)> {
+            kept.uses.iter().map(|(key, one)| (key.clone(), (one.count, one.errors, one.denied))).collect()
+        };
+        prop_assert_eq!(totals(&kept), totals(&expected));
+        prop_assert_eq!(kept.sessions, expected.sessions);
     }
 
     #[test]
@@ -262,6 +333,92 @@ fn calls_add_up_by_what_was_done_to_what() {
     assert_eq!(read.source.as_deref(), Some("10.0.0.1"));
     assert_eq!(settled.stats.unmapped, [("nobody.amazonaws.com:KnowsThis".to_owned(), 1)].into());
     assert_eq!((settled.stats.calls, settled.stats.others.get("IAMUser")), (5, Some(&1)));
+}
+
+#[test]
+fn network_activity_is_counted_with_its_call_or_alone() {
+    let own = |id: usize, name: &str, request: &str| {
+        let mut record = call(id, HOME, 0, 0, 0, 9, 0);
+        record["eventName"] = json!(name);
+        record["requestID"] = json!(request);
+        record
+    };
+    let (list, get, put) = (own(1, "ListBuckets", "A1"), own(2, "GetObject", "A2"), own(3, "PutObject", "A3"));
+    let lone = network_activity(&own(4, "DeleteObject", "A4"));
+    // A digest or an event of CloudTrail Insights is no call, whatever it names.
+    let mut insight = own(5, "PutObject", "A5");
+    insight["eventCategory"] = json!("Insight");
+    let records =
+        [network_activity(&list), list, get.clone(), network_activity(&get), refused_by_endpoint(&put), lone, insight];
+    let settled = settle(&records);
+    let told: Vec<_> = settled
+        .uses
+        .iter()
+        .map(|one| (one.action.as_str(), one.shape.as_deref(), one.count, one.errors, one.denied))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("s3:DeleteObject", None, 1, 0, 0),
+            ("s3:GetObject", Some("arn:aws:s3:::ledger/*"), 1, 0, 0),
+            ("s3:ListAllMyBuckets", Some("arn:aws:s3:::ledger/*"), 1, 0, 0),
+            ("s3:PutObject", None, 1, 1, 1),
+        ]
+    );
+    let stats = &settled.stats;
+    assert_eq!((stats.calls, stats.network, stats.duplicates, stats.malformed), (4, 2, 0, 0));
+    assert!(settled.uses.iter().all(|one| one.networks.has(Networks::PRIVATE)));
+
+    // A network activity event of a session's opening opens none.
+    let mut opening = opening(6, HOME, 0, 0, 9);
+    opening["requestID"] = json!("A6");
+    let settled = settle(&[network_activity(&opening)]);
+    assert_eq!((settled.sessions.len(), settled.stats.calls), (0, 1));
+}
+
+#[test]
+fn the_places_of_a_sessions_calls_are_kept_as_networks() {
+    let from = |id: usize, hour: u32, address: &str, agent: &str| {
+        let mut record = call(id, HOME, 0, 0, 0, hour, 0);
+        record["sourceIPAddress"] = json!(address);
+        record["userAgent"] = json!(agent);
+        record
+    };
+    let (boto, cli) = ("Boto3/1.35.1 ua/2.0 os/linux#6.1", "aws-cli/2.17.0 ua/2.0 os/macos#23.6.0");
+    let mut through = from(4, 12, "10.0.4.9", boto);
+    through["vpcEndpointId"] = json!("vpce-0b1");
+    let records = [
+        from(1, 11, "10.0.3.2", boto),
+        from(2, 9, "10.0.3.1", boto),
+        from(3, 23, "198.51.100.7", cli),
+        through,
+        // What AWS calls for the session is from nowhere.
+        from(5, 10, "athena.amazonaws.com", "athena.amazonaws.com"),
+    ];
+    let told = |settled: &Settled| -> Vec<(Option<String>, Option<String>, Option<String>, String, Option<String>)> {
+        let each = settled.origins.iter().map(|one| {
+            let first = one.first.format("%H").to_string();
+            (one.network.clone(), one.endpoint.clone(), one.agent.clone(), first, one.source.clone())
+        });
+        each.collect()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let boto = some("boto3 on linux");
+    let expected = vec![
+        (some("10.0.0.0/16"), None, boto.clone(), "09".to_owned(), some("10.0.3.1")),
+        (some("10.0.0.0/16"), some("vpce-0b1"), boto, "12".to_owned(), some("10.0.4.9")),
+        (some("198.51.100.7"), None, some("aws-cli on macos"), "23".to_owned(), some("198.51.100.7")),
+    ];
+    assert_eq!(told(&settle(&records)), expected);
+    // In any order, and however often they come.
+    let mut reversed: Vec<Value> = records.iter().rev().cloned().collect();
+    reversed.extend(records.iter().cloned());
+    assert_eq!(settle(&reversed).origins, settle(&records).origins);
+
+    // A session that calls from everywhere is bounded, and says so.
+    let many: Vec<Value> = (0..200).map(|n| from(n, 9, &format!("198.51.100.{n}"), "x")).collect();
+    let origins = settle(&many).origins;
+    assert_eq!((origins.len(), origins.iter().filter(|one| one.is_rest).count()), (65, 1));
 }
 
 #[test]
@@ -754,10 +911,10 @@ fn calls_of_instances_are_known_by_the_name_of_their_session() {
     let mut by_node = call(1, HOME, 0, 0, 0, 9, 0);
     by_node["userIdentity"]["arn"] = json!("arn:aws:sts::111122223333:assumed-role/node/i-0123456789abcdef0");
     let uses = settle(&[by_node, call(2, HOME, 1, 1, 2, 9, 0)]).uses;
-    let found = evidence::instance_uses(&uses);
+    let found = evidence::instance_uses(&uses, &[]);
     assert_eq!((found.len(), found[0].action.as_str(), found[0].calls), (1, "s3:GetObject", 1));
     assert!(found[0].role_arn.contains(":role/"));
-    assert_eq!(evidence::instance_uses(&[]), []);
+    assert_eq!(evidence::instance_uses(&[], &[]), []);
 }
 
 #[test]

@@ -132,6 +132,8 @@ impl Store {
         Ok(TrailMemory {
             at: Some(now),
             calls,
+            origins: Vec::new(),
+            used_from: self.used_from().await?,
             whole: self.trail_whole(&[]).await?,
             associations: associations.into_iter().map(|row| (row.id, row.at)).collect(),
             roles: roles.into_iter().map(|row| (row.key, row.at)).collect(),

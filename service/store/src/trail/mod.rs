@@ -11,6 +11,7 @@
 mod dictionary;
 mod marks;
 mod memory;
+mod origin;
 mod seen;
 mod source;
 mod whole;
@@ -282,6 +283,28 @@ impl Store {
                  first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
                  calls = t.calls + excluded.calls, errors = t.errors + excluded.errors,
                  denied = t.denied + excluded.denied",
+            account,
+            &from,
+            &to
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "with moved as (
+                 delete from trail_origin o using unnest($2::int[], $3::int[]) as w (id, into_id)
+                 where o.account_id = $1 and o.principal = w.id
+                 returning w.into_id, o.region, o.network, o.endpoint, o.agent, o.is_rest, o.first_at, o.last_at,
+                           o.action, o.source)
+             insert into trail_origin as o (account_id, principal, region, network, endpoint, agent, is_rest, first_at,
+                                            last_at, action, source)
+             select $1, into_id, region, network, endpoint, agent, is_rest, min(first_at), max(last_at),
+                    (array_agg(action order by first_at, action))[1], min(source)
+             from moved group by into_id, region, network, endpoint, agent, is_rest
+             on conflict (account_id, principal, region, network, endpoint, agent, is_rest) do update set
+                 first_at = least(o.first_at, excluded.first_at), last_at = greatest(o.last_at, excluded.last_at),
+                 action = case when (excluded.first_at, excluded.action) < (o.first_at, o.action)
+                               then excluded.action else o.action end,
+                 source = least(o.source, excluded.source)",
             account,
             &from,
             &to

@@ -171,6 +171,81 @@ impl Ledger<'_> {
         Ok(BatchCounts { sessions: written, uses: parse::count(i64::try_from(rows.len()).unwrap_or(i64::MAX)) })
     }
 
+    /// Takes off calls that an earlier batch counted by a VPC endpoint's event, and that [`Self::add`]
+    /// was given by their own. Where their key's calls were folded meanwhile, they are taken off what
+    /// sessions of its role did.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn withdraw(&mut self, uses: &[Counted]) -> Result<(), Error> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let column = |of: &dyn Fn(&Counted) -> String| -> Vec<String> { uses.iter().map(of).collect() };
+        let numbers = |of: &dyn Fn(&Counted) -> u64| -> Vec<i64> {
+            uses.iter().map(|used| i64::try_from(of(used)).unwrap_or(i64::MAX)).collect()
+        };
+        let days: Vec<NaiveDate> = uses.iter().map(|used| used.day).collect();
+        sqlx::query!(
+            "with given as (
+                 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::date[],
+                                      $7::bigint[], $8::bigint[], $9::bigint[])
+                     with ordinality as w (account_id, role_arn, access_key_id, action, shape, day, calls, errors,
+                                           denied, n)),
+             found as (
+                 select distinct on (w.n) t.account_id, t.principal, t.action, t.shape, t.day, p.role, w.calls,
+                        w.errors, w.denied
+                 from given w
+                 join trail_name r on r.account_id = w.account_id and r.text = w.role_arn
+                 join trail_name a on a.account_id = w.account_id and a.text = w.action
+                 join trail_name s on s.account_id = w.account_id and s.text = w.shape
+                 join trail_principal p on p.account_id = w.account_id and p.role = r.id
+                      and p.access_key_id in (w.access_key_id, '')
+                 join trail_use t on t.account_id = w.account_id and t.principal = p.id and t.action = a.id
+                      and t.shape = s.id and t.day = w.day
+                 order by w.n, p.access_key_id desc, p.id),
+             by_use as (
+                 select account_id, principal, action, shape, day, sum(calls)::bigint as calls,
+                        sum(errors)::bigint as errors, sum(denied)::bigint as denied
+                 from found group by account_id, principal, action, shape, day),
+             by_principal as (
+                 update trail_principal p set calls = p.calls - f.calls, errors = p.errors - f.errors,
+                        denied = p.denied - f.denied
+                 from (select account_id, principal, sum(calls)::bigint as calls, sum(errors)::bigint as errors,
+                              sum(denied)::bigint as denied
+                       from found group by account_id, principal) f
+                 where p.account_id = f.account_id and p.id = f.principal),
+             by_role as (
+                 update role_action u set calls = u.calls - f.calls, errors = u.errors - f.errors,
+                        denied = u.denied - f.denied
+                 from (select account_id, role, action, sum(calls)::bigint as calls, sum(errors)::bigint as errors,
+                              sum(denied)::bigint as denied
+                       from found group by account_id, role, action) f
+                 where u.account_id = f.account_id and u.role = f.role and u.action = f.action),
+             gone as (
+                 delete from trail_use t using by_use f
+                 where t.account_id = f.account_id and t.principal = f.principal and t.action = f.action
+                   and t.shape = f.shape and t.day = f.day and t.calls <= f.calls)
+             update trail_use t set calls = t.calls - f.calls, errors = t.errors - f.errors,
+                    denied = t.denied - f.denied
+             from by_use f
+             where t.account_id = f.account_id and t.principal = f.principal and t.action = f.action
+               and t.shape = f.shape and t.day = f.day and t.calls > f.calls",
+            &column(&|used| used.account_id.to_string()),
+            &column(&|used| parse::clean(&used.role_arn)),
+            &column(&|used| parse::clean(&used.access_key_id)),
+            &column(&|used| parse::clean(&used.action)),
+            &column(&|used| parse::clean(&used.shape)),
+            &days,
+            &numbers(&|used| used.calls),
+            &numbers(&|used| used.errors),
+            &numbers(&|used| used.denied)
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
     /// The numbers of principals; those that have none get one. What they did is added to them.
     async fn principals<'u>(
         &mut self,

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
 use rolecall_audit::estate::{Association, InstanceUse, Observation, Session, SessionKind, Tags, TrailMemory};
-use rolecall_audit::trail::{Holds, Networks, Torn, Whole};
+use rolecall_audit::trail::{Holds, Networks, Origin, Torn, Whole};
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
     Store, Tied, UsageOf, UseRow,
@@ -325,6 +325,96 @@ async fn folding_keeps_every_sum_and_forgets_the_keys() {
     assert_eq!(calls(&usage(store, UsageOf::All).await), calls(&before) + 1);
     store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
     assert_eq!(usage(store, UsageOf::All).await, []);
+}
+
+/// Calls of one key as a VPC endpoint tells of them, or as their own events do.
+fn told(key: &str, by_endpoint: bool, calls: u64) -> Counted {
+    let event = Event { mark: 1, minute: 5, key: key.into(), action: "s3:GetObject".into(), failed: false };
+    let shape = if by_endpoint { String::new() } else { "arn:aws:s3:::bucket/*".into() };
+    Counted { shape, calls, ..counted(&event) }
+}
+
+async fn add(store: &Store, uses: &[Counted], withdrawn: &[Counted], origins: &[Origin]) {
+    let mut books = store.bookkeeper();
+    let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
+    ledger.add(&[], uses).await.unwrap();
+    ledger.withdraw(withdrawn).await.unwrap();
+    ledger.origins(origins).await.unwrap();
+    ledger.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_endpoint_told_first_is_taken_back() {
+    for folded in [false, true] {
+        let database = database().await;
+        let store = &database.store;
+        add(store, &[told("ASIA1", true, 3), told("ASIA2", true, 1)], &[], &[]).await;
+        if folded {
+            let much_later = at(0) + TimeDelta::days(30);
+            assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 2);
+        }
+        add(
+            store,
+            &[told("ASIA1", false, 2), told("ASIA2", false, 1)],
+            &[told("ASIA1", true, 2), told("ASIA2", true, 1)],
+            &[],
+        )
+        .await;
+        let rows = usage(store, UsageOf::All).await;
+        let told: Vec<_> = rows.iter().map(|row| (row.shape.as_deref().unwrap_or_default(), row.calls)).collect();
+        assert_eq!(told, [("", 1), ("arn:aws:s3:::bucket/*", 3)], "{folded}");
+        assert_eq!(store.role_actions(&role_arn("api")).await.unwrap()[0].calls, 4);
+    }
+}
+
+#[tokio::test]
+async fn origins_are_kept_by_session_and_then_by_workload() {
+    let database = database().await;
+    let store = &database.store;
+    let origin = |minute: i64, action: &str, source: &str| Origin {
+        account_id: account(),
+        access_key_id: Some("ASIAPOD".into()),
+        role_arn: role_arn("api"),
+        region: REGION.parse().unwrap(),
+        network: Some("10.0.0.0/16".into()),
+        endpoint: None,
+        agent: Some("boto3 on linux".into()),
+        first: at(minute),
+        last: at(minute + 1),
+        action: action.into(),
+        source: Some(source.into()),
+        is_rest: false,
+    };
+    let elsewhere = Origin {
+        network: Some("198.51.100.7".into()),
+        agent: None,
+        ..origin(7, "s3:ListAllMyBuckets", "198.51.100.7")
+    };
+    let uses = [told("ASIAPOD", false, 1)];
+    add(store, &uses, &[], &[origin(4, "s3:PutObject", "10.0.3.2"), elsewhere.clone()]).await;
+    // Earlier calls, and the same again.
+    add(store, &uses, &[], &[origin(2, "s3:GetObject", "10.0.3.9")]).await;
+    add(store, &uses, &[], &[origin(4, "s3:PutObject", "10.0.3.2")]).await;
+    assert_eq!(store.session_origins(at(0)).await.unwrap(), [], "the session is not known");
+    let mut opened = session("e1", 1, "ASIAPOD", None);
+    opened.kind = SessionKind::PodIdentity;
+    add_sessions(store, &[opened]).await;
+    let merged = Origin { last: at(5), source: Some("10.0.3.2".into()), ..origin(2, "s3:GetObject", "") };
+    assert_eq!(store.session_origins(at(0)).await.unwrap(), [merged, elsewhere]);
+    assert_eq!(store.session_origins(at(2)).await.unwrap(), []);
+
+    assert_eq!(store.used_from().await.unwrap(), [], "no workload's");
+    tie_due(store).await;
+    let before = store.used_from().await.unwrap();
+    let told: Vec<_> = before.iter().map(|one| (one.network.as_deref(), one.first, one.last)).collect();
+    assert_eq!(told, [(Some("10.0.0.0/16"), at(2), at(5)), (Some("198.51.100.7"), at(7), at(8))]);
+    assert_eq!(before[0].association_id.as_deref(), Some("a-1"));
+    let much_later = at(0) + TimeDelta::days(30);
+    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 1);
+    assert_eq!(store.used_from().await.unwrap(), before);
+    assert_eq!(store.session_origins(at(0)).await.unwrap(), []);
+    store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
+    assert_eq!(store.used_from().await.unwrap(), []);
 }
 
 #[tokio::test]
