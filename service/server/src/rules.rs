@@ -121,6 +121,8 @@ const SHIPPED: &[(&str, &str)] = shipped! {
     "builtin/session-name-default"
     "builtin/session-name-grammar"
     "builtin/session-name-imitation"
+    "builtin/session-used-outside-networks"
+    "builtin/session-used-unusually"
     "builtin/session-without-association"
     "builtin/tag-conditions-while-tags-disabled"
     "builtin/takes-over-other-principals"

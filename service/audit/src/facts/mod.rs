@@ -10,6 +10,7 @@ mod escalation;
 mod fallback;
 mod granted;
 mod network;
+mod origins;
 mod permissions;
 mod place;
 mod role;
@@ -52,6 +53,7 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(session::SessionNameFacts::object_type())
         .object(session::SessionFault::object_type())
         .object(session::SessionSource::object_type())
+        .object(origins::SessionUse::object_type())
         .object(ties::UseFacts::object_type())
         .object(granted::UnusedFacts::object_type())
         .object(ties::WebIdentityUse::object_type())
@@ -79,6 +81,8 @@ pub(crate) struct Judged {
     pub ou_path: Option<String>,
     /// Why nothing may be said about it: its listing was not seen whole in the latest look.
     pub unseen: Option<Reasons>,
+    /// Of a subject that is an event: when it last happened.
+    pub happened: Option<chrono::DateTime<chrono::Utc>>,
 }
 
 /// Facts over one estate.
@@ -213,7 +217,7 @@ impl Facts {
 
     fn judged(&self, subject: Subject, object: Arc<dyn Object>, unseen: Option<Reasons>) -> Judged {
         let ou_path = self.world.ou_path(subject.account_id).map(str::to_owned);
-        Judged { subject, object, ou_path, unseen }
+        Judged { subject, object, ou_path, unseen, happened: None }
     }
 
     fn roles(&self) -> Vec<Judged> {
@@ -297,7 +301,7 @@ impl Facts {
             let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
             let unseen = world::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots(&scope)));
             let object = View(session::SessionFacts { world: Arc::clone(&self.world), group: Arc::clone(group) });
-            self.judged(subject, Arc::new(object), unseen)
+            Judged { happened: Some(group.last), ..self.judged(subject, Arc::new(object), unseen) }
         });
         each.collect()
     }

@@ -10,6 +10,7 @@ use super::world::World;
 use crate::estate::Association;
 use crate::rules::{Reasons, Type, Value};
 use crate::session_name::{self, PodIdentityName};
+use rolecall_iam::Arn;
 use std::sync::Arc;
 
 /// So many examples are shown as evidence.
@@ -48,10 +49,22 @@ impl SessionFacts {
         found
     }
 
+    /// Why associations can have led to the sessions that nobody saw.
+    fn unseen_associations(&self) -> Option<Reasons> {
+        let sight = self.world.sight(self.group.key.account_id);
+        super::world::join(sight.associations.clone(), sight.details.as_ref())
+    }
+
     /// The namespace by the tags, else by the candidates where they agree.
     fn namespace(&self) -> Value {
         if let Some(namespace) = &self.group.key.namespace {
             return text(namespace);
+        }
+        if self.group.key.role_arn.is_none() {
+            return Value::Null;
+        }
+        if let Some(why) = self.unseen_associations() {
+            return Value::Unknown(why);
         }
         let mut namespaces: Vec<&str> = self
             .candidates()
@@ -121,7 +134,7 @@ impl Facts for SessionFacts {
             "by_eks",
             || Type::Bool,
             "Whether EKS itself opened them: by its service principal, or as the hop of an association.",
-            |s| s.group.key.by_eks.into(),
+            |s| s.group.perhaps_by_eks.as_deref().map_or_else(|| s.group.key.by_eks.into(), Value::unknown),
         ),
         Def::<Self>::new(
             "principal",
@@ -138,10 +151,15 @@ impl Facts for SessionFacts {
         Def::<Self>::new(
             "role",
             || Type::optional(Type::object("Role")),
-            "The role asked for, where the estate has it.",
+            "The role asked for; absent where there is no such role.",
             |s| {
-                let index = s.group.key.role_arn.as_deref().and_then(|arn| s.world.role_index(arn));
-                index.map_or(Value::Null, |index| RoleFacts { world: Arc::clone(&s.world), index }.into_value())
+                let Some(arn) = s.group.key.role_arn.as_deref() else { return Value::Null };
+                if let Some(index) = s.world.role_index(arn) {
+                    return RoleFacts { world: Arc::clone(&s.world), index }.into_value();
+                }
+                let account = arn.parse::<Arn>().ok().and_then(|arn| arn.account_id());
+                let unseen = account.and_then(|account| s.world.sight(account).roles.clone());
+                unseen.map_or(Value::Null, Value::Unknown)
             },
         ),
         Def::<Self>::new(
@@ -171,8 +189,7 @@ impl Facts for SessionFacts {
                 let items = candidates
                     .into_iter()
                     .map(|index| AssociationFacts { world: Arc::clone(&s.world), index }.into_value());
-                let sight = s.world.sight(s.group.key.account_id);
-                Value::list_seen(items, super::world::join(sight.associations.clone(), sight.details.as_ref()))
+                Value::list_seen(items, s.unseen_associations())
             },
         ),
         Def::<Self>::new(
@@ -245,6 +262,12 @@ impl Facts for SessionFacts {
                 let more = s.group.more_sources.then(|| Reasons::one("there are more places than are kept"));
                 Value::list_seen(items, more)
             },
+        ),
+        Def::<Self>::new(
+            "uses",
+            || Type::list(Type::object("SessionUse")),
+            "From where and by what the sessions' credentials were used, as far as trails record calls. Not known where no call is recorded.",
+            |s| super::origins::uses(&s.group, &|label, observed| s.event(label, observed)),
         ),
         Def::<Self>::new(
             "packed_policy_size",

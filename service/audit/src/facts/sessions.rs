@@ -3,6 +3,7 @@
 //! Knows which events belong together: same role, same principal, same workload, names of the same
 //! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
 
+use super::origins::{UseKey, UseSeen};
 use super::ties::{self, Fault};
 use super::world::World;
 use crate::estate::{Session, SessionKind, VpcEndpoint};
@@ -47,6 +48,12 @@ pub(super) struct Group {
     pub sources: BTreeMap<Place, (u32, Observed)>,
     /// Whether there were more places than are kept.
     pub more_sources: bool,
+    /// From where and by what they were used.
+    pub uses: BTreeMap<UseKey, UseSeen>,
+    /// Whether there were more uses than are kept.
+    pub more_uses: bool,
+    /// Why EKS may have made them all the same.
+    pub perhaps_by_eks: Option<String>,
 }
 
 /// From where a session was asked for: an address, and the VPC endpoint that it came through.
@@ -68,7 +75,7 @@ pub(super) struct GroupKey {
     pub namespace: Option<String>,
     pub service_account: Option<String>,
     pub shape: Option<String>,
-    /// Whether EKS itself made the sessions.
+    /// Whether EKS itself made the sessions, as far as associations were seen.
     pub by_eks: bool,
 }
 
@@ -138,7 +145,13 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
             packed: None,
             sources: BTreeMap::new(),
             more_sources: false,
+            uses: BTreeMap::new(),
+            more_uses: false,
+            perhaps_by_eks: None,
         });
+        if !group.key.by_eks && group.perhaps_by_eks.is_none() {
+            group.perhaps_by_eks = perhaps_by_eks(world, session);
+        }
         group.count = group.count.saturating_add(1);
         group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
         group.last = session.at;
@@ -155,6 +168,9 @@ pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<G
             vpc_endpoint: session.vpc_endpoint.clone(),
             count: 1,
         };
+        if session.error.is_none() {
+            world.trail.origins.note(group, session.access_key_id.as_deref(), tie, &observed);
+        }
         for fault in ties::faults(world, session, tie) {
             if let Some((count, last)) = group.faults.get_mut(&fault) {
                 *count = count.saturating_add(1);
@@ -259,6 +275,17 @@ fn by_eks(world: &World, session: &Session) -> bool {
         let Some(role_arn) = association.detail.as_ref().map(|d| d.role_arn.as_str()) else { return false };
         is_session_of(&caller, role_arn) || world.role_by_id(&caller).is_some_and(|role| role.arn.as_str() == role_arn)
     })
+}
+
+/// Why a session that no association explains may be EKS's hop to a target role: it is named as EKS
+/// names sessions, a role's session asked for it, and that role's associations were not all seen.
+fn perhaps_by_eks(world: &World, session: &Session) -> Option<String> {
+    let is_hop = session.kind == SessionKind::PodIdentityTarget
+        || (session.kind == SessionKind::AssumeRole
+            && session.session_name.as_deref().is_some_and(|name| PodIdentityName::parse(name).is_some()));
+    let caller = session.principal.parse::<Arn>().ok()?;
+    let by_role = caller.service() == "sts" && caller.resource().starts_with("assumed-role/");
+    (is_hop && by_role).then(|| ties::unseen_by_caller(world, session)).flatten()
 }
 
 /// Whether `arn:aws:sts::1:assumed-role/NAME` is the session form of the role's ARN.

@@ -6,6 +6,7 @@
 //! certain leaves open stays open. Refuses to say how long is too long.
 
 use super::fallback::unseen_in;
+use super::origins::Origins;
 use super::trust;
 use super::view::{Def, Facts, count, fact, text};
 use super::world::{World, join};
@@ -15,6 +16,7 @@ use crate::rules::{Reasons, Type, Value};
 use crate::trail::evidence::{self, Disagreement, TwoWays};
 use crate::trail::{AssociationSpan, History, Holds, Tie, TiedBy, Whole, tie_all};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_iam::trust::{Trust, Who};
 use rolecall_iam::{AccountId, ActionSet, Arn};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -38,6 +40,8 @@ pub(super) struct TrailFacts {
     possible: HashMap<String, DateTime<Utc>>,
     roles: HashMap<Box<str>, Last>,
     two_ways: BTreeMap<(AccountId, String, String), TwoWays>,
+    /// From where sessions were used.
+    pub(super) origins: Origins,
 }
 
 impl TrailFacts {
@@ -119,6 +123,7 @@ pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<Tie>) {
     let mut facts =
         TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
     facts.remember(&estate.trails);
+    facts.origins = Origins::of(estate);
     for (session, tie) in estate.sessions.iter().zip(&ties).filter(|(session, _)| session.error.is_none()) {
         let newer = |last: Option<&Last>| last.is_none_or(|last| last.at < session.at);
         if let Some(role) = session.role_arn.as_deref()
@@ -163,6 +168,8 @@ pub(super) struct Fault {
     pub why_not_known: Option<String>,
 }
 
+const EARLIER_UNSEEN: &str = "what association there was before this one was not seen";
+
 /// How a session differs from what associations explain; nothing for sessions that others opened.
 pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
@@ -185,7 +192,13 @@ pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> 
             faults.extend(differing.map(|what| Fault { kind: "tags", what, why_not_known: None }));
         }
         None if tie.tied_by == TiedBy::None => {
-            let why_not_known = unseen_by_role(world, session, is_target);
+            let why_not_known = unseen_by_role(world, session, is_target).or_else(|| {
+                // As of a session with tags whose association was made later.
+                let role = session.role_arn.as_deref()?;
+                let made_later =
+                    world.trail.history.leads_later(role, session.session_name.as_deref(), is_target, session.at);
+                made_later.then(|| EARLIER_UNSEEN.to_owned())
+            });
             let what = tie.reason.clone().unwrap_or_else(|| "no association explains it".to_owned());
             faults.push(Fault { kind: "no_association", what, why_not_known });
         }
@@ -210,8 +223,7 @@ fn fault(world: &World, session: &Session, tie: &Tie, disagreement: Disagreement
             ("no_association", format!("no association of {} is known", who()), unseen_by_tags(world, session))
         }
         Disagreement::BeforeAssociation => {
-            let why = "what association there was before this one was not seen";
-            ("no_association", format!("the association of {} was made later", who()), Some(why.to_owned()))
+            ("no_association", format!("the association of {} was made later", who()), Some(EARLIER_UNSEEN.to_owned()))
         }
         Disagreement::AfterEnd { ended, is_ghost: true } => {
             ("after_end", format!("the association of {} was gone since {}", who(), ended.to_rfc3339()), None)
@@ -267,6 +279,11 @@ fn unseen_by_tags(world: &World, session: &Session) -> Option<String> {
         None => world.sight(account).clusters.clone(),
     };
     why.map(|why| super::world::joined(&why))
+}
+
+/// Why an association may exist unseen from whose role EKS went on to the session's.
+pub(super) fn unseen_by_caller(world: &World, session: &Session) -> Option<String> {
+    unseen_by_role(world, session, true)
 }
 
 /// Why an association that leads to the session's role may exist unseen.
@@ -447,8 +464,19 @@ fn trusts_cluster(world: &World, association: &Association, role: &str) -> Resul
     let issuer = issuer.strip_prefix("https://").unwrap_or(issuer);
     let document = world.role(role).and_then(|role| role.trust).and_then(|digest| world.documents.get(&digest));
     let Some(document) = document else { return open(format!("the trust policy of {role} was not seen")) };
-    let providers: BTreeSet<&str> =
-        document.text.split("oidc-provider/").skip(1).filter_map(|rest| rest.split(['"', '\'']).next()).collect();
+    let trust = Trust::of("trust policy", document);
+    let admissions =
+        trust.admissions().map_err(|problem| Reasons::one(format!("the trust policy of {role}: {problem}")))?;
+    let mut providers: BTreeSet<String> = BTreeSet::new();
+    for admission in &admissions {
+        match &admission.who {
+            Who::Oidc(arn) => providers.extend(arn.resource().strip_prefix("oidc-provider/").map(str::to_owned)),
+            Who::Anyone | Who::AllBut(_) => {
+                return open(format!("{role} trusts any OIDC provider, and the sessions do not say which they used"));
+            }
+            _ => {}
+        }
+    }
     if !providers.contains(issuer) {
         return Ok(false);
     }

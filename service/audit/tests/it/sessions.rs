@@ -5,11 +5,11 @@ use crate::shipped::{RULES, check, verdicts};
 use crate::small::{API, AWAY, BOUND, CLUSTER, DATA, HOME, OPEN, REGION, Small, UUID, allow, id};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{InstanceUse, RoleLastUsed, SessionKind, TrailMemory};
+use rolecall_audit::estate::{InstanceUse, RoleLastUsed, SessionKind, TrailMemory, UsedFrom};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::Outcome;
 use rolecall_audit::rules::SourceFile;
-use rolecall_audit::trail::{AssociationSpan, Holds, Networks};
+use rolecall_audit::trail::{AssociationSpan, Holds, Networks, Origin};
 
 const PODS: &str = "pods.eks.amazonaws.com";
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
@@ -577,6 +577,209 @@ fn sessions_come_from_the_networks_that_a_binding_allows() {
     }
     assert!(matches!(judge(many.clone(), "10.0.0.0/8"), Outcome::Unknown { .. }));
     assert!(matches!(judge(many, "192.0.2.0/24"), Outcome::Fail { .. }));
+}
+
+/// A use of the API role from an address, from one moment to another.
+fn used_from(association: &str, address: &str, agent: &str, first: &str, last: &str) -> UsedFrom {
+    UsedFrom {
+        association_id: Some(association.to_owned()),
+        role_arn: API.to_owned(),
+        region: REGION.parse().unwrap(),
+        network: Some(address.to_owned()),
+        endpoint: None,
+        agent: Some(agent.to_owned()),
+        first: at(first),
+        last: at(last),
+    }
+}
+
+/// A session of the API pod, used once from this address; `days` of calls of the cluster from its NAT
+/// gateway were recorded before.
+fn used(address: &str, agent: &str, days: i64) -> Small {
+    const NAT: &str = "203.0.113.10";
+    let mut small = pod();
+    let session = &mut small.0.sessions[0];
+    session.access_key_id = Some("ASIAPOD".to_owned());
+    let first = session.at + TimeDelta::minutes(3);
+    let began = (first - TimeDelta::days(days)).to_rfc3339();
+    small.0.memory.origins.push(Origin {
+        account_id: id(HOME),
+        access_key_id: Some("ASIAPOD".to_owned()),
+        role_arn: API.to_owned(),
+        region: REGION.parse().unwrap(),
+        network: Some(address.to_owned()),
+        endpoint: None,
+        agent: Some(agent.to_owned()),
+        first,
+        last: first,
+        action: "s3:ListAllMyBuckets".to_owned(),
+        source: Some(address.to_owned()),
+        is_rest: false,
+    });
+    let now = first.to_rfc3339();
+    small.0.memory.used_from = vec![
+        used_from("a-pay-api", address, agent, &now, &now),
+        used_from("a-pay-api", NAT, "boto3 on linux", &began, &now),
+    ];
+    small
+}
+
+#[test]
+fn credentials_that_are_used_elsewhere_are_told() {
+    let foreign = || used("198.51.100.7", "aws-cli on kali linux", 30);
+    let others = |small: Small, workloads: usize| {
+        with(small, |small| {
+            for n in 0..workloads {
+                let id = format!("a-pay-other{n}");
+                let mut span = AssociationSpan::of(&small.0.associations[0], at("2026-11-01T00:00:00Z"), None);
+                span.association_id.clone_from(&id);
+                span.key.service_account = format!("other{n}").parse().unwrap();
+                small.0.association_history.push(span);
+                let first = "2026-11-20T10:00:00Z";
+                small.0.memory.used_from.push(used_from(&id, "198.51.100.9", "boto3 on linux", first, first));
+            }
+        })
+    };
+    let known = with(foreign(), |small| {
+        let first = "2026-11-10T10:00:00Z";
+        small.0.memory.used_from.push(used_from("a-pay-api", "198.51.100.20", "boto3 on linux", first, first));
+    });
+    let by_endpoint = |first: &str| {
+        with(foreign(), |small| {
+            let origin = &mut small.0.memory.origins[0];
+            origin.endpoint = Some("vpce-0a1".to_owned());
+            let mut past = used_from("a-pay-api", "10.0.0.0/16", "boto3 on linux", first, first);
+            past.endpoint.clone_from(&origin.endpoint);
+            small.0.memory.used_from.push(past);
+        })
+    };
+    let moving = with(foreign(), |small| {
+        for n in 0..40 {
+            let first = "2026-11-01T00:00:00Z";
+            let network = format!("192.0.{n}.1");
+            small.0.memory.used_from.push(used_from("a-pay-api", &network, "boto3 on linux", first, first));
+        }
+    });
+    let rest = with(used("203.0.113.10", "boto3 on linux", 30), |small| {
+        let mut rest = small.0.memory.origins[0].clone();
+        (rest.network, rest.agent, rest.source, rest.is_rest) = (None, None, None, true);
+        small.0.memory.origins.push(rest);
+    });
+    check(
+        "session-used-outside-networks",
+        &[
+            ("from an address that is new to the cluster", foreign(), "F"),
+            ("from the cluster's own address", used("203.0.113.10", "boto3 on linux", 30), "P"),
+            ("from the /24 network of an address that was used before", known, "P"),
+            ("from where one other workload calls now", others(foreign(), 1), "F"),
+            ("from where three workloads call now", others(foreign(), 2), "P"),
+            ("through an endpoint that was used before", by_endpoint("2026-11-10T10:00:00Z"), "P"),
+            ("through an endpoint that is new", by_endpoint("2026-11-20T09:23:04Z"), "F"),
+            ("with calls of five days", used("198.51.100.7", "boto3 on linux", 5), "U"),
+            ("with calls of five days, from the known address", used("203.0.113.10", "boto3 on linux", 5), "P"),
+            ("of a cluster whose addresses change all the time", moving, "U"),
+            ("no call recorded", pod(), "U"),
+            ("more places than are kept", rest, "U"),
+            ("not all sessions seen", foreign().gap(ScopeKind::Sessions), "F"),
+            ("not all sessions seen, nothing new", used("203.0.113.10", "x", 30).gap(ScopeKind::Sessions), "U"),
+        ],
+    );
+    let verdict = verdicts(&foreign(), "session-used-outside-networks").remove(0);
+    let Outcome::Fail { message, evidence, .. } = verdict.outcome else { panic!("{verdict:?}") };
+    assert_eq!(
+        message,
+        format!(
+            "credentials of {API} were used outside the cluster's networks: s3:ListAllMyBuckets from 198.51.100.7 in \
+             {REGION} by aws-cli on kali linux at 2026-11-20T09:23:04+00:00 with session {} of pod api-7d9f6c5b8-x2x9z",
+            name()
+        )
+    );
+    assert_eq!(evidence[0].value["eventID"], "e-0");
+    check(
+        "session-used-unusually",
+        &[
+            ("by a new program", foreign(), "F"),
+            ("as ever", used("203.0.113.10", "boto3 on linux", 30), "P"),
+            ("from elsewhere by the same program", used("198.51.100.7", "boto3 on linux", 30), "P"),
+            ("with calls of five days", used("203.0.113.10", "aws-cli on linux", 5), "U"),
+            ("no call recorded", pod(), "U"),
+        ],
+    );
+}
+
+#[test]
+fn networks_that_a_binding_names_decide_alone() {
+    let judge = |small: Small, params: &str| {
+        let mut files = policies::files("builtin");
+        files.push(SourceFile {
+            path: "networks.yaml".to_owned(),
+            text: format!("apiVersion: rolecall/v1\nkind: Binding\nmetadata: {{name: networks}}\nspec:\n  rules: [session-used-outside-networks]\n  select: {{clusters: [{CLUSTER}]}}\n  params: {params}\n"),
+        });
+        let verdicts = evaluate(&small.0, &policies::load(&files), at("2026-11-23T00:00:00Z")).verdicts;
+        verdicts.into_iter().find(|verdict| verdict.rule == "session-used-outside-networks").unwrap().outcome
+    };
+    let elsewhere = || used("198.51.100.7", "boto3 on linux", 1);
+    assert!(matches!(judge(elsewhere(), "{networks: [203.0.113.0/24]}"), Outcome::Fail { .. }));
+    assert_eq!(judge(elsewhere(), "{networks: [203.0.113.0/24, 198.51.100.7]}"), Outcome::Pass);
+    assert!(matches!(judge(elsewhere(), "{endpoints: [vpce-0a1]}"), Outcome::Fail { .. }));
+    assert!(matches!(judge(pod(), "{networks: [203.0.113.0/24]}"), Outcome::Unknown { .. }));
+}
+
+#[test]
+fn sessions_from_before_an_association_are_no_ones_fault() {
+    let untagged = || Small::new().session(SessionKind::PodIdentity, PODS, &name(), &[]);
+    let made = |small: Small, text: &str| {
+        small.detail(|detail| {
+            detail.created_at = Some(at(text));
+            detail.modified_at = None;
+        })
+    };
+    let off = |small: Small| small.detail(|detail| detail.disable_session_tags = true);
+    let elsewhere = format!("eks-dev-api-7d9f6c-{UUID}");
+    let of_dev = Small::new().session(SessionKind::PodIdentity, PODS, &elsewhere, &[]);
+    check(
+        "session-without-association",
+        &[
+            ("untagged, before the association was made", made(untagged(), "2026-11-21T00:00:00Z"), "U"),
+            ("untagged, after it was made without tags", off(made(untagged(), "2026-11-19T00:00:00Z")), "P"),
+            ("untagged, of a cluster to which none leads", made(of_dev, "2026-11-21T00:00:00Z"), "F"),
+        ],
+    );
+    check(
+        "session-disagrees-with-association",
+        &[
+            ("untagged, before the association was made", made(untagged(), "2026-11-21T00:00:00Z"), "P"),
+            ("untagged, with tags off", off(made(untagged(), "2026-11-19T00:00:00Z")), "P"),
+            ("untagged, with tags on since long", made(untagged(), "2026-11-01T00:00:00Z"), "F"),
+        ],
+    );
+}
+
+#[test]
+fn what_was_not_seen_of_a_sessions_role_is_not_false() {
+    let by = |principal: &str, session: &str| Small::new().session(SessionKind::AssumeRole, principal, session, &[]);
+    let other_role = "arn:aws:sts::111122223333:assumed-role/ci/run-7";
+    check(
+        "session-name-imitation",
+        &[
+            ("by another role", by(other_role, &name()), "F"),
+            (
+                "by a role that an unseen association may have",
+                by(other_role, &name()).gap(ScopeKind::Associations),
+                "U",
+            ),
+            ("by a user", by("arn:aws:iam::111122223333:user/eve", &name()).gap(ScopeKind::Associations), "F"),
+            ("under another name", by(other_role, "run-7").gap(ScopeKind::Associations), "P"),
+        ],
+    );
+    let unseen_role = with(by(other_role, "run-7"), |small| small.0.roles.clear());
+    check(
+        "session-name-grammar",
+        &[
+            ("a role that is not there", unseen_role.clone(), ""),
+            ("a role that is perhaps there", unseen_role.gap(ScopeKind::Roles), "U"),
+        ],
+    );
 }
 
 #[test]

@@ -309,6 +309,8 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
         "session-after-association-ended",
         "session-from-unexpected-network",
         "session-name-convention",
+        "session-used-outside-networks",
+        "session-used-unusually",
     ];
     assert_eq!(hidden, nothing_to_show.iter().collect::<Vec<_>>());
 }

@@ -1,0 +1,323 @@
+//! From where and by what program sessions were used, and whether that is new to their workload.
+//!
+//! Knows what calls of earlier sessions of the same cluster, or of the same role where no cluster is
+//! known, came from. What is too young to be a history says nothing. Refuses to know which networks
+//! are expected: a binding says that.
+
+use super::sessions::{Group, Observed};
+use super::view::{Def, Facts, maybe, text};
+use super::world::ClusterKey;
+use crate::estate::{Estate, UsedFrom};
+use crate::rules::{Reasons, Type, Value};
+use crate::trail::{Origin, Tie, neighbourhood};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// So long must calls have been recorded before something can be new.
+const LEARNED: TimeDelta = TimeDelta::days(7);
+/// What was first used so long before is known.
+const KNOWN_AFTER: TimeDelta = TimeDelta::days(1);
+/// What so many workloads of a cluster use is the cluster's.
+const SHARED: usize = 3;
+/// A cluster with more places than this has no fixed ones, as with nodes in public subnets.
+const FIXED: usize = 32;
+/// So many uses are kept of a group.
+const USES_KEPT: usize = 200;
+
+/// From where all sessions were used.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    by_key: HashMap<Box<str>, Vec<Origin>>,
+    clusters: HashMap<ClusterKey, Past>,
+    roles: HashMap<Box<str>, Past>,
+    /// By association, and by role where there is none.
+    workloads: HashMap<Box<str>, Past>,
+}
+
+/// What earlier calls came from.
+#[derive(Debug)]
+struct Past {
+    since: DateTime<Utc>,
+    /// By network or VPC endpoint: the first call and who used it.
+    places: BTreeMap<String, (DateTime<Utc>, BTreeSet<Box<str>>)>,
+    regions: BTreeMap<String, DateTime<Utc>>,
+    programs: BTreeMap<String, DateTime<Utc>>,
+}
+
+impl Past {
+    fn add<K: std::hash::Hash + Eq>(pasts: &mut HashMap<K, Self>, key: K, used: &UsedFrom) {
+        let past = pasts.entry(key).or_insert_with(|| Self {
+            since: used.first,
+            places: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            programs: BTreeMap::new(),
+        });
+        past.since = past.since.min(used.first);
+        let first = |times: &mut BTreeMap<String, DateTime<Utc>>, name: String| {
+            times.entry(name).and_modify(|at| *at = used.first.min(*at)).or_insert(used.first);
+        };
+        first(&mut past.regions, used.region.to_string());
+        if let Some(agent) = &used.agent {
+            first(&mut past.programs, agent.clone());
+        }
+        if let Some(place) = place(used.endpoint.as_deref(), used.network.as_deref()) {
+            let (at, by) = past.places.entry(place).or_insert_with(|| (used.first, BTreeSet::new()));
+            *at = used.first.min(*at);
+            by.insert(workload(used.association_id.as_deref(), &used.role_arn));
+        }
+    }
+}
+
+/// A VPC endpoint, else the network about an address.
+fn place(endpoint: Option<&str>, network: Option<&str>) -> Option<String> {
+    endpoint.map(str::to_owned).or_else(|| network.map(neighbourhood))
+}
+
+fn workload(association_id: Option<&str>, role_arn: &str) -> Box<str> {
+    association_id.unwrap_or(role_arn).into()
+}
+
+impl Origins {
+    pub(super) fn of(estate: &Estate) -> Self {
+        let mut origins = Self::default();
+        for origin in &estate.memory.origins {
+            if let Some(key) = &origin.access_key_id {
+                origins.by_key.entry(key.as_str().into()).or_default().push(origin.clone());
+            }
+        }
+        let present = estate.associations.iter().map(|found| (found.association_id.as_str(), &found.key));
+        let past = estate.association_history.iter().map(|span| (span.association_id.as_str(), &span.key));
+        let keys: HashMap<&str, _> = past.chain(present).collect();
+        for used in &estate.memory.used_from {
+            if let Some(key) = used.association_id.as_deref().and_then(|id| keys.get(id)) {
+                let cluster = (key.account_id, key.region.clone(), key.cluster.clone());
+                Past::add(&mut origins.clusters, cluster, used);
+            }
+            Past::add(&mut origins.roles, used.role_arn.as_str().into(), used);
+            Past::add(&mut origins.workloads, workload(used.association_id.as_deref(), &used.role_arn), used);
+        }
+        origins
+    }
+
+    /// Adds to a group of sessions how one of them was used.
+    pub(super) fn note(&self, group: &mut Group, key: Option<&str>, tie: &Tie, observed: &dyn Fn() -> Observed) {
+        for origin in key.and_then(|key| self.by_key.get(key)).into_iter().flatten() {
+            if origin.is_rest {
+                group.more_uses = true;
+                continue;
+            }
+            let from = UseKey {
+                endpoint: origin.endpoint.clone(),
+                network: origin.network.clone(),
+                region: origin.region.to_string(),
+                agent: origin.agent.clone(),
+            };
+            let is_new = |seen: Option<&UseSeen>| seen.is_none_or(|seen| origin.first < seen.origin.first);
+            if !group.uses.contains_key(&from) && group.uses.len() >= USES_KEPT {
+                group.more_uses = true;
+                continue;
+            }
+            let known = group.uses.get(&from);
+            let (sessions, last) = known.map_or((0, origin.last), |seen| (seen.sessions, seen.last.max(origin.last)));
+            let seen = if is_new(known) {
+                UseSeen {
+                    origin: origin.clone(),
+                    observed: observed(),
+                    pod: tie.pod.clone(),
+                    new: self.judge(origin, tie),
+                    sessions: 0,
+                    last,
+                }
+            } else {
+                let Some(seen) = group.uses.remove(&from) else { continue };
+                seen
+            };
+            group.uses.insert(from, UseSeen { sessions: sessions + 1, last, ..seen });
+        }
+    }
+
+    fn judge(&self, origin: &Origin, tie: &Tie) -> New {
+        let cluster = tie.association.as_ref().map(|key| (key.account_id, key.region.clone(), key.cluster.clone()));
+        let of_cluster = cluster.as_ref().and_then(|key| self.clusters.get(key));
+        let around = of_cluster.or_else(|| self.roles.get(origin.role_arn.as_str()));
+        let own = self.workloads.get(&*workload(tie.association_id.as_deref(), &origin.role_arn));
+        let settled = |at: &DateTime<Utc>| *at + KNOWN_AFTER <= origin.first;
+        let is_new = |past: Option<&Past>, is_known: &dyn Fn(&Past) -> bool| {
+            let Some(past) = past else { return Err("no earlier call of its workload is recorded".to_owned()) };
+            if is_known(past) {
+                return Ok(false);
+            }
+            if past.since + LEARNED > origin.first {
+                return Err(format!("calls of its workload are recorded since {} only", past.since.to_rfc3339()));
+            }
+            Ok(true)
+        };
+        let at = place(origin.endpoint.as_deref(), origin.network.as_deref());
+        let place = match (at, around) {
+            (None, _) => Ok(false),
+            (Some(at), around) => {
+                let known =
+                    |past: &Past| past.places.get(&at).is_some_and(|(first, by)| settled(first) || by.len() >= SHARED);
+                match is_new(around, &known) {
+                    Ok(true) if around.is_some_and(|past| past.places.len() > FIXED) => {
+                        Err("the addresses of its cluster change all the time".to_owned())
+                    }
+                    found => found,
+                }
+            }
+        };
+        let region = origin.region.to_string();
+        New {
+            place,
+            region: is_new(own, &|past| past.regions.get(&region).is_some_and(settled)),
+            program: origin
+                .agent
+                .as_ref()
+                .map_or(Ok(false), |agent| is_new(own, &|past| past.programs.get(agent).is_some_and(settled))),
+        }
+    }
+}
+
+/// What makes uses of a group one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UseKey {
+    endpoint: Option<String>,
+    network: Option<String>,
+    region: String,
+    agent: Option<String>,
+}
+
+/// Uses of a group of sessions from one place by one program; the first of them.
+#[derive(Debug, Clone)]
+pub(super) struct UseSeen {
+    origin: Origin,
+    pub(super) observed: Observed,
+    pod: Option<String>,
+    new: New,
+    sessions: u32,
+    last: DateTime<Utc>,
+}
+
+/// What of a use is new, or why nobody can say.
+#[derive(Debug, Clone)]
+struct New {
+    place: Result<bool, String>,
+    region: Result<bool, String>,
+    program: Result<bool, String>,
+}
+
+/// The uses of a group, for rules.
+pub(super) fn uses(group: &Group, event: &dyn Fn(&str, &Observed) -> Value) -> Value {
+    let items = group.uses.values().map(|seen| {
+        let evidence = event("the session that was used", &seen.observed);
+        SessionUse { seen: seen.clone(), evidence }.into_value()
+    });
+    let missing = if group.uses.is_empty() {
+        Some("no call with the credentials of these sessions is recorded")
+    } else {
+        group.more_uses.then_some("there are more places than are kept")
+    };
+    Value::list_seen(items, missing.map(Reasons::one))
+}
+
+/// Uses of sessions from one place by one program.
+#[derive(Debug)]
+pub(super) struct SessionUse {
+    seen: UseSeen,
+    evidence: Value,
+}
+
+impl SessionUse {
+    fn what(&self) -> String {
+        let UseSeen { origin, observed, pod, .. } = &self.seen;
+        let address = origin.source.as_deref().or(origin.network.as_deref());
+        let from = match (&origin.endpoint, address) {
+            (Some(endpoint), Some(address)) => format!("VPC endpoint {endpoint} ({address})"),
+            (Some(endpoint), None) => format!("VPC endpoint {endpoint}"),
+            (None, address) => address.unwrap_or("no address").to_owned(),
+        };
+        let pod = pod.as_deref().map_or_else(String::new, |pod| format!(" of pod {pod}"));
+        let program = origin.agent.as_deref().map_or_else(String::new, |agent| format!(" by {agent}"));
+        let (action, region, name) = (&origin.action, &origin.region, &observed.name);
+        format!("{action} from {from} in {region}{program} at {} with session {name}{pod}", origin.first.to_rfc3339())
+    }
+}
+
+fn known(new: &Result<bool, String>) -> Value {
+    match new {
+        Ok(new) => Value::Bool(*new),
+        Err(why) => Value::unknown(why.as_str()),
+    }
+}
+
+impl Facts for SessionUse {
+    const NAME: &'static str = "SessionUse";
+    const DOC: &'static str = "Recorded calls with the credentials of sessions, from one place by one program.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "address",
+            || Type::optional(Type::String),
+            "The address, or one of its network's where a network is kept (IPv6, private addresses).",
+            |u| maybe(u.seen.origin.source.as_deref()),
+        ),
+        Def::<Self>::new(
+            "network",
+            || Type::optional(Type::String),
+            "The network as it is kept: a public IPv4 address, `/64` of public IPv6, `/16` of private IPv4.",
+            |u| maybe(u.seen.origin.network.as_deref()),
+        ),
+        Def::<Self>::new(
+            "vpc_endpoint",
+            || Type::optional(Type::String),
+            "The VPC endpoint's id (`vpce-…`), where the calls came through one.",
+            |u| maybe(u.seen.origin.endpoint.as_deref()),
+        ),
+        Def::<Self>::new("region", || Type::String, "The region of the calls.", |u| {
+            text(&u.seen.origin.region.to_string())
+        }),
+        Def::<Self>::new(
+            "program",
+            || Type::optional(Type::String),
+            "The family of the user agent, such as `boto3 on linux`.",
+            |u| maybe(u.seen.origin.agent.as_deref()),
+        ),
+        Def::<Self>::new("action", || Type::String, "The action of the first call.", |u| text(&u.seen.origin.action)),
+        Def::<Self>::new("first_at", || Type::Timestamp, "The first call.", |u| u.seen.origin.first.into()),
+        Def::<Self>::new("last_at", || Type::Timestamp, "The last call.", |u| u.seen.last.into()),
+        Def::<Self>::new(
+            "sessions",
+            || Type::Int,
+            "How many of the sessions were used so.",
+            |u| Value::Int(i64::from(u.seen.sessions)),
+        )
+        .or(|| Value::Int(1)),
+        Def::<Self>::new(
+            "is_new_place",
+            || Type::Bool,
+            "Whether no session of the same cluster (of the same role, where no cluster is known) was used from the network or VPC endpoint a day before, and fewer than three of its workloads use it. Unknown with less than seven days of recorded calls before, and where a cluster's addresses change all the time.",
+            |u| known(&u.seen.new.place),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "is_new_region",
+            || Type::Bool,
+            "Whether no session of the workload called in the region a day before; unknown with less than seven days of recorded calls.",
+            |u| known(&u.seen.new.region),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "is_new_program",
+            || Type::Bool,
+            "Whether no session of the workload called by the program a day before; unknown with less than seven days of recorded calls.",
+            |u| known(&u.seen.new.program),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "what",
+            || Type::String,
+            "The first call in a phrase: action, place, region, program, time, session and pod.",
+            |u| text(&u.what()),
+        ),
+        Def::<Self>::new("evidence", || Type::object("Evidence"), "The session.", |u| u.evidence.clone()),
+    ];
+}
