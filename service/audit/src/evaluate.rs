@@ -83,6 +83,7 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
                     assumptions: Vec::new(),
                     params: Arc::clone(&judgement.params),
                     exception: judgement.exception.clone(),
+                    happened_at: judged.happened,
                 });
             }
         }

@@ -262,6 +262,8 @@ pub struct Verdict {
     pub params: Arc<BTreeMap<String, EffectiveParam>>,
     /// The exception that covers this subject, if any is in force.
     pub exception: Option<ExceptionRef>,
+    /// Of a subject that is an event, as sessions are: when it last happened.
+    pub happened_at: Option<DateTime<Utc>>,
 }
 
 /// A parameter in force.
@@ -309,6 +311,8 @@ pub struct KnownFinding {
     pub severity: Severity,
     /// Message last given.
     pub message: String,
+    /// [`Failure::happened_at`] as last seen.
+    pub happened_at: Option<DateTime<Utc>>,
 }
 
 /// Why a finding was resolved.
@@ -323,6 +327,8 @@ pub enum Resolution {
     NotApplicable,
     /// The rule was removed or switched off.
     RuleDisabled,
+    /// It happened so long ago that what was recorded of it is not kept any more.
+    Expired,
 }
 
 impl Resolution {
@@ -334,6 +340,7 @@ impl Resolution {
             Self::SubjectGone => "subject_gone",
             Self::NotApplicable => "not_applicable",
             Self::RuleDisabled => "rule_disabled",
+            Self::Expired => "expired",
         }
     }
 }
@@ -368,6 +375,9 @@ pub struct Failure {
     pub params: BTreeMap<String, EffectiveParam>,
     /// The exception in force, if any: the finding is then suppressed, not hidden.
     pub exception: Option<ExceptionRef>,
+    /// When the newest of the events happened on which it rests; `None` where it is about how things
+    /// are, and not about what happened.
+    pub happened_at: Option<DateTime<Utc>>,
 }
 
 /// What is to be done to the kept findings after an audit. Applied in one transaction.
@@ -468,6 +478,7 @@ impl Failure {
             evidence_digest: Digest::of(shown.to_string().as_bytes()),
             params: verdict.params.as_ref().clone(),
             exception: verdict.exception.clone(),
+            happened_at: verdict.happened_at.map(|at| newest_event(evidence).unwrap_or(at)),
         })
     }
 }
@@ -498,6 +509,12 @@ fn heads(
         None
     });
     each.collect()
+}
+
+/// When the newest of the events in the evidence happened.
+fn newest_event(evidence: &[Evidence]) -> Option<DateTime<Utc>> {
+    let times = evidence.iter().filter_map(|one| one.value.get("eventTime")?.as_str()?.parse().ok());
+    times.max()
 }
 
 /// What becomes of the kept findings after an audit, and which findings are new.
@@ -541,8 +558,11 @@ struct Judged {
 /// `root` gives the id under which a rule's findings are known, `active` whether the rule is in force
 /// for a subject.
 ///
+/// What happened stays so: a finding on sessions is decided again only while the sessions on which it
+/// rests are among those that are judged, and ends with what is kept of them.
+///
 /// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
-/// by whole listings, or a rule that is no longer in force.
+/// by whole listings, a rule that is no longer in force, or the end of what is kept of an event.
 fn settle(
     known: &[KnownFinding],
     evaluation: &Evaluation,
@@ -583,10 +603,21 @@ fn settle(
     for finding in known.iter().filter(|k| !failing.contains_key(&k.fingerprint) && k.workflow != Workflow::Resolved) {
         let fingerprint = finding.fingerprint.clone();
         let subject = &finding.subject;
-        actions.push(match judged.get(&(root(&finding.rule), subject.kind, subject.key.as_str())) {
-            _ if !active(&finding.rule, subject) => {
-                FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled }
+        let in_force = active(&finding.rule, subject);
+        if let Some(happened) = finding.happened_at.filter(|_| in_force) {
+            let before = |moment: Option<DateTime<Utc>>| moment.is_some_and(|moment| happened < moment);
+            if before(estate.sessions_kept_since) {
+                actions.push(FindingAction::Resolve { fingerprint, why: Resolution::Expired });
+                continue;
             }
+            // Nothing that is judged now tells of it.
+            let is_judged = judged.contains_key(&(root(&finding.rule), subject.kind, subject.key.as_str()));
+            if before(estate.sessions_judged_since) || !is_judged {
+                continue;
+            }
+        }
+        actions.push(match judged.get(&(root(&finding.rule), subject.kind, subject.key.as_str())) {
+            _ if !in_force => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled },
             Some(j) if !j.undecided.is_empty() => {
                 FindingAction::MarkStale { fingerprint, why: j.undecided.iter().cloned().collect() }
             }

@@ -46,6 +46,8 @@ pub struct Audit {
     pub trigger: String,
     /// AssumeRole events this far back are judged; older ones too, if this audit brought them.
     pub window: TimeDelta,
+    /// What happened longer ago is not kept: findings about it end.
+    pub kept: Duration,
     /// Whether the summary holds figures of the trail.
     pub figures: bool,
     /// Who watches.
@@ -142,7 +144,11 @@ impl Audit {
         let mut estate = self.store.estate(since).await?;
         estate.association_history = history(&self.store, &estate.sessions).await?;
         estate.sessions_since = looked.read_since;
+        estate.sessions_judged_since = Some(since);
+        let kept = TimeDelta::from_std(self.kept).unwrap_or(TimeDelta::MAX);
+        estate.sessions_kept_since = started.checked_sub_signed(kept);
         estate.memory = self.store.trail_memory(Utc::now()).await?;
+        estate.memory.origins = self.store.session_origins(since).await?;
         let known = self.store.known_findings().await?;
         let judged = judge(estate, known, self.rules.clone(), started).await?;
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.

@@ -83,9 +83,17 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn known_findings(&self) -> Result<Vec<KnownFinding>, Error> {
         let rows = crate::finding_reads::all(&self.pool).await?;
+        let happened = sqlx::query!(
+            r#"select fingerprint, happened_at as "happened_at!" from finding where happened_at is not null"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let happened: HashMap<String, DateTime<Utc>> =
+            happened.into_iter().map(|row| (row.fingerprint, row.happened_at)).collect();
         rows.into_iter()
             .map(|record| {
                 let row = record.into_row()?;
+                let happened_at = happened.get(&row.fingerprint.0).copied();
                 Ok(KnownFinding {
                     fingerprint: row.fingerprint,
                     rule: row.rule,
@@ -95,6 +103,7 @@ impl Store {
                     evidence_digest: row.evidence_digest,
                     severity: row.severity,
                     message: row.message,
+                    happened_at,
                 })
             })
             .collect()
@@ -158,6 +167,7 @@ impl Store {
         touch(&mut tx, &touched, run, now).await?;
         write_events(&mut tx, &events, counter("change"), run, now).await?;
         write_tallies(&mut tx, tallies, run).await?;
+        write_happened(&mut tx, actions).await?;
         sqlx::query!(
             "update counter c set value = w.value
              from unnest($2::text[], $3::bigint[]) as w (name, value) where c.account_id = $1 and c.name = w.name",
@@ -170,6 +180,36 @@ impl Store {
         tx.commit().await?;
         Ok(counts)
     }
+}
+
+/// Notes when what failing findings are about happened, where they are about what happened.
+async fn write_happened(tx: &mut Transaction<'static, Postgres>, actions: &[FindingAction]) -> Result<(), Error> {
+    let failures = actions.iter().filter_map(|action| match action {
+        FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
+            Some((failure, failure.happened_at?))
+        }
+        FindingAction::Resolve { .. } | FindingAction::MarkStale { .. } => None,
+    });
+    let (mut accounts, mut fingerprints, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for (failure, at) in failures {
+        accounts.push(failure.subject.account_id.to_string());
+        fingerprints.push(failure.fingerprint.0.clone());
+        times.push(at);
+    }
+    if times.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update finding f set happened_at = w.at
+         from unnest($1::text[], $2::text[], $3::timestamptz[]) as w (account_id, fingerprint, at)
+         where f.account_id = w.account_id and f.fingerprint = w.fingerprint and f.happened_at is distinct from w.at",
+        &accounts,
+        &fingerprints,
+        &times
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 fn fingerprint_of(action: &FindingAction) -> &Fingerprint {

@@ -1,7 +1,7 @@
 //! The life of findings: identities that never change, what opens, stays, goes stale and resolves.
 
 use crate::shipped::RULES;
-use crate::small::{API, HOME, OPEN, Small, UUID, action_of, allow, id};
+use crate::small::{API, CLUSTER, HOME, OPEN, REGION, Small, UUID, action_of, allow, id};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use rolecall_audit::coverage::ScopeKind;
@@ -30,6 +30,7 @@ fn kept(failure: &Failure) -> KnownFinding {
         evidence_digest: failure.evidence_digest,
         severity: failure.severity,
         message: failure.message.clone(),
+        happened_at: failure.happened_at,
     }
 }
 
@@ -138,10 +139,17 @@ fn what_is_put_right_resolves_and_comes_back_as_reopened() {
     let before = first(&bad());
     let actions = audit(&before, &RULES, &Small::new().0);
     let after = apply(&before, &actions);
-    assert!(after.values().all(|finding| finding.workflow == Workflow::Resolved), "{actions:#?}");
+    // What happened is not put right.
+    let is_right = |finding: &KnownFinding| (finding.workflow == Workflow::Resolved) == finding.happened_at.is_none();
+    assert!(after.values().all(is_right), "{actions:#?}");
     let again = audit(&after, &RULES, &bad().0);
     assert_eq!(again.len(), before.len());
-    assert!(again.iter().all(|action| matches!(action, FindingAction::Reopen(_))), "{again:#?}");
+    let as_it_was = |action: &FindingAction| match action {
+        FindingAction::Reopen(failure) => failure.happened_at.is_none(),
+        FindingAction::Refresh { failure, changed: false } => failure.happened_at.is_some(),
+        _ => false,
+    };
+    assert!(again.iter().all(as_it_was), "{again:#?}");
 }
 
 #[test]
@@ -211,6 +219,75 @@ fn the_associations_of_a_deleted_cluster_are_gone() {
 }
 
 #[test]
+fn what_happened_stays_so_until_nothing_is_kept_of_it() {
+    let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    let pods = "pods.eks.amazonaws.com";
+    let wrong = Small::new().session(SessionKind::PodIdentity, pods, "api", &[]);
+    let known: Kept = first(&wrong).into_iter().filter(|(_, finding)| finding.rule == "session-name-grammar").collect();
+    let happened = wrong.0.sessions[0].at;
+    assert_eq!(known.values().map(|finding| finding.happened_at).collect::<Vec<_>>(), [Some(happened)]);
+    let of_sessions = |small: &Small| -> Vec<FindingAction> {
+        let of_known = |action: &FindingAction| match action {
+            FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
+                known.contains_key(&failure.fingerprint)
+            }
+            FindingAction::Resolve { fingerprint, .. } | FindingAction::MarkStale { fingerprint, .. } => {
+                known.contains_key(fingerprint)
+            }
+        };
+        audit(&known, &RULES, &small.0).into_iter().filter(of_known).collect()
+    };
+    let later = |judged: &str| {
+        let mut later = Small::new();
+        later.0.sessions_judged_since = Some(at(judged));
+        later
+    };
+    let repeated = of_sessions(&wrong);
+    assert!(matches!(repeated.as_slice(), [FindingAction::Refresh { changed: false, .. }]), "{repeated:?}");
+    // The window moved on, and every listing is complete.
+    assert_eq!(of_sessions(&later("2026-11-21T00:00:00Z")), []);
+    // Other sessions of the same role and principal are right.
+    let mut others = wrong.clone();
+    others.0.sessions[0].at = at("2026-11-22T00:00:00Z");
+    others.0.sessions[0].session_name = Some(format!("eks-prod-api-{UUID}"));
+    others.0.sessions_judged_since = Some(at("2026-11-21T00:00:00Z"));
+    assert_eq!(of_sessions(&others), []);
+    // What is kept ends behind it.
+    let mut forgotten = later("2026-11-21T00:00:00Z");
+    forgotten.0.sessions_kept_since = Some(at("2026-11-19T00:00:00Z"));
+    assert_eq!(of_sessions(&forgotten), []);
+    forgotten.0.sessions_kept_since = Some(at("2026-11-21T00:00:00Z"));
+    assert_eq!(resolutions(&of_sessions(&forgotten)), [Resolution::Expired]);
+    // A rule that is off says nothing of what happened either.
+    let none = crate::policies::load(&[]);
+    let actions = reconcile(
+        &known.values().cloned().collect::<Vec<_>>(),
+        &evaluate(&later("2026-11-21T00:00:00Z").0, &none, now()),
+        &none,
+        &later("2026-11-21T00:00:00Z").0,
+    );
+    assert_eq!(resolutions(&actions), [Resolution::RuleDisabled]);
+}
+
+#[test]
+fn sessions_that_are_judged_again_are_decided_again() {
+    let pods = "pods.eks.amazonaws.com";
+    let tags =
+        [("kubernetes-namespace", "pay"), ("kubernetes-service-account", "batch"), ("eks-cluster-name", CLUSTER)];
+    let arn = format!("arn:aws:eks:{REGION}:{HOME}:cluster/{CLUSTER}");
+    let mut all: Vec<(&str, &str)> = tags.to_vec();
+    all.push(("eks-cluster-arn", &arn));
+    let name = format!("eks-prod-api-7d9f6c-{UUID}");
+    let lost = Small::new().session(SessionKind::PodIdentity, pods, &name, &all);
+    let known: Kept =
+        first(&lost).into_iter().filter(|(_, finding)| finding.rule == "session-without-association").collect();
+    assert_eq!(known.len(), 1);
+    let explained = lost.clone().association("pay", "batch", API);
+    let actions = audit(&known, &RULES, &explained.0);
+    assert_eq!(resolutions(&actions), [Resolution::Passed]);
+}
+
+#[test]
 fn a_rule_that_is_no_more_resolves_its_findings_and_a_renamed_one_keeps_them() {
     let before = first(&bad());
     let mut files = crate::policies::files("builtin");
@@ -228,7 +305,9 @@ fn a_rule_that_is_no_more_resolves_its_findings_and_a_renamed_one_keeps_them() {
     let renamed = crate::policies::load(&files);
     let actions = audit(&before, &renamed, &bad().0);
     assert!(actions.iter().all(|action| matches!(action, FindingAction::Refresh { .. })), "{actions:#?}");
-    assert_eq!(resolutions(&audit(&before, &renamed, &Small::new().0)).len(), before.len());
+    // What happened stays so.
+    let lasting = before.values().filter(|finding| finding.happened_at.is_none()).count();
+    assert_eq!(resolutions(&audit(&before, &renamed, &Small::new().0)).len(), lasting);
 }
 
 #[test]

@@ -84,6 +84,7 @@ async fn audit(app: &App, context: &Context, progress: &Progress, cancel: &Cance
         kind: "demo",
         trigger: "command line".to_owned(),
         window: TimeDelta::days(aws.trail_lookback_days.into()),
+        kept: context.config.retention.sessions,
         figures: false,
         progress: progress.clone(),
         cancel: cancel.clone(),

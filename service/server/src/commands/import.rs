@@ -68,6 +68,7 @@ pub async fn run(
             kind: "import",
             trigger: "command line".to_owned(),
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
+            kept: context.config.retention.sessions,
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),

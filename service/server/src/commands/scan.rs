@@ -33,6 +33,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             kind: "scan",
             trigger: "command line".to_owned(),
             window: TimeDelta::days(aws.trail_lookback_days.into()),
+            kept: context.config.retention.sessions,
             figures: false,
             progress: progress.clone(),
             cancel: cancel.clone(),

@@ -17,6 +17,7 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
         kind: "scan",
         trigger: trigger.to_owned(),
         window: TimeDelta::days(aws.trail_lookback_days.into()),
+        kept: app.config.retention.sessions,
         figures: false,
         progress: progress.clone(),
         cancel,

@@ -15,6 +15,7 @@ use rolecall_store::Store;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A folder that is removed when the test ends well.
@@ -129,6 +130,7 @@ impl Harness {
             kind: "scan",
             trigger: "test".to_owned(),
             window: TimeDelta::days(30),
+            kept: Duration::from_secs(400 * 86_400),
             figures: false,
             progress: progress.clone(),
             cancel: CancellationToken::new(),

@@ -38,6 +38,7 @@ pub fn failure(name: &str, severity: Severity, message: &str) -> Failure {
         evidence_digest: Digest::of(message.as_bytes()),
         params: BTreeMap::from([("max".to_owned(), EffectiveParam { value: json!(3), origin: "rule default".into() })]),
         exception: None,
+        happened_at: None,
     }
 }
 
@@ -177,8 +178,11 @@ async fn an_exception_suppresses_in_the_open_and_ends() {
 async fn known_findings_are_what_was_applied() {
     let database = database().await;
     let store = &database.store;
-    let (a, b) = (failure("a", Severity::High, "m"), failure("b", Severity::Low, "n"));
+    let (mut a, b) = (failure("a", Severity::High, "m"), failure("b", Severity::Low, "n"));
+    a.happened_at = Some(at(-9));
     apply(store, 0, &[FindingAction::Open(a.clone()), FindingAction::Open(b.clone())]).await;
+    a.happened_at = Some(at(-3));
+    apply(store, 1, &[refresh(a.clone(), false)]).await;
     apply(store, 1, &[FindingAction::Resolve { fingerprint: b.fingerprint.clone(), why: Resolution::RuleDisabled }])
         .await;
     let known = |failure: &Failure, detection, workflow| KnownFinding {
@@ -190,6 +194,7 @@ async fn known_findings_are_what_was_applied() {
         evidence_digest: failure.evidence_digest,
         severity: failure.severity,
         message: failure.message.clone(),
+        happened_at: failure.happened_at,
     };
     assert_eq!(
         store.known_findings().await.unwrap(),

@@ -169,6 +169,8 @@ fn resolution(word: &str) -> &'static str {
         "The subject is gone: complete listings show it no more."
     } else if word == Resolution::NotApplicable.as_str() {
         "The rule does not concern the subject any more."
+    } else if word == Resolution::Expired.as_str() {
+        "It happened longer ago than sessions are kept."
     } else {
         "The rule was removed or switched off."
     }
