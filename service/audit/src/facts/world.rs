@@ -137,7 +137,9 @@ impl World {
         let mut accounts: BTreeMap<_, _> = estate.accounts.iter().map(|a| (a.id, a.clone())).collect();
         let looked_at = coverage.scopes().map(|(scope, _)| scope.account_id);
         let owners = roles.iter().map(|r| r.arn.account_id()).chain(associations.iter().map(|a| a.key.account_id));
-        for id in looked_at.chain(owners).collect::<BTreeSet<_>>() {
+        // Some accounts are named by their records alone.
+        let recorded = estate.sessions.iter().map(|session| session.account_id);
+        for id in looked_at.chain(owners).chain(recorded).collect::<BTreeSet<_>>() {
             accounts.entry(id).or_insert(Account { id, name: None, ou_path: None, status: None, is_management: false });
         }
 

@@ -783,6 +783,23 @@ fn what_was_not_seen_of_a_sessions_role_is_not_false() {
 }
 
 #[test]
+fn an_account_that_only_records_name_is_counted_as_not_seen() {
+    let mut small = pod();
+    small.0.sessions[0].account_id = id("999988887777");
+    let evaluation = evaluate(&small.0, &RULES, at("2026-11-23T00:00:00Z"));
+    let of_it = |rule: &str| {
+        let tallies = evaluation.tallies.iter();
+        tallies.into_iter().find(|tally| tally.rule == rule && tally.account_id == id("999988887777")).cloned().unwrap()
+    };
+    for rule in ["trust-without-source", "association-role-missing", "session-name-grammar"] {
+        assert_eq!((of_it(rule).pass, of_it(rule).unknown), (0, 1), "{rule}");
+    }
+    let named = with(small, |small| small.0.sessions[0].session_name = Some("by-hand".to_owned()));
+    let outcomes = verdicts(&named, "session-name-grammar");
+    assert!(matches!(outcomes[0].outcome, Outcome::Fail { .. }), "{outcomes:?}");
+}
+
+#[test]
 fn an_account_that_nobody_looks_at_explains_no_target_session() {
     let trust = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":"sts:AssumeRole""#));
     let hop = |principal: &str| {

@@ -183,6 +183,29 @@ pub(super) fn add(draft: &Draft, callers: &[Caller], day: NaiveDate, turn: u64, 
     }
 }
 
+/// Somebody took a pod's credentials to a machine of their own, and looked at what they are good for.
+pub(super) fn add_stolen(callers: &[Caller], files: &mut Files) {
+    let calls = [
+        ("s3", "ListBuckets", "*"),
+        ("sts", "GetCallerIdentity", "*"),
+        ("s3", "GetObject", "arn:aws:s3:::settlement-files-444455556666/*"),
+    ];
+    let Some(caller) = callers.iter().find(|caller| caller.role.ends_with("pods/settlement-uploads")) else { return };
+    for (nth, (service, name, resource)) in (0_i32..).zip(calls) {
+        let id = format!("{}/stolen/{name}", caller.key);
+        let at = caller.since + Duration::seconds(i64::from(1_200 + 40 * nth));
+        let call = Call { action: name, resource, error: None };
+        let mut made = caller.record(&id, at, (service, name), is_data(service, name), &call);
+        if let Some(map) = made.as_object_mut() {
+            map.insert("sourceIPAddress".to_owned(), json!("198.51.100.23"));
+            map.insert("userAgent".to_owned(), json!("aws-cli/2.31.0 md/awscrt#0.27.6 ua/2.1 os/linux#6.12.33-kali"));
+            map.remove("vpcEndpointId");
+            map.remove("vpcEndpointAccountId");
+        }
+        files.add(account_of(&caller.role), caller.region, at, &made);
+    }
+}
+
 /// What goes wrong now and then, without anybody being refused.
 fn mishap(action: &str, of: &str) -> Option<(&'static str, String)> {
     if !ids::hash(of).is_multiple_of(41) {

@@ -25,6 +25,9 @@ pub(super) fn add(draft: &mut Draft, today: NaiveDate, files: &mut Option<Files>
         let callers = std::mem::take(&mut draft.callers);
         if let Some(files) = files {
             calls::add(draft, &callers, day, turn(day), files);
+            if back == 1 {
+                calls::add_stolen(&callers, files);
+            }
         }
     }
     if let Some(files) = files {

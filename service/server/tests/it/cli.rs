@@ -204,6 +204,35 @@ async fn files_that_cannot_be_read_are_named_and_the_rest_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_trail_is_judged_and_imported_again_tells_the_same() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let at = chrono::Utc::now() - chrono::TimeDelta::days(170);
+    let record = serde_json::json!({
+        "eventVersion": "1.08", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
+        "userIdentity": {"type": "AWSService", "invokedBy": "pods.eks.amazonaws.com"},
+        "eventTime": at.format("%Y-%m-%dT%H:%M:%SZ").to_string(), "awsRegion": "eu-west-1",
+        "sourceIPAddress": "pods.eks.amazonaws.com", "eventID": "session-1",
+        "requestParameters": {"roleArn": "arn:aws:iam::111122223333:role/api", "roleSessionName": "not-of-eks"},
+        "responseElements": {"credentials": {"accessKeyId": "ASIAPOD1"}},
+        "eventType": "AwsApiCall", "recipientAccountId": "111122223333", "eventCategory": "Management"
+    });
+    let trail = folder.write("trail.json", &serde_json::json!({ "Records": [record] }).to_string());
+    let import = || {
+        let mut command = rolecall(folder.path());
+        command.args(["--format", "json", "import"]).arg(&trail).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+    let first = import().await.json();
+    assert!(first["findings_new"].as_u64().unwrap() > 0, "{first}");
+    let second = import().await.json();
+    assert_eq!(second["findings"], first["findings"], "{second}");
+    assert_eq!((&second["findings_new"], &second["findings_resolved"]), (&0.into(), &0.into()), "{second}");
+    let known = database.store.known_findings().await.unwrap();
+    assert!(known.iter().all(|finding| finding.happened_at.is_some()), "{known:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_small_estate_is_read_whole() {
     let estate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");
     if !estate.exists() {
