@@ -9,7 +9,7 @@ use super::view::{Def, Facts, maybe, text};
 use super::world::ClusterKey;
 use crate::estate::{Estate, UsedFrom};
 use crate::rules::{Reasons, Type, Value};
-use crate::trail::{Origin, Tie, neighbourhood};
+use crate::trail::{Networks, Origin, Tie, neighbourhood};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -266,6 +266,17 @@ impl Facts for SessionUse {
             "The network as it is kept: a public IPv4 address, `/64` of public IPv6, `/16` of private IPv4.",
             |u| maybe(u.seen.origin.network.as_deref()),
         ),
+        Def::<Self>::new(
+            "is_public",
+            || Type::Bool,
+            "Whether the calls came from a public address, and not through a VPC endpoint.",
+            |u| {
+                let origin = &u.seen.origin;
+                let networks = Networks::of(origin.source.as_deref(), origin.endpoint.is_some());
+                (networks.has(Networks::PUBLIC) && !networks.has(Networks::ENDPOINT)).into()
+            },
+        )
+        .or(|| Value::Bool(true)),
         Def::<Self>::new(
             "vpc_endpoint",
             || Type::optional(Type::String),
