@@ -22,7 +22,7 @@ mod build;
 pub mod demo;
 pub mod estate;
 mod faults;
-mod generate;
+pub mod generate;
 mod ids;
 mod load;
 mod managed;
@@ -35,7 +35,7 @@ mod world;
 
 pub use estate::Estate;
 pub use faults::{Fault, FaultId, FaultKind, Faults};
-pub use generate::{GenerateOptions, generate};
+pub use generate::{GenerateOptions, Generated, Truth, generate, generate_with_truth};
 pub use load::LoadError;
 
 use chrono::{DateTime, Utc};

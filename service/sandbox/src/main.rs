@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Parser};
 use rolecall_sandbox::{
-    AUDIT_ROLE, Estate, Fault, FaultKind, Faults, GenerateOptions, HUB_ACCESS_KEY, Options, Sandbox, demo, generate,
+    AUDIT_ROLE, Estate, Fault, FaultKind, Faults, GenerateOptions, HUB_ACCESS_KEY, Options, Sandbox, demo,
+    generate_with_truth,
 };
 use std::error::Error;
 use std::io::Write as _;
@@ -23,9 +24,13 @@ struct Arguments {
     /// Serve the demo estate.
     #[arg(long)]
     demo: bool,
-    /// Serve an estate of this size: `roles=1000,associations=120`; also accounts, clusters, events, seed.
+    /// Serve an estate of this size: `roles=1000,associations=120`; also accounts, clusters, events, seed,
+    /// and how many of each kind of problem: `problems=2`.
     #[arg(long, value_name = "SIZES")]
     generate: Option<String>,
+    /// Write what is right about a generated estate to this file: what an audit has to find, and what it must not.
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    truth: Option<PathBuf>,
     /// Port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -65,7 +70,7 @@ struct Arguments {
 fn sizes(text: &str) -> Result<GenerateOptions, String> {
     let mut options = GenerateOptions::bench(Utc::now());
     for pair in text.split(',').filter(|p| !p.is_empty()) {
-        let known = "accounts, roles, associations, clusters, events, seed";
+        let known = "accounts, roles, associations, clusters, events, problems, seed";
         let (key, value) =
             pair.split_once('=').ok_or_else(|| format!("`{pair}`: KEY=NUMBER is needed, with one of {known}"))?;
         let number: usize = value.parse().map_err(|_| format!("`{pair}`: `{value}` is not a number"))?;
@@ -75,11 +80,23 @@ fn sizes(text: &str) -> Result<GenerateOptions, String> {
             "associations" => options.associations = number,
             "clusters" => options.clusters = number,
             "events" => options.events = number,
+            "problems" => options.problems = number,
             "seed" => options.seed = u64::try_from(number).unwrap_or_default(),
             _ => return Err(format!("`{key}` is none of {known}")),
         }
     }
     Ok(options)
+}
+
+/// The estate of these sizes, with the truth about it written where it is asked for.
+fn generated(text: &str, arguments: &Arguments) -> Result<Estate, Box<dyn Error>> {
+    let mut options = sizes(text)?;
+    options.now = arguments.now.unwrap_or(options.now);
+    let made = generate_with_truth(&options);
+    if let Some(file) = &arguments.truth {
+        std::fs::write(file, format!("{:#}\n", made.truth.to_json()))?;
+    }
+    Ok(made.estate)
 }
 
 /// `ACTION`, `ACTION@ACCOUNT`, `ACTION=N`.
@@ -123,7 +140,7 @@ fn faults(arguments: &Arguments) -> Result<Faults, String> {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let (estate, bucket) = match (&arguments.estate, &arguments.generate) {
         (Some(folder), _) => (Estate::from_dir(folder)?, None),
-        (None, Some(text)) => (generate(&sizes(text)?), None),
+        (None, Some(text)) => (generated(text, &arguments)?, None),
         (None, None) => {
             let (estate, bucket) = demo::estate_and_bucket(arguments.now.unwrap_or_else(Utc::now));
             (estate, Some(bucket))

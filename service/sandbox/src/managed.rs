@@ -55,9 +55,16 @@ const READ_SERVICES: [&str; 44] = [
 
 /// `service:Verb*` for every service and verb.
 fn reads(verbs: &[&str]) -> Value {
-    let actions: Vec<String> =
-        READ_SERVICES.iter().flat_map(|s| verbs.iter().map(move |v| format!("{s}:{v}*"))).collect();
+    let actions: Vec<String> = READ_SERVICES
+        .iter()
+        .flat_map(|s| verbs.iter().filter(|v| reads_no_secret(s, v)).map(move |v| format!("{s}:{v}*")))
+        .collect();
     document(vec![json!({"Sid": "Read", "Effect": "Allow", "Action": actions, "Resource": "*"})])
+}
+
+/// AWS's policies for readers list and describe secrets; they do not read them.
+fn reads_no_secret(service: &str, verb: &str) -> bool {
+    service != "secretsmanager" || ["List", "Describe"].contains(&verb)
 }
 
 /// One of the policies, by ARN; `None` for what is not among them.
@@ -218,6 +225,76 @@ pub(crate) fn policy_of(arn: &str) -> Option<Value> {
         "service-role/AWSLambdaBasicExecutionRole" => {
             ("v1", document(vec![allow(&["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], &[all])]))
         }
+        "service-role/AWSLambdaVPCAccessExecutionRole" => (
+            "v3",
+            document(vec![allow(
+                &[
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:UnassignPrivateIpAddresses",
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                ],
+                &[all],
+            )]),
+        ),
+        "service-role/AWSLambdaSQSQueueExecutionRole" => (
+            "v1",
+            document(vec![allow(
+                &[
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:ReceiveMessage",
+                ],
+                &[all],
+            )]),
+        ),
+        "service-role/AmazonECSTaskExecutionRolePolicy" => (
+            "v1",
+            document(vec![allow(
+                &[
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:GetAuthorizationToken",
+                    "ecr:GetDownloadUrlForLayer",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                ],
+                &[all],
+            )]),
+        ),
+        "AWSXRayDaemonWriteAccess" => (
+            "v2",
+            document(vec![allow(
+                &[
+                    "xray:GetSamplingRules",
+                    "xray:GetSamplingTargets",
+                    "xray:PutTelemetryRecords",
+                    "xray:PutTraceSegments",
+                ],
+                &[all],
+            )]),
+        ),
+        "IAMReadOnlyAccess" => ("v4", document(vec![allow(&["iam:Get*", "iam:List*", "iam:Simulate*"], &[all])])),
+        "IAMFullAccess" => (
+            "v2",
+            document(vec![allow(
+                &[
+                    "iam:*",
+                    "organizations:DescribeAccount",
+                    "organizations:DescribeOrganization",
+                    "organizations:ListRoots",
+                ],
+                &[all],
+            )]),
+        ),
         "service-role/AmazonEBSCSIDriverPolicy" => (
             "v4",
             document(vec![
