@@ -5,6 +5,9 @@
 //! limit, by the clock and by all processor time that was spent, PostgreSQL's too, and how the store
 //! grows. Asserts nothing about time.
 
+mod audit;
+mod findings;
+
 use crate::shell::root;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 
 struct Cost {
     cpu: Duration,
+    /// Processor time of its PostgreSQL, where it has one.
+    database: Duration,
     wall: Duration,
     peak_kib: u64,
     summary: Value,
@@ -51,8 +56,7 @@ impl Cost {
 
     /// All of it, the start of the database too.
     fn all(&self) -> Spent {
-        let database = self.said.last().map(|(_, spent)| spent.database).unwrap_or_default();
-        Spent { wall: self.wall, own: self.cpu, database, peak_kib: self.peak_kib }
+        Spent { wall: self.wall, own: self.cpu, database: self.database, peak_kib: self.peak_kib }
     }
 }
 
@@ -102,10 +106,18 @@ pub fn run_bench(roles: &str, associations: &str) -> Result<(), String> {
 pub fn run(args: &[&str]) -> Result<(), String> {
     match args {
         [] => run_bench("1000", "120"),
+        ["import"] => audit::import(),
+        ["organisation"] => audit::organisation("100000", "100"),
+        ["organisation", roles, accounts] => audit::organisation(roles, accounts),
+        ["findings"] => findings::findings("70000"),
+        ["findings", wanted] => findings::findings(wanted),
         ["trail"] => run_trail("700000"),
         ["trail", events] => run_trail(events),
         [roles, associations] => run_bench(roles, associations),
-        _ => Err("cargo xtask bench [ROLES ASSOCIATIONS], or cargo xtask bench trail [EVENTS]".to_owned()),
+        _ => Err("cargo xtask bench [ROLES ASSOCIATIONS], bench import, bench organisation [ROLES ACCOUNTS], \
+                  bench findings [FINDINGS], \
+                  or bench trail [EVENTS]"
+            .to_owned()),
     }
 }
 
@@ -210,8 +222,8 @@ fn read_endpoint(sandbox: &mut Child) -> Result<String, String> {
 }
 
 fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
-    let begun = Instant::now();
-    let mut child = Command::new(root().join("target/release/rolecall"))
+    let mut command = Command::new(root().join("target/release/rolecall"));
+    command
         .arg("--data-dir")
         .arg(data)
         .args(words)
@@ -220,48 +232,67 @@ fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
         .env("AWS_SECRET_ACCESS_KEY", "sandbox")
         .env("AWS_REGION", "eu-west-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL");
+    measured(command, Some(data))
+}
+
+/// Runs a command to its end and measures it; `data`: where its PostgreSQL lives, if it has one.
+fn measured(mut command: Command, data: Option<&Path>) -> Result<Cost, String> {
+    let begun = Instant::now();
+    let name = format!("{command:?}");
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("rolecall cannot be started: {error}"))?;
+        .map_err(|error| format!("{name} cannot be started: {error}"))?;
     let pid = child.id();
-    let mut out = child.stdout.take().ok_or("rolecall has no output")?;
-    let told = child.stderr.take().ok_or("rolecall has no output")?;
+    let mut out = child.stdout.take().ok_or("the command has no output")?;
+    let told = child.stderr.take().ok_or("the command has no output")?;
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut out, &mut text).map(|_| text)
     });
-    let postmaster = data.join("pgdata/postmaster.pid");
-    let listener = std::thread::spawn(move || {
-        let lines = BufReader::new(told).lines().map_while(Result::ok);
-        let said = lines.map(|line| {
-            let (own, peak_kib) = usage(pid).unwrap_or_default();
-            (line, Spent { wall: begun.elapsed(), own, database: of_database(&postmaster), peak_kib })
-        });
-        said.collect::<Vec<_>>()
+    let postmaster = data.map(|data| data.join("pgdata/postmaster.pid"));
+    let database_of =
+        |postmaster: &Option<std::path::PathBuf>| postmaster.as_deref().map(of_database).unwrap_or_default();
+    let listener = std::thread::spawn({
+        let postmaster = postmaster.clone();
+        move || {
+            let lines = BufReader::new(told).lines().map_while(Result::ok);
+            let said = lines.map(|line| {
+                let (own, peak_kib) = usage(pid).unwrap_or_default();
+                (line, Spent { wall: begun.elapsed(), own, database: database_of(&postmaster), peak_kib })
+            });
+            said.collect::<Vec<_>>()
+        }
     });
-    let (mut cpu, mut peak_kib) = (Duration::ZERO, 0);
+    let (mut cpu, mut peak_kib, mut database) = (Duration::ZERO, 0, Duration::ZERO);
+    let mut turn = 0_u32;
     let status = loop {
         if let Some((used, peak)) = usage(pid) {
             cpu = cpu.max(used);
             peak_kib = peak_kib.max(peak);
         }
-        if let Some(status) = child.try_wait().map_err(|error| format!("rolecall: {error}"))? {
+        // Reading all of a server's processes is dearer.
+        if turn.is_multiple_of(25) {
+            database = database.max(database_of(&postmaster));
+        }
+        turn = turn.wrapping_add(1);
+        if let Some(status) = child.try_wait().map_err(|error| format!("{name}: {error}"))? {
             break status;
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     let wall = begun.elapsed();
-    let text = reader.join().map_err(|_| "the reader of rolecall's output died".to_owned())?;
-    let text = text.map_err(|error| format!("rolecall's output: {error}"))?;
-    let said = listener.join().map_err(|_| "the reader of rolecall's words died".to_owned())?;
+    let text = reader.join().map_err(|_| format!("the reader of the output of {name} died"))?;
+    let text = text.map_err(|error| format!("the output of {name}: {error}"))?;
+    let said = listener.join().map_err(|_| format!("the reader of the words of {name} died"))?;
     if !status.success() {
         let said: String = said.into_iter().map(|(line, _)| line + "\n").collect();
-        return Err(format!("rolecall {} failed: {status}\n{said}", words.join(" ")));
+        return Err(format!("{name} failed: {status}\n{said}"));
     }
     let summary = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Ok(Cost { cpu, wall, peak_kib, summary, said })
+    Ok(Cost { cpu, database, wall, peak_kib, summary, said })
 }
 
 /// How busy the machine is, as Linux counts: processes that run or wait to, over the last minute.

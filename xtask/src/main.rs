@@ -21,6 +21,12 @@ const USAGE: &str = "cargo xtask <chore>
   explore [CASES]  every property over new random cases, 5,000 of each or as many as told
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
+  bench import     what a role costs among 1,000 and among 4,000 of one account, and what Cloudsplaining
+                   takes for the same file
+  bench organisation [ROLES ACCOUNTS]
+                   a first audit of 100,000 roles in 100 accounts, or as many as told
+  bench findings [N]
+                   the API's list at 70,000 findings, or as many as told, beside pgbench on the same query
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
   sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
   catalogue [PACKAGE IAMLIVE]

@@ -1,0 +1,198 @@
+//! What the list of findings costs over the API, beside PostgreSQL's own client on the same index.
+//!
+//! The findings of a generated organisation are copied until there are as many as asked for; both
+//! sides then read the first page in the default order, over as many connections, one after the other.
+
+use super::{audit, scan, tempdir};
+use crate::shell::{root, run};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const CONNECTIONS: usize = 16;
+const SECONDS: u64 = 10;
+const BIND: &str = "127.0.0.1:45871";
+
+/// The columns of a list; evidence is none of them.
+const QUERY: &str = "select number, fingerprint, account_id, rule, severity, subject_kind, subject_key, region, cluster, \
+     namespace, service_account, role_arn, target_role_arn, detection, workflow, resolution, message, params, exception, \
+     stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at, reopened_count, version, change_seq \
+     from finding where part_of is null order by severity_rank desc, number desc limit 20;\n";
+
+/// Copies what is there, under new fingerprints and numbers.
+const COPIES: &str = "
+do $$
+declare
+    names text; own bigint; high bigint;
+begin
+    select string_agg(quote_ident(column_name), ', ') into names from information_schema.columns
+        where table_name = 'finding' and is_generated = 'NEVER';
+    select count(*), max(number) into own, high from finding;
+    execute format(
+        'insert into finding (%1$s) select %1$s from (select (jsonb_populate_record(f, jsonb_build_object(
+            ''fingerprint'', f.fingerprint || ''/'' || copy, ''number'', %2$s + row_number() over ()))).*
+        from finding f, generate_series(1, %3$s) copy) made',
+        names, high, greatest(WANTED / own, 1));
+end $$;
+analyze finding;
+select count(*) from finding;
+";
+
+/// `cargo xtask bench findings [FINDINGS]`
+pub(super) fn findings(wanted: &str) -> Result<(), String> {
+    let wanted: usize = wanted.parse().map_err(|_| format!("`{wanted}` is not a number of findings"))?;
+    audit::build()?;
+    let files = audit::generate(audit::Size { roles: 1_000, accounts: 4 })?;
+    let data = tempdir()?;
+    scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
+    let token = token(&data)?;
+    let mut server = serve(&data)?;
+    let measured = both(&data, &token, wanted);
+    // Asked to end, it ends its PostgreSQL too.
+    run("kill", &[&server.id().to_string()])?;
+    server.wait().map_err(|error| format!("rolecall serve: {error}"))?;
+    measured
+}
+
+fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
+    let copied = psql(data, &COPIES.replace("WANTED", &wanted.to_string()))?;
+    let count = copied.split_whitespace().last().unwrap_or("?").to_owned();
+    println!("{count} findings, {CONNECTIONS} connections, {SECONDS} s each, load {}\n", super::load());
+    let script = data.join("list.sql");
+    std::fs::write(&script, QUERY).map_err(|error| format!("{}: {error}", script.display()))?;
+    println!("{:<28}{:>12}", "", "a second");
+    let mut ratios = Vec::new();
+    for _ in 0..2 {
+        let theirs = pgbench(data, &script)?;
+        println!("{:<28}{theirs:>12.0}", "pgbench, 20 rows");
+        let ours = ours(token)?;
+        println!("{:<28}{ours:>12.0}", "/api/v1/findings?limit=20");
+        ratios.push(ours / theirs);
+    }
+    let best = ratios.iter().copied().fold(f64::MIN, f64::max);
+    println!("\nthe list reaches {:.1} % of pgbench on the same query", 100.0 * best);
+    Ok(())
+}
+
+/// A command of the program, that needs the store and is done at once.
+fn rolecall(data: &Path) -> Command {
+    let mut command = Command::new(root().join("target/release/rolecall"));
+    command.arg("--data-dir").arg(data).env_remove("DATABASE_URL");
+    command
+}
+
+fn token(data: &Path) -> Result<String, String> {
+    let made = rolecall(data)
+        .args(["admin", "token", "create", "--name", "bench", "--scope", "findings:read"])
+        .output()
+        .map_err(|error| format!("a token cannot be made: {error}"))?;
+    let text = String::from_utf8_lossy(&made.stdout).into_owned();
+    let found = text.split_whitespace().find(|word| word.starts_with("rlc_"));
+    found.map(str::to_owned).ok_or_else(|| format!("no token in `{text}`: {}", String::from_utf8_lossy(&made.stderr)))
+}
+
+fn serve(data: &Path) -> Result<Child, String> {
+    let child = rolecall(data)
+        .args(["serve", "--role", "web", "--bind", BIND])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("rolecall serve: {error}"))?;
+    let begun = Instant::now();
+    while TcpStream::connect(BIND).is_err() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Err(format!("rolecall serve does not listen on {BIND}"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(child)
+}
+
+/// Where the private PostgreSQL listens, and what its database and user are called.
+fn place(data: &Path) -> Result<Vec<String>, String> {
+    let file = data.join("pgdata/postmaster.pid");
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let line = |n: usize| text.lines().nth(n).unwrap_or_default().trim().to_owned();
+    Ok(vec!["-h".to_owned(), line(4), "-p".to_owned(), line(3), "-U".to_owned(), "rolecall".to_owned()])
+}
+
+fn psql(data: &Path, script: &str) -> Result<String, String> {
+    let mut child = Command::new("psql")
+        .args(place(data)?)
+        .args(["-d", "rolecall", "-qAtX", "-v", "ON_ERROR_STOP=1", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("psql: {error}"))?;
+    let mut input = child.stdin.take().ok_or("psql has no input")?;
+    input.write_all(script.as_bytes()).map_err(|error| format!("psql: {error}"))?;
+    drop(input);
+    let output = child.wait_with_output().map_err(|error| format!("psql: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("psql: {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn pgbench(data: &Path, script: &Path) -> Result<f64, String> {
+    let output = Command::new("pgbench")
+        .args(place(data)?)
+        .args(["-n", "-M", "prepared", "-c", &CONNECTIONS.to_string(), "-T", &SECONDS.to_string(), "-f"])
+        .arg(script)
+        .arg("rolecall")
+        .output()
+        .map_err(|error| format!("pgbench: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
+    rate.ok_or_else(|| format!("pgbench said no rate: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Answers a second over all connections.
+fn ours(token: &str) -> Result<f64, String> {
+    let begun = Instant::now();
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let token = token.to_owned();
+            std::thread::spawn(move || client(&token, begun + Duration::from_secs(SECONDS)))
+        })
+        .collect();
+    let mut answers = 0_u32;
+    for client in clients {
+        let count = client.join().map_err(|_| "a client died".to_owned())?;
+        answers = answers.saturating_add(count.map_err(|error| format!("a client: {error}"))?);
+    }
+    Ok(f64::from(answers) / begun.elapsed().as_secs_f64())
+}
+
+/// Asks over one connection until a moment, and counts the answers.
+fn client(token: &str, until: Instant) -> std::io::Result<u32> {
+    let stream = TcpStream::connect(BIND)?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    let request = format!(
+        "GET /api/v1/findings?limit=20 HTTP/1.1\r\nHost: {BIND}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\r\n"
+    );
+    let mut answers = 0;
+    while Instant::now() < until {
+        writer.write_all(request.as_bytes())?;
+        let (mut line, mut length, mut status) = (String::new(), 0_u64, String::new());
+        while reader.read_line(&mut line)? > 0 && line.trim_end() != "" {
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            } else if lower.starts_with("http/1.1") {
+                status = lower.split_whitespace().nth(1).unwrap_or_default().to_owned();
+            }
+            line.clear();
+        }
+        if status != "200" || length == 0 {
+            return Err(std::io::Error::other(format!("the API answered `{status}` with {length} bytes")));
+        }
+        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+        answers += 1;
+    }
+    Ok(answers)
+}
