@@ -9,6 +9,7 @@ use crate::decide::{Ask, Evaluation, Levels, Sites, View};
 use crate::digest::Digest;
 use crate::document::Statement;
 pub use crate::layer::Layer;
+use crate::reach::acts_on;
 use crate::request::{Request, Requester};
 use crate::truth::{Answer, Decision, Truth};
 use std::sync::Arc;
@@ -44,11 +45,37 @@ impl Stack {
         self.ask(action, resource, context, None, Ask::Whether)
     }
 
-    /// Whether the request is allowed for some value of the keys that the context leaves open.
+    /// Whether the request is allowed for some value of the keys that the context leaves open. No
+    /// where the action does not act on such a resource: nobody can make that request.
     #[must_use]
     pub fn possible(&self, action: &str, resource: &str, context: &Context) -> Answer {
+        if !acts_on(action, resource) {
+            return Answer::bare(Truth::False);
+        }
         let decision = self.ask(action, resource, context, None, Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
+    }
+
+    /// Whether the request gets past every Deny and ceiling, for some value of the keys that the
+    /// context leaves open, whether or not the identity policies allow it: what is asked where a
+    /// policy on the resource allows it to the role itself.
+    #[must_use]
+    pub fn unrefused(&self, action: &str, resource: &str, context: &Context) -> Truth {
+        let request = Request::plain(Requester::Outsider, action, resource, context.clone());
+        let evaluation = Evaluation { ask: Ask::Possibly, ..Evaluation::new(&request, self.view()) };
+        let gathered = evaluation.gather(&mut Sites::default());
+        gathered.outer.and(gathered.ceiling).and(!gathered.denied)
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            identity: Some(&self.identity),
+            boundary: self.boundary.as_slice(),
+            session: self.session.as_slice(),
+            scp: Levels::Bare(&self.scps),
+            own_side: true,
+            ..View::NOTHING
+        }
     }
 
     /// Whether one statement alone of the identity policies may allow the request.
@@ -93,15 +120,7 @@ impl Stack {
         ask: Ask,
     ) -> Decision {
         let request = Request::plain(Requester::Outsider, action, resource, context.clone());
-        let view = View {
-            identity: Some(&self.identity),
-            boundary: self.boundary.as_slice(),
-            session: self.session.as_slice(),
-            scp: Levels::Bare(&self.scps),
-            own_side: true,
-            ..View::NOTHING
-        };
-        let evaluation = Evaluation { ask, only, ..Evaluation::new(&request, view) };
+        let evaluation = Evaluation { ask, only, ..Evaluation::new(&request, self.view()) };
         let mut sites = Sites::default();
         let gathered = evaluation.gather(&mut sites);
         let allowed = evaluation.allowed(&gathered).and(!gathered.denied.clone());

@@ -6,6 +6,7 @@
 
 use crate::truth::Why;
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 /// FNV-1a over the name in lower case: short names, no adversary that a collision would serve.
 fn hash_of(name: &str) -> u64 {
@@ -61,6 +62,9 @@ const WELL_KNOWN: [&str; 42] = [
     "sts:transitivetagkeys",
 ];
 
+/// The hashes of the well-known keys, in their order.
+static HASHES: LazyLock<[u64; WELL_KNOWN.len()]> = LazyLock::new(|| WELL_KNOWN.map(hash_of));
+
 /// A name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
@@ -78,10 +82,12 @@ pub(crate) struct KeyName {
 
 impl KeyName {
     pub(crate) fn read(name: &str) -> Self {
-        let lower = name.to_ascii_lowercase();
-        let known = WELL_KNOWN.binary_search(&lower.as_str());
-        let name = known.map_or_else(|_| Name::Other(lower.into()), Name::WellKnown);
-        Self { hash: hash_of(name.as_str()), name }
+        let known =
+            WELL_KNOWN.binary_search_by(|known| known.bytes().cmp(name.bytes().map(|byte| byte.to_ascii_lowercase())));
+        match known {
+            Ok(at) => Self { name: Name::WellKnown(at), hash: HASHES.get(at).copied().unwrap_or_default() },
+            Err(_) => Self { hash: hash_of(name), name: Name::Other(name.to_ascii_lowercase().into()) },
+        }
     }
 }
 

@@ -9,8 +9,10 @@
 //! everyone is not held back by the implicit denies of boundary and session policy, one that names
 //! a role is; one that names an account hands the question to the account's own policies; a role's
 //! trust policy and a KMS key's policy must allow themselves; a Deny with `NotPrincipal` hits every
-//! user and role under a boundary, whomever it names; `sts:GetCallerIdentity` is never refused to a
-//! principal; an account's root may do everything in its account but assume roles.
+//! user and role under a boundary, whomever it names, and exempts those that it names only with their
+//! account; `sts:GetCallerIdentity` is never refused to a principal; an account's root may do
+//! everything in its account but assume roles; what AWS keeps for itself (service-linked and reserved
+//! roles, policies and aliases of its own) nobody changes.
 
 use crate::completion;
 use crate::condition::all_hold;
@@ -392,10 +394,25 @@ impl<'r, 'a> Evaluation<'r, 'a> {
                 if deny && on_resource && !self.view.boundary.is_empty() {
                     return (Grip::Direct, Truth::True);
                 }
-                // An exempt account does not exempt the users and roles in it, but for its root.
-                let exempt = grip > if deny && self.request.kind() != Kind::Root { Grip::Account } else { Grip::None };
+                let exempt = if deny { self.is_exempt(clause, grip) } else { grip > Grip::None };
                 (Grip::Direct, if exempt { Truth::False } else { !open })
             }
+        }
+    }
+
+    /// Whether the `NotPrincipal` of a Deny exempts the requester that it names.
+    ///
+    /// AWS may look at the account first, then at the role, then at the session: an exempt account
+    /// does not exempt the users and roles in it, but for its root; an exempt user or role is exempt
+    /// only with its account; an exempt session only with its role and its account. Source:
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html>.
+    fn is_exempt(&self, clause: &Clause<Principal>, grip: Grip) -> bool {
+        let named = |grip: Grip| clause.elements().iter().any(|p| names(p, self.request) == Ok(grip));
+        let everyone = || clause.elements().contains(&Principal::Everyone);
+        match self.request.kind() {
+            Kind::Root | Kind::Anonymous | Kind::Service | Kind::Federated => grip > Grip::None,
+            Kind::Session => everyone() || (named(Grip::Role) && named(Grip::Account)),
+            _ => grip > Grip::Account && (everyone() || named(Grip::Account)),
         }
     }
 
@@ -630,7 +647,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
     /// Whether everything that must allow does, Denies aside.
     pub(crate) fn allowed(&self, gathered: &Gathered<'a>) -> Truth {
         let request = self.request;
-        if gathered.outer.is_false() || request.is_never_allowed() {
+        if gathered.outer.is_false() || request.never_allowed().is_some() {
             return Truth::False;
         }
         let outer = gathered.outer.clone();

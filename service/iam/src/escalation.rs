@@ -1,19 +1,25 @@
 //! Ways from some permissions to more: the table of them, and which ones a role has.
 //!
 //! Knows `data/escalation.txt`, and how to ask a role's whole stack for each action of a way: on the
-//! role itself, on some resource, or on the same resource as the action before. Statements may be
-//! split over any number of policies; a boundary, SCP, session policy or Deny that takes an action
-//! away takes the way away. Refuses to know which roles and workloads there are: who is gained, and
-//! through how many roles, the estate says.
+//! role itself, on some resource of a type that the action acts on, or on the same resource as the
+//! action before. Statements may be split over any number of policies; a boundary, SCP, session
+//! policy or Deny that takes an action away takes the way away. Refuses to know which roles and
+//! workloads there are, and what the account may do in its organisation: who is gained, and through
+//! how many roles, the estate says.
 
 use crate::access::{ActionSet, Stack};
 use crate::arn::{Arn, RoleArn};
-use crate::condition::Context;
-use crate::document::{Clause, Effect};
+use crate::catalogue::{Action, ResourceUse, catalogue};
+use crate::condition::{Condition, Context};
+use crate::document::{Clause, Effect, Statement};
 use crate::layer::Layer;
-use crate::truth::{Answer, Site, Truth};
+use crate::pattern::ResourcePattern;
+use crate::reach::with_stars;
+use crate::request::{ActionName, Requester};
+use crate::truth::{Answer, Site, Truth, Why};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// What a way gains.
@@ -84,6 +90,14 @@ impl Way {
     pub fn actions(&self) -> impl Iterator<Item = &'static str> {
         self.steps.iter().map(|step| step.action)
     }
+
+    /// Whether it works only in the organisation's management account, and in a member account to
+    /// which the administration of IAM Identity Center is delegated. Source: IAM Identity Center user
+    /// guide, "Delegated administration".
+    #[must_use]
+    pub fn is_of_identity_center(&self) -> bool {
+        self.actions().any(|action| action.starts_with("sso:"))
+    }
 }
 
 impl fmt::Display for Way {
@@ -133,6 +147,22 @@ pub struct Holder<'a> {
     pub role: &'a RoleArn,
     /// The policies attached to it that the customer made: AWS's own cannot be changed.
     pub policies: &'a [Arn],
+    /// Its permissions boundary, where it has one.
+    pub boundary: Option<&'a Arn>,
+}
+
+impl Holder<'_> {
+    /// What is known of its requests: what its kind always has, and all else open.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Requester::role(self.role).context()
+    }
+}
+
+/// The context of a change of a role: the keys that AWS takes from that role.
+#[must_use]
+pub fn changing(context: Context, boundary: Option<&Arn>) -> Context {
+    context.set("iam:PermissionsBoundary", boundary.map(Arn::as_str))
 }
 
 /// A way that a role has.
@@ -149,70 +179,102 @@ pub struct Found {
 /// An action, and the service that a role is passed to by it.
 type Call = (&'static str, Option<&'static str>);
 
+/// So many patterns of resources are told apart for an action, and so many pairs of them for two: a
+/// stack of ten managed policies at IAM's limits of size has more.
+const MOST_PATTERNS: usize = 1_000;
+const MOST_PAIRS: usize = 10_000;
+
+/// Patterns of resources on which an action is worth asking for.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    patterns: Vec<String>,
+    /// Whether there are more.
+    is_cut: bool,
+}
+
 /// Answers about one stack, each worked out once.
 #[derive(Debug)]
 struct Asked<'a> {
     stack: &'a Stack,
-    /// By action and, for `iam:PassRole`, service: the answer on each resource worth asking for.
-    on: HashMap<Call, Vec<(String, Answer)>>,
+    holder: Holder<'a>,
+    context: Context,
+    somewhere: HashMap<Call, Answer>,
+    places: HashMap<&'static str, Places>,
 }
 
-impl<'a> Asked<'a> {
-    /// The context of an action: what is free but for the service that a role is passed to.
-    fn context(passed_to: Option<&str>) -> Context {
-        passed_to.map_or_else(Context::open, |service| Context::open().set("iam:PassedToService", [service]))
+impl Asked<'_> {
+    fn places(&mut self, action: &'static str) -> &Places {
+        let (stack, role) = (self.stack, self.holder.role);
+        self.places.entry(action).or_insert_with(|| stack.places(action, role))
     }
 
-    /// The resources that statements suggest, with the answers that are not no.
-    fn everywhere(&mut self, action: &'static str, passed_to: Option<&'static str>) -> &[(String, Answer)] {
-        let stack = self.stack;
-        self.on.entry((action, passed_to)).or_insert_with(|| {
-            let context = Self::context(passed_to);
-            let answer = |resource: String| {
-                let answer = stack.possible(action, &resource, &context);
-                (!answer.truth.is_false()).then_some((resource, answer))
-            };
-            stack.witnesses(action).into_iter().filter_map(answer).collect()
-        })
-    }
-
+    /// Whether an action is allowed on some resource that it acts on.
     fn somewhere(&mut self, action: &'static str, passed_to: Option<&'static str>) -> Answer {
-        best(self.everywhere(action, passed_to).iter().map(|(_, answer)| answer.clone()))
+        if let Some(answer) = self.somewhere.get(&(action, passed_to)) {
+            return answer.clone();
+        }
+        let stack = self.stack;
+        let context = match passed_to {
+            Some(service) => self.context.clone().set("iam:PassedToService", [service]),
+            None => self.context.clone(),
+        };
+        let places = self.places(action);
+        let resources = places.patterns.iter().flat_map(|pattern| filled(pattern));
+        let answer = best(resources.map(|resource| stack.possible(action, &resource, &context)), places.is_cut);
+        self.somewhere.insert((action, passed_to), answer.clone());
+        answer
     }
 
-    /// What two actions come to on each resource that they may have in common.
-    fn on_one(&mut self, first: &'static str, second: &'static str) -> Vec<Answer> {
-        let stack = self.stack;
-        let (a, b) = (stack.patterns(first), stack.patterns(second));
-        let shared: Vec<String> = a.iter().flat_map(|a| b.iter().filter_map(|b| meet(a, b))).collect();
-        let context = Context::open();
+    /// Whether two actions are allowed on some resource that they have in common.
+    fn on_one(&mut self, first: &'static str, second: &'static str) -> Answer {
+        let (stack, context) = (self.stack, self.context.clone());
+        let a = self.places(first).clone();
+        let b = self.places(second);
+        let pairs = a.patterns.iter().flat_map(|a| b.patterns.iter().map(move |b| (a, b)));
+        let is_cut = a.is_cut || b.is_cut || a.patterns.len() * b.patterns.len() > MOST_PAIRS;
+        let mut seen = HashSet::new();
+        let shared = pairs.take(MOST_PAIRS).filter_map(|(a, b)| meet(a, b)).filter(|both| seen.insert(both.clone()));
         let ask = |resource: String| {
-            let (one, two) = (stack.possible(first, &resource, &context), stack.possible(second, &resource, &context));
+            let one = stack.possible(first, &resource, &context);
+            if one.truth.is_false() {
+                return one;
+            }
+            let two = stack.possible(second, &resource, &context);
             Answer { truth: one.truth.and(two.truth), by: one.by.into_iter().chain(two.by).collect() }
         };
-        shared.iter().flat_map(|pattern| filled(pattern)).map(ask).collect()
+        best(shared.flat_map(|pattern| filled(&pattern)).map(ask), is_cut)
     }
 
-    fn own(&self, action: &'static str, holder: Holder<'_>) -> Answer {
-        let context = Context::open();
-        let ask = |resource: &str| self.stack.possible(action, resource, &context);
+    fn own(&self, action: &'static str) -> Answer {
         // What acts on policies acts on those that are attached; all else on the role.
-        if matches!(action, "iam:CreatePolicyVersion" | "iam:SetDefaultPolicyVersion") {
-            return best(holder.policies.iter().map(|arn| ask(arn.as_str())));
+        if is_of_policy(action) {
+            let ask = |arn: &Arn| self.stack.possible(action, arn.as_str(), &self.context);
+            return best(self.holder.policies.iter().map(ask), false);
         }
-        ask(holder.role.as_str())
+        let context = changing(self.context.clone(), self.holder.boundary);
+        self.stack.possible(action, self.holder.role.as_str(), &context)
     }
 }
 
-/// The most certain of several answers; no where there is none.
-fn best(answers: impl Iterator<Item = Answer>) -> Answer {
+/// Whether the action changes a policy rather than a role.
+#[must_use]
+pub fn is_of_policy(action: &str) -> bool {
+    matches!(action, "iam:CreatePolicyVersion" | "iam:SetDefaultPolicyVersion")
+}
+
+/// The most certain of several answers; no where there is none, and unknown where not all were asked.
+fn best(answers: impl Iterator<Item = Answer>, is_cut: bool) -> Answer {
     let mut best = Answer::bare(Truth::False);
     for answer in answers {
         match (&best.truth, &answer.truth) {
-            (Truth::True, _) => return best,
-            (_, Truth::True) | (Truth::False, Truth::Unknown(_)) => best = answer,
+            (_, Truth::True) => return answer,
+            (Truth::False, Truth::Unknown(_)) => best = answer,
             _ => {}
         }
+    }
+    if is_cut && best.truth.is_false() {
+        let why = "the policies name more resources than are compared with each other";
+        return Answer::bare(Truth::unknown(Why::NotUnderstood(why.to_owned())));
     }
     best
 }
@@ -224,25 +286,30 @@ fn best(answers: impl Iterator<Item = Answer>) -> Answer {
 /// were seen give no hint of it.
 #[must_use]
 pub fn find(stack: &Stack, holder: Holder<'_>) -> Vec<Found> {
-    let named = stack.actions_named();
-    let mut asked = Asked { stack, on: HashMap::new() };
-    let hinted = |way: &&Way| way.actions().all(|action| named.contains(action));
-    ways().iter().filter(hinted).filter_map(|way| walk(way, &mut asked, holder)).collect()
+    let fitting = stack.actions_fitting();
+    let hinted = |way: &&Way| way.actions().all(|action| fitting.contains(action));
+    let mut hinted = ways().iter().filter(hinted).peekable();
+    if hinted.peek().is_none() {
+        return Vec::new();
+    }
+    let context = holder.context();
+    let mut asked = Asked { stack, holder, context, somewhere: HashMap::new(), places: HashMap::new() };
+    hinted.filter_map(|way| walk(way, &mut asked)).collect()
 }
 
-fn walk(way: &'static Way, asked: &mut Asked<'_>, holder: Holder<'_>) -> Option<Found> {
+fn walk(way: &'static Way, asked: &mut Asked<'_>) -> Option<Found> {
     let passed_to = if let Gain::PassedRole(service) = way.gain { Some(service) } else { None };
     let (mut truth, mut by) = (Truth::True, Vec::new());
     let mut rest = way.steps.iter().peekable();
     while let Some(step) = rest.next() {
         let service = passed_to.filter(|_| step.action == "iam:PassRole");
         let answer = match (step.on, rest.peek()) {
-            (On::Own, _) => asked.own(step.action, holder),
+            (On::Own, _) => asked.own(step.action),
             // Both on one resource: asked together, once.
             (_, Some(next)) if next.on == On::Same => {
                 let next = next.action;
                 rest.next();
-                best(asked.on_one(step.action, next).into_iter())
+                asked.on_one(step.action, next)
             }
             _ => asked.somewhere(step.action, service),
         };
@@ -256,10 +323,11 @@ fn walk(way: &'static Way, asked: &mut Asked<'_>, holder: Holder<'_>) -> Option<
 }
 
 impl Stack {
-    /// The catalogue's actions that some identity policy which was read names in an Allow.
-    fn actions_named(&self) -> ActionSet {
+    /// The catalogue's actions that some Allow of an identity policy names, where they can act on what
+    /// it reaches.
+    fn actions_fitting(&self) -> ActionSet {
         let allows = self.identity.iter().flat_map(|layer| layer.statements(Effect::Allow));
-        allows.fold(ActionSet::default(), |all, statement| all.union(statement.actions_named()))
+        ActionSet::union_of(allows.flat_map(|statement| statement.actions_fitting()))
     }
 
     /// Why identity policies may allow more than was seen, as sentences.
@@ -267,41 +335,160 @@ impl Stack {
         self.identity.iter().filter_map(|layer| layer.policy.as_ref().err().map(ToString::to_string))
     }
 
-    /// Resources on which an action is worth asking for: one for each pattern of each statement, in
-    /// any layer, that names the action, and one for each two patterns that have a resource in
-    /// common. Whether it is allowed there is for the stack to say.
+    /// Patterns of resources on which a role is let through by an Allow of every layer, in its own
+    /// account but for `sts:AssumeRole`. Whether it is allowed there is for the stack to say.
+    /// `None` where there are too many to tell.
     #[must_use]
-    pub fn witnesses(&self, action: &str) -> Vec<String> {
-        self.patterns(action).iter().flat_map(|pattern| filled(pattern)).collect()
+    pub fn patterns(&self, action: &'static str, role: &RoleArn) -> Option<Vec<String>> {
+        let places = self.places(action, role);
+        (!places.is_cut).then_some(places.patterns)
     }
 
-    /// Patterns of resources on which every layer names the action in some Allow.
-    fn patterns(&self, action: &str) -> Vec<String> {
-        let patterns = |layers: &[Layer]| -> Vec<String> {
-            let statements = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
-            let named = statements.filter(|statement| statement.names_action(action));
-            let patterns = named.flat_map(|statement| match &statement.resources {
-                None | Some(Clause::NotIn(_)) => vec!["*".to_owned()],
-                Some(Clause::In(list)) => list.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            });
-            let mut patterns: Vec<String> = patterns.collect();
+    fn places(&self, action: &'static str, role: &RoleArn) -> Places {
+        let name = ActionName::new(action);
+        let named = |layers: &[Layer]| -> Vec<String> {
+            let mut patterns: Vec<String> = Vec::new();
+            for statement in layers.iter().flat_map(|layer| layer.naming(&name)) {
+                match (statement.effect, &statement.resources) {
+                    (Effect::Deny, _) => {}
+                    (_, None | Some(Clause::NotIn(_))) => patterns.push("*".to_owned()),
+                    (_, Some(Clause::In(list))) => patterns.extend(list.iter().map(|p| p.as_str().to_owned())),
+                }
+            }
             patterns.sort();
             patterns.dedup();
             patterns
         };
-        let mut found = patterns(&self.identity);
+        let mut found = Places { patterns: named(&self.identity), is_cut: false };
+        let forms = forms(action, role);
+        if !forms.is_empty() {
+            found.meet(&forms);
+        }
         for layers in self.ceilings() {
-            let ceiling = patterns(layers);
+            let ceiling = named(layers);
             // A ceiling that was not seen lets everything through; the answer is unknown then anyway.
-            if ceiling.is_empty() || ceiling.iter().any(|pattern| pattern == "*") {
-                continue;
+            if !ceiling.is_empty() && !ceiling.iter().any(|pattern| pattern == "*") {
+                found.meet(&ceiling);
             }
-            let meet = |a: &String| ceiling.iter().filter_map(|b| meet(a, b)).collect::<Vec<_>>();
-            found = found.iter().flat_map(meet).collect();
-            found.sort();
-            found.dedup();
         }
         found
+    }
+
+    /// Whether nothing but the action itself decides: no Deny names it, and every layer allows it on
+    /// every resource without a condition. False where that is not certain.
+    #[must_use]
+    pub fn is_unlimited(&self, action: &str) -> bool {
+        allows_everywhere(&self.identity, &ActionName::new(action)) && self.is_unrefused_everywhere(action)
+    }
+
+    /// Whether no Deny names the action, and every ceiling allows it on every resource without a
+    /// condition. False where that is not certain.
+    #[must_use]
+    pub fn is_unrefused_everywhere(&self, action: &str) -> bool {
+        let name = ActionName::new(action);
+        refuses_nothing(&self.identity, &name) && self.ceilings().all(|layers| allows_everywhere(layers, &name))
+    }
+
+    /// What decides about an action: the statements that name it, layer by layer, as a text. Two
+    /// stacks of which it is the same answer alike whatever the resource; roles of one account as
+    /// well, unless a statement tells them apart, which adds the role.
+    #[must_use]
+    pub fn deciding(&self, action: &str, role: &RoleArn) -> String {
+        let name = ActionName::new(action);
+        let (mut text, mut of_role) = (String::new(), false);
+        let mut layers = |layers: &[Layer], text: &mut String| {
+            let mut lines: Vec<String> = Vec::new();
+            for layer in layers {
+                let policy = match &layer.policy {
+                    Ok(policy) => policy,
+                    Err(why) => {
+                        lines.push(why.to_string());
+                        continue;
+                    }
+                };
+                for statement in layer.naming(&name) {
+                    of_role |= tells_roles_apart(statement);
+                    let (effect, language) = (statement.effect, policy.language());
+                    let resources = statement.resources.as_ref().map(|clause| (clause.is_not(), texts(clause)));
+                    let conditions = statement.conditions.iter().map(|c| (c.operator.as_str(), &c.key, &c.values));
+                    let conditions: Vec<_> = conditions.collect();
+                    lines.push(format!("{effect:?} {language:?} {resources:?} {conditions:?}"));
+                }
+            }
+            lines.sort();
+            lines.dedup();
+            let _ = writeln!(text, "{}", lines.join("\n"));
+        };
+        layers(&self.identity, &mut text);
+        for ceiling in self.ceilings() {
+            text.push('|');
+            layers(ceiling, &mut text);
+        }
+        if of_role {
+            text.push_str(role.as_str());
+        }
+        text
+    }
+}
+
+/// Whether every policy was read, and no Deny of them names the action.
+fn refuses_nothing(layers: &[Layer], action: &ActionName) -> bool {
+    layers.iter().all(|layer| layer.policy.is_ok() && layer.naming(action).iter().all(|s| s.effect == Effect::Allow))
+}
+
+/// Whether, besides, an Allow of them names the action on every resource without a condition.
+fn allows_everywhere(layers: &[Layer], action: &ActionName) -> bool {
+    let plain = |s: &Statement| s.effect == Effect::Allow && s.conditions.is_empty() && s.is_on_everything();
+    refuses_nothing(layers, action) && layers.iter().any(|layer| layer.naming(action).into_iter().any(|s| plain(s)))
+}
+
+fn texts<T: fmt::Display>(clause: &Clause<T>) -> Vec<String> {
+    clause.elements().iter().map(ToString::to_string).collect()
+}
+
+/// Whether a statement may hold for one role of an account and not for another.
+pub(crate) fn tells_roles_apart(statement: &Statement) -> bool {
+    let of_role = |condition: &Condition| {
+        ["aws:PrincipalArn", "aws:userid"].iter().any(|key| condition.key.eq_ignore_ascii_case(key))
+            || condition.values.iter().any(|value| value.contains("${"))
+    };
+    let variable = statement.resources.iter().flat_map(Clause::elements).any(ResourcePattern::has_variable);
+    variable || statement.conditions.iter().any(of_role)
+}
+
+/// The forms of the resources that an action acts on, in the role's partition and account; other
+/// accounts' too for `sts:AssumeRole`. Where it always needs some type of resource, only such types:
+/// `ssm:SendCommand` may name a bucket for its output, and needs a document. None for an action that
+/// acts on no resource or is not listed.
+fn forms(action: &str, role: &RoleArn) -> Vec<String> {
+    let types: Vec<ResourceUse> = catalogue().find(action).into_iter().flat_map(Action::resource_types).collect();
+    let needs = types.iter().any(|used| used.required);
+    let known = |name: &str| match name {
+        "Partition" => Some(role.arn().partition().to_owned()),
+        "Account" if action != "sts:AssumeRole" => Some(role.account_id().to_string()),
+        _ => None,
+    };
+    let types = types.into_iter().filter(|used| used.required || !needs);
+    types.map(|used| with_stars(used.resource_type.arn, known)).collect()
+}
+
+impl Places {
+    /// Keeps what is in one of these patterns too.
+    fn meet(&mut self, others: &[String]) {
+        let (mut met, mut seen) = (Vec::new(), HashSet::new());
+        let pairs = self.patterns.iter().flat_map(|a| others.iter().map(move |b| (a, b)));
+        self.is_cut |= self.patterns.len() * others.len() > MOST_PAIRS;
+        for both in pairs.take(MOST_PAIRS).filter_map(|(a, b)| meet(a, b)) {
+            if met.len() == MOST_PATTERNS {
+                self.is_cut = true;
+                break;
+            }
+            if seen.insert(both.clone()) {
+                met.push(both);
+            }
+        }
+        met.sort();
+        self.patterns = met;
     }
 }
 
@@ -310,6 +497,11 @@ impl Stack {
 /// Where several such patterns are needed to name all of it, this is one of them. Whole ARNs meet
 /// segment by segment.
 fn meet(a: &str, b: &str) -> Option<String> {
+    match (a, b) {
+        (one, "*") | ("*", one) => return Some(one.to_owned()),
+        (a, b) if a == b => return Some(a.to_owned()),
+        _ => {}
+    }
     let segments = |text: &str| text.splitn(6, ':').map(str::to_owned).collect::<Vec<_>>();
     let (left, right) = (segments(a), segments(b));
     if left.len() < 6 || right.len() < 6 {
@@ -376,7 +568,6 @@ fn filled(pattern: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::catalogue;
     use crate::document::Document;
     use std::collections::BTreeSet;
 
@@ -399,7 +590,7 @@ mod tests {
 
     fn ids(stack: &Stack) -> BTreeSet<&'static str> {
         let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
-        let found = find(stack, Holder { role: &role, policies: &[own_policy()] });
+        let found = find(stack, Holder { role: &role, policies: &[own_policy()], boundary: None });
         found.into_iter().filter(|f| f.truth.is_true()).map(|f| f.way.id).collect()
     }
 
@@ -488,6 +679,94 @@ mod tests {
         assert!(lambda.contains("lambda-create-invoke") && !lambda.contains("pod-create-association"), "{lambda:?}");
         let pods = pass("pods.eks.amazonaws.com");
         assert!(!pods.contains("lambda-create-invoke") && pods.contains("pod-create-association"), "{pods:?}");
+    }
+
+    #[test]
+    fn an_action_acts_on_resources_of_its_types_only() {
+        let on = |action: &str, resources: &[&str]| {
+            let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": resources});
+            ids(&of(vec![layer("p", &statement)]))
+        };
+        // Whatever is allowed there, none of it is a way.
+        let nowhere: [(&str, &[&str]); 8] = [
+            ("*", &["arn:aws:s3:::invoices", "arn:aws:s3:::invoices/*"]),
+            ("iam:*", &["arn:aws:s3:::invoices"]),
+            ("*", &["arn:aws:dynamodb:eu-west-1:111122223333:table/orders"]),
+            ("*", &["arn:aws:logs:eu-west-1:111122223333:log-group:/app:*"]),
+            ("*", &["arn:aws:sqs:eu-west-1:111122223333:orders"]),
+            ("iam:PassRole", &["arn:aws:s3:::invoices/*"]),
+            ("iam:CreateAccessKey", &["arn:aws:iam::111122223333:role/*"]),
+            ("iam:*", &["arn:aws:iam::444455556666:role/*", "arn:aws:iam::444455556666:user/*"]),
+        ];
+        for (action, resources) in nowhere {
+            assert_eq!(on(action, resources), BTreeSet::new(), "{action} on {resources:?}");
+        }
+        let not_action =
+            serde_json::json!({"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "arn:aws:s3:::b"});
+        assert_eq!(ids(&of(vec![layer("p", &not_action)])), BTreeSet::new());
+        let roles = on("*", &["arn:aws:iam::*:role/*"]);
+        assert!(roles.contains("put-role-policy") && roles.contains("update-trust"), "{roles:?}");
+        let kinds: BTreeSet<&str> =
+            ways().iter().filter(|way| roles.contains(way.id)).map(|way| way.gain.as_str()).collect();
+        assert_eq!(kinds, BTreeSet::from(["own_permissions", "another_role"]));
+        assert!(!roles.iter().any(|id| id.starts_with("sso-")), "{roles:?}");
+        let portal = on("aws-portal:View*", &["*"]);
+        assert_eq!(portal, BTreeSet::new());
+    }
+
+    #[test]
+    fn what_aws_keeps_for_itself_is_no_way() {
+        let on = |action: &str, resource: &str| ids(&of(vec![layer("p", &allow(&[action], resource))]));
+        for path in ["aws-reserved/sso.amazonaws.com/*", "aws-reserved/*", "aws-service-role/*"] {
+            let role = format!("arn:aws:iam::111122223333:role/{path}");
+            assert_eq!(on("iam:UpdateAssumeRolePolicy", &role), BTreeSet::new(), "{path}");
+            assert_eq!(on("iam:*", &role).iter().filter(|id| id.contains("policy")).count(), 0, "{path}");
+        }
+        assert!(!on("iam:CreatePolicyVersion", "arn:aws:iam::aws:policy/*").contains("create-policy-version-assume"));
+    }
+
+    #[test]
+    fn what_a_role_is_or_has_decides_its_own_ways() {
+        let when = |action: &str, resource: &str, condition: serde_json::Value| {
+            let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": resource,
+                "Condition": condition});
+            of(vec![layer("p", &statement)])
+        };
+        // A role has no user name, so that it has no keys of its own.
+        let keys = of(vec![layer("p", &allow(&["iam:CreateAccessKey"], "arn:aws:iam::*:user/${aws:username}"))]);
+        assert_eq!(ids(&keys), BTreeSet::new());
+        let own = when(
+            "iam:PutRolePolicy",
+            "*",
+            serde_json::json!({"ArnEquals": {
+            "aws:PrincipalArn": "arn:aws:iam::111122223333:role/other"}}),
+        );
+        assert_eq!(ids(&own), BTreeSet::new());
+        let limit: Arn = "arn:aws:iam::111122223333:policy/limit".parse().unwrap();
+        let bounded = when(
+            "iam:PutRolePolicy",
+            "*",
+            serde_json::json!({"StringEquals": {
+            "iam:PermissionsBoundary": limit.as_str()}}),
+        );
+        let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
+        let found = |boundary: Option<&Arn>| find(&bounded, Holder { role: &role, policies: &[], boundary }).len();
+        assert_eq!((found(None), found(Some(&limit))), (0, 1));
+    }
+
+    #[test]
+    fn many_patterns_are_compared_up_to_a_limit_and_said_to_be() {
+        let user = |n: usize, tail: &str| format!("arn:aws:iam::111122223333:user/{n:04}{tail}");
+        let many = |tail: &str, action: &str| {
+            let users: Vec<String> = (0..400).map(|n| user(n, tail)).collect();
+            layer("p", &serde_json::json!({"Effect": "Allow", "Action": action, "Resource": users}))
+        };
+        let stack = of(vec![many("a", "iam:PutUserPolicy"), many("b", "iam:CreateAccessKey")]);
+        let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
+        let found = find(&stack, Holder { role: &role, policies: &[], boundary: None });
+        let of = |id: &str| found.iter().find(|found| found.way.id == id).map(|found| found.truth.clone());
+        assert_eq!(of("put-user-policy"), Some(Truth::True));
+        assert!(matches!(of("put-user-policy-key"), Some(Truth::Unknown(_))));
     }
 
     #[test]

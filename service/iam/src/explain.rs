@@ -389,8 +389,8 @@ impl<'a> Teller<'_, 'a> {
     /// The places that must allow and do not, each with its nearest miss.
     fn misses(&self, gathered: &Gathered<'a>, places: &[Named]) -> Vec<Miss> {
         let request = self.request();
-        if request.is_never_allowed() {
-            let text = "AWS lets nobody assume a role as an account's root".to_owned();
+        if let Some(never) = request.never_allowed() {
+            let text = never.text().to_owned();
             return vec![Miss { layer: LayerKind::Identity, change: Change::Never, text }];
         }
         let own = request.has_own_policies();

@@ -77,6 +77,18 @@ impl Statement {
         &self.named().actions
     }
 
+    /// For each part that it reaches: what of the actions that it names can act there.
+    pub(crate) fn actions_fitting(&self) -> &[ActionSet] {
+        &self.named().fits
+    }
+
+    /// Whether it names every resource.
+    pub(crate) fn is_on_everything(&self) -> bool {
+        self.resources
+            .as_ref()
+            .is_none_or(|clause| !clause.is_not() && clause.elements().iter().any(|pattern| pattern.as_str() == "*"))
+    }
+
     fn named(&self) -> &Named {
         self.named.get_or_init(|| {
             let elements: Vec<ActionSet> = self.actions.elements().iter().map(ActionSet::named_by).collect();
@@ -813,7 +825,7 @@ fn is_unlisted(pattern: &ActionPattern) -> bool {
 /// Whether a name says that it only reads.
 fn reads(action: &str) -> bool {
     let name = action.split_once(':').map_or(action, |(_, name)| name);
-    ["Get", "List", "Describe", "Search", "BatchGet"]
+    ["Get", "List", "Describe", "Search", "BatchGet", "View", "Lookup", "Head"]
         .iter()
         .any(|verb| name.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))
 }

@@ -5,6 +5,7 @@
 
 use crate::digest::Digest;
 use crate::document::{Document, Effect, Policy, Statement};
+use crate::request::ActionName;
 use crate::truth::{Site, Why};
 use std::sync::Arc;
 
@@ -51,6 +52,14 @@ impl Layer {
 
     pub(crate) fn statements(&self, effect: Effect) -> impl Iterator<Item = &Arc<Statement>> {
         self.policy.iter().flat_map(|p| &p.statements).filter(move |s| s.effect == effect)
+    }
+
+    /// The statements that name an action, Denies first; none where it was not seen or read.
+    pub(crate) fn naming(&self, action: &ActionName) -> Vec<&Arc<Statement>> {
+        let Ok(policy) = &self.policy else { return Vec::new() };
+        let mut scratch = Default::default();
+        let named = policy.naming(action, &mut scratch);
+        named.deny.iter().chain(named.allow).filter_map(|candidate| policy.at(candidate.at)).collect()
     }
 
     pub(crate) fn site(&self, statement: &Arc<Statement>) -> Option<Site> {

@@ -36,21 +36,124 @@ static BARE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::all().minus(&LIMI
 static S3_BARE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("s3").minus(&LIMITABLE));
 const S3_PLACES: [&str; 3] = ["arn:aws:s3:::*", "arn:aws-cn:s3:::*", "arn:aws-us-gov:s3:::*"];
 
-/// The actions that have resources with this service in their ARN.
-static BY_ARN: LazyLock<HashMap<&'static str, ActionSet>> = LazyLock::new(|| {
-    let mut numbers: HashMap<&'static str, Vec<usize>> = HashMap::new();
+/// A form of ARN: that of one type of resources, or of several that share it.
+#[derive(Debug)]
+struct Form {
+    pattern: ResourcePattern,
+    steps: Vec<Step>,
+    /// Names of these resources hold no slash: those of S3's buckets, whose ARNs objects' begin with.
+    no_slash: bool,
+    actions: ActionSet,
+}
+
+/// Every form of ARN that the catalogue has, and which of them each action acts on.
+#[derive(Debug)]
+struct Forms {
+    all: Vec<Form>,
+    /// By the service in the ARN; the forms that leave it open are among each service's.
+    by_service: HashMap<&'static str, Vec<usize>>,
+    /// By the action's number.
+    by_action: Vec<Vec<usize>>,
+}
+
+static FORMS: LazyLock<Forms> = LazyLock::new(|| {
+    let mut numbers: Vec<(&'static str, Vec<usize>)> = Vec::new();
+    let mut place: HashMap<&'static str, usize> = HashMap::new();
+    let mut by_action = Vec::with_capacity(catalogue().actions().len());
     for action in catalogue().actions() {
-        for used in action.resource_types() {
-            let service = used.resource_type.arn.split(':').nth(2).unwrap_or_default();
-            numbers.entry(service).or_default().push(action.number);
+        let forms = action.resource_types().map(|used| {
+            let arn = used.resource_type.arn;
+            let form = *place.entry(arn).or_insert_with(|| {
+                numbers.push((arn, Vec::new()));
+                numbers.len() - 1
+            });
+            if let Some((_, actions)) = numbers.get_mut(form) {
+                actions.push(action.number);
+            }
+            form
+        });
+        by_action.push(forms.collect());
+    }
+    let mut by_service: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    let mut open = Vec::new();
+    for (number, (arn, _)) in numbers.iter().enumerate() {
+        // A form may leave the service open, or be no ARN.
+        match arn.split(':').nth(2) {
+            Some(service) if !service.is_empty() && !service.contains('$') => {
+                by_service.entry(service).or_default().push(number);
+            }
+            _ => open.push(number),
         }
     }
-    // A template may leave the service open, or be no ARN.
-    let (named, open): (Vec<_>, Vec<_>) =
-        numbers.into_iter().partition(|(service, _)| !service.is_empty() && !service.contains('$'));
-    let open = ActionSet::of(open.into_iter().flat_map(|(_, numbers)| numbers));
-    named.into_iter().map(|(service, numbers)| (service, ActionSet::of(numbers).union(&open))).collect()
+    by_service.values_mut().for_each(|forms| forms.extend(&open));
+    let all = numbers.into_iter().map(|(arn, numbers)| {
+        let text = with_stars(arn, |_| None);
+        let no_slash = arn.ends_with("::${BucketName}");
+        let (pattern, steps) = (ResourcePattern::read(&text), form_steps(&text));
+        Form { pattern, steps, no_slash, actions: ActionSet::of(numbers) }
+    });
+    Forms { all: all.collect(), by_service, by_action }
 });
+
+/// The form of an ARN as a pattern: its placeholders filled in where that is known, stars otherwise.
+pub(crate) fn with_stars(form: &str, known: impl Fn(&str) -> Option<String>) -> String {
+    let mut arn = String::with_capacity(form.len());
+    let mut rest = form;
+    while let Some((before, tail)) = rest.split_once("${") {
+        let (name, tail) = tail.split_once('}').unwrap_or((tail, ""));
+        arn.push_str(before);
+        arn.push_str(&known(name).unwrap_or_else(|| "*".to_owned()));
+        rest = tail;
+    }
+    arn + rest
+}
+
+/// The steps of a form: before the fifth colon its stars stand for text without a colon.
+fn form_steps(text: &str) -> Vec<Step> {
+    let mut colons = 0;
+    let within = |step: Step| {
+        colons += usize::from(step == Step::Char(':'));
+        if step == Step::Any && colons < 5 { Step::Within } else { step }
+    };
+    steps(text).into_iter().map(within).collect()
+}
+
+/// Whether the part after the fifth colon has a slash, those of variables aside.
+fn has_slash(pattern: &str) -> bool {
+    let steps = steps(pattern);
+    let mut colons = 0;
+    steps.iter().any(|step| {
+        colons += usize::from(*step == Step::Char(':'));
+        colons >= 5 && *step == Step::Char('/')
+    })
+}
+
+impl Form {
+    /// Whether a pattern may match a resource of this form, by its text and its steps. Never wrongly no.
+    fn may_match(&self, text: &str, pattern: &[Step]) -> bool {
+        meet_somewhere(&self.steps, pattern) && !(self.no_slash && has_slash(text))
+    }
+
+    /// Whether this is the ARN of such a resource.
+    fn is_of(&self, arn: &str) -> bool {
+        self.pattern.matches(arn) && !(self.no_slash && has_slash(arn))
+    }
+}
+
+/// Whether an action can act on the resource at all. What is no ARN, and an action that the catalogue
+/// does not list or that acts on no resource, is taken to go together.
+///
+/// The catalogue says of each action on which types of resources it acts, and how their ARNs look:
+/// whatever a policy says, there is no `ec2:RunInstances` on a bucket. Source: Service Authorization
+/// Reference, "Resource types".
+pub(crate) fn acts_on(action: &str, resource: &str) -> bool {
+    if !resource.starts_with("arn:") {
+        return true;
+    }
+    let forms = catalogue().number(action).and_then(|number| FORMS.by_action.get(number));
+    let mut forms = forms.into_iter().flatten().filter_map(|form| FORMS.all.get(*form)).peekable();
+    forms.peek().is_none() || forms.any(|form| form.is_of(resource))
+}
 
 /// Actions that can be limited to resources.
 pub(crate) fn limitable() -> &'static ActionSet {
@@ -88,8 +191,8 @@ impl<'a> Reach<'a> {
             Self::Both(one, other) => Self::Only(one).fit(&Self::Only(other).fit(actions)),
             Self::Only(pattern) => {
                 let mut left = actions.minus(&BARE).minus(&S3_BARE);
-                if let Some(own) = arn_service(pattern).and_then(|service| BY_ARN.get(service)) {
-                    left = left.intersection(own);
+                if !left.is_empty() {
+                    left = left.intersection(&acting_on(pattern));
                 }
                 if pattern.matches("*") {
                     left = left.union(&actions.intersection(&BARE));
@@ -165,6 +268,31 @@ fn arn_service(pattern: &ResourcePattern) -> Option<&str> {
     segments.next().map(|_| service)
 }
 
+/// The actions that can act on a resource that the pattern matches. Never too few.
+fn acting_on(pattern: &ResourcePattern) -> ActionSet {
+    // AWS completes what is no whole ARN.
+    let text = match pattern.as_str() {
+        text if pattern.is_incomplete() => format!("{text}:*"),
+        text => text.to_owned(),
+    };
+    let mut steps = steps(&text);
+    // No ARN has a colon in its partition.
+    if let Some(partition) = steps.get_mut("arn:".len()).filter(|_| text.starts_with("arn:*:")) {
+        *partition = Step::Within;
+    }
+    let each = |form: &usize| FORMS.all.get(*form).filter(|form| form.may_match(&text, &steps));
+    match arn_service(pattern) {
+        Some(service) => {
+            let forms = FORMS.by_service.get(service).into_iter().flatten();
+            ActionSet::union_of(forms.filter_map(each).map(|form| &form.actions))
+        }
+        None => {
+            let forms = FORMS.all.iter().filter(|form| form.may_match(&text, &steps));
+            ActionSet::union_of(forms.map(|form| &form.actions))
+        }
+    }
+}
+
 /// The service of which the pattern names every resource: `arn:aws:s3:::*`, `arn:aws:sqs:*`.
 fn every_resource_of(pattern: &ResourcePattern, strict: bool) -> Option<&str> {
     if pattern.has_variable() {
@@ -207,27 +335,25 @@ fn covers_types(pattern: &ResourcePattern, number: usize) -> bool {
         return pattern.matches("*") || (action.service() == "s3" && pattern.matches("arn:aws:s3:::*"));
     }
     let partition = pattern.as_str().split(':').nth(1).unwrap_or("*");
+    let known = |name: &str| (name == "Partition").then(|| partition.to_owned());
     let mut types = action.resource_types();
-    types.all(|used| {
-        let mut arn = String::new();
-        let mut rest = used.resource_type.arn;
-        while let Some((before, tail)) = rest.split_once("${") {
-            let (name, tail) = tail.split_once('}').unwrap_or((tail, ""));
-            arn.push_str(before);
-            arn.push_str(if name == "Partition" { partition } else { "*" });
-            rest = tail;
-        }
-        arn.push_str(rest);
-        pattern.covers(&ResourcePattern::read(&arn))
-    })
+    types.all(|used| pattern.covers(&ResourcePattern::read(&with_stars(used.resource_type.arn, known))))
 }
 
 /// One step of a pattern, its wildcards taken as wide as they can be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Char(char),
     One,
     Any,
+    /// Any text without a colon.
+    Within,
+}
+
+impl Step {
+    fn is_star(self) -> bool {
+        matches!(self, Self::Any | Self::Within)
+    }
 }
 
 fn steps(text: &str) -> Vec<Step> {
@@ -248,33 +374,37 @@ fn steps(text: &str) -> Vec<Step> {
 
 /// Whether some text may match both patterns. Never wrongly no.
 pub(crate) fn overlaps(a: &str, b: &str) -> bool {
-    let (a, b) = (steps(a), steps(b));
+    meet_somewhere(&steps(a), &steps(b))
+}
+
+fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
     let differ = |pair: (&Step, &Step)| matches!(pair, (Step::Char(x), Step::Char(y)) if x != y);
-    let fixed = |pair: &(&Step, &Step)| *pair.0 != Step::Any && *pair.1 != Step::Any;
+    let fixed = |pair: &(&Step, &Step)| !pair.0.is_star() && !pair.1.is_star();
     // Most pairs differ before their first star, or after their last.
-    if a.iter().zip(&b).take_while(fixed).any(differ)
-        || a.iter().rev().zip(b.iter().rev()).take_while(fixed).any(differ)
+    if a.iter().zip(b).take_while(fixed).any(differ) || a.iter().rev().zip(b.iter().rev()).take_while(fixed).any(differ)
     {
         return false;
     }
     // Which beginnings of `b` can go with the beginning of `a` so far.
     let mut reached: Vec<bool> = Vec::with_capacity(b.len() + 1);
     reached.push(true);
-    for step in &b {
-        reached.push(*step == Step::Any && reached.last().copied().unwrap_or_default());
+    for step in b {
+        reached.push(step.is_star() && reached.last().copied().unwrap_or_default());
     }
-    for x in &a {
+    for x in a {
         let mut next: Vec<bool> = Vec::with_capacity(reached.len());
-        next.push(*x == Step::Any && reached.first().copied().unwrap_or_default());
+        next.push(x.is_star() && reached.first().copied().unwrap_or_default());
         for (y, pair) in b.iter().zip(reached.windows(2)) {
             let (diagonal, above) =
                 (pair.first().copied().unwrap_or_default(), pair.last().copied().unwrap_or_default());
             let left = next.last().copied().unwrap_or_default();
             let together = match (x, y) {
                 (Step::Char(x), Step::Char(y)) => diagonal && x == y,
-                (Step::Any, Step::Any) => diagonal || above || left,
-                (Step::Any, _) => left || above,
-                (_, Step::Any) => above || left,
+                (Step::Any | Step::Within, Step::Any | Step::Within) => diagonal || above || left,
+                // A star stands for nothing, or takes the other's step in, as long as it may.
+                (Step::Within, Step::Char(':')) => above,
+                (Step::Char(':'), Step::Within) => left,
+                (Step::Any | Step::Within, _) | (_, Step::Any | Step::Within) => left || above,
                 _ => diagonal,
             };
             next.push(together);
@@ -336,6 +466,45 @@ mod tests {
         assert!(fits("arn:aws:s3:::*", "s3:ListAllMyBuckets"));
         assert!(fits("arn:aws:iam::111122223333:role/x", "iam:PassRole"));
         assert!(fits("arn:aws:*", "s3:GetObject") && fits("*role/x", "iam:PassRole"));
-        assert!(fits("arn:aws:nothing:::x", "s3:GetObject"), "an ARN of a service that is not known");
+        assert!(!fits("arn:aws:nothing:::x", "s3:GetObject"), "what acts on objects acts on nothing else");
+    }
+
+    #[test]
+    fn an_action_acts_on_resources_of_its_types() {
+        let fits = |pattern: &str, action: &str| {
+            let pattern = ResourcePattern::read(pattern);
+            Reach::Only(&pattern).fit(ActionSet::all()).contains(action)
+        };
+        // Pattern, an action that can act there, one of the same service that cannot.
+        let cases = [
+            ("arn:aws:s3:::invoices/*", "s3:PutObject", "s3:ListBucket"),
+            ("arn:aws:s3:::invoices", "s3:PutBucketPolicy", "s3:GetObject"),
+            ("arn:aws:iam::111122223333:role/*", "iam:PassRole", "iam:CreateAccessKey"),
+            ("arn:aws:iam::111122223333:role/team/*", "iam:PutRolePolicy", "iam:PutUserPolicy"),
+            ("arn:*:iam::*:role/*", "iam:PutRolePolicy", "s3:GetObject"),
+            ("arn:aws:iam::111122223333:user/${aws:username}", "iam:CreateAccessKey", "iam:PassRole"),
+            ("arn:aws:iam::111122223333:policy/team/*", "iam:CreatePolicyVersion", "iam:AttachRolePolicy"),
+            ("arn:aws:dynamodb:eu-west-1:111122223333:table/orders", "dynamodb:Scan", "dynamodb:GetRecords"),
+            ("arn:aws:kms:eu-west-1:111122223333:alias/app-*", "kms:CreateAlias", "kms:Decrypt"),
+            ("arn:aws:iam", "iam:CreateAccessKey", "s3:ListBucket"),
+        ];
+        for (pattern, can, cannot) in cases {
+            assert!(fits(pattern, can), "{pattern} {can}");
+            assert!(!fits(pattern, cannot), "{pattern} {cannot}");
+        }
+        let asked = [
+            ("iam:PassRole", "arn:aws:iam::111122223333:role/x", true),
+            ("iam:PassRole", "arn:aws:s3:::b", false),
+            ("ec2:RunInstances", "arn:aws:ec2:eu-west-1::image/ami-1", true),
+            ("ec2:RunInstances", "arn:aws:sqs:eu-west-1:111122223333:q", false),
+            ("s3:ListBucket", "arn:aws:s3:::b", true),
+            ("s3:ListBucket", "arn:aws:s3:::b/k", false),
+            ("s3:ListAllMyBuckets", "arn:aws:s3:::b", true),
+            ("new:Thing", "arn:aws:s3:::b", true),
+            ("iam:PassRole", "*", true),
+        ];
+        for (action, resource, wanted) in asked {
+            assert_eq!(acts_on(action, resource), wanted, "{action} on {resource}");
+        }
     }
 }

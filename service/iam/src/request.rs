@@ -15,15 +15,22 @@ use crate::catalogue::catalogue;
 use crate::condition::{Context, Value};
 use crate::glob::Asked;
 
-/// Services whose resources resource control policies bind, by prefix: the list of AWS Organizations'
-/// page on them, of 2026-09-26.
-const UNDER_RCP: &str = "aoss appconfig appstream autoscaling autoscaling-plans budgets clouddirectory cloudfront cloudsearch \
-    cloudtrail-data codeartifact codebuild codecommit codepipeline cognito-identity cognito-idp \
-    comprehend comprehendmedical compute-optimizer cost-optimization-hub dax dsql dynamodb ecr \
-    ecr-public events firehose fis fms gamelift health inspector-scan kendra kinesisvideo kms logs \
-    memorydb networkmonitor notifications opensearch pca-connector-ad personalize polly pricing \
-    resource-groups rolesanywhere s3 secretsmanager servicediscovery signin sqs sts support swf textract \
-    timestream-influxdb transcribe transfer translate wafv2 workspaces xray";
+/// Services whose resources resource control policies bind, by prefix, in order: the list of AWS
+/// Organizations' page on them, of 2026-09-26.
+#[rustfmt::skip]
+const UNDER_RCP: [&str; 62] = [
+    "aoss", "appconfig", "appstream", "autoscaling", "autoscaling-plans", "budgets",
+    "clouddirectory", "cloudfront", "cloudsearch", "cloudtrail-data", "codeartifact", "codebuild",
+    "codecommit", "codepipeline", "cognito-identity", "cognito-idp", "comprehend", "comprehendmedical",
+    "compute-optimizer", "cost-optimization-hub", "dax", "dsql", "dynamodb", "ecr",
+    "ecr-public", "events", "firehose", "fis", "fms", "gamelift",
+    "health", "inspector-scan", "kendra", "kinesisvideo", "kms", "logs",
+    "memorydb", "networkmonitor", "notifications", "opensearch", "pca-connector-ad", "personalize",
+    "polly", "pricing", "resource-groups", "rolesanywhere", "s3", "secretsmanager",
+    "servicediscovery", "signin", "sqs", "sts", "support", "swf",
+    "textract", "timestream-influxdb", "transcribe", "transfer", "translate", "wafv2",
+    "workspaces", "xray",
+];
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -373,11 +380,95 @@ pub struct Request {
     rules: Rules,
 }
 
+/// Why AWS refuses a request whatever the policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Never {
+    /// Nobody assumes a role as an account's root.
+    Root,
+    /// The role is an AWS service's own: only that service changes it.
+    ServiceLinkedRole,
+    /// The role is one that AWS keeps for itself, such as those of IAM Identity Center.
+    ReservedRole,
+    /// The policy is one that AWS manages.
+    AwsPolicy,
+    /// The name is one that AWS keeps for the keys that it manages.
+    AwsAlias,
+}
+
+impl Never {
+    /// Why, as a sentence.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Root => "AWS lets nobody assume a role as an account's root",
+            Self::ServiceLinkedRole => "AWS lets nobody but the service change a service-linked role",
+            Self::ReservedRole => "AWS lets nobody change a role under the path /aws-reserved/",
+            Self::AwsPolicy => "AWS lets nobody change a policy that AWS manages",
+            Self::AwsAlias => "AWS lets nobody change an alias that begins with alias/aws/",
+        }
+    }
+
+    /// Whom no policy can help, by the action in lower case and the resource.
+    ///
+    /// Sources: the error `UnmodifiableEntity` in the IAM API reference, by action; IAM user guide,
+    /// "Create a service-linked role" (its description can be edited) and "Managed policies and inline
+    /// policies"; re:Post, "I get a 'Cannot perform the operation on the protected role' error"; KMS
+    /// API reference, `CreateAlias`.
+    fn of(principal: &Requester, action: &str, resource: &str) -> Option<Self> {
+        // A service changes what is its own.
+        if matches!(principal, Requester::Service(_)) {
+            return None;
+        }
+        let (service, name) = action.split_once(':')?;
+        match service {
+            "sts" => (name == "assumerole" && principal.kind() == Kind::Root).then_some(Self::Root),
+            "iam" if CHANGES_OF_POLICIES.contains(&name) => {
+                (resource.split(':').nth(4) == Some("aws")).then_some(Self::AwsPolicy)
+            }
+            "iam" if CHANGES_OF_ROLES.contains(&name) => {
+                let path = resource.splitn(6, ':').nth(5)?.strip_prefix("role/")?;
+                // IAM lets nobody choose these two paths.
+                if path.starts_with("aws-reserved/") {
+                    return Some(Self::ReservedRole);
+                }
+                let described = matches!(name, "updaterole" | "updateroledescription");
+                (path.starts_with("aws-service-role/") && !described).then_some(Self::ServiceLinkedRole)
+            }
+            "kms" if matches!(name, "createalias" | "updatealias" | "deletealias") => {
+                let name = resource.splitn(6, ':').nth(5)?;
+                name.starts_with("alias/aws/").then_some(Self::AwsAlias)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The actions that IAM refuses on roles that AWS keeps for itself.
+const CHANGES_OF_ROLES: [&str; 10] = [
+    "attachrolepolicy",
+    "deleterole",
+    "deleterolepermissionsboundary",
+    "deleterolepolicy",
+    "detachrolepolicy",
+    "putrolepermissionsboundary",
+    "putrolepolicy",
+    "updateassumerolepolicy",
+    "updaterole",
+    "updateroledescription",
+];
+
+/// The actions that IAM refuses on policies that AWS manages.
+const CHANGES_OF_POLICIES: [&str; 6] = [
+    "createpolicyversion",
+    "deletepolicy",
+    "deletepolicyversion",
+    "setdefaultpolicyversion",
+    "tagpolicy",
+    "untagpolicy",
+];
+
 /// What AWS does differently for some actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rules {
-    /// Resource control policies bind the service.
-    under_rcp: bool,
     /// A role's trust policy may decide on it.
     may_be_for_role: bool,
     /// The policy on the resource must allow, even within one account.
@@ -385,7 +476,7 @@ struct Rules {
     /// AWS allows it whatever the policies say.
     never_refused: bool,
     /// AWS refuses it whatever the policies say.
-    never_allowed: bool,
+    never_allowed: Option<Never>,
 }
 
 impl Rules {
@@ -396,14 +487,12 @@ impl Rules {
         let key = || resource.text.splitn(6, ':').nth(5).is_some_and(|name| name.starts_with("key/"));
         let is_principal = matches!(principal, Requester::Principal { .. });
         Self {
-            under_rcp: UNDER_RCP.split(' ').any(|service| service == action.service()),
             may_be_for_role: assumes || adds,
             needs_resource_policy: assumes
                 || (adds && resource.text.contains(":role/"))
                 || (action.service() == "kms" && key()),
             never_refused: is_principal && lower == "sts:getcalleridentity",
-            // Nobody assumes a role as an account's root.
-            never_allowed: principal.kind() == Kind::Root && lower == "sts:assumerole",
+            never_allowed: Never::of(principal, lower, &resource.text),
         }
     }
 }
@@ -539,12 +628,12 @@ impl Request {
         self.rules.never_refused
     }
 
-    pub(crate) fn is_never_allowed(&self) -> bool {
+    pub(crate) fn never_allowed(&self) -> Option<Never> {
         self.rules.never_allowed
     }
 
     pub(crate) fn is_under_rcp(&self) -> bool {
-        self.rules.under_rcp
+        UNDER_RCP.binary_search(&self.action.service()).is_ok()
     }
 
     pub(crate) fn may_be_for_role(&self) -> bool {

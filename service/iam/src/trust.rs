@@ -246,6 +246,28 @@ impl Trust {
         Decision { allowed, explicit_deny, via_account, by }
     }
 
+    /// Whether the policy may let in one role of an account and not another, of those that no principal
+    /// of an Allow names: by a condition on who asks, or by a Deny that names roles. Never wrongly no.
+    #[must_use]
+    pub fn tells_roles_apart(&self) -> bool {
+        let named = |principal: &Principal| {
+            matches!(Who::of(principal), Who::Role(_) | Who::Session(_) | Who::DeadId(_) | Who::Other(_))
+        };
+        self.statements().iter().any(|statement| {
+            let denies = statement.effect == Effect::Deny;
+            let principals = statement.principals.as_ref();
+            crate::escalation::tells_roles_apart(statement)
+                || principals.is_some_and(|clause| (denies || clause.is_not()) && clause.elements().iter().any(named))
+        })
+    }
+
+    /// Whether no Deny and no condition stands anywhere in the policy, for this action.
+    #[must_use]
+    pub fn is_unconditional(&self, action: &str) -> bool {
+        let mut naming = self.statements().iter().filter(|statement| statement.names_action(action));
+        naming.all(|statement| statement.effect == Effect::Allow && statement.conditions.is_empty())
+    }
+
     /// Whether a call is allowed, in a context. What is known of the caller is added to the context
     /// where it says nothing; `sts:TagSession` and `sts:SetSourceIdentity` are actions of their own.
     #[must_use]

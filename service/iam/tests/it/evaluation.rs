@@ -63,6 +63,7 @@ const CATEGORIES: &[&str] = &[
     "rcp",
     "principal",
     "notprincipal",
+    "protected",
     "cross-account",
     "variable",
     "condition/several",
