@@ -61,6 +61,7 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
     let facts = Facts::of(estate);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
+    evaluation.reach.follow(|role| facts.assumed_from(role));
     for rule in rules.rules() {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();

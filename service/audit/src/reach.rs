@@ -5,7 +5,7 @@
 use crate::estate::{AssociationKey, Estate};
 use crate::finding::{Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a workload reaches a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ impl Via {
         }
     }
 }
+
+/// So many workloads of a role are kept that reach it by a chain: where every pod may assume every
+/// role, the lists would be as long as the estate is large, times itself.
+pub const MOST_BY_CHAIN: usize = 100;
 
 /// A workload that reaches a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +70,29 @@ impl Reach {
             }
         }
         reach
+    }
+
+    /// Adds the roles that those of associations may come to hold by assuming one after the other, as
+    /// `assumed` tells it of a role. A role keeps at most [`MOST_BY_CHAIN`] workloads that come by a
+    /// chain, the first by their association.
+    pub fn follow(&mut self, assumed: impl Fn(&str) -> Vec<String>) {
+        let holders: Vec<(String, Vec<AssociationKey>)> =
+            self.by_role.iter().map(|(role, held)| (role.clone(), held.keys().cloned().collect())).collect();
+        let mut chained: BTreeMap<String, BTreeSet<AssociationKey>> = BTreeMap::new();
+        for (role, associations) in holders {
+            for reached in assumed(&role).into_iter().filter(|reached| *reached != role) {
+                let held = chained.entry(reached).or_default();
+                for association in &associations {
+                    held.insert(association.clone());
+                    if held.len() > MOST_BY_CHAIN {
+                        held.pop_last();
+                    }
+                }
+            }
+        }
+        for (role, associations) in chained {
+            associations.iter().for_each(|association| self.add(&role, association, Via::Chain));
+        }
     }
 
     /// Notes a way; of several to one role, the nearest stays.

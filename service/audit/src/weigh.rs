@@ -287,7 +287,7 @@ pub(crate) fn against(
     weighed.unused = left;
 
     let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
-    for found in escalation::find(stack, Holder { role: &role.arn, policies: &own }) {
+    for found in escalation::find(stack, Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() }) {
         let unused = found.way.actions().filter(|action| weighed.unused.contains(action)).collect();
         weighed.ways.push(RiskyWay { found, unused });
     }

@@ -6,9 +6,11 @@
 //! content. Refuses to decide what is bad, and what follows for findings.
 
 mod association;
+mod doors;
 mod escalation;
 mod fallback;
 mod granted;
+mod graph;
 mod network;
 mod origins;
 mod permissions;
@@ -105,6 +107,13 @@ impl Facts {
         let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
         let sight = account.and_then(|account| self.world.sight(account).roles.as_ref());
         (self.world.role(arn), sight)
+    }
+
+    /// The roles that a role becomes for certain by assuming one after the other, itself included.
+    pub(crate) fn assumed_from(&self, role: &str) -> Vec<String> {
+        let reached = escalation::assumed_from(&self.world, self.world.role_index(role));
+        let roles = reached.into_iter().filter_map(|index| self.world.roles.get(index));
+        roles.map(|role| role.arn.to_string()).collect()
     }
 
     /// An association, and why it may be another than the estate has.

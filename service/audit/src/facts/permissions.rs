@@ -121,14 +121,27 @@ pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Sta
     }
 }
 
+/// What holds back whoever becomes the role, whatever its own policies allow: its boundary and SCPs.
+pub(super) fn ceilings(world: &World, role: &Role) -> Stack {
+    Stack {
+        boundary: boundary(world, role).map(|part| part.layer()),
+        scps: scps(world, role).iter().map(|level| level.iter().map(Part::layer).collect()).collect(),
+        ..Stack::default()
+    }
+}
+
 /// What a role's session may do, worked out once for each content of its stack.
 pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> Arc<Answers> {
-    let stack = stack(world, role, session);
+    answers_of(world, &stack(world, role, session))
+}
+
+/// As [`answers`], of a stack.
+pub(super) fn answers_of(world: &World, stack: &Stack) -> Arc<Answers> {
     let key = stack.digest();
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
     }
-    let answers = Arc::new(Answers::of(&Grants::of(&stack)));
+    let answers = Arc::new(Answers::of(&Grants::of(stack)));
     world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&answers));
     answers
 }

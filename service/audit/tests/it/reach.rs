@@ -59,6 +59,27 @@ fn a_finding_on_a_target_role_names_the_pods_that_go_on_to_it() {
 }
 
 #[test]
+fn a_finding_on_a_role_names_the_pods_whose_roles_may_assume_it() {
+    const HOP: &str = "arn:aws:iam::111122223333:role/hop";
+    const END: &str = "arn:aws:iam::111122223333:role/end";
+    let may_assume = |role: &str| allow(&format!(r#""Action":"sts:AssumeRole","Resource":"{role}""#));
+    let trusts = |role: &str| allow(&format!(r#""Principal":{{"AWS":"{role}"}},"Action":"sts:AssumeRole""#));
+    let root = allow(r#""Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole""#);
+    let small = Small::new().may(&may_assume(HOP)).role(HOP, &root, &[("on", &may_assume(END))]).role(
+        END,
+        &trusts(HOP),
+        &[("all", &allow(ALL))],
+    );
+    let found = opened(&small);
+    let on_end = found.iter().find(|f| f.subject.key == END).unwrap();
+    assert_eq!(workloads(on_end), [("pay/api".to_owned(), Via::Chain)]);
+    // A role that nothing lets on is the end of it.
+    let closed = small.role(END, &root, &[("all", &allow(ALL))]).role(HOP, &root, &[("on", &may_assume(DATA))]);
+    let found = opened(&closed);
+    assert_eq!(workloads(found.iter().find(|f| f.subject.key == END).unwrap()), []);
+}
+
+#[test]
 fn a_finding_on_a_policy_names_the_pods_of_its_roles() {
     const WIDE: &str = "arn:aws:iam::111122223333:policy/wide";
     let small = Small::new().managed(WIDE, &allow(ALL)).attach(WIDE);

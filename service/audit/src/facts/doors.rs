@@ -1,0 +1,307 @@
+//! Who may assume which roles, by their trust policies: the roles of the estate, put together by whom
+//! they let in.
+//!
+//! Knows that most trust policies let all roles of an account in alike, asks such a policy once for
+//! the account, and asks about single roles only where a policy tells them apart: by a principal, or
+//! by a condition on who asks. Refuses to know what roles may do by themselves, but for one question.
+
+use super::permissions;
+use super::trust;
+use super::world::{World, reasons};
+use crate::estate::Role;
+use crate::rules::Reasons;
+use rolecall_iam::access::Stack;
+use rolecall_iam::pattern::ResourcePattern;
+use rolecall_iam::trust::{Admission, Trust, Who};
+use rolecall_iam::{AccountId, Context, Digest, Requester, RoleArn, Truth};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::graph::ASSUME;
+
+/// Which roles a trust policy lets in.
+#[derive(Debug, Default)]
+struct Door {
+    /// Roles that a principal names.
+    roles: Vec<RoleArn>,
+    /// Accounts of which it lets in every role that may.
+    accounts: BTreeSet<AccountId>,
+    /// Whether it lets in every role of every account that may.
+    everyone: bool,
+    /// Accounts of which it may let in some roles, `None` for all accounts, and patterns of the roles;
+    /// no patterns where they do not say which.
+    some: Vec<(Option<AccountId>, Vec<String>)>,
+    /// Services that it lets in.
+    services: BTreeSet<String>,
+    /// Why it may let others in.
+    unsure: Option<Reasons>,
+}
+
+/// The roles of the estate by whom they let in, in groups that are entered alike.
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    /// Each sorted.
+    pub groups: Vec<Arc<[usize]>>,
+    /// The trust policies, by document.
+    by_trust: HashMap<Digest, Arc<Door>>,
+    open: HashMap<AccountId, usize>,
+    everyone: Option<usize>,
+    vague: HashMap<AccountId, usize>,
+    vague_everyone: Option<usize>,
+    naming: HashMap<usize, Vec<usize>>,
+    changeable: HashMap<AccountId, usize>,
+    served: HashMap<(AccountId, String), usize>,
+    unsure: Option<usize>,
+    why: HashMap<usize, Reasons>,
+    known: HashMap<Arc<[usize]>, usize>,
+}
+
+/// Whether a role becomes another by assuming it.
+pub(super) struct Reached {
+    pub truth: Truth,
+    /// Whether the trust policy alone lets it in, without a permission of its own.
+    pub by_trust: bool,
+}
+
+/// A role of an account that no policy names.
+fn stranger(partition: &str, account: AccountId) -> Option<Requester> {
+    let arn = format!("arn:{partition}:iam::{account}:role/nobody-of-this-name");
+    arn.parse::<RoleArn>().ok().map(|arn| Requester::role(&arn))
+}
+
+/// The values that an Allow asks `aws:PrincipalArn` for; none where it does not, or by variables.
+fn asked_for(admission: &Admission) -> Vec<String> {
+    let conditions = admission.site.statement.conditions.iter();
+    let mut asking = conditions
+        .filter(|condition| condition.key.eq_ignore_ascii_case("aws:PrincipalArn") && !condition.operator.is_negated());
+    let values = asking.next().map(|condition| condition.values.clone()).unwrap_or_default();
+    if values.iter().any(|value| value.contains("${")) { Vec::new() } else { values }
+}
+
+impl Door {
+    fn of(trust: &Trust, accounts: &[AccountId]) -> Self {
+        let mut door = Self::default();
+        let admissions = match trust.admissions() {
+            Ok(admissions) => admissions,
+            Err(error) => {
+                door.unsure = Some(Reasons::one(format!("the trust policy cannot be read: {error}")));
+                return door;
+            }
+        };
+        let apart = trust.tells_roles_apart();
+        let mut unsure: Vec<String> = Vec::new();
+        let mut ask = |account: AccountId, door: &mut Self| {
+            let Some(caller) = stranger("aws", account) else { return };
+            match trust.admits_in(&caller, ASSUME, &caller.context()).truth {
+                Truth::True => drop(door.accounts.insert(account)),
+                Truth::False => {}
+                truth @ Truth::Unknown(_) => unsure.extend(truth.reasons()),
+            }
+        };
+        let assuming = admissions.iter().filter(|a| a.actions.contains(ASSUME) && !a.possible.is_false());
+        for admission in assuming {
+            match &admission.who {
+                Who::Role(arn) => door.roles.extend(arn.as_str().parse::<RoleArn>().ok()),
+                Who::Account(account) if apart => door.some.push((Some(*account), asked_for(admission))),
+                Who::Account(account) => ask(*account, &mut door),
+                Who::Anyone | Who::AllBut(_) if apart => door.some.push((None, asked_for(admission))),
+                Who::Anyone if trust.is_unconditional(ASSUME) => door.everyone = true,
+                Who::Anyone | Who::AllBut(_) => accounts.iter().for_each(|account| ask(*account, &mut door)),
+                Who::Service(name) => match &admission.possible {
+                    Truth::Unknown(_) => door.unsure = reasons(admission.possible.reasons()),
+                    _ => drop(door.services.insert(name.to_ascii_lowercase())),
+                },
+                _ => {}
+            }
+        }
+        if !unsure.is_empty() {
+            door.unsure = reasons(unsure);
+        }
+        door
+    }
+}
+
+/// Lists of roles while they are put together.
+#[derive(Default)]
+struct Lists {
+    open: BTreeMap<AccountId, Vec<usize>>,
+    everyone: Vec<usize>,
+    vague: BTreeMap<AccountId, Vec<usize>>,
+    vague_everyone: Vec<usize>,
+    changeable: BTreeMap<AccountId, Vec<usize>>,
+    served: BTreeMap<(AccountId, String), Vec<usize>>,
+    unsure: Vec<usize>,
+}
+
+fn add(list: &mut Vec<usize>, role: usize) {
+    if list.last() != Some(&role) {
+        list.push(role);
+    }
+}
+
+impl Doors {
+    pub(super) fn of(world: &World) -> Self {
+        let mut doors = Self::default();
+        let mut lists = Lists::default();
+        let accounts: Vec<AccountId> = world.accounts.keys().copied().collect();
+        for (index, role) in world.roles.iter().enumerate() {
+            let account = role.arn.account_id();
+            let is_service_linked = permissions::is_service_linked(role);
+            // AWS lets nobody change these, and nobody but their service pass or assume them.
+            if is_service_linked {
+                continue;
+            }
+            if !role.arn.path().starts_with("/aws-reserved/") {
+                add(lists.changeable.entry(account).or_default(), index);
+            }
+            let door = match doors.door(world, role, &accounts) {
+                Ok(door) => door,
+                Err(why) => {
+                    add(&mut lists.unsure, index);
+                    doors.why.insert(index, Reasons::one(why));
+                    continue;
+                }
+            };
+            if let Some(why) = &door.unsure {
+                add(&mut lists.unsure, index);
+                let named = why.iter().map(|why| format!("role {}: {why}", role.arn));
+                doors.why.extend(reasons(named).map(|why| (index, why)));
+            }
+            let callers = door.roles.iter().filter_map(|arn| world.role_index(arn.as_str()));
+            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
+            door.accounts.iter().for_each(|account| add(lists.open.entry(*account).or_default(), index));
+            if door.everyone {
+                add(&mut lists.everyone, index);
+            }
+            for service in &door.services {
+                add(lists.served.entry((account, service.clone())).or_default(), index);
+            }
+            for (account, patterns) in &door.some {
+                match (account, patterns.is_empty()) {
+                    (Some(account), true) => add(lists.vague.entry(*account).or_default(), index),
+                    (None, true) => add(&mut lists.vague_everyone, index),
+                    (account, false) => {
+                        let callers = patterns.iter().flat_map(|pattern| named_by(world, pattern));
+                        let callers = callers.filter(|caller| {
+                            let role = world.roles.get(*caller);
+                            account.is_none_or(|account| role.is_some_and(|role| role.arn.account_id() == account))
+                        });
+                        callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
+                    }
+                }
+            }
+        }
+        doors.close(lists);
+        doors
+    }
+
+    fn close(&mut self, lists: Lists) {
+        self.open = lists.open.into_iter().map(|(account, roles)| (account, self.group(roles))).collect();
+        self.vague = lists.vague.into_iter().map(|(account, roles)| (account, self.group(roles))).collect();
+        self.changeable = lists.changeable.into_iter().map(|(account, roles)| (account, self.group(roles))).collect();
+        self.served = lists.served.into_iter().map(|(of, roles)| (of, self.group(roles))).collect();
+        let [everyone, vague, unsure] = [lists.everyone, lists.vague_everyone, lists.unsure]
+            .map(|roles| if roles.is_empty() { None } else { Some(self.group(roles)) });
+        (self.everyone, self.vague_everyone, self.unsure) = (everyone, vague, unsure);
+    }
+
+    fn door(&mut self, world: &World, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, String> {
+        let known = role.trust.as_ref().and_then(|digest| self.by_trust.get(digest));
+        if let Some(door) = known {
+            return Ok(Arc::clone(door));
+        }
+        let answers = trust::answers(world, role)?;
+        let door = Arc::new(Door::of(&answers.trust, accounts));
+        self.by_trust.extend(role.trust.map(|digest| (digest, Arc::clone(&door))));
+        Ok(door)
+    }
+
+    /// The group of these roles, given in order.
+    pub(super) fn group(&mut self, roles: Vec<usize>) -> usize {
+        let roles: Arc<[usize]> = roles.into();
+        if let Some(group) = self.known.get(&roles) {
+            return *group;
+        }
+        self.groups.push(Arc::clone(&roles));
+        self.known.insert(roles, self.groups.len() - 1);
+        self.groups.len() - 1
+    }
+
+    /// The roles that let in every role of the account that has the permission.
+    pub(super) fn open_to(&self, account: AccountId) -> Vec<usize> {
+        self.open.get(&account).copied().into_iter().chain(self.everyone).collect()
+    }
+
+    /// The roles that let in some role of the account, and do not say which.
+    pub(super) fn vague(&self, account: AccountId) -> Vec<usize> {
+        self.vague.get(&account).copied().into_iter().chain(self.vague_everyone).collect()
+    }
+
+    /// The roles that name this one.
+    pub(super) fn naming(&self, role: usize) -> &[usize] {
+        self.naming.get(&role).map_or(&[], Vec::as_slice)
+    }
+
+    /// The roles of which it is not known whom they let in.
+    pub(super) fn unsure(&self) -> Option<usize> {
+        self.unsure
+    }
+
+    /// Why it is not known whom a role lets in.
+    pub(super) fn why(&self, role: usize) -> Option<&Reasons> {
+        self.why.get(&role)
+    }
+
+    /// The roles of an account that AWS lets others change.
+    pub(super) fn changeable(&self, account: AccountId) -> Option<usize> {
+        self.changeable.get(&account).copied()
+    }
+
+    /// The roles of an account that let a service in.
+    pub(super) fn served(&self, account: AccountId, service: &str) -> Option<usize> {
+        self.served.get(&(account, service.to_owned())).copied()
+    }
+
+    /// Whether a role gets into another that may tell it from others.
+    ///
+    /// Within one account a trust policy that names the role lets it in by itself; one that lets in
+    /// anybody, or the whole account, asks for a permission of its own: else each role of the account
+    /// would be at fault for the open one. Across accounts the permission is always needed.
+    pub(super) fn reaches(world: &World, role: &Role, stack: &Stack, target: &Role) -> Option<Reached> {
+        let answers = trust::answers(world, target).ok()?;
+        let owner = target.arn.account_id();
+        let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
+        let at = |context: Context| context.or_set("aws:ResourceAccount", &owner.to_string());
+        let context = at(caller.context());
+        let admits = answers.trust.admits_in(&caller, ASSUME, &context).truth;
+        if admits.is_false() {
+            return None;
+        }
+        let own_account = role.arn.account_id() == owner;
+        let direct = || !answers.trust.decide(&caller, ASSUME, &context).via_account;
+        let apart = || {
+            let other = stranger(role.arn.arn().partition(), role.arn.account_id());
+            other.is_some_and(|other| answers.trust.admits_in(&other, ASSUME, &at(other.context())).truth.is_false())
+        };
+        let by_trust = own_account && direct() && apart();
+        let own = if by_trust {
+            stack.unrefused(ASSUME, target.arn.as_str(), &context)
+        } else {
+            stack.possible(ASSUME, target.arn.as_str(), &context).truth
+        };
+        Some(Reached { truth: admits.and(own), by_trust })
+    }
+}
+
+/// The roles that a pattern of ARNs names.
+fn named_by(world: &World, pattern: &str) -> Vec<usize> {
+    if !pattern.contains(['*', '?']) {
+        return world.role_index(pattern).into_iter().collect();
+    }
+    let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+    let from = world.roles.partition_point(|role| role.arn.as_str() < fixed);
+    let compiled = ResourcePattern::read(pattern);
+    let among = world.roles.get(from..).unwrap_or_default().iter().enumerate();
+    let among = among.take_while(|(_, role)| role.arn.as_str().starts_with(fixed));
+    among.filter(|(_, role)| compiled.matches(role.arn.as_str())).map(|(n, _)| from + n).collect()
+}
