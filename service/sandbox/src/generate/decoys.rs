@@ -128,7 +128,7 @@ fn pods(draft: &mut Draft, n: usize) {
     let secret = format!("arn:aws:secretsmanager:{}:{}:secret:shop/basket-*", place.region, place.account);
     let secret = vec![allow(&["secretsmanager:GetSecretValue"], &[&secret])];
     let made = draft.pod_role(&place, ("shop", &format!("basket-{n:02}")), secret);
-    draft.decoy("reads-one-secret", &made, &["reads-all-data", "wildcard-resource"], Low);
+    draft.decoy("reads-one-secret", &made, &["reads-every-secret", "wildcard-resource"], Low);
 }
 
 /// What is none in a member account, where Identity Center and Organizations are not administered.

@@ -9,7 +9,13 @@ const ADMINISTRATOR: &[&str] = &["admin-equivalent"];
 const ESCALATES: &[&str] = &["escalates-to-administrator"];
 const OUTSIDER: &[&str] = &["trust-admits-outsider"];
 const TOKENS: &[&str] = &["trust-admits-federated-stranger", "trust-admits-outsider"];
-const READS: &[&str] = &["reads-all-data"];
+const READS: &[&str] = &[
+    "reads-every-secret",
+    "reads-every-parameter",
+    "reads-every-bucket",
+    "reads-every-table",
+    "decrypts-with-every-key",
+];
 
 /// A vendor's account, outside of every organisation.
 pub(super) const VENDOR: &str = "999988887777";
@@ -29,7 +35,7 @@ pub(super) fn add(draft: &mut Draft, n: usize) {
                 Role::new(&place.account, &format!("report-runner-{n:02}"), trust_service("lambda.amazonaws.com"))
                     .inline("all", document(vec![allow(&["*"], &["*"])]));
             let role = draft.role(role);
-            draft.problem("administrator-of-functions", &role, ADMINISTRATOR, High);
+            draft.problem("administrator-of-functions", &role, ADMINISTRATOR, Medium);
             role
         };
         ways(draft, n, &place, &administrator);
@@ -44,21 +50,21 @@ fn functions(draft: &mut Draft, n: usize, id: &str) -> String {
     let role = |name: &str, trust: Value| Role::new(id, &format!("{name}-{n:02}"), trust);
 
     let all = draft.role(role("job-runner", lambda()).inline("all", document(vec![allow(&["*"], &["*"])])));
-    draft.problem("administrator-of-functions", &all, ADMINISTRATOR, High);
+    draft.problem("administrator-of-functions", &all, ADMINISTRATOR, Medium);
 
     let attach = document(vec![allow(&["iam:AttachRolePolicy", "iam:ListPolicies"], &[&role_arn(id, "*"), "*"])]);
     let made = draft.role(role("onboarding", lambda()).inline("attach", attach));
-    draft.problem("attaches-to-any-role", &made, ESCALATES, High);
+    draft.problem("attaches-to-any-role", &made, ESCALATES, Medium);
 
     let made = draft.role(role("identity-sync", trust_service("codebuild.amazonaws.com")).attach_aws("IAMFullAccess"));
-    draft.problem("iam-full-access", &made, &["escalates-to-administrator", "admin-equivalent"], High);
+    draft.problem("iam-full-access", &made, &["escalates-to-administrator", "admin-equivalent"], Medium);
 
     let root = trust_arn(&format!("arn:aws:iam::{id}:root"));
     let made = draft.role(role("break-glass", root).attach_aws("AdministratorAccess"));
     draft.problem("administrator-for-the-account", &made, ADMINISTRATOR, Medium);
     let assume = document(vec![allow(&["sts:AssumeRole"], &["*"])]);
     let made = draft.role(role("support-tool", lambda()).inline("assume", assume));
-    draft.problem("assumes-any-role", &made, ESCALATES, High);
+    draft.problem("assumes-any-role", &made, ESCALATES, Medium);
 
     let unused = draft.ago(210 + i64::try_from(n).unwrap_or(0), 0);
     let servers = document(vec![allow(&["ec2:*", "rds:*"], &["*"])]);
