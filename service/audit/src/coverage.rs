@@ -154,6 +154,13 @@ pub enum GapReason {
     NotReached,
     /// The source does not hold it (an import without that file).
     NotProvided,
+    /// One page of a listing that has several: a token says that there is more.
+    Truncated,
+    /// A listing that was thinned before it was given: empty where no account is, without what its
+    /// other parts name, or of another shape than AWS answers in.
+    Filtered,
+    /// A file whose form cannot show that it holds all there is. What it holds was seen.
+    Unproven,
 }
 
 impl GapReason {
@@ -169,6 +176,9 @@ impl GapReason {
             Self::Credentials => "credentials",
             Self::NotReached => "not_reached",
             Self::NotProvided => "not_provided",
+            Self::Truncated => "truncated",
+            Self::Filtered => "filtered",
+            Self::Unproven => "unproven",
         }
     }
 }

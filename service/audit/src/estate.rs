@@ -571,6 +571,8 @@ pub struct Observation {
     pub org_units: Vec<OrgUnit>,
     /// What was looked at, and what could not be seen.
     pub coverage: crate::coverage::Coverage,
+    /// Of what date files are that it was read from: the newest date in them. `None`: it is of now.
+    pub as_of: Option<DateTime<Utc>>,
 }
 
 /// The estate as it stood at one moment: what the store gives back, and what rules judge.
@@ -614,4 +616,7 @@ pub struct Estate {
     pub org_units: Vec<OrgUnit>,
     /// The state of the latest look at every scope.
     pub coverage: crate::coverage::Coverage,
+    /// Of what date is what is known of each account: the time of its latest scan, or the newest date
+    /// in its files. Ages are counted up to there; an account without one is of now.
+    pub as_of: BTreeMap<AccountId, DateTime<Utc>>,
 }

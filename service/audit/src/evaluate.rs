@@ -6,7 +6,7 @@ use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
 use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
 use crate::reach::Reach;
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, Times};
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,7 @@ pub struct RuleTally {
 ///
 /// A subject whose own listing was not seen whole in the latest look is unknown to every rule; only
 /// sessions that were recorded stay recorded, so that a failing one fails whatever else was missed.
+/// `now` is the time by the clock; ages are counted up to the date of what is known of an account.
 #[must_use]
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
     let facts = Facts::of(estate);
@@ -66,7 +67,9 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
         for judged in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter() {
-            let Some(judgement) = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), now) else {
+            let as_of = estate.as_of.get(&judged.subject.account_id).map_or(now, |as_of| now.min(*as_of));
+            let times = Times { as_of, now };
+            let Some(judgement) = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), times) else {
                 continue;
             };
             let count = counts.entry(judged.subject.account_id).or_default();

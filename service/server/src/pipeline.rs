@@ -67,6 +67,9 @@ pub struct Looked {
     /// Since when events were asked for wherever there are clusters; `None` where nobody knows what the
     /// source leaves out, as with files. What AWS refused of it stands in the coverage.
     pub read_since: Option<DateTime<Utc>>,
+    /// The newest date in the files that were read; `None` where it was AWS that answered. The window
+    /// of sessions ends there.
+    pub as_of: Option<DateTime<Utc>>,
 }
 
 impl Audit {
@@ -136,6 +139,7 @@ impl Audit {
         if seen.sessions == 0 {
             seen.sessions = trails.stats.sessions.values().sum::<u64>();
         }
+        since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
         since = since.min(trails.oldest.unwrap_or(since));
 
         self.progress.step("Tying sessions to their pods");
@@ -184,6 +188,7 @@ impl Audit {
             gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
             unseen: judged.unseen,
             started_at: started,
+            as_of: looked.as_of,
             seconds: took.as_seconds_f64(),
         })
     }

@@ -49,6 +49,10 @@ pub struct Summary {
     pub trail: Option<TrailFigures>,
     /// When it began.
     pub started_at: DateTime<Utc>,
+    /// The newest date in the files that were imported; `None` where it was AWS that answered. Ages
+    /// are counted up to there, for each account up to the newest date of its own files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<DateTime<Utc>>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -306,6 +310,10 @@ impl Summary {
             run = self.run,
             seconds = self.seconds,
         );
+        if let Some(as_of) = self.as_of {
+            let _infallible =
+                writeln!(out, "As of     {}, the newest date in the files\n", as_of.format("%Y-%m-%d %H:%M UTC"));
+        }
         let _infallible = writeln!(out, "Findings  {:<10}{:>6}", "severity", "open");
         for severity in Severity::ALL {
             let _infallible = writeln!(out, "          {:<10}{:>6}", severity.as_str(), self.findings.of(severity));

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Documents, Estate, RoleLastUsed};
 use rolecall_iam::{AccountId, Digest, Document};
 use sqlx::PgConnection;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 struct Row {
     kind: String,
@@ -39,6 +39,7 @@ impl Store {
         }
         estate.sessions = sessions::since(&mut tx, sessions_since).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
+        estate.as_of = as_of(&mut tx).await?;
         tx.rollback().await?;
         Ok(estate)
     }
@@ -63,6 +64,7 @@ impl Store {
         .await?;
         let mut estate = assemble(&mut tx, rows).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
+        estate.as_of = as_of(&mut tx).await?;
         tx.rollback().await?;
         Ok(estate)
     }
@@ -86,6 +88,11 @@ impl Store {
         tx.rollback().await?;
         Ok(estate)
     }
+}
+
+async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
+    let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
+    rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()
 }
 
 async fn assemble(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Estate, Error> {

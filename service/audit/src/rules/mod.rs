@@ -27,7 +27,7 @@ mod yaml;
 
 pub use binding::Exception;
 pub use check::pattern_matches;
-pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, SeverityWhen, TestResult};
+pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, SeverityWhen, TestResult, Times};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
 pub use set::{RuleSet, json_schema};
 pub use value::{List, Object, Reasons, Value};

@@ -193,6 +193,23 @@ impl std::fmt::Debug for Rule {
     }
 }
 
+/// The two times that a judgement depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Of what date is what is known of the subject: what a rule calls `now`. Files of June are judged
+    /// as of June, whenever they are imported.
+    pub as_of: DateTime<Utc>,
+    /// The time by the clock: exceptions begin and end by it.
+    pub now: DateTime<Utc>,
+}
+
+impl From<DateTime<Utc>> for Times {
+    /// What is known is of now.
+    fn from(now: DateTime<Utc>) -> Self {
+        Self { as_of: now, now }
+    }
+}
+
 /// What a rule says about a subject.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
@@ -268,14 +285,14 @@ impl Rule {
         object: &Arc<dyn Object>,
         subject: &Subject,
         ou_path: Option<&str>,
-        now: DateTime<Utc>,
+        times: Times,
     ) -> Option<Judgement> {
         let place = Place::of(subject, ou_path);
         let value = Value::Object(Arc::clone(object));
         let (settings, outcomes) = match self.settings(&place) {
             Ok(settings) if !settings.enabled => return None,
             Ok(settings) => {
-                let mut outcomes = self.decide(&value, &settings.values, now);
+                let mut outcomes = self.decide(&value, &settings.values, times.as_of);
                 if settings.severity_bound {
                     outcomes.iter_mut().for_each(Outcome::ungrade);
                 }
@@ -283,7 +300,7 @@ impl Rule {
             }
             Err(why) => (Arc::clone(&self.defaults), vec![Outcome::Unknown { why: vec![why] }]),
         };
-        let exception = self.exceptions.iter().filter(|exception| exception.covers(subject, &place, now));
+        let exception = self.exceptions.iter().filter(|exception| exception.covers(subject, &place, times.now));
         let exception = exception.max_by_key(|exception| exception.shown.expires);
         Some(Judgement {
             outcomes,

@@ -26,7 +26,7 @@ fn set(more: &[String]) -> Result<RuleSet, Vec<String>> {
 
 fn judged(set: &RuleSet, subject: &Subject, ou: Option<&str>, now: &str) -> Option<Judgement> {
     let object: Arc<dyn Object> = Arc::new(Role::default());
-    set.rules()[0].judge(&object, subject, ou, at(now))
+    set.rules()[0].judge(&object, subject, ou, at(now).into())
 }
 
 fn limit(judgement: &Judgement) -> (String, String) {

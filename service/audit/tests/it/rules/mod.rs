@@ -145,5 +145,5 @@ pub(crate) fn subject() -> Subject {
 
 pub(crate) fn judge(rule: &Rule, role: Role) -> Vec<Outcome> {
     let object: Arc<dyn Object> = Arc::new(role);
-    rule.judge(&object, &subject(), Some("/"), at("2026-06-01T00:00:00Z")).unwrap().outcomes
+    rule.judge(&object, &subject(), Some("/"), at("2026-06-01T00:00:00Z").into()).unwrap().outcomes
 }

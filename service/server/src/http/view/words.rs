@@ -187,6 +187,9 @@ pub fn gap(reason: GapReason) -> &'static str {
         GapReason::Credentials => "The credentials were expired or not valid",
         GapReason::NotReached => "Not reached: something before it was not seen",
         GapReason::NotProvided => "Not part of the imported files",
+        GapReason::Truncated => "Only some pages of the listing were given",
+        GapReason::Filtered => "The listing was filtered before it was given",
+        GapReason::Unproven => "The files cannot show that this is all there is",
     }
 }
 
@@ -205,6 +208,13 @@ pub fn remedy(reason: GapReason, action: &str) -> String {
         }
         GapReason::NotReached => "Mend the gap that comes before it.".to_owned(),
         GapReason::NotProvided => "Import the file that holds it.".to_owned(),
+        GapReason::Truncated => {
+            format!("List again without `--max-items`, or import every page of `{action}` together.")
+        }
+        GapReason::Filtered => "List again without `--filter`, `--query` and `--namespace`.".to_owned(),
+        GapReason::Unproven => {
+            "Import the files in the estate layout, or say `import --complete` where they hold all there is.".to_owned()
+        }
     }
 }
 
