@@ -7,6 +7,7 @@
 pub mod assumption;
 pub mod coverage;
 pub mod diff;
+mod encoding;
 pub mod estate;
 pub mod evaluate;
 pub mod facts;

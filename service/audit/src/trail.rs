@@ -1,7 +1,9 @@
 //! CloudTrail records into sessions, and into what was done with them.
 //!
 //! Knows every wrapping in which records come: a trail file (`{"Records": […]}`), a bare array,
-//! JSON lines, one record, the answer of `LookupEvents`, each gzipped or not; which records are
+//! JSON lines, values one after the other, one record, the answer of `LookupEvents`, the envelopes of
+//! EventBridge, CloudWatch Logs and Filebeat, lines of an export with a time before; each gzipped or
+//! not, in UTF-8 or with the mark of UTF-16; which records are
 //! sessions: STS `AssumeRole`, `AssumeRoleWithWebIdentity`, `AssumeRoleWithSAML` and eks-auth
 //! `AssumeRoleForPodIdentity`, granted or refused; how calls of role sessions add up to uses; and
 //! to which association a session belongs. Reads in one pass and borrows from the bytes, so that a
@@ -27,10 +29,12 @@ pub use shape::Networks;
 pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
 pub use whole::{Holds, Torn, Whole};
 
+use crate::encoding;
 use crate::estate::Session;
 use event::{Element, Event};
 use reader::{Inflater, Reader, Sink};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
@@ -50,17 +54,30 @@ const HEAD: u64 = 256 * 1024;
 /// the output of `LookupEvents` has records as text.
 #[must_use]
 pub fn begins_as_records(head: &[u8]) -> bool {
-    let mut plain = Vec::new();
-    let head = if head.starts_with(&[0x1f, 0x8b]) {
-        // A beginning ends in the middle of the stream: what comes before that is enough.
-        let _cut = flate2::bufread::MultiGzDecoder::new(head).take(HEAD).read_to_end(&mut plain);
-        plain.as_slice()
-    } else {
-        head
-    };
-    [&b"\"eventVersion\""[..], b"\"CloudTrailEvent\""]
+    let head = plain_head(head);
+    // Within a text that holds a record, its quotes are escaped.
+    [&b"\"eventVersion\""[..], b"\\\"eventVersion\\\"", b"\"CloudTrailEvent\""]
         .into_iter()
-        .any(|mark| memchr::memmem::find(head, mark).is_some())
+        .any(|mark| memchr::memmem::find(&head, mark).is_some())
+}
+
+/// The beginning of a file as text: without its compression, and as UTF-8.
+#[must_use]
+pub fn plain_head(head: &[u8]) -> Cow<'_, [u8]> {
+    let mut head = Cow::Borrowed(head);
+    // CloudWatch Logs zips what it hands on, and Firehose zips that again.
+    for _ in 0..2 {
+        if head.starts_with(&[0x1f, 0x8b]) {
+            let mut plain = Vec::new();
+            // A beginning ends in the middle of the stream: what comes before that is enough.
+            let _cut = flate2::bufread::MultiGzDecoder::new(&*head).take(HEAD).read_to_end(&mut plain);
+            head = Cow::Owned(plain);
+        }
+    }
+    if encoding::is_utf16(&head) {
+        return Cow::Owned(encoding::Utf16::new(&*head).all().unwrap_or_default());
+    }
+    head
 }
 
 /// Something in a file that could not be read.
@@ -113,6 +130,8 @@ pub enum ProblemKind {
     LocalTime,
     /// A version of the record that is not known: read, and named.
     Version,
+    /// One page of several: a token says that there is more.
+    Page,
 }
 
 /// What a file held.
@@ -158,7 +177,7 @@ pub fn read_event(json: &str) -> Result<Option<Session>, Box<ReadProblem>> {
     let session = record.and_then(|record| match record.is {
         Element::Event if record.event.is_not_a_call()? => Ok(None),
         Element::Event => record.event.session(),
-        Element::Lookup(_) | Element::NotAnObject => {
+        Element::Embedded(..) | Element::NotAnObject => {
             Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it"))
         }
     });

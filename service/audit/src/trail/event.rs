@@ -243,6 +243,8 @@ pub(super) struct Record<'a> {
     pub(super) is: Element<'a>,
     /// Of no meaning unless the element is an event.
     pub(super) event: Event<'a>,
+    /// The event came in an envelope: what stands beside it there is no part of it.
+    is_sealed: bool,
 }
 
 /// What an element is.
@@ -250,27 +252,61 @@ pub(super) struct Record<'a> {
 pub(super) enum Element<'a> {
     #[default]
     Event,
-    /// A row of `LookupEvents`: the record is in it as text.
-    Lookup(Text<'a>),
+    /// The record is in it as text: a row of `LookupEvents`, a line of a log group.
+    Embedded(&'static str, Text<'a>),
     NotAnObject,
 }
 
+// What Filebeat keeps of a line.
+fields!(Original { "original" => text: Text<'a> = text });
+
 impl<'a> Record<'a> {
     pub(super) fn not_an_object() -> Self {
-        Self { is: Element::NotAnObject, event: Event::default() }
+        Self { is: Element::NotAnObject, ..Self::default() }
     }
 
     pub(super) fn take<A: MapAccess<'a>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        if key == "CloudTrailEvent" {
-            let mut row = Field::Absent;
-            text(&mut row, map)?;
-            self.is = Element::Lookup(row);
-            return Ok(());
+        match key {
+            "CloudTrailEvent" => {
+                let mut row = Field::Absent;
+                text(&mut row, map)?;
+                self.is = Element::Embedded("/CloudTrailEvent", row);
+                Ok(())
+            }
+            // A line of CloudWatch Logs. No record has such a field.
+            "message" => self.embedded("/message", map, text),
+            "event" => self.embedded("/event/original", map, |row, map| {
+                let mut original = Slot::<Original<'a>>::default();
+                object(&mut original, map)?;
+                if let Some(original) = original.get_mut() {
+                    *row = std::mem::take(&mut original.text);
+                }
+                Ok(())
+            }),
+            // An event of EventBridge.
+            "detail" if matches!(self.is, Element::Event) => {
+                self.event.clear();
+                self.is_sealed = map.next_value_seed(ObjectSeed(&mut self.event))?.get().is_some();
+                Ok(())
+            }
+            _ if matches!(self.is, Element::Event) && !self.is_sealed => self.event.take(key, map),
+            _ => skip(map),
         }
-        match self.is {
-            Element::Event => self.event.take(key, map),
-            Element::Lookup(_) | Element::NotAnObject => skip(map),
+    }
+
+    /// Takes a record that stands in a field as text; of any other thing the field is passed over.
+    fn embedded<A: MapAccess<'a>>(
+        &mut self,
+        field: &'static str,
+        map: &mut A,
+        read: impl FnOnce(&mut Text<'a>, &mut A) -> Result<(), A::Error>,
+    ) -> Result<(), A::Error> {
+        let mut row = Field::Absent;
+        read(&mut row, map)?;
+        if let (Field::Is(_), Element::Event) = (&row, &self.is) {
+            self.is = Element::Embedded(field, row);
         }
+        Ok(())
     }
 }
 
@@ -283,6 +319,7 @@ impl<'de> DeserializeSeed<'de> for RecordSeed<'_, 'de> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let Self(record) = self;
         record.is = Element::Event;
+        record.is_sealed = false;
         record.event.clear();
         if !deserializer.deserialize_any(RecordVisitor(record))? {
             record.is = Element::NotAnObject;

@@ -154,6 +154,11 @@ impl<T> Slot<T> {
         self.shape.get().map(|()| &self.value)
     }
 
+    pub(super) fn get_mut(&mut self) -> Option<&mut T> {
+        let Self { shape, value } = self;
+        shape.get().map(|()| value)
+    }
+
     /// Forgets the object. Its memory is used again by the next.
     pub(super) fn clear(&mut self) {
         self.shape = Field::Absent;

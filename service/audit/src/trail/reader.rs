@@ -8,6 +8,7 @@
 use super::event::{Element, Event, Record, RecordSeed};
 use super::json::{Field, Key};
 use super::{Fault, ProblemKind, ReadProblem, Tally};
+use crate::encoding::{Utf16, is_utf16};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::Read;
@@ -88,22 +89,24 @@ pub(super) struct Reader<'s, S> {
     delivered: usize,
     /// So many records were given to the sink by an earlier pass over the same text.
     skip: usize,
+    /// A token said that there are further pages.
+    is_page: bool,
 }
 
 impl<'s, S: Sink> Reader<'s, S> {
     pub(super) fn new(file: &'s str, sink: &'s mut S, tally: &'s mut Tally, max_decompressed: u64) -> Self {
         file.clone_into(&mut tally.file);
-        Self { file, sink, tally, max_decompressed, pointer: "", delivered: 0, skip: 0 }
+        Self { file, sink, tally, max_decompressed, pointer: "", delivered: 0, skip: 0, is_page: false }
     }
 
     /// Reads a file that is at hand, gzipped or plain.
     pub(super) fn bytes(&mut self, inflater: &mut Inflater, bytes: &[u8]) {
         if !is_gzip(bytes) {
-            if bytes.len() > WHOLE { self.stream(&mut &*bytes, false) } else { self.plain(bytes) }
+            if bytes.len() > WHOLE || is_utf16(bytes) { self.unwrapped(&mut &*bytes, false) } else { self.plain(bytes) }
         } else if let Some(plain) = inflater.whole(bytes, self.max_decompressed) {
-            self.plain(plain);
+            if is_gzip(plain) || is_utf16(plain) { self.unwrapped(&mut &*plain, true) } else { self.plain(plain) }
         } else {
-            self.stream(&mut flate2::bufread::MultiGzDecoder::new(bytes), true);
+            self.unwrapped(&mut flate2::bufread::MultiGzDecoder::new(bytes), true);
         }
     }
 
@@ -120,11 +123,27 @@ impl<'s, S: Sink> Reader<'s, S> {
         let mut noted = Noted { source, failed: &mut failed };
         let mut all = std::io::BufReader::new((&*start).chain(&mut noted));
         if is_gzip(&start) {
-            self.stream(&mut flate2::bufread::MultiGzDecoder::new(all), true);
+            self.unwrapped(&mut flate2::bufread::MultiGzDecoder::new(all), true);
         } else {
-            self.stream(&mut all, false);
+            self.unwrapped(&mut all, false);
         }
         failed
+    }
+
+    /// Reads what may be zipped a second time, as Firehose does with what CloudWatch Logs zipped, or
+    /// be UTF-16.
+    fn unwrapped(&mut self, source: &mut dyn Read, zipped: bool) {
+        let mut source = Begun::new(source);
+        if zipped && is_gzip(&source.start) {
+            let mut inner = flate2::bufread::MultiGzDecoder::new(std::io::BufReader::new(source));
+            self.decoded(&mut Begun::new(&mut inner), true);
+        } else {
+            self.decoded(&mut source, zipped);
+        }
+    }
+
+    fn decoded(&mut self, source: &mut Begun<'_>, zipped: bool) {
+        if is_utf16(&source.start) { self.stream(&mut Utf16::new(source), zipped) } else { self.stream(source, zipped) }
     }
 
     fn plain(&mut self, bytes: &[u8]) {
@@ -151,6 +170,23 @@ impl<'s, S: Sink> Reader<'s, S> {
         let problem =
             ReadProblem { kind, file: self.file.to_owned(), line, record: None, field: String::new(), message, remedy };
         self.tally.name(kind, || problem);
+    }
+
+    /// Says that a token names a further page.
+    fn page(&mut self) {
+        if !std::mem::replace(&mut self.is_page, true) {
+            self.tally.damaged.insert(self.file.to_owned());
+            let problem = ReadProblem {
+                kind: ProblemKind::Page,
+                file: self.file.to_owned(),
+                line: None,
+                record: None,
+                field: String::new(),
+                message: "one page of several: a token names the next".to_owned(),
+                remedy: "give the other pages too; whether they are all no file can tell".to_owned(),
+            };
+            self.tally.name(ProblemKind::Page, || problem);
+        }
     }
 
     fn not_json(&mut self, line: usize, what: &str) {
@@ -258,8 +294,10 @@ impl<'s, S: Sink> Reader<'s, S> {
         let result = match &record.is {
             Element::Event => self.sink.event(&record.event, self.tally),
             Element::NotAnObject => Err(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")),
-            Element::Lookup(Field::Is(json)) => self.embedded(json),
-            Element::Lookup(_) => Err(Fault::new(
+            // CloudWatch Logs looks whether its destination takes anything.
+            Element::Embedded("/message", Field::Is(line)) if line.starts_with("CWL CONTROL MESSAGE") => return,
+            Element::Embedded(field, Field::Is(json)) => self.embedded(field, json),
+            Element::Embedded(..) => Err(Fault::new(
                 ProblemKind::Missing,
                 "/CloudTrailEvent",
                 "a record as JSON text is needed",
@@ -276,12 +314,12 @@ impl<'s, S: Sink> Reader<'s, S> {
         }
     }
 
-    fn embedded(&mut self, json: &str) -> Result<(), Fault> {
-        let at = |fault: Fault| fault.under("/CloudTrailEvent");
+    fn embedded(&mut self, field: &str, json: &str) -> Result<(), Fault> {
+        let at = |fault: Fault| fault.under(field);
         let record = one_record(json).map_err(at)?;
         match record.is {
             Element::Event => self.sink.event(&record.event, self.tally).map_err(at),
-            Element::Lookup(_) | Element::NotAnObject => {
+            Element::Embedded(..) | Element::NotAnObject => {
                 Err(at(Fault::new(ProblemKind::Json, "", "a record must be an object", "remove it")))
             }
         }
@@ -305,6 +343,37 @@ impl Read for Noted<'_> {
                 *self.failed = Err(std::io::Error::new(error.kind(), error.to_string()));
             }
         })
+    }
+}
+
+/// A source of which the first bytes were looked at.
+struct Begun<'b> {
+    start: Vec<u8>,
+    given: usize,
+    failed: Option<std::io::Error>,
+    source: &'b mut dyn Read,
+}
+
+impl<'b> Begun<'b> {
+    fn new(source: &'b mut dyn Read) -> Self {
+        let mut start = Vec::new();
+        let failed = Read::take(&mut *source, 2).read_to_end(&mut start).err();
+        Self { start, given: 0, failed, source }
+    }
+}
+
+impl Read for Begun<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let mut start = self.start.get(self.given..).unwrap_or_default();
+        if !start.is_empty() {
+            let read = start.read(out)?;
+            self.given += read;
+            return Ok(read);
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.source.read(out),
+        }
     }
 }
 
@@ -350,6 +419,12 @@ impl<'de, S: Sink> Visitor<'de> for Top<'_, '_, S> {
             if let Some(pointer) = wrapper(&key) {
                 self.0.pointer = pointer;
                 wrapped |= map.next_value_seed(Records(&mut *self.0))?;
+            } else if is_token(&key) {
+                let mut token = Field::Absent;
+                super::json::text(&mut token, &mut map)?;
+                if token.get().is_some_and(|token| !token.is_empty()) {
+                    self.0.page();
+                }
             } else {
                 record.take(&key, &mut map)?;
             }
@@ -366,8 +441,26 @@ fn wrapper(key: &str) -> Option<&'static str> {
     match key {
         "Records" => Some("/Records"),
         "Events" => Some("/Events"),
+        // A subscription of CloudWatch Logs, and what `filter-log-events` prints.
+        "logEvents" => Some("/logEvents"),
+        "events" => Some("/events"),
         _ => None,
     }
+}
+
+/// Whether a field names the next page. `nextForwardToken` of CloudWatch Logs does not: the last page
+/// has it, too.
+fn is_token(key: &str) -> bool {
+    matches!(key, "NextToken" | "nextToken")
+}
+
+/// A line of an export of CloudWatch Logs, without the time before it.
+fn untimed(line: &str) -> Option<&str> {
+    let (time, _) = line.split_once(" {")?;
+    let is_time = time.starts_with(|first: char| first.is_ascii_digit())
+        && time.len() <= 40
+        && time.bytes().all(|byte| byte.is_ascii_digit() || b"TZ:.+- ".contains(&byte));
+    if is_time { line.get(time.len() + 1..) } else { None }
 }
 
 /// An array of records; `false` where it is another thing.
@@ -413,7 +506,7 @@ impl<'de, S: Sink> Visitor<'de> for Records<'_, '_, S> {
             match (next, &record.is) {
                 (None, _) => return Ok(true),
                 (Some(()), Element::NotAnObject) => unended = Some(place),
-                (Some(()), Element::Event | Element::Lookup(_)) => self.0.deliver(&record, Some(place)),
+                (Some(()), Element::Event | Element::Embedded(..)) => self.0.deliver(&record, Some(place)),
             }
             place += 1;
         }
@@ -473,7 +566,8 @@ impl Splitter {
         let mut lines = text.lines().map(str::trim_ascii).filter(|line| !line.is_empty());
         // No valid JSON text has two lines in a row that open an object, but for JSON lines.
         let opens = |line: Option<&str>| line.is_some_and(|line| line.starts_with('{'));
-        let by_line = opens(lines.next()) && opens(lines.next());
+        let first = lines.next();
+        let by_line = (opens(first) && opens(lines.next())) || first.and_then(untimed).is_some();
         Self { state: State::Top, by_line, lines: 0, is_torn: false, seen: false }
     }
 
@@ -567,6 +661,10 @@ impl Splitter {
                         Step::To(next)
                     }
                     Member::Other(next) => Step::To(next),
+                    Member::Token(next) => {
+                        reader.page();
+                        Step::To(next)
+                    }
                     Member::More if !last => Step::More,
                     Member::More | Member::Broken => self.lost(reader, text, at),
                 },
@@ -583,6 +681,7 @@ impl Splitter {
             None => return Step::More,
         };
         let line = rest.get(..end).unwrap_or(rest).trim_ascii();
+        let line = untimed(line).unwrap_or(line);
         if line.len() > WHOLE {
             self.name_giant(reader, text, at, None);
             return Step::To(at + end);
@@ -615,6 +714,10 @@ impl Splitter {
                         return Step::To(list);
                     }
                     Member::Other(after) => next = after,
+                    Member::Token(after) => {
+                        reader.page();
+                        next = after;
+                    }
                     Member::More if !last => return Step::More,
                     Member::More | Member::Broken => return self.lost(reader, text, at),
                 },
@@ -795,6 +898,8 @@ enum Member {
     List(usize, &'static str),
     /// Another thing, which ends here.
     Other(usize),
+    /// The token of a further page, which ends here.
+    Token(usize),
     /// The text ends before it does.
     More,
     Broken,
@@ -817,6 +922,9 @@ fn member(bytes: &[u8], at: usize, last: bool) -> Member {
         (Some(b'['), Some(pointer)) => Member::List(value + 1, pointer),
         (None, _) => Member::More,
         (Some(_), _) => match value_end(bytes, value, last) {
+            Some(end) if bytes.get(value) == Some(&b'"') && end > value + 2 && key.is_some_and(is_token) => {
+                Member::Token(end)
+            }
             Some(end) if end > value => Member::Other(end),
             Some(_) => Member::Broken,
             None => Member::More,

@@ -54,7 +54,7 @@ fn wrapped(n: usize, how: usize) -> String {
         0 => format!("{{\"Records\":[{}]}}", records.join(",")),
         1 => format!("[\n  {}\n]\n", records.join(",\n  ")),
         2 => records.join("\n"),
-        3 => format!("{{\"NextToken\":\"t\", \"Events\" : [ {} ], \"More\": {{\"Records\": 7}}}}", records.join(" , ")),
+        3 => format!("{{\"NextToken\":\"\", \"Events\" : [ {} ], \"More\": {{\"Records\": 7}}}}", records.join(" , ")),
         _ => {
             let rows = records.iter().map(|r| format!("{{\"CloudTrailEvent\":{}}}", serde_json::json!(r)));
             format!("{{\"Events\":[{}]}}", rows.collect::<Vec<_>>().join(","))
@@ -88,7 +88,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if bytes.starts_with(&[0x1f, 0x8b]) {
+        if bytes.starts_with(&[0x1f, 0x8b]) || is_utf16(&bytes) {
             return Ok(());
         }
         let (ids, tally) = at_once(&bytes);
@@ -217,4 +217,102 @@ fn a_source_that_fails_is_an_error_and_no_end() {
     let mut source = long.chain(Broken);
     assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut source).is_err());
     assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut Broken).is_err());
+}
+
+fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Records as others hand them on.
+fn enveloped(n: usize) -> Vec<(&'static str, String)> {
+    let records: Vec<String> = (0..n).map(record).collect();
+    let quoted: Vec<String> = records.iter().map(|record| serde_json::json!(record).to_string()).collect();
+    let each = |of: &[String], make: &dyn Fn(&str) -> String, between: &str| {
+        of.iter().map(|record| make(record)).collect::<Vec<_>>().join(between)
+    };
+    let bridge = |record: &str| {
+        format!(
+            r#"{{"version":"0","id":"x","detail-type":"AWS API Call via CloudTrail","source":"aws.sts","resources":[],"detail":{record},"region":"eu-west-1"}}"#
+        )
+    };
+    let line = |record: &str| format!(r#"{{"id":"1","timestamp":1790845500000,"message":{record}}}"#);
+    let subscription = |record: &str| {
+        format!(r#"{{"messageType":"DATA_MESSAGE","owner":"111122223333","logEvents":[{}]}}"#, line(record))
+    };
+    let filebeat = |record: &str| {
+        format!(r#"{{"@timestamp":"2026-10-01T09:10:00Z","event":{{"kind":"event","original":{record}}}}}"#)
+    };
+    vec![
+        ("one after the other", records.concat()),
+        ("EventBridge, one after the other", each(&records, &bridge, "")),
+        ("EventBridge, one a line", each(&records, &bridge, "\n")),
+        ("EventBridge, a list", format!("[{}]", each(&records, &bridge, ","))),
+        ("subscription", format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{}]}}"#, each(&quoted, &line, ","))),
+        ("subscriptions through Firehose", each(&quoted, &subscription, "")),
+        (
+            "filter-log-events",
+            format!("{{\n  \"events\": [{}],\n  \"searchedLogStreams\": []\n}}", each(&quoted, &line, ",")),
+        ),
+        (
+            "get-log-events",
+            format!(
+                r#"{{"events":[{}],"nextForwardToken":"f/1","nextBackwardToken":"b/1"}}"#,
+                each(&quoted, &line, ",")
+            ),
+        ),
+        ("Filebeat", each(&quoted, &filebeat, "\n")),
+        ("export", each(&records, &|record| format!("2026-10-01T09:11:00.000Z {record}"), "\n")),
+    ]
+}
+
+#[test]
+fn envelopes_are_opened_in_any_encoding() {
+    for n in [1, 3] {
+        let expected: Vec<String> = (0..n).map(|n| format!("e-{n}")).collect();
+        for (how, text) in enveloped(n) {
+            let utf16: Vec<u8> =
+                std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+            let big_endian: Vec<u8> =
+                std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+            let marked = format!("\u{feff}{text}").into_bytes();
+            let once = zipped(text.as_bytes());
+            let ways = [text.into_bytes(), marked, zipped(&utf16), utf16, big_endian, zipped(&once), once];
+            for (way, bytes) in ways.into_iter().enumerate() {
+                let (ids, tally) = at_once(&bytes);
+                assert_eq!(ids, expected, "{how}, {way}: {:?}", tally.problems);
+                assert_eq!((tally.malformed, tally.problems.len()), (0, 0), "{how}, {way}: {:?}", tally.problems);
+                assert!(crate::trail::begins_as_records(&bytes), "{how}, {way}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_beside_an_event_in_its_envelope_is_no_part_of_it() {
+    let text = format!(r#"{{"eventID":"outer","detail":{},"eventID":"after"}}"#, record(0));
+    assert_eq!(at_once(text.as_bytes()).0, ["e-0"]);
+    let control = r#"{"messageType":"CONTROL_MESSAGE","logEvents":[{"id":"","message":"CWL CONTROL MESSAGE: Checking health of destination"}]}"#;
+    let (ids, tally) = at_once(control.as_bytes());
+    assert_eq!((ids.len(), tally.events, tally.malformed, tally.problems.len()), (0, 0, 0, 0));
+    let other =
+        r#"{"detail-type":"EC2 Instance State-change Notification","detail":{"instance-id":"i-1","state":"running"}}"#;
+    assert_eq!(at_once(other.as_bytes()).1.malformed, 1, "what is no record is counted");
+}
+
+#[test]
+fn a_page_that_names_a_next_is_not_all() {
+    for (text, is_page) in [
+        (format!("{{\"Events\":[{}],\"NextToken\":\"t\"}}", record(0)), true),
+        (format!("{{\"nextToken\":\"t\",\"events\":[{}]}}", record(0)), true),
+        (format!("{{\"Events\":[{}],\"NextToken\":\"\"}}", record(0)), false),
+        (format!("{{\"Events\":[{}],\"NextToken\":null}}", record(0)), false),
+    ] {
+        for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+            assert_eq!(ids, ["e-0"]);
+            assert_eq!(tally.kinds.get(&ProblemKind::Page).copied(), is_page.then_some(1), "{text}");
+            assert_eq!((tally.damaged.contains("f"), tally.malformed), (is_page, 0));
+        }
+    }
 }
