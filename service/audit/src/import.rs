@@ -2,23 +2,32 @@
 //!
 //! Knows the estate layout (`accounts.json`, `iam/<account>/…`, `eks/<account>/<region>/…`,
 //! `cloudtrail/<account>/…`, `trail/AWSLogs/…`, `organizations/…`) and the same content in loose files, as the AWS CLI prints
-//! it, gzipped or plain. A file is recognised by what it holds; its path only adds the account and
-//! the region where the content names neither. What a file provides counts as seen; what no file
+//! it: gzipped or plain, in UTF-8 or UTF-16, one value or many, single records and lists of any of
+//! them. A file is recognised by what it holds; its path only adds the account and
+//! the region where the content names neither. What a file holds was seen; that it holds all there is
+//! must show (see [`listing`]), or whoever gives it must say so. What no file
 //! provides becomes a gap, so that nothing passes on it. A record that cannot be read is named, and
 //! the rest is still read. Refuses to know the file system.
 
+mod before;
 mod eks;
 mod iam;
 mod item;
+mod listing;
 mod organizations;
 mod trails;
+mod values;
 
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use crate::encoding;
 use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
 use crate::id::{ClusterName, Region};
 pub use crate::trail::ReadProblem;
 use crate::trail::{self, MAX_DECOMPRESSED, ProblemKind};
+pub use before::{Before, doubt};
+use chrono::{DateTime, Utc};
 use item::Fault;
+use listing::{Listing, Page, Proof, Shape};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -64,6 +73,8 @@ pub enum FileKind {
     OrgPolicies,
     /// The organisation's roots, OUs and accounts.
     OrgTree,
+    /// A digest, by which CloudTrail's files are checked. It tells nothing of the estate.
+    TrailDigest,
     /// Not a kind that is read; a problem says so.
     Unrecognised,
 }
@@ -85,6 +96,7 @@ impl FileKind {
             Self::Trail => "CloudTrail records",
             Self::OrgPolicies => "organisation policies",
             Self::OrgTree => "organisation tree",
+            Self::TrailDigest => "CloudTrail digest",
             Self::Unrecognised => "not a kind that is read",
         }
     }
@@ -112,18 +124,28 @@ pub struct Import {
     pub problems: Vec<ReadProblem>,
 }
 
+/// What is known of files beside what is in them.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Trail files are read elsewhere, a few at a time: the sessions of these places (see
+    /// [`trail_place`]) count as provided. Whoever reads them says where they are broken.
+    pub trails: BTreeSet<(AccountId, Region)>,
+    /// Whoever gives the files says that each listing that they hold a part of is whole. A page that
+    /// is missing by its token, and a list that cannot be whole, stay gaps.
+    pub complete: bool,
+}
+
 /// Reads files. Never fails: what cannot be read is among the problems, and a gap where it belongs.
 #[must_use]
 pub fn read_files(files: &[InputFile]) -> Import {
-    read_files_beside(files, &BTreeSet::new())
+    read_files_given(files, &Given::default())
 }
 
-/// Reads files beside trail files that are read elsewhere, a few at a time: the sessions of these
-/// places (see [`trail_place`]) count as provided. Whoever reads them says where they are broken.
+/// Reads files of which more is known than what is in them.
 #[must_use]
-pub fn read_files_beside(files: &[InputFile], trails: &BTreeSet<(AccountId, Region)>) -> Import {
-    let mut builder = Builder::default();
-    for (account, region) in trails {
+pub fn read_files_given(files: &[InputFile], given: &Given) -> Import {
+    let mut builder = Builder { complete: given.complete, ..Builder::default() };
+    for (account, region) in &given.trails {
         let look = builder.look(*account);
         look.held = true;
         look.trail_regions.insert(region.clone());
@@ -133,17 +155,17 @@ pub fn read_files_beside(files: &[InputFile], trails: &BTreeSet<(AccountId, Regi
     }
     // By now every file has been read that may say which account manages the organisation.
     let (trees, policies): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut builder.waiting).into_iter().partition(|(_, kind, _)| *kind == FileKind::OrgTree);
-    for (index, kind, value) in trees.into_iter().chain(policies) {
+        std::mem::take(&mut builder.waiting).into_iter().partition(|waiting| waiting.kind == FileKind::OrgTree);
+    for Waiting { file: index, place: value_place, kind, value, shape } in trees.into_iter().chain(policies) {
         let Some(file) = files.get(index) else { continue };
         let place = Place::of(&file.path);
-        let source = Source { path: &file.path, place: &place };
+        let source = Source { path: &file.path, place: &place, value: value_place, shape };
         let records = match kind {
             FileKind::OrgTree => builder.org_tree(source, &value),
             _ => builder.org_policies(source, &value),
         };
         if let Some(summary) = builder.read.get_mut(index) {
-            summary.records = records;
+            summary.records += records;
         }
     }
     builder.finish()
@@ -163,16 +185,19 @@ pub fn trail_place(path: &str) -> Option<(AccountId, Region)> {
     place.account.zip(place.region)
 }
 
-/// The gap that a broken trail file leaves in the sessions of its place.
+/// The gap that a trail file leaves in the sessions of its place: it is broken, or one page of several.
 #[must_use]
-pub fn trail_gap(place: (AccountId, Region), path: &str) -> Gap {
+pub fn trail_gap(place: (AccountId, Region), path: &str, what: ProblemKind) -> Gap {
     let scope = Scope::regional(place.0, ScopeKind::Sessions, place.1);
-    Gap {
-        scope,
-        action: "cloudtrail:LookupEvents".to_owned(),
-        reason: GapReason::Malformed,
-        detail: format!("in {path}"),
-    }
+    let reason = if what == ProblemKind::Page { GapReason::Truncated } else { GapReason::Malformed };
+    Gap { scope, action: "cloudtrail:LookupEvents".to_owned(), reason, detail: format!("in {path}") }
+}
+
+/// An account of which nothing is known but what records of these regions tell: all else is a gap.
+#[must_use]
+pub fn named_by_records(account: AccountId, regions: &BTreeSet<Region>) -> Observation {
+    let look = Look { held: true, record_regions: regions.clone(), ..Look::default() };
+    Observation { as_of: None, ..look.finish(account, true, false) }
 }
 
 impl Place {
@@ -199,21 +224,15 @@ struct Look {
     observation: Observation,
     /// The region that the list of accounts names for it.
     home: Option<Region>,
-    roles: bool,
-    policies: bool,
-    oidc: bool,
-    organization: bool,
-    org_policies: bool,
     /// Whether any file but the list of accounts holds something of it.
     held: bool,
-    cluster_regions: BTreeSet<Region>,
-    association_regions: BTreeSet<Region>,
-    association_clusters: BTreeSet<(Region, ClusterName)>,
-    /// Where all add-ons, or all access entries, are known.
-    part_regions: BTreeSet<(ScopeKind, Region)>,
-    part_clusters: BTreeSet<(ScopeKind, Region, ClusterName)>,
-    trails: bool,
+    /// The pages of every listing of which there are any.
+    listings: BTreeMap<Listing, Vec<Page>>,
     trail_regions: BTreeSet<Region>,
+    /// Of which there are records, that may not be all.
+    record_regions: BTreeSet<Region>,
+    /// The newest date in its files.
+    newest: Option<DateTime<Utc>>,
     clusters: BTreeMap<(Region, ClusterName), Cluster>,
     associations: BTreeMap<AssociationKey, Association>,
     addons: BTreeMap<(Region, ClusterName), Vec<Addon>>,
@@ -225,41 +244,110 @@ struct Look {
 struct Builder {
     /// Where the organisation is read from: the hub, or else the management account.
     hub: Option<AccountId>,
-    /// Organisation trees and policies, to be read last, by the file's place.
-    waiting: Vec<(usize, FileKind, Value)>,
+    /// Organisation trees and policies, to be read last.
+    waiting: Vec<Waiting>,
+    /// A page of a list of accounts that names a next.
+    accounts_cut: Vec<Page>,
+    /// Whoever gives the files says that they hold all there is.
+    complete: bool,
     looks: BTreeMap<AccountId, Look>,
     read: Vec<FileSummary>,
     problems: Vec<ReadProblem>,
 }
 
-/// The file that is being read.
+#[derive(Debug)]
+struct Waiting {
+    /// The file's place among the files.
+    file: usize,
+    /// The value's place in the file.
+    place: usize,
+    kind: FileKind,
+    value: Value,
+    shape: Shape,
+}
+
+/// The value that is being read, and where it stands.
 #[derive(Debug, Clone, Copy)]
 struct Source<'a> {
     path: &'a str,
     place: &'a Place,
+    /// Its place among the values of the file.
+    value: usize,
+    shape: Shape,
+}
+
+impl Source<'_> {
+    /// Whether the file lies where the estate layout has what is of the account: `iam/<account>/…`.
+    fn is_below(&self, folder: &str) -> bool {
+        let folders = self.path.split('/');
+        folders.clone().zip(folders.skip(1)).any(|(part, next)| part == folder && next.parse::<AccountId>().is_ok())
+    }
+
+    /// Whether the file lies in a folder of this name.
+    fn is_in(&self, folder: &str) -> bool {
+        self.path.split('/').rev().skip(1).any(|part| part == folder)
+    }
+
+    /// Whether the file has this name, but for its ending.
+    fn is_named(&self, stem: &str) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        name.strip_prefix(stem).is_some_and(|rest| matches!(rest, ".json" | ".json.gz"))
+    }
+
+    /// The page that a value is, if it is a list as AWS answers it. `layout`: the whole listing would
+    /// lie where the file does.
+    fn page(&self, value: &Value, layout: bool) -> Page {
+        let map = value.as_object();
+        let proof = match self.shape {
+            Shape::Bare => Proof::Thinned,
+            Shape::Records => Proof::None,
+            Shape::Answer if map.is_some_and(listing::is_last) => Proof::Stated,
+            Shape::Answer if layout => Proof::Layout,
+            Shape::Answer => Proof::None,
+        };
+        Page { path: self.path.to_owned(), place: self.value, token: map.and_then(listing::token), proof }
+    }
 }
 
 impl Builder {
     fn file(&mut self, file: &InputFile) {
         let place = Place::of(&file.path);
-        let source = Source { path: &file.path, place: &place };
+        let source = Source { path: &file.path, place: &place, value: 0, shape: Shape::Answer };
         if is_trail(&file.bytes) {
             self.trail(source, &file.bytes);
             return;
         }
-        let text = match plain(&file.bytes) {
-            Ok(text) => text,
-            Err(fault) => return self.broken(source, fault, None),
-        };
-        let value: Value = match serde_json::from_slice(&text) {
-            Ok(value) => value,
-            Err(error) => {
-                let fault = Fault::new("", error.to_string(), "give the file as AWS printed it: plain or gzipped JSON");
-                return self.broken(source, fault, Some(error.line()).filter(|line| *line > 0));
+        let mut summary = FileSummary { path: file.path.clone(), kind: FileKind::Unrecognised, records: 0 };
+        match plain(&file.bytes) {
+            Err(fault) => self.broken(source, fault, None),
+            Ok(text) => {
+                let (values, broken) = values::read(&text);
+                let mut unknown = None;
+                for (n, values::Given { value, shape }) in values.into_iter().enumerate() {
+                    let source = Source { value: n, shape, ..source };
+                    let kind = kind_of(&value);
+                    if kind == FileKind::Unrecognised {
+                        unknown.get_or_insert_with(|| unknown_kind(&value));
+                        continue;
+                    }
+                    summary.records += self.value(source, kind, value);
+                    if summary.kind == FileKind::Unrecognised {
+                        summary.kind = kind;
+                    }
+                }
+                if let Some((fault, line)) = broken {
+                    self.broken(source, fault, line);
+                } else if let Some(fault) = unknown {
+                    self.problem(source, fault, None, None);
+                }
             }
-        };
-        let kind = kind_of(&value);
-        let records = match kind {
+        }
+        self.read.push(summary);
+    }
+
+    /// Reads a value; says how many records were read of it.
+    fn value(&mut self, source: Source<'_>, kind: FileKind, value: Value) -> usize {
+        match kind {
             FileKind::Accounts => self.accounts(source, &value),
             FileKind::AuthorizationDetails => self.authorization_details(source, &value),
             FileKind::OidcProviders => self.oidc_providers(source, &value),
@@ -270,24 +358,19 @@ impl Builder {
             FileKind::Trails => self.trails(source, &value),
             FileKind::OrgTree | FileKind::OrgPolicies => {
                 // INVARIANT: every file leaves one summary, so this one's place is the next.
-                self.waiting.push((self.read.len(), kind, value));
+                let (file, place, shape) = (self.read.len(), source.value, source.shape);
+                self.waiting.push(Waiting { file, place, kind, value, shape });
                 0
             }
-            // Told apart before the file was parsed as a whole.
-            FileKind::Trail => 0,
-            FileKind::Unrecognised => return self.unrecognised(source, unknown_kind(&value), None),
-        };
-        self.read.push(FileSummary { path: file.path.clone(), kind, records });
+            // Records of trails are told apart before the file is parsed as a whole.
+            FileKind::Trail | FileKind::TrailDigest | FileKind::Unrecognised => 0,
+        }
     }
 
-    fn unrecognised(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>) {
-        self.problem(source, fault, line, None);
-        self.read.push(FileSummary { path: source.path.to_owned(), kind: FileKind::Unrecognised, records: 0 });
-    }
-
-    /// A file of JSON that lies where a listing belongs and cannot be read is a hole in that listing.
+    /// A file of JSON that lies where a listing belongs and cannot be read to its end is a hole in that
+    /// listing.
     fn broken(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>) {
-        self.unrecognised(source, fault, line);
+        self.problem(source, fault, line, None);
         let is_json = [".json", ".json.gz"].iter().any(|end| source.path.ends_with(end));
         let (Some(account), true) = (source.place.account, is_json) else { return };
         let folder = source.path.split('/').rev().find(|part| matches!(*part, "iam" | "eks" | "CloudTrail"));
@@ -323,6 +406,16 @@ impl Builder {
         self.looks.entry(account).or_default()
     }
 
+    /// Notes a page of a listing.
+    fn page(&mut self, account: AccountId, listing: Listing, page: Page) {
+        let look = self.look(account);
+        look.held = true;
+        let pages = look.listings.entry(listing).or_default();
+        if !pages.iter().any(|known| known.path == page.path && known.place == page.place) {
+            pages.push(page);
+        }
+    }
+
     fn trail(&mut self, source: Source<'_>, bytes: &[u8]) {
         let read = trail::read_file(source.path, bytes);
         let Place { account, region } = source.place;
@@ -330,8 +423,12 @@ impl Builder {
             let look = self.look(*account);
             look.held = true;
             look.trail_regions.insert(region.clone());
-            if read.malformed > 0 || !read.problems.is_empty() {
-                look.gaps.push(trail_gap((*account, region.clone()), source.path));
+            let pages = read.problems.iter().filter(|problem| problem.kind == ProblemKind::Page).count();
+            if pages > 0 {
+                look.gaps.push(trail_gap((*account, region.clone()), source.path, ProblemKind::Page));
+            }
+            if read.malformed > 0 || read.problems.len() > pages {
+                look.gaps.push(trail_gap((*account, region.clone()), source.path, ProblemKind::Json));
             }
         }
         let summary = FileSummary { path: source.path.to_owned(), kind: FileKind::Trail, records: read.events };
@@ -340,15 +437,20 @@ impl Builder {
         for session in read.sessions {
             let look = self.look(session.account_id);
             look.held = true;
+            look.record_regions.insert(session.region.clone());
             look.observation.sessions.push(session);
         }
     }
 
     fn finish(self) -> Import {
-        let hub = self.hub;
-        let finished = self.looks.into_iter().map(|(account, look)| {
+        let (hub, complete, cut) = (self.hub, self.complete, self.accounts_cut);
+        let finished = self.looks.into_iter().map(|(account, mut look)| {
             // The organisation's scopes stand under one account, where that one is known.
-            look.finish(account, hub.is_none_or(|hub| hub == account))
+            let of_organization = hub.is_none_or(|hub| hub == account);
+            if of_organization && !cut.is_empty() {
+                look.listings.entry((ScopeKind::Organization, None, None)).or_default().extend(cut.iter().cloned());
+            }
+            look.finish(account, of_organization, complete)
         });
         let observations = finished.collect();
         Import { observations, read: self.read, problems: self.problems }
@@ -357,83 +459,135 @@ impl Builder {
 
 impl Look {
     /// Turns what was seen, and what was not, into an observation with its coverage.
-    fn finish(mut self, account: AccountId, of_organization: bool) -> Observation {
-        let mut out = self.observation;
+    fn finish(mut self, account: AccountId, of_organization: bool, complete: bool) -> Observation {
+        let mut out = std::mem::take(&mut self.observation);
+        self.check_details(account, &out, complete);
+        let listings = std::mem::take(&mut self.listings);
+        let pages = |listing: &Listing| listings.get(listing).into_iter().flatten();
+        // A trail that could not be read may be one of any region.
+        let unread = self.gaps.iter().find(|gap| gap.scope.kind == ScopeKind::Trails);
+        let unread = unread.map(|gap| (gap.reason, gap.detail.clone()));
         let coverage = &mut out.coverage;
-        for gap in self.gaps {
+        for gap in std::mem::take(&mut self.gaps) {
             coverage.gap(gap);
         }
-        let mut say = |scope: Scope, seen: bool, action: &str| {
-            if seen {
-                coverage.complete(scope);
-            } else if coverage.gaps_of(&scope).is_none_or(<[Gap]>::is_empty) {
-                let detail = "no file holds it".to_owned();
-                coverage.gap(Gap { scope, action: action.to_owned(), reason: GapReason::NotProvided, detail });
+        let mut say = |scope: Scope, seen: Result<(), (GapReason, String)>, action: &str| {
+            match seen {
+                Ok(()) => coverage.complete(scope),
+                // That it is one page, or thinned, is worth knowing beside any other gap.
+                Err((reason, detail))
+                    if matches!(reason, GapReason::Truncated | GapReason::Filtered)
+                        || coverage.gaps_of(&scope).is_none_or(<[Gap]>::is_empty) =>
+                {
+                    coverage.gap(Gap { scope, action: action.to_owned(), reason, detail });
+                }
+                Err(_) => {}
             }
         };
+        let provided = |seen: bool| if seen { Ok(()) } else { Err(not_provided()) };
         let global = |kind| Scope::global(account, kind);
-        say(global(ScopeKind::Entry), self.held, "sts:AssumeRole");
-        say(global(ScopeKind::Roles), self.roles, "iam:GetAccountAuthorizationDetails");
-        say(global(ScopeKind::Policies), self.policies, "iam:GetAccountAuthorizationDetails");
-        say(global(ScopeKind::OidcProviders), self.oidc, "iam:ListOpenIDConnectProviders");
+        let whole =
+            |listing: Listing, shown: bool| listing::whole(&pages(&listing).collect::<Vec<_>>(), shown, complete);
+        let everywhere = |kind, shown: bool| whole((kind, None, None), shown);
+        say(global(ScopeKind::Entry), provided(self.held), "sts:AssumeRole");
+        say(global(ScopeKind::Roles), everywhere(ScopeKind::Roles, !out.roles.is_empty()), iam::ACTION);
+        say(global(ScopeKind::Policies), everywhere(ScopeKind::Policies, !out.policies.is_empty()), iam::ACTION);
+        let oidc = everywhere(ScopeKind::OidcProviders, !out.oidc_providers.is_empty());
+        say(global(ScopeKind::OidcProviders), oidc, "iam:ListOpenIDConnectProviders");
         if of_organization {
-            say(global(ScopeKind::Organization), self.organization, "organizations:ListAccounts");
-            say(global(ScopeKind::OrgPolicies), self.org_policies, "organizations:ListPolicies");
+            let tree = everywhere(ScopeKind::Organization, !out.org_units.is_empty());
+            say(global(ScopeKind::Organization), tree, "organizations:ListAccounts");
+            let policies = everywhere(ScopeKind::OrgPolicies, !out.org_policies.is_empty());
+            say(global(ScopeKind::OrgPolicies), policies, "organizations:ListPolicies");
         }
 
         let in_clusters = self.clusters.keys().map(|(region, _)| region);
         let in_associations = self.associations.keys().map(|key| &key.region);
         let regions: BTreeSet<Region> = in_clusters
             .chain(in_associations)
-            .chain(&self.cluster_regions)
-            .chain(&self.association_regions)
+            .chain(listings.keys().filter_map(|(_, region, _)| region.as_ref()))
             .chain(&self.trail_regions)
+            .chain(&self.record_regions)
             .chain(&self.home)
             .cloned()
             .collect();
         let regional = |kind, region: &Region| Scope::regional(account, kind, region.clone());
+        let trails = unread.map_or_else(|| everywhere(ScopeKind::Trails, !out.trails.is_empty()), Err);
         for region in &regions {
-            say(regional(ScopeKind::Clusters, region), self.cluster_regions.contains(region), "eks:ListClusters");
-            say(regional(ScopeKind::Sessions, region), self.trail_regions.contains(region), "cloudtrail:LookupEvents");
-            say(regional(ScopeKind::Trails, region), self.trails, "cloudtrail:DescribeTrails");
+            let shown = self.clusters.keys().any(|(known, _)| known == region);
+            let listed = whole((ScopeKind::Clusters, Some(region.clone()), None), shown);
+            say(regional(ScopeKind::Clusters, region), listed, "eks:ListClusters");
+            let sessions = if self.record_regions.contains(region) && !self.trail_regions.contains(region) {
+                Err((GapReason::Unproven, "records of it were given, and nothing shows that they are all".to_owned()))
+            } else {
+                provided(self.trail_regions.contains(region))
+            };
+            say(regional(ScopeKind::Sessions, region), sessions, "cloudtrail:LookupEvents");
+            say(regional(ScopeKind::Trails, region), trails.clone(), "cloudtrail:DescribeTrails");
         }
         if regions.is_empty() {
-            say(global(ScopeKind::Clusters), false, "eks:ListClusters");
-            say(global(ScopeKind::Sessions), false, "cloudtrail:LookupEvents");
-            say(global(ScopeKind::Trails), self.trails, "cloudtrail:DescribeTrails");
+            say(global(ScopeKind::Clusters), provided(false), "eks:ListClusters");
+            say(global(ScopeKind::Sessions), provided(false), "cloudtrail:LookupEvents");
+            say(global(ScopeKind::Trails), trails, "cloudtrail:DescribeTrails");
         }
 
         let mut all_clusters = self.clusters;
         let described = |key: &AssociationKey| (key.region.clone(), key.cluster.clone());
+        let named = listings.keys().filter_map(|(_, region, cluster)| Some((region.clone()?, cluster.clone()?)));
         let clusters: BTreeSet<(Region, ClusterName)> =
-            all_clusters.keys().cloned().chain(self.associations.keys().map(described)).collect();
+            all_clusters.keys().cloned().chain(self.associations.keys().map(described)).chain(named).collect();
         for (region, cluster) in clusters {
-            let listed = self.association_regions.contains(&region)
-                || self.association_clusters.contains(&(region.clone(), cluster.clone()));
-            let mut own = self.associations.values().filter(|a| a.key.region == region && a.key.cluster == cluster);
-            let detailed = listed && own.all(|a| a.detail.is_some());
+            let own: Vec<&Association> =
+                self.associations.values().filter(|a| a.key.region == region && a.key.cluster == cluster).collect();
             let scope = |kind| Scope::of_cluster(account, kind, region.clone(), cluster.clone());
-            say(scope(ScopeKind::Associations), listed, "eks:ListPodIdentityAssociations");
-            say(scope(ScopeKind::AssociationDetails), detailed, "eks:DescribePodIdentityAssociation");
-            let parts = |kind| {
-                self.part_regions.contains(&(kind, region.clone()))
-                    || self.part_clusters.contains(&(kind, region.clone(), cluster.clone()))
+            // A list of the region tells of each of its clusters.
+            let listed = |kind, shown: bool| {
+                let (in_region, in_cluster) =
+                    ((kind, Some(region.clone()), None), (kind, Some(region.clone()), Some(cluster.clone())));
+                listing::whole(&pages(&in_region).chain(pages(&in_cluster)).collect::<Vec<_>>(), shown, complete)
             };
-            let (addons, entries) = (parts(ScopeKind::Addons), parts(ScopeKind::AccessEntries));
+            let associations = listed(ScopeKind::Associations, !own.is_empty());
+            let detailed = match &associations {
+                _ if own.iter().any(|a| a.detail.is_none()) => Err(not_provided()),
+                Err(why) if own.is_empty() => Err(why.clone()),
+                _ => Ok(()),
+            };
+            say(scope(ScopeKind::Associations), associations, "eks:ListPodIdentityAssociations");
+            say(scope(ScopeKind::AssociationDetails), detailed, "eks:DescribePodIdentityAssociation");
+            let key = (region.clone(), cluster.clone());
+            let addons = listed(ScopeKind::Addons, self.addons.contains_key(&key));
+            let entries = listed(ScopeKind::AccessEntries, self.access_entries.contains_key(&key));
+            if let Some(own) = all_clusters.get_mut(&key) {
+                own.addons = addons.is_ok().then(|| self.addons.remove(&key).unwrap_or_default());
+                own.access_entries = entries.is_ok().then(|| self.access_entries.remove(&key).unwrap_or_default());
+            }
             say(scope(ScopeKind::Addons), addons, "eks:ListAddons");
             say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");
-            let key = (region.clone(), cluster.clone());
-            if let Some(own) = all_clusters.get_mut(&key) {
-                own.addons = addons.then(|| self.addons.remove(&key).unwrap_or_default());
-                own.access_entries = entries.then(|| self.access_entries.remove(&key).unwrap_or_default());
-            }
         }
 
         out.account.get_or_insert(unnamed(account));
         out.clusters = all_clusters.into_values().collect();
         out.associations = self.associations.into_values().collect();
+        let newest = self.newest.into_iter().chain(newest(&out)).max();
+        out.as_of = Some(newest.unwrap_or(DateTime::UNIX_EPOCH));
         out
     }
+}
+
+fn not_provided() -> (GapReason, String) {
+    (GapReason::NotProvided, "no file holds it".to_owned())
+}
+
+/// The newest date that the facts themselves have.
+fn newest(seen: &Observation) -> Option<DateTime<Utc>> {
+    let roles = seen.roles.iter().filter_map(|role| role.created_at);
+    let used = seen.last_used.iter().map(|used| used.at);
+    let policies = seen.policies.iter().filter_map(|policy| policy.updated_at);
+    let clusters = seen.clusters.iter().filter_map(|cluster| cluster.created_at);
+    let associations = seen.associations.iter().filter_map(|association| association.detail.as_ref());
+    let associations = associations.flat_map(|detail| detail.created_at.into_iter().chain(detail.modified_at));
+    let sessions = seen.sessions.iter().map(|session| session.at);
+    roles.chain(used).chain(policies).chain(clusters).chain(associations).chain(sessions).max()
 }
 
 /// An account of which only the id is known.
@@ -445,38 +599,51 @@ fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-/// The bytes, without their compression.
+/// The bytes as UTF-8 text, without their compression.
 fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
-    if !is_gzip(bytes) {
-        return Ok(Cow::Borrowed(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)));
-    }
-    let mut out = Vec::new();
-    let read = flate2::read::MultiGzDecoder::new(bytes).take(MAX_DECOMPRESSED + 1).read_to_end(&mut out);
     let remedy = "give the file as it was written";
-    match read {
-        Err(error) => Err(Fault::new("", format!("not gzip: {error}"), remedy)),
-        Ok(n) if u64::try_from(n).is_ok_and(|n| n > MAX_DECOMPRESSED) => {
-            Err(Fault::new("", format!("more than {MAX_DECOMPRESSED} bytes when decompressed"), remedy))
+    let unzipped = if is_gzip(bytes) {
+        let mut out = Vec::new();
+        let read = flate2::read::MultiGzDecoder::new(bytes).take(MAX_DECOMPRESSED + 1).read_to_end(&mut out);
+        match read {
+            Err(error) => return Err(Fault::new("", format!("not gzip: {error}"), remedy)),
+            Ok(n) if u64::try_from(n).is_ok_and(|n| n > MAX_DECOMPRESSED) => {
+                return Err(Fault::new("", format!("more than {MAX_DECOMPRESSED} bytes when decompressed"), remedy));
+            }
+            Ok(_) => Cow::Owned(out),
         }
-        Ok(_) => Ok(Cow::Owned(out)),
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    if encoding::is_utf16(&unzipped) {
+        let text = encoding::Utf16::new(&*unzipped).all();
+        return text.map(Cow::Owned).map_err(|error| Fault::new("", error.to_string(), remedy));
     }
+    Ok(match unzipped {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)),
+        Cow::Owned(mut text) => {
+            if text.starts_with(b"\xef\xbb\xbf") {
+                text.drain(..3);
+            }
+            Cow::Owned(text)
+        }
+    })
 }
 
 /// Whether the beginning of the file shows CloudTrail records.
 fn is_trail(bytes: &[u8]) -> bool {
-    let mut head = Vec::with_capacity(HEAD);
-    if is_gzip(bytes) {
-        let limit = u64::try_from(HEAD).unwrap_or(u64::MAX);
-        // A file that is cut off is told apart by what it begins with, too.
-        let _ = flate2::read::MultiGzDecoder::new(bytes).take(limit).read_to_end(&mut head);
-    } else {
-        head.extend(bytes.iter().take(HEAD));
-    }
-    let text = String::from_utf8_lossy(&head);
-    let first_key = text.trim_start().strip_prefix('{').map(str::trim_start).unwrap_or_default();
+    let cut = if is_gzip(bytes) { bytes.len() } else { HEAD };
+    // A file that is cut off is told apart by what it begins with, too.
+    let head = trail::plain_head(bytes.get(..cut).unwrap_or(bytes));
+    let text = String::from_utf8_lossy(head.get(..HEAD).unwrap_or(&head));
+    let first_key = text.trim_start_matches('\u{feff}').trim_start().strip_prefix('{').map(str::trim_start);
+    let first_key = first_key.unwrap_or_default();
+    let names = |names: [&str; 2]| names.iter().all(|name| text.contains(name));
     first_key.starts_with("\"Records\"")
         || text.contains("\"CloudTrailEvent\"")
-        || (text.contains("\"eventSource\"") && text.contains("\"eventName\""))
+        || names(["\"eventSource\"", "\"eventName\""])
+        // A record within a text.
+        || names(["\\\"eventSource\\\"", "\\\"eventName\\\""])
         || (first_key.starts_with("\"Events\"") && text.contains("\"EventId\""))
 }
 
@@ -485,7 +652,9 @@ fn kind_of(value: &Value) -> FileKind {
     let has = |key: &str| map.contains_key(key);
     let objects = |key: &str| map.get(key).and_then(Value::as_array).is_some_and(|l| l.iter().all(Value::is_object));
     let versions = || map.get("Policies").and_then(Value::as_array)?.first()?.get("PolicyVersionList");
-    if has("RoleDetailList") || has("UserDetailList") || has("GroupDetailList") || versions().is_some() {
+    if has("digestStartTime") && has("digestPublicKeyFingerprint") {
+        FileKind::TrailDigest
+    } else if has("RoleDetailList") || has("UserDetailList") || has("GroupDetailList") || versions().is_some() {
         FileKind::AuthorizationDetails
     } else if has("OpenIDConnectProviderList") {
         FileKind::OidcProviders
@@ -530,6 +699,9 @@ fn unknown_kind(value: &Value) -> Fault {
     if key("associations") {
         let remedy = "give the output of `aws eks list-pod-identity-associations`";
         return Fault::new("/associations", "the associations are not objects", remedy);
+    }
+    if value.as_array().is_some_and(Vec::is_empty) {
+        return Fault::new("", "an empty list, which does not say of what", "give the whole answer, without `--query`");
     }
     let remedy = "give account authorization details, clusters, associations, CloudTrail records, \
                   organisation policies or the list of accounts, as the AWS CLI prints them";

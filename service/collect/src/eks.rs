@@ -5,7 +5,7 @@
 //! so that the last known one stays; its associations are still read, as they stand on their own.
 
 use crate::call::{Holder, PermissionUse, Refusal, pages};
-use crate::look::{Look, client, time};
+use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
 use aws_sdk_eks::Client;
 use aws_sdk_eks::types::{PodIdentityAssociation, PodIdentityAssociationSummary};
@@ -126,10 +126,10 @@ impl Here<'_, '_> {
             name: name.clone(),
             arn,
             created_at: cluster.created_at.as_ref().and_then(time),
-            version: cluster.version,
+            version: said(cluster.version),
             status: cluster.status.map(|status| status.as_str().to_owned()),
-            role_arn: cluster.role_arn,
-            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| oidc.issuer),
+            role_arn: said(cluster.role_arn),
+            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| said(oidc.issuer)),
             authentication_mode: cluster
                 .access_config
                 .and_then(|access| access.authentication_mode)
@@ -192,7 +192,7 @@ impl Here<'_, '_> {
             service_account: summary.service_account.unwrap_or_default().parse().map_err(fault)?,
         };
         let arn = summary.association_arn.ok_or_else(|| format!("association {id}: no ARN"))?;
-        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: summary.owner_arn })
+        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: said(summary.owner_arn) })
     }
 
     async fn describe(&self, cluster: &ClusterName, id: &str) -> Result<AssociationDetail, Refusal> {
@@ -216,12 +216,11 @@ impl Here<'_, '_> {
         found: PodIdentityAssociation,
         extra: BTreeMap<String, serde_json::Value>,
     ) -> Option<AssociationDetail> {
-        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let policy = text(found.policy).map(|policy| self.look.with(|seen| seen.documents.read(&policy)));
+        let policy = said(found.policy).map(|policy| self.look.with(|seen| seen.documents.read(&policy)));
         Some(AssociationDetail {
-            role_arn: text(found.role_arn)?,
-            target_role_arn: text(found.target_role_arn),
-            external_id: text(found.external_id),
+            role_arn: said(found.role_arn)?,
+            target_role_arn: said(found.target_role_arn),
+            external_id: said(found.external_id),
             disable_session_tags: found.disable_session_tags.unwrap_or(false),
             policy,
             tags: tags(found.tags),
@@ -327,7 +326,7 @@ impl Here<'_, '_> {
                 Some(entry) => Some(AccessEntry {
                     principal_arn,
                     groups: entry.kubernetes_groups.unwrap_or_default(),
-                    kind: entry.r#type,
+                    kind: said(entry.r#type),
                     policies: policies.into_iter().filter_map(access_policy).collect(),
                 }),
                 None => {
@@ -349,9 +348,9 @@ fn addon(name: String, addon: aws_sdk_eks::types::Addon) -> Addon {
     let issues = addon.health.and_then(|health| health.issues).unwrap_or_default();
     Addon {
         name,
-        version: addon.addon_version,
+        version: said(addon.addon_version),
         status: addon.status.map(|status| status.as_str().to_owned()),
-        service_account_role_arn: addon.service_account_role_arn,
+        service_account_role_arn: said(addon.service_account_role_arn),
         association_arns: addon.pod_identity_associations.unwrap_or_default(),
         health_issues: issues.into_iter().filter_map(|issue| issue.code).map(|code| code.as_str().to_owned()).collect(),
     }

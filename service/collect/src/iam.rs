@@ -6,7 +6,7 @@
 
 use crate::call::{Holder, Pages, PermissionUse, Refusal};
 use crate::entry::HubSession;
-use crate::look::{Look, client, time};
+use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
 use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, RoleDetail};
 use rolecall_audit::coverage::ScopeKind;
@@ -116,13 +116,14 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
     let attached = detail.attached_managed_policies.unwrap_or_default().into_iter().map(|attached| {
         let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
         let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
-        let name = attached.policy_name.unwrap_or_else(|| name_of(&policy_arn));
+        let name = said(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
         Ok(AttachedPolicy { arn: policy_arn, name })
     });
     let mut attached = attached.collect::<Result<Vec<_>, String>>()?;
     attached.sort_by(|a, b| a.arn.cmp(&b.arn));
     let boundary = detail
         .permissions_boundary
+        .filter(|boundary| boundary.permissions_boundary_arn.as_deref() != Some(""))
         .map(|boundary| {
             let text = boundary.permissions_boundary_arn.ok_or_else(|| fault("a boundary without an ARN"))?;
             text.parse::<Arn>().map_err(|error| fault(&format!("{error}")))
@@ -134,12 +135,12 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
     instance_profiles.sort();
     let last_used = detail.role_last_used.and_then(|used| {
         let at = time(&used.last_used_date?)?;
-        Some(RoleLastUsed { role: arn.clone(), at, region: used.region })
+        Some(RoleLastUsed { role: arn.clone(), at, region: said(used.region) })
     });
     let role = Role {
         role_id,
         created_at: detail.create_date.as_ref().and_then(time),
-        trust: detail.assume_role_policy_document.map(|text| documents.read(&text)),
+        trust: said(detail.assume_role_policy_document).map(|text| documents.read(&text)),
         inline,
         attached,
         boundary,
@@ -164,9 +165,9 @@ fn policy(
     let document = text.ok_or_else(|| format!("policy {arn}: no document of the version in force"))?;
     Ok(ManagedPolicy {
         account_id,
-        name: detail.policy_name.unwrap_or_else(|| name_of(&arn)),
+        name: said(detail.policy_name).unwrap_or_else(|| name_of(&arn)),
         policy_id: detail.policy_id.unwrap_or_default(),
-        default_version: detail.default_version_id.or(version_id).unwrap_or_default(),
+        default_version: said(detail.default_version_id).or(version_id).unwrap_or_default(),
         document: Some(documents.read(&document)),
         updated_at: detail.update_date.as_ref().and_then(time),
         arn,

@@ -6,7 +6,7 @@
 
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
-use crate::look::{Look, client};
+use crate::look::{Look, client, said};
 use crate::plan::{Accounts, Target};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::PolicyType;
@@ -127,7 +127,7 @@ async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Opt
             // `Status` was retired in 2026; stand-ins for AWS still send it alone.
             let state = listed.state.map(|state| state.as_str().to_owned());
             let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
-            found.insert(id, Account { status, ..bare(id, listed.name) });
+            found.insert(id, Account { status, ..bare(id, said(listed.name)) });
         }
     });
     if let Some(refusal) = ended {

@@ -12,7 +12,7 @@
 //! said to be complete by what one look saw.
 
 use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
-use crate::look::{Look, client};
+use crate::look::{Look, client, said};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
@@ -106,7 +106,7 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
 fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::Trail) -> Result<(Arn, Trail), String> {
     let arn = trail.trail_arn.unwrap_or_default();
     let arn: Arn = arn.parse().map_err(|error| format!("a trail: {error}"))?;
-    let region = match trail.home_region {
+    let region = match said(trail.home_region) {
         Some(home) => home.parse().map_err(|error| format!("trail {arn}: {error}"))?,
         None => seen_in.clone(),
     };
@@ -115,7 +115,7 @@ fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::
         region,
         arn: arn.as_str().to_owned(),
         name: trail.name.unwrap_or_default(),
-        bucket: trail.s3_bucket_name,
+        bucket: said(trail.s3_bucket_name),
         is_multi_region: trail.is_multi_region_trail.unwrap_or(false),
         is_organization: trail.is_organization_trail.unwrap_or(false),
         records_read_only_management: None,

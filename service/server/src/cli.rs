@@ -8,6 +8,7 @@ use crate::commands::{self, Context};
 use crate::config::Config;
 use crate::error::Error;
 use crate::telemetry::{self, LogFormat};
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rolecall_audit::finding::Severity;
 use std::io::Write as _;
@@ -121,6 +122,15 @@ enum Command {
         /// event of each account: a call that is not in them was not made
         #[arg(long)]
         whole_trail: bool,
+        /// These files hold all there is of what they list: every role of the account, every
+        /// association of the cluster. What they lack is then gone. Pages that are missing by their
+        /// token, and lists that cannot be whole, stay gaps
+        #[arg(long)]
+        complete: bool,
+        /// Of what date the files are, such as 2026-06-30T08:00:00Z, instead of the newest date in
+        /// them: ages are counted up to there
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        as_of: Option<DateTime<Utc>>,
     },
     /// Prints what is known, row by row
     Export {
@@ -215,6 +225,13 @@ enum Token {
         /// The token's id, as `list` prints it
         id: String,
     },
+}
+
+/// A time, or a day, which stands for its end: what is of a day may be of any time of it.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let whole = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
+    let day = || text.parse::<NaiveDate>().ok()?.and_hms_opt(23, 59, 59).map(|time| time.and_utc());
+    whole.ok().or_else(day).ok_or_else(|| "write a time as 2026-06-30T08:00:00Z, or a day as 2026-06-30".to_owned())
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
@@ -314,8 +331,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => commands::demo::run(context, once, bind).await,
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on, stats, whole_trail } => {
-            commands::import::run(context, &paths, fail_on, stats, whole_trail).await
+        Command::Import { paths, fail_on, stats, whole_trail, complete, as_of } => {
+            let said = commands::import::Said { whole_trail, complete, as_of };
+            commands::import::run(context, &paths, fail_on, stats, said).await
         }
         Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
         Command::Export { what } => commands::export::run(context, what).await,

@@ -49,13 +49,30 @@ pub struct Ingested {
     pub uses_written: u64,
     /// The oldest session that was read.
     pub oldest: Option<DateTime<Utc>>,
+    /// Accounts in whose trails sessions and calls stand that were read.
+    pub named: BTreeMap<AccountId, Named>,
     /// What could not be read, by name.
     pub problems: Vec<ReadProblem>,
     /// What was not seen of the sources.
     pub gaps: Vec<TrailGap>,
 }
 
+/// What records tell of an account.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Where.
+    pub regions: BTreeSet<Region>,
+    /// The newest of them.
+    pub newest: DateTime<Utc>,
+}
+
 impl Ingested {
+    fn name(&mut self, account: AccountId, regions: impl IntoIterator<Item = Region>, newest: DateTime<Utc>) {
+        let named = self.named.entry(account).or_insert(Named { regions: BTreeSet::new(), newest });
+        named.regions.extend(regions);
+        named.newest = named.newest.max(newest);
+    }
+
     /// Adds what another source came to.
     pub fn absorb(&mut self, other: Self) {
         self.stats += &other.stats;
@@ -63,6 +80,9 @@ impl Ingested {
         self.sessions_written += other.sessions_written;
         self.uses_written += other.uses_written;
         self.oldest = self.oldest.into_iter().chain(other.oldest).min();
+        for (account, named) in other.named {
+            self.name(account, named.regions, named.newest);
+        }
         let room = NAMED.saturating_sub(self.problems.len());
         self.problems.extend(other.problems.into_iter().take(room));
         self.gaps.extend(other.gaps);
@@ -512,15 +532,22 @@ async fn write<'b>(
     ledger.progress(source, &report).await?;
     let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
     ledger.problems(&problems).await?;
-    let ingested = Ingested {
+    let mut ingested = Ingested {
         known: 0,
         sessions_written: written.sessions,
         uses_written: written.uses,
         oldest: settled.sessions.iter().map(|session| session.at).min(),
         problems: settled.problems,
         gaps: Vec::new(),
+        named: BTreeMap::new(),
         stats,
     };
+    for session in &settled.sessions {
+        ingested.name(session.account_id, [session.region.clone()], session.at);
+    }
+    for used in &settled.uses {
+        ingested.name(used.account_id, [used.region.clone()], used.last);
+    }
     Ok((ledger, Receipt { ingested, unreadable }))
 }
 

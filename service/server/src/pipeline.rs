@@ -30,6 +30,8 @@ const LEASE: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_secs(20);
 /// Observations waiting to be stored: memory is bounded by this many accounts.
 const WAITING: usize = 2;
+/// So many files that were passed over are kept by name with the run.
+const FILES_KEPT: usize = 1_000;
 /// How many of the newest runs are looked through for one that overtook us.
 const RECENT: u32 = 20;
 
@@ -70,6 +72,8 @@ pub struct Looked {
     /// The newest date in the files that were read; `None` where it was AWS that answered. The window
     /// of sessions ends there.
     pub as_of: Option<DateTime<Utc>>,
+    /// Files of folders that hold nothing that is read, by their paths.
+    pub passed_over: Vec<String>,
 }
 
 impl Audit {
@@ -189,6 +193,8 @@ impl Audit {
             unseen: judged.unseen,
             started_at: started,
             as_of: looked.as_of,
+            passed_over: u64::try_from(looked.passed_over.len()).unwrap_or(u64::MAX),
+            passed_over_files: looked.passed_over.into_iter().take(FILES_KEPT).collect(),
             seconds: took.as_seconds_f64(),
         })
     }

@@ -3,7 +3,7 @@
 
 use crate::ingest::Ingested;
 use chrono::{DateTime, Utc};
-use rolecall_audit::coverage::Gap;
+use rolecall_audit::coverage::{Gap, GapReason};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::trail::Stats;
@@ -53,6 +53,12 @@ pub struct Summary {
     /// are counted up to there, for each account up to the newest date of its own files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<DateTime<Utc>>,
+    /// Files of imported folders that hold nothing that is read.
+    #[serde(default)]
+    pub passed_over: u64,
+    /// The first of them, by their paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over_files: Vec<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -283,6 +289,8 @@ impl From<&Gap> for Unseen {
     }
 }
 
+/// How many files that were passed over the text names.
+const FILES_NAMED: usize = 5;
 /// Of how many gaps the text names each.
 const GAPS_NAMED: usize = 20;
 
@@ -342,6 +350,17 @@ impl Summary {
             if more > 0 {
                 let _infallible = writeln!(out, "          and {more} more: `rolecall export gaps`");
             }
+        }
+        let loose = GapReason::Unproven.as_str();
+        if self.unseen.iter().any(|gap| gap.reason == loose) {
+            out.push_str("          Where files hold all there is of what they list, say `import --complete`\n");
+        }
+        if self.passed_over > 0 {
+            let names = self.passed_over_files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>();
+            let more = if self.passed_over > FILES_NAMED as u64 { ", …" } else { "" };
+            let count = count(self.passed_over, "file");
+            let _infallible =
+                writeln!(out, "Passed    {count} that hold nothing that is read: {}{more}", names.join(", "));
         }
         if let Some(trail) = &self.trail {
             out.push_str(&trail.text());

@@ -16,6 +16,7 @@ mod estate;
 mod finding_reads;
 mod findings;
 mod jobs;
+mod listed;
 mod overview;
 mod parse;
 mod partition;

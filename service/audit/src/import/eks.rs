@@ -4,8 +4,9 @@
 //! order. Refuses to know whether roles and service accounts exist.
 
 use super::item::{Fault, Item, Read};
+use super::listing::Page;
 use super::{Builder, Look, Source};
-use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{
     AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Documents,
 };
@@ -59,28 +60,22 @@ fn records<'a>(value: &'a Value, many: &str, one: &str) -> Vec<(String, &'a Valu
     }
 }
 
-/// Whether an answer says that there are further pages.
-fn is_cut(value: &Value) -> bool {
-    value.get("nextToken").is_some_and(|token| !token.is_null())
-}
-
 impl Builder {
     pub(super) fn clusters(&mut self, source: Source<'_>, value: &Value) -> usize {
-        let listing = value.get("clusters").is_some();
+        let page = value.get("clusters").is_some().then(|| source.page(value, source.is_below("eks")));
         let mut read = 0;
-        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
-            let look = self.look(account);
-            look.held = true;
-            look.cluster_regions.insert(region.clone());
+        if let (Some(account), Some(region), Some(page)) = (source.place.account, &source.place.region, &page) {
+            self.page(account, (ScopeKind::Clusters, Some(region.clone()), None), page.clone());
         }
         for (i, (pointer, value)) in records(value, "clusters", "cluster").into_iter().enumerate() {
             match Item::of(value, pointer).and_then(|item| cluster(&item, source)) {
                 Ok(cluster) => {
+                    if let Some(page) = &page {
+                        let listing = (ScopeKind::Clusters, Some(cluster.region.clone()), None);
+                        self.page(cluster.account_id, listing, page.clone());
+                    }
                     let look = self.look(cluster.account_id);
                     look.held = true;
-                    if listing {
-                        look.cluster_regions.insert(cluster.region.clone());
-                    }
                     let key = (cluster.region.clone(), cluster.name.clone());
                     match look.clusters.insert(key, cluster.clone()) {
                         Some(known) if known != cluster => {
@@ -101,31 +96,19 @@ impl Builder {
                 }
             }
         }
-        if is_cut(value)
-            && let (Some(account), Some(region)) = (source.place.account, source.place.region.clone())
-        {
-            let scope = Scope::regional(account, ScopeKind::Clusters, region);
-            self.page(scope, "eks:ListClusters", source);
-        }
         read
     }
 
-    /// Says that a listing is one page of several.
-    fn page(&mut self, scope: Scope, action: &str, source: Source<'_>) {
-        let detail = format!("{} is one page of several", source.path);
-        let look = self.look(scope.account_id);
-        look.gaps.push(Gap { scope, action: action.to_owned(), reason: GapReason::NotProvided, detail });
-    }
-
+    /// A list tells of the clusters that it names; of all of its region only where the estate layout
+    /// has that one. AWS lists one cluster at a time, and perhaps one namespace of it.
     pub(super) fn associations(&mut self, source: Source<'_>, value: &Value) -> usize {
-        let listing = value.get("associations").is_some();
-        let cut = is_cut(value);
+        let of_region = source.is_below("eks") && source.is_named("pod_identity_associations");
+        let page = value.get("associations").is_some().then(|| source.page(value, of_region));
         let mut read = 0;
-        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
-            let look = self.look(account);
-            look.held = true;
-            if !cut {
-                look.association_regions.insert(region.clone());
+        if let (Some(account), Some(region), Some(page)) = (source.place.account, &source.place.region, &page) {
+            self.look(account).held = true;
+            if of_region {
+                self.page(account, (ScopeKind::Associations, Some(region.clone()), None), page.clone());
             }
         }
         for (i, (pointer, value)) in records(value, "associations", "association").into_iter().enumerate() {
@@ -137,8 +120,8 @@ impl Builder {
                     let look = self.look(key.account_id);
                     look.held = true;
                     look.observation.documents.absorb(documents);
-                    if listing && !cut {
-                        look.association_clusters.insert((key.region.clone(), key.cluster.clone()));
+                    if let (Some(page), false) = (&page, of_region) {
+                        self.page_of(ScopeKind::Associations, key.account_id, &key.region, &key.cluster, page);
                     }
                     let scope = Scope::of_cluster(
                         key.account_id,
@@ -146,9 +129,6 @@ impl Builder {
                         key.region.clone(),
                         key.cluster.clone(),
                     );
-                    if cut {
-                        self.page(scope.clone(), "eks:ListPodIdentityAssociations", source);
-                    }
                     if !self.merge(association) {
                         let message = format!("the association of {key} is in another file too, and not the same");
                         let remedy = "keep one of the two files; the first one was taken";
@@ -163,6 +143,10 @@ impl Builder {
             }
         }
         read
+    }
+
+    fn page_of(&mut self, kind: ScopeKind, account: AccountId, region: &Region, cluster: &ClusterName, page: &Page) {
+        self.page(account, (kind, Some(region.clone()), Some(cluster.clone())), page.clone());
     }
 
     /// A record that could not be read is a hole in its cluster's listing, or else in its region's.
@@ -194,8 +178,8 @@ impl Builder {
         })
     }
 
-    /// Reads records that are parts of clusters. A list is all there is: of its region where the
-    /// path says which, else of the clusters that it names.
+    /// Reads records that are parts of clusters. A list tells of its region where the path says which,
+    /// else of the clusters that it names.
     fn parts(
         &mut self,
         source: Source<'_>,
@@ -205,23 +189,21 @@ impl Builder {
         kind: ScopeKind,
         add: impl Fn(&mut Look, (Region, ClusterName), &Item<'_>) -> Read<()>,
     ) -> usize {
-        let listing = value.get(many).is_some() && !is_cut(value);
+        let page = value.get(many).is_some().then(|| source.page(value, source.is_below("eks")));
         let mut read = 0;
-        if let (Some(account), Some(region), true) = (source.place.account, &source.place.region, listing) {
-            let look = self.look(account);
-            look.held = true;
-            look.part_regions.insert((kind, region.clone()));
+        if let (Some(account), Some(region), Some(page)) = (source.place.account, &source.place.region, &page) {
+            self.page(account, (kind, Some(region.clone()), None), page.clone());
         }
         for (i, (pointer, value)) in records(value, many, one).into_iter().enumerate() {
             let taken = || {
                 let item = Item::of(value, pointer)?;
                 let (account, region) = place(&item, arn, source)?;
                 let cluster: ClusterName = item.parsed("clusterName")?;
+                if let Some(page) = &page {
+                    self.page_of(kind, account, &region, &cluster, page);
+                }
                 let look = self.look(account);
                 look.held = true;
-                if listing {
-                    look.part_clusters.insert((kind, region.clone(), cluster.clone()));
-                }
                 add(look, (region, cluster), &item)
             };
             match taken() {

@@ -4,13 +4,24 @@
 //! groups are not read. Refuses to know whether a role is used.
 
 use super::item::{Fault, Item, Read};
-use super::{Builder, Source};
+use super::listing::Proof;
+use super::{Builder, Look, Source};
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::{AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed};
+use crate::estate::{
+    AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, Observation, OidcProvider, Role, RoleLastUsed,
+};
+use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-const ACTION: &str = "iam:GetAccountAuthorizationDetails";
+pub(super) const ACTION: &str = "iam:GetAccountAuthorizationDetails";
+
+/// The lists that AWS always answers with, empty ones too.
+const LISTS: [&str; 4] = ["UserDetailList", "GroupDetailList", "RoleDetailList", "Policies"];
+/// The path of roles that AWS makes itself. No account is without: each has that of AWS Support.
+/// <https://docs.aws.amazon.com/awssupport/latest/user/using-service-linked-roles-sup.html>
+const SERVICE_ROLES: &str = ":role/aws-service-role/";
 
 impl Builder {
     pub(super) fn authorization_details(&mut self, source: Source<'_>, value: &Value) -> usize {
@@ -39,18 +50,19 @@ impl Builder {
                 Err(fault) => self.refused(source, fault, i, Scope::global(account, ScopeKind::Policies)),
             }
         }
-        let whole = value.get("IsTruncated").and_then(Value::as_bool) != Some(true);
-        let look = self.look(account);
-        look.held = true;
-        look.roles |= seen("RoleDetailList");
-        look.policies |= seen("Policies");
-        if !whole {
-            for kind in [ScopeKind::Roles, ScopeKind::Policies] {
-                let detail = format!("{} is one page of several", source.path);
-                let scope = Scope::global(account, kind);
-                look.gaps.push(Gap { scope, action: ACTION.to_owned(), reason: GapReason::NotProvided, detail });
+        let mut page = source.page(value, source.is_below("iam"));
+        if !LISTS.iter().all(|list| seen(list)) {
+            page.proof = Proof::Thinned;
+        }
+        for (kind, list) in [(ScopeKind::Roles, "RoleDetailList"), (ScopeKind::Policies, "Policies")] {
+            // A page may hold nothing of one list, and the next all of it.
+            if seen(list) || page.token.is_some() {
+                self.page(account, (kind, None, None), page.clone());
             }
         }
+        let look = self.look(account);
+        look.held = true;
+        look.newest = look.newest.max(newest(value));
         read
     }
 
@@ -146,11 +158,64 @@ impl Builder {
             }
         }
         for account in accounts {
-            let look = self.look(account);
-            look.held = true;
-            look.oidc = true;
+            let page = source.page(value, source.is_below("iam"));
+            self.page(account, (ScopeKind::OidcProviders, None, None), page);
         }
         read
+    }
+}
+
+impl Look {
+    /// Whether authorization details may be whole by what they hold. `--filter` leaves the lists of
+    /// other kinds empty and AWS's word that there are no further pages, so neither proves anything
+    /// without the roles that no account lacks, and the policies that roles name.
+    pub(super) fn check_details(&mut self, account: AccountId, seen: &Observation, complete: bool) {
+        let is_listed = |kind| self.listings.contains_key(&(kind, None, None));
+        let gap = |kind, detail: String| Gap {
+            scope: Scope::global(account, kind),
+            action: ACTION.to_owned(),
+            reason: GapReason::Filtered,
+            detail,
+        };
+        let mut gaps = Vec::new();
+        if is_listed(ScopeKind::Roles) && seen.roles.is_empty() {
+            gaps.push(gap(ScopeKind::Roles, "no role is listed, and no account is without".to_owned()));
+        }
+        if is_listed(ScopeKind::Policies) && seen.policies.is_empty() && seen.roles.is_empty() {
+            gaps.push(gap(ScopeKind::Policies, "no policy is listed, and no role that could have any".to_owned()));
+        }
+        let held: BTreeSet<&str> = seen.policies.iter().map(|policy| policy.arn.as_str()).collect();
+        let named =
+            seen.roles.iter().flat_map(|role| role.attached.iter().map(|policy| &policy.arn).chain(&role.boundary));
+        let missing = named.map(Arn::as_str).find(|arn| !held.contains(arn));
+        if let (true, Some(missing)) = (is_listed(ScopeKind::Policies), missing) {
+            gaps.push(gap(ScopeKind::Policies, format!("roles name policies that are not listed, such as {missing}")));
+        }
+        self.gaps.extend(gaps);
+        let has_service_roles = seen.roles.iter().any(|role| role.arn.as_str().contains(SERVICE_ROLES));
+        if !has_service_roles && !complete {
+            for kind in [ScopeKind::Roles, ScopeKind::Policies] {
+                let pages = self.listings.get_mut(&(kind, None, None)).into_iter().flatten();
+                for page in pages.filter(|page| page.proof == Proof::Layout) {
+                    page.proof = Proof::None;
+                }
+            }
+        }
+    }
+}
+
+/// The newest date of users, groups, roles and policies; not of what documents say.
+fn newest(value: &Value) -> Option<DateTime<Utc>> {
+    const DATES: [&str; 4] = ["CreateDate", "UpdateDate", "LastUsedDate", "PasswordLastUsed"];
+    match value {
+        Value::Array(list) => list.iter().filter_map(newest).max(),
+        Value::Object(map) => {
+            let own = Item { map, pointer: String::new() };
+            let own = DATES.iter().filter_map(|date| own.time(date).ok().flatten());
+            let below = map.iter().filter(|(key, _)| !key.ends_with("Document")).filter_map(|(_, value)| newest(value));
+            own.chain(below).max()
+        }
+        _ => None,
     }
 }
 

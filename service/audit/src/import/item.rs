@@ -46,9 +46,10 @@ impl<'a> Item<'a> {
         format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// The value of a key; null counts as absent.
+    /// The value of a key. Null and an empty text count as absent: AWS has neither, and controllers
+    /// write both for what is not set.
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
+        self.map.get(key).filter(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
     fn wrong(&self, key: &str, what: &str) -> Fault {
@@ -125,7 +126,12 @@ impl<'a> Item<'a> {
                 .collect::<Option<_>>()
                 .ok_or_else(|| self.wrong(key, "tags with texts for values")),
             _ => {
-                self.items(key)?.iter().map(|t| Ok((t.text("Key")?.to_owned(), t.text("Value")?.to_owned()))).collect()
+                let value = |tag: &Item<'_>| match tag.map.get("Value").and_then(Value::as_str) {
+                    // A tag may have no value.
+                    Some("") => Ok(String::new()),
+                    _ => tag.text("Value").map(str::to_owned),
+                };
+                self.items(key)?.iter().map(|tag| Ok((tag.text("Key")?.to_owned(), value(tag)?))).collect()
             }
         }
     }

@@ -5,6 +5,7 @@
 //! or without their policies. Refuses to know what a policy forbids.
 
 use super::item::{Fault, Item, Read};
+use super::listing::Page;
 use super::{Builder, Source, unnamed};
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{OrgPolicy, OrgPolicyKind, OrgUnit};
@@ -12,6 +13,8 @@ use rolecall_iam::{AccountId, Arn, Document};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Where the estate layout has what it knows of the organisation.
+const FOLDER: &str = "organizations";
 /// Deepest tree that is read; Organizations nests OUs five deep.
 const MAX_DEPTH: usize = 16;
 
@@ -30,7 +33,7 @@ pub(super) fn is_tree(map: &Map<String, Value>) -> bool {
 
 /// The first of several spellings.
 fn text<'a>(map: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a str> {
-    keys.iter().find_map(|key| map.get(*key)?.as_str())
+    keys.iter().find_map(|key| map.get(*key)?.as_str().filter(|text| !text.is_empty()))
 }
 
 fn list<'a>(map: &'a Map<String, Value>, keys: &[&str]) -> Vec<&'a Value> {
@@ -57,11 +60,16 @@ struct Tree<'a> {
     manager: AccountId,
     /// Nodes that are not nested, by their parents' ids.
     below: Below<'a>,
+    page: Page,
 }
 
 impl Builder {
     pub(super) fn accounts(&mut self, source: Source<'_>, value: &Value) -> usize {
         let Some(map) = value.as_object() else { return 0 };
+        let page = source.page(value, false);
+        if page.token.is_some() {
+            self.accounts_cut.push(page);
+        }
         let manager = management(map);
         let hub = text(map, &["hub"]).and_then(|id| id.parse().ok());
         self.hub = hub.or(self.hub).or(manager);
@@ -145,9 +153,10 @@ impl Builder {
                 }
             }
         }
-        let look = self.look(manager);
-        look.held = true;
-        look.org_policies |= listing;
+        self.look(manager).held = true;
+        if listing {
+            self.page(manager, (ScopeKind::OrgPolicies, None, None), source.page(value, source.is_in(FOLDER)));
+        }
         read
     }
 
@@ -176,9 +185,8 @@ impl Builder {
         if let Some(named) = named {
             self.manages(named);
         }
-        let look = self.look(manager);
-        look.held = true;
-        look.organization = true;
+        let page = source.page(value, source.is_in(FOLDER));
+        self.page(manager, (ScopeKind::Organization, None, None), page.clone());
         let mut below = Below::new();
         let flat = list(map, &["units", "Units", "accounts", "Accounts"]);
         for node in flat.iter().filter_map(|value| value.as_object()) {
@@ -187,7 +195,7 @@ impl Builder {
             }
         }
         let places: usize = below.values().map(Vec::len).sum();
-        let tree = Tree { source, manager, below };
+        let tree = Tree { source, manager, below, page };
         let read: usize = roots.iter().map(|root| self.node(&tree, root, None, "", 0)).sum();
         if places > 0 && read < places + roots.len() {
             let message = format!("{} units and accounts are below nothing", places + roots.len() - read);
@@ -223,7 +231,7 @@ impl Builder {
             match Item::of(value, format!("{id}/Policies/{i}")).and_then(|item| policy(&item, manager)) {
                 Ok((mut policy, document)) => {
                     policy.targets.push(id.to_owned());
-                    self.look(manager).org_policies = true;
+                    self.page(manager, (ScopeKind::OrgPolicies, None, None), tree.page.clone());
                     self.add_policy(manager, policy, document);
                 }
                 Err(fault) => {

@@ -15,14 +15,14 @@ impl Builder {
         let key = if value.get("trails").is_some() { "trails" } else { "trailList" };
         let list = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut read = 0;
+        let page = source.page(value, source.is_below("cloudtrail"));
         if let Some(account) = source.place.account {
-            let look = self.look(account);
-            look.held = true;
-            look.trails = true;
+            self.page(account, (ScopeKind::Trails, None, None), page.clone());
         }
         for (i, value) in list.iter().enumerate() {
             match Item::of(value, format!("/{key}/{i}")).and_then(|item| trail(&item, source)) {
                 Ok(trail) => {
+                    self.page(trail.account_id, (ScopeKind::Trails, None, None), page.clone());
                     let look = self.look(trail.account_id);
                     look.held = true;
                     let known = look.observation.trails.iter().any(|t| t.arn == trail.arn && t.region == trail.region);
@@ -36,7 +36,6 @@ impl Builder {
                     if let Some(account) = source.place.account {
                         let scope = Scope::global(account, ScopeKind::Trails);
                         self.malformed(scope, "cloudtrail:DescribeTrails", source.path);
-                        self.look(account).trails = false;
                     }
                 }
             }

@@ -68,6 +68,14 @@ fn gaad(trust: &str) -> String {
     format!(r#"{{"RoleDetailList":[{}],"Policies":[]}}"#, ROLE.replace("TRUST", trust))
 }
 
+/// As AWS answers: with all four lists.
+fn authorization_details(rest: &str) -> String {
+    let role = ROLE.replace("TRUST", TRUST).replace("arn:aws:iam::aws:policy/P", "arn:aws:iam::111122223333:policy/B");
+    let policy = r#"{"PolicyName":"B","PolicyId":"ANPA1","Arn":"arn:aws:iam::111122223333:policy/B","DefaultVersionId":"v1",
+        "PolicyVersionList":[{"VersionId":"v1","Document":{"Statement":[]}}]}"#;
+    format!(r#"{{"UserDetailList":[],"GroupDetailList":[],"RoleDetailList":[{role}],"Policies":[{policy}]{rest}}}"#)
+}
+
 const DETAIL: &str = r#"{"clusterName":"prod","namespace":"pay","serviceAccount":"api","roleArn":"arn:aws:iam::111122223333:role/api",
   "associationArn":"arn:aws:eks:eu-west-1:111122223333:podidentityassociation/prod/a-1","associationId":"a-1",
   "disableSessionTags":true,"policy":"{\"Statement\":[]}","tags":{"team":"pay"},"createdAt":1770000000.25,"modifiedAt":"2026-03-01T00:00:00+01:00",
@@ -210,7 +218,7 @@ fn a_role_keeps_all_that_is_said_of_it() {
         assert_eq!(role.tags["team"], "pay");
         assert_eq!(role.instance_profiles.len(), 1);
         assert_eq!(observation.last_used[0].region.as_deref(), Some("eu-west-1"));
-        assert!(observation.coverage.is_complete(&scope(ScopeKind::Roles)));
+        assert_eq!(reason(observation, &scope(ScopeKind::Roles)), Some(GapReason::Filtered));
     }
 }
 
@@ -227,6 +235,7 @@ fn the_policy_version_in_force_counts() {
     let document = observation.documents.get(observation.policies[0].document.as_ref().unwrap()).unwrap();
     assert_eq!(document.statements().len(), 1);
     assert_eq!(reason(observation, &scope(ScopeKind::Roles)), Some(GapReason::NotProvided));
+    assert_eq!(reason(observation, &scope(ScopeKind::Policies)), Some(GapReason::Filtered));
     let import = read(&[("x.json", &policy("v3"))]);
     assert!(import.problems[0].message.contains("v3"));
     assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Policies)), Some(GapReason::Malformed));
@@ -245,26 +254,16 @@ fn a_listing_and_a_description_make_one_association() {
         assert!(detail.disable_session_tags && detail.policy.is_some());
         assert_eq!(detail.extra["workloadIdentity"]["enabled"], true);
         assert_eq!(detail.created_at.unwrap().timestamp(), 1_770_000_000);
-        assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::Associations)));
+        assert_eq!(reason(observation, &of_cluster(ScopeKind::Associations)), Some(GapReason::Unproven));
         assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::AssociationDetails)));
     }
     let import = read(&[list]);
     let observation = &import.observations[0];
     assert!(observation.associations[0].detail.is_none());
-    assert!(observation.coverage.is_complete(&of_cluster(ScopeKind::Associations)));
+    assert_eq!(reason(observation, &of_cluster(ScopeKind::Associations)), Some(GapReason::Unproven));
     assert_eq!(reason(observation, &of_cluster(ScopeKind::AssociationDetails)), Some(GapReason::NotProvided));
     let import = read(&[detail]);
-    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::NotProvided));
-}
-
-#[test]
-fn one_page_of_several_is_no_listing() {
-    let cut = format!(r#"{{"associations":[{SUMMARY}],"nextToken":"x"}}"#);
-    let import = read(&[("list.json", &cut)]);
-    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::NotProvided));
-    let cut = gaad(TRUST).replace(r#""Policies""#, r#""IsTruncated":true,"Policies""#);
-    let import = read(&[("iam/111122223333/gaad.json", &cut)]);
-    assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::NotProvided));
+    assert_eq!(reason(&import.observations[0], &of_cluster(ScopeKind::Associations)), Some(GapReason::Unproven));
 }
 
 #[test]
@@ -279,7 +278,7 @@ fn clusters_say_what_they_are() {
     assert_eq!(reason(observation, &in_region(ScopeKind::Sessions)), Some(GapReason::NotProvided));
     assert_eq!(reason(observation, &in_region(ScopeKind::Trails)), Some(GapReason::NotProvided));
     let import = read(&[("one.json", &format!(r#"{{"cluster":{CLUSTER}}}"#))]);
-    assert_eq!(reason(&import.observations[0], &in_region(ScopeKind::Clusters)), Some(GapReason::NotProvided));
+    assert_eq!(reason(&import.observations[0], &in_region(ScopeKind::Clusters)), Some(GapReason::Unproven));
     let names = read(&[("names.json", r#"{"clusters":["prod"]}"#)]);
     assert!(names.problems[0].message.contains("names only"));
 }
@@ -314,7 +313,7 @@ fn a_broken_file_is_a_hole_where_it_lies() {
     let beside = read(&[
         ("iam/111122223333/README.md", "notes"),
         ("iam/111122223333/other.json", "{}"),
-        ("iam/111122223333/gaad.json", &gaad(TRUST)),
+        ("iam/111122223333/gaad.json", &authorization_details(r#","IsTruncated":false"#)),
     ]);
     assert_eq!(beside.problems.len(), 2);
     assert!(

@@ -9,6 +9,8 @@ mod findings;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod listings;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod reach;

@@ -2,7 +2,8 @@
 //!
 //! Trail files, which may be many and large, are read one by one and counted as any trail is;
 //! everything else of an estate is read together, since one file explains another. That they are all
-//! of a trail no file can tell: only whoever imports them, with `--whole-trail`.
+//! of a trail no file can tell: only whoever imports them, with `--whole-trail`; and that a loose file
+//! holds all there is, with `--complete`. What files tell is of the newest date in them, not of now.
 
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::error::Error;
@@ -14,8 +15,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::id::Region;
-use rolecall_audit::import::{FileKind, InputFile, read_files_beside, trail_gap, trail_place};
-use rolecall_audit::trail::{self, Harvest, Holds, Whole};
+use rolecall_audit::import::{
+    FileKind, Given, InputFile, doubt, named_by_records, read_files_given, trail_gap, trail_place,
+};
+use rolecall_audit::trail::{self, Harvest, Holds, ProblemKind, Whole};
 use rolecall_collect::trails;
 use rolecall_iam::AccountId;
 use rolecall_store::Store;
@@ -32,10 +35,23 @@ const DEEPEST: usize = 32;
 const BATCH: usize = 2_000;
 /// So much of a file tells whether it is a trail's.
 const HEAD: u64 = 64 * 1024;
+/// So many files that were passed over are named.
+const NAMED: usize = 20;
 /// The name of imported files among the sources of trails.
 const SOURCE: &str = "import";
 
-/// Runs the command. `whole_trail`: the trail files are all that there are.
+/// What whoever imports files says of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said {
+    /// The trail files are all that there are.
+    pub whole_trail: bool,
+    /// Each listing that the files hold a part of is whole.
+    pub complete: bool,
+    /// Of what date they are; otherwise of the newest date in them.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Runs the command.
 ///
 /// # Errors
 /// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
@@ -45,14 +61,14 @@ pub async fn run(
     paths: &[PathBuf],
     fail_on: Option<Severity>,
     stats: bool,
-    whole_trail: bool,
+    said: Said,
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
     if files.estate.is_empty() && files.trail.is_empty() {
         return Err(Error::NothingRead { problems: Vec::new() });
     }
-    if whole_trail && files.trail.is_empty() {
+    if said.whole_trail && files.trail.is_empty() {
         return Err(Error::Usage {
             what: "--whole-trail is said of trail files, and none of these files is one".to_owned(),
             remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
@@ -74,13 +90,27 @@ pub async fn run(
             cancel: cancel.clone(),
         };
         let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
-        audit.run(|_, sender| read(files, whole_trail, store, sender, progress.clone(), problems)).await
+        audit.run(|_, sender| read(files, said, store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print()?;
     let summary = result?;
     print_summary(context.format, &summary)?;
     Ok(verdict(&summary, fail_on))
+}
+
+/// Looks at files and folders on behalf of an audit: what [`run`] does, without its output.
+///
+/// # Errors
+/// As [`run`].
+pub async fn look(
+    paths: &[PathBuf],
+    said: Said,
+    store: &Store,
+    sender: mpsc::Sender<Observation>,
+    progress: Progress,
+) -> Result<Looked, Error> {
+    read(Files::find(paths)?, said, store.clone(), sender, progress, Problems::default()).await
 }
 
 /// What could not be read, one line each, in the order of reading.
@@ -96,6 +126,18 @@ impl Problems {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Names what a folder holds and an audit has no use for.
+    fn passed_over(&self, files: &[String]) {
+        if files.is_empty() {
+            return;
+        }
+        let named = files.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = files.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+        self.add(format!("passed over {count} that hold nothing that is read: {named}{more}"));
+    }
+
     fn print(&self) -> Result<(), Error> {
         let mut out = std::io::stderr().lock();
         for line in self.lines() {
@@ -107,7 +149,7 @@ impl Problems {
 
 async fn read(
     files: Files,
-    whole_trail: bool,
+    said: Said,
     store: Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
@@ -119,32 +161,75 @@ async fn read(
     let unread = problems.clone();
     let places: BTreeSet<(AccountId, Region)> =
         files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
-    let (observations, mut anything) = blocking(move || read_estate(&files.estate, &places, &unread)).await??;
-    for observation in observations {
-        if sender.send(observation).await.is_err() {
-            return Err(Error::Interrupted);
-        }
+    let given = Given { trails: places, complete: said.complete };
+    let EstateFiles { mut observations, digests, mut anything } =
+        blocking(move || read_estate(&files.estate, &given, &unread)).await??;
+    if !said.complete {
+        let accounts: BTreeSet<AccountId> =
+            observations.iter().flat_map(|seen| seen.coverage.scopes().map(|(scope, _)| scope.account_id)).collect();
+        doubt(&mut observations, &store.listed(&accounts).await?);
     }
     progress.part(&format!("{count} files of the estate"));
     let trails = if files.trail.is_empty() {
         None
     } else {
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
-        let stated = whole_trail.then(|| files.trail.clone());
+        let stated = said.whole_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
         let read = ingest::read(&store, &mut *source, ingest::FILES, Utc::now(), &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
-        if sender.send(broken(&read, &problems)).await.is_err() {
-            return Err(Error::Interrupted);
-        }
+        observations.push(broken(&read, &problems));
+        let strangers = strangers(&store, &read, &observations).await?;
+        observations.extend(strangers);
         if let Some(files) = stated {
             progress.step("Looking from when to when the trail reaches");
             state_whole(&store, files, &problems).await?;
         }
         Some(read)
     };
-    let looked = Looked { trails, ..Looked::default() };
+    let now = Utc::now();
+    let told = trails.iter().flat_map(|read| &read.named).map(|(account, named)| (*account, named.newest));
+    let as_of = date(&mut observations, &told.collect(), said.as_of, now);
+    for observation in observations {
+        if sender.send(observation).await.is_err() {
+            return Err(Error::Interrupted);
+        }
+    }
+    let passed_over: Vec<String> = files.passed_over.iter().map(|path| shown(path)).chain(digests).collect();
+    problems.passed_over(&passed_over);
+    let looked = Looked { trails, as_of, passed_over, ..Looked::default() };
     if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+}
+
+/// Accounts of which nothing is known but what records tell: for everything else they have gaps.
+async fn strangers(store: &Store, read: &Ingested, seen: &[Observation]) -> Result<Vec<Observation>, Error> {
+    let in_files = |account: AccountId| seen.iter().filter_map(|seen| seen.account.as_ref()).any(|a| a.id == account);
+    let mut strangers = Vec::new();
+    for (account, named) in &read.named {
+        // An account that was looked at before stays as it was seen then.
+        if !in_files(*account) && store.coverage(&[*account]).await?.is_empty() {
+            strangers.push(named_by_records(*account, &named.regions));
+        }
+    }
+    Ok(strangers)
+}
+
+/// Says of what date each observation is: of the newest date in the account's files and records, or as
+/// was said, and never still to come. Gives the newest of all.
+fn date(
+    observations: &mut [Observation],
+    told: &BTreeMap<AccountId, DateTime<Utc>>,
+    said: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    for seen in observations.iter_mut() {
+        let account = seen.account.as_ref().map(|account| account.id);
+        let recorded = account.and_then(|account| told.get(&account)).copied();
+        let newest = said.or(seen.as_of.max(recorded)).unwrap_or(DateTime::UNIX_EPOCH);
+        seen.as_of = Some(newest.min(now));
+    }
+    let dated = observations.iter().filter_map(|seen| seen.as_of).chain(told.values().map(|newest| *newest.min(&now)));
+    said.map(|said| said.min(now)).or_else(|| dated.max()).filter(|newest| *newest > DateTime::UNIX_EPOCH)
 }
 
 /// Notes that nothing is missing between the first and the last event of each account. Where a file
@@ -209,13 +294,13 @@ fn broken(read: &Ingested, problems: &Problems) -> Observation {
     for problem in &read.problems {
         problems.add(problem.to_string());
         if let Some(place) = trail_place(&problem.file) {
-            seen.coverage.gap(trail_gap(place, &problem.file));
+            seen.coverage.gap(trail_gap(place, &problem.file, problem.kind));
         }
     }
     for gap in &read.gaps {
         problems.add(format!("{}: {} {}", gap.location, gap.reason.as_str(), gap.detail));
         if let Some(place) = trail_place(&gap.location) {
-            seen.coverage.gap(trail_gap(place, &gap.location));
+            seen.coverage.gap(trail_gap(place, &gap.location, ProblemKind::Json));
         }
     }
     seen
@@ -225,20 +310,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
 }
 
-/// The estate's files, and whether any of them held anything.
-fn read_estate(
-    paths: &[PathBuf],
-    trails: &BTreeSet<(AccountId, Region)>,
-    problems: &Problems,
-) -> Result<(Vec<Observation>, bool), Error> {
+/// What the estate's files held.
+struct EstateFiles {
+    observations: Vec<Observation>,
+    /// Files by which trails are checked, and nothing else.
+    digests: Vec<String>,
+    /// Whether any of them held anything.
+    anything: bool,
+}
+
+fn read_estate(paths: &[PathBuf], given: &Given, problems: &Problems) -> Result<EstateFiles, Error> {
     let files = paths.iter().map(|path| Ok(InputFile { path: shown(path), bytes: bytes_of(path)? }));
     let files = files.collect::<Result<Vec<_>, Error>>()?;
-    let import = read_files_beside(&files, trails);
-    let held = import.read.iter().any(|file| file.kind != FileKind::Unrecognised);
+    let import = read_files_given(&files, given);
+    let anything = import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
+    let digests = import.read.into_iter().filter(|file| file.kind == FileKind::TrailDigest).map(|file| file.path);
+    let digests = digests.collect();
     for problem in import.problems {
         problems.add(problem.to_string());
     }
-    Ok((import.observations, held))
+    Ok(EstateFiles { observations: import.observations, digests, anything })
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
@@ -254,10 +345,13 @@ fn shown(path: &Path) -> String {
 struct Files {
     estate: Vec<PathBuf>,
     trail: Vec<PathBuf>,
+    /// Of folders: what is no data.
+    passed_over: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Files that are named are read whatever their name; of a folder those that can be data.
+    /// Files that are named are read whatever their name; of a folder those that can be data, by their
+    /// names or by what they begin with.
     fn find(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut files = Self::default();
         for path in paths {
@@ -269,7 +363,7 @@ impl Files {
                 files.add(path.clone());
             }
         }
-        for list in [&mut files.estate, &mut files.trail] {
+        for list in [&mut files.estate, &mut files.trail, &mut files.passed_over] {
             list.sort();
             list.dedup();
         }
@@ -284,13 +378,12 @@ impl Files {
         for entry in std::fs::read_dir(dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if hidden {
-                continue;
-            }
-            if path.is_dir() {
+            if path.is_dir() && !hidden {
                 self.walk(&path, depth + 1)?;
-            } else if may_be_data(&path) {
+            } else if !hidden && may_be_data(&path) {
                 self.add(path);
+            } else {
+                self.passed_over.push(path);
             }
         }
         Ok(())
@@ -302,8 +395,15 @@ impl Files {
 }
 
 fn may_be_data(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("json" | "jsonl" | "ndjson" | "gz"))
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if [".json", ".jsonl", ".ndjson"].iter().any(|end| name.ends_with(end)) {
+        return true;
+    }
+    let head = head_of(path);
+    let text = trail::plain_head(&head);
+    let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
+    matches!(begins, Some(b'{' | b'[')) || trail::begins_as_records(&head)
 }
 
 /// Whether a file holds CloudTrail records: CloudTrail's own delivery put it where it is, or named
@@ -314,9 +414,16 @@ fn is_trail(path: &Path) -> bool {
 }
 
 fn begins_so(path: &Path) -> bool {
+    trail::begins_as_records(&head_of(path))
+}
+
+/// The beginning of a file; nothing of one that cannot be read.
+fn head_of(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    read.is_ok() && trail::begins_as_records(&head)
+    match std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head)) {
+        Ok(_) => head,
+        Err(_) => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub async fn look(
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     progress.step("Asking AWS which accounts there are");
     let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;
-    Ok(Looked { api_calls: looked.calls.values().sum(), trails: None, read_since: Some(now - lookback), as_of: None })
+    Ok(Looked { api_calls: looked.calls.values().sum(), read_since: Some(now - lookback), ..Looked::default() })
 }
 
 struct Watcher(Progress);

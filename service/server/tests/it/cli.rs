@@ -233,6 +233,110 @@ async fn an_old_trail_is_judged_and_imported_again_tells_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_read_by_what_is_in_it_and_what_is_passed_over_is_named() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let record = |n: u32| {
+        serde_json::json!({
+            "eventVersion": "1.09", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole", "eventID": format!("e-{n}"),
+            "userIdentity": {"type": "AWSService", "invokedBy": "pods.eks.amazonaws.com"}, "eventTime": format!("2026-03-0{n}T08:00:00Z"),
+            "awsRegion": "eu-west-1", "sourceIPAddress": "pods.eks.amazonaws.com", "recipientAccountId": "222233334444",
+            "requestParameters": {"roleArn": "arn:aws:iam::222233334444:role/x", "roleSessionName": "s"},
+            "responseElements": {"credentials": {"accessKeyId": format!("ASIA{n}")}}, "eventType": "AwsApiCall"
+        })
+    };
+    let line = serde_json::json!({"logEvents": [{"id": "1", "message": record(2).to_string()}], "messageType": "DATA_MESSAGE"});
+    folder.write("logs/events.log", &record(1).to_string());
+    folder.write("logs/000000", &format!("2026-03-03T08:00:00.000Z {}\n", record(3)));
+    folder.write("logs/subscription", &line.to_string());
+    folder.write(
+        "logs/bridge.json",
+        &serde_json::json!({"detail-type": "AWS API Call via CloudTrail", "detail": record(4)}).to_string(),
+    );
+    let utf16: Vec<u8> =
+        std::iter::once(0xfeff).chain(record(5).to_string().encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    folder.write_bytes("logs/powershell.txt", &utf16);
+    folder.write(
+        "logs/digest.json",
+        "{\"awsAccountId\": \"222233334444\", \"digestStartTime\": \"x\", \"digestPublicKeyFingerprint\": \"x\"}",
+    );
+    folder.write("logs/README.md", "what these files are");
+    folder.write("logs/run.sh", "aws cloudtrail lookup-events");
+    let import = |format: &'static str| {
+        let mut command = rolecall(folder.path());
+        command.args(["--format", format, "import"]).arg(folder.path().join("logs")).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+    let first = import("json").await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let summary = first.json();
+    assert_eq!((&summary["sessions"], &summary["passed_over"]), (&5.into(), &3.into()), "{first:?}");
+    assert_eq!(summary["as_of"], "2026-03-05T08:00:00Z", "{summary}");
+    let passed = summary["passed_over_files"].as_array().unwrap();
+    for name in ["README.md", "run.sh", "digest.json"] {
+        assert!(passed.iter().any(|path| path.as_str().unwrap().ends_with(name)), "{summary}");
+        assert!(first.err.contains("passed over 3 files") && first.err.contains(name), "{first:?}");
+    }
+    // All that is known of the account is what the records tell: everything else is a gap.
+    let gaps: Vec<(&str, &str)> = summary["unseen"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|gap| (gap["scope"].as_str().unwrap(), gap["reason"].as_str().unwrap()))
+        .collect();
+    for gap in [("roles", "not_provided"), ("clusters", "not_provided"), ("sessions", "unproven")] {
+        assert!(gaps.contains(&gap), "{gaps:?}");
+    }
+    let again = import("text").await;
+    for part in ["gaps: rules that need", "Passed    3 files", "`import --complete`"] {
+        assert!(again.out.contains(part), "no `{part}` in {again:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_judged_as_of_their_date() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let account = "222233334444";
+    let role = |name: &str, path: &str, used: &str| {
+        serde_json::json!({
+            "Path": path, "RoleName": name, "RoleId": format!("AROA{name}"), "Arn": format!("arn:aws:iam::{account}:role{path}{name}"),
+            "CreateDate": "2024-01-01T00:00:00Z", "InstanceProfileList": [], "RolePolicyList": [], "AttachedManagedPolicies": [], "Tags": [],
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+                "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]},
+            "RoleLastUsed": {"LastUsedDate": used, "Region": "eu-west-1"},
+        })
+    };
+    let details = serde_json::json!({
+        "UserDetailList": [], "GroupDetailList": [], "Policies": [], "IsTruncated": false,
+        "RoleDetailList": [role("old", "/", "2024-03-01T00:00:00Z"), role("new", "/", "2025-01-01T00:00:00Z")],
+    });
+    let path = folder.write("iam/222233334444/gaad.json", &details.to_string());
+    let import = |words: &'static [&'static str]| {
+        let mut command = rolecall(folder.path());
+        command.args(["--format", "json", "import"]).args(words).arg(&path).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+    let estate = || async {
+        let estate = database.store.estate(chrono::DateTime::UNIX_EPOCH).await.unwrap();
+        estate.as_of[&account.parse().unwrap()].format("%Y-%m-%d").to_string()
+    };
+    let first = import(&[]).await;
+    assert_eq!(first.json()["as_of"], "2025-01-01T00:00:00Z", "{first:?}");
+    assert_eq!(estate().await, "2025-01-01");
+    let (before, later) = (first.json(), import(&[]).await.json());
+    assert_eq!(before["findings"], later["findings"], "the same files give the same findings");
+    assert_eq!(import(&["--as-of", "2025-06-30"]).await.json()["as_of"], "2025-06-30T23:59:59Z");
+    assert_eq!(estate().await, "2025-06-30");
+    assert_eq!(import(&[]).await.code, Some(0));
+    assert_eq!(estate().await, "2025-06-30", "what is known does not grow younger");
+    let ahead = import(&["--as-of", "2999-01-01"]).await.json();
+    assert!(ahead["as_of"].as_str().unwrap() < "2999", "nothing is of a time to come: {ahead}");
+    let unread = import(&["--as-of", "yesterday"]).await;
+    assert!(unread.code == Some(2) && unread.err.contains("2026-06-30"), "{unread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_small_estate_is_read_whole() {
     let estate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");
     if !estate.exists() {

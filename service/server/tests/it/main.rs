@@ -9,4 +9,6 @@ mod faults;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod subsets;
+#[cfg(test)]
 mod support;

@@ -1,6 +1,7 @@
 //! The built binary, folders of its own for each test, and an audit over a sandbox in this process.
 
 use chrono::TimeDelta;
+use rolecall::commands::import::{Said, look};
 use rolecall::commands::scan::{look_and_read, settings};
 use rolecall::config::AwsConfig;
 use rolecall::error::Error;
@@ -34,9 +35,13 @@ impl Folder {
 
     /// Writes a file, with its folders.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, bytes).unwrap();
         path
     }
 }
@@ -47,6 +52,23 @@ impl Drop for Folder {
             let _left = std::fs::remove_dir_all(&self.0);
         }
     }
+}
+
+/// Imports a folder, by the rules that ship.
+pub(crate) async fn import(store: &Store, folder: &Path, said: Said) -> Result<Summary, Error> {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let audit = Audit {
+        store: store.clone(),
+        rules: Arc::new(Rules::load(Some(&policies)).unwrap()),
+        kind: "import",
+        trigger: "test".to_owned(),
+        window: TimeDelta::days(90),
+        figures: false,
+        progress: Progress::silent(),
+        cancel: CancellationToken::new(),
+    };
+    let paths = [folder.to_owned()];
+    audit.run(|_, sender| look(&paths, said, store, sender, Progress::silent())).await
 }
 
 /// The binary, in an environment that holds nothing of this machine's.

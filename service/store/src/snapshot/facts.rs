@@ -62,7 +62,7 @@ impl Kind {
     }
 
     /// The listing that would show a resource of this kind; `None` where no listing does.
-    pub(super) fn scope(self, account: AccountId, region: Option<&str>, cluster: Option<&str>) -> Option<Scope> {
+    pub(crate) fn scope(self, account: AccountId, region: Option<&str>, cluster: Option<&str>) -> Option<Scope> {
         let region = || region.and_then(|text| text.parse().ok());
         match self {
             // An account is looked at one by one; only a person can say that it left.
