@@ -113,8 +113,8 @@ fn under(binding: &str) -> RuleSet {
 fn a_binding_goes_before_the_conditions() {
     let judged = |set: &RuleSet| {
         let object: Arc<dyn Object> = Arc::new(role(Value::Bool(true), Value::text("app"), Value::Null));
-        let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let judgement = set.rules()[0].judge(&object, &subject(), Some("/"), now).unwrap();
+        let now: chrono::DateTime<chrono::Utc> = "2026-06-01T00:00:00Z".parse().unwrap();
+        let judgement = set.rules()[0].judge(&object, &subject(), Some("/"), now.into()).unwrap();
         (judgement.severity, judgement.outcomes[0].graded().map(|graded| graded.severity))
     };
     assert_eq!(judged(&under("{rules: [a-rule], severity: medium}")), (Severity::Medium, None));
