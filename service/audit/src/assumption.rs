@@ -11,21 +11,41 @@ pub enum Assumption {
     /// No service control policy binds an account whose policies were not provided.
     #[serde(rename = "scp=none")]
     NoScps,
+    /// No resource control policy binds an account whose policies were not provided.
+    #[serde(rename = "rcp=none")]
+    NoRcps,
     /// The organization consists of the accounts that the files name, and of no others.
     #[serde(rename = "organization=files")]
     OrganizationIsFiles,
+    /// A cluster whose add-ons were not provided has none.
+    #[serde(rename = "addons=none")]
+    NoAddons,
 }
 
 impl Assumption {
     /// Every assumption that can be stated.
-    pub const ALL: [Self; 2] = [Self::NoScps, Self::OrganizationIsFiles];
+    pub const ALL: [Self; 4] = [Self::NoScps, Self::NoRcps, Self::OrganizationIsFiles, Self::NoAddons];
 
     /// The name, as it is stated.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoScps => "scp=none",
+            Self::NoRcps => "rcp=none",
             Self::OrganizationIsFiles => "organization=files",
+            Self::NoAddons => "addons=none",
+        }
+    }
+
+    /// What is missing where it could be stated: every reason of an unknown verdict that it would
+    /// take away says this.
+    #[must_use]
+    pub fn missing(self) -> &'static str {
+        match self {
+            Self::NoScps => "the organization's service control policies were not provided",
+            Self::NoRcps => "the organization's resource control policies were not provided",
+            Self::OrganizationIsFiles => "no list of the organization's accounts was provided",
+            Self::NoAddons => "the cluster's add-ons were not provided",
         }
     }
 
@@ -34,6 +54,8 @@ impl Assumption {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::NoScps => "no service control policy binds an account whose policies were not provided",
+            Self::NoRcps => "no resource control policy binds an account whose policies were not provided",
+            Self::NoAddons => "a cluster whose add-ons were not provided has none",
             Self::OrganizationIsFiles => "the organization consists of the accounts that the files name",
         }
     }

@@ -26,8 +26,10 @@ pub enum ScopeKind {
     Policies,
     /// OIDC providers.
     OidcProviders,
-    /// Clusters of a region.
+    /// Clusters of a region: the listing.
     Clusters,
+    /// The description of a cluster.
+    ClusterDetails,
     /// Associations of a cluster: the listing.
     Associations,
     /// Associations of a cluster: the description of each.
@@ -44,7 +46,7 @@ pub enum ScopeKind {
 
 impl ScopeKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Entry,
         Self::Organization,
         Self::OrgPolicies,
@@ -52,6 +54,7 @@ impl ScopeKind {
         Self::Policies,
         Self::OidcProviders,
         Self::Clusters,
+        Self::ClusterDetails,
         Self::Associations,
         Self::AssociationDetails,
         Self::Addons,
@@ -71,6 +74,7 @@ impl ScopeKind {
             Self::Policies => "policies",
             Self::OidcProviders => "oidc_providers",
             Self::Clusters => "clusters",
+            Self::ClusterDetails => "cluster_details",
             Self::Associations => "associations",
             Self::AssociationDetails => "association_details",
             Self::Addons => "addons",
@@ -117,6 +121,26 @@ impl Scope {
     #[must_use]
     pub fn of_cluster(account_id: AccountId, kind: ScopeKind, region: Region, cluster: ClusterName) -> Self {
         Self { account_id, kind, region: Some(region), cluster: Some(cluster) }
+    }
+
+    /// The scopes without which this one cannot be looked at, the nearest first: the clusters of the
+    /// region, the regions of the account, the way into the account.
+    #[must_use]
+    pub fn depends_on(&self) -> Vec<Self> {
+        let account = |kind| Self::global(self.account_id, kind);
+        let mut above = Vec::new();
+        if let Some(region) = &self.region {
+            // Sessions are read where there are clusters.
+            if self.cluster.is_some() || self.kind == ScopeKind::Sessions {
+                above.push(Self::regional(self.account_id, ScopeKind::Clusters, region.clone()));
+            }
+            above.push(account(ScopeKind::Clusters));
+        }
+        // The organisation is asked without stepping into an account.
+        if !matches!(self.kind, ScopeKind::Entry | ScopeKind::Organization | ScopeKind::OrgPolicies) {
+            above.push(account(ScopeKind::Entry));
+        }
+        above
     }
 }
 
@@ -238,30 +262,34 @@ impl Coverage {
 
     /// Why a scope may not be taken as seen whole, in words; empty where it may.
     ///
-    /// A gap in stepping into the account is a gap in all its scopes, and a region whose clusters
-    /// were not listed hides what its clusters hold, and its sessions, which are only read where
-    /// there are clusters.
+    /// A scope that was looked at answers for itself: that another region could not be listed says
+    /// nothing of this one. One that was not looked at has the gaps of what it depends on.
     #[must_use]
     pub fn blind_spots(&self, scope: &Scope) -> Vec<String> {
-        let entry = Scope::global(scope.account_id, ScopeKind::Entry);
-        let mut gaps: Vec<&Gap> = self.scopes.get(&entry).into_iter().flatten().collect();
-        let own = self.scopes.get(scope);
-        gaps.extend(own.into_iter().flatten());
-        // Regions that could not be listed were perhaps not looked at this time.
-        let regions = Scope::global(scope.account_id, ScopeKind::Clusters);
-        if scope.region.is_some() && *scope != regions {
-            gaps.extend(self.scopes.get(&regions).into_iter().flatten());
+        if let Some(own) = self.scopes.get(scope) {
+            return own.iter().map(ToString::to_string).collect();
         }
-        // Sessions are read where there are clusters; a cluster that was not listed has no scopes.
-        let by_listing = scope.kind == ScopeKind::Sessions || (own.is_none() && scope.cluster.is_some());
-        if let (true, Some(region)) = (by_listing, &scope.region) {
-            let clusters = Scope::regional(scope.account_id, ScopeKind::Clusters, region.clone());
-            gaps.extend(self.scopes.get(&clusters).into_iter().flatten());
-        }
-        if gaps.is_empty() && own.is_none() {
-            return vec![format!("{scope} not seen: never looked at")];
-        }
-        gaps.into_iter().map(ToString::to_string).collect()
+        let above = scope.depends_on();
+        let gaps: Vec<String> =
+            above.iter().filter_map(|above| self.scopes.get(above)).flatten().map(ToString::to_string).collect();
+        if gaps.is_empty() { vec![format!("{scope} not seen: never looked at")] } else { gaps }
+    }
+
+    /// Gaps of scopes, known from earlier scans, that this scan did not come to because a scope on
+    /// which they depend has a gap. A source that was not given (`not_provided`) says nothing of them.
+    pub fn unreached<'a>(&self, known: impl IntoIterator<Item = &'a Scope>) -> Vec<Gap> {
+        let missed = known.into_iter().filter(|scope| !self.scopes.contains_key(*scope)).filter_map(|scope| {
+            let above = scope.depends_on();
+            let mut gaps = above.iter().filter_map(|above| self.scopes.get(above)).flatten();
+            let gap = gaps.find(|gap| gap.reason != GapReason::NotProvided)?;
+            Some(Gap {
+                scope: scope.clone(),
+                action: gap.action.clone(),
+                reason: GapReason::NotReached,
+                detail: format!("{} was not read to its end", gap.scope),
+            })
+        });
+        missed.collect()
     }
 
     /// Every scope looked at, with its gaps.

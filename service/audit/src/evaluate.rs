@@ -2,11 +2,12 @@
 //!
 //! Refuses to know what becomes of findings: that is [`crate::finding`]'s.
 
+use crate::assumption::Assumption;
 use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
 use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
 use crate::reach::Reach;
-use crate::rules::{RuleSet, Times};
+use crate::rules::{Judgement, Rule, RuleSet};
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct Evaluation {
     pub listed_under: BTreeMap<Fingerprint, Fingerprint>,
     /// Which workloads reach which role.
     pub reach: Reach,
+    /// So many verdicts are unknown for want of what could be stated and is not, by what that is.
+    pub could_be_assumed: BTreeMap<Assumption, u32>,
 }
 
 /// How often a rule came to which answer in an account.
@@ -48,33 +51,37 @@ pub struct RuleTally {
     pub unknown: u32,
     /// Subjects on which the rule itself failed.
     pub error: u32,
+    /// Of those that pass, fail or are not concerned: answers that rest on an assumption.
+    pub assumed: u32,
     /// Why not known, each reason once.
     pub reasons: Vec<String>,
 }
 
 /// Judges every subject of the estate by every rule.
 ///
-/// A subject whose own listing was not seen whole in the latest look is unknown to every rule; only
-/// sessions that were recorded stay recorded, so that a failing one fails whatever else was missed.
-/// `now` is the time by the clock; ages are counted up to the date of what is known of an account.
+/// What is stated of the estate ([`Estate::assumed`]) counts only where a verdict is unknown without it,
+/// and the verdict says so.
+///
+/// A subject that the latest scan showed is judged, whatever else its listing lacks; one that is only
+/// remembered is unknown to every rule. Sessions that were recorded stay recorded: a failing one fails
+/// whatever else was missed, and passes only where all were read.
 #[must_use]
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
-    let facts = Facts::of(estate);
+    let facts = Facts::under(estate, &BTreeSet::new());
+    let mut stated = Stated::of(estate, now);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     evaluation.reach.follow(|role| facts.assumed_from(role));
     for rule in rules.rules() {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
-        for judged in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter() {
-            let as_of = estate.as_of.get(&judged.subject.account_id).map_or(now, |as_of| now.min(*as_of));
-            let times = Times { as_of, now };
-            let Some(judgement) = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), times) else {
-                continue;
-            };
+        for (index, judged) in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter().enumerate() {
+            let Some(judgement) = judge(rule, judged, now) else { continue };
             let count = counts.entry(judged.subject.account_id).or_default();
-            for outcome in as_seen(judgement.outcomes, judged) {
-                count.add(&outcome);
+            let (judgement, assumptions) = stated.settle(rule, index, judgement);
+            for (outcome, assumptions) in judgement.outcomes.into_iter().zip(assumptions) {
+                count.add(&outcome, !assumptions.is_empty());
+                note_missing(&mut evaluation.could_be_assumed, &estate.assumed, &outcome);
                 let graded = outcome.graded();
                 let severity = graded.map_or(judgement.severity, |graded| graded.severity);
                 let severity_because = graded.map(|graded| graded.because.clone());
@@ -84,7 +91,7 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
                     outcome,
                     severity,
                     severity_because,
-                    assumptions: Vec::new(),
+                    assumptions,
                     params: Arc::clone(&judgement.params),
                     exception: judgement.exception.clone(),
                     happened_at: judged.happened,
@@ -108,13 +115,105 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
             not_applicable: count.not_applicable,
             unknown: count.unknown,
             error: count.error,
+            assumed: count.assumed,
             reasons: count.reasons.into_iter().take(REASONS_KEPT).collect(),
         }));
     }
     evaluation
 }
 
-/// What may be said of a subject that the latest look did or did not show.
+/// A rule's answer about a subject, as far as the latest scan showed the subject.
+fn judge(rule: &Rule, judged: &Judged, now: DateTime<Utc>) -> Option<Judgement> {
+    let mut judgement = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), now)?;
+    judgement.outcomes = as_seen(judgement.outcomes, judged);
+    Some(judgement)
+}
+
+/// The same estate under what is stated of it.
+///
+/// A verdict rests on an assumption exactly where it is another without it. So nothing is asked here
+/// before an answer without assumptions is unknown.
+struct Stated<'a> {
+    estate: &'a Estate,
+    now: DateTime<Utc>,
+    worlds: BTreeMap<BTreeSet<Assumption>, (Facts, BTreeMap<SubjectKind, Vec<Judged>>)>,
+}
+
+impl<'a> Stated<'a> {
+    fn of(estate: &'a Estate, now: DateTime<Utc>) -> Self {
+        Self { estate, now, worlds: BTreeMap::new() }
+    }
+
+    /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
+    /// its outcomes those that it rests on.
+    fn settle(&mut self, rule: &Rule, index: usize, plain: Judgement) -> (Judgement, Vec<Vec<Assumption>>) {
+        let none = vec![Vec::new(); plain.outcomes.len()];
+        let is_open = plain.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown { .. }));
+        if self.estate.assumed.is_empty() || !is_open {
+            return (plain, none);
+        }
+        let mut needed = self.estate.assumed.clone();
+        let Some(mut settled) = self.under(&needed, rule, index).filter(|it| answers(it) != answers(&plain)) else {
+            return (plain, none);
+        };
+        for assumption in &self.estate.assumed {
+            let mut fewer = needed.clone();
+            fewer.remove(assumption);
+            let same = self.under(&fewer, rule, index).filter(|it| answers(it) == answers(&settled));
+            if let Some(same) = same {
+                (needed, settled) = (fewer, same);
+            }
+        }
+        let before = answers(&plain);
+        let rests = |answer: Answer<'_>| {
+            if before.contains(&answer) { Vec::new() } else { needed.iter().copied().collect() }
+        };
+        let assumptions = answers(&settled).into_iter().map(rests).collect();
+        (settled, assumptions)
+    }
+
+    fn under(&mut self, assumed: &BTreeSet<Assumption>, rule: &Rule, index: usize) -> Option<Judgement> {
+        let kind = rule.subject();
+        let (facts, subjects) =
+            self.worlds.entry(assumed.clone()).or_insert_with(|| (Facts::under(self.estate, assumed), BTreeMap::new()));
+        // What is stated changes no subject, so the same place holds the same one.
+        let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;
+        judge(rule, judged, self.now)
+    }
+}
+
+/// What an outcome says, without its words.
+type Answer<'a> = (u8, &'a [String]);
+
+fn answers(judgement: &Judgement) -> Vec<Answer<'_>> {
+    let answer = |outcome: &'_ Outcome| -> u8 {
+        match outcome {
+            Outcome::Pass => 0,
+            Outcome::Fail { .. } => 1,
+            Outcome::NotApplicable => 2,
+            Outcome::Unknown { .. } => 3,
+            Outcome::Error { .. } => 4,
+        }
+    };
+    let each = judgement.outcomes.iter().map(|outcome| match outcome {
+        Outcome::Fail { discriminator, .. } => (answer(outcome), discriminator.as_slice()),
+        _ => (answer(outcome), [].as_slice()),
+    });
+    each.collect()
+}
+
+/// Counts an unknown verdict under what could be stated for it.
+fn note_missing(missing: &mut BTreeMap<Assumption, u32>, assumed: &BTreeSet<Assumption>, outcome: &Outcome) {
+    let Outcome::Unknown { why } = outcome else { return };
+    for assumption in Assumption::ALL.into_iter().filter(|assumption| !assumed.contains(assumption)) {
+        if why.iter().any(|why| why.contains(assumption.missing())) {
+            let count = missing.entry(assumption).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// What may be said of a subject that the latest scan did or did not show.
 fn as_seen(outcomes: Vec<Outcome>, judged: &Judged) -> Vec<Outcome> {
     let Some(why) = &judged.unseen else { return outcomes };
     let unknown = Outcome::Unknown { why: why.to_vec() };
@@ -135,11 +234,13 @@ struct Count {
     not_applicable: u32,
     unknown: u32,
     error: u32,
+    assumed: u32,
     reasons: BTreeSet<String>,
 }
 
 impl Count {
-    fn add(&mut self, outcome: &Outcome) {
+    fn add(&mut self, outcome: &Outcome, assumed: bool) {
+        self.assumed = self.assumed.saturating_add(u32::from(assumed));
         let counter = match outcome {
             Outcome::Pass => &mut self.pass,
             Outcome::Fail { .. } => &mut self.fail,

@@ -313,6 +313,8 @@ pub struct KnownFinding {
     pub message: String,
     /// [`Failure::happened_at`] as last seen.
     pub happened_at: Option<DateTime<Utc>>,
+    /// What was stated and not seen, and it rests on.
+    pub assumptions: Vec<Assumption>,
 }
 
 /// Why a finding was resolved.
@@ -551,6 +553,8 @@ struct Judged {
     failed: bool,
     not_applicable: bool,
     undecided: BTreeSet<String>,
+    /// What answers rest on that was stated and not seen.
+    assumed: BTreeSet<Assumption>,
 }
 
 /// Decides what happens to every kept finding, and which are new.
@@ -563,6 +567,7 @@ struct Judged {
 ///
 /// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
 /// by whole listings, a rule that is no longer in force, or the end of what is kept of an event.
+/// An answer that rests on an assumption resolves only a finding that was found under it.
 fn settle(
     known: &[KnownFinding],
     evaluation: &Evaluation,
@@ -579,6 +584,7 @@ fn settle(
             failures.entry(fingerprint).or_insert_with(|| (verdict, root.clone()));
         }
         let entry = judged.entry((root, verdict.subject.kind, &verdict.subject.key)).or_default();
+        entry.assumed.extend(&verdict.assumptions);
         match &verdict.outcome {
             Outcome::Fail { .. } => entry.failed = true,
             Outcome::Pass => entry.passed = true,
@@ -620,6 +626,14 @@ fn settle(
             _ if !in_force => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled },
             Some(j) if !j.undecided.is_empty() => {
                 FindingAction::MarkStale { fingerprint, why: j.undecided.iter().cloned().collect() }
+            }
+            // What was stated and not seen takes away nothing that was found without it.
+            Some(j) if j.assumed.iter().any(|assumption| !finding.assumptions.contains(assumption)) => {
+                let beyond = j.assumed.iter().filter(|assumption| !finding.assumptions.contains(assumption));
+                let why = beyond.map(|assumption| {
+                    format!("it would be resolved only by the assumption that {}", assumption.sentence())
+                });
+                FindingAction::MarkStale { fingerprint, why: why.collect() }
             }
             // Failing in another way only: this way it passes.
             Some(j) if j.passed || j.failed => FindingAction::Resolve { fingerprint, why: Resolution::Passed },

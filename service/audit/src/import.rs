@@ -495,10 +495,13 @@ impl Look {
         let oidc = everywhere(ScopeKind::OidcProviders, !out.oidc_providers.is_empty());
         say(global(ScopeKind::OidcProviders), oidc, "iam:ListOpenIDConnectProviders");
         if of_organization {
-            let tree = everywhere(ScopeKind::Organization, !out.org_units.is_empty());
-            say(global(ScopeKind::Organization), tree, "organizations:ListAccounts");
-            let policies = everywhere(ScopeKind::OrgPolicies, !out.org_policies.is_empty());
-            say(global(ScopeKind::OrgPolicies), policies, "organizations:ListPolicies");
+            // Without their targets, policies would seem to bind nothing.
+            let attached = out.org_policies.iter().any(|policy| !policy.targets.is_empty());
+            if self.org_policies && !out.org_policies.is_empty() && !attached {
+                self.org_policies = false;
+            }
+            say(global(ScopeKind::Organization), self.organization, "organizations:ListAccounts");
+            say(global(ScopeKind::OrgPolicies), self.org_policies, "organizations:ListPolicies");
         }
 
         let in_clusters = self.clusters.keys().map(|(region, _)| region);
@@ -540,11 +543,13 @@ impl Look {
             let own: Vec<&Association> =
                 self.associations.values().filter(|a| a.key.region == region && a.key.cluster == cluster).collect();
             let scope = |kind| Scope::of_cluster(account, kind, region.clone(), cluster.clone());
-            // A list of the region tells of each of its clusters.
-            let listed = |kind, shown: bool| {
-                let (in_region, in_cluster) =
-                    ((kind, Some(region.clone()), None), (kind, Some(region.clone()), Some(cluster.clone())));
-                listing::whole(&pages(&in_region).chain(pages(&in_cluster)).collect::<Vec<_>>(), shown, complete)
+            let known = all_clusters.contains_key(&(region.clone(), cluster.clone()));
+            say(scope(ScopeKind::ClusterDetails), known, "eks:DescribeCluster");
+            say(scope(ScopeKind::Associations), listed, "eks:ListPodIdentityAssociations");
+            say(scope(ScopeKind::AssociationDetails), detailed, "eks:DescribePodIdentityAssociation");
+            let parts = |kind| {
+                self.part_regions.contains(&(kind, region.clone()))
+                    || self.part_clusters.contains(&(kind, region.clone(), cluster.clone()))
             };
             let associations = listed(ScopeKind::Associations, !own.is_empty());
             let detailed = match &associations {

@@ -204,7 +204,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
     }
     let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
     let mut layers = layers;
-    above(&facts, &request, account, &mut layers);
+    above(&facts, &request, account, &mut layers, &mut notes);
     on_resource(&facts, &request, question, &mut layers);
     stand_in(&question.what_if, &mut layers);
     if question.what_if.endpoint.is_none() {
@@ -261,7 +261,7 @@ fn caller(
     *context = role_tags(context.clone(), role);
     let requester = requester.with_unique_id(&role.role_id);
     let mut layers = facts.session_layers(role, None);
-    last_seen("role", facts.role(role.arn.as_str()).1, &mut layers, notes);
+    last_seen("role", facts.role(role.arn.as_str()).1.as_ref(), &mut layers, notes);
     Ok(Caller { requester, layers, account })
 }
 
@@ -304,7 +304,7 @@ fn pod(
         }
     });
     let mut layers = facts.session_layers(role, detail.policy.as_ref());
-    last_seen("role", facts.role(arn).1, &mut layers, notes);
+    last_seen("role", facts.role(arn).1.as_ref(), &mut layers, notes);
     last_seen("association", unseen.as_ref(), &mut layers, notes);
     Ok(Caller {
         requester: Requester::role(&role.arn).with_unique_id(&role.role_id),
@@ -334,7 +334,10 @@ fn session_tags(mut context: Context, association: &Association) -> Context {
 }
 
 /// What the organisation says, above the principal and above the resource.
-fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &mut Layers) {
+fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &mut Layers, notes: &mut Vec<String>) {
+    let stated = [(account, OrgPolicyKind::Scp), (request.resource_account(), OrgPolicyKind::Rcp)];
+    let stated = stated.into_iter().filter_map(|(account, kind)| facts.assumes_no_policies(account?, kind));
+    notes.extend(stated.map(|assumption| format!("it is assumed that {}", assumption.sentence())));
     layers.scp = account.and_then(|account| facts.org_layers(account, OrgPolicyKind::Scp)).map(Arc::from);
     layers.rcp =
         request.resource_account().and_then(|owner| facts.org_layers(owner, OrgPolicyKind::Rcp)).map(Arc::from);

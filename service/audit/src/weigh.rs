@@ -10,7 +10,6 @@ use crate::coverage::{Coverage, Scope, ScopeKind};
 use crate::estate::{AssociationKey, Estate, Recorded, Role, Trail};
 use crate::facts::Facts;
 use crate::id::Region;
-use crate::rules::Reasons;
 use crate::trail::{Holds, Whole};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_iam::access::Stack;
@@ -209,7 +208,7 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
     let arn = role_of(estate, whose)?;
     let (role, unseen) = facts.role(&arn);
     let role = role.ok_or_else(|| WeighError::Role(arn.clone()))?;
-    let mut remembered: Vec<String> = unseen.into_iter().flat_map(Reasons::to_vec).collect();
+    let mut remembered: Vec<String> = unseen.into_iter().flat_map(|why| why.to_vec()).collect();
     let mut policy = None;
     if let Whose::Pods(key) = whose {
         let (association, unseen) = facts.association(key);
@@ -217,7 +216,7 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
         remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
     }
     let stack = facts.stack(role, policy);
-    Ok(against(&stack, &Grants::of(&stack), role, &estate.trails, &remembered, uses, window))
+    Ok(against(&stack, &Grants::of(&stack), role, &estate.trails_as_seen(), &remembered, uses, window))
 }
 
 /// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.

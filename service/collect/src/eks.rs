@@ -1,8 +1,9 @@
 //! Clusters of a region, with their associations, add-ons and access entries.
 //!
 //! Listings are followed by one description of each thing listed. A thing that is gone by then is
-//! left out: it does not exist any more. A cluster whose description is refused is not reported,
-//! so that the last known one stays; its associations are still read, as they stand on their own.
+//! left out: it does not exist any more. A cluster or an add-on whose description is refused is
+//! reported by its name; what else was last known of it stays. What a cluster holds is read all the
+//! same, as it stands on its own.
 
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::look::{Look, client, said, time};
@@ -90,32 +91,56 @@ impl Here<'_, '_> {
             let arn = cluster.arn.clone().ok_or_else(|| malformed("ARN"))?;
             Ok((cluster, arn))
         });
-        match described {
-            Err(refusal) if refusal.is_gone() => {}
+        let details = look.of_cluster(ScopeKind::ClusterDetails, region, name);
+        let mut cluster = match described {
+            Err(refusal) if refusal.is_gone() => return,
+            // What was listed is there, and what it holds has calls of its own.
             Err(refusal) => {
-                look.gap(&look.regional(ScopeKind::Clusters, region), &refusal);
-                let missed = Refusal { reason: GapReason::NotReached, ..refusal };
-                look.missed(&look.of_cluster(ScopeKind::Addons, region, name), &missed);
-                look.missed(&look.of_cluster(ScopeKind::AccessEntries, region, name), &missed);
-                self.associations(name).await;
+                look.gap(&details, &refusal);
+                self.listed_only(name)
             }
-            Ok((cluster, arn)) => {
-                let mut cluster = self.convert(name, arn, cluster);
-                // A cluster of this mode has no access entries, and EKS refuses to list them.
-                let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
-                let entries = async {
-                    if by_config_map {
-                        look.settle(&look.of_cluster(ScopeKind::AccessEntries, region, name));
-                        Some(Vec::new())
-                    } else {
-                        self.access_entries(name).await
-                    }
-                };
-                let ((), addons, access_entries) = futures::join!(self.associations(name), self.addons(name), entries);
-                cluster.addons = addons;
-                cluster.access_entries = access_entries;
-                look.with(|seen| seen.clusters.push(cluster));
+            Ok((cluster, arn)) => self.convert(name, arn, cluster),
+        };
+        look.settle(&details);
+        // A cluster of this mode has no access entries, and EKS refuses to list them.
+        let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
+        let entries = async {
+            if by_config_map {
+                look.settle(&look.of_cluster(ScopeKind::AccessEntries, region, name));
+                Some(Vec::new())
+            } else {
+                self.access_entries(name).await
             }
+        };
+        let ((), addons, access_entries) = futures::join!(self.associations(name), self.addons(name), entries);
+        cluster.addons = addons;
+        cluster.access_entries = access_entries;
+        look.with(|seen| seen.clusters.push(cluster));
+    }
+
+    /// A cluster of which no more than its name is known.
+    fn listed_only(&self, name: &ClusterName) -> Cluster {
+        let (account_id, region) = (self.look.account_id, self.region.clone());
+        let partition = match region.as_str().split('-').next() {
+            Some("cn") => "aws-cn",
+            Some("us") if region.as_str().starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Cluster {
+            arn: format!("arn:{partition}:eks:{region}:{account_id}:cluster/{name}"),
+            account_id,
+            region,
+            name: name.clone(),
+            created_at: None,
+            version: None,
+            status: None,
+            role_arn: None,
+            oidc_issuer: None,
+            authentication_mode: None,
+            auto_mode: None,
+            addons: None,
+            access_entries: None,
+            tags: Tags::new(),
         }
     }
 
@@ -230,7 +255,8 @@ impl Here<'_, '_> {
         })
     }
 
-    /// The add-ons; `None` where any part of them was refused, so that the last known ones stay.
+    /// The add-ons; `None` where their listing was refused or broke off, so that the last known ones
+    /// stay. One that was listed and could not be described has its name and no more.
     async fn addons(&self, cluster: &ClusterName) -> Option<Vec<Addon>> {
         let Self { look, client, region } = *self;
         let scope = look.of_cluster(ScopeKind::Addons, region, cluster);
@@ -240,27 +266,38 @@ impl Here<'_, '_> {
             pages!(look, &LIST_ADDONS, |token| request().max_results(PAGE).set_next_token(token), addons, |addons| {
                 names.extend(addons);
             });
-        let mut refused = ended.is_some();
-        if let Some(refusal) = ended {
-            look.gap(&scope, &refusal);
+        if let Some(refusal) = &ended {
+            look.gap(&scope, refusal);
         }
         let described = join_all(names.into_iter().map(|name| async move {
             let request = client.describe_addon().cluster_name(cluster.as_str()).addon_name(&name);
-            let answer = look.caller.call(&DESCRIBE_ADDON, request.send()).await?;
+            let answer = look.caller.call(&DESCRIBE_ADDON, request.send()).await;
             let malformed = || Refusal::malformed(&DESCRIBE_ADDON, format!("no description of add-on {name}"));
-            Ok(addon(name.clone(), answer.addon.ok_or_else(malformed)?))
+            let described = answer.and_then(|answer| answer.addon.ok_or_else(malformed));
+            (name, described)
         }))
         .await;
         let mut addons = Vec::new();
-        for addon in described {
-            match addon {
-                Ok(addon) => addons.push(addon),
-                Err(refusal) => refused |= self.missing(&scope, &refusal),
+        for (name, described) in described {
+            match described {
+                Ok(found) => addons.push(addon(name, found)),
+                Err(refusal) if refusal.is_gone() => {}
+                Err(refusal) => {
+                    look.gap(&scope, &refusal);
+                    addons.push(Addon {
+                        name,
+                        version: None,
+                        status: None,
+                        service_account_role_arn: None,
+                        association_arns: Vec::new(),
+                        health_issues: Vec::new(),
+                    });
+                }
             }
         }
         addons.sort_by(|a, b| a.name.cmp(&b.name));
         look.settle(&scope);
-        (!refused).then_some(addons)
+        ended.is_none().then_some(addons)
     }
 
     /// Notes why something listed could not be described; says whether that was a refusal.

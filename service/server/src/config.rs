@@ -8,6 +8,7 @@
 mod trails;
 
 use crate::http::auth::AuthConfig;
+use rolecall_audit::assumption::Assumption;
 use rolecall_audit::id::Region;
 use rolecall_collect::trails::TrailConfig;
 use rolecall_iam::{AccountId, RoleArn};
@@ -32,6 +33,8 @@ pub struct Config {
     pub trails: Vec<TrailConfig>,
     /// When audits run by themselves.
     pub schedule: ScheduleConfig,
+    /// What is stated where nobody provides it.
+    pub assume: BTreeSet<Assumption>,
     /// Where an operator's own rules, bindings and exceptions are.
     pub policies: PoliciesConfig,
     /// Where the dashboard listens.
@@ -296,6 +299,7 @@ impl Config {
                 "schedule" => {
                     reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule));
                 }
+                "assume" => reader.section("assume", section, |reader, raw| config.assume = reader.assume(raw)),
                 "policies" => reader.section("policies", section, |_, raw: RawPolicies| {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
                     config.policies.dir = raw.dir.map(|dir| base.join(dir));
@@ -311,7 +315,7 @@ impl Config {
                     config.auth = raw;
                 }),
                 other => {
-                    let known = ["aws", "trails", "schedule", "policies", "server", "retention", "auth"];
+                    let known = ["aws", "trails", "schedule", "assume", "policies", "server", "retention", "auth"];
                     let nearest =
                         known.into_iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
                     let remedy = format!("the nearest section is [{}]", nearest.unwrap_or("aws"));
@@ -359,6 +363,15 @@ struct RawSchedule {
     cron: Option<Spanned<String>>,
     timezone: Option<Spanned<String>>,
     jitter: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAssume {
+    scp: Option<Spanned<String>>,
+    rcp: Option<Spanned<String>>,
+    organization: Option<Spanned<String>>,
+    addons: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -529,6 +542,24 @@ impl Reader<'_> {
         }
     }
 
+    fn assume(&mut self, raw: RawAssume) -> BTreeSet<Assumption> {
+        let RawAssume { scp, rcp, organization, addons } = raw;
+        let mut stated = BTreeSet::new();
+        for (name, value) in [("scp", scp), ("rcp", rcp), ("organization", organization), ("addons", addons)] {
+            let Some(value) = value else { continue };
+            match format!("{name}={}", value.get_ref()).parse::<Assumption>() {
+                Ok(assumption) => {
+                    stated.insert(assumption);
+                }
+                Err(message) => {
+                    let remedy = "write what the message names, or leave it out";
+                    self.problem(value.span().start, &format!("assume.{name}"), &message, remedy);
+                }
+            }
+        }
+        stated
+    }
+
     fn schedule(&mut self, raw: RawSchedule, schedule: &mut ScheduleConfig) {
         if let Some(enabled) = raw.enabled {
             schedule.enabled = enabled;
@@ -690,6 +721,20 @@ mod tests {
         let found = problems("[[aws.accounts]]\nid = \"111122223333\"\n[[aws.accounts]]\nid = \"111122223333\"\n");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("rolecall.toml:4") && found[0].contains("twice"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_assumed_is_one_of_a_closed_set() {
+        let read = |text: &str| Config::read(Path::new("rolecall.toml"), text);
+        let stated = read("[assume]\nscp = \"none\"\norganization = \"files\"\n").unwrap().assume;
+        assert_eq!(stated, [Assumption::NoScps, Assumption::OrganizationIsFiles].into());
+        let found = problems("[assume]\nscp = \"all\"\nmfa = \"none\"\n");
+        assert!(found[0].contains("unknown field `mfa`"), "{found:?}");
+        let found = problems("[assume]\nscp = \"all\"\n");
+        assert!(
+            found[0].starts_with("rolecall.toml:2 assume.scp: `scp=all`") && found[0].contains("scp=none"),
+            "{found:?}"
+        );
     }
 
     #[test]

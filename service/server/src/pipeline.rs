@@ -15,10 +15,12 @@ use crate::rules::Rules;
 use crate::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
 use crate::ties::{history, tie_due};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::{Estate, Observation};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{FindingAction, KnownFinding, Outcome, reconcile};
 use rolecall_store::{NewRun, RunId, RunOutcome, Store, Tally};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,8 @@ pub struct Audit {
     pub window: TimeDelta,
     /// What happened longer ago is not kept: findings about it end.
     pub kept: Duration,
+    /// What is stated where nobody provided it.
+    pub assumed: BTreeSet<Assumption>,
     /// Whether the summary holds figures of the trail.
     pub figures: bool,
     /// Who watches.
@@ -157,6 +161,8 @@ impl Audit {
         estate.sessions_kept_since = started.checked_sub_signed(kept);
         estate.memory = self.store.trail_memory(Utc::now()).await?;
         estate.memory.origins = self.store.session_origins(since).await?;
+        estate.assumed.clone_from(&self.assumed);
+        self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         let judged = judge(estate, known, self.rules.clone(), started).await?;
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
@@ -189,6 +195,9 @@ impl Audit {
             findings_resolved: applied.resolved,
             findings_stale: applied.stale,
             unknown: judged.unknown,
+            assumed: self.assumed.clone(),
+            rest_on_assumptions: judged.rest_on_assumptions,
+            could_be_assumed: judged.could_be_assumed,
             gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
             unseen: judged.unseen,
             started_at: started,
@@ -217,6 +226,8 @@ struct Judged {
     actions: Vec<FindingAction>,
     tallies: Vec<Tally>,
     unknown: u64,
+    rest_on_assumptions: u64,
+    could_be_assumed: BTreeMap<Assumption, u64>,
     unseen: Vec<Unseen>,
 }
 
@@ -232,6 +243,9 @@ async fn judge(
         let actions = reconcile(&known, &evaluation, &rules.set, &estate);
         let unknown =
             evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
+        let rest_on_assumptions = evaluation.tallies.iter().map(|tally| u64::from(tally.assumed)).sum();
+        let could_be_assumed =
+            evaluation.could_be_assumed.iter().map(|(it, number)| (*it, u64::from(*number))).collect();
         let tallies = evaluation.tallies.into_iter().map(|tally| Tally {
             rule: tally.rule,
             account_id: tally.account_id,
@@ -240,11 +254,13 @@ async fn judge(
             not_applicable: tally.not_applicable.into(),
             unknown: tally.unknown.into(),
             error: tally.error.into(),
+            assumed: tally.assumed.into(),
             reasons: tally.reasons,
         });
         let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
         unseen.sort();
-        Judged { actions, tallies: tallies.collect(), unknown: u64::try_from(unknown).unwrap_or(u64::MAX), unseen }
+        let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
+        Judged { actions, tallies: tallies.collect(), unknown, rest_on_assumptions, could_be_assumed, unseen }
     });
     judging.await.map_err(Error::Judging)
 }

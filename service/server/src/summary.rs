@@ -3,13 +3,14 @@
 
 use crate::ingest::Ingested;
 use chrono::{DateTime, Utc};
-use rolecall_audit::coverage::{Gap, GapReason};
+use rolecall_audit::assumption::Assumption;
+use rolecall_audit::coverage::Gap;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::trail::Stats;
 use rolecall_store::TieCount;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// An audit's summary.
@@ -40,6 +41,15 @@ pub struct Summary {
     pub findings_stale: u64,
     /// Verdicts that could not be decided.
     pub unknown: u64,
+    /// What was stated where nobody provided it.
+    #[serde(default)]
+    pub assumed: BTreeSet<Assumption>,
+    /// Answers that rest on it.
+    #[serde(default)]
+    pub rest_on_assumptions: u64,
+    /// Verdicts that are unknown for want of what could be stated and is not, by what that is.
+    #[serde(default)]
+    pub could_be_assumed: BTreeMap<Assumption, u64>,
     /// How many holes there are in what was seen.
     pub gaps: u64,
     /// The holes.
@@ -351,16 +361,19 @@ impl Summary {
                 let _infallible = writeln!(out, "          and {more} more: `rolecall export gaps`");
             }
         }
-        let loose = GapReason::Unproven.as_str();
-        if self.unseen.iter().any(|gap| gap.reason == loose) {
-            out.push_str("          Where files hold all there is of what they list, say `import --complete`\n");
+        if !self.assumed.is_empty() {
+            let stated: Vec<&str> = self.assumed.iter().map(|assumption| assumption.as_str()).collect();
+            let answers = count(self.rest_on_assumptions, "answer");
+            let _infallible = writeln!(out, "Assumed   {}, for {answers}", stated.join(", "));
         }
-        if self.passed_over > 0 {
-            let names = self.passed_over_files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>();
-            let more = if self.passed_over > FILES_NAMED as u64 { ", …" } else { "" };
-            let count = count(self.passed_over, "file");
-            let _infallible =
-                writeln!(out, "Passed    {count} that hold nothing that is read: {}{more}", names.join(", "));
+        for (assumption, number) in &self.could_be_assumed {
+            let _infallible = writeln!(
+                out,
+                "Unknown   {}, since {}: provide that, or state `--assume {}`",
+                count(*number, "answer"),
+                assumption.missing(),
+                assumption.as_str()
+            );
         }
         if let Some(trail) = &self.trail {
             out.push_str(&trail.text());
@@ -395,6 +408,21 @@ mod tests {
         let text = summary.text();
         assert!(text.contains("111122223333 eu-west-1: clusters not seen: eks:ListClusters denied"), "{text}");
         assert!(!text.contains("complete"), "{text}");
+    }
+
+    #[test]
+    fn the_text_names_what_could_be_stated_and_what_was() {
+        let mut summary = Summary::default();
+        summary.could_be_assumed.insert(Assumption::NoScps, 12);
+        let text = summary.text();
+        assert!(
+            text.contains("12 answers, since the organization's service control policies were not provided"),
+            "{text}"
+        );
+        assert!(text.contains("`--assume scp=none`"), "{text}");
+        summary.assumed.insert(Assumption::OrganizationIsFiles);
+        summary.rest_on_assumptions = 1;
+        assert!(summary.text().contains("Assumed   organization=files, for 1 answer"), "{}", summary.text());
     }
 
     #[test]

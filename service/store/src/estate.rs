@@ -1,9 +1,10 @@
 //! Giving the estate back, as it is now or as a run left it.
 
 use crate::runs::RunId;
-use crate::snapshot::ResourceKind as Kind;
-use crate::{Error, Store, coverage, parse, sessions};
+use crate::snapshot::{ResourceKind as Kind, marks_beside};
+use crate::{Error, INSTALLATION, Store, coverage, parse, sessions};
 use chrono::{DateTime, Utc};
+use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::{Documents, Estate, RoleLastUsed};
 use rolecall_iam::{AccountId, Digest, Document};
 use sqlx::PgConnection;
@@ -39,14 +40,14 @@ impl Store {
         }
         estate.sessions = sessions::since(&mut tx, sessions_since).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
-        estate.as_of = as_of(&mut tx).await?;
+        estate.unconfirmed = marks_beside(&mut tx, None).await?;
         tx.rollback().await?;
         Ok(estate)
     }
 
     /// What is known of some accounts, with the organisation above them and every trail: enough to
     /// decide requests, and to know what trails record of them.
-    /// Without sessions and last use.
+    /// Without sessions and last use. What the latest run was judged under is assumed here too.
     ///
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
@@ -64,7 +65,8 @@ impl Store {
         .await?;
         let mut estate = assemble(&mut tx, rows).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
-        estate.as_of = as_of(&mut tx).await?;
+        estate.unconfirmed = marks_beside(&mut tx, Some(&accounts)).await?;
+        estate.assumed = assumed(&mut tx).await?;
         tx.rollback().await?;
         Ok(estate)
     }
@@ -90,9 +92,15 @@ impl Store {
     }
 }
 
-async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
-    let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
-    rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()
+/// What the latest run was judged under.
+async fn assumed(connection: &mut PgConnection) -> Result<BTreeSet<Assumption>, Error> {
+    let latest = sqlx::query_scalar!(
+        "select assumed from run where account_id = $1 and snapshot_at is not null order by id desc limit 1",
+        INSTALLATION
+    )
+    .fetch_optional(connection)
+    .await?;
+    latest.map_or_else(|| Ok(BTreeSet::new()), |assumed| parse::json("run", "assumed", assumed))
 }
 
 async fn assemble(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Estate, Error> {

@@ -31,6 +31,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Subjects on which the rule itself failed.
     pub error: u64,
+    /// Answers that rest on an assumption, among those that pass, fail or do not concern their subject.
+    pub assumed: u64,
     /// Why not decided, each reason once.
     pub reasons: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl Store {
                     severity: row.severity,
                     message: row.message,
                     happened_at,
+                    assumptions: Vec::new(),
                 })
             })
             .collect()
@@ -510,13 +513,15 @@ async fn write_tallies(tx: &mut Transaction<'static, Postgres>, tallies: &[Tally
     let rules: Vec<String> = tallies.iter().map(|tally| tally.rule.clone()).collect();
     let reasons: Vec<String> = tallies.iter().map(|tally| parse::json_text(&tally.reasons)).collect();
     sqlx::query!(
-        "insert into rule_tally (account_id, run_id, rule, pass, fail, not_applicable, unknown, error, reasons)
-         select w.account_id, $9, w.rule, w.pass, w.fail, w.not_applicable, w.unknown, w.error, w.reasons::jsonb
-         from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[])
-              as w (account_id, rule, pass, fail, not_applicable, unknown, error, reasons)
+        "insert into rule_tally (account_id, run_id, rule, pass, fail, not_applicable, unknown, error, reasons, assumed)
+         select w.account_id, $9, w.rule, w.pass, w.fail, w.not_applicable, w.unknown, w.error, w.reasons::jsonb, w.assumed
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
+                     $10::bigint[])
+              as w (account_id, rule, pass, fail, not_applicable, unknown, error, reasons, assumed)
          on conflict (account_id, run_id, rule) do update set
              pass = excluded.pass, fail = excluded.fail, not_applicable = excluded.not_applicable,
-             unknown = excluded.unknown, error = excluded.error, reasons = excluded.reasons",
+             unknown = excluded.unknown, error = excluded.error, reasons = excluded.reasons,
+             assumed = excluded.assumed",
         &accounts,
         &rules,
         &column(&|tally| tally.pass),
@@ -525,7 +530,8 @@ async fn write_tallies(tx: &mut Transaction<'static, Postgres>, tallies: &[Tally
         &column(&|tally| tally.unknown),
         &column(&|tally| tally.error),
         &reasons,
-        run.0
+        run.0,
+        &column(&|tally| tally.assumed)
     )
     .execute(&mut **tx)
     .await?;

@@ -194,7 +194,7 @@ impl Store {
     /// Where the database fails.
     pub async fn tallies(&self, run: RunId) -> Result<Vec<Tally>, Error> {
         let rows = sqlx::query!(
-            "select account_id, rule, pass, fail, not_applicable, unknown, error, reasons from rule_tally
+            "select account_id, rule, pass, fail, not_applicable, unknown, error, assumed, reasons from rule_tally
              where run_id = $1 order by rule, account_id",
             run.0
         )
@@ -211,6 +211,7 @@ impl Store {
                     not_applicable: parse::count(row.not_applicable),
                     unknown: parse::count(row.unknown),
                     error: parse::count(row.error),
+                    assumed: parse::count(row.assumed),
                 })
             })
             .collect()

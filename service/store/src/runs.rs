@@ -4,7 +4,9 @@
 
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::assumption::Assumption;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A run's number; later runs have greater ones.
@@ -301,6 +303,22 @@ impl Store {
         .await?
         .map(Record::into_run)
         .transpose()
+    }
+
+    /// Notes under which assumptions a run is judged.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn note_assumed(&self, run: RunId, assumed: &BTreeSet<Assumption>) -> Result<(), Error> {
+        sqlx::query!(
+            "update run set assumed = $3::text::jsonb where account_id = $1 and id = $2",
+            INSTALLATION,
+            run.0,
+            parse::json_text(assumed)
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Forgets runs begun before a moment, with their gaps and tallies, and says how many. The

@@ -32,17 +32,19 @@ impl AssociationFacts {
 
     /// A fact that the listing shows.
     fn listed(&self, fact: impl FnOnce(&Association) -> Value) -> Value {
-        self.fixed(|association| {
-            let sight = self.world.cluster_sight(&Self::place(association));
-            unless(sight.and_then(|sight| sight.associations.as_ref()), || fact(association))
-        })
+        self.fixed(|association| unless(self.world.association_unseen(association).as_ref(), || fact(association)))
     }
 
     /// What only describing the association shows, or why it is not known.
     fn detail<'a>(&self, association: &'a Association) -> Result<&'a AssociationDetail, Reasons> {
-        let sight = self.world.cluster_sight(&Self::place(association));
-        if let Some(why) = sight.and_then(|sight| sight.details.as_ref()) {
-            return Err(why.clone());
+        if let Some(why) = self.world.detail_unseen(association) {
+            return Err(why);
+        }
+        // The refused call says more than that nothing is there.
+        if association.detail.is_none()
+            && let Some(why) = self.world.cluster_sight(&Self::place(association)).and_then(|it| it.details.clone())
+        {
+            return Err(why);
         }
         let missing = || Reasons::one(format!("association {} was listed, but not described", association.key));
         association.detail.as_ref().ok_or_else(missing)
@@ -129,11 +131,7 @@ impl AssociationFacts {
         let possible = |action| stack.possible(action, target, &Context::open()).truth;
         let assume = possible("sts:AssumeRole");
         let allowed = if detail.disable_session_tags { assume } else { assume.and(possible("sts:TagSession")) };
-        // A refusal stands whatever the SCPs say; an allowance does not.
-        match self.world.scps_unasked(role.arn.account_id()) {
-            Some(why) if allowed.is_true() => Value::Unknown(why),
-            _ => truth(&allowed),
-        }
+        truth(&allowed)
     }
 }
 

@@ -23,12 +23,14 @@ mod trust;
 mod view;
 mod world;
 
+use crate::assumption::Assumption;
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{Association, AssociationKey, Estate, OrgPolicy, OrgPolicyKind, Role};
 use crate::finding::{Subject, SubjectKind};
 use crate::rules::{Object, Reasons, Schema};
 use rolecall_iam::access::Stack;
 use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use view::{Facts as _, View};
 use world::World;
@@ -81,7 +83,7 @@ pub(crate) struct Judged {
     pub object: Arc<dyn Object>,
     /// The account's OU path, where the organisation is known.
     pub ou_path: Option<String>,
-    /// Why nothing may be said about it: its listing was not seen whole in the latest look.
+    /// Why nothing may be said about it: the latest scan did not show it.
     pub unseen: Option<Reasons>,
     /// Of a subject that is an event: when it last happened.
     pub happened: Option<chrono::DateTime<chrono::Utc>>,
@@ -94,19 +96,26 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Indexes an estate.
+    /// Indexes an estate, by what is stated of it.
     pub(crate) fn of(estate: &Estate) -> Self {
+        Self::under(estate, &estate.assumed)
+    }
+
+    /// Indexes an estate under some assumptions and no others.
+    pub(crate) fn under(estate: &Estate, assumed: &BTreeSet<Assumption>) -> Self {
         let (trail, ties) = ties::read(estate);
-        let world = Arc::new(World::new(estate, trail));
+        let world = Arc::new(World::new(estate, trail, assumed));
         let groups = sessions::gather(&world, &estate.sessions, &ties).into_iter().map(Arc::new).collect();
         Self { world, groups }
     }
 
-    /// A role, and why it may be another than the estate has.
-    pub(crate) fn role(&self, arn: &str) -> (Option<&Role>, Option<&Reasons>) {
+    /// A role, and why it may be another than the estate has, or be there though the estate lacks it.
+    pub(crate) fn role(&self, arn: &str) -> (Option<&Role>, Option<Reasons>) {
+        if let Some(role) = self.world.role(arn) {
+            return (Some(role), self.world.role_unseen(role));
+        }
         let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
-        let sight = account.and_then(|account| self.world.sight(account).roles.as_ref());
-        (self.world.role(arn), sight)
+        (None, account.and_then(|account| self.world.sight(account).roles.clone()))
     }
 
     /// The roles that a role becomes for certain by assuming one after the other, itself included.
@@ -118,10 +127,16 @@ impl Facts {
 
     /// An association, and why it may be another than the estate has.
     pub(crate) fn association(&self, key: &AssociationKey) -> (Option<&Association>, Option<Reasons>) {
-        let place = (key.account_id, key.region.clone(), key.cluster.clone());
-        let sight = self.world.cluster_sight(&place);
-        let unseen = sight.and_then(|sight| world::join(sight.associations.clone(), sight.details.as_ref()));
-        (self.world.associations.iter().find(|association| association.key == *key), unseen)
+        let found = self.world.associations.iter().find(|association| association.key == *key);
+        let unseen = match found {
+            Some(found) => world::join(self.world.association_unseen(found), self.world.detail_unseen(found).as_ref()),
+            None => {
+                let place = (key.account_id, key.region.clone(), key.cluster.clone());
+                let sight = self.world.cluster_sight(&place);
+                sight.and_then(|sight| world::join(sight.associations.clone(), sight.details.as_ref()))
+            }
+        };
+        (found, unseen)
     }
 
     /// The role that a session of this account and role name belongs to.
@@ -145,16 +160,14 @@ impl Facts {
         permissions::stack(&self.world, role, session)
     }
 
-    /// The organisation's policies above an account, by level; `None` where none bind it.
+    /// The organisation's policies above an account, by level; `None` where none bind it. Where they
+    /// are not known, a level that is missing.
     pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
         let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
         let unseen = |why: &Reasons| {
             let layer = Layer::missing(&format!("{name}s above account {account}"), &world::joined(why));
             vec![Level { name: "organisation".into(), policies: vec![layer] }]
         };
-        if let Some(why) = self.world.scps_unasked(account) {
-            return Some(unseen(&why));
-        }
         let levels = match self.world.org_levels(account, kind) {
             Err(why) => return Some(unseen(&why)),
             Ok(levels) if levels.is_empty() => return None,
@@ -172,6 +185,11 @@ impl Facts {
             policies: policies.into_iter().map(layer).collect(),
         };
         Some(levels.into_iter().map(level).collect())
+    }
+
+    /// The assumption by which no policy of a kind binds an account.
+    pub(crate) fn assumes_no_policies(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Assumption> {
+        self.world.assumes_no_policies(account, kind)
     }
 
     /// The trust policy of a role.
@@ -235,7 +253,7 @@ impl Facts {
             let mut subject = plain(SubjectKind::Role, role.arn.as_str().to_owned(), account);
             subject.role_arn = Some(role.arn.as_str().to_owned());
             let object = View(role::RoleFacts { world: Arc::clone(&self.world), index });
-            self.judged(subject, Arc::new(object), self.world.sight(account).roles.clone())
+            self.judged(subject, Arc::new(object), self.world.role_unseen(role))
         });
         each.collect()
     }
@@ -245,7 +263,7 @@ impl Facts {
         let each = own.map(|(index, policy)| {
             let subject = plain(SubjectKind::Policy, policy.arn.as_str().to_owned(), policy.account_id);
             let object = View(place::PolicyFacts { world: Arc::clone(&self.world), index });
-            self.judged(subject, Arc::new(object), self.world.sight(policy.account_id).policies.clone())
+            self.judged(subject, Arc::new(object), self.world.policy_unseen(policy))
         });
         each.collect()
     }
@@ -263,8 +281,7 @@ impl Facts {
                 target_role_arn: detail.and_then(|d| d.target_role_arn.clone()),
                 ..plain(SubjectKind::Association, key.to_string(), key.account_id)
             };
-            let place = (key.account_id, key.region.clone(), key.cluster.clone());
-            let unseen = self.world.cluster_sight(&place).and_then(|sight| sight.associations.clone());
+            let unseen = self.world.association_unseen(association);
             let object = View(association::AssociationFacts { world: Arc::clone(&self.world), index });
             self.judged(subject, Arc::new(object), unseen)
         });
@@ -279,8 +296,7 @@ impl Facts {
                 role_arn: cluster.role_arn.clone(),
                 ..plain(SubjectKind::Cluster, cluster.arn.clone(), cluster.account_id)
             };
-            let scope = Scope::regional(cluster.account_id, ScopeKind::Clusters, cluster.region.clone());
-            let unseen = world::reasons(self.world.coverage.blind_spots(&scope));
+            let unseen = self.world.cluster_unseen(cluster);
             let object = View(place::ClusterFacts { world: Arc::clone(&self.world), index });
             self.judged(subject, Arc::new(object), unseen)
         });

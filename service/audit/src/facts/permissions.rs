@@ -5,7 +5,7 @@
 
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, reasons};
-use crate::estate::{ManagedPolicy, Role};
+use crate::estate::Role;
 use crate::rules::{Reasons, Type, Value};
 use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants};
@@ -70,9 +70,10 @@ fn managed<'a>(world: &'a World, account: AccountId, arn: &Arn) -> Part<'a> {
     let unseen = world.sight(account).policies.as_ref();
     let missing = || unseen.map_or_else(|| "the account's listing does not have it".to_owned(), super::world::joined);
     let document = match world.policy(account, arn) {
-        // A customer's policy may have changed since it was last seen; AWS's own are seen in many accounts.
-        Some(_) if unseen.is_some() => Err(missing()),
-        Some(ManagedPolicy { document: digest, .. }) => document(world, digest.as_ref()),
+        Some(policy) => match world.policy_unseen(policy) {
+            Some(why) => Err(super::world::joined(&why)),
+            None => document(world, policy.document.as_ref()),
+        },
         None => Err(missing()),
     };
     Part { source: arn.to_string(), document }

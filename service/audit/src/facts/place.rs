@@ -31,7 +31,10 @@ impl AccountFacts {
             return Value::Bool(true);
         }
         let hidden = mine().find(|trail| trail.records_read_only_management.is_none()).map(|trail| {
-            Reasons::one(format!("the event selectors of trail {} can only be read in its own account", trail.name))
+            let foreign = || {
+                Reasons::one(format!("the event selectors of trail {} can only be read in its own account", trail.name))
+            };
+            self.world.trail_unseen(trail).unwrap_or_else(foreign)
         });
         let why = join(self.world.sight(self.id).trails.clone(), hidden.as_ref());
         unless(why.as_ref(), || Value::Bool(false))
@@ -67,8 +70,12 @@ impl Facts for AccountFacts {
             || Type::Bool,
             "Whether some cluster of the account has a Pod Identity association.",
             |a| {
-                if a.world.associations.iter().any(|association| association.key.account_id == a.id) {
+                let mine = || a.world.associations.iter().filter(|association| association.key.account_id == a.id);
+                if mine().any(|association| a.world.association_unseen(association).is_none()) {
                     return Value::Bool(true);
+                }
+                if let Some(why) = mine().find_map(|association| a.world.association_unseen(association)) {
+                    return Value::Unknown(why);
                 }
                 unless(a.world.sight(a.id).associations.as_ref(), || Value::Bool(false))
             },
@@ -79,7 +86,11 @@ impl Facts for AccountFacts {
             "ARNs of the trails seen in the account.",
             |a| {
                 let mine = a.world.trails.iter().filter(|trail| trail.account_id == a.id);
-                Value::list_seen(mine.map(|trail| text(&trail.arn)), a.world.sight(a.id).trails.clone())
+                let (shown, remembered): (Vec<_>, Vec<_>) =
+                    mine.partition(|trail| a.world.trail_unseen(trail).is_none());
+                let unseen = remembered.into_iter().find_map(|trail| a.world.trail_unseen(trail));
+                let missing = join(a.world.sight(a.id).trails.clone(), unseen.as_ref());
+                Value::list_seen(shown.into_iter().map(|trail| text(&trail.arn)), missing)
             },
         ),
         Def::<Self>::new(
@@ -119,19 +130,26 @@ impl ClusterFacts {
         cluster.map_or_else(|| Value::unknown("the cluster is not in the estate"), fact)
     }
 
+    /// What only describing the cluster shows.
     fn seen(&self, fact: impl FnOnce(&Cluster) -> Value) -> Value {
-        self.fixed(|cluster| unless(self.world.sight(cluster.account_id).clusters.as_ref(), || fact(cluster)))
+        self.fixed(|cluster| unless(self.world.cluster_undescribed(cluster).as_ref(), || fact(cluster)))
     }
 
     fn has_agent(&self) -> Value {
-        self.seen(|cluster| {
-            // Auto Mode has the agent built in, and no add-on.
-            if cluster.auto_mode == Some(true) {
+        self.fixed(|cluster| {
+            let agent = |addons: &Vec<crate::estate::Addon>| addons.iter().any(|addon| addon.name == AGENT);
+            if self.world.addons_shown(cluster) && cluster.addons.as_ref().is_some_and(agent) {
                 return Value::Bool(true);
             }
-            let sight = self.world.cluster_sight(&cluster_key(cluster));
-            unless(sight.and_then(|sight| sight.addons.as_ref()), || match &cluster.addons {
-                Some(addons) => addons.iter().any(|addon| addon.name == AGENT).into(),
+            // Auto Mode has the agent built in, and no add-on.
+            let undescribed = self.world.cluster_undescribed(cluster);
+            if undescribed.is_none() && cluster.auto_mode == Some(true) {
+                return Value::Bool(true);
+            }
+            let sight = self.world.cluster_sight(&cluster_key(cluster)).and_then(|sight| sight.addons.clone());
+            unless(join(undescribed, sight.as_ref()).as_ref(), || match &cluster.addons {
+                Some(addons) => agent(addons).into(),
+                None if self.world.assumes_no_addons() => Value::Bool(false),
                 None => Value::unknown(format!("the add-ons of cluster {} were not listed", cluster.name)),
             })
         })
@@ -206,10 +224,14 @@ impl Facts for ClusterFacts {
             |c| {
                 c.fixed(|it| {
                     let key = cluster_key(it);
-                    let items = c.world.associations_in(&key).iter();
-                    let items =
-                        items.map(|index| AssociationFacts { world: Arc::clone(&c.world), index: *index }.into_value());
+                    let (shown, remembered): (Vec<usize>, Vec<usize>) =
+                        c.world.associations_in(&key).iter().partition(|index| unseen(&c.world, **index).is_none());
+                    let remembered = remembered.into_iter().find_map(|index| unseen(&c.world, index));
+                    let items = shown
+                        .into_iter()
+                        .map(|index| AssociationFacts { world: Arc::clone(&c.world), index }.into_value());
                     let missing = c.world.cluster_sight(&key).and_then(|sight| sight.associations.clone());
+                    let missing = join(missing, remembered.as_ref());
                     Value::list_seen(items, missing)
                 })
             },
@@ -230,6 +252,11 @@ impl Facts for ClusterFacts {
     ];
 }
 
+/// Why an association may not be there any more.
+fn unseen(world: &World, index: usize) -> Option<Reasons> {
+    world.associations.get(index).and_then(|association| world.association_unseen(association))
+}
+
 /// A customer's managed policy of the estate.
 #[derive(Debug)]
 pub(super) struct PolicyFacts {
@@ -244,7 +271,7 @@ impl PolicyFacts {
     }
 
     fn seen(&self, fact: impl FnOnce(&ManagedPolicy) -> Value) -> Value {
-        self.fixed(|policy| unless(self.world.sight(policy.account_id).policies.as_ref(), || fact(policy)))
+        self.fixed(|policy| unless(self.world.policy_unseen(policy).as_ref(), || fact(policy)))
     }
 }
 
@@ -273,8 +300,12 @@ impl Facts for PolicyFacts {
             |p| {
                 p.fixed(|it| {
                     let has = |role: &&crate::estate::Role| role.attached.iter().any(|attached| attached.arn == it.arn);
-                    let roles = p.world.roles.iter().filter(has).map(|role| text(role.arn.as_str()));
-                    Value::list_seen(roles, p.world.sight(it.account_id).roles.clone())
+                    let roles = p.world.roles.iter().filter(has);
+                    let (shown, remembered): (Vec<_>, Vec<_>) =
+                        roles.partition(|role| p.world.role_unseen(role).is_none());
+                    let remembered = remembered.into_iter().find_map(|role| p.world.role_unseen(role));
+                    let missing = join(p.world.sight(it.account_id).roles.clone(), remembered.as_ref());
+                    Value::list_seen(shown.into_iter().map(|role| text(role.arn.as_str())), missing)
                 })
             },
         ),

@@ -25,10 +25,10 @@ impl RoleFacts {
         self.world.roles.get(self.index)
     }
 
-    /// A fact that the listing of the account's roles shows.
+    /// A fact that the latest listing of the account's roles showed.
     fn seen(&self, fact: impl FnOnce(&Role) -> Value) -> Value {
         let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
-        unless(self.world.sight(role.arn.account_id()).roles.as_ref(), || fact(role))
+        unless(self.world.role_unseen(role).as_ref(), || fact(role))
     }
 
     /// A fact that never changes.
@@ -42,15 +42,15 @@ impl RoleFacts {
 
     fn associations(&self, of: fn(&World, &str) -> Vec<usize>, everywhere: bool) -> Value {
         self.fixed(|role| {
-            let items = of(&self.world, role.arn.as_str())
-                .into_iter()
-                .map(|index| AssociationFacts { world: Arc::clone(&self.world), index }.into_value());
+            let (shown, unconfirmed) = self.world.confirmed(&of(&self.world, role.arn.as_str()));
+            let items =
+                shown.into_iter().map(|index| AssociationFacts { world: Arc::clone(&self.world), index }.into_value());
             let accounts: Vec<_> =
                 if everywhere { self.world.accounts.keys().copied().collect() } else { vec![role.arn.account_id()] };
-            let missing = accounts
-                .iter()
-                .map(|account| self.world.sight(*account))
-                .fold(None, |missing, sight| join(join(missing, sight.associations.as_ref()), sight.details.as_ref()));
+            let missing =
+                accounts.iter().map(|account| self.world.sight(*account)).fold(unconfirmed, |missing, sight| {
+                    join(join(missing, sight.associations.as_ref()), sight.details.as_ref())
+                });
             Value::list_seen(items, missing)
         })
     }
@@ -214,8 +214,17 @@ impl Facts for RoleFacts {
             "Whether an EKS cluster of the estate runs under the role.",
             |r| {
                 r.fixed(|role| {
-                    let own = |c: &crate::estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
-                    r.world.clusters.iter().any(own).into()
+                    let own = |c: &&crate::estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
+                    let undescribed = |c: &crate::estate::Cluster| r.world.cluster_undescribed(c);
+                    if r.world.clusters.iter().filter(own).any(|c| undescribed(c).is_none()) {
+                        return Value::Bool(true);
+                    }
+                    // A cluster runs under a role of its own account.
+                    let account = role.arn.account_id();
+                    let here = r.world.clusters.iter().filter(|c| c.account_id == account);
+                    let missing =
+                        join(r.world.sight(account).clusters.clone(), here.filter_map(undescribed).next().as_ref());
+                    unless(missing.as_ref(), || Value::Bool(false))
                 })
             },
         )

@@ -122,7 +122,7 @@ pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<Tie>) {
     let ties = tie_all(&estate.sessions, &history, &|_| None);
     let mut facts =
         TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
-    facts.remember(&estate.trails);
+    facts.remember(&estate.trails_as_seen());
     facts.origins = Origins::of(estate);
     for (session, tie) in estate.sessions.iter().zip(&ties).filter(|(session, _)| session.error.is_none()) {
         let newer = |last: Option<&Last>| last.is_none_or(|last| last.at < session.at);
@@ -215,8 +215,18 @@ fn fault(world: &World, session: &Session, tie: &Tie, disagreement: Disagreement
     let role = session.role_arn.as_deref().unwrap_or("no role");
     let details_unseen = || {
         let key = tie.association.as_ref()?;
-        let sight = world.cluster_sight(&(key.account_id, key.region.clone(), key.cluster.clone()))?;
-        join(sight.associations.clone(), sight.details.as_ref()).map(|why| super::world::joined(&why))
+        let place = (key.account_id, key.region.clone(), key.cluster.clone());
+        let of_cluster = world.associations_in(&place).iter().filter_map(|index| world.associations.get(*index));
+        let why = match of_cluster.into_iter().find(|association| association.key == *key) {
+            Some(found) if found.detail.is_some() => {
+                join(world.association_unseen(found), world.detail_unseen(found).as_ref())
+            }
+            _ => {
+                let sight = world.cluster_sight(&place)?;
+                join(sight.associations.clone(), sight.details.as_ref())
+            }
+        };
+        why.map(|why| super::world::joined(&why))
     };
     let (kind, what, why_not_known) = match disagreement {
         Disagreement::NoAssociation => {
@@ -462,6 +472,9 @@ fn trusts_cluster(world: &World, association: &Association, role: &str) -> Resul
         return open(format!("the OIDC issuer of cluster {} was not seen", key.cluster));
     };
     let issuer = issuer.strip_prefix("https://").unwrap_or(issuer);
+    if let Some(why) = world.role(role).and_then(|role| world.role_unseen(role)) {
+        return Err(why);
+    }
     let document = world.role(role).and_then(|role| role.trust).and_then(|digest| world.documents.get(&digest));
     let Some(document) = document else { return open(format!("the trust policy of {role} was not seen")) };
     let trust = Trust::of("trust policy", document);

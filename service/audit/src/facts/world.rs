@@ -3,10 +3,11 @@
 //! Knows where a role, policy, cluster or association lies and whether its listing may be trusted.
 //! Refuses to judge any of them.
 
+use crate::assumption::Assumption;
 use crate::coverage::{Coverage, GapReason, Scope, ScopeKind};
 use crate::estate::{
-    Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Role,
-    RoleLastUsed, Trail,
+    Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
+    Role, RoleLastUsed, Trail, Unconfirmed,
 };
 use crate::id::{ClusterName, Region};
 use crate::rules::{Reasons, Value};
@@ -51,7 +52,7 @@ pub(super) struct AccountSight {
     pub clusters: Option<Reasons>,
     /// Some association may exist that is not in the estate.
     pub associations: Option<Reasons>,
-    /// Some association may not be as the estate has it.
+    /// Some association's description is not known.
     pub details: Option<Reasons>,
     pub trails: Option<Reasons>,
     pub sessions: Option<Reasons>,
@@ -82,6 +83,8 @@ pub(super) struct World {
     pub trails: Vec<Trail>,
     pub documents: Documents,
     pub coverage: Coverage,
+    unconfirmed: Unconfirmed,
+    assumed: BTreeSet<Assumption>,
     last_used: HashMap<Box<str>, RoleLastUsed>,
     /// Accounts of which some role's last use is known: there, its absence says something.
     last_used_in: BTreeSet<AccountId>,
@@ -122,7 +125,7 @@ struct Organization {
 }
 
 impl World {
-    pub(super) fn new(estate: &Estate, trail: super::ties::TrailFacts) -> Self {
+    pub(super) fn new(estate: &Estate, trail: super::ties::TrailFacts, assumed: &BTreeSet<Assumption>) -> Self {
         let coverage = estate.coverage.clone();
         let mut roles = estate.roles.clone();
         roles.sort_by(|a, b| a.arn.cmp(&b.arn));
@@ -132,7 +135,7 @@ impl World {
         clusters.sort_by_cached_key(cluster_key);
         let mut associations = estate.associations.clone();
         associations.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut trails = estate.trails.clone();
+        let mut trails = estate.trails_as_seen();
         trails.sort_by(|a, b| (a.account_id, &a.region, &a.arn).cmp(&(b.account_id, &b.region, &b.arn)));
         let mut accounts: BTreeMap<_, _> = estate.accounts.iter().map(|a| (a.id, a.clone())).collect();
         let looked_at = coverage.scopes().map(|(scope, _)| scope.account_id);
@@ -162,12 +165,7 @@ impl World {
             role_at: roles.iter().enumerate().map(|(i, r)| (r.arn.as_str().into(), i)).collect(),
             role_by_id: roles.iter().enumerate().map(|(i, r)| (r.role_id.as_str().into(), i)).collect(),
             policy_at: policies.iter().enumerate().map(|(i, p)| ((p.account_id, p.arn.clone()), i)).collect(),
-            aws_policy_at: policies
-                .iter()
-                .enumerate()
-                .filter(|(_, p)| p.arn.account() == "aws")
-                .map(|(i, p)| (p.arn.clone(), i))
-                .collect(),
+            aws_policy_at: aws_policies(&policies, &estate.unconfirmed),
             cluster_at: clusters.iter().enumerate().map(|(i, c)| (cluster_key(c), i)).collect(),
             by_role,
             by_target,
@@ -188,6 +186,8 @@ impl World {
             associations,
             trails,
             documents: estate.documents.clone(),
+            unconfirmed: estate.unconfirmed.clone(),
+            assumed: assumed.clone(),
             coverage,
         };
         world.look();
@@ -209,19 +209,21 @@ impl World {
             }
         }
         let blind = |scope: &Scope| self.coverage.blind_spots(scope);
-        let cluster_sight: HashMap<ClusterKey, ClusterSight> = places
-            .into_iter()
-            .map(|place| {
-                let (account_id, region, cluster) = place.clone();
-                let of = |kind| reasons(blind(&Scope::of_cluster(account_id, kind, region.clone(), cluster.clone())));
-                let sight = ClusterSight {
-                    associations: of(ScopeKind::Associations),
-                    details: of(ScopeKind::AssociationDetails),
-                    addons: of(ScopeKind::Addons),
-                };
-                (place, sight)
-            })
-            .collect();
+        let mut of_account: BTreeMap<AccountId, (Option<Reasons>, Option<Reasons>)> = BTreeMap::new();
+        let mut cluster_sight: HashMap<ClusterKey, ClusterSight> = HashMap::with_capacity(places.len());
+        for place in places {
+            let (account_id, region, cluster) = place.clone();
+            let of = |kind| reasons(blind(&Scope::of_cluster(account_id, kind, region.clone(), cluster.clone())));
+            let sight = ClusterSight {
+                associations: of(ScopeKind::Associations),
+                details: self.undescribed(&place),
+                addons: self.addons_unseen(&place),
+            };
+            let (associations, details) = of_account.entry(account_id).or_default();
+            *associations = join(associations.take(), sight.associations.as_ref());
+            *details = join(details.take(), sight.details.as_ref());
+            cluster_sight.insert(place, sight);
+        }
         let sight = self
             .accounts
             .keys()
@@ -231,20 +233,17 @@ impl World {
                     // A scope that does not exist says that nobody looked.
                     None => reasons(blind(&Scope::global(account, kind))),
                 };
-                let mut sight = AccountSight {
+                let (associations, details) = of_account.remove(&account).unwrap_or_default();
+                let clusters = every(ScopeKind::Clusters);
+                let sight = AccountSight {
                     roles: reasons(blind(&Scope::global(account, ScopeKind::Roles))),
                     policies: reasons(blind(&Scope::global(account, ScopeKind::Policies))),
-                    clusters: every(ScopeKind::Clusters),
+                    associations: join(clusters.clone(), associations.as_ref()),
+                    details,
+                    clusters,
                     trails: every(ScopeKind::Trails),
                     sessions: every(ScopeKind::Sessions),
-                    associations: None,
-                    details: None,
                 };
-                sight.associations.clone_from(&sight.clusters);
-                for (_, cluster) in cluster_sight.iter().filter(|((owner, ..), _)| *owner == account) {
-                    sight.associations = join(sight.associations, cluster.associations.as_ref());
-                    sight.details = join(sight.details, cluster.details.as_ref());
-                }
                 (account, sight)
             })
             .collect();
@@ -262,6 +261,42 @@ impl World {
         };
     }
 
+    /// Why a cluster may have other add-ons than the estate knows of.
+    fn addons_unseen(&self, (account_id, region, cluster): &ClusterKey) -> Option<Reasons> {
+        let scope = Scope::of_cluster(*account_id, ScopeKind::Addons, region.clone(), cluster.clone());
+        let gaps = self.coverage.gaps_of(&scope).unwrap_or_default();
+        if gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided) {
+            return reasons(self.coverage.blind_spots(&scope));
+        }
+        if self.assumed.contains(&Assumption::NoAddons) {
+            return None;
+        }
+        Some(Reasons::one(format!(
+            "{}: cluster {cluster} of account {account_id} in {region}",
+            Assumption::NoAddons.missing()
+        )))
+    }
+
+    /// Whether a cluster whose add-ons nobody provided is stated to have none.
+    pub(super) fn assumes_no_addons(&self) -> bool {
+        self.assumed.contains(&Assumption::NoAddons)
+    }
+
+    /// Why some association of a cluster may have another role than the estate knows of.
+    fn undescribed(&self, place: &ClusterKey) -> Option<Reasons> {
+        let indices = self.by_cluster.get(place).into_iter().flatten();
+        let open = indices.filter_map(|index| self.associations.get(*index)).filter(|association| {
+            let key = &association.key;
+            association.detail.is_none()
+                || self.unconfirmed.contains(ResourceKind::AssociationDetail, key.account_id, &key.to_string())
+        });
+        let first = open.map(|association| association.key.to_string()).next()?;
+        let (account_id, region, cluster) = place.clone();
+        let scope = Scope::of_cluster(account_id, ScopeKind::AssociationDetails, region, cluster);
+        let told = reasons(self.coverage.blind_spots(&scope));
+        Some(told.unwrap_or_else(|| Reasons::one(format!("association {first} was listed, but not described"))))
+    }
+
     /// Whether a whole listing of clusters lacks this one: its old scopes say nothing any more.
     fn cluster_gone(&self, account_id: AccountId, region: &Region, cluster: &ClusterName) -> bool {
         !self.cluster_at.contains_key(&(account_id, region.clone(), cluster.clone()))
@@ -274,6 +309,103 @@ impl World {
 
     pub(super) fn cluster_sight(&self, key: &ClusterKey) -> Option<&ClusterSight> {
         self.cluster_sight.get(key)
+    }
+
+    /// Why a resource that the estate has may not be there any more, or not as it was: the latest
+    /// scan of its listing did not show it. `listing`: what that scan did not see.
+    fn unseen(&self, kind: ResourceKind, account: AccountId, key: &str, listing: Option<&Reasons>) -> Option<Reasons> {
+        if !self.unconfirmed.contains(kind, account, key) {
+            return None;
+        }
+        // A listing that was whole for the first time, and lacked it: the next one decides.
+        let once = || Reasons::one(format!("{key} was not in the latest listing, and it is not proven to be gone"));
+        Some(listing.cloned().unwrap_or_else(once))
+    }
+
+    /// Why a role may not be as the estate has it.
+    pub(super) fn role_unseen(&self, role: &Role) -> Option<Reasons> {
+        let account = role.arn.account_id();
+        self.unseen(ResourceKind::Role, account, role.arn.as_str(), self.sight(account).roles.as_ref())
+    }
+
+    /// Why a managed policy may not be as the estate has it.
+    pub(super) fn policy_unseen(&self, policy: &ManagedPolicy) -> Option<Reasons> {
+        let (account, key) = (policy.account_id, policy.arn.as_str());
+        let listing = self.sight(account).policies.as_ref();
+        let unseen = |kind| self.unseen(kind, account, key, listing);
+        unseen(ResourceKind::Policy).or_else(|| unseen(ResourceKind::PolicyDocument))
+    }
+
+    /// Why a cluster may not be there, or not as the estate has it.
+    pub(super) fn cluster_unseen(&self, cluster: &Cluster) -> Option<Reasons> {
+        if self.unconfirmed.is_empty() {
+            return None;
+        }
+        let scope = Scope::regional(cluster.account_id, ScopeKind::Clusters, cluster.region.clone());
+        let listing = reasons(self.coverage.blind_spots(&scope));
+        self.unseen(ResourceKind::Cluster, cluster.account_id, &cluster.key(), listing.as_ref())
+    }
+
+    /// Why what only describing a cluster shows is not known.
+    pub(super) fn cluster_undescribed(&self, cluster: &Cluster) -> Option<Reasons> {
+        let Cluster { account_id, region, name, .. } = cluster;
+        let scope = Scope::of_cluster(*account_id, ScopeKind::ClusterDetails, region.clone(), name.clone());
+        let gaps = self.coverage.gaps_of(&scope).unwrap_or_default();
+        let refused = reasons(gaps.iter().map(ToString::to_string));
+        join(self.cluster_unseen(cluster), refused.as_ref())
+    }
+
+    /// Whether the latest scan showed the add-ons that the estate has of a cluster, though perhaps not
+    /// all of them.
+    pub(super) fn addons_shown(&self, cluster: &Cluster) -> bool {
+        self.cluster_unseen(cluster).is_none()
+            && !self.unconfirmed.contains(ResourceKind::ClusterAddons, cluster.account_id, &cluster.key())
+    }
+
+    /// Why an association may not be there.
+    pub(super) fn association_unseen(&self, association: &Association) -> Option<Reasons> {
+        self.association_part(association, ResourceKind::Association, |sight| sight.associations.as_ref())
+    }
+
+    /// Why the description of an association may not be as the estate has it; `None` for one that
+    /// was never described, too.
+    pub(super) fn detail_unseen(&self, association: &Association) -> Option<Reasons> {
+        self.association_part(association, ResourceKind::AssociationDetail, |sight| sight.details.as_ref())
+    }
+
+    fn association_part(
+        &self,
+        association: &Association,
+        kind: ResourceKind,
+        of: impl Fn(&ClusterSight) -> Option<&Reasons>,
+    ) -> Option<Reasons> {
+        if self.unconfirmed.is_empty() {
+            return None;
+        }
+        let key = &association.key;
+        let place = (key.account_id, key.region.clone(), key.cluster.clone());
+        let listing = self.cluster_sight(&place).and_then(of);
+        self.unseen(kind, key.account_id, &key.to_string(), listing)
+    }
+
+    /// Those of some associations that the latest scan showed, and why others may be there still.
+    pub(super) fn confirmed(&self, indices: &[usize]) -> (Vec<usize>, Option<Reasons>) {
+        let mut unseen = None;
+        let shown = indices.iter().copied().filter(|index| {
+            let why = self.associations.get(*index).and_then(|association| {
+                join(self.association_unseen(association), self.detail_unseen(association).as_ref())
+            });
+            unseen = join(unseen.take(), why.as_ref());
+            why.is_none()
+        });
+        (shown.collect(), unseen)
+    }
+
+    /// Why a trail may not be there any more, or not record what the estate has of it.
+    pub(super) fn trail_unseen(&self, trail: &Trail) -> Option<Reasons> {
+        let listing = self.sight(trail.account_id).trails.as_ref();
+        let unseen = |kind| self.unseen(kind, trail.account_id, &trail.arn, listing);
+        unseen(ResourceKind::Trail).or_else(|| unseen(ResourceKind::TrailSelectors))
     }
 
     pub(super) fn role_index(&self, arn: &str) -> Option<usize> {
@@ -295,8 +427,8 @@ impl World {
     /// When IAM last saw the role used; `Ok(None)`: not within the 400 days that IAM remembers.
     pub(super) fn used_by_iam(&self, role: &Role) -> Result<Option<DateTime<Utc>>, Reasons> {
         let account = role.arn.account_id();
-        if let Some(why) = &self.sight(account).roles {
-            return Err(why.clone());
+        if let Some(why) = self.role_unseen(role) {
+            return Err(why);
         }
         match self.last_used(role.arn.as_str()) {
             Some(used) => Ok(Some(used.at)),
@@ -314,7 +446,8 @@ impl World {
     /// A managed policy as an account sees it; AWS's own are the same in every account.
     pub(super) fn policy(&self, account: AccountId, arn: &Arn) -> Option<&ManagedPolicy> {
         let own = self.policy_at.get(&(account, arn.clone()));
-        self.policies.get(*own.or_else(|| self.aws_policy_at.get(arn))?)
+        let shared = self.aws_policy_at.get(arn);
+        self.policies.get(*if arn.account() == "aws" { shared.or(own) } else { own }?)
     }
 
     pub(super) fn cluster_index(&self, key: &ClusterKey) -> Option<usize> {
@@ -336,7 +469,7 @@ impl World {
         self.by_cluster.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a role exists, as far as whole listings show.
+    /// Whether a role exists: true where the latest scan showed it, false where a whole listing lacks it.
     pub(super) fn role_exists(&self, arn: &str) -> Value {
         let Ok(parsed) = arn.parse::<rolecall_iam::RoleArn>() else {
             return Value::unknown(format!("`{arn}` is not the ARN of a role"));
@@ -345,15 +478,25 @@ impl World {
         if !self.accounts.contains_key(&account) {
             return Value::unknown(format!("account {account} of role {arn} is not in the estate"));
         }
-        unless(self.sight(account).roles.as_ref(), || Value::Bool(self.role_index(arn).is_some()))
+        match self.role(arn) {
+            Some(role) => unless(self.role_unseen(role).as_ref(), || Value::Bool(true)),
+            None => unless(self.sight(account).roles.as_ref(), || Value::Bool(false)),
+        }
     }
 
-    /// Whether an account belongs to the organisation or the estate.
+    /// Whether an account belongs to the organisation or the estate; unknown where no whole list of the
+    /// organisation's accounts was seen, unless the estate's accounts are stated to be all of them.
     pub(super) fn account_known(&self, account: AccountId) -> Value {
         if self.accounts.contains_key(&account) {
             return Value::Bool(true);
         }
-        unless(self.org.membership.as_ref(), || Value::Bool(false))
+        if self.org.listed || self.assumed.contains(&Assumption::OrganizationIsFiles) {
+            return Value::Bool(false);
+        }
+        Value::Unknown(self.org.membership.clone().unwrap_or_else(|| {
+            let missing = Assumption::OrganizationIsFiles.missing();
+            Reasons::one(format!("{missing}: account {account} may belong to it"))
+        }))
     }
 
     /// The account's OU path; `None` where its place is not known.
@@ -363,30 +506,31 @@ impl World {
         known.or_else(|| self.org.listed.then_some("/"))
     }
 
-    /// Why SCPs may bind an account that [`World::scps`] shows as standing alone: nobody asked for
-    /// the organisation, or its listing does not say where policies are attached.
-    pub(super) fn scps_unasked(&self, account: AccountId) -> Option<Reasons> {
-        let org = &self.org;
-        let owner = self.accounts.get(&account)?;
-        let attached = org.policies.iter().any(|p| p.kind == OrgPolicyKind::Scp && !p.targets.is_empty());
-        if owner.is_management || org.policies_unseen.is_some() || (org.policies_listed && attached) {
-            return None;
-        }
-        let why = "the organisation was not asked, so SCPs above the account may forbid it";
-        Some(Reasons::one(format!("account {account}: {why}")))
+    /// The assumption by which no policy of a kind binds an account, where that was not seen.
+    pub(super) fn assumes_no_policies(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Assumption> {
+        let assumption = match kind {
+            OrgPolicyKind::Scp => Assumption::NoScps,
+            OrgPolicyKind::Rcp => Assumption::NoRcps,
+        };
+        let is_known = self.org.policies_listed
+            || self.org.policies.iter().any(|policy| policy.kind == kind)
+            || self.accounts.get(&account).is_some_and(|owner| owner.is_management);
+        (!is_known && self.assumed.contains(&assumption)).then_some(assumption)
     }
 
-    /// The SCPs that bind an account, one list for each level from the root down to the account.
-    ///
-    /// Empty where none bind it. Where nobody was to be asked (an import of one account), the
-    /// account is judged as standing alone: a grant found so still stands in its policies. What
-    /// would pass by an allowance must look at [`World::scps_unasked`] too.
+    /// The SCPs that bind an account, one list for each level from the root down to the account. As
+    /// [`World::org_levels`].
     pub(super) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
         Ok(self.org_levels(account, OrgPolicyKind::Scp)?.into_iter().map(|(_, policies)| policies).collect())
     }
 
-    /// The organisation's policies of a kind that bind an account, by level, each with its name:
-    /// a path of the organisation, or the account. As [`World::scps`] otherwise.
+    /// The organisation's policies of a kind that bind an account, by level, each with its name: a
+    /// path of the organisation, or the account. Empty where none bind it: in the management account,
+    /// and where there is no organisation.
+    ///
+    /// # Errors
+    /// Why they are not known: a policy that nobody provided may forbid anything. Where none is known
+    /// and none is stated to be ([`Assumption`]), the answer is that there are none.
     pub(super) fn org_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<OrgLevel<'_>>, Reasons> {
         let org = &self.org;
         let Some(owner) = self.accounts.get(&account) else {
@@ -395,17 +539,28 @@ impl World {
         if owner.is_management {
             return Ok(Vec::new());
         }
-        if let Some(why) = &org.policies_unseen {
-            return Err(why.clone());
-        }
+        let (name, assumption) = match kind {
+            OrgPolicyKind::Scp => ("SCPs", Assumption::NoScps),
+            OrgPolicyKind::Rcp => ("RCPs", Assumption::NoRcps),
+        };
         if !org.policies_listed {
+            if self.assumes_no_policies(account, kind).is_some() {
+                return Ok(Vec::new());
+            }
+            return Err(org.policies_unseen.clone().unwrap_or_else(|| {
+                Reasons::one(format!("{}: {name} above account {account} may forbid it", assumption.missing()))
+            }));
+        }
+        // No organisation, or one without policies of this kind.
+        if org.policies.iter().all(|policy| policy.kind != kind) {
             return Ok(Vec::new());
         }
         let Some(path) = &owner.ou_path else {
-            return match &org.membership {
-                Some(why) => Err(why.clone()),
-                None => Ok(Vec::new()),
-            };
+            return Err(org.membership.clone().unwrap_or_else(|| {
+                Reasons::one(format!(
+                    "account {account} was not found in the organization, so which {name} bind it is not known"
+                ))
+            }));
         };
         let all = || org.policies.iter().filter(|p| p.kind == kind);
         if all().all(|p| p.targets.is_empty()) {
@@ -431,6 +586,27 @@ impl World {
         });
         Ok(levels.filter(|(_, policies)| !policies.is_empty()).collect())
     }
+}
+
+/// Where AWS's own policies are, which are the same in every account: one that the latest scan
+/// showed, where there is one.
+fn aws_policies(policies: &[ManagedPolicy], unconfirmed: &Unconfirmed) -> HashMap<Arn, usize> {
+    let mut at: HashMap<Arn, usize> = HashMap::new();
+    let shown = |policy: &ManagedPolicy| {
+        [ResourceKind::Policy, ResourceKind::PolicyDocument]
+            .iter()
+            .all(|kind| !unconfirmed.contains(*kind, policy.account_id, policy.arn.as_str()))
+    };
+    for (index, policy) in policies.iter().enumerate().filter(|(_, policy)| policy.arn.account() == "aws") {
+        let known = at.get(&policy.arn).and_then(|known| policies.get(*known));
+        let better = |known: &ManagedPolicy| {
+            (shown(policy), policy.document.is_some()) > (shown(known), known.document.is_some())
+        };
+        if known.is_none_or(better) {
+            at.insert(policy.arn.clone(), index);
+        }
+    }
+    at
 }
 
 pub(super) fn cluster_key(cluster: &Cluster) -> ClusterKey {

@@ -13,12 +13,12 @@ use rolecall_audit::finding::{
 use rolecall_audit::rules::{RuleSet, SourceFile};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-23T00:00:00Z".parse().unwrap()
 }
 
 /// What the store keeps of findings, by identity.
-type Kept = BTreeMap<Fingerprint, KnownFinding>;
+pub(crate) type Kept = BTreeMap<Fingerprint, KnownFinding>;
 
 fn kept(failure: &Failure) -> KnownFinding {
     KnownFinding {
@@ -31,11 +31,12 @@ fn kept(failure: &Failure) -> KnownFinding {
         severity: failure.severity,
         message: failure.message.clone(),
         happened_at: failure.happened_at,
+        assumptions: failure.assumptions.clone(),
     }
 }
 
 /// Does what the store does with the actions.
-fn apply(kept_before: &Kept, actions: &[FindingAction]) -> Kept {
+pub(crate) fn apply(kept_before: &Kept, actions: &[FindingAction]) -> Kept {
     let mut after = kept_before.clone();
     for action in actions {
         match action {
@@ -58,16 +59,16 @@ fn apply(kept_before: &Kept, actions: &[FindingAction]) -> Kept {
     after
 }
 
-fn audit(known: &Kept, rules: &RuleSet, estate: &Estate) -> Vec<FindingAction> {
+pub(crate) fn audit(known: &Kept, rules: &RuleSet, estate: &Estate) -> Vec<FindingAction> {
     let known: Vec<KnownFinding> = known.values().cloned().collect();
     reconcile(&known, &evaluate(estate, rules, now()), rules, estate)
 }
 
-fn first(small: &Small) -> Kept {
+pub(crate) fn first(small: &Small) -> Kept {
     apply(&Kept::new(), &audit(&Kept::new(), &RULES, &small.0))
 }
 
-fn resolutions(actions: &[FindingAction]) -> Vec<Resolution> {
+pub(crate) fn resolutions(actions: &[FindingAction]) -> Vec<Resolution> {
     let each = actions.iter().filter_map(|action| match action {
         FindingAction::Resolve { why, .. } => Some(*why),
         _ => None,
@@ -345,6 +346,7 @@ fn depends(kind: ScopeKind) -> &'static [&'static str] {
         ScopeKind::Roles => ROLES,
         ScopeKind::Policies => &["wildcard-action", "admin-equivalent"],
         ScopeKind::OidcProviders | ScopeKind::AccessEntries => &[],
+        ScopeKind::ClusterDetails => &["agent-addon-missing"],
         ScopeKind::Clusters => &["agent-addon-missing", "default-service-account"],
         ScopeKind::Associations => {
             &["default-service-account", "association-role-missing", "target-role-without-external-id"]

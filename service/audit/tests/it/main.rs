@@ -1,6 +1,8 @@
 //! The audit against data of many hands.
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod differences;
 #[cfg(test)]
 mod escalations;

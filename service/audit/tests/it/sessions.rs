@@ -445,7 +445,8 @@ fn a_role_for_pods_is_unused_only_by_iam_s_own_record() {
             ("nobody knows", estate(), "U"),
             ("roles not seen", seen(estate()).gap(ScopeKind::Roles), "UU"),
             ("with an association", seen(estate().association("pay", "spare", spare)), ""),
-            ("associations not seen", seen(estate()).gap(ScopeKind::Associations), "U"),
+            ("associations not seen", seen(estate()).gap(ScopeKind::Associations), "UU"),
+            ("associations cut off", seen(estate()).cut(ScopeKind::Associations), "U"),
             ("a young one", young, ""),
             (
                 "not for pods",

@@ -300,7 +300,8 @@ fn association_rules() {
             ("two namespaces", small().association("order", "api", API), "F"),
             ("one namespace", small().association("pay", "batch", API), "P"),
             ("one seen", small().gap(ScopeKind::Associations), "U"),
-            ("two seen", small().association("order", "api", API).gap(ScopeKind::Clusters), "F"),
+            ("two seen", small().association("order", "api", API).cut(ScopeKind::Clusters), "F"),
+            ("two remembered", small().association("order", "api", API).gap(ScopeKind::Clusters), "U"),
         ],
     );
     check(

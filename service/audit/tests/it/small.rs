@@ -4,7 +4,8 @@
 use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_audit::estate::{
     Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, InlinePolicy,
-    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role, Session, SessionKind, Tags, Trail, TrailMemory,
+    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session, SessionKind, Tags, Trail,
+    TrailMemory,
 };
 use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::{AccountId, Arn};
@@ -118,9 +119,13 @@ impl Small {
     }
 
     pub(crate) fn cluster(mut self, name: &str) -> Self {
-        for kind in
-            [ScopeKind::Associations, ScopeKind::AssociationDetails, ScopeKind::Addons, ScopeKind::AccessEntries]
-        {
+        for kind in [
+            ScopeKind::ClusterDetails,
+            ScopeKind::Associations,
+            ScopeKind::AssociationDetails,
+            ScopeKind::Addons,
+            ScopeKind::AccessEntries,
+        ] {
             let scope = Scope::of_cluster(id(HOME), kind, REGION.parse().unwrap(), name.parse().unwrap());
             self.0.coverage.complete(scope);
         }
@@ -289,10 +294,31 @@ impl Small {
         self
     }
 
-    /// Turns every scope of a kind into a gap.
+    /// Has the listings of a kind refused in the latest scan: what they and those that depend on them
+    /// showed before is only remembered.
     pub(crate) fn gap(mut self, kind: ScopeKind) -> Self {
-        let scopes: Vec<Scope> =
-            self.0.coverage.scopes().map(|(scope, _)| scope.clone()).filter(|scope| scope.kind == kind).collect();
+        self = self.cut(kind);
+        let of_kind: Vec<Scope> = self.scopes(kind).collect();
+        let below = |scope: &&Scope| scope.depends_on().iter().any(|above| of_kind.contains(above));
+        let scopes: Vec<Scope> = self.0.coverage.scopes().map(|(scope, _)| scope.clone()).collect();
+        for scope in scopes.iter().filter(below) {
+            self.0.coverage.gap(Gap {
+                scope: scope.clone(),
+                action: action_of(kind).to_owned(),
+                reason: GapReason::NotReached,
+                detail: String::new(),
+            });
+        }
+        let refused: Vec<ScopeKind> = scopes.iter().filter(below).map(|scope| scope.kind).chain([kind]).collect();
+        for kind in refused {
+            self.forget(kind);
+        }
+        self
+    }
+
+    /// Has the listings of a kind break off after what they showed.
+    pub(crate) fn cut(mut self, kind: ScopeKind) -> Self {
+        let scopes: Vec<Scope> = self.scopes(kind).collect();
         assert!(!scopes.is_empty(), "no scope of kind {kind}");
         for scope in scopes {
             self.0.coverage.gap(Gap {
@@ -303,6 +329,54 @@ impl Small {
             });
         }
         self
+    }
+
+    fn scopes(&self, kind: ScopeKind) -> impl Iterator<Item = Scope> {
+        self.0.coverage.scopes().map(|(scope, _)| scope.clone()).filter(move |scope| scope.kind == kind)
+    }
+
+    /// Notes everything that listings of a kind show as not shown by the latest scan.
+    fn forget(&mut self, kind: ScopeKind) {
+        let Estate { roles, policies, clusters, associations, trails, org_policies, org_units, unconfirmed, .. } =
+            &mut self.0;
+        match kind {
+            ScopeKind::Roles => {
+                roles.iter().for_each(|it| unconfirmed.add(ResourceKind::Role, it.arn.account_id(), it.arn.as_str()));
+            }
+            ScopeKind::Policies => {
+                policies.iter().for_each(|it| unconfirmed.add(ResourceKind::Policy, it.account_id, it.arn.as_str()));
+            }
+            ScopeKind::Clusters => {
+                clusters.iter().for_each(|it| unconfirmed.add(ResourceKind::Cluster, it.account_id, it.key()));
+            }
+            ScopeKind::Associations | ScopeKind::AssociationDetails => {
+                let part = if kind == ScopeKind::Associations {
+                    ResourceKind::Association
+                } else {
+                    ResourceKind::AssociationDetail
+                };
+                associations.iter().for_each(|it| unconfirmed.add(part, it.key.account_id, it.key.to_string()));
+            }
+            ScopeKind::Trails => {
+                trails.iter().for_each(|it| unconfirmed.add(ResourceKind::Trail, it.account_id, it.arn.as_str()));
+            }
+            ScopeKind::OrgPolicies => {
+                org_policies
+                    .iter()
+                    .for_each(|it| unconfirmed.add(ResourceKind::OrgPolicy, it.account_id, it.id.as_str()));
+            }
+            ScopeKind::Organization => {
+                org_units.iter().for_each(|it| unconfirmed.add(ResourceKind::OrgUnit, it.account_id, it.id.as_str()));
+            }
+            ScopeKind::Addons => {
+                clusters.iter().for_each(|it| unconfirmed.add(ResourceKind::ClusterAddons, it.account_id, it.key()));
+            }
+            ScopeKind::Entry
+            | ScopeKind::OidcProviders
+            | ScopeKind::ClusterDetails
+            | ScopeKind::AccessEntries
+            | ScopeKind::Sessions => {}
+        }
     }
 }
 
@@ -315,6 +389,7 @@ pub(crate) fn action_of(kind: ScopeKind) -> &'static str {
         ScopeKind::Roles | ScopeKind::Policies => "iam:GetAccountAuthorizationDetails",
         ScopeKind::OidcProviders => "iam:ListOpenIDConnectProviders",
         ScopeKind::Clusters => "eks:ListClusters",
+        ScopeKind::ClusterDetails => "eks:DescribeCluster",
         ScopeKind::Associations => "eks:ListPodIdentityAssociations",
         ScopeKind::AssociationDetails => "eks:DescribePodIdentityAssociation",
         ScopeKind::Addons => "eks:ListAddons",

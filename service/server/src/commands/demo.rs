@@ -85,6 +85,7 @@ async fn audit(app: &App, context: &Context, progress: &Progress, cancel: &Cance
         trigger: "command line".to_owned(),
         window: TimeDelta::days(aws.trail_lookback_days.into()),
         kept: context.config.retention.sessions,
+        assumed: context.config.assume.clone(),
         figures: false,
         progress: progress.clone(),
         cancel: cancel.clone(),

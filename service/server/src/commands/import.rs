@@ -12,6 +12,7 @@ use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::id::Region;
@@ -40,18 +41,8 @@ const NAMED: usize = 20;
 /// The name of imported files among the sources of trails.
 const SOURCE: &str = "import";
 
-/// What whoever imports files says of them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Said {
-    /// The trail files are all that there are.
-    pub whole_trail: bool,
-    /// Each listing that the files hold a part of is whole.
-    pub complete: bool,
-    /// Of what date they are; otherwise of the newest date in them.
-    pub as_of: Option<DateTime<Utc>>,
-}
-
-/// Runs the command.
+/// Runs the command. `whole_trail`: the trail files are all that there are. `assume`: what is stated
+/// beside the configuration.
 ///
 /// # Errors
 /// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
@@ -61,7 +52,8 @@ pub async fn run(
     paths: &[PathBuf],
     fail_on: Option<Severity>,
     stats: bool,
-    said: Said,
+    whole_trail: bool,
+    assume: &[Assumption],
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
@@ -85,6 +77,7 @@ pub async fn run(
             trigger: "command line".to_owned(),
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
+            assumed: context.config.assume.iter().copied().chain(assume.iter().copied()).collect(),
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),

@@ -34,6 +34,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             trigger: "command line".to_owned(),
             window: TimeDelta::days(aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
+            assumed: context.config.assume.clone(),
             figures: false,
             progress: progress.clone(),
             cancel: cancel.clone(),

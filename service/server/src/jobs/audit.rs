@@ -18,6 +18,7 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
         trigger: trigger.to_owned(),
         window: TimeDelta::days(aws.trail_lookback_days.into()),
         kept: app.config.retention.sessions,
+        assumed: app.config.assume.clone(),
         figures: false,
         progress: progress.clone(),
         cancel,

@@ -134,6 +134,7 @@ fn tally(t: &rolecall_audit::evaluate::RuleTally) -> Tally {
         not_applicable: t.not_applicable.into(),
         unknown: t.unknown.into(),
         error: t.error.into(),
+        assumed: t.assumed.into(),
         reasons: t.reasons.clone(),
     }
 }

@@ -24,6 +24,11 @@ fn counts(tallies: &[Tally]) -> Counts {
     tallies.iter().map(row).collect()
 }
 
+/// Answers other than "unknown" and "the rule failed".
+fn decided(counts: &Counts) -> u64 {
+    counts.values().map(|(pass, fail, not_applicable, ..)| pass + fail + not_applicable).sum()
+}
+
 async fn tallies(harness: &Harness) -> Vec<Tally> {
     harness.store.latest_tallies().await.unwrap().unwrap().1
 }
@@ -46,6 +51,7 @@ async fn a_denied_action_resolves_nothing_and_is_named() {
     assert!(!findings.is_empty());
 
     let mut unneeded = BTreeSet::new();
+    let mut costs = vec![format!("{:45} {:>9}", "of all answers", decided(&seen_whole))];
     let of_looks = |permission: &rolecall_collect::PermissionUse| permission.holder != rolecall_collect::Holder::Trails;
     for permission in rolecall_collect::actions().into_iter().filter(of_looks) {
         let action = permission.action;
@@ -85,7 +91,11 @@ async fn a_denied_action_resolves_nothing_and_is_named() {
         if changed.is_empty() {
             unneeded.insert(action);
         }
+        let lost = decided(&seen_whole) - decided(&counts(&blind));
+        costs.push(format!("{action:45} {lost:>9} unknown, {:>3} findings stale", summary.findings_stale));
     }
+    // What each refused call costs: a number that grows is a verdict that was lost without need.
+    insta::assert_snapshot!(costs.join("\n"));
     assert_eq!(unneeded, NEEDED_BY_NO_RULE.iter().copied().collect());
 
     harness.sandbox.faults().clear();

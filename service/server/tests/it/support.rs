@@ -154,6 +154,7 @@ impl Harness {
             trigger: "test".to_owned(),
             window: TimeDelta::days(30),
             kept: Duration::from_secs(400 * 86_400),
+            assumed: std::collections::BTreeSet::new(),
             figures: false,
             progress: progress.clone(),
             cancel: CancellationToken::new(),

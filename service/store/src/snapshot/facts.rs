@@ -5,8 +5,10 @@
 
 use super::Key;
 use crate::{Error, parse};
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::{Account, Association, Cluster, ManagedPolicy, Observation, Role, Trail};
+use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_audit::estate::{
+    Account, Addon, Association, Cluster, ManagedPolicy, Observation, ResourceKind, Role, Trail,
+};
 use rolecall_iam::{AccountId, Digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +61,21 @@ impl Kind {
             .into_iter()
             .find(|kind| kind.as_str() == name)
             .ok_or_else(|| Error::corrupt("resource", name, "no such kind of resource"))
+    }
+
+    /// The kind of resource that a mark of this kind is of.
+    pub(super) fn resource(self) -> ResourceKind {
+        match self {
+            Self::Account => ResourceKind::Account,
+            Self::Role => ResourceKind::Role,
+            Self::Policy => ResourceKind::Policy,
+            Self::OidcProvider => ResourceKind::OidcProvider,
+            Self::Cluster => ResourceKind::Cluster,
+            Self::Association => ResourceKind::Association,
+            Self::Trail => ResourceKind::Trail,
+            Self::OrgPolicy => ResourceKind::OrgPolicy,
+            Self::OrgUnit => ResourceKind::OrgUnit,
+        }
     }
 
     /// The listing that would show a resource of this kind; `None` where no listing does.
@@ -181,13 +198,60 @@ fn trail_key(trail: &Trail) -> Key {
     (trail.account_id, Kind::Trail, trail.arn.clone())
 }
 
-fn cluster_is_partial(seen: &Observation, cluster: &Cluster) -> bool {
-    cluster.addons.is_none() || cluster.access_entries.is_none() || clusters_have_gaps(seen, cluster)
+/// The part of a resource that has a call, or a file, of its own.
+pub(super) fn described(kind: Kind) -> Option<ResourceKind> {
+    match kind {
+        Kind::Policy => Some(ResourceKind::PolicyDocument),
+        Kind::Cluster => Some(ResourceKind::ClusterAddons),
+        Kind::Association => Some(ResourceKind::AssociationDetail),
+        Kind::Trail => Some(ResourceKind::TrailSelectors),
+        _ => None,
+    }
 }
 
+/// Resources that this look saw without the part that has a call of its own, where it looked for it:
+/// whatever is kept of that part is remembered.
+pub(super) fn undescribed(seen: &Observation) -> BTreeSet<Key> {
+    let asked = |scope: Scope| seen.coverage.gaps_of(&scope).is_none_or(speaks);
+    let policies = seen
+        .policies
+        .iter()
+        .filter(|policy| policy.document.is_none() && asked(Scope::global(policy.account_id, ScopeKind::Policies)));
+    let associations = seen.associations.iter().filter(|association| {
+        let key = &association.key;
+        let scope = |kind| Scope::of_cluster(key.account_id, kind, key.region.clone(), key.cluster.clone());
+        association.detail.is_none() && asked(scope(ScopeKind::AssociationDetails))
+    });
+    let trails = seen.trails.iter().filter(|trail| {
+        (trail.recorded.is_none() || trail.records_read_only_management.is_none())
+            && asked(Scope::regional(trail.account_id, ScopeKind::Trails, trail.region.clone()))
+    });
+    let clusters = seen.clusters.iter().filter(|cluster| {
+        let scope = |kind| Scope::of_cluster(cluster.account_id, kind, cluster.region.clone(), cluster.name.clone());
+        cluster.addons.is_none() && asked(scope(ScopeKind::Addons))
+    });
+    let described = policies.map(policy_key).chain(associations.map(association_key));
+    described.chain(trails.map(trail_key)).chain(clusters.map(key_of_cluster)).collect()
+}
+
+/// Whether what was noted of a scope is of a look at it: a source that does not hold it says nothing.
+pub(super) fn speaks(gaps: &[Gap]) -> bool {
+    gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided)
+}
+
+fn cluster_is_partial(seen: &Observation, cluster: &Cluster) -> bool {
+    let bare = |addons: &Vec<Addon>| addons.iter().any(|addon| addon.version.is_none());
+    cluster.addons.as_ref().is_none_or(bare) || cluster.access_entries.is_none() || clusters_have_gaps(seen, cluster)
+}
+
+/// Whether a cluster was perhaps not described.
 fn clusters_have_gaps(seen: &Observation, cluster: &Cluster) -> bool {
-    let scope = Scope::regional(cluster.account_id, ScopeKind::Clusters, cluster.region.clone());
-    !seen.coverage.is_complete(&scope)
+    let Cluster { account_id, region, name, .. } = cluster;
+    let details = Scope::of_cluster(*account_id, ScopeKind::ClusterDetails, region.clone(), name.clone());
+    match seen.coverage.gaps_of(&details) {
+        Some(gaps) => !gaps.is_empty(),
+        None => !seen.coverage.is_complete(&Scope::regional(*account_id, ScopeKind::Clusters, region.clone())),
+    }
 }
 
 /// Every fact of an observation by its key. `previous` holds the bodies of [`partial`] ones.
@@ -320,12 +384,22 @@ fn with_policy(mut policy: ManagedPolicy, known: Option<ManagedPolicy>) -> Manag
     policy
 }
 
+/// An add-on that was listed and not described is as it was last known.
+fn with_addon(addon: Addon, known: &[Addon]) -> Addon {
+    let bare = addon.version.is_none() && addon.status.is_none();
+    let described = known.iter().find(|known| bare && known.name == addon.name);
+    described.cloned().unwrap_or(addon)
+}
+
 fn with_cluster(mut cluster: Cluster, known: Option<Cluster>, gaps: bool) -> Cluster {
     if let Some(known) = known
         // Made anew: what the old one was says nothing.
         && (cluster.created_at.is_none() || cluster.created_at == known.created_at)
     {
-        cluster.addons = cluster.addons.or(known.addons);
+        cluster.addons = match (cluster.addons.take(), known.addons) {
+            (Some(listed), Some(known)) => Some(listed.into_iter().map(|addon| with_addon(addon, &known)).collect()),
+            (listed, known) => listed.or(known),
+        };
         cluster.access_entries = cluster.access_entries.or(known.access_entries);
         if gaps {
             cluster.created_at = cluster.created_at.or(known.created_at);

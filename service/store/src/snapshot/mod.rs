@@ -2,15 +2,17 @@
 //!
 //! Knows intervals: a version opens when first seen, and closes when another version is seen or
 //! when its scope was read to its end without it, now and at least once before. Refuses to close
-//! anything on a look that had gaps.
+//! anything on a look that had gaps. What a look should have shown and did not show, and what it did
+//! not come to, is marked as unconfirmed until it is seen again.
 
 mod facts;
+mod unconfirmed;
 
 use crate::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, error, parse, sessions};
 use chrono::{DateTime, Utc};
 use facts::{Fact, Kind};
-use rolecall_audit::coverage::{Scope, ScopeKind};
+use rolecall_audit::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_audit::estate::Observation;
 use rolecall_iam::{AccountId, Digest};
 use sqlx::{PgPool, Postgres, Transaction};
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 pub(crate) use facts::Kind as ResourceKind;
+pub(crate) use unconfirmed::marks_beside;
 
 /// What one `save` wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,9 +59,23 @@ pub struct SnapshotWriter {
     at: DateTime<Utc>,
     partitions: BTreeSet<String>,
     counts: SaveCounts,
+    /// What the run looked at so far.
+    looked: Coverage,
+    /// Scopes of earlier runs that this one did not come to yet.
+    left: BTreeSet<Scope>,
+    /// Resources of scopes that this run did not come to yet.
+    unvisited: BTreeMap<Key, Scope>,
 }
 
 type Key = (AccountId, Kind, String);
+
+/// What is kept of a scope.
+#[derive(Clone, Copy)]
+struct Before {
+    by_this_run: bool,
+    /// Whether a run before this one read it to its end.
+    was_complete: bool,
+}
 
 struct Current {
     seen_from: i64,
@@ -103,7 +120,17 @@ impl Store {
         .await?
         .ok_or(Error::NoRun(run))?;
         let pool = self.pool.clone();
-        Ok(SnapshotWriter { tx, pool, run, at, partitions: BTreeSet::new(), counts: SaveCounts::default() })
+        Ok(SnapshotWriter {
+            tx,
+            pool,
+            run,
+            at,
+            partitions: BTreeSet::new(),
+            counts: SaveCounts::default(),
+            looked: Coverage::default(),
+            left: BTreeSet::new(),
+            unvisited: BTreeMap::new(),
+        })
     }
 }
 
@@ -115,7 +142,7 @@ impl SnapshotWriter {
     pub async fn save(&mut self, seen: &Observation) -> Result<SaveCounts, Error> {
         let accounts = accounts_of(seen);
         let known = self.known(&accounts).await?;
-        let before = self.complete_before(&accounts).await?;
+        let scopes = self.scopes_before(&accounts).await?;
         let previous = self.bodies(&facts::partial(seen), &known).await?;
         let facts = facts::of(seen, &previous);
 
@@ -135,7 +162,7 @@ impl SnapshotWriter {
             }
             seen_keys.insert(key);
         }
-        let gone = gone(seen, &known, &seen_keys, &before);
+        let gone = gone(seen, &known, &seen_keys, &scopes);
         counts.resources_opened = parse::count(i64::try_from(opened.len()).unwrap_or(i64::MAX));
         counts.resources_changed = counts.resources_opened + gone.len() as u64;
         closed.extend(gone.iter().cloned());
@@ -144,8 +171,10 @@ impl SnapshotWriter {
         self.close(&closed, &known).await?;
         self.open(&opened).await?;
         self.last_used(seen, &gone).await?;
-        self.date(seen, &accounts).await?;
-        counts.gaps = self.coverage(seen, &gone).await?;
+        counts.gaps = self.coverage(&seen.coverage, &scopes).await?;
+        self.forget_clusters(&gone).await?;
+        self.mark(seen, &accounts, &known, &seen_keys, &gone).await?;
+        self.note_left(seen, &scopes, &gone);
         counts.sessions_written =
             sessions::write(&mut self.tx, &self.pool, &mut self.partitions, self.run, &seen.sessions).await?;
         self.counts += counts;
@@ -163,6 +192,7 @@ impl SnapshotWriter {
     /// # Errors
     /// Where the database fails; then nothing is visible.
     pub async fn commit(mut self) -> Result<SaveCounts, Error> {
+        self.unreached().await?;
         sqlx::query!(
             "update counter set value = $2 where account_id = $1 and name = 'snapshot'",
             INSTALLATION,
@@ -199,18 +229,25 @@ impl SnapshotWriter {
         Ok(known)
     }
 
-    async fn complete_before(&mut self, accounts: &[String]) -> Result<BTreeSet<Scope>, Error> {
+    /// Every scope that is kept of some accounts.
+    async fn scopes_before(&mut self, accounts: &[String]) -> Result<BTreeMap<Scope, Before>, Error> {
         let rows = sqlx::query!(
-            "select account_id, scope, region, cluster from coverage
-             where account_id = any($1) and last_complete_run < $2",
-            accounts,
-            self.run.0
+            "select account_id, scope, region, cluster, last_run, last_complete_run from coverage
+             where account_id = any($1)",
+            accounts
         )
         .fetch_all(&mut *self.tx)
         .await?;
-        rows.into_iter()
-            .map(|row| crate::coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster))
-            .collect()
+        let run = self.run.0;
+        let each = rows.into_iter().map(|row| {
+            let scope = crate::coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+            let before = Before {
+                by_this_run: row.last_run == run,
+                was_complete: row.last_complete_run.is_some_and(|complete| complete < run),
+            };
+            Ok((scope, before))
+        });
+        each.collect()
     }
 
     /// The kept bodies of those resources of which this look saw only a part.
@@ -401,10 +438,13 @@ impl SnapshotWriter {
             .execute(&mut *self.tx)
             .await?;
         }
-        // A complete listing that names a role without a last use says: not used in 400 days.
+        // A listing that names a role without a last use says: not used in 400 days. One that was cut
+        // off says so only where it tells of last uses at all.
+        let tells: BTreeSet<AccountId> = latest.values().map(|used| used.role.account_id()).collect();
         let unused = seen.roles.iter().filter(|role| {
+            let account = role.arn.account_id();
             !latest.contains_key(role.arn.as_str())
-                && seen.coverage.is_complete(&Scope::global(role.arn.account_id(), ScopeKind::Roles))
+                && (tells.contains(&account) || seen.coverage.is_complete(&Scope::global(account, ScopeKind::Roles)))
         });
         let mut none: Vec<(String, String)> =
             unused.map(|role| (role.arn.account_id().to_string(), role.arn.as_str().to_owned())).collect();
@@ -423,35 +463,10 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Keeps of what date the accounts are. It never goes back: an older file tells nothing of how old
-    /// a newer one is.
-    async fn date(&mut self, seen: &Observation, accounts: &[String]) -> Result<(), Error> {
-        let dated: Vec<String> = match seen.as_of {
-            Some(_) => accounts.to_vec(),
-            // An account that could not be entered is as old as it was.
-            None => {
-                let complete = seen.coverage.scopes().filter(|(_, gaps)| gaps.is_empty());
-                let complete: BTreeSet<AccountId> = complete.map(|(scope, _)| scope.account_id).collect();
-                complete.iter().map(ToString::to_string).collect()
-            }
-        };
-        if dated.is_empty() {
-            return Ok(());
-        }
-        sqlx::query!(
-            "insert into account_date as d (account_id, at)
-             select w.account_id, $2 from unnest($1::text[]) as w (account_id)
-             on conflict (account_id) do update set at = excluded.at where d.at < excluded.at",
-            &dated,
-            seen.as_of.unwrap_or(self.at)
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
-    }
-
-    async fn coverage(&mut self, seen: &Observation, gone: &BTreeSet<Key>) -> Result<u64, Error> {
-        let scopes: Vec<_> = seen.coverage.scopes().collect();
+    /// Writes how far scopes were read. What a source does not hold is no look: the latest one stays.
+    async fn coverage(&mut self, seen: &Coverage, before: &BTreeMap<Scope, Before>) -> Result<u64, Error> {
+        let told = |scope: &Scope, gaps: &[Gap]| facts::speaks(gaps) || !before.contains_key(scope);
+        let scopes: Vec<_> = seen.scopes().filter(|(scope, gaps)| told(scope, gaps)).collect();
         let part = |of: &dyn Fn(&Scope) -> String| scopes.iter().map(|(scope, _)| of(scope)).collect::<Vec<String>>();
         let complete: Vec<bool> = scopes.iter().map(|(_, gaps)| gaps.is_empty()).collect();
         sqlx::query!(
@@ -478,7 +493,7 @@ impl SnapshotWriter {
         .execute(&mut *self.tx)
         .await?;
 
-        let gaps: Vec<_> = seen.coverage.gaps().collect();
+        let gaps: Vec<_> = scopes.iter().flat_map(|(_, gaps)| gaps.iter()).collect();
         if !gaps.is_empty() {
             let part = |of: &dyn Fn(&Scope) -> String| gaps.iter().map(|gap| of(&gap.scope)).collect::<Vec<String>>();
             let ids: Vec<Uuid> = gaps.iter().map(|_| Uuid::now_v7()).collect();
@@ -504,21 +519,26 @@ impl SnapshotWriter {
             .await?;
         }
 
-        // A cluster that is gone has nothing left to look at; its scopes must not stay as gaps.
-        let clusters: Vec<&Key> = gone.iter().filter(|key| key.1 == Kind::Cluster).collect();
-        if !clusters.is_empty() {
-            let accounts: Vec<String> = clusters.iter().map(|key| key.0.to_string()).collect();
-            let keys: Vec<String> = clusters.iter().map(|key| key.2.clone()).collect();
-            sqlx::query!(
-                "delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, key)
-                 where c.account_id = w.account_id and c.cluster <> '' and c.region || '/' || c.cluster = w.key",
-                &accounts,
-                &keys
-            )
-            .execute(&mut *self.tx)
-            .await?;
-        }
         Ok(gaps.len() as u64)
+    }
+
+    /// A cluster that is gone has nothing left to look at; its scopes must not stay as gaps.
+    async fn forget_clusters(&mut self, gone: &BTreeSet<Key>) -> Result<(), Error> {
+        let clusters: Vec<&Key> = gone.iter().filter(|key| key.1 == Kind::Cluster).collect();
+        if clusters.is_empty() {
+            return Ok(());
+        }
+        let accounts: Vec<String> = clusters.iter().map(|key| key.0.to_string()).collect();
+        let keys: Vec<String> = clusters.iter().map(|key| key.2.clone()).collect();
+        sqlx::query!(
+            "delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, key)
+             where c.account_id = w.account_id and c.cluster <> '' and c.region || '/' || c.cluster = w.key",
+            &accounts,
+            &keys
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 }
 
@@ -527,9 +547,10 @@ fn gone(
     seen: &Observation,
     known: &HashMap<Key, Current>,
     seen_keys: &HashSet<Key>,
-    before: &BTreeSet<Scope>,
+    before: &BTreeMap<Scope, Before>,
 ) -> BTreeSet<Key> {
-    let proven = |scope: &Scope| seen.coverage.is_complete(scope) && before.contains(scope);
+    let proven =
+        |scope: &Scope| seen.coverage.is_complete(scope) && before.get(scope).is_some_and(|before| before.was_complete);
     let missing = || known.iter().filter(|(key, _)| !seen_keys.contains(*key));
     let mut gone: BTreeSet<Key> = missing()
         .filter(|(key, row)| {

@@ -195,6 +195,7 @@ async fn known_findings_are_what_was_applied() {
         severity: failure.severity,
         message: failure.message.clone(),
         happened_at: failure.happened_at,
+        assumptions: failure.assumptions.clone(),
     };
     assert_eq!(
         store.known_findings().await.unwrap(),
@@ -243,6 +244,7 @@ async fn tallies_are_kept_by_run() {
         not_applicable: 1,
         unknown: 2,
         error: 0,
+        assumed: 3,
         reasons: vec!["roles not seen".into()],
     };
     let (first, second) = (begin(store, 0).await, begin(store, 1).await);

@@ -2,8 +2,9 @@
 
 use crate::fixture::*;
 use chrono::TimeDelta;
-use rolecall_audit::coverage::{Coverage, ScopeKind};
-use rolecall_audit::estate::{Estate, Observation};
+use rolecall_audit::assumption::Assumption;
+use rolecall_audit::coverage::{Coverage, Gap, GapReason, ScopeKind};
+use rolecall_audit::estate::{Estate, Observation, ResourceKind};
 use rolecall_store::testing::Database;
 use rolecall_store::{Error, RunId, SaveCounts, Store};
 use sqlx::Row;
@@ -322,4 +323,108 @@ async fn a_role_that_a_complete_listing_shows_unused_loses_its_last_use() {
     assert_eq!(estate_of(&database.store).await.last_used.len(), 1);
     look(&database.store, 10, &seen).await;
     assert_eq!(estate_of(&database.store).await.last_used.len(), 0);
+}
+
+/// What of an estate the latest look did not show.
+fn unconfirmed(estate: &Estate) -> Vec<(ResourceKind, String)> {
+    estate.unconfirmed.iter().map(|(kind, _, key)| (kind, key.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn what_a_cut_listing_lacks_is_marked_until_it_is_seen_again() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = estate();
+    look(store, 0, &whole).await;
+    let mut cut = with_gaps(&whole, &[ScopeKind::Roles]);
+    cut.roles.truncate(1);
+    look(store, 5, &cut).await;
+    let worker = vec![(ResourceKind::Role, role_arn("worker"))];
+    assert_eq!(unconfirmed(&estate_of(store).await), worker);
+    // Not read at all, and seen by nobody else: the mark stays.
+    let mut other = Observation::default();
+    other.coverage.complete(scope(ScopeKind::Policies));
+    other.policies.clone_from(&whole.policies);
+    look(store, 10, &other).await;
+    assert_eq!(unconfirmed(&estate_of(store).await), worker);
+    look(store, 15, &whole).await;
+    assert!(estate_of(store).await.unconfirmed.is_empty());
+    let loaded = store.estate_of(&[account()].into()).await.unwrap();
+    assert!(loaded.unconfirmed.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_only_listed_is_remembered_by_its_description() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = estate();
+    look(store, 0, &whole).await;
+    let mut listed = with_gaps(&whole, &[ScopeKind::AssociationDetails, ScopeKind::Addons]);
+    listed.associations[0].detail = None;
+    listed.clusters[0].addons = None;
+    look(store, 5, &listed).await;
+    let key = whole.associations[0].key.to_string();
+    let expected = vec![(ResourceKind::ClusterAddons, whole.clusters[0].key()), (ResourceKind::AssociationDetail, key)];
+    let estate = estate_of(store).await;
+    assert_eq!(unconfirmed(&estate), expected);
+    assert!(estate.associations[0].detail.is_some() && estate.clusters[0].addons.is_some());
+    look(store, 10, &whole).await;
+    assert!(estate_of(store).await.unconfirmed.is_empty());
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_entered_leaves_everything_remembered() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = estate();
+    look(store, 0, &whole).await;
+    let mut refused = Observation { account: whole.account.clone(), ..Observation::default() };
+    refused.coverage.gap(gap(ScopeKind::Entry));
+    look(store, 5, &refused).await;
+    let blind = estate_of(store).await;
+    assert_eq!(names(&blind), names(&estate_of(store).await));
+    assert!(blind.coverage.scopes().all(|(_, gaps)| !gaps.is_empty()), "{:?}", blind.coverage);
+    let resources = whole.roles.len()
+        + whole.policies.len()
+        + whole.oidc_providers.len()
+        + whole.clusters.len()
+        + whole.associations.len()
+        + whole.trails.len();
+    assert_eq!(unconfirmed(&blind).len(), resources);
+    look(store, 10, &whole).await;
+    let seen = estate_of(store).await;
+    assert!(seen.unconfirmed.is_empty());
+    assert_eq!(seen.coverage.gaps().count(), 0);
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_hold_something_changes_nothing_of_it() {
+    let database = database().await;
+    let store = &database.store;
+    let whole = estate();
+    look(store, 0, &whole).await;
+    let mut trail_alone = Observation { account: whole.account.clone(), ..Observation::default() };
+    for kind in [ScopeKind::Roles, ScopeKind::Clusters] {
+        trail_alone.coverage.gap(Gap { reason: GapReason::NotProvided, ..gap(kind) });
+    }
+    look(store, 5, &trail_alone).await;
+    let estate = estate_of(store).await;
+    assert!(estate.unconfirmed.is_empty());
+    assert_eq!(estate.coverage.gaps().count(), 0);
+    // Where nothing is known yet, the gap is all that there is to say.
+    let empty = crate::fixture::database().await;
+    look(&empty.store, 0, &trail_alone).await;
+    assert_eq!(estate_of(&empty.store).await.coverage.gaps().count(), 2);
+}
+
+#[tokio::test]
+async fn what_a_run_assumes_is_assumed_by_those_who_ask_later() {
+    let database = database().await;
+    let store = &database.store;
+    let (run, _) = look(store, 0, &estate()).await;
+    store.note_assumed(run, &[Assumption::NoScps].into()).await.unwrap();
+    let loaded = store.estate_of(&[account()].into()).await.unwrap();
+    assert_eq!(loaded.assumed, [Assumption::NoScps].into());
+    look(store, 5, &estate()).await;
+    assert!(store.estate_of(&[account()].into()).await.unwrap().assumed.is_empty());
 }

@@ -166,6 +166,7 @@ pub fn scope(kind: ScopeKind) -> &'static str {
         ScopeKind::Policies => "Managed policies",
         ScopeKind::OidcProviders => "OIDC providers",
         ScopeKind::Clusters => "Clusters",
+        ScopeKind::ClusterDetails => "Cluster details",
         ScopeKind::Associations => "Associations",
         ScopeKind::AssociationDetails => "Association details",
         ScopeKind::Addons => "Add-ons",
