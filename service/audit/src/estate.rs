@@ -545,10 +545,11 @@ pub struct UsedFrom {
     pub endpoint: Option<String>,
     /// As in [`Origin::agent`].
     pub agent: Option<String>,
-    /// The first call.
-    pub first: DateTime<Utc>,
     /// The last call.
     pub last: DateTime<Utc>,
+    /// The first sessions that were used so, at most five, by their first call: the number of each,
+    /// unique for the role, and that call.
+    pub sessions: Vec<(i32, DateTime<Utc>)>,
 }
 
 /// Everything observed of one account in one look, before it is stored.

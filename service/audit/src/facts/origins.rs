@@ -11,13 +11,15 @@ use crate::estate::{Estate, UsedFrom};
 use crate::rules::{Reasons, Type, Value};
 use crate::trail::{Networks, Origin, Tie, neighbourhood};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-/// So long must calls have been recorded before something can be new.
+/// So long must calls have been recorded before something can be new, unless there are sessions enough.
 const LEARNED: TimeDelta = TimeDelta::days(7);
+/// With so many sessions a workload has a history, however short.
+const ENOUGH: usize = 5;
 /// What was first used so long before is known.
 const KNOWN_AFTER: TimeDelta = TimeDelta::days(1);
-/// What so many workloads of a cluster use is the cluster's.
+/// What so many earlier sessions used is known.
 const SHARED: usize = 3;
 /// A cluster with more places than this has no fixed ones, as with nodes in public subnets.
 const FIXED: usize = 32;
@@ -34,37 +36,58 @@ pub(super) struct Origins {
     workloads: HashMap<Box<str>, Past>,
 }
 
-/// What earlier calls came from.
-#[derive(Debug)]
+/// What earlier calls came from. What comes later never makes a use known: a finding would end as soon
+/// as somebody goes on.
+#[derive(Debug, Default)]
 struct Past {
-    since: DateTime<Utc>,
-    /// By network or VPC endpoint: the first call and who used it.
-    places: BTreeMap<String, (DateTime<Utc>, BTreeSet<Box<str>>)>,
-    regions: BTreeMap<String, DateTime<Utc>>,
-    programs: BTreeMap<String, DateTime<Utc>>,
+    all: Firsts,
+    /// By network or VPC endpoint.
+    places: BTreeMap<String, Firsts>,
+    regions: BTreeMap<String, Firsts>,
+    programs: BTreeMap<String, Firsts>,
+}
+
+/// The first call of each of the first sessions.
+#[derive(Debug, Default)]
+struct Firsts(BTreeMap<(Box<str>, i32), DateTime<Utc>>);
+
+impl Firsts {
+    fn add(&mut self, used: &UsedFrom) {
+        for (session, at) in &used.sessions {
+            let first = self.0.entry((used.role_arn.as_str().into(), *session)).or_insert(*at);
+            *first = (*first).min(*at);
+        }
+    }
+
+    fn since(&self) -> Option<DateTime<Utc>> {
+        self.0.values().min().copied()
+    }
+
+    /// How many sessions there were before a moment.
+    fn before(&self, at: DateTime<Utc>) -> usize {
+        self.0.values().filter(|first| **first < at).count()
+    }
+
+    fn is_known(&self, at: DateTime<Utc>) -> bool {
+        self.since().is_some_and(|since| since + KNOWN_AFTER <= at) || self.before(at) >= SHARED
+    }
 }
 
 impl Past {
     fn add<K: std::hash::Hash + Eq>(pasts: &mut HashMap<K, Self>, key: K, used: &UsedFrom) {
-        let past = pasts.entry(key).or_insert_with(|| Self {
-            since: used.first,
-            places: BTreeMap::new(),
-            regions: BTreeMap::new(),
-            programs: BTreeMap::new(),
-        });
-        past.since = past.since.min(used.first);
-        let first = |times: &mut BTreeMap<String, DateTime<Utc>>, name: String| {
-            times.entry(name).and_modify(|at| *at = used.first.min(*at)).or_insert(used.first);
-        };
-        first(&mut past.regions, used.region.to_string());
+        let past = pasts.entry(key).or_default();
+        past.all.add(used);
+        past.regions.entry(used.region.to_string()).or_default().add(used);
         if let Some(agent) = &used.agent {
-            first(&mut past.programs, agent.clone());
+            past.programs.entry(agent.clone()).or_default().add(used);
         }
         if let Some(place) = place(used.endpoint.as_deref(), used.network.as_deref()) {
-            let (at, by) = past.places.entry(place).or_insert_with(|| (used.first, BTreeSet::new()));
-            *at = used.first.min(*at);
-            by.insert(workload(used.association_id.as_deref(), &used.role_arn));
+            past.places.entry(place).or_default().add(used);
         }
+    }
+
+    fn knows_place(&self, place: &str, at: DateTime<Utc>) -> bool {
+        self.places.get(place).is_some_and(|firsts| firsts.is_known(at))
     }
 }
 
@@ -137,44 +160,55 @@ impl Origins {
     }
 
     fn judge(&self, origin: &Origin, tie: &Tie) -> New {
+        let first = origin.first;
         let cluster = tie.association.as_ref().map(|key| (key.account_id, key.region.clone(), key.cluster.clone()));
         let of_cluster = cluster.as_ref().and_then(|key| self.clusters.get(key));
         let around = of_cluster.or_else(|| self.roles.get(origin.role_arn.as_str()));
         let own = self.workloads.get(&*workload(tie.association_id.as_deref(), &origin.role_arn));
-        let settled = |at: &DateTime<Utc>| *at + KNOWN_AFTER <= origin.first;
-        let is_new = |past: Option<&Past>, is_known: &dyn Fn(&Past) -> bool| {
-            let Some(past) = past else { return Err("no earlier call of its workload is recorded".to_owned()) };
+        let has_sessions = own.is_some_and(|past| past.all.before(first) >= ENOUGH);
+        let is_new = |past: Option<&Past>, has_enough: bool, is_known: &dyn Fn(&Past) -> bool| {
+            let since = past.and_then(|past| past.all.since());
+            let (Some(past), Some(since)) = (past, since) else {
+                return Err("no earlier call of its workload is recorded".to_owned());
+            };
             if is_known(past) {
                 return Ok(false);
             }
-            if past.since + LEARNED > origin.first {
-                return Err(format!("calls of its workload are recorded since {} only", past.since.to_rfc3339()));
+            if since + LEARNED > first && !has_enough {
+                return Err(format!("calls of its workload are recorded since {} only", since.to_rfc3339()));
             }
             Ok(true)
         };
         let at = place(origin.endpoint.as_deref(), origin.network.as_deref());
-        let place = match (at, around) {
-            (None, _) => Ok(false),
-            (Some(at), around) => {
-                let known =
-                    |past: &Past| past.places.get(&at).is_some_and(|(first, by)| settled(first) || by.len() >= SHARED);
-                match is_new(around, &known) {
-                    Ok(true) if around.is_some_and(|past| past.places.len() > FIXED) => {
-                        Err("the addresses of its cluster change all the time".to_owned())
-                    }
-                    found => found,
+        let place = at.map_or(Ok(false), |at| {
+            // Credentials that are in use at their pod's place, and at another.
+            let in_two_places = has_sessions && self.is_used_at_home(origin, own);
+            match is_new(around, in_two_places, &|past| past.knows_place(&at, first)) {
+                Ok(true) if around.is_some_and(|past| past.places.len() > FIXED) => {
+                    Err("the addresses of its cluster change all the time".to_owned())
                 }
+                found => found,
             }
-        };
+        });
         let region = origin.region.to_string();
+        let knows = |firsts: Option<&Firsts>| firsts.is_some_and(|firsts| firsts.is_known(first));
         New {
             place,
-            region: is_new(own, &|past| past.regions.get(&region).is_some_and(settled)),
+            region: is_new(own, has_sessions, &|past| knows(past.regions.get(&region))),
             program: origin
                 .agent
                 .as_ref()
-                .map_or(Ok(false), |agent| is_new(own, &|past| past.programs.get(agent).is_some_and(settled))),
+                .map_or(Ok(false), |agent| is_new(own, has_sessions, &|past| knows(past.programs.get(agent)))),
         }
+    }
+
+    /// Whether the same credentials were used too from where earlier sessions of the workload were.
+    fn is_used_at_home(&self, origin: &Origin, own: Option<&Past>) -> bool {
+        let others = origin.access_key_id.as_deref().and_then(|key| self.by_key.get(key)).into_iter().flatten();
+        others.filter(|other| other.key() != origin.key()).any(|other| {
+            let at = place(other.endpoint.as_deref(), other.network.as_deref());
+            at.zip(own).is_some_and(|(at, own)| own.knows_place(&at, origin.first))
+        })
     }
 }
 
@@ -305,21 +339,21 @@ impl Facts for SessionUse {
         Def::<Self>::new(
             "is_new_place",
             || Type::Bool,
-            "Whether no session of the same cluster (of the same role, where no cluster is known) was used from the network or VPC endpoint a day before, and fewer than three of its workloads use it. Unknown with less than seven days of recorded calls before, and where a cluster's addresses change all the time.",
+            "Whether the network or VPC endpoint was used by no session of the same cluster (of the same role, where no cluster is known) a day before, and by fewer than three sessions before. Unknown with less than seven days of recorded calls, unless the workload had five sessions and the same credentials are in use at its known place as well; and where a cluster's addresses change all the time.",
             |u| known(&u.seen.new.place),
         )
         .or(|| Value::Bool(false)),
         Def::<Self>::new(
             "is_new_region",
             || Type::Bool,
-            "Whether no session of the workload called in the region a day before; unknown with less than seven days of recorded calls.",
+            "Whether no session of the workload called in the region a day before, and fewer than three did before. Unknown with less than seven days of recorded calls and fewer than five sessions.",
             |u| known(&u.seen.new.region),
         )
         .or(|| Value::Bool(false)),
         Def::<Self>::new(
             "is_new_program",
             || Type::Bool,
-            "Whether no session of the workload called by the program a day before; unknown with less than seven days of recorded calls.",
+            "Whether no session of the workload called by the program a day before, and fewer than three did before. Unknown with less than seven days of recorded calls and fewer than five sessions.",
             |u| known(&u.seen.new.program),
         )
         .or(|| Value::Bool(false)),

@@ -580,8 +580,8 @@ fn sessions_come_from_the_networks_that_a_binding_allows() {
     assert!(matches!(judge(many, "192.0.2.0/24"), Outcome::Fail { .. }));
 }
 
-/// A use of the API role from an address, from one moment to another.
-fn used_from(association: &str, address: &str, agent: &str, first: &str, last: &str) -> UsedFrom {
+/// Uses of the API role from an address, each by a session of its own with this number and first call.
+fn used_from(association: &str, address: &str, agent: &str, sessions: &[(i32, &str)]) -> UsedFrom {
     UsedFrom {
         association_id: Some(association.to_owned()),
         role_arn: API.to_owned(),
@@ -589,8 +589,8 @@ fn used_from(association: &str, address: &str, agent: &str, first: &str, last: &
         network: Some(address.to_owned()),
         endpoint: None,
         agent: Some(agent.to_owned()),
-        first: at(first),
-        last: at(last),
+        last: sessions.iter().map(|(_, first)| at(first)).max().unwrap(),
+        sessions: sessions.iter().map(|(number, first)| (*number, at(first))).collect(),
     }
 }
 
@@ -619,8 +619,8 @@ fn used(address: &str, agent: &str, days: i64) -> Small {
     });
     let now = first.to_rfc3339();
     small.0.memory.used_from = vec![
-        used_from("a-pay-api", address, agent, &now, &now),
-        used_from("a-pay-api", NAT, "boto3 on linux", &began, &now),
+        used_from("a-pay-api", address, agent, &[(1, now.as_str())]),
+        used_from("a-pay-api", NAT, "boto3 on linux", &[(2, began.as_str())]),
     ];
     small
 }
@@ -628,37 +628,49 @@ fn used(address: &str, agent: &str, days: i64) -> Small {
 #[test]
 fn credentials_that_are_used_elsewhere_are_told() {
     let foreign = || used("198.51.100.7", "aws-cli on kali linux", 30);
-    let others = |small: Small, workloads: usize| {
+    let others = |small: Small, first: &str| {
         with(small, |small| {
-            for n in 0..workloads {
-                let id = format!("a-pay-other{n}");
-                let mut span = AssociationSpan::of(&small.0.associations[0], at("2026-11-01T00:00:00Z"), None);
-                span.association_id.clone_from(&id);
-                span.key.service_account = format!("other{n}").parse().unwrap();
-                small.0.association_history.push(span);
-                let first = "2026-11-20T10:00:00Z";
-                small.0.memory.used_from.push(used_from(&id, "198.51.100.9", "boto3 on linux", first, first));
-            }
+            let sessions = [(3, first), (4, first), (5, first)];
+            small.0.memory.used_from.push(used_from("a-pay-other", "198.51.100.9", "boto3 on linux", &sessions));
+            let mut span = AssociationSpan::of(&small.0.associations[0], at("2026-11-01T00:00:00Z"), None);
+            "a-pay-other".clone_into(&mut span.association_id);
+            span.key.service_account = "other".parse().unwrap();
+            small.0.association_history.push(span);
         })
     };
     let known = with(foreign(), |small| {
-        let first = "2026-11-10T10:00:00Z";
-        small.0.memory.used_from.push(used_from("a-pay-api", "198.51.100.20", "boto3 on linux", first, first));
+        let sessions = [(3, "2026-11-10T10:00:00Z")];
+        small.0.memory.used_from.push(used_from("a-pay-api", "198.51.100.20", "boto3 on linux", &sessions));
     });
+    // Five sessions in a day, and the sixth is used at its place and elsewhere.
+    let twice = |at_home: bool| {
+        with(used("198.51.100.7", "aws-cli on linux", 0), |small| {
+            let hours = ["04", "05", "06", "07", "08"].map(|hour| format!("2026-11-20T{hour}:00:00Z"));
+            let sessions: Vec<(i32, &str)> = (10..).zip(hours.iter().map(String::as_str)).collect();
+            small.0.memory.used_from[1] = used_from("a-pay-api", "203.0.113.10", "boto3 on linux", &sessions);
+            if at_home {
+                let mut home = small.0.memory.origins[0].clone();
+                home.network = Some("203.0.113.10".to_owned());
+                home.source.clone_from(&home.network);
+                home.agent = Some("boto3 on linux".to_owned());
+                small.0.memory.origins.push(home);
+            }
+        })
+    };
     let by_endpoint = |first: &str| {
         with(foreign(), |small| {
             let origin = &mut small.0.memory.origins[0];
             origin.endpoint = Some("vpce-0a1".to_owned());
-            let mut past = used_from("a-pay-api", "10.0.0.0/16", "boto3 on linux", first, first);
+            let mut past = used_from("a-pay-api", "10.0.0.0/16", "boto3 on linux", &[(1, first)]);
             past.endpoint.clone_from(&origin.endpoint);
             small.0.memory.used_from.push(past);
         })
     };
     let moving = with(foreign(), |small| {
         for n in 0..40 {
-            let first = "2026-11-01T00:00:00Z";
             let network = format!("192.0.{n}.1");
-            small.0.memory.used_from.push(used_from("a-pay-api", &network, "boto3 on linux", first, first));
+            let sessions = [(100 + n, "2026-11-01T00:00:00Z")];
+            small.0.memory.used_from.push(used_from("a-pay-api", &network, "boto3 on linux", &sessions));
         }
     });
     let rest = with(used("203.0.113.10", "boto3 on linux", 30), |small| {
@@ -672,8 +684,14 @@ fn credentials_that_are_used_elsewhere_are_told() {
             ("from an address that is new to the cluster", foreign(), "F"),
             ("from the cluster's own address", used("203.0.113.10", "boto3 on linux", 30), "P"),
             ("from the /24 network of an address that was used before", known, "P"),
-            ("from where one other workload calls now", others(foreign(), 1), "F"),
-            ("from where three workloads call now", others(foreign(), 2), "P"),
+            (
+                "from where three sessions of another workload called before",
+                others(foreign(), "2026-11-20T08:00:00Z"),
+                "P",
+            ),
+            ("from where three sessions called afterwards", others(foreign(), "2026-11-20T10:00:00Z"), "F"),
+            ("from its place and from another, after five sessions", twice(true), "F"),
+            ("from another place alone, after five sessions", twice(false), "U"),
             ("through an endpoint that was used before", by_endpoint("2026-11-10T10:00:00Z"), "P"),
             ("through an endpoint that is new", by_endpoint("2026-11-20T09:23:04Z"), "F"),
             ("with calls of five days", used("198.51.100.7", "boto3 on linux", 5), "U"),
@@ -703,6 +721,7 @@ fn credentials_that_are_used_elsewhere_are_told() {
             ("as ever", used("203.0.113.10", "boto3 on linux", 30), "P"),
             ("from elsewhere by the same program", used("198.51.100.7", "boto3 on linux", 30), "P"),
             ("with calls of five days", used("203.0.113.10", "aws-cli on linux", 5), "U"),
+            ("by a new program, after five sessions", twice(true), "F"),
             ("no call recorded", pod(), "U"),
         ],
     );

@@ -111,7 +111,9 @@ impl Store {
     pub async fn used_from(&self) -> Result<Vec<UsedFrom>, Error> {
         let rows = sqlx::query!(
             r#"select p.association_id, r.text as role_arn, o.region, o.network, o.endpoint, o.agent,
-                      min(o.first_at) as "first_at!", max(o.last_at) as "last_at!"
+                      max(o.last_at) as "last_at!",
+                      (array_agg(p.id order by o.first_at, p.id))[1:5] as "sessions!",
+                      (array_agg(o.first_at order by o.first_at, p.id))[1:5] as "firsts!"
                from trail_origin o
                join trail_principal p on p.account_id = o.account_id and p.id = o.principal
                join trail_name r on r.account_id = p.account_id and r.id = p.role
@@ -131,8 +133,8 @@ impl Store {
                 network: some(row.network),
                 endpoint: some(row.endpoint),
                 agent: some(row.agent),
-                first: row.first_at,
                 last: row.last_at,
+                sessions: row.sessions.into_iter().zip(row.firsts).collect(),
             })
         });
         used.collect()

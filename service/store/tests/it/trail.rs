@@ -3,7 +3,9 @@
 use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
-use rolecall_audit::estate::{Association, InstanceUse, Observation, Session, SessionKind, Tags, TrailMemory};
+use rolecall_audit::estate::{
+    Association, InstanceUse, Observation, Session, SessionKind, Tags, TrailMemory, UsedFrom,
+};
 use rolecall_audit::trail::{Holds, Networks, Origin, Torn, Whole};
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
@@ -406,12 +408,15 @@ async fn origins_are_kept_by_session_and_then_by_workload() {
     assert_eq!(store.used_from().await.unwrap(), [], "no workload's");
     tie_due(store).await;
     let before = store.used_from().await.unwrap();
-    let told: Vec<_> = before.iter().map(|one| (one.network.as_deref(), one.first, one.last)).collect();
+    let told: Vec<_> = before.iter().map(|one| (one.network.as_deref(), one.sessions[0].1, one.last)).collect();
     assert_eq!(told, [(Some("10.0.0.0/16"), at(2), at(5)), (Some("198.51.100.7"), at(7), at(8))]);
     assert_eq!(before[0].association_id.as_deref(), Some("a-1"));
     let much_later = at(0) + TimeDelta::days(30);
     assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 1);
-    assert_eq!(store.used_from().await.unwrap(), before);
+    let told = |used: &[UsedFrom]| -> Vec<_> {
+        used.iter().map(|one| (one.association_id.clone(), one.network.clone(), one.sessions[0].1, one.last)).collect()
+    };
+    assert_eq!(told(&store.used_from().await.unwrap()), told(&before));
     assert_eq!(store.session_origins(at(0)).await.unwrap(), []);
     store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
     assert_eq!(store.used_from().await.unwrap(), []);
