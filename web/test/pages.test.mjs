@@ -102,6 +102,20 @@ async function choose(page) {
   chosen.push(`${simulate}&action=dynamodb:GetItem&resource=${table}&bare=true`, `${simulate}&action=dynamodb:DeleteTable&resource=${table}`);
   await page.goto(`${origin}/ingestion`);
   assert.ok((await page.locator("main").innerText()).includes("trail-logs"), "the bucket is a source");
+  // A finding on a role that pods reach, and the list of one namespace.
+  await page.goto(`${origin}/findings?via=role`);
+  const reached = page.locator('main a.title[href^="/findings/"]').first();
+  assert.ok(await reached.count(), "a finding on a role that a pod reaches");
+  assert.ok(await page.locator("main .pods").count(), "the list names the pods");
+  chosen.push(await reached.getAttribute("href"), "/findings?namespace=payments&via=role");
+  await page.goto(origin + chosen.at(-2));
+  const pod = page.locator('section[aria-labelledby=pods-h] a[href^="/associations/"]').first();
+  assert.ok(await pod.count(), "the finding lists its pods");
+  const finding = chosen.at(-2);
+  chosen.push(await pod.getAttribute("href"));
+  await page.goto(origin + chosen.at(-1));
+  const listed = page.locator(`section[aria-labelledby=findings-h] a[href="${finding}"]`);
+  assert.ok(await listed.count(), "the pod's page lists the finding on its role");
   const role = "arn:aws:iam::444455556666:role/pods/payments-api";
   chosen.push(`/roles/${role}`, `/grants?role=${role}`, `/grants?role=${role}&days=7`);
   return chosen;

@@ -133,6 +133,8 @@ enum Command {
         /// What
         #[arg(value_enum)]
         what: commands::export::What,
+        #[command(flatten)]
+        narrow: commands::export::Narrow,
     },
     /// Decides requests as AWS would, and says why
     #[command(after_help = SIMULATE_CODES)]
@@ -331,7 +333,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
             commands::import::run(context, &paths, fail_on, stats, whole_trail, &assume).await
         }
         Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
-        Command::Export { what } => commands::export::run(context, what).await,
+        Command::Export { what, narrow } => commands::export::run(context, what, narrow).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());
             match what {

@@ -1,4 +1,7 @@
 //! Accounts, coverage and gaps for pages and exports, and how much there is of everything.
+//!
+//! A page that shows names or a notice of coverage asks for those alone: counting everything costs as
+//! much as the estate is large.
 
 use crate::runs::RunId;
 use crate::{Error, Store, coverage, parse};
@@ -7,6 +10,7 @@ use rolecall_audit::coverage::{Gap, Scope};
 use rolecall_audit::estate::Account;
 use rolecall_iam::AccountId;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// An account and how well it is seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +25,7 @@ pub struct AccountRow {
     pub clusters: u64,
     /// Associations seen.
     pub associations: u64,
-    /// Findings that are open or acknowledged.
+    /// Findings that are open or acknowledged and not listed under another.
     pub open_findings: u64,
     /// Scopes whose latest look is complete.
     pub complete_scopes: u64,
@@ -57,6 +61,23 @@ pub struct GapRow {
     pub run: RunId,
     /// When.
     pub looked_at: DateTime<Utc>,
+}
+
+/// The latest looks at all scopes, summed up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CoverageSummary {
+    /// Scopes that were looked at.
+    pub scopes: u64,
+    /// Accounts that they belong to.
+    pub accounts: u64,
+    /// Scopes that were not read to their end.
+    pub incomplete: u64,
+    /// The latest look at any; `None`: nothing was looked at yet.
+    pub last_look_at: Option<DateTime<Utc>>,
+    /// All gaps.
+    pub gap_count: u64,
+    /// The first gaps, by account and scope.
+    pub gaps: Vec<Gap>,
 }
 
 /// How much there is of everything.
@@ -98,7 +119,7 @@ impl Store {
                    from coverage group by account_id),
                open as (
                    select account_id, count(*) as findings from finding
-                   where workflow in ('open', 'acknowledged') group by account_id)
+                   where workflow in ('open', 'acknowledged') and part_of is null group by account_id)
                select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?",
                       coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
                       coalesce(r.associations, 0) as "associations!", coalesce(o.findings, 0) as "findings!",
@@ -128,6 +149,65 @@ impl Store {
             .collect()
     }
 
+    /// Every account that is known or was looked at, by id, with its name where that is known.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn account_names(&self) -> Result<Vec<(AccountId, Option<String>)>, Error> {
+        let rows = sqlx::query!(
+            r#"select coalesce(a.account_id, c.account_id) as "account_id!", a.name as "name?"
+               from (select account_id, body ->> 'name' as name from resource
+                     where kind = 'account' and seen_to is null) a
+               full join (select distinct account_id from coverage) c on c.account_id = a.account_id
+               order by 1"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| Ok((parse::account("resource", &row.account_id)?, row.name))).collect()
+    }
+
+    /// What the latest looks did and did not see, with the first `shown` gaps.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn coverage_summary(&self, shown: u32) -> Result<CoverageSummary, Error> {
+        let sum = sqlx::query!(
+            r#"select count(*) as "scopes!", count(distinct account_id) as "accounts!",
+                      count(*) filter (where not complete) as "incomplete!", max(last_at) as "last_at?" from coverage"#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let mut summary = CoverageSummary {
+            scopes: parse::count(sum.scopes),
+            accounts: parse::count(sum.accounts),
+            incomplete: parse::count(sum.incomplete),
+            last_look_at: sum.last_at,
+            ..CoverageSummary::default()
+        };
+        if summary.incomplete == 0 {
+            return Ok(summary);
+        }
+        let rows = sqlx::query!(
+            r#"select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail,
+                      count(*) over () as "all!"
+               from coverage c join coverage_gap g
+                 on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
+                and g.run_id = c.last_run
+               where not c.complete
+               order by g.account_id, g.scope, g.region, g.cluster, g.id limit $1"#,
+            parse::limit(shown)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for row in rows {
+            summary.gap_count = parse::count(row.all);
+            let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+            let reason = coverage::read_reason(&row.reason)?;
+            summary.gaps.push(Gap { scope, action: row.action, reason, detail: row.detail });
+        }
+        Ok(summary)
+    }
+
     /// What is known of every account, by id; without those that could never be entered.
     ///
     /// # Errors
@@ -146,7 +226,10 @@ impl Store {
     /// Where the database fails.
     pub async fn coverage(&self, accounts: &[AccountId]) -> Result<Vec<CoverageRow>, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-        let gaps = self.gap_rows(&accounts).await?;
+        let mut gaps: BTreeMap<Scope, Vec<Gap>> = BTreeMap::new();
+        for found in self.gap_rows(&accounts).await? {
+            gaps.entry(found.gap.scope.clone()).or_default().push(found.gap);
+        }
         let rows = sqlx::query!(
             "select account_id, scope, region, cluster, last_run, last_at, complete, last_complete_at from coverage
              where cardinality($1::text[]) = 0 or account_id = any($1)
@@ -158,10 +241,9 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
-                let of_scope = gaps.iter().filter(|found| found.gap.scope == scope).map(|found| found.gap.clone());
                 Ok(CoverageRow {
                     complete: row.complete,
-                    gaps: of_scope.collect(),
+                    gaps: gaps.remove(&scope).unwrap_or_default(),
                     looked_at: row.last_at,
                     run: RunId(row.last_run),
                     last_complete_at: row.last_complete_at,

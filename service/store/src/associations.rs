@@ -1,9 +1,11 @@
 //! Associations for pages, the API and exports, with what is known around each.
 
 use crate::finding_reads::{Total, total};
+use crate::overview::severity_of;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Association, AssociationKey};
+use rolecall_audit::finding::Severity;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,8 +45,12 @@ pub struct AssociationRow {
     pub role_exists: Option<bool>,
     /// Whether the target role is in the estate; `None` where it has none.
     pub target_role_exists: Option<bool>,
-    /// Findings about it that are open or acknowledged.
+    /// Findings that are open or acknowledged: about it, and about roles that it reaches.
     pub open_findings: u64,
+    /// Of these, those about roles that it reaches.
+    pub open_role_findings: u64,
+    /// The worst severity among them; `None` where there is none.
+    pub worst: Option<Severity>,
     /// Sessions of its role from the moment asked for on; several associations may share a role.
     pub role_sessions: u64,
     /// The last of those.
@@ -75,7 +81,9 @@ struct Record {
     target_role_arn: Option<String>,
     role_exists: bool,
     target_role_exists: bool,
-    open_findings: i64,
+    own_findings: i64,
+    role_findings: i64,
+    worst: Option<i16>,
     sessions: i64,
     last_session: Option<DateTime<Utc>>,
 }
@@ -85,7 +93,9 @@ impl Record {
         Ok(AssociationRow {
             role_exists: self.role_arn.map(|_| self.role_exists),
             target_role_exists: self.target_role_arn.map(|_| self.target_role_exists),
-            open_findings: parse::count(self.open_findings),
+            open_findings: parse::count(self.own_findings + self.role_findings),
+            open_role_findings: parse::count(self.role_findings),
+            worst: self.worst.map(severity_of),
             role_sessions: parse::count(self.sessions),
             role_last_session: self.last_session,
             association: parse::json("resource", &self.key, self.body)?,
@@ -103,14 +113,22 @@ macro_rules! select_associations {
                                  and r.seen_to is null) as "role_exists!",
                       exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
                                  and r.seen_to is null) as "target_role_exists!",
-                      (select count(*) from finding f where f.account_id = a.account_id
-                          and f.subject_kind = 'association' and f.subject_key = a.key
-                          and f.workflow in ('open', 'acknowledged')) as "open_findings!",
+                      own.found as "own_findings!", reached.found as "role_findings!",
+                      greatest(own.worst, reached.worst) as worst,
                       s.sessions as "sessions!", s.last_session
                from resource a
                left join lateral (
                    select count(*) as sessions, max(at) as last_session from session s
                    where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $1) s on true
+               cross join lateral (
+                   select count(*) as found, max(f.severity_rank) as worst from finding f
+                   where f.account_id = a.account_id and f.subject_kind = 'association' and f.subject_key = a.key
+                     and f.part_of is null and f.workflow in ('open', 'acknowledged')) own
+               cross join lateral (
+                   select count(*) as found, max(f.severity_rank) as worst from finding_workload w
+                   join finding f on f.account_id = w.account_id and f.fingerprint = w.fingerprint
+                   where w.association = a.key and f.part_of is null
+                     and f.workflow in ('open', 'acknowledged')) reached
                where a.kind = 'association' and a.seen_to is null "# + $tail
             $(, $arg)*
         )

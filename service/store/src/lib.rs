@@ -31,10 +31,12 @@ mod trail;
 mod usage;
 
 pub use access::{ApiToken, NewToken, WebSession};
-pub use accounts::{AccountRow, Counts, CoverageRow, GapRow};
+pub use accounts::{AccountRow, Counts, CoverageRow, CoverageSummary, GapRow};
 pub use associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use error::Error;
-pub use finding_reads::{FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, Total};
+pub use finding_reads::{
+    Finding, FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, FindingVia, Total,
+};
 pub use findings::{ApplyCounts, Tally};
 pub use jobs::{Job, JobState, NewJob};
 pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};

@@ -43,7 +43,7 @@ pub struct TrendDay {
     pub open: u64,
 }
 
-/// What the overview shows.
+/// What the overview shows. Findings that are listed under another are in none of the numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
     /// Open or acknowledged, by severity; every severity is there.
@@ -64,7 +64,8 @@ pub struct Overview {
     pub resolved_by_last_run: u64,
 }
 
-fn severity_of(rank: i16) -> Severity {
+/// The severity of a rank that the column `severity_rank` holds.
+pub(crate) fn severity_of(rank: i16) -> Severity {
     match rank {
         4.. => Severity::Critical,
         3 => Severity::High,
@@ -84,7 +85,7 @@ impl Store {
             r#"select severity_rank, count(*) filter (where workflow in ('open', 'acknowledged')) as "open!",
                       count(*) filter (where workflow in ('open', 'acknowledged') and detection = 'stale') as "stale!",
                       count(*) filter (where workflow = 'suppressed') as "suppressed!"
-               from finding where workflow <> 'resolved' group by severity_rank"#
+               from finding where workflow <> 'resolved' and part_of is null group by severity_rank"#
         )
         .fetch_all(&self.pool)
         .await?;
@@ -97,7 +98,7 @@ impl Store {
         }
         let rules = sqlx::query!(
             r#"select rule, max(severity_rank) as "worst!", count(*) as "open!" from finding
-               where workflow in ('open', 'acknowledged') group by rule order by 2 desc, 3 desc, 1"#
+               where workflow in ('open', 'acknowledged') and part_of is null group by rule order by 2 desc, 3 desc, 1"#
         )
         .fetch_all(&self.pool)
         .await?
@@ -106,7 +107,7 @@ impl Store {
         .collect();
         let accounts = sqlx::query!(
             r#"select account_id, max(severity_rank) as "worst!", count(*) as "open!" from finding
-               where workflow in ('open', 'acknowledged') group by account_id order by 2 desc, 3 desc, 1"#
+               where workflow in ('open', 'acknowledged') and part_of is null group by account_id order by 2 desc, 3 desc, 1"#
         )
         .fetch_all(&self.pool)
         .await?
@@ -133,15 +134,16 @@ impl Store {
         })
     }
 
-    /// How many findings a run opened (or reopened) and resolved.
+    /// How many findings a run opened (or reopened) and resolved, without those listed under another.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn opened_and_resolved(&self, run: RunId) -> Result<(u64, u64), Error> {
         let row = sqlx::query!(
-            r#"select count(*) filter (where kind in ('opened', 'reopened')) as "opened!",
-                      count(*) filter (where kind = 'resolved') as "resolved!"
-               from finding_event where run_id = $1"#,
+            r#"select count(*) filter (where e.kind in ('opened', 'reopened')) as "opened!",
+                      count(*) filter (where e.kind = 'resolved') as "resolved!"
+               from finding_event e join finding f on f.account_id = e.account_id and f.fingerprint = e.fingerprint
+               where e.run_id = $1 and f.part_of is null"#,
             run.0
         )
         .fetch_one(&self.pool)
@@ -150,17 +152,18 @@ impl Store {
     }
 
     /// Opened, resolved and open findings of the last days, from the oldest; days without any
-    /// step are there too.
+    /// step are there too. Findings that are now listed under another are left out of all days.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn trend(&self, now: DateTime<Utc>, days: u16) -> Result<Vec<TrendDay>, Error> {
         let today = now.date_naive();
         let rows = sqlx::query!(
-            r#"select (at at time zone 'UTC')::date as "day!",
-                      count(*) filter (where kind in ('opened', 'reopened')) as "opened!",
-                      count(*) filter (where kind = 'resolved') as "resolved!"
-               from finding_event where kind in ('opened', 'reopened', 'resolved') group by 1 order by 1"#
+            r#"select (e.at at time zone 'UTC')::date as "day!",
+                      count(*) filter (where e.kind in ('opened', 'reopened')) as "opened!",
+                      count(*) filter (where e.kind = 'resolved') as "resolved!"
+               from finding_event e join finding f on f.account_id = e.account_id and f.fingerprint = e.fingerprint
+               where e.kind in ('opened', 'reopened', 'resolved') and f.part_of is null group by 1 order by 1"#
         )
         .fetch_all(&self.pool)
         .await?;

@@ -88,7 +88,7 @@ macro_rules! select_roles {
                       (select count(*) from resource a where a.kind = 'association' and a.seen_to is null
                           and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
                       (select count(*) from finding f where (f.role_arn = r.key or f.target_role_arn = r.key)
-                          and f.workflow in ('open', 'acknowledged')) as "open_findings!"
+                          and f.part_of is null and f.workflow in ('open', 'acknowledged')) as "open_findings!"
                from resource r
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
                where r.kind = 'role' and r.seen_to is null "# + $tail

@@ -322,7 +322,7 @@ impl Store {
     }
 
     /// Forgets runs begun before a moment, with their gaps and tallies, and says how many. The
-    /// newest run that ended as it should, the newest tallies and the gaps of the latest looks
+    /// newest run that ended as it should, the newest that judged, the newest tallies and the gaps of the latest looks
     /// stay. Intervals of resources and findings are not history of runs: they stay too.
     ///
     /// # Errors
@@ -332,6 +332,7 @@ impl Store {
         let old = sqlx::query_scalar!(
             "delete from run r where account_id = $1 and started_at < $2 and state <> 'running'
                 and id < (select max(id) from run d where d.account_id = $1 and d.state = 'done')
+                and id <> (select coalesce(max(id), 0) from run d where d.account_id = $1 and d.judged_at is not null)
              returning id",
             INSTALLATION,
             before

@@ -6,9 +6,11 @@ use crate::error::Error;
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt as _;
+use rolecall_audit::reach::Workload;
 use rolecall_store::{
-    AssociationFilter, AssociationRow, FindingFilter, FindingRow, GapRow, RoleFilter, RoleRow, SessionAfter,
+    AssociationFilter, AssociationRow, Finding, FindingFilter, FindingVia, GapRow, RoleFilter, RoleRow, SessionAfter,
     SessionFilter, SessionRow, Store, UsageOf, UseRow,
 };
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ const PAGE: u32 = 500;
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
-    /// Every finding, resolved ones too
+    /// Findings, resolved ones too, without those listed under another
     Findings,
     /// Pod Identity associations
     Associations,
@@ -43,6 +45,7 @@ impl What {
                 "fingerprint",
                 "rule",
                 "severity",
+                "severity_because",
                 "detection",
                 "workflow",
                 "subject_kind",
@@ -64,6 +67,10 @@ impl What {
                 "exception",
                 "evidence",
                 "number",
+                "workload_count",
+                "workloads",
+                "part_of",
+                "assumptions",
             ],
             Self::Associations => &[
                 "association_id",
@@ -85,6 +92,8 @@ impl What {
                 "role_exists",
                 "target_role_exists",
                 "open_findings",
+                "open_role_findings",
+                "worst_severity",
                 "extra",
             ],
             Self::Roles => &[
@@ -149,28 +158,80 @@ impl What {
     }
 }
 
+/// Which findings; without options all that are listed by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct Narrow {
+    /// Findings in this cluster, or on roles that its pods reach
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    cluster: Option<String>,
+    /// Findings in this namespace, or on roles that its pods reach
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    namespace: Option<String>,
+    /// Findings of this service account, or on roles that its pods reach
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    service_account: Option<String>,
+    /// How the pods come into it: subject, role, direct, target or chain; any way if not given
+    #[arg(long, value_name = "WAY", value_parser = via, value_delimiter = ',')]
+    via: Vec<FindingVia>,
+    /// Also findings that are listed under a graver one about the same statement
+    #[arg(long)]
+    folded: bool,
+}
+
+fn via(text: &str) -> Result<FindingVia, String> {
+    let known = || FindingVia::ALL.map(FindingVia::as_str).join(", ");
+    let found = FindingVia::ALL.into_iter().find(|via| via.as_str() == text);
+    found.ok_or_else(|| format!("`{text}` is not one of {}", known()))
+}
+
+impl Narrow {
+    fn filter(&self) -> FindingFilter {
+        FindingFilter {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            service_account: self.service_account.clone(),
+            via: self.via.clone(),
+            folded: self.folded,
+            ..FindingFilter::default()
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// What stopped it. Rows already printed are whole.
-pub async fn run(context: Context, what: What) -> Result<ExitCode, Error> {
+pub async fn run(context: Context, what: What, narrow: Narrow) -> Result<ExitCode, Error> {
+    if what != What::Findings && narrow != Narrow::default() {
+        return Err(Error::Usage {
+            what: "`--cluster`, `--namespace`, `--service-account`, `--via` and `--folded` are for findings".to_owned(),
+            remedy: "leave them out, or export `findings`".to_owned(),
+        });
+    }
     let progress = Progress::silent();
     with_database(&context, &progress, async |database| {
         let mut out = Rows::begin(context.format, what.columns())?;
-        write(&database.store, what, &mut out).await?;
+        write(&database.store, what, &narrow, &mut out).await?;
         out.end()
     })
     .await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
+async fn write(store: &Store, what: What, narrow: &Narrow, out: &mut Rows) -> Result<(), Error> {
     match what {
         What::Findings => {
-            let filter = FindingFilter::default();
+            let filter = narrow.filter();
             let mut findings = store.export_findings(&filter);
             while let Some(finding) = findings.try_next().await? {
-                out.row(&finding_row(&finding))?;
+                // A row shows some of its workloads; an export gives all.
+                let shown = u64::try_from(finding.row.workloads.len()).unwrap_or(u64::MAX);
+                let workloads = if shown < finding.row.workload_count {
+                    store.workloads_of(&finding.row, u32::MAX).await?
+                } else {
+                    finding.row.workloads.clone()
+                };
+                out.row(&finding_row(&finding, &workloads))?;
             }
         }
         What::Associations => {
@@ -229,12 +290,15 @@ async fn write(store: &Store, what: What, out: &mut Rows) -> Result<(), Error> {
     Ok(())
 }
 
-fn finding_row(finding: &FindingRow) -> Value {
+fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {
+    let finding = &found.row;
     let subject = &finding.subject;
+    let workload = |w: &Workload| json!({ "association": w.association.to_string(), "via": w.via });
     json!({
         "fingerprint": finding.fingerprint.0,
         "rule": finding.rule,
         "severity": finding.severity,
+        "severity_because": finding.severity_because,
         "detection": finding.detection,
         "workflow": finding.workflow,
         "subject_kind": subject.kind,
@@ -254,8 +318,12 @@ fn finding_row(finding: &FindingRow) -> Value {
         "resolution": finding.resolution,
         "stale_why": finding.stale_why,
         "exception": finding.exception,
-        "evidence": finding.evidence,
+        "evidence": found.evidence,
         "number": finding.number,
+        "workload_count": finding.workload_count,
+        "workloads": workloads.iter().map(workload).collect::<Vec<_>>(),
+        "part_of": finding.part_of,
+        "assumptions": finding.assumptions,
     })
 }
 
@@ -283,6 +351,8 @@ fn association_row(row: &AssociationRow) -> Value {
         "role_exists": row.role_exists,
         "target_role_exists": row.target_role_exists,
         "open_findings": row.open_findings,
+        "open_role_findings": row.open_role_findings,
+        "worst_severity": row.worst,
         "extra": detail.map(|detail| &detail.extra),
     })
 }

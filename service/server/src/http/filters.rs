@@ -6,13 +6,14 @@
 use super::query::{Kind, Param, Params, param};
 use rolecall_audit::coverage::ScopeKind;
 use rolecall_audit::estate::SessionKind;
-use rolecall_audit::finding::{Detection, Severity, SubjectKind, Workflow};
-use rolecall_store::{AssociationFilter, FindingFilter, FindingSort, RoleFilter, SessionFilter};
+use rolecall_audit::finding::{Detection, Fingerprint, Severity, SubjectKind, Workflow};
+use rolecall_store::{AssociationFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter};
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
 const STATES: &[&str] = &["open", "acknowledged", "suppressed", "resolved"];
 const DETECTIONS: &[&str] = &["active", "stale", "cleared"];
 const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster", "account"];
+const VIAS: &[&str] = &["subject", "role", "direct", "target", "chain"];
 const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
@@ -50,11 +51,29 @@ pub(crate) const FINDINGS: &[Param] = &[
     ACCOUNT,
     param("subject_kind", Kind::Words(SUBJECTS), "About these kinds of subject."),
     param("subject_key", Kind::Text, "About exactly this subject."),
-    REGION,
-    CLUSTER,
-    NAMESPACE,
-    SERVICE_ACCOUNT,
+    param("region", Kind::Text, "Whose subject is in this region, or whose role a workload in it reaches."),
+    param("cluster", Kind::Text, "Whose subject is in this cluster, or whose role a workload in it reaches."),
+    param("namespace", Kind::Text, "Whose subject is in this namespace, or whose role a workload in it reaches."),
+    param("service_account", Kind::Text, "Of this service account, or on a role that a workload with it reaches."),
+    param(
+        "association",
+        Kind::Association,
+        "About this association, `account/region/cluster/namespace/service account`, or on a role that it reaches.",
+    ),
+    param(
+        "via",
+        Kind::Words(VIAS),
+        "How the workload comes into the finding; any way if not given. `subject`: the finding is about the workload \
+         itself. `role`: it is about a role that the workload reaches, which is `direct` as its role, `target` as its \
+         target role, or `chain` by assuming further roles.",
+    ),
     ROLE,
+    param("part_of", Kind::Text, "Listed under the finding of this fingerprint."),
+    param(
+        "include",
+        Kind::Words(&["folded"]),
+        "`folded`: also findings that are listed under a graver one about the same statement.",
+    ),
     param(
         "updated_since",
         Kind::Instant,
@@ -91,7 +110,11 @@ pub(crate) fn findings(params: &Params) -> FindingFilter {
         cluster: text("cluster"),
         namespace: text("namespace"),
         service_account: text("service_account"),
+        association: params.text("association").and_then(|key| key.parse().ok()),
+        via: words(params, "via", &FindingVia::ALL, FindingVia::as_str),
         role_arn: text("role_arn"),
+        part_of: text("part_of").map(Fingerprint),
+        folded: params.list("include").iter().any(|word| word == "folded"),
         updated_since: params.instant("updated_since"),
         first_seen_after: params.instant("first_seen_after"),
         q: text("q"),
@@ -246,13 +269,15 @@ mod tests {
         let filter = findings(&read(
             FINDINGS,
             &format!(
-                "state={}&severity={}&detection={}&subject_kind={}",
+                "state={}&severity={}&detection={}&subject_kind={}&via={}&include=folded",
                 all(STATES),
                 all(SEVERITIES),
                 all(DETECTIONS),
-                all(SUBJECTS)
+                all(SUBJECTS),
+                all(VIAS)
             ),
         ));
+        assert_eq!((filter.via.len(), filter.folded), (VIAS.len(), true));
         let found = (filter.workflow.len(), filter.severity.len(), filter.detection.len(), filter.subject_kinds.len());
         assert_eq!(found, (STATES.len(), SEVERITIES.len(), DETECTIONS.len(), SUBJECTS.len()));
         assert_eq!(scopes(&read(COVERAGE, &format!("scope={}", all(SCOPES)))).len(), ScopeKind::ALL.len());

@@ -8,6 +8,7 @@
 use super::error::{AppError, Code, FieldError};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rolecall_audit::estate::AssociationKey;
 use rolecall_iam::{AccountId, Digest};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,6 +29,8 @@ pub enum Kind {
     Texts,
     /// One free text.
     Text,
+    /// The key of an association.
+    Association,
     /// An RFC 3339 instant, or a day, which stands for its first moment in UTC.
     Instant,
     /// `true` or `false`.
@@ -73,11 +76,28 @@ pub struct Params {
 }
 
 impl Params {
-    /// Reads a query string. Empty values count as not given, as forms send them so.
+    /// Reads the query string of a page. Empty values count as not given, as forms send them so.
     ///
     /// # Errors
     /// `unknown_parameter` or `invalid_parameter`, with every fault in `errors`.
     pub fn read(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
+        Self::read_with(query, table, |_| None)
+    }
+
+    /// Reads the query string of a request to the API. An empty value is refused: whoever sends one
+    /// wants to filter by something, and an answer about everything would pass for an answer about that.
+    ///
+    /// # Errors
+    /// As [`Params::read`], and `invalid_parameter` for an empty value.
+    pub fn read_filled(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
+        Self::read_with(query, table, |name| Some(format!("`{name}` has no value; leave it out to not filter by it")))
+    }
+
+    fn read_with(
+        query: Option<&str>,
+        table: &[&[Param]],
+        empty: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, AppError> {
         let known = || table.iter().copied().flatten();
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let mut unknown = Vec::new();
@@ -85,7 +105,11 @@ impl Params {
         for (name, value) in pairs(query.unwrap_or_default()) {
             match known().find(|p| p.name == name) {
                 None => unknown.push(FieldError { message: misnamed(&name, known()), parameter: name }),
-                Some(_) if value.is_empty() => {}
+                Some(p) if p.kind.is_empty(&value) => {
+                    if let Some(message) = empty(p.name) {
+                        wrong.push(FieldError { parameter: name, message });
+                    }
+                }
                 Some(p) => match p.kind.read(&value) {
                     Ok(read) => values.entry(p.name).or_default().extend(read),
                     Err(message) => {
@@ -272,6 +296,12 @@ impl Kind {
         matches!(self, Self::Words(_) | Self::Accounts | Self::Texts)
     }
 
+    /// Whether a value says nothing; a list of commas does not either.
+    fn is_empty(self, value: &str) -> bool {
+        let mut parts = value.split(',').map(str::trim);
+        value.is_empty() || (self.is_list() && parts.all(str::is_empty))
+    }
+
     fn read(self, value: &str) -> Result<Vec<String>, String> {
         if value.len() > MAX_TEXT && !matches!(self, Self::Cursor) {
             return Err(format!("longer than {MAX_TEXT} bytes"));
@@ -289,6 +319,7 @@ impl Kind {
                 Err(format!("`{value}` is not one of {}", words.join(", ")))
             }
             Self::Accounts => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
+            Self::Association => value.parse::<AssociationKey>().map(drop),
             Self::Instant if instant(value).is_none() => Err(format!(
                 "`{value}` is not an instant such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"
             )),
@@ -308,7 +339,7 @@ impl Kind {
             Self::Word(words) => Schema::Object(text().enum_values(Some(words.iter().copied())).build()),
             Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
             Self::Texts => of(text()),
-            Self::Text | Self::Cursor => Schema::Object(text().build()),
+            Self::Text | Self::Association | Self::Cursor => Schema::Object(text().build()),
             Self::Instant => {
                 Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build())
             }
@@ -336,7 +367,7 @@ pub fn openapi(table: &[&[Param]]) -> Vec<Parameter> {
     table.iter().copied().flatten().map(one).collect()
 }
 
-/// Declares a query: its table, and the OpenAPI parameters that come of it.
+/// Declares the query of a page: its table.
 macro_rules! query {
     ($(#[$doc:meta])* $name:ident = $($table:expr),+ $(,)?) => {
         $(#[$doc])*
@@ -346,6 +377,22 @@ macro_rules! query {
             /// Reads a query string against the table.
             pub(crate) fn read(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
                 crate::http::query::Params::read(query, &[$($table),+])
+            }
+        }
+    };
+}
+pub(crate) use query;
+
+/// Declares the query of an operation of the API: its table, and the OpenAPI parameters that come of it.
+macro_rules! api_query {
+    ($(#[$doc:meta])* $name:ident = $($table:expr),+ $(,)?) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl $name {
+            /// Reads a query string against the table.
+            pub(crate) fn read(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
+                crate::http::query::Params::read_filled(query, &[$($table),+])
             }
         }
 
@@ -358,7 +405,7 @@ macro_rules! query {
         }
     };
 }
-pub(crate) use query;
+pub(crate) use api_query;
 
 /// What a value in a query must not hold bare. Commas, colons and slashes stay readable: RFC 3986
 /// allows them there.
@@ -445,6 +492,19 @@ mod tests {
         assert_eq!(params.without_value("state", "open").link("/f"), "/f?state=resolved&cluster=a,b");
         assert_eq!(params.without("state").without("cluster").link("/f"), "/f");
         assert_eq!(params.with("q", "a b&c").query(), "state=open,resolved&cluster=a,b&q=a%20b%26c");
+    }
+
+    #[test]
+    fn an_empty_value_is_a_form_s_and_not_a_script_s() {
+        for query in ["q=", "state=", "cluster=,", "updated_since=", "limit="] {
+            assert!(!read(query).unwrap().filters(), "{query}");
+            let error = Params::read_filled(Some(query), &[TABLE]).unwrap_err();
+            assert_eq!(error.code, Code::InvalidParameter, "{query}");
+            assert_eq!(error.errors[0].parameter, query.split('=').next().unwrap());
+            assert!(error.detail.contains("has no value"), "{}", error.detail);
+        }
+        let given = Params::read_filled(Some("state=open&cluster=a"), &[TABLE]).unwrap();
+        assert_eq!(given.query(), "state=open&cluster=a");
     }
 
     #[test]

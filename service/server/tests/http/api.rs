@@ -159,10 +159,10 @@ async fn every_filter_of_findings_leaves_what_it_says() {
         ("account_id", text(&subject["account_id"]), "/subject/account_id"),
         ("subject_kind", text(&subject["kind"]), "/subject/kind"),
         ("subject_key", text(&subject["key"]), "/subject/key"),
-        ("region", text(&subject["region"]), "/subject/region"),
-        ("cluster", text(&subject["cluster"]), "/subject/cluster"),
-        ("namespace", text(&subject["namespace"]), "/subject/namespace"),
-        ("service_account", text(&subject["service_account"]), "/subject/service_account"),
+        ("via=subject&region", text(&subject["region"]), "/subject/region"),
+        ("via=subject&cluster", text(&subject["cluster"]), "/subject/cluster"),
+        ("via=subject&namespace", text(&subject["namespace"]), "/subject/namespace"),
+        ("via=subject&service_account", text(&subject["service_account"]), "/subject/service_account"),
     ] {
         let left = client.json(&format!("/api/v1/findings?limit=1000&{name}={value}")).await["items"]
             .as_array()
@@ -176,6 +176,67 @@ async fn every_filter_of_findings_leaves_what_it_says() {
     assert_eq!(none["total"], json!({ "count": 0, "type": "exact" }));
     let none = client.json("/api/v1/findings?updated_since=2099-01-01T00:00:00Z&total=none").await;
     assert_eq!((&none["items"], &none["total"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_place_finds_what_is_about_its_workloads_and_their_roles() {
+    let app = app(Seen::Whole).await;
+    let client = Client::program(&app, &[Scope::Admin]).await;
+    let list = async |query: &str| {
+        client.json(&format!("/api/v1/findings?limit=1000&{query}")).await["items"].as_array().unwrap().clone()
+    };
+    let all = list("include=folded").await;
+    let sample = all.iter().find(|f| f["workload_count"].as_u64() > Some(0)).expect("a role that a pod reaches");
+    assert_eq!(sample["subject"]["namespace"], Value::Null, "a role is in no namespace itself");
+    for name in ["region", "cluster", "namespace", "service_account", "association"] {
+        let value = sample["workloads"][0][name].as_str().unwrap();
+        let reached = |f: &Value| f["workloads"].as_array().unwrap().iter().any(|w| w[name] == value);
+        let own = |f: &Value| f["subject"][name] == value || (name == "association" && f["subject"]["key"] == value);
+        let numbers = |wanted: &dyn Fn(&Value) -> bool| -> BTreeSet<i64> {
+            all.iter().filter(|f| wanted(f)).map(|f| f["number"].as_i64().unwrap()).collect()
+        };
+        for (via, wanted) in [
+            ("", numbers(&|f| own(f) || reached(f))),
+            ("&via=role", numbers(&reached)),
+            ("&via=direct,target,chain", numbers(&reached)),
+        ] {
+            let left = list(&format!("include=folded&{name}={value}{via}")).await;
+            let left: BTreeSet<i64> = left.iter().map(|f| f["number"].as_i64().unwrap()).collect();
+            assert!(left.contains(&sample["number"].as_i64().unwrap()), "{name}={value}{via}");
+            // A list shows ten workloads of each finding, which are all of them here.
+            assert_eq!(left, wanted, "{name}={value}{via}");
+        }
+    }
+    // The association counts what is about it and about the roles that it reaches.
+    let key = sample["workloads"][0]["association"].as_str().unwrap();
+    let association = client.json(&format!("/api/v1/associations/{key}")).await;
+    let open = list(&format!("state=open,acknowledged&association={key}")).await;
+    assert_eq!(association["open_findings"], open.len());
+    let of_roles = list(&format!("state=open,acknowledged&association={key}&via=role")).await;
+    assert_eq!(association["open_role_findings"], of_roles.len());
+    assert_eq!(association["worst_severity"], open[0]["severity"]);
+}
+
+#[tokio::test]
+async fn an_empty_filter_is_refused_and_named() {
+    let app = app(Seen::Nothing).await;
+    let client = Client::program(&app, &[Scope::Admin]).await;
+    for (list, name) in [
+        ("findings", "namespace"),
+        ("findings", "severity"),
+        ("findings", "updated_since"),
+        ("findings", "association"),
+        ("associations", "cluster"),
+        ("roles", "q"),
+        ("sessions", "role_arn"),
+        ("coverage", "scope"),
+        ("accounts", "total"),
+    ] {
+        let answer = client.get(&format!("/api/v1/{list}?{name}=")).await;
+        is_problem(&answer, 400, "invalid_parameter");
+        assert_eq!(answer.json()["errors"][0]["parameter"], name, "{list}");
+    }
+    is_problem(&client.get("/api/v1/findings?association=billing").await, 400, "invalid_parameter");
 }
 
 #[tokio::test]
@@ -203,7 +264,11 @@ async fn one_of_each_reads_by_the_address_that_the_list_gives() {
     let first = async |list: &str| client.json(&format!("/api/v1/{list}")).await["items"][0].clone();
     let finding = first("findings?sort=number").await;
     for id in [finding["number"].to_string(), finding["fingerprint"].as_str().unwrap().to_owned()] {
-        assert_eq!(client.json(&format!("/api/v1/findings/{id}")).await, finding);
+        let detail = client.json(&format!("/api/v1/findings/{id}")).await;
+        for (name, value) in finding.as_object().unwrap() {
+            assert_eq!(&detail[name], value, "{name}");
+        }
+        assert!(detail["evidence"].is_array() && detail["params"].is_object() && detail["parts"].is_array());
         let events = client.json(&format!("/api/v1/findings/{id}/events")).await;
         assert_eq!(events["items"][0]["kind"], "opened");
     }

@@ -195,7 +195,15 @@ async fn a_finding_shows_the_statement_that_decided() {
                 e["pointer"].as_str().is_some_and(|p| p.starts_with("/Statement/")) && !e["document"].is_null()
             })
         };
-    let finding = findings.iter().find(|f| marked(f)).expect("a finding with a statement");
+    let mut found = None;
+    for finding in findings.iter().filter(|f| f["subject"]["kind"] == "role") {
+        let whole = person.json(&format!("/api/v1/findings/{}", finding["number"])).await;
+        if marked(&whole) {
+            found = Some(whole);
+            break;
+        }
+    }
+    let finding = found.expect("a finding with a statement");
     let page = person.get(&format!("/findings/{}", finding["number"])).await.html();
     assert_eq!(
         text(&page, "h1"),
@@ -213,6 +221,32 @@ async fn a_finding_shows_the_statement_that_decided() {
     assert!(!text(&page, "pre[aria-label=Expression]").is_empty());
     assert_eq!(all(&page, ".chain .node.subject").len(), 1, "the subject stands in the chain");
     assert!(text(&page, ".history").contains("Opened"));
+}
+
+#[tokio::test]
+async fn a_pod_shows_the_findings_of_its_role_and_a_finding_its_pods() {
+    let app = app(Seen::Whole).await;
+    let person = Client::person(&app).await;
+    let open = "/api/v1/findings?state=open&via=role&limit=1";
+    let finding = person.json(open).await["items"][0].clone();
+    let workload = &finding["workloads"][0];
+    let name = format!("{}/{}", workload["namespace"].as_str().unwrap(), workload["service_account"].as_str().unwrap());
+
+    let page = person.get(&format!("/findings/{}", finding["number"])).await.html();
+    assert!(text(&page, "[aria-labelledby=pods-h]").contains(&name), "{name}");
+    let key = workload["association"].as_str().unwrap();
+    let page = person.get(&format!("/associations/{key}")).await.html();
+    let listed = format!("/findings/{}", finding["number"]);
+    let selector = format!("[aria-labelledby=findings-h] a[href='{listed}']");
+    assert_eq!(all(&page, &selector).len(), 1, "{listed} on the page of {key}");
+
+    let page = person.get(&format!("/findings?namespace={}", workload["namespace"].as_str().unwrap())).await.html();
+    assert!(text(&page, "tbody").contains(&name), "the list names the pods");
+    let page =
+        person.get(&format!("/findings?namespace={}&via=subject", workload["namespace"].as_str().unwrap())).await;
+    assert!(all(&page.html(), &format!("a[href='{listed}']")).is_empty(), "the finding is not about the pod itself");
+    // A form sends its empty fields along.
+    assert_eq!(person.get("/findings?namespace=&cluster=&q=").await.status, 200);
 }
 
 #[tokio::test]

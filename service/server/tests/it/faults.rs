@@ -35,7 +35,7 @@ async fn tallies(harness: &Harness) -> Vec<Tally> {
 
 async fn open(harness: &Harness) -> BTreeSet<String> {
     let workflow = vec![rolecall_audit::finding::Workflow::Open];
-    let filter = FindingFilter { workflow, ..FindingFilter::default() };
+    let filter = FindingFilter { workflow, folded: true, ..FindingFilter::default() };
     let sort = rolecall_store::FindingSort::Number;
     let rows = harness.store.findings(&filter, sort, None, 10_000).await.unwrap();
     rows.into_iter().map(|row| row.fingerprint.0).collect()

@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use rolecall_audit::finding::*;
 use rolecall_iam::Digest;
-use rolecall_store::{ApplyCounts, FindingRow, RunId, Store, Tally};
+use rolecall_store::{ApplyCounts, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Store, Tally};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -58,8 +58,12 @@ async fn apply(store: &Store, minute: i64, actions: &[FindingAction]) -> (RunId,
     (run, store.apply(run, actions, &[], at(minute)).await.unwrap())
 }
 
-async fn find(store: &Store, name: &str) -> FindingRow {
+async fn whole(store: &Store, name: &str) -> Finding {
     store.finding_by_fingerprint(&Fingerprint(format!("v1:{name}"))).await.unwrap().unwrap()
+}
+
+async fn find(store: &Store, name: &str) -> FindingRow {
+    whole(store, name).await.row
 }
 
 async fn steps(store: &Store, name: &str) -> Vec<String> {
@@ -80,11 +84,12 @@ async fn a_finding_opens_stays_changes_goes_and_comes_back() {
     let first = failure("a", Severity::High, "s3:* is allowed");
     let (opened_by, counts) = apply(store, 0, &[FindingAction::Open(first.clone())]).await;
     assert_eq!(counts, ApplyCounts { opened: 1, ..ApplyCounts::default() });
-    let row = find(store, "a").await;
+    let found = whole(store, "a").await;
+    let row = &found.row;
     assert_eq!((row.number, row.version, row.workflow, row.detection), (1, 1, Workflow::Open, Detection::Active));
-    assert_eq!((&row.subject, &row.message, &row.params), (&first.subject, &first.message, &first.params));
-    assert_eq!(row.evidence[0].value, json!({"Effect": "Allow", "Sid": "a\u{fffd}"}));
-    assert_eq!(row.evidence_digest, first.evidence_digest);
+    assert_eq!((&row.subject, &row.message, &found.params), (&first.subject, &first.message, &first.params));
+    assert_eq!(found.evidence[0].value, json!({"Effect": "Allow", "Sid": "a\u{fffd}"}));
+    assert_eq!(found.evidence_digest, first.evidence_digest);
 
     // Seen again, the same: no step, no new version.
     let (seen_by, counts) = apply(store, 10, &[refresh(first.clone(), false)]).await;
@@ -253,4 +258,184 @@ async fn tallies_are_kept_by_run() {
     store.apply(second, &[], &both, at(1)).await.unwrap();
     assert_eq!(store.latest_tallies().await.unwrap(), Some((second, both.to_vec())));
     assert_eq!(store.tallies(first).await.unwrap(), [tally("a", account(), 1)]);
+}
+
+fn workload(namespace: &str, via: rolecall_audit::reach::Via) -> rolecall_audit::reach::Workload {
+    rolecall_audit::reach::Workload { association: key(namespace, "api"), via }
+}
+
+/// A finding on a role that these workloads reach.
+fn on_role(name: &str, severity: Severity, workloads: &[(&str, rolecall_audit::reach::Via)]) -> Failure {
+    let mut failure = failure(name, severity, "m");
+    failure.subject = Subject {
+        kind: SubjectKind::Role,
+        key: role_arn(name),
+        account_id: account(),
+        region: None,
+        cluster: None,
+        namespace: None,
+        service_account: None,
+        role_arn: Some(role_arn(name)),
+        target_role_arn: None,
+    };
+    failure.workloads = workloads.iter().map(|(namespace, via)| workload(namespace, *via)).collect();
+    failure.evidence_digest = Digest::of(format!("{workloads:?}").as_bytes());
+    failure
+}
+
+async fn numbers(store: &Store, filter: FindingFilter) -> Vec<i64> {
+    let mut numbers: Vec<i64> =
+        store.findings(&filter, FindingSort::Severity, None, 100).await.unwrap().iter().map(|row| row.number).collect();
+    assert_eq!(store.count_findings(&filter).await.unwrap(), rolecall_store::Total::Exact(numbers.len() as u64));
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn a_finding_on_a_role_is_found_by_the_workloads_that_reach_it() {
+    use rolecall_audit::reach::Via;
+    let database = database().await;
+    let store = &database.store;
+    let one = on_role("a", Severity::High, &[("billing", Via::Direct), ("web", Via::Target)]);
+    let two = on_role("b", Severity::Low, &[("etl", Via::Chain)]);
+    let alone = on_role("c", Severity::Low, &[]);
+    let own = failure("d", Severity::Medium, "m");
+    let all = [&one, &two, &alone, &own].map(|failure| FindingAction::Open(failure.clone()));
+    apply(store, 0, &all).await;
+
+    let place = |namespace: &str, via: &[FindingVia]| FindingFilter {
+        namespace: Some(namespace.into()),
+        via: via.to_vec(),
+        ..FindingFilter::default()
+    };
+    let (subject, role, direct, target) =
+        (FindingVia::Subject, FindingVia::Role, FindingVia::Reach(Via::Direct), FindingVia::Reach(Via::Target));
+    for (namespace, via, found) in [
+        ("billing", vec![], vec![1]),
+        ("web", vec![], vec![1, 4]),
+        ("web", vec![subject], vec![4]),
+        ("web", vec![role], vec![1]),
+        ("web", vec![direct], vec![]),
+        ("web", vec![target, subject], vec![1, 4]),
+        ("etl", vec![FindingVia::Reach(Via::Chain)], vec![2]),
+        ("nobody", vec![], vec![]),
+    ] {
+        assert_eq!(numbers(store, place(namespace, &via)).await, found, "{namespace} {via:?}");
+    }
+    let whole = FindingFilter::default;
+    assert_eq!(numbers(store, FindingFilter { via: vec![role], ..whole() }).await, [1, 2]);
+    assert_eq!(numbers(store, FindingFilter { via: vec![subject], ..whole() }).await, [4]);
+    assert_eq!(numbers(store, FindingFilter { cluster: Some(CLUSTER.into()), ..whole() }).await, [1, 2, 4]);
+    assert_eq!(numbers(store, FindingFilter { association: Some(key("web", "api")), ..whole() }).await, [1, 4]);
+    assert_eq!(
+        numbers(store, FindingFilter { association: Some(key("web", "other")), ..whole() }).await,
+        Vec::<i64>::new()
+    );
+    // The place and another filter both narrow.
+    let both = FindingFilter { severity_min: Some(Severity::High), ..place("web", &[]) };
+    assert_eq!(numbers(store, both).await, [1]);
+
+    let row = find(store, "a").await;
+    assert_eq!((row.workload_count, row.workloads), (2, one.workloads.clone()));
+    // A pod that goes is a change, and named.
+    let fewer = on_role("a", Severity::High, &[("billing", Via::Direct), ("shop", Via::Direct)]);
+    let (_, counts) = apply(store, 1, &[refresh(fewer.clone(), true)]).await;
+    assert_eq!((counts.changed, counts.unchanged), (1, 0));
+    let row = find(store, "a").await;
+    assert_eq!(store.workloads_of(&row, 10).await.unwrap(), fewer.workloads);
+    let event = store.finding_events(&row).await.unwrap().pop().unwrap();
+    let (came, went) = (key("shop", "api").to_string(), key("web", "api").to_string());
+    assert_eq!(event.detail["workloads"], json!({"from": 2, "to": 2, "added": [came], "removed": [went]}));
+    assert_eq!(numbers(store, place("web", &[])).await, [4]);
+}
+
+#[tokio::test]
+async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends() {
+    let database = database().await;
+    let store = &database.store;
+    let head = on_role("a", Severity::Critical, &[]);
+    let mut part = on_role("b", Severity::High, &[]);
+    part.part_of = Some(head.fingerprint.clone());
+    part.severity_because = Some("the role reads one bucket".into());
+    part.assumptions = vec![rolecall_audit::assumption::Assumption::NoScps];
+    let (_, counts) = apply(store, 0, &[FindingAction::Open(head.clone()), FindingAction::Open(part.clone())]).await;
+    assert_eq!((counts.opened, counts.folded), (1, 1));
+    let row = find(store, "b").await;
+    assert_eq!((&row.part_of, &row.severity_because), (&part.part_of, &part.severity_because));
+    assert_eq!(row.assumptions, part.assumptions);
+    assert_eq!(find(store, "a").await.parts, 1);
+
+    let all = FindingFilter::default;
+    assert_eq!(numbers(store, all()).await, [1]);
+    assert_eq!(numbers(store, FindingFilter { folded: true, ..all() }).await, [1, 2]);
+    assert_eq!(numbers(store, FindingFilter { part_of: part.part_of.clone(), ..all() }).await, [2]);
+    assert_eq!(numbers(store, FindingFilter { severity: vec![Severity::High], ..all() }).await, Vec::<i64>::new());
+    let overview = store.overview().await.unwrap();
+    assert_eq!((overview.open[&Severity::Critical], overview.open[&Severity::High]), (1, 0));
+    assert_eq!(overview.rules.iter().map(|rule| rule.open).sum::<u64>(), 1);
+    assert_eq!(store.accounts().await.unwrap().iter().map(|account| account.open_findings).sum::<u64>(), 0);
+
+    // The head ends while the part cannot be decided: it stands by itself, and is not lost from sight.
+    let ended = FindingAction::Resolve { fingerprint: head.fingerprint.clone(), why: Resolution::Passed };
+    let stale = FindingAction::MarkStale { fingerprint: part.fingerprint.clone(), why: vec!["roles not seen".into()] };
+    apply(store, 1, &[ended, stale]).await;
+    let open = FindingFilter { workflow: vec![Workflow::Open], ..all() };
+    assert_eq!(numbers(store, open).await, [2]);
+    assert_eq!(steps(store, "b").await, ["opened", "stale", "changed"]);
+}
+
+#[tokio::test]
+async fn an_audit_that_changes_nothing_writes_no_finding() {
+    let database = database().await;
+    let store = &database.store;
+    let names: Vec<String> = (0..1100).map(|n| format!("n{n}")).collect();
+    let all: Vec<Failure> = names.iter().map(|name| failure(name, Severity::Low, "m")).collect();
+    let (_, counts) = apply(store, 0, &all.iter().cloned().map(FindingAction::Open).collect::<Vec<_>>()).await;
+    assert_eq!(counts.opened, 1100);
+    let mut connection = database.connect().await.unwrap();
+    let versions = "select sum(xmin::text::bigint)::text from finding";
+    let before: String = sqlx::query_scalar(versions).fetch_one(&mut connection).await.unwrap();
+    let again: Vec<_> = all.iter().cloned().map(|failure| refresh(failure, false)).collect();
+    let (run, counts) = apply(store, 10, &again).await;
+    assert_eq!(counts, ApplyCounts { unchanged: 1100, ..ApplyCounts::default() });
+    let after: String = sqlx::query_scalar(versions).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(before, after);
+    let row = find(store, "n7").await;
+    assert_eq!((row.last_seen_at, row.last_run, row.version), (at(10), run, 1));
+}
+
+#[tokio::test]
+async fn who_is_not_seen_any_more_was_last_seen_by_the_run_before() {
+    let database = database().await;
+    let store = &database.store;
+    let (a, b) = (failure("a", Severity::High, "m"), failure("b", Severity::High, "m"));
+    apply(store, 0, &[FindingAction::Open(a.clone()), FindingAction::Open(b.clone())]).await;
+    let (second, _) = apply(store, 10, &[refresh(a.clone(), false), refresh(b.clone(), false)]).await;
+    let gone = FindingAction::Resolve { fingerprint: a.fingerprint.clone(), why: Resolution::Passed };
+    let stale = FindingAction::MarkStale { fingerprint: b.fingerprint.clone(), why: vec!["roles not seen".into()] };
+    apply(store, 20, &[gone, stale.clone()]).await;
+    apply(store, 30, &[stale]).await;
+    for name in ["a", "b"] {
+        let row = find(store, name).await;
+        assert_eq!((row.last_seen_at, row.last_run), (at(10), second), "{name}");
+    }
+    let (last, _) = apply(store, 40, &[refresh(b, false)]).await;
+    let row = find(store, "b").await;
+    assert_eq!((row.last_seen_at, row.last_run), (at(40), last));
+    let seen = store.findings(&FindingFilter::default(), FindingSort::LastSeen, None, 10).await.unwrap();
+    assert_eq!(seen.iter().map(|row| row.number).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
+async fn evidence_of_any_size_is_written_in_parts() {
+    let database = database().await;
+    let store = &database.store;
+    let large = |name: &str| {
+        let mut failure = failure(name, Severity::Low, "m");
+        failure.evidence[0].value = json!("x".repeat(3 << 20));
+        FindingAction::Open(failure)
+    };
+    let (_, counts) = apply(store, 0, &[large("a"), large("b"), large("c")]).await;
+    assert_eq!(counts.opened, 3);
+    assert_eq!(whole(store, "c").await.evidence[0].value.as_str().map(str::len), Some(3 << 20));
 }

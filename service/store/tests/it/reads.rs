@@ -100,11 +100,11 @@ async fn each_filter_leaves_what_it_says() {
     for (name, filter, left) in cases {
         assert_eq!(store.count_findings(&filter).await.unwrap(), Total::Exact(left), "{name}");
         assert_eq!(pages(store, &filter, FindingSort::Severity, 9).await.len() as u64, left, "{name}");
-        let exported: Vec<FindingRow> = store.export_findings(&filter).try_collect().await.unwrap();
+        let exported: Vec<Finding> = store.export_findings(&filter).try_collect().await.unwrap();
         assert_eq!(exported.len() as u64, left, "{name}");
-        assert!(exported.is_sorted_by_key(|row| row.number), "{name}");
+        assert!(exported.is_sorted_by_key(|found| found.row.number), "{name}");
     }
-    assert_eq!(store.finding(7).await.unwrap().unwrap().number, 7);
+    assert_eq!(store.finding(7).await.unwrap().unwrap().row.number, 7);
     assert_eq!(store.finding(99).await.unwrap(), None);
 }
 

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
-use crate::http::query::{Kind, Param, Params, param, query};
+use crate::http::query::{Kind, Param, Params, api_query, param};
 use crate::weigh::{DAYS, Failure, weighed};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 const WINDOW: Param = param("days", Kind::Number(1, 400), "How many days back; 90 if not given.");
 
-query! {
+api_query! {
     /// Query of grants against use.
     GrantedQuery = &[WINDOW]
 }

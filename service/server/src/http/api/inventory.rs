@@ -9,7 +9,7 @@ use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::listing;
 use crate::http::pages::{read_key, sessions_since};
-use crate::http::query::{CURSOR, LIMIT, TOTAL, query};
+use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -17,27 +17,27 @@ use chrono::Utc;
 use rolecall_iam::RoleArn;
 use rolecall_store::{AssociationRow, CoverageRow, PolicyRow, RoleRow, SessionAfter, Total};
 
-query! {
+api_query! {
     /// Query of accounts.
     AccountsQuery = &[LIMIT, CURSOR, TOTAL]
 }
-query! {
+api_query! {
     /// Query of coverage.
     CoverageQuery = filters::COVERAGE, &[LIMIT, CURSOR, TOTAL]
 }
-query! {
+api_query! {
     /// Query of associations.
     AssociationsQuery = filters::ASSOCIATIONS, &[LIMIT, CURSOR, TOTAL]
 }
-query! {
+api_query! {
     /// Query of roles.
     RolesQuery = filters::ROLES, &[LIMIT, CURSOR, TOTAL]
 }
-query! {
+api_query! {
     /// Query of sessions, which are not counted.
     SessionsQuery = filters::SESSIONS, &[LIMIT, CURSOR]
 }
-query! {
+api_query! {
     /// One thing takes no parameter.
     NoQuery = &[]
 }

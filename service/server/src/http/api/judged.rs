@@ -5,7 +5,7 @@ use crate::app::{App, RunNow};
 use crate::http::auth::Principal;
 use crate::http::error::{AppError, Problem};
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, TOTAL, query};
+use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::rule_text::{self, RuleText};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
@@ -14,15 +14,15 @@ use axum::{Extension, Json};
 use rolecall_store::{Tally, Total};
 use std::collections::BTreeSet;
 
-query! {
+api_query! {
     /// Query of rules.
     RulesQuery = &[LIMIT, CURSOR, TOTAL]
 }
-query! {
+api_query! {
     /// Query of runs, which are not counted.
     RunsQuery = &[LIMIT, CURSOR]
 }
-query! {
+api_query! {
     /// One thing takes no parameter.
     NoQuery = &[]
 }

@@ -12,8 +12,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{EffectiveParam, Evidence, Subject};
+use rolecall_audit::reach::Workload;
 use rolecall_store::{
-    AccountRow, AssociationRow, CoverageRow, FindingEvent, FindingRow, RoleRow, Run, SessionRow, Total,
+    AccountRow, AssociationRow, CoverageRow, Finding, FindingEvent, FindingRow, RoleRow, Run, SessionRow, Total,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -163,6 +164,92 @@ pub(crate) struct ExceptionJson {
     pub(crate) origin: String,
 }
 
+/// A workload that reaches the role that a finding is about.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WorkloadJson {
+    /// The key of its association.
+    pub(crate) association: String,
+    pub(crate) account_id: String,
+    pub(crate) region: String,
+    pub(crate) cluster: String,
+    pub(crate) namespace: String,
+    pub(crate) service_account: String,
+    /// How it reaches the role: `direct` as the association's role, `target` as its target role, or
+    /// `chain` by assuming further roles.
+    pub(crate) via: &'static str,
+}
+
+impl From<Workload> for WorkloadJson {
+    fn from(workload: Workload) -> Self {
+        let key = workload.association;
+        Self {
+            association: key.to_string(),
+            account_id: key.account_id.to_string(),
+            region: key.region.to_string(),
+            cluster: key.cluster.to_string(),
+            namespace: key.namespace.to_string(),
+            service_account: key.service_account.to_string(),
+            via: workload.via.as_str(),
+        }
+    }
+}
+
+/// A statement about what was not provided.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AssumptionJson {
+    /// As it is stated, such as `scp=none`.
+    pub(crate) name: &'static str,
+    /// The same as a sentence.
+    pub(crate) sentence: &'static str,
+}
+
+/// A finding that is listed under another.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PartJson {
+    pub(crate) number: i64,
+    pub(crate) fingerprint: String,
+    pub(crate) rule_id: String,
+    pub(crate) severity: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) message: String,
+}
+
+impl From<FindingRow> for PartJson {
+    fn from(row: FindingRow) -> Self {
+        Self {
+            number: row.number,
+            fingerprint: row.fingerprint.0,
+            rule_id: row.rule,
+            severity: row.severity.as_str(),
+            state: row.workflow.as_str(),
+            message: row.message,
+        }
+    }
+}
+
+/// A finding with what decided it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FindingDetailJson {
+    #[serde(flatten)]
+    pub(crate) finding: FindingJson,
+    pub(crate) evidence: Vec<EvidenceJson>,
+    pub(crate) params: BTreeMap<String, ParamJson>,
+    /// The findings that are listed under this one, the worst first; at most 100.
+    pub(crate) parts: Vec<PartJson>,
+}
+
+impl FindingDetailJson {
+    /// The whole finding; `workloads` are all of them, `parts` what is listed under it.
+    pub(crate) fn new(finding: Finding, workloads: Vec<Workload>, parts: Vec<FindingRow>) -> Self {
+        Self {
+            evidence: finding.evidence.into_iter().map(EvidenceJson::from).collect(),
+            params: finding.params.into_iter().map(|(name, param)| (name, param.into())).collect(),
+            parts: parts.into_iter().map(PartJson::from).collect(),
+            finding: FindingRow { workloads, ..finding.row }.into(),
+        }
+    }
+}
+
 /// A finding.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FindingJson {
@@ -175,7 +262,19 @@ pub(crate) struct FindingJson {
     pub(crate) rule_id: String,
     /// `critical`, `high`, `medium`, `low` or `info`.
     pub(crate) severity: &'static str,
+    /// What the severity follows from; null where it is the rule's own or a binding's.
+    pub(crate) severity_because: Option<String>,
     pub(crate) subject: SubjectJson,
+    /// How many workloads reach the role that the finding is about.
+    pub(crate) workload_count: u64,
+    /// These workloads, the nearest first: ten in a list, at most 1000 of one finding.
+    pub(crate) workloads: Vec<WorkloadJson>,
+    /// The fingerprint of the graver finding about the same statement under which this one is listed.
+    pub(crate) part_of: Option<String>,
+    /// How many findings that are not resolved are listed under this one.
+    pub(crate) part_count: u64,
+    /// What was stated and not seen, and the finding rests on.
+    pub(crate) assumptions: Vec<AssumptionJson>,
     /// What the scanner last saw: `active`, `stale` (could not be decided) or `cleared`.
     pub(crate) detection: &'static str,
     /// `open`, `acknowledged`, `suppressed` or `resolved`.
@@ -184,8 +283,6 @@ pub(crate) struct FindingJson {
     pub(crate) resolution: Option<String>,
     /// One sentence.
     pub(crate) message: String,
-    pub(crate) evidence: Vec<EvidenceJson>,
-    pub(crate) params: BTreeMap<String, ParamJson>,
     pub(crate) exception: Option<ExceptionJson>,
     /// Why it could not be decided; empty unless stale.
     pub(crate) stale_reasons: Vec<String>,
@@ -203,6 +300,10 @@ pub(crate) struct FindingJson {
     /// The finding's page.
     #[schema(example = "/findings/17")]
     pub(crate) page: String,
+}
+
+fn assumption(assumption: rolecall_audit::assumption::Assumption) -> AssumptionJson {
+    AssumptionJson { name: assumption.as_str(), sentence: assumption.sentence() }
 }
 
 impl From<FindingRow> for FindingJson {
@@ -226,8 +327,12 @@ impl From<FindingRow> for FindingJson {
             state: row.workflow.as_str(),
             resolution: row.resolution,
             message: row.message,
-            evidence: row.evidence.into_iter().map(EvidenceJson::from).collect(),
-            params: row.params.into_iter().map(|(name, param)| (name, param.into())).collect(),
+            severity_because: row.severity_because,
+            workload_count: row.workload_count,
+            workloads: row.workloads.into_iter().map(WorkloadJson::from).collect(),
+            part_of: row.part_of.map(|head| head.0),
+            part_count: row.parts,
+            assumptions: row.assumptions.into_iter().map(assumption).collect(),
             exception,
             stale_reasons: row.stale_why,
             first_seen_at: row.first_seen_at,
@@ -371,7 +476,12 @@ pub(crate) struct AssociationJson {
     pub(crate) owner_arn: Option<String>,
     /// What only describing it shows; null where that was refused.
     pub(crate) detail: Option<AssociationDetailJson>,
+    /// Findings that are open or acknowledged: about it, and about roles that it reaches.
     pub(crate) open_findings: u64,
+    /// Of these, those about roles that it reaches.
+    pub(crate) open_role_findings: u64,
+    /// The worst severity among them; null where there is none.
+    pub(crate) worst_severity: Option<&'static str>,
     /// Sessions of its role in the look-back window; associations may share a role.
     pub(crate) role_sessions: u64,
     pub(crate) role_last_session_at: Option<DateTime<Utc>>,
@@ -426,6 +536,8 @@ impl From<AssociationRow> for AssociationJson {
             owner_arn: a.owner_arn,
             detail,
             open_findings: row.open_findings,
+            open_role_findings: row.open_role_findings,
+            worst_severity: row.worst.map(rolecall_audit::finding::Severity::as_str),
             role_sessions: row.role_sessions,
             role_last_session_at: row.role_last_session,
         }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::http::error::{AppError, Code, FieldError, Problem};
-use crate::http::query::query;
+use crate::http::query::api_query;
 use crate::simulate::{self, Answer, SimulateError};
 use axum::Json;
 use axum::body::Bytes;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-query! {
+api_query! {
     /// The body says it all.
     NoQuery = &[]
 }

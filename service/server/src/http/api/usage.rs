@@ -4,7 +4,7 @@ use super::shape::SessionJson;
 use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::pages::read_key;
-use crate::http::query::{Kind, Param, Params, param, query};
+use crate::http::query::{Kind, Param, Params, api_query, param};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -19,11 +19,11 @@ use utoipa::ToSchema;
 const DAYS: Param = param("days", Kind::Number(1, 800), "How many days back; 90 if not given.");
 const SHAPES: Param = param("shapes", Kind::Flag, "Whether calls are told apart by what they were done to.");
 
-query! {
+api_query! {
     /// Query of what was used.
     UsageQuery = &[DAYS, SHAPES]
 }
-query! {
+api_query! {
     /// One thing takes no parameter.
     NoQuery = &[]
 }

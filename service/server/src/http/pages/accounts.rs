@@ -58,13 +58,14 @@ pub(crate) async fn list(
 ) -> Result<AccountsPage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let around = Around::load(&app).await?;
+    let (accounts, coverage) = tokio::try_join!(app.store.accounts(), app.store.coverage(&[]))?;
     // A column for each kind that was looked at anywhere.
-    let looked_at = |kind: &ScopeKind| around.coverage.iter().any(|row| row.scope.kind == *kind);
+    let looked_at = |kind: &ScopeKind| coverage.iter().any(|row| row.scope.kind == *kind);
     let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(looked_at).collect();
-    let gaps = around.coverage.iter().flat_map(|row| &row.gaps);
+    let gaps = coverage.iter().flat_map(|row| &row.gaps);
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
-        lines: around.accounts.iter().map(|row| Line::of(row, &kinds, &around)).collect(),
+        lines: accounts.iter().map(|row| Line::of(row, &kinds, &around, &coverage)).collect(),
         gaps: gaps.map(|gap| GapLine::of(gap, &around.names)).collect(),
         seen: around.seen,
         chrome,
@@ -72,11 +73,11 @@ pub(crate) async fn list(
 }
 
 impl Line {
-    fn of(row: &AccountRow, kinds: &[ScopeKind], around: &Around) -> Self {
+    fn of(row: &AccountRow, kinds: &[ScopeKind], around: &Around, coverage: &[CoverageRow]) -> Self {
         let ou = row.account.as_ref().and_then(|account| account.ou_path.clone());
         let cell = |kind: &ScopeKind| {
             let scopes: Vec<&CoverageRow> =
-                around.coverage.iter().filter(|c| c.scope.account_id == row.id && c.scope.kind == *kind).collect();
+                coverage.iter().filter(|c| c.scope.account_id == row.id && c.scope.kind == *kind).collect();
             let whole = scopes.iter().filter(|c| c.complete).count();
             match (whole, scopes.len()) {
                 (_, 0) => Cell { state: "none", text: "not looked at".to_owned() },
@@ -140,8 +141,10 @@ pub(crate) async fn one(
     let unknown = || AppError::not_found(format!("account `{id}`"));
     let wanted: AccountId = id.parse().map_err(|_| unknown())?;
     let around = Around::load(&app).await?;
-    let row = around.accounts.iter().find(|row| row.id == wanted).ok_or_else(unknown)?;
-    let scopes: Vec<&CoverageRow> = around.coverage.iter().filter(|c| c.scope.account_id == wanted).collect();
+    let only = [wanted];
+    let (accounts, coverage) = tokio::try_join!(app.store.accounts(), app.store.coverage(&only))?;
+    let row = accounts.iter().find(|row| row.id == wanted).ok_or_else(unknown)?;
+    let scopes: Vec<&CoverageRow> = coverage.iter().collect();
     let account = row.account.as_ref();
     Ok(AccountPage {
         name: around.names.of(wanted),

@@ -2,8 +2,8 @@
 
 use super::estate::Around;
 use super::parts::{
-    Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, association_href, badge, carried, chips,
-    curl, empty, role_href, select, session_href,
+    Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, SeverityMark, association_href, badge,
+    carried, chips, curl, empty, role_href, select, session_href,
 };
 use super::usage::UsageCard;
 use super::{Chrome, chain};
@@ -19,7 +19,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::estate::{Association, AssociationKey, Session};
-use rolecall_audit::finding::SubjectKind;
+use rolecall_audit::finding::Workflow;
 use rolecall_iam::RoleArn;
 use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow, UsageOf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +55,8 @@ struct Line {
     target: Option<RoleCell>,
     tags: Badge,
     findings: u64,
+    findings_href: String,
+    worst: Option<SeverityMark>,
     sessions: String,
     last_session: Option<Stamp>,
 }
@@ -131,6 +133,8 @@ impl Line {
             target: detail.as_ref().and_then(|d| Some(cell(d.target_role_arn.as_deref()?, row.target_role_exists))),
             tags: tags(&row.association),
             findings: row.open_findings,
+            findings_href: format!("/findings?association={}", encode(&key.to_string())),
+            worst: row.worst.map(SeverityMark::from),
             sessions: words::count_u64(row.role_sessions),
             last_session: row.role_last_session.map(|at| Stamp::of(at, around.now)),
         }
@@ -203,6 +207,8 @@ pub(crate) struct AssociationPage {
     session_count: String,
     days: u16,
     findings: Vec<FindingLine>,
+    /// Why there may be more findings than are shown; empty where there are not.
+    findings_note: String,
     all_findings: String,
 }
 
@@ -227,14 +233,18 @@ pub(crate) async fn one(
         Some(filter) => app.store.sessions(&filter, None, 20).await?,
         None => Vec::new(),
     };
-    let findings = findings_of(&app, SubjectKind::Association, &key.to_string()).await?;
+    let findings = findings_of(&app, &key).await?;
     let mut accounts = BTreeSet::from([key.account_id]);
     let roles = detail.iter().flat_map(|d| [Some(&d.role_arn), d.target_role_arn.as_ref()]).flatten();
     accounts.extend(roles.filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
     let accounts: Vec<_> = accounts.into_iter().collect();
     let of = UsageOf::Association(row.association.association_id.clone());
     let usage = UsageCard::load(&app, of, super::grants::href_of_pods(&key.to_string()), &accounts, around.now).await?;
-    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, usage, app.config.aws.trail_lookback_days);
+    let coverage = app.store.coverage(&accounts).await?;
+    let chain = chain::of_association(&row, &around, &coverage);
+    let days = app.config.aws.trail_lookback_days;
+    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, usage, days);
+    page.chain = chain;
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
     });
@@ -253,23 +263,16 @@ pub(super) fn lines(
     rows.iter().map(|row| FindingLine::of(row, title(&row.rule), &around.names, around.now)).collect()
 }
 
-async fn findings_of(app: &App, kind: SubjectKind, key: &str) -> Result<Vec<rolecall_store::FindingRow>, AppError> {
-    let filter =
-        FindingFilter { subject_kinds: vec![kind], subject_key: Some(key.to_owned()), ..FindingFilter::default() };
+/// What is open about an association and the roles that it reaches, the worst first.
+async fn findings_of(app: &App, key: &AssociationKey) -> Result<Vec<rolecall_store::FindingRow>, AppError> {
+    let open = vec![Workflow::Open, Workflow::Acknowledged, Workflow::Suppressed];
+    let filter = FindingFilter { association: Some(key.clone()), workflow: open, ..FindingFilter::default() };
     Ok(app.store.findings(&filter, FindingSort::Severity, None, 50).await?)
 }
 
 /// The key that a path spells.
 pub(crate) fn read_key(path: &str) -> Option<AssociationKey> {
-    let mut parts = path.split('/');
-    let key = AssociationKey {
-        account_id: parts.next()?.parse().ok()?,
-        region: parts.next()?.parse().ok()?,
-        cluster: parts.next()?.parse().ok()?,
-        namespace: parts.next()?.parse().ok()?,
-        service_account: parts.next()?.parse().ok()?,
-    };
-    parts.next().is_none().then_some(key)
+    path.parse().ok()
 }
 
 impl AssociationPage {
@@ -296,7 +299,7 @@ impl AssociationPage {
             simulate: super::simulate::href(&path),
             json: format!("/api/v1{}", association_href(&path)),
             described: detail.is_some(),
-            chain: chain::of_association(row, around),
+            chain: Vec::new(),
             tags: tags(&row.association),
             external_id: detail.and_then(|d| d.external_id.clone()).unwrap_or_default(),
             association_id: association_id.clone(),
@@ -312,8 +315,12 @@ impl AssociationPage {
             session_count: words::count_u64(row.role_sessions),
             days,
             findings: Vec::new(),
+            findings_note: match row.association.detail {
+                Some(_) => String::new(),
+                None => "Its role is not known, so findings on the role are not among these.".to_owned(),
+            },
             all_findings: format!(
-                "/findings?state=open,acknowledged,suppressed,resolved&subject_kind=association&subject_key={}",
+                "/findings?state=open,acknowledged,suppressed,resolved&association={}",
                 encode(&path)
             ),
         }

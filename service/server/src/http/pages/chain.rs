@@ -10,10 +10,10 @@ use rolecall_audit::coverage::{Scope, ScopeKind};
 use rolecall_audit::estate::Association;
 use rolecall_audit::finding::{Subject, SubjectKind};
 use rolecall_iam::RoleArn;
-use rolecall_store::AssociationRow;
+use rolecall_store::{AssociationRow, CoverageRow};
 
-/// The chain of an association.
-pub(super) fn of_association(row: &AssociationRow, around: &Around) -> Vec<Node> {
+/// The chain of an association; `coverage` holds the listings of roles in the accounts of its roles.
+pub(super) fn of_association(row: &AssociationRow, around: &Around, coverage: &[CoverageRow]) -> Vec<Node> {
     let Association { key, detail, .. } = &row.association;
     let mut nodes = vec![Node {
         class: "subject",
@@ -27,9 +27,9 @@ pub(super) fn of_association(row: &AssociationRow, around: &Around) -> Vec<Node>
         nodes.push(unseen("Association role", "Describing the association was refused"));
         return nodes;
     };
-    nodes.push(role("Association role", &detail.role_arn, row.role_exists == Some(true), around));
+    nodes.push(role("Association role", &detail.role_arn, row.role_exists == Some(true), around, coverage));
     if let Some(target) = &detail.target_role_arn {
-        let mut node = role("Target role", target, row.target_role_exists == Some(true), around);
+        let mut node = role("Target role", target, row.target_role_exists == Some(true), around, coverage);
         node.notes.push(if detail.external_id.is_some() {
             "with an external id".to_owned()
         } else {
@@ -57,7 +57,7 @@ pub(super) fn of_subject(subject: &Subject, href: String, around: &Around) -> Ve
     }
     for (kind, arn) in [("Role", &subject.role_arn), ("Target role", &subject.target_role_arn)] {
         let Some(arn) = arn else { continue };
-        let mut node = role(kind, arn, false, around);
+        let mut node = role(kind, arn, false, around, &[]);
         // Whether it exists is the finding's own business here.
         node.class = if subject.kind == SubjectKind::Role && *arn == subject.key { "subject" } else { "" };
         node.notes.truncate(1);
@@ -78,12 +78,12 @@ pub(super) fn of_subject(subject: &Subject, href: String, around: &Around) -> Ve
     nodes
 }
 
-fn role(kind: &str, arn: &str, exists: bool, around: &Around) -> Node {
+fn role(kind: &str, arn: &str, exists: bool, around: &Around, coverage: &[CoverageRow]) -> Node {
     let parsed = arn.parse::<RoleArn>().ok();
     let (class, note) = match &parsed {
         _ if exists => ("", None),
         None => ("missing", Some("not the ARN of a role")),
-        Some(parsed) => absence(parsed, around),
+        Some(parsed) => absence(parsed, coverage),
     };
     let account = parsed.as_ref().map(|parsed| around.names.of(parsed.account_id()));
     Node {
@@ -97,9 +97,9 @@ fn role(kind: &str, arn: &str, exists: bool, around: &Around) -> Node {
 }
 
 /// Why a role is not in the estate.
-fn absence(arn: &RoleArn, around: &Around) -> (&'static str, Option<&'static str>) {
+fn absence(arn: &RoleArn, coverage: &[CoverageRow]) -> (&'static str, Option<&'static str>) {
     let scope = Scope::global(arn.account_id(), ScopeKind::Roles);
-    match around.coverage.iter().find(|row| row.scope == scope) {
+    match coverage.iter().find(|row| row.scope == scope) {
         Some(row) if row.complete => ("missing", Some("does not exist: all roles of the account were listed")),
         Some(_) => ("unseen", Some("not seen: the account's roles were not listed whole")),
         None => ("unseen", Some("in an account that is not looked at")),

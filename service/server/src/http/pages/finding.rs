@@ -1,22 +1,28 @@
 //! `/findings/{number}`: why it is one, what decided, and what to do.
 
 use super::Chrome;
+use super::associations::lines;
 use super::chain;
 use super::estate::Around;
-use super::parts::{Badge, DocumentCard, Node, SeverityMark, numbered, subject_href};
+use super::parts::{Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::query::query;
-use crate::http::rule_text::{RuleText, rule};
+use crate::http::rule_text::{RuleText, rule, titles};
 use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::Documents;
-use rolecall_audit::finding::{Detection, Evidence, ExceptionRef, Resolution};
-use rolecall_store::{FindingEvent, FindingRow};
+use rolecall_audit::finding::{Detection, EffectiveParam, Evidence, ExceptionRef, Resolution};
+use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingSort};
 use std::collections::BTreeMap;
+
+/// So many workloads are named.
+const WORKLOADS: u32 = 100;
+/// So many findings that are listed under this one are shown.
+const PARTS: u32 = 100;
 
 query! {
     /// The page takes no parameter.
@@ -57,6 +63,14 @@ pub(crate) struct FindingPage {
     rule: Option<RuleText>,
     rule_id: String,
     severity: SeverityMark,
+    severity_because: String,
+    assumptions: Vec<String>,
+    /// The finding that this one is listed under, with its number and message.
+    head: Option<(i64, String)>,
+    parts: Vec<FindingLine>,
+    workloads: Vec<WorkloadLine>,
+    workload_count: String,
+    more_workloads: bool,
     state: Badge,
     detection: &'static str,
     stale: bool,
@@ -90,39 +104,58 @@ pub(crate) async fn page(
 ) -> Result<FindingPage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("finding `{number}`"));
-    let row = app.store.finding(number.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
-    let events = app.store.finding_events(&row).await?;
-    let digests: Vec<_> = row.evidence.iter().filter_map(|e| e.document).collect();
+    let found = app.store.finding(number.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
+    let events = app.store.finding_events(&found.row).await?;
+    let digests: Vec<_> = found.evidence.iter().filter_map(|e| e.document).collect();
     let documents = app.store.documents(&digests).await?;
     let around = Around::load(&app).await?;
-    Ok(FindingPage::new(chrome, row, &events, &documents, &around, |id| rule(&app, id)))
+    let workloads = app.store.workloads_of(&found.row, WORKLOADS).await?;
+    let head = match &found.row.part_of {
+        Some(head) => app.store.finding_by_fingerprint(head).await?.map(|head| (head.row.number, head.row.message)),
+        None => None,
+    };
+    let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
+    let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
+    let mut page = FindingPage::new(chrome, found, &events, &documents, &around, |id| rule(&app, id));
+    page.head = head;
+    page.parts = lines(&parts, &titles(&app), &around);
+    page.workloads = workloads.iter().map(|workload| WorkloadLine::of(workload, &around.names)).collect();
+    Ok(page)
 }
 
 impl FindingPage {
     fn new(
         chrome: Chrome,
-        row: FindingRow,
+        found: Finding,
         events: &[FindingEvent],
         documents: &Documents,
         around: &Around,
         rule: impl Fn(&str) -> Option<RuleText>,
     ) -> Self {
         let now = around.now;
+        let Finding { row, evidence, params, .. } = found;
         let href = subject_href(&row.subject);
         Self {
             chrome,
             number: row.number,
             rule: rule(&row.rule),
             severity: row.severity.into(),
+            severity_because: row.severity_because.unwrap_or_default(),
+            assumptions: row.assumptions.iter().map(|a| format!("{} ({})", a.sentence(), a.as_str())).collect(),
+            head: None,
+            parts: Vec::new(),
+            workloads: Vec::new(),
+            workload_count: words::count_u64(row.workload_count),
+            more_workloads: row.workload_count > u64::from(WORKLOADS),
             state: row.workflow.into(),
             detection: words::detection(row.detection),
             stale: row.detection == Detection::Stale,
             resolution: row.resolution.as_deref().map(resolution).unwrap_or_default().to_owned(),
             exception: row.exception.as_ref().map(|e| exception(e, now)),
             chain: chain::of_subject(&row.subject, href.clone(), around),
-            params: params(&row),
-            documents: numbered(document_cards(&row.evidence, documents), "document"),
-            facts: numbered(facts(&row.evidence, documents), "fact"),
+            params: param_lines(&params),
+            documents: numbered(document_cards(&evidence, documents), "document"),
+            facts: numbered(facts(&evidence, documents), "fact"),
             steps: events.iter().rev().map(|event| step(event, now)).collect(),
             account: around.names.of(row.subject.account_id),
             account_id: row.subject.account_id.to_string(),
@@ -142,13 +175,13 @@ impl FindingPage {
     }
 }
 
-fn params(row: &FindingRow) -> Vec<ParamLine> {
-    let line = |(name, param): (&String, &rolecall_audit::finding::EffectiveParam)| ParamLine {
+fn param_lines(params: &BTreeMap<String, EffectiveParam>) -> Vec<ParamLine> {
+    let line = |(name, param): (&String, &EffectiveParam)| ParamLine {
         name: name.clone(),
         value: param.value.to_string(),
         origin: param.origin.clone(),
     };
-    row.params.iter().map(line).collect()
+    params.iter().map(line).collect()
 }
 
 fn exception(e: &ExceptionRef, now: DateTime<Utc>) -> ExceptionLine {

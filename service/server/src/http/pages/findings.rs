@@ -22,6 +22,12 @@ const ROWS: u32 = 50;
 /// As many as are put into groups; more are better read by the rule.
 const GROUPED: u32 = 1000;
 const OPEN: [&str; 2] = ["open", "acknowledged"];
+/// The text fields of the form.
+const FIELDS: [(&str, &str); 3] =
+    [("cluster", "Cluster"), ("namespace", "Namespace"), ("service_account", "Service account")];
+/// Everything that the form has a field for.
+const FORM: [&str; 9] =
+    ["q", "severity", "rule_id", "account_id", "subject_kind", "via", "cluster", "namespace", "service_account"];
 
 query! {
     /// Query of the page: the API's filters, and how the page shows them.
@@ -42,6 +48,13 @@ struct Heading {
     sorted: bool,
 }
 
+/// A text field of the form.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    value: String,
+}
+
 /// Findings of one rule.
 struct Group {
     title: String,
@@ -60,6 +73,7 @@ pub(crate) struct FindingsPage {
     tabs: Vec<Tab>,
     views: Vec<Tab>,
     q: String,
+    fields: Vec<Field>,
     selects: Vec<Select>,
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
@@ -94,8 +108,9 @@ pub(crate) async fn page(
         tabs: tabs(&given, &params),
         views: views(&given, grouped),
         q: given.text("q").unwrap_or_default().to_owned(),
+        fields: FIELDS.map(|(name, label)| field(name, label, &given)).into(),
         selects: selects(&given, &titles, &around),
-        carried: carried(&given, &["q", "severity", "rule_id", "account_id", "subject_kind"]),
+        carried: carried(&given, &FORM),
         chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "q"]),
         severity: heading("Severity", "severity", &given),
         last_seen: heading("Last seen", "last_seen", &given),
@@ -159,12 +174,25 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, around: &Around) -
         ("account", "Account"),
     ];
     let kinds = kinds.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let ways = [
+        ("subject", "The workload itself"),
+        ("role", "A role that it reaches"),
+        ("direct", "Its role"),
+        ("target", "Its target role"),
+        ("chain", "A role that it assumes further on"),
+    ];
+    let ways = ways.map(|(value, label)| (value.to_owned(), label.to_owned()));
     vec![
         select("severity", "Severity", severities, given),
         select("rule_id", "Rule", rules, given),
         select("account_id", "Account", around.names.choices(), given),
         select("subject_kind", "Subject", kinds, given),
+        select("via", "Concerns", ways, given),
     ]
+}
+
+fn field(name: &'static str, label: &'static str, given: &Params) -> Field {
+    Field { name, label, value: given.text(name).unwrap_or_default().to_owned() }
 }
 
 fn heading(label: &'static str, sort: &'static str, given: &Params) -> Heading {

@@ -99,7 +99,7 @@ pub(crate) async fn page(
 ) -> Result<IngestionPage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let around = Around::load(&app).await?;
-    let read = Read::load(&app, &around, around.now.date_naive()).await?;
+    let read = Read::load(&app, around.now.date_naive()).await?;
     let rows = app.store.sources().await?;
     let begun: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let waiting = app.config.trails.iter().map(|trail| trail.id.clone()).filter(|id| !begun.contains(id.as_str()));

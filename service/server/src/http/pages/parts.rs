@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::{Gap, Scope};
 use rolecall_audit::estate::Session;
 use rolecall_audit::finding::{Detection, Severity, Subject, SubjectKind, Workflow};
+use rolecall_audit::reach::{Via, Workload};
 use rolecall_iam::{AccountId, Digest};
-use rolecall_store::{AccountRow, AssociationName, CoverageRow, FindingRow, Tied, Total};
+use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Tied, Total};
 use std::collections::BTreeMap;
 
 /// A severity: its class, which picks colour and shape, and its word.
@@ -159,11 +160,13 @@ pub(crate) struct Seen {
     pub(crate) more: usize,
 }
 
+/// So many gaps are named in the notice of what was not seen.
+pub(super) const GAPS_SHOWN: u32 = 4;
+
 impl Seen {
-    /// Sums up the coverage.
-    pub(crate) fn of(rows: &[CoverageRow], names: &AccountNames, now: DateTime<Utc>) -> Self {
-        const SHOWN: usize = 4;
-        let Some(last) = rows.iter().map(|row| row.looked_at).max() else {
+    /// The notice of a coverage.
+    pub(crate) fn of(coverage: &CoverageSummary, names: &AccountNames, now: DateTime<Utc>) -> Self {
+        let Some(last) = coverage.last_look_at else {
             return Self {
                 state: "never",
                 title: "Nothing has been looked at yet".to_owned(),
@@ -173,30 +176,27 @@ impl Seen {
                 more: 0,
             };
         };
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let stamp = Stamp::of(last, now);
-        let incomplete = rows.iter().filter(|row| !row.complete).count();
         let looked = format!(
             "{} in {}",
-            plural(rows.len(), "listing", "listings"),
-            plural(accounts(rows), "account", "accounts")
+            plural(number(coverage.scopes), "listing", "listings"),
+            plural(number(coverage.accounts), "account", "accounts")
         );
-        if incomplete == 0 {
+        if coverage.incomplete == 0 {
             let text = format!("{looked}, each read to its end; latest look {} ({}).", stamp.text, stamp.ago);
             return Self { state: "whole", title: String::new(), text, gaps: Vec::new(), more: 0 };
         }
-        let gaps: Vec<&Gap> = rows.iter().flat_map(|row| &row.gaps).collect();
-        let title = format!("{} of {looked} not seen whole", plural(incomplete, "listing", "listings"));
+        let title =
+            format!("{} of {looked} not seen whole", plural(number(coverage.incomplete), "listing", "listings"));
         let text = format!(
             "Rules that depend on them answer “unknown”, never “pass”, and no finding there counts as resolved. Latest look {} ({}).",
             stamp.text, stamp.ago
         );
-        let lines = gaps.iter().take(SHOWN).map(|gap| GapLine::of(gap, names)).collect();
-        Self { state: "gaps", title, text, gaps: lines, more: gaps.len().saturating_sub(SHOWN) }
+        let lines: Vec<GapLine> = coverage.gaps.iter().map(|gap| GapLine::of(gap, names)).collect();
+        let more = number(coverage.gap_count).saturating_sub(lines.len());
+        Self { state: "gaps", title, text, gaps: lines, more }
     }
-}
-
-fn accounts(rows: &[CoverageRow]) -> usize {
-    rows.iter().map(|row| row.scope.account_id).collect::<std::collections::BTreeSet<_>>().len()
 }
 
 /// `1 listing`, `2 listings`.
@@ -230,10 +230,9 @@ pub(crate) fn empty(what: &str, filtered: bool, clear: &str, seen: &Seen) -> Emp
 pub(crate) struct AccountNames(BTreeMap<AccountId, String>);
 
 impl AccountNames {
-    /// Takes the names from the accounts' rows.
-    pub(crate) fn of_rows(rows: &[AccountRow]) -> Self {
-        let named = rows.iter().filter_map(|row| Some((row.id, row.account.as_ref()?.name.clone()?)));
-        Self(named.collect())
+    /// Takes the names of those accounts that have one.
+    pub(crate) fn new(accounts: Vec<(AccountId, Option<String>)>) -> Self {
+        Self(accounts.into_iter().filter_map(|(id, name)| Some((id, name?))).collect())
     }
 
     /// The name, or the id.
@@ -417,6 +416,10 @@ pub(crate) struct FindingLine {
     pub(crate) rule: String,
     pub(crate) subject: String,
     pub(crate) place: String,
+    /// The pods that reach the role, such as `billing/invoices and 2 more`; empty where none does.
+    pub(crate) pods: String,
+    /// How many findings are listed under it; empty where none is.
+    pub(crate) parts: String,
     pub(crate) account_name: String,
     pub(crate) account_id: String,
     pub(crate) state: Badge,
@@ -435,11 +438,62 @@ impl FindingLine {
             rule: row.rule.clone(),
             subject: subject_name(&row.subject),
             place: subject_place(&row.subject),
+            pods: pods(row),
+            parts: match row.parts {
+                0 => String::new(),
+                n => format!(
+                    "and {} about the same",
+                    words::plural(i64::try_from(n).unwrap_or(i64::MAX), "finding", "findings")
+                ),
+            },
             account_name: names.name(row.subject.account_id).to_owned(),
             account_id: row.subject.account_id.to_string(),
             state: row.workflow.into(),
             stale: row.detection == Detection::Stale,
             last_seen: Stamp::of(row.last_seen_at, now),
+        }
+    }
+}
+
+/// The first pods that reach the role of a finding, in one line.
+fn pods(row: &FindingRow) -> String {
+    const NAMED: usize = 2;
+    let name = |w: &Workload| format!("{}/{}", w.association.namespace, w.association.service_account);
+    let named: Vec<String> = row.workloads.iter().take(NAMED).map(name).collect();
+    let more = row.workload_count.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
+    match (named.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => named.join(", "),
+        (false, more) => format!("{} and {} more", named.join(", "), words::count_u64(more)),
+    }
+}
+
+/// A pod that reaches a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkloadLine {
+    pub(crate) href: String,
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) via: &'static str,
+}
+
+impl WorkloadLine {
+    /// The line of a workload.
+    pub(crate) fn of(workload: &Workload, names: &AccountNames) -> Self {
+        let key = &workload.association;
+        Self {
+            href: association_href(&key.to_string()),
+            name: format!("{}/{}", key.namespace, key.service_account),
+            cluster: key.cluster.to_string(),
+            region: key.region.to_string(),
+            account: names.of(key.account_id),
+            via: match workload.via {
+                Via::Direct => "its role",
+                Via::Target => "its target role",
+                Via::Chain => "assumes it from its role",
+            },
         }
     }
 }

@@ -22,8 +22,7 @@ use rolecall_audit::estate::{Documents, Role};
 use rolecall_audit::finding::Evidence;
 use rolecall_iam::{Digest, RoleArn};
 use rolecall_store::{
-    AssociationFilter, AssociationRow, FindingFilter, FindingRow, FindingSort, PolicyRow, RoleRow, SessionFilter,
-    UsageOf,
+    AssociationFilter, AssociationRow, Finding, FindingFilter, FindingSort, PolicyRow, RoleRow, SessionFilter, UsageOf,
 };
 use std::collections::BTreeMap;
 
@@ -180,8 +179,9 @@ pub(crate) async fn one(
     let usage =
         UsageCard::load(&app, used, super::grants::href_of_role(row.role.arn.as_str()), &accounts, around.now).await?;
     let mut page = RolePage::new(chrome, &row, &users, usage, &around);
-    (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.findings = lines(&findings, &titles(&app), &around);
+    let findings = app.store.decided(findings).await?;
+    (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect();
     Ok(page)
 }
@@ -198,10 +198,10 @@ fn cards(
     role: &Role,
     policies: &[PolicyRow],
     documents: &Documents,
-    findings: &[FindingRow],
+    findings: &[Finding],
 ) -> (Vec<DocumentCard>, Vec<String>) {
-    let open = |row: &&FindingRow| row.resolved_at.is_none();
-    let evidence: Vec<&Evidence> = findings.iter().filter(open).flat_map(|row| &row.evidence).collect();
+    let open = |finding: &&Finding| finding.row.resolved_at.is_none();
+    let evidence: Vec<&Evidence> = findings.iter().filter(open).flat_map(|finding| &finding.evidence).collect();
     let marks = |digest: Digest| {
         let mut marks: BTreeMap<String, String> = BTreeMap::new();
         for e in evidence.iter().filter(|e| e.document == Some(digest)) {

@@ -105,11 +105,12 @@ pub(super) enum ReadState {
 
 impl Read {
     /// Sums up what was read from a day on.
-    pub(super) async fn load(app: &App, around: &Around, since: NaiveDate) -> Result<Self, AppError> {
+    pub(super) async fn load(app: &App, since: NaiveDate) -> Result<Self, AppError> {
         let sources = app.store.sources().await?;
         let mut days: BTreeSet<NaiveDate> =
             app.store.trail_days(&[], since).await?.into_iter().map(|row| row.day).collect();
-        let looks: Vec<_> = around.coverage.iter().filter(|row| row.scope.kind == ScopeKind::Sessions).collect();
+        let coverage = app.store.coverage(&[]).await?;
+        let looks: Vec<_> = coverage.iter().filter(|row| row.scope.kind == ScopeKind::Sessions).collect();
         let lookback = Duration::days(i64::from(app.config.aws.trail_lookback_days));
         // An import reads files that end where they end: its look says nothing of the days before it.
         let mut imports = BTreeSet::new();
@@ -210,7 +211,7 @@ pub(crate) async fn list(
     let slice = rows(&app, &params, &filter).await?;
     let names = association_names(&app, &slice.rows).await?;
     let (since, until, cut) = window(&filter, around.now);
-    let read = Read::load(&app, &around, since).await?;
+    let read = Read::load(&app, since).await?;
     let shown =
         SessionFilter { since: Some(filter.since.map_or_else(|| start(since), |at| at.max(start(since)))), ..filter };
     let timeline = timeline(&days(&app, &shown, since, until, &read).await?);
