@@ -5,7 +5,7 @@
 //! Refuses to know where expressions stand in a file.
 
 use super::cel::{self, Comparison, Each, Expr, Kind};
-use super::ir::{BUILTINS, Builtin, DEEPEST_COMPREHENSION, ELEMENT, FIRST_VARIABLE, Ir, NOW, SUBJECT};
+use super::ir::{BECAUSE, BUILTINS, Builtin, DEEPEST_COMPREHENSION, ELEMENT, FIRST_VARIABLE, Ir, NOW, SUBJECT};
 use super::schema::{Function, Schema, Type};
 use super::text;
 use super::value::{Reasons, Value};
@@ -32,6 +32,8 @@ pub(super) struct Scope<'a> {
     pub(super) subject: (&'a str, Type),
     /// The variable of `each` and its type.
     pub(super) element: Option<(&'a str, Type)>,
+    /// Whether `because` may be named: in the texts of a rule that lists its causes.
+    pub(super) because: bool,
     /// Parameters in the order in which values are given.
     pub(super) params: &'a [(Arc<str>, Type)],
 }
@@ -159,6 +161,9 @@ impl Checker<'_> {
         if name == "now" {
             return Some((Ir::Slot(NOW), Type::Timestamp));
         }
+        if name == "because" && self.scope.because {
+            return Some((Ir::Slot(BECAUSE), Type::list(Type::String)));
+        }
         None
     }
 
@@ -167,6 +172,7 @@ impl Checker<'_> {
         names.push(self.scope.subject.0);
         names.extend(self.scope.element.as_ref().map(|(name, _)| *name));
         names.extend(["params", "now"]);
+        names.extend(self.scope.because.then_some("because"));
         names
     }
 

@@ -51,7 +51,7 @@ pub(super) struct Context<'a> {
     slots: [&'a Value; SLOTS],
     params: &'a [Value],
     steps: &'a Cell<u32>,
-    /// Whether a list known in part is taken as it was seen, and an unknown text is printed as such:
+    /// Whether a list known in part is taken as it was seen, and its unknown elements are left out:
     /// for messages and evidence, which show what there is and decide nothing.
     showing: bool,
 }
@@ -415,10 +415,10 @@ fn arith(how: Arith, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
     let [left, right] = sides;
     let (a, b) = (hold(left, cx)?, hold(right, cx)?);
     if cx.showing
-        && let (Arith::Add, Value::Str(_), Value::Unknown(_)) | (Arith::Add, Value::Unknown(_), Value::Str(_)) =
-            (how, &*a, &*b)
+        && let (Arith::Add, list @ Value::List(_), Value::Unknown(_))
+        | (Arith::Add, Value::Unknown(_), list @ Value::List(_)) = (how, &*a, &*b)
     {
-        return join_texts(&[a.as_str().unwrap_or(NOT_KNOWN), b.as_str().unwrap_or(NOT_KNOWN)], "", cx);
+        return Ok(list.clone());
     }
     if let Some(why) = unknowns([&*a, &*b].into_iter()) {
         return Ok(Value::Unknown(why));
@@ -476,8 +476,6 @@ fn arith(how: Arith, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
         (how, a, b) => Err(Fault::of(format!("`{}` does not apply to {} and {}", how.symbol(), a.kind(), b.kind()))),
     }
 }
-
-const NOT_KNOWN: &str = "(not known)";
 
 fn join_texts(parts: &[&str], separator: &str, cx: &Context<'_>) -> Answer {
     let length: usize = parts.iter().map(|part| part.len() + separator.len()).sum();
@@ -598,7 +596,6 @@ fn call(builtin: Builtin, args: &[Ir], cx: &Context<'_>) -> Answer {
         [a] => {
             let a = hold(a, cx)?;
             match &*a {
-                Value::Unknown(_) if cx.showing && builtin == Builtin::ToText => Ok(Value::text(NOT_KNOWN)),
                 Value::Unknown(why) => Ok(Value::Unknown(why.clone())),
                 a => one(builtin, a, cx),
             }
@@ -726,19 +723,18 @@ fn two(builtin: Builtin, a: &Value, b: &Value, cx: &Context<'_>) -> Answer {
             Value::texts(a.split(b.as_ref()))
         }
         (Builtin::Join, Value::List(list), Value::Str(separator)) => {
-            let mut unknown = cx.missing(list).cloned();
+            let mut unknown = list.missing().cloned();
             let mut parts = Vec::new();
             for item in list.items() {
                 cx.step(1)?;
                 match item {
-                    Value::Unknown(_) if cx.showing => parts.push(NOT_KNOWN),
                     Value::Unknown(why) => merge(&mut unknown, why),
                     other => parts.push(other.as_str().unwrap_or_default()),
                 }
             }
             match unknown {
-                Some(why) => Value::Unknown(why),
-                None => join_texts(&parts, separator, cx)?,
+                Some(why) if !cx.showing || parts.is_empty() => Value::Unknown(why),
+                _ => join_texts(&parts, separator, cx)?,
             }
         }
         (Builtin::Min, a, b) => if order(a, b).is_some_and(Ordering::is_gt) { b } else { a }.clone(),

@@ -7,17 +7,19 @@ use super::schema::Native;
 use super::value::Value;
 use std::sync::Arc;
 
-/// Places of variables while an expression is judged: subject, `now`, the element of `each`, and one
-/// for each comprehension that is open (at most [`DEEPEST_COMPREHENSION`]).
-pub(super) const SLOTS: usize = 5;
+/// Places of variables while an expression is judged: subject, `now`, the element of `each`, `because`,
+/// and one for each comprehension that is open (at most [`DEEPEST_COMPREHENSION`]).
+pub(super) const SLOTS: usize = 6;
 /// The subject's place.
 pub(super) const SUBJECT: usize = 0;
 /// The place of `now`.
 pub(super) const NOW: usize = 1;
 /// The place of the element of `each`.
 pub(super) const ELEMENT: usize = 2;
+/// The place of `because`.
+pub(super) const BECAUSE: usize = 3;
 /// The place of the outermost comprehension's variable.
-pub(super) const FIRST_VARIABLE: usize = 3;
+pub(super) const FIRST_VARIABLE: usize = 4;
 /// Comprehensions within comprehensions, at most.
 pub(super) const DEEPEST_COMPREHENSION: usize = SLOTS - FIRST_VARIABLE;
 

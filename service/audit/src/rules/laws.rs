@@ -39,7 +39,8 @@ fn schema() -> Schema {
 
 fn judge(source: &str, subject: &Value) -> Result<Value, Fault> {
     let schema = schema();
-    let scope = Scope { schema: &schema, subject: ("role", Type::object("Role")), element: None, params: &[] };
+    let scope =
+        Scope { schema: &schema, subject: ("role", Type::object("Role")), element: None, because: false, params: &[] };
     let checked = check::check(source, &scope).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}"));
     run(&checked.ir, subject)
 }
@@ -395,7 +396,8 @@ fn facts() -> impl Strategy<Value = Seen> {
 
 fn lawful(source: &str, whole: &Value, shown: &Value) -> Result<(), TestCaseError> {
     let schema = schema();
-    let scope = Scope { schema: &schema, subject: ("role", Type::object("Role")), element: None, params: &[] };
+    let scope =
+        Scope { schema: &schema, subject: ("role", Type::object("Role")), element: None, because: false, params: &[] };
     let checked = check::check(source, &scope);
     // `has(role.o) ? … role.o.orValue(…) …` is refused, and rightly: there the field is present.
     if checked.as_ref().err().is_some_and(|all| all.iter().all(|m| m.message.ends_with("is never absent here"))) {

@@ -8,7 +8,7 @@ use super::check::{self, Scope};
 use super::decode::Doc;
 use super::fixture::{self, Reader};
 use super::ir::Ir;
-use super::rule::{Expect, Expressions, Meta, Param, Program, Remediation, Rule, SeverityWhen, Test};
+use super::rule::{Cause, Expect, Expressions, Meta, Param, Program, Remediation, Rule, SeverityWhen, Test};
 use super::schema::{SUBJECTS, Schema, Type};
 use super::severity::Step;
 use super::tuning;
@@ -253,6 +253,45 @@ impl Doc<'_, '_> {
         Some((checked.ir, checked.ty))
     }
 
+    /// When a rule fails: an expression, or a list of causes of which one is enough.
+    fn causes(
+        &mut self,
+        node: Option<&Node>,
+        scope: &Scope<'_>,
+        used: &mut BTreeSet<usize>,
+    ) -> Option<(Ir, Vec<Cause>)> {
+        let node = node?;
+        let Kind::List(items) = &node.kind else {
+            let (ir, _) = self.expression(Some(node), "spec.match", scope, Some(&Type::Bool), used)?;
+            return Some((ir, Vec::new()));
+        };
+        if items.is_empty() {
+            self.wrong(node.at, "spec.match", "the list has no causes", "write `- {when: …, because: …}` for each");
+            return None;
+        }
+        let mut causes = Some(Vec::new());
+        for (index, item) in items.iter().enumerate() {
+            let field = format!("spec.match[{index}]");
+            if !self.map(item, &field, &["when", "because"], &["when", "because"]) {
+                causes = None;
+                continue;
+            }
+            let mut part = |key: &str, wanted: &Type| {
+                self.expression(item.get(key), &format!("{field}.{key}"), scope, Some(wanted), used)
+            };
+            match (part("when", &Type::Bool), part("because", &Type::String)) {
+                (Some((when, _)), Some((because, _))) => {
+                    if let Some(causes) = &mut causes {
+                        causes.push(Cause { when, because });
+                    }
+                }
+                _ => causes = None,
+            }
+        }
+        let causes = causes?;
+        Some((Ir::Or(causes.iter().map(|cause| cause.when.clone()).collect()), causes))
+    }
+
     fn meta(&mut self, node: &Node) -> Option<Meta> {
         let known = [
             "id",
@@ -345,8 +384,13 @@ impl Doc<'_, '_> {
         let typed: Vec<(Arc<str>, Type)> =
             params.iter().map(|param| (Arc::clone(&param.name), param.ty.clone())).collect();
         let subject_type = Type::Object(Arc::clone(&object.name));
-        let mut scope =
-            Scope { schema, subject: (subject.as_str(), subject_type.clone()), element: None, params: &typed };
+        let mut scope = Scope {
+            schema,
+            subject: (subject.as_str(), subject_type.clone()),
+            element: None,
+            because: false,
+            params: &typed,
+        };
         let mut used = BTreeSet::new();
         let applies = self.expression(spec.get("applies"), "spec.applies", &scope, Some(&Type::Bool), &mut used);
         let mut each = None;
@@ -376,10 +420,12 @@ impl Doc<'_, '_> {
                 None => return None,
             }
         }
-        let fails = self.expression(spec.get("match"), "spec.match", &scope, Some(&Type::Bool), &mut used);
+        let fails = self.causes(spec.get("match"), &scope, &mut used);
+        scope.because = fails.as_ref().is_some_and(|(_, causes)| !causes.is_empty());
         let message = self.expression(spec.get("message"), "spec.message", &scope, Some(&Type::String), &mut used);
         let listed = Type::list(Type::object("Evidence"));
         let evidence = self.expression(spec.get("evidence"), "spec.evidence", &scope, Some(&listed), &mut used);
+        scope.because = false;
         let names = Type::list(Type::String);
         let discriminator =
             self.expression(spec.get("discriminator"), "spec.discriminator", &scope, Some(&names), &mut used);
@@ -406,13 +452,21 @@ impl Doc<'_, '_> {
         }
         let tests = self.tests(node.get("tests"), subject, &subject_type, &params, &values);
         let text = |key: &str| spec.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+        let written = match spec.get("match").map(|node| &node.kind) {
+            Some(Kind::List(causes)) => {
+                let each = causes.iter().filter_map(|cause| cause.get("when").and_then(Node::text));
+                each.map(str::trim).collect::<Vec<_>>().join("\n|| ")
+            }
+            _ => text("match"),
+        };
         let expressions = Expressions {
             applies: spec.get("applies").and_then(Node::text).map(str::to_owned),
-            fails: text("match"),
+            fails: written,
             message: text("message"),
             severity_when: severities,
         };
         let meta = meta?;
+        let (fails, causes) = fails?;
         let decisive = serde_json::json!([node.get("metadata").map(Node::to_json), spec.to_json()]);
         Some(Rule {
             subject,
@@ -421,7 +475,8 @@ impl Doc<'_, '_> {
             program: Program {
                 applies: applies.map(|(ir, _)| ir),
                 each,
-                fails: fails?.0,
+                fails,
+                causes,
                 message: message?.0,
                 evidence: evidence.map(|(ir, _)| ir),
                 discriminator: discriminator.map(|(ir, _)| ir),

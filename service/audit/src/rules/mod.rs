@@ -16,6 +16,8 @@ mod ir;
 #[cfg(test)]
 mod laws;
 mod load;
+#[cfg(test)]
+mod messages;
 mod rule;
 mod schema;
 mod set;

@@ -5,7 +5,7 @@
 use super::binding::{Bound, Exception, Place, Settings, Taken};
 use super::eval::{self, Context, Fault, MOST_STEPS};
 use super::evidence;
-use super::ir::{ELEMENT, Ir, NOW, SUBJECT};
+use super::ir::{BECAUSE, ELEMENT, Ir, NOW, SUBJECT};
 use super::schema::Type;
 use super::severity::{self, Step};
 use super::value::{Object, Reasons, Value};
@@ -84,10 +84,19 @@ pub(super) struct Program {
     pub(super) applies: Option<Ir>,
     pub(super) each: Option<Ir>,
     pub(super) fails: Ir,
+    /// The causes that `fails` is made of, where the rule lists them.
+    pub(super) causes: Vec<Cause>,
     pub(super) message: Ir,
     pub(super) evidence: Option<Ir>,
     pub(super) discriminator: Option<Ir>,
     pub(super) severity_when: Vec<Step>,
+}
+
+/// One of the causes for which a rule fails: when it is there, and what to say of it then.
+#[derive(Clone)]
+pub(super) struct Cause {
+    pub(super) when: Ir,
+    pub(super) because: Ir,
 }
 
 /// The rule's own texts, for the rule page and `explain`.
@@ -334,7 +343,7 @@ impl Rule {
         Ok(Arc::new(self.defaults.under(&taking, &self.names)))
     }
 
-    fn decide(&self, subject: &Value, params: &[Value], now: DateTime<Utc>) -> Vec<Outcome> {
+    pub(super) fn decide(&self, subject: &Value, params: &[Value], now: DateTime<Utc>) -> Vec<Outcome> {
         let steps = Cell::new(MOST_STEPS);
         let now = Value::Timestamp(now);
         let cx = Context::new(params, &steps);
@@ -428,7 +437,11 @@ impl Rule {
         let steps = Cell::new(MOST_STEPS);
         let graded = severity::grade(&self.program.severity_when, self.meta.severity, &cx.afresh(&steps));
         let steps = Cell::new(MOST_STEPS);
-        let cx = cx.showing().afresh(&steps);
+        let cx = cx.afresh(&steps);
+        let because = self.because(&cx);
+        let cx = cx.showing();
+        let cx = cx.with(BECAUSE, &because);
+        // A message that needs something which is not known would say nothing, or something else.
         let message = match eval::eval(&self.program.message, &cx) {
             Ok(Value::Str(text)) => text.to_string(),
             _ => self.meta.title.clone(),
@@ -438,6 +451,15 @@ impl Rule {
             _ => Vec::new(),
         };
         Outcome::Fail { message, evidence, discriminator, graded }
+    }
+
+    /// What to say of the causes that are certainly there: those made the rule fail, whatever else is
+    /// not known. Unknown where none of them can be put into words.
+    fn because(&self, cx: &Context<'_>) -> Value {
+        let certain = self.program.causes.iter().filter(|cause| eval::eval(&cause.when, cx) == Ok(Value::Bool(true)));
+        let said = certain.filter_map(|cause| eval::eval(&cause.because, &cx.showing()).ok());
+        let said: Vec<Value> = said.filter(|text| matches!(text, Value::Str(_))).collect();
+        if said.is_empty() { Value::unknown("what decided cannot be put into words") } else { Value::list(said) }
     }
 
     /// Runs the embedded tests.

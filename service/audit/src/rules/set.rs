@@ -169,7 +169,14 @@ pub fn json_schema(schema: &Schema) -> Json {
                     "params": { "type": "object", "additionalProperties": param },
                     "applies": expression("bool: where false, the rule does not concern the subject"),
                     "each": closed(&["in", "as"], json!({ "in": expression("list: one finding for each element that matches"), "as": text })),
-                    "match": expression("bool: true means the rule fails"),
+                    "match": { "oneOf": [
+                        expression("bool: true means the rule fails"),
+                        { "type": "array", "minItems": 1, "description": "causes, of which one is enough",
+                          "items": closed(&["when", "because"], json!({
+                            "when": expression("bool: true means the rule fails"),
+                            "because": expression("string: what to say of it; `because` in `message` lists those that are certainly there"),
+                          })) },
+                    ] },
                     "message": expression("string: one sentence that names the values"),
                     "evidence": expression("list(Evidence): what decided"),
                     "discriminator": expression("list(string): tells findings about one subject apart; never changes"),

@@ -40,11 +40,33 @@ fn a_message_that_lacks_a_fact_does_not_hide_the_failure() {
         "subject: role\nmatch: role.admin\nmessage: '\"role \" + role.name + \" in \" + role.uses.map(u, u.namespace).join(\", \") + \" of \" + role.uses[0].cluster'",
     );
     let seen = Value::list_seen([Value::object(Use("c", "a"))], Some(Reasons::one("cluster x not seen")));
-    let role = Role { name: Value::unknown("?"), admin: Value::Bool(true), uses: seen, ..Role::default() };
-    assert_eq!(judge(&rule, role), [fail("role (not known) in a of c", &[])]);
+    let role = Role { admin: Value::Bool(true), uses: seen, ..Role::default() };
+    assert_eq!(judge(&rule, role.clone()), [fail("role app in a of c", &[])]);
+    // A name that is not known is not made up: the title stands for the text.
+    let role = Role { name: Value::unknown("?"), ..role };
+    assert_eq!(judge(&rule, role), [fail("A title", &[])]);
     let role = Role { admin: Value::Bool(true), ..Role::default() };
     // The list is empty, so the text cannot be made: the title stands for it.
     assert_eq!(judge(&rule, role), [fail("A title", &[])]);
+}
+
+#[test]
+fn a_message_names_the_causes_that_are_certain() {
+    let rule = one(
+        "subject: role\nmatch:\n- {when: role.admin, because: \"'it is an administrator'\"}\n- {when: role.uses.size() > 1, because: '\"it has \" + string(role.uses.size()) + \" uses\"'}\nmessage: 'role.name + \": \" + because.join(\" and \")'",
+    );
+    let uses = |n: usize| Value::list((0..n).map(|_| Value::object(Use("c", "n"))));
+    let role = |admin: Value, uses: Value| Role { admin, uses, ..Role::default() };
+    let says = |admin, uses| judge(&rule, role(admin, uses));
+    let both = "app: it is an administrator and it has 2 uses";
+    assert_eq!(says(Value::Bool(true), uses(2)), [fail(both, &[])]);
+    assert_eq!(says(Value::unknown("?"), uses(2)), [fail("app: it has 2 uses", &[])]);
+    assert_eq!(says(Value::Bool(true), Value::unknown("?")), [fail("app: it is an administrator", &[])]);
+    assert_eq!(says(Value::Bool(false), uses(1)), [Outcome::Pass]);
+    assert_eq!(says(Value::Bool(false), Value::unknown("?")), [unknown(&["?"])]);
+    // What decided is certain, what to say of it is not: the title stands for the text.
+    let seen = Value::list_seen([0, 1].map(|_| Value::object(Use("c", "n"))), Some(Reasons::one("?")));
+    assert_eq!(says(Value::Bool(false), seen), [fail("app: it has 2 uses", &[])]);
 }
 
 #[test]
