@@ -21,6 +21,8 @@ pub mod digest;
 pub mod document;
 pub mod escalation;
 pub mod explain;
+pub mod external_access;
+pub mod federation;
 mod glob;
 pub mod grants;
 mod index;

@@ -54,7 +54,7 @@ pub enum Who {
 }
 
 impl Who {
-    fn of(principal: &Principal) -> Self {
+    pub(crate) fn of(principal: &Principal) -> Self {
         match principal {
             Principal::Everyone => Self::Anyone,
             Principal::Service(name) => Self::Service(name.clone()),
@@ -169,7 +169,7 @@ impl Trust {
         self.problem.as_ref()
     }
 
-    fn statements(&self) -> &[Arc<Statement>] {
+    pub(crate) fn statements(&self) -> &[Arc<Statement>] {
         self.layer.policy.as_ref().map_or(&[], |policy| &policy.statements)
     }
 
@@ -286,6 +286,18 @@ impl Trust {
     pub fn admits_in(&self, caller: &Requester, action: &str, context: &Context) -> Answer {
         let decision = self.ask(caller, action, context.clone(), Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
+    }
+
+    /// As [`Trust::admits_in`], by a statement that names the caller itself, its role or everyone: within
+    /// one account the caller needs no permission of its own then.
+    #[must_use]
+    pub fn admits_by_name(&self, caller: &Requester, action: &str, context: &Context) -> Answer {
+        let request = Request::plain(caller.clone(), action, "*", context.clone());
+        let mut sites = Sites::default();
+        let gathered = self.evaluation(&request, Ask::Possibly).gather(&mut sites);
+        let denied = gathered.denied.is_true();
+        let truth = gathered.direct.or(gathered.role).and(!gathered.denied);
+        Answer { by: sites.deciding(denied, truth.is_true()), truth }
     }
 
     /// Whether an AWS service can be admitted at all.
