@@ -85,7 +85,7 @@ fn trust(n: usize) -> String {
 fn estate(roles: usize) -> Estate {
     let id: AccountId = ACCOUNT.parse().expect("an account id");
     let mut estate = Estate::default();
-    estate.accounts.push(Account { id, name: None, ou_path: None, status: None, is_management: false });
+    estate.accounts.push(Account::new(id));
     for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders] {
         estate.coverage.complete(Scope::global(id, kind));
     }

@@ -77,6 +77,17 @@ pub struct Account {
     pub status: Option<String>,
     /// Whether this is the organisation's management account (SCPs do not bind it).
     pub is_management: bool,
+    /// The organisation's id, `o-…`; `None` where not known.
+    #[serde(default)]
+    pub organization_id: Option<String>,
+}
+
+impl Account {
+    /// An account of which nothing but its id is known.
+    #[must_use]
+    pub fn new(id: AccountId) -> Self {
+        Self { id, name: None, ou_path: None, status: None, is_management: false, organization_id: None }
+    }
 }
 
 /// An inline policy of a role.

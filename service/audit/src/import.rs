@@ -570,34 +570,13 @@ impl Look {
             say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");
         }
 
-        out.account.get_or_insert(unnamed(account));
+        out.account.get_or_insert(Account::new(account));
         out.clusters = all_clusters.into_values().collect();
         out.associations = self.associations.into_values().collect();
         let newest = self.newest.into_iter().chain(newest(&out)).max();
         out.as_of = Some(newest.unwrap_or(DateTime::UNIX_EPOCH));
         out
     }
-}
-
-fn not_provided() -> (GapReason, String) {
-    (GapReason::NotProvided, "no file holds it".to_owned())
-}
-
-/// The newest date that the facts themselves have.
-fn newest(seen: &Observation) -> Option<DateTime<Utc>> {
-    let roles = seen.roles.iter().filter_map(|role| role.created_at);
-    let used = seen.last_used.iter().map(|used| used.at);
-    let policies = seen.policies.iter().filter_map(|policy| policy.updated_at);
-    let clusters = seen.clusters.iter().filter_map(|cluster| cluster.created_at);
-    let associations = seen.associations.iter().filter_map(|association| association.detail.as_ref());
-    let associations = associations.flat_map(|detail| detail.created_at.into_iter().chain(detail.modified_at));
-    let sessions = seen.sessions.iter().map(|session| session.at);
-    roles.chain(used).chain(policies).chain(clusters).chain(associations).chain(sessions).max()
-}
-
-/// An account of which only the id is known.
-fn unnamed(id: AccountId) -> Account {
-    Account { id, name: None, ou_path: None, status: None, is_management: false }
 }
 
 fn is_gzip(bytes: &[u8]) -> bool {

@@ -12,6 +12,7 @@ use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use crate::rules::Reasons;
 use rolecall_iam::condition::{Context, Value};
 use rolecall_iam::explain::{Explanation, explain};
+use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -196,8 +197,15 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         };
     }
     let Caller { requester, layers, account } = caller(&facts, question, &mut context, &mut notes)?;
-    // AWS sends these of every account that is in an organisation, and nobody collects its id.
-    for key in ["aws:PrincipalOrgID", "aws:PrincipalOrgPaths", "aws:ResourceOrgID", "aws:ResourceOrgPaths"] {
+    let owner = question.resource_account.or_else(|| owner_of(&question.resource)).or(account);
+    for (key, account) in [("aws:PrincipalOrgID", account), ("aws:ResourceOrgID", owner)] {
+        context = match account {
+            Some(account) => organization_id(&facts, context, key, account),
+            None => context,
+        };
+    }
+    // AWS sends these of every account that is in an organisation, and roots' ids are not kept.
+    for key in ["aws:PrincipalOrgPaths", "aws:ResourceOrgPaths"] {
         if account.is_some() && matches!(context.get(key), Value::Absent) {
             context = context.unknown(key, &format!("the value of `{key}` is not collected; give it"));
         }
@@ -211,6 +219,26 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         notes.push("no VPC endpoint is taken to be in the way".to_owned());
     }
     Ok(Asked { request, layers, notes })
+}
+
+/// The organization of an account under a condition key, where the question does not say otherwise.
+fn organization_id(facts: &Facts, context: Context, key: &str, account: AccountId) -> Context {
+    if context.names(key) {
+        return context;
+    }
+    match facts.organization(account) {
+        Organization::Known(id) => context.set(key, [id]),
+        Organization::None => context.absent(key),
+        Organization::NotSeen(why) if matches!(context.get(key), Value::Absent) => {
+            context.unknown(key, &format!("the value of `{key}` is not known: {why}; give it"))
+        }
+        Organization::NotSeen(_) => context,
+    }
+}
+
+/// The account in a resource's ARN.
+fn owner_of(resource: &str) -> Option<AccountId> {
+    resource.parse::<Arn>().ok()?.account_id()
 }
 
 struct Caller {

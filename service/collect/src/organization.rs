@@ -58,7 +58,7 @@ impl Found {
 }
 
 fn bare(id: AccountId, name: Option<String>) -> Account {
-    Account { id, name, ou_path: None, status: None, is_management: false }
+    Account { name, ..Account::new(id) }
 }
 
 pub(crate) async fn discover(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
@@ -105,6 +105,11 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
     accounts.into_values().map(Found::usual).collect()
 }
 
+/// The organization's id in an account's ARN: `…:account/o-exampleorgid/111122223333`.
+fn organization_of(arn: &Arn) -> Option<&str> {
+    arn.resource().strip_prefix("account/")?.split('/').next().filter(|id| id.starts_with("o-"))
+}
+
 type ById = BTreeMap<AccountId, Account>;
 
 /// The accounts, and the management account as their ARNs name it.
@@ -121,13 +126,13 @@ async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Opt
                     continue;
                 }
             };
-            if let Some(Ok(arn)) = listed.arn.as_deref().map(str::parse::<Arn>) {
-                management = management.or(arn.account_id());
-            }
+            let arn = listed.arn.as_deref().and_then(|arn| arn.parse::<Arn>().ok());
+            management = management.or_else(|| arn.as_ref()?.account_id());
+            let organization_id = arn.as_ref().and_then(organization_of).map(str::to_owned);
             // `Status` was retired in 2026; stand-ins for AWS still send it alone.
             let state = listed.state.map(|state| state.as_str().to_owned());
             let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
-            found.insert(id, Account { status, ..bare(id, said(listed.name)) });
+            found.insert(id, Account { status, organization_id, ..bare(id, listed.name) });
         }
     });
     if let Some(refusal) = ended {

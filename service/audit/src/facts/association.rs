@@ -112,8 +112,13 @@ impl AssociationFacts {
         })
     }
 
-    /// Whether the association role's own policies let it assume the target role.
-    fn caller_may_hop(&self, detail: &AssociationDetail, hop: &Hop) -> Value {
+    /// Whether the association role's own policies allow it an STS action on the target role.
+    fn caller_may(&self, action: &str, association: &Association, detail: &AssociationDetail) -> Value {
+        let hop = match self.hop(association, detail) {
+            Ok(Some(hop)) => hop,
+            Ok(None) => return Value::Bool(true),
+            Err(why) => return Value::Unknown(why),
+        };
         let Some(target) = &detail.target_role_arn else { return Value::Bool(true) };
         let role = match self.world.role_exists(&detail.role_arn) {
             Value::Unknown(why) => return Value::Unknown(why),
@@ -124,14 +129,17 @@ impl AssociationFacts {
         };
         let account = |arn: &str| arn.split(':').nth(4).map(str::to_owned);
         // In one account a trust policy that names the role is enough.
-        if account(target) == account(&detail.role_arn) && !hop.via_account {
+        let via_account = if action == trust::TAG { hop.tag_via_account } else { hop.assume_via_account };
+        if account(target) == account(&detail.role_arn) && !via_account {
             return Value::Bool(true);
         }
         let stack = permissions::stack(&self.world, role, None);
-        let possible = |action| stack.possible(action, target, &Context::open()).truth;
-        let assume = possible("sts:AssumeRole");
-        let allowed = if detail.disable_session_tags { assume } else { assume.and(possible("sts:TagSession")) };
-        truth(&allowed)
+        let allowed = stack.possible(action, target, &Context::open()).truth;
+        // A refusal stands whatever the SCPs say; an allowance does not.
+        match self.world.scps_unasked(role.arn.account_id()) {
+            Some(why) if allowed.is_true() => Value::Unknown(why),
+            _ => truth(&allowed),
+        }
     }
 }
 
@@ -263,7 +271,7 @@ impl Facts for AssociationFacts {
                     Err(why) => Value::Unknown(why),
                     Ok(None) => Value::list([]),
                     Ok(Some((role, answers))) => {
-                        let trust = trust::TrustFacts { world: Arc::clone(&a.world), answers };
+                        let trust = trust::TrustFacts { world: Arc::clone(&a.world), account: role.arn.account_id(), answers };
                         let sites = trust.concerning_pods();
                         if sites.is_empty() {
                             let trust = role.trust.and_then(|digest| a.world.documents.get(&digest));
@@ -290,14 +298,22 @@ impl Facts for AssociationFacts {
         )
         .or(|| Value::Bool(true)),
         Def::<Self>::new(
-            "hop_allowed_by_role",
+            "hop_assume_allowed",
             || Type::Bool,
-            "Whether the association role's own policies let it assume the target role, with its session tags.",
+            "Whether the association role's own policies allow `sts:AssumeRole` on the target role; true where there is no hop to judge.",
+            |a| a.described(|association, detail| a.caller_may(trust::ASSUME, association, detail)),
+        )
+        .or(|| Value::Bool(true)),
+        Def::<Self>::new(
+            "hop_tag_allowed",
+            || Type::Bool,
+            "Whether the association role's own policies allow `sts:TagSession` on the target role; true where no session tags are sent.",
             |a| {
-                a.described(|association, detail| match a.hop(association, detail) {
-                    Ok(Some(hop)) => a.caller_may_hop(detail, &hop),
-                    Ok(None) => Value::Bool(true),
-                    Err(why) => Value::Unknown(why),
+                a.described(|association, detail| {
+                    if detail.disable_session_tags {
+                        return Value::Bool(true);
+                    }
+                    a.caller_may(trust::TAG, association, detail)
                 })
             },
         )

@@ -773,7 +773,7 @@ mod tests {
     fn crowd(roles: usize) -> Graph {
         let id: AccountId = "111122223333".parse().unwrap();
         let mut estate = Estate::default();
-        estate.accounts.push(Account { id, name: None, ou_path: None, status: None, is_management: false });
+        estate.accounts.push(Account::new(id));
         estate.coverage.complete(Scope::global(id, ScopeKind::Roles));
         let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
             "Principal":{"AWS":"111122223333","Service":"lambda.amazonaws.com"}}]}"#;

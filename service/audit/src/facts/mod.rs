@@ -29,6 +29,7 @@ use crate::estate::{Association, AssociationKey, Estate, OrgPolicy, OrgPolicyKin
 use crate::finding::{Subject, SubjectKind};
 use crate::rules::{Object, Reasons, Schema};
 use rolecall_iam::access::Stack;
+use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -48,6 +49,8 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(role::RoleFacts::object_type())
         .object(trust::TrustFacts::object_type())
         .object(trust::AdmissionFacts::object_type())
+        .object(trust::ExternalFacts::object_type())
+        .object(trust::FederatedFacts::object_type())
         .object(permissions::Permissions::object_type())
         .object(permissions::GrantFacts::object_type())
         .object(escalation::EscalationFacts::object_type())
@@ -199,6 +202,11 @@ impl Facts {
             || Layer::missing("trust policy", "the role's listing does not have it"),
             |document| Layer::known("trust policy", document),
         )
+    }
+
+    /// The organization that an account belongs to.
+    pub(crate) fn organization(&self, account: AccountId) -> Organization {
+        self.world.organization(account)
     }
 
     /// The account's OU path, where the organisation is known.

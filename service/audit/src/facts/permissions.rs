@@ -412,7 +412,7 @@ impl Facts for Permissions {
 /// Where nobody but Pod Identity can assume the role, and every association of it has a session
 /// policy, its sessions never have more than those policies let through.
 pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a Digest>>, Option<Reasons>) {
-    let only_pods = super::trust::answers(world, role).is_ok_and(|answers| answers.only_pods());
+    let only_pods = super::trust::answers(world, role).is_ok_and(|answers| answers.only_pods().is_true());
     let associations =
         world.associations_of(role.arn.as_str()).iter().filter_map(|index| world.associations.get(*index));
     let details: Vec<_> = associations.filter_map(|association| association.detail.as_ref()).collect();

@@ -2,14 +2,14 @@
 
 use super::association::AssociationFacts;
 use super::place::AccountFacts;
-use super::view::{Def, Facts, maybe, text, unless_known};
+use super::view::{Def, Facts, maybe, text, truth, unless_known};
 use super::world::{World, join, unless};
 use super::{escalation, granted, permissions, ties, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
 use rolecall_iam::pattern::ResourcePattern;
-use rolecall_iam::{Digest, Effect, Site, Statement};
+use rolecall_iam::{Digest, Effect, Site, Statement, Truth, Why};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,8 +36,42 @@ impl RoleFacts {
         self.role().map_or_else(|| Value::unknown("the role is not in the estate"), fact)
     }
 
-    fn only_pods(&self, role: &Role) -> bool {
-        trust::answers(&self.world, role).is_ok_and(|answers| answers.only_pods())
+    /// Where only Pod Identity may assume the role, the session policies of its associations count.
+    fn permissions(&self, role: &Role) -> Value {
+        let only_pods = match trust::answers(&self.world, role) {
+            Ok(answers) => answers.only_pods(),
+            Err(why) => Truth::unknown(Why::NotSeen(why)),
+        };
+        let associations = self.world.associations_of(role.arn.as_str());
+        let details = associations.iter().filter_map(|index| self.world.associations.get(*index)?.detail.as_ref());
+        let mut details = details.peekable();
+        let narrowed = details.peek().is_some() && details.all(|detail| detail.policy.is_some());
+        match only_pods {
+            Truth::Unknown(_) if narrowed => truth(&only_pods),
+            known => permissions::of_role(&self.world, role, known.is_true()),
+        }
+    }
+
+    /// Whether pods can get to the role: EKS Pod Identity is named, or an association makes the hop.
+    fn reached_by_pods(&self, role: &Role) -> Value {
+        let (named, hop) = match trust::answers(&self.world, role) {
+            Ok(answers) => answers.pods_by_trust(),
+            Err(why) => return Value::unknown(why),
+        };
+        if !self.world.associations_into(role.arn.as_str()).is_empty() {
+            return truth(&named.or(hop));
+        }
+        let unseen = self.world.accounts.keys().map(|account| self.world.sight(*account));
+        let unseen =
+            unseen.fold(None, |unseen, sight| join(join(unseen, sight.associations.as_ref()), sight.details.as_ref()));
+        match (&named, &hop, unseen) {
+            (Truth::True, ..) | (_, Truth::False, _) | (_, _, None) => truth(&named),
+            (Truth::Unknown(_), _, Some(why)) => match truth(&named) {
+                Value::Unknown(more) => Value::Unknown(why.and(&more)),
+                known => known,
+            },
+            (Truth::False, _, Some(why)) => Value::Unknown(why),
+        }
     }
 
     fn associations(&self, of: fn(&World, &str) -> Vec<usize>, everywhere: bool) -> Value {
@@ -253,16 +287,25 @@ impl Facts for RoleFacts {
             "Who may assume the role.",
             |r| {
                 r.seen(|role| match trust::answers(&r.world, role) {
-                    Ok(answers) => trust::TrustFacts { world: Arc::clone(&r.world), answers }.into_value(),
+                    Ok(answers) => {
+                        let (world, account) = (Arc::clone(&r.world), role.arn.account_id());
+                        trust::TrustFacts { world, account, answers }.into_value()
+                    }
                     Err(why) => Value::unknown(why),
                 })
             },
         ),
         Def::<Self>::new(
+            "reached_by_pods",
+            || Type::Bool,
+            "Whether pods can get to it: its trust policy names EKS Pod Identity, or an association has it as target role.",
+            |r| r.seen(|role| r.reached_by_pods(role)),
+        ),
+        Def::<Self>::new(
             "permissions",
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
-            |r| r.seen(|role| permissions::of_role(&r.world, role, r.only_pods(role))),
+            |r| r.seen(|role| r.permissions(role)),
         ),
         Def::<Self>::new(
             "unused_grants",

@@ -360,7 +360,7 @@ fn is_alone(world: &World, role: &Role) -> bool {
     own == 1
         && into == 0
         && world.sight(role.arn.account_id()).associations.is_none()
-        && trust::answers(world, role).is_ok_and(|answers| answers.only_pods())
+        && trust::answers(world, role).is_ok_and(|answers| answers.only_pods().is_true())
 }
 
 /// When a role was used: IAM keeps it for every session, wherever it came from.

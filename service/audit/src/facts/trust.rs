@@ -8,16 +8,18 @@ use super::view::{Def, Facts, evidence, evidences, text, truth};
 use super::world::{World, join, unless};
 use crate::estate::{AssociationDetail, AssociationKey, Role};
 use crate::rules::{Type, Value};
+use rolecall_iam::external_access::{ExternalAccess, Organization};
+use rolecall_iam::federation::{FederatedAccess, Tenancy};
 use rolecall_iam::trust::{Admission, Trust, Who};
-use rolecall_iam::{Answer, Context, Digest, DocumentError, Requester, Truth};
+use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Requester, Truth, Why};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The service principal of EKS Pod Identity.
 pub(super) const PODS: &str = "pods.eks.amazonaws.com";
 
-const ASSUME: &str = "sts:AssumeRole";
-const TAG: &str = "sts:TagSession";
+pub(super) const ASSUME: &str = "sts:AssumeRole";
+pub(super) const TAG: &str = "sts:TagSession";
 
 /// The session tags that EKS sends, under the condition keys that hold them.
 pub(super) const TAGS: [&str; 6] = [
@@ -32,17 +34,6 @@ pub(super) const TAGS: [&str; 6] = [
 /// Keys that say from where a service's call comes.
 const SOURCES: [&str; 4] = ["aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID", "aws:SourceOrgPaths"];
 
-/// Keys that say who a principal is, whatever it claims of itself.
-const IDENTITIES: [&str; 7] = [
-    "aws:PrincipalOrgID",
-    "aws:PrincipalOrgPaths",
-    "aws:PrincipalAccount",
-    "aws:PrincipalArn",
-    "aws:userid",
-    "aws:SourceVpc",
-    "aws:SourceVpce",
-];
-
 /// Answers about trust policies, by document.
 #[derive(Debug, Default)]
 pub(super) struct Memo(Mutex<HashMap<Digest, Arc<TrustAnswers>>>);
@@ -52,11 +43,11 @@ pub(super) struct Memo(Mutex<HashMap<Digest, Arc<TrustAnswers>>>);
 pub(super) struct TrustAnswers {
     pub trust: Trust,
     admissions: Result<Vec<Admission>, DocumentError>,
+    federated: Result<Vec<FederatedAccess>, DocumentError>,
     pods: Answer,
     pods_tag: Answer,
     pods_unlimited: Answer,
     pods_of_any_cluster: Truth,
-    outsiders: Answer,
 }
 
 impl TrustAnswers {
@@ -81,26 +72,70 @@ impl TrustAnswers {
         let cluster = ["aws:RequestTag/eks-cluster-arn", "aws:RequestTag/eks-cluster-name"];
         let cluster: Vec<&str> = SOURCES.into_iter().chain(cluster).collect();
         let pods_of_any_cluster = !trust.constrained_by(&pods, &[ASSUME], &cluster).foreign.truth;
-        let outsiders = trust.constrained_by(&Requester::Outsider, &[ASSUME], &IDENTITIES);
         Self {
             admissions: trust.admissions().map_err(Clone::clone),
+            federated: trust.federated_access().map_err(Clone::clone),
             pods: trust.admits(&pods, ASSUME),
             pods_tag: trust.admits(&pods, TAG),
             pods_unlimited,
             pods_of_any_cluster,
-            outsiders: Answer { truth: !outsiders.both(), by: outsiders.foreign.by },
             trust,
         }
     }
 
     /// Whether Pod Identity, and nobody else, may assume the role.
-    pub(super) fn only_pods(&self) -> bool {
-        self.admissions.as_ref().is_ok_and(|list| {
-            let mut possible = list.iter().filter(|a| !a.possible.is_false()).peekable();
-            possible.peek().is_some()
-                && possible.all(|a| matches!(&a.who, Who::Service(name) if name.eq_ignore_ascii_case(PODS)))
-        })
+    pub(super) fn only_pods(&self) -> Truth {
+        match &self.admissions {
+            Err(error) => unreadable(error),
+            Ok(list) => {
+                let others = list.iter().filter(|a| !is_pods(&a.who));
+                let others = others.fold(Truth::False, |any, a| any.or(a.possible.clone()));
+                self.names_pods(list).and(!others)
+            }
+        }
     }
+
+    /// Whether a statement names EKS Pod Identity, and can let it in.
+    fn names_pods(&self, list: &[Admission]) -> Truth {
+        let named = list.iter().filter(|a| is_pods(&a.who) && a.actions.contains(ASSUME));
+        let possible = named.fold(Truth::False, |any, a| any.or(a.possible.clone()));
+        possible.and(self.pods.truth.clone())
+    }
+
+    /// Whether a role can be let in, so that an association of it can reach this role as its target.
+    fn admits_roles(&self) -> Truth {
+        match &self.admissions {
+            Err(error) => unreadable(error),
+            Ok(list) => {
+                let is_role = |who: &Who| {
+                    matches!(
+                        who,
+                        Who::Anyone | Who::AllBut(_) | Who::Account(_) | Who::Role(_) | Who::Session(_) | Who::Other(_)
+                    )
+                };
+                let roles = list.iter().filter(|a| is_role(&a.who) && a.actions.contains(ASSUME));
+                roles.fold(Truth::False, |any, a| any.or(a.possible.clone()))
+            }
+        }
+    }
+
+    /// Whether pods can get to the role by the trust policy alone: by EKS Pod Identity, or by a hop from
+    /// an association's role.
+    pub(super) fn pods_by_trust(&self) -> (Truth, Truth) {
+        let named = match &self.admissions {
+            Err(error) => unreadable(error),
+            Ok(list) => self.names_pods(list),
+        };
+        (named, self.admits_roles())
+    }
+}
+
+fn is_pods(who: &Who) -> bool {
+    matches!(who, Who::Service(name) if name.eq_ignore_ascii_case(PODS))
+}
+
+fn unreadable(error: &DocumentError) -> Truth {
+    Truth::unknown(Why::NotUnderstood(format!("the trust policy could not be read: {error}")))
 }
 
 fn request_tags() -> impl Iterator<Item = String> {
@@ -134,6 +169,8 @@ pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, S
 #[derive(Debug)]
 pub(super) struct TrustFacts {
     pub world: Arc<World>,
+    /// The account of the role whose trust policy it is.
+    pub account: AccountId,
     pub answers: Arc<TrustAnswers>,
 }
 
@@ -151,8 +188,51 @@ impl Facts for TrustFacts {
                         .filter(|a| !a.possible.is_false())
                         .map(|a| AdmissionFacts { world: Arc::clone(&t.world), admission: a.clone() }.into_value()),
                 ),
-                Err(error) => Value::unknown(format!("the trust policy could not be read: {error}")),
+                Err(error) => truth(&unreadable(error)),
             },
+        ),
+        Def::<Self>::new(
+            "deleted_principals",
+            || Type::list(Type::object("Admission")),
+            "Unique ids of roles and users that were deleted: IAM shows them in place of the principals.",
+            TrustFacts::deleted_principals,
+        ),
+        Def::<Self>::new(
+            "external_access",
+            || Type::list(Type::object("ExternalAccess")),
+            "Principals outside the organization and the estate that can be let in, conditions considered.",
+            TrustFacts::external_access,
+        ),
+        Def::<Self>::new(
+            "federated_access",
+            || Type::list(Type::object("FederatedAccess")),
+            "Identity providers whose tokens or assertions can be taken.",
+            TrustFacts::federated_access,
+        ),
+        Def::<Self>::new(
+            "open_to_account",
+            || Type::Bool,
+            "Whether every principal of the role's own account is let in without a permission of its own.",
+            |t| truth(&t.open_to_account().truth),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "open_evidence",
+            || Type::list(Type::object("Evidence")),
+            "The statements that let every principal of the account in.",
+            |t| evidences("admits every principal of the account", &t.open_to_account().by),
+        ),
+        Def::<Self>::new(
+            "let_in",
+            || Type::optional(Type::String),
+            "Who of the account is let in without a permission of its own: how many roles, and how many Pod Identity associations use them; absent where not every principal is.",
+            TrustFacts::let_in,
+        ),
+        Def::<Self>::new(
+            "names_pods",
+            || Type::Bool,
+            "Whether a statement names EKS Pod Identity and can let it in; a `Principal` of `*` does not name it.",
+            |t| truth(&t.answers.pods_by_trust().0),
         ),
         Def::<Self>::new(
             "admits_pods",
@@ -195,20 +275,304 @@ impl Facts for TrustFacts {
             "only_pods",
             || Type::Bool,
             "Whether EKS Pod Identity, and nobody else, can be admitted.",
-            |t| t.answers.only_pods().into(),
+            |t| truth(&t.answers.only_pods()),
         )
         .or(|| Value::Bool(false)),
         Def::<Self>::new(
             "admits_anyone",
             || Type::Bool,
             "Whether a principal of any AWS account is let through, whoever it is.",
-            |t| truth(&t.answers.outsiders.truth),
+            TrustFacts::admits_anyone,
+        )
+        .or(|| Value::Bool(false)),
+    ];
+}
+
+impl TrustFacts {
+    fn deleted_principals(&self) -> Value {
+        let list = match &self.answers.admissions {
+            Ok(list) => list,
+            Err(error) => return truth(&unreadable(error)),
+        };
+        let gone = list.iter().filter(|a| match &a.who {
+            Who::DeadId(id) => self.world.role_by_id(id).is_none(),
+            _ => false,
+        });
+        let facts = gone.map(|a| AdmissionFacts { world: Arc::clone(&self.world), admission: a.clone() }.into_value());
+        Value::list(facts)
+    }
+
+    fn outside(&self) -> Result<Vec<ExternalAccess>, Value> {
+        let organization = self.world.organization(self.account);
+        let inside = |account| matches!(self.world.account_known(account), Value::Bool(true));
+        self.answers
+            .trust
+            .external_access(self.account, &organization, inside)
+            .map_err(|error| truth(&unreadable(error)))
+    }
+
+    fn external_access(&self) -> Value {
+        match self.outside() {
+            Ok(list) => Value::list(
+                list.into_iter().map(|access| ExternalFacts { world: Arc::clone(&self.world), access }.into_value()),
+            ),
+            Err(unknown) => unknown,
+        }
+    }
+
+    fn admits_anyone(&self) -> Value {
+        match self.outside() {
+            Ok(list) => {
+                let anyone =
+                    list.into_iter().filter(|access| access.principal == "*" && access.organizations.is_empty());
+                truth(&anyone.fold(Truth::False, |any, access| any.or(access.admitted)))
+            }
+            Err(unknown) => unknown,
+        }
+    }
+
+    fn federated_access(&self) -> Value {
+        match &self.answers.federated {
+            Ok(list) => Value::list(list.iter().map(|access| {
+                let (world, account) = (Arc::clone(&self.world), self.account);
+                FederatedFacts { world, account, access: access.clone() }.into_value()
+            })),
+            Err(error) => truth(&unreadable(error)),
+        }
+    }
+
+    /// A principal of the account that no policy names, in the account's own organization.
+    fn home_context(&self, caller: &Requester) -> Context {
+        let context = caller.context().set("aws:ResourceAccount", [self.account.to_string()]);
+        match self.world.organization(self.account) {
+            Organization::Known(id) => {
+                context.set("aws:PrincipalOrgID", [id.as_str()]).set("aws:ResourceOrgID", [id.as_str()])
+            }
+            Organization::None => context.absent("aws:PrincipalOrgID").absent("aws:PrincipalOrgPaths"),
+            Organization::NotSeen(why) => context.unknown("aws:PrincipalOrgID", &why),
+        }
+    }
+
+    fn open_to_account(&self) -> Answer {
+        match format!("arn:aws:iam::{}:role/nowhere", self.account).parse::<rolecall_iam::Arn>() {
+            Ok(arn) => {
+                let caller = Requester::principal(&arn);
+                let context = self.home_context(&caller).set("aws:userid", ["AROANOWHERENOWHERE:nowhere"]);
+                self.answers.trust.admits_by_name(&caller, ASSUME, &context)
+            }
+            Err(_) => Answer::bare(Truth::False),
+        }
+    }
+
+    fn let_in(&self) -> Value {
+        match self.open_to_account().truth {
+            Truth::False => return Value::Null,
+            Truth::Unknown(why) => return truth(&Truth::Unknown(why)),
+            Truth::True => {}
+        }
+        let own = self.world.roles.iter().filter(|role| role.arn.account_id() == self.account);
+        let own = own.filter(|role| !super::permissions::is_service_linked(role));
+        let admitted: Vec<&Role> = own
+            .filter(|role| {
+                let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
+                let context = self.home_context(&caller);
+                !self.answers.trust.admits_by_name(&caller, ASSUME, &context).truth.is_false()
+            })
+            .collect();
+        let users: std::collections::BTreeSet<usize> = admitted
+            .iter()
+            .flat_map(|role| {
+                let arn = role.arn.as_str();
+                self.world.associations_of(arn).iter().chain(self.world.associations_into(arn)).copied()
+            })
+            .collect();
+        let sight = self.world.sight(self.account);
+        let least = if sight.roles.is_some() || sight.associations.is_some() { "at least " } else { "" };
+        let many = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        text(&format!(
+            "{least}{} of account {}, which {} use",
+            many(admitted.len(), "role"),
+            self.account,
+            many(users.len(), "Pod Identity association"),
+        ))
+    }
+}
+
+/// A principal outside the organization that a trust policy lets in.
+#[derive(Debug)]
+pub(super) struct ExternalFacts {
+    world: Arc<World>,
+    access: ExternalAccess,
+}
+
+impl Facts for ExternalFacts {
+    const NAME: &'static str = "ExternalAccess";
+    const DOC: &'static str =
+        "A principal outside the organization that a trust policy can let in, conditions considered.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "who",
+            || Type::String,
+            "The principal in words: any AWS principal, any of an organization, an account or an ARN.",
+            |e| text(&e.who()),
         ),
         Def::<Self>::new(
-            "anyone_evidence",
+            "account_id",
+            || Type::optional(Type::String),
+            "The principal's account; absent where principals of any account are let in.",
+            |e| e.access.account_id.map_or(Value::Null, |id| text(&id.to_string())),
+        ),
+        Def::<Self>::new(
+            "organization_ids",
+            || Type::list(Type::String),
+            "The foreign organizations to which conditions limit it; empty where to none.",
+            |e| Value::texts(&e.access.organizations),
+        ),
+        Def::<Self>::new(
+            "outside",
+            || Type::Bool,
+            "Whether it is let in and belongs neither to the organization nor to the estate.",
+            |e| match e.access.account_id.map(|id| e.world.account_known(id)) {
+                Some(Value::Bool(true)) => Value::Bool(false),
+                Some(Value::Unknown(why)) => match truth(&e.access.admitted) {
+                    Value::Unknown(more) => Value::Unknown(why.and(&more)),
+                    _ => Value::Unknown(why),
+                },
+                _ => truth(&e.access.admitted),
+            },
+        ),
+        Def::<Self>::new(
+            "external_id",
+            || Type::Bool,
+            "Whether every way in asks for a certain `sts:ExternalId`.",
+            |e| truth(&e.access.external_id),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "evidence",
             || Type::list(Type::object("Evidence")),
-            "The statements that let any principal through.",
-            |t| evidences("admits anyone", &t.answers.outsiders.by),
+            "The statements that let it in.",
+            |e| evidences("admits", &e.access.by),
+        ),
+    ];
+}
+
+impl ExternalFacts {
+    fn who(&self) -> String {
+        let access = &self.access;
+        let organizations = access.organizations.iter().map(String::as_str).collect::<Vec<_>>().join(" or ");
+        let of = |what: &str| match organizations.as_str() {
+            "" => what.to_owned(),
+            named => format!("{what} of organization {named}"),
+        };
+        match (access.principal.as_str(), access.account_id) {
+            ("*", _) if organizations.is_empty() => "any AWS principal".to_owned(),
+            ("*", _) => of("any principal"),
+            (principal, Some(account)) if principal == account.to_string() => of(&format!("account {account}")),
+            (principal, _) => of(principal),
+        }
+    }
+}
+
+/// An identity provider whose tokens or assertions a trust policy takes.
+#[derive(Debug)]
+pub(super) struct FederatedFacts {
+    world: Arc<World>,
+    account: AccountId,
+    access: FederatedAccess,
+}
+
+impl FederatedFacts {
+    /// Whether the account has the provider: AWS's own are everywhere, others must be in the role's account.
+    fn exists(&self) -> Value {
+        match &self.access.provider {
+            Who::Oidc(arn) if arn.account_id() != Some(self.account) => Value::Bool(false),
+            Who::Saml(arn) if arn.account_id() != Some(self.account) => Value::Bool(false),
+            Who::Oidc(arn) => self.world.oidc_provider_exists(self.account, arn.as_str()),
+            Who::Saml(_) => Value::unknown("SAML providers are not collected"),
+            _ => Value::Bool(true),
+        }
+    }
+}
+
+impl Facts for FederatedFacts {
+    const NAME: &'static str = "FederatedAccess";
+    const DOC: &'static str = "An identity provider whose tokens or assertions a trust policy can take.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "provider",
+            || Type::String,
+            "The provider, as the policy names it.",
+            |f| text(&f.access.provider.text()),
+        ),
+        Def::<Self>::new(
+            "issuer",
+            || Type::String,
+            "The issuer of the tokens, without `https://`; of a SAML provider, its name.",
+            |f| text(&f.access.issuer),
+        ),
+        Def::<Self>::new(
+            "kind",
+            || Type::String,
+            "`shared` (an issuer that AWS names as shared by many organizations), `cluster` (an EKS cluster), `saml`, or `unlisted`.",
+            |f| {
+                text(match f.access.tenancy {
+                    Tenancy::Shared => "shared",
+                    Tenancy::Cluster => "cluster",
+                    Tenancy::Saml => "saml",
+                    Tenancy::Unlisted => "unlisted",
+                })
+            },
+        ),
+        Def::<Self>::new(
+            "shared",
+            || Type::Bool,
+            "Whether the issuer serves other organizations too; not known of an issuer that AWS does not name.",
+            |f| match f.access.tenancy {
+                Tenancy::Shared => Value::Bool(true),
+                Tenancy::Cluster | Tenancy::Saml => Value::Bool(false),
+                Tenancy::Unlisted => Value::unknown(format!(
+                    "whether `{}` issues tokens to other organizations is not known",
+                    f.access.issuer
+                )),
+            },
+        ),
+        Def::<Self>::new(
+            "admits_stranger",
+            || Type::Bool,
+            "Whether a token is taken whose subject, and where it tells tenants apart audience, the policy does not name; of a cluster, one of another namespace.",
+            |f| truth(&f.access.stranger),
+        ),
+        Def::<Self>::new(
+            "example",
+            || Type::optional(Type::String),
+            "What such a token says, such as `sub repo:nowhere/nowhere:ref:refs/heads/main`.",
+            |f| super::view::maybe(f.access.example.as_deref()),
+        ),
+        Def::<Self>::new(
+            "any_audience",
+            || Type::Bool,
+            "Whether a token or assertion for another audience is taken.",
+            |f| truth(&f.access.any_audience),
+        ),
+        Def::<Self>::new(
+            "provider_exists",
+            || Type::Bool,
+            "Whether the role's account has the provider, without which nobody gets in.",
+            Self::exists,
+        ),
+        Def::<Self>::new(
+            "provider_missing",
+            || Type::Bool,
+            "Whether it is certain that the role's account does not have the provider.",
+            |f| Value::Bool(matches!(f.exists(), Value::Bool(false))),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "evidence",
+            || Type::list(Type::object("Evidence")),
+            "The statements that take its tokens or assertions.",
+            |f| evidences("admits", &f.access.by),
         ),
     ];
 }
@@ -418,7 +782,9 @@ pub(super) struct Hop {
     /// The same for `sts:TagSession`; not asked where no tags are sent.
     pub may_tag: Truth,
     /// Whether the role is admitted only by its account, so that its own policies must allow it too.
-    pub via_account: bool,
+    pub assume_via_account: bool,
+    /// The same for `sts:TagSession`.
+    pub tag_via_account: bool,
     /// Whether a hop is let through that another workload of the role could make: with a foreign
     /// external id and foreign session tags.
     pub unlimited: Answer,
@@ -448,7 +814,7 @@ pub(super) fn hop(
     if let (true, Some(external_id)) = (detail.disable_session_tags, &detail.external_id) {
         own = own.set("sts:ExternalId", [external_id.as_str()]);
     }
-    let decision = target.trust.decide(&caller, ASSUME, &own);
+    let via_account = |action| target.trust.decide(&caller, action, &own).via_account;
     let keys: Vec<String> = std::iter::once("sts:ExternalId".to_owned())
         .chain(
             ["aws:RequestTag/", "aws:PrincipalTag/"]
@@ -465,7 +831,8 @@ pub(super) fn hop(
         } else {
             target.trust.admits_in(&caller, TAG, &own).truth
         },
-        via_account: decision.via_account,
+        assume_via_account: via_account(ASSUME),
+        tag_via_account: via_account(TAG),
         unlimited: Answer { truth: !limit.foreign.truth, by: limit.foreign.by },
     }
 }

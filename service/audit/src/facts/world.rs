@@ -12,8 +12,9 @@ use crate::estate::{
 use crate::id::{ClusterName, Region};
 use crate::rules::{Reasons, Value};
 use chrono::{DateTime, Utc};
+use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Arn, GrantsCache};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Reasons out of sentences; `None` where there are none.
@@ -99,7 +100,8 @@ pub(super) struct World {
     sight: BTreeMap<AccountId, AccountSight>,
     cluster_sight: HashMap<ClusterKey, ClusterSight>,
     nowhere: AccountSight,
-    org: Organization,
+    org: OrganizationFacts,
+    oidc_providers: HashSet<Box<str>>,
     pub(super) memo: super::permissions::Memo,
     pub(super) trusts: super::trust::Memo,
     pub(super) escalations: super::escalation::Memo,
@@ -111,7 +113,9 @@ pub(super) struct World {
 
 /// What is known of the organisation.
 #[derive(Debug, Default)]
-struct Organization {
+struct OrganizationFacts {
+    /// The listed organization's id, `o-…`, where an account with a place in it names it.
+    id: Option<String>,
     policies: Vec<OrgPolicy>,
     units: Vec<OrgUnit>,
     /// Why membership is not known whole; `None` where it is, or where nobody was to be asked.
@@ -143,7 +147,7 @@ impl World {
         // Some accounts are named by their records alone.
         let recorded = estate.sessions.iter().map(|session| session.account_id);
         for id in looked_at.chain(owners).chain(recorded).collect::<BTreeSet<_>>() {
-            accounts.entry(id).or_insert(Account { id, name: None, ou_path: None, status: None, is_management: false });
+            accounts.entry(id).or_insert(Account::new(id));
         }
 
         let mut by_role: HashMap<Box<str>, Vec<usize>> = HashMap::new();
@@ -173,7 +177,8 @@ impl World {
             sight: BTreeMap::new(),
             cluster_sight: HashMap::new(),
             nowhere: AccountSight::default(),
-            org: Organization::new(estate),
+            org: OrganizationFacts::new(estate),
+            oidc_providers: estate.oidc_providers.iter().map(|provider| provider.arn.as_str().into()).collect(),
             memo: super::permissions::Memo::default(),
             trusts: super::trust::Memo::default(),
             escalations: super::escalation::Memo::default(),
@@ -499,6 +504,36 @@ impl World {
         }))
     }
 
+    /// The organization that an account belongs to, for condition keys such as `aws:PrincipalOrgID`.
+    pub(super) fn organization(&self, account: AccountId) -> Organization {
+        let Some(owner) = self.accounts.get(&account) else {
+            return Organization::NotSeen(format!("account {account} is not in the estate"));
+        };
+        // All accounts with a place in the listed organization are in the same one.
+        let listed = self.org.id.as_ref().filter(|_| owner.ou_path.is_some() || owner.is_management);
+        match owner.organization_id.as_ref().or(listed) {
+            Some(id) => Organization::Known(id.clone()),
+            // Every organization has a root and a management account.
+            None if self.org.listed
+                && self.org.units.is_empty()
+                && self.accounts.len() == 1
+                && !owner.is_management =>
+            {
+                Organization::None
+            }
+            None => Organization::NotSeen(format!("the organization id of account {account} was not seen")),
+        }
+    }
+
+    /// Whether an account has an OIDC provider, as far as whole listings show.
+    pub(super) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Value {
+        if self.oidc_providers.contains(arn) {
+            return Value::Bool(true);
+        }
+        let unseen = reasons(self.coverage.blind_spots(&Scope::global(account, ScopeKind::OidcProviders)));
+        unless(unseen.as_ref(), || Value::Bool(false))
+    }
+
     /// The account's OU path; `None` where its place is not known.
     pub(super) fn ou_path(&self, account: AccountId) -> Option<&str> {
         let known = self.accounts.get(&account).and_then(|a| a.ou_path.as_deref());
@@ -613,13 +648,15 @@ pub(super) fn cluster_key(cluster: &Cluster) -> ClusterKey {
     (cluster.account_id, cluster.region.clone(), cluster.name.clone())
 }
 
-impl Organization {
+impl OrganizationFacts {
     fn new(estate: &Estate) -> Self {
         let (listed, membership) = asked(&estate.coverage, ScopeKind::Organization);
         let (policies_listed, policies_unseen) = asked(&estate.coverage, ScopeKind::OrgPolicies);
         let mut policies = estate.org_policies.clone();
         policies.sort_by(|a, b| a.id.cmp(&b.id));
-        Self { policies, units: estate.org_units.clone(), membership, listed, policies_unseen, policies_listed }
+        let members = estate.accounts.iter().filter(|account| account.ou_path.is_some());
+        let id = members.filter_map(|account| account.organization_id.clone()).min();
+        Self { id, policies, units: estate.org_units.clone(), membership, listed, policies_unseen, policies_listed }
     }
 }
 

@@ -5,10 +5,9 @@
 //! or without their policies. Refuses to know what a policy forbids.
 
 use super::item::{Fault, Item, Read};
-use super::listing::Page;
-use super::{Builder, Source, unnamed};
+use super::{Builder, Source};
 use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{OrgPolicy, OrgPolicyKind, OrgUnit};
+use crate::estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
 use rolecall_iam::{AccountId, Arn, Document};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -52,12 +51,26 @@ fn management(map: &Map<String, Value>) -> Option<AccountId> {
     named.and_then(|id| id.parse().ok()).or_else(by_arn)
 }
 
+/// The organization's id, where the map names it: outright, or in an Organizations ARN.
+fn organization_id(map: &Map<String, Value>) -> Option<String> {
+    let is_id = |id: &&str| id.starts_with("o-");
+    let keys = ["organization", "Organization", "organizationId", "OrganizationId"];
+    let within = || text(map.get("organization").or(map.get("Organization"))?.as_object()?, &["Id", "id"]);
+    let named = text(map, &keys).or_else(within).filter(is_id).map(str::to_owned);
+    named.or_else(|| {
+        let arn: Arn = text(map, &["Arn", "arn"])?.parse().ok()?;
+        let id = arn.resource().split('/').nth(1).filter(is_id).map(str::to_owned);
+        id.filter(|_| arn.service() == "organizations")
+    })
+}
+
 type Below<'a> = BTreeMap<&'a str, Vec<&'a Map<String, Value>>>;
 
 /// The tree that is being read.
 struct Tree<'a> {
     source: Source<'a>,
     manager: AccountId,
+    organization_id: Option<String>,
     /// Nodes that are not nested, by their parents' ids.
     below: Below<'a>,
     page: Page,
@@ -71,6 +84,7 @@ impl Builder {
             self.accounts_cut.push(page);
         }
         let manager = management(map);
+        let organization = organization_id(map);
         let hub = text(map, &["hub"]).and_then(|id| id.parse().ok());
         self.hub = hub.or(self.hub).or(manager);
         if let Some(manager) = manager {
@@ -92,11 +106,13 @@ impl Builder {
                 }
             };
             let by_arn = management(item.map);
+            let own_organization = organization_id(item.map).or_else(|| organization.clone());
             let look = self.look(id);
-            let account = look.observation.account.get_or_insert(unnamed(id));
+            let account = look.observation.account.get_or_insert(Account::new(id));
             account.name = text(item.map, &["Name", "name"]).map(str::to_owned).or(account.name.take());
             account.status = text(item.map, &["Status", "status"]).map(str::to_owned).or(account.status.take());
             account.is_management |= by_arn == Some(id);
+            account.organization_id = own_organization.or(account.organization_id.take());
             look.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(look.home.take());
             read += 1;
         }
@@ -104,7 +120,7 @@ impl Builder {
     }
 
     fn manages(&mut self, manager: AccountId) {
-        self.look(manager).observation.account.get_or_insert(unnamed(manager)).is_management = true;
+        self.look(manager).observation.account.get_or_insert(Account::new(manager)).is_management = true;
     }
 
     /// The account under which the organisation's facts stand.
@@ -195,7 +211,8 @@ impl Builder {
             }
         }
         let places: usize = below.values().map(Vec::len).sum();
-        let tree = Tree { source, manager, below, page };
+        let organization_id = roots.iter().find_map(|root| organization_id(root)).or_else(|| organization_id(map));
+        let tree = Tree { source, manager, organization_id, below };
         let read: usize = roots.iter().map(|root| self.node(&tree, root, None, "", 0)).sum();
         if places > 0 && read < places + roots.len() {
             let message = format!("{} units and accounts are below nothing", places + roots.len() - read);
@@ -243,10 +260,11 @@ impl Builder {
         }
         if let Ok(account) = id.parse::<AccountId>() {
             let look = self.look(account);
-            let own = look.observation.account.get_or_insert(unnamed(account));
+            let own = look.observation.account.get_or_insert(Account::new(account));
             own.name = text(map, &["Name", "name"]).map(str::to_owned).or(own.name.take());
             own.status = text(map, &["Status", "status"]).map(str::to_owned).or(own.status.take());
             own.ou_path = Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() });
+            own.organization_id = tree.organization_id.clone().or(own.organization_id.take());
             return 1;
         }
         let own = if parent.is_none() { String::new() } else { format!("{path}/{name}") };
@@ -266,8 +284,9 @@ impl Builder {
         for child in list(map, &below) {
             if let Some(account) = child.as_str().and_then(|id| id.parse::<AccountId>().ok()) {
                 let look = self.look(account);
-                let account = look.observation.account.get_or_insert(unnamed(account));
+                let account = look.observation.account.get_or_insert(Account::new(account));
                 account.ou_path = Some(if own.is_empty() { "/".to_owned() } else { own.clone() });
+                account.organization_id = tree.organization_id.clone().or(account.organization_id.take());
                 read += 1;
             } else if let Some(child) = child.as_object() {
                 read += self.node(tree, child, Some(id), &own, depth + 1);

@@ -31,6 +31,8 @@ mod small;
 #[cfg(test)]
 mod trail;
 #[cfg(test)]
+mod trust;
+#[cfg(test)]
 mod weigh;
 
 use std::path::{Path, PathBuf};

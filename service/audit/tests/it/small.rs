@@ -50,6 +50,7 @@ impl Small {
                 ou_path: Some(ou.to_owned()),
                 status: None,
                 is_management: false,
+                organization_id: Some("o-abc".to_owned()),
             });
             for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders] {
                 small.0.coverage.complete(Scope::global(id(account), kind));

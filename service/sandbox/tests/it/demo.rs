@@ -311,6 +311,11 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
         "session-name-convention",
         "session-used-outside-networks",
         "session-used-unusually",
+        "trust-admits-any-namespace",
+        "trust-admits-federated-stranger",
+        "trust-names-deleted-principal",
+        "trust-names-missing-provider",
+        "trust-without-saml-audience",
     ];
     assert_eq!(hidden, nothing_to_show.iter().collect::<Vec<_>>());
 }

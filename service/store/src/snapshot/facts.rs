@@ -369,6 +369,7 @@ fn with_account(mut account: Account, known: Option<Account>) -> Account {
         account.name = account.name.or(known.name);
         account.ou_path = account.ou_path.or(known.ou_path);
         account.status = account.status.or(known.status);
+        account.organization_id = account.organization_id.or(known.organization_id);
     }
     account
 }

@@ -149,6 +149,7 @@ pub fn estate() -> Observation {
             ou_path: Some("/workloads/prod".into()),
             status: Some("ACTIVE".into()),
             is_management: false,
+            organization_id: None,
         }),
         ..Observation::default()
     };
