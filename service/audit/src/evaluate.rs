@@ -119,6 +119,7 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
             reasons: count.reasons.into_iter().take(REASONS_KEPT).collect(),
         }));
     }
+    evaluation.listed_under = crate::fold::listed_under(&evaluation.verdicts, rules);
     evaluation
 }
 

@@ -12,6 +12,7 @@ pub mod estate;
 pub mod evaluate;
 pub mod facts;
 pub mod finding;
+mod fold;
 pub mod id;
 pub mod import;
 pub mod reach;

@@ -312,6 +312,17 @@ impl Condition {
         !known.negated && passes_on_none && self.takes_any_value(known)
     }
 
+    /// Whether it asks for a tag of the resource, or for a key of the action's own service, and so may
+    /// leave some of an account's resources out. Other global keys say from where, when and by whom a
+    /// request comes, whatever it is about.
+    ///
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>
+    #[must_use]
+    pub fn is_on_resource(&self) -> bool {
+        let key = self.key.to_ascii_lowercase();
+        key.strip_prefix("aws:").is_none_or(|name| name.starts_with("resourcetag/"))
+    }
+
     /// Whether a key that is present passes whatever its value, as with `StringLike: "*"`.
     #[must_use]
     pub fn takes_every_value(&self) -> bool {

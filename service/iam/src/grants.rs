@@ -312,6 +312,13 @@ pub struct Grant {
     pub unlisted: Vec<String>,
     /// The catalogue's actions concerned, after every ceiling and Deny.
     pub actions: ActionSet,
+    /// Those of them that are granted on every resource that they act on, conditions aside.
+    pub everywhere: ActionSet,
+    /// Whether the statement names every resource, so that what it grants of actions that the
+    /// catalogue does not have is granted everywhere.
+    pub names_everything: bool,
+    /// Whether a condition on the resource itself stands before it; see [`Condition::is_on_resource`].
+    pub limits_resources: bool,
 }
 
 /// The grants that answer a question, and whether the answer is certain.
@@ -375,6 +382,16 @@ struct Entry {
     left: ActionSet,
     /// On every resource, conditions aside.
     everywhere: ActionSet,
+}
+
+impl Entry {
+    /// Whether the statement names every resource, or all but some.
+    fn names_everything(&self) -> bool {
+        self.statement
+            .resources
+            .as_ref()
+            .is_none_or(|clause| clause.is_not() || clause.elements().iter().any(ResourcePattern::is_everything))
+    }
 }
 
 /// The sets of a stack's grants alone: they hold none of its documents, so that a hundred thousand can
@@ -575,14 +592,42 @@ impl Grants {
     fn grant(&self, entry: &Entry, patterns: Vec<String>, actions: ActionSet) -> Option<Grant> {
         let unlisted = |pattern: &&String| is_unlisted(&ActionPattern::read(pattern));
         let all_but = entry.statement.actions.is_not();
+        let conditions = entry.statement.conditions.iter().filter(|condition| !condition.is_always_true());
         Some(Grant {
             site: self.stack.identity.get(entry.layer)?.site(&entry.statement)?,
             conditional: entry.statement.is_conditional(),
             all_but,
             unlisted: if all_but { Vec::new() } else { patterns.iter().filter(unlisted).cloned().collect() },
             patterns,
+            everywhere: entry.everywhere.intersection(&actions),
+            names_everything: entry.names_everything(),
+            limits_resources: conditions.into_iter().any(Condition::is_on_resource),
             actions,
         })
+    }
+
+    /// Statements that allow some of these actions on some resource, by some value of the conditions.
+    #[must_use]
+    pub fn granting(&self, actions: &ActionSet) -> Granted {
+        self.granted(|entry| self.part(entry, entry.left.intersection(actions)))
+    }
+
+    /// Statements that allow some of these actions on every resource that they act on, by some value
+    /// of the conditions.
+    #[must_use]
+    pub fn granting_everywhere(&self, actions: &ActionSet) -> Granted {
+        self.granted(|entry| self.part(entry, entry.everywhere.intersection(actions)))
+    }
+
+    /// A statement, and what is asked of it; `None` where that is nothing.
+    fn part(&self, entry: &Entry, actions: ActionSet) -> Option<Grant> {
+        if actions.is_empty() {
+            return None;
+        }
+        let elements = entry.statement.actions.elements().iter();
+        let all_but = entry.statement.actions.is_not();
+        let named = elements.filter(|p| all_but || ActionSet::named_by(p).intersects(&actions));
+        self.grant(entry, named.map(ToString::to_string).collect(), actions)
     }
 
     /// Its patterns that name nothing the catalogue has, and that get through as they are.
@@ -703,11 +748,7 @@ impl Grants {
     pub fn broad_writes(&self) -> Granted {
         self.granted(|entry| {
             let actions = entry.everywhere.intersection(&CHANGES);
-            let wide =
-                entry.statement.resources.as_ref().is_none_or(|clause| {
-                    clause.is_not() || clause.elements().iter().any(ResourcePattern::is_everything)
-                });
-            let unlisted = if wide { self.unlisted(entry) } else { Vec::new() };
+            let unlisted = if entry.names_everything() { self.unlisted(entry) } else { Vec::new() };
             let unlisted: Vec<String> =
                 unlisted.into_iter().filter(|p| !reads(p.as_str())).map(ToString::to_string).collect();
             if actions.is_empty() && unlisted.is_empty() {

@@ -427,6 +427,8 @@ impl Check {
         for (n, resource) in resources.iter().enumerate() {
             let pointer = element(statement, key, n);
             if let Some((refused, message, remedy)) = resource_fault(resource.as_str()) {
+                // STS takes no session policy with a part of an ARN: nobody corrects it when it is saved.
+                let refused = refused || self.kind == PolicyKind::Session && is_part_of_an_arn(resource.as_str());
                 // Services have their own ideas of what a resource may be in a policy of theirs.
                 let refused = refused && self.kind != PolicyKind::Resource && self.kind != PolicyKind::VpcEndpoint;
                 self.refuse_if(refused, &pointer, message, remedy);
@@ -554,6 +556,11 @@ fn principal_fault(kind: &str, text: &str) -> Option<(String, &'static str)> {
         _ => "name the provider",
     };
     Some((format!("`{text}` is no principal of the type `{kind}`"), remedy))
+}
+
+/// Whether an ARN lacks segments that no wildcard stands for.
+fn is_part_of_an_arn(text: &str) -> bool {
+    text.starts_with("arn:") && text.split(':').count() < 6 && !text.contains(['*', '?'])
 }
 
 /// Whether it is refused, what is wrong, and the remedy.
@@ -686,6 +693,10 @@ mod tests {
             "/Resource/9",
         ];
         assert_eq!(of(Identity, r#""s3:*""#, resources), expected);
+        assert_eq!(
+            of(Session, r#""s3:*""#, r#"["arn:aws:s3","arn:aws:s3:::b","arn:aws:s3*"]"#),
+            ["!/Resource/0", "/Resource/2"]
+        );
         let old = r#"{"Statement":{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::${aws:username}"}}"#;
         assert_eq!(check(&Document::read(old), Identity)[0].pointer, "/Statement/Resource");
         assert_eq!(check(&Document::read(old), Scp)[0].pointer, "/Version");

@@ -353,6 +353,17 @@ impl Facts for AssociationFacts {
             },
         ),
         Def::<Self>::new(
+            "refused_by_sts",
+            || Type::list(Type::object("Evidence")),
+            "What of the session policy AWS STS refuses when a session is made, such as a part of an ARN.",
+            |a| {
+                a.described(|_, detail| {
+                    let document = detail.policy.as_ref().and_then(|digest| a.world.documents.get(digest));
+                    Value::list(document.into_iter().flat_map(super::permissions::refused_of_session))
+                })
+            },
+        ),
+        Def::<Self>::new(
             "uses",
             || Type::list(Type::object("Use")),
             "When its credentials were used last, by the trail and by IAM, and until when they may have been.",

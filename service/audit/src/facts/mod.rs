@@ -6,6 +6,7 @@
 //! content. Refuses to decide what is bad, and what follows for findings.
 
 mod association;
+mod data;
 mod doors;
 mod escalation;
 mod fallback;
@@ -15,6 +16,7 @@ mod network;
 mod origins;
 mod permissions;
 mod place;
+mod reach;
 mod role;
 mod session;
 mod sessions;
@@ -53,6 +55,7 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(trust::FederatedFacts::object_type())
         .object(permissions::Permissions::object_type())
         .object(permissions::GrantFacts::object_type())
+        .object(reach::ReachFacts::object_type())
         .object(escalation::EscalationFacts::object_type())
         .object(role::TagCondition::object_type())
         .object(association::AssociationFacts::object_type())
@@ -69,6 +72,7 @@ fn declare() -> Result<Schema, crate::rules::SchemaError> {
         .object(place::ClusterFacts::object_type())
         .object(place::AccountFacts::object_type())
         .function(network::contains())
+        .function(data::reads())
         .subject(SubjectKind::Role, role::RoleFacts::NAME)
         .subject(SubjectKind::Policy, place::PolicyFacts::NAME)
         .subject(SubjectKind::Association, association::AssociationFacts::NAME)

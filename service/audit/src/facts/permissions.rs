@@ -3,14 +3,17 @@
 //! Knows how to gather a role's policies, its boundary, a session policy and the SCPs above it.
 //! Stacks of the same content are worked out once. Refuses to decide which grants are bad.
 
+use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, reasons};
-use crate::estate::Role;
+use crate::estate::{ManagedPolicy, Role};
+use crate::finding::Evidence;
 use crate::rules::{Reasons, Type, Value};
 use rolecall_iam::access::{Layer, Stack};
-use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants};
-use rolecall_iam::{AccountId, Arn, Digest, Document, Site, Truth, Why};
-use std::collections::HashMap;
+use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
+use rolecall_iam::kind::{self, PolicyKind, Severity};
+use rolecall_iam::{AccountId, ActionSet, Arn, Digest, Document, Site, Truth, Why};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers about stacks, by their content.
@@ -39,6 +42,7 @@ pub(super) struct Answers {
     not_actions: Value,
     broad_writes: Value,
     pass_role: Value,
+    reads: BTreeMap<Data, Value>,
     admin: Value,
     admin_conditional: bool,
     admin_by: Value,
@@ -112,6 +116,26 @@ pub(super) fn session_policy<'a>(world: &'a World, digest: &Digest) -> Part<'a> 
     Part { source: "session policy".to_owned(), document: document(world, Some(digest)) }
 }
 
+/// What AWS STS refuses of a session policy that reads as a policy, as evidence.
+pub(super) fn refused_of_session(document: &Document) -> Vec<Value> {
+    if document.parsed.is_err() {
+        return Vec::new();
+    }
+    let whole: serde_json::Value = serde_json::from_str(&document.text).unwrap_or_default();
+    let problems = kind::check(document, PolicyKind::Session).into_iter();
+    let refused = problems.filter(|problem| problem.severity == Severity::Refused);
+    let shown = refused.map(|problem| {
+        Value::object(Evidence {
+            label: problem.message,
+            document: Some(document.digest),
+            source: "session policy".to_owned(),
+            value: whole.pointer(&problem.pointer).cloned().unwrap_or_default(),
+            pointer: problem.pointer,
+        })
+    });
+    shown.collect()
+}
+
 /// The whole stack of a role's session.
 pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Stack {
     Stack {
@@ -166,6 +190,10 @@ impl Answers {
             not_actions: list(&grants.allow_not_action(), unread),
             broad_writes: list(&writing(grants.broad_writes()), unread),
             pass_role: seen(&pass.truth, passing, unread),
+            reads: Data::ALL
+                .into_iter()
+                .map(|data| (data, list(&grants.granting_everywhere(data.reads()), unread)))
+                .collect(),
             admin: truth(&admin.answer.truth),
             admin_conditional: admin.conditional,
             admin_by: match admin.by {
@@ -177,33 +205,30 @@ impl Answers {
         }
     }
 
-    /// The rule that says all that the other rules would say of an administrator. Unknown where only
-    /// something unseen stands between the role and being one.
-    fn covered_by(&self) -> Value {
-        match &self.admin {
-            _ if self.admin_conditional => Value::Null,
-            Value::Bool(true) => text("admin-equivalent"),
-            Value::Unknown(why) if self.admin_by != Value::Null => Value::Unknown(why.clone()),
-            _ => Value::Null,
-        }
+    fn reads(&self, data: Data) -> &Value {
+        static NOTHING: Value = Value::Null;
+        self.reads.get(&data).unwrap_or(&NOTHING)
     }
 }
 
 /// AWS counts a few actions as writing that only read, such as `athena:GetSessionEndpoint`: a
 /// statement that is left with nothing else, as those of `ReadOnlyAccess`, writes nothing.
 fn writing(mut granted: Granted) -> Granted {
-    let reads = |action: &&str| {
-        let name = action.split_once(':').map_or(*action, |(_, name)| name);
-        ["Get", "List", "Describe", "Search", "BatchGet"].iter().any(|verb| name.starts_with(verb))
-    };
-    granted.grants.retain(|grant| !grant.unlisted.is_empty() || !grant.actions.names().iter().all(reads));
+    let reads = |grant: &Grant| grant.actions.names().iter().all(|action| says_it_reads(action));
+    granted.grants.retain(|grant| !grant.unlisted.is_empty() || !reads(grant));
     if granted.grants.is_empty() && granted.truth.is_true() {
         granted.truth = Truth::False;
     }
     granted
 }
 
-fn list(granted: &Granted, unread: &[Why]) -> Value {
+/// Whether an action's name says that it only reads.
+fn says_it_reads(action: &str) -> bool {
+    let name = action.split_once(':').map_or(action, |(_, name)| name);
+    ["Get", "List", "Describe", "Search", "BatchGet"].iter().any(|verb| name.starts_with(verb))
+}
+
+pub(super) fn list(granted: &Granted, unread: &[Why]) -> Value {
     seen(&granted.truth, granted.grants.iter().map(|grant| GrantFacts::of(grant, None).into_value()), unread)
 }
 
@@ -221,6 +246,12 @@ fn seen(found: &Truth, items: impl Iterator<Item = Value>, unread: &[Why]) -> Va
 pub(super) struct GrantFacts {
     site: Site,
     conditional: bool,
+    limits_resources: bool,
+    everywhere: ActionSet,
+    /// Whether actions that the catalogue does not have are granted everywhere, and change something
+    /// as far as their names say.
+    unlisted_everywhere: Option<bool>,
+    services_everywhere: Value,
     patterns: Value,
     actions: Value,
     summary: String,
@@ -236,12 +267,26 @@ impl GrantFacts {
         Self {
             site: grant.site.clone(),
             conditional: grant.conditional,
+            limits_resources: grant.limits_resources,
+            everywhere: grant.everywhere.clone(),
+            unlisted_everywhere: (grant.names_everything && !grant.unlisted.is_empty())
+                .then(|| !grant.unlisted.iter().all(|pattern| says_it_reads(pattern))),
+            services_everywhere: services(grant),
             patterns: Value::texts(&grant.patterns),
             actions: Value::texts(&names),
             summary: summary(grant),
             pass,
         }
     }
+}
+
+/// The services of which something is granted everywhere.
+fn services(grant: &Grant) -> Value {
+    let listed = grant.everywhere.services();
+    let unlisted = grant.unlisted.iter().filter(|_| grant.names_everything);
+    let unlisted = unlisted.filter_map(|pattern| pattern.split_once(':').map(|(service, _)| service));
+    let all: BTreeSet<&str> = listed.into_iter().chain(unlisted).collect();
+    Value::texts(&all.into_iter().collect::<Vec<_>>())
 }
 
 fn summary(grant: &Grant) -> String {
@@ -300,6 +345,33 @@ impl Facts for GrantFacts {
             |g| g.conditional.into(),
         )
         .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "limits_resources",
+            || Type::Bool,
+            "Whether a condition on the resource stands before it: its tags, or a key of the action's own service.",
+            |g| g.limits_resources.into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "on_every_resource",
+            || Type::Bool,
+            "Whether some of the actions are allowed on every resource that they act on, conditions aside.",
+            |g| (!g.everywhere.is_empty() || g.unlisted_everywhere.is_some()).into(),
+        )
+        .or(|| Value::Bool(true)),
+        Def::<Self>::new(
+            "changes_everywhere",
+            || Type::Bool,
+            "Whether some of the actions allowed on every resource write, tag or manage permissions.",
+            |g| (g.everywhere.intersects(writes()) || g.unlisted_everywhere == Some(true)).into(),
+        )
+        .or(|| Value::Bool(true)),
+        Def::<Self>::new(
+            "services_everywhere",
+            || Type::list(Type::String),
+            "The services of which some action is allowed on every resource that it acts on, by prefix, such as `s3`.",
+            |g| g.services_everywhere.clone(),
+        ),
         Def::<Self>::new(
             "from_aws_service_policy",
             || Type::Bool,
@@ -376,6 +448,36 @@ impl Facts for Permissions {
             "Statements that allow `iam:PassRole` for every role.",
             |p| p.0.pass_role.clone(),
         ),
+        Def::<Self>::new(
+            "reads_every_secret",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow reading the value of every secret of AWS Secrets Manager (`secretsmanager:GetSecretValue`).",
+            |p| p.0.reads(Data::Secrets).clone(),
+        ),
+        Def::<Self>::new(
+            "reads_every_parameter",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow reading every parameter of Systems Manager Parameter Store.",
+            |p| p.0.reads(Data::Parameters).clone(),
+        ),
+        Def::<Self>::new(
+            "reads_every_object",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow reading the objects of every S3 bucket.",
+            |p| p.0.reads(Data::Objects).clone(),
+        ),
+        Def::<Self>::new(
+            "reads_every_table",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow reading the items of every DynamoDB table.",
+            |p| p.0.reads(Data::Items).clone(),
+        ),
+        Def::<Self>::new(
+            "decrypts_with_every_key",
+            || Type::list(Type::object("Grant")),
+            "Statements that allow `kms:Decrypt` with every KMS key whose key policy leaves access to IAM policies.",
+            |p| p.0.reads(Data::Ciphertext).clone(),
+        ),
         Def::<Self>::new("admin", || Type::Bool, "Whether it is as good as an administrator.", |p| p.0.admin.clone()),
         Def::<Self>::new(
             "admin_conditional",
@@ -384,13 +486,6 @@ impl Facts for Permissions {
             |p| p.0.admin_conditional.into(),
         )
         .or(|| Value::Bool(false)),
-        Def::<Self>::new(
-            "covered_by",
-            || Type::optional(Type::String),
-            "The rule that already says what other rules would say of this role: `admin-equivalent` for a certain administrator.",
-            |p| p.0.covered_by(),
-        )
-        .or(|| Value::Null),
         Def::<Self>::new(
             "admin_by",
             || Type::optional(Type::String),
@@ -452,7 +547,7 @@ pub(super) fn of_role(world: &World, role: &Role, only_pods: bool) -> Value {
 impl Answers {
     /// The union over several sessions; an association that was not seen may have the whole.
     fn over(whole: &Self, each: &[Arc<Self>], unseen: Option<&Reasons>) -> Self {
-        let lists = |field: fn(&Self) -> &Value| -> Value {
+        let lists = |field: &dyn Fn(&Self) -> &Value| -> Value {
             let mut items: Vec<Value> = Vec::new();
             let mut missing: Option<Reasons> = None;
             for answers in each {
@@ -479,10 +574,11 @@ impl Answers {
         let open = super::world::join(reasons(open), unseen.filter(|_| whole_admin));
         let first = admins.first();
         Self {
-            wildcard_actions: lists(|a| &a.wildcard_actions),
-            not_actions: lists(|a| &a.not_actions),
-            broad_writes: lists(|a| &a.broad_writes),
-            pass_role: lists(|a| &a.pass_role),
+            wildcard_actions: lists(&|a| &a.wildcard_actions),
+            not_actions: lists(&|a| &a.not_actions),
+            broad_writes: lists(&|a| &a.broad_writes),
+            pass_role: lists(&|a| &a.pass_role),
+            reads: Data::ALL.into_iter().map(|data| (data, lists(&|a| a.reads(data)))).collect(),
             admin: match (first, open) {
                 (Some(_), _) => Value::Bool(true),
                 (None, Some(why)) => Value::Unknown(why),
@@ -496,7 +592,7 @@ impl Answers {
 }
 
 /// The same statement reached by two session policies is one grant.
-fn dedup(items: &mut Vec<Value>) {
+pub(super) fn dedup(items: &mut Vec<Value>) {
     let mut seen: Vec<Site> = Vec::new();
     items.retain(|item| match item.downcast::<super::view::View<GrantFacts>>() {
         Some(grant) if seen.contains(&grant.0.site) => false,

@@ -4,7 +4,7 @@ use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, truth, unless_known};
 use super::world::{World, join, unless};
-use super::{escalation, granted, permissions, ties, trust};
+use super::{escalation, granted, permissions, reach, ties, trust};
 use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
@@ -306,6 +306,12 @@ impl Facts for RoleFacts {
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
             |r| r.seen(|role| r.permissions(role)),
+        ),
+        Def::<Self>::new(
+            "reach",
+            || Type::object("Reach"),
+            "Who gets to the role: pods by their associations, users and roles, outsiders, AWS services.",
+            |r| r.seen(|_| reach::ReachFacts { world: Arc::clone(&r.world), index: r.index }.into_value()),
         ),
         Def::<Self>::new(
             "unused_grants",

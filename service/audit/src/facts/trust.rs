@@ -83,6 +83,11 @@ impl TrustAnswers {
         }
     }
 
+    /// Whether a principal of any AWS account is let through, whoever it is.
+    pub(super) fn admits_anyone(&self) -> Value {
+        truth(&self.outsiders.truth)
+    }
+
     /// Whether Pod Identity, and nobody else, may assume the role.
     pub(super) fn only_pods(&self) -> Truth {
         match &self.admissions {

@@ -105,6 +105,7 @@ pub(super) struct World {
     pub(super) memo: super::permissions::Memo,
     pub(super) trusts: super::trust::Memo,
     pub(super) escalations: super::escalation::Memo,
+    pub(super) reached: super::reach::Memo,
     /// What stacks grant.
     pub(super) grants: GrantsCache,
     /// What the trail tells.
@@ -182,6 +183,7 @@ impl World {
             memo: super::permissions::Memo::default(),
             trusts: super::trust::Memo::default(),
             escalations: super::escalation::Memo::default(),
+            reached: super::reach::Memo::default(),
             grants: GrantsCache::default(),
             trail,
             accounts,

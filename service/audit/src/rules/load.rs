@@ -98,6 +98,7 @@ pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
     }
     loaded.rules.sort_by(|a, b| a.meta.id.cmp(&b.meta.id));
     supersessions(&mut loaded);
+    parts(&mut loaded);
     for binding in &bindings {
         tuning::spread(binding, schema, &mut loaded);
     }
@@ -131,6 +132,48 @@ fn supersessions(loaded: &mut Loaded) {
                 message,
                 remedy: "remove one of the two".to_owned(),
             });
+        }
+    }
+    loaded.errors.extend(errors);
+}
+
+/// A rule's findings are listed under those of rules that there are, about subjects of the same kind,
+/// and not under each other in a circle.
+fn parts(loaded: &mut Loaded) {
+    let rules = &loaded.rules;
+    let named = |id: &str| rules.iter().find(|rule| rule.is_known_as(id));
+    let mut errors = Vec::new();
+    for rule in rules {
+        let mut wrong = |message: String, remedy: &str| {
+            errors.push(LoadError {
+                file: rule.file.clone(),
+                line: rule.line,
+                column: 1,
+                field: "spec.part_of".to_owned(),
+                message,
+                remedy: remedy.to_owned(),
+            });
+        };
+        for id in &rule.part_of {
+            match named(id) {
+                None => wrong(format!("there is no rule `{id}`"), "name a rule by its id"),
+                Some(other) if other.subject != rule.subject => {
+                    let kinds = (rule.subject.as_str(), other.subject.as_str());
+                    let message = format!("`{id}` is about a {}, and this rule about a {}", kinds.1, kinds.0);
+                    wrong(message, "name a rule about the same kind of subject");
+                }
+                Some(_) => {}
+            }
+        }
+        let mut reached: BTreeSet<&str> = BTreeSet::new();
+        let mut open: Vec<&Rule> = rule.part_of.iter().filter_map(|id| named(id)).collect();
+        while let Some(next) = open.pop() {
+            if reached.insert(next.id()) {
+                open.extend(next.part_of.iter().filter_map(|id| named(id)));
+            }
+        }
+        if reached.contains(rule.id()) {
+            wrong(format!("`{}` would be listed under itself", rule.id()), "break the circle");
         }
     }
     loaded.errors.extend(errors);
@@ -360,8 +403,18 @@ impl Doc<'_, '_> {
         self.map(node, "", &["apiVersion", "kind", "metadata", "spec", "tests"], &["metadata", "spec"]);
         let meta = node.get("metadata").and_then(|node| self.meta(node));
         let spec = node.get("spec")?;
-        let known =
-            ["subject", "params", "applies", "each", "match", "message", "evidence", "discriminator", "severity_when"];
+        let known = [
+            "subject",
+            "params",
+            "applies",
+            "each",
+            "match",
+            "message",
+            "evidence",
+            "discriminator",
+            "severity_when",
+            "part_of",
+        ];
         if !self.map(spec, "spec", &known, &["subject", "match", "message"]) {
             return None;
         }
@@ -465,6 +518,7 @@ impl Doc<'_, '_> {
             message: text("message"),
             severity_when: severities,
         };
+        let part_of = self.texts(spec.get("part_of"), "spec.part_of").into_iter().map(|(_, id)| id).collect();
         let meta = meta?;
         let (fails, causes) = fails?;
         let decisive = serde_json::json!([node.get("metadata").map(Node::to_json), spec.to_json()]);
@@ -483,6 +537,7 @@ impl Doc<'_, '_> {
                 severity_when,
             },
             expressions,
+            part_of,
             tests,
             digest: Digest::of(decisive.to_string().as_bytes()),
             file: self.source.path.to_owned(),

@@ -186,6 +186,7 @@ pub struct Rule {
     pub(super) names: Vec<Arc<str>>,
     pub(super) program: Program,
     pub(super) expressions: Expressions,
+    pub(super) part_of: Vec<String>,
     pub(super) tests: Vec<Test>,
     pub(super) digest: Digest,
     pub(super) file: String,
@@ -251,6 +252,18 @@ impl Rule {
     #[must_use]
     pub fn root(&self) -> &str {
         self.meta.supersedes.last().map_or(&self.meta.id, String::as_str)
+    }
+
+    /// Ids of the rules under whose findings, about the same subject, this rule's findings are listed.
+    #[must_use]
+    pub fn part_of(&self) -> &[String] {
+        &self.part_of
+    }
+
+    /// Whether an id names the rule: its own, or one that it supersedes.
+    #[must_use]
+    pub fn is_known_as(&self, id: &str) -> bool {
+        self.meta.id == id || self.meta.supersedes.iter().any(|old| old == id)
     }
 
     /// What it is about.

@@ -180,6 +180,10 @@ pub fn json_schema(schema: &Schema) -> Json {
                     "message": expression("string: one sentence that names the values"),
                     "evidence": expression("list(Evidence): what decided"),
                     "discriminator": expression("list(string): tells findings about one subject apart; never changes"),
+                    "part_of": {
+                        "type": "array", "items": slug,
+                        "description": "ids of rules about the same kind of subject: where one of them fails, this rule's finding is listed under that one",
+                    },
                     "severity_when": {
                         "type": "array",
                         "description": "what the severity follows from: the first condition that is true decides; where none is, the rule's own severity holds. A binding's severity goes before all of them",

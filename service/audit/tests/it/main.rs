@@ -9,6 +9,8 @@ mod escalations;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
+mod fold;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod listings;
@@ -16,6 +18,8 @@ mod listings;
 mod policies;
 #[cfg(test)]
 mod reach;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

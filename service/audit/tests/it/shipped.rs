@@ -118,19 +118,6 @@ fn a_session_policy_narrows_a_role_only_where_nobody_else_can_assume_it() {
 }
 
 #[test]
-fn of_an_administrator_only_one_rule_speaks() {
-    let admin = small().may(ADMIN);
-    assert_eq!(letters(&admin, "admin-equivalent"), "F");
-    for rule in ["wildcard-action", "wildcard-resource", "pass-role-any", "not-action-allow"] {
-        assert_eq!(letters(&admin, rule), "", "{rule} does not concern it");
-    }
-    let conditional = allow(r#""Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#);
-    let conditional = small().may(&conditional);
-    assert_eq!(letters(&conditional, "admin-equivalent"), "P");
-    assert_eq!(letters(&conditional, "wildcard-action"), "F", "no other rule says it");
-}
-
-#[test]
 fn what_the_catalogue_does_not_list_is_told_too() {
     let message = |policy: &str| {
         let verdicts = verdicts(&small().may(policy), "wildcard-resource");

@@ -1,0 +1,229 @@
+//! Who gets to a role, as facts.
+//!
+//! A trust policy says who may come; associations say which pods do. Where the trust policy rules a way
+//! out, it is ruled out though a listing was not seen whole. Refuses to say how bad it is.
+
+use super::trust;
+use super::view::{Def, Facts, text};
+use super::world::{World, join, unless};
+use crate::estate::Role;
+use crate::rules::{Reasons, Type, Value};
+use rolecall_iam::trust::{Admission, Who};
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+/// So many names stand in one text.
+const NAMED: usize = 3;
+
+/// Who gets to a role.
+#[derive(Debug)]
+pub(super) struct ReachFacts {
+    pub world: Arc<World>,
+    pub index: usize,
+}
+
+/// Whether somebody other than a service may come by an admission.
+fn is_principal(who: &Who) -> bool {
+    !matches!(who, Who::Service(_) | Who::DeadId(_) | Who::Other(_))
+}
+
+/// Whether a role may come by an admission.
+fn takes_roles(who: &Who) -> bool {
+    matches!(who, Who::Anyone | Who::AllBut(_) | Who::Account(_) | Who::Role(_) | Who::Session(_))
+}
+
+impl ReachFacts {
+    fn role(&self) -> Option<&Role> {
+        self.world.roles.get(self.index)
+    }
+
+    /// Something about those whom the trust policy may let in.
+    fn admitted(&self, of: impl FnOnce(&Role, &[Admission]) -> Value) -> Value {
+        let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
+        let answers = match trust::answers(&self.world, role) {
+            Ok(answers) => answers,
+            Err(why) => return Value::unknown(why),
+        };
+        match answers.trust.admissions() {
+            Ok(all) => of(role, &all.into_iter().filter(|a| !a.possible.is_false()).collect::<Vec<_>>()),
+            Err(error) => Value::unknown(format!("the trust policy could not be read: {error}")),
+        }
+    }
+
+    fn by_principal(&self) -> Value {
+        self.admitted(|_, all| {
+            any(all.iter().filter(|a| is_principal(&a.who)).map(|a| super::view::truth(&a.possible)))
+        })
+    }
+
+    fn by_outsider(&self) -> Value {
+        let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
+        let anyone = match trust::answers(&self.world, role) {
+            Ok(answers) => answers.admits_anyone(),
+            Err(why) => Value::unknown(why),
+        };
+        let strangers = self.admitted(|_, all| {
+            any(all.iter().filter_map(|a| a.who.account_id()).map(|account| not(&self.world.account_known(account))))
+        });
+        any([anyone, strangers].into_iter())
+    }
+
+    fn by_service(&self) -> Value {
+        self.admitted(|_, all| Value::texts(&services(all).into_iter().collect::<Vec<_>>()))
+    }
+
+    /// Associations that name the role, as their role or as their target role.
+    fn associations<'w>(&'w self, role: &Role) -> impl Iterator<Item = &'w crate::estate::Association> + use<'w> {
+        let arn = role.arn.as_str();
+        let named = self.world.associations_of(arn).iter().chain(self.world.associations_into(arn));
+        named.filter_map(|index| self.world.associations.get(*index))
+    }
+
+    fn by_workload(&self) -> Value {
+        let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
+        if has_workload(&self.world, self.index) {
+            return Value::Bool(true);
+        }
+        // Only whom the trust policy lets in can be sent by an association that was not seen.
+        let ways = self.admitted(|_, all| {
+            let pods = |who: &Who| matches!(who, Who::Service(name) if name.eq_ignore_ascii_case(trust::PODS));
+            let direct = all.iter().any(|a| pods(&a.who) || matches!(a.who, Who::Anyone | Who::AllBut(_)));
+            let further = all.iter().any(|a| takes_roles(&a.who));
+            Value::list([Value::Bool(direct), Value::Bool(further)])
+        });
+        let open = |place: usize| {
+            ways.as_list().and_then(|list| list.items().get(place)).and_then(Value::as_bool).unwrap_or(true)
+        };
+        let own = role.arn.account_id();
+        let accounts =
+            self.world.accounts.keys().filter(|account| if **account == own { open(0) || open(1) } else { open(1) });
+        let unseen = accounts.map(|account| self.world.sight(*account)).fold(None::<Reasons>, |unseen, sight| {
+            join(join(unseen, sight.associations.as_ref()), sight.details.as_ref())
+        });
+        unless(unseen.as_ref(), || Value::Bool(false))
+    }
+
+    fn summary(&self) -> Value {
+        let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
+        let mut parts = Vec::new();
+        let pods: BTreeSet<String> = self
+            .associations(role)
+            .map(|a| format!("{}/{} on {}", a.key.namespace, a.key.service_account, a.key.cluster))
+            .collect();
+        parts.extend(named("pods of ", &pods));
+        if pods.is_empty() && has_workload(&self.world, self.index) {
+            parts.push("pods by other roles".to_owned());
+        }
+        let admitted = self.admitted(|_, all| {
+            let principals: BTreeSet<String> =
+                all.iter().filter(|a| is_principal(&a.who)).map(|a| a.who.text()).collect();
+            let services = services(all).into_iter().map(str::to_owned).collect();
+            let texts: Vec<String> =
+                named("", &principals).into_iter().chain(named("the service ", &services)).collect();
+            Value::texts(&texts)
+        });
+        let admitted = admitted.as_list().map(|list| list.items().to_vec()).unwrap_or_default();
+        parts.extend(admitted.iter().filter_map(Value::as_str).map(str::to_owned));
+        text(&if parts.is_empty() { "nobody".to_owned() } else { parts.join("; ") })
+    }
+}
+
+/// The roles that pods get to, by their index.
+#[derive(Debug, Default)]
+pub(super) struct Memo(OnceLock<BTreeSet<usize>>);
+
+/// Whether pods get to a role: by an association of its own, or by roles that they hold.
+fn has_workload(world: &World, index: usize) -> bool {
+    let reached = world.reached.0.get_or_init(|| {
+        let details = world.associations.iter().filter_map(|association| association.detail.as_ref());
+        let named = details.flat_map(|detail| [Some(detail.role_arn.as_str()), detail.target_role_arn.as_deref()]);
+        named.flatten().filter_map(|arn| world.role_index(arn)).collect()
+    });
+    reached.contains(&index)
+}
+
+/// The services that may come, other than EKS Pod Identity.
+fn services(all: &[Admission]) -> BTreeSet<&str> {
+    all.iter()
+        .filter_map(|a| match &a.who {
+            Who::Service(name) if !name.eq_ignore_ascii_case(trust::PODS) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The first few names, and how many more there are.
+fn named(before: &str, names: &BTreeSet<String>) -> Option<String> {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    let more = names.len().saturating_sub(shown.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!shown.is_empty()).then(|| format!("{before}{}{more}", shown.join(", ")))
+}
+
+fn not(value: &Value) -> Value {
+    match value {
+        Value::Bool(known) => Value::Bool(!known),
+        other => other.clone(),
+    }
+}
+
+/// Whether one of several is true, in three values.
+fn any(values: impl Iterator<Item = Value>) -> Value {
+    let mut open: Option<Reasons> = None;
+    for value in values {
+        match value {
+            Value::Bool(true) => return Value::Bool(true),
+            Value::Unknown(why) => open = join(open, Some(&why)),
+            _ => {}
+        }
+    }
+    open.map_or(Value::Bool(false), Value::Unknown)
+}
+
+impl Facts for ReachFacts {
+    const NAME: &'static str = "Reach";
+    const DOC: &'static str = "Who gets to a role.";
+    const FIELDS: &'static [Def<Self>] = &[
+        Def::<Self>::new(
+            "by_workload",
+            || Type::Bool,
+            "Whether pods get to it: it is the role or the target role of an association, or a role that such a one certainly may assume.",
+            Self::by_workload,
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "by_outsider",
+            || Type::Bool,
+            "Whether its trust policy may let in anyone, or an account that belongs neither to the organisation nor to the estate.",
+            Self::by_outsider,
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "by_principal",
+            || Type::Bool,
+            "Whether its trust policy may let in users, roles, accounts or the identities of a provider.",
+            Self::by_principal,
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "by_service",
+            || Type::list(Type::String),
+            "The AWS services that its trust policy may let in, other than EKS Pod Identity.",
+            Self::by_service,
+        ),
+        Def::<Self>::new(
+            "open",
+            || Type::Bool,
+            "Whether pods, outsiders, users or roles get to it: more than AWS services, or nobody.",
+            |r| any([r.by_principal(), r.by_workload(), r.by_outsider()].into_iter()),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "summary",
+            || Type::String,
+            "The same in a few words: pods of pay/api on prod; 111122223333; the service ec2.amazonaws.com.",
+            Self::summary,
+        )
+        .or(|| text("nobody")),
+    ];
+}
