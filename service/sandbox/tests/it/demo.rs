@@ -212,7 +212,7 @@ async fn a_folder_of_files_is_served_as_it_lies() {
 }
 
 /// What an audit of the demo finds, over the wire and by the rules that ship.
-async fn audited() -> Vec<rolecall_audit::finding::Verdict> {
+async fn audited() -> rolecall_audit::evaluate::Evaluation {
     use rolecall_audit::{evaluate, facts, rules};
     let now = chrono::Utc::now();
     let options = Options { lookups_per_second: None, ..Options::default() };
@@ -261,13 +261,13 @@ async fn audited() -> Vec<rolecall_audit::finding::Verdict> {
         }
     }
     let set = rules::RuleSet::load(&files, facts::schema()).unwrap();
-    evaluate::evaluate(&estate, &set, now).verdicts
+    evaluate::evaluate(&estate, &set, now)
 }
 
 #[tokio::test]
 async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_like_it() {
     use rolecall_audit::finding::Outcome;
-    let verdicts = audited().await;
+    let verdicts = audited().await.verdicts;
     let of = |sign: &demo::Sign| -> Vec<&Outcome> {
         verdicts
             .iter()
@@ -318,4 +318,58 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
         "trust-without-saml-audience",
     ];
     assert_eq!(hidden, nothing_to_show.iter().collect::<Vec<_>>());
+}
+
+/// What is listed of an audit: every failing verdict that is not listed under another, with its rule's
+/// root id, from the gravest.
+fn listed(evaluation: &rolecall_audit::evaluate::Evaluation) -> Vec<&rolecall_audit::finding::Verdict> {
+    let alone = |verdict: &&rolecall_audit::finding::Verdict| {
+        verdict.fingerprint(&verdict.rule).is_some_and(|own| !evaluation.listed_under.contains_key(&own))
+    };
+    let mut listed: Vec<_> = evaluation.verdicts.iter().filter(alone).collect();
+    listed.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.rule.cmp(&b.rule)));
+    listed
+}
+
+/// How many of the listed findings rest on statements that graver ones about the same subject show.
+fn repeating(listed: &[&rolecall_audit::finding::Verdict]) -> usize {
+    use rolecall_audit::finding::Outcome;
+    let mut shown = BTreeSet::new();
+    let mut repeated = 0;
+    for verdict in listed {
+        let Outcome::Fail { evidence, .. } = &verdict.outcome else { continue };
+        let statements =
+            evidence.iter().filter(|e| !e.pointer.is_empty()).filter_map(|e| Some((e.document?, &e.pointer)));
+        let statements: Vec<_> = statements.map(|statement| (&verdict.subject.key, statement)).collect();
+        repeated += usize::from(!statements.is_empty() && statements.iter().any(|s| shown.contains(s)));
+        shown.extend(statements);
+    }
+    repeated
+}
+
+#[tokio::test]
+async fn the_list_is_short_enough_to_be_read() {
+    use rolecall_audit::finding::Severity;
+    let evaluation = audited().await;
+    let listed = listed(&evaluation);
+    let of = |severity: Severity| listed.iter().filter(|v| v.severity == severity).count();
+    let named: Vec<String> = listed
+        .iter()
+        .filter(|v| v.severity >= Severity::High)
+        .map(|v| format!("{} {} {}", v.severity.as_str(), v.rule, v.subject.key))
+        .collect();
+    let repeated = repeating(&listed);
+    let summary = format!(
+        "{} listed, {} critical, {} high, {} repeated; {} listed under another\n{}",
+        listed.len(),
+        of(Severity::Critical),
+        of(Severity::High),
+        repeated,
+        evaluation.listed_under.len(),
+        named.join("\n")
+    );
+    // For 180 roles: at most 3 criticals and 7 highs for every hundred, and one in twenty repeats a statement.
+    assert!(of(Severity::Critical) * 100 <= 3 * 180, "{summary}");
+    assert!(of(Severity::High) * 100 <= 7 * 180, "{summary}");
+    assert!(repeated * 20 <= listed.len(), "{summary}");
 }
