@@ -137,7 +137,7 @@ fn has_workload(world: &World, index: usize) -> bool {
     let reached = world.reached.0.get_or_init(|| {
         let details = world.associations.iter().filter_map(|association| association.detail.as_ref());
         let named = details.flat_map(|detail| [Some(detail.role_arn.as_str()), detail.target_role_arn.as_deref()]);
-        named.flatten().filter_map(|arn| world.role_index(arn)).collect()
+        super::escalation::assumed_from(world, named.flatten().filter_map(|arn| world.role_index(arn)))
     });
     reached.contains(&index)
 }

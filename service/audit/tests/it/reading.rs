@@ -160,6 +160,19 @@ fn severity_follows_who_gets_to_the_role() {
 }
 
 #[test]
+fn pods_get_to_the_roles_that_theirs_may_assume() {
+    let secrets = allow(r#""Action":"secretsmanager:GetSecretValue","Resource":"*""#);
+    let hop = allow(&format!(r#""Action":"sts:AssumeRole","Resource":"{JOB}""#));
+    let from = trusting(&format!(r#"{{"AWS":"{API}"}}"#));
+    let chained = || Small::new().may(&hop).role(JOB, &from, &[("p", &secrets)]);
+    let (found, because) = severity(&chained(), "reads-every-secret");
+    assert_eq!(found, Severity::High);
+    assert!(because.contains("pods by other roles"), "{because}");
+    let alone = Small::new().role(JOB, &lambda(), &[("p", &secrets)]).may(&hop);
+    assert_eq!(severity(&alone, "reads-every-secret").0, Severity::Low, "its trust policy keeps them out");
+}
+
+#[test]
 fn an_administrator_is_critical_where_pods_or_outsiders_get_to_it() {
     let admin = allow(r#""Action":"*","Resource":"*""#);
     let rule = "admin-equivalent";

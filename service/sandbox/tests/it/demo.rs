@@ -305,10 +305,13 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
         "grants-unused",
         "irsa-and-pod-identity-both",
         "node-role-fallback",
+        "privileged-role-unused",
+        "reads-sensitive-data",
         "role-unused",
         "session-after-association-ended",
         "session-from-unexpected-network",
         "session-name-convention",
+        "session-policy-refused",
         "session-used-outside-networks",
         "session-used-unusually",
         "trust-admits-any-namespace",
@@ -368,8 +371,8 @@ async fn the_list_is_short_enough_to_be_read() {
         evaluation.listed_under.len(),
         named.join("\n")
     );
-    // For 180 roles: at most 3 criticals and 7 highs for every hundred, and one in twenty repeats a statement.
-    assert!(of(Severity::Critical) * 100 <= 3 * 180, "{summary}");
-    assert!(of(Severity::High) * 100 <= 7 * 180, "{summary}");
+    // For 180 roles: at most 4 criticals and 6 highs for every hundred, and one in twenty repeats a statement.
+    assert!(of(Severity::Critical) * 100 <= 4 * 180, "{summary}");
+    assert!(of(Severity::High) * 100 <= 6 * 180, "{summary}");
     assert!(repeated * 20 <= listed.len(), "{summary}");
 }
