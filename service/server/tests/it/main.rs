@@ -12,3 +12,5 @@ mod ingest;
 mod subsets;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod truth;
