@@ -5,7 +5,11 @@ Reads the demo estate out of our sandbox with boto3 (botocore validates every sh
 answer with), writes it into moto, lets `rolecall scan` collect both, and compares what was
 stored. Moto has no Pod Identity associations, so there the scan must report gaps, not zero.
 
-Then it puts a trail's files into a bucket of moto, which tells a queue of them through moto's own
+Then a generated organisation, whose problems are known, goes into moto, with the sandbox behind it for
+what moto lacks (front.py), and `account:ListRegions` is refused: a scan must find every problem of an
+association all the same.
+
+Last it puts a trail's files into a bucket of moto, which tells a queue of them through moto's own
 notifications. Every file must be read, whole and once, by listing and by queue.
 
 Runs in a virtual environment that it makes under target/.
@@ -21,6 +25,9 @@ import sys
 import time
 import urllib.request
 import venv
+
+sys.dont_write_bytecode = True
+from front import Front  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 VENV = ROOT / "target" / "second-opinion" / "venv"
@@ -41,22 +48,20 @@ def enter_venv():
     os.execv(python, [str(python), __file__])
 
 
-def environment(endpoint, key="AKIASANDBOXHUB000000"):
+def environment(endpoint, region="us-east-1"):
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": key,
+        "AWS_ACCESS_KEY_ID": "AKIASANDBOXHUB000000",
         "AWS_SECRET_ACCESS_KEY": "sandbox",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 
-def start_sandbox():
-    process = subprocess.Popen(
-        [BINARIES / "rolecall-sandbox", "--demo"], stdout=subprocess.PIPE, text=True
-    )
+def start_sandbox(*arguments):
+    process = subprocess.Popen([BINARIES / "rolecall-sandbox", *arguments], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if "http://" in line:
             return process, line[line.index("http://"):].split()[0]
@@ -148,11 +153,20 @@ def text(document):
     return document if isinstance(document, str) else json.dumps(document)
 
 
-def seed_moto(endpoint, estate):
-    """Writes the estate with the calls that a person would make. Returns what moto refused."""
+def seed_moto(endpoint, estate, own_issuers=False):
+    """Writes the estate with the calls that a person would make. Returns what moto refused, and moto's
+    name of each cluster's OIDC issuer.
+
+    `own_issuers`: trust policies name the OIDC issuers of moto's clusters instead of the sandbox's."""
     from botocore.exceptions import ClientError
 
-    refused = []
+    refused, issuers = [], {}
+
+    def trust_of(role):
+        document = text(role["AssumeRolePolicyDocument"])
+        for ours, theirs in issuers.items() if own_issuers else ():
+            document = document.replace(ours, theirs)
+        return document
 
     def attempt(what, call, **arguments):
         try:
@@ -164,6 +178,15 @@ def seed_moto(endpoint, estate):
     for account_id, content in estate.items():
         account = Account(endpoint, account_id)
         iam = account.client("iam")
+        for region, clusters in content["clusters"].items():
+            eks = account.client("eks", region)
+            for cluster in clusters:
+                made = attempt(("cluster", cluster["arn"]), eks.create_cluster, name=cluster["name"],
+                        roleArn=cluster.get("roleArn") or f"arn:aws:iam::{account_id}:role/cluster",
+                        resourcesVpcConfig={"subnetIds": ["subnet-00000001", "subnet-00000002"]}, version=cluster["version"])
+                if made:
+                    host = cluster["identity"]["oidc"]["issuer"].removeprefix("https://")
+                    issuers[host] = made["cluster"]["identity"]["oidc"]["issuer"].removeprefix("https://")
         for policy in content["policies"]:
             if policy["Arn"].split(":")[4] == "aws":
                 continue
@@ -172,7 +195,7 @@ def seed_moto(endpoint, estate):
                     PolicyDocument=text(current["Document"]))
         for role in content["roles"]:
             arguments = dict(RoleName=role["RoleName"], Path=role["Path"],
-                             AssumeRolePolicyDocument=text(role["AssumeRolePolicyDocument"]), Tags=role.get("Tags", []))
+                             AssumeRolePolicyDocument=trust_of(role), Tags=role.get("Tags", []))
             if boundary := role.get("PermissionsBoundary"):
                 arguments["PermissionsBoundary"] = boundary["PermissionsBoundaryArn"]
             if attempt(("role", role["Arn"]), iam.create_role, **arguments) is None:
@@ -183,32 +206,59 @@ def seed_moto(endpoint, estate):
             for attached in role["AttachedManagedPolicies"]:
                 attempt(("attachment", role["Arn"]), iam.attach_role_policy, RoleName=role["RoleName"],
                         PolicyArn=attached["PolicyArn"])
-        for region, clusters in content["clusters"].items():
-            eks = account.client("eks", region)
-            for cluster in clusters:
-                attempt(("cluster", cluster["arn"]), eks.create_cluster, name=cluster["name"],
-                        roleArn=cluster.get("roleArn") or f"arn:aws:iam::{account_id}:role/cluster",
-                        resourcesVpcConfig={"subnetIds": ["subnet-00000001", "subnet-00000002"]}, version=cluster["version"])
-    return refused
+    return refused, issuers
 
 
-def scan(name, endpoint, accounts, regions):
-    """Collects through `rolecall scan`, then exports what was stored."""
+def scan(name, endpoint, accounts, regions, kinds=("roles", "associations", "gaps"), hub_region="us-east-1"):
+    """Collects through `rolecall scan`, then exports what was stored. `regions`: none, to have them found."""
     folder = WORK / name
     subprocess.run(["rm", "-rf", str(folder / "data")], check=True)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "rolecall.toml"
     listed = "".join(f'\n[[aws.accounts]]\nid = "{account}"\n' for account in accounts)
-    config.write_text(f'[aws]\nregions = {json.dumps(regions)}\n{listed}')
+    only = f"regions = {json.dumps(regions)}\n" if regions else ""
+    config.write_text(f"[aws]\n{only}{listed}")
     base = [str(BINARIES / "rolecall"), "--config", str(config), "--data-dir", str(folder / "data")]
-    env = environment(endpoint)
+    env = environment(endpoint, hub_region)
     summary = json.loads(subprocess.run([*base, "--format", "json", "scan"], env=env, check=True, capture_output=True, text=True).stdout)
 
     def export(kind):
         out = subprocess.run([*base, "export", kind, "--format", "ndjson"], env=env, check=True, capture_output=True, text=True).stdout
         return [json.loads(line) for line in out.splitlines()]
 
-    return summary, {kind: export(kind) for kind in ("roles", "associations", "gaps")}
+    return summary, {kind: export(kind) for kind in kinds}
+
+
+SIZES = "accounts=4,roles=120,associations=12,clusters=1,events=20,problems=1"
+# Where the generator puts its only cluster. The hub's own region is read whatever is refused.
+CLUSTER_REGION = "eu-west-1"
+
+
+def check_refused_regions(moto_endpoint):
+    """Scans a generated organisation out of moto, and the sandbox behind it, that refuses the list of regions."""
+    truth_file = WORK / "truth.json"
+    sandbox, sandbox_endpoint = start_sandbox("--generate", SIZES, "--truth", truth_file)
+    try:
+        estate = read_sandbox(sandbox_endpoint)
+        refused, issuers = seed_moto(moto_endpoint, estate, own_issuers=True)
+        front = Front(moto_endpoint, sandbox_endpoint, refused={"account"}, renamed=issuers)
+        try:
+            summary, exports = scan("front", front.endpoint, sorted(estate), None, ("findings", "gaps"), CLUSTER_REGION)
+        finally:
+            front.stop()
+    finally:
+        sandbox.kill()
+        sandbox.wait()
+    failures = []
+    if not any(gap["action"] == "account:ListRegions" for gap in exports["gaps"]) or not front.calls["refused"]:
+        failures.append("no gap names account:ListRegions")
+    found = {(f["subject"], f["rule"]) for f in exports["findings"] if f["workflow"] == "open"}
+    problems = [e for e in json.loads(truth_file.read_text()) if e["class"] == "problem" and not e["subject"].startswith("arn:")]
+    missed = [e for e in problems if not any((e["subject"], rule) in found for rule in e["rules"])]
+    failures += [f"refused regions: {e['kind']} {e['subject']} is not found by {' or '.join(e['rules'])}" for e in missed]
+    print(f"moto behind a refused list of regions: {len(problems) - len(missed)} of {len(problems)} problems of associations found,"
+          f" {summary['roles']} roles, {len(refused)} writes refused by moto, calls {front.calls}")
+    return failures
 
 
 TRAIL_ACCOUNT = "111122223333"
@@ -293,15 +343,15 @@ def check_trails(endpoint):
 def main():
     enter_venv()
     WORK.mkdir(parents=True, exist_ok=True)
-    sandbox, sandbox_endpoint = start_sandbox()
+    sandbox, sandbox_endpoint = start_sandbox("--demo")
     moto, moto_endpoint = start_moto()
     try:
         estate = read_sandbox(sandbox_endpoint)
-        refused = seed_moto(moto_endpoint, estate)
+        refused, _ = seed_moto(moto_endpoint, estate)
         regions = sorted({region for content in estate.values() for region in content["clusters"]} | {"us-east-1"})
         ours, our_exports = scan("sandbox", sandbox_endpoint, sorted(estate), regions)
         theirs, their_exports = scan("moto", moto_endpoint, sorted(estate), regions)
-        trail_failures = check_trails(moto_endpoint)
+        trail_failures = check_refused_regions(moto_endpoint) + check_trails(moto_endpoint)
     finally:
         for process in (sandbox, moto):
             process.kill()
