@@ -59,7 +59,7 @@ fn policies(n: usize) -> Vec<String> {
         7..=9 => policies.push(allow(r#""iam:PassRole","lambda:CreateFunction","lambda:InvokeFunction""#, "*")),
         10 => policies.push(allow(r#""iam:PutRolePolicy""#, &arn(n))),
         11 => {
-            policies.push(allow(r#""iam:UpdateAssumeRolePolicy""#, &format!("arn:aws:iam::*:role/team-{}/*", n % 97)))
+            policies.push(allow(r#""iam:UpdateAssumeRolePolicy""#, &format!("arn:aws:iam::*:role/team-{}/*", n % 97)));
         }
         12 => policies.push(allow(&format!(r#""ec2:*","logs:Create{n}*""#), "*")),
         _ => {}
@@ -85,13 +85,15 @@ fn trust(n: usize) -> String {
 fn estate(roles: usize) -> Estate {
     let id: AccountId = ACCOUNT.parse().expect("an account id");
     let mut estate = Estate::default();
-    estate.accounts.push(Account::new(id));
+    // No SCP binds the management account.
+    estate.accounts.push(Account { is_management: true, ..Account::new(id) });
     for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders] {
         estate.coverage.complete(Scope::global(id, kind));
     }
     for n in 0..roles {
         let trust = Some(estate.documents.read(&trust(n)));
-        let inline = policies(n)
+        let texts = policies(n);
+        let inline = texts
             .iter()
             .enumerate()
             .map(|(at, text)| InlinePolicy { name: format!("p{at}"), document: estate.documents.read(text) });
@@ -119,7 +121,7 @@ fn main() {
     let rules = rules();
     let now = "2026-11-23T00:00:00Z".parse().expect("a time");
     // The catalogue is read once, whatever the size.
-    evaluate(&estate(10), &rules, now);
+    drop(evaluate(&estate(10), &rules, now));
     let mut first = None;
     for size in sizes {
         let estate = estate(size);

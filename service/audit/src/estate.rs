@@ -739,6 +739,9 @@ pub struct Estate {
     pub org_units: Vec<OrgUnit>,
     /// The state of the latest look at every scope.
     pub coverage: crate::coverage::Coverage,
+    /// Of what date is what is known of each account: the time of its latest scan, or the newest date
+    /// in its files. Ages are counted up to there; an account without one is of now.
+    pub as_of: BTreeMap<AccountId, DateTime<Utc>>,
     /// What of all this the latest scan did not show.
     pub unconfirmed: Unconfirmed,
     /// What is stated of the rest, which nobody provided.

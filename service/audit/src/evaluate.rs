@@ -7,7 +7,7 @@ use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
 use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
 use crate::reach::Reach;
-use crate::rules::{Judgement, Rule, RuleSet};
+use crate::rules::{Judgement, Rule, RuleSet, Times};
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,7 @@ pub struct RuleTally {
 /// A subject that the latest scan showed is judged, whatever else its listing lacks; one that is only
 /// remembered is unknown to every rule. Sessions that were recorded stay recorded: a failing one fails
 /// whatever else was missed, and passes only where all were read.
+/// `now` is the time by the clock; ages are counted up to the date of what is known of an account.
 #[must_use]
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
     let facts = Facts::under(estate, &BTreeSet::new());
@@ -76,7 +77,7 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
         for (index, judged) in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter().enumerate() {
-            let Some(judgement) = judge(rule, judged, now) else { continue };
+            let Some(judgement) = judge(rule, judged, times(estate, judged, now)) else { continue };
             let count = counts.entry(judged.subject.account_id).or_default();
             let (judgement, assumptions) = stated.settle(rule, index, judgement);
             for (outcome, assumptions) in judgement.outcomes.into_iter().zip(assumptions) {
@@ -123,12 +124,21 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
     evaluation
 }
 
+/// By which times a subject is judged.
+fn times(estate: &Estate, judged: &Judged, now: DateTime<Utc>) -> Times {
+    let as_of = estate.as_of.get(&judged.subject.account_id).map_or(now, |as_of| now.min(*as_of));
+    Times { as_of, now }
+}
+
 /// A rule's answer about a subject, as far as the latest scan showed the subject.
-fn judge(rule: &Rule, judged: &Judged, now: DateTime<Utc>) -> Option<Judgement> {
-    let mut judgement = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), now)?;
+fn judge(rule: &Rule, judged: &Judged, times: Times) -> Option<Judgement> {
+    let mut judgement = rule.judge(&judged.object, &judged.subject, judged.ou_path.as_deref(), times)?;
     judgement.outcomes = as_seen(judgement.outcomes, judged);
     Some(judgement)
 }
+
+/// Facts under one set of statements, and the subjects that were asked for.
+type World = (Facts, BTreeMap<SubjectKind, Vec<Judged>>);
 
 /// The same estate under what is stated of it.
 ///
@@ -137,7 +147,7 @@ fn judge(rule: &Rule, judged: &Judged, now: DateTime<Utc>) -> Option<Judgement> 
 struct Stated<'a> {
     estate: &'a Estate,
     now: DateTime<Utc>,
-    worlds: BTreeMap<BTreeSet<Assumption>, (Facts, BTreeMap<SubjectKind, Vec<Judged>>)>,
+    worlds: BTreeMap<BTreeSet<Assumption>, World>,
 }
 
 impl<'a> Stated<'a> {
@@ -179,7 +189,7 @@ impl<'a> Stated<'a> {
             self.worlds.entry(assumed.clone()).or_insert_with(|| (Facts::under(self.estate, assumed), BTreeMap::new()));
         // What is stated changes no subject, so the same place holds the same one.
         let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;
-        judge(rule, judged, self.now)
+        judge(rule, judged, times(self.estate, judged, self.now))
     }
 }
 

@@ -311,10 +311,10 @@ pub struct KnownFinding {
     pub severity: Severity,
     /// Message last given.
     pub message: String,
-    /// [`Failure::happened_at`] as last seen.
-    pub happened_at: Option<DateTime<Utc>>,
     /// What was stated and not seen, and it rests on.
     pub assumptions: Vec<Assumption>,
+    /// [`Failure::happened_at`] as last seen.
+    pub happened_at: Option<DateTime<Utc>>,
 }
 
 /// Why a finding was resolved.
@@ -566,8 +566,8 @@ struct Judged {
 /// rests are among those that are judged, and ends with what is kept of them.
 ///
 /// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
-/// by whole listings, a rule that is no longer in force, or the end of what is kept of an event.
-/// An answer that rests on an assumption resolves only a finding that was found under it.
+/// by whole listings, a rule that is no longer in force, or the end of what is kept of an event. An
+/// answer that rests on an assumption resolves only a finding that was found under it.
 fn settle(
     known: &[KnownFinding],
     evaluation: &Evaluation,

@@ -495,13 +495,15 @@ impl Look {
         let oidc = everywhere(ScopeKind::OidcProviders, !out.oidc_providers.is_empty());
         say(global(ScopeKind::OidcProviders), oidc, "iam:ListOpenIDConnectProviders");
         if of_organization {
+            let tree = everywhere(ScopeKind::Organization, !out.org_units.is_empty());
+            say(global(ScopeKind::Organization), tree, "organizations:ListAccounts");
             // Without their targets, policies would seem to bind nothing.
             let attached = out.org_policies.iter().any(|policy| !policy.targets.is_empty());
-            if self.org_policies && !out.org_policies.is_empty() && !attached {
-                self.org_policies = false;
-            }
-            say(global(ScopeKind::Organization), self.organization, "organizations:ListAccounts");
-            say(global(ScopeKind::OrgPolicies), self.org_policies, "organizations:ListPolicies");
+            let policies = match everywhere(ScopeKind::OrgPolicies, !out.org_policies.is_empty()) {
+                Ok(()) if !out.org_policies.is_empty() && !attached => Err(not_provided()),
+                policies => policies,
+            };
+            say(global(ScopeKind::OrgPolicies), policies, "organizations:ListPolicies");
         }
 
         let in_clusters = self.clusters.keys().map(|(region, _)| region);
@@ -544,12 +546,12 @@ impl Look {
                 self.associations.values().filter(|a| a.key.region == region && a.key.cluster == cluster).collect();
             let scope = |kind| Scope::of_cluster(account, kind, region.clone(), cluster.clone());
             let known = all_clusters.contains_key(&(region.clone(), cluster.clone()));
-            say(scope(ScopeKind::ClusterDetails), known, "eks:DescribeCluster");
-            say(scope(ScopeKind::Associations), listed, "eks:ListPodIdentityAssociations");
-            say(scope(ScopeKind::AssociationDetails), detailed, "eks:DescribePodIdentityAssociation");
-            let parts = |kind| {
-                self.part_regions.contains(&(kind, region.clone()))
-                    || self.part_clusters.contains(&(kind, region.clone(), cluster.clone()))
+            say(scope(ScopeKind::ClusterDetails), provided(known), "eks:DescribeCluster");
+            // A list of the region tells of each of its clusters.
+            let listed = |kind, shown: bool| {
+                let (in_region, in_cluster) =
+                    ((kind, Some(region.clone()), None), (kind, Some(region.clone()), Some(cluster.clone())));
+                listing::whole(&pages(&in_region).chain(pages(&in_cluster)).collect::<Vec<_>>(), shown, complete)
             };
             let associations = listed(ScopeKind::Associations, !own.is_empty());
             let detailed = match &associations {
@@ -577,6 +579,22 @@ impl Look {
         out.as_of = Some(newest.unwrap_or(DateTime::UNIX_EPOCH));
         out
     }
+}
+
+fn not_provided() -> (GapReason, String) {
+    (GapReason::NotProvided, "no file holds it".to_owned())
+}
+
+/// The newest date that the facts themselves have.
+fn newest(seen: &Observation) -> Option<DateTime<Utc>> {
+    let roles = seen.roles.iter().filter_map(|role| role.created_at);
+    let used = seen.last_used.iter().map(|used| used.at);
+    let policies = seen.policies.iter().filter_map(|policy| policy.updated_at);
+    let clusters = seen.clusters.iter().filter_map(|cluster| cluster.created_at);
+    let associations = seen.associations.iter().filter_map(|association| association.detail.as_ref());
+    let associations = associations.flat_map(|detail| detail.created_at.into_iter().chain(detail.modified_at));
+    let sessions = seen.sessions.iter().map(|session| session.at);
+    roles.chain(used).chain(policies).chain(clusters).chain(associations).chain(sessions).max()
 }
 
 fn is_gzip(bytes: &[u8]) -> bool {

@@ -132,7 +132,7 @@ async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Opt
             // `Status` was retired in 2026; stand-ins for AWS still send it alone.
             let state = listed.state.map(|state| state.as_str().to_owned());
             let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
-            found.insert(id, Account { status, organization_id, ..bare(id, listed.name) });
+            found.insert(id, Account { status, organization_id, ..bare(id, said(listed.name)) });
         }
     });
     if let Some(refusal) = ended {

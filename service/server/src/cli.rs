@@ -123,6 +123,15 @@ enum Command {
         /// event of each account: a call that is not in them was not made
         #[arg(long)]
         whole_trail: bool,
+        /// These files hold all there is of what they list: every role of the account, every
+        /// association of the cluster. What they lack is then gone. Pages that are missing by their
+        /// token, and lists that cannot be whole, stay gaps
+        #[arg(long)]
+        complete: bool,
+        /// Of what date the files are, such as 2026-06-30T08:00:00Z, instead of the newest date in
+        /// them: ages are counted up to there
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        as_of: Option<DateTime<Utc>>,
         /// What nobody provides and you state: scp=none, rcp=none, organization=files (its accounts are
         /// those of the files), addons=none. A verdict that rests on it says so
         #[arg(long, value_name = "STATEMENT", value_delimiter = ',')]
@@ -329,8 +338,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => commands::demo::run(context, once, bind).await,
         Command::Scan { fail_on } => commands::scan::run(context, fail_on).await,
         Command::Serve { role, bind } => commands::serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on, stats, whole_trail, assume } => {
-            commands::import::run(context, &paths, fail_on, stats, whole_trail, &assume).await
+        Command::Import { paths, fail_on, stats, whole_trail, complete, as_of, assume } => {
+            let said = commands::import::Said { whole_trail, complete, as_of, assume };
+            commands::import::run(context, &paths, fail_on, stats, said).await
         }
         Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
         Command::Export { what, narrow } => commands::export::run(context, what, narrow).await,

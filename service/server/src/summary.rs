@@ -4,7 +4,7 @@
 use crate::ingest::Ingested;
 use chrono::{DateTime, Utc};
 use rolecall_audit::assumption::Assumption;
-use rolecall_audit::coverage::Gap;
+use rolecall_audit::coverage::{Gap, GapReason};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::trail::Stats;
@@ -360,6 +360,17 @@ impl Summary {
             if more > 0 {
                 let _infallible = writeln!(out, "          and {more} more: `rolecall export gaps`");
             }
+        }
+        let loose = GapReason::Unproven.as_str();
+        if self.unseen.iter().any(|gap| gap.reason == loose) {
+            out.push_str("          Where files hold all there is of what they list, say `import --complete`\n");
+        }
+        if self.passed_over > 0 {
+            let names = self.passed_over_files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>();
+            let more = if self.passed_over > FILES_NAMED as u64 { ", …" } else { "" };
+            let count = count(self.passed_over, "file");
+            let _infallible =
+                writeln!(out, "Passed    {count} that hold nothing that is read: {}{more}", names.join(", "));
         }
         if !self.assumed.is_empty() {
             let stated: Vec<&str> = self.assumed.iter().map(|assumption| assumption.as_str()).collect();

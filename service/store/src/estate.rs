@@ -40,6 +40,7 @@ impl Store {
         }
         estate.sessions = sessions::since(&mut tx, sessions_since).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
+        estate.as_of = as_of(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, None).await?;
         tx.rollback().await?;
         Ok(estate)
@@ -65,6 +66,7 @@ impl Store {
         .await?;
         let mut estate = assemble(&mut tx, rows).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
+        estate.as_of = as_of(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, Some(&accounts)).await?;
         estate.assumed = assumed(&mut tx).await?;
         tx.rollback().await?;
@@ -90,6 +92,11 @@ impl Store {
         tx.rollback().await?;
         Ok(estate)
     }
+}
+
+async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
+    let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
+    rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()
 }
 
 /// What the latest run was judged under.

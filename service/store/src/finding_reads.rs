@@ -972,7 +972,7 @@ impl Store {
         let mut rows = sqlx::query!(
             "select account_id, fingerprint, rule, severity, subject_kind, subject_key, region, cluster, namespace,
                     service_account, role_arn, target_role_arn, detection, workflow, message, evidence_digest,
-                    happened_at
+                    assumptions, happened_at
              from finding order by account_id, fingerprint"
         )
         .fetch(&self.pool);
@@ -998,6 +998,7 @@ impl Store {
                 evidence_digest: parse::digest(TABLE, &key, &row.evidence_digest)?,
                 severity: parse::name(TABLE, &key, &row.severity)?,
                 message: row.message,
+                assumptions: parse::json(TABLE, &key, row.assumptions)?,
                 happened_at: row.happened_at,
                 fingerprint: Fingerprint(key),
             });

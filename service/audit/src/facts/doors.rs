@@ -232,6 +232,11 @@ impl Doors {
         self.open.get(&account).copied().into_iter().chain(self.everyone).collect()
     }
 
+    /// Whether this is the group of the roles that let in everyone, of any account.
+    pub(super) fn is_everyones(&self, group: usize) -> bool {
+        self.everyone == Some(group)
+    }
+
     /// The roles that let in some role of the account, and do not say which.
     pub(super) fn vague(&self, account: AccountId) -> Vec<usize> {
         self.vague.get(&account).copied().into_iter().chain(self.vague_everyone).collect()

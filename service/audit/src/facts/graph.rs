@@ -494,7 +494,8 @@ impl<'a> Builder<'a> {
         if assumes {
             for group in self.doors.open_to(account) {
                 let over = self.over(holding, ASSUME, None, group);
-                if !self.is_empty(over.group) {
+                // A role that lets in everyone is its own fault: getting in gains nothing that others lack.
+                if !self.is_empty(over.group) && !self.doors.is_everyones(group) {
                     node.steps.push(Step { to: Place::Group(over.group), by: By::Assuming });
                 }
                 node.missing = join(node.missing.take(), over.why.as_ref());
@@ -773,7 +774,8 @@ mod tests {
     fn crowd(roles: usize) -> Graph {
         let id: AccountId = "111122223333".parse().unwrap();
         let mut estate = Estate::default();
-        estate.accounts.push(Account::new(id));
+        // No SCP binds the management account.
+        estate.accounts.push(Account { is_management: true, ..Account::new(id) });
         estate.coverage.complete(Scope::global(id, ScopeKind::Roles));
         let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
             "Principal":{"AWS":"111122223333","Service":"lambda.amazonaws.com"}}]}"#;
@@ -797,7 +799,7 @@ mod tests {
             });
         }
         let (trail, _) = super::super::ties::read(&estate);
-        Graph::of(&World::new(&estate, trail))
+        Graph::of(&World::new(&estate, trail, &std::collections::BTreeSet::new()))
     }
 
     fn size(graph: &Graph) -> usize {

@@ -6,7 +6,7 @@
 use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, reasons};
-use crate::estate::{ManagedPolicy, Role};
+use crate::estate::Role;
 use crate::finding::Evidence;
 use crate::rules::{Reasons, Type, Value};
 use rolecall_iam::access::{Layer, Stack};
@@ -286,7 +286,7 @@ fn services(grant: &Grant) -> Value {
     let unlisted = grant.unlisted.iter().filter(|_| grant.names_everything);
     let unlisted = unlisted.filter_map(|pattern| pattern.split_once(':').map(|(service, _)| service));
     let all: BTreeSet<&str> = listed.into_iter().chain(unlisted).collect();
-    Value::texts(&all.into_iter().collect::<Vec<_>>())
+    Value::texts(all.into_iter().collect::<Vec<_>>())
 }
 
 fn summary(grant: &Grant) -> String {

@@ -58,18 +58,16 @@ impl ReachFacts {
 
     fn by_outsider(&self) -> Value {
         let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
-        let anyone = match trust::answers(&self.world, role) {
-            Ok(answers) => answers.admits_anyone(),
-            Err(why) => Value::unknown(why),
+        let answers = match trust::answers(&self.world, role) {
+            Ok(answers) => answers,
+            Err(why) => return Value::unknown(why),
         };
-        let strangers = self.admitted(|_, all| {
-            any(all.iter().filter_map(|a| a.who.account_id()).map(|account| not(&self.world.account_known(account))))
-        });
-        any([anyone, strangers].into_iter())
+        let world = Arc::clone(&self.world);
+        any(trust::TrustFacts { world, account: role.arn.account_id(), answers }.outsiders().into_iter())
     }
 
     fn by_service(&self) -> Value {
-        self.admitted(|_, all| Value::texts(&services(all).into_iter().collect::<Vec<_>>()))
+        self.admitted(|_, all| Value::texts(services(all).into_iter().collect::<Vec<_>>()))
     }
 
     /// Associations that name the role, as their role or as their target role.
@@ -158,13 +156,6 @@ fn named(before: &str, names: &BTreeSet<String>) -> Option<String> {
     let more = names.len().saturating_sub(shown.len());
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     (!shown.is_empty()).then(|| format!("{before}{}{more}", shown.join(", ")))
-}
-
-fn not(value: &Value) -> Value {
-    match value {
-        Value::Bool(known) => Value::Bool(!known),
-        other => other.clone(),
-    }
 }
 
 /// Whether one of several is true, in three values.

@@ -83,11 +83,6 @@ impl TrustAnswers {
         }
     }
 
-    /// Whether a principal of any AWS account is let through, whoever it is.
-    pub(super) fn admits_anyone(&self) -> Value {
-        truth(&self.outsiders.truth)
-    }
-
     /// Whether Pod Identity, and nobody else, may assume the role.
     pub(super) fn only_pods(&self) -> Truth {
         match &self.admissions {
@@ -307,6 +302,18 @@ impl TrustFacts {
         Value::list(facts)
     }
 
+    /// Whether each principal outside that can be let in belongs neither to the organization nor to the
+    /// estate.
+    pub(super) fn outsiders(&self) -> Vec<Value> {
+        match self.outside() {
+            Ok(list) => {
+                let each = list.into_iter().map(|access| ExternalFacts { world: Arc::clone(&self.world), access });
+                each.map(|external| external.outside()).collect()
+            }
+            Err(unknown) => vec![unknown],
+        }
+    }
+
     fn outside(&self) -> Result<Vec<ExternalAccess>, Value> {
         let organization = self.world.organization(self.account);
         let inside = |account| matches!(self.world.account_known(account), Value::Bool(true));
@@ -437,14 +444,7 @@ impl Facts for ExternalFacts {
             "outside",
             || Type::Bool,
             "Whether it is let in and belongs neither to the organization nor to the estate.",
-            |e| match e.access.account_id.map(|id| e.world.account_known(id)) {
-                Some(Value::Bool(true)) => Value::Bool(false),
-                Some(Value::Unknown(why)) => match truth(&e.access.admitted) {
-                    Value::Unknown(more) => Value::Unknown(why.and(&more)),
-                    _ => Value::Unknown(why),
-                },
-                _ => truth(&e.access.admitted),
-            },
+            ExternalFacts::outside,
         ),
         Def::<Self>::new(
             "external_id",
@@ -463,6 +463,17 @@ impl Facts for ExternalFacts {
 }
 
 impl ExternalFacts {
+    fn outside(&self) -> Value {
+        match self.access.account_id.map(|id| self.world.account_known(id)) {
+            Some(Value::Bool(true)) => Value::Bool(false),
+            Some(Value::Unknown(why)) => match truth(&self.access.admitted) {
+                Value::Unknown(more) => Value::Unknown(why.and(&more)),
+                _ => Value::Unknown(why),
+            },
+            _ => truth(&self.access.admitted),
+        }
+    }
+
     fn who(&self) -> String {
         let access = &self.access;
         let organizations = access.organizations.iter().map(String::as_str).collect::<Vec<_>>().join(" or ");

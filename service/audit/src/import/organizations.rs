@@ -5,6 +5,7 @@
 //! or without their policies. Refuses to know what a policy forbids.
 
 use super::item::{Fault, Item, Read};
+use super::listing::Page;
 use super::{Builder, Source};
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
@@ -212,7 +213,7 @@ impl Builder {
         }
         let places: usize = below.values().map(Vec::len).sum();
         let organization_id = roots.iter().find_map(|root| organization_id(root)).or_else(|| organization_id(map));
-        let tree = Tree { source, manager, organization_id, below };
+        let tree = Tree { source, manager, organization_id, below, page };
         let read: usize = roots.iter().map(|root| self.node(&tree, root, None, "", 0)).sum();
         if places > 0 && read < places + roots.len() {
             let message = format!("{} units and accounts are below nothing", places + roots.len() - read);

@@ -16,12 +16,12 @@ mod ir;
 #[cfg(test)]
 mod laws;
 mod load;
-#[cfg(test)]
-mod messages;
 mod rule;
 mod schema;
 mod set;
 mod severity;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tuning;
 mod value;

@@ -30,8 +30,8 @@ fn kept(failure: &Failure) -> KnownFinding {
         evidence_digest: failure.evidence_digest,
         severity: failure.severity,
         message: failure.message.clone(),
-        happened_at: failure.happened_at,
         assumptions: failure.assumptions.clone(),
+        happened_at: failure.happened_at,
     }
 }
 

@@ -103,6 +103,7 @@ fn the_next_is_listed_once_the_gravest_passes_and_nothing_is_resolved_by_folding
             evidence_digest: failure.evidence_digest,
             severity: failure.severity,
             message: failure.message.clone(),
+            assumptions: failure.assumptions.clone(),
             happened_at: failure.happened_at,
         })
         .collect();

@@ -395,7 +395,8 @@ fn the_places_of_a_sessions_calls_are_kept_as_networks() {
         // What AWS calls for the session is from nowhere.
         from(5, 10, "athena.amazonaws.com", "athena.amazonaws.com"),
     ];
-    let told = |settled: &Settled| -> Vec<(Option<String>, Option<String>, Option<String>, String, Option<String>)> {
+    type Told = (Option<String>, Option<String>, Option<String>, String, Option<String>);
+    let told = |settled: &Settled| -> Vec<Told> {
         let each = settled.origins.iter().map(|one| {
             let first = one.first.format("%H").to_string();
             (one.network.clone(), one.endpoint.clone(), one.agent.clone(), first, one.source.clone())

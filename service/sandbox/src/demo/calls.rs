@@ -184,7 +184,9 @@ pub(super) fn add(draft: &Draft, callers: &[Caller], day: NaiveDate, turn: u64, 
 }
 
 /// Somebody took a pod's credentials to a machine of their own, and looked at what they are good for.
-pub(super) fn add_stolen(callers: &[Caller], files: &mut Files) {
+pub(super) fn add_stolen(callers: &[Caller], week: u32, files: &mut Files) {
+    // From elsewhere each time: what was seen before is no news.
+    let address = if week.is_multiple_of(2) { "198.51.100.23" } else { "203.0.113.61" };
     let calls = [
         ("s3", "ListBuckets", "*"),
         ("sts", "GetCallerIdentity", "*"),
@@ -197,7 +199,7 @@ pub(super) fn add_stolen(callers: &[Caller], files: &mut Files) {
         let call = Call { action: name, resource, error: None };
         let mut made = caller.record(&id, at, (service, name), is_data(service, name), &call);
         if let Some(map) = made.as_object_mut() {
-            map.insert("sourceIPAddress".to_owned(), json!("198.51.100.23"));
+            map.insert("sourceIPAddress".to_owned(), json!(address));
             map.insert("userAgent".to_owned(), json!("aws-cli/2.31.0 md/awscrt#0.27.6 ua/2.1 os/linux#6.12.33-kali"));
             map.remove("vpcEndpointId");
             map.remove("vpcEndpointAccountId");

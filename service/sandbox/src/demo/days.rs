@@ -8,7 +8,7 @@ use super::{COMMERCE, DATA, Draft, LAB, PAY, PAYMENTS, Place, SHOP, Use, arn_of,
 use crate::build;
 use crate::ids;
 use crate::trail::{Pod, Start, agent_call, session_identity};
-use chrono::{DateTime, Datelike as _, Duration, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, Duration, NaiveDate, NaiveTime, Utc, Weekday};
 use serde_json::{Value, json};
 
 /// How many days the trail goes back.
@@ -25,8 +25,9 @@ pub(super) fn add(draft: &mut Draft, today: NaiveDate, files: &mut Option<Files>
         let callers = std::mem::take(&mut draft.callers);
         if let Some(files) = files {
             calls::add(draft, &callers, day, turn(day), files);
-            if back == 1 {
-                calls::add_stolen(&callers, files);
+            // Once a week, by the calendar, so that a day's files are the same whenever they are made.
+            if day.weekday() == Weekday::Mon {
+                calls::add_stolen(&callers, day.iso_week().week(), files);
             }
         }
     }

@@ -121,7 +121,7 @@ fn one(
     let role = match (kind, place) {
         // Every second one as the EKS guide shows it, open to all clusters of the account.
         (0..=21, Some(place)) => {
-            let trust = if kind % 2 == 0 { trust_pods_of(&place.arn(), team) } else { trust_pods() };
+            let trust = if kind.is_multiple_of(2) { trust_pods_of(&place.arn(), team) } else { trust_pods() };
             Role::at(id, "/pods/", &name, trust)
         }
         (22..=31, Some(place)) => {

@@ -41,8 +41,20 @@ const NAMED: usize = 20;
 /// The name of imported files among the sources of trails.
 const SOURCE: &str = "import";
 
-/// Runs the command. `whole_trail`: the trail files are all that there are. `assume`: what is stated
-/// beside the configuration.
+/// What whoever imports files says of them.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// The trail files are all that there are.
+    pub whole_trail: bool,
+    /// Each listing that the files hold a part of is whole.
+    pub complete: bool,
+    /// Of what date they are; otherwise of the newest date in them.
+    pub as_of: Option<DateTime<Utc>>,
+    /// What is stated of the estate beside the configuration.
+    pub assume: Vec<Assumption>,
+}
+
+/// Runs the command.
 ///
 /// # Errors
 /// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
@@ -52,8 +64,7 @@ pub async fn run(
     paths: &[PathBuf],
     fail_on: Option<Severity>,
     stats: bool,
-    whole_trail: bool,
-    assume: &[Assumption],
+    said: Said,
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
@@ -77,13 +88,13 @@ pub async fn run(
             trigger: "command line".to_owned(),
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
-            assumed: context.config.assume.iter().copied().chain(assume.iter().copied()).collect(),
+            assumed: context.config.assume.iter().copied().chain(said.assume.iter().copied()).collect(),
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
         let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
-        audit.run(|_, sender| read(files, said, store, sender, progress.clone(), problems)).await
+        audit.run(|_, sender| read(files, said.clone(), store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print()?;

@@ -26,6 +26,7 @@ const SCOPES: &[&str] = &[
     "policies",
     "oidc_providers",
     "clusters",
+    "cluster_details",
     "associations",
     "association_details",
     "addons",

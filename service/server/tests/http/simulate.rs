@@ -40,8 +40,7 @@ async fn a_pod_is_decided_with_documents_in_the_place_of_what_is_stored() {
     // Nobody collects the policies on buckets: they may deny what all else allows.
     let unseen = ask(&client, question(json!({"identity": [s3("Allow")], "session": []}))).await;
     assert_eq!(unseen["decision"], "Unknown", "{unseen}");
-    let reasons = unseen["reasons"].to_string();
-    assert!(reasons.contains("policy of the resource") && reasons.contains("aws:PrincipalOrgID"), "{unseen}");
+    assert!(unseen["reasons"].to_string().contains("policy of the resource"), "{unseen}");
     assert_eq!(unseen["principal"], target, "pods with a target role act as that one");
 
     let allowed =

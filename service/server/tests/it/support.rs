@@ -64,6 +64,7 @@ pub(crate) async fn import(store: &Store, folder: &Path, said: Said) -> Result<S
         trigger: "test".to_owned(),
         window: TimeDelta::days(90),
         kept: Duration::from_secs(400 * 86_400),
+        assumed: said.assume.iter().copied().collect(),
         figures: false,
         progress: Progress::silent(),
         cancel: CancellationToken::new(),

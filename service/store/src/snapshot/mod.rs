@@ -171,6 +171,7 @@ impl SnapshotWriter {
         self.close(&closed, &known).await?;
         self.open(&opened).await?;
         self.last_used(seen, &gone).await?;
+        self.date(seen, &accounts).await?;
         counts.gaps = self.coverage(&seen.coverage, &scopes).await?;
         self.forget_clusters(&gone).await?;
         self.mark(seen, &accounts, &known, &seen_keys, &gone).await?;
@@ -457,6 +458,33 @@ impl SnapshotWriter {
              where u.account_id = w.account_id and u.role_arn = w.role_arn",
             &accounts,
             &roles
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps of what date the accounts are. It never goes back: an older file tells nothing of how old
+    /// a newer one is.
+    async fn date(&mut self, seen: &Observation, accounts: &[String]) -> Result<(), Error> {
+        let dated: Vec<String> = match seen.as_of {
+            Some(_) => accounts.to_vec(),
+            // An account that could not be entered is as old as it was.
+            None => {
+                let complete = seen.coverage.scopes().filter(|(_, gaps)| gaps.is_empty());
+                let complete: BTreeSet<AccountId> = complete.map(|(scope, _)| scope.account_id).collect();
+                complete.iter().map(ToString::to_string).collect()
+            }
+        };
+        if dated.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "insert into account_date as d (account_id, at)
+             select w.account_id, $2 from unnest($1::text[]) as w (account_id)
+             on conflict (account_id) do update set at = excluded.at where d.at < excluded.at",
+            &dated,
+            seen.as_of.unwrap_or(self.at)
         )
         .execute(&mut *self.tx)
         .await?;

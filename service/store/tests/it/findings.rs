@@ -199,8 +199,8 @@ async fn known_findings_are_what_was_applied() {
         evidence_digest: failure.evidence_digest,
         severity: failure.severity,
         message: failure.message.clone(),
-        happened_at: failure.happened_at,
         assumptions: failure.assumptions.clone(),
+        happened_at: failure.happened_at,
     };
     assert_eq!(
         store.known_findings().await.unwrap(),
