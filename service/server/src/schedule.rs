@@ -6,7 +6,7 @@
 //! Refuses to know what is started when a slot is due, and who may start it.
 
 use crate::config::{Cron, ScheduleConfig};
-use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, DurationRound as _, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -79,6 +79,9 @@ impl Timetable {
         else {
             return BTreeSet::new();
         };
+        // The search keeps what the start has beyond its whole minute, and a slot is a whole minute:
+        // with a fraction of it, each tick would see a slot of its own.
+        wall = wall.duration_trunc(TimeDelta::minutes(1)).unwrap_or(wall);
         let mut slots = BTreeSet::new();
         // UTC stands for "no zone": the calendar is matched here, the zone is ours to apply.
         while let Ok(found) = self.cron.pattern().find_next_occurrence(&wall.and_utc(), false) {
@@ -259,6 +262,49 @@ mod tests {
             ("0 0 29 2 *", "2024-02-29T00:00:00Z"),
         ] {
             assert_eq!(timetable(cron, "UTC").latest(now), Some(at(slot)), "{cron}");
+        }
+    }
+
+    /// Slots of a fixed number of days, each a whole minute, found minute by minute.
+    fn every_slot(timetable: &Timetable, from: DateTime<Utc>, until: DateTime<Utc>) -> BTreeSet<DateTime<Utc>> {
+        std::iter::successors(timetable.next(from), |slot| timetable.next(*slot))
+            .take_while(|slot| *slot <= until)
+            .collect()
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+        /// Replicas tick at random moments, fall behind, restart, and have clocks that differ; between
+        /// them every slot is claimed once, as the table of slots lets only the first claim of an
+        /// instant through.
+        #[test]
+        fn replicas_claim_each_slot_once(
+            replicas in 1usize..=3,
+            start in 0i64..40_000_000,
+            skew in proptest::collection::vec(-30_000i64..30_000, 3),
+            gaps in proptest::collection::vec(1i64..15_000, 400),
+            cron in proptest::sample::select(vec!["14 9 * * *", "* * * * *", "*/7 * * * *", "30 1 * * *", "0 2 * * SUN"]),
+            zone in proptest::sample::select(vec!["UTC", "Europe/London", "America/New_York", "Australia/Lord_Howe"]),
+        ) {
+            let timetable = timetable(cron, zone);
+            let from = DateTime::from_timestamp_millis(1_740_000_000_000 + start * 1_000 + 123).unwrap();
+            let mut at = from;
+            let mut claimed = BTreeSet::new();
+            // The first tick sees a slot of before; the ticks after it, each of the following ones.
+            claimed.extend(timetable.latest(at));
+            for (n, gap) in gaps.iter().enumerate() {
+                at += TimeDelta::milliseconds(*gap);
+                let clock = at + TimeDelta::milliseconds(skew[n % replicas]);
+                claimed.extend(timetable.latest(clock));
+            }
+            let (first, last) = (*claimed.first().unwrap(), *claimed.last().unwrap());
+            let mut wanted = every_slot(&timetable, first, last);
+            wanted.insert(first);
+            proptest::prop_assert_eq!(&claimed, &wanted);
+            for slot in claimed {
+                proptest::prop_assert_eq!(slot.timestamp_millis() % 60_000, 0);
+            }
         }
     }
 
