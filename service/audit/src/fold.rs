@@ -1,7 +1,8 @@
 //! One cause, one finding: what several rules say about one statement is listed under the gravest.
 //!
 //! A finding is listed under another of the same subject where its rule says so (`part_of`), or where
-//! every statement that it rests on is one that graver findings rest on as well. Nothing is resolved
+//! every statement that it rests on is one that graver findings rest on as well. What keeps pods from
+//! working is no repetition of what endangers them, so `availability` stands apart. Nothing is resolved
 //! by it: a finding that is listed under another has its own life, and is listed by itself once the
 //! other is gone. Refuses to know what is kept of findings.
 
@@ -10,6 +11,9 @@ use crate::rules::{Rule, RuleSet};
 use rolecall_iam::Digest;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The category of rules about what keeps pods from working.
+const AVAILABILITY: &str = "availability";
 
 /// A statement of a document.
 type Statement<'a> = (Digest, &'a str);
@@ -48,7 +52,8 @@ pub(crate) fn listed_under(verdicts: &[Verdict], rules: &RuleSet) -> BTreeMap<Fi
         let subject = &verdict.subject;
         let fingerprint = Fingerprint::of(rule.root(), subject.kind, &subject.key, discriminator);
         let order = (Reverse(verdict.severity), rule.root(), fingerprint);
-        let failing = Failing { order, rule, statements: statements(evidence) };
+        let apart = rule.meta().category == AVAILABILITY;
+        let failing = Failing { order, rule, statements: if apart { BTreeSet::new() } else { statements(evidence) } };
         subjects.entry((subject.kind, &subject.key)).or_default().push(failing);
     }
     let mut under = BTreeMap::new();

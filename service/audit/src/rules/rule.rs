@@ -227,7 +227,7 @@ pub struct Judgement {
     /// element, and an `Unknown` or `Error` beside them where an element could not be decided.
     pub outcomes: Vec<Outcome>,
     /// The rule's own, after bindings. A failure whose severity follows from facts carries it as
-    /// [`Graded`]; where a binding sets the severity none does.
+    /// [`crate::finding::Graded`]; where a binding sets the severity none does.
     pub severity: Severity,
     /// In force, by name.
     pub params: Arc<BTreeMap<String, EffectiveParam>>,

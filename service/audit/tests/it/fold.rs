@@ -88,6 +88,22 @@ fn a_finding_that_rests_on_another_statement_too_is_listed_by_itself() {
 }
 
 #[test]
+fn what_keeps_pods_from_working_is_listed_beside_what_endangers_them() {
+    let broken = |category: &str| {
+        with(&format!(
+            "apiVersion: rolecall/v1\nkind: Rule\nmetadata: {{id: broken, title: t, severity: low, category: {category}, \
+             description: d, risk: r, remediation: {{text: x}}}}\nspec: {{subject: role, match: \
+             'role.permissions.wildcard_actions.exists(g, true)', message: \"'m'\", evidence: \
+             'role.permissions.wildcard_actions.map(g, g.evidence)'}}\n"
+        ))
+    };
+    let secrets = Small::new().may(&allow(r#""Action":"secretsmanager:*","Resource":"*""#));
+    let under = |category: &str| listed(&secrets, &broken(category))["broken"].clone();
+    assert_eq!(under("least-privilege"), Some("reads-every-secret".to_owned()));
+    assert_eq!(under("availability"), None);
+}
+
+#[test]
 fn the_next_is_listed_once_the_gravest_passes_and_nothing_is_resolved_by_folding() {
     let both = allow(r#""Action":"secretsmanager:*","Resource":"*""#);
     let (first, actions) = failures(&Small::new().may(&both), &RULES, &[]);
