@@ -342,9 +342,9 @@ macro_rules! count_findings {
 /// The findings that are listed by themselves, by people's side alone: what pages and bots ask for most.
 /// Parameters of `$tail` count from `$2`.
 macro_rules! of_state {
-    ($query:ident!, $bound:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
+    ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         $query!(
-            "from finding f where f.part_of is null and f.workflow = any($1::text[]) " + $tail,
+            "from finding f where f.part_of is null and f.workflow = any($1::text[]) " + $tail $(+ $more)*,
             &$bound.states,
             $($arg,)*
         )
@@ -354,15 +354,15 @@ macro_rules! of_state {
 /// The findings of a filter that names no place; its condition and parameters are written once.
 /// Parameters of `$tail` count from `$15`.
 macro_rules! of_filter {
-    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
-        with_conditions!($query!, $bound, $filter, "from finding f ", $tail $(, $arg)*)
+    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        with_conditions!($query!, $bound, $filter, "from finding f ", $tail $(+ $more)* $(, $arg)*)
     };
 }
 
 /// The findings of a filter that names a place or a way: those whose subject is there, and those on
 /// roles that a workload there reaches. Parameters of `$tail` count from `$25`.
 macro_rules! of_place {
-    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
+    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         with_conditions!(
             $query!,
             $bound,
@@ -387,7 +387,7 @@ macro_rules! of_place {
                    and ($19::text is null or w.service_account = $19)
                    and ($20::text is null or w.association = $20)
              ) place join finding f on f.account_id = place.account_id and f.fingerprint = place.fingerprint ",
-            $tail,
+            $tail $(+ $more)*,
             $bound.own,
             $filter.region,
             $filter.cluster,
@@ -404,7 +404,7 @@ macro_rules! of_place {
 }
 
 macro_rules! with_conditions {
-    ($query:ident!, $bound:ident, $filter:ident, $from:literal, $tail:literal $(, $arg:expr)* $(,)?) => {
+    ($query:ident!, $bound:ident, $filter:ident, $from:literal, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         $query!(
             $from + "where (cardinality($1::text[]) = 0 or f.workflow = any($1))
                and (cardinality($2::text[]) = 0 or f.detection = any($2))
@@ -421,7 +421,7 @@ macro_rules! with_conditions {
                     or position(lower($12) in lower(f.message || ' ' || f.subject_key || ' ' || f.rule)) > 0)
                and ($13::bool or f.part_of is null)
                and ($14::text is null or f.part_of = $14)
-             " + $tail,
+             " + $tail $(+ $more)*,
             &$bound.workflow,
             &$bound.detection,
             &$bound.severity,
@@ -438,6 +438,66 @@ macro_rules! with_conditions {
             $bound.part_of,
             $($arg,)*
         )
+    };
+}
+
+/// A page of a family of statements, in each order that there is: each order has its own index.
+/// `$a`, `$b` and `$c` are the parameters of the family's tail.
+macro_rules! page_of {
+    ($of:ident!($($known:ident),*), [$a:literal, $b:literal, $c:literal], $pool:expr, $sort:ident, $from:ident, $limit:ident) => {
+        match $sort {
+            FindingSort::Severity => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (f.severity_rank, f.number) < (" + $a + "::smallint, " + $b + "::bigint)
+                     order by f.severity_rank desc, f.number desc limit " + $c,
+                    $from.rank,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::LastSeen => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
+                         < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b + "::bigint)
+                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit " + $c,
+                    $from.at,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::Opened => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (f.opened_at, f.number) < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b
+                        + "::bigint) order by f.opened_at desc, f.number desc limit " + $c,
+                    $from.at,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::Number => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and f.number < " + $a + "::bigint order by f.number desc limit " + $b,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+        }
     };
 }
 
@@ -623,207 +683,11 @@ impl Store {
         let bound = Bound::of(filter);
         let (from, limit) = (Start::of(after), parse::limit(limit));
         let records = match Family::of(filter) {
-            Family::State => self.by_state(&bound, sort, &from, limit).await?,
-            Family::Filter => self.by_filter(filter, &bound, sort, &from, limit).await?,
-            Family::Place => self.by_place(filter, &bound, sort, &from, limit).await?,
+            Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
+            Family::Filter => page_of!(of_filter!(bound, filter), ["$15", "$16", "$17"], &self.pool, sort, from, limit),
+            Family::Place => page_of!(of_place!(bound, filter), ["$25", "$26", "$27"], &self.pool, sort, from, limit),
         };
         records.into_iter().map(Record::into_row).collect()
-    }
-
-    async fn by_state(
-        &self,
-        bound: &Bound,
-        sort: FindingSort,
-        from: &Start,
-        limit: i64,
-    ) -> Result<Vec<Record>, sqlx::Error> {
-        match sort {
-            FindingSort::Severity => {
-                of_state!(
-                    select_findings!,
-                    bound,
-                    "and (f.severity_rank, f.number) < ($2::smallint, $3::bigint)
-                     order by f.severity_rank desc, f.number desc limit $4",
-                    from.rank,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::LastSeen => {
-                of_state!(
-                    select_findings!,
-                    bound,
-                    "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
-                         < (coalesce($2::timestamptz, 'infinity'::timestamptz), $3::bigint)
-                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit $4",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Opened => {
-                of_state!(
-                    select_findings!,
-                    bound,
-                    "and (f.opened_at, f.number) < (coalesce($2::timestamptz, 'infinity'::timestamptz), $3::bigint)
-                     order by f.opened_at desc, f.number desc limit $4",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Number => {
-                of_state!(
-                    select_findings!,
-                    bound,
-                    "and f.number < $2::bigint order by f.number desc limit $3",
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-        }
-    }
-
-    async fn by_filter(
-        &self,
-        filter: &FindingFilter,
-        bound: &Bound,
-        sort: FindingSort,
-        from: &Start,
-        limit: i64,
-    ) -> Result<Vec<Record>, sqlx::Error> {
-        match sort {
-            FindingSort::Severity => {
-                of_filter!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (f.severity_rank, f.number) < ($15::smallint, $16::bigint)
-                     order by f.severity_rank desc, f.number desc limit $17",
-                    from.rank,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::LastSeen => {
-                of_filter!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
-                         < (coalesce($15::timestamptz, 'infinity'::timestamptz), $16::bigint)
-                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit $17",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Opened => {
-                of_filter!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (f.opened_at, f.number) < (coalesce($15::timestamptz, 'infinity'::timestamptz), $16::bigint)
-                     order by f.opened_at desc, f.number desc limit $17",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Number => {
-                of_filter!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and f.number < $15::bigint order by f.number desc limit $16",
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-        }
-    }
-
-    async fn by_place(
-        &self,
-        filter: &FindingFilter,
-        bound: &Bound,
-        sort: FindingSort,
-        from: &Start,
-        limit: i64,
-    ) -> Result<Vec<Record>, sqlx::Error> {
-        match sort {
-            FindingSort::Severity => {
-                of_place!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (f.severity_rank, f.number) < ($25::smallint, $26::bigint)
-                     order by f.severity_rank desc, f.number desc limit $27",
-                    from.rank,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::LastSeen => {
-                of_place!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
-                         < (coalesce($25::timestamptz, 'infinity'::timestamptz), $26::bigint)
-                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit $27",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Opened => {
-                of_place!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and (f.opened_at, f.number) < (coalesce($25::timestamptz, 'infinity'::timestamptz), $26::bigint)
-                     order by f.opened_at desc, f.number desc limit $27",
-                    from.at,
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-            FindingSort::Number => {
-                of_place!(
-                    select_findings!,
-                    bound,
-                    filter,
-                    "and f.number < $25::bigint order by f.number desc limit $26",
-                    from.number,
-                    limit,
-                )
-                .fetch_all(&self.pool)
-                .await
-            }
-        }
     }
 
     /// All findings of a filter with what decided them, by number, some hundred at once: for exports
