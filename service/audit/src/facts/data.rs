@@ -102,8 +102,8 @@ fn reads_of(facts: &RoleFacts, pattern: &str) -> Result<Value, String> {
     let Some(role) = facts.world.roles.get(facts.index) else {
         return Ok(Value::unknown("the role is not in the estate"));
     };
-    if let Some(why) = &facts.world.sight(role.arn.account_id()).roles {
-        return Ok(Value::Unknown(why.clone()));
+    if let Some(why) = facts.world.role_unseen(role) {
+        return Ok(Value::Unknown(why));
     }
     let ceiling = serde_json::json!({
         "Version": "2012-10-17",

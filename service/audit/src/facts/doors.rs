@@ -52,6 +52,7 @@ pub(super) struct Doors {
     changeable: HashMap<AccountId, usize>,
     served: HashMap<(AccountId, String), usize>,
     unsure: Option<usize>,
+    remembered: Option<usize>,
     why: HashMap<usize, Reasons>,
     known: HashMap<Arc<[usize]>, usize>,
 }
@@ -131,6 +132,7 @@ struct Lists {
     changeable: BTreeMap<AccountId, Vec<usize>>,
     served: BTreeMap<(AccountId, String), Vec<usize>>,
     unsure: Vec<usize>,
+    remembered: Vec<usize>,
 }
 
 fn add(list: &mut Vec<usize>, role: usize) {
@@ -151,7 +153,16 @@ impl Doors {
             if is_service_linked {
                 continue;
             }
-            if !role.arn.path().starts_with("/aws-reserved/") {
+            let is_reserved = role.arn.path().starts_with("/aws-reserved/");
+            if let Some(why) = world.role_unseen(role) {
+                add(&mut lists.unsure, index);
+                if !is_reserved {
+                    add(&mut lists.remembered, index);
+                }
+                doors.why.insert(index, why);
+                continue;
+            }
+            if !is_reserved {
                 add(lists.changeable.entry(account).or_default(), index);
             }
             let door = match doors.door(world, role, &accounts) {
@@ -200,9 +211,10 @@ impl Doors {
         self.vague = lists.vague.into_iter().map(|(account, roles)| (account, self.group(roles))).collect();
         self.changeable = lists.changeable.into_iter().map(|(account, roles)| (account, self.group(roles))).collect();
         self.served = lists.served.into_iter().map(|(of, roles)| (of, self.group(roles))).collect();
-        let [everyone, vague, unsure] = [lists.everyone, lists.vague_everyone, lists.unsure]
-            .map(|roles| if roles.is_empty() { None } else { Some(self.group(roles)) });
-        (self.everyone, self.vague_everyone, self.unsure) = (everyone, vague, unsure);
+        let [everyone, vague, unsure, remembered] =
+            [lists.everyone, lists.vague_everyone, lists.unsure, lists.remembered]
+                .map(|roles| if roles.is_empty() { None } else { Some(self.group(roles)) });
+        (self.everyone, self.vague_everyone, self.unsure, self.remembered) = (everyone, vague, unsure, remembered);
     }
 
     fn door(&mut self, world: &World, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, String> {
@@ -250,6 +262,11 @@ impl Doors {
     /// The roles of which it is not known whom they let in.
     pub(super) fn unsure(&self) -> Option<usize> {
         self.unsure
+    }
+
+    /// The roles that are only remembered, and that AWS would let others change.
+    pub(super) fn remembered(&self) -> Option<usize> {
+        self.remembered
     }
 
     /// Why it is not known whom a role lets in.

@@ -316,6 +316,10 @@ impl<'a> Builder<'a> {
         let Some(role) = world.roles.get(index).filter(|role| !permissions::is_service_linked(role)) else {
             return Node::default();
         };
+        // What it may do now was not seen.
+        if let Some(why) = world.role_unseen(role) {
+            return Node { missing: Some(why), ..Node::default() };
+        }
         let (sessions, unseen) = permissions::sessions_of(world, role);
         let own: Vec<Arn> = customers_policies(role).cloned().collect();
         let mut node = Node { missing: unseen, ..Node::default() };
@@ -544,9 +548,24 @@ impl<'a> Builder<'a> {
 
     /// The roles that the role may change by an action.
     fn changed(&mut self, holding: &Holding<'_>, action: &'static str) -> Targets {
-        let group = self.doors.changeable(holding.role.arn.account_id());
+        let account = holding.role.arn.account_id();
+        let group = self.doors.changeable(account);
         let over = group.map(|group| self.over(holding, action, None, group));
-        Targets { over: over.into_iter().collect(), ..Targets::default() }
+        let mut targets = Targets { over: over.into_iter().collect(), ..Targets::default() };
+        if let Some(group) = self.doors.remembered() {
+            let over = self.over(holding, action, None, group);
+            self.leave_open(&over, account, &mut targets);
+        }
+        targets
+    }
+
+    /// The roles of an account on which a stack allows an action, of those that may be none of its targets.
+    fn leave_open(&self, over: &Over, account: AccountId, targets: &mut Targets) {
+        let roles = self.members(over.group).into_iter().chain(over.open.iter().copied());
+        for role in roles.filter(|role| self.is_of(*role, account)) {
+            targets.why = join(targets.why.take(), self.doors.why(role));
+            targets.open.push(role);
+        }
     }
 
     /// The roles that the role may pass to a service.
@@ -557,11 +576,7 @@ impl<'a> Builder<'a> {
         let mut targets = Targets { over: over.into_iter().collect(), ..Targets::default() };
         if let Some(group) = self.doors.unsure() {
             let over = self.over(holding, PASS, Some(service), group);
-            let roles = self.members(over.group).into_iter().chain(over.open.iter().copied());
-            for role in roles.filter(|role| self.is_of(*role, account)) {
-                targets.why = join(targets.why.take(), self.doors.why(role));
-                targets.open.push(role);
-            }
+            self.leave_open(&over, account, &mut targets);
         }
         targets
     }

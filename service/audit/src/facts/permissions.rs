@@ -5,7 +5,7 @@
 
 use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
-use super::world::{World, reasons};
+use super::world::{World, join, reasons};
 use crate::estate::Role;
 use crate::finding::Evidence;
 use crate::rules::{Reasons, Type, Value};
@@ -507,40 +507,34 @@ impl Facts for Permissions {
 /// Where nobody but Pod Identity can assume the role, and every association of it has a session
 /// policy, its sessions never have more than those policies let through.
 pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a Digest>>, Option<Reasons>) {
-    let only_pods = super::trust::answers(world, role).is_ok_and(|answers| answers.only_pods().is_true());
-    let associations =
-        world.associations_of(role.arn.as_str()).iter().filter_map(|index| world.associations.get(*index));
+    let named = world.associations_of(role.arn.as_str());
+    let associations = named.iter().filter_map(|index| world.associations.get(*index));
     let details: Vec<_> = associations.filter_map(|association| association.detail.as_ref()).collect();
     // With a target role the session policy binds the second hop, not this role.
     let narrowed = details.iter().all(|d| d.policy.is_some() && d.target_role_arn.is_none());
-    if !only_pods || details.is_empty() || !narrowed {
+    let only_pods = match super::trust::answers(world, role) {
+        Ok(answers) => answers.only_pods(),
+        Err(why) => Truth::unknown(Why::NotSeen(why)),
+    };
+    if details.is_empty() || !narrowed || only_pods.is_false() {
         return (vec![None], None);
     }
+    // Whoever else may come, or come by another association, may have the whole.
     let sight = world.sight(role.arn.account_id());
-    let unseen = super::world::join(sight.associations.clone(), sight.details.as_ref());
+    let (_, remembered) = world.confirmed(named);
+    let unseen = join(join(remembered, sight.associations.as_ref()), sight.details.as_ref());
+    let unseen = join(unseen, reasons(only_pods.reasons()).as_ref());
     (details.into_iter().map(|detail| detail.policy.as_ref()).collect(), unseen)
 }
 
 /// The permissions of a role by every way in that is known.
-///
-/// Where nobody but Pod Identity can assume the role, and every association of it has a session
-/// policy, its sessions never have more than those policies let through.
-pub(super) fn of_role(world: &World, role: &Role, only_pods: bool) -> Value {
-    let indices = world.associations_of(role.arn.as_str());
-    let details: Vec<_> = indices
-        .iter()
-        .filter_map(|index| world.associations.get(*index))
-        .filter_map(|association| association.detail.as_ref())
-        .collect();
-    // With a target role the session policy binds the second hop, not this role.
-    let narrowed = details.iter().all(|d| d.policy.is_some() && d.target_role_arn.is_none());
-    if !only_pods || details.is_empty() || !narrowed {
-        return Permissions(answers(world, role, None)).into_value();
-    }
-    let sight = world.sight(role.arn.account_id());
-    let unseen = super::world::join(sight.associations.clone(), sight.details.as_ref());
+pub(super) fn of_role(world: &World, role: &Role) -> Value {
+    let (sessions, unseen) = sessions_of(world, role);
     let whole = answers(world, role, None);
-    let each: Vec<Arc<Answers>> = details.iter().map(|d| answers(world, role, d.policy.as_ref())).collect();
+    if sessions.iter().all(Option::is_none) {
+        return Permissions(whole).into_value();
+    }
+    let each: Vec<Arc<Answers>> = sessions.into_iter().map(|session| answers(world, role, session)).collect();
     Permissions(Arc::new(Answers::over(&whole, &each, unseen.as_ref()))).into_value()
 }
 

@@ -70,11 +70,11 @@ impl ReachFacts {
         self.admitted(|_, all| Value::texts(services(all).into_iter().collect::<Vec<_>>()))
     }
 
-    /// Associations that name the role, as their role or as their target role.
-    fn associations<'w>(&'w self, role: &Role) -> impl Iterator<Item = &'w crate::estate::Association> + use<'w> {
+    /// Associations that name the role, as their role or as their target role, and why others may.
+    fn associations(&self, role: &Role) -> (Vec<usize>, Option<Reasons>) {
         let arn = role.arn.as_str();
-        let named = self.world.associations_of(arn).iter().chain(self.world.associations_into(arn));
-        named.filter_map(|index| self.world.associations.get(*index))
+        let named = [self.world.associations_of(arn), self.world.associations_into(arn)].concat();
+        self.world.confirmed(&named)
     }
 
     fn by_workload(&self) -> Value {
@@ -95,9 +95,10 @@ impl ReachFacts {
         let own = role.arn.account_id();
         let accounts =
             self.world.accounts.keys().filter(|account| if **account == own { open(0) || open(1) } else { open(1) });
-        let unseen = accounts.map(|account| self.world.sight(*account)).fold(None::<Reasons>, |unseen, sight| {
-            join(join(unseen, sight.associations.as_ref()), sight.details.as_ref())
-        });
+        let (_, remembered) = self.associations(role);
+        let unseen = accounts
+            .map(|account| self.world.sight(*account))
+            .fold(remembered, |unseen, sight| join(join(unseen, sight.associations.as_ref()), sight.details.as_ref()));
         unless(unseen.as_ref(), || Value::Bool(false))
     }
 
@@ -106,6 +107,9 @@ impl ReachFacts {
         let mut parts = Vec::new();
         let pods: BTreeSet<String> = self
             .associations(role)
+            .0
+            .into_iter()
+            .filter_map(|index| self.world.associations.get(index))
             .map(|a| format!("{}/{} on {}", a.key.namespace, a.key.service_account, a.key.cluster))
             .collect();
         parts.extend(named("pods of ", &pods));
@@ -133,7 +137,9 @@ pub(super) struct Memo(OnceLock<BTreeSet<usize>>);
 /// Whether pods get to a role: by an association of its own, or by roles that they hold.
 fn has_workload(world: &World, index: usize) -> bool {
     let reached = world.reached.0.get_or_init(|| {
-        let details = world.associations.iter().filter_map(|association| association.detail.as_ref());
+        let all: Vec<usize> = (0..world.associations.len()).collect();
+        let shown = world.confirmed(&all).0.into_iter().filter_map(|index| world.associations.get(index));
+        let details = shown.filter_map(|association| association.detail.as_ref());
         let named = details.flat_map(|detail| [Some(detail.role_arn.as_str()), detail.target_role_arn.as_deref()]);
         super::escalation::assumed_from(world, named.flatten().filter_map(|arn| world.role_index(arn)))
     });

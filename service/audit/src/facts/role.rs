@@ -36,22 +36,6 @@ impl RoleFacts {
         self.role().map_or_else(|| Value::unknown("the role is not in the estate"), fact)
     }
 
-    /// Where only Pod Identity may assume the role, the session policies of its associations count.
-    fn permissions(&self, role: &Role) -> Value {
-        let only_pods = match trust::answers(&self.world, role) {
-            Ok(answers) => answers.only_pods(),
-            Err(why) => Truth::unknown(Why::NotSeen(why)),
-        };
-        let associations = self.world.associations_of(role.arn.as_str());
-        let details = associations.iter().filter_map(|index| self.world.associations.get(*index)?.detail.as_ref());
-        let mut details = details.peekable();
-        let narrowed = details.peek().is_some() && details.all(|detail| detail.policy.is_some());
-        match only_pods {
-            Truth::Unknown(_) if narrowed => truth(&only_pods),
-            known => permissions::of_role(&self.world, role, known.is_true()),
-        }
-    }
-
     /// Whether pods can get to the role: EKS Pod Identity is named, or an association makes the hop.
     fn reached_by_pods(&self, role: &Role) -> Value {
         let (named, hop) = match trust::answers(&self.world, role) {
@@ -305,7 +289,7 @@ impl Facts for RoleFacts {
             "permissions",
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
-            |r| r.seen(|role| r.permissions(role)),
+            |r| r.seen(|role| permissions::of_role(&r.world, role)),
         ),
         Def::<Self>::new(
             "reach",

@@ -41,6 +41,18 @@ fn a_role_that_a_cut_listing_shows_is_judged_and_one_that_it_lacks_is_unknown() 
 }
 
 #[test]
+fn under_session_policies_a_trust_policy_that_cannot_be_read_leaves_open_only_what_they_take_away() {
+    let limit = |actions: &str| allow(&format!(r#""Action":{actions},"Resource":"*""#));
+    let narrowed = |session: &str| Small::new().may(EVERYTHING).session_policy(session);
+    let unread = |session: &str| Small::new().role(API, "{", &[("own", EVERYTHING)]).session_policy(session);
+    check("wildcard-action", &[("read", narrowed(&limit(r#""s3:GetObject""#)), "P")]);
+    // Whoever else the trust policy lets in has the role's whole permissions.
+    check("wildcard-action", &[("taken away", unread(&limit(r#""s3:GetObject""#)), "U")]);
+    check("wildcard-action", &[("left", unread(&limit(r#""s3:*""#)), "F")]);
+    check("admin-equivalent", &[("of the whole role", unread(&limit(r#""s3:*""#)), "U")]);
+}
+
+#[test]
 fn an_association_that_was_described_is_judged_beside_one_that_was_not() {
     let mut half = Small::new().association("pay", "other", LOST).cut(ScopeKind::AssociationDetails);
     half.0.associations[1].detail = None;

@@ -4,7 +4,7 @@
 use crate::shipped::RULES;
 use crate::small::{API, AWAY, DATA, HOME, OPEN, Small, allow};
 use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::AttachedPolicy;
+use rolecall_audit::estate::{AttachedPolicy, ResourceKind};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::Outcome;
 
@@ -351,4 +351,25 @@ fn what_was_not_seen_is_not_passed() {
     let beside =
         own.managed("arn:aws:iam::111122223333:policy/bad", "{").attach("arn:aws:iam::111122223333:policy/bad");
     assert!(outcome(&beside, PRINCIPALS, API).starts_with("unknown: "));
+}
+
+#[test]
+fn a_role_that_is_only_remembered_is_no_certain_step() {
+    let chain = Small::new().may(&may(r#""sts:AssumeRole""#, OPS)).role(OPS, &trusts(API), &[("all", EVERYTHING)]);
+    let retrust = Small::new().may(&may(r#"["iam:UpdateAssumeRolePolicy","sts:AssumeRole"]"#, OPS)).role(
+        OPS,
+        OPEN,
+        &[("all", EVERYTHING)],
+    );
+    let passing = Small::new()
+        .may(&may(r#"["iam:PassRole","lambda:CreateFunction","lambda:InvokeFunction"]"#, "*"))
+        .role(OPS, &service("lambda.amazonaws.com"), &[("all", EVERYTHING)]);
+    for (name, small) in [("assumed", chain), ("changed", retrust), ("passed", passing)] {
+        assert!(outcome(&small, ADMINISTRATOR, API).starts_with("role api makes itself"), "{name}");
+        // The latest listing was whole and lacks it: one such listing does not prove that it is gone.
+        let mut remembered = small;
+        remembered.0.unconfirmed.add(ResourceKind::Role, HOME.parse().unwrap(), OPS);
+        let answer = outcome(&remembered, ADMINISTRATOR, API);
+        assert!(answer.starts_with("unknown: ") && answer.contains(OPS), "{name}: {answer}");
+    }
 }

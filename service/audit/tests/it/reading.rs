@@ -5,7 +5,7 @@ use crate::shipped::{check, verdicts};
 use crate::small::{API, AWAY, BOUND, HOME, REGION, Small, allow};
 use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::RoleLastUsed;
+use rolecall_audit::estate::{ResourceKind, RoleLastUsed};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{Outcome, Severity};
 use rolecall_audit::rules::SourceFile;
@@ -111,6 +111,17 @@ fn sensitive(small: &Small, pattern: &str) -> Vec<(String, Severity)> {
         Outcome::NotApplicable => "N",
     };
     verdicts.iter().map(|v| (letter(&v.outcome).to_owned(), v.severity)).collect()
+}
+
+#[test]
+fn a_role_that_a_cut_listing_shows_is_judged() {
+    let reader = Small::new().may(&allow(r#""Action":"s3:GetObject","Resource":"*""#));
+    let found = [("F".to_owned(), Severity::Critical)];
+    assert_eq!(sensitive(&reader.clone().cut(ScopeKind::Roles), "arn:aws:s3:::payroll/*"), found);
+    let mut remembered = reader.cut(ScopeKind::Roles);
+    remembered.0.unconfirmed.add(ResourceKind::Role, HOME.parse().unwrap(), API);
+    // Nothing of it fails, so the severity is the rule's own.
+    assert_eq!(sensitive(&remembered, "arn:aws:s3:::payroll/*"), [("U".to_owned(), Severity::Medium)]);
 }
 
 #[test]
@@ -223,6 +234,12 @@ fn privileges_that_nobody_uses_are_found_on_roles_of_any_kind() {
             ("used last week", used(writes(), JOB, "2026-11-18T00:00:00Z"), "P"),
             ("no privileges", used(plain(), JOB, "2026-05-01T00:00:00Z"), "P"),
             ("last use not seen", writes(), "U"),
+            (
+                "associations not seen",
+                used(writes(), JOB, "2026-05-01T00:00:00Z").gap(ScopeKind::Associations).gap(ScopeKind::Clusters),
+                // The role that lets pods in may have an association; the other can have none.
+                "UF",
+            ),
             ("no last use where others have one", used(writes(), API, "2026-11-18T00:00:00Z"), "F"),
         ],
     );
