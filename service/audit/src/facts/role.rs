@@ -9,7 +9,7 @@ use crate::estate::Role;
 use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
 use rolecall_iam::pattern::ResourcePattern;
-use rolecall_iam::{Digest, Effect, Site, Statement, Truth, Why};
+use rolecall_iam::{Digest, Effect, Site, Statement, Truth};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
