@@ -274,8 +274,10 @@ pub(crate) struct Sites {
 impl<'a> Watch<'a> for Sites {
     const WHOLE: bool = true;
 
-    fn saw(&mut self, _: Place, layer: &'a Layer, statement: &'a Arc<Statement>, grip: Grip, truth: &Truth) {
-        if !truth.is_false() {
+    fn saw(&mut self, place: Place, layer: &'a Layer, statement: &'a Arc<Statement>, grip: Grip, truth: &Truth) {
+        // What an organization's policy allows grants nothing, so it is no statement that lets anyone in.
+        let only_limits = statement.effect == Effect::Allow && matches!(place.kind, LayerKind::Scp | LayerKind::Rcp);
+        if !truth.is_false() && !only_limits {
             let site = layer.site(statement);
             self.seen.extend(site.map(|site| (statement.effect, grip, truth.is_true(), site)));
         }

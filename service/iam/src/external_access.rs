@@ -92,8 +92,7 @@ impl Trust {
     }
 
     fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        let conditions = self.statements().iter().flat_map(|statement| &statement.conditions);
-        let named = conditions.filter(move |condition| condition.key.eq_ignore_ascii_case(key));
+        let named = self.conditions().filter(move |condition| condition.key.eq_ignore_ascii_case(key));
         named.flat_map(|condition| condition.values.iter().map(String::as_str))
     }
 
@@ -282,6 +281,8 @@ fn principal_like(pattern: &str, account: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::document::Document;
+    use crate::layer::{Layer, Level};
+    use std::sync::Arc;
 
     const HOME: &str = "111122223333";
     const OURS: &str = "o-ours000000";
@@ -423,6 +424,67 @@ mod tests {
                 words.join(" ")
             });
             assert_eq!(lines.collect::<Vec<_>>().join("; "), expect, "{name}");
+        }
+    }
+
+    /// RCPs bind outsiders of a role as they bind those of a bucket: a role whose own policy lets
+    /// everyone in is open to whom the RCPs leave in.
+    #[test]
+    fn resource_control_policies_are_part_of_who_is_let_in() {
+        let level = |statements: &str| {
+            let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+            let policies = vec![Layer::known("RCP perimeter", &Document::read(&text))];
+            let level: Arc<[Level]> = Arc::from([Level { name: "root".into(), policies }]);
+            level
+        };
+        let full = r#"{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}"#;
+        let perimeter = |condition: &str| {
+            format!(
+                r#"{full},{{"Effect":"Deny","Principal":"*","Action":"sts:*","Resource":"*","Condition":{condition}}}"#
+            )
+        };
+        let outside = |more: &str| {
+            perimeter(&format!(r#"{{"StringNotEqualsIfExists":{{"aws:PrincipalOrgID":"o-ours000000"{more}}}}}"#))
+        };
+        let cases = [
+            ("nothing refused", full.to_owned(), "* yes"),
+            ("another service", perimeter("{}").replace("sts:*", "s3:*"), "* yes"),
+            ("everyone else's", outside(""), ""),
+            ("all but a partner", outside(r#","aws:PrincipalAccount":"999988887777""#), "999988887777 yes"),
+            (
+                "an operator that is not known",
+                perimeter(r#"{"StringResembles":{"aws:PrincipalOrgID":"o-x"}}"#),
+                "* unknown",
+            ),
+        ];
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, allow("*", "{}"));
+        for (name, rcp, expect) in cases {
+            let trust = Trust::of("trust policy", &Document::read(&text)).under(level(&rcp));
+            let known = Organization::Known(OURS.to_owned());
+            let found = trust.external_access(HOME.parse().unwrap(), &known, |_| false).unwrap();
+            let lines: Vec<String> = found
+                .iter()
+                .map(|access| {
+                    format!(
+                        "{} {}",
+                        access.principal,
+                        match access.admitted {
+                            Truth::True => "yes",
+                            Truth::False => "no",
+                            Truth::Unknown(_) => "unknown",
+                        }
+                    )
+                })
+                .collect();
+            assert_eq!(lines.join("; "), expect, "{name}");
+            // What the RCP allows is not what lets anyone in.
+            assert!(
+                found
+                    .iter()
+                    .flat_map(|access| &access.by)
+                    .all(|site| &*site.source == "trust policy" || site.statement.effect == Effect::Deny),
+                "{name}"
+            );
         }
     }
 }

@@ -292,7 +292,7 @@ impl Trust {
     /// its patterns that leaves the tenant open.
     fn foreign_claims(&self, key: &str, claim: &Claim) -> Vec<String> {
         let mut out = BTreeSet::new();
-        for condition in self.statements().iter().flat_map(|statement| &statement.conditions) {
+        for condition in self.conditions() {
             if !condition.key.eq_ignore_ascii_case(key) {
                 continue;
             }

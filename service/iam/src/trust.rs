@@ -3,12 +3,16 @@
 //! Every answer is a decision of the engine over a context, not a comparison of texts: a question
 //! such as "is this limited to a source?" is asked by trying a foreign source. Deny wins. Refuses to
 //! know the caller's own policies, and what a service principal stands for.
+//!
+//! Resource control policies bind who assumes a role as they bind the use of any resource; those
+//! above the role's account are asked with the trust policy where they are given. Source:
+//! <https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html>.
 
 use crate::arn::{AccountId, Arn};
 use crate::condition::{Condition, Context, all_hold};
-use crate::decide::{Ask, Evaluation, Sites, View};
+use crate::decide::{Ask, Evaluation, Levels, Sites, View};
 use crate::document::{Clause, Document, DocumentError, Effect, Principal, Statement};
-use crate::layer::Layer;
+use crate::layer::{Layer, Level};
 use crate::request::{Request, Requester};
 use crate::truth::{Answer, Decision, Site, Truth, Why};
 use std::collections::BTreeSet;
@@ -149,18 +153,27 @@ impl Limit {
     }
 }
 
-/// A role's trust policy.
+/// A role's trust policy, and the resource control policies above it.
 #[derive(Debug, Clone)]
 pub struct Trust {
     layer: Layer,
     problem: Option<DocumentError>,
+    rcps: Arc<[Level]>,
 }
 
 impl Trust {
     /// The trust policy in a document. Where it does not parse, every answer is unknown.
     #[must_use]
     pub fn of(source: &str, document: &Document) -> Self {
-        Self { layer: Layer::known(source, document), problem: document.parsed.as_ref().err().cloned() }
+        let problem = document.parsed.as_ref().err().cloned();
+        Self { layer: Layer::known(source, document), problem, rcps: Arc::default() }
+    }
+
+    /// The same trust policy under the resource control policies of the role's account, from the root
+    /// down: each level must allow.
+    #[must_use]
+    pub fn under(self, rcps: Arc<[Level]>) -> Self {
+        Self { rcps, ..self }
     }
 
     /// Why it does not parse, if it does not.
@@ -171,6 +184,13 @@ impl Trust {
 
     pub(crate) fn statements(&self) -> &[Arc<Statement>] {
         self.layer.policy.as_ref().map_or(&[], |policy| &policy.statements)
+    }
+
+    /// The conditions of the trust policy, and of every policy above it.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let above = self.rcps.iter().flat_map(|level| &level.policies).filter_map(|layer| layer.policy.as_ref().ok());
+        let above = above.flat_map(|policy| &policy.statements);
+        self.statements().iter().chain(above).flat_map(|statement| &statement.conditions)
     }
 
     /// Every principal that an Allow statement names, in the order of the document.
@@ -232,7 +252,10 @@ impl Trust {
     }
 
     fn evaluation<'a>(&'a self, request: &'a Request, ask: Ask) -> Evaluation<'a, 'a> {
-        Evaluation { ask, ..Evaluation::new(request, View { trust: Some(&self.layer), ..View::NOTHING }) }
+        // Service-linked roles are bound by no resource control policy.
+        let rcps: &[Level] = if request.is_service_linked_role() { &[] } else { &self.rcps };
+        let view = View { trust: Some(&self.layer), rcp: Levels::Named(rcps), ..View::NOTHING };
+        Evaluation { ask, ..Evaluation::new(request, view) }
     }
 
     fn ask(&self, caller: &Requester, action: &str, context: Context, ask: Ask) -> Decision {
@@ -240,7 +263,7 @@ impl Trust {
         let mut sites = Sites::default();
         let gathered = self.evaluation(&request, ask).gather(&mut sites);
         let explicit_deny = gathered.denied.is_true();
-        let allowed = gathered.granted().and(!gathered.denied);
+        let allowed = gathered.granted().and(gathered.outer).and(!gathered.denied);
         let via_account = sites.all_by_account();
         let by = sites.deciding(explicit_deny, allowed.is_true());
         Decision { allowed, explicit_deny, via_account, by }
@@ -296,7 +319,7 @@ impl Trust {
         let mut sites = Sites::default();
         let gathered = self.evaluation(&request, Ask::Possibly).gather(&mut sites);
         let denied = gathered.denied.is_true();
-        let truth = gathered.direct.or(gathered.role).and(!gathered.denied);
+        let truth = gathered.direct.or(gathered.role).and(gathered.outer).and(!gathered.denied);
         Answer { by: sites.deciding(denied, truth.is_true()), truth }
     }
 
@@ -359,9 +382,7 @@ impl Trust {
     fn foreign_values(&self, key: &str) -> Vec<String> {
         let lower = key.to_ascii_lowercase();
         let mut out = BTreeSet::new();
-        for condition in
-            self.statements().iter().flat_map(|s| &s.conditions).filter(|c| c.key.eq_ignore_ascii_case(key))
-        {
+        for condition in self.conditions().filter(|c| c.key.eq_ignore_ascii_case(key)) {
             out.extend(condition.values.iter().filter_map(|value| foreign_arn(value)));
         }
         if lower.ends_with("account") {

@@ -27,7 +27,7 @@ mod world;
 
 use crate::assumption::Assumption;
 use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{Association, AssociationKey, Estate, OrgPolicy, OrgPolicyKind, Role};
+use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use crate::finding::{Subject, SubjectKind};
 use crate::rules::{Object, Reasons, Schema};
 use rolecall_iam::access::Stack;
@@ -170,28 +170,14 @@ impl Facts {
     /// The organisation's policies above an account, by level; `None` where none bind it. Where they
     /// are not known, a level that is missing.
     pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
-        let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-        let unseen = |why: &Reasons| {
-            let layer = Layer::missing(&format!("{name}s above account {account}"), &world::joined(why));
-            vec![Level { name: "organisation".into(), policies: vec![layer] }]
-        };
-        let levels = match self.world.org_levels(account, kind) {
-            Err(why) => return Some(unseen(&why)),
-            Ok(levels) if levels.is_empty() => return None,
-            Ok(levels) => levels,
-        };
-        let layer = |policy: &OrgPolicy| {
-            let source = format!("{name} {}", policy.name);
-            self.world.documents.get(&policy.document).map_or_else(
-                || Layer::missing(&source, "its document is not in the estate"),
-                |document| Layer::known(&source, document),
-            )
-        };
-        let level = |(name, policies): (String, Vec<&OrgPolicy>)| Level {
-            name: name.into(),
-            policies: policies.into_iter().map(layer).collect(),
-        };
-        Some(levels.into_iter().map(level).collect())
+        match self.world.org_layers(account, kind) {
+            Err(why) => {
+                let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
+                let layer = Layer::missing(&format!("{name}s above account {account}"), &world::joined(&why));
+                Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
+            }
+            Ok(levels) => (!levels.is_empty()).then_some(levels),
+        }
     }
 
     /// The assumption by which no policy of a kind binds an account.

@@ -6,12 +6,12 @@
 
 use super::view::{Def, Facts, evidence, evidences, text, truth};
 use super::world::{World, join, unless};
-use crate::estate::{AssociationDetail, AssociationKey, Role};
+use crate::estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
 use crate::rules::{Type, Value};
 use rolecall_iam::external_access::{ExternalAccess, Organization};
 use rolecall_iam::federation::{FederatedAccess, Tenancy};
-use rolecall_iam::trust::{Admission, Trust, Who};
-use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Requester, Truth, Why};
+use rolecall_iam::trust::{Admission, STS_ACTIONS, Trust, Who};
+use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Effect, Layer, Level, Requester, Truth, Why};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,9 +34,16 @@ pub(super) const TAGS: [&str; 6] = [
 /// Keys that say from where a service's call comes.
 const SOURCES: [&str; 4] = ["aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID", "aws:SourceOrgPaths"];
 
-/// Answers about trust policies, by document.
+/// Answers about trust policies, by document and by the account whose RCPs have a say in it.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<HashMap<Digest, Arc<TrustAnswers>>>);
+pub(super) struct Memo(Mutex<MemoInner>);
+
+#[derive(Debug, Default)]
+struct MemoInner {
+    answers: HashMap<(Digest, Option<AccountId>), Arc<TrustAnswers>>,
+    /// RCPs above an account that may refuse a call of AWS STS.
+    rcps: HashMap<AccountId, Option<Arc<[Level]>>>,
+}
 
 /// What one trust policy says.
 #[derive(Debug)]
@@ -155,14 +162,32 @@ fn foreign(key: &str) -> &'static str {
 pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, String> {
     let digest = role.trust.ok_or_else(|| format!("the trust policy of {} was not seen", role.arn))?;
     let mut memo = world.trusts.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(answers) = memo.get(&digest) {
+    let account = role.arn.account_id();
+    let rcps = memo.rcps.entry(account).or_insert_with(|| rcps_on_sts(world, account)).clone();
+    let key = (digest, rcps.as_ref().map(|_| account));
+    if let Some(answers) = memo.answers.get(&key) {
         return Ok(Arc::clone(answers));
     }
     let document =
         world.documents.get(&digest).ok_or_else(|| format!("the trust policy of {} is not in the estate", role.arn))?;
-    let answers = Arc::new(TrustAnswers::of(Trust::of("trust policy", document)));
-    memo.insert(digest, Arc::clone(&answers));
+    let trust = Trust::of("trust policy", document);
+    let answers = Arc::new(TrustAnswers::of(rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
+    memo.answers.insert(key, Arc::clone(&answers));
     Ok(answers)
+}
+
+/// The RCPs above an account, where one of them was not seen or may refuse a call of AWS STS. Where
+/// nobody provided RCPs, answers are about the trust policy alone: what it says is wrong with it or
+/// not, whatever else may stand in the way.
+fn rcps_on_sts(world: &World, account: AccountId) -> Option<Arc<[Level]>> {
+    let levels = world.org_layers(account, OrgPolicyKind::Rcp).ok()?;
+    let refuses = |layer: &Layer| {
+        layer.policy().is_none_or(|policy| {
+            let mut denies = policy.statements.iter().filter(|statement| statement.effect == Effect::Deny);
+            denies.any(|statement| STS_ACTIONS.iter().any(|action| statement.names_action(action)))
+        })
+    };
+    levels.iter().flat_map(|level| &level.policies).any(refuses).then(|| levels.into())
 }
 
 /// A role's trust policy.

@@ -13,7 +13,7 @@ use crate::id::{ClusterName, Region};
 use crate::rules::{Reasons, Value};
 use chrono::{DateTime, Utc};
 use rolecall_iam::external_access::Organization;
-use rolecall_iam::{AccountId, Arn, GrantsCache};
+use rolecall_iam::{AccountId, Arn, GrantsCache, Layer, Level};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -622,6 +622,23 @@ impl World {
             (name, policies)
         });
         Ok(levels.filter(|(_, policies)| !policies.is_empty()).collect())
+    }
+
+    /// As [`World::org_levels`], with what the policies say.
+    pub(super) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
+        let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
+        let layer = |policy: &OrgPolicy| {
+            let source = format!("{name} {}", policy.name);
+            self.documents.get(&policy.document).map_or_else(
+                || Layer::missing(&source, "its document is not in the estate"),
+                |document| Layer::known(&source, document),
+            )
+        };
+        let level = |(name, policies): OrgLevel<'_>| Level {
+            name: name.into(),
+            policies: policies.into_iter().map(layer).collect(),
+        };
+        Ok(self.org_levels(account, kind)?.into_iter().map(level).collect())
     }
 }
 

@@ -123,14 +123,15 @@ fn by_people(draft: &mut Draft, n: usize, place: &Place, at: DateTime<Utc>) {
     }
 }
 
-/// A pod's sessions are used from its own network for a day, and then one of them from elsewhere.
+/// A pod's sessions are used from its own network for ten days, and then, at `at`, one of them from
+/// elsewhere.
 fn stolen(draft: &mut Draft, n: usize, used: &Use, at: DateTime<Utc>) {
     let Use { place, namespace, service_account, role } = used;
     let pod = Pod::of(&place.arn(), namespace, service_account, 0);
     for turn in 0..6 {
         let id = format!("stolen/{}/{n}/{turn}", place.arn());
         let session = pod.session_name(&id);
-        let at = at + Duration::hours(turn * 4);
+        let at = at - Duration::days(2 * (5 - turn));
         let start = Start { id: &id, at, region: place.region, role_arn: role, session: &session };
         record(draft, place.region, &start.by_pod(&pod, true));
         let key = ids::access_key(&id);

@@ -7,11 +7,6 @@ use rolecall_sandbox::generate::{Class, Entry};
 use rolecall_sandbox::{GenerateOptions, Truth, generate_with_truth};
 use rolecall_store::{FindingFilter, FindingRow, FindingSort};
 
-/// Kinds that are not judged as they should be: a resource control policy that keeps outsiders from
-/// `sts:AssumeRole` is not asked about a trust policy, and the sessions of a generated cluster reach
-/// back for less than a day, which is no history to tell a new network from.
-const OPEN_QUESTIONS: &[&str] = &["open-behind-rcp", "keys-used-elsewhere"];
-
 struct Judged {
     truth: Truth,
     findings: Vec<FindingRow>,
@@ -80,8 +75,7 @@ impl Judged {
     }
 
     fn all_wrong(&self) -> Vec<String> {
-        let asked = self.truth.entries.iter().filter(|entry| !OPEN_QUESTIONS.contains(&entry.kind));
-        asked.flat_map(|entry| self.wrong(entry)).collect()
+        self.truth.entries.iter().flat_map(|entry| self.wrong(entry)).collect()
     }
 
     /// Findings that lists show by themselves.
