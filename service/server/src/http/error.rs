@@ -107,6 +107,15 @@ impl AppError {
         Self { source: Some(Arc::new(source)), ..Self::new(Code::Internal, Code::Internal.meaning()) }
     }
 
+    /// A body that did not come whole: it was too large, or its sender broke off.
+    pub fn unread_body(source: axum::Error) -> Self {
+        let inner = source.into_inner();
+        if inner.is::<http_body_util::LengthLimitError>() {
+            return Self::new(Code::TooLarge, Code::TooLarge.meaning());
+        }
+        Self::new(Code::BadRequest, "the body ended before it was whole")
+    }
+
     /// Faults of single parameters, reported together.
     #[must_use]
     pub fn of_fields(code: Code, errors: Vec<FieldError>) -> Self {

@@ -1,13 +1,14 @@
 //! The dashboard and the JSON API.
 //!
 //! Knows addresses, shapes, words for people, and who may come in. A request passes the edge (id,
-//! headers, form of failures), the gate (who asks, and may they), and then one handler that reads,
-//! asks the store once or a few times, and fills a shape. Refuses to know SQL, AWS and what makes
+//! headers, form of failures), the gate (who asks, and may they), the border (can its texts be read
+//! and kept), and then one handler that reads, asks the store once or a few times, and fills a shape. Refuses to know SQL, AWS and what makes
 //! a finding.
 
 mod api;
 pub mod assets;
 pub mod auth;
+mod border;
 pub mod cursor;
 pub mod edge;
 pub mod error;
@@ -26,7 +27,7 @@ pub use pages::PAGES;
 use crate::app::App;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use std::time::Duration;
 use tower_http::compression::CompressionLayer;
@@ -48,6 +49,7 @@ pub fn router(app: App) -> Router {
         // Only what holds no secret is compressed: a page has a form token beside words of the caller.
         .route("/static/{name}", get(assets::serve).layer(CompressionLayer::new()))
         .fallback(edge::no_such_address)
+        .layer(from_fn(border::border))
         .layer(from_fn_with_state(app.clone(), auth::gate))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))

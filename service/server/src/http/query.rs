@@ -6,7 +6,7 @@
 //! for everything. Refuses to know what is filtered.
 
 use super::error::{AppError, Code, FieldError};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rolecall_audit::estate::AssociationKey;
 use rolecall_iam::{AccountId, Digest};
@@ -269,9 +269,10 @@ fn ordered<'a>(
     given
 }
 
+/// Of the years that RFC 3339 has; PostgreSQL does not take all that `chrono` reads.
 fn instant(value: &str) -> Option<DateTime<Utc>> {
     let day = || Some(value.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    value.parse().ok().or_else(day)
+    value.parse().ok().or_else(day).filter(|instant: &DateTime<Utc>| (0..=9999).contains(&instant.year()))
 }
 
 fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
@@ -426,7 +427,7 @@ pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, BARE).to_string()
 }
 
-/// The names and values of a query string or of a form's body.
+/// The names and values of a query string or of a form's body, whose encoding `border` has checked.
 pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     let text = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
     query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
@@ -470,6 +471,7 @@ mod tests {
             ("state=opne", "`state`: `opne` is not one of open, resolved"),
             ("account_id=12", "`account_id`"),
             ("updated_since=yesterday", "is not an instant such as"),
+            ("updated_since=-9999-01-01T00:00:00Z", "is not an instant such as"),
             ("limit=0", "`limit`: `0` is not a whole number from 1 to 1000"),
             ("limit=1001", "whole number"),
             ("q=a&q=b", "`q` may be given once only"),
@@ -505,10 +507,5 @@ mod tests {
         }
         let given = Params::read_filled(Some("state=open&cluster=a"), &[TABLE]).unwrap();
         assert_eq!(given.query(), "state=open&cluster=a");
-    }
-
-    #[test]
-    fn a_broken_escape_is_text_and_not_an_error() {
-        assert_eq!(read("q=%zz").unwrap().text("q"), Some("%zz"));
     }
 }

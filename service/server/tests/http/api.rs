@@ -33,7 +33,7 @@ async fn every_failure_is_a_problem_document() {
         ("GET", "/api", 404, "not_found"),
         ("GET", "/api/v1/findings/0", 404, "not_found"),
         ("GET", "/api/v1/findings/v1:none", 404, "not_found"),
-        ("GET", "/api/v1/findings/%FF", 400, "bad_request"),
+        ("GET", "/api/v1/findings/%FF", 400, "invalid_parameter"),
         ("GET", "/api/v1/roles/not-an-arn", 404, "not_found"),
         ("GET", "/api/v1/associations/1/2/3/4/5", 404, "not_found"),
         ("GET", "/api/v1/rules/none", 404, "not_found"),

@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod borders;
+#[cfg(test)]
 mod granted;
 #[cfg(test)]
 mod pages;

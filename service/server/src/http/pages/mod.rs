@@ -93,6 +93,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/simulate"),
     ("POST", "/simulate"),
     ("GET", "/usage"),
+    ("GET", "/grants"),
     ("GET", "/ingestion"),
     ("GET", "/problems"),
     ("POST", "/theme"),
