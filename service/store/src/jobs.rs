@@ -228,7 +228,7 @@ impl Store {
             job.id,
             job.owner,
             i32::from(job.attempt),
-            outcome.err(),
+            outcome.err().map(crate::parse::storable),
             interval(retry_after)
         )
         .execute(&self.pool)

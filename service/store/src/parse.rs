@@ -61,28 +61,89 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
 }
 
-/// JSON text that PostgreSQL takes, in one order: NUL, which jsonb cannot hold, is replaced, and
-/// keys are sorted, so that what comes back from jsonb has the same text again.
+/// The longest name, in bytes, that stands in an index. An entry of a B-tree has room for 2,704 bytes,
+/// and what stands beside the name is short; the longest ARN of AWS has 2,048.
+pub(crate) const INDEXED: usize = 2_048;
+/// The longest text where several stand in one entry.
+const INDEXED_BESIDE: usize = 512;
+/// Begins an escape in what is kept: the picture of NUL.
+const ESCAPE: char = '\u{2400}';
+
+/// JSON text that PostgreSQL takes, in one order: its texts are [`storable`], and keys are sorted, so
+/// that what comes back from jsonb has the same text again.
 pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
     let mut value = to_json(value);
     value.sort_all_objects();
     let text = value.to_string();
-    if text.contains("\\u0000") { without_nul(value).to_string() } else { text }
+    if text.contains("\\u0000") || text.contains(ESCAPE) { storable_json(value).to_string() } else { text }
 }
 
-fn without_nul(value: serde_json::Value) -> serde_json::Value {
+fn storable_json(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
-        Value::String(text) => Value::String(clean(&text)),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (clean(&key), without_nul(value))).collect(),
+        Value::String(text) => Value::String(storable(&text)),
+        Value::Array(items) => items.into_iter().map(storable_json).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (storable(&key), storable_json(value))).collect()
+        }
         other => other,
     }
 }
 
-/// Text that PostgreSQL takes: it cannot hold NUL.
-pub(crate) fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+/// Text that PostgreSQL takes. It cannot hold NUL, which is kept as `␀0`; `␀` itself is kept twice, so
+/// that [`original`] can tell. Names stay so, and are shown so; documents are given back as they were.
+pub(crate) fn storable(text: &str) -> String {
+    if !text.contains(['\0', ESCAPE]) {
+        return text.to_owned();
+    }
+    let mut kept = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\0' => kept.extend([ESCAPE, '0']),
+            ESCAPE => kept.extend([ESCAPE, ESCAPE]),
+            other => kept.push(other),
+        }
+    }
+    kept
+}
+
+/// The text that was made [`storable`].
+pub(crate) fn original(kept: String) -> String {
+    if !kept.contains(ESCAPE) {
+        return kept;
+    }
+    let mut text = String::with_capacity(kept.len());
+    let mut rest = kept.chars().peekable();
+    while let Some(c) = rest.next() {
+        let second = if c == ESCAPE { rest.next_if(|next| matches!(*next, '0' | ESCAPE)) } else { None };
+        text.push(if second == Some('0') { '\0' } else { c });
+    }
+    text
+}
+
+/// Whether a name can stand in an index as it is.
+pub(crate) fn is_indexable(name: &str) -> bool {
+    name.len() <= INDEXED && storable(name).len() <= INDEXED
+}
+
+/// Storable text of an index. What is too long keeps its beginning, and the digest of the whole in the
+/// place of the rest: two texts that differ stay two.
+pub(crate) fn indexed(text: &str) -> String {
+    at_most(INDEXED, storable(text))
+}
+
+/// Storable text that stands in an index beside other texts.
+pub(crate) fn indexed_beside(text: &str) -> String {
+    at_most(INDEXED_BESIDE, storable(text))
+}
+
+fn at_most(limit: usize, text: String) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    let end = format!("\u{2026}sha256:{}", Digest::of(text.as_bytes()));
+    let head = text.floor_char_boundary(limit.saturating_sub(end.len()));
+    format!("{}{end}", text.get(..head).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -91,8 +152,28 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_a_real_nul_is_replaced() {
-        assert_eq!(json_text(&json!({"b": "x\u{0}y", "a\u{0}": 1})), "{\"a\u{fffd}\":1,\"b\":\"x\u{fffd}y\"}");
+    fn only_a_real_nul_is_escaped() {
+        assert_eq!(json_text(&json!({"b": "x\u{0}y", "a\u{0}": 1})), r#"{"a␀0":1,"b":"x␀0y"}"#);
         assert_eq!(json_text(&json!("a \\u0000 that is only text")), r#""a \\u0000 that is only text""#);
+    }
+
+    #[test]
+    fn what_was_escaped_comes_back() {
+        for text in ["", "a", "\0", "a\0b", "␀", "␀0", "\0␀\0", "␀␀0", "0\0␀"] {
+            let kept = storable(text);
+            assert!(!kept.contains('\0'));
+            assert_eq!(original(kept), text);
+        }
+        assert_eq!(original("made before ␀ was escaped".to_owned()), "made before ␀ was escaped");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_stays_itself() {
+        for (a, b) in [("x".repeat(3000), "x".repeat(3001)), ("é".repeat(2000), "\0".repeat(2000))] {
+            let (a, b) = (indexed(&a), indexed(&b));
+            assert!(a.len() <= INDEXED && b.len() <= INDEXED && a != b, "{a} {b}");
+        }
+        assert_eq!(indexed("as it is"), "as it is");
+        assert!(indexed_beside(&"x".repeat(600)).len() <= INDEXED_BESIDE);
     }
 }

@@ -184,12 +184,12 @@ impl Store {
             RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
         };
         let done = sqlx::query!(
-            "update run set state = $3, error = $4, report = $5, finished_at = $6 where account_id = $1 and id = $2",
+            "update run set state = $3, error = $4, report = $5::text::jsonb, finished_at = $6 where account_id = $1 and id = $2",
             INSTALLATION,
             run.0,
             state.as_str(),
-            error,
-            report,
+            error.map(parse::storable),
+            parse::json_text(report),
             now
         )
         .execute(&self.pool)

@@ -282,27 +282,28 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
     fn column<'a, T>(chunk: &'a [Session], of: impl Fn(&'a Session) -> T) -> Vec<T> {
         chunk.iter().map(of).collect()
     }
-    let clean = |text: &Option<String>| text.as_deref().map(parse::clean);
+    let plain = |text: &Option<String>| text.as_deref().map(parse::storable);
+    let indexed = |text: &Option<String>| text.as_deref().map(parse::indexed);
     let accounts = column(chunk, |s| s.account_id.to_string());
-    let events = column(chunk, |s| parse::clean(&s.event_id));
+    let events = column(chunk, |s| parse::indexed(&s.event_id));
     let times = column(chunk, |s| s.at);
     let regions = column(chunk, |s| s.region.to_string());
     let kinds = column(chunk, |s| kind_name(s.kind));
-    let roles = column(chunk, |s| clean(&s.role_arn));
-    let names = column(chunk, |s| clean(&s.session_name));
-    let keys = column(chunk, |s| clean(&s.access_key_id));
-    let principals = column(chunk, |s| parse::clean(&s.principal));
-    let types = column(chunk, |s| parse::clean(&s.principal_type));
-    let parents = column(chunk, |s| clean(&s.parent_access_key_id));
-    let sources = column(chunk, |s| clean(&s.source_ip));
+    let roles = column(chunk, |s| indexed(&s.role_arn));
+    let names = column(chunk, |s| plain(&s.session_name));
+    let keys = column(chunk, |s| indexed(&s.access_key_id));
+    let principals = column(chunk, |s| parse::storable(&s.principal));
+    let types = column(chunk, |s| parse::storable(&s.principal_type));
+    let parents = column(chunk, |s| indexed(&s.parent_access_key_id));
+    let sources = column(chunk, |s| plain(&s.source_ip));
     let tags = column(chunk, |s| parse::json_text(&s.tags));
-    let external = column(chunk, |s| clean(&s.external_id));
+    let external = column(chunk, |s| plain(&s.external_id));
     let durations = column(chunk, |s| s.duration_seconds.map(i64::from));
     let packed = column(chunk, |s| s.packed_policy_size.map(i16::from));
-    let errors = column(chunk, |s| clean(&s.error));
-    let clusters = column(chunk, |s| clean(&s.cluster));
-    let endpoints = column(chunk, |s| s.vpc_endpoint.as_ref().map(|endpoint| parse::clean(&endpoint.id)));
-    let owners = column(chunk, |s| s.vpc_endpoint.as_ref().and_then(|endpoint| clean(&endpoint.account_id)));
+    let errors = column(chunk, |s| plain(&s.error));
+    let clusters = column(chunk, |s| s.cluster.as_deref().map(parse::indexed_beside));
+    let endpoints = column(chunk, |s| s.vpc_endpoint.as_ref().map(|endpoint| parse::storable(&endpoint.id)));
+    let owners = column(chunk, |s| s.vpc_endpoint.as_ref().and_then(|endpoint| plain(&endpoint.account_id)));
     let done = sqlx::query!(
         "insert into session (account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                               principal_type, parent_access_key_id, source_ip, tags, external_id, duration_seconds,

@@ -225,7 +225,10 @@ impl Store {
     /// Where the database fails.
     pub async fn tie(&self, ties: &[(SessionKey, Tied)]) -> Result<(), Error> {
         let column = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
-            ties.iter().map(|tie| of(tie).map(|text| parse::clean(&text))).collect()
+            ties.iter().map(|tie| of(tie).map(|text| parse::storable(&text))).collect()
+        };
+        let indexed = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
+            ties.iter().map(|tie| of(tie).map(|text| parse::indexed_beside(&text))).collect()
         };
         let accounts: Vec<String> = ties.iter().map(|(key, _)| key.account_id.to_string()).collect();
         let events: Vec<String> = ties.iter().map(|(key, _)| key.event_id.clone()).collect();
@@ -254,11 +257,11 @@ impl Store {
             &accounts,
             &events,
             &times,
-            &column(&|(_, tied)| tied.cluster.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.namespace.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.service_account.clone()) as &[Option<String>],
+            &indexed(&|(_, tied)| tied.cluster.clone()) as &[Option<String>],
+            &indexed(&|(_, tied)| tied.namespace.clone()) as &[Option<String>],
+            &indexed(&|(_, tied)| tied.service_account.clone()) as &[Option<String>],
             &column(&|(_, tied)| tied.pod.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.association_id.clone()) as &[Option<String>],
+            &indexed(&|(_, tied)| tied.association_id.clone()) as &[Option<String>],
             &column(&|(_, tied)| tied.tied_by.clone()) as &[Option<String>],
             &column(&|(_, tied)| tied.why.clone()) as &[Option<String>],
             &candidates,

@@ -116,12 +116,12 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    fn new(account: AccountId, kind: Kind, key: &str, body: &impl Serialize) -> Self {
+    fn new((account, kind, name_key): Key, body: &impl Serialize) -> Self {
         let text = parse::json_text(body);
         Self {
             account,
             kind,
-            name_key: parse::clean(key),
+            name_key,
             digest: Digest::of(text.as_bytes()),
             body: text,
             documents: Vec::new(),
@@ -138,6 +138,11 @@ impl Fact {
     pub(super) fn key(&self) -> Key {
         (self.account, self.kind, self.name_key.clone())
     }
+}
+
+/// The key of a fact, by its name.
+fn keyed(account: AccountId, kind: Kind, name: &str) -> Key {
+    (account, kind, parse::storable(name))
 }
 
 /// A cluster's key within its account.
@@ -183,7 +188,7 @@ pub(super) fn partial(seen: &Observation) -> Vec<Key> {
 }
 
 fn policy_key(policy: &ManagedPolicy) -> Key {
-    (policy.account_id, Kind::Policy, policy.arn.to_string())
+    keyed(policy.account_id, Kind::Policy, policy.arn.as_str())
 }
 
 fn key_of_cluster(cluster: &Cluster) -> Key {
@@ -195,7 +200,7 @@ fn association_key(association: &Association) -> Key {
 }
 
 fn trail_key(trail: &Trail) -> Key {
-    (trail.account_id, Kind::Trail, trail.arn.clone())
+    keyed(trail.account_id, Kind::Trail, &trail.arn)
 }
 
 /// The part of a resource that has a call, or a file, of its own.
@@ -260,7 +265,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     if let Some(account) = &seen.account {
         let key = (account.id, Kind::Account, account.id.to_string());
         let whole = with_account(account.clone(), before(previous, &key));
-        let mut fact = Fact::new(account.id, Kind::Account, &key.2, &whole);
+        let mut fact = Fact::new(key, &whole);
         fact.name.clone_from(&whole.name);
         facts.push(fact);
     }
@@ -268,20 +273,20 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     for policy in &seen.policies {
         let key = policy_key(policy);
         let whole = with_policy(policy.clone(), before(previous, &key));
-        let mut fact = Fact::new(policy.account_id, Kind::Policy, &key.2, &whole);
+        let mut fact = Fact::new(key, &whole);
         fact.documents.extend(whole.document);
         fact.name = Some(whole.name);
         facts.push(fact);
     }
     for provider in &seen.oidc_providers {
         if let Some(account) = provider.arn.account_id().or_else(|| owner(seen)) {
-            facts.push(Fact::new(account, Kind::OidcProvider, provider.arn.as_str(), provider));
+            facts.push(Fact::new(keyed(account, Kind::OidcProvider, provider.arn.as_str()), provider));
         }
     }
     for cluster in &seen.clusters {
         let key = key_of_cluster(cluster);
         let whole = with_cluster(cluster.clone(), before(previous, &key), clusters_have_gaps(seen, cluster));
-        let mut fact = Fact::new(cluster.account_id, Kind::Cluster, &key.2, &whole);
+        let mut fact = Fact::new(key, &whole);
         fact.name = Some(cluster.name.to_string());
         fact.region = Some(cluster.region.to_string());
         fact.cluster = Some(cluster.name.to_string());
@@ -297,7 +302,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
                 whole.records_read_only_management.or(known.records_read_only_management);
             whole.recorded = whole.recorded.or(known.recorded);
         }
-        let mut fact = Fact::new(trail.account_id, Kind::Trail, &key.2, &whole);
+        let mut fact = Fact::new(key, &whole);
         fact.name = Some(trail.name.clone());
         fact.region = Some(trail.region.to_string());
         facts.push(fact);
@@ -305,13 +310,13 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     for policy in &seen.org_policies {
         let mut whole = policy.clone();
         whole.targets.sort();
-        let mut fact = Fact::new(policy.account_id, Kind::OrgPolicy, &policy.id, &whole);
+        let mut fact = Fact::new(keyed(policy.account_id, Kind::OrgPolicy, &policy.id), &whole);
         fact.documents.push(policy.document);
         fact.name = Some(policy.name.clone());
         facts.push(fact);
     }
     for unit in &seen.org_units {
-        let mut fact = Fact::new(unit.account_id, Kind::OrgUnit, &unit.id, unit);
+        let mut fact = Fact::new(keyed(unit.account_id, Kind::OrgUnit, &unit.id), unit);
         fact.name = Some(unit.path.clone());
         facts.push(fact);
     }
@@ -323,7 +328,7 @@ fn role(found: &Role) -> Fact {
     whole.inline.sort_by(|a, b| a.name.cmp(&b.name));
     whole.attached.sort_by(|a, b| a.arn.cmp(&b.arn));
     whole.instance_profiles.sort();
-    let mut fact = Fact::new(whole.arn.account_id(), Kind::Role, whole.arn.as_str(), &whole);
+    let mut fact = Fact::new(keyed(whole.arn.account_id(), Kind::Role, whole.arn.as_str()), &whole);
     fact.name = Some(whole.arn.name().to_owned());
     fact.role_arn = Some(whole.arn.to_string());
     fact.documents.extend(whole.trust);
@@ -341,7 +346,7 @@ fn association(found: &Association, previous: &HashMap<Key, serde_json::Value>) 
     {
         whole.detail = known.detail;
     }
-    let mut fact = Fact::new(found.key.account_id, Kind::Association, &key.2, &whole);
+    let mut fact = Fact::new(key, &whole);
     fact.name = Some(found.association_id.clone());
     fact.region = Some(found.key.region.to_string());
     fact.cluster = Some(found.key.cluster.to_string());

@@ -6,6 +6,7 @@
 //! not come to, is marked as unconfirmed until it is seen again.
 
 mod facts;
+mod fits;
 mod unconfirmed;
 
 use crate::runs::{RunId, life_key};
@@ -140,6 +141,7 @@ impl SnapshotWriter {
     /// # Errors
     /// Where the database fails; the snapshot must then be dropped.
     pub async fn save(&mut self, seen: &Observation) -> Result<SaveCounts, Error> {
+        let seen = &*fits::kept(seen);
         let accounts = accounts_of(seen);
         let known = self.known(&accounts).await?;
         let scopes = self.scopes_before(&accounts).await?;
@@ -305,7 +307,7 @@ impl SnapshotWriter {
             if let Some(document) = seen.documents.get(&digest) {
                 accounts.push(row.account_id);
                 digests.push(row.digest);
-                texts.push(parse::clean(&document.text));
+                texts.push(parse::storable(&document.text));
             }
         }
         if accounts.is_empty() {
@@ -378,17 +380,17 @@ impl SnapshotWriter {
         let digests = column(facts, |f| f.digest.as_bytes().to_vec());
         let bodies = column(facts, |f| f.body.clone());
         let (names, regions) = (
-            column(facts, |f| f.name.as_deref().map(parse::clean)),
-            column(facts, |f| f.region.as_deref().map(parse::clean)),
+            column(facts, |f| f.name.as_deref().map(parse::storable)),
+            column(facts, |f| f.region.as_deref().map(parse::storable)),
         );
         let (clusters, namespaces) = (
-            column(facts, |f| f.cluster.as_deref().map(parse::clean)),
-            column(facts, |f| f.namespace.as_deref().map(parse::clean)),
+            column(facts, |f| f.cluster.as_deref().map(parse::storable)),
+            column(facts, |f| f.namespace.as_deref().map(parse::storable)),
         );
-        let service_accounts = column(facts, |f| f.service_account.as_deref().map(parse::clean));
+        let service_accounts = column(facts, |f| f.service_account.as_deref().map(parse::storable));
         let (roles, targets) = (
-            column(facts, |f| f.role_arn.as_deref().map(parse::clean)),
-            column(facts, |f| f.target_role_arn.as_deref().map(parse::clean)),
+            column(facts, |f| f.role_arn.as_deref().map(parse::storable)),
+            column(facts, |f| f.target_role_arn.as_deref().map(parse::storable)),
         );
         sqlx::query!(
             "insert into resource (account_id, kind, key, seen_from, digest, body, name, region, cluster, namespace,
@@ -422,9 +424,10 @@ impl SnapshotWriter {
         let latest: BTreeMap<&str, _> = seen.last_used.iter().map(|used| (used.role.as_str(), used)).collect();
         if !latest.is_empty() {
             let accounts: Vec<String> = latest.values().map(|used| used.role.account_id().to_string()).collect();
-            let roles: Vec<String> = latest.keys().map(|&role| parse::clean(role)).collect();
+            let roles: Vec<String> = latest.keys().map(|&role| parse::storable(role)).collect();
             let times: Vec<DateTime<Utc>> = latest.values().map(|used| used.at).collect();
-            let regions: Vec<Option<String>> = latest.values().map(|used| used.region.clone()).collect();
+            let regions: Vec<Option<String>> =
+                latest.values().map(|used| used.region.as_deref().map(parse::storable)).collect();
             sqlx::query!(
                 "insert into role_last_used (account_id, role_arn, at, region)
                  select w.account_id, w.role_arn, w.at, w.region
@@ -448,7 +451,7 @@ impl SnapshotWriter {
                 && (tells.contains(&account) || seen.coverage.is_complete(&Scope::global(account, ScopeKind::Roles)))
         });
         let mut none: Vec<(String, String)> =
-            unused.map(|role| (role.arn.account_id().to_string(), role.arn.as_str().to_owned())).collect();
+            unused.map(|role| (role.arn.account_id().to_string(), parse::storable(role.arn.as_str()))).collect();
         none.extend(
             gone.iter().filter(|key| key.1 == Kind::Role).map(|(account, _, key)| (account.to_string(), key.clone())),
         );
@@ -525,9 +528,9 @@ impl SnapshotWriter {
         if !gaps.is_empty() {
             let part = |of: &dyn Fn(&Scope) -> String| gaps.iter().map(|gap| of(&gap.scope)).collect::<Vec<String>>();
             let ids: Vec<Uuid> = gaps.iter().map(|_| Uuid::now_v7()).collect();
-            let actions: Vec<String> = gaps.iter().map(|gap| gap.action.clone()).collect();
+            let actions: Vec<String> = gaps.iter().map(|gap| parse::storable(&gap.action)).collect();
             let reasons: Vec<String> = gaps.iter().map(|gap| gap.reason.as_str().to_owned()).collect();
-            let details: Vec<String> = gaps.iter().map(|gap| parse::clean(&gap.detail)).collect();
+            let details: Vec<String> = gaps.iter().map(|gap| parse::storable(&gap.detail)).collect();
             sqlx::query!(
                 "insert into coverage_gap (account_id, run_id, id, scope, region, cluster, action, reason, detail)
                  select w.account_id, $9, w.id, w.scope, w.region, w.cluster, w.action, w.reason, w.detail

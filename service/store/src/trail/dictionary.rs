@@ -60,7 +60,7 @@ impl Ledger<'_> {
                 continue;
             }
             let id = account.to_string();
-            let clean: Vec<String> = unknown.iter().map(|text| parse::clean(text)).collect();
+            let clean: Vec<String> = unknown.iter().map(|text| parse::indexed(text)).collect();
             let rows =
                 sqlx::query!("select id, text from trail_name where account_id = $1 and text = any($2)", id, &clean)
                     .fetch_all(&mut *self.tx)

@@ -21,7 +21,7 @@ impl Ledger<'_> {
         fn column<T>(origins: &[Origin], of: impl Fn(&Origin) -> T) -> Vec<T> {
             origins.iter().map(of).collect()
         }
-        let clean = |text: &Option<String>| text.as_deref().map(parse::clean).unwrap_or_default();
+        let beside = |text: &Option<String>| text.as_deref().map(parse::indexed_beside).unwrap_or_default();
         for chunk in origins.chunks(CHUNK) {
             sqlx::query!(
                 "insert into trail_origin as o (account_id, principal, region, network, endpoint, agent, is_rest,
@@ -41,17 +41,17 @@ impl Ledger<'_> {
                                    then excluded.action else o.action end,
                      source = least(o.source, excluded.source)",
                 &column(chunk, |origin| origin.account_id.to_string()),
-                &column(chunk, |origin| parse::clean(&origin.role_arn)),
-                &column(chunk, |origin| clean(&origin.access_key_id)),
+                &column(chunk, |origin| parse::indexed(&origin.role_arn)),
+                &column(chunk, |origin| origin.access_key_id.as_deref().map(parse::indexed).unwrap_or_default()),
                 &column(chunk, |origin| origin.region.to_string()),
-                &column(chunk, |origin| clean(&origin.network)),
-                &column(chunk, |origin| clean(&origin.endpoint)),
-                &column(chunk, |origin| clean(&origin.agent)),
+                &column(chunk, |origin| beside(&origin.network)),
+                &column(chunk, |origin| beside(&origin.endpoint)),
+                &column(chunk, |origin| beside(&origin.agent)),
                 &column(chunk, |origin| origin.is_rest),
                 &column(chunk, |origin| origin.first),
                 &column(chunk, |origin| origin.last),
-                &column(chunk, |origin| parse::clean(&origin.action)),
-                &column(chunk, |origin| origin.source.as_deref().map(parse::clean)) as &[Option<String>]
+                &column(chunk, |origin| parse::storable(&origin.action)),
+                &column(chunk, |origin| origin.source.as_deref().map(parse::storable)) as &[Option<String>]
             )
             .execute(&mut *self.tx)
             .await?;

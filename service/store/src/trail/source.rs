@@ -182,7 +182,7 @@ impl Ledger<'_> {
 
 async fn write_problems(connection: &mut sqlx::PgConnection, problems: &[Problem]) -> Result<(), Error> {
     let column = |of: &dyn Fn(&Problem) -> &str| -> Vec<String> {
-        problems.iter().map(|problem| parse::clean(of(problem))).collect()
+        problems.iter().map(|problem| parse::storable(of(problem))).collect()
     };
     let ids: Vec<Uuid> = problems.iter().map(Problem::id).collect();
     let times: Vec<DateTime<Utc>> = problems.iter().map(|problem| problem.at).collect();
@@ -259,7 +259,7 @@ impl Store {
             name,
             state.as_str(),
             now,
-            result.err().map(parse::clean)
+            result.err().map(parse::storable)
         )
         .execute(&mut *tx)
         .await?;

@@ -125,7 +125,7 @@ impl Ledger<'_> {
         let to: Vec<DateTime<Utc>> = after.iter().map(|whole| whole.to).collect();
         let holds: Vec<String> = after.iter().map(|whole| columns(&whole.holds).0.to_owned()).collect();
         let buckets: Vec<Option<String>> =
-            after.iter().map(|whole| columns(&whole.holds).1.map(parse::clean)).collect();
+            after.iter().map(|whole| columns(&whole.holds).1.map(parse::storable)).collect();
         let all: Vec<bool> = after.iter().map(|whole| whole.all_regions).collect();
         sqlx::query!(
             "update trail_whole t

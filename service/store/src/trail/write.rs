@@ -232,10 +232,10 @@ impl Ledger<'_> {
              where t.account_id = f.account_id and t.principal = f.principal and t.action = f.action
                and t.shape = f.shape and t.day = f.day and t.calls > f.calls",
             &column(&|used| used.account_id.to_string()),
-            &column(&|used| parse::clean(&used.role_arn)),
-            &column(&|used| parse::clean(&used.access_key_id)),
-            &column(&|used| parse::clean(&used.action)),
-            &column(&|used| parse::clean(&used.shape)),
+            &column(&|used| parse::indexed(&used.role_arn)),
+            &column(&|used| parse::indexed(&used.access_key_id)),
+            &column(&|used| parse::indexed(&used.action)),
+            &column(&|used| parse::indexed(&used.shape)),
             &days,
             &numbers(&|used| used.calls),
             &numbers(&|used| used.errors),
@@ -259,7 +259,7 @@ impl Ledger<'_> {
         for (account, principals) in by_account {
             let id = account.to_string();
             let roles: Vec<i32> = principals.iter().map(|(principal, _)| principal.1).collect();
-            let keys: Vec<String> = principals.iter().map(|(principal, _)| parse::clean(principal.2)).collect();
+            let keys: Vec<String> = principals.iter().map(|(principal, _)| parse::indexed(principal.2)).collect();
             let rows = sqlx::query!(
                 "select p.id, p.role, p.access_key_id
                  from unnest($2::int[], $3::text[]) as w (role, access_key_id)
@@ -291,7 +291,8 @@ impl Ledger<'_> {
                 ids.insert(*principal, number);
             }
             let networks: Vec<i16> = principals.iter().map(|(_, sum)| i16::from(sum.networks)).collect();
-            let sources: Vec<Option<String>> = principals.iter().map(|(_, sum)| sum.source.map(parse::clean)).collect();
+            let sources: Vec<Option<String>> =
+                principals.iter().map(|(_, sum)| sum.source.map(parse::storable)).collect();
             let sums = Columns::of(principals.iter().map(|(_, sum)| sum));
             sqlx::query!(
                 "insert into trail_principal as p (account_id, id, role, access_key_id, first_at, last_at, calls, errors,

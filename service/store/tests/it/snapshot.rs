@@ -4,7 +4,8 @@ use crate::fixture::*;
 use chrono::TimeDelta;
 use rolecall_audit::assumption::Assumption;
 use rolecall_audit::coverage::{Coverage, Gap, GapReason, ScopeKind};
-use rolecall_audit::estate::{Estate, Observation, ResourceKind};
+use rolecall_audit::estate::*;
+use rolecall_iam::Arn;
 use rolecall_store::testing::Database;
 use rolecall_store::{Error, RunId, SaveCounts, Store};
 use sqlx::Row;
@@ -73,7 +74,7 @@ async fn what_was_saved_comes_back_whole() {
     assert_eq!(back.accounts, seen.account.clone().into_iter().collect::<Vec<_>>());
     let mut roles = seen.roles.clone();
     // PostgreSQL holds no NUL.
-    roles.iter_mut().for_each(|role| role.tags = [("team".into(), "a\u{fffd}b".into())].into());
+    roles.iter_mut().for_each(|role| role.tags = [("team".into(), "a␀0b".into())].into());
     assert_eq!(back.roles, roles);
     assert_eq!(back.last_used, seen.last_used);
     assert_eq!(back.policies, seen.policies);
@@ -427,4 +428,118 @@ async fn what_a_run_assumes_is_assumed_by_those_who_ask_later() {
     assert_eq!(loaded.assumed, [Assumption::NoScps].into());
     look(store, 5, &estate()).await;
     assert!(store.estate_of(&[account()].into()).await.unwrap().assumed.is_empty());
+}
+
+/// Texts that PostgreSQL or its indexes do not take, in every place where a name can stand.
+fn with_names(seen: &Observation, name: &str) -> Observation {
+    let mut seen = seen.clone();
+    let role = role(&mut seen, name);
+    seen.last_used.push(RoleLastUsed { role: role.arn.clone(), at: at(-5), region: Some(name.into()) });
+    seen.roles.push(role);
+    let arn: Arn = format!("arn:aws:iam::{ACCOUNT}:policy/{name}").parse().unwrap();
+    seen.policies.push(ManagedPolicy {
+        arn: arn.clone(),
+        name: name.into(),
+        policy_id: name.into(),
+        ..seen.policies[0].clone()
+    });
+    seen.oidc_providers
+        .push(OidcProvider { arn: format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{name}").parse().unwrap() });
+    let mut cluster = Cluster { name: "odd".parse().unwrap(), role_arn: Some(name.into()), ..seen.clusters[0].clone() };
+    cluster.addons = None;
+    seen.clusters.push(cluster);
+    seen.associations.push(Association { association_id: name.into(), ..association("web", "odd", name) });
+    seen.trails.push(Trail { arn: name.into(), name: name.into(), recorded: None, ..seen.trails[0].clone() });
+    let document = seen.documents.read(&format!("not JSON: {name}"));
+    seen.org_policies.push(OrgPolicy {
+        account_id: account(),
+        id: name.into(),
+        kind: OrgPolicyKind::Scp,
+        name: name.into(),
+        document,
+        targets: vec![name.into()],
+    });
+    let mut session = session("e-odd", 3, name);
+    session.event_id = name.into();
+    session.session_name = Some(name.into());
+    session.access_key_id = Some(name.into());
+    session.parent_access_key_id = Some(name.into());
+    session.principal = name.into();
+    session.cluster = Some(name.into());
+    session.error = Some(name.into());
+    seen.sessions.push(session);
+    seen.coverage.gap(Gap { detail: name.into(), action: name.into(), ..gap(ScopeKind::AccessEntries) });
+    seen
+}
+
+#[tokio::test]
+async fn a_name_with_nul_is_kept_escaped_and_no_row_is_written_twice() {
+    let database = database().await;
+    let seen = with_names(&estate(), "a\0b");
+    look(&database.store, 0, &seen).await;
+    let back = estate_of(&database.store).await;
+    assert!(back.roles.iter().any(|role| role.arn.as_str() == role_arn("a␀0b")));
+    assert!(back.last_used.iter().any(|used| used.role.as_str() == role_arn("a␀0b")));
+    assert!(back.associations.iter().any(|found| found.association_id == "a␀0b"));
+    assert!(back.policies.iter().any(|policy| policy.name == "a␀0b"));
+    assert!(back.sessions.iter().any(|session| session.event_id == "a␀0b"));
+    assert_eq!(back.roles.len(), seen.roles.len());
+    for document in seen.documents.iter() {
+        assert_eq!(back.documents.get(&document.digest).unwrap().text, document.text, "as it was");
+    }
+    // The second look knows each again: what is looked up by a name finds it.
+    let before = writers(&database).await;
+    let (_, counts) = look(&database.store, 5, &seen).await;
+    let gaps = counts.gaps;
+    assert_eq!(counts, SaveCounts { gaps, ..SaveCounts::default() });
+    assert_eq!(writers(&database).await, before);
+    // And what is gone goes by its name.
+    look(&database.store, 10, &estate()).await;
+    assert!(estate_of(&database.store).await.last_used.iter().all(|used| used.role.as_str() != role_arn("a␀0b")));
+}
+
+#[tokio::test]
+async fn a_name_that_no_index_takes_is_a_gap_and_hides_nothing_else() {
+    let database = database().await;
+    // Of texts that do not compress.
+    let digits = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for (minute, length) in [(0, 200_000), (5, 200)] {
+        let long: String = (0..length).map(digits).collect();
+        let seen = with_names(&estate(), &long);
+        look(&database.store, minute, &seen).await;
+        let back = estate_of(&database.store).await;
+        let (roles, _, clusters) = names(&back);
+        assert_eq!((roles, clusters), (names(&estate_of_look(&estate()).await).0, 1), "all others are kept");
+        assert_eq!(back.sessions.len(), estate().sessions.len() + 1 + usize::from(minute > 0), "sessions are kept cut");
+        for kind in [
+            ScopeKind::Roles,
+            ScopeKind::Policies,
+            ScopeKind::OidcProviders,
+            ScopeKind::Clusters,
+            ScopeKind::Associations,
+            ScopeKind::Trails,
+            ScopeKind::OrgPolicies,
+        ] {
+            let gaps = back.coverage.gaps_of(&scope(kind)).unwrap();
+            assert_eq!(gaps.len(), 1, "{kind:?}: {gaps:?}");
+            assert_eq!(gaps[0].reason, GapReason::Malformed);
+            assert!(
+                gaps[0].detail.contains("2048 are the most that is kept") && gaps[0].detail.len() < 300,
+                "{gaps:?}"
+            );
+        }
+    }
+    // As long as AWS makes them.
+    let most: String = (0..200).map(digits).collect::<String>().chars().take(2_048 - role_arn("").len()).collect();
+    let mut seen = estate();
+    let longest = role(&mut seen, &most);
+    seen.roles.push(longest);
+    look(&database.store, 20, &seen).await;
+    assert_eq!(estate_of(&database.store).await.roles.len(), seen.roles.len());
+}
+
+async fn estate_of_look(seen: &Observation) -> Estate {
+    let database = database().await;
+    look(&database.store, 0, seen).await;
+    estate_of(&database.store).await
 }
