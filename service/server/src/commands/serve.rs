@@ -86,16 +86,16 @@ async fn serve(app: App, listener: TcpListener, format: Format, cancel: Cancella
         Err(error) => tracing::info!(reason = chain(&error), "no one-time link"),
     }
     tracing::info!(%addr, "listening");
-    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let asked = cancel.clone();
-    let serving = async { axum::serve(listener, service).with_graceful_shutdown(asked.cancelled_owned()).await };
+    let limits = http::front::Limits::of_process();
+    let serving = http::front::serve(listener, http::router(app), limits, cancel.clone());
     let impatient = async {
         cancel.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = serving => served.map_err(Error::Serve),
+        () = serving => {}
         // A connection that is kept open does not keep the process.
-        () = impatient => Ok(()),
+        () = impatient => {}
     }
+    Ok(())
 }

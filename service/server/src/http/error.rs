@@ -109,8 +109,9 @@ impl AppError {
 
     /// A body that did not come whole: it was too large, or its sender broke off.
     pub fn unread_body(source: axum::Error) -> Self {
-        let inner = source.into_inner();
-        if inner.is::<http_body_util::LengthLimitError>() {
+        let source = source.into_inner();
+        let mut causes = std::iter::successors(Some(&*source as &(dyn std::error::Error + 'static)), |e| e.source());
+        if causes.any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
             return Self::new(Code::TooLarge, Code::TooLarge.meaning());
         }
         Self::new(Code::BadRequest, "the body ended before it was whole")

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod edge;
 pub mod error;
 mod filters;
+pub mod front;
 mod health;
 mod listing;
 mod metrics;

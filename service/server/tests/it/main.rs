@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod front;
+#[cfg(test)]
 mod ingest;
 #[cfg(test)]
 mod subsets;

@@ -13,9 +13,12 @@ use rolecall_collect::Hub;
 use rolecall_collect::trails::TrailConfig;
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox};
 use rolecall_store::Store;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -176,4 +179,87 @@ impl Harness {
 /// Runs a command without holding up the sandbox, which lives on the same runtime.
 pub(crate) async fn run_beside(mut command: Command) -> Ended {
     tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap()
+}
+
+/// A `serve` that runs; it goes with the value.
+pub(crate) struct Serving {
+    child: Child,
+    /// Where it listens.
+    pub(crate) addr: String,
+    out: BufReader<ChildStdout>,
+    /// Reads along, so that a full pipe holds nobody up.
+    err: Option<JoinHandle<String>>,
+}
+
+impl Serving {
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut err = child.stderr.take().unwrap();
+        let err = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            err.read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let addr = line.strip_prefix("Dashboard  http://").and_then(|rest| Some(rest.split('/').next()?.to_owned()));
+        let mut serving = Self { child, addr: String::new(), out, err: Some(err) };
+        match addr {
+            Some(addr) => serving.addr = addr,
+            None => {
+                let _gone = serving.child.kill();
+                panic!("it does not say where it listens: {line}{:?}", serving.ended());
+            }
+        }
+        serving
+    }
+
+    /// The status and the body of an address.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr);
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        (status.unwrap_or_else(|| panic!("{path} is answered: {answer:?}")), body.unwrap_or_default())
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(self) -> Ended {
+        signal("-TERM", self.id());
+        self.ended()
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn ended(mut self) -> Ended {
+        let err = self.err.take().unwrap().join().unwrap();
+        let mut out = String::new();
+        self.out.read_to_string(&mut out).unwrap();
+        Ended { code: self.child.wait().unwrap().code(), out, err }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // One that was stopped is not there any more.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
