@@ -36,11 +36,51 @@ pub struct App {
     pub(crate) bell: Arc<Notify>,
 }
 
+/// Whoever asks whether the service is ready asks every few seconds, and waits a second at most.
+const READY_WITHIN: std::time::Duration = std::time::Duration::from_millis(900);
+
+/// What is wrong with the database, in words that may be told to everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// It did not answer soon enough.
+    #[error("no answer within 900 ms")]
+    NoAnswer,
+    /// It cannot be reached.
+    #[error("it cannot be reached")]
+    Away,
+    /// It is reached, and has no connection to give.
+    #[error("all connections are busy")]
+    Busy,
+    /// Its tables are of another version of this program.
+    #[error("its schema is of another version")]
+    Schema,
+    /// It refuses what it is asked.
+    #[error("it refuses a statement; the log says which")]
+    Refuses,
+}
+
+impl Trouble {
+    fn of(error: &rolecall_store::Error) -> Self {
+        use rolecall_store::Error;
+        match error {
+            Error::Busy => Self::Busy,
+            Error::SchemaOlder { .. } | Error::SchemaNewer { .. } => Self::Schema,
+            Error::Lost { .. } | Error::Refused { .. } | Error::Unreachable { .. } | Error::NoAnswer { .. } => {
+                Self::Away
+            }
+            other => {
+                tracing::warn!(error = crate::error::chain(other), "the service is not ready");
+                Self::Refuses
+            }
+        }
+    }
+}
+
 /// Whether the service can do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Whether the database answers; if not, why.
-    pub database: Result<(), String>,
+    pub database: Result<(), Trouble>,
     /// Whether the heartbeat beats; `None` where no worker runs in this process.
     pub heartbeat: Option<bool>,
 }
@@ -94,9 +134,11 @@ impl App {
 
     /// Whether the service can do its work.
     pub async fn readiness(&self) -> Readiness {
-        let database = match self.store.check_schema().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(crate::error::chain(&error)),
+        let asked = tokio::time::timeout(READY_WITHIN, self.store.check_schema()).await;
+        let database = match asked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Trouble::of(&error)),
+            Err(_) => Err(Trouble::NoAnswer),
         };
         let late = |last: chrono::DateTime<Utc>| (Utc::now() - last).num_seconds() > TICK_LIMIT_SECONDS;
         let heartbeat = self.works.then(|| !self.pulse.last().is_none_or(late));

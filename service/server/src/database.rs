@@ -1,7 +1,7 @@
 //! The database of this process: the one that was given, or a private one of our own.
 //!
-//! Knows which of the two, and that a private one is stopped when the work is done. Refuses to
-//! know SQL.
+//! Knows which of the two, and that a private one is started again where it dies, and stopped when
+//! the work is done. Refuses to know SQL.
 
 use crate::commands::Context;
 use crate::error::{Error, chain};
@@ -65,6 +65,15 @@ impl Database {
                 database.close().await;
                 Err(error.into())
             }
+        }
+    }
+
+    /// Starts a private server again as often as it dies. Ends only where that does not help any more.
+    pub async fn supervise(&self) -> Error {
+        match &self.server {
+            Some(server) => server.supervise().await.into(),
+            // Another's server is started again by others.
+            None => std::future::pending().await,
         }
     }
 

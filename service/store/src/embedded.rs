@@ -2,7 +2,8 @@
 //!
 //! Knows how to find PostgreSQL's programs, make a cluster in a data directory, start it, take over
 //! one that already runs there, and stop it. It listens on a unix socket only, in a directory that
-//! only its owner may enter, and it never turns `fsync` off. Refuses to know what is kept in it.
+//! only its owner may enter, and it never turns `fsync` off. One that dies is started again. Refuses
+//! to know what is kept in it.
 //!
 //! Several processes may use one data directory. Each holds a shared lock for as long as it lives;
 //! the last one out stops the server. A process that is killed lets its lock go, and leaves the
@@ -11,11 +12,14 @@
 mod binaries;
 mod fetch;
 mod identity;
+mod lock;
+mod supervise;
 
 pub use fetch::{Build, pinned_build};
 
 use binaries::Binaries;
 use identity::Identity;
+use lock::Holder;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -30,6 +34,8 @@ const USER: &str = "rolecall";
 const DATABASE: &str = "rolecall";
 /// Only names the socket: nothing listens on a port.
 const PORT: u16 = 5432;
+/// The longest path of a cluster: PostgreSQL's own paths, below it, have 1,023 bytes.
+const CLUSTER_PATH: usize = 900;
 /// The longest socket path that every system takes (Linux 108 bytes, macOS 104, each with its NUL).
 const SOCKET_PATH: usize = 103;
 /// After a crash, recovery has to come to its end first.
@@ -127,6 +133,37 @@ pub enum EmbeddedError {
         /// Its last words.
         why: String,
     },
+    /// The path of the cluster is longer than PostgreSQL takes.
+    #[error(
+        "the path of the data directory has {length} bytes and PostgreSQL takes {CLUSTER_PATH} at most: choose a shorter --data-dir"
+    )]
+    TooLong {
+        /// Of the cluster's path.
+        length: usize,
+    },
+    /// The path of the cluster has a line break.
+    #[error(
+        "the path of the data directory has a line break, which PostgreSQL takes in no path: choose another --data-dir"
+    )]
+    LineBreak,
+    /// A lock file names a process that may be a server of this cluster, and that does not answer.
+    #[error("`{}` names process {pid}, which runs and does not answer: if it is PostgreSQL, stop it (kill {pid}); if it is another program, remove the file", file.display())]
+    Locked {
+        /// The lock file.
+        file: PathBuf,
+        /// The process.
+        pid: u32,
+    },
+    /// The server died and could not be started again.
+    #[error("PostgreSQL in `{}` died, and {tries} tries to start it again failed: {why}", dir.display())]
+    GivenUp {
+        /// The cluster.
+        dir: PathBuf,
+        /// How often it was tried.
+        tries: u32,
+        /// The last failure.
+        why: String,
+    },
     /// The server does not come up.
     #[error("PostgreSQL in `{}` does not start: {why}", dir.display())]
     NotReady {
@@ -165,8 +202,21 @@ impl Layout {
     fn of(data_dir: &Path) -> Result<Self, EmbeddedError> {
         make_private_dir(data_dir)?;
         let data_dir = data_dir.canonicalize().map_err(files("resolve", data_dir))?;
+        let pgdata = data_dir.join("pgdata");
+        let length = pgdata.as_os_str().len();
+        if length > CLUSTER_PATH {
+            return Err(EmbeddedError::TooLong { length });
+        }
+        if pgdata.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            return Err(EmbeddedError::LineBreak);
+        }
         let socket_dir = socket_dir(&data_dir)?;
-        Ok(Self { pgdata: data_dir.join("pgdata"), log: data_dir.join("postgres.log"), socket_dir, data_dir })
+        Ok(Self { pgdata, log: data_dir.join("postgres.log"), socket_dir, data_dir })
+    }
+
+    /// The files in which PostgreSQL notes who uses the cluster and the socket.
+    fn lock_files(&self) -> [PathBuf; 2] {
+        [self.pgdata.join("postmaster.pid"), self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock"))]
     }
 
     fn options(&self, database: &str) -> PgConnectOptions {
@@ -183,15 +233,18 @@ fn make_private_dir(dir: &Path) -> Result<(), EmbeddedError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(files("make", dir))
 }
 
-/// The socket lies in the data directory, or, where its path would be too long, in a short
-/// directory of our own that is named by the data directory's hash.
+/// The socket lies in the data directory, or, where its path would be too long or does not fit into
+/// PostgreSQL's list of socket directories, in a short directory of our own that is named by the data
+/// directory's hash.
 fn socket_dir(data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
     use sha2::Digest as _;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
     let fits = |dir: &Path| dir.as_os_str().len() + "/.s.PGSQL.".len() + PORT.to_string().len() <= SOCKET_PATH;
     let inside = data_dir.join("socket");
-    if fits(&inside) {
+    // The list is text, and commas and quotes have a meaning in it.
+    let listed = |text: &str| !text.contains([',', '"']) && !text.contains(char::is_control);
+    if fits(&inside) && inside.to_str().is_some_and(listed) {
         make_private_dir(&inside)?;
         return Ok(inside);
     }
@@ -224,13 +277,7 @@ fn socket_dir(data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
 /// Each [`EmbeddedError`] is one line that says what to do.
 pub async fn start(options: &Options) -> Result<Server, EmbeddedError> {
     let layout = Layout::of(&options.data_dir)?;
-    // One process at a time decides whether to start or stop.
-    let door = lock_file(&layout.data_dir.join("start.lock"))?;
-    let door = tokio::task::spawn_blocking(move || door.lock().map(|()| door))
-        .await
-        .map_err(std::io::Error::other)
-        .flatten()
-        .map_err(files("lock", &layout.data_dir))?;
+    let door = door(&layout).await?;
     let share_path = layout.data_dir.join("users.lock");
     let share = lock_file(&share_path)?;
     share.lock_shared().map_err(files("lock", &share_path))?;
@@ -258,8 +305,7 @@ impl Server {
     /// The same as a URL, for other programs.
     #[must_use]
     pub fn url(&self) -> String {
-        let dir = self.layout.socket_dir.display().to_string();
-        let dir: String = dir.bytes().map(url_byte).collect();
+        let dir: String = self.layout.socket_dir.as_os_str().as_encoded_bytes().iter().copied().map(url_byte).collect();
         format!("postgresql:///{DATABASE}?host={dir}&port={PORT}&user={USER}")
     }
 
@@ -274,12 +320,7 @@ impl Server {
     /// # Errors
     /// Where it does not stop.
     pub async fn stop(self) -> Result<bool, EmbeddedError> {
-        let door = lock_file(&self.layout.data_dir.join("start.lock"))?;
-        let door = tokio::task::spawn_blocking(move || door.lock().map(|()| door))
-            .await
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(files("lock", &self.layout.data_dir))?;
+        let door = door(&self.layout).await?;
         self.share.unlock().map_err(files("unlock", &self.layout.data_dir))?;
         let alone = match self.share.try_lock() {
             Ok(()) => true,
@@ -304,6 +345,16 @@ fn url_byte(byte: u8) -> String {
     }
 }
 
+/// Held by the one process at a time that decides whether to start or stop.
+async fn door(layout: &Layout) -> Result<File, EmbeddedError> {
+    let door = lock_file(&layout.data_dir.join("start.lock"))?;
+    tokio::task::spawn_blocking(move || door.lock().map(|()| door))
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(files("lock", &layout.data_dir))
+}
+
 fn lock_file(path: &Path) -> Result<File, EmbeddedError> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(files("open", path))
 }
@@ -323,13 +374,26 @@ fn existing_major(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
     }
 }
 
+/// How the directory of a cluster that is being made begins.
+const HALF_MADE: &str = "pgdata.new-";
+
+/// Removes what earlier calls left that did not come to their end. What cannot be removed now goes
+/// another time.
+fn remove_half_made(data_dir: &Path) {
+    let entries = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(HALF_MADE)) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::debug!(%error, path = %entry.path().display(), "a cluster that was half made stays for now");
+        }
+    }
+}
+
 /// Makes a cluster beside its final place and moves it there whole: one that is half made is
 /// never found.
 async fn make_cluster(layout: &Layout, binaries: &Binaries, identity: &Identity) -> Result<(), EmbeddedError> {
-    let new = layout.data_dir.join("pgdata.new");
-    if new.exists() {
-        std::fs::remove_dir_all(&new).map_err(files("remove", &new))?;
-    }
+    // An `initdb` whose caller was killed may still be writing: its directory is not used again.
+    remove_half_made(&layout.data_dir);
+    let new = layout.data_dir.join(format!("{HALF_MADE}{}", uuid::Uuid::now_v7().simple()));
     let mut initdb = identity.command(&binaries.program("initdb"));
     initdb.arg("-D").arg(&new).args(["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums"]);
     run("initdb", initdb).await?;
@@ -355,9 +419,10 @@ fn last_words(log: &str) -> Option<String> {
 }
 
 /// Whether the server writes of itself that it is ready. After a crash the old file still says so.
+/// The path of the cluster, which is in the file too, may be any bytes.
 fn says_ready(pgdata: &Path) -> bool {
-    std::fs::read_to_string(pgdata.join("postmaster.pid"))
-        .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
+    let text = std::fs::read(pgdata.join("postmaster.pid")).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == b"ready")
 }
 
 /// Whether it answers; the error says why not.
@@ -398,9 +463,12 @@ async fn bring_up(layout: &Layout, binaries: &Binaries, identity: &Identity) -> 
                     let locked = log.contains("postmaster.pid\" already exists")
                         || log.contains("pre-existing shared memory block")
                         || log.contains("lock file \"");
-                    if !locked || (waited_for_lock && begun.elapsed() > LOCKED && !says_ready(&layout.pgdata)) {
-                        return Err(not_ready(last_words(&log).unwrap_or_else(|| status.to_string())));
+                    if !locked || (waited_for_lock && begun.elapsed() > LOCKED) {
+                        let held = layout.lock_files().into_iter().find_map(|file| possible(file, &layout.pgdata));
+                        let died = || not_ready(last_words(&log).unwrap_or_else(|| status.to_string()));
+                        return Err(held.filter(|_| locked).unwrap_or_else(died));
                     }
+                    take_from_strangers(layout)?;
                     waited_for_lock = true;
                     child = None;
                     tokio::time::sleep(Duration::from_millis(250)).await;
@@ -409,6 +477,25 @@ async fn bring_up(layout: &Layout, binaries: &Binaries, identity: &Identity) -> 
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
+}
+
+/// The error of a lock file that a server of this cluster may hold.
+fn possible(file: PathBuf, pgdata: &Path) -> Option<EmbeddedError> {
+    match lock::holder(&file, pgdata) {
+        Some(Holder::Possible { pid }) => Some(EmbeddedError::Locked { file, pid }),
+        _ => None,
+    }
+}
+
+/// Lets no lock file that names another program keep the server from starting.
+fn take_from_strangers(layout: &Layout) -> Result<(), EmbeddedError> {
+    for file in layout.lock_files() {
+        if let Some(Holder::Stranger { pid, name }) = lock::holder(&file, &layout.pgdata) {
+            tracing::warn!(file = %file.display(), pid, name, "a stale lock file names another program: taking it");
+            lock::take(&file).map_err(files("write", &file))?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts the server in a process group of its own, so that Ctrl-C at our terminal is ours alone.

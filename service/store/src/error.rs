@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 pub(crate) const UNDEFINED_TABLE: &str = "42P01";
 pub(crate) const DUPLICATE_TABLE: &str = "42P07";
 pub(crate) const UNIQUE_VIOLATION: &str = "23505";
+const TOO_MANY_CONNECTIONS: &str = "53300";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Why the store could not do what it was asked.
@@ -98,13 +99,13 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// The connection broke, or the server went away, in the middle of the work.
-    #[error("the database went away: {why}")]
+    /// The connection broke, or the server went away, before or in the middle of the work.
+    #[error("the database is away: {why}")]
     Lost {
         /// What was noticed.
         why: String,
     },
-    /// No connection became free in time.
+    /// The database answers, and no connection to it became free in time.
     #[error("all connections to the database are busy")]
     Busy,
     /// The database refused a statement.
@@ -119,9 +120,14 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Io(why) => Self::Lost { why: why.to_string() },
             sqlx::Error::PoolClosed => Self::Lost { why: "the connections were closed".to_owned() },
             sqlx::Error::WorkerCrashed => Self::Lost { why: "the connection's task ended".to_owned() },
-            sqlx::Error::Database(why) if why.code().is_some_and(|code| code.starts_with("57P")) => {
-                Self::Lost { why: why.message().to_owned() }
-            }
+            sqlx::Error::Database(why) => match why.code().as_deref() {
+                // Going down, starting, or a connection that was ended; a connection that broke.
+                Some(code) if code.starts_with("57P") || code.starts_with("08") => {
+                    Self::Lost { why: why.message().to_owned() }
+                }
+                Some(TOO_MANY_CONNECTIONS) => Self::Busy,
+                _ => Self::Database(sqlx::Error::Database(why)),
+            },
             other => Self::Database(other),
         }
     }

@@ -20,6 +20,7 @@ mod listed;
 mod overview;
 mod parse;
 mod partition;
+mod pool;
 mod roles;
 mod runs;
 mod sessions;
@@ -53,7 +54,7 @@ pub use trail::{
 };
 pub use usage::{DayRow, TieCount, UsageOf, UseRow};
 
-use sqlx::PgPool;
+use pool::Pool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use std::time::Duration;
@@ -88,7 +89,7 @@ impl Default for Limits {
 /// The door to the database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl Store {
@@ -113,11 +114,8 @@ impl Store {
             Ok(Err(why)) => return Err(Error::connecting(place, why)),
             Err(_) => return Err(Error::NoAnswer { place, seconds: limits.wait.as_secs() }),
         }
-        let pool = PgPoolOptions::new()
-            .max_connections(limits.connections)
-            .acquire_timeout(limits.wait)
-            .connect_lazy_with(options.application_name("rolecall"));
-        Ok(Self { pool })
+        let pool = PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.wait);
+        Ok(Self { pool: Pool::new(pool, options.application_name("rolecall")) })
     }
 
     /// Brings the schema up to date, and says how many migrations that took.
@@ -127,7 +125,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<usize, Error> {
         let before = self.applied().await?;
         newer(before)?;
-        MIGRATIONS.run(&self.pool).await.map_err(Error::Migrate)?;
+        MIGRATIONS.run(self.pool.inner()).await.map_err(Error::Migrate)?;
         Ok(MIGRATIONS.iter().filter(|m| m.version > before).count())
     }
 

@@ -3,9 +3,10 @@
 //! SQL is put together in this module alone: a table's name cannot be a parameter. It is made of a
 //! word of this program, a year and a month, never of input.
 
+use crate::pool::Pool;
 use crate::{Error, error};
 use chrono::{Datelike, Months, NaiveDate};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::collections::BTreeSet;
 
 /// The month in which a day lies.
@@ -20,7 +21,7 @@ fn name_of(table: &str, month: NaiveDate) -> String {
 /// Makes a month's partition if it is not there. `made` knows those that are.
 pub(crate) async fn ensure(
     tx: &mut Transaction<'static, Postgres>,
-    pool: &PgPool,
+    pool: &Pool,
     made: &mut BTreeSet<String>,
     table: &'static str,
     month: NaiveDate,
@@ -39,7 +40,7 @@ pub(crate) async fn ensure(
 
 /// Makes a month's partition, on a connection of its own: a table that is attached takes a lock
 /// which neither readers nor long transactions mind.
-async fn make(pool: &PgPool, table: &'static str, name: &str, month: NaiveDate) -> Result<(), Error> {
+async fn make(pool: &Pool, table: &'static str, name: &str, month: NaiveDate) -> Result<(), Error> {
     let there = sqlx::query_scalar!(
         r#"select exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
                           join pg_class p on p.oid = i.inhparent
@@ -71,7 +72,7 @@ async fn make(pool: &PgPool, table: &'static str, name: &str, month: NaiveDate) 
 }
 
 /// Drops the months that lie wholly before a day, and names them. Readers are not held up.
-pub(crate) async fn drop_before(pool: &PgPool, table: &'static str, before: NaiveDate) -> Result<Vec<String>, Error> {
+pub(crate) async fn drop_before(pool: &Pool, table: &'static str, before: NaiveDate) -> Result<Vec<String>, Error> {
     let Some(keep) = first_of_month(before).map(|month| name_of(table, month)) else { return Ok(Vec::new()) };
     let names = sqlx::query_scalar!(
         r#"select c.relname::text as "name!" from pg_inherits i join pg_class c on c.oid = i.inhrelid

@@ -3,6 +3,7 @@
 //! Knows how to write each event once, how sessions follow from each other, and how to let old
 //! months go. Refuses to know what a session means.
 
+use crate::pool::Pool;
 use crate::runs::RunId;
 use crate::ties::Tied;
 use crate::{Error, Store, parse, partition};
@@ -10,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::estate::{Session, SessionKind, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::BTreeSet;
 
 /// Rows of one statement: enough to be quick, few enough to stay small in memory.
@@ -261,7 +262,7 @@ pub(crate) fn kind_name(kind: SessionKind) -> String {
 /// Writes the sessions that are not there yet, and counts them.
 pub(crate) async fn write(
     tx: &mut Transaction<'static, Postgres>,
-    pool: &PgPool,
+    pool: &Pool,
     made: &mut BTreeSet<String>,
     run: RunId,
     sessions: &[Session],

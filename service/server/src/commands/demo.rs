@@ -65,7 +65,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         let app = App::new(database.store.clone(), rules, context.config.clone(), hub, true).await?;
         audit(&app, &context, &progress, &cancel).await?;
         if let Some(listener) = listener {
-            serve::until_stopped(app, Some(listener), context.format, cancel).await?;
+            serve::until_stopped(app, Some(listener), context.format, cancel, &database).await?;
         }
         sandbox.stop().await;
         Ok(())

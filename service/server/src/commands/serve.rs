@@ -11,6 +11,7 @@ use crate::rules::Rules;
 use crate::runner::Worker;
 use rolecall_collect::Hub;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub async fn run(context: Context, role: Role, bind: Option<SocketAddr>) -> Resu
     let (database, _) = Database::open(&context, Schema::Check, &Progress::silent()).await?;
     let result = async {
         let app = App::new(database.store.clone(), rules, context.config.clone(), Hub::default(), works).await?;
-        until_stopped(app, listener, context.format, cancel).await
+        until_stopped(app, listener, context.format, cancel, &database).await
     }
     .await;
     database.close().await;
@@ -55,13 +56,28 @@ pub(super) async fn listen(addr: SocketAddr, context: &Context) -> Result<TcpLis
     TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })
 }
 
-/// Serves and works until `cancel`, then ends in good order.
+/// Serves and works until `cancel`, then ends in good order; earlier where the private database died
+/// and does not come back.
 pub(super) async fn until_stopped(
     app: App,
     listener: Option<TcpListener>,
     format: Format,
     cancel: CancellationToken,
+    database: &Database,
 ) -> Result<(), Error> {
+    let mut working = pin!(work(app, listener, format, cancel.clone()));
+    tokio::select! {
+        ended = working.as_mut() => ended,
+        error = database.supervise() => {
+            cancel.cancel();
+            // What still waits for the database waits in vain.
+            drop(tokio::time::timeout(GRACE, working).await);
+            Err(error)
+        }
+    }
+}
+
+async fn work(app: App, listener: Option<TcpListener>, format: Format, cancel: CancellationToken) -> Result<(), Error> {
     let worker = if app.works { Some(Worker::start(app.clone()).await?) } else { None };
     let served = match listener {
         Some(listener) => serve(app, listener, format, cancel).await,

@@ -160,14 +160,16 @@ impl From<rolecall_store::Error> for AppError {
         use rolecall_store::Error as Store;
         let away = matches!(
             error,
-            Store::Refused { .. }
-                | Store::Unreachable { .. }
-                | Store::NoAnswer { .. }
-                | Store::Lost { .. }
-                | Store::Busy
+            Store::Refused { .. } | Store::Unreachable { .. } | Store::NoAnswer { .. } | Store::Lost { .. }
         );
-        let code = if away { Code::Unavailable } else { Code::Internal };
-        Self { source: Some(Arc::new(error)), ..Self::new(code, code.meaning()) }
+        let (code, detail) = match &error {
+            Store::Busy => (Code::Unavailable, "all connections to the database are busy; try again"),
+            _ if away => (Code::Unavailable, Code::Unavailable.meaning()),
+            _ => (Code::Internal, Code::Internal.meaning()),
+        };
+        let mut failed = Self::new(code, detail);
+        failed.source = Some(Arc::new(error));
+        failed
     }
 }
 
@@ -180,6 +182,9 @@ impl From<crate::error::Error> for AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
+        if self.code == Code::Unavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        }
         if self.code == Code::Unauthenticated {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }

@@ -17,7 +17,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |ok: bool| if ok { "ok" } else { "failing" };
     let heartbeat = readiness.heartbeat.map_or("elsewhere", word);
-    let text = format!("database {}\nheartbeat {heartbeat}\n", word(readiness.database.is_ok()));
+    let database = match readiness.database {
+        Ok(()) => "ok".to_owned(),
+        Err(trouble) => format!("failing: {trouble}"),
+    };
+    let text = format!("database {database}\nheartbeat {heartbeat}\n");
     let mut answer = (status, text).into_response();
     answer.extensions_mut().insert(AsItIs);
     answer

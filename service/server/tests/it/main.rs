@@ -13,6 +13,8 @@ mod ingest;
 #[cfg(test)]
 mod subsets;
 #[cfg(test)]
+mod supervision;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod truth;

@@ -219,9 +219,14 @@ impl Serving {
 
     /// The status and the body of an address.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.get_with(path, "Accept: */*")
+    }
+
+    /// The same with a header.
+    pub(crate) fn get_with(&self, path: &str, header: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.addr).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr);
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{header}\r\n\r\n", self.addr);
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

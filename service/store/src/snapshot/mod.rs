@@ -9,6 +9,7 @@ mod facts;
 mod fits;
 mod unconfirmed;
 
+use crate::pool::Pool;
 use crate::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, error, parse, sessions};
 use chrono::{DateTime, Utc};
@@ -16,7 +17,7 @@ use facts::{Fact, Kind};
 use rolecall_audit::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_audit::estate::Observation;
 use rolecall_iam::{AccountId, Digest};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -55,7 +56,7 @@ impl std::ops::AddAssign for SaveCounts {
 #[derive(Debug)]
 pub struct SnapshotWriter {
     tx: Transaction<'static, Postgres>,
-    pool: PgPool,
+    pool: Pool,
     run: RunId,
     at: DateTime<Utc>,
     partitions: BTreeSet<String>,

@@ -21,12 +21,13 @@ pub use seen::FileMark;
 pub use source::{Problem, SourceReport, SourceRow, SourceState, TrailCursor};
 pub use write::{BatchCounts, Counted, DayCounts};
 
+use crate::pool::Pool;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use dictionary::Names;
 use rolecall_iam::AccountId;
 use seen::Segments;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A day of a region's trail in one account.
@@ -44,7 +45,7 @@ pub struct Place {
 /// of texts and the marks of written sets.
 #[derive(Debug)]
 pub struct Bookkeeper {
-    pool: PgPool,
+    pool: Pool,
     names: Names,
     segments: Segments,
     partitions: BTreeSet<String>,

@@ -62,9 +62,9 @@ async fn setting(server: &Server, name: &str) -> String {
 async fn it_starts_keeps_its_data_and_stops() {
     let dir = Dir::new("start");
     // As a process leaves it that was killed while it made the cluster.
-    std::fs::create_dir_all(dir.0.join("pgdata.new/base")).unwrap();
+    std::fs::create_dir_all(dir.0.join("pgdata.new-1/base")).unwrap();
     let server = start(&options(&dir.0)).await.unwrap();
-    assert!(!server.adopted() && !dir.0.join("pgdata.new").exists());
+    assert!(!server.adopted() && !dir.0.join("pgdata.new-1").exists());
     for (name, value) in
         [("fsync", "on"), ("full_page_writes", "on"), ("listen_addresses", ""), ("data_checksums", "on")]
     {
@@ -254,4 +254,140 @@ async fn without_a_user_namespace_root_hands_over_to_another_user() {
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
     let text = start(&Options { data_dir: closed.join("data"), ..options }).await.unwrap_err().to_string();
     assert!(text.contains("does not run as root") && text.contains("--data-dir"), "{text}");
+}
+
+/// A process that sleeps under a name.
+struct Sleeper(std::process::Child);
+
+impl Sleeper {
+    fn called(name: &str) -> Self {
+        Self(Command::new("bash").args(["-c", "exec -a \"$0\" sleep 300", name]).spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lock_file_that_names_another_program_keeps_nobody_out() {
+    let dir = Dir::new("stranger");
+    let server = start(&options(&dir.0)).await.unwrap();
+    store(&server).await.shared_key("k", b"kept").await.unwrap();
+    let files = [dir.0.join("pgdata/postmaster.pid"), dir.0.join("socket/.s.PGSQL.5432.lock")];
+    let texts = files.clone().map(|file| std::fs::read_to_string(file).unwrap());
+    server.stop().await.unwrap();
+    let leave = |pid: u32| {
+        for (file, text) in files.iter().zip(&texts) {
+            let (_, rest) = text.split_once('\n').unwrap();
+            std::fs::write(file, format!("{pid}\n{rest}")).unwrap();
+        }
+    };
+    let stranger = Sleeper::called("editor");
+    leave(stranger.0.id());
+    let again = start(&options(&dir.0)).await.unwrap();
+    assert_eq!(store(&again).await.shared_key("k", b"other").await.unwrap(), b"kept");
+    again.stop().await.unwrap();
+
+    // Whoever may be a server of this cluster is named, and left alone.
+    let possible = Sleeper::called("postgres");
+    leave(possible.0.id());
+    let text = start(&options(&dir.0)).await.unwrap_err().to_string();
+    for part in [&format!("process {}", possible.0.id()), "postmaster.pid", "stop it", "remove the file"] {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::remove_file(&files[1]).unwrap();
+}
+
+#[tokio::test]
+async fn any_name_of_a_directory_will_do() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = Dir::new("names");
+    for name in [&b"a,b's"[..], b"a \"b\" 100% ", "donn\u{e9}es".as_bytes(), b"\xff"] {
+        let data = dir.0.join(std::ffi::OsStr::from_bytes(name));
+        let server = start(&options(&data)).await.unwrap_or_else(|error| panic!("{}: {error}", data.display()));
+        store(&server).await.ping().await.unwrap();
+        // libpq takes a comma in a host for two hosts, so no socket has one.
+        assert!(!server.url().contains(','), "{}", server.url());
+        Store::connect(&server.url(), Limits::default()).await.unwrap().ping().await.unwrap();
+        assert!(server.stop().await.unwrap());
+    }
+    let text = start(&options(&dir.0.join("a\nb"))).await.unwrap_err().to_string();
+    assert!(text.contains("line break") && text.contains("--data-dir"), "{text}");
+    let long = (0..6).fold(dir.0.clone(), |path, _| path.join("d".repeat(200)));
+    let text = start(&options(&long)).await.unwrap_err().to_string();
+    assert!(text.contains("bytes") && text.contains("choose a shorter --data-dir"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_started_again_until_that_does_not_help() {
+    let dir = Dir::new("supervise");
+    let server = start(&options(&dir.0)).await.unwrap();
+    let kept = store(&server).await;
+    kept.shared_key("k", b"kept").await.unwrap();
+    let supervised = async {
+        let first = postmaster(&dir.0).unwrap();
+        signal("-KILL", first);
+        while postmaster(&dir.0) == Some(first) || kept.ping().await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(kept.shared_key("k", b"other").await.unwrap(), b"kept");
+        // Somebody ends every connection: that is no death.
+        let second = postmaster(&dir.0).unwrap();
+        use sqlx::Connection;
+        let mut admin = sqlx::PgConnection::connect_with(&server.options()).await.unwrap();
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = 'rolecall'";
+        sqlx::query(end).execute(&mut admin).await.unwrap();
+        drop(admin);
+        while kept.ping().await.is_err() {}
+        assert_eq!(postmaster(&dir.0), Some(second));
+
+        std::fs::write(dir.0.join("pgdata/postgresql.auto.conf"), "no_such_setting = 1\n").unwrap();
+        signal("-KILL", second);
+        std::future::pending::<()>().await;
+    };
+    let given_up = tokio::select! {
+        error = server.supervise() => error.to_string(),
+        () = supervised => unreachable!(),
+    };
+    assert!(
+        given_up.contains("5 tries to start it again failed") && given_up.contains("postgresql.auto.conf"),
+        "{given_up}"
+    );
+    // It is gone, and not busy.
+    let gone = kept.ping().await.unwrap_err();
+    assert!(matches!(gone, rolecall_store::Error::Lost { .. }), "{gone}");
+    assert!(gone.to_string().contains("nothing answers at"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_busy_is_not_called_dead() {
+    let dir = Dir::new("busy");
+    let server = start(&options(&dir.0)).await.unwrap();
+    store(&server).await.close().await;
+    let limits = Limits { connections: 1, wait: std::time::Duration::from_secs(2) };
+    let store = Store::connect_with(server.options(), limits).await.unwrap();
+    let new = rolecall_store::NewRun {
+        kind: "scan".into(),
+        trigger: "test".into(),
+        now: chrono::Utc::now(),
+        lease: std::time::Duration::from_secs(60),
+    };
+    let run = store.begin_run(&new).await.unwrap();
+    // The one connection is taken by an open transaction.
+    let held = store.snapshot(run).await;
+    assert!(matches!(store.ping().await, Err(rolecall_store::Error::Busy)) || held.is_err());
+    drop(held);
+    // A server that hangs is away, however many connections there are.
+    let pid = postmaster(&dir.0).unwrap();
+    let other = Store::connect_with(server.options(), limits).await.unwrap();
+    signal("-STOP", pid);
+    let error = other.ping().await.unwrap_err();
+    signal("-CONT", pid);
+    assert!(matches!(error, rolecall_store::Error::Lost { .. }), "{error}");
+    server.stop().await.unwrap();
 }

@@ -1,0 +1,177 @@
+//! Connections, and what it means that none is to be had.
+//!
+//! A pool that gives no connection in time says only that: all may be busy, or the database may be
+//! gone. Whoever waits here is told which, and soon: a database that does not answer is asked about
+//! once for all who wait. Refuses to know what is asked over a connection.
+
+use crate::error::place;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{
+    Connection as _, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction,
+};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// So long is waited for a connection before it is asked whether the database answers at all.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The same where it did not answer the last time.
+const IMPATIENCE: Duration = Duration::from_millis(50);
+/// For a database to answer that; and so long its answer holds for all who wait.
+const PROBE: Duration = Duration::from_secs(1);
+/// Rows that are read ahead of whoever takes them.
+const AHEAD: usize = 64;
+
+/// The connections to one database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    inner: PgPool,
+    probed: Arc<Mutex<Option<Probed>>>,
+}
+
+/// When it was last asked whether the database answers, and why it did not.
+#[derive(Debug, Clone)]
+struct Probed {
+    at: Instant,
+    failed: Option<(ErrorKind, String)>,
+}
+
+impl Pool {
+    /// Opens no connection yet.
+    pub(crate) fn new(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        Self { inner: options.connect_lazy_with(connect), probed: Arc::default() }
+    }
+
+    /// The pool itself, for what takes no other; what it says when it gives no connection is not told apart.
+    pub(crate) fn inner(&self) -> &PgPool {
+        &self.inner
+    }
+
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.or_gone(self.inner.acquire()).await
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.or_gone(self.inner.begin()).await
+    }
+
+    pub(crate) async fn begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.or_gone(self.inner.begin_with(statement)).await
+    }
+
+    /// Waits for what is under way, then closes all connections.
+    pub(crate) async fn close(&self) {
+        self.inner.close().await;
+    }
+
+    /// What was waited for, or that the database is gone.
+    async fn or_gone<T>(&self, waited_for: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let mut waited_for = std::pin::pin!(waited_for);
+        let failed = |probed: &Probed| probed.failed.is_some();
+        let gone = self.probed.try_lock().is_ok_and(|probed| probed.as_ref().is_some_and(failed));
+        let mut wait = if gone { IMPATIENCE } else { PATIENCE };
+        loop {
+            match tokio::time::timeout(wait, waited_for.as_mut()).await {
+                Ok(ended) => return ended,
+                Err(_) => self.probe().await?,
+            }
+            wait = PATIENCE;
+        }
+    }
+
+    /// Whether the database answers at all.
+    async fn probe(&self) -> Result<(), sqlx::Error> {
+        let mut probed = self.probed.lock().await;
+        let failed = match probed.as_ref().filter(|probed| probed.at.elapsed() < PROBE) {
+            Some(known) => known.failed.clone(),
+            None => {
+                let options = self.inner.connect_options();
+                let failed = unreachable(&options).await;
+                *probed = Some(Probed { at: Instant::now(), failed: failed.clone() });
+                failed
+            }
+        };
+        match failed {
+            Some((kind, why)) => Err(sqlx::Error::Io(std::io::Error::new(kind, why))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a database does not answer; `None` where it does. One that lets nobody more in does.
+async fn unreachable(options: &PgConnectOptions) -> Option<(ErrorKind, String)> {
+    let place = place(options);
+    match tokio::time::timeout(PROBE, PgConnection::connect_with(options)).await {
+        Ok(Ok(connection)) => {
+            drop(connection.close().await);
+            None
+        }
+        Ok(Err(sqlx::Error::Io(why))) => Some((why.kind(), format!("nothing answers at {place}: {why}"))),
+        // It is starting, recovering or going down.
+        Ok(Err(sqlx::Error::Database(why))) if why.code().is_some_and(|code| code.starts_with("57P")) => {
+            Some((ErrorKind::NotConnected, format!("{place} does not serve: {}", why.message())))
+        }
+        Ok(Err(_)) => None,
+        Err(_) => Some((ErrorKind::TimedOut, format!("no answer from {place} within {} s", PROBE.as_secs()))),
+    }
+}
+
+impl<'p> Executor<'p> for &Pool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        let (mut to, rows) = futures::channel::mpsc::channel(AHEAD);
+        let reading = async move {
+            match pool.acquire().await {
+                Ok(mut connection) => {
+                    let mut read = connection.fetch_many(query);
+                    while let Some(row) = read.next().await {
+                        // Nobody takes them any more.
+                        if to.send(row).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+                Err(error) => drop(to.send(Err(error)).await),
+            }
+        };
+        stream::select(reading.into_stream().filter_map(async |()| None), rows).boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        async move { pool.acquire().await?.fetch_optional(query).await }.boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        let pool = self.clone();
+        async move { pool.acquire().await?.prepare_with(sql, parameters).await }.boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>> {
+        let pool = self.clone();
+        async move { pool.acquire().await?.describe(sql).await }.boxed()
+    }
+}
