@@ -207,7 +207,7 @@ fn start_sandbox(roles: &str, associations: &str) -> Result<Child, String> {
         .map_err(|error| format!("the sandbox cannot be started: {error}"))
 }
 
-fn read_endpoint(sandbox: &mut Child) -> Result<String, String> {
+pub(crate) fn read_endpoint(sandbox: &mut Child) -> Result<String, String> {
     let out = sandbox.stdout.take().ok_or("the sandbox has no output")?;
     let mut lines = BufReader::new(out).lines();
     while let Some(line) = lines.next() {
@@ -296,7 +296,7 @@ fn measured(mut command: Command, data: Option<&Path>) -> Result<Cost, String> {
 }
 
 /// How busy the machine is, as Linux counts: processes that run or wait to, over the last minute.
-fn load() -> String {
+pub(crate) fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("unknown").to_owned()
 }

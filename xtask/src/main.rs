@@ -8,6 +8,7 @@ mod bench;
 mod catalogue;
 mod licences;
 mod shell;
+mod soak;
 mod sqlx;
 mod tests;
 
@@ -28,6 +29,8 @@ const USAGE: &str = "cargo xtask <chore>
   bench findings [N]
                    the API's list at 70,000 findings, or as many as told, beside pgbench on the same query
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
+  soak [MINUTES]   `serve` with an audit a minute, for 20 minutes or as many as told: memory, open files
+                   and connections
   sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
   catalogue [PACKAGE IAMLIVE]
                    refresh the data of IAM's actions and of the operations that need them, fetched,
@@ -43,6 +46,8 @@ fn main() -> ExitCode {
         ["explore", cases] => tests::explore(cases),
         ["lint"] => tests::lint(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["soak"] => soak::soak("20"),
+        ["soak", minutes] => soak::soak(minutes),
         ["sqlx"] => sqlx::run(),
         ["catalogue", rest @ ..] => catalogue::run(rest),
         _ => Err(USAGE.to_owned()),
