@@ -8,11 +8,11 @@ use crate::commands::{self, Context};
 use crate::config::Config;
 use crate::error::Error;
 use crate::telemetry::{self, LogFormat};
+use crate::terminal;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rolecall_audit::assumption::Assumption;
 use rolecall_audit::finding::Severity;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -290,10 +290,8 @@ pub fn main() -> ExitCode {
         // A reader that has seen enough, such as `head`, is no failure of ours.
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let mut out = std::io::stderr().lock();
             for line in error.lines() {
-                // Nothing is left to tell it to.
-                let _lost = writeln!(out, "rolecall: {line}");
+                terminal::err(&format!("rolecall: {line}"));
             }
             ExitCode::from(2)
         }

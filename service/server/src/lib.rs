@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod simulate;
 pub mod summary;
 pub mod telemetry;
+pub mod terminal;
 pub mod ties;
 mod weigh;

@@ -3,8 +3,9 @@
 //! Knows stderr. Refuses to know what the work is; and says nothing on stdout, which is for
 //! results.
 
+use crate::terminal;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,10 +53,10 @@ impl Progress {
             Kind::Bars(_) => {
                 if let Some(bar) = self.lock().as_ref() {
                     bar.inc(1);
-                    bar.set_message(text.to_owned());
+                    bar.set_message(terminal::harmless(text).into_owned());
                 }
             }
-            Kind::Lines => line(&format!("  {text}")),
+            Kind::Lines => terminal::err(&format!("  {text}")),
             Kind::Silent => {}
         }
     }
@@ -79,11 +80,11 @@ impl Progress {
                 if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style);
                 }
-                bar.set_prefix(text.to_owned());
+                bar.set_prefix(terminal::harmless(text).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(120));
                 *self.lock() = Some(bar);
             }
-            Kind::Lines => line(text),
+            Kind::Lines => terminal::err(text),
             Kind::Silent => {}
         }
     }
@@ -91,9 +92,4 @@ impl Progress {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn line(text: &str) {
-    // Progress that nobody can read is no reason to stop the work.
-    let _lost = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -66,7 +66,7 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> serde_json::Value {
 pub(crate) const INDEXED: usize = 2_048;
 /// The longest text where several stand in one entry.
 const INDEXED_BESIDE: usize = 512;
-/// Begins an escape in what is kept: the picture of NUL.
+/// Begins an escape in a document that is kept: the picture of NUL.
 const ESCAPE: char = '\u{2400}';
 
 /// JSON text that PostgreSQL takes, in one order: its texts are [`storable`], and keys are sorted, so
@@ -75,7 +75,7 @@ pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
     let mut value = to_json(value);
     value.sort_all_objects();
     let text = value.to_string();
-    if text.contains("\\u0000") || text.contains(ESCAPE) { storable_json(value).to_string() } else { text }
+    if text.contains("\\u0000") { storable_json(value).to_string() } else { text }
 }
 
 fn storable_json(value: serde_json::Value) -> serde_json::Value {
@@ -90,9 +90,15 @@ fn storable_json(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// Text that PostgreSQL takes. It cannot hold NUL, which is kept as `␀0`; `␀` itself is kept twice, so
-/// that [`original`] can tell. Names stay so, and are shown so; documents are given back as they were.
+/// Text that PostgreSQL takes. It cannot hold NUL: `␀`, the picture of it, stands in its place. What
+/// was read back and is written again stays as it is.
 pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "␀")
+}
+
+/// A document's text, as PostgreSQL takes it, which [`document`] gives back as it was: NUL is kept as
+/// `␀0`, and `␀` twice.
+pub(crate) fn storable_document(text: &str) -> String {
     if !text.contains(['\0', ESCAPE]) {
         return text.to_owned();
     }
@@ -107,8 +113,8 @@ pub(crate) fn storable(text: &str) -> String {
     kept
 }
 
-/// The text that was made [`storable`].
-pub(crate) fn original(kept: String) -> String {
+/// The text of a document that was made storable.
+pub(crate) fn document(kept: String) -> String {
     if !kept.contains(ESCAPE) {
         return kept;
     }
@@ -153,18 +159,20 @@ mod tests {
 
     #[test]
     fn only_a_real_nul_is_escaped() {
-        assert_eq!(json_text(&json!({"b": "x\u{0}y", "a\u{0}": 1})), r#"{"a␀0":1,"b":"x␀0y"}"#);
+        assert_eq!(json_text(&json!({"b": "x\u{0}y", "a\u{0}": 1})), r#"{"a␀":1,"b":"x␀y"}"#);
         assert_eq!(json_text(&json!("a \\u0000 that is only text")), r#""a \\u0000 that is only text""#);
     }
 
     #[test]
-    fn what_was_escaped_comes_back() {
+    fn a_document_comes_back_and_a_name_stays() {
         for text in ["", "a", "\0", "a\0b", "␀", "␀0", "\0␀\0", "␀␀0", "0\0␀"] {
-            let kept = storable(text);
+            let kept = storable_document(text);
             assert!(!kept.contains('\0'));
-            assert_eq!(original(kept), text);
+            assert_eq!(document(kept), text);
+            let name = storable(text);
+            assert!(!name.contains('\0') && storable(&name) == name);
         }
-        assert_eq!(original("made before ␀ was escaped".to_owned()), "made before ␀ was escaped");
+        assert_eq!(document("a ␀ alone".to_owned()), "a ␀ alone");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::ingest::{self, Ingested};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
+use crate::terminal;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::Observation;
@@ -24,7 +25,7 @@ use rolecall_collect::trails;
 use rolecall_iam::AccountId;
 use rolecall_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,7 +98,7 @@ pub async fn run(
         audit.run(|_, sender| read(files, said.clone(), store, sender, progress.clone(), problems)).await
     })
     .await;
-    problems.print()?;
+    problems.print();
     let summary = result?;
     print_summary(context.format, &summary)?;
     Ok(verdict(&summary, fail_on))
@@ -142,12 +143,10 @@ impl Problems {
         self.add(format!("passed over {count} that hold nothing that is read: {named}{more}"));
     }
 
-    fn print(&self) -> Result<(), Error> {
-        let mut out = std::io::stderr().lock();
+    fn print(&self) {
         for line in self.lines() {
-            writeln!(out, "rolecall: {line}").map_err(Error::Output)?;
+            terminal::err(&format!("rolecall: {line}"));
         }
-        Ok(())
     }
 }
 

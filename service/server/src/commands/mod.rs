@@ -17,6 +17,7 @@ use crate::database::{Database, Schema};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::summary::Summary;
+use crate::terminal;
 use rolecall_audit::finding::Severity;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -84,16 +85,16 @@ async fn signal() {
     }
 }
 
-/// Prints to stdout.
+/// Prints to stdout, for people.
 fn print(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+    terminal::out(text).map_err(Error::Output)
 }
 
 /// Prints a value as one JSON object.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::Output(error.into()))?;
-    print(&format!("{text}\n"))
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Output)
 }
 
 fn print_summary(format: Format, summary: &Summary) -> Result<(), Error> {

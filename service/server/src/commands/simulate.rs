@@ -4,11 +4,12 @@
 //! configuration, no database and no network. Otherwise one request against the stored estate, with
 //! documents from files in the place of any layer.
 
-use super::{Context, with_database};
+use super::{Context, print, print_json, with_database};
 use crate::cli::Format;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::simulate::{self, Answer, SimulateError};
+use crate::terminal::harmless;
 use rolecall_audit::simulate::{Given, Question, WhatIf};
 use rolecall_iam::cases::{self, Case, CaseError};
 use rolecall_iam::explain::{Explanation, Says};
@@ -148,12 +149,10 @@ pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Erro
         })
     })
     .await?;
-    let text = match context.format {
-        Format::Json => serde_json::to_string_pretty(&json(&question, &answer)).map_err(|e| Error::Output(e.into()))?,
-        _ => text(&question, &answer),
-    };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(Error::Output)?;
+    match context.format {
+        Format::Json => print_json(&json(&question, &answer))?,
+        _ => print(&format!("{}\n", text(&question, &answer)))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -262,7 +261,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// What goes to stderr is a courtesy: the answers and the exit code stand without it.
 fn note(notes: &mut impl Write, text: &str) {
-    let _lost = writeln!(notes, "{text}");
+    let _lost = writeln!(notes, "{}", harmless(text));
 }
 
 fn run(

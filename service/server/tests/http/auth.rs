@@ -184,6 +184,26 @@ async fn the_modes_let_in_whom_they_say() {
     let named = Client::stranger(&proxy).with("x-user".parse().unwrap(), "ann");
     assert_eq!(named.get("/").await.status, StatusCode::SEE_OTHER, "the header alone proves nothing");
     let by_proxy = named.from("10.1.2.3:40000");
+    let asked = Client::stranger(&proxy).from("10.1.2.3:40000");
+    for (values, why) in [
+        (&["ann", "root"][..], "more than once"),
+        (&["ann", ""], "more than once"),
+        (&[""], "is empty"),
+        (&["  "], "is empty"),
+        (&["ann, root"], "more than one person"),
+        (&["ann,root"], "more than one person"),
+        (&["\u{e9}ric"], "ASCII"),
+    ] {
+        let spoofed = values.iter().fold(asked.clone(), |client, value| client.and("x-user".parse().unwrap(), *value));
+        for path in ["/runs", "/api/v1/findings"] {
+            let answer = spoofed.get(path).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{values:?} {path}");
+            assert!(answer.text.contains("x-user") && answer.text.contains(why), "{values:?}: {}", answer.text);
+        }
+        // From anywhere else it says nothing at all.
+        let elsewhere = spoofed.from("192.0.2.1:40000").get("/runs").await;
+        assert_eq!(elsewhere.status, StatusCode::SEE_OTHER, "{values:?}");
+    }
     let page = by_proxy.get("/runs").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("ann"), "the page names the person");

@@ -201,6 +201,12 @@ impl Client {
         self
     }
 
+    /// With a header beside those of the same name.
+    pub fn and(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     /// The same from another address.
     pub fn from(self, peer: &str) -> Self {
         Self { peer: peer.parse().expect("an address"), ..self }

@@ -11,6 +11,8 @@ mod front;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod subsets;
 #[cfg(test)]
 mod supervision;

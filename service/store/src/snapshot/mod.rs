@@ -308,7 +308,7 @@ impl SnapshotWriter {
             if let Some(document) = seen.documents.get(&digest) {
                 accounts.push(row.account_id);
                 digests.push(row.digest);
-                texts.push(parse::storable(&document.text));
+                texts.push(parse::storable_document(&document.text));
             }
         }
         if accounts.is_empty() {

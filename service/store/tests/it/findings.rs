@@ -88,7 +88,7 @@ async fn a_finding_opens_stays_changes_goes_and_comes_back() {
     let row = &found.row;
     assert_eq!((row.number, row.version, row.workflow, row.detection), (1, 1, Workflow::Open, Detection::Active));
     assert_eq!((&row.subject, &row.message, &found.params), (&first.subject, &first.message, &first.params));
-    assert_eq!(found.evidence[0].value, json!({"Effect": "Allow", "Sid": "a␀0"}));
+    assert_eq!(found.evidence[0].value, json!({"Effect": "Allow", "Sid": "a␀"}));
     assert_eq!(found.evidence_digest, first.evidence_digest);
 
     // Seen again, the same: no step, no new version.

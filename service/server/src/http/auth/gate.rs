@@ -97,7 +97,7 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
     }
     match app.config.auth.mode {
         AuthMode::Tokens => Ok(None),
-        AuthMode::Proxy => Ok(by_proxy(app, request)),
+        AuthMode::Proxy => by_proxy(app, request),
         AuthMode::Loopback | AuthMode::Link => by_cookie(app, &request.headers).await,
     }
 }
@@ -127,16 +127,33 @@ async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, 
     }))
 }
 
-/// The person whom the proxy names, if it is the proxy that speaks.
-fn by_proxy(app: &App, request: &Parts) -> Option<Principal> {
+/// The person whom the proxy names, if it is the proxy that speaks. Its header is there once, with one
+/// name: a second one, or a comma, where a proxy joined two, may be what somebody sent through it.
+fn by_proxy(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
     let auth = &app.config.auth;
-    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let (Some(ConnectInfo(peer)), Some(header)) = (peer, auth.proxy_header.as_deref()) else { return Ok(None) };
     if !auth.proxy_from.iter().any(|block| block.contains(peer.ip())) {
-        return None;
+        return Ok(None);
     }
-    let name = request.headers.get(auth.proxy_header.as_deref()?)?.to_str().ok()?.trim().to_owned();
+    let refuse = |why: &str| {
+        let detail = format!("the proxy's header `{header}` {why}; let the proxy drop what clients send in it");
+        Err(AppError::new(Code::Unauthenticated, detail))
+    };
+    let mut given = request.headers.get_all(header).iter();
+    let (Some(name), None) = (given.next(), given.next()) else {
+        return if request.headers.contains_key(header) { refuse("is there more than once") } else { Ok(None) };
+    };
+    let Ok(name) = name.to_str() else { return refuse("holds other characters than ASCII") };
+    let name = name.trim();
+    if name.is_empty() {
+        return refuse("is empty");
+    }
+    if name.contains(',') {
+        return refuse("names more than one person");
+    }
     let form_token = form_token(app, format!("proxy {name}").as_bytes());
-    (!name.is_empty()).then_some(Principal::Person { name, form_token, can_sign_out: false })
+    Ok(Some(Principal::Person { name: name.to_owned(), form_token, can_sign_out: false }))
 }
 
 fn form_token(app: &App, of: &[u8]) -> String {
