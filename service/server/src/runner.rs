@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(60);
 /// For a job to stop when the process is asked to; Kubernetes kills after 30 s.
-const GRACE: Duration = Duration::from_secs(25);
+pub const GRACE: Duration = Duration::from_secs(25);
 
 /// A schedule and the job that it starts. Its name is the job's kind.
 struct Scheduled {

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// For answers under way when the process is asked to stop.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 ///
@@ -79,17 +79,26 @@ pub(super) async fn until_stopped(
 
 async fn work(app: App, listener: Option<TcpListener>, format: Format, cancel: CancellationToken) -> Result<(), Error> {
     let worker = if app.works { Some(Worker::start(app.clone()).await?) } else { None };
-    let served = match listener {
-        Some(listener) => serve(app, listener, format, cancel).await,
-        None => {
-            tracing::info!("the worker takes jobs");
-            cancel.cancelled().await;
-            Ok(())
+    let serving = async {
+        let served = match listener {
+            Some(listener) => serve(app, listener, format, cancel.clone()).await,
+            None => {
+                tracing::info!("the worker takes jobs");
+                cancel.cancelled().await;
+                Ok(())
+            }
+        };
+        cancel.cancel();
+        served
+    };
+    // Both at once: whoever asks the process to stop waits for the longer of the two.
+    let stopping = async {
+        cancel.cancelled().await;
+        if let Some(worker) = worker {
+            worker.stop().await;
         }
     };
-    if let Some(worker) = worker {
-        worker.stop().await;
-    }
+    let (served, ()) = tokio::join!(serving, stopping);
     served
 }
 
