@@ -422,10 +422,12 @@ impl SnapshotWriter {
     }
 
     async fn last_used(&mut self, seen: &Observation, gone: &BTreeSet<Key>) -> Result<(), Error> {
-        let latest: BTreeMap<&str, _> = seen.last_used.iter().map(|used| (used.role.as_str(), used)).collect();
+        // By the name that is kept, so that no name is written twice.
+        let latest: BTreeMap<String, _> =
+            seen.last_used.iter().map(|used| (parse::storable(used.role.as_str()), used)).collect();
         if !latest.is_empty() {
             let accounts: Vec<String> = latest.values().map(|used| used.role.account_id().to_string()).collect();
-            let roles: Vec<String> = latest.keys().map(|&role| parse::storable(role)).collect();
+            let roles: Vec<String> = latest.keys().cloned().collect();
             let times: Vec<DateTime<Utc>> = latest.values().map(|used| used.at).collect();
             let regions: Vec<Option<String>> =
                 latest.values().map(|used| used.region.as_deref().map(parse::storable)).collect();
@@ -448,7 +450,7 @@ impl SnapshotWriter {
         let tells: BTreeSet<AccountId> = latest.values().map(|used| used.role.account_id()).collect();
         let unused = seen.roles.iter().filter(|role| {
             let account = role.arn.account_id();
-            !latest.contains_key(role.arn.as_str())
+            !latest.contains_key(&parse::storable(role.arn.as_str()))
                 && (tells.contains(&account) || seen.coverage.is_complete(&Scope::global(account, ScopeKind::Roles)))
         });
         let mut none: Vec<(String, String)> =

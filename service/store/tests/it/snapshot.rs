@@ -487,7 +487,11 @@ async fn a_name_with_nul_is_kept_escaped_and_no_row_is_written_twice() {
     for document in seen.documents.iter() {
         assert_eq!(back.documents.get(&document.digest).unwrap().text, document.text, "as it was");
     }
-    // The second look knows each again: what is looked up by a name finds it.
+    // A name that is kept alike is no name that is written twice.
+    let alike = with_names(&seen, "a␀b");
+    look(&database.store, 2, &alike).await;
+    look(&database.store, 3, &seen).await;
+    // The next look knows each again: what is looked up by a name finds it.
     let before = writers(&database).await;
     let (_, counts) = look(&database.store, 5, &seen).await;
     let gaps = counts.gaps;

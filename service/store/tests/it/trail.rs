@@ -588,3 +588,68 @@ async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events
     let left = Whole { all_regions: false, ..whole("eu-west-1") };
     assert_eq!(note(&both, &[torn]).await, [left]);
 }
+
+#[tokio::test]
+async fn no_text_of_an_event_ends_the_reading() {
+    let database = database().await;
+    let store = &database.store;
+    // Of texts that do not compress.
+    let long: String = (0..2_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    for odd in ["a\0b", "␀", &long] {
+        let event = Event { mark: 1, minute: 5, key: odd.into(), action: odd.into(), failed: false };
+        let used = Counted { role_arn: odd.into(), shape: odd.into(), source: Some(odd.into()), ..counted(&event) };
+        let mut opened = session(odd, 1, odd, Some(odd));
+        opened.role_arn = Some(odd.into());
+        opened.session_name = Some(odd.into());
+        opened.tags = Tags::from([(odd.into(), odd.into())]);
+        let origin = Origin {
+            account_id: account(),
+            access_key_id: Some(odd.into()),
+            role_arn: odd.into(),
+            region: REGION.parse().unwrap(),
+            network: Some(odd.into()),
+            endpoint: Some(odd.into()),
+            agent: Some(odd.into()),
+            first: at(5),
+            last: at(6),
+            action: odd.into(),
+            source: Some(odd.into()),
+            is_rest: false,
+        };
+        let instance = InstanceUse {
+            account_id: account(),
+            region: REGION.parse().unwrap(),
+            role_arn: odd.into(),
+            action: odd.into(),
+            calls: 1,
+            denied: 0,
+            first: at(5),
+            last: at(5),
+            networks: Networks::PRIVATE,
+        };
+        let mut books = store.bookkeeper();
+        for round in 0..2 {
+            let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
+            let wrote = ledger.add(std::slice::from_ref(&opened), std::slice::from_ref(&used)).await.unwrap();
+            assert_eq!(wrote.sessions, u64::from(round == 0), "it is known again");
+            ledger.origins(std::slice::from_ref(&origin)).await.unwrap();
+            ledger.instances(std::slice::from_ref(&instance)).await.unwrap();
+            ledger.commit().await.unwrap();
+        }
+        let tied = Tied {
+            cluster: Some(odd.into()),
+            namespace: Some(odd.into()),
+            service_account: Some(odd.into()),
+            association_id: Some(odd.into()),
+            why: Some(odd.into()),
+            ..Tied::default()
+        };
+        let known = store.sessions(&SessionFilter::default(), None, 10).await.unwrap();
+        let key = |session: Session| SessionKey { account_id: account(), event_id: session.event_id, at: session.at };
+        let ties: Vec<_> = known.into_iter().map(|row| (key(row.session), tied.clone())).collect();
+        store.tie(&ties).await.unwrap();
+    }
+    let calls: Vec<u64> = usage(store, UsageOf::All).await.iter().map(|row| row.calls).collect();
+    assert_eq!(calls, [2, 2, 2], "each is a row of its own, and was met again");
+    assert_eq!(store.sessions(&SessionFilter::default(), None, 10).await.unwrap().len(), 3);
+}
