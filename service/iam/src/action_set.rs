@@ -29,32 +29,42 @@ static LEVELS: LazyLock<Vec<ActionSet>> = LazyLock::new(|| {
     AccessLevel::ALL.into_iter().map(of).collect()
 });
 
-/// A set while it is made: every block, empty or not.
-struct Open([u64; BLOCKS]);
+/// A set while it is made: every block, empty or not, and between which ones those lie that are not:
+/// most sets are of one service.
+struct Open {
+    blocks: [u64; BLOCKS],
+    first: usize,
+    behind: usize,
+}
 
 impl Open {
     fn new() -> Self {
-        Self([0; BLOCKS])
+        Self { blocks: [0; BLOCKS], first: BLOCKS, behind: 0 }
     }
 
     fn insert(&mut self, number: usize) {
-        if let Some(block) = self.0.get_mut(number / 64) {
-            *block |= 1 << (number % 64);
+        self.put(number / 64, 1 << (number % 64));
+    }
+
+    fn put(&mut self, block: usize, bits: u64) {
+        if let Some(own) = self.blocks.get_mut(block) {
+            *own |= bits;
+            self.first = self.first.min(block);
+            self.behind = self.behind.max(block + 1);
         }
     }
 
     fn add(&mut self, set: &ActionSet) {
         for (block, bits) in set.blocks() {
-            if let Some(own) = self.0.get_mut(block) {
-                *own |= bits;
-            }
+            self.put(block, bits);
         }
     }
 
     fn close(&self) -> ActionSet {
-        let mut words = Vec::with_capacity(MAP + 16);
+        let mut words = Vec::with_capacity(MAP + self.behind.saturating_sub(self.first));
         words.resize(MAP, 0);
-        for (block, bits) in self.0.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+        let blocks = self.blocks.iter().enumerate().take(self.behind).skip(self.first);
+        for (block, bits) in blocks.filter(|(_, bits)| **bits != 0) {
             if let Some(map) = words.get_mut(block / 64) {
                 *map |= 1 << (block % 64);
             }

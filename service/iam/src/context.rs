@@ -62,8 +62,12 @@ const WELL_KNOWN: [&str; 42] = [
     "sts:transitivetagkeys",
 ];
 
-/// The hashes of the well-known keys, in their order.
-static HASHES: LazyLock<[u64; WELL_KNOWN.len()]> = LazyLock::new(|| WELL_KNOWN.map(hash_of));
+/// The hashes of the well-known keys, each with its key's place, sorted.
+static HASHES: LazyLock<Vec<(u64, usize)>> = LazyLock::new(|| {
+    let mut hashes: Vec<_> = WELL_KNOWN.iter().enumerate().map(|(at, key)| (hash_of(key), at)).collect();
+    hashes.sort_unstable();
+    hashes
+});
 
 /// A name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,11 +86,12 @@ pub(crate) struct KeyName {
 
 impl KeyName {
     pub(crate) fn read(name: &str) -> Self {
-        let known =
-            WELL_KNOWN.binary_search_by(|known| known.bytes().cmp(name.bytes().map(|byte| byte.to_ascii_lowercase())));
-        match known {
-            Ok(at) => Self { name: Name::WellKnown(at), hash: HASHES.get(at).copied().unwrap_or_default() },
-            Err(_) => Self { hash: hash_of(name), name: Name::Other(name.to_ascii_lowercase().into()) },
+        let hash = hash_of(name);
+        let known = HASHES.binary_search_by_key(&hash, |(hash, _)| *hash).ok().and_then(|found| HASHES.get(found));
+        let known = known.map(|(_, at)| *at);
+        match known.filter(|at| WELL_KNOWN.get(*at).is_some_and(|known| known.eq_ignore_ascii_case(name))) {
+            Some(at) => Self { name: Name::WellKnown(at), hash },
+            None => Self { hash, name: Name::Other(name.to_ascii_lowercase().into()) },
         }
     }
 }
@@ -284,8 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn the_well_known_keys_are_in_order() {
+    fn the_well_known_keys_are_in_order_and_are_found() {
         assert!(WELL_KNOWN.is_sorted() && WELL_KNOWN.iter().all(|key| *key == key.to_ascii_lowercase()));
+        for (at, key) in WELL_KNOWN.iter().enumerate() {
+            assert_eq!(KeyName::read(&key.to_ascii_uppercase()).name, Name::WellKnown(at), "{key}");
+        }
     }
 
     #[test]

@@ -188,9 +188,12 @@ impl Trust {
 
     /// The conditions of the trust policy, and of every policy above it.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.every_statement().flat_map(|statement| &statement.conditions)
+    }
+
+    fn every_statement(&self) -> impl Iterator<Item = &Arc<Statement>> {
         let above = self.rcps.iter().flat_map(|level| &level.policies).filter_map(|layer| layer.policy.as_ref().ok());
-        let above = above.flat_map(|policy| &policy.statements);
-        self.statements().iter().chain(above).flat_map(|statement| &statement.conditions)
+        self.statements().iter().chain(above.flat_map(|policy| &policy.statements))
     }
 
     /// Every principal that an Allow statement names, in the order of the document.
@@ -276,7 +279,7 @@ impl Trust {
         let named = |principal: &Principal| {
             matches!(Who::of(principal), Who::Role(_) | Who::Session(_) | Who::DeadId(_) | Who::Other(_))
         };
-        self.statements().iter().any(|statement| {
+        self.every_statement().any(|statement| {
             let denies = statement.effect == Effect::Deny;
             let principals = statement.principals.as_ref();
             crate::escalation::tells_roles_apart(statement)

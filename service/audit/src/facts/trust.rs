@@ -409,8 +409,13 @@ impl TrustFacts {
         }
         let own = self.world.roles.iter().filter(|role| role.arn.account_id() == self.account);
         let own = own.filter(|role| !super::permissions::is_service_linked(role));
+        // Where the policy does not tell roles apart, each is let in as the one that nobody names is.
+        let apart = self.answers.trust.tells_roles_apart();
         let admitted: Vec<&Role> = own
             .filter(|role| {
+                if !apart {
+                    return true;
+                }
                 let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
                 let context = self.home_context(&caller);
                 !self.answers.trust.admits_by_name(&caller, ASSUME, &context).truth.is_false()
