@@ -9,7 +9,7 @@ use crate::catalogue::catalogue;
 use crate::document::{Clause, Statement};
 use crate::pattern::ResourcePattern;
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// A part of what a statement reaches.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,8 @@ const S3_PLACES: [&str; 3] = ["arn:aws:s3:::*", "arn:aws-cn:s3:::*", "arn:aws-us
 struct Form {
     pattern: ResourcePattern,
     steps: Vec<Step>,
+    /// How the part after the fifth colon begins, up to its first placeholder.
+    begins: String,
     /// Names of these resources hold no slash: those of S3's buckets, whose ARNs objects' begin with.
     no_slash: bool,
     actions: ActionSet,
@@ -90,7 +92,8 @@ static FORMS: LazyLock<Forms> = LazyLock::new(|| {
         let text = with_stars(arn, |_| None);
         let no_slash = arn.ends_with("::${BucketName}");
         let (pattern, steps) = (ResourcePattern::read(&text), form_steps(&text));
-        Form { pattern, steps, no_slash, actions: ActionSet::of(numbers) }
+        let begins = text.splitn(6, ':').nth(5).and_then(|rest| rest.split('*').next()).unwrap_or_default().to_owned();
+        Form { pattern, steps, begins, no_slash, actions: ActionSet::of(numbers) }
     });
     Forms { all: all.collect(), by_service, by_action }
 });
@@ -131,6 +134,11 @@ fn has_slash(pattern: &str) -> bool {
 impl Form {
     /// Whether a pattern may match a resource of this form, by its text and its steps. Never wrongly no.
     fn may_match(&self, text: &str, pattern: &[Step]) -> bool {
+        if let Some(begins) = begins(text)
+            && !(self.begins.starts_with(begins) || begins.starts_with(&self.begins))
+        {
+            return false;
+        }
         meet_somewhere(&self.steps, pattern) && !(self.no_slash && has_slash(text))
     }
 
@@ -268,6 +276,36 @@ fn arn_service(pattern: &ResourcePattern) -> Option<&str> {
     segments.next().map(|_| service)
 }
 
+/// How the part after the fifth colon begins, up to its first wildcard; `None` where a wildcard before
+/// it may take colons in.
+fn begins(pattern: &str) -> Option<&str> {
+    let rest = pattern.splitn(6, ':').nth(5)?;
+    let before = pattern.get(..pattern.len() - rest.len())?;
+    let fixed = |text: &str| text.find(['*', '?', '$']);
+    fixed(before).is_none().then(|| fixed(rest).and_then(|end| rest.get(..end)).unwrap_or(rest))
+}
+
+/// Unions of the actions of several forms: most patterns match the same few.
+static UNIONS: LazyLock<Mutex<HashMap<Box<[usize]>, ActionSet>>> = LazyLock::new(Mutex::default);
+/// So many unions are kept; what patterns match is bounded by nothing else.
+const UNIONS_KEPT: usize = 4_096;
+
+fn union_of_forms(numbers: &[usize]) -> ActionSet {
+    let form = |number: &usize| FORMS.all.get(*number).map(|form| &form.actions);
+    if let [one] = numbers {
+        return form(one).cloned().unwrap_or_default();
+    }
+    if let Some(known) = UNIONS.lock().unwrap_or_else(PoisonError::into_inner).get(numbers) {
+        return known.clone();
+    }
+    let union = ActionSet::union_of(numbers.iter().filter_map(form));
+    let mut unions = UNIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if unions.len() < UNIONS_KEPT {
+        unions.insert(numbers.into(), union.clone());
+    }
+    union
+}
+
 /// The actions that can act on a resource that the pattern matches. Never too few.
 fn acting_on(pattern: &ResourcePattern) -> ActionSet {
     // AWS completes what is no whole ARN.
@@ -280,17 +318,12 @@ fn acting_on(pattern: &ResourcePattern) -> ActionSet {
     if let Some(partition) = steps.get_mut("arn:".len()).filter(|_| text.starts_with("arn:*:")) {
         *partition = Step::Within;
     }
-    let each = |form: &usize| FORMS.all.get(*form).filter(|form| form.may_match(&text, &steps));
-    match arn_service(pattern) {
-        Some(service) => {
-            let forms = FORMS.by_service.get(service).into_iter().flatten();
-            ActionSet::union_of(forms.filter_map(each).map(|form| &form.actions))
-        }
-        None => {
-            let forms = FORMS.all.iter().filter(|form| form.may_match(&text, &steps));
-            ActionSet::union_of(forms.map(|form| &form.actions))
-        }
-    }
+    let matched = |number: &usize| FORMS.all.get(*number).is_some_and(|form| form.may_match(&text, &steps));
+    let numbers: Vec<usize> = match arn_service(pattern) {
+        Some(service) => FORMS.by_service.get(service).into_iter().flatten().copied().filter(matched).collect(),
+        None => (0..FORMS.all.len()).filter(matched).collect(),
+    };
+    union_of_forms(&numbers)
 }
 
 /// The service of which the pattern names every resource: `arn:aws:s3:::*`, `arn:aws:sqs:*`.
@@ -387,12 +420,13 @@ fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
     }
     // Which beginnings of `b` can go with the beginning of `a` so far.
     let mut reached: Vec<bool> = Vec::with_capacity(b.len() + 1);
+    let mut next: Vec<bool> = Vec::with_capacity(b.len() + 1);
     reached.push(true);
     for step in b {
         reached.push(step.is_star() && reached.last().copied().unwrap_or_default());
     }
     for x in a {
-        let mut next: Vec<bool> = Vec::with_capacity(reached.len());
+        next.clear();
         next.push(x.is_star() && reached.first().copied().unwrap_or_default());
         for (y, pair) in b.iter().zip(reached.windows(2)) {
             let (diagonal, above) =
@@ -409,7 +443,7 @@ fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
             };
             next.push(together);
         }
-        reached = next;
+        std::mem::swap(&mut reached, &mut next);
     }
     reached.last().copied().unwrap_or_default()
 }
