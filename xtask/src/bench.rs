@@ -11,9 +11,13 @@ mod findings;
 use crate::shell::root;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Where a server of the bench listens.
+const BIND: &str = "127.0.0.1:45871";
 
 struct Cost {
     cpu: Duration,
@@ -221,6 +225,36 @@ pub(crate) fn read_endpoint(sandbox: &mut Child) -> Result<String, String> {
     Err("the sandbox ended without saying where it listens".to_owned())
 }
 
+/// A command of the program, that needs the store and is done at once.
+fn rolecall(data: &Path) -> Command {
+    let mut command = Command::new(root().join("target/release/rolecall"));
+    command.arg("--data-dir").arg(data).env_remove("DATABASE_URL");
+    command
+}
+
+fn serve(data: &Path) -> Result<Child, String> {
+    let child = rolecall(data)
+        .args(["serve", "--role", "web", "--bind", BIND])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("rolecall serve: {error}"))?;
+    let begun = Instant::now();
+    while TcpStream::connect(BIND).is_err() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Err(format!("rolecall serve does not listen on {BIND}"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(child)
+}
+
+/// Asked to end, it ends its PostgreSQL too.
+fn stop(server: &mut Child) -> Result<(), String> {
+    crate::shell::run("kill", &[&server.id().to_string()])?;
+    server.wait().map(drop).map_err(|error| format!("rolecall serve: {error}"))
+}
+
 fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
     let mut command = Command::new(root().join("target/release/rolecall"));
     command
@@ -240,6 +274,9 @@ fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
 fn measured(mut command: Command, data: Option<&Path>) -> Result<Cost, String> {
     let begun = Instant::now();
     let name = format!("{command:?}");
+    let postmaster = data.map(|data| data.join("pgdata/postmaster.pid"));
+    // A server that runs already has spent time on others.
+    let spent_before = postmaster.as_deref().map(of_database).unwrap_or_default();
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -252,9 +289,9 @@ fn measured(mut command: Command, data: Option<&Path>) -> Result<Cost, String> {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut out, &mut text).map(|_| text)
     });
-    let postmaster = data.map(|data| data.join("pgdata/postmaster.pid"));
-    let database_of =
-        |postmaster: &Option<std::path::PathBuf>| postmaster.as_deref().map(of_database).unwrap_or_default();
+    let database_of = move |postmaster: &Option<std::path::PathBuf>| {
+        postmaster.as_deref().map(of_database).unwrap_or_default().saturating_sub(spent_before)
+    };
     let listener = std::thread::spawn({
         let postmaster = postmaster.clone();
         move || {

@@ -4,7 +4,7 @@
 //! The estates come from the sandbox's generator, with trust in whole accounts, permissions to assume
 //! roles, AWS's own policies, and as many problems a role in each size.
 
-use super::{Cost, measured, scan, tempdir};
+use super::{Cost, measured, scan, serve, stop, tempdir};
 use crate::shell::{root, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,11 +112,15 @@ fn total(cost: &Cost) -> f64 {
     (cost.cpu + cost.database).as_secs_f64()
 }
 
-/// A first audit of the files into a store of its own, which is there and empty when time begins.
+/// A first audit of the files into a store of its own, which is there and empty when time begins, as
+/// it is where `rolecall serve` runs.
 fn audit(size: Size, files: &Path) -> Result<Cost, String> {
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["migrate"])?;
-    let cost = scan(&data, "http://127.0.0.1:9", &["--format", "json", "import", &files.display().to_string()])?;
+    let mut server = serve(&data)?;
+    let cost = scan(&data, "http://127.0.0.1:9", &["--format", "json", "import", &files.display().to_string()]);
+    stop(&mut server)?;
+    let cost = cost?;
     row("rolecall", size, &cost);
     Ok(cost)
 }

@@ -3,23 +3,35 @@
 //! The findings of a generated organisation are copied until there are as many as asked for; both
 //! sides then read the first page in the default order, over as many connections, one after the other.
 
-use super::{audit, scan, tempdir};
-use crate::shell::{root, run};
+use super::{BIND, audit, rolecall, scan, serve, stop, tempdir};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const CONNECTIONS: usize = 16;
 const SECONDS: u64 = 10;
-const BIND: &str = "127.0.0.1:45871";
+/// With the count of all items, and without it.
+const PATHS: [&str; 2] = ["/api/v1/findings?limit=20", "/api/v1/findings?limit=20&total=none"];
 
-/// The columns of a list; evidence is none of them.
-const QUERY: &str = "select number, fingerprint, account_id, rule, severity, subject_kind, subject_key, region, cluster, \
-     namespace, service_account, role_arn, target_role_arn, detection, workflow, resolution, message, params, exception, \
-     stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at, reopened_count, version, change_seq \
-     from finding where part_of is null order by severity_rank desc, number desc limit 20;\n";
+/// The list in its default order, as the API's statement reads it; evidence is no part of it.
+const QUERY: &str = "select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of, \
+     (select count(*) from finding p where p.part_of = f.fingerprint and p.workflow <> 'resolved'), \
+     f.assumptions, f.workloads, case when f.workloads > 0 then ( \
+       select jsonb_agg(jsonb_build_array(w.association, w.via)) from ( \
+         select association, via from finding_workload w \
+         where w.account_id = f.account_id and w.fingerprint = f.fingerprint \
+         order by array_position('{direct,target,chain}'::text[], via), association limit 10) w) end, \
+     f.subject_kind, f.subject_key, f.region, f.cluster, f.namespace, f.service_account, f.role_arn, \
+     f.target_role_arn, f.detection, f.workflow, f.resolution, f.message, f.exception, f.stale_why, \
+     f.first_seen_at, f.opened_at, \
+     coalesce(f.last_seen_at, (select judged_at from run where judged_at is not null order by id desc limit 1), \
+       f.updated_at), \
+     f.last_seen_at is null, f.resolved_at, f.updated_at, f.reopened_count, f.first_run, \
+     coalesce(f.last_run, (select id from run where judged_at is not null order by id desc limit 1), f.first_run), \
+     f.version, f.change_seq \
+     from finding f where f.part_of is null order by f.severity_rank desc, f.number desc limit 20;\n";
 
 /// Copies what is there, under new fingerprints and numbers.
 const COPIES: &str = "
@@ -35,8 +47,12 @@ begin
             ''fingerprint'', f.fingerprint || ''/'' || copy, ''number'', %2$s + row_number() over ()))).*
         from finding f, generate_series(1, %3$s) copy) made',
         names, high, greatest(WANTED / own, 1));
+    insert into finding_workload
+        select w.account_id, w.fingerprint || '/' || copy, w.association, w.cluster_account_id, w.region, w.cluster,
+               w.namespace, w.service_account, w.via
+        from finding_workload w, generate_series(1, greatest(WANTED / own, 1)) copy;
 end $$;
-analyze finding;
+analyze finding, finding_workload;
 select count(*) from finding;
 ";
 
@@ -50,9 +66,7 @@ pub(super) fn findings(wanted: &str) -> Result<(), String> {
     let token = token(&data)?;
     let mut server = serve(&data)?;
     let measured = both(&data, &token, wanted);
-    // Asked to end, it ends its PostgreSQL too.
-    run("kill", &[&server.id().to_string()])?;
-    server.wait().map_err(|error| format!("rolecall serve: {error}"))?;
+    stop(&mut server)?;
     measured
 }
 
@@ -62,25 +76,23 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
     println!("{count} findings, {CONNECTIONS} connections, {SECONDS} s each, load {}\n", super::load());
     let script = data.join("list.sql");
     std::fs::write(&script, QUERY).map_err(|error| format!("{}: {error}", script.display()))?;
-    println!("{:<28}{:>12}", "", "a second");
-    let mut ratios = Vec::new();
+    println!("{:<44}{:>12}", "", "a second");
+    let mut ratios = PATHS.map(|_| Vec::new());
     for _ in 0..2 {
         let theirs = pgbench(data, &script)?;
-        println!("{:<28}{theirs:>12.0}", "pgbench, 20 rows");
-        let ours = ours(token)?;
-        println!("{:<28}{ours:>12.0}", "/api/v1/findings?limit=20");
-        ratios.push(ours / theirs);
+        println!("{:<44}{theirs:>12.0}", "pgbench, 20 rows");
+        for (path, ratios) in PATHS.iter().zip(&mut ratios) {
+            let ours = ours(token, path)?;
+            println!("{path:<44}{ours:>12.0}");
+            ratios.push(ours / theirs);
+        }
     }
-    let best = ratios.iter().copied().fold(f64::MIN, f64::max);
-    println!("\nthe list reaches {:.1} % of pgbench on the same query", 100.0 * best);
+    println!();
+    for (path, ratios) in PATHS.iter().zip(ratios) {
+        let best = ratios.into_iter().fold(f64::MIN, f64::max);
+        println!("{path} reaches {:.1} % of pgbench on the same query", 100.0 * best);
+    }
     Ok(())
-}
-
-/// A command of the program, that needs the store and is done at once.
-fn rolecall(data: &Path) -> Command {
-    let mut command = Command::new(root().join("target/release/rolecall"));
-    command.arg("--data-dir").arg(data).env_remove("DATABASE_URL");
-    command
 }
 
 fn token(data: &Path) -> Result<String, String> {
@@ -91,23 +103,6 @@ fn token(data: &Path) -> Result<String, String> {
     let text = String::from_utf8_lossy(&made.stdout).into_owned();
     let found = text.split_whitespace().find(|word| word.starts_with("rlc_"));
     found.map(str::to_owned).ok_or_else(|| format!("no token in `{text}`: {}", String::from_utf8_lossy(&made.stderr)))
-}
-
-fn serve(data: &Path) -> Result<Child, String> {
-    let child = rolecall(data)
-        .args(["serve", "--role", "web", "--bind", BIND])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("rolecall serve: {error}"))?;
-    let begun = Instant::now();
-    while TcpStream::connect(BIND).is_err() {
-        if begun.elapsed() > Duration::from_secs(60) {
-            return Err(format!("rolecall serve does not listen on {BIND}"));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(child)
 }
 
 /// Where the private PostgreSQL listens, and what its database and user are called.
@@ -150,12 +145,12 @@ fn pgbench(data: &Path, script: &Path) -> Result<f64, String> {
 }
 
 /// Answers a second over all connections.
-fn ours(token: &str) -> Result<f64, String> {
+fn ours(token: &str, path: &'static str) -> Result<f64, String> {
     let begun = Instant::now();
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let token = token.to_owned();
-            std::thread::spawn(move || client(&token, begun + Duration::from_secs(SECONDS)))
+            std::thread::spawn(move || client(&token, path, begun + Duration::from_secs(SECONDS)))
         })
         .collect();
     let mut answers = 0_u32;
@@ -167,13 +162,13 @@ fn ours(token: &str) -> Result<f64, String> {
 }
 
 /// Asks over one connection until a moment, and counts the answers.
-fn client(token: &str, until: Instant) -> std::io::Result<u32> {
+fn client(token: &str, path: &str, until: Instant) -> std::io::Result<u32> {
     let stream = TcpStream::connect(BIND)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     let request = format!(
-        "GET /api/v1/findings?limit=20 HTTP/1.1\r\nHost: {BIND}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {BIND}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\r\n"
     );
     let mut answers = 0;
     while Instant::now() < until {
