@@ -6,7 +6,8 @@
 
 use crate::findings::severity_rank;
 use crate::runs::RunId;
-use crate::{Error, Store, parse};
+use crate::totals::FindingsState;
+use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rolecall_audit::assumption::Assumption;
@@ -30,7 +31,7 @@ const EXPORTED: i64 = 500;
 ///
 /// A finding is in a place (region, cluster, namespace, service account) where its subject is there, or
 /// where a workload that reaches the role concerned is there; `via` narrows that.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FindingFilter {
     /// People's side.
     pub workflow: Vec<Workflow>,
@@ -75,7 +76,7 @@ pub struct FindingFilter {
 }
 
 /// How a workload comes into a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingVia {
     /// The finding is about the workload itself: its association, or a session of it.
     Subject,
@@ -736,6 +737,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn count_findings(&self, filter: &FindingFilter) -> Result<Total, Error> {
+        let state = self.findings_state().await?;
+        if let Some(total) = self.totals.of(filter, state) {
+            return Ok(total);
+        }
         let bound = Bound::of(filter);
         let found = match Family::of(filter) {
             Family::State => {
@@ -752,7 +757,21 @@ impl Store {
                     .await?
             }
         };
-        Ok(total(found))
+        let total = total(found);
+        self.totals.keep(filter, state, total);
+        Ok(total)
+    }
+
+    /// Moves with every change of any finding.
+    async fn findings_state(&self) -> Result<FindingsState, Error> {
+        let state = sqlx::query!(
+            "select value, (select id from run where judged_at is not null order by id desc limit 1) as run
+             from counter where account_id = $1 and name = 'change'",
+            INSTALLATION
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((state.value, state.run))
     }
 
     /// A finding by its number.

@@ -28,6 +28,7 @@ mod snapshot;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ties;
+mod totals;
 mod trail;
 mod usage;
 
@@ -90,6 +91,7 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
+    totals: totals::Totals,
 }
 
 impl Store {
@@ -115,7 +117,8 @@ impl Store {
             Err(_) => return Err(Error::NoAnswer { place, seconds: limits.wait.as_secs() }),
         }
         let pool = PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.wait);
-        Ok(Self { pool: Pool::new(pool, options.application_name("rolecall")) })
+        let pool = Pool::new(pool, options.application_name("rolecall"));
+        Ok(Self { pool, totals: totals::Totals::default() })
     }
 
     /// Brings the schema up to date, and says how many migrations that took.
