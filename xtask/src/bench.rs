@@ -10,7 +10,7 @@ mod findings;
 
 use crate::shell::root;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -240,13 +240,25 @@ fn serve(data: &Path) -> Result<Child, String> {
         .spawn()
         .map_err(|error| format!("rolecall serve: {error}"))?;
     let begun = Instant::now();
-    while TcpStream::connect(BIND).is_err() {
+    // It listens before its database is up.
+    while !is_ready() {
         if begun.elapsed() > Duration::from_secs(60) {
-            return Err(format!("rolecall serve does not listen on {BIND}"));
+            return Err(format!("rolecall serve is not ready on {BIND}"));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(child)
+}
+
+fn is_ready() -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(BIND)?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {BIND}\r\nConnection: close\r\n\r\n")?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line.split_whitespace().nth(1) == Some("200"))
+    };
+    ask().unwrap_or(false)
 }
 
 /// Asked to end, it ends its PostgreSQL too.
