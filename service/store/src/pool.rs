@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const IMPATIENCE: Duration = Duration::from_millis(50);
 /// For a database to answer that; and so long its answer holds for all who wait.
 const PROBE: Duration = Duration::from_secs(1);
+/// A connection that lay idle for longer is asked whether it lives before it is used.
+const FRESH: Duration = Duration::from_secs(1);
 /// Rows that are read ahead of whoever takes them.
 const AHEAD: usize = 64;
 
@@ -44,6 +46,16 @@ struct Probed {
 impl Pool {
     /// Opens no connection yet.
     pub(crate) fn new(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        // A connection that was used a moment ago is not asked whether it lives before each statement:
+        // that would double the ways to the database.
+        let options = options.test_before_acquire(false).before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
         Self { inner: options.connect_lazy_with(connect), probed: Arc::default() }
     }
 
