@@ -33,6 +33,22 @@ pub enum FaultKind {
     MalformedPolicy,
     /// The connection is closed without an answer.
     DropConnection,
+    /// The answer has a status of 200 and no body.
+    EmptyBody,
+    /// The answer lacks its lists, and what it should describe.
+    NoLists,
+    /// The lists of the answer are empty, and so is what it describes.
+    EmptyLists,
+    /// A text stands where the lists of the answer should, and what it should describe.
+    TextForLists,
+    /// The lists of the answer hold what is no item.
+    NoItems,
+    /// Every page names the same next one, and that is the first one again.
+    Circle,
+    /// Every page names a next one under a new token, and that is the first one again.
+    Endless,
+    /// The answer has this many bytes more, of white space.
+    Padding(usize),
 }
 
 /// A fault and the calls that it meets: an action (`iam:GetRole`, `eks:*` or `*`), where narrowed
@@ -42,6 +58,7 @@ pub struct Fault {
     action: String,
     account: Option<String>,
     region: Option<String>,
+    after: u32,
     times: Option<u32>,
     kind: FaultKind,
 }
@@ -50,7 +67,7 @@ impl Fault {
     /// A fault of a kind, on an action, in every account, for ever.
     #[must_use]
     pub fn new(kind: FaultKind, action: &str) -> Self {
-        Self { action: action.to_owned(), account: None, region: None, times: None, kind }
+        Self { action: action.to_owned(), account: None, region: None, after: 0, times: None, kind }
     }
 
     /// `AccessDenied`.
@@ -101,6 +118,13 @@ impl Fault {
     #[must_use]
     pub fn times(mut self, n: u32) -> Self {
         self.times = Some(n);
+        self
+    }
+
+    /// Not the first `n` calls.
+    #[must_use]
+    pub fn after(mut self, n: u32) -> Self {
+        self.after = n;
         self
     }
 
@@ -174,7 +198,12 @@ impl Faults {
     pub(crate) fn meeting(&self, account: &str, region: &str, action: &str) -> Vec<FaultKind> {
         let mut met = Vec::new();
         for (_, fault) in &mut self.table().faults {
-            if fault.meets(account, region, action) {
+            if !fault.meets(account, region, action) {
+                continue;
+            }
+            if fault.after > 0 {
+                fault.after -= 1;
+            } else {
                 fault.times = fault.times.map(|n| n.saturating_sub(1));
                 met.push(fault.kind.clone());
             }

@@ -6,7 +6,7 @@
 use crate::estate::Estate;
 use crate::faults::{FaultKind, Faults};
 use crate::service::{self, Call, s3, sqs};
-use crate::wire::{Answer, Problem, Protocol, Service, form};
+use crate::wire::{Answer, Paging, Problem, Protocol, Service, Spoil, form};
 use crate::world::{Caller, World};
 use axum::Router;
 use axum::body::Body;
@@ -150,7 +150,7 @@ async fn answer(
         region: &scope.region,
         request_id: &request_id,
         page_cap: faults.iter().find_map(|f| if let FaultKind::PageSize(n) = f { Some(*n) } else { None }),
-        break_paging: faults.contains(&FaultKind::BreakPaging),
+        paging: faults.iter().find_map(paging).unwrap_or(Paging::Plain),
         malformed_policy: faults.contains(&FaultKind::MalformedPolicy),
     };
     if let (None, "sqs:ReceiveMessage", service::Input::Json(asked)) = (&refused, action.as_str(), &input) {
@@ -163,11 +163,32 @@ async fn answer(
     };
     if faults.contains(&FaultKind::MalformedBody) {
         answer = Answer::ok("<html><body><h1>It works!</h1></body></html>".to_owned());
+    } else if faults.contains(&FaultKind::EmptyBody) {
+        answer = Answer::ok(String::new());
     } else if faults.contains(&FaultKind::CutBody) {
         answer = answer.cut();
     }
+    for fault in &faults {
+        answer = match fault {
+            FaultKind::NoLists => answer.spoiled(service, Spoil::Absent),
+            FaultKind::EmptyLists => answer.spoiled(service, Spoil::Empty),
+            FaultKind::TextForLists => answer.spoiled(service, Spoil::Text),
+            FaultKind::NoItems => answer.spoiled(service, Spoil::Nothings),
+            FaultKind::Padding(by) => answer.padded(*by),
+            _ => answer,
+        };
+    }
     tracing::debug!(%account, region = %scope.region, %action, "call");
     answer.send(service, &request_id)
+}
+
+fn paging(fault: &FaultKind) -> Option<Paging> {
+    match fault {
+        FaultKind::BreakPaging => Some(Paging::Broken),
+        FaultKind::Circle => Some(Paging::Circle),
+        FaultKind::Endless => Some(Paging::Endless),
+        _ => None,
+    }
 }
 
 fn decoded(segment: &str) -> String {

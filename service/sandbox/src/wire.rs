@@ -284,6 +284,23 @@ impl Answer {
         Self { status: 200, headers: Vec::new(), body: self.body.cut() }
     }
 
+    /// The same with every list, and every thing that is described, in another form.
+    pub(crate) fn spoiled(self, service: Service, spoil: Spoil) -> Self {
+        let Content::Text(text) = &self.body else { return self };
+        let body = match service.protocol() {
+            Protocol::Json | Protocol::Rest => spoil.json(text),
+            Protocol::Query | Protocol::Ec2 | Protocol::S3 => spoil.xml(text),
+        };
+        Self { body: Content::Text(body), ..self }
+    }
+
+    /// The same with this many bytes of white space behind it.
+    pub(crate) fn padded(self, by: usize) -> Self {
+        let Content::Text(text) = &self.body else { return self };
+        let body = Content::Text(format!("{text}{}", " ".repeat(by)));
+        Self { body, ..self }
+    }
+
     /// A query result in its envelope.
     pub(crate) fn query(service: Service, operation: &str, request_id: &str, result: &Xml) -> Self {
         let mut xml = Xml::with_capacity(result.0.len() + 400);
@@ -320,6 +337,71 @@ impl Answer {
             Content::Bytes(bytes) => Body::from(bytes.to_vec()),
         };
         builder.body(body).unwrap_or_default()
+    }
+}
+
+/// What becomes of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoil {
+    Absent,
+    Empty,
+    /// A text where the list was.
+    Text,
+    /// A list of no items, but of as many nothings.
+    Nothings,
+}
+
+impl Spoil {
+    fn json(self, text: &str) -> String {
+        let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+        if self == Self::Absent {
+            fields.retain(|_, value| !(value.is_array() || value.is_object()));
+        }
+        for value in fields.values_mut() {
+            match (self, &*value) {
+                (Self::Empty | Self::Nothings, Value::Object(_)) => *value = json!({}),
+                (Self::Empty, Value::Array(_)) => *value = json!([]),
+                (Self::Nothings, Value::Array(_)) => *value = json!([null]),
+                (Self::Text, Value::Array(_) | Value::Object(_)) => *value = json!("x"),
+                _ => {}
+            }
+        }
+        Value::Object(fields).to_string()
+    }
+
+    fn xml(self, text: &str) -> String {
+        const LISTS: [&str; 9] = [
+            "RoleDetailList",
+            "Policies",
+            "UserDetailList",
+            "GroupDetailList",
+            "OpenIDConnectProviderList",
+            "AssumedRoleUser",
+            "Credentials",
+            "Contents",
+            "CommonPrefixes",
+        ];
+        let mut text = text.to_owned();
+        for name in LISTS {
+            let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+            let mut kept = String::with_capacity(text.len());
+            let mut rest = text.as_str();
+            while let Some((before, (_, after))) =
+                rest.split_once(&start).and_then(|(before, tail)| Some((before, tail.split_once(&end)?)))
+            {
+                kept.push_str(before);
+                match self {
+                    Self::Absent => {}
+                    Self::Empty => kept.push_str(&format!("{start}{end}")),
+                    Self::Text => kept.push_str(&format!("{start}x{end}")),
+                    Self::Nothings => kept.push_str(&format!("{start}<nothing/>{end}")),
+                }
+                rest = after;
+            }
+            kept.push_str(rest);
+            text = kept;
+        }
+        text
     }
 }
 
@@ -423,17 +505,47 @@ pub(crate) struct Page<'a, T> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadToken;
 
+/// How a listing goes on after a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paging {
+    /// As it should.
+    Plain,
+    /// A next page is named and cannot be asked for.
+    Broken,
+    /// The first page again and again, under one token.
+    Circle,
+    /// The first page again and again, under ever new tokens.
+    Endless,
+}
+
+impl Paging {
+    /// The token that is named whatever page it is.
+    pub(crate) fn next(self) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            Self::Broken | Self::Circle => Some("AAAAAAAAAAAAAAAAAAAA".to_owned()),
+            Self::Endless => Some(uuid::Uuid::new_v4().simple().to_string()),
+        }
+    }
+
+    /// Whether every token stands for the first page.
+    pub(crate) fn begins_again(self) -> bool {
+        matches!(self, Self::Circle | Self::Endless)
+    }
+}
+
 /// Cuts a page. A token is good only for the listing (action and parameters) that gave it.
 pub(crate) fn page<'a, T>(
     items: &'a [T],
     listing: &str,
     token: Option<&str>,
     limit: usize,
-    always_next: bool,
+    paging: Paging,
 ) -> Result<Page<'a, T>, BadToken> {
     let seal = crate::ids::hash(listing);
     let offset = match token {
         None => 0,
+        Some(_) if paging.begins_again() => 0,
         Some(token) => token
             .strip_prefix(&format!("{seal:016x}"))
             .and_then(|rest| usize::from_str_radix(rest, 16).ok())
@@ -442,11 +554,7 @@ pub(crate) fn page<'a, T>(
     let rest = items.get(offset..).unwrap_or_default();
     let cut = rest.get(..limit.max(1)).unwrap_or(rest);
     let end = offset + cut.len();
-    let next = if always_next {
-        Some("AAAAAAAAAAAAAAAAAAAA".to_owned())
-    } else {
-        (end < items.len()).then(|| format!("{seal:016x}{end:x}"))
-    };
+    let next = paging.next().or_else(|| (end < items.len()).then(|| format!("{seal:016x}{end:x}")));
     Ok(Page { items: cut, next })
 }
 
@@ -460,7 +568,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let page = page(&items, "a", token.as_deref(), 3, false).unwrap();
+            let page = page(&items, "a", token.as_deref(), 3, Paging::Plain).unwrap();
             seen.extend_from_slice(page.items);
             token = page.next;
             if token.is_none() {
@@ -468,10 +576,10 @@ mod tests {
             }
         }
         assert_eq!(seen, items);
-        let first = page(&items, "a", None, 3, false).unwrap();
-        assert_eq!(page(&items, "b", first.next.as_deref(), 3, false).unwrap_err(), BadToken);
-        let broken = page(&items, "a", None, 100, true).unwrap();
-        assert_eq!(page(&items, "a", broken.next.as_deref(), 3, false).unwrap_err(), BadToken);
+        let first = page(&items, "a", None, 3, Paging::Plain).unwrap();
+        assert_eq!(page(&items, "b", first.next.as_deref(), 3, Paging::Plain).unwrap_err(), BadToken);
+        let broken = page(&items, "a", None, 100, Paging::Broken).unwrap();
+        assert_eq!(page(&items, "a", broken.next.as_deref(), 3, Paging::Plain).unwrap_err(), BadToken);
     }
 
     proptest::proptest! {
@@ -480,7 +588,7 @@ mod tests {
             let items: Vec<usize> = (0..length).collect();
             let (mut seen, mut token) = (Vec::new(), None);
             for _ in 0..=length {
-                let page = page(&items, "law", token.as_deref(), limit, false).unwrap();
+                let page = page(&items, "law", token.as_deref(), limit, Paging::Plain).unwrap();
                 proptest::prop_assert!(page.items.len() <= limit);
                 seen.extend_from_slice(page.items);
                 token = page.next;

@@ -7,6 +7,7 @@ use crate::shelf::Shelf;
 use crate::wire::{Problem, Xml};
 use crate::{Calls, Options};
 use chrono::{DateTime, Duration, Utc};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -67,6 +68,17 @@ pub(crate) struct Snapshot {
     histories: Mutex<HashMap<(String, String), History>>,
 }
 
+/// A role with the lists that IAM gives of every role.
+fn with_lists(role: &Value) -> Value {
+    let mut role = role.clone();
+    for list in ["InstanceProfileList", "RolePolicyList", "AttachedManagedPolicies"] {
+        if let Some(fields) = role.as_object_mut() {
+            fields.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+        }
+    }
+    role
+}
+
 impl Snapshot {
     fn new(estate: Estate) -> Self {
         Self { estate, details: Mutex::default(), histories: Mutex::default() }
@@ -87,7 +99,8 @@ impl Snapshot {
         };
         let users = account.users.iter().map(|v| of(ItemKind::User, v));
         let groups = account.groups.iter().map(|v| of(ItemKind::Group, v));
-        let roles = account.roles.iter().map(|v| of(ItemKind::Role, v));
+        let roles = account.roles.iter().map(with_lists).collect::<Vec<_>>();
+        let roles = roles.iter().map(|v| of(ItemKind::Role, v));
         let policies = account.policies.iter().map(|v| {
             let aws = account_of(text(v, "Arn")) == "aws";
             of(if aws { ItemKind::AwsPolicy } else { ItemKind::LocalPolicy }, v)

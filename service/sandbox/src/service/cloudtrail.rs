@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::estate::{Event, text};
-use crate::wire::{Answer, Problem};
+use crate::wire::{Answer, Paging, Problem};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -89,6 +89,7 @@ fn lookup(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
     let seal = crate::ids::hash(&format!("{} {} {parameters}", call.caller.account, call.region));
     let after = match input.get("NextToken").and_then(Value::as_str) {
         None => None,
+        Some(_) if call.paging.begins_again() => None,
         Some(token) => Some(position(token, seal).ok_or_else(|| {
             refused(
                 "InvalidNextTokenException",
@@ -109,7 +110,7 @@ fn lookup(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
     let more = found.len() > limit;
     found.truncate(limit);
     let next = match found.last() {
-        _ if call.break_paging => Some("AAAAAAAAAAAAAAAAAAAA".to_owned()),
+        _ if call.paging != Paging::Plain => call.paging.next(),
         Some(last) if more => Some(format!("{seal:016x}.{}.{}", last.time.timestamp(), last.id)),
         _ => None,
     };

@@ -120,7 +120,7 @@ fn cut<'a, T>(call: &Call<'_>, input: &Input, listing: &str, items: &'a [T]) -> 
     let listing = format!("{} {} {listing}", call.caller.account, call.region);
     // Some clients ask for the first page with an empty token.
     let token = input.form("nextToken").filter(|t| !t.is_empty());
-    page(items, &listing, token, call.limit(asked), call.break_paging).map_err(|_| invalid("nextToken is invalid"))
+    page(items, &listing, token, call.limit(asked), call.paging).map_err(|_| invalid("nextToken is invalid"))
 }
 
 fn associations(call: &Call<'_>, input: &Input, cluster: &Cluster) -> Result<Value, Problem> {

@@ -4,7 +4,7 @@ use super::{Call, Input, MALFORMED};
 use crate::estate::text;
 use crate::wire::{Answer, Problem, Xml, is_document, page};
 use crate::world::{Item, ItemKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) fn answer(call: &Call<'_>, input: &Input) -> Result<Answer, Problem> {
     let result = match call.operation {
@@ -47,9 +47,11 @@ fn details(call: &Call<'_>, input: &Input) -> Result<Xml, Problem> {
         return Err(invalid("1 validation error detected: Value at 'maxItems' must be between 1 and 1000"));
     }
     let all = call.snapshot.details(&call.caller.account);
-    let listed: Vec<&Item> = all.iter().filter(|item| kinds.is_empty() || kinds.contains(&item.kind)).collect();
+    let own = own_role(call);
+    let listed: Vec<&Item> =
+        all.iter().chain(&own).filter(|item| kinds.is_empty() || kinds.contains(&item.kind)).collect();
     let listing = format!("details {} {kinds:?}", call.caller.account);
-    let page = page(&listed, &listing, input.form("Marker"), call.limit(asked), call.break_paging)
+    let page = page(&listed, &listing, input.form("Marker"), call.limit(asked), call.paging)
         .map_err(|_| invalid("Invalid Marker: "))?;
     let mut xml = Xml::with_capacity(page.items.iter().map(|i| i.xml.len()).sum::<usize>() + 500);
     let lists: [(&str, &[ItemKind]); 4] = [
@@ -74,6 +76,31 @@ fn details(call: &Call<'_>, input: &Input) -> Result<Xml, Problem> {
         xml.leaf("Marker", next);
     }
     Ok(xml)
+}
+
+/// The role with which the account was entered, where the estate does not describe it: IAM lists it.
+fn own_role(call: &Call<'_>) -> Option<Item> {
+    let (account, arn) = (&call.caller.account, &call.caller.arn);
+    let name = arn.split_once(":assumed-role/")?.1.split('/').next()?;
+    if call.snapshot.estate.accounts.get(account).is_none_or(|known| known.role(name).is_some()) {
+        return None;
+    }
+    let arn = format!("arn:aws:iam::{account}:role/{name}");
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{account}:root")}, "Action": "sts:AssumeRole",
+    }]});
+    let role = json!({
+        "Path": "/", "RoleName": name, "RoleId": crate::ids::role_id(&arn), "Arn": arn,
+        "CreateDate": "2025-01-02T03:04:05Z", "AssumeRolePolicyDocument": trust,
+        "InstanceProfileList": [], "RolePolicyList": [], "AttachedManagedPolicies": [],
+    });
+    let mut xml = Xml::default();
+    xml.element("member", |x| {
+        for (key, value) in role.as_object().into_iter().flatten() {
+            x.value(key, value);
+        }
+    });
+    Some(Item { kind: ItemKind::Role, xml: xml.0 })
 }
 
 /// Replaces the text of every document in rendered XML.

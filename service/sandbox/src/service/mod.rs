@@ -10,7 +10,7 @@ pub(crate) mod s3;
 pub(crate) mod sqs;
 mod sts;
 
-use crate::wire::{Answer, Problem, Service};
+use crate::wire::{Answer, Paging, Problem, Service};
 use crate::world::{Caller, Snapshot, World};
 use serde_json::Value;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) struct Call<'a> {
     pub(crate) region: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) page_cap: Option<usize>,
-    pub(crate) break_paging: bool,
+    pub(crate) paging: Paging,
     pub(crate) malformed_policy: bool,
 }
 

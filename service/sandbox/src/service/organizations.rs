@@ -121,7 +121,7 @@ impl Asked<'_> {
         };
         let listing = format!("{} {of}", self.call.operation);
         let token = self.input.get("NextToken").and_then(Value::as_str);
-        let Page { items, next } = page(items, &listing, token, self.call.limit(asked), self.call.break_paging)
+        let Page { items, next } = page(items, &listing, token, self.call.limit(asked), self.call.paging)
             .map_err(|_| refused("InvalidInputException", "You specified an invalid value for NextToken."))?;
         Ok(json!({member: items, "NextToken": next}))
     }

@@ -67,7 +67,7 @@ pub(super) fn answer(call: &Call<'_>, input: &Input) -> Result<Answer, Problem> 
             let asked = body.get("MaxResults").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
             let token = body.get("NextToken").and_then(Value::as_str);
             let listing = format!("regions {} {wanted:?}", call.caller.account);
-            let page = page(&regions, &listing, token, call.limit(asked.unwrap_or(50)), call.break_paging)
+            let page = page(&regions, &listing, token, call.limit(asked.unwrap_or(50)), call.paging)
                 .map_err(|_| Problem::Named(400, "ValidationException", "Invalid NextToken".to_owned()))?;
             Ok(Answer::ok(json!({"Regions": page.items, "NextToken": page.next}).to_string()))
         }

@@ -4,7 +4,7 @@ use super::Call;
 use crate::faults::FaultKind;
 use crate::server::Shared;
 use crate::shelf::Stored;
-use crate::wire::{Answer, Problem, Xml, form};
+use crate::wire::{Answer, Paging, Problem, Xml, form};
 use chrono::SecondsFormat;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
@@ -139,6 +139,7 @@ fn list(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> {
     let seal = format!("{:016x}.", crate::ids::hash(&format!("{} {prefix} {delimiter:?}", asked.bucket)));
     let wrong = || invalid("The continuation token provided is incorrect");
     let after = match asked.query("continuation-token") {
+        Some(_) if call.paging.begins_again() => String::new(),
         Some(token) => token.strip_prefix(&seal).ok_or_else(wrong)?.to_owned(),
         None => asked.query("start-after").unwrap_or_default().to_owned(),
     };
@@ -164,7 +165,7 @@ fn list(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> {
         }
     }
     let next = match lines.keys().next_back() {
-        _ if call.break_paging => Some("AAAAAAAAAAAAAAAAAAAA".to_owned()),
+        _ if call.paging != Paging::Plain => call.paging.next(),
         Some(last) if truncated => Some(format!("{seal}{last}")),
         _ => None,
     };
