@@ -185,6 +185,8 @@ pub enum GapReason {
     Filtered,
     /// A file whose form cannot show that it holds all there is. What it holds was seen.
     Unproven,
+    /// A complete listing that lost so much at once that the next one must say so, too.
+    Lost,
 }
 
 impl GapReason {
@@ -203,6 +205,7 @@ impl GapReason {
             Self::Truncated => "truncated",
             Self::Filtered => "filtered",
             Self::Unproven => "unproven",
+            Self::Lost => "lost",
         }
     }
 }

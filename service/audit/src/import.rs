@@ -24,6 +24,7 @@ use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cl
 use crate::id::{ClusterName, Region};
 pub use crate::trail::ReadProblem;
 use crate::trail::{self, MAX_DECOMPRESSED, ProblemKind};
+pub(crate) use before::action as action_of;
 pub use before::{Before, doubt};
 use chrono::{DateTime, Utc};
 use item::Fault;

@@ -15,6 +15,7 @@ pub mod finding;
 mod fold;
 pub mod id;
 pub mod import;
+pub mod loss;
 pub mod reach;
 pub mod rules;
 pub mod selectors;

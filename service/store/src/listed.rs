@@ -2,15 +2,25 @@
 
 use crate::snapshot::ResourceKind;
 use crate::{Error, Store, parse};
-use rolecall_audit::coverage::{Scope, ScopeKind};
+use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
 use rolecall_audit::id::{ClusterName, Region};
 use rolecall_audit::import::Before;
 use rolecall_iam::AccountId;
 use std::collections::BTreeSet;
 
 impl Store {
+    /// The scopes whose latest look lost so much that the next one must confirm it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn held(&self) -> Result<BTreeSet<Scope>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let coverage = crate::coverage::latest(&mut connection).await?;
+        Ok(coverage.gaps().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.scope.clone()).collect())
+    }
+
     /// What listings of these accounts showed that is not known to be gone, where a listing may be
-    /// filtered or empty without saying so: clusters, what is in them, providers, trails, the accounts'
+    /// filtered or empty without saying so: roles, clusters, what is in them, providers, trails, the accounts'
     /// own policies, and what is of the organisation.
     ///
     /// # Errors
@@ -24,7 +34,7 @@ impl Store {
                       coalesce(body -> 'access_entries' -> 0 is not null, false) as "entries!"
                from resource
                where account_id = any($1) and seen_to is null
-                 and (kind in ('cluster', 'association', 'oidc_provider', 'trail', 'org_policy', 'org_unit')
+                 and (kind in ('role', 'cluster', 'association', 'oidc_provider', 'trail', 'org_policy', 'org_unit')
                       or kind = 'policy' and key not like 'arn:aws%:iam::aws:policy/%')
                order by account_id, kind, key"#,
             &accounts

@@ -90,7 +90,7 @@ fn filtered(seen: &Observation, scope: &Scope, known: &[&Before]) -> Option<Stri
     Some(format!("all that is listed is of {only}, and others were seen before: it may have been filtered"))
 }
 
-fn action(kind: ScopeKind) -> &'static str {
+pub(crate) fn action(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::Associations => "eks:ListPodIdentityAssociations",
         ScopeKind::Addons => "eks:ListAddons",

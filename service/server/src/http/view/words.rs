@@ -189,8 +189,9 @@ pub fn gap(reason: GapReason) -> &'static str {
         GapReason::NotReached => "Not reached: something before it was not seen",
         GapReason::NotProvided => "Not part of the imported files",
         GapReason::Truncated => "Only some pages of the listing were given",
-        GapReason::Filtered => "The listing was filtered before it was given",
+        GapReason::Filtered => "The listing lacks what it must hold: it was filtered, or lost a part",
         GapReason::Unproven => "The files cannot show that this is all there is",
+        GapReason::Lost => "Most of it is gone at once; the next listing must say so, too",
     }
 }
 
@@ -212,10 +213,11 @@ pub fn remedy(reason: GapReason, action: &str) -> String {
         GapReason::Truncated => {
             format!("List again without `--max-items`, or import every page of `{action}` together.")
         }
-        GapReason::Filtered => "List again without `--filter`, `--query` and `--namespace`.".to_owned(),
+        GapReason::Filtered => "Run again; of files, list without `--filter`, `--query` and `--namespace`.".to_owned(),
         GapReason::Unproven => {
             "Import the files in the estate layout, or say `import --complete` where they hold all there is.".to_owned()
         }
+        GapReason::Lost => "Run again: a second listing that shows the same settles it.".to_owned(),
     }
 }
 
