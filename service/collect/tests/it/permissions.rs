@@ -38,3 +38,13 @@ fn the_stack_template_grants_what_the_policy_file_grants() {
     let stated: BTreeSet<String> = words.map(str::to_owned).collect();
     assert_eq!(stated, granted("member-role.json").expect("the member role's policy"));
 }
+
+#[test]
+fn the_hub_steps_into_its_own_organisation_only() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/aws/hub-role.json");
+    let policy: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let steps = policy["Statement"].as_array().unwrap().iter().filter(|of| of["Action"] == "sts:AssumeRole");
+    let bounds: Vec<&serde_json::Value> =
+        steps.map(|of| &of["Condition"]["StringEquals"]["aws:ResourceOrgID"]).collect();
+    assert_eq!(bounds, ["ORGANIZATION_ID"]);
+}
