@@ -1,6 +1,6 @@
 //! One account, from the door to the last region.
 
-use crate::call::{Caller, Refusal};
+use crate::call::{Caller, Deadline, Refusal};
 use crate::entry::{ASSUME_ROLE, HubSession};
 use crate::look::Look;
 use crate::organization::Found;
@@ -23,9 +23,10 @@ pub(crate) async fn observe(
     plan: &Plan,
     progress: &dyn Progress,
     now: DateTime<Utc>,
+    until: Deadline,
 ) -> (Observation, Caller) {
     progress.on(&Event::Begun { account: &found.account });
-    let look = Look::at(found.account.id, plan, progress, now);
+    let look = Look::at(found.account.id, plan, progress, now, until);
     let entry = match found.closed() {
         None => hub.enter(plan, &found.target, &look.caller).await,
         Some(status) => Err(Refusal::not_reached(&ASSUME_ROLE, format!("the account is {status}"))),
@@ -45,7 +46,7 @@ pub(crate) async fn observe(
                 }
             }
         }
-        Ok(config) => {
+        Ok((config, entered)) => {
             let in_regions = async {
                 let regions = regions::find(&look, config, hub).await;
                 let (clusters, ()) = futures::join!(
@@ -56,7 +57,7 @@ pub(crate) async fn observe(
                     all_sessions(&look, config, hub, &regions, clusters).await;
                 }
             };
-            futures::join!(iam::account(&look, config, hub), in_regions);
+            futures::join!(iam::account(&look, config, hub, entered.as_deref()), in_regions);
         }
     }
     look.settle(&look.global(ScopeKind::Entry));

@@ -6,17 +6,23 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use http_body_util::Limited;
 use rolecall_audit::coverage::GapReason;
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 /// Who must hold a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +65,16 @@ impl Refusal {
         Self { action: permission.action, reason: GapReason::Malformed, detail: detail.into(), code: None }
     }
 
+    /// A listing that was read and cannot be true.
+    pub(crate) fn untrue(permission: &PermissionUse, detail: impl Into<String>) -> Self {
+        Self { action: permission.action, reason: GapReason::Filtered, detail: detail.into(), code: None }
+    }
+
+    fn cut_short(permission: &PermissionUse, of: &str) -> Self {
+        let detail = format!("cut short: the deadline of the {of} is past");
+        Self { action: permission.action, reason: GapReason::Timeout, detail, code: None }
+    }
+
     pub(crate) fn not_reached(permission: &PermissionUse, detail: impl Into<String>) -> Self {
         Self { action: permission.action, reason: GapReason::NotReached, detail: detail.into(), code: None }
     }
@@ -87,6 +103,7 @@ impl Refusal {
         let reason = match error {
             SdkError::TimeoutError(_) => GapReason::Timeout,
             _ if in_chain::<CredentialsError>(error) => GapReason::Credentials,
+            _ if in_chain::<http_body_util::LengthLimitError>(error) => GapReason::Malformed,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => GapReason::Timeout,
             SdkError::DispatchFailure(_) => GapReason::Unreachable,
             SdkError::ResponseError(_) | SdkError::ServiceError(_) => reason_of(code.as_deref(), status),
@@ -188,14 +205,66 @@ pub(crate) fn listed<T>(permission: &PermissionUse, list: Option<Vec<T>>) -> Res
     list.ok_or_else(|| Refusal::malformed(permission, "the answer holds no list"))
 }
 
-/// Refuses answers that are cut off or empty. The SDK reads them as answers of which every field
-/// that is not there is absent: a torn listing would look like a short one.
+/// The most that one answer may hold. The largest are pages of 500 roles, each with up to some 30 kB
+/// of documents after percent-encoding; most roles have a tenth of that.
+const LARGEST_ANSWER: usize = 32 << 20;
+
+/// Refuses answers that are cut off, empty, too large, or whose lists hold what is no item. The SDK
+/// reads all but the large ones as answers of which every part that it does not find is absent: a torn
+/// listing would look like a short one.
 #[derive(Debug)]
 pub(crate) struct Whole;
+
+/// The lists of IAM's answers that we read. The SDK takes whatever in them is no `member` for nothing.
+const XML_LISTS: [&str; 7] = [
+    "RoleDetailList",
+    "Policies",
+    "OpenIDConnectProviderList",
+    "RolePolicyList",
+    "AttachedManagedPolicies",
+    "InstanceProfileList",
+    "PolicyVersionList",
+];
+
+/// What keeps the lists of an answer from being believed.
+fn untrue_list(body: &[u8]) -> Option<String> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+        let null = |value: &serde_json::Value| {
+            value.as_array().is_some_and(|list| list.iter().any(serde_json::Value::is_null))
+        };
+        return fields.iter().find(|(_, value)| null(value)).map(|(name, _)| format!("the list {name} holds a null"));
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    for name in XML_LISTS {
+        let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+        for (at, _) in text.match_indices(&start) {
+            let inside = text.get(at + start.len()..).unwrap_or_default().trim_start();
+            if !(inside.starts_with("<member") || inside.starts_with(&end)) {
+                return Some(format!("the list {name} holds something else than items"));
+            }
+        }
+    }
+    // Without it, a listing that goes on looks like one that has ended.
+    let pages = text.contains("<GetAccountAuthorizationDetailsResult>");
+    (pages && !text.contains("<IsTruncated>")).then(|| "the answer does not say whether it is the last page".to_owned())
+}
 
 impl Intercept for Whole {
     fn name(&self) -> &'static str {
         "whole"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let unbounded = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Limited::new(unbounded, LARGEST_ANSWER));
+        Ok(())
     }
 
     fn read_after_deserialization(
@@ -204,11 +273,14 @@ impl Intercept for Whole {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if context.output_or_error().is_err() {
+            return Ok(());
+        }
         let body = context.response().body().bytes().unwrap_or_default();
-        if context.output_or_error().is_ok() && !is_whole(body) {
+        if !is_whole(body) {
             return Err("the answer is cut off".into());
         }
-        Ok(())
+        untrue_list(body).map_or(Ok(()), |fault| Err(fault.into()))
     }
 }
 
@@ -228,16 +300,60 @@ fn is_whole(body: &[u8]) -> bool {
     !name.is_empty() && tail.is_some_and(|tail| tail.ends_with(b"</"))
 }
 
-/// Counts calls and keeps their number under way within bounds.
+/// Until when something may go on, and what it is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    at: Option<Instant>,
+    of: &'static str,
+}
+
+impl Deadline {
+    /// Without an end.
+    pub(crate) const NONE: Self = Self { at: None, of: "" };
+
+    /// From now on. A length of time that no clock can hold has no end.
+    pub(crate) fn after(length: Duration, of: &'static str) -> Self {
+        Self { at: Instant::now().checked_add(length), of }
+    }
+
+    /// The one that comes first.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self.at, other.at) {
+            (Some(this), Some(that)) if that < this => other,
+            (None, _) => other,
+            _ => self,
+        }
+    }
+
+    fn is_past(&self) -> bool {
+        self.at.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
+/// Counts calls, keeps their number under way within bounds, and makes none past its deadline.
 #[derive(Debug)]
 pub(crate) struct Caller {
     permits: Semaphore,
+    deadline: Deadline,
+    /// For each listing.
+    listing: Option<Duration>,
     calls: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Caller {
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { permits: Semaphore::new(at_once), calls: Mutex::default() }
+        Self { permits: Semaphore::new(at_once), deadline: Deadline::NONE, listing: None, calls: Mutex::default() }
+    }
+
+    /// Bounds all calls by a deadline, and each listing by a length of time.
+    pub(crate) fn within(self, deadline: Deadline, listing: Duration) -> Self {
+        Self { deadline, listing: Some(listing), ..self }
+    }
+
+    /// Where a listing begins.
+    pub(crate) fn pages(&self, permission: &'static PermissionUse) -> Pages {
+        let deadline = self.listing.map_or(Deadline::NONE, |length| Deadline::after(length, "listing"));
+        Pages { deadline, ..Pages::of(permission) }
     }
 
     /// Makes one call, once there is room for it.
@@ -249,14 +365,25 @@ impl Caller {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        // The semaphore is never closed; without a permit the call would only be less bounded.
-        let _permit = self.permits.acquire().await.ok();
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(permission.action).or_default() += 1;
-        // Boxed: the SDK's futures are large, and dozens of them are alive at once.
-        Box::pin(call).await.map_err(|error| {
-            let refusal = Refusal::of(permission, &error);
+        if self.deadline.is_past() {
+            return Err(Refusal::cut_short(permission, self.deadline.of));
+        }
+        let call = async {
+            // The semaphore is never closed; without a permit the call would only be less bounded.
+            let _permit = self.permits.acquire().await.ok();
+            *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(permission.action).or_default() += 1;
+            // Boxed: the SDK's futures are large, and dozens of them are alive at once.
+            Box::pin(call).await.map_err(|error| Refusal::of(permission, &error))
+        };
+        let answer = match self.deadline.at {
+            None => call.await,
+            Some(at) => match timeout_at(at, call).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Refusal::cut_short(permission, self.deadline.of)),
+            },
+        };
+        answer.inspect_err(|refusal| {
             tracing::debug!(action = refusal.action, reason = refusal.reason.as_str(), detail = %refusal.detail, "call failed");
-            refusal
         })
     }
 
@@ -266,26 +393,37 @@ impl Caller {
     }
 }
 
-/// More pages than this in one listing are no listing.
-const MAX_PAGES: usize = 100_000;
+/// More pages than this in one listing are no listing. The longest that AWS can give is that of an
+/// organisation of 10,000 accounts in pages of 20, or of some 50,000 events in pages of 50.
+const MAX_PAGES: usize = 5_000;
 
 /// Where a listing stands. Guards against an end that never comes.
 #[derive(Debug)]
 pub(crate) struct Pages {
     permission: &'static PermissionUse,
     seen: HashSet<String>,
+    deadline: Deadline,
 }
 
 impl Pages {
     pub(crate) fn of(permission: &'static PermissionUse) -> Self {
-        Self { permission, seen: HashSet::new() }
+        Self { permission, seen: HashSet::new(), deadline: Deadline::NONE }
     }
 
     /// The token of the next page; `None` at the end. An empty token means the end, too.
     pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Refusal> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-        if self.seen.len() >= MAX_PAGES || !self.seen.insert(token.clone()) {
+        if !self.seen.insert(token.clone()) {
             return Err(Refusal::malformed(self.permission, "the listing does not end: a page's token came twice"));
+        }
+        if self.seen.len() >= MAX_PAGES {
+            return Err(Refusal::malformed(
+                self.permission,
+                format!("the listing does not end: {MAX_PAGES} pages were read"),
+            ));
+        }
+        if self.deadline.is_past() {
+            return Err(Refusal::cut_short(self.permission, self.deadline.of));
         }
         Ok(Some(token))
     }
@@ -295,7 +433,7 @@ impl Pages {
 /// the list of each page. The value is the refusal that ended the walk early, if one did.
 macro_rules! pages {
     ($look:expr, $permission:expr, |$token:ident| $request:expr, $field:ident, |$list:ident| $take:expr) => {{
-        let mut pages = $crate::call::Pages::of($permission);
+        let mut pages = $look.caller.pages($permission);
         let mut $token: Option<String> = None;
         loop {
             let next = match $look.caller.call($permission, $request.send()).await {

@@ -52,7 +52,7 @@ const NOBODY: &str = "rolecall-doctor";
 pub async fn doctor(plan: &Plan) -> Result<Vec<Probe>, CannotStart> {
     let caller = Caller::new(plan.settings.max_concurrent_calls);
     let hub = HubSession::open(plan, &caller).await?;
-    let look = Look::at(hub.account_id, plan, &(), chrono::DateTime::UNIX_EPOCH);
+    let look = Look::at(hub.account_id, plan, &(), chrono::DateTime::UNIX_EPOCH, crate::call::Deadline::NONE);
     let accounts = organization::discover(&look, &hub).await;
     let mut probes = Vec::new();
     if plan.settings.accounts == Accounts::Organization {
@@ -68,7 +68,7 @@ pub async fn doctor(plan: &Plan) -> Result<Vec<Probe>, CannotStart> {
             match hub.enter(plan, &found.target, &caller).await {
                 Ok(config) => {
                     let mut probes = vec![probe(&entry::ASSUME_ROLE, Answer::Granted)];
-                    probes.extend(of_member(plan, hub, &config, &caller, account_id).await);
+                    probes.extend(of_member(plan, hub, &config.0, &caller, account_id).await);
                     probes
                 }
                 Err(refusal) => std::iter::once(probe(&entry::ASSUME_ROLE, failed(refusal)))

@@ -21,7 +21,7 @@ use rolecall_audit::estate::{
     AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Tags,
 };
 use rolecall_audit::id::{ClusterName, Region};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 macro_rules! permissions {
@@ -113,6 +113,11 @@ impl Here<'_, '_> {
             }
         };
         let ((), addons, access_entries) = futures::join!(self.associations(name), self.addons(name), entries);
+        if let Some(addons) = &addons {
+            self.unlisted(name, addons).await;
+        }
+        // Settled here, as the add-ons may tell of associations that are not listed.
+        look.settle(&look.of_cluster(ScopeKind::Associations, region, name));
         cluster.addons = addons;
         cluster.access_entries = access_entries;
         look.with(|seen| seen.clusters.push(cluster));
@@ -202,8 +207,31 @@ impl Here<'_, '_> {
         }))
         .await;
         look.with(|seen| seen.associations.extend(described.into_iter().flatten()));
-        look.settle(&listing);
         look.settle(&details);
+    }
+
+    /// Asks for the associations that add-ons own and that are not listed. One that is described is
+    /// there, and the listing that lacks it cannot be true.
+    async fn unlisted(&self, cluster: &ClusterName, addons: &[Addon]) {
+        let listing = self.look.of_cluster(ScopeKind::Associations, self.region, cluster);
+        let owned: Vec<&String> = self.look.with(|seen| {
+            let complete = seen.coverage.gaps_of(&listing).is_none_or(<[_]>::is_empty);
+            let here = |of: &&Association| of.key.region == *self.region && of.key.cluster == *cluster;
+            let listed: BTreeSet<&str> = seen.associations.iter().filter(here).map(|of| of.arn.as_str()).collect();
+            let owned = addons.iter().flat_map(|addon| &addon.association_arns).filter(|_| complete);
+            owned.filter(|arn| !listed.contains(arn.as_str())).collect()
+        });
+        for arn in owned {
+            let Some(id) = arn.rsplit('/').next() else { continue };
+            match self.describe(cluster, id).await {
+                Ok(_) => {
+                    let detail = format!("association {id} of cluster {cluster} is described, and is not listed");
+                    self.look.gap(&listing, &Refusal::untrue(&LIST_ASSOCIATIONS, detail));
+                }
+                Err(refusal) if refusal.is_gone() => {}
+                Err(refusal) => self.look.gap(&listing, &refusal),
+            }
+        }
     }
 
     fn listed(&self, cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> Result<Association, String> {
@@ -273,7 +301,8 @@ impl Here<'_, '_> {
             let request = client.describe_addon().cluster_name(cluster.as_str()).addon_name(&name);
             let answer = look.caller.call(&DESCRIBE_ADDON, request.send()).await;
             let malformed = || Refusal::malformed(&DESCRIBE_ADDON, format!("no description of add-on {name}"));
-            let described = answer.and_then(|answer| answer.addon.ok_or_else(malformed));
+            let named = |addon: &aws_sdk_eks::types::Addon| addon.addon_name.is_some();
+            let described = answer.and_then(|answer| answer.addon.filter(named).ok_or_else(malformed));
             (name, described)
         }))
         .await;
@@ -359,7 +388,7 @@ impl Here<'_, '_> {
         let (described, ended) = futures::join!(described, listed);
         refusals.extend(ended);
         let entry = match described {
-            Ok(answer) => match answer.access_entry {
+            Ok(answer) => match answer.access_entry.filter(|entry| entry.principal_arn.is_some()) {
                 Some(entry) => Some(AccessEntry {
                     principal_arn,
                     groups: entry.kubernetes_groups.unwrap_or_default(),

@@ -105,8 +105,13 @@ impl HubSession {
     }
 
     /// Steps into an account. The hub's own account needs no such role: where it has none, the hub's
-    /// own credentials do.
-    pub(crate) async fn enter(&self, plan: &Plan, target: &Target, caller: &Caller) -> Result<SdkConfig, Refusal> {
+    /// own credentials do. With the role's name, where one was assumed.
+    pub(crate) async fn enter(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        caller: &Caller,
+    ) -> Result<(SdkConfig, Option<String>), Refusal> {
         let settings = &plan.settings;
         let usual = || format!("arn:{}:iam::{}:role/{}", self.partition, target.account_id, settings.role_name);
         let role = AssumedRole {
@@ -119,19 +124,21 @@ impl HubSession {
         let answer = match caller.call(&ASSUME_ROLE, role.request().send()).await {
             Err(refusal) if refusal.reason == GapReason::Denied && target.account_id == self.account_id => {
                 tracing::debug!(detail = %refusal.detail, "the hub's own account is read with the hub's own credentials");
-                return Ok(self.config.clone());
+                return Ok((self.config.clone(), None));
             }
             answer => answer?,
         };
         let credentials = credentials(answer)
             .ok_or_else(|| Refusal::malformed(&ASSUME_ROLE, "the answer to AssumeRole holds no credentials"))?;
         *role.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
-        Ok(self
+        let name = role.role_arn.rsplit('/').next().map(str::to_owned);
+        let config = self
             .config
             .to_builder()
             .credentials_provider(SharedCredentialsProvider::new(role))
             .identity_cache(IdentityCache::lazy().build())
-            .build())
+            .build();
+        Ok((config, name))
     }
 }
 

@@ -4,7 +4,7 @@
 //! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
 //! than one is held.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal};
+use crate::call::{Holder, PermissionUse, Refusal, listed};
 use crate::entry::HubSession;
 use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
@@ -14,6 +14,7 @@ use rolecall_audit::estate::{
     AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed,
 };
 use rolecall_iam::{AccountId, Arn, RoleArn};
+use std::collections::BTreeSet;
 
 pub(crate) static AUTHORIZATION_DETAILS: PermissionUse = PermissionUse {
     action: "iam:GetAccountAuthorizationDetails",
@@ -31,25 +32,58 @@ pub(crate) static ACTIONS: [&PermissionUse; 2] = [&AUTHORIZATION_DETAILS, &LIST_
 /// Asked for per page; IAM may give fewer.
 const PAGE: i32 = 500;
 
-pub(crate) async fn account(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) {
+/// `entered`: the role with which the account is read.
+pub(crate) async fn account(look: &Look<'_>, config: &SdkConfig, hub: &HubSession, entered: Option<&str>) {
     let client = client!(aws_sdk_iam, config, &hub.region, look.account_id);
-    futures::join!(authorization_details(look, &client), oidc_providers(look, &client));
+    futures::join!(authorization_details(look, &client, entered), oidc_providers(look, &client));
 }
 
-async fn authorization_details(look: &Look<'_>, client: &aws_sdk_iam::Client) {
+async fn authorization_details(look: &Look<'_>, client: &aws_sdk_iam::Client, entered: Option<&str>) {
     let scopes = [look.global(ScopeKind::Roles), look.global(ScopeKind::Policies)];
     let [roles, policies] = &scopes;
-    if let Err(refusal) = authorization_pages(look, client, |malformed, of_role| {
+    let read = authorization_pages(look, client, |malformed, of_role| {
         look.gap(if of_role { roles } else { policies }, &malformed);
     })
-    .await
-    {
-        look.gap(roles, &refusal);
-        look.gap(policies, &refusal);
+    .await;
+    match read {
+        Err(refusal) => {
+            look.gap(roles, &refusal);
+            look.gap(policies, &refusal);
+        }
+        Ok(()) => {
+            for (scope, refusal) in untrue(look, entered)
+                .into_iter()
+                .zip([roles, policies])
+                .filter_map(|(refusal, scope)| Some((scope, refusal?)))
+            {
+                look.gap(scope, &refusal);
+            }
+        }
     }
     for scope in scopes {
         look.settle(&scope);
     }
+}
+
+/// What listings of roles and of policies that were read to their end lack and must hold: the role
+/// with which they are read, and the policies that are attached to the roles.
+fn untrue(look: &Look<'_>, entered: Option<&str>) -> [Option<Refusal>; 2] {
+    look.with(|seen| {
+        let name_of = |role: &Role| role.arn.as_str().rsplit('/').next().map(str::to_owned);
+        let entered = entered.filter(|name| !seen.roles.iter().any(|role| name_of(role).as_deref() == Some(name)));
+        let roles = entered.map(|name| {
+            let what = if seen.roles.is_empty() { "no role at all is listed" } else { "it is not listed" };
+            Refusal::untrue(&AUTHORIZATION_DETAILS, format!("the account is read with the role {name}, and {what}"))
+        });
+        let listed: BTreeSet<&Arn> = seen.policies.iter().map(|policy| &policy.arn).collect();
+        let mut attached = seen.roles.iter().flat_map(|role| role.attached.iter().map(move |policy| (role, policy)));
+        let missing = attached.find(|(_, policy)| !listed.contains(&policy.arn));
+        let policies = missing.map(|(role, policy)| {
+            let detail = format!("policy {} is attached to role {}, and is not listed", policy.arn, role.arn);
+            Refusal::untrue(&AUTHORIZATION_DETAILS, detail)
+        });
+        [roles, policies]
+    })
 }
 
 async fn authorization_pages(
@@ -57,7 +91,7 @@ async fn authorization_pages(
     client: &aws_sdk_iam::Client,
     malformed: impl Fn(Refusal, bool),
 ) -> Result<(), Refusal> {
-    let mut pages = Pages::of(&AUTHORIZATION_DETAILS);
+    let mut pages = look.caller.pages(&AUTHORIZATION_DETAILS);
     let mut marker = None;
     loop {
         let request = client
@@ -68,10 +102,12 @@ async fn authorization_pages(
             .max_items(PAGE)
             .set_marker(marker);
         let page = look.caller.call(&AUTHORIZATION_DETAILS, request.send()).await?;
+        let roles = listed(&AUTHORIZATION_DETAILS, page.role_detail_list)?;
+        let policies = listed(&AUTHORIZATION_DETAILS, page.policies)?;
         // The SDK drops nothing but what it does not know; a fault costs only its item.
         let mut faults = Vec::new();
         look.with(|seen| {
-            for detail in page.role_detail_list.unwrap_or_default() {
+            for detail in roles {
                 match role(detail, &mut seen.documents) {
                     Ok((role, last_used)) => {
                         seen.roles.push(role);
@@ -80,7 +116,7 @@ async fn authorization_pages(
                     Err(fault) => faults.push((fault, true)),
                 }
             }
-            for detail in page.policies.unwrap_or_default() {
+            for detail in policies {
                 match policy(look.account_id, detail, &mut seen.documents) {
                     Ok(policy) => seen.policies.push(policy),
                     Err(fault) => faults.push((fault, false)),
@@ -106,19 +142,22 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
     let arn = detail.arn.ok_or_else(|| "a role without an ARN".to_owned())?;
     let arn: RoleArn = arn.parse().map_err(|error| format!("{error}"))?;
     let fault = |what: &str| format!("role {arn}: {what}");
-    let inline = detail.role_policy_list.unwrap_or_default().into_iter().map(|inline| {
+    let lacking = |list: &str| fault(&format!("the answer holds no {list}"));
+    let inline = detail.role_policy_list.ok_or_else(|| lacking("RolePolicyList"))?.into_iter().map(|inline| {
         let name = inline.policy_name.ok_or_else(|| fault("an inline policy without a name"))?;
         let text = inline.policy_document.ok_or_else(|| fault(&format!("inline policy {name} has no document")))?;
         Ok(InlinePolicy { name, document: documents.read(&text) })
     });
     let mut inline = inline.collect::<Result<Vec<_>, String>>()?;
     inline.sort_by(|a, b| a.name.cmp(&b.name));
-    let attached = detail.attached_managed_policies.unwrap_or_default().into_iter().map(|attached| {
-        let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
-        let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
-        let name = said(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
-        Ok(AttachedPolicy { arn: policy_arn, name })
-    });
+    let attached = detail.attached_managed_policies.ok_or_else(|| lacking("AttachedManagedPolicies"))?.into_iter().map(
+        |attached| {
+            let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
+            let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
+            let name = said(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
+            Ok(AttachedPolicy { arn: policy_arn, name })
+        },
+    );
     let mut attached = attached.collect::<Result<Vec<_>, String>>()?;
     attached.sort_by(|a, b| a.arn.cmp(&b.arn));
     let boundary = detail
@@ -130,8 +169,8 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
         })
         .transpose()?;
     let role_id = detail.role_id.ok_or_else(|| fault("no role id"))?;
-    let mut instance_profiles: Vec<String> =
-        detail.instance_profile_list.unwrap_or_default().into_iter().map(|profile| profile.arn).collect();
+    let profiles = detail.instance_profile_list.ok_or_else(|| lacking("InstanceProfileList"))?;
+    let mut instance_profiles: Vec<String> = profiles.into_iter().map(|profile| profile.arn).collect();
     instance_profiles.sort();
     let last_used = detail.role_last_used.and_then(|used| {
         let at = time(&used.last_used_date?)?;
@@ -180,9 +219,10 @@ fn name_of(policy: &Arn) -> String {
 
 async fn oidc_providers(look: &Look<'_>, client: &aws_sdk_iam::Client) {
     let scope = look.global(ScopeKind::OidcProviders);
-    match look.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await {
-        Ok(answer) => {
-            for entry in answer.open_id_connect_provider_list.unwrap_or_default() {
+    let answer = look.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await;
+    match answer.and_then(|answer| listed(&LIST_OIDC_PROVIDERS, answer.open_id_connect_provider_list)) {
+        Ok(providers) => {
+            for entry in providers {
                 match entry.arn.as_deref().unwrap_or_default().parse() {
                     Ok(arn) => look.with(|seen| seen.oidc_providers.push(OidcProvider { arn })),
                     Err(error) => {

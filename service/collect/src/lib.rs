@@ -30,7 +30,7 @@ pub use doctor::{Answer, Probe, doctor, missing_statement};
 pub use entry::CannotStart;
 pub use plan::{Accounts, Hub, Keys, Plan, PlanError, Regions, Settings, Target};
 
-use call::Caller;
+use call::{Caller, Deadline};
 use chrono::{DateTime, Utc};
 use entry::HubSession;
 use futures::StreamExt as _;
@@ -108,18 +108,19 @@ pub async fn collect(
     sink: Sender<Observation>,
     now: DateTime<Utc>,
 ) -> Result<Summary, CannotStart> {
+    let until = Deadline::after(plan.settings.run_deadline, "run");
     let caller = Caller::new(plan.settings.max_concurrent_calls);
     let hub = HubSession::open(plan, &caller).await?;
     let mut summary =
         Summary { hub: hub.account_id, accounts: 0, gaps: 0, calls: caller.into_calls(), interrupted: false };
-    let organization = Look::at(hub.account_id, plan, progress, now);
+    let organization = Look::at(hub.account_id, plan, progress, now, until);
     let accounts = organization::discover(&organization, &hub).await;
     let (mut of_hub, caller) = organization.finish();
     count(&mut summary.calls, caller);
     progress.on(&Event::Discovered { accounts: accounts.len() });
 
     let mut looks = futures::stream::iter(accounts)
-        .map(|found| account::observe(found, &hub, plan, progress, now))
+        .map(|found| account::observe(found, &hub, plan, progress, now, until))
         .buffer_unordered(plan.settings.max_concurrent_accounts);
     while let Some((mut observation, caller)) = looks.next().await {
         count(&mut summary.calls, caller);

@@ -3,7 +3,7 @@
 //! A scope is settled once, at the end of its reading; it is complete only if no gap was noted for
 //! it. Refuses to know any service.
 
-use crate::call::{Caller, Refusal};
+use crate::call::{Caller, Deadline, Refusal};
 use crate::plan::Plan;
 use crate::{Event, Progress};
 use chrono::{DateTime, Utc};
@@ -25,8 +25,17 @@ pub(crate) struct Look<'r> {
 }
 
 impl<'r> Look<'r> {
-    pub(crate) fn at(account_id: AccountId, plan: &'r Plan, progress: &'r dyn Progress, now: DateTime<Utc>) -> Self {
-        let caller = Caller::new(plan.settings.max_concurrent_calls);
+    /// `until`: the deadline of the run.
+    pub(crate) fn at(
+        account_id: AccountId,
+        plan: &'r Plan,
+        progress: &'r dyn Progress,
+        now: DateTime<Utc>,
+        until: Deadline,
+    ) -> Self {
+        let settings = &plan.settings;
+        let until = until.or(Deadline::after(settings.account_deadline, "account"));
+        let caller = Caller::new(settings.max_concurrent_calls).within(until, settings.listing_deadline);
         Self { account_id, plan, progress, now, caller, seen: Mutex::default() }
     }
 

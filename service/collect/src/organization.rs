@@ -77,10 +77,13 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
     let scope = look.global(ScopeKind::Organization);
     let policies = look.global(ScopeKind::OrgPolicies);
     let mut management = None;
-    match look.caller.call(&DESCRIBE_ORGANIZATION, client.describe_organization().send()).await {
-        Ok(answer) => {
-            management = answer.organization.and_then(|found| found.master_account_id?.parse::<AccountId>().ok());
-        }
+    let answer = look.caller.call(&DESCRIBE_ORGANIZATION, client.describe_organization().send()).await;
+    let named = answer.and_then(|answer| {
+        let id = answer.organization.and_then(|found| found.master_account_id?.parse::<AccountId>().ok());
+        id.ok_or_else(|| Refusal::malformed(&DESCRIBE_ORGANIZATION, "the answer names no management account"))
+    });
+    match named {
+        Ok(id) => management = Some(id),
         Err(refusal) if refusal.code.as_deref() == Some(NOT_IN_USE) => {
             // No organisation: that, too, is a complete answer.
             look.settle(&scope);
@@ -279,8 +282,10 @@ async fn targets(look: &Look<'_>, client: &Client, id: &str) -> Result<Vec<Strin
     let mut found = Vec::new();
     let request = || client.list_targets_for_policy().policy_id(id);
     let ended = pages!(look, &LIST_TARGETS, |token| request().set_next_token(token), targets, |targets| {
-        found.extend(targets.into_iter().filter_map(|target| target.target_id));
+        found.extend(targets.into_iter().map(|target| target.target_id));
     });
+    let nameless = || Refusal::malformed(&LIST_TARGETS, format!("policy {id}: a target without an id"));
+    let mut found = found.into_iter().collect::<Option<Vec<String>>>().ok_or_else(nameless)?;
     found.sort();
     ended.map_or(Ok(found), Err)
 }

@@ -114,6 +114,12 @@ pub struct Settings {
     pub max_concurrent_calls: usize,
     /// How long one attempt at a call may take, 1 s to 5 min.
     pub call_timeout: Duration,
+    /// How long one listing may take, 1 s to 7 days: past it, it has a gap.
+    pub listing_deadline: Duration,
+    /// How long an account may take, 1 s to 7 days: past it, what is left of it is not called any more.
+    pub account_deadline: Duration,
+    /// How long all accounts may take, 1 s to 7 days.
+    pub run_deadline: Duration,
     /// Attempts per call, 1 to 20, by the SDK's adaptive retry.
     pub attempts: u32,
     /// How far back to read sessions, up to 90 days; zero: not at all.
@@ -137,6 +143,9 @@ impl Default for Settings {
             max_concurrent_accounts: 8,
             max_concurrent_calls: 16,
             call_timeout: Duration::from_secs(20),
+            listing_deadline: Duration::from_secs(15 * 60),
+            account_deadline: Duration::from_secs(60 * 60),
+            run_deadline: Duration::from_secs(6 * 60 * 60),
             attempts: 5,
             trail_lookback: TimeDelta::days(1),
             lookups_per_second: 2,
@@ -246,6 +255,18 @@ impl Plan {
             format!("{:?} is out of range", settings.call_timeout),
             "give 1 second to 5 minutes",
         );
+        for (field, length) in [
+            ("listing_deadline", settings.listing_deadline),
+            ("account_deadline", settings.account_deadline),
+            ("run_deadline", settings.run_deadline),
+        ] {
+            check(
+                (Duration::from_secs(1)..=Duration::from_secs(7 * 86_400)).contains(&length),
+                field,
+                format!("{length:?} is out of range"),
+                "give 1 second to 7 days",
+            );
+        }
         check(
             (1..=20).contains(&settings.attempts),
             "attempts",
@@ -310,6 +331,9 @@ mod tests {
             max_concurrent_accounts: 0,
             max_concurrent_calls: 1000,
             call_timeout: Duration::ZERO,
+            listing_deadline: Duration::ZERO,
+            account_deadline: Duration::ZERO,
+            run_deadline: Duration::MAX,
             attempts: 0,
             trail_lookback: TimeDelta::days(91),
             lookups_per_second: 0,
@@ -330,6 +354,9 @@ mod tests {
                 "max_concurrent_accounts",
                 "max_concurrent_calls",
                 "call_timeout",
+                "listing_deadline",
+                "account_deadline",
+                "run_deadline",
                 "attempts",
                 "trail_lookback",
                 "lookups_per_second",

@@ -18,7 +18,38 @@ pub(crate) static LIST_REGIONS: PermissionUse =
 
 pub(crate) static ACTIONS: [&PermissionUse; 1] = [&LIST_REGIONS];
 
-/// The regions to look at. When AWS does not tell them, the hub's own is looked at nevertheless.
+/// The regions that every account has and nobody can disable: those that AWS opened before 20 March
+/// 2019 ("enabled by default" in AWS's list of regions), by partition. A region of later times is of
+/// an account only if it opted in.
+const BY_DEFAULT: [(&str, &[&str]); 3] = [
+    (
+        "aws",
+        &[
+            "ap-northeast-1",
+            "ap-northeast-2",
+            "ap-northeast-3",
+            "ap-south-1",
+            "ap-southeast-1",
+            "ap-southeast-2",
+            "ca-central-1",
+            "eu-central-1",
+            "eu-north-1",
+            "eu-west-1",
+            "eu-west-2",
+            "eu-west-3",
+            "sa-east-1",
+            "us-east-1",
+            "us-east-2",
+            "us-west-1",
+            "us-west-2",
+        ],
+    ),
+    ("aws-cn", &["cn-north-1", "cn-northwest-1"]),
+    ("aws-us-gov", &["us-gov-east-1", "us-gov-west-1"]),
+];
+
+/// The regions to look at. When AWS does not tell them, those that no account is without are looked at
+/// nevertheless, and the hub's own; the gap stands for those that the account opted into.
 pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) -> BTreeSet<Region> {
     let scope = look.global(ScopeKind::Clusters);
     let mut regions = BTreeSet::new();
@@ -52,6 +83,10 @@ pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) 
                 if look.with(|seen| seen.coverage.gaps_of(&scope).is_none()) {
                     look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, "the answer names no region"));
                 }
+            }
+            if look.with(|seen| seen.coverage.gaps_of(&scope).is_some()) {
+                let everywhere = BY_DEFAULT.iter().filter(|(partition, _)| *partition == hub.partition);
+                regions.extend(everywhere.flat_map(|(_, names)| *names).filter_map(|name| name.parse().ok()));
                 regions.insert(hub.region.clone());
             }
         }

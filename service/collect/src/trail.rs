@@ -11,7 +11,7 @@
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
 //! said to be complete by what one look saw.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
+use crate::call::{Holder, PermissionUse, Refusal, listed};
 use crate::look::{Look, client, said};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
@@ -81,7 +81,12 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
         if arn.account_id() == Some(look.account_id) {
             let client = client!(aws_sdk_cloudtrail, config, &trail.region, look.account_id);
             let request = client.get_event_selectors().trail_name(arn.as_str());
-            match look.caller.call(&EVENT_SELECTORS, request.send()).await {
+            let told = look.caller.call(&EVENT_SELECTORS, request.send()).await.and_then(|told| {
+                let none = told.event_selectors.is_none() && told.advanced_event_selectors.is_none();
+                // A trail always has selectors of one of the two kinds.
+                if none { Err(Refusal::malformed(&EVENT_SELECTORS, "the answer holds no list")) } else { Ok(told) }
+            });
+            match told {
                 Ok(told) => {
                     let selectors = selectors(&told);
                     trail.records_read_only_management = Some(records_assume_role(&selectors));
@@ -181,7 +186,7 @@ async fn lookup(
         .map_err(|error| Refusal::malformed(&LOOKUP_EVENTS, error.to_string()))?;
     let sdk_time =
         |at: chrono::DateTime<chrono::Utc>| aws_sdk_cloudtrail::primitives::DateTime::from_secs(at.timestamp());
-    let mut pages = Pages::of(&LOOKUP_EVENTS);
+    let mut pages = look.caller.pages(&LOOKUP_EVENTS);
     let mut token = None;
     let mut events = 0;
     loop {

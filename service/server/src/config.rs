@@ -66,6 +66,12 @@ pub struct AwsConfig {
     pub concurrent_calls: usize,
     /// For one attempt at a call.
     pub call_timeout: Duration,
+    /// For one listing, all its pages; past it, it is shown as not seen.
+    pub listing_deadline: Duration,
+    /// For one account.
+    pub account_deadline: Duration,
+    /// For the accounts of one run together.
+    pub run_deadline: Duration,
     /// Attempts at a call before it is given up and becomes a gap.
     pub attempts: u32,
     /// `LookupEvents` requests a second for each account and region.
@@ -220,6 +226,9 @@ impl Default for AwsConfig {
             concurrency: 8,
             concurrent_calls: 16,
             call_timeout: Duration::from_secs(20),
+            listing_deadline: Duration::from_secs(15 * 60),
+            account_deadline: Duration::from_secs(60 * 60),
+            run_deadline: Duration::from_secs(6 * 60 * 60),
             attempts: 5,
             lookups_per_second: 2,
             trail_lookback_days: 7,
@@ -340,6 +349,9 @@ struct RawAws {
     concurrency: Option<Spanned<i64>>,
     concurrent_calls: Option<Spanned<i64>>,
     call_timeout: Option<Spanned<String>>,
+    listing_deadline: Option<Spanned<String>>,
+    account_deadline: Option<Spanned<String>>,
+    run_deadline: Option<Spanned<String>>,
     attempts: Option<Spanned<i64>>,
     lookups_per_second: Option<Spanned<i64>>,
     trail_lookback_days: Option<Spanned<i64>>,
@@ -478,10 +490,23 @@ impl Reader<'_> {
         self.parsed("aws.session_name_prefix", raw.session_name_prefix, &mut aws.session_name_prefix, PREFIX, |text| {
             let fits = (1..=27).contains(&text.len())
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
-            if fits { Ok(text.to_owned()) } else { Err(format!("`{text}` cannot begin a session name")) }
+            if !fits {
+                return Err(format!("`{text}` cannot begin a session name"));
+            }
+            // The trust policy that ships lets in sessions whose names begin so, and no others.
+            let let_in = format!("{text}-").starts_with("rolecall-");
+            if let_in {
+                Ok(text.to_owned())
+            } else {
+                Err(format!("the trust of policies/aws/member-trust.json refuses sessions named `{text}-…`"))
+            }
         });
         for region in raw.regions.unwrap_or_default() {
             match region.get_ref().parse() {
+                Ok(listed) if aws.regions.contains(&listed) => {
+                    let message = format!("region {listed} is listed twice");
+                    self.problem(region.span().start, "aws.regions", &message, "leave one of them out");
+                }
                 Ok(region) => aws.regions.push(region),
                 Err(error) => {
                     let error: rolecall_audit::id::IdError = error;
@@ -505,6 +530,17 @@ impl Reader<'_> {
             let fits = (Duration::from_secs(1)..=Duration::from_secs(300)).contains(&timeout);
             if fits { Ok(timeout) } else { Err(format!("`{text}` is not between \"1s\" and \"5m\"")) }
         });
+        for (field, raw, place) in [
+            ("aws.listing_deadline", raw.listing_deadline, &mut aws.listing_deadline),
+            ("aws.account_deadline", raw.account_deadline, &mut aws.account_deadline),
+            ("aws.run_deadline", raw.run_deadline, &mut aws.run_deadline),
+        ] {
+            self.parsed(field, raw, place, DURATION, |text| {
+                let length = duration(text)?;
+                let fits = (Duration::from_secs(1)..=Duration::from_secs(7 * 86_400)).contains(&length);
+                if fits { Ok(length) } else { Err(format!("`{text}` is not between \"1s\" and \"7d\"")) }
+            });
+        }
         self.number("aws.attempts", raw.attempts, &mut aws.attempts, 1..=20, "");
         self.number(
             "aws.lookups_per_second",
@@ -620,7 +656,8 @@ impl Reader<'_> {
 
 const ROLE_NAME: &str = "write 1 to 64 letters, digits and +=,.@-_";
 const EXTERNAL_ID: &str = "write 2 to 1224 letters, digits and _+=,.@:/-";
-const PREFIX: &str = "write 1 to 27 letters, digits and _+=,.@-, as the run's id follows and 64 is the limit";
+const PREFIX: &str = "write \"rolecall\", or \"rolecall-\" and more letters, digits and _+=,.@-: 27 at most, as the run's id \
+                      follows and 64 is the limit";
 const DURATION: &str = "write a number with its unit: \"500ms\", \"30s\", \"5m\", \"12h\" or \"90d\"";
 
 fn external_id(text: &str) -> Result<Option<Secret>, String> {
@@ -721,6 +758,24 @@ mod tests {
         let found = problems("[[aws.accounts]]\nid = \"111122223333\"\n[[aws.accounts]]\nid = \"111122223333\"\n");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("rolecall.toml:4") && found[0].contains("twice"), "{found:?}");
+    }
+
+    #[test]
+    fn what_aws_or_another_source_would_refuse_is_refused_here() {
+        let cases = [
+            ("[aws]\nsession_name_prefix = \"audit\"\n", "aws.session_name_prefix", "\"rolecall\""),
+            ("[aws]\nregions = [\"eu-west-1\", \"eu-west-1\"]\n", "aws.regions", "leave one of them out"),
+            ("[aws]\nrun_deadline = \"8d\"\n", "aws.run_deadline", "between"),
+            ("[[trails]]\nname = \"import\"\nkind = \"lookup\"\n", "trails.name", "another name"),
+        ];
+        for (text, field, remedy) in cases {
+            let found = problems(text);
+            assert!(found.len() == 1 && found[0].contains(field) && found[0].contains(remedy), "{text}: {found:?}");
+        }
+        for prefix in ["rolecall", "rolecall-prod"] {
+            let text = format!("[aws]\nsession_name_prefix = \"{prefix}\"\n");
+            assert!(Config::read(Path::new("x"), &text).is_ok(), "{prefix}");
+        }
     }
 
     #[test]

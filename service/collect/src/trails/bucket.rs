@@ -129,7 +129,9 @@ impl Bucket {
         let told = Whereabouts::default();
         let (region, client) = self.at();
         let answer = once(client, told.clone(), token.clone()).await;
-        if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told, token).await } else { answer }
+        let answer =
+            if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told, token).await } else { answer };
+        answer.and_then(counted)
     }
 
     async fn get(&self, key: &str, range: Option<&str>) -> Result<GetObjectOutput, Refusal> {
@@ -202,4 +204,20 @@ fn of_key(refusal: Refusal) -> Refusal {
     let by_key =
         refusal.code.as_deref().is_some_and(|code| code.starts_with("KMS.")) || refusal.detail.contains(DECRYPT.action);
     if by_key { Refusal { action: DECRYPT.action, reason: GapReason::Denied, ..refusal } } else { refusal }
+}
+
+/// A page that holds as many keys as it says. S3 leaves the list out where there are none, so only the
+/// number tells an empty page from one whose list was lost.
+fn counted(page: ListObjectsV2Output) -> Result<ListObjectsV2Output, Refusal> {
+    let held = page.contents().len() + page.common_prefixes().len();
+    let said = page.key_count().and_then(|count| usize::try_from(count).ok());
+    if said != Some(held) {
+        let said = said.map_or_else(|| "no number".to_owned(), |said| said.to_string());
+        let fault = format!("the answer holds {held} keys, and says that there are {said}");
+        return Err(Refusal::malformed(&LIST_BUCKET, fault));
+    }
+    if page.is_truncated().is_none() {
+        return Err(Refusal::malformed(&LIST_BUCKET, "the answer does not say whether it is the last page"));
+    }
+    Ok(page)
 }

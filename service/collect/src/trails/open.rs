@@ -203,7 +203,8 @@ impl<'p> Door<'p> {
             role_arn: Some(entry.role_arn.clone()),
             external_id: entry.external_id.clone(),
         };
-        Ok((self.hub.enter(self.plan, &target, &self.caller).await?, account_id))
+        let (config, _) = self.hub.enter(self.plan, &target, &self.caller).await?;
+        Ok((config, account_id))
     }
 
     fn bucket(&self, name: &str, region: Option<&Region>, config: &SdkConfig, account_id: AccountId) -> Bucket {
@@ -257,7 +258,8 @@ impl<'p> Door<'p> {
             let target = listed.iter().find(|target| target.account_id == *account_id).cloned();
             let usual = Target { account_id: *account_id, name: None, role_arn: None, external_id: None };
             let target = target.unwrap_or(usual);
-            entered.insert(*account_id, self.hub.enter(self.plan, &target, &self.caller).await);
+            entered
+                .insert(*account_id, self.hub.enter(self.plan, &target, &self.caller).await.map(|(config, _)| config));
         }
         let lane = |(account_id, region): &(AccountId, Region)| {
             let config = entered.get(account_id)?;

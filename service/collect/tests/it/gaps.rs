@@ -161,7 +161,7 @@ async fn known_accounts_are_looked_at_though_their_list_is_refused() {
     assert_eq!(alone.keys().collect::<Vec<_>>(), [HUB]);
     let (seen, _) = look(Settings { known_accounts: known, ..settings(&sandbox) }).await;
     assert_eq!(seen.keys().collect::<Vec<_>>(), [HUB, WORK, SUSPENDED]);
-    assert_eq!(seen[WORK].roles.len(), 3);
+    assert_eq!(seen[WORK].roles.len(), 4);
 }
 
 /// Looks while a fault is in force, and returns the gaps that stand on the named action.
@@ -227,7 +227,7 @@ async fn a_listing_that_breaks_off_keeps_what_came_before() {
         assert!(scopes.iter().all(|scope| gapped.contains(scope)), "{action}: {gapped:?}");
         assert!(gapped.iter().all(|scope| scope.starts_with(WORK)), "{action}: {gapped:?}");
         let work = &seen[WORK];
-        assert_eq!((work.roles.len(), work.associations.len()), (3, 3), "{action}");
+        assert_eq!((work.roles.len(), work.associations.len()), (4, 3), "{action}");
     }
     let fault = Fault::new(FaultKind::BreakPaging, "eks:ListPodIdentityAssociations");
     let (seen, gaps) = gaps_under(&sandbox, fault, settings(&sandbox)).await;
@@ -253,7 +253,7 @@ async fn a_malformed_item_costs_only_itself() {
     let gaps: Vec<(String, GapReason)> = gaps(&seen).into_iter().map(|(scope, _, reason)| (scope, reason)).collect();
     let work = |scope: &str| (format!("{WORK} {scope}"), Malformed);
     assert_eq!(gaps, [work("associations eu-west-1 prod"), work("oidc_providers"), work("roles")]);
-    assert_eq!((seen[WORK].roles.len(), seen[WORK].associations.len(), seen[WORK].oidc_providers.len()), (3, 3, 1));
+    assert_eq!((seen[WORK].roles.len(), seen[WORK].associations.len(), seen[WORK].oidc_providers.len()), (4, 3, 1));
 }
 
 #[tokio::test]
@@ -343,6 +343,116 @@ async fn credentials_that_run_out_in_mid_look_are_gaps_of_what_was_left() {
     let sandbox = sandbox().await;
     let fault = Fault::new(FaultKind::ExpiredToken, "eks:*").in_account(WORK);
     let (seen, gaps) = gaps_under(&sandbox, fault, settings(&sandbox)).await;
-    assert_eq!(seen[WORK].roles.len(), 3);
+    assert_eq!(seen[WORK].roles.len(), 4);
     assert!(gaps.contains(&(format!("{WORK} clusters eu-west-1"), Credentials)), "{gaps:?}");
+}
+
+/// Whether an account's look at roles, policies and providers was believed.
+async fn believed(sandbox: &Sandbox) -> BTreeSet<String> {
+    let (seen, _) = look(in_two_regions(settings(sandbox), "")).await;
+    complete(&seen)
+}
+
+#[tokio::test]
+async fn a_list_that_is_absent_or_holds_no_items_is_not_an_empty_one() {
+    let sandbox = sandbox().await;
+    let lists = |permission: &rolecall_collect::PermissionUse| {
+        permission.holder != Holder::Trails
+            && (permission.action.contains(":List")
+                || permission.action.contains(":Get")
+                || permission.action.contains(":Describe"))
+    };
+    let mut believed = Vec::new();
+    for kind in [FaultKind::NoLists, FaultKind::TextForLists, FaultKind::NoItems] {
+        for permission in actions().into_iter().filter(lists) {
+            let action = permission.action;
+            sandbox.faults().clear();
+            sandbox.faults().inject(Fault::new(kind.clone(), action));
+            let (seen, _) = look(in_two_regions(settings(&sandbox), action)).await;
+            if !gaps(&seen).iter().any(|(_, of, _)| of == action) {
+                believed.push(format!("{action} with {kind:?}"));
+            }
+        }
+    }
+    assert_eq!(believed, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_listing_that_lacks_what_must_be_in_it_is_not_believed() {
+    let sandbox = sandbox().await;
+    let whole = believed(&sandbox).await;
+    let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let cases = [
+        // The role with which the account is read is not among its roles.
+        (
+            FaultKind::EmptyLists,
+            "iam:GetAccountAuthorizationDetails",
+            vec![format!("{WORK} roles"), format!("{HUB} roles")],
+        ),
+        // An add-on owns an association that can be described.
+        (FaultKind::EmptyLists, "eks:ListPodIdentityAssociations", vec![format!("{WORK} associations eu-west-1 prod")]),
+    ];
+    for (kind, action, lost) in cases {
+        sandbox.faults().clear();
+        sandbox.faults().inject(Fault::new(kind, action));
+        let left = believed(&sandbox).await;
+        let lost: Vec<&str> = lost.iter().map(String::as_str).collect();
+        assert!(scopes(&lost).is_subset(&whole), "{action}: {whole:?}");
+        assert!(scopes(&lost).is_disjoint(&left), "{action}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_never_ends_is_cut_short() {
+    let sandbox = sandbox().await;
+    for kind in [FaultKind::Circle, FaultKind::Endless] {
+        for action in ["eks:ListClusters", "organizations:ListAccounts", "iam:GetAccountAuthorizationDetails"] {
+            sandbox.faults().clear();
+            sandbox.faults().inject(Fault::new(kind.clone(), action));
+            let second = Duration::from_secs(1);
+            let settings = Settings { listing_deadline: second, ..in_two_regions(settings(&sandbox), action) };
+            let (seen, _) = look(settings).await;
+            let of: Vec<_> = gaps(&seen).into_iter().filter(|(_, of, _)| of == action).collect();
+            assert!(!of.is_empty(), "{action}: {kind:?}");
+            assert!(of.iter().all(|(.., reason)| matches!(reason, Malformed | Timeout)), "{of:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn past_its_deadline_an_account_is_called_no_more_and_what_was_seen_stays() {
+    let sandbox = sandbox().await;
+    sandbox.faults().inject(Fault::latency("eks:DescribeCluster", Duration::from_secs(600)));
+    let second = Duration::from_secs(2);
+    for settings in [
+        Settings { account_deadline: second, ..settings(&sandbox) },
+        Settings { run_deadline: second, ..settings(&sandbox) },
+    ] {
+        let (seen, _) = look(in_two_regions(settings, "")).await;
+        let work = &seen[WORK];
+        let cut = work.coverage.gaps().find(|gap| gap.action == "eks:DescribeCluster").unwrap();
+        assert_eq!(cut.reason, Timeout);
+        assert!(cut.detail.starts_with("cut short: the deadline of the "), "{}", cut.detail);
+        assert!(!work.roles.is_empty(), "what was seen before stays");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let sandbox = sandbox().await;
+    sandbox.faults().inject(Fault::new(FaultKind::Padding(33 << 20), "iam:ListOpenIDConnectProviders"));
+    let (seen, _) = look(in_two_regions(settings(&sandbox), "")).await;
+    let expected = [HUB, WORK]
+        .map(|account| (format!("{account} oidc_providers"), "iam:ListOpenIDConnectProviders".to_owned(), Malformed));
+    assert_eq!(gaps(&seen), expected.into_iter().collect());
+}
+
+#[tokio::test]
+async fn where_regions_are_not_told_those_of_every_account_are_read() {
+    let sandbox = sandbox().await;
+    sandbox.faults().deny("account:ListRegions");
+    let (seen, _) = look(settings(&sandbox)).await;
+    let clusters = complete(&seen).into_iter().filter(|scope| scope.starts_with(&format!("{WORK} clusters "))).count();
+    assert_eq!(clusters, 17);
+    assert_eq!(gaps(&seen), expected("account:ListRegions", &[]));
 }

@@ -40,7 +40,7 @@ const HEAD: u64 = 64 * 1024;
 /// So many files that were passed over are named.
 const NAMED: usize = 20;
 /// The name of imported files among the sources of trails.
-const SOURCE: &str = "import";
+pub(crate) const SOURCE: &str = "import";
 
 /// What whoever imports files says of them.
 #[derive(Debug, Clone, Default)]

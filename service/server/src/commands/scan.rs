@@ -78,6 +78,9 @@ pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Sett
         max_concurrent_accounts: aws.concurrency,
         max_concurrent_calls: aws.concurrent_calls,
         call_timeout: aws.call_timeout,
+        listing_deadline: aws.listing_deadline,
+        account_deadline: aws.account_deadline,
+        run_deadline: aws.run_deadline,
         attempts: aws.attempts,
         trail_lookback: TimeDelta::days(aws.trail_lookback_days.into()),
         lookups_per_second: aws.lookups_per_second,
@@ -100,12 +103,15 @@ pub async fn look_and_read(
     sender: mpsc::Sender<Observation>,
     progress: &Progress,
 ) -> Result<Looked, Error> {
+    let held = store.held().await?;
     let (inner, mut seen) = mpsc::channel::<Observation>(1);
     let mut told = Vec::new();
     let pass_on = async {
         let mut places = Places::default();
         while let Some(mut observation) = seen.recv().await {
             observation.coverage.scopes().for_each(|(scope, _)| places.note(scope));
+            let accounts = observation.coverage.scopes().map(|(scope, _)| scope.account_id).collect();
+            rolecall_audit::loss::hold(&mut observation, &store.listed(&accounts).await?, &held);
             if !trails.is_empty() {
                 told.append(&mut observation.sessions);
             }

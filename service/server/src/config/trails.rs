@@ -31,6 +31,9 @@ pub(super) struct RawTrail {
     overlap: Option<Spanned<String>>,
 }
 
+/// The names of sources that are there without being configured: how far each was read is kept by name.
+const RESERVED: [&str; 1] = [crate::commands::import::SOURCE];
+
 const KIND: &str = "write \"s3\", \"sqs\" or \"lookup\"";
 const BUCKET: &str = "write the name of the bucket that the trail delivers to";
 const QUEUE_URL: &str = "write the queue's URL, such as \"https://sqs.eu-west-1.amazonaws.com/111122223333/trail\"";
@@ -77,6 +80,9 @@ impl Reader<'_> {
             if !fits {
                 let message = format!("`{name}` cannot be a trail's name");
                 self.problem(at, "trails.name", &message, "write up to 64 letters, digits and hyphens");
+            } else if RESERVED.contains(&name.as_str()) {
+                let message = format!("`{name}` is the name of a source that Rolecall has itself");
+                self.problem(at, "trails.name", &message, "give the trail another name");
             } else if trails.iter().any(|other| other.id == name) {
                 let message = format!("two trails are named `{name}`");
                 self.problem(
