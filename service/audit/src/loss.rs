@@ -2,8 +2,9 @@
 //!
 //! A listing that AWS, a proxy or a change of permissions thins out looks like any other that is
 //! complete. So where a scope lost more than half of what was known of it, and at least ten things, the
-//! loss is held, and so is one that leaves nothing of three things or more: the scope gets a gap, nothing of it closes. The next look that shows the same settles
-//! it. Refuses to know where anything is remembered.
+//! loss is held, and so is one that leaves nothing of three things or more: the scope gets a gap, and
+//! nothing of it closes. The next look that shows the same settles it. Refuses to know where anything
+//! is remembered.
 
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use crate::estate::Observation;
