@@ -13,6 +13,7 @@
 //! copied out of the bytes. Refuses to know where the bytes came from and where the result is kept.
 
 mod action;
+mod depth;
 mod event;
 pub mod evidence;
 mod harvest;
@@ -120,6 +121,8 @@ pub enum ProblemKind {
     Json,
     /// A record is longer than any of CloudTrail's.
     Giant,
+    /// Values of a record lie deeper within each other than in any of CloudTrail's.
+    Deep,
     /// A field that is needed is missing.
     Missing,
     /// A field is not what it should be.

@@ -10,6 +10,9 @@ use std::fmt;
 
 /// A file larger than this is refused, in bytes.
 const LARGEST_FILE: usize = 256 * 1024;
+/// A value within more others than this is refused. No rule of ours needs half of it, and a build
+/// without optimisation takes 30 KB of stack for each.
+const DEEPEST: usize = 24;
 
 /// A policy file, read by whoever may read files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,7 +276,7 @@ pub(super) fn documents(source: Source<'_>, errors: &mut Vec<LoadError>) -> Vec<
 }
 
 fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! { strict_booleans: true }
+    serde_saphyr::options! { strict_booleans: true, budget: serde_saphyr::budget! { max_depth: DEEPEST } }
 }
 
 /// The documents of a file: each starts at a line that begins with `---`, which no scalar can hold.

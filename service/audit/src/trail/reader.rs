@@ -5,6 +5,7 @@
 //! is split into records first, through a window, so that one broken record costs only itself and
 //! one giant record no memory. Refuses to know what a record says.
 
+use super::depth::{DEEPEST, Limited, SHALLOW, is_deeper, string_end};
 use super::event::{Element, Event, Record, RecordSeed};
 use super::json::{Field, Key};
 use super::{Fault, ProblemKind, ReadProblem, Tally};
@@ -21,6 +22,9 @@ pub(super) const WHOLE: usize = 32 * 1024 * 1024;
 const WINDOW: usize = 1024 * 1024;
 /// How CloudTrail begins a record. Within a string its quotes would be escaped.
 const BEGINNING: &str = "{\"eventVersion\"";
+/// So much of a text is looked through for where records go on after broken ones. A text of nothing but
+/// beginnings would otherwise be looked through to its end from each of them.
+const PATIENCE: usize = 8 * WHOLE;
 /// Deflate cannot expand more than this.
 const MOST_EXPANSION: usize = 1040;
 
@@ -218,7 +222,7 @@ impl<'s, S: Sink> Reader<'s, S> {
         let mut rest = text;
         loop {
             let mut de = sonic_rs::Deserializer::from_str(rest);
-            Top(&mut *self).deserialize(&mut de)?;
+            Top(&mut *self).deserialize(Limited(&mut de))?;
             // An error looks for its line from the beginning of the text: there must be none where, as
             // nearly always, nothing follows the first value.
             let Err(error) = de.end() else { return Ok(()) };
@@ -306,12 +310,16 @@ impl<'s, S: Sink> Reader<'s, S> {
         };
         match result {
             Ok(()) => self.tally.events += 1,
-            Err(fault) => {
-                self.tally.lose_a_record();
-                let (file, pointer) = (self.file, self.pointer);
-                self.tally.name(fault.kind, || fault.named(file, place.map(|n| (pointer, n))));
-            }
+            Err(fault) => self.refuse(fault, None, place),
         }
+    }
+
+    /// Counts and names a record that cannot be read.
+    fn refuse(&mut self, fault: Fault, line: Option<usize>, place: Option<usize>) {
+        self.tally.lose_a_record();
+        let (file, pointer, kind) = (self.file, self.pointer, fault.kind);
+        let named = || ReadProblem { line, ..fault.named(file, place.map(|n| (pointer, n))) };
+        self.tally.name(kind, named);
     }
 
     fn embedded(&mut self, field: &str, json: &str) -> Result<(), Fault> {
@@ -379,12 +387,25 @@ impl Read for Begun<'_> {
 
 /// Reads one record and nothing after it. The fault does not quote the text, which may hold secrets.
 pub(super) fn one_record(json: &str) -> Result<Record<'_>, Fault> {
-    let mut de = sonic_rs::Deserializer::from_str(json);
+    if is_deeper(json, DEEPEST) {
+        let message = format!("values lie more than {DEEPEST} levels deep within each other");
+        let remedy = "CloudTrail's records have less than 20 levels: fetch the file again, or take the record out";
+        return Err(Fault::new(ProblemKind::Deep, "", message, remedy));
+    }
     let mut record = Record::default();
-    let read = RecordSeed(&mut record).deserialize(&mut de).and_then(|()| de.end());
-    read.map(|()| record).map_err(|error| {
-        let what =
-            if error.is_eof() { "it ends too early".to_owned() } else { format!("from byte {} on", error.offset()) };
+    let into = RecordSeed(&mut record);
+    let read = if is_deeper(json, SHALLOW) {
+        // Slower, and skips without recursion.
+        let mut de = serde_json::Deserializer::from_str(json);
+        let read = into.deserialize(&mut de).and_then(|()| de.end());
+        read.map_err(|error| (error.is_eof(), format!("from line {}, column {} on", error.line(), error.column())))
+    } else {
+        let mut de = sonic_rs::Deserializer::from_str(json);
+        let read = into.deserialize(&mut de).and_then(|()| de.end());
+        read.map_err(|error| (error.is_eof(), format!("from byte {} on", error.offset())))
+    };
+    read.map(|()| record).map_err(|(is_eof, place)| {
+        let what = if is_eof { "it ends too early" } else { &*place };
         Fault::new(ProblemKind::Json, "", format!("not JSON: {what}"), "one CloudTrail record is needed")
     })
 }
@@ -550,6 +571,10 @@ struct Splitter {
     is_torn: bool,
     /// Whether any value was seen.
     seen: bool,
+    /// Up to where in the text lines were counted, and how many there are.
+    counted: (usize, usize),
+    /// How many bytes were looked through for records that were broken.
+    searched: usize,
 }
 
 /// What one step of the splitter did.
@@ -568,7 +593,7 @@ impl Splitter {
         let opens = |line: Option<&str>| line.is_some_and(|line| line.starts_with('{'));
         let first = lines.next();
         let by_line = (opens(first) && opens(lines.next())) || first.and_then(untimed).is_some();
-        Self { state: State::Top, by_line, lines: 0, is_torn: false, seen: false }
+        Self { state: State::Top, by_line, lines: 0, is_torn: false, seen: false, counted: (0, 0), searched: 0 }
     }
 
     /// Reads as far as it can and says how far; all of it if this is the end of the text.
@@ -598,12 +623,18 @@ impl Splitter {
         }
         let used = text.get(..at).unwrap_or(text);
         self.lines += memchr::memchr_iter(b'\n', used.as_bytes()).count();
+        self.counted = (0, 0);
         used.len()
     }
 
-    fn line(&self, text: &str, at: usize) -> usize {
-        let before = text.get(..at).unwrap_or(text).trim_end();
-        self.lines + 1 + memchr::memchr_iter(b'\n', before.as_bytes()).count()
+    /// The line of a place. Counts on from the last one that was asked for, as a text may have as many
+    /// faults as bytes.
+    fn line(&mut self, text: &str, at: usize) -> usize {
+        let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes()).trim_ascii_end();
+        let (from, lines) = if self.counted.0 <= before.len() { self.counted } else { (0, 0) };
+        let more = memchr::memchr_iter(b'\n', before.get(from..).unwrap_or_default()).count();
+        self.counted = (before.len(), lines + more);
+        self.lines + 1 + lines + more
     }
 
     fn step<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize, last: bool) -> Step {
@@ -686,9 +717,16 @@ impl Splitter {
             self.name_giant(reader, text, at, None);
             return Step::To(at + end);
         }
+        let torn = last && self.is_torn && at + end == text.len();
+        if is_deeper(line, SHALLOW) {
+            // Its records are told apart without a parser, and each is measured alone.
+            let lines = self.line(text, at + 1).saturating_sub(1);
+            let mut inside = Self { by_line: false, lines, is_torn: torn, ..Self::new("") };
+            inside.feed(reader, line, true);
+            return Step::To(at + end);
+        }
         let mut de = sonic_rs::Deserializer::from_str(line);
         let read = Top(&mut *reader).deserialize(&mut de);
-        let torn = last && self.is_torn && at + end == text.len();
         match read.and_then(|()| de.end()) {
             Err(error) if !torn => reader.not_json(self.line(text, at + 1), &what(&error)),
             _ => {}
@@ -727,6 +765,10 @@ impl Splitter {
         reader.pointer = "";
         match one_record(text.get(at..end).unwrap_or_default()) {
             Ok(record) => reader.deliver(&record, None),
+            Err(fault) if fault.kind == ProblemKind::Deep => {
+                let line = self.line(text, at + 1);
+                reader.refuse(fault, Some(line), None);
+            }
             Err(fault) => reader.not_json(self.line(text, at + 1), fault.what()),
         }
         Step::To(end)
@@ -756,12 +798,19 @@ impl Splitter {
         match one_record(text.get(at..end).unwrap_or_default()) {
             Ok(record) => reader.deliver(&record, Some(place)),
             Err(fault) => {
-                reader.not_json(self.line(text, at + 1), fault.what());
-                // A quote too few turns strings inside out: then the end is not to be believed.
-                let swallows = text.get(at + 1..end).is_some_and(|inside| inside.contains(BEGINNING));
+                let line = self.line(text, at + 1);
+                // A quote too few turns strings inside out: then the end is not to be believed. What is
+                // merely deep has its end where it seems, and what is in it is no record of the file.
+                let swallows = if fault.kind == ProblemKind::Deep {
+                    reader.refuse(fault, Some(line), Some(place));
+                    false
+                } else {
+                    reader.not_json(line, fault.what());
+                    text.get(at + 1..end).is_some_and(|inside| inside.contains(BEGINNING))
+                };
                 let after = blank_end(bytes, end);
                 if swallows || !matches!(bytes.get(after), Some(b',' | b']') | None) {
-                    return self.resume(text, at, (wrapped, place));
+                    return self.resume(reader, text, (at, end), (wrapped, place));
                 }
             }
         }
@@ -778,11 +827,23 @@ impl Splitter {
             State::Array { wrapped, place } => (wrapped, place),
             _ => (false, 0),
         };
-        self.resume(text, at, (wrapped, place))
+        self.resume(reader, text, (at, text.len()), (wrapped, place))
     }
 
-    /// Goes on where the next record begins.
-    fn resume(&mut self, text: &str, at: usize, (wrapped, place): (bool, usize)) -> Step {
+    /// Goes on where the next record begins, after one that was looked through to `end`.
+    fn resume<S: Sink>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        text: &str,
+        (at, end): (usize, usize),
+        (wrapped, place): (bool, usize),
+    ) -> Step {
+        self.searched = self.searched.saturating_add(end - at);
+        if self.searched > PATIENCE {
+            reader.not_json(self.line(text, at + 1), "too much of it is broken to go on");
+            self.state = State::Lost;
+            return Step::To(text.len());
+        }
         let after = text.as_bytes().get(at + 1..).unwrap_or_default();
         if let Some(found) = memchr::memmem::find(after, BEGINNING.as_bytes()) {
             self.state = State::Array { wrapped, place: place + 1 };
@@ -793,7 +854,7 @@ impl Splitter {
         }
     }
 
-    fn name_giant<S: Sink>(&self, reader: &mut Reader<'_, S>, text: &str, at: usize, place: Option<usize>) {
+    fn name_giant<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize, place: Option<usize>) {
         reader.tally.lose_a_record();
         if place.is_none() {
             reader.tally.left_unread("a record is too long to be one of CloudTrail's");
@@ -963,17 +1024,6 @@ fn value_end(bytes: &[u8], start: usize, last: bool) -> Option<usize> {
             Some(_) => {}
         }
         at += 1;
-    }
-}
-
-/// Where a string ends that began before.
-fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
-            return Some(at + 1);
-        }
-        at += 2;
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod differences;
 #[cfg(test)]
 mod escalations;

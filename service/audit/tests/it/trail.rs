@@ -475,6 +475,7 @@ fn whatever_is_wrong_with_an_event_is_counted_and_named_and_stops_nothing() {
     };
     let mut nobody = change("userIdentity", json!({"type": "AssumedRole", "accountId": HOME}));
     nobody["recipientAccountId"] = json!(HOME);
+    let deep = (0..200).fold(json!({}), |within, _| json!([within]));
     let cases = [
         (change("eventTime", json!("2031-01-01T00:00:00Z")), ProblemKind::Time, "/Records/0/eventTime", 1),
         (change("eventTime", json!("1970-01-01T00:00:00Z")), ProblemKind::Time, "/Records/0/eventTime", 1),
@@ -488,6 +489,7 @@ fn whatever_is_wrong_with_an_event_is_counted_and_named_and_stops_nothing() {
         (change("eventName", Value::Null), ProblemKind::Missing, "/Records/0/eventName", 1),
         (nobody, ProblemKind::Missing, "/Records/0/userIdentity/sessionContext/sessionIssuer/arn", 1),
         (json!(7), ProblemKind::Json, "/Records/0", 1),
+        (change("requestParameters", deep), ProblemKind::Deep, "/Records/0", 1),
     ];
     for (record, kind, field, counted) in cases {
         let mut record = record;
@@ -499,6 +501,8 @@ fn whatever_is_wrong_with_an_event_is_counted_and_named_and_stops_nothing() {
         assert_eq!(settled.uses.iter().map(|one| one.count).sum::<u64>(), counted, "{record}");
         assert_eq!((settled.problems.len(), &*settled.problems[0].field), (1, field), "{record}");
         assert!(!settled.problems[0].remedy.is_empty());
+        let lost = counted == 1;
+        assert_eq!((settled.unread.len(), settled.damaged.len()), (0, usize::from(lost)), "{record}");
     }
 }
 

@@ -316,3 +316,200 @@ fn a_page_that_names_a_next_is_not_all() {
         }
     }
 }
+
+/// Values of so many levels, in lists, objects and both.
+fn nests(levels: usize) -> [String; 3] {
+    let objects = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let mixed = format!("{}{}", "[{\"a\":".repeat(levels / 2), if levels % 2 == 1 { "[]" } else { "null" });
+    [format!("{}{}", "[".repeat(levels), "]".repeat(levels)), objects, format!("{mixed}{}", "}]".repeat(levels / 2))]
+}
+
+/// Where in a record a value may lie, and how many levels are around it.
+const PLACES: [(&str, &str, usize); 16] = [
+    ("\"unheard\":", "", 1),
+    ("\"tlsDetails\":", "", 1),
+    ("\"requestParameters\":", "", 1),
+    ("\"requestParameters\":{\"roleArn\":\"r\",\"x\":", "}", 2),
+    ("\"requestParameters\":{\"roleArn\":", "}", 2),
+    ("\"requestParameters\":{\"durationSeconds\":", "}", 2),
+    ("\"requestParameters\":{\"tags\":", "}", 2),
+    ("\"requestParameters\":{\"tags\":[{\"key\":\"k\",\"value\":", "}]}", 4),
+    ("\"requestParameters\":{\"principalTags\":{\"k\":", "}}", 3),
+    ("\"responseElements\":{\"credentials\":{\"sessionToken\":", "}}", 3),
+    ("\"resources\":", "", 1),
+    ("\"resources\":[{\"ARN\":", "}]", 3),
+    ("\"userIdentity\":", "", 1),
+    ("\"userIdentity\":{\"sessionContext\":{\"sessionIssuer\":{\"x\":", "}}}", 4),
+    ("\"eventVersion\":\"1.11\",\"userAgent\":", "", 1),
+    ("\"note\":\"[[[{{{ \\\" [{\",\"additionalEventData\":", "", 1),
+];
+
+#[test]
+fn a_record_that_is_too_deep_costs_only_itself_wherever_it_is_deep() {
+    for (place, (before, after, around)) in PLACES.into_iter().enumerate() {
+        for levels in [30, 33, 36, 127, 128, 129, 25_000].map(|levels| levels - around) {
+            for (n, nested) in nests(levels).into_iter().enumerate() {
+                if levels > 1_000 && n != place % 3 {
+                    continue;
+                }
+                let deep = format!("{{\"eventID\":\"deep\",\"eventName\":\"AssumeRole\",{before}{nested}{after}}}");
+                let told = format!("{before} {levels} {n}");
+                let fits = levels + around <= DEEPEST;
+                check_deep(&deep, fits, &told);
+            }
+        }
+    }
+}
+
+fn check_deep(deep: &str, fits: bool, told: &str) {
+    let quoted = |record: &str| serde_json::json!(record).to_string();
+    let ways = [
+        format!("{{\"Records\":[{},{deep},{}]}}", record(0), record(1)),
+        format!("[{},\n{deep},\n{}]", record(0), record(1)),
+        format!("{}\n{deep}\n{}\n", record(0), record(1)),
+        format!("{}{deep}{}", record(0), record(1)),
+        format!("{{\"Records\":[{}]}}\n{{\"Records\":[{deep}]}}\n{{\"Records\":[{}]}}", record(0), record(1)),
+        format!(
+            "{{\"logEvents\":[{{\"message\":{}}},{{\"message\":{}}},{{\"message\":{}}}]}}",
+            quoted(&record(0)),
+            quoted(deep),
+            quoted(&record(1))
+        ),
+        format!(
+            "{{\"Events\":[{{\"CloudTrailEvent\":{}}},{{\"CloudTrailEvent\":{}}},{{\"CloudTrailEvent\":{}}}]}}",
+            quoted(&record(0)),
+            quoted(deep),
+            quoted(&record(1))
+        ),
+    ];
+    let expected: &[&str] = if fits { &["e-0", "deep", "e-1"] } else { &["e-0", "e-1"] };
+    let lost = u64::from(!fits);
+    for (way, text) in ways.iter().enumerate() {
+        for (ids, tally) in
+            [at_once(text.as_bytes()), at_once(&zipped(text.as_bytes())), through_a_window(text.as_bytes())]
+        {
+            assert_eq!(ids, expected, "{told}, {way}: {:?}", tally.problems);
+            assert_eq!((tally.malformed, tally.damaged.contains("f")), (lost, !fits), "{told}, {way}");
+            let kinds: Vec<_> = tally.kinds.into_iter().collect();
+            assert_eq!(kinds, if fits { vec![] } else { vec![(ProblemKind::Deep, 1)] }, "{told}, {way}");
+            assert!(tally.unread.is_empty(), "to read it again would give no more: {told}, {way}");
+        }
+    }
+}
+
+#[test]
+fn what_is_deep_around_records_is_passed_over() {
+    for levels in [30, 33, 128, 25_000] {
+        for nested in nests(levels) {
+            let texts = [
+                format!("{{\"before\":{nested},\"Records\":[{}]}}", record(0)),
+                format!("{{\"Records\":[{}],\"after\":{nested}}}", record(0)),
+                format!("{{\"Records\":[{}],\"NextToken\":{nested}}}", record(0)),
+                format!("{{\"Records\":{{\"x\":{nested}}},\"Events\":[{}]}}", record(0)),
+            ];
+            for text in texts {
+                for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+                    assert_eq!(
+                        (&*ids, tally.malformed),
+                        (&["e-0".to_owned()][..], 0),
+                        "{levels}: {:?}",
+                        tally.problems
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_nothing_but_deep_is_named() {
+    for (levels, kinds) in [(129, 3), (25_000, 3), (5_000_000, 1)] {
+        for nested in nests(levels).into_iter().take(kinds) {
+            let envelope = format!("{{\"detail-type\":\"x\",\"detail\":{{\"eventID\":\"deep\",\"x\":{nested}}}}}");
+            let filebeat = format!("{{\"event\":{{\"original\":{nested}}}}}");
+            let digest = format!("{{\"digestStartTime\":\"x\",\"logFiles\":{nested}}}");
+            let insight = format!("{{\"Records\":[{{\"eventID\":\"i\",\"insightDetails\":{nested}}}]}}");
+            let row = format!("{{\"Events\":[{{\"EventId\":{nested}}}]}}");
+            for text in [format!("[{nested}]"), envelope, filebeat, digest, insight, row] {
+                let (ids, tally) = at_once(text.as_bytes());
+                assert_eq!((ids.len(), tally.malformed), (0, 1), "{levels}: {:?}", tally.problems);
+                assert_eq!(tally.kinds.get(&ProblemKind::Deep), Some(&1), "{levels}: {:?}", tally.problems);
+            }
+            // Neither an end nor anything else: what opens and never closes.
+            let open = format!("{{\"Records\":[{},{{\"x\":{}", record(0), nested.split_at(levels).0);
+            for (ids, tally) in [at_once(open.as_bytes()), through_a_window(open.as_bytes())] {
+                assert_eq!((&*ids, tally.malformed), (&["e-0".to_owned()][..], 1), "{levels}: {:?}", tally.problems);
+                assert!(tally.unread.contains_key("f"));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_within_a_record_that_is_too_deep_is_no_record() {
+    let forged = record(7);
+    let deep = format!(
+        "{{\"eventVersion\":\"1.11\",\"eventID\":\"deep\",\"requestParameters\":{{\"x\":{},\"y\":{forged}}}}}",
+        nests(200)[0]
+    );
+    for text in [format!("{{\"Records\":[{deep},{}]}}", record(1)), format!("{deep}\n{}", record(1))] {
+        for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+            assert_eq!((&*ids, tally.malformed), (&["e-1".to_owned()][..], 1));
+        }
+    }
+}
+
+#[test]
+fn what_the_quick_way_refuses_and_is_right_is_read() {
+    // Numbers that no float holds and halves of pairs are nothing that a record needs.
+    for odd in ["1e999", "-1e999", "\"\\ud800\"", "{\"\\udc00\":1}", "[1e999,\"\\ud800\"]"] {
+        let text = format!("{{\"Records\":[{},{{\"eventID\":\"odd\",\"x\":{odd}}},{}]}}", record(0), record(1));
+        for (ids, tally) in [at_once(text.as_bytes()), through_a_window(text.as_bytes())] {
+            assert_eq!((&*ids, tally.malformed), (&["e-0", "odd", "e-1"].map(str::to_owned)[..], 0), "{odd}");
+        }
+    }
+}
+
+#[test]
+fn a_text_of_nothing_but_beginnings_is_not_looked_through_from_each() {
+    let filler = "x".repeat(16_000);
+    let text = format!("[{}", format!("{{\"eventVersion\":\"{filler}\",\"x\":").repeat(600));
+    let (ids, tally) = at_once(text.as_bytes());
+    assert!(ids.is_empty());
+    let last = tally.problems.last().unwrap();
+    assert!(last.message.contains("too much of it is broken"), "{last}");
+    assert!(tally.unread.contains_key("f") && tally.damaged.contains("f"));
+}
+
+proptest! {
+    #[test]
+    fn lines_are_counted_on_from_the_last(text in "[a\n ü]{0,40}", places in proptest::collection::vec(0_usize..60, 1..8)) {
+        let mut splitter = Splitter::new("");
+        for place in places {
+            let before = text.as_bytes().get(..place).unwrap_or(text.as_bytes()).trim_ascii_end();
+            let lines = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            prop_assert_eq!(splitter.line(&text, place), lines);
+        }
+    }
+
+    #[test]
+    fn a_text_is_too_deep_as_its_brackets_say(text in r#"[\[\]{}"\\ a]{0,60}"#, around in 100_usize..140) {
+        let text = format!("{}{text}", "[".repeat(around));
+        let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+        for byte in text.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                _ if in_string => {}
+                b'[' | b'{' => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        prop_assert_eq!(is_deeper(&text, DEEPEST), deepest > DEEPEST);
+    }
+}
