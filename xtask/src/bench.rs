@@ -269,16 +269,7 @@ fn stop(server: &mut Child) -> Result<(), String> {
 
 fn scan(data: &Path, endpoint: &str, words: &[&str]) -> Result<Cost, String> {
     let mut command = Command::new(root().join("target/release/rolecall"));
-    command
-        .arg("--data-dir")
-        .arg(data)
-        .args(words)
-        .env("AWS_ENDPOINT_URL", endpoint)
-        .env("AWS_ACCESS_KEY_ID", "AKIASANDBOXHUB000000")
-        .env("AWS_SECRET_ACCESS_KEY", "sandbox")
-        .env("AWS_REGION", "eu-west-1")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env_remove("DATABASE_URL");
+    crate::shell::over_sandbox(command.arg("--data-dir").arg(data).args(words), endpoint);
     measured(command, Some(data))
 }
 

@@ -34,3 +34,14 @@ pub fn has(program: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success())
 }
+
+/// Points a command at the sandbox, with the keys that it takes, and at no database of this machine.
+pub fn over_sandbox(command: &mut Command, endpoint: &str) {
+    command
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_ACCESS_KEY_ID", "AKIASANDBOXHUB000000")
+        .env("AWS_SECRET_ACCESS_KEY", "sandbox")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("DATABASE_URL");
+}

@@ -62,13 +62,7 @@ fn over(endpoint: &str, dir: &Path, minutes: usize) -> Result<(), String> {
     let command = |words: &[&str]| {
         let mut command = Command::new(binary("rolecall"));
         command.arg("--data-dir").arg(dir.join("data")).arg("--config").arg(&config).args(words);
-        command
-            .env("AWS_ENDPOINT_URL", endpoint)
-            .env("AWS_ACCESS_KEY_ID", "AKIASANDBOXHUB000000")
-            .env("AWS_SECRET_ACCESS_KEY", "sandbox")
-            .env("AWS_REGION", "eu-west-1")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env_remove("DATABASE_URL");
+        crate::shell::over_sandbox(&mut command, endpoint);
         command
     };
     let log = std::fs::File::create(dir.join("serve.log")).map_err(|error| error.to_string())?;

@@ -3,14 +3,14 @@
 //! A listing that AWS, a proxy or a change of permissions thins out looks like any other that is
 //! complete. So where a scope lost more than half of what was known of it, and at least ten things, the
 //! loss is held, and so is one that leaves nothing of three things or more: the scope gets a gap, and
-//! nothing of it closes. The next look that shows the same settles it. Refuses to know where anything
-//! is remembered.
+//! nothing of it closes. What the next look lacks as well is gone. Refuses to know where anything is
+//! remembered.
 
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use crate::estate::Observation;
 use crate::id::{ClusterName, Region};
 use crate::import::Before;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Fewer things than this may all go at once: a small cluster is taken down in one change.
 const AT_LEAST: usize = 10;
@@ -24,32 +24,30 @@ const FEW: usize = 2;
 const ONE_IN: usize = 2;
 
 /// Takes the proof from listings that lost much since the latest look. `before` is what is known;
-/// `held` are the scopes whose latest look was held for the same reason: this look confirms it.
+/// `held` are the scopes whose latest look was held for the same reason. Of those, what that look
+/// lacked too is confirmed to be gone; what only this look lacks is a loss of its own.
 pub fn hold(seen: &mut Observation, before: &[Before], held: &BTreeSet<Scope>) {
-    let mut known: BTreeMap<&Scope, usize> = BTreeMap::new();
+    let mut known: BTreeMap<&Scope, Vec<&Before>> = BTreeMap::new();
     for thing in before {
-        *known.entry(&thing.scope).or_default() += 1;
+        known.entry(&thing.scope).or_default().push(thing);
     }
-    for (scope, known_there) in &known {
-        if held.contains(*scope) || !seen.coverage.is_complete(scope) {
+    for (scope, things) in &known {
+        if !seen.coverage.is_complete(scope) {
             continue;
         }
         let Some(shown) = shown(seen, scope) else { continue };
-        let (of, lost) = if scope.kind == ScopeKind::Clusters {
-            let inside: Vec<(bool, usize)> = inside(seen, scope, &known);
-            let lost: usize = inside.iter().filter(|(here, _)| !here).map(|(_, things)| things).sum();
-            let all: usize = inside.iter().map(|(_, things)| things).sum();
-            (known_there + all, known_there.saturating_sub(shown) + lost)
-        } else {
-            (*known_there, known_there.saturating_sub(shown))
-        };
+        let own = things.iter().map(|thing| (*thing, shown.contains(&thing.name)));
+        let inside = if scope.kind == ScopeKind::Clusters { inside(seen, scope, &known) } else { Vec::new() };
+        let confirmed = held.contains(*scope);
+        let counted = own.chain(inside).filter(|(thing, _)| !(confirmed && thing.was_missing));
+        let (of, lost) = counted.fold((0, 0), |(of, lost), (_, here)| (of + 1, lost + usize::from(!here)));
         let emptied = lost == of && of > FEW;
         if emptied || lost >= AT_LEAST && lost.saturating_mul(ONE_IN) > of {
             seen.coverage.gap(Gap {
                 scope: (*scope).clone(),
                 action: action(scope.kind).to_owned(),
                 reason: GapReason::Lost,
-                detail: format!("lost {lost} of {of}; confirmed by the next listing"),
+                detail: format!("lost {lost} of {of}; confirmed by the next listing that lacks them, too"),
             });
         }
     }
@@ -57,32 +55,41 @@ pub fn hold(seen: &mut Observation, before: &[Before], held: &BTreeSet<Scope>) {
 
 /// The associations known of each cluster of a region, and whether that cluster is listed: with a
 /// cluster all of them go.
-fn inside(seen: &Observation, region: &Scope, known: &BTreeMap<&Scope, usize>) -> Vec<(bool, usize)> {
+fn inside<'b>(
+    seen: &Observation,
+    region: &Scope,
+    known: &BTreeMap<&Scope, Vec<&'b Before>>,
+) -> Vec<(&'b Before, bool)> {
     let listed: BTreeSet<(&Region, &ClusterName)> = seen.clusters.iter().map(|c| (&c.region, &c.name)).collect();
     let here = |scope: &Scope| scope.kind == ScopeKind::Associations && scope.region == region.region;
     let of = known.iter().filter(|(scope, _)| scope.account_id == region.account_id && here(scope));
-    of.map(|(scope, things)| {
+    of.flat_map(|(scope, things)| {
         let cluster = scope.region.as_ref().zip(scope.cluster.as_ref());
-        (cluster.is_some_and(|cluster| listed.contains(&cluster)), *things)
+        let is_listed = cluster.is_some_and(|cluster| listed.contains(&cluster));
+        things.iter().map(move |thing| (*thing, is_listed))
     })
     .collect()
 }
 
-/// How much of a scope this look shows; `None` for scopes whose things are not told apart.
-fn shown(seen: &Observation, scope: &Scope) -> Option<usize> {
+/// The names of what this look shows of a scope, as [`Before::name`] gives them; `None` for scopes
+/// whose things are not told apart.
+fn shown(seen: &Observation, scope: &Scope) -> Option<HashSet<String>> {
     let region = scope.region.as_ref();
     Some(match scope.kind {
-        ScopeKind::Roles => seen.roles.len(),
-        // Those of AWS are not remembered one by one.
-        ScopeKind::Policies => seen.policies.iter().filter(|policy| policy.arn.account_id().is_some()).count(),
-        ScopeKind::OidcProviders => seen.oidc_providers.len(),
-        ScopeKind::OrgPolicies => seen.org_policies.len(),
-        ScopeKind::Organization => seen.org_units.len(),
-        ScopeKind::Clusters => seen.clusters.iter().filter(|cluster| Some(&cluster.region) == region).count(),
-        ScopeKind::Trails => seen.trails.iter().filter(|trail| Some(&trail.region) == region).count(),
+        ScopeKind::Roles => seen.roles.iter().map(|role| role.arn.to_string()).collect(),
+        ScopeKind::Policies => seen.policies.iter().map(|policy| policy.arn.to_string()).collect(),
+        ScopeKind::OidcProviders => seen.oidc_providers.iter().map(|provider| provider.arn.to_string()).collect(),
+        ScopeKind::OrgPolicies => seen.org_policies.iter().map(|policy| policy.id.clone()).collect(),
+        ScopeKind::Organization => seen.org_units.iter().map(|unit| unit.id.clone()).collect(),
+        ScopeKind::Clusters => {
+            let here = seen.clusters.iter().filter(|cluster| Some(&cluster.region) == region);
+            here.map(|cluster| cluster.name.to_string()).collect()
+        }
+        ScopeKind::Trails => seen.trails.iter().map(|trail| trail.arn.clone()).collect(),
         ScopeKind::Associations => {
             let here = seen.associations.iter().map(|association| &association.key);
-            here.filter(|key| Some(&key.region) == region && Some(&key.cluster) == scope.cluster.as_ref()).count()
+            let here = here.filter(|key| Some(&key.region) == region && Some(&key.cluster) == scope.cluster.as_ref());
+            here.map(ToString::to_string).collect()
         }
         _ => return None,
     })
@@ -101,35 +108,64 @@ mod tests {
     use crate::estate::OidcProvider;
     use rolecall_iam::AccountId;
 
+    fn known(scope: &Scope, names: impl IntoIterator<Item = usize>, missing: &[usize]) -> Vec<Before> {
+        let thing = |n: usize| Before {
+            name: format!("arn:aws:iam::111122223333:oidc-provider/{n}"),
+            was_missing: missing.contains(&n),
+            ..Before::of(scope.clone())
+        };
+        names.into_iter().map(thing).collect()
+    }
+
+    fn providers(shown: impl IntoIterator<Item = usize>) -> Observation {
+        let arn = |n| format!("arn:aws:iam::111122223333:oidc-provider/{n}").parse().unwrap();
+        let oidc_providers = shown.into_iter().map(|n| OidcProvider { arn: arn(n) }).collect();
+        Observation { oidc_providers, ..Observation::default() }
+    }
+
     #[test]
-    fn a_loss_of_more_than_half_and_ten_is_held_once() {
+    fn a_loss_of_more_than_half_and_ten_is_held_until_the_next_look_lacks_the_same() {
         let account: AccountId = "111122223333".parse().unwrap();
         let scope = Scope::global(account, ScopeKind::OidcProviders);
-        let providers = |n: usize| {
-            let arn = |i| format!("arn:aws:iam::111122223333:oidc-provider/{i}").parse().unwrap();
-            (0..n).map(|i| OidcProvider { arn: arn(i) }).collect::<Vec<_>>()
-        };
+        let (none, lacked): (&[usize], Vec<usize>) = (&[], (0..11).collect());
         let cases = [
-            // Known, shown, whether the latest look was held, whether this one is.
-            (20, 9, false, true),
-            (20, 10, false, false),
-            (9, 1, false, false),
-            (9, 0, false, true),
-            (3, 0, false, true),
-            (2, 0, false, false),
-            (10, 0, false, true),
-            (10, 0, true, false),
-            (10, 12, false, false),
-            (0, 0, false, false),
+            // Known, what the latest look lacked and was held for, shown, whether this one is held.
+            (20, none, 11..20, true),
+            (20, none, 10..20, false),
+            (20, none, 100..120, true),
+            (9, none, 8..9, false),
+            (9, none, 9..9, true),
+            (3, none, 3..3, true),
+            (2, none, 2..2, false),
+            (10, none, 10..10, true),
+            (10, none, 0..12, false),
+            (0, none, 0..0, false),
+            // The same is lacking, and little more.
+            (20, &lacked, 11..20, false),
+            (20, &lacked, 13..20, false),
+            (20, &lacked, 0..20, false),
+            // Something else is: that is a loss of its own.
+            (40, &lacked, 0..12, true),
+            (20, &lacked, 20..20, true),
         ];
-        for (known, shown, was_held, expected) in cases {
-            let mut seen = Observation { oidc_providers: providers(shown), ..Observation::default() };
+        for (known_there, lacked, shown, expected) in cases {
+            let mut seen = providers(shown.clone());
             seen.coverage.complete(scope.clone());
-            let before: Vec<Before> = (0..known).map(|_| Before { scope: scope.clone(), pod: None }).collect();
-            let held = was_held.then(|| scope.clone()).into_iter().collect();
-            hold(&mut seen, &before, &held);
-            assert_eq!(!seen.coverage.is_complete(&scope), expected, "{known} known, {shown} shown, held {was_held}");
+            let held = (!lacked.is_empty()).then(|| scope.clone()).into_iter().collect();
+            hold(&mut seen, &known(&scope, 0..known_there, lacked), &held);
+            let what = format!("{known_there} known, {shown:?} shown, {lacked:?} lacking before");
+            assert_eq!(!seen.coverage.is_complete(&scope), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_look_lacked_for_another_reason_confirms_nothing() {
+        let scope = Scope::global("111122223333".parse().unwrap(), ScopeKind::OidcProviders);
+        let mut seen = providers(11..20);
+        seen.coverage.complete(scope.clone());
+        let lacked: Vec<usize> = (0..11).collect();
+        hold(&mut seen, &known(&scope, 0..20, &lacked), &BTreeSet::new());
+        assert!(!seen.coverage.is_complete(&scope), "the latest look was refused, not held");
     }
 
     #[test]
@@ -138,13 +174,13 @@ mod tests {
         let region: Region = "eu-west-1".parse().unwrap();
         let clusters = Scope::regional(account, ScopeKind::Clusters, region.clone());
         let inside = Scope::of_cluster(account, ScopeKind::Associations, region, "prod".parse().unwrap());
-        let mut before = vec![Before { scope: clusters.clone(), pod: None }];
-        before.extend((0..10).map(|_| Before { scope: inside.clone(), pod: None }));
+        let mut before = vec![Before { name: "prod".to_owned(), ..Before::of(clusters.clone()) }];
+        before.extend((0..10).map(|n| Before { name: format!("{n}"), ..Before::of(inside.clone()) }));
         let mut seen = Observation::default();
         seen.coverage.complete(clusters.clone());
         hold(&mut seen, &before, &BTreeSet::new());
         let gaps = seen.coverage.gaps_of(&clusters).unwrap();
-        assert_eq!(gaps[0].detail, "lost 11 of 11; confirmed by the next listing");
+        assert_eq!(gaps[0].detail, "lost 11 of 11; confirmed by the next listing that lacks them, too");
         assert_eq!(gaps[0].reason, GapReason::Lost);
     }
 }

@@ -19,6 +19,7 @@ use http_body_util::Limited;
 use rolecall_audit::coverage::GapReason;
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -236,18 +237,39 @@ fn untrue_list(body: &[u8]) -> Option<String> {
         return fields.iter().find(|(_, value)| null(value)).map(|(name, _)| format!("the list {name} holds a null"));
     }
     let text = std::str::from_utf8(body).ok()?;
-    for name in XML_LISTS {
-        let (start, end) = (format!("<{name}>"), format!("</{name}>"));
-        for (at, _) in text.match_indices(&start) {
-            let inside = text.get(at + start.len()..).unwrap_or_default().trim_start();
-            if !(inside.starts_with("<member") || inside.starts_with(&end)) {
-                return Some(format!("the list {name} holds something else than items"));
-            }
-        }
+    let (strange, names) = match elements(text) {
+        Ok(read) => read,
+        Err(fault) => return Some(format!("the answer is no XML: {fault}")),
+    };
+    if let Some(list) = strange {
+        return Some(format!("the list {list} holds something else than items"));
     }
     // Without it, a listing that goes on looks like one that has ended.
-    let pages = text.contains("<GetAccountAuthorizationDetailsResult>");
-    (pages && !text.contains("<IsTruncated>")).then(|| "the answer does not say whether it is the last page".to_owned())
+    let pages = names.contains("GetAccountAuthorizationDetailsResult");
+    (pages && !names.contains("IsTruncated")).then(|| "the answer does not say whether it is the last page".to_owned())
+}
+
+/// The list of an answer of XML that holds anything but `member`s, and the names of its elements.
+fn elements(text: &str) -> Result<(Option<&str>, HashSet<&str>), xmlparser::Error> {
+    let mut open: Vec<&str> = Vec::new();
+    let (mut strange, mut names) = (None, HashSet::new());
+    for token in xmlparser::Tokenizer::from(text) {
+        let list = open.last().copied().filter(|name| XML_LISTS.contains(name));
+        match token? {
+            xmlparser::Token::ElementStart { local, .. } => {
+                let name = local.as_str();
+                strange = strange.or(list.filter(|_| name != "member"));
+                names.insert(name);
+                open.push(name);
+            }
+            xmlparser::Token::ElementEnd { end: xmlparser::ElementEnd::Open, .. } => {}
+            xmlparser::Token::ElementEnd { .. } => drop(open.pop()),
+            xmlparser::Token::Text { text } if !text.trim().is_empty() => strange = strange.or(list),
+            xmlparser::Token::Cdata { .. } => strange = strange.or(list),
+            _ => {}
+        }
+    }
+    Ok((strange, names))
 }
 
 impl Intercept for Whole {
@@ -397,30 +419,41 @@ impl Caller {
 /// organisation of 10,000 accounts in pages of 20, or of some 50,000 events in pages of 50.
 const MAX_PAGES: usize = 5_000;
 
+/// As [`MAX_PAGES`], where what is listed has no bound of its own: the objects of a bucket, in pages of
+/// 1,000, and the events of a window, in pages of 50.
+const MAX_LONG_PAGES: usize = 1_000_000;
+
 /// Where a listing stands. Guards against an end that never comes.
 #[derive(Debug)]
 pub(crate) struct Pages {
     permission: &'static PermissionUse,
-    seen: HashSet<String>,
+    /// The tokens, by their hashes: a token may have some kB.
+    seen: HashSet<u64>,
+    hashes: RandomState,
+    most: usize,
     deadline: Deadline,
 }
 
 impl Pages {
     pub(crate) fn of(permission: &'static PermissionUse) -> Self {
-        Self { permission, seen: HashSet::new(), deadline: Deadline::NONE }
+        let hashes = RandomState::new();
+        Self { permission, seen: HashSet::new(), hashes, most: MAX_PAGES, deadline: Deadline::NONE }
+    }
+
+    /// Of a listing that may be long. It has no deadline of its own, as AWS limits its rate.
+    pub(crate) fn long(permission: &'static PermissionUse) -> Self {
+        Self { most: MAX_LONG_PAGES, ..Self::of(permission) }
     }
 
     /// The token of the next page; `None` at the end. An empty token means the end, too.
     pub(crate) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Refusal> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-        if !self.seen.insert(token.clone()) {
+        if !self.seen.insert(self.hashes.hash_one(&token)) {
             return Err(Refusal::malformed(self.permission, "the listing does not end: a page's token came twice"));
         }
-        if self.seen.len() >= MAX_PAGES {
-            return Err(Refusal::malformed(
-                self.permission,
-                format!("the listing does not end: {MAX_PAGES} pages were read"),
-            ));
+        if self.seen.len() >= self.most {
+            let detail = format!("the listing does not end: {} pages were read", self.most);
+            return Err(Refusal::malformed(self.permission, detail));
         }
         if self.deadline.is_past() {
             return Err(Refusal::cut_short(self.permission, self.deadline.of));
@@ -498,6 +531,46 @@ mod tests {
                 assert!(!is_whole(&text.as_bytes()[..cut]) || text.as_bytes()[cut - 1] == b'}', "cut at {cut}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_list_of_xml_holds_items_and_nothing_else() {
+        let of = |list: &str| {
+            format!(
+                "<R><GetAccountAuthorizationDetailsResult><RoleDetailList>{list}</RoleDetailList>\
+                 <IsTruncated>false</IsTruncated></GetAccountAuthorizationDetailsResult></R>"
+            )
+        };
+        let nested = |list: &str| of(&format!("<member><RolePolicyList>{list}</RolePolicyList></member>"));
+        let believed = ["", " \n ", "<member/>", "<member><Arn>x</Arn></member>\n<member></member>"];
+        for list in believed {
+            assert_eq!(
+                (untrue_list(of(list).as_bytes()), untrue_list(nested(list).as_bytes())),
+                (None, None),
+                "{list}"
+            );
+        }
+        let others = [
+            "text",
+            "<item/>",
+            "<member/><item/>",
+            "<member></member>text",
+            "<members/>",
+            "<![CDATA[text]]>",
+            "<member/><!-- a comment --><item></item>",
+        ];
+        for list in others {
+            let told = "the list RoleDetailList holds something else than items";
+            assert_eq!(untrue_list(of(list).as_bytes()).as_deref(), Some(told), "{list}");
+            let told = "the list RolePolicyList holds something else than items";
+            assert_eq!(untrue_list(nested(list).as_bytes()).as_deref(), Some(told), "{list}");
+        }
+        let unsaid = of("").replace("<IsTruncated>false</IsTruncated>", "");
+        assert_eq!(
+            untrue_list(unsaid.as_bytes()).as_deref(),
+            Some("the answer does not say whether it is the last page")
+        );
+        assert!(untrue_list(b"<R><A b=c/></R>").is_some_and(|why| why.starts_with("the answer is no XML")));
     }
 
     #[test]

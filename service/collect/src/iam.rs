@@ -14,7 +14,7 @@ use rolecall_audit::estate::{
     AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed,
 };
 use rolecall_iam::{AccountId, Arn, RoleArn};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub(crate) static AUTHORIZATION_DETAILS: PermissionUse = PermissionUse {
     action: "iam:GetAccountAuthorizationDetails",
@@ -93,6 +93,7 @@ async fn authorization_pages(
 ) -> Result<(), Refusal> {
     let mut pages = look.caller.pages(&AUTHORIZATION_DETAILS);
     let mut marker = None;
+    let mut once = Once::default();
     loop {
         let request = client
             .get_account_authorization_details()
@@ -104,10 +105,11 @@ async fn authorization_pages(
         let page = look.caller.call(&AUTHORIZATION_DETAILS, request.send()).await?;
         let roles = listed(&AUTHORIZATION_DETAILS, page.role_detail_list)?;
         let policies = listed(&AUTHORIZATION_DETAILS, page.policies)?;
+        once.page(&roles, &policies)?;
         // The SDK drops nothing but what it does not know; a fault costs only its item.
         let mut faults = Vec::new();
         look.with(|seen| {
-            for detail in roles {
+            for detail in roles.into_iter().filter(|role| once.is_new(role.arn.as_deref())) {
                 match role(detail, &mut seen.documents) {
                     Ok((role, last_used)) => {
                         seen.roles.push(role);
@@ -116,7 +118,7 @@ async fn authorization_pages(
                     Err(fault) => faults.push((fault, true)),
                 }
             }
-            for detail in policies {
+            for detail in policies.into_iter().filter(|policy| once.is_new(policy.arn.as_deref())) {
                 match policy(look.account_id, detail, &mut seen.documents) {
                     Ok(policy) => seen.policies.push(policy),
                     Err(fault) => faults.push((fault, false)),
@@ -133,6 +135,43 @@ async fn authorization_pages(
         if marker.is_none() {
             return Err(Refusal::malformed(&AUTHORIZATION_DETAILS, "the answer is cut off, and names no next page"));
         }
+    }
+}
+
+/// More roles and policies than this are in no account: IAM's quotas end at some thousands of each.
+const MOST: usize = 100_000;
+
+/// So many pages in a row may hold nothing new, as where a listing changes while it is read.
+const STALE_PAGES: usize = 3;
+
+/// What the pages showed so far, each thing once. Pages without end are told by what they hold, since
+/// each may carry up to some MB.
+#[derive(Default)]
+struct Once {
+    seen: HashSet<String>,
+    /// Pages in a row that held something, and nothing new.
+    stale: usize,
+}
+
+impl Once {
+    fn page(&mut self, roles: &[RoleDetail], policies: &[ManagedPolicyDetail]) -> Result<(), Refusal> {
+        let arns = || roles.iter().map(|role| &role.arn).chain(policies.iter().map(|policy| &policy.arn)).flatten();
+        let stale = arns().next().is_some() && arns().all(|arn| self.seen.contains(arn));
+        self.stale = if stale { self.stale + 1 } else { 0 };
+        let endless =
+            |why: String| Refusal::malformed(&AUTHORIZATION_DETAILS, format!("the listing does not end: {why}"));
+        if self.stale >= STALE_PAGES {
+            return Err(endless(format!("{STALE_PAGES} pages in a row hold nothing new")));
+        }
+        if self.seen.len() > MOST {
+            return Err(endless(format!("more than {MOST} roles and policies were listed")));
+        }
+        Ok(())
+    }
+
+    /// Notes a thing. One without an ARN is always new: it is a fault of its own.
+    fn is_new(&mut self, arn: Option<&str>) -> bool {
+        arn.is_none_or(|arn| self.seen.insert(arn.to_owned()))
     }
 }
 

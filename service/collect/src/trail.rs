@@ -11,7 +11,7 @@
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
 //! said to be complete by what one look saw.
 
-use crate::call::{Holder, PermissionUse, Refusal, listed};
+use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
 use crate::look::{Look, client, said};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
@@ -186,7 +186,8 @@ async fn lookup(
         .map_err(|error| Refusal::malformed(&LOOKUP_EVENTS, error.to_string()))?;
     let sdk_time =
         |at: chrono::DateTime<chrono::Utc>| aws_sdk_cloudtrail::primitives::DateTime::from_secs(at.timestamp());
-    let mut pages = look.caller.pages(&LOOKUP_EVENTS);
+    // Bounded by the number of events, and by the account's deadline.
+    let mut pages = Pages::long(&LOOKUP_EVENTS);
     let mut token = None;
     let mut events = 0;
     loop {

@@ -9,7 +9,7 @@ use rolecall_iam::AccountId;
 use std::collections::BTreeSet;
 
 impl Store {
-    /// The scopes whose latest look lost so much that the next one must confirm it.
+    /// The scopes whose latest look lost so much that the next one must lack the same.
     ///
     /// # Errors
     /// Where the database fails.
@@ -29,14 +29,16 @@ impl Store {
         const TABLE: &str = "resource";
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
-            r#"select account_id, kind, key, region, cluster, namespace, service_account,
-                      coalesce(body -> 'addons' -> 0 is not null, false) as "addons!",
-                      coalesce(body -> 'access_entries' -> 0 is not null, false) as "entries!"
-               from resource
-               where account_id = any($1) and seen_to is null
-                 and (kind in ('role', 'cluster', 'association', 'oidc_provider', 'trail', 'org_policy', 'org_unit')
-                      or kind = 'policy' and key not like 'arn:aws%:iam::aws:policy/%')
-               order by account_id, kind, key"#,
+            r#"select r.account_id, r.kind, r.key, r.region, r.cluster, r.namespace, r.service_account,
+                      coalesce(r.body -> 'addons' -> 0 is not null, false) as "addons!",
+                      coalesce(r.body -> 'access_entries' -> 0 is not null, false) as "entries!",
+                      u.key is not null as "was_missing!"
+               from resource r
+               left join unconfirmed u on u.account_id = r.account_id and u.kind = r.kind and u.key = r.key
+               where r.account_id = any($1) and r.seen_to is null
+                 and (r.kind in ('role', 'cluster', 'association', 'oidc_provider', 'trail', 'org_policy', 'org_unit')
+                      or r.kind = 'policy' and r.key not like 'arn:aws%:iam::aws:policy/%')
+               order by r.account_id, r.kind, r.key"#,
             &accounts
         )
         .fetch_all(&self.pool)
@@ -52,16 +54,17 @@ impl Store {
                 _ => None,
             };
             let scope = kind.scope(account, row.region.as_deref(), row.cluster.as_deref());
-            listed.extend(scope.map(|scope| Before { scope, pod }));
-            if kind == ResourceKind::Cluster {
-                // A cluster's key is `region/name`.
-                let Some((region, name)) = row.key.split_once('/') else { continue };
+            // A cluster's key is `region/name`.
+            let cluster = (kind == ResourceKind::Cluster).then(|| row.key.split_once('/')).flatten();
+            let name = cluster.map_or(row.key.as_str(), |(_, name)| name).to_owned();
+            listed.extend(scope.map(|scope| Before { scope, name, was_missing: row.was_missing, pod }));
+            if let Some((region, name)) = cluster {
                 let (region, name): (Region, ClusterName) =
                     (parse::text(TABLE, &row.key, region)?, parse::text(TABLE, &row.key, name)?);
                 let parts = [(row.addons, ScopeKind::Addons), (row.entries, ScopeKind::AccessEntries)];
                 for (_, part) in parts.into_iter().filter(|(any, _)| *any) {
                     let scope = Scope::of_cluster(account, part, region.clone(), name.clone());
-                    listed.push(Before { scope, pod: None });
+                    listed.push(Before::of(scope));
                 }
             }
         }

@@ -14,8 +14,21 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Before {
     /// The listing that would show it.
     pub scope: Scope,
+    /// What it is told by in that listing: a cluster's name, an association's key, another thing's ARN
+    /// or id. Empty for parts that are not told apart.
+    pub name: String,
+    /// Whether the latest look at the listing lacked it.
+    pub was_missing: bool,
     /// An association's namespace and service account.
     pub pod: Option<(Namespace, ServiceAccount)>,
+}
+
+impl Before {
+    /// Something of a listing, whatever its name.
+    #[must_use]
+    pub fn of(scope: Scope) -> Self {
+        Self { scope, name: String::new(), was_missing: false, pod: None }
+    }
 }
 
 /// Takes the proof from listings that may have been filtered: those that show nothing where there was

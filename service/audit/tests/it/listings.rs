@@ -270,8 +270,8 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
     let known = |pods: &[(&str, &str, &str)]| -> Vec<Before> {
         pods.iter()
             .map(|(cluster, namespace, name)| Before {
-                scope: of_cluster(ScopeKind::Associations, cluster),
                 pod: Some((namespace.parse().unwrap(), name.parse().unwrap())),
+                ..Before::of(of_cluster(ScopeKind::Associations, cluster))
             })
             .collect()
     };
@@ -301,7 +301,7 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
     }
     let empty = json!({"clusters": []});
     let mut import = read(&[("eks/444455556666/us-east-2/clusters.json", &empty)]);
-    doubt(&mut import.observations, &[Before { scope: in_region(ScopeKind::Clusters), pod: None }]);
+    doubt(&mut import.observations, &[Before::of(in_region(ScopeKind::Clusters))]);
     assert_eq!(why(&import, &in_region(ScopeKind::Clusters)), Some(GapReason::Unproven));
     let bare = with(cluster("east"), "status", "ACTIVE".into());
     let files = (json!({"clusters": [bare]}), json!({"addons": []}));
@@ -310,7 +310,7 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
         ("eks/444455556666/us-east-2/addons.json", &files.1),
     ]);
     assert_eq!(own(&import).clusters[0].addons.as_deref(), Some(&[][..]));
-    doubt(&mut import.observations, &[Before { scope: of_cluster(ScopeKind::Addons, "east"), pod: None }]);
+    doubt(&mut import.observations, &[Before::of(of_cluster(ScopeKind::Addons, "east"))]);
     assert_eq!(own(&import).clusters[0].addons, None);
 }
 

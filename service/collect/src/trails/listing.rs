@@ -391,7 +391,7 @@ impl Shared {
                 Some(match step? {
                     Step::Oldest => match shared.oldest(&stretch).await {
                         Ok(oldest) => {
-                            let pages = Pages::of(&LIST_BUCKET);
+                            let pages = Pages::long(&LIST_BUCKET);
                             (Found::Objects(Vec::new()), Some(Step::Page { oldest, token: None, pages }))
                         }
                         Err(refusal) => refused(&refusal),

@@ -293,7 +293,7 @@ struct Step {
 impl Step {
     fn window(from: DateTime<Utc>, width: TimeDelta, now: DateTime<Utc>) -> Self {
         let to = from.checked_add_signed(width).map_or(now, |to| to.min(now));
-        Self { from, to, width, name: 0, token: None, seen: Pages::of(&LOOKUP_EVENTS), pages: 0 }
+        Self { from, to, width, name: 0, token: None, seen: Pages::long(&LOOKUP_EVENTS), pages: 0 }
     }
 
     /// What follows the window; `None` at now.
@@ -345,7 +345,7 @@ fn read(
                 return Some((Found::Page(Box::new(object)), Some(step)));
             }
             step.name += 1;
-            step.seen = Pages::of(&LOOKUP_EVENTS);
+            step.seen = Pages::long(&LOOKUP_EVENTS);
             if step.name < manner.events.names().len() {
                 return Some((Found::Page(Box::new(object)), Some(step)));
             }

@@ -9,7 +9,7 @@ use super::queue::{ATTRIBUTES, DELETE, EXTEND, Queue, RECEIVE, Subscription};
 use super::{
     Batch, Body, Cursor, Limits, Missed, Object, Outcome, Progress, Room, Settlement, TrailGap, TrailSource, unsettled,
 };
-use crate::call::{Caller, PermissionUse, Refusal};
+use crate::call::{Caller, Deadline, PermissionUse, Refusal};
 use crate::doctor::{Answer, Probe, answer};
 use crate::entry::{CannotStart, HubSession, partition, sdk_region};
 use crate::look::client;
@@ -189,7 +189,11 @@ struct Door<'p> {
 
 impl<'p> Door<'p> {
     async fn open(plan: &'p Plan) -> Result<Self, CannotStart> {
-        let caller = Arc::new(Caller::new(plan.settings.max_concurrent_calls));
+        let settings = &plan.settings;
+        // What was read by then is kept, and the next run goes on from there.
+        let until = Deadline::after(settings.run_deadline, "trail");
+        let caller = Caller::new(settings.max_concurrent_calls).within(until, settings.listing_deadline);
+        let caller = Arc::new(caller);
         let hub = HubSession::open(plan, &caller).await?;
         Ok(Self { plan, hub, caller })
     }

@@ -420,6 +420,32 @@ async fn a_listing_that_never_ends_is_cut_short() {
 }
 
 #[tokio::test]
+async fn pages_of_roles_that_hold_nothing_new_end_soon() {
+    let sandbox = sandbox().await;
+    let action = "iam:GetAccountAuthorizationDetails";
+    sandbox.faults().inject(Fault::new(FaultKind::Endless, action));
+    let (seen, _) = look(in_two_regions(settings(&sandbox), "")).await;
+    let expected =
+        [HUB, WORK].into_iter().flat_map(|account| ["roles", "policies"].map(|of| format!("{account} {of}")));
+    assert_eq!(gaps(&seen), expected.map(|scope| (scope, action.to_owned(), Malformed)).collect());
+    // The first page of each of two accounts, and three that hold nothing new.
+    assert_eq!(sandbox.calls().of(action), 2 * 4);
+}
+
+#[tokio::test]
+async fn without_their_list_the_regions_that_every_account_has_are_looked_at() {
+    let sandbox = sandbox().await;
+    let regions_of = |seen: &ByAccount| -> BTreeSet<String> {
+        let scopes = seen[WORK].coverage.scopes().map(|(scope, _)| scope);
+        scopes.filter_map(|scope| scope.region.as_ref().map(ToString::to_string)).collect()
+    };
+    let (listed, _) = look(settings(&sandbox)).await;
+    sandbox.faults().deny("account:ListRegions");
+    let (unlisted, _) = look(settings(&sandbox)).await;
+    assert_eq!(regions_of(&unlisted), regions_of(&listed), "the estate uses no region that it opted into");
+}
+
+#[tokio::test]
 async fn past_its_deadline_an_account_is_called_no_more_and_what_was_seen_stays() {
     let sandbox = sandbox().await;
     sandbox.faults().inject(Fault::latency("eks:DescribeCluster", Duration::from_secs(600)));

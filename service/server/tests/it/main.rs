@@ -13,6 +13,8 @@ mod front;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod subsets;
@@ -22,3 +24,5 @@ mod supervision;
 mod support;
 #[cfg(test)]
 mod truth;
+#[cfg(test)]
+mod walk;

@@ -148,7 +148,20 @@ impl Harness {
 
     /// One audit with trails of its configuration.
     pub(crate) async fn audit_with(&self, trails: &[TrailConfig]) -> Result<Summary, Error> {
-        let aws = AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() };
+        self.audit_as(AwsConfig::default(), trails).await
+    }
+
+    /// One audit that asks once, and soon gives up.
+    pub(crate) async fn impatient_audit(&self) -> Result<Summary, Error> {
+        let second = Duration::from_secs(1);
+        let regions = ["eu-west-1", "eu-central-1", "us-east-1"].map(|region| region.parse().unwrap()).to_vec();
+        let aws =
+            AwsConfig { attempts: 1, call_timeout: second, listing_deadline: second, regions, ..AwsConfig::default() };
+        self.audit_as(aws, &[]).await
+    }
+
+    async fn audit_as(&self, aws: AwsConfig, trails: &[TrailConfig]) -> Result<Summary, Error> {
+        let aws = AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..aws };
         let hub = Hub::keys(self.sandbox.endpoint(), "us-east-1".parse().unwrap(), HUB_ACCESS_KEY, SECRET);
         let progress = Progress::silent();
         let audit = Audit {
