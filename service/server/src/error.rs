@@ -89,8 +89,16 @@ pub enum Error {
         source_name: String,
     },
     /// Somebody asked us to stop.
-    #[error("stopped before the end; nothing of it is kept")]
+    #[error("stopped before the end")]
     Interrupted,
+    /// An audit that did not come to its findings.
+    #[error("{}; {}", chain(.why), ended(*.kept))]
+    Ended {
+        /// Why.
+        why: Box<Error>,
+        /// Whether what it read is kept.
+        kept: bool,
+    },
     /// Work on a thread of its own died.
     #[error("the work on the estate died")]
     Judging(#[source] tokio::task::JoinError),
@@ -105,7 +113,28 @@ pub enum Error {
     Runtime(#[source] std::io::Error),
 }
 
+fn ended(kept: bool) -> &'static str {
+    if kept { "what it read is kept, and the next audit judges it" } else { "nothing of it is kept" }
+}
+
 impl Error {
+    /// Says what becomes of what an audit read before this ended it. That nothing is kept is said to
+    /// whoever stopped it; another error speaks for itself.
+    #[must_use]
+    pub fn ended(self, kept: bool) -> Self {
+        if kept || self.is_interruption() { Self::Ended { why: Box::new(self), kept } } else { self }
+    }
+
+    /// Whether somebody asked us to stop.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            Self::Interrupted => true,
+            Self::Ended { why, .. } => why.is_interruption(),
+            _ => false,
+        }
+    }
+
     /// What to do about it, where we know.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
@@ -125,6 +154,7 @@ impl Error {
                 }
                 _ => Some("choose an address of this machine with --bind".to_owned()),
             },
+            Self::Ended { why, .. } => why.remedy(),
             Self::Silent { .. } => Some("is `rolecall serve` running, and does it listen there?".to_owned()),
             Self::TrailShared { .. } => Some("read it again: nothing was counted twice".to_owned()),
             Self::NothingRead { .. } => Some(
@@ -143,6 +173,11 @@ impl Error {
             Self::Config(problems) => problems.iter().map(ToString::to_string).collect(),
             Self::Plan(problems) => problems.iter().map(ToString::to_string).collect(),
             Self::Rules(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::Ended { why, kept } if !why.is_interruption() => {
+                let mut lines = why.lines();
+                lines.push(ended(*kept).to_owned());
+                lines
+            }
             Self::PublicBind(text) => text.lines().map(str::to_owned).collect(),
             other => {
                 let mut line = chain(other);

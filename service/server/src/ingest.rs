@@ -6,7 +6,9 @@
 //! the next being read while one is written. Refuses to know what a source is, what an event means,
 //! and how anything is stored.
 
+use crate::abort;
 use crate::error::{Error, chain};
+use crate::owed::owe;
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -26,11 +28,14 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// A part that holds more bytes than this is committed.
 const HEAVY: usize = 8 << 20;
 /// The kind of a source of files on this machine.
 pub const FILES: &str = "files";
+/// The kind by which a problem of a file is kept that is one page of several.
+pub const PAGE: &str = "page";
 /// Files fetched at the same time.
 const FETCHES: usize = 8;
 /// So many problems are given back by name; all are stored.
@@ -55,6 +60,11 @@ pub struct Ingested {
     pub problems: Vec<ReadProblem>,
     /// What was not seen of the sources.
     pub gaps: Vec<TrailGap>,
+    /// Files of this machine that had been read before, and had something that could not be: each with
+    /// the kind that the problem was kept by.
+    pub known_broken: BTreeSet<(String, String)>,
+    /// The judgement that was owed with what was kept: it is all told here.
+    pub owed: Vec<Uuid>,
 }
 
 /// What records tell of an account.
@@ -86,6 +96,8 @@ impl Ingested {
         let room = NAMED.saturating_sub(self.problems.len());
         self.problems.extend(other.problems.into_iter().take(room));
         self.gaps.extend(other.gaps);
+        self.known_broken.extend(other.known_broken);
+        self.owed.extend(other.owed);
     }
 
     /// What was not seen, as coverage of sessions. A gap that names no account or no region is one of
@@ -118,6 +130,7 @@ impl Ingested {
 /// Places of which something was looked at: sessions are judged there.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
+    accounts: BTreeSet<AccountId>,
     sessions: BTreeSet<(AccountId, Region)>,
     with_clusters: BTreeSet<(AccountId, Region)>,
 }
@@ -125,12 +138,30 @@ pub struct Places {
 impl Places {
     /// Adds the place of a listing.
     pub fn note(&mut self, scope: &Scope) {
+        self.accounts.insert(scope.account_id);
         let place = scope.region.as_ref().map(|region| (scope.account_id, region.clone()));
         match (scope.kind, place) {
             (ScopeKind::Sessions, Some(place)) => drop(self.sessions.insert(place)),
             (ScopeKind::Associations, Some(place)) => drop(self.with_clusters.insert(place)),
             _ => {}
         }
+    }
+
+    /// Accounts of which anything was looked at.
+    pub(crate) fn accounts(&self) -> &BTreeSet<AccountId> {
+        &self.accounts
+    }
+
+    /// Adds those that the store knows.
+    pub(crate) async fn with_known(mut self, store: &Store) -> Result<Self, Error> {
+        for row in store.coverage(&[]).await? {
+            self.note(&row.scope);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn all(self) -> BTreeSet<(AccountId, Region)> {
+        self.sessions.into_iter().chain(self.with_clusters).collect()
     }
 }
 
@@ -144,18 +175,16 @@ pub async fn configured(
     store: &Store,
     plan: &Plan,
     trails: &[TrailConfig],
-    mut places: Places,
+    places: Places,
     sender: &mpsc::Sender<Observation>,
     progress: &Progress,
 ) -> Result<Option<Ingested>, Error> {
     if trails.is_empty() {
         return Ok(None);
     }
-    for row in store.coverage(&[]).await? {
-        places.note(&row.scope);
-    }
-    let Places { sessions: mut places, with_clusters } = places;
-    places.extend(with_clusters.iter().cloned());
+    let places = places.with_known(store).await?;
+    let with_clusters = places.with_clusters.clone();
+    let places = places.all();
     let mut all = Ingested::default();
     for config in trails {
         progress.step(&format!("Reading trail `{}`", config.id));
@@ -254,7 +283,9 @@ pub async fn read(
 ) -> Result<Ingested, Error> {
     let name = source.id().to_owned();
     store.begin_source(&name, kind, now).await?;
-    let mut reading = Reading { store, name: &name, kind, now, progress, done: Ingested::default() };
+    let broken = if kind == FILES { store.trail_problems(Some(&name), u32::MAX).await? } else { Vec::new() };
+    let broken = broken.into_iter().map(|problem| (problem.file, problem.kind)).collect();
+    let mut reading = Reading { store, name: &name, kind, now, progress, broken, done: Ingested::default() };
     let result = reading.all(source).await;
     let done = reading.done;
     let told = match &result {
@@ -276,6 +307,8 @@ struct Reading<'r> {
     kind: &'r str,
     now: DateTime<Utc>,
     progress: &'r Progress,
+    /// Files with what could not be read of them before.
+    broken: BTreeMap<String, String>,
     done: Ingested,
 }
 
@@ -304,6 +337,9 @@ impl Reading<'_> {
         let mut known = index.read_before(&asked).await?.into_iter();
         let known: Vec<bool> = marks.iter().map(|mark| mark.is_some() && known.next().unwrap_or(false)).collect();
         let mut outcomes: Vec<Outcome> = known.iter().map(|_| Outcome::Known).collect();
+        let known_before = batch.objects.iter().zip(&known).filter(|(_, known)| **known).map(|(object, _)| object);
+        let broken = known_before.filter_map(|object| self.broken.get_key_value(&object.location));
+        self.done.known_broken.extend(broken.map(|(file, kind)| (file.clone(), kind.clone())));
         self.done.known += known.iter().filter(|known| **known).map(|_| 1).sum::<u64>();
 
         let mut part = Part::new(self.now);
@@ -364,7 +400,7 @@ impl Reading<'_> {
                         });
                     }
                 }
-                if part.harvest.weight() > HEAVY {
+                if part.harvest.weight() > abort::part_bytes(HEAVY) {
                     if let Some(before) = committing.take() {
                         books = Some(parts.take(before).await?);
                     }
@@ -382,8 +418,8 @@ impl Reading<'_> {
 
         let gaps = batch.gaps.clone();
         let (count, total) = (batch.objects.len(), source.progress());
-        let (mut ledger, last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
-        parts.absorb(last);
+        let (mut ledger, mut last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
+        parts.unreadable.append(&mut last.unreadable);
         for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
             if let (Outcome::Read, Some(why)) = (&*outcome, parts.unreadable.get(&object.location)) {
                 *outcome = Outcome::Unreadable(why.clone());
@@ -413,10 +449,15 @@ impl Reading<'_> {
             at: self.now,
         });
         ledger.problems(&aside.collect::<Vec<_>>()).await?;
+        let gaps: Vec<TrailGap> = gaps.into_iter().chain(settlement.gaps.iter().cloned()).collect();
+        last.ingested.owed.extend(owe(&mut ledger, self.kind, &last.ingested, &gaps).await?);
+        abort::point("batch written");
         ledger.commit().await?;
+        abort::point("batch kept");
+        parts.absorb(last);
         self.done.gaps.extend(gaps);
-        self.done.gaps.extend(settlement.gaps.iter().cloned());
         let left = source.acknowledge(settlement).await;
+        abort::point("batch acknowledged");
         self.done.gaps.extend(left);
         let events = parts.ingested.stats.events;
         self.done.absorb(parts.ingested);
@@ -426,11 +467,14 @@ impl Reading<'_> {
 
     /// Commits a part while the next is read.
     fn commit(&self, mut books: Bookkeeper, part: Part) -> Committing {
-        let (name, now) = (self.name.to_owned(), self.now);
+        let (name, kind, now) = (self.name.to_owned(), self.kind.to_owned(), self.now);
         tokio::spawn(async move {
             let result = async {
-                let (ledger, receipt) = write(&mut books, part, &name, None, now).await?;
+                let (mut ledger, mut receipt) = write(&mut books, part, &name, None, now).await?;
+                receipt.ingested.owed.extend(owe(&mut ledger, &kind, &receipt.ingested, &[]).await?);
+                abort::point("part written");
                 ledger.commit().await?;
+                abort::point("part kept");
                 Ok(receipt)
             }
             .await;
@@ -471,6 +515,7 @@ async fn write<'b>(
     })
     .await?;
     let marks: Vec<FileMark> = files.iter().filter_map(|file| file.mark.clone()).collect();
+    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     let mut accounts: BTreeSet<AccountId> = events.keys().map(|place| place.account_id).collect();
     accounts.extend(marks.iter().map(|mark| mark.place.account_id));
     let mut ledger = books.open(&accounts).await?;
@@ -531,7 +576,7 @@ async fn write<'b>(
     };
     ledger.progress(source, &report).await?;
     let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
-    ledger.problems(&problems).await?;
+    ledger.problems_of(source, &names, &problems).await?;
     let mut ingested = Ingested {
         known: 0,
         sessions_written: written.sessions,
@@ -539,6 +584,8 @@ async fn write<'b>(
         oldest: settled.sessions.iter().map(|session| session.at).min(),
         problems: settled.problems,
         gaps: Vec::new(),
+        known_broken: BTreeSet::new(),
+        owed: Vec::new(),
         named: BTreeMap::new(),
         stats,
     };
@@ -561,7 +608,12 @@ fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
         source: source.to_owned(),
         file: problem.file.clone(),
         place,
-        kind: if problem.record.is_some() { "record" } else { "file" }.to_owned(),
+        kind: match (problem.kind, problem.record) {
+            (trail::ProblemKind::Page, _) => PAGE,
+            (_, Some(_)) => "record",
+            (_, None) => "file",
+        }
+        .to_owned(),
         message: format!("{}; {}", problem.message, problem.remedy),
         at,
     }

@@ -5,6 +5,7 @@
 //! Refuses to know SQL (`rolecall-store`), AWS calls (`rolecall-collect`) and what makes a finding
 //! (`rolecall-audit` and `policies/`).
 
+mod abort;
 pub mod app;
 pub mod cli;
 pub mod commands;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod http;
 pub mod ingest;
 mod jobs;
+pub mod owed;
 pub mod pipeline;
 pub mod place;
 pub mod progress;

@@ -6,8 +6,10 @@
 //!
 //! What is seen streams into one transaction. A process that ends before its commit leaves the
 //! snapshot before; one that ends after it leaves the new snapshot with the findings of the one
-//! before, and the next audit judges both.
+//! before. What is kept is owed a judgement, in the same transaction; whichever audit judges next settles
+//! what was owed before it loaded what it judges, with its findings.
 
+use crate::abort;
 use crate::error::{Error, chain};
 use crate::ingest::Ingested;
 use crate::progress::Progress;
@@ -19,13 +21,14 @@ use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::{Estate, Observation};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{FindingAction, KnownFinding, Outcome, reconcile};
-use rolecall_store::{NewRun, RunId, RunOutcome, Store, Tally};
+use rolecall_store::{NewRun, Owed, RunId, RunOutcome, Settled, Store, Tally};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A run counts as dead when it has not shown life for this long.
 const LEASE: Duration = Duration::from_secs(60);
@@ -78,6 +81,8 @@ pub struct Looked {
     pub as_of: Option<DateTime<Utc>>,
     /// Files of folders that hold nothing that is read, by their paths.
     pub passed_over: Vec<String>,
+    /// What audits before owed and the observations tell.
+    pub owed: Vec<Uuid>,
 }
 
 impl Audit {
@@ -94,12 +99,18 @@ impl Audit {
         let new = NewRun { kind: self.kind.to_owned(), trigger: self.trigger.clone(), now: started, lease: LEASE };
         let run = self.store.begin_run(&new).await?;
         tracing::info!(run.id = %run, run.kind = self.kind, run.trigger = %self.trigger, "the audit begins");
+        abort::point("run begun");
+        let owed = self.store.owed().await?;
         let result = tokio::select! {
             result = Box::pin(self.walk(run, started, look)) => result,
             lost = self.keep_alive(run) => Err(lost),
             () = self.cancel.cancelled() => Err(Error::Interrupted),
         };
         self.progress.done();
+        let result = match result {
+            Err(error) => Err(self.with_what_is_kept(error, &owed).await),
+            done => done,
+        };
         let outcome = match &result {
             Ok(summary) => RunOutcome::Done(serde_json::to_value(summary).unwrap_or_default()),
             Err(error) => RunOutcome::Failed(chain(error), serde_json::Value::Null),
@@ -118,6 +129,15 @@ impl Audit {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Says with an error what becomes of what was read before it.
+    async fn with_what_is_kept(&self, error: Error, before: &[Owed]) -> Error {
+        match self.store.owed().await {
+            Ok(owed) => error.ended(owed.iter().any(|debt| before.iter().all(|known| known.id != debt.id))),
+            // Nobody knows; the error says enough.
+            Err(_) => error,
         }
     }
 
@@ -141,18 +161,28 @@ impl Audit {
         // Whichever fails first ends the other: a snapshot that nobody fills, or that cannot be
         // written, is dropped, and with it everything that was to be in it.
         let (looked, writer) = tokio::try_join!(look(run, sender), remember)?;
-        let counts = writer.commit().await?;
         let trails = looked.trails.unwrap_or_default();
+        since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
+        since = since.min(trails.oldest.unwrap_or(since));
+        let told: Vec<Uuid> = looked.owed.iter().chain(&trails.owed).copied().collect();
+        let mut writer = writer;
+        writer.owe(since).await?;
+        abort::point("snapshot written");
+        let counts = writer.commit().await?;
+        abort::point("snapshot kept");
         // A look and a trail tell of the same sessions: added up they would be counted twice.
         if seen.sessions == 0 {
             seen.sessions = trails.stats.sessions.values().sum::<u64>();
         }
-        since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
-        since = since.min(trails.oldest.unwrap_or(since));
 
         self.progress.step("Tying sessions to their pods");
         tie_due(&self.store).await?;
+        abort::point("sessions tied");
         self.progress.step("Judging");
+        // Before what is judged is loaded: what is owed later may not be in it.
+        let owed = self.store.owed().await?;
+        since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);
+        let settled = Settled { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), told };
         let mut estate = self.store.estate(since).await?;
         estate.association_history = history(&self.store, &estate.sessions).await?;
         estate.sessions_since = looked.read_since;
@@ -164,13 +194,16 @@ impl Audit {
         estate.assumed.clone_from(&self.assumed);
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
+        abort::point("estate loaded");
         let judged = judge(estate, known, self.rules.clone(), started).await?;
+        abort::point("judged");
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
         self.store.renew_run(run, Utc::now(), LEASE).await?;
         if self.store.runs(None, RECENT).await?.iter().any(|other| other.id > run && other.snapshot_at.is_some()) {
             return Err(Error::Overtaken);
         }
-        let applied = self.store.apply(run, &judged.actions, &judged.tallies, started).await?;
+        let applied = self.store.apply(run, &judged.actions, &judged.tallies, &settled, started).await?;
+        abort::point("findings kept");
 
         let mut findings = BySeverity::default();
         for (severity, open) in self.store.overview().await?.open {

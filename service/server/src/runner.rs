@@ -152,7 +152,7 @@ async fn execute(app: &App, job: &Job, stop: &CancellationToken) {
         }
     };
     let noted = match &result {
-        Err(Error::Interrupted) if stop.is_cancelled() => app.store.release_job(job).await,
+        Err(error) if error.is_interruption() && stop.is_cancelled() => app.store.release_job(job).await,
         Ok(()) => app.store.finish_job(job, Ok(()), RETRY).await,
         Err(error) => {
             let why = chain(error);

@@ -6,6 +6,7 @@
 //! The scanner moves `detection`, and of `workflow` only resolve, reopen and what an exception
 //! suppresses; what people set stays.
 
+use crate::owed::{self, Settled};
 use crate::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -145,7 +146,8 @@ impl Store {
     /// [`rolecall_audit::finding::reconcile`] makes them: a finding that fails as before is not written,
     /// and counts as seen by this run. One about what happened may have none; it was then last seen by
     /// the run before. An action that comes too late (open what is open, resolve what is
-    /// resolved) is taken for what it means on the finding as it stands.
+    /// resolved) is taken for what it means on the finding as it stands. What the audit owed and has
+    /// judged goes with it.
     ///
     /// # Errors
     /// Where the database fails; then nothing is done.
@@ -154,6 +156,7 @@ impl Store {
         run: RunId,
         actions: &[FindingAction],
         tallies: &[Tally],
+        settled: &Settled,
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
@@ -218,6 +221,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        owed::settle(&mut tx, settled).await?;
         tx.commit().await?;
         Ok(step.counts)
     }

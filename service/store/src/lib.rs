@@ -18,6 +18,7 @@ mod findings;
 mod jobs;
 mod listed;
 mod overview;
+mod owed;
 mod parse;
 mod partition;
 mod pool;
@@ -42,6 +43,7 @@ pub use finding_reads::{
 pub use findings::{ApplyCounts, Tally};
 pub use jobs::{Job, JobState, NewJob};
 pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
+pub use owed::{Owed, Settled};
 pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use runs::{NewRun, Run, RunId, RunOutcome, RunState};
 pub use sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};

@@ -7,7 +7,8 @@
 
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::error::Error;
-use crate::ingest::{self, Ingested};
+use crate::ingest::{self, Ingested, Places};
+use crate::owed::{self, Left};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
@@ -17,9 +18,7 @@ use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::Observation;
 use rolecall_audit::finding::Severity;
 use rolecall_audit::id::Region;
-use rolecall_audit::import::{
-    FileKind, Given, InputFile, doubt, named_by_records, read_files_given, trail_gap, trail_place,
-};
+use rolecall_audit::import::{FileKind, Given, InputFile, doubt, read_files_given, trail_gap, trail_place};
 use rolecall_audit::trail::{self, Harvest, Holds, ProblemKind, Whole};
 use rolecall_collect::trails;
 use rolecall_iam::AccountId;
@@ -173,6 +172,8 @@ async fn read(
         doubt(&mut observations, &store.listed(&accounts).await?);
     }
     progress.part(&format!("{count} files of the estate"));
+    let Left { seen, mut named, owed } = owed::left(&store, Places::default()).await?;
+    observations.push(seen);
     let trails = if files.trail.is_empty() {
         None
     } else {
@@ -182,16 +183,22 @@ async fn read(
         let read = ingest::read(&store, &mut *source, ingest::FILES, Utc::now(), &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
         observations.push(broken(&read, &problems));
-        let strangers = strangers(&store, &read, &observations).await?;
-        observations.extend(strangers);
+        for (account, news) in &read.named {
+            let known = named.entry(*account).or_insert_with(|| news.clone());
+            known.regions.extend(news.regions.iter().cloned());
+            known.newest = known.newest.max(news.newest);
+        }
         if let Some(files) = stated {
             progress.step("Looking from when to when the trail reaches");
             state_whole(&store, files, &problems).await?;
         }
         Some(read)
     };
+    // An account whose files are given is seen by them.
+    let given = observations.iter().filter_map(|seen| seen.account.as_ref()).map(|account| account.id).collect();
+    observations.extend(owed::strangers(&store, &named, &given).await?);
     let now = Utc::now();
-    let told = trails.iter().flat_map(|read| &read.named).map(|(account, named)| (*account, named.newest));
+    let told = named.iter().map(|(account, named)| (*account, named.newest));
     let as_of = date(&mut observations, &told.collect(), said.as_of, now);
     for observation in observations {
         if sender.send(observation).await.is_err() {
@@ -200,21 +207,8 @@ async fn read(
     }
     let passed_over: Vec<String> = files.passed_over.iter().map(|path| shown(path)).chain(digests).collect();
     problems.passed_over(&passed_over);
-    let looked = Looked { trails, as_of, passed_over, ..Looked::default() };
+    let looked = Looked { trails, as_of, passed_over, owed, ..Looked::default() };
     if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
-}
-
-/// Accounts of which nothing is known but what records tell: for everything else they have gaps.
-async fn strangers(store: &Store, read: &Ingested, seen: &[Observation]) -> Result<Vec<Observation>, Error> {
-    let in_files = |account: AccountId| seen.iter().filter_map(|seen| seen.account.as_ref()).any(|a| a.id == account);
-    let mut strangers = Vec::new();
-    for (account, named) in &read.named {
-        // An account that was looked at before stays as it was seen then.
-        if !in_files(*account) && store.coverage(&[*account]).await?.is_empty() {
-            strangers.push(named_by_records(*account, &named.regions));
-        }
-    }
-    Ok(strangers)
 }
 
 /// Says of what date each observation is: of the newest date in the account's files and records, or as
@@ -290,10 +284,16 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
     Ok(whole.collect())
 }
 
-/// What could not be read of trail files: told to whoever looks on, and a gap in the sessions of the
+/// What could not be read of trail files, now or when they were read: told to whoever looks on, and a gap in the sessions of the
 /// place where the file lies.
 fn broken(read: &Ingested, problems: &Problems) -> Observation {
     let mut seen = Observation::default();
+    for (file, kind) in &read.known_broken {
+        let what = if kind == ingest::PAGE { ProblemKind::Page } else { ProblemKind::Json };
+        if let Some(place) = trail_place(file) {
+            seen.coverage.gap(trail_gap(place, file, what));
+        }
+    }
     for problem in &read.problems {
         problems.add(problem.to_string());
         if let Some(place) = trail_place(&problem.file) {

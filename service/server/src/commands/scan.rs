@@ -4,6 +4,7 @@ use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::config::AwsConfig;
 use crate::error::Error;
 use crate::ingest::{self, Places};
+use crate::owed::{self, Left};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
@@ -12,7 +13,9 @@ use rolecall_audit::estate::{Account, Observation};
 use rolecall_audit::finding::Severity;
 use rolecall_collect::trails::TrailConfig;
 use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
+use rolecall_iam::AccountId;
 use rolecall_store::{RunId, Store};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -123,6 +126,14 @@ pub async fn look_and_read(
     };
     let (mut looked, places) = tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress)), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
+    let known: BTreeSet<AccountId> = places.accounts().clone();
+    let Left { seen, named, owed } = owed::left(store, places.clone()).await?;
+    looked.owed = owed;
+    for observation in std::iter::once(seen).chain(owed::strangers(store, &named, &known).await?) {
+        if sender.send(observation).await.is_err() {
+            return Err(Error::Interrupted);
+        }
+    }
     looked.trails = Box::pin(ingest::configured(store, &plan, trails, places, &sender, progress)).await?;
     let told = Observation { sessions: told, ..Observation::default() };
     if !told.sessions.is_empty() && sender.send(told).await.is_err() {

@@ -14,7 +14,7 @@ use rolecall_audit::estate::Observation;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::reconcile;
 use rolecall_audit::import::{InputFile, read_files};
-use rolecall_store::{NewRun, NewToken, RunOutcome, Store, Tally};
+use rolecall_store::{NewRun, NewToken, RunOutcome, Settled, Store, Tally};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let known = store.known_findings().await.expect("findings");
     let actions = reconcile(&known, &evaluation, &rules.set, &estate);
     let tallies: Vec<Tally> = evaluation.tallies.iter().map(tally).collect();
-    store.apply(run, &actions, &tallies, now).await.expect("applied");
+    store.apply(run, &actions, &tallies, &Settled::default(), now).await.expect("applied");
     let report = serde_json::json!({ "accounts": observations.len(), "findings": { "opened": actions.len() } });
     store.finish_run(run, &RunOutcome::Done(report), Utc::now()).await.expect("finished");
 }

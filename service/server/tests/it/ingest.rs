@@ -1,10 +1,11 @@
 //! The same trail in any files, in any order, twice, torn off in the middle: the same sessions and
 //! the same use.
 
-use crate::support::{Folder, Harness};
+use crate::support::{Folder, Harness, import};
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
+use rolecall::commands::import::Said;
 use rolecall::config::Config;
 use rolecall::ingest;
 use rolecall::progress::Progress;
@@ -317,4 +318,24 @@ async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
     let next = days_ago(2).date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc();
     assert_eq!(whole().await, next);
     assert_eq!(whole().await, next, "the file is known by now, and what it lacks is not forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_a_record_that_cannot_be_read_is_a_gap_until_it_is_mended() {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let name = format!("AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/2026/03/02/one.json");
+    let mut broken = call(7);
+    broken["eventTime"] = "sometime".into();
+    folder.write(&name, &json!({ "Records": [pod(0), broken] }).to_string());
+    let gaps = || async {
+        let summary = Box::pin(import(&database.store, folder.path(), Said::default())).await.unwrap();
+        let of_file = summary.unseen.into_iter().filter(|gap| gap.detail.ends_with("one.json"));
+        of_file.map(|gap| gap.scope).collect::<Vec<_>>()
+    };
+    let first = gaps().await;
+    assert_eq!(first.len(), 1);
+    assert_eq!(gaps().await, first, "the file is known by now, and its record still is not read");
+    folder.write(&name, &json!({ "Records": [pod(0), call(7)] }).to_string());
+    assert_eq!(gaps().await.len(), 0);
+    assert_eq!(gaps().await.len(), 0);
 }

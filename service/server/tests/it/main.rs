@@ -13,6 +13,8 @@ mod front;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod names;

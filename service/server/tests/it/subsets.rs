@@ -11,8 +11,8 @@ use rolecall_store::Store;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const ACCOUNTS: [&str; 2] = ["222233334444", "555566667777"];
-const REGION: &str = "eu-north-1";
+pub(crate) const ACCOUNTS: [&str; 2] = ["222233334444", "555566667777"];
+pub(crate) const REGION: &str = "eu-north-1";
 
 /// Files by their paths, those of the estate layout.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -74,7 +74,7 @@ fn association(account: &str, cluster: &str, namespace: &str, name: &str, role: 
 }
 
 /// The whole estate, in its layout.
-fn whole() -> BTreeMap<String, Value> {
+pub(crate) fn whole() -> BTreeMap<String, Value> {
     let mut files = BTreeMap::new();
     files.insert(
         "accounts.json".to_owned(),

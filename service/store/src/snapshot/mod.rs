@@ -55,7 +55,7 @@ impl std::ops::AddAssign for SaveCounts {
 /// An open snapshot: one transaction. Dropped without [`SnapshotWriter::commit`] it leaves nothing.
 #[derive(Debug)]
 pub struct SnapshotWriter {
-    tx: Transaction<'static, Postgres>,
+    pub(crate) tx: Transaction<'static, Postgres>,
     pool: Pool,
     run: RunId,
     at: DateTime<Utc>,
@@ -538,7 +538,12 @@ impl SnapshotWriter {
                 "insert into coverage_gap (account_id, run_id, id, scope, region, cluster, action, reason, detail)
                  select w.account_id, $9, w.id, w.scope, w.region, w.cluster, w.action, w.reason, w.detail
                  from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-                      as w (account_id, id, scope, region, cluster, action, reason, detail)",
+                      as w (account_id, id, scope, region, cluster, action, reason, detail)
+                 where not exists (
+                     select from coverage_gap g
+                     where g.account_id = w.account_id and g.run_id = $9 and g.scope = w.scope and g.region = w.region
+                       and g.cluster = w.cluster and g.action = w.action and g.reason = w.reason
+                       and g.detail = w.detail)",
                 &part(&|scope| scope.account_id.to_string()),
                 &ids,
                 &part(&|scope| scope.kind.as_str().to_owned()),

@@ -56,7 +56,7 @@ pub struct Bookkeeper {
 #[derive(Debug)]
 pub struct Ledger<'b> {
     book: &'b mut Bookkeeper,
-    tx: Transaction<'static, Postgres>,
+    pub(crate) tx: Transaction<'static, Postgres>,
     /// The numbers given so far.
     accounts: BTreeMap<AccountId, Given>,
     news: News,

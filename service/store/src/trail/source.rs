@@ -168,6 +168,27 @@ impl Ledger<'_> {
         Ok(())
     }
 
+    /// Notes what could not be read of files, in place of what was noted of them before: a file that
+    /// was mended has no problem any more.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn problems_of(&mut self, source: &str, files: &[String], problems: &[Problem]) -> Result<(), Error> {
+        let files: Vec<String> = files.iter().map(|file| parse::storable(file)).collect();
+        let still: Vec<Uuid> = problems.iter().map(Problem::id).collect();
+        sqlx::query!(
+            "delete from trail_problem
+             where account_id = $1 and source = $2 and file = any($3) and kind <> 'set_aside' and id <> all($4)",
+            INSTALLATION,
+            source,
+            &files,
+            &still
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        self.problems(problems).await
+    }
+
     /// Notes what could not be read.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ mod fixture;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod owed;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod runs;

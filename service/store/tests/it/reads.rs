@@ -20,7 +20,7 @@ async fn many(store: &Store) {
             failure.message = format!("Message {round} {n}");
             FindingAction::Open(failure)
         });
-        store.apply(run, &open.collect::<Vec<_>>(), &[], at(round * 60)).await.unwrap();
+        store.apply(run, &open.collect::<Vec<_>>(), &[], &Settled::default(), at(round * 60)).await.unwrap();
     }
 }
 
@@ -59,7 +59,10 @@ async fn a_page_is_stable_while_findings_come_and_change() {
     let sort = FindingSort::Number;
     let first = store.findings(&FindingFilter::default(), sort, None, 10).await.unwrap();
     let run = begin(store, 500).await;
-    store.apply(run, &[FindingAction::Open(failure("new", Severity::Critical, "m"))], &[], at(500)).await.unwrap();
+    store
+        .apply(run, &[FindingAction::Open(failure("new", Severity::Critical, "m"))], &[], &Settled::default(), at(500))
+        .await
+        .unwrap();
     let next = store.findings(&FindingFilter::default(), sort, Some(first[9].after(sort)), 10).await.unwrap();
     assert_eq!(next[0].number, first[9].number - 1);
 }
@@ -72,7 +75,13 @@ async fn each_filter_leaves_what_it_says() {
     let run = begin(store, 300).await;
     let gone = Fingerprint("v1:a00".into());
     store
-        .apply(run, &[FindingAction::Resolve { fingerprint: gone, why: Resolution::Passed }], &[], at(300))
+        .apply(
+            run,
+            &[FindingAction::Resolve { fingerprint: gone, why: Resolution::Passed }],
+            &[],
+            &Settled::default(),
+            at(300),
+        )
         .await
         .unwrap();
     let all = FindingFilter::default;
@@ -118,7 +127,10 @@ async fn the_overview_adds_up() {
         |name: &str| FindingAction::Resolve { fingerprint: Fingerprint(name.into()), why: Resolution::Passed };
     let stale = FindingAction::MarkStale { fingerprint: Fingerprint("v1:a02".into()), why: vec!["gap".into()] };
     let open = FindingAction::Open(failure("c", Severity::Info, "m"));
-    store.apply(run, &[resolve("v1:a00"), resolve("v1:b05"), stale, open], &[], at(24 * 60)).await.unwrap();
+    store
+        .apply(run, &[resolve("v1:a00"), resolve("v1:b05"), stale, open], &[], &Settled::default(), at(24 * 60))
+        .await
+        .unwrap();
     store.finish_run(run, &RunOutcome::Done(serde_json::json!({})), at(24 * 60 + 1)).await.unwrap();
     let overview = store.overview().await.unwrap();
     let open = BTreeMap::from([
@@ -153,7 +165,10 @@ async fn associations_and_roles_know_each_other() {
     undescribed.detail = None;
     seen.associations.push(undescribed);
     let (run, _) = look(store, 0, &seen).await;
-    store.apply(run, &[FindingAction::Open(failure("a", Severity::High, "m"))], &[], at(0)).await.unwrap();
+    store
+        .apply(run, &[FindingAction::Open(failure("a", Severity::High, "m"))], &[], &Settled::default(), at(0))
+        .await
+        .unwrap();
 
     let since = at(-15);
     let rows = store.associations(&AssociationFilter::default(), None, 10, since).await.unwrap();

@@ -117,7 +117,7 @@ pub(crate) async fn page(
     // A file that was set aside is told of once, with what to do about it.
     let told: BTreeSet<(String, String)> = problems
         .iter()
-        .filter(|problem| problem.kind == "file")
+        .filter(|problem| matches!(problem.kind.as_str(), "file" | "page"))
         .map(|problem| (problem.source.clone(), problem.file.clone()))
         .collect();
     let of_file = |problem: &Problem| told.contains(&(problem.source.clone(), problem.file.clone()));
@@ -131,7 +131,7 @@ pub(crate) async fn page(
             "set_aside" => "Set aside",
             "file" if aside.contains(&problem.file) => "Set aside",
             "record" => "Record",
-            "file" => "File",
+            "file" | "page" => "File",
             _ => "Other",
         },
         source: problem.source,

@@ -1,0 +1,39 @@
+//! Points at which a debug build can be told to end as a process that is killed does, for tests.
+//!
+//! `ROLECALL_ABORT_AT=judged` ends the process the first time that it comes to the point `judged`,
+//! `ROLECALL_ABORT_AT=part:3` the third time that it comes to `part`. A release build has no such
+//! points.
+
+/// A point between two steps.
+#[cfg(debug_assertions)]
+pub(crate) fn point(name: &str) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static WANTED: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
+        let wanted = std::env::var("ROLECALL_ABORT_AT").ok()?;
+        let (name, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        Some((name.to_owned(), time.parse().ok()?))
+    });
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let Some((wanted, time)) = &*WANTED else { return };
+    if wanted == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *time {
+        std::process::abort();
+    }
+}
+
+/// Not in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn point(_: &str) {}
+
+/// How heavy a part may grow: `standard`, or `ROLECALL_PART_BYTES` in a debug build, so that a small
+/// trail has many parts.
+#[cfg(debug_assertions)]
+pub(crate) fn part_bytes(standard: usize) -> usize {
+    std::env::var("ROLECALL_PART_BYTES").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(standard)
+}
+
+/// The standard.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn part_bytes(standard: usize) -> usize {
+    standard
+}
