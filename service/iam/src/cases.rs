@@ -73,7 +73,7 @@ pub struct Case {
 
 /// Where a case stands in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// The file is this case.
     Whole,
     /// An element of the array, from 0.
@@ -83,7 +83,7 @@ enum Place {
 }
 
 impl Place {
-    fn pointer(self) -> String {
+    pub(crate) fn pointer(self) -> String {
         match self {
             Self::Whole | Self::Line(_) => String::new(),
             Self::Element(n) => format!("/{n}"),
@@ -106,7 +106,17 @@ impl fmt::Display for Place {
 ///
 /// Memory does not grow with the number of cases. What comes after a syntax error is read on where
 /// cases stand on lines of their own; the rest of an array is lost.
-pub fn each(file: &str, bytes: &[u8], mut call: impl FnMut(Result<Case, CaseError>)) {
+pub fn each(file: &str, bytes: &[u8], call: impl FnMut(Result<Case, CaseError>)) {
+    each_read(file, bytes, Case::read, call);
+}
+
+/// As [`each`], for cases of any kind.
+pub(crate) fn each_read<T>(
+    file: &str,
+    bytes: &[u8],
+    read: impl Fn(&str, Place, &Value) -> Result<T, CaseError>,
+    mut call: impl FnMut(Result<T, CaseError>),
+) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = bytes.iter().position(|b| !b.is_ascii_whitespace());
     match start.and_then(|at| bytes.get(at)) {
@@ -115,14 +125,14 @@ pub fn each(file: &str, bytes: &[u8], mut call: impl FnMut(Result<Case, CaseErro
             let mut count = 0;
             let elements = Elements(|n, value: Value| {
                 count = n + 1;
-                call(Case::read(file, Place::Element(n), &value));
+                call(read(file, Place::Element(n), &value));
             });
             let end = json.deserialize_seq(elements).and_then(|()| json.end());
             if let Err(error) = end {
                 call(Err(syntax(file, Place::Element(count), &error)));
             }
         }
-        Some(_) => lines(file, bytes, &mut call),
+        Some(_) => lines(file, bytes, &read, &mut call),
         None => call(Err(CaseError {
             file: file.to_owned(),
             id: "1".to_owned(),
@@ -181,7 +191,12 @@ impl<'de, F: FnMut(usize, Value)> Visitor<'de> for Elements<F> {
 }
 
 /// Cases one after another, each over as many lines as it likes.
-fn lines(file: &str, bytes: &[u8], call: &mut impl FnMut(Result<Case, CaseError>)) {
+fn lines<T>(
+    file: &str,
+    bytes: &[u8],
+    read: &impl Fn(&str, Place, &Value) -> Result<T, CaseError>,
+    call: &mut impl FnMut(Result<T, CaseError>),
+) {
     let (mut rest, mut line, mut first) = (bytes, 1, true);
     loop {
         let blank = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
@@ -198,7 +213,7 @@ fn lines(file: &str, bytes: &[u8], call: &mut impl FnMut(Result<Case, CaseError>
             Some(Ok(value)) => {
                 let alone = first && after.iter().all(u8::is_ascii_whitespace);
                 let place = if alone { Place::Whole } else { Place::Line(line) };
-                call(Case::read(file, place, &value));
+                call(read(file, place, &value));
                 line += count_lines(tail.get(..used).unwrap_or_default());
                 rest = after;
             }
@@ -222,18 +237,8 @@ fn count_lines(bytes: &[u8]) -> usize {
 
 impl Case {
     fn read(file: &str, place: Place, value: &Value) -> Result<Self, CaseError> {
-        let id = match value.get("id") {
-            Some(Value::String(id)) if !id.is_empty() => id.clone(),
-            Some(Value::Number(id)) => id.to_string(),
-            _ => place.to_string(),
-        };
-        build(&id, value).map_err(|problem| CaseError {
-            file: file.to_owned(),
-            pointer: format!("{}{}", place.pointer(), problem.pointer),
-            message: problem.message,
-            remedy: problem.remedy.to_owned(),
-            id,
-        })
+        let id = id_of(place, value);
+        build(&id, value).map_err(|problem| problem.of(file, place, &id))
     }
 
     /// Decides it.
@@ -257,19 +262,46 @@ impl Case {
     }
 }
 
-/// What is wrong within a case.
-struct Problem {
-    /// Within the case.
-    pointer: String,
-    message: String,
-    remedy: &'static str,
+/// The id of a case; its place in the file where it has none.
+pub(crate) fn id_of(place: Place, value: &Value) -> String {
+    match value.get("id") {
+        Some(Value::String(id)) if !id.is_empty() => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        _ => place.to_string(),
+    }
 }
 
-fn problem(pointer: impl Into<String>, message: impl Into<String>, remedy: &'static str) -> Problem {
+/// What is wrong within a case.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// Within the case.
+    pub(crate) pointer: String,
+    pub(crate) message: String,
+    pub(crate) remedy: &'static str,
+}
+
+impl Problem {
+    pub(crate) fn of(self, file: &str, place: Place, id: &str) -> CaseError {
+        CaseError {
+            file: file.to_owned(),
+            id: id.to_owned(),
+            pointer: format!("{}{}", place.pointer(), self.pointer),
+            message: self.message,
+            remedy: self.remedy.to_owned(),
+        }
+    }
+
+    /// The same within something else.
+    pub(crate) fn within(self, pointer: &str) -> Self {
+        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
+    }
+}
+
+pub(crate) fn problem(pointer: impl Into<String>, message: impl Into<String>, remedy: &'static str) -> Problem {
     Problem { pointer: pointer.into(), message: message.into(), remedy }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -281,7 +313,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A member that is there and not null.
-fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(crate) fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     map.get(name).filter(|value| !value.is_null())
 }
 
@@ -355,16 +387,21 @@ fn request(case: &Map<String, Value>) -> Result<Request, Problem> {
 }
 
 fn principal(request: &Map<String, Value>) -> Result<Requester, Problem> {
+    read_principal(request, "/request")
+}
+
+/// The member `principal` of an object.
+pub(crate) fn read_principal(request: &Map<String, Value>, within: &str) -> Result<Requester, Problem> {
     let remedy = "give an ARN, an account id, `anonymous`, a service such as `pods.eks.amazonaws.com`, \
                   or the ARN of an identity provider";
-    let at = "/request/principal";
+    let at = format!("{within}/principal");
     // As a policy would write it: {"Service": "…"}.
     let (kind, text) = match member(request, "principal") {
         Some(Value::Object(map)) => match map.iter().next() {
             Some((kind, Value::String(text))) if map.len() == 1 => (kind.as_str(), text.trim()),
             _ => return Err(problem(at, "it names not one principal", remedy)),
         },
-        _ => ("", &*text(request, "principal", "/request")?),
+        _ => ("", &*text(request, "principal", within)?),
     };
     let read = match kind {
         "Federated" => Some(Requester::federated(text)),
@@ -381,6 +418,11 @@ fn principal(request: &Map<String, Value>) -> Result<Requester, Problem> {
 }
 
 fn account(request: &Map<String, Value>) -> Result<Option<AccountId>, Problem> {
+    read_account(request, "/request")
+}
+
+/// The member `resource_account` of an object.
+pub(crate) fn read_account(request: &Map<String, Value>, within: &str) -> Result<Option<AccountId>, Problem> {
     let text = match member(request, "resource_account") {
         None => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
@@ -389,7 +431,7 @@ fn account(request: &Map<String, Value>) -> Result<Option<AccountId>, Problem> {
         Some(Value::Number(number)) => format!("{number:0>12}"),
         Some(other) => other.to_string(),
     };
-    let bad = |error| problem("/request/resource_account", format!("{error}"), "give an account id as a text");
+    let bad = |error| problem(format!("{within}/resource_account"), format!("{error}"), "give an account id as a text");
     text.parse().map(Some).map_err(bad)
 }
 
@@ -442,7 +484,7 @@ fn scalar(value: &Value, at: impl Fn() -> String) -> Result<String, Problem> {
     }
 }
 
-fn layers(policies: &Map<String, Value>) -> Result<Layers, Problem> {
+pub(crate) fn layers(policies: &Map<String, Value>) -> Result<Layers, Problem> {
     Ok(Layers {
         identity: documents(policies, "identity", "identity policy")?,
         boundary: documents(policies, "boundary", "permissions boundary")?,
@@ -457,7 +499,7 @@ fn layers(policies: &Map<String, Value>) -> Result<Layers, Problem> {
 
 /// A policy: a document, its text (percent-encoded or not), or either within what AWS's APIs wrap
 /// around it.
-fn document(value: &Value, source: &str, at: &str) -> Result<Layer, Problem> {
+pub(crate) fn document(value: &Value, source: &str, at: &str) -> Result<Layer, Problem> {
     match value {
         Value::String(text) => Ok(Layer::known(source, &Document::read(text))),
         Value::Object(map) => {
@@ -480,7 +522,7 @@ fn documents(policies: &Map<String, Value>, name: &str, source: &str) -> Result<
     }
 }
 
-fn list_of(list: &[Value], source: &str, place: &str, at: &str) -> Result<Vec<Layer>, Problem> {
+pub(crate) fn list_of(list: &[Value], source: &str, place: &str, at: &str) -> Result<Vec<Layer>, Problem> {
     let named = |n: usize| match list.len() {
         1 => format!("{source}{place}"),
         _ => format!("{source} {}{place}", n + 1),
@@ -529,7 +571,7 @@ fn levels(policies: &Map<String, Value>, name: &str, source: &str) -> Result<Opt
 }
 
 /// Adds what is in play but was not seen.
-fn unseen(case: &Map<String, Value>, layers: &mut Layers) -> Result<(), Problem> {
+pub(crate) fn unseen(case: &Map<String, Value>, layers: &mut Layers) -> Result<(), Problem> {
     let remedy = "give a list of identity, boundary, session, scp, rcp, resource, trust and vpc_endpoint";
     let list = match member(case, "unseen") {
         None => return Ok(()),

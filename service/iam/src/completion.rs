@@ -18,7 +18,7 @@ const MOST_KEYS: usize = 4;
 const MOST_TRIES: usize = 256;
 
 /// Keys of AWS's own that take several values; of its other keys one value is all there is.
-const OF_SEVERAL_VALUES: [&str; 7] = [
+pub(crate) const OF_SEVERAL_VALUES: [&str; 7] = [
     "aws:calledvia",
     "aws:principalorgpaths",
     "aws:principalservicenameslist",

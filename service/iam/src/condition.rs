@@ -31,6 +31,19 @@ enum Test {
     Null,
 }
 
+/// What kind of values a condition compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Compares {
+    Text,
+    Arn,
+    Number,
+    Date,
+    Bool,
+    Bytes,
+    Network,
+    Presence,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Equal,
@@ -297,6 +310,29 @@ impl Condition {
             }
         }
         truth
+    }
+
+    /// What its values are; `None` where the operator is not understood.
+    pub(crate) fn compares(&self) -> Option<Compares> {
+        self.operator.known.map(|known| match known.test {
+            Test::Text { .. } => Compares::Text,
+            Test::Arn => Compares::Arn,
+            Test::Numeric(_) => Compares::Number,
+            Test::Date(_) => Compares::Date,
+            Test::Bool => Compares::Bool,
+            Test::Binary => Compares::Bytes,
+            Test::Ip => Compares::Network,
+            Test::Null => Compares::Presence,
+        })
+    }
+
+    /// Its values as they are compared with texts, in a policy of this version.
+    pub(crate) fn texts(&self, language: Version) -> impl Iterator<Item = &Glob> {
+        self.wanted.iter().filter_map(move |wanted| match wanted {
+            Wanted::Text(_, Some(filled)) if language == Version::V2012 => Some(&**filled),
+            Wanted::Text(plain, _) => Some(plain),
+            _ => None,
+        })
     }
 
     /// Whether it holds in every context, whatever its key holds and even if it is absent; that a

@@ -182,6 +182,24 @@ impl Glob {
         covers(self.tokens(), symbols, self.case != Case::Counts)
     }
 
+    /// Its steps, to be walked beside those of other texts, with the variables' values of a context;
+    /// without one a variable is any text.
+    pub(crate) fn walk(&self, context: Option<&Context>) -> Result<Vec<Token>, Unresolved> {
+        let Some(context) = context else { return Ok(self.tokens_with(None).collect()) };
+        let values: Result<Vec<&str>, Unresolved> = self.variables.iter().map(|v| v.value(context)).collect();
+        Ok(self.tokens_with(Some(&values?)).collect())
+    }
+
+    /// The keys of its variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|variable| &*variable.text)
+    }
+
+    /// Whether letters match in either case.
+    pub(crate) fn folds(&self) -> bool {
+        self.case != Case::Counts
+    }
+
     /// Whether it matches every text.
     pub(crate) fn is_everything(&self) -> bool {
         matches!(&*self.pieces, [Piece::Any])
@@ -542,7 +560,7 @@ fn one(subject: &str, within: bool) -> Option<&str> {
 
 /// A step of one character, to compare two patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Lit(char),
     One,
     OneWithin,

@@ -75,6 +75,11 @@ impl ActionPattern {
         !self.name.is_exact()
     }
 
+    /// What the part after the colon is compiled to.
+    pub(crate) fn name(&self) -> &Glob {
+        &self.name
+    }
+
     /// Whether it matches an action of its own service, by the name after the colon.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
         self.name.matches(name)
@@ -126,6 +131,11 @@ impl ResourcePattern {
             plain: Glob::plain(&whole, Mode::Resource),
             filled: Glob::with_variables(&whole, Mode::Resource).map(Box::new),
         }
+    }
+
+    /// What it is compiled to, in a policy of this version.
+    pub(crate) fn compiled(&self, language: Version) -> &Glob {
+        self.filled.as_deref().filter(|_| language == Version::V2012).unwrap_or(&self.plain)
     }
 
     /// Whether AWS completes it, which it does in the requester's own policies.
@@ -181,8 +191,7 @@ impl ResourcePattern {
     /// Whether it matches some of the resources that a request names with wildcards, or with
     /// `whole` certainly all of them.
     pub(crate) fn meets(&self, asked: &Asked, whole: bool, context: &Context, language: Version) -> Truth {
-        let compiled = self.filled.as_deref().filter(|_| language == Version::V2012).unwrap_or(&self.plain);
-        match compiled.meets(asked, whole, context) {
+        match self.compiled(language).meets(asked, whole, context) {
             Ok(meets) => meets.into(),
             Err(Unresolved::Missing) => Truth::False,
             Err(Unresolved::Unknown(why)) => Truth::unknown(why),

@@ -32,6 +32,11 @@ const UNDER_RCP: [&str; 62] = [
     "workspaces", "xray",
 ];
 
+/// Whether resource control policies bind the resources of a service, by its prefix in lower case.
+pub(crate) fn takes_rcps(service: &str) -> bool {
+    UNDER_RCP.binary_search(&service).is_ok()
+}
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requester {
@@ -443,7 +448,7 @@ impl Never {
 }
 
 /// The actions that IAM refuses on roles that AWS keeps for itself.
-const CHANGES_OF_ROLES: [&str; 10] = [
+pub(crate) const CHANGES_OF_ROLES: [&str; 10] = [
     "attachrolepolicy",
     "deleterole",
     "deleterolepermissionsboundary",
@@ -457,7 +462,7 @@ const CHANGES_OF_ROLES: [&str; 10] = [
 ];
 
 /// The actions that IAM refuses on policies that AWS manages.
-const CHANGES_OF_POLICIES: [&str; 6] = [
+pub(crate) const CHANGES_OF_POLICIES: [&str; 6] = [
     "createpolicyversion",
     "deletepolicy",
     "deletepolicyversion",
@@ -633,7 +638,7 @@ impl Request {
     }
 
     pub(crate) fn is_under_rcp(&self) -> bool {
-        UNDER_RCP.binary_search(&self.action.service()).is_ok()
+        takes_rcps(self.action.service())
     }
 
     pub(crate) fn may_be_for_role(&self) -> bool {

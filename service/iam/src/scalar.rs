@@ -145,6 +145,11 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
 }
 
 impl Moment {
+    /// Seconds since 1970 and nanoseconds.
+    pub(crate) fn parts(self) -> (i64, u32) {
+        (self.0, self.1)
+    }
+
     /// A W3C date (`2026`, `2026-01`, `2026-01-31`, `…T12:00Z`, `…T12:00:00.5+02:00`) or seconds
     /// since 1970. Four digits are a year. A time without a zone is UTC.
     pub(crate) fn read(text: &str) -> Option<Self> {

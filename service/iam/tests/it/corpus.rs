@@ -16,7 +16,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Every object with a `Statement` within a JSON value.
-fn documents(value: &Value, out: &mut Vec<String>) {
+pub fn documents(value: &Value, out: &mut Vec<String>) {
     match value {
         Value::Object(map) if map.contains_key("Statement") => out.push(value.to_string()),
         Value::Object(map) => map.values().for_each(|v| documents(v, out)),

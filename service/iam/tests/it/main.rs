@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod cloudtrail;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod engine;
