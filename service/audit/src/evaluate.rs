@@ -3,6 +3,7 @@
 //! Refuses to know what becomes of findings: that is [`crate::finding`]'s.
 
 use crate::assumption::Assumption;
+use crate::cancel::{Cancel, Cancelled};
 use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
 use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
@@ -68,16 +69,32 @@ pub struct RuleTally {
 /// `now` is the time by the clock; ages are counted up to the date of what is known of an account.
 #[must_use]
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
-    let facts = Facts::under(estate, &BTreeSet::new());
-    let mut stated = Stated::of(estate, now);
+    // Nobody has this one.
+    evaluate_until(estate, rules, now, &Cancel::default()).unwrap_or_default()
+}
+
+/// As [`evaluate`], as long as nobody wants it to end.
+///
+/// # Errors
+/// Somebody wanted it to end before it was done.
+pub fn evaluate_until(
+    estate: &Estate,
+    rules: &RuleSet,
+    now: DateTime<Utc>,
+    cancel: &Cancel,
+) -> Result<Evaluation, Cancelled> {
+    let facts = Facts::until(estate, &BTreeSet::new(), cancel);
+    let mut stated = Stated::of(estate, now, cancel);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     evaluation.reach.follow(|role| facts.assumed_from(role));
+    cancel.check()?;
     for rule in rules.rules() {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
         for (index, judged) in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter().enumerate() {
             let Some(judgement) = judge(rule, judged, times(estate, judged, now)) else { continue };
+            cancel.check()?;
             let count = counts.entry(judged.subject.account_id).or_default();
             let (judgement, assumptions) = stated.settle(rule, index, judgement);
             for (outcome, assumptions) in judgement.outcomes.into_iter().zip(assumptions) {
@@ -121,7 +138,8 @@ pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluat
         }));
     }
     evaluation.listed_under = crate::fold::listed_under(&evaluation.verdicts, rules);
-    evaluation
+    cancel.check()?;
+    Ok(evaluation)
 }
 
 /// By which times a subject is judged.
@@ -147,12 +165,13 @@ type World = (Facts, BTreeMap<SubjectKind, Vec<Judged>>);
 struct Stated<'a> {
     estate: &'a Estate,
     now: DateTime<Utc>,
+    cancel: &'a Cancel,
     worlds: BTreeMap<BTreeSet<Assumption>, World>,
 }
 
 impl<'a> Stated<'a> {
-    fn of(estate: &'a Estate, now: DateTime<Utc>) -> Self {
-        Self { estate, now, worlds: BTreeMap::new() }
+    fn of(estate: &'a Estate, now: DateTime<Utc>, cancel: &'a Cancel) -> Self {
+        Self { estate, now, cancel, worlds: BTreeMap::new() }
     }
 
     /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
@@ -185,8 +204,8 @@ impl<'a> Stated<'a> {
 
     fn under(&mut self, assumed: &BTreeSet<Assumption>, rule: &Rule, index: usize) -> Option<Judgement> {
         let kind = rule.subject();
-        let (facts, subjects) =
-            self.worlds.entry(assumed.clone()).or_insert_with(|| (Facts::under(self.estate, assumed), BTreeMap::new()));
+        let make = || (Facts::until(self.estate, assumed, self.cancel), BTreeMap::new());
+        let (facts, subjects) = self.worlds.entry(assumed.clone()).or_insert_with(make);
         // What is stated changes no subject, so the same place holds the same one.
         let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;
         judge(rule, judged, times(self.estate, judged, self.now))

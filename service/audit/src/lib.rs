@@ -5,6 +5,7 @@
 //! the clock ("now" is an argument), files, logging.
 
 pub mod assumption;
+pub mod cancel;
 pub mod coverage;
 pub mod diff;
 mod encoding;

@@ -5,7 +5,7 @@
 
 pub use crate::action_set::ActionSet;
 use crate::condition::Context;
-use crate::decide::{Ask, Evaluation, Levels, Sites, View};
+use crate::decide::{Ask, Evaluation, Levels, Nobody, Sites, View};
 use crate::digest::Digest;
 use crate::document::Statement;
 pub use crate::layer::Layer;
@@ -54,6 +54,25 @@ impl Stack {
         }
         let decision = self.ask(action, resource, context, None, Ask::Possibly);
         Answer { truth: decision.allowed, by: decision.by }
+    }
+
+    /// Whether [`Stack::possible`] says no, without the statements that say so.
+    pub(crate) fn is_impossible(&self, action: &str, resource: &str, context: &Context) -> bool {
+        if !acts_on(action, resource) {
+            return true;
+        }
+        let request = Request::plain(Requester::Outsider, action, resource, context.clone());
+        let evaluation = Evaluation { ask: Ask::Possibly, ..Evaluation::new(&request, self.view()) };
+        let gathered = evaluation.gather(&mut Nobody);
+        evaluation.allowed(&gathered).and(!gathered.denied.clone()).is_false()
+    }
+
+    /// The steps of working out what its statements name; see [`Statement::reading`].
+    #[must_use]
+    pub fn reading(&self) -> usize {
+        let policies = self.layers().filter_map(|layer| layer.policy.as_ref().ok());
+        let statements = policies.flat_map(|policy| &policy.statements);
+        statements.map(|statement| statement.reading()).fold(0, usize::saturating_add)
     }
 
     /// Whether the request gets past every Deny and ceiling, for some value of the keys that the

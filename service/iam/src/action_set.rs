@@ -29,6 +29,10 @@ static LEVELS: LazyLock<Vec<ActionSet>> = LazyLock::new(|| {
     AccessLevel::ALL.into_iter().map(of).collect()
 });
 
+/// The actions of each service, in the order of the catalogue.
+static SERVICES: LazyLock<Vec<(&'static str, ActionSet)>> =
+    LazyLock::new(|| catalogue().services().map(|(prefix, _)| (prefix, ActionSet::of_service(prefix))).collect());
+
 /// A set while it is made: every block, empty or not, and between which ones those lie that are not:
 /// most sets are of one service.
 struct Open {
@@ -303,15 +307,26 @@ impl ActionSet {
     /// The prefixes of the services that it has actions of.
     #[must_use]
     pub fn services(&self) -> Vec<&'static str> {
-        let mut services: Vec<&'static str> = self.iter().map(Action::service).collect();
-        services.dedup();
-        services
+        let within = SERVICES.iter().filter(|(_, whole)| self.intersects(whole));
+        within.map(|(prefix, _)| *prefix).collect()
+    }
+
+    /// Of each service all of whose actions are in the set: these.
+    pub(crate) fn services_whole_in(set: &Self) -> impl Iterator<Item = &'static Self> + '_ {
+        SERVICES.iter().map(|(_, whole)| whole).filter(|whole| !whole.is_empty() && set.includes(whole))
     }
 
     /// Bytes that its blocks take, shared or not.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.words.as_ref().map_or(0, |words| 16 + words.len() * 8)
+    }
+
+    /// The steps of finding the actions that a pattern names.
+    pub(crate) fn naming_steps(pattern: &ActionPattern) -> usize {
+        let Some(range) = pattern.service().and_then(|service| catalogue().service(service)) else { return 1 };
+        let (_, wild) = fixed_and_wild(pattern.as_str());
+        if wild.is_empty() || wild == "*" { 4 } else { 4 + range.len() }
     }
 
     /// The actions that a pattern names.
@@ -335,7 +350,64 @@ impl ActionSet {
         if wild == "*" {
             return Self::of(same.iter().map(|action| action.number));
         }
-        Self::of(same.iter().filter(|action| pattern.matches_name(action.short_name())).map(|action| action.number))
+        let wild = Wild::of(pattern.as_str());
+        Self::of(same.iter().map(|action| action.number).filter(|number| wild.matches(*number)))
+    }
+}
+
+/// The name of an action or a pattern in lower case, and which letters it has.
+struct Name {
+    text: Box<[u8]>,
+    letters: u64,
+}
+
+static NAMES: LazyLock<Vec<Name>> =
+    LazyLock::new(|| catalogue().actions().iter().map(|action| Name::of(action.short_name())).collect());
+
+impl Name {
+    fn of(name: &str) -> Self {
+        let text: Box<[u8]> = name.bytes().map(|b| b.to_ascii_lowercase()).collect();
+        let letters = text.iter().filter(|b| !matches!(b, b'*' | b'?')).fold(0, |all, b| all | 1 << (b % 64));
+        Self { text, letters }
+    }
+}
+
+/// A pattern of actions with wildcards, to be compared with many names of the catalogue.
+struct Wild(Name);
+
+impl Wild {
+    fn of(pattern: &str) -> Self {
+        Self(Name::of(pattern.split_once(':').map_or(pattern, |(_, name)| name)))
+    }
+
+    /// Whether it matches the name after the colon. Most names lack some letter of the pattern.
+    fn matches(&self, number: usize) -> bool {
+        let Some(name) = NAMES.get(number) else { return false };
+        self.0.letters & !name.letters == 0 && like(&self.0.text, &name.text)
+    }
+}
+
+/// Whether the pattern matches, going back to the latest star where it does not go on.
+fn like(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut read) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        match (pattern.get(at), name.get(read)) {
+            (None, None) => return true,
+            (Some(b'*'), _) => {
+                at += 1;
+                star = Some((at, read));
+            }
+            (Some(b'?'), Some(_)) => (at, read) = (at + 1, read + 1),
+            (Some(a), Some(b)) if a == b => (at, read) = (at + 1, read + 1),
+            (_, left) => match &mut star {
+                Some((after, from)) if left.is_some() => {
+                    *from += 1;
+                    (at, read) = (*after, *from);
+                }
+                _ => return false,
+            },
+        }
     }
 }
 
@@ -412,6 +484,13 @@ mod tests {
             "s3:*Object",
             "x:*",
             "s3:zz*",
+            "s3:*T*a*g*",
+            "s3:G?t*Acl",
+            "s3:*",
+            "s3:**",
+            "s3:*ü*",
+            "ec2:*?*?*s",
+            "iam:???Role",
         ];
         for text in patterns {
             let pattern = ActionPattern::read(text);

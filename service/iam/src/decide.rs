@@ -257,7 +257,7 @@ pub(crate) trait Watch<'a> {
     fn missed(&mut self, place: Place, layer: &'a Layer, why: &Why);
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl<'a> Watch<'a> for Nobody {
     const WHOLE: bool = false;

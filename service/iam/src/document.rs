@@ -5,6 +5,7 @@
 //! document that does not parse is a fact with a reason. Refuses to know what a document is
 //! attached to, so it asks no element that only one kind of policy needs.
 
+use crate::action_set::ActionSet;
 use crate::condition::{Condition, Operator};
 use crate::digest::Digest;
 use crate::grants::Named;
@@ -204,7 +205,10 @@ pub struct Statement {
     pub conditions: Vec<Condition>,
     /// The statement as it is written.
     pub value: Value,
-    /// What it names in the catalogue's terms, worked out once, when first asked for.
+    /// The catalogue's actions that it names, and where patterns stand that name none of them, worked
+    /// out once, when first asked for.
+    pub(crate) actions_named: OnceLock<(ActionSet, Box<[usize]>)>,
+    /// What it names in the catalogue's terms, as well.
     pub(crate) named: OnceLock<Box<Named>>,
 }
 
@@ -688,6 +692,7 @@ fn statement(value: Value, index: usize, path: &Path<'_>) -> Read<Statement> {
         resources,
         conditions,
         value,
+        actions_named: OnceLock::new(),
         named: OnceLock::new(),
     })
 }

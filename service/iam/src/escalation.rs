@@ -16,11 +16,15 @@ use crate::layer::Layer;
 use crate::pattern::ResourcePattern;
 use crate::reach::with_stars;
 use crate::request::{ActionName, Requester};
-use crate::truth::{Answer, Site, Truth, Why};
-use std::collections::{HashMap, HashSet};
+use crate::steps::{self, Exceeded, Steps};
+use crate::truth::{Answer, Site, Sites, Truth, Why};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+/// Whose steps are counted.
+pub(crate) const POLICIES: &str = "the policies of the role";
 
 /// What a way gains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,15 +183,13 @@ pub struct Found {
 /// An action, and the service that a role is passed to by it.
 type Call = (&'static str, Option<&'static str>);
 
-/// So many patterns of resources are told apart for an action, and so many pairs of them for two: a
-/// stack of ten managed policies at IAM's limits of size has more.
-const MOST_PATTERNS: usize = 1_000;
-const MOST_PAIRS: usize = 10_000;
+/// One question may take this part of all steps, so that a dear one leaves some to the others.
+const SHARE: u64 = 8;
 
 /// Patterns of resources on which an action is worth asking for.
 #[derive(Debug, Clone, Default)]
 struct Places {
-    patterns: Vec<String>,
+    patterns: Arc<[String]>,
     /// Whether there are more.
     is_cut: bool,
 }
@@ -198,14 +200,53 @@ struct Asked<'a> {
     stack: &'a Stack,
     holder: Holder<'a>,
     context: Context,
+    steps: &'a Steps,
+    /// Those that all questions before the one at hand took.
+    before: u64,
     somewhere: HashMap<Call, Answer>,
     places: HashMap<&'static str, Places>,
+    weights: HashMap<&'static str, usize>,
 }
 
 impl Asked<'_> {
-    fn places(&mut self, action: &'static str) -> &Places {
-        let (stack, role) = (self.stack, self.holder.role);
-        self.places.entry(action).or_insert_with(|| stack.places(action, role))
+    /// A new question.
+    fn begin(&mut self) {
+        self.before = self.steps.taken();
+    }
+
+    fn take(&self, steps: usize) -> Result<(), Exceeded> {
+        self.steps.take(steps)?;
+        if self.steps.taken() - self.before > self.steps.most() / SHARE { Err(Exceeded) } else { Ok(()) }
+    }
+
+    /// Why the question at hand has no answer.
+    fn why(&self) -> Why {
+        if self.steps.is_exceeded() { self.steps.why() } else { self.steps.why_of(self.steps.most() / SHARE) }
+    }
+
+    /// The steps of asking about an action once.
+    fn weight(&mut self, action: &'static str) -> usize {
+        let stack = self.stack;
+        *self.weights.entry(action).or_insert_with(|| stack.weight(action))
+    }
+
+    fn ask(&mut self, action: &'static str, resource: &str, context: &Context) -> Result<Answer, Exceeded> {
+        let weight = self.weight(action);
+        self.take(weight.saturating_mul(steps::of_text(resource)))?;
+        // Most questions of a long list are in vain; which statements say so, nobody asks.
+        if self.stack.is_impossible(action, resource, context) {
+            return Ok(Answer::bare(Truth::False));
+        }
+        Ok(self.stack.possible(action, resource, context))
+    }
+
+    fn places(&mut self, action: &'static str) -> Places {
+        if let Some(places) = self.places.get(action) {
+            return places.clone();
+        }
+        let places = self.stack.places(action, self.holder.role, &|steps| self.take(steps));
+        self.places.insert(action, places.clone());
+        places
     }
 
     /// Whether an action is allowed on some resource that it acts on.
@@ -213,46 +254,77 @@ impl Asked<'_> {
         if let Some(answer) = self.somewhere.get(&(action, passed_to)) {
             return answer.clone();
         }
-        let stack = self.stack;
+        self.begin();
         let context = match passed_to {
             Some(service) => self.context.clone().set("iam:PassedToService", [service]),
             None => self.context.clone(),
         };
         let places = self.places(action);
+        let mut best = Best::of(places.is_cut);
         let resources = places.patterns.iter().flat_map(|pattern| filled(pattern));
-        let answer = best(resources.map(|resource| stack.possible(action, &resource, &context)), places.is_cut);
+        for resource in resources {
+            if best.is_settled_by(self.ask(action, &resource, &context)) {
+                break;
+            }
+        }
+        let answer = best.answer(|| self.why());
         self.somewhere.insert((action, passed_to), answer.clone());
         answer
     }
 
     /// Whether two actions are allowed on some resource that they have in common.
     fn on_one(&mut self, first: &'static str, second: &'static str) -> Answer {
-        let (stack, context) = (self.stack, self.context.clone());
-        let a = self.places(first).clone();
-        let b = self.places(second);
-        let pairs = a.patterns.iter().flat_map(|a| b.patterns.iter().map(move |b| (a, b)));
-        let is_cut = a.is_cut || b.is_cut || a.patterns.len() * b.patterns.len() > MOST_PAIRS;
-        let mut seen = HashSet::new();
-        let shared = pairs.take(MOST_PAIRS).filter_map(|(a, b)| meet(a, b)).filter(|both| seen.insert(both.clone()));
-        let ask = |resource: String| {
-            let one = stack.possible(first, &resource, &context);
-            if one.truth.is_false() {
-                return one;
+        self.begin();
+        let (a, b) = (self.places(first), self.places(second));
+        let mut best = Best::of(a.is_cut || b.is_cut);
+        let starts = Starts::of(&b.patterns);
+        let mut seen: HashSet<String> = HashSet::new();
+        for one in a.patterns.iter() {
+            for other in starts.beside(one) {
+                if self.take(of_meeting(one, other)).is_err() {
+                    return best.cut().answer(|| self.why());
+                }
+                let Some(both) = meet(one, other) else { continue };
+                for resource in filled(&both) {
+                    if seen.contains(&resource) {
+                        continue;
+                    }
+                    if best.is_settled_by(self.ask_both(first, second, &resource)) {
+                        return best.answer(|| self.why());
+                    }
+                    seen.insert(resource);
+                }
             }
-            let two = stack.possible(second, &resource, &context);
-            Answer { truth: one.truth.and(two.truth), by: one.by.into_iter().chain(two.by).collect() }
-        };
-        best(shared.flat_map(|pattern| filled(&pattern)).map(ask), is_cut)
+        }
+        best.answer(|| self.why())
     }
 
-    fn own(&self, action: &'static str) -> Answer {
+    fn ask_both(&mut self, first: &'static str, second: &'static str, resource: &str) -> Result<Answer, Exceeded> {
+        let context = self.context.clone();
+        let one = self.ask(first, resource, &context)?;
+        if one.truth.is_false() {
+            return Ok(one);
+        }
+        let two = self.ask(second, resource, &context)?;
+        Ok(Answer { truth: one.truth.and(two.truth), by: one.by.into_iter().chain(two.by).collect() })
+    }
+
+    fn own(&mut self, action: &'static str) -> Answer {
+        self.begin();
+        let mut best = Best::of(false);
         // What acts on policies acts on those that are attached; all else on the role.
         if is_of_policy(action) {
-            let ask = |arn: &Arn| self.stack.possible(action, arn.as_str(), &self.context);
-            return best(self.holder.policies.iter().map(ask), false);
+            let context = self.context.clone();
+            for arn in self.holder.policies {
+                if best.is_settled_by(self.ask(action, arn.as_str(), &context)) {
+                    break;
+                }
+            }
+            return best.answer(|| self.why());
         }
         let context = changing(self.context.clone(), self.holder.boundary);
-        self.stack.possible(action, self.holder.role.as_str(), &context)
+        best.is_settled_by(self.ask(action, self.holder.role.as_str(), &context));
+        best.answer(|| self.why())
     }
 }
 
@@ -262,21 +334,83 @@ pub fn is_of_policy(action: &str) -> bool {
     matches!(action, "iam:CreatePolicyVersion" | "iam:SetDefaultPolicyVersion")
 }
 
-/// The most certain of several answers; no where there is none, and unknown where not all were asked.
-fn best(answers: impl Iterator<Item = Answer>, is_cut: bool) -> Answer {
-    let mut best = Answer::bare(Truth::False);
-    for answer in answers {
-        match (&best.truth, &answer.truth) {
-            (_, Truth::True) => return answer,
-            (Truth::False, Truth::Unknown(_)) => best = answer,
+/// The most certain of several answers so far; no where there is none, and unknown where not all were
+/// asked.
+struct Best {
+    answer: Answer,
+    is_cut: bool,
+}
+
+impl Best {
+    fn of(is_cut: bool) -> Self {
+        Self { answer: Answer::bare(Truth::False), is_cut }
+    }
+
+    fn cut(self) -> Self {
+        Self { is_cut: true, ..self }
+    }
+
+    /// Takes an answer in; whether no other can change anything, or be asked for.
+    fn is_settled_by(&mut self, answer: Result<Answer, Exceeded>) -> bool {
+        let Ok(answer) = answer else {
+            self.is_cut = true;
+            return true;
+        };
+        match (&self.answer.truth, &answer.truth) {
+            (_, Truth::True) | (Truth::False, Truth::Unknown(_)) => self.answer = answer,
             _ => {}
         }
+        self.answer.truth.is_true()
     }
-    if is_cut && best.truth.is_false() {
-        let why = "the policies name more resources than are compared with each other";
-        return Answer::bare(Truth::unknown(Why::NotUnderstood(why.to_owned())));
+
+    fn answer(self, why: impl FnOnce() -> Why) -> Answer {
+        if !self.is_cut {
+            return self.answer;
+        }
+        Answer { truth: self.answer.truth.or(Truth::unknown(why())), by: self.answer.by }
     }
-    best
+}
+
+/// Patterns by the text before their first wildcard: those that may have something in common with a
+/// pattern begin as it does, as far as both are fixed.
+struct Starts<'p> {
+    sorted: Vec<(&'p str, &'p str)>,
+    lengths: BTreeSet<usize>,
+}
+
+fn fixed(pattern: &str) -> &str {
+    pattern.split(['*', '?', '$']).next().unwrap_or_default()
+}
+
+impl<'p> Starts<'p> {
+    fn of(patterns: &'p [String]) -> Self {
+        let mut sorted: Vec<(&str, &str)> = patterns.iter().map(|p| (fixed(p), p.as_str())).collect();
+        sorted.sort_unstable();
+        let lengths = sorted.iter().map(|(start, _)| start.len()).collect();
+        Self { sorted, lengths }
+    }
+
+    /// The patterns that may have something in common with this one; the same pattern first.
+    fn beside(&self, pattern: &str) -> Vec<&'p str> {
+        let own = fixed(pattern);
+        let from = |start: &str| self.sorted.partition_point(|(other, _)| *other < start);
+        let run = |first: usize, fits: &dyn Fn(&str) -> bool| {
+            let rest = self.sorted.get(first..).unwrap_or_default().iter();
+            rest.take_while(|(start, _)| fits(start)).map(|(_, text)| *text).collect::<Vec<_>>()
+        };
+        let shorter = self.lengths.iter().take_while(|len| **len < own.len()).filter_map(|len| own.get(..*len));
+        let mut found = run(from(own), &|start| start.starts_with(own));
+        found.extend(shorter.flat_map(|start| run(from(start), &|other| other == start)));
+        if let Some(same) = found.iter().position(|other| *other == pattern) {
+            found.swap(0, same);
+        }
+        found
+    }
+}
+
+/// The steps of looking for what two patterns have in common.
+fn of_meeting(a: &str, b: &str) -> usize {
+    1 + a.len().saturating_mul(b.len()) / 64
 }
 
 /// The ways that a role has by its stack, in the order of the table.
@@ -284,8 +418,20 @@ fn best(answers: impl Iterator<Item = Answer>, is_cut: bool) -> Answer {
 /// A condition that can hold for some request counts as holding. A way that is unknown only because
 /// of policies that were not seen or read is among them with the reasons, unless the policies that
 /// were seen give no hint of it.
+///
+/// A way of which it would take too many steps to tell is unknown for that reason.
 #[must_use]
 pub fn find(stack: &Stack, holder: Holder<'_>) -> Vec<Found> {
+    find_within(stack, holder, &Steps::of(POLICIES))
+}
+
+/// As [`find`], in no more than these steps.
+#[must_use]
+pub fn find_within(stack: &Stack, holder: Holder<'_>, steps: &Steps) -> Vec<Found> {
+    if steps.take(stack.reading()).is_err() {
+        let unknown = |way| Found { way, truth: Truth::unknown(steps.why()), by: Vec::new() };
+        return ways().iter().map(unknown).collect();
+    }
     let fitting = stack.actions_fitting();
     let hinted = |way: &&Way| way.actions().all(|action| fitting.contains(action));
     let mut hinted = ways().iter().filter(hinted).peekable();
@@ -293,13 +439,22 @@ pub fn find(stack: &Stack, holder: Holder<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let context = holder.context();
-    let mut asked = Asked { stack, holder, context, somewhere: HashMap::new(), places: HashMap::new() };
+    let mut asked = Asked {
+        stack,
+        holder,
+        context,
+        steps,
+        before: 0,
+        somewhere: HashMap::new(),
+        places: HashMap::new(),
+        weights: HashMap::new(),
+    };
     hinted.filter_map(|way| walk(way, &mut asked)).collect()
 }
 
 fn walk(way: &'static Way, asked: &mut Asked<'_>) -> Option<Found> {
     let passed_to = if let Gain::PassedRole(service) = way.gain { Some(service) } else { None };
-    let (mut truth, mut by) = (Truth::True, Vec::new());
+    let (mut truth, mut by) = (Truth::True, Sites::default());
     let mut rest = way.steps.iter().peekable();
     while let Some(step) = rest.next() {
         let service = passed_to.filter(|_| step.action == "iam:PassRole");
@@ -317,9 +472,9 @@ fn walk(way: &'static Way, asked: &mut Asked<'_>) -> Option<Found> {
         if truth.is_false() {
             return None;
         }
-        by.extend(answer.by.into_iter().filter(|site| !by.contains(site)).collect::<Vec<_>>());
+        by.add(answer.by);
     }
-    Some(Found { way, truth, by })
+    Some(Found { way, truth, by: by.list })
 }
 
 impl Stack {
@@ -340,11 +495,20 @@ impl Stack {
     /// `None` where there are too many to tell.
     #[must_use]
     pub fn patterns(&self, action: &'static str, role: &RoleArn) -> Option<Vec<String>> {
-        let places = self.places(action, role);
-        (!places.is_cut).then_some(places.patterns)
+        let steps = Steps::of(POLICIES);
+        let places = self.places(action, role, &|count| steps.take(count));
+        (!places.is_cut).then(|| places.patterns.to_vec())
     }
 
-    fn places(&self, action: &'static str, role: &RoleArn) -> Places {
+    /// The steps of asking about an action once.
+    #[must_use]
+    pub fn weight(&self, action: &str) -> usize {
+        let name = ActionName::new(action);
+        let naming = self.layers().flat_map(|layer| layer.naming(&name));
+        naming.map(|statement| steps::of_statement(statement)).fold(steps::OF_ASKING, usize::saturating_add)
+    }
+
+    fn places(&self, action: &'static str, role: &RoleArn, take: &dyn Fn(usize) -> Result<(), Exceeded>) -> Places {
         let name = ActionName::new(action);
         let named = |layers: &[Layer]| -> Vec<String> {
             let mut patterns: Vec<String> = Vec::new();
@@ -359,7 +523,7 @@ impl Stack {
             patterns.dedup();
             patterns
         };
-        let mut found = Places { patterns: named(&self.identity), is_cut: false };
+        let mut found = Meeting { patterns: named(&self.identity), is_cut: false, take };
         let forms = forms(action, role);
         if !forms.is_empty() {
             found.meet(&forms);
@@ -371,7 +535,7 @@ impl Stack {
                 found.meet(&ceiling);
             }
         }
-        found
+        Places { patterns: found.patterns.into(), is_cut: found.is_cut }
     }
 
     /// Whether nothing but the action itself decides: no Deny names it, and every layer allows it on
@@ -472,23 +636,28 @@ fn forms(action: &str, role: &RoleArn) -> Vec<String> {
     types.map(|used| with_stars(used.resource_type.arn, known)).collect()
 }
 
-impl Places {
+/// Patterns while they are met with others.
+struct Meeting<'t> {
+    patterns: Vec<String>,
+    is_cut: bool,
+    take: &'t dyn Fn(usize) -> Result<(), Exceeded>,
+}
+
+impl Meeting<'_> {
     /// Keeps what is in one of these patterns too.
     fn meet(&mut self, others: &[String]) {
-        let (mut met, mut seen) = (Vec::new(), HashSet::new());
-        let pairs = self.patterns.iter().flat_map(|a| others.iter().map(move |b| (a, b)));
-        self.is_cut |= self.patterns.len() * others.len() > MOST_PAIRS;
-        for both in pairs.take(MOST_PAIRS).filter_map(|(a, b)| meet(a, b)) {
-            if met.len() == MOST_PATTERNS {
-                self.is_cut = true;
-                break;
-            }
-            if seen.insert(both.clone()) {
-                met.push(both);
+        let starts = Starts::of(others);
+        let mut met: BTreeSet<String> = BTreeSet::new();
+        'all: for one in &self.patterns {
+            for other in starts.beside(one) {
+                if (self.take)(of_meeting(one, other)).is_err() {
+                    self.is_cut = true;
+                    break 'all;
+                }
+                met.extend(meet(one, other));
             }
         }
-        met.sort();
-        self.patterns = met;
+        self.patterns = met.into_iter().collect();
     }
 }
 
@@ -513,29 +682,40 @@ fn meet(a: &str, b: &str) -> Option<String> {
 
 fn meet_text(a: &str, b: &str) -> Option<String> {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    // What is left to try: how much of each is used up, and what was written so far. A place that
-    // was tried once and led nowhere leads nowhere again.
-    let mut tried: HashSet<(usize, usize)> = HashSet::new();
-    let mut open = vec![(0, 0, String::new())];
+    // Beginnings and ends without a wildcard tell most pairs apart.
+    let plain = |(x, y): &(&char, &char)| !matches!((x, y), ('*' | '?', _) | (_, '*' | '?'));
+    let differ = |(x, y): (&char, &char)| x != y;
+    if a.iter().zip(&b).take_while(plain).any(differ)
+        || a.iter().rev().zip(b.iter().rev()).take_while(plain).any(differ)
+    {
+        return None;
+    }
+    // What is left to try: how much of each is used up, and what was written so far, as the place of
+    // its last letter. A place that was tried once and led nowhere leads nowhere again.
+    let width = b.len() + 1;
+    let mut tried = vec![false; (a.len() + 1) * width];
+    let mut letters: Vec<(usize, char)> = Vec::new();
+    let mut open: Vec<(usize, usize, Option<usize>)> = vec![(0, 0, None)];
     while let Some((i, j, written)) = open.pop() {
-        if !tried.insert((i, j)) {
-            continue;
-        }
-        let with = |c: char| format!("{written}{c}");
+        let Some(tried) = tried.get_mut(i * width + j).filter(|tried| !**tried) else { continue };
+        *tried = true;
+        let mut with = |c: char| {
+            letters.push((written.unwrap_or(usize::MAX), c));
+            Some(letters.len() - 1)
+        };
         // The last one pushed is tried first.
         match (a.get(i).copied(), b.get(j).copied()) {
-            (None, None) => return Some(written),
+            (None, None) => return Some(spelt(&letters, written)),
             (Some('*'), Some('*')) => {
-                open.push((i + 1, j, with('*')));
-                open.push((i, j + 1, with('*')));
-                open.push((i + 1, j + 1, with('*')));
+                let written = with('*');
+                open.extend([(i + 1, j, written), (i, j + 1, written), (i + 1, j + 1, written)]);
             }
             (Some('*'), other) => {
-                open.push((i + 1, j, written.clone()));
+                open.push((i + 1, j, written));
                 open.extend(other.map(|c| (i, j + 1, with(c))));
             }
             (other, Some('*')) => {
-                open.push((i, j + 1, written.clone()));
+                open.push((i, j + 1, written));
                 open.extend(other.map(|c| (i + 1, j, with(c))));
             }
             (Some(x), Some('?')) => open.push((i + 1, j + 1, with(x))),
@@ -545,6 +725,17 @@ fn meet_text(a: &str, b: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// The text that ends at a place, each letter with the place of the one before it.
+fn spelt(letters: &[(usize, char)], last: Option<usize>) -> String {
+    let mut text = Vec::new();
+    let mut at = last;
+    while let Some((before, letter)) = at.and_then(|at| letters.get(at)) {
+        text.push(*letter);
+        at = Some(*before);
+    }
+    text.into_iter().rev().collect()
 }
 
 /// Resources that a pattern matches: its wildcards and variables filled in, with nothing and with
@@ -754,19 +945,69 @@ mod tests {
         assert_eq!((found(None), found(Some(&limit))), (0, 1));
     }
 
-    #[test]
-    fn many_patterns_are_compared_up_to_a_limit_and_said_to_be() {
-        let user = |n: usize, tail: &str| format!("arn:aws:iam::111122223333:user/{n:04}{tail}");
-        let many = |tail: &str, action: &str| {
-            let users: Vec<String> = (0..400).map(|n| user(n, tail)).collect();
+    /// What is found of two ways: to write users' policies, and to do so with keys of the same user.
+    fn of_users(first: &[String], second: &[String]) -> [Option<Truth>; 2] {
+        let many = |users: &[String], action: &str| {
             layer("p", &serde_json::json!({"Effect": "Allow", "Action": action, "Resource": users}))
         };
-        let stack = of(vec![many("a", "iam:PutUserPolicy"), many("b", "iam:CreateAccessKey")]);
+        let stack = of(vec![many(first, "iam:PutUserPolicy"), many(second, "iam:CreateAccessKey")]);
         let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
         let found = find(&stack, Holder { role: &role, policies: &[], boundary: None });
         let of = |id: &str| found.iter().find(|found| found.way.id == id).map(|found| found.truth.clone());
-        assert_eq!(of("put-user-policy"), Some(Truth::True));
-        assert!(matches!(of("put-user-policy-key"), Some(Truth::Unknown(_))));
+        [of("put-user-policy"), of("put-user-policy-key")]
+    }
+
+    fn users(number: usize, name: impl Fn(usize) -> String) -> Vec<String> {
+        (0..number).map(|n| format!("arn:aws:iam::111122223333:user/{}", name(n))).collect()
+    }
+
+    #[test]
+    fn long_lists_of_names_are_told_apart() {
+        let names = users(900, |n| format!("{n:04}a"));
+        assert_eq!(of_users(&names, &users(900, |n| format!("{n:04}b"))), [Some(Truth::True), None]);
+        let with_one = [users(899, |n| format!("{n:04}b")), users(1, |_| "0899a".to_owned())].concat();
+        assert_eq!(of_users(&names, &with_one), [Some(Truth::True), Some(Truth::True)]);
+    }
+
+    #[test]
+    fn what_takes_too_many_steps_is_unknown_and_leaves_the_rest_as_it_is() {
+        // All of these meet each other but for the last letter.
+        let globs = |last: char| users(900, move |n| format!("*{n:03}*{:03}*{last}", n * 7 % 1_000));
+        let [plain, on_one] = of_users(&globs('a'), &globs('b'));
+        assert_eq!(plain, Some(Truth::True));
+        let Some(Truth::Unknown(why)) = on_one else { panic!("{on_one:?}") };
+        assert!(matches!(*why, [Why::Exceeded { of: POLICIES, .. }]), "{why:?}");
+        assert!(why[0].to_string().contains("would take more than"), "{}", why[0]);
+    }
+
+    #[test]
+    fn every_way_is_unknown_where_the_policies_cannot_be_read_in_the_steps_there_are() {
+        let all = of(vec![layer("p", &allow(&["*"], "*"))]);
+        let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
+        let holder = Holder { role: &role, policies: &[], boundary: None };
+        for most in [0, 1, 10, 100] {
+            let steps = Steps::up_to(most, POLICIES);
+            let found = find_within(&all, holder, &steps);
+            assert_eq!(found.len(), find(&all, holder).len().max(found.len()), "{most}");
+            let is_cut =
+                |truth: &Truth| matches!(truth, Truth::Unknown(why) if matches!(**why, [Why::Exceeded { .. }]));
+            assert!(found.iter().all(|f| f.truth.is_true() || is_cut(&f.truth)), "{most}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_met_with_those_alone_that_begin_like_it() {
+        let patterns: Vec<String> =
+            ["", "a", "ab", "ab*", "a*", "*", "b*", "abc", "ac", "ab?"].map(str::to_owned).into();
+        let starts = Starts::of(&patterns);
+        for one in &patterns {
+            let beside: BTreeSet<&str> = starts.beside(one).into_iter().collect();
+            assert_eq!(starts.beside(one).first(), Some(&one.as_str()));
+            for other in &patterns {
+                assert!(meet(one, other).is_none() || beside.contains(other.as_str()), "{one} {other}");
+            }
+        }
+        assert!(!starts.beside("ab").iter().any(|other| ["ac", "b*"].contains(other)));
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::arn::{AccountId, Arn};
 use crate::condition::Context;
 use crate::document::{Clause, DocumentError, Effect};
 use crate::request::Requester;
-use crate::trust::{Trust, Who};
+use crate::steps::{Exceeded, Steps};
+use crate::trust::{TRUST, Trust, Who};
 use crate::truth::{Answer, Site, Truth, Why};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 const ASSUME: &str = "sts:AssumeRole";
 /// An account that nobody owns: it stands for every account that the policy does not name.
@@ -82,12 +83,22 @@ impl Trust {
         if let Some(problem) = self.problem() {
             return Err(problem);
         }
-        let candidates = self.candidates(home, inside);
+        let steps = Steps::of(TRUST);
+        let candidates = self.candidates(home, inside, &steps);
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
         let memberships = self.memberships(organization);
-        let tried = candidates.into_iter().map(|candidate| self.tried(candidate, home, organization, &memberships));
+        let tried = candidates.into_iter().map(|candidate| {
+            let mut access = ExternalAccess::of(&candidate);
+            if self.tried(&candidate, home, organization, &memberships, &steps, &mut access).is_err() {
+                // It may be limited to none of those that were found so far.
+                access.organizations.clear();
+                access.admitted = access.admitted.or(Truth::unknown(steps.why()));
+                access.external_id = access.external_id.and(Truth::unknown(steps.why()));
+            }
+            access
+        });
         Ok(tried.filter(|access| !access.admitted.is_false()).collect())
     }
 
@@ -96,7 +107,7 @@ impl Trust {
         named.flat_map(|condition| condition.values.iter().map(String::as_str))
     }
 
-    fn candidates(&self, home: AccountId, inside: impl Fn(AccountId) -> bool) -> Vec<Candidate> {
+    fn candidates(&self, home: AccountId, inside: impl Fn(AccountId) -> bool, steps: &Steps) -> Vec<Candidate> {
         let mut open = false;
         let mut named: Vec<Who> = Vec::new();
         for statement in self.statements().iter().filter(|statement| statement.effect == Effect::Allow) {
@@ -108,6 +119,7 @@ impl Trust {
         }
         open |= named.contains(&Who::Anyone);
         let mut out: Vec<Candidate> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         let mut accounts: BTreeSet<AccountId> = BTreeSet::new();
         for who in named {
             let (principal, account_id) = (who.text(), who.account_id());
@@ -121,7 +133,7 @@ impl Trust {
                 Who::Other(_) => Vec::new(),
                 _ => continue,
             };
-            if !out.iter().any(|known| known.principal == principal) {
+            if known.insert(principal.clone()) {
                 out.push(Candidate { principal, account_id, callers });
             }
         }
@@ -133,19 +145,22 @@ impl Trust {
         out.extend(accounts.into_iter().map(|account| Candidate {
             principal: account.to_string(),
             account_id: Some(account),
-            callers: self.callers(&account.to_string()),
+            callers: self.callers(&account.to_string(), steps),
         }));
         out.retain(|candidate| candidate.account_id.is_none_or(|account| account != home && !inside(account)));
         if open {
-            out.push(Candidate { principal: "*".to_owned(), account_id: None, callers: self.callers(NOBODY) });
+            out.push(Candidate { principal: "*".to_owned(), account_id: None, callers: self.callers(NOBODY, steps) });
         }
         out
     }
 
     /// Principals of an account, as far as the policy tells them apart: one that it does not name, and
-    /// one for each ARN that its conditions name.
-    fn callers(&self, account: &str) -> Vec<Requester> {
-        let named = self.values(PRINCIPAL_ARN).filter_map(|pattern| principal_like(pattern, account));
+    /// one for each ARN that its conditions name. Where there are no steps to look for those, one alone:
+    /// then there are none to ask about it either.
+    fn callers(&self, account: &str, steps: &Steps) -> Vec<Requester> {
+        let is_cut = steps.take(self.values(PRINCIPAL_ARN).count()).is_err();
+        let named =
+            self.values(PRINCIPAL_ARN).take_while(|_| !is_cut).filter_map(|pattern| principal_like(pattern, account));
         let texts: BTreeSet<String> =
             named.chain(std::iter::once(format!("arn:aws:iam::{account}:role/nowhere"))).collect();
         texts.iter().filter_map(|text| text.parse::<Arn>().ok()).map(|arn| Requester::principal(&arn)).collect()
@@ -181,20 +196,15 @@ impl Trust {
 
     fn tried(
         &self,
-        candidate: Candidate,
+        candidate: &Candidate,
         home: AccountId,
         organization: &Organization,
         memberships: &[Membership],
-    ) -> ExternalAccess {
+        steps: &Steps,
+        access: &mut ExternalAccess,
+    ) -> Result<(), Exceeded> {
         let own = if let Organization::Known(id) = organization { id } else { "o-home" };
-        let mut access = ExternalAccess {
-            principal: candidate.principal,
-            account_id: candidate.account_id,
-            organizations: BTreeSet::new(),
-            admitted: Truth::False,
-            external_id: Truth::True,
-            by: Vec::new(),
-        };
+        let weight = self.weight();
         if candidate.callers.is_empty() {
             let why = format!("the principal `{}` is not understood", access.principal);
             access.admitted = Truth::unknown(Why::NotUnderstood(why));
@@ -202,6 +212,7 @@ impl Trust {
         }
         let mut limited = true;
         for caller in &candidate.callers {
+            let mut asked: Option<Truth> = None;
             let base = caller
                 .context()
                 .set("aws:ResourceAccount", [home.to_string()])
@@ -210,6 +221,7 @@ impl Trust {
             for membership in memberships {
                 let mut answer = Answer::bare(Truth::False);
                 for context in surroundings(candidate.account_id.is_none(), (membership.context)(base.clone())) {
+                    steps.take(weight)?;
                     let tried = self.admits_in(caller, ASSUME, &context);
                     if answer.truth.is_false() || tried.truth.is_true() {
                         answer = tried;
@@ -235,15 +247,36 @@ impl Trust {
                         .by
                         .extend(answer.by.into_iter().filter(|site| !access.by.contains(site)).collect::<Vec<_>>());
                 }
-                access.admitted = access.admitted.or(answer.truth);
-                let asked = self.requires_external_id(caller).map_or(Truth::False, |asked| asked.truth);
-                access.external_id = access.external_id.and(asked);
+                access.admitted = std::mem::replace(&mut access.admitted, Truth::False).or(answer.truth);
+                let asked = match &asked {
+                    Some(asked) => asked.clone(),
+                    None => {
+                        steps.take(weight.saturating_mul(4))?;
+                        let truth = self.requires_external_id(caller).map_or(Truth::False, |asked| asked.truth);
+                        asked.insert(truth).clone()
+                    }
+                };
+                access.external_id = std::mem::replace(&mut access.external_id, Truth::False).and(asked);
             }
         }
         if !limited {
             access.organizations.clear();
         }
-        access
+        Ok(())
+    }
+}
+
+impl ExternalAccess {
+    /// Of a candidate that was not tried.
+    fn of(candidate: &Candidate) -> Self {
+        Self {
+            principal: candidate.principal.clone(),
+            account_id: candidate.account_id,
+            organizations: BTreeSet::new(),
+            admitted: Truth::False,
+            external_id: Truth::True,
+            by: Vec::new(),
+        }
     }
 }
 

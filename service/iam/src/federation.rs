@@ -14,7 +14,8 @@
 use crate::condition::Context;
 use crate::document::{Clause, DocumentError, Effect};
 use crate::request::Requester;
-use crate::trust::{Trust, Who};
+use crate::steps::Steps;
+use crate::trust::{TRUST, Trust, Who};
 use crate::truth::{Answer, Site, Truth, Why};
 use std::collections::BTreeSet;
 
@@ -182,18 +183,20 @@ impl Trust {
         if let Some(problem) = self.problem() {
             return Err(problem);
         }
+        let (steps, mut known) = (Steps::of(TRUST), BTreeSet::new());
         let mut providers: Vec<Who> = Vec::new();
         for statement in self.statements().iter().filter(|statement| statement.effect == Effect::Allow) {
             let Some(Clause::In(list)) = &statement.principals else { continue };
             for who in list.iter().map(Who::of) {
-                if matches!(who, Who::Oidc(_) | Who::Saml(_) | Who::Provider(_)) && !providers.contains(&who) {
+                if matches!(who, Who::Oidc(_) | Who::Saml(_) | Who::Provider(_)) && known.insert(who.clone()) {
                     providers.push(who);
                 }
             }
         }
         let access = providers.into_iter().map(|who| match &who {
+            _ if steps.take(self.weight()).is_err() => Some(untold(who, &steps)),
             Who::Saml(_) => self.assertions(who),
-            _ => self.tokens(who),
+            _ => self.tokens(who, &steps),
         });
         Ok(access.flatten().collect())
     }
@@ -223,7 +226,7 @@ impl Trust {
     }
 
     /// `None` where the provider's tokens are never taken.
-    fn tokens(&self, who: Who) -> Option<FederatedAccess> {
+    fn tokens(&self, who: Who, steps: &Steps) -> Option<FederatedAccess> {
         let issuer = match &who {
             Who::Oidc(arn) => arn.resource().split_once('/').map(|(_, url)| url.to_owned()).unwrap_or_default(),
             _ => who.text(),
@@ -236,7 +239,7 @@ impl Trust {
             return None;
         }
         let (tenancy, claims) = claims(&issuer);
-        let (stranger, example) = self.stranger(&caller, &issuer, claims, &context);
+        let (stranger, example) = self.stranger(&caller, &issuer, claims, &context, steps);
         let foreign = context.set(&format!("{own}aud"), ["nowhere"]);
         Some(FederatedAccess {
             any_audience: self.admits_in(&caller, WEB_IDENTITY, &foreign).truth,
@@ -256,11 +259,13 @@ impl Trust {
         issuer: &str,
         claims: &[Claim],
         context: &Context,
+        steps: &Steps,
     ) -> (Answer, Option<String>) {
         let mut tokens: Vec<(Context, Vec<String>)> = vec![(context.clone(), Vec::new())];
         for claim in claims {
             let key = format!("{issuer}:{}", claim.name);
             let values = self.foreign_claims(&key, claim);
+            let count = values.len().saturating_mul(tokens.len());
             let told = matches!(claim.name, "sub" | "aud");
             let with = |(context, said): &(Context, Vec<String>), value: &String| {
                 let mut said = said.clone();
@@ -269,14 +274,17 @@ impl Trust {
                 }
                 (context.clone().set(&key, [value.as_str()]), said)
             };
-            tokens = tokens.iter().flat_map(|token| values.iter().map(move |value| with(token, value))).collect();
-            if tokens.len() > MOST_TOKENS {
+            if count > MOST_TOKENS {
                 let why = format!("the conditions on tokens of `{issuer}` have more forms than are tried");
                 return (Answer::bare(Truth::unknown(Why::NotUnderstood(why))), None);
             }
+            tokens = tokens.iter().flat_map(|token| values.iter().map(move |value| with(token, value))).collect();
         }
         let mut all = Answer::bare(Truth::False);
         for (context, said) in tokens {
+            if steps.take(self.weight()).is_err() {
+                return (Answer { truth: all.truth.or(Truth::unknown(steps.why())), by: all.by }, None);
+            }
             let answer = self.admits_in(caller, WEB_IDENTITY, &context);
             if answer.truth.is_true() {
                 return (answer, Some(said.join(", ")).filter(|said| !said.is_empty()));
@@ -301,6 +309,19 @@ impl Trust {
         }
         std::iter::once(claim.foreign.to_owned()).chain(out).collect()
     }
+}
+
+/// A provider of which there are no steps left to tell anything.
+fn untold(who: Who, steps: &Steps) -> FederatedAccess {
+    let open = || Truth::unknown(steps.why());
+    let issuer = match &who {
+        Who::Oidc(arn) | Who::Saml(arn) => arn.resource().split_once('/').map(|(_, url)| url.to_owned()),
+        _ => None,
+    };
+    let issuer = issuer.unwrap_or_else(|| who.text());
+    let tenancy = if matches!(who, Who::Saml(_)) { Tenancy::Saml } else { claims(&issuer).0 };
+    let (stranger, any_audience) = (open(), open());
+    FederatedAccess { provider: who, issuer, tenancy, stranger, example: None, any_audience, by: Vec::new() }
 }
 
 /// A call that no AWS credentials sign: it has no keys of an AWS principal.

@@ -175,6 +175,13 @@ impl Glob {
         if self.is_everything() {
             return true;
         }
+        // Each literal text of this one stands within one of the other's; the longest tells most apart.
+        let longest = self.literals().max_by_key(|text| text.len());
+        let stands =
+            |text: &str| other.literals().any(|other| memmem::find(other.as_bytes(), text.as_bytes()).is_some());
+        if self.case == Case::Counts && longest.is_some_and(|text| !stands(text)) {
+            return false;
+        }
         let symbols = other.tokens().map(|token| match token {
             Token::Lit(c) => Symbol::Char(c),
             wild => Symbol::Wild(wild),
@@ -208,6 +215,10 @@ impl Glob {
     /// Whether it has no wildcard.
     pub(crate) fn is_exact(&self) -> bool {
         self.pieces.iter().all(|p| matches!(p, Piece::Lit(_) | Piece::Var(_)))
+    }
+
+    fn literals(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| if let Piece::Lit(text) = piece { Some(&**text) } else { None })
     }
 
     fn tokens(&self) -> impl Iterator<Item = Token> + Clone + '_ {

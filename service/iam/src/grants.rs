@@ -17,15 +17,20 @@ use crate::catalogue::{AccessLevel, Action, catalogue};
 use crate::condition::{Condition, Context};
 use crate::digest::Digest;
 use crate::document::{Clause, Effect, Statement, Version};
+use crate::escalation::POLICIES;
 use crate::layer::Layer;
 use crate::pattern::{ActionPattern, ResourcePattern};
-use crate::reach::{Reach, limitable, on_everything, reaches};
+use crate::reach::{Reach, limitable, of_acting_on, on_everything, reaches};
+use crate::steps::{Exceeded, Steps};
 use crate::truth::{Answer, Site, Truth, Why};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// So many parts of one Allow are told apart; beyond, its resources are no longer looked at.
 const MOST_PARTS: usize = 128;
+
+/// So many actions are compared with a pattern one by one.
+const FEW: usize = 32;
 
 /// Actions that change something and can be limited to resources.
 static CHANGES: LazyLock<ActionSet> = LazyLock::new(|| writes().intersection(limitable()));
@@ -62,7 +67,6 @@ pub fn writes() -> &'static ActionSet {
 /// What a statement names, in the catalogue's terms.
 #[derive(Debug)]
 pub(crate) struct Named {
-    actions: ActionSet,
     /// For each part that it reaches: what of the actions can act there.
     fits: Box<[ActionSet]>,
     /// On every resource that they can act on, taken generously and strictly.
@@ -74,12 +78,41 @@ pub(crate) struct Named {
 impl Statement {
     /// The catalogue's actions that the statement names, worked out once.
     pub fn actions_named(&self) -> &ActionSet {
-        &self.named().actions
+        &self.read_actions().0
+    }
+
+    /// Where patterns stand that name nothing that the catalogue has.
+    fn places_of_nothing(&self) -> &[usize] {
+        &self.read_actions().1
+    }
+
+    /// Patterns that may be of an action, or a service, that is newer than the catalogue.
+    fn patterns_of_nothing(&self) -> impl Iterator<Item = &ActionPattern> {
+        let elements = self.actions.elements();
+        self.places_of_nothing().iter().filter_map(|place| elements.get(*place)).filter(|pattern| is_action(pattern))
+    }
+
+    fn read_actions(&self) -> &(ActionSet, Box<[usize]>) {
+        self.actions_named.get_or_init(|| {
+            let elements: Vec<ActionSet> = self.actions.elements().iter().map(ActionSet::named_by).collect();
+            let union = ActionSet::union_of(&elements);
+            let of_nothing = elements.iter().enumerate().filter(|(_, set)| set.is_empty()).map(|(place, _)| place);
+            let of_nothing = of_nothing.collect();
+            (if self.actions.is_not() { ActionSet::all().minus(&union) } else { union }, of_nothing)
+        })
     }
 
     /// For each part that it reaches: what of the actions that it names can act there.
     pub(crate) fn actions_fitting(&self) -> &[ActionSet] {
         &self.named().fits
+    }
+
+    /// The steps of working out what it names: few for names and beginnings of names, many for
+    /// patterns that have to be compared with every action of a service, or every type of resource.
+    pub(crate) fn reading(&self) -> usize {
+        let actions = self.actions.elements().iter().map(ActionSet::naming_steps);
+        let resources = self.resources.iter().flat_map(Clause::elements).map(of_acting_on);
+        actions.chain(resources).fold(1, usize::saturating_add)
     }
 
     /// Whether it names every resource.
@@ -91,15 +124,12 @@ impl Statement {
 
     fn named(&self) -> &Named {
         self.named.get_or_init(|| {
-            let elements: Vec<ActionSet> = self.actions.elements().iter().map(ActionSet::named_by).collect();
-            let union = ActionSet::union_of(&elements);
-            let actions = if self.actions.is_not() { ActionSet::all().minus(&union) } else { union };
+            let actions = self.actions_named().clone();
             Box::new(Named {
                 fits: reaches(self).into_iter().map(|part| part.fit(&actions)).collect(),
                 everywhere: on_everything(self, &actions, false),
                 certainly_everywhere: on_everything(self, &actions, true),
                 conditional: !self.conditions.iter().all(Condition::is_always_true),
-                actions,
             })
         })
     }
@@ -112,6 +142,7 @@ impl Statement {
 /// What is asked about: sets of listed actions, or whether one name gets through.
 trait Share: Clone {
     fn and(&self, other: &Self) -> Self;
+    fn meets(&self, other: &Self) -> bool;
     fn minus(&self, other: &Self) -> Self;
     fn any<'s>(shares: impl IntoIterator<Item = &'s Self>) -> Self
     where
@@ -122,6 +153,10 @@ trait Share: Clone {
 impl Share for ActionSet {
     fn and(&self, other: &Self) -> Self {
         self.intersection(other)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.intersects(other)
     }
 
     fn minus(&self, other: &Self) -> Self {
@@ -142,6 +177,10 @@ impl Share for bool {
         *self && *other
     }
 
+    fn meets(&self, other: &Self) -> bool {
+        *self && *other
+    }
+
     fn minus(&self, other: &Self) -> Self {
         *self && !*other
     }
@@ -159,7 +198,11 @@ type Part<'a, S> = (Reach<'a>, S);
 
 /// The parts of a statement, with what is asked about in each.
 fn parts<'a, S: Share>(statement: &'a Statement, of: &impl Fn(&Statement) -> Vec<S>) -> Vec<Part<'a, S>> {
-    reaches(statement).into_iter().zip(of(statement)).filter(|(_, share)| !share.is_none()).collect()
+    let shares = of(statement);
+    if shares.iter().all(Share::is_none) {
+        return Vec::new();
+    }
+    reaches(statement).into_iter().zip(shares).filter(|(_, share)| !share.is_none()).collect()
 }
 
 fn sets(statement: &Statement) -> Vec<ActionSet> {
@@ -223,31 +266,38 @@ impl<'a, S: Share> Limits<'a, S> {
         Self { ceilings: stack.ceilings().map(ceiling).collect(), denied: S::any(&whole), denies }
     }
 
-    fn pass(&self, statement: &Statement, language: Version, of: &impl Fn(&Statement) -> Vec<S>) -> Passed<S> {
+    fn pass(
+        &self,
+        statement: &Statement,
+        language: Version,
+        of: &impl Fn(&Statement) -> Vec<S>,
+        steps: &Steps,
+    ) -> Result<Passed<S>, Exceeded> {
         let mut left = parts(statement, of);
         for ceiling in self.ceilings.iter().filter(|ceiling| !ceiling.unseen) {
-            left = ceiling.pass(left);
+            left = ceiling.pass(left, steps)?;
         }
         let under = S::any(left.iter().map(|(_, share)| share));
         for (reach, share) in &mut left {
             *share = share.minus(&self.denied);
+            steps.take(1 + self.denies.len() / 2)?;
             for deny in &self.denies {
                 let read_alike = deny.language == language || !deny.part.0.has_variable();
-                if read_alike
-                    && !share.and(&deny.part.1).is_none()
-                    && deny.part.0.covers(*reach)
-                    && deny.follows(statement, language)
-                {
+                if !share.meets(&deny.part.1) {
+                    continue;
+                }
+                steps.take(reach.weight() + deny.part.0.weight())?;
+                if read_alike && deny.part.0.covers(*reach) && deny.follows(statement, language) {
                     *share = share.minus(&deny.part.1);
                 }
             }
         }
-        Passed { under, left: S::any(left.iter().map(|(_, share)| share)) }
+        Ok(Passed { under, left: S::any(left.iter().map(|(_, share)| share)) })
     }
 }
 
 impl<'a, S: Share> Ceiling<'a, S> {
-    fn pass<'p>(&'p self, parts: Vec<Part<'p, S>>) -> Vec<Part<'p, S>>
+    fn pass<'p>(&'p self, parts: Vec<Part<'p, S>>, steps: &Steps) -> Result<Vec<Part<'p, S>>, Exceeded>
     where
         'a: 'p,
     {
@@ -261,11 +311,12 @@ impl<'a, S: Share> Ceiling<'a, S> {
             if rest.is_none() {
                 continue;
             }
-            let met = self.narrow.iter().filter_map(|(other, let_through)| {
-                let both = rest.and(let_through);
-                if both.is_none() { None } else { Some((reach.meet(*other)?, both)) }
-            });
-            let met: Vec<Part<'p, S>> = met.collect();
+            steps.take(1 + self.narrow.len() / 2)?;
+            let mut met: Vec<Part<'p, S>> = Vec::new();
+            for (other, let_through) in self.narrow.iter().filter(|(_, let_through)| rest.meets(let_through)) {
+                steps.take(reach.weight() + other.weight())?;
+                met.extend(reach.meet(*other).map(|both| (both, rest.and(let_through))));
+            }
             if left.len() + met.len() > MOST_PARTS {
                 // Without a look at the resources it can only be too much.
                 let whole = S::any(met.iter().map(|(_, share)| share));
@@ -274,7 +325,7 @@ impl<'a, S: Share> Ceiling<'a, S> {
                 left.extend(met);
             }
         }
-        left
+        Ok(left)
     }
 }
 
@@ -382,9 +433,22 @@ struct Entry {
     left: ActionSet,
     /// On every resource, conditions aside.
     everywhere: ActionSet,
+    /// Which of its patterns name nothing that the catalogue has, and get through as they are.
+    passing: Box<[usize]>,
 }
 
 impl Entry {
+    /// Its patterns that name nothing that the catalogue has, and get through as they are.
+    fn passing(&self) -> impl Iterator<Item = &ActionPattern> {
+        let elements = self.statement.actions.elements();
+        self.passing.iter().filter_map(|place| elements.get(*place))
+    }
+
+    /// Those of them that may be of an action, or a service, that is newer than the catalogue.
+    fn unlisted(&self) -> impl Iterator<Item = &ActionPattern> {
+        self.passing().filter(|pattern| is_action(pattern))
+    }
+
     /// Whether the statement names every resource, or all but some.
     fn names_everything(&self) -> bool {
         self.statement
@@ -420,12 +484,38 @@ pub struct Grants {
     unseen_grants: Vec<Why>,
     /// Why a ceiling may take away something that was seen.
     unseen_limits: Vec<Why>,
+    steps: u64,
 }
 
 impl Grants {
-    /// Works out the sets.
+    /// Works out the sets. Where that would take too many steps every answer is unknown for that reason.
     #[must_use]
     pub fn of(stack: &Stack) -> Self {
+        Self::within(stack, &Steps::of(POLICIES))
+    }
+
+    /// As [`Grants::of`], in no more than these steps.
+    #[must_use]
+    pub fn within(stack: &Stack, steps: &Steps) -> Self {
+        let mut grants = match Self::worked_out(stack, steps) {
+            Ok(grants) => grants,
+            Err(Exceeded) => Self {
+                stack: stack.clone(),
+                entries: Vec::new(),
+                possible: ActionSet::default(),
+                everywhere: ActionSet::default(),
+                certain: ActionSet::default(),
+                unseen_grants: vec![steps.why()],
+                unseen_limits: vec![steps.why()],
+                steps: 0,
+            },
+        };
+        grants.steps = steps.taken();
+        grants
+    }
+
+    fn worked_out(stack: &Stack, steps: &Steps) -> Result<Self, Exceeded> {
+        steps.take(stack.reading())?;
         let limits = Limits::of(stack, &sets, &|statement| statement.named().certainly_everywhere.clone());
         let generous = |layers: &[Layer]| {
             let allows = layers.iter().flat_map(|layer| layer.statements(Effect::Allow));
@@ -433,22 +523,27 @@ impl Grants {
         };
         let every = stack.ceilings().zip(&limits.ceilings).filter(|(_, ceiling)| !ceiling.unseen);
         let every = every.map(|(layers, _)| generous(layers)).reduce(|a, b| a.intersection(&b));
+        let all = |deny: &&Deny<'_, ActionSet>| matches!(deny.part.0, Reach::All { .. });
+        let denies: Vec<_> = limits.denies.iter().filter(all).collect();
         let mut entries = Vec::new();
         for (number, layer) in stack.identity.iter().enumerate() {
             let language = layer.policy.as_ref().map_or(Version::V2008, |policy| policy.language());
             for statement in layer.statements(Effect::Allow) {
-                let Passed { under, left } = limits.pass(statement, language, &sets);
+                let Passed { under, left } = limits.pass(statement, language, &sets, steps)?;
                 let mut wide = statement.named().everywhere.minus(&limits.denied);
                 if let Some(every) = &every {
                     wide = wide.intersection(every);
                 }
-                for deny in &limits.denies {
-                    if matches!(deny.part.0, Reach::All { .. }) && deny.follows(statement, language) {
+                steps.take(denies.len())?;
+                for deny in &denies {
+                    if wide.intersects(&deny.part.1) && deny.follows(statement, language) {
                         wide = wide.minus(&deny.part.1);
                     }
                 }
                 let everywhere = wide.intersection(&left);
-                entries.push(Entry { layer: number, statement: Arc::clone(statement), under, left, everywhere });
+                let passing = passing(stack, statement, language, steps)?;
+                let statement = Arc::clone(statement);
+                entries.push(Entry { layer: number, statement, under, left, everywhere, passing });
             }
         }
         let blind = |layers: &mut dyn Iterator<Item = &Layer>| {
@@ -460,7 +555,7 @@ impl Grants {
         let unseen_grants = blind(&mut stack.identity.iter());
         let unseen_limits = blind(&mut stack.ceilings().flatten());
         let seen = unseen_grants.is_empty() && unseen_limits.is_empty();
-        Self {
+        Ok(Self {
             possible: ActionSet::union_of(entries.iter().map(|entry| &entry.left)),
             everywhere: ActionSet::union_of(entries.iter().map(|entry| &entry.everywhere)),
             certain: if seen { certain(stack) } else { ActionSet::default() },
@@ -468,7 +563,14 @@ impl Grants {
             unseen_grants,
             unseen_limits,
             stack: stack.clone(),
-        }
+            steps: 0,
+        })
+    }
+
+    /// How many steps it took to work out the sets.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// The sets alone.
@@ -538,7 +640,7 @@ impl Grants {
     /// included, sorted.
     #[must_use]
     pub fn services(&self) -> Vec<&str> {
-        let unlisted = self.entries.iter().flat_map(|entry| self.unlisted(entry)).filter_map(ActionPattern::service);
+        let unlisted = self.entries.iter().flat_map(Entry::unlisted).filter_map(ActionPattern::service);
         let mut services: Vec<&str> = self.possible.services().into_iter().chain(unlisted).collect();
         services.sort_unstable();
         services.dedup();
@@ -549,7 +651,7 @@ impl Grants {
     /// written, sorted.
     #[must_use]
     pub fn unlisted_patterns(&self) -> Vec<String> {
-        let patterns = self.entries.iter().flat_map(|entry| self.unlisted(entry)).map(ToString::to_string);
+        let patterns = self.entries.iter().flat_map(Entry::unlisted).map(ToString::to_string);
         let patterns: std::collections::BTreeSet<String> = patterns.collect();
         patterns.into_iter().collect()
     }
@@ -590,7 +692,8 @@ impl Grants {
     }
 
     fn grant(&self, entry: &Entry, patterns: Vec<String>, actions: ActionSet) -> Option<Grant> {
-        let unlisted = |pattern: &&String| is_unlisted(&ActionPattern::read(pattern));
+        let nothing: HashSet<&str> = entry.statement.patterns_of_nothing().map(ActionPattern::as_str).collect();
+        let unlisted = |pattern: &&String| nothing.contains(pattern.as_str());
         let all_but = entry.statement.actions.is_not();
         let conditions = entry.statement.conditions.iter().filter(|condition| !condition.is_always_true());
         Some(Grant {
@@ -626,36 +729,33 @@ impl Grants {
         }
         let elements = entry.statement.actions.elements().iter();
         let all_but = entry.statement.actions.is_not();
-        let named = elements.filter(|p| all_but || ActionSet::named_by(p).intersects(&actions));
+        // A few actions are sooner compared with the pattern than all that the pattern names are found.
+        let few: Option<Vec<&'static str>> = (actions.len() <= FEW).then(|| actions.names());
+        let names = |pattern: &&ActionPattern| match &few {
+            Some(few) => few.iter().any(|action| pattern.matches(action)),
+            None => ActionSet::named_by(pattern).intersects(&actions),
+        };
+        let named = elements.filter(|pattern| all_but || names(pattern));
         self.grant(entry, named.map(ToString::to_string).collect(), actions)
     }
 
-    /// Its patterns that name nothing the catalogue has, and that get through as they are.
-    fn unlisted<'e>(&self, entry: &'e Entry) -> Vec<&'e ActionPattern> {
-        let Clause::In(list) = &entry.statement.actions else { return Vec::new() };
-        let unlisted = list.iter().filter(|pattern| is_unlisted(pattern));
-        unlisted.filter(|pattern| self.lets_through(entry, &|s| names_pattern(s, pattern))).collect()
-    }
-
-    /// Whether something that is not in the catalogue gets through every ceiling and Deny.
-    fn lets_through(&self, entry: &Entry, names: &impl Fn(&Statement) -> bool) -> bool {
-        let of = |statement: &Statement| vec![names(statement); reaches(statement).len()];
-        let denied = |statement: &Statement| {
-            names(statement) && reaches(statement).iter().any(|reach| matches!(reach, Reach::All { .. }))
-        };
+    /// Whether something that is not in the catalogue gets through every ceiling and Deny, as far as
+    /// that can be told.
+    fn lets_through(&self, entry: &Entry, names: &impl Fn(&Statement) -> bool) -> Truth {
         let layer = self.stack.identity.get(entry.layer);
         let language = layer.and_then(|layer| layer.policy.as_ref().ok()).map_or(Version::V2008, |p| p.language());
-        Limits::of(&self.stack, &of, &denied).pass(&entry.statement, language, &of).left
+        let steps = Steps::of(POLICIES);
+        let passes = lets_through(&self.stack, &entry.statement, language, names, &steps);
+        passes.map_or_else(|Exceeded| Truth::unknown(steps.why()), Truth::from)
     }
 
     /// Whether some service that is whole in the pattern passes the ceilings whole, and not every
     /// action of it is denied.
     fn keeps_a_whole_service(entry: &Entry, named: &ActionSet) -> bool {
         let granted = ActionSet::union_of(&entry.statement.named().fits);
-        catalogue().all_services().iter().any(|service| {
-            let whole = ActionSet::of_range(service.actions.clone());
-            let granted = granted.intersection(&whole);
-            named.includes(&whole) && entry.under.includes(&granted) && entry.left.intersects(&granted)
+        ActionSet::services_whole_in(named).any(|whole| {
+            let granted = granted.intersection(whole);
+            entry.under.includes(&granted) && entry.left.intersects(&granted)
         })
     }
 
@@ -668,7 +768,7 @@ impl Grants {
             let wild = list.iter().filter(|p| p.is_whole_service()).filter(|p| {
                 let named = ActionSet::named_by(p);
                 if named.is_empty() {
-                    self.lets_through(entry, &|s| names_pattern(s, p))
+                    entry.passing().any(|passing| passing.as_str() == p.as_str())
                 } else {
                     Self::keeps_a_whole_service(entry, &named)
                 }
@@ -748,9 +848,8 @@ impl Grants {
     pub fn broad_writes(&self) -> Granted {
         self.granted(|entry| {
             let actions = entry.everywhere.intersection(&CHANGES);
-            let unlisted = if entry.names_everything() { self.unlisted(entry) } else { Vec::new() };
-            let unlisted: Vec<String> =
-                unlisted.into_iter().filter(|p| !reads(p.as_str())).map(ToString::to_string).collect();
+            let unlisted = entry.unlisted().filter(|p| entry.names_everything() && !reads(p.as_str()));
+            let unlisted: Vec<String> = unlisted.map(ToString::to_string).collect();
             if actions.is_empty() && unlisted.is_empty() {
                 return None;
             }
@@ -768,9 +867,14 @@ impl Grants {
         // As everywhere here, an identity policy that was not read is not taken to deny.
         let read = self.stack.identity.iter().filter(|layer| layer.policy.is_ok()).cloned().collect();
         let stack = Stack { identity: read, ..self.stack.clone() };
+        let steps = Steps::of(POLICIES);
+        let weight = stack.weight("iam:PassRole");
         for entry in self.entries.iter().filter(|entry| entry.left.intersects(&PASS_ROLE)) {
             let statement = &entry.statement;
             let Some(probe) = any_role(statement) else { continue };
+            if steps.take(weight).is_err() {
+                return PassRoles { truth: Truth::unknown(steps.why()), grants: Vec::new() };
+            }
             let ask = |context: &Context| stack.possible_by(statement, "iam:PassRole", &probe, context);
             if ask(&Context::open()).is_false() {
                 continue;
@@ -816,18 +920,56 @@ impl Grants {
     /// statements. Works for actions that the catalogue does not have, too.
     #[must_use]
     pub fn allows(&self, action: &str) -> Granted {
-        let number = catalogue().number(action);
-        self.granted(|entry| {
-            let granted = match number {
-                Some(number) => entry.left.contains_number(number),
-                None => entry.statement.names_action(action) && self.lets_through(entry, &|s| s.names_action(action)),
-            };
-            if !granted {
-                return None;
+        if let Some(number) = catalogue().number(action) {
+            let holds = |entry: &&Entry| entry.left.contains_number(number);
+            let each = self.entries.iter().filter(holds);
+            let each = each.filter_map(|e| self.grant(e, patterns(&e.statement), ActionSet::of([number])));
+            let grants: Vec<Grant> = each.collect();
+            return Granted { truth: self.certain(!grants.is_empty()), grants };
+        }
+        let (mut grants, mut open) = (Vec::new(), Truth::False);
+        for entry in self.entries.iter().filter(|entry| entry.statement.names_action(action)) {
+            match self.lets_through(entry, &|s| s.names_action(action)) {
+                Truth::True => grants.extend(self.grant(entry, patterns(&entry.statement), ActionSet::default())),
+                truth => open = open.or(truth),
             }
-            self.grant(entry, patterns(&entry.statement), ActionSet::of(number))
-        })
+        }
+        let found = self.certain(!grants.is_empty());
+        Granted { truth: if grants.is_empty() { found.or(open) } else { found }, grants }
     }
+}
+
+/// Whether something that is not in the catalogue gets from a statement through every ceiling and Deny.
+fn lets_through(
+    stack: &Stack,
+    statement: &Statement,
+    language: Version,
+    names: &impl Fn(&Statement) -> bool,
+    steps: &Steps,
+) -> Result<bool, Exceeded> {
+    let of = |statement: &Statement| if names(statement) { vec![true; reaches(statement).len()] } else { Vec::new() };
+    let denied = |statement: &Statement| {
+        names(statement) && reaches(statement).iter().any(|reach| matches!(reach, Reach::All { .. }))
+    };
+    let limits = stack.ceilings().flatten().chain(&stack.identity);
+    let statements = limits.flat_map(|layer| layer.policy.iter().flat_map(|policy| &policy.statements));
+    steps.take(1 + statements.map(|statement| 1 + statement.actions.elements().len() / 4).sum::<usize>())?;
+    Ok(Limits::of(stack, &of, &denied).pass(statement, language, &of, steps)?.left)
+}
+
+/// Which patterns of an Allow name nothing that the catalogue has, and get through as they are.
+fn passing(stack: &Stack, statement: &Statement, language: Version, steps: &Steps) -> Result<Box<[usize]>, Exceeded> {
+    let mut passing = Vec::new();
+    if statement.actions.is_not() {
+        return Ok(passing.into());
+    }
+    for place in statement.places_of_nothing() {
+        let Some(pattern) = statement.actions.elements().get(*place) else { continue };
+        if lets_through(stack, statement, language, &|s| names_pattern(s, pattern), steps)? {
+            passing.push(*place);
+        }
+    }
+    Ok(passing.into())
 }
 
 /// What is allowed on every resource whatever the keys: by statements without conditions alone, and
@@ -856,11 +998,11 @@ fn names_pattern(statement: &Statement, pattern: &ActionPattern) -> bool {
     }
 }
 
-/// Whether a pattern names nothing that the catalogue has, though it may be an action: what IAM would
-/// not save, such as a wildcard in the service, names nothing at all.
-fn is_unlisted(pattern: &ActionPattern) -> bool {
+/// Whether a pattern may name an action: what IAM would not save, such as a wildcard in the service,
+/// names nothing at all.
+fn is_action(pattern: &ActionPattern) -> bool {
     let service = |service: &str| !service.is_empty() && !service.contains(['*', '?', ' ']);
-    pattern.service().is_some_and(service) && ActionSet::named_by(pattern).is_empty()
+    pattern.service().is_some_and(service)
 }
 
 /// Whether a name says that it only reads.

@@ -5,9 +5,9 @@
 //! statement. Refuses to know resources, principals and conditions; it only puts the statements
 //! that ask for none of them first, since they decide at once.
 
+use crate::action_set::ActionSet;
 use crate::catalogue::catalogue;
 use crate::document::{Clause, Effect, Policy, Principal, Statement};
-use crate::pattern::ActionPattern;
 use crate::request::ActionName;
 use std::collections::HashMap;
 
@@ -40,6 +40,9 @@ pub(crate) struct Candidates<'a> {
 /// From how many runs on a coarse table makes them faster to find.
 const MANY: usize = 64;
 
+/// So many members of sets are kept: a policy of IAM's largest size has fewer.
+const MOST_MEMBERS: usize = 1_000_000;
+
 /// A policy's statements by action.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
@@ -70,34 +73,9 @@ impl Bits {
         self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
-    fn add(&mut self, pattern: &ActionPattern) {
-        let Some(service) = pattern.service() else {
-            self.0.fill(u64::MAX);
-            return;
-        };
-        if !pattern.has_wildcard() {
-            if let Some(number) = catalogue().number(pattern.as_str()) {
-                self.set(number);
-            }
-            return;
-        }
-        let Some(range) = catalogue().service(service) else { return };
-        let whole = pattern.is_whole_service();
-        for (number, action) in range.clone().zip(catalogue().actions().get(range).unwrap_or_default()) {
-            if whole || pattern.matches_name(action.short_name()) {
-                self.set(number);
-            }
-        }
-    }
-
-    fn of(statement: &Statement, actions: usize) -> Self {
+    fn of(set: &ActionSet, actions: usize) -> Self {
         let mut bits = Self::new(actions);
-        for pattern in statement.actions.elements() {
-            bits.add(pattern);
-        }
-        if statement.actions.is_not() {
-            bits.0.iter_mut().for_each(|word| *word = !*word);
-        }
+        set.numbers().for_each(|number| bits.set(number));
         bits
     }
 
@@ -145,9 +123,15 @@ fn members(policy: &Policy, effect: Effect, wanted: impl Fn(usize, &Statement) -
 }
 
 impl Index {
+    /// Of a policy whose statements overlap too much to be kept by action.
+    fn none() -> Self {
+        Self { runs: Box::default(), coarse: Box::default(), sets: Box::default(), members: Box::default() }
+    }
+
     pub(crate) fn of(policy: &Policy) -> Self {
         let actions = catalogue().actions().len();
-        let named: Vec<Bits> = policy.statements.iter().map(|statement| Bits::of(statement, actions)).collect();
+        let named: Vec<Bits> =
+            policy.statements.iter().map(|statement| Bits::of(statement.actions_named(), actions)).collect();
         let mut changes = Bits::new(actions);
         changes.set(0);
         for bits in &named {
@@ -165,6 +149,9 @@ impl Index {
             })
         });
         for number in numbers.take_while(|number| *number < actions) {
+            if all.len() > MOST_MEMBERS {
+                return Self::none();
+            }
             let with =
                 |effect| members(policy, effect, |at, _| named.get(at).is_some_and(|bits: &Bits| bits.has(number)));
             let set = *known.entry([with(Effect::Deny), with(Effect::Allow)]).or_insert_with_key(|[deny, allow]| {
@@ -204,7 +191,11 @@ impl Policy {
         if let Some(found) = listed {
             return found;
         }
-        let with = |effect| members(self, effect, |_, statement| statement.names_action(action.as_str()));
+        let names = |statement: &Statement| match action.number() {
+            Some(number) => statement.actions_named().contains_number(number),
+            None => statement.names_action(action.as_str()),
+        };
+        let with = |effect| members(self, effect, |_, statement| names(statement));
         *scratch = [with(Effect::Deny), with(Effect::Allow)];
         let [deny, allow] = scratch;
         Candidates { deny, allow }

@@ -34,6 +34,7 @@ mod reach;
 pub mod recording;
 pub mod request;
 mod scalar;
+pub mod steps;
 pub mod trust;
 pub mod truth;
 

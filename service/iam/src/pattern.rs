@@ -80,11 +80,6 @@ impl ActionPattern {
         &self.name
     }
 
-    /// Whether it matches an action of its own service, by the name after the colon.
-    pub(crate) fn matches_name(&self, name: &str) -> bool {
-        self.name.matches(name)
-    }
-
     /// Whether it matches the action.
     #[must_use]
     pub fn matches(&self, action: &str) -> bool {

@@ -8,6 +8,7 @@ use crate::action_set::ActionSet;
 use crate::catalogue::catalogue;
 use crate::document::{Clause, Statement};
 use crate::pattern::ResourcePattern;
+use crate::steps::of_text;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -41,6 +42,8 @@ const S3_PLACES: [&str; 3] = ["arn:aws:s3:::*", "arn:aws-cn:s3:::*", "arn:aws-us
 struct Form {
     pattern: ResourcePattern,
     steps: Vec<Step>,
+    /// The same as bits, where it is short enough.
+    places: Option<Places>,
     /// How the part after the fifth colon begins, up to its first placeholder.
     begins: String,
     /// Names of these resources hold no slash: those of S3's buckets, whose ARNs objects' begin with.
@@ -93,7 +96,8 @@ static FORMS: LazyLock<Forms> = LazyLock::new(|| {
         let no_slash = arn.ends_with("::${BucketName}");
         let (pattern, steps) = (ResourcePattern::read(&text), form_steps(&text));
         let begins = text.splitn(6, ':').nth(5).and_then(|rest| rest.split('*').next()).unwrap_or_default().to_owned();
-        Form { pattern, steps, begins, no_slash, actions: ActionSet::of(numbers) }
+        let places = Places::of(&steps);
+        Form { pattern, steps, places, begins, no_slash, actions: ActionSet::of(numbers) }
     });
     Forms { all: all.collect(), by_service, by_action }
 });
@@ -139,7 +143,8 @@ impl Form {
         {
             return false;
         }
-        meet_somewhere(&self.steps, pattern) && !(self.no_slash && has_slash(text))
+        let meets = self.places.as_ref().map_or_else(|| meet_somewhere(&self.steps, pattern), |own| own.meet(pattern));
+        meets && !(self.no_slash && has_slash(text))
     }
 
     /// Whether this is the ARN of such a resource.
@@ -235,6 +240,16 @@ impl<'a> Reach<'a> {
         }
     }
 
+    /// The steps of comparing it with another.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            Self::All { .. } => 1,
+            Self::Only(pattern) => of_text(pattern.as_str()),
+            Self::Both(a, b) => of_text(a.as_str()) + of_text(b.as_str()),
+            Self::But(list) => 1 + list.iter().map(|pattern| of_text(pattern.as_str())).sum::<usize>(),
+        }
+    }
+
     /// Whether a policy variable has a say in it.
     pub(crate) fn has_variable(self) -> bool {
         match self {
@@ -265,7 +280,10 @@ impl<'a> Reach<'a> {
 
 /// The same text is the same resource for one request, variables included.
 fn covers(a: &ResourcePattern, b: &ResourcePattern) -> bool {
-    a.as_str() == b.as_str() || a.covers(b)
+    let fixed = a.as_str().split(['*', '?', '$']).next().unwrap_or_default();
+    // Most pairs differ before the first wildcard; AWS completes what is no whole ARN.
+    let differ = !b.as_str().starts_with(fixed) && !a.is_incomplete() && !b.is_incomplete();
+    !differ && (a.as_str() == b.as_str() || a.covers(b))
 }
 
 /// The service that every ARN of the pattern has; `None` where it leaves it open.
@@ -274,6 +292,16 @@ fn arn_service(pattern: &ResourcePattern) -> Option<&str> {
     let mut fixed = || segments.next().filter(|s| !s.contains(['*', '?', '$']));
     let (_, _, service) = (fixed().filter(|s| *s == "arn")?, fixed()?, fixed()?);
     segments.next().map(|_| service)
+}
+
+/// The steps of finding the actions that can act on what a pattern matches.
+pub(crate) fn of_acting_on(pattern: &ResourcePattern) -> usize {
+    let forms = match arn_service(pattern) {
+        Some(service) => FORMS.by_service.get(service).map_or(0, Vec::len),
+        None => FORMS.all.len(),
+    };
+    // A step of each form for eight letters.
+    1 + forms.saturating_mul(1 + pattern.as_str().len() / 8) / 4
 }
 
 /// How the part after the fifth colon begins, up to its first wildcard; `None` where a wildcard before
@@ -418,7 +446,99 @@ fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
     {
         return false;
     }
-    // Which beginnings of `b` can go with the beginning of `a` so far.
+    match (Places::of(a), Places::of(b)) {
+        (_, Some(places)) => places.meet(a),
+        (Some(places), None) => places.meet(b),
+        (None, None) => meet_step_by_step(a, b),
+    }
+}
+
+/// The steps of a pattern as bits, so that all of its beginnings are compared at once.
+///
+/// Bit `n` of a set of places means: before step `n`, or behind the last.
+#[derive(Debug)]
+struct Places {
+    /// For each letter, where it stands or a `?` does.
+    letters: Vec<(char, u128)>,
+    /// Where a `?` stands.
+    ones: u128,
+    /// Where a star stands, and where one that takes colons too.
+    stars: u128,
+    free: u128,
+    len: usize,
+}
+
+impl Places {
+    /// `None` for a pattern that is too long.
+    fn of(steps: &[Step]) -> Option<Self> {
+        if steps.len() > 127 {
+            return None;
+        }
+        let mut places = Self { letters: Vec::new(), ones: 0, stars: 0, free: 0, len: steps.len() };
+        for (at, step) in steps.iter().enumerate() {
+            let bit = 1_u128 << at;
+            match step {
+                Step::Char(c) => match places.letters.iter_mut().find(|(letter, _)| letter == c) {
+                    Some((_, mask)) => *mask |= bit,
+                    None => places.letters.push((*c, bit)),
+                },
+                Step::One => places.ones |= bit,
+                Step::Any => (places.stars, places.free) = (places.stars | bit, places.free | bit),
+                Step::Within => places.stars |= bit,
+            }
+        }
+        Some(places)
+    }
+
+    fn letter(&self, c: char) -> u128 {
+        self.letters.iter().find(|(letter, _)| *letter == c).map_or(0, |(_, mask)| *mask)
+    }
+
+    /// A star may stand for nothing.
+    fn past_stars(&self, mut reached: u128) -> u128 {
+        loop {
+            let more = reached | (reached & self.stars) << 1;
+            if more == reached {
+                return reached;
+            }
+            reached = more;
+        }
+    }
+
+    /// As [`meet_step_by_step`].
+    fn meet(&self, other: &[Step]) -> bool {
+        let (end, colons) = (1_u128 << self.len, self.letter(':'));
+        let mut reached = self.past_stars(1);
+        for step in other {
+            reached = match step {
+                Step::Char(c) => {
+                    let taking = if *c == ':' { self.free } else { self.stars };
+                    self.past_stars((reached & (self.letter(*c) | self.ones)) << 1 | reached & taking)
+                }
+                Step::One => self.past_stars((reached & !self.stars & !end) << 1 | reached & self.stars),
+                // Everything behind the first place.
+                Step::Any => (end << 1).wrapping_sub(reached & reached.wrapping_neg()),
+                Step::Within => {
+                    let mut open = reached;
+                    loop {
+                        let more = open | (open & !colons & !end) << 1;
+                        if more == open {
+                            break open;
+                        }
+                        open = more;
+                    }
+                }
+            };
+            if reached == 0 {
+                return false;
+            }
+        }
+        reached & end != 0
+    }
+}
+
+/// Which beginnings of `b` can go with each beginning of `a`, one after the other.
+fn meet_step_by_step(a: &[Step], b: &[Step]) -> bool {
     let mut reached: Vec<bool> = Vec::with_capacity(b.len() + 1);
     let mut next: Vec<bool> = Vec::with_capacity(b.len() + 1);
     reached.push(true);
@@ -478,6 +598,18 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn all_at_once_is_as_step_by_step(a in "[ab:*?]{0,12}", b in "[ab:*?]{0,12}", within in any::<[bool; 2]>()) {
+            let narrowed = |text: &str, within: bool| -> Vec<Step> {
+                let narrow = |step| if step == Step::Any && within { Step::Within } else { step };
+                steps(text).into_iter().map(narrow).collect()
+            };
+            let [a, b] = [narrowed(&a, within[0]), narrowed(&b, within[1])];
+            prop_assert_eq!(Places::of(&b).unwrap().meet(&a), meet_step_by_step(&a, &b));
+        }
+
         #[test]
         fn a_text_that_matches_both_is_never_missed(
             a in "[ab:*?]{0,8}", b in "[ab:*?]{0,8}", text in "[ab:]{0,6}",

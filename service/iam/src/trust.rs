@@ -14,9 +14,13 @@ use crate::decide::{Ask, Evaluation, Levels, Sites, View};
 use crate::document::{Clause, Document, DocumentError, Effect, Principal, Statement};
 use crate::layer::{Layer, Level};
 use crate::request::{Request, Requester};
-use crate::truth::{Answer, Decision, Site, Truth, Why};
+use crate::steps::{self, Exceeded, OF_ASKING, Steps};
+use crate::truth::{Answer, Decision, Site, Sites as EachSite, Truth, Why};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Whose steps are counted.
+pub(crate) const TRUST: &str = "the trust policy";
 
 /// The STS actions that a trust policy decides on.
 pub const STS_ACTIONS: [&str; 6] = [
@@ -196,7 +200,14 @@ impl Trust {
         self.statements().iter().chain(above.flat_map(|policy| &policy.statements))
     }
 
-    /// Every principal that an Allow statement names, in the order of the document.
+    /// The steps of asking about one call.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.every_statement().map(|statement| steps::of_statement(statement)).fold(OF_ASKING, usize::saturating_add)
+    }
+
+    /// Every principal that an Allow statement names, in the order of the document. Whether one of them
+    /// is possible is unknown where it would take too many steps to tell.
     ///
     /// # Errors
     /// A document that does not parse admits nobody knows whom.
@@ -205,6 +216,7 @@ impl Trust {
             return Err(problem);
         }
         let mut out = Vec::new();
+        let (steps, weight) = (Steps::of(TRUST), self.weight());
         for statement in self.layer.statements(Effect::Allow) {
             let Some(site) = self.layer.site(statement) else { continue };
             let actions: BTreeSet<_> = STS_ACTIONS.into_iter().filter(|a| statement.names_action(a)).collect();
@@ -214,8 +226,12 @@ impl Trust {
                 Some(Clause::NotIn(list)) => vec![Who::AllBut(list.iter().map(|p| Who::of(p).text()).collect())],
             };
             for who in whos {
+                let possible = match steps.take(weight.saturating_mul(actions.len())) {
+                    Ok(()) => self.still_possible(statement, &who, &actions),
+                    Err(Exceeded) => Truth::unknown(steps.why()),
+                };
                 out.push(Admission {
-                    possible: self.still_possible(statement, &who, &actions),
+                    possible,
                     who,
                     actions: actions.clone(),
                     conditional: !statement.conditions.iter().all(Condition::is_always_true),
@@ -347,37 +363,36 @@ impl Trust {
             .or_set("aws:ResourceOrgID", "o-home")
             .or_set("aws:ResourceOrgPaths", "o-home/r-home/");
         let absent = keys.iter().fold(home.clone(), |context, key| context.absent(key));
-        let probes = keys.iter().map(|key| self.foreign_values(key).len()).max().unwrap_or(1);
-        let foreign = (0..probes).map(|probe| {
-            let context = keys.iter().fold(home.clone(), |context, key| {
-                let values = self.foreign_values(key);
-                let value = values.get(probe).or(values.last()).cloned().unwrap_or_default();
+        let foreign: Vec<(&str, Vec<String>)> = keys.iter().map(|key| (*key, self.foreign_values(key))).collect();
+        let probes = foreign.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
+        let (steps, weight) = (Steps::of(TRUST), self.weight().saturating_mul(actions.len()));
+        let mut refused = Answer::bare(Truth::True);
+        for probe in 0..probes {
+            if steps.take(weight).is_err() {
+                refused.truth = refused.truth.and(Truth::unknown(steps.why()));
+                break;
+            }
+            let context = foreign.iter().fold(home.clone(), |context, (key, values)| {
+                let value = values.get(probe).or(values.last()).map(String::as_str).unwrap_or_default();
                 context.set(key, [value])
             });
-            self.refused(caller, actions, &context)
-        });
-        let refused = foreign.reduce(|a, b| if a.truth.is_false() || b.truth.is_true() { a } else { b });
-        Limit {
-            foreign: refused.unwrap_or_else(|| Answer::bare(Truth::True)),
-            absent: self.refused(caller, actions, &absent),
+            let answer = self.refused(caller, actions, &context);
+            if probe == 0 || !(refused.truth.is_false() || answer.truth.is_true()) {
+                refused = answer;
+            }
         }
+        Limit { foreign: refused, absent: self.refused(caller, actions, &absent) }
     }
 
     fn refused(&self, caller: &Requester, actions: &[&str], context: &Context) -> Answer {
         let mut truth = Truth::True;
-        let mut by: Vec<Site> = Vec::new();
+        let mut by = EachSite::default();
         for action in actions {
             let answer = self.admits_in(caller, action, context);
             truth = truth.and(answer.truth);
-            by.extend(answer.by);
+            by.add(answer.by);
         }
-        let mut unique: Vec<Site> = Vec::new();
-        for site in by {
-            if !unique.contains(&site) {
-                unique.push(site);
-            }
-        }
-        Answer { truth: !truth, by: unique }
+        Answer { truth: !truth, by: by.list }
     }
 
     /// Values that nothing of ours has. Where the policy compares ARNs, ARNs of the same kind in

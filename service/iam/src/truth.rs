@@ -4,8 +4,13 @@
 
 use crate::digest::Digest;
 use crate::document::Statement;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+/// So many reasons of a kind are kept: nobody reads more.
+const MOST_REASONS: usize = 64;
 
 /// Why something is not decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +21,13 @@ pub enum Why {
     NotUnderstood(String),
     /// Something that may decide was not seen.
     NotSeen(String),
+    /// To judge it takes more steps than one analysis may take; see [`crate::steps`].
+    Exceeded {
+        /// What is judged.
+        of: &'static str,
+        /// So many steps it may take.
+        steps: u64,
+    },
 }
 
 impl fmt::Display for Why {
@@ -23,6 +35,10 @@ impl fmt::Display for Why {
         match self {
             Self::Key(key) => write!(f, "it depends on the value of `{key}`"),
             Self::NotUnderstood(what) | Self::NotSeen(what) => f.write_str(what),
+            Self::Exceeded { of, steps } => write!(
+                f,
+                "{of} would take more than {steps} steps to judge: merge statements, or replace patterns with several `*` by fewer and plainer ones"
+            ),
         }
     }
 }
@@ -76,6 +92,15 @@ impl Truth {
         a.extend(b);
         a.sort();
         a.dedup();
+        if a.len() > MOST_REASONS {
+            // INVARIANT: of both kinds some stay where there were some: keys alone count as possible.
+            let (mut keys, mut others) = (0_usize, 0_usize);
+            a.retain(|why| {
+                let count = if matches!(why, Why::Key(_)) { &mut keys } else { &mut others };
+                *count += 1;
+                *count <= MOST_REASONS / 2
+            });
+        }
         Self::Unknown(a)
     }
 
@@ -162,6 +187,38 @@ impl PartialEq for Site {
     }
 }
 impl Eq for Site {}
+
+impl Hash for Site {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.source, &self.document, self.pointer()).hash(state);
+    }
+}
+
+/// Statements, each once, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Sites {
+    /// The statements.
+    pub list: Vec<Site>,
+    known: HashSet<Site>,
+}
+
+impl Sites {
+    /// Adds those that are not among them.
+    pub fn add(&mut self, sites: impl IntoIterator<Item = Site>) {
+        for site in sites {
+            self.insert(site);
+        }
+    }
+
+    /// Adds one, and says whether it is new.
+    pub fn insert(&mut self, site: Site) -> bool {
+        let is_new = self.known.insert(site.clone());
+        if is_new {
+            self.list.push(site);
+        }
+        is_new
+    }
+}
 
 /// An answer and the statements that decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use crate::estate::Role;
 use crate::rules::Reasons;
 use rolecall_iam::access::Stack;
 use rolecall_iam::pattern::ResourcePattern;
-use rolecall_iam::trust::{Admission, Trust, Who};
+use rolecall_iam::steps::{Exceeded, Steps};
+use rolecall_iam::trust::{Admission, Who};
 use rolecall_iam::{AccountId, Context, Digest, Requester, RoleArn, Truth};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -57,11 +58,14 @@ pub(super) struct Doors {
     known: HashMap<Arc<[usize]>, usize>,
 }
 
-/// Whether a role becomes another by assuming it.
-pub(super) struct Reached {
-    pub truth: Truth,
+/// What a trust policy says to a role that wants to assume the role that holds it. It says the same for
+/// every role of an account that holds it.
+#[derive(Debug, Clone)]
+pub(super) struct Admitted {
+    truth: Truth,
     /// Whether the trust policy alone lets it in, without a permission of its own.
     pub by_trust: bool,
+    context: Context,
 }
 
 /// A role of an account that no policy names.
@@ -80,9 +84,10 @@ fn asked_for(admission: &Admission) -> Vec<String> {
 }
 
 impl Door {
-    fn of(trust: &Trust, accounts: &[AccountId]) -> Self {
+    fn of(answers: &trust::TrustAnswers, accounts: &[AccountId]) -> Self {
         let mut door = Self::default();
-        let admissions = match trust.admissions() {
+        let trust = &answers.trust;
+        let admissions = match answers.admissions() {
             Ok(admissions) => admissions,
             Err(error) => {
                 door.unsure = Some(Reasons::one(format!("the trust policy cannot be read: {error}")));
@@ -90,9 +95,18 @@ impl Door {
             }
         };
         let apart = trust.tells_roles_apart();
+        let (steps, weight) = (Steps::of("the trust policy"), trust.weight());
         let mut unsure: Vec<String> = Vec::new();
+        let mut asked: BTreeSet<AccountId> = BTreeSet::new();
         let mut ask = |account: AccountId, door: &mut Self| {
+            if !asked.insert(account) {
+                return;
+            }
             let Some(caller) = stranger("aws", account) else { return };
+            if steps.take(weight).is_err() {
+                unsure.push(steps.why().to_string());
+                return;
+            }
             match trust.admits_in(&caller, ASSUME, &caller.context()).truth {
                 Truth::True => drop(door.accounts.insert(account)),
                 Truth::False => {}
@@ -115,6 +129,8 @@ impl Door {
                 _ => {}
             }
         }
+        door.some.sort();
+        door.some.dedup();
         if !unsure.is_empty() {
             door.unsure = reasons(unsure);
         }
@@ -187,17 +203,24 @@ impl Doors {
             for service in &door.services {
                 add(lists.served.entry((account, service.clone())).or_default(), index);
             }
+            let steps = Steps::of_others("whom the trust policy names by patterns");
             for (account, patterns) in &door.some {
                 match (account, patterns.is_empty()) {
                     (Some(account), true) => add(lists.vague.entry(*account).or_default(), index),
                     (None, true) => add(&mut lists.vague_everyone, index),
                     (account, false) => {
-                        let callers = patterns.iter().flat_map(|pattern| named_by(world, pattern));
-                        let callers = callers.filter(|caller| {
-                            let role = world.roles.get(*caller);
-                            account.is_none_or(|account| role.is_some_and(|role| role.arn.account_id() == account))
-                        });
-                        callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
+                        for pattern in patterns {
+                            let Ok(callers) = named_by(world, pattern, &steps) else {
+                                add(&mut lists.unsure, index);
+                                doors.why.insert(index, Reasons::one(format!("role {}: {}", role.arn, steps.why())));
+                                break;
+                            };
+                            let callers = callers.into_iter().filter(|caller| {
+                                let role = world.roles.get(*caller);
+                                account.is_none_or(|account| role.is_some_and(|role| role.arn.account_id() == account))
+                            });
+                            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
+                        }
                     }
                 }
             }
@@ -223,7 +246,7 @@ impl Doors {
             return Ok(Arc::clone(door));
         }
         let answers = trust::answers(world, role)?;
-        let door = Arc::new(Door::of(&answers.trust, accounts));
+        let door = Arc::new(Door::of(&answers, accounts));
         self.by_trust.extend(role.trust.map(|digest| (digest, Arc::clone(&door))));
         Ok(door)
     }
@@ -284,19 +307,20 @@ impl Doors {
         self.served.get(&(account, service.to_owned())).copied()
     }
 
-    /// Whether a role gets into another that may tell it from others.
+    /// Whether the trust policy of another role lets a role in that it may tell from others; `None` where
+    /// it does not.
     ///
     /// Within one account a trust policy that names the role lets it in by itself; one that lets in
     /// anybody, or the whole account, asks for a permission of its own: else each role of the account
     /// would be at fault for the open one. Across accounts the permission is always needed.
-    pub(super) fn reaches(world: &World, role: &Role, stack: &Stack, target: &Role) -> Option<Reached> {
+    pub(super) fn admits(world: &World, role: &Role, target: &Role) -> Option<Admitted> {
         let answers = trust::answers(world, target).ok()?;
         let owner = target.arn.account_id();
         let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
         let at = |context: Context| context.or_set("aws:ResourceAccount", &owner.to_string());
         let context = at(caller.context());
-        let admits = answers.trust.admits_in(&caller, ASSUME, &context).truth;
-        if admits.is_false() {
+        let truth = answers.trust.admits_in(&caller, ASSUME, &context).truth;
+        if truth.is_false() {
             return None;
         }
         let own_account = role.arn.account_id() == owner;
@@ -306,24 +330,38 @@ impl Doors {
             other.is_some_and(|other| answers.trust.admits_in(&other, ASSUME, &at(other.context())).truth.is_false())
         };
         let by_trust = own_account && direct() && apart();
-        let own = if by_trust {
-            stack.unrefused(ASSUME, target.arn.as_str(), &context)
+        Some(Admitted { truth, by_trust, context })
+    }
+
+    /// The steps of [`Doors::admits`].
+    pub(super) fn weight(world: &World, target: &Role) -> usize {
+        trust::answers(world, target).map_or(1, |answers| answers.trust.weight().saturating_mul(3))
+    }
+}
+
+impl Admitted {
+    /// Whether the role gets in: by its own permissions as well, where the trust policy does not do alone.
+    pub(super) fn reaches(&self, stack: &Stack, target: &Role) -> Truth {
+        let own = if self.by_trust {
+            stack.unrefused(ASSUME, target.arn.as_str(), &self.context)
         } else {
-            stack.possible(ASSUME, target.arn.as_str(), &context).truth
+            stack.possible(ASSUME, target.arn.as_str(), &self.context).truth
         };
-        Some(Reached { truth: admits.and(own), by_trust })
+        self.truth.clone().and(own)
     }
 }
 
 /// The roles that a pattern of ARNs names.
-fn named_by(world: &World, pattern: &str) -> Vec<usize> {
+fn named_by(world: &World, pattern: &str, steps: &Steps) -> Result<Vec<usize>, Exceeded> {
     if !pattern.contains(['*', '?']) {
-        return world.role_index(pattern).into_iter().collect();
+        return Ok(world.role_index(pattern).into_iter().collect());
     }
     let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
     let from = world.roles.partition_point(|role| role.arn.as_str() < fixed);
+    let among = world.roles.get(from..).unwrap_or_default();
+    let among = among.get(..among.partition_point(|role| role.arn.as_str().starts_with(fixed))).unwrap_or_default();
+    steps.take(among.len().saturating_mul(1 + pattern.len() / 32))?;
     let compiled = ResourcePattern::read(pattern);
-    let among = world.roles.get(from..).unwrap_or_default().iter().enumerate();
-    let among = among.take_while(|(_, role)| role.arn.as_str().starts_with(fixed));
-    among.filter(|(_, role)| compiled.matches(role.arn.as_str())).map(|(n, _)| from + n).collect()
+    let named = among.iter().enumerate().filter(|(_, role)| compiled.matches(role.arn.as_str()));
+    Ok(named.map(|(n, _)| from + n).collect())
 }

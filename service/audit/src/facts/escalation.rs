@@ -11,6 +11,7 @@ use super::view::{Def, Facts, evidence, text};
 use super::world::World;
 use crate::rules::{Type, Value};
 use rolecall_iam::escalation::{Gain, Way};
+use rolecall_iam::truth::Sites;
 use rolecall_iam::{Context, Requester, Site};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -76,16 +77,12 @@ fn way(node: &Node, step: Step) -> Option<&'static Way> {
 fn chain(world: &World, graph: &Graph, start: usize) -> Option<EscalationFacts> {
     let first = graph.nodes.get(start)?.toward?;
     let mut through = Vec::new();
-    let mut sites: Vec<Site> = Vec::new();
+    let mut sites = Sites::default();
     let (mut at, mut toward) = (start, Some(first));
     while let Some(step) = toward {
         let next = graph.next(step)?;
         let node = graph.nodes.get(at)?;
-        for site in allowing(world, node, at, next, step) {
-            if !sites.contains(&site) {
-                sites.push(site);
-            }
-        }
+        sites.add(allowing(world, node, at, next, step));
         through.push(arn(world, next));
         toward = graph.nodes.get(next)?.toward;
         at = next;
@@ -98,7 +95,7 @@ fn chain(world: &World, graph: &Graph, start: usize) -> Option<EscalationFacts> 
         to_admin: true,
         targets: through.last().cloned().into_iter().collect(),
         through,
-        evidence: sites.iter().map(|site| Value::object(evidence("is a step of the chain", site))).collect(),
+        evidence: sites.list.iter().map(|site| Value::object(evidence("is a step of the chain", site))).collect(),
     })
 }
 

@@ -7,7 +7,7 @@
 //! their pairs. A step that depends on something unseen is no step, and its reason is kept. Refuses
 //! to follow roles of accounts that were not looked at, and to decide how bad it is.
 
-use super::doors::{Doors, Reached};
+use super::doors::{Admitted, Doors};
 use super::permissions;
 use super::world::{World, join, reasons};
 use crate::estate::Role;
@@ -15,7 +15,10 @@ use crate::rules::Reasons;
 use rolecall_iam::access::Stack;
 use rolecall_iam::escalation::{self, Found, Gain, Holder, Way};
 use rolecall_iam::pattern::ResourcePattern;
+use rolecall_iam::steps::{Exceeded, Steps};
+use rolecall_iam::truth::Sites;
 use rolecall_iam::{AccountId, Arn, Context, Digest, Grants, Layer, Site, Truth};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -101,7 +104,10 @@ pub(super) struct Graph {
 impl Graph {
     pub(super) fn of(world: &World) -> Self {
         let mut builder = Builder::of(world);
-        let nodes: Vec<Node> = (0..world.roles.len()).map(|index| builder.node(index)).collect();
+        // Where the work is to end nobody reads the graph any more.
+        let all = (0..world.roles.len()).take_while(|_| !world.cancel.is_cancelled());
+        let mut nodes: Vec<Node> = all.map(|index| builder.node(index)).collect();
+        nodes.resize_with(world.roles.len(), Node::default);
         let mut graph = Self { nodes, groups: builder.doors.groups, nearest: Vec::new() };
         let into = graph.backwards();
         graph.lead(&into);
@@ -263,6 +269,16 @@ struct Holding<'a> {
     role: &'a Role,
     stack: &'a Stack,
     context: Context,
+    /// What decides about each action, as far as it was asked for.
+    deciding: RefCell<HashMap<&'static str, Digest>>,
+}
+
+impl Holding<'_> {
+    /// The address of what decides about an action; see [`Stack::deciding`].
+    fn deciding(&self, action: &'static str) -> Digest {
+        let work_out = || Digest::of(self.stack.deciding(action, &self.role.arn).as_bytes());
+        *self.deciding.borrow_mut().entry(action).or_insert_with(work_out)
+    }
 }
 
 struct Builder<'a> {
@@ -323,17 +339,25 @@ impl<'a> Builder<'a> {
         let (sessions, unseen) = permissions::sessions_of(world, role);
         let own: Vec<Arn> = customers_policies(role).cloned().collect();
         let mut node = Node { missing: unseen, ..Node::default() };
+        let all = permissions::steps_of_sessions();
         for session in sessions {
+            if all.is_exceeded() {
+                node.missing = join(node.missing.take(), reasons([all.why().to_string()]).as_ref());
+                break;
+            }
             let stack = permissions::stack(world, role, session);
             if permissions::answers_of(world, &stack).admin().as_bool() == Some(true) {
                 return Node { admin: true, ..Node::default() };
             }
             let holder = Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() };
-            let found = escalation::find(&stack, holder);
+            let steps = Steps::of("the policies of the role");
+            let found = escalation::find_within(&stack, holder, &steps);
+            let _ = all.take(usize::try_from(steps.taken()).unwrap_or(usize::MAX));
             let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
             let why = open.iter().flat_map(|found| found.truth.reasons()).chain(stack.unseen_identity());
             node.missing = join(node.missing.take(), reasons(why).as_ref());
-            let holding = Holding { role, stack: &stack, context: holder.context() };
+            let deciding = RefCell::default();
+            let holding = Holding { role, stack: &stack, context: holder.context(), deciding };
             self.follow(index, &holding, certain, &mut node);
         }
         node
@@ -459,13 +483,9 @@ impl<'a> Builder<'a> {
             by.extend(sites);
         }
         by.extend(found.by.iter().cloned());
-        let mut unique: Vec<Site> = Vec::new();
-        for site in by {
-            if !unique.contains(&site) {
-                unique.push(site);
-            }
-        }
-        unique
+        let mut unique = Sites::default();
+        unique.add(by);
+        unique.list
     }
 
     /// Whether IAM Identity Center is administered from an account.
@@ -525,17 +545,32 @@ impl<'a> Builder<'a> {
         }
         candidates.sort_unstable();
         candidates.dedup();
+        let steps = Steps::of_others("the role and the roles that may let it in");
+        let own = holding.stack.weight(ASSUME);
+        let mut asked: HashMap<(Option<Digest>, AccountId), Option<Admitted>> = HashMap::new();
         for to in candidates.into_iter().filter(|to| *to != index) {
             let Some(target) = world.roles.get(to) else { continue };
-            let Some(reached) = Doors::reaches(world, holding.role, holding.stack, target) else { continue };
-            match reached {
-                Reached { truth: Truth::True, by_trust } => {
-                    let by = if by_trust { By::Trust } else { By::Assuming };
+            let key = (target.trust, target.arn.account_id());
+            let weight = if asked.contains_key(&key) { 1 } else { Doors::weight(world, target) };
+            if steps.take(weight).is_err() {
+                let why = reasons([steps.why().to_string()]);
+                node.missing = join(node.missing.take(), why.as_ref());
+                targets.why = join(targets.why.take(), why.as_ref());
+                targets.open.push(to);
+                continue;
+            }
+            let admitted = asked.entry(key).or_insert_with(|| Doors::admits(world, holding.role, target));
+            let Some(admitted) = admitted else { continue };
+            // The last one that there are steps for is asked to its end.
+            let _ = steps.take(own);
+            match admitted.reaches(holding.stack, target) {
+                Truth::True => {
+                    let by = if admitted.by_trust { By::Trust } else { By::Assuming };
                     node.steps.push(Step { to: Place::Role(to), by });
                     targets.roles.push(to);
                 }
-                Reached { truth: Truth::False, .. } => {}
-                Reached { truth, .. } => {
+                Truth::False => {}
+                truth => {
                     let why = reasons(truth.reasons());
                     node.missing = join(node.missing.take(), why.as_ref());
                     targets.why = join(targets.why.take(), why.as_ref());
@@ -624,13 +659,13 @@ impl<'a> Builder<'a> {
         service: Option<&'static str>,
         group: usize,
     ) -> Over {
-        let mut deciding = holding.stack.deciding(action, &holding.role.arn);
+        let mut deciding = holding.deciding(action).as_bytes().to_vec();
         if action == RETRUST {
-            deciding += &holding.stack.deciding(ASSUME, &holding.role.arn);
+            deciding.extend(holding.deciding(ASSUME).as_bytes());
         }
         // Roles of another account are other resources, whose patterns are filled in otherwise.
-        deciding += &holding.role.arn.account_id().to_string();
-        let key = (Digest::of(deciding.as_bytes()), action, service, group);
+        deciding.extend(holding.role.arn.account_id().to_string().bytes());
+        let key = (Digest::of(&deciding), action, service, group);
         if let Some(over) = self.over.get(&key) {
             return over.clone();
         }
@@ -659,12 +694,18 @@ impl<'a> Builder<'a> {
         }
         let candidates = if of_policy { roles.to_vec() } else { self.candidates(holding, action, &roles) };
         let (mut sure, mut open, mut why) = (Vec::new(), Vec::new(), None);
+        let steps = Steps::of_others("the policies of the role for each role that it may act on");
+        let weight = holding.stack.weight(action);
         for index in candidates {
             let Some(target) = self.world.roles.get(index) else { continue };
             if of_boundary && target.boundary.is_none() {
                 continue;
             }
-            match allowed(holding, action, service, target) {
+            let truth = match steps.take(weight) {
+                Ok(()) => allowed(holding, action, service, target),
+                Err(Exceeded) => Truth::unknown(steps.why()),
+            };
+            match truth {
                 Truth::True => sure.push(index),
                 Truth::False => {}
                 truth => {
@@ -681,15 +722,19 @@ impl<'a> Builder<'a> {
     fn candidates(&self, holding: &Holding<'_>, action: &'static str, roles: &[usize]) -> Vec<usize> {
         let Some(patterns) = holding.stack.patterns(action, &holding.role.arn) else { return roles.to_vec() };
         let mut found: BTreeSet<usize> = BTreeSet::new();
+        let steps = Steps::of_others("the patterns of roles");
         let arn = |index: &usize| self.world.roles.get(*index).map_or("", |role| role.arn.as_str());
         for pattern in patterns {
             let fixed = pattern.split(['*', '?', '$']).next().unwrap_or_default();
             let from = roles.partition_point(|index| arn(index) < fixed);
             let compiled = ResourcePattern::read(&pattern);
             let among = roles.get(from..).unwrap_or_default();
-            let among = among.iter().take_while(|index| arn(index).starts_with(fixed));
+            let among = among.get(..among.partition_point(|index| arn(index).starts_with(fixed))).unwrap_or_default();
+            if steps.take(among.len().saturating_mul(1 + pattern.len() / 32)).is_err() {
+                return roles.to_vec();
+            }
             // What a variable stands for, the stack knows.
-            found.extend(among.filter(|index| compiled.has_variable() || compiled.matches(arn(index))));
+            found.extend(among.iter().filter(|index| compiled.has_variable() || compiled.matches(arn(index))));
         }
         found.into_iter().collect()
     }
@@ -700,19 +745,26 @@ impl<'a> Builder<'a> {
             return None;
         }
         let own = holding.role.arn.account_id();
-        let deciding = format!("{own}{}", holding.stack.deciding(ASSUME, &holding.role.arn));
-        let key = Digest::of(deciding.as_bytes());
+        let mut deciding = own.to_string().into_bytes();
+        deciding.extend(holding.deciding(ASSUME).as_bytes());
+        let key = Digest::of(&deciding);
         if let Some(why) = self.unlisted.get(&key) {
             return why.clone();
         }
         let patterns = holding.stack.patterns(ASSUME, &holding.role.arn);
         let patterns = patterns.unwrap_or_else(|| vec!["arn:aws:iam::*:role/*".to_owned()]);
         let mut why = None;
+        let (steps, weight) =
+            (Steps::of_others("the policies of the role for each account"), holding.stack.weight(ASSUME));
         for (account, unseen) in &self.incomplete {
             let there = patterns.iter().filter_map(|pattern| in_account(pattern, *account));
             let mut there = there.flat_map(|pattern| ["anything", ""].map(|with| pattern.replace('*', with)));
             let context = &holding.context;
-            if there.any(|role| !holding.stack.possible(ASSUME, &role, context).truth.is_false()) {
+            // Where there are no steps left to tell, it may.
+            let may = |role: String| {
+                steps.take(weight).is_err() || !holding.stack.possible(ASSUME, &role, context).truth.is_false()
+            };
+            if there.any(may) {
                 why = join(why, Some(unseen));
             }
         }

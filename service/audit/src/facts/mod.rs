@@ -26,6 +26,7 @@ mod view;
 mod world;
 
 use crate::assumption::Assumption;
+use crate::cancel::Cancel;
 use crate::coverage::{Scope, ScopeKind};
 use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use crate::finding::{Subject, SubjectKind};
@@ -110,8 +111,15 @@ impl Facts {
 
     /// Indexes an estate under some assumptions and no others.
     pub(crate) fn under(estate: &Estate, assumed: &BTreeSet<Assumption>) -> Self {
+        Self::until(estate, assumed, &Cancel::default())
+    }
+
+    /// As [`Facts::under`]; once somebody wants the work to end, facts are worth nothing.
+    pub(crate) fn until(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
         let (trail, ties) = ties::read(estate);
-        let world = Arc::new(World::new(estate, trail, assumed));
+        let mut world = World::new(estate, trail, assumed);
+        world.cancel = cancel.clone();
+        let world = Arc::new(world);
         let groups = sessions::gather(&world, &estate.sessions, &ties).into_iter().map(Arc::new).collect();
         Self { world, groups }
     }

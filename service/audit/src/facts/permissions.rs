@@ -12,9 +12,14 @@ use crate::rules::{Reasons, Type, Value};
 use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
 use rolecall_iam::kind::{self, PolicyKind, Severity};
+use rolecall_iam::steps::Steps;
+use rolecall_iam::truth::Sites;
 use rolecall_iam::{AccountId, ActionSet, Arn, Digest, Document, Site, Truth, Why};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many steps all sessions of one role may take together: four times as many as one of them.
+const STEPS_OF_SESSIONS: u64 = 4_000_000;
 
 /// Answers about stacks, by their content.
 #[derive(Debug, Default)]
@@ -38,6 +43,8 @@ impl Part<'_> {
 /// Answers about a stack, ready for rules.
 #[derive(Debug)]
 pub(super) struct Answers {
+    /// The steps that it took to work out what the stack grants.
+    steps: u64,
     wildcard_actions: Value,
     not_actions: Value,
     broad_writes: Value,
@@ -186,6 +193,7 @@ impl Answers {
             GrantFacts::of(&pass.grant, Some((truth(&pass.service_limited), Value::texts(passed_to)))).into_value()
         });
         Self {
+            steps: grants.steps(),
             wildcard_actions: list(&grants.wildcard_actions(), unread),
             not_actions: list(&grants.allow_not_action(), unread),
             broad_writes: list(&writing(grants.broad_writes()), unread),
@@ -291,14 +299,14 @@ fn services(grant: &Grant) -> Value {
 
 fn summary(grant: &Grant) -> String {
     let patterns = &grant.patterns;
-    let actions: Vec<&str> =
-        grant.unlisted.iter().map(String::as_str).chain(grant.actions.iter().map(|action| action.name)).collect();
-    if actions.len() > 5 && patterns.len() <= 5 {
+    let count = grant.unlisted.len() + grant.actions.len();
+    if count > 5 && patterns.len() <= 5 {
         let but = if grant.all_but { "everything but " } else { "" };
         return format!("{but}{}", patterns.join(", "));
     }
-    let shown: Vec<&str> = actions.iter().take(5).copied().collect();
-    match actions.len().saturating_sub(shown.len()) {
+    let listed = grant.actions.iter().map(|action| action.name);
+    let shown: Vec<&str> = grant.unlisted.iter().map(String::as_str).chain(listed).take(5).collect();
+    match count.saturating_sub(shown.len()) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
@@ -527,14 +535,30 @@ pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a 
     (details.into_iter().map(|detail| detail.policy.as_ref()).collect(), unseen)
 }
 
+/// The steps that all sessions of one role may take together.
+pub(super) fn steps_of_sessions() -> Steps {
+    Steps::up_to(STEPS_OF_SESSIONS, "the policies of the role under the session policies of all its associations")
+}
+
 /// The permissions of a role by every way in that is known.
 pub(super) fn of_role(world: &World, role: &Role) -> Value {
-    let (sessions, unseen) = sessions_of(world, role);
+    let (sessions, mut unseen) = sessions_of(world, role);
     let whole = answers(world, role, None);
     if sessions.iter().all(Option::is_none) {
         return Permissions(whole).into_value();
     }
-    let each: Vec<Arc<Answers>> = sessions.into_iter().map(|session| answers(world, role, session)).collect();
+    let all = steps_of_sessions();
+    let mut each: Vec<Arc<Answers>> = Vec::new();
+    for session in sessions {
+        if all.is_exceeded() {
+            // The session policies that are left are as good as not seen.
+            unseen = join(unseen, Some(&Reasons::one(all.why().to_string())));
+            break;
+        }
+        let answers = answers(world, role, session);
+        let _ = all.take(usize::try_from(answers.steps).unwrap_or(usize::MAX));
+        each.push(answers);
+    }
     Permissions(Arc::new(Answers::over(&whole, &each, unseen.as_ref()))).into_value()
 }
 
@@ -568,6 +592,7 @@ impl Answers {
         let open = super::world::join(reasons(open), unseen.filter(|_| whole_admin));
         let first = admins.first();
         Self {
+            steps: each.iter().map(|answers| answers.steps).sum(),
             wildcard_actions: lists(&|a| &a.wildcard_actions),
             not_actions: lists(&|a| &a.not_actions),
             broad_writes: lists(&|a| &a.broad_writes),
@@ -587,13 +612,9 @@ impl Answers {
 
 /// The same statement reached by two session policies is one grant.
 pub(super) fn dedup(items: &mut Vec<Value>) {
-    let mut seen: Vec<Site> = Vec::new();
+    let mut seen = Sites::default();
     items.retain(|item| match item.downcast::<super::view::View<GrantFacts>>() {
-        Some(grant) if seen.contains(&grant.0.site) => false,
-        Some(grant) => {
-            seen.push(grant.0.site.clone());
-            true
-        }
+        Some(grant) => seen.insert(grant.0.site.clone()),
         None => true,
     });
 }

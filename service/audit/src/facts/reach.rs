@@ -44,8 +44,8 @@ impl ReachFacts {
             Ok(answers) => answers,
             Err(why) => return Value::unknown(why),
         };
-        match answers.trust.admissions() {
-            Ok(all) => of(role, &all.into_iter().filter(|a| !a.possible.is_false()).collect::<Vec<_>>()),
+        match answers.admissions() {
+            Ok(all) => of(role, &all.iter().filter(|a| !a.possible.is_false()).cloned().collect::<Vec<_>>()),
             Err(error) => Value::unknown(format!("the trust policy could not be read: {error}")),
         }
     }

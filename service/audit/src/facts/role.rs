@@ -10,7 +10,7 @@ use crate::rules::{Type, Value};
 use rolecall_iam::document::Clause;
 use rolecall_iam::pattern::ResourcePattern;
 use rolecall_iam::{Digest, Effect, Site, Statement, Truth};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A role of the estate.
@@ -96,7 +96,7 @@ fn tag_conditions(world: &World, role: &Role) -> Vec<TagCondition> {
             .filter_map(|part| part.document.as_ref().ok().map(|document| (part, *document)))
             .flat_map(|(part, document)| document.statements().iter().map(move |statement| (part, document, statement)))
     };
-    let denied: Vec<&str> =
+    let denied: BTreeSet<&str> =
         statements().filter(|(.., s)| s.effect == Effect::Deny).flat_map(|(.., s)| pod_tag_keys(s)).collect();
     let allows = statements().filter(|(.., s)| s.effect == Effect::Allow);
     let found = allows.filter_map(|(part, document, statement)| {

@@ -10,6 +10,7 @@ use crate::estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
 use crate::rules::{Type, Value};
 use rolecall_iam::external_access::{ExternalAccess, Organization};
 use rolecall_iam::federation::{FederatedAccess, Tenancy};
+use rolecall_iam::steps::Steps;
 use rolecall_iam::trust::{Admission, STS_ACTIONS, Trust, Who};
 use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Effect, Layer, Level, Requester, Truth, Why};
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub(super) struct Memo(Mutex<MemoInner>);
 #[derive(Debug, Default)]
 struct MemoInner {
     answers: HashMap<(Digest, Option<AccountId>), Arc<TrustAnswers>>,
+    /// Who outside is let in by a trust policy, by the account that owns the role.
+    outside: HashMap<(Digest, AccountId), Arc<Vec<ExternalAccess>>>,
     /// RCPs above an account that may refuse a call of AWS STS.
     rcps: HashMap<AccountId, Option<Arc<[Level]>>>,
 }
@@ -49,6 +52,7 @@ struct MemoInner {
 #[derive(Debug)]
 pub(super) struct TrustAnswers {
     pub trust: Trust,
+    document: Digest,
     admissions: Result<Vec<Admission>, DocumentError>,
     federated: Result<Vec<FederatedAccess>, DocumentError>,
     pods: Answer,
@@ -58,7 +62,7 @@ pub(super) struct TrustAnswers {
 }
 
 impl TrustAnswers {
-    fn of(trust: Trust) -> Self {
+    fn of(document: Digest, trust: Trust) -> Self {
         let pods = Requester::service(PODS);
         // A statement that only limits `sts:TagSession` limits nothing: tags can be switched off.
         let keys: Vec<String> = SOURCES.iter().map(ToString::to_string).chain(request_tags()).collect();
@@ -86,8 +90,14 @@ impl TrustAnswers {
             pods_tag: trust.admits(&pods, TAG),
             pods_unlimited,
             pods_of_any_cluster,
+            document,
             trust,
         }
+    }
+
+    /// Every principal that an Allow names; why there is no saying where the policy cannot be read.
+    pub(super) fn admissions(&self) -> Result<&[Admission], &DocumentError> {
+        self.admissions.as_deref()
     }
 
     /// Whether Pod Identity, and nobody else, may assume the role.
@@ -171,7 +181,7 @@ pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, S
     let document =
         world.documents.get(&digest).ok_or_else(|| format!("the trust policy of {} is not in the estate", role.arn))?;
     let trust = Trust::of("trust policy", document);
-    let answers = Arc::new(TrustAnswers::of(rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
+    let answers = Arc::new(TrustAnswers::of(digest, rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
     memo.answers.insert(key, Arc::clone(&answers));
     Ok(answers)
 }
@@ -332,26 +342,33 @@ impl TrustFacts {
     pub(super) fn outsiders(&self) -> Vec<Value> {
         match self.outside() {
             Ok(list) => {
-                let each = list.into_iter().map(|access| ExternalFacts { world: Arc::clone(&self.world), access });
+                let each = list.iter().cloned().map(|access| ExternalFacts { world: Arc::clone(&self.world), access });
                 each.map(|external| external.outside()).collect()
             }
             Err(unknown) => vec![unknown],
         }
     }
 
-    fn outside(&self) -> Result<Vec<ExternalAccess>, Value> {
+    fn outside(&self) -> Result<Arc<Vec<ExternalAccess>>, Value> {
+        let key = (self.answers.document, self.account);
+        let memo = || self.world.trusts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memo().outside.get(&key) {
+            return Ok(Arc::clone(known));
+        }
         let organization = self.world.organization(self.account);
         let inside = |account| matches!(self.world.account_known(account), Value::Bool(true));
-        self.answers
-            .trust
-            .external_access(self.account, &organization, inside)
-            .map_err(|error| truth(&unreadable(error)))
+        let found = self.answers.trust.external_access(self.account, &organization, inside);
+        let found = Arc::new(found.map_err(|error| truth(&unreadable(error)))?);
+        memo().outside.insert(key, Arc::clone(&found));
+        Ok(found)
     }
 
     fn external_access(&self) -> Value {
         match self.outside() {
             Ok(list) => Value::list(
-                list.into_iter().map(|access| ExternalFacts { world: Arc::clone(&self.world), access }.into_value()),
+                list.iter()
+                    .cloned()
+                    .map(|access| ExternalFacts { world: Arc::clone(&self.world), access }.into_value()),
             ),
             Err(unknown) => unknown,
         }
@@ -360,9 +377,8 @@ impl TrustFacts {
     fn admits_anyone(&self) -> Value {
         match self.outside() {
             Ok(list) => {
-                let anyone =
-                    list.into_iter().filter(|access| access.principal == "*" && access.organizations.is_empty());
-                truth(&anyone.fold(Truth::False, |any, access| any.or(access.admitted)))
+                let anyone = list.iter().filter(|access| access.principal == "*" && access.organizations.is_empty());
+                truth(&anyone.fold(Truth::False, |any, access| any.or(access.admitted.clone())))
             }
             Err(unknown) => unknown,
         }
@@ -411,6 +427,11 @@ impl TrustFacts {
         let own = own.filter(|role| !super::permissions::is_service_linked(role));
         // Where the policy does not tell roles apart, each is let in as the one that nobody names is.
         let apart = self.answers.trust.tells_roles_apart();
+        let (steps, weight) =
+            (Steps::of_others("the trust policy for each role of its account"), self.answers.trust.weight());
+        if apart && steps.take(weight.saturating_mul(own.clone().count())).is_err() {
+            return Value::unknown(steps.why().to_string());
+        }
         let admitted: Vec<&Role> = own
             .filter(|role| {
                 if !apart {

@@ -4,6 +4,7 @@
 //! Refuses to judge any of them.
 
 use crate::assumption::Assumption;
+use crate::cancel::Cancel;
 use crate::coverage::{Coverage, GapReason, Scope, ScopeKind};
 use crate::estate::{
     Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
@@ -86,6 +87,8 @@ pub(super) struct World {
     pub coverage: Coverage,
     unconfirmed: Unconfirmed,
     assumed: BTreeSet<Assumption>,
+    /// Whether the work is to end.
+    pub(super) cancel: Cancel,
     last_used: HashMap<Box<str>, RoleLastUsed>,
     /// Accounts of which some role's last use is known: there, its absence says something.
     last_used_in: BTreeSet<AccountId>,
@@ -195,6 +198,7 @@ impl World {
             documents: estate.documents.clone(),
             unconfirmed: estate.unconfirmed.clone(),
             assumed: assumed.clone(),
+            cancel: Cancel::default(),
             coverage,
         };
         world.look();

@@ -13,6 +13,8 @@ mod findings;
 #[cfg(test)]
 mod fold;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod listings;

@@ -1,6 +1,8 @@
 //! The policy language against policies of many hands.
 
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod cloudtrail;

@@ -1,0 +1,229 @@
+//! The steps that analyses may take: enough for every role that somebody has, and an end for those that
+//! somebody made to be dear.
+
+use crate::corpus::{documents, files};
+use crate::shared;
+use proptest::prelude::*;
+use rolecall_iam::access::{Layer, Stack};
+use rolecall_iam::catalogue::catalogue;
+use rolecall_iam::escalation::{Holder, find_within};
+use rolecall_iam::external_access::Organization;
+use rolecall_iam::steps::Steps;
+use rolecall_iam::trust::Trust;
+use rolecall_iam::{Document, Grants, RoleArn, Truth, Why};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// A fifth of the steps that one analysis may take.
+const A_FIFTH: u64 = 400_000;
+
+fn role() -> RoleArn {
+    "arn:aws:iam::111122223333:role/app".parse().unwrap()
+}
+
+fn layer(statements: &[Value]) -> Layer {
+    let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    Layer::known("inline policy p", &Document::read(&text))
+}
+
+fn is_exceeded(why: &Why) -> bool {
+    matches!(why, Why::Exceeded { .. })
+}
+
+/// The steps of both analyses of a stack.
+fn steps(stack: &Stack) -> u64 {
+    let role = role();
+    let found = Steps::of("the policies of the role");
+    drop(find_within(stack, Holder { role: &role, policies: &[], boundary: None }, &found));
+    let granted = Grants::of(stack).steps();
+    granted.max(found.taken())
+}
+
+/// The policies of many hands: one by one, and as roles that have twenty of them under ten SCPs at each of
+/// six levels.
+#[test]
+fn what_people_write_takes_a_part_of_the_steps_that_there_are() {
+    let mut texts = Vec::new();
+    for folder in ["scp-rcp", "iam-authz", "estate-small", "policy-lint", "field", "trust-policies"] {
+        let Some(folder) = shared(folder) else { continue };
+        for path in files(&folder).iter().filter(|p| p.extension().is_none_or(|e| e == "json")) {
+            if let Ok(value) = serde_json::from_slice(&std::fs::read(path).unwrap()) {
+                documents(&value, &mut texts);
+            }
+        }
+    }
+    let layers: Vec<Layer> = texts.iter().map(|text| Layer::known("policy", &Document::read(text))).collect();
+    let mut most = 0;
+    for layer in &layers {
+        most = most.max(steps(&Stack { identity: vec![layer.clone()], ..Stack::default() }));
+    }
+    let of_all = |stack: &mut Stack| {
+        let mut left = layers.iter().cloned();
+        stack.scps = (0..6).map(|_| left.by_ref().take(10).collect()).collect();
+        stack.boundary = left.next();
+    };
+    for identity in layers.chunks(20) {
+        let mut stack = Stack { identity: identity.to_vec(), ..Stack::default() };
+        of_all(&mut stack);
+        most = most.max(steps(&stack));
+    }
+    assert!(most < A_FIFTH, "{most} steps");
+}
+
+/// Look-alikes of AWS's widest managed policies, twenty at once, under boundaries as wide.
+#[test]
+fn wide_policies_take_a_part_of_the_steps_that_there_are() {
+    let reads: BTreeSet<String> = catalogue()
+        .actions()
+        .iter()
+        .filter_map(|action| {
+            let verbs = ["Get", "List", "Describe", "Search", "BatchGet"];
+            let verb = verbs.iter().find(|verb| action.short_name().starts_with(*verb))?;
+            Some(format!("{}:{verb}*", action.service()))
+        })
+        .collect();
+    let wide = [
+        json!({"Effect": "Allow", "Action": reads, "Resource": "*"}),
+        json!({"Effect": "Allow", "NotAction": ["iam:*", "organizations:*", "account:*"], "Resource": "*"}),
+    ];
+    let mut identity = vec![layer(&wide), layer(&[json!({"Effect": "Allow", "Action": "*", "Resource": "*"})])];
+    for service in catalogue().all_services().iter().filter(|service| service.actions.len() > 100).take(18) {
+        let prefix = service.prefix;
+        let buckets: Vec<String> = (0..20).map(|n| format!("arn:aws:{prefix}:*:*:{prefix}-{n}/*")).collect();
+        identity.push(layer(&[
+            json!({"Effect": "Allow", "Action": format!("{prefix}:*"), "Resource": buckets}),
+            json!({"Effect": "Allow", "Action": [format!("{prefix}:*Tags"), format!("{prefix}:*Tag*")], "Resource": "*"}),
+            json!({"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::*:role/service-role/*",
+                "Condition": {"StringEquals": {"iam:PassedToService": format!("{prefix}.amazonaws.com")}}}),
+            json!({"Effect": "Deny", "Action": format!("{prefix}:Delete*"), "Resource": "*"}),
+        ]));
+    }
+    let scps = (0..6).map(|_| vec![identity[1].clone(), identity[5].clone(), identity[9].clone()]).collect();
+    let stack = Stack { boundary: Some(identity[1].clone()), identity, scps, ..Stack::default() };
+    let most = steps(&stack);
+    assert!(most < A_FIFTH, "{most} steps");
+}
+
+/// Patterns that are dear in one way or another, and the action that they are allowed for.
+fn hostile(kind: usize, n: usize) -> (Value, Value) {
+    let word = |n: usize| format!("{:05}", n * 7_919 % 99_991);
+    match kind {
+        0 => (json!("iam:*"), json!(format!("arn:aws:iam::*:role/*{}*{}*", word(n), word(n + 1)))),
+        1 => (json!(format!("ec2:*{}*{}*e*", n % 7, n % 5)), json!("*")),
+        2 => (json!("iam:*"), json!(format!("arn:*:*:*:*:*{}*", word(n)))),
+        3 => (json!(["iam:PutUserPolicy", "iam:PutRolePolicy"]), json!(format!("arn:aws:iam::*:user/*{}*a", word(n)))),
+        4 => (json!("sts:AssumeRole"), json!(format!("arn:aws:iam::*:role/${{aws:PrincipalTag/t{n}}}*"))),
+        5 => (json!(format!("new{n}:*a*")), json!("*")),
+        _ => (json!("iam:PassRole"), json!(format!("arn:aws:iam::*:role/{}", "*a".repeat(n % 400)))),
+    }
+}
+
+/// A stack of many such statements, every other a Deny where `denies`.
+fn stack(kind: usize, statements: usize, denies: bool) -> Stack {
+    let each = (0..statements).map(|n| {
+        let (action, resource) = hostile(kind, n);
+        let effect = if denies && n % 2 == 1 { "Deny" } else { "Allow" };
+        json!({"Effect": effect, "Action": action, "Resource": resource})
+    });
+    Stack { identity: vec![layer(&each.collect::<Vec<_>>())], ..Stack::default() }
+}
+
+/// The answers about a stack: what is granted, and its ways, as texts.
+fn told(stack: &Stack, most: u64) -> (Grants, Vec<(&'static str, Truth)>) {
+    let role = role();
+    let holder = Holder { role: &role, policies: &[], boundary: None };
+    let of = "the policies of the role";
+    let found = find_within(stack, holder, &Steps::up_to(most, of));
+    (
+        Grants::within(stack, &Steps::up_to(most, of)),
+        found.into_iter().map(|found| (found.way.id, found.truth)).collect(),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Fewer steps make no other answer, only an unknown one with the reason, each time the same.
+    #[test]
+    fn an_end_of_steps_is_unknown_and_nothing_else(
+        kind in 0..7_usize, statements in 1..12_usize, denies in any::<bool>(), most in 0..20_000_u64,
+    ) {
+        let stack = stack(kind, statements, denies);
+        let (whole, all) = told(&stack, u64::MAX);
+        let (grants, ways) = told(&stack, most);
+        prop_assert_eq!(&told(&stack, most).1, &ways);
+        for (id, truth) in &all {
+            prop_assert!(ways.iter().any(|(other, _)| other == id), "{} is gone with {} steps", id, most);
+            let own = ways.iter().find(|(other, _)| other == id).map(|(_, truth)| truth);
+            let is_cut = own.is_some_and(|own| matches!(own, Truth::Unknown(why) if why.iter().any(is_exceeded)));
+            prop_assert!(is_cut || own == Some(truth), "{}: {:?} and {:?}", id, truth, own);
+        }
+        for (id, truth) in &ways {
+            let is_cut = matches!(truth, Truth::Unknown(why) if why.iter().any(is_exceeded));
+            prop_assert!(is_cut || all.contains(&(*id, truth.clone())), "{} is new with {} steps", id, most);
+        }
+        if grants.unseen().any(is_exceeded) {
+            prop_assert!(matches!(grants.admin_equivalent(), Truth::Unknown(_)));
+            prop_assert!(matches!(grants.wildcard_actions().truth, Truth::Unknown(_)));
+            prop_assert!(matches!(grants.allows("iam:PassRole").truth, Truth::Unknown(_)));
+            prop_assert!(grants.actions().is_empty() && grants.certainly_allowed().is_empty());
+        } else {
+            prop_assert_eq!(grants.sets(), whole.sets());
+        }
+    }
+}
+
+/// However dear, an analysis takes no more steps than there are, but for those of its last question.
+#[test]
+fn what_is_dear_comes_to_an_end() {
+    for kind in 0..7 {
+        let stack = stack(kind, 400, true);
+        let role = role();
+        let holder = Holder { role: &role, policies: &[], boundary: None };
+        let [of_ways, of_grants] = [0; 2].map(|_| Steps::up_to(20_000, "the policies of the role"));
+        let found = find_within(&stack, holder, &of_ways);
+        let grants = Grants::within(&stack, &of_grants);
+        let cut = found.iter().any(|found| matches!(&found.truth, Truth::Unknown(why) if why.iter().any(is_exceeded)));
+        assert!(cut || !of_ways.is_exceeded(), "{kind}");
+        assert_eq!(grants.unseen().any(is_exceeded), of_grants.is_exceeded(), "{kind}");
+        assert!(cut || of_grants.is_exceeded(), "{kind} is not dear: {} {}", of_ways.taken(), of_grants.taken());
+        assert!(!grants.admin_equivalent().is_true());
+    }
+}
+
+/// A trust policy of many statements: principals of many accounts, of organizations, by patterns of ARNs.
+fn trust(statements: usize) -> Trust {
+    let each = (0..statements).map(|n| {
+        let effect = if n % 9 == 8 { "Deny" } else { "Allow" };
+        let (key, value) = match n % 3 {
+            0 => ("aws:PrincipalArn", format!("arn:aws:iam::*:role/*{n}*")),
+            1 => ("aws:PrincipalOrgID", format!("o-{n:010}")),
+            _ => ("aws:PrincipalAccount", format!("{:012}", 222_200_000_000 + n)),
+        };
+        json!({"Effect": effect, "Principal": {"AWS": "*", "Federated": format!("host{n}.example.com")},
+            "Action": "sts:*", "Condition": {"StringLike": {key: value}}})
+    });
+    let text = json!({"Version": "2012-10-17", "Statement": each.collect::<Vec<_>>()}).to_string();
+    Trust::of("trust policy", &Document::read(&text))
+}
+
+#[test]
+fn a_trust_policy_that_is_dear_comes_to_unknown_and_never_to_nobody() {
+    let outside = |trust: &Trust| {
+        let organization = Organization::Known("o-home000000".to_owned());
+        trust.external_access("111122223333".parse().unwrap(), &organization, |_| false).unwrap()
+    };
+    let anyone = |trust: &Trust| outside(trust).into_iter().find(|access| access.principal == "*").unwrap();
+    let few = anyone(&trust(8));
+    assert!(few.admitted.is_true());
+    let many = anyone(&trust(1_000));
+    assert!(matches!(&many.admitted, Truth::Unknown(why) if why.iter().any(is_exceeded)), "{:?}", many.admitted);
+    assert!(many.organizations.is_empty());
+    let admissions = trust(1_000).admissions().unwrap();
+    assert!(admissions.iter().any(|a| matches!(&a.possible, Truth::Unknown(why) if why.iter().any(is_exceeded))));
+    assert!(admissions.iter().all(|a| !a.possible.is_false()));
+    let federated = trust(1_000).federated_access().unwrap();
+    assert!(
+        federated.last().is_some_and(|a| matches!(&a.stranger, Truth::Unknown(why) if why.iter().any(is_exceeded)))
+    );
+}
