@@ -226,7 +226,8 @@ impl Found {
             }
             search.class(class);
         }
-        Self { gained: search.gained.shown, lost: search.lost.shown, open: [search.gained.open, search.lost.open] }
+        let ((gained, gain_open), (lost, loss_open)) = (search.gained.found(), search.lost.found());
+        Self { gained, lost, open: [gain_open, loss_open] }
     }
 }
 

@@ -33,6 +33,9 @@ AWS credentials, region and AWS_ENDPOINT_URL are taken from the environment as b
 const SIMULATE_CODES: &str = "Exit codes: 0 done, 1 an answer differs from the expected one (--check), \
 2 a file or case could not be read. The format of cases: docs/simulate.md.";
 
+const COMPARE_CODES: &str = "Exit codes: 0 done, 1 an answer differs from the expected one (--check) or more may be \
+allowed (--no-wider), 2 a file or pair could not be read. The format of pairs: docs/compare.md.";
+
 #[derive(Debug, Args)]
 struct Options {
     /// Configuration [default: ./rolecall.toml, else /etc/rolecall/rolecall.toml, else built-in defaults]
@@ -148,6 +151,9 @@ enum Command {
     /// Decides requests as AWS would, and says why
     #[command(after_help = SIMULATE_CODES)]
     Simulate(Box<commands::simulate::Args>),
+    /// Says whether a change of policies lets more through, less, or the same, and proves it
+    #[command(after_help = COMPARE_CODES)]
+    Compare(Box<commands::compare::Args>),
     /// Looks after rules
     Policies {
         #[command(subcommand)]
@@ -316,6 +322,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
         Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
+        Command::Compare(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         _ => options.format(REPORT)?,
     };
     // Needs nothing but its files.
@@ -323,6 +330,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         && !args.cases.is_empty()
     {
         return commands::simulate::cases(args);
+    }
+    if let Command::Compare(args) = &command {
+        return commands::compare::run(args, format);
     }
     let config = options.read_config()?;
     let context = Context {
@@ -341,6 +351,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
             commands::import::run(context, &paths, fail_on, stats, said).await
         }
         Command::Simulate(args) => commands::simulate::one_request(context, &args).await,
+        Command::Compare(args) => commands::compare::run(&args, format),
         Command::Export { what, narrow } => commands::export::run(context, what, narrow).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());

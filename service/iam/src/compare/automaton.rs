@@ -6,7 +6,9 @@
 
 use crate::context::Context;
 use crate::glob::{Glob, Token};
-use std::collections::{HashMap, HashSet, VecDeque};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::collections::HashSet;
+use std::hash::BuildHasher as _;
 
 /// So many states are looked at for one set of patterns; one that needs more is not told apart.
 pub(super) const MOST_STATES: usize = 20_000;
@@ -36,8 +38,12 @@ impl Steps {
     /// Whether the text matches.
     pub(super) fn matches(&self, text: &str) -> bool {
         let machine = Machine::of(std::slice::from_ref(self));
-        let end = text.chars().fold(machine.start(), |state, c| machine.step(&state, c));
-        end.iter().any(|at| machine.ends(*at).is_some())
+        let (mut state, mut next) = (machine.start(), State::new());
+        for c in text.chars() {
+            machine.step(&state, c, &mut next);
+            std::mem::swap(&mut state, &mut next);
+        }
+        state.iter().any(|at| machine.ends(*at).is_some())
     }
 
     /// The letters that it spells.
@@ -124,29 +130,30 @@ impl Machine {
     fn start(&self) -> State {
         let mut state = State::new();
         self.starts.iter().for_each(|start| self.enter(&mut state, *start));
-        settle(state)
+        settle(&mut state);
+        state
     }
 
-    fn step(&self, state: &State, c: char) -> State {
-        let mut next = State::new();
+    fn step(&self, state: &State, c: char, next: &mut State) {
+        next.clear();
         for position in state {
             let Some((Some(token), fold, _)) = self.at(*position) else { continue };
             match token {
-                Token::Lit(own) if *own == c || (*fold && same_letter(*own, c)) => self.enter(&mut next, position + 1),
+                Token::Lit(own) if *own == c || (*fold && same_letter(*own, c)) => self.enter(next, position + 1),
                 Token::Lit(_) => {}
-                Token::One => self.enter(&mut next, position + 1),
-                Token::OneWithin if c != ':' => self.enter(&mut next, position + 1),
-                Token::Any => self.enter(&mut next, *position),
-                Token::Within if c != ':' => self.enter(&mut next, *position),
+                Token::One => self.enter(next, position + 1),
+                Token::OneWithin if c != ':' => self.enter(next, position + 1),
+                Token::Any => self.enter(next, *position),
+                Token::Within if c != ':' => self.enter(next, *position),
                 Token::OneWithin | Token::Within => {}
             }
         }
-        settle(next)
+        settle(next);
     }
 
     /// The letters that lead to different places from here, beside those that no pattern spells.
-    fn letters(&self, state: &State) -> Vec<char> {
-        let mut letters: Vec<char> = Vec::new();
+    fn letters(&self, state: &State, letters: &mut Vec<char>) {
+        letters.clear();
         for position in state {
             match self.at(*position) {
                 Some((Some(Token::Lit(c)), true, _)) => letters.extend(c.to_lowercase().chain([*c])),
@@ -157,7 +164,6 @@ impl Machine {
         }
         letters.sort_unstable();
         letters.dedup();
-        letters
     }
 }
 
@@ -165,10 +171,11 @@ fn same_letter(a: char, b: char) -> bool {
     a.eq_ignore_ascii_case(&b) || a.to_lowercase().eq(b.to_lowercase())
 }
 
-fn settle(mut state: State) -> State {
-    state.sort_unstable();
-    state.dedup();
-    state
+fn settle(state: &mut State) {
+    if !state.is_sorted_by(|a, b| a < b) {
+        state.sort_unstable();
+        state.dedup();
+    }
 }
 
 /// A letter that none of the patterns spells, a common one if possible.
@@ -194,50 +201,77 @@ pub(super) fn together(asked: &Asked<'_>, left: &mut usize) -> Option<Vec<Found>
     let machine = Machine::of(&all);
     let other = unwritten(&all);
     // From where each state was first reached, and by which letter.
-    let mut reached: Vec<(usize, char, usize)> = vec![(0, other, 0)];
-    let mut known: HashMap<State, usize> = HashMap::new();
-    let mut queue: VecDeque<(usize, State)> = VecDeque::new();
+    let mut reached: Vec<(usize, char)> = vec![(0, other)];
+    let mut states: Vec<State> = vec![machine.start()];
+    let mut known = Known::default();
+    known.number(&states, 0);
     let mut sets: HashSet<Vec<bool>> = HashSet::new();
-    let mut found = Vec::new();
-    let start = machine.start();
-    known.insert(start.clone(), 0);
-    queue.push_back((0, start));
-    while let Some((number, state)) = queue.pop_front() {
+    let (mut found, mut letters, mut next) = (Vec::new(), Vec::new(), State::new());
+    let mut number = 0;
+    while let Some(state) = states.get(number) {
         let ends = || state.iter().filter_map(|at| machine.ends(*at));
-        let ended = |owner: usize| ends().any(|end| end == owner);
         let fits = asked.universe.is_empty() || ends().any(is_of_universe);
-        if fits && !ends().any(|owner| owner >= behind) {
-            let matched: Vec<bool> = (0..count).map(ended).collect();
-            let wanted = asked.wanted.is_empty() || asked.wanted.iter().any(|at| matched.get(*at) == Some(&true));
-            if wanted && sets.insert(matched.clone()) {
-                found.push(Found { text: spell(&reached, number), matched });
+        if fits && !ends().any(|owner| owner >= behind) && (asked.wanted.is_empty() || ends().any(wants)) {
+            let mut matched = vec![false; count];
+            ends().for_each(|owner| matched.get_mut(owner).into_iter().for_each(|slot| *slot = true));
+            if !sets.contains(&matched) {
+                found.push(Found { text: spell(&reached, number), matched: matched.clone() });
+                sets.insert(matched);
             }
         }
-        for c in machine.letters(&state).into_iter().filter(|c| !asked.without.contains(c)).chain([other]) {
-            let next = machine.step(&state, c);
+        machine.letters(state, &mut letters);
+        letters.retain(|c| !asked.without.contains(c));
+        letters.push(other);
+        let state = state.clone();
+        for c in &letters {
+            machine.step(&state, *c, &mut next);
             let owners = || next.iter().filter_map(|at| machine.owner(*at));
             let hopeless = (!asked.universe.is_empty() && !owners().any(is_of_universe))
                 || (!asked.wanted.is_empty() && !owners().any(wants));
-            if hopeless || known.contains_key(&next) {
+            if hopeless {
                 continue;
             }
-            *left = left.saturating_sub(1);
-            if known.len() >= most {
-                return None;
+            states.push(std::mem::take(&mut next));
+            if known.number(&states, states.len() - 1) {
+                reached.push((number, *c));
+                *left = left.saturating_sub(1);
+                if states.len() > most {
+                    return None;
+                }
+            } else {
+                next = states.pop().unwrap_or_default();
             }
-            reached.push((number, c, known.len()));
-            known.insert(next.clone(), known.len());
-            queue.push_back((known.len() - 1, next));
         }
+        number += 1;
     }
     Some(found)
 }
 
+/// The numbers of the states that were met, by what they hold.
+#[derive(Default)]
+struct Known {
+    table: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Known {
+    /// Notes the state with this number; whether it is new.
+    fn number(&mut self, states: &[State], number: usize) -> bool {
+        let hash = |at: &usize| self.hasher.hash_one(states.get(*at));
+        let own = hash(&number);
+        if self.table.find(own, |at| states.get(*at) == states.get(number)).is_some() {
+            return false;
+        }
+        self.table.insert_unique(own, number, hash);
+        true
+    }
+}
+
 /// The text that leads to a state.
-fn spell(reached: &[(usize, char, usize)], mut number: usize) -> String {
+fn spell(reached: &[(usize, char)], mut number: usize) -> String {
     let mut letters = Vec::new();
     while number > 0
-        && let Some((from, c, _)) = reached.get(number)
+        && let Some((from, c)) = reached.get(number)
     {
         letters.push(*c);
         number = *from;

@@ -25,7 +25,7 @@ use std::rc::Rc;
 
 /// So many steps are taken over the values of the keys for one kind of request.
 const MOST_STEPS: usize = 20_000;
-/// So many differences that no request shows are looked at, each way.
+/// So many differences that no request shows, or only half, are looked at each way.
 const MOST_FAILURES: usize = 24;
 /// So many requests are tried for one difference.
 const MOST_TRIES: usize = 200;
@@ -42,15 +42,23 @@ pub(super) struct Shown {
 /// What is known of one direction so far.
 #[derive(Debug, Default)]
 pub(super) struct Way {
-    pub(super) shown: Option<Shown>,
+    shown: Option<Shown>,
+    /// One that shows it on the requester's own side alone: another policy has to allow it too.
+    on_own_side: Option<Shown>,
     /// Why it is not certain that there is nothing.
-    pub(super) open: Option<String>,
+    open: Option<String>,
+    /// How often nothing better was found.
     failures: usize,
 }
 
 impl Way {
     fn wanted(&self) -> bool {
         self.shown.is_none() && self.failures < MOST_FAILURES
+    }
+
+    /// The best that was found, and what is open where nothing was.
+    pub(super) fn found(self) -> (Option<Shown>, Option<String>) {
+        (self.shown.or(self.on_own_side), self.open)
     }
 
     fn leave_open(&mut self, why: &str) {

@@ -454,6 +454,90 @@ fn nothing_that_is_proved_is_contradicted() {
     }
 }
 
+/// Who asks, where policies on a resource count.
+const ASKERS: [&str; 6] = [
+    ROLE,
+    "arn:aws:sts::111122223333:assumed-role/app/s",
+    "arn:aws:iam::111122223333:user/ann",
+    "arn:aws:iam::444455556666:role/app",
+    "anonymous",
+    "pods.eks.amazonaws.com",
+];
+
+fn on_resource() -> impl Strategy<Value = Value> {
+    let principals = prop::sample::select(
+        &[
+            r#""*""#,
+            r#"{"AWS": "111122223333"}"#,
+            r#"{"AWS": "arn:aws:iam::111122223333:role/app"}"#,
+            r#"{"AWS": ["arn:aws:sts::111122223333:assumed-role/app/s", "arn:aws:iam::111122223333:user/ann"]}"#,
+            r#"{"AWS": ["444455556666", "arn:aws:iam::111122223333:user/bob"]}"#,
+            r#"{"AWS": "arn:aws:iam::444455556666:role/app", "Service": "pods.eks.amazonaws.com"}"#,
+        ][..],
+    );
+    (statement(), principals, prop::bool::weighted(0.15)).prop_map(|(mut statement, principals, not)| {
+        let principals: Value = serde_json::from_str(principals).unwrap();
+        statement[if not { "NotPrincipal" } else { "Principal" }] = principals;
+        statement
+    })
+}
+
+#[test]
+fn nothing_that_is_proved_of_policies_on_resources_is_contradicted() {
+    let (pairs, requests) = amount();
+    let mut runner =
+        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let statements = || prop::collection::vec(on_resource(), 1..3);
+    let sides = (stack(), statements(), statements(), (edit(), any::<u16>()), 0..ASKERS.len());
+    let near = near();
+    let mut counts: BTreeMap<Relation, u32> = BTreeMap::new();
+    for n in 0..pairs / 2 {
+        let (own, first, mut second, (edit, at), who) = sides.new_tree(&mut runner).unwrap().current();
+        let who = Requester::read(ASKERS[who]).unwrap();
+        let with = |own: &Value, list: &Value| {
+            let mut out = own.clone();
+            out["resource"] = json!({"Version": "2012-10-17", "Statement": list});
+            out
+        };
+        // Either side changes by itself.
+        let (before, after) = if n.is_multiple_of(2) {
+            second.extend(first.iter().cloned());
+            (with(&own, &json!(first)), with(&own, &json!(second)))
+        } else {
+            (with(&own, &json!(first)), with(&edited(&own, &edit, usize::from(at)), &json!(first)))
+        };
+        let (was, is) = (layers(&before), layers(&after));
+        let found = compare(&Asker { principal: Some(who.clone()), resource_account: None }, &was, &is);
+        *counts.entry(found.relation).or_default() += 1;
+        let told = || format!("{who:?} {}\n{before}\n{after}", serde_json::to_string(&found).unwrap());
+        let asks = |action: &str, resource: &str, context: Context| {
+            let named = resource.split(':').nth(4).is_some_and(|id| id.len() == 12);
+            Request::new(who.clone(), action, resource, if named { None } else { who.account_id() }, context)
+        };
+        for (witness, allowing, refusing) in [(&found.gained, &is, &was), (&found.lost, &was, &is)] {
+            if let Some(witness) = witness {
+                let request = asks(&witness.action, &witness.resource, context_of(&witness.context));
+                assert!(allows(&request, allowing) && !allows(&request, refusing), "{}", told());
+            }
+        }
+        let may = |relation: Relation| {
+            matches!(found.relation, Relation::Mixed | Relation::Unknown) || found.relation == relation
+        };
+        for _ in 0..requests {
+            let (action, resource, keys) = near.new_tree(&mut runner).unwrap().current();
+            let keys = keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            let request = asks(action, resource, context_of(&keys));
+            let (a, b) = (allows(&request, &was), allows(&request, &is));
+            let fits = a == b || (b && may(Relation::Widened)) || (a && may(Relation::Narrowed));
+            assert!(fits, "{action} {resource} {keys:?}\n{}", told());
+        }
+    }
+    eprintln!("{counts:?}");
+    let unknown = counts.get(&Relation::Unknown).copied().unwrap_or_default();
+    assert!(unknown * 20 <= pairs, "{unknown} of {pairs} are unknown");
+    assert!(counts.len() >= 4, "{counts:?}");
+}
+
 /// Small changes to a document as people make them.
 fn changed(document: &Value, n: usize) -> Option<Value> {
     let mut out = document.clone();

@@ -1,6 +1,7 @@
 //! One function for each command.
 
 pub mod admin;
+pub mod compare;
 pub mod demo;
 pub mod doctor;
 pub mod export;

@@ -250,7 +250,7 @@ pub fn cases(args: &Args) -> Result<ExitCode, Error> {
     }))
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     if path.as_os_str() != "-" {
         return std::fs::read(path);
     }
@@ -260,7 +260,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// What goes to stderr is a courtesy: the answers and the exit code stand without it.
-fn note(notes: &mut impl Write, text: &str) {
+pub(super) fn note(notes: &mut impl Write, text: &str) {
     let _lost = writeln!(notes, "{}", harmless(text));
 }
 

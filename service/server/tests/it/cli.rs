@@ -617,3 +617,41 @@ fn cases_are_answered_by_lines_and_nothing_else() {
     assert_eq!(lines(&["simulate", "--cases", broken]).0, Some(2));
     assert_eq!(lines(&["simulate", "--cases", "absent.json", shipped]).0, Some(2));
 }
+
+#[test]
+fn changes_of_policies_are_compared() {
+    let folder = Folder::new();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let policy = |action: &str| format!(r#"{{"Statement":{{"Effect":"Allow","Action":"{action}","Resource":"*"}}}}"#);
+    let (one, all) = (file("one.json", &policy("sqs:SendMessage")), file("all.json", &policy("sqs:*")));
+    let compare = |words: &[&str]| run(rolecall(folder.path()).arg("compare").args(words));
+
+    let wider = compare(&["--before", &one, "--after", &all]);
+    assert_eq!(wider.code, Some(0), "{}", wider.err);
+    assert!(
+        wider.out.starts_with("widened, proved: ") && wider.out.contains("gained\n  action      sqs:"),
+        "{}",
+        wider.out
+    );
+    assert_eq!(compare(&["--before", &one, "--after", &all, "--no-wider"]).code, Some(1));
+    assert_eq!(compare(&["--before", &all, "--after", &one, "--no-wider"]).code, Some(0));
+    let same = compare(&["--format", "json", "--before", &one, "--after", &one]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&same.out).unwrap()["relation"], "equal");
+    assert_eq!(compare(&["--before", &one, "--after", "absent.json"]).code, Some(2));
+    assert_eq!(compare(&["--before", &one]).code, Some(2));
+
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../iam/cases-compare/layers.json");
+    let many = compare(&["--check", "--cases", shipped]);
+    assert_eq!((many.code, many.out.lines().count() > 30), (Some(0), true), "{}", many.err);
+    let pair = |expected: &str| {
+        format!(r#"{{"id":"a","before":{{"policies":{{}}}},"after":{{"policies":{{}}}},"expected":"{expected}"}}"#)
+    };
+    let pairs = file("pairs.jsonl", &format!("{}\n{}\n", pair("equal"), pair("widened")));
+    assert_eq!(compare(&["--cases", &pairs]).code, Some(0));
+    assert_eq!(compare(&["--check", "--cases", &pairs]).code, Some(1));
+    assert_eq!(compare(&["--cases", &file("broken.json", "[{}]")]).code, Some(2));
+}

@@ -10,12 +10,16 @@ use crate::glob::{Glob, Mode, Token};
 use crate::pattern::ResourcePattern;
 use crate::reach::{overlaps, with_stars};
 use crate::request::{CHANGES_OF_POLICIES, CHANGES_OF_ROLES};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// So many states are looked at for resources whose names have any number of colons. Since a star may run
 /// over colons, one name can match many patterns at once: beyond, names have few colons.
 const FEW_STATES: usize = 4_000;
+
+/// What AWS itself owns.
+const OWNED_BY_AWS: &str = "*:*:*:*:aws:*";
 
 impl Search<'_, '_> {
     /// A resource of every kind that the pieces can tell apart, as far as they differ there.
@@ -45,13 +49,17 @@ impl Search<'_, '_> {
         let mut units = units_of(&pieces);
         let wanted = narrow.map(|pieces| units_of(&pieces)).unwrap_or_default();
         if !wanted.is_empty() {
-            let text = |unit: &usize| both.units.get(*unit).map(|unit| unit.pattern.as_str()).unwrap_or_default();
-            units.retain(|unit| wanted.contains(unit) || wanted.iter().any(|other| overlaps(text(unit), text(other))));
+            units.retain(|unit| wanted.contains(unit) || wanted.iter().any(|other| self.meet(*unit, *other)));
         }
         let units: Vec<usize> = units.into_iter().collect();
         let wanted: Vec<usize> = units.iter().enumerate().filter(|(_, u)| wanted.contains(u)).map(|(n, _)| n).collect();
         let rules = self.observers(class, &pieces, own_side).into_iter().map(Observer::Rule);
         let observers: Vec<Observer> = rules.chain(self.filled(&units, &pieces)).collect();
+        if observers.is_empty()
+            && let Some(one_each) = self.apart(class, &units, &wanted)
+        {
+            return Some(one_each);
+        }
         let seeds = self.seeds(class, &units, &wanted);
         let key = (units, wanted, observers);
         let found = match self.resources.get(&key) {
@@ -74,6 +82,40 @@ impl Search<'_, '_> {
             }
         }
         Some(out)
+    }
+
+    /// Whether a resource may match two patterns at once. Never wrongly no.
+    fn meet(&self, one: usize, other: usize) -> bool {
+        let whole = |number: usize| {
+            let pattern = self.both.units.get(number)?.pattern;
+            // AWS completes what is no whole ARN.
+            let text = pattern.as_str();
+            Some(if pattern.is_incomplete() { Cow::Owned(format!("{text}:*")) } else { Cow::Borrowed(text) })
+        };
+        whole(one).zip(whole(other)).is_none_or(|(one, other)| overlaps(&one, &other))
+    }
+
+    /// A resource for each of the wanted patterns, where no resource matches two of the patterns; `None`
+    /// where that is not so, or none is at hand.
+    fn apart(&self, class: &Class, units: &[usize], wanted: &[usize]) -> Option<Vec<String>> {
+        if wanted.is_empty() || wanted.len() != units.len() || units.len() > 16 {
+            return None;
+        }
+        let alone = |(n, one): (usize, &usize)| units.iter().skip(n + 1).all(|other| !self.meet(*one, *other));
+        if !units.iter().enumerate().all(alone) {
+            return None;
+        }
+        let account = self.account();
+        let example = |number: &usize| {
+            let text = plausible(self.both.units.get(*number)?.pattern, class.action.service(), &account);
+            (is_resource(&text) && self.generously_matches(*number, &text)).then_some(text)
+        };
+        units.iter().map(example).collect()
+    }
+
+    /// The account that examples are of.
+    fn account(&self) -> String {
+        self.both.requester.account_id().map_or_else(|| "111122223333".to_owned(), |id| id.to_string())
     }
 
     fn generously_matches(&self, unit: usize, resource: &str) -> bool {
@@ -125,7 +167,8 @@ impl Search<'_, '_> {
         let mut patterns: Vec<Steps> = units.iter().filter_map(of).collect();
         patterns.extend(observers.iter().map(|observer| self.steps_of(observer)));
         let accounts = units.iter().filter_map(|unit| account_segment(self.both.units.get(*unit)?.pattern.as_str()));
-        let accounts: BTreeSet<&str> = accounts.collect();
+        let by_rule = observers.contains(&Observer::Rule(OWNED_BY_AWS.to_owned())).then_some("aws");
+        let accounts: BTreeSet<&str> = accounts.chain(by_rule).collect();
         // A star may run over colons. No name of a resource begins with an account.
         let within = |id: &str| {
             units.iter().filter_map(|unit| self.both.units.get(*unit)).any(|unit| {
@@ -136,7 +179,7 @@ impl Search<'_, '_> {
         let forbidden =
             accounts.iter().filter(|id| !within(id)).flat_map(|id| [format!("{id}:*"), format!("*:{id}:*")]);
         let forbidden: Vec<Steps> = forbidden.map(|name| rule(&format!("*:*:*:*:*:{name}"))).collect();
-        let owners: Vec<&str> = ["", "aws", "????????????"].into_iter().chain(accounts).collect();
+        let owners: Vec<&str> = ["", "????????????"].into_iter().chain(accounts).collect();
         let name = |unit: &usize| self.both.units.get(*unit)?.pattern.as_str().splitn(6, ':').nth(5);
         let colons = units.iter().filter_map(name).map(|name| name.matches(':').count()).max().unwrap_or_default();
         let mut found = None;
@@ -172,7 +215,7 @@ impl Search<'_, '_> {
             }
         }
         match service {
-            "iam" if CHANGES_OF_POLICIES.contains(&name) => out.push("*:*:*:*:aws:*".to_owned()),
+            "iam" if CHANGES_OF_POLICIES.contains(&name) => out.push(OWNED_BY_AWS.to_owned()),
             "iam" if CHANGES_OF_ROLES.contains(&name) => {
                 out.extend(["aws-reserved", "aws-service-role"].map(|path| format!("*:*:*:*:*:role/{path}/*")));
             }
@@ -197,7 +240,7 @@ impl Search<'_, '_> {
 
     /// Resources that look like some: those of the action's types, and of the patterns.
     fn seeds(&self, class: &Class, units: &[usize], wanted: &[usize]) -> Vec<String> {
-        let account = self.both.requester.account_id().map_or_else(|| "111122223333".to_owned(), |id| id.to_string());
+        let account = self.account();
         let fill = |name: &str| {
             Some(match name {
                 "Partition" => "aws".to_owned(),
@@ -214,8 +257,12 @@ impl Search<'_, '_> {
         let patterns = units.filter_map(|(_, unit)| self.both.units.get(*unit));
         let patterns = patterns.map(|unit| plausible(unit.pattern, class.action.service(), &account));
         let first = patterns.chain(forms.into_iter().take(6));
-        first.filter(|text| !text.contains('*') && text.parse::<Arn>().is_ok()).collect()
+        first.filter(|text| is_resource(text)).collect()
     }
+}
+
+fn is_resource(text: &str) -> bool {
+    !text.contains('*') && text.parse::<Arn>().is_ok()
 }
 
 /// The ARNs of an account, with so many colons in their names at most.

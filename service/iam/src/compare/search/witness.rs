@@ -5,6 +5,7 @@ use super::{Axis, Cell, Local, MOST_TRIES, Search, Shown, outcome};
 use crate::condition::{Context, Value};
 use crate::decide::Outcome;
 use crate::pattern::ResourcePattern;
+use crate::request::Request;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Search<'_, '_> {
@@ -22,11 +23,17 @@ impl Search<'_, '_> {
         let shown = self.first_that_shows(cell, &context, gained);
         let why = self.why_not_shown(cell);
         let way = if gained { &mut self.gained } else { &mut self.lost };
-        if shown.is_some() {
-            way.shown = shown;
-        } else if !leaves_nothing_open {
-            way.failures += 1;
-            way.leave_open(&why);
+        match shown {
+            Some((shown, true)) => way.shown = Some(shown),
+            Some((shown, false)) => {
+                way.failures += 1;
+                way.on_own_side.get_or_insert(shown);
+            }
+            None if leaves_nothing_open => {}
+            None => {
+                way.failures += 1;
+                way.leave_open(&why);
+            }
         }
     }
 
@@ -107,7 +114,12 @@ impl Search<'_, '_> {
         }
     }
 
-    fn first_that_shows(&self, cell: &Cell<'_>, context: &BTreeMap<String, Vec<Held>>, gained: bool) -> Option<Shown> {
+    fn first_that_shows(
+        &self,
+        cell: &Cell<'_>,
+        context: &BTreeMap<String, Vec<Held>>,
+        gained: bool,
+    ) -> Option<(Shown, bool)> {
         let keys: Vec<(&String, &Vec<Held>)> = context.iter().collect();
         let total: usize = keys.iter().fold(1, |all, (_, values)| all.saturating_mul(values.len()));
         for code in 0..total.min(MOST_TRIES) {
@@ -120,10 +132,20 @@ impl Search<'_, '_> {
                 rest /= values.len().max(1);
             }
             if let Some(shown) = self.shows(cell, cell.request.resource().as_str(), chosen, gained) {
-                return Some(self.plainer(cell, shown, gained));
+                let shown = self.plainer(cell, shown, gained);
+                let whole = !cell.own_side || self.differs(&shown.request, false, gained);
+                return Some((shown, whole));
             }
         }
         None
+    }
+
+    /// Whether a request is allowed on the one side and certainly refused on the other.
+    fn differs(&self, request: &Request, own_side: bool, gained: bool) -> bool {
+        match self.layers.map(|layers| outcome(request, layers, own_side)) {
+            [Outcome::Unknown, _] | [_, Outcome::Unknown] => false,
+            [before, after] => (after == Outcome::Allow) == gained && (before == Outcome::Allow) != gained,
+        }
     }
 
     fn shows(&self, cell: &Cell<'_>, resource: &str, chosen: Vec<(String, Held)>, gained: bool) -> Option<Shown> {
@@ -132,11 +154,7 @@ impl Search<'_, '_> {
             held => held.put(context, key),
         });
         let request = self.request(cell.class, resource, context);
-        let [before, after] = self.layers.map(|layers| outcome(&request, layers, cell.own_side));
-        let differs = match (before, after) {
-            (Outcome::Unknown, _) | (_, Outcome::Unknown) => false,
-            (before, after) => (after == Outcome::Allow) == gained && (before == Outcome::Allow) != gained,
-        };
+        let differs = self.differs(&request, cell.own_side, gained);
         let written = |(key, held): (String, Held)| (self.both.written(&key).to_owned(), held);
         differs.then(|| Shown { request, context: chosen.into_iter().map(written).collect() })
     }

@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+mod compare;
 mod findings;
 mod granted;
 mod inventory;
@@ -62,6 +63,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(judged::runs, judged::start))
         .routes(routes!(judged::run))
         .routes(routes!(simulate::simulate))
+        .routes(routes!(compare::compare))
 }
 
 /// The contract of the API, as `openapi.json` holds it.

@@ -88,8 +88,8 @@ pub fn need(method: &Method, path: &str) -> Need {
         "accounts" | "associations" | "roles" | "sessions" | "coverage" | "ingestion" if reads => {
             Need::Scope(Scope::InventoryRead)
         }
-        // It changes nothing: the request in its body is only decided.
-        "simulate" => Need::Scope(Scope::InventoryRead),
+        // They change nothing: what is in their bodies is only decided.
+        "simulate" | "compare" => Need::Scope(Scope::InventoryRead),
         "rules" if reads => Need::Scope(Scope::PoliciesRead),
         "runs" if reads => Need::Scope(Scope::RunsRead),
         "runs" => Need::Scope(Scope::RunsWrite),
@@ -117,6 +117,7 @@ mod tests {
             (Method::GET, "/api/v1/findings", Need::Scope(Scope::FindingsRead)),
             (Method::GET, "/api/v1/findings/17", Need::Scope(Scope::FindingsRead)),
             (Method::POST, "/api/v1/simulate", Need::Scope(Scope::InventoryRead)),
+            (Method::POST, "/api/v1/compare", Need::Scope(Scope::InventoryRead)),
             (Method::PATCH, "/api/v1/findings/17", Need::Scope(Scope::Admin)),
             (Method::POST, "/api/v1/runs", Need::Scope(Scope::RunsWrite)),
             (Method::GET, "/api/v1/new", Need::Scope(Scope::Admin)),
