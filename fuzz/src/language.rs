@@ -1,6 +1,7 @@
 //! The laws of the policy language: documents, patterns, conditions, ARNs, decisions.
 
 use rolecall_iam::access::Stack;
+use rolecall_iam::cases;
 use rolecall_iam::condition::{Condition, Context, Operator};
 use rolecall_iam::kind::{PolicyKind, check};
 use rolecall_iam::pattern::{ActionPattern, ResourcePattern, like};
@@ -21,6 +22,14 @@ const KINDS: [PolicyKind; 8] = [
     PolicyKind::Rcp,
     PolicyKind::VpcEndpoint,
 ];
+
+/// Any bytes are cases or what is wrong with them, each with its place; what is a case can be answered.
+pub fn case(bytes: &[u8]) {
+    cases::each("c.json", bytes, |read| match read {
+        Ok(case) => assert!(!case.id.is_empty()),
+        Err(error) => assert!(!error.message.is_empty() && !error.remedy.is_empty() && !error.id.is_empty()),
+    });
+}
 
 /// Any text is a document or a reason; the canonical form of a document is a document with the same
 /// address, and every question about it has an answer.

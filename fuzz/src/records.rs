@@ -1,7 +1,12 @@
 //! The laws of what is read from trails and from files.
 
+use rolecall_audit::facts;
 use rolecall_audit::import::{FileKind, InputFile, read_files};
-use rolecall_audit::trail::read_bounded;
+use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_audit::session_name::{self, PodIdentityName};
+use rolecall_audit::trail::{Harvest, Limits, ProblemKind, TrailFile, read_bounded, read_event};
+use std::collections::BTreeMap;
+use std::io::Read;
 
 const PATHS: [&str; 5] = [
     "loose.json",
@@ -35,5 +40,132 @@ pub fn import(bytes: &[u8]) {
         assert!(!import.problems.is_empty());
         let complete = import.observations.iter().flat_map(|o| o.coverage.scopes());
         assert!(complete.filter(|(scope, _)| scope.kind.as_str() != "entry").all(|(_, gaps)| !gaps.is_empty()));
+    }
+}
+
+/// Gives few bytes at a time.
+struct Drip<'d>(&'d [u8]);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let few = self.0.get(..7).unwrap_or(self.0);
+        let n = (&*few).read(out)?;
+        self.0 = self.0.get(n..).unwrap_or_default();
+        Ok(n)
+    }
+}
+
+/// A file is read the same from memory and piece by piece, and after UTF-16's mark anything is read or
+/// named, too.
+pub fn pieces(bytes: &[u8]) {
+    let marked = [&[0xff, 0xfe], bytes].concat();
+    for bytes in [bytes, &marked] {
+        let limits = Limits { max_decompressed: 1 << 20, latest: None };
+        let (mut whole, mut pieces) = (Harvest::new(limits), Harvest::new(limits));
+        whole.read("x", bytes);
+        let mut file = TrailFile::new("x", Drip(bytes));
+        while pieces.read_piece(&mut file).expect("memory does not fail") {}
+        let (whole, pieces) = (whole.settle(&BTreeMap::new()), pieces.settle(&BTreeMap::new()));
+        assert_eq!(whole.stats, pieces.stats);
+        assert_eq!((whole.uses, whole.unread, whole.damaged), (pieces.uses, pieces.unread, pieces.damaged));
+    }
+}
+
+/// Fields under which records, and what is around them, keep others.
+const FIELDS: [&str; 16] = [
+    "Records",
+    "Events",
+    "logEvents",
+    "detail",
+    "userIdentity",
+    "sessionContext",
+    "sessionIssuer",
+    "requestParameters",
+    "responseElements",
+    "resources",
+    "tags",
+    "credentials",
+    "tlsDetails",
+    "RoleDetailList",
+    "associations",
+    "Statement",
+];
+
+/// JSON as deep and as large as the bytes say, closed or not.
+#[must_use]
+pub fn nested(bytes: &[u8]) -> String {
+    let (mut text, mut open) = (String::new(), Vec::new());
+    for byte in bytes.iter().take(256) {
+        // Mostly few, now and then many.
+        let many = usize::from(byte >> 3);
+        let many = if many >= 28 { 1 << (many - 16) } else { many % 4 + 1 };
+        if text.len() + many * 24 > 1 << 20 {
+            break;
+        }
+        let field = FIELDS.get(usize::from(byte >> 4)).copied().unwrap_or_default();
+        match byte % 8 {
+            0 => (0..many).for_each(|_| {
+                text.push('[');
+                open.push(']');
+            }),
+            1 => (0..many).for_each(|_| {
+                text.push_str("{\"a\":");
+                open.push('}');
+            }),
+            2 => {
+                text.push_str(&format!("{{\"{field}\":"));
+                open.push('}');
+            }
+            3 => text.push_str(&format!("\"{}\"", "x[{".repeat(many))),
+            4 => (0..many).for_each(|_| text.extend(open.pop())),
+            5 => text.push_str(",\"b\":"),
+            6 => text.push_str("{\"eventVersion\":\"1.11\",\"eventID\":\"e\","),
+            _ => {
+                text.push_str([",", "1", "null", "\n", "\"", "1e999", ":", "\"\\ud800\""].get(many % 8).unwrap_or(&""));
+            }
+        }
+    }
+    if bytes.last().is_some_and(|last| last % 2 == 0) {
+        text.extend(open.iter().rev());
+    }
+    text
+}
+
+/// However deep and large, a text is read or named by every reader.
+pub fn deep(bytes: &[u8]) {
+    let text = nested(bytes);
+    trail(text.as_bytes());
+    let record = read_event(&text);
+    let levels = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    assert!(levels > 128 || record.as_ref().err().is_none_or(|problem| problem.kind != ProblemKind::Deep));
+    import([&[bytes.len().to_le_bytes()[0]], text.as_bytes()].concat().as_slice());
+    rules(text.as_bytes());
+}
+
+const RULE: &str = "apiVersion: rolecall/v1\nkind: Rule\nmetadata: {id: x, title: x, severity: low, category: trust, description: x, risk: x, remediation: {text: x}}\nspec:\n  subject: role\n  message: \"'x'\"\n  match: ";
+
+/// Any text is rules or mistakes that have a place and something to say; an expression likewise.
+pub fn rules(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let quoted = format!("{RULE}'{}'\n", text.replace('\'', "''"));
+    for text in [text.into_owned(), quoted] {
+        let file = SourceFile { path: "r.yaml".to_owned(), text };
+        let (rules, mistakes) = RuleSet::load_lenient(&[file], facts::schema());
+        assert!(mistakes.iter().all(|it| it.line > 0 && it.column > 0 && !it.message.is_empty()));
+        assert!(rules.rules().iter().all(|rule| !rule.meta().id.is_empty()));
+    }
+}
+
+/// Any text is a session's name of some shape, or of none, and no cut is longer than the whole.
+pub fn names(bytes: &[u8]) {
+    let name = String::from_utf8_lossy(bytes);
+    let cut = session_name::cut(&name);
+    assert!(cut.len() <= name.len());
+    let shape = session_name::shape(&name);
+    assert_eq!(session_name::shape(&shape).into_owned(), shape, "{name}");
+    let _of = (session_name::producer(&name), session_name::is_instance_id(&name), session_name::is_default(&name));
+    if let Some(parsed) = PodIdentityName::parse(&name) {
+        assert!(session_name::is_valid(&name) && name.ends_with(parsed.uuid()));
+        assert!(parsed.readings().count() <= name.len());
     }
 }

@@ -23,7 +23,7 @@ use crate::encoding;
 use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
 use crate::id::{ClusterName, Region};
 pub use crate::trail::ReadProblem;
-use crate::trail::{self, MAX_DECOMPRESSED, ProblemKind};
+use crate::trail::{self, ProblemKind};
 pub(crate) use before::action as action_of;
 pub use before::{Before, doubt};
 use chrono::{DateTime, Utc};
@@ -32,11 +32,22 @@ use listing::{Listing, Page, Proof, Shape};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
 
 /// How many bytes of a file are looked at to tell CloudTrail records from everything else.
 const HEAD: usize = 16 * 1024;
+/// A file of more bytes is not read, gzipped or not. No account's authorization details come near it.
+pub const LARGEST: u64 = 1024 * 1024 * 1024;
+/// So many bytes a gzipped file may have whatever its ratio.
+const SMALL: u64 = 64 * 1024 * 1024;
+/// What has more may be so many times as large as it is gzipped: 5,000 roles that differ by their names
+/// become a 95th, and deflate reaches 1,030.
+const MOST_RATIO: u64 = 250;
+/// So many problems are named; the others are only counted.
+const MAX_NAMED: usize = 1_000;
+/// So many bytes of what is wrong with a field are told.
+const MAX_TOLD: usize = 500;
 
 /// A file to be read.
 #[derive(Debug, Clone)]
@@ -121,8 +132,10 @@ pub struct Import {
     pub observations: Vec<Observation>,
     /// Every file, in the order given.
     pub read: Vec<FileSummary>,
-    /// What could not be read, or was not taken.
+    /// What could not be read, or was not taken: the first thousand.
     pub problems: Vec<ReadProblem>,
+    /// How many more problems there are.
+    pub unnamed: u64,
 }
 
 /// What is known of files beside what is in them.
@@ -145,31 +158,68 @@ pub fn read_files(files: &[InputFile]) -> Import {
 /// Reads files of which more is known than what is in them.
 #[must_use]
 pub fn read_files_given(files: &[InputFile], given: &Given) -> Import {
-    let mut builder = Builder { complete: given.complete, ..Builder::default() };
-    for (account, region) in &given.trails {
-        let look = builder.look(*account);
-        look.held = true;
-        look.trail_regions.insert(region.clone());
-    }
+    let mut importer = Importer::new(given);
     for file in files {
-        builder.file(file);
+        importer.file(file);
     }
-    // By now every file has been read that may say which account manages the organisation.
-    let (trees, policies): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut builder.waiting).into_iter().partition(|waiting| waiting.kind == FileKind::OrgTree);
-    for Waiting { file: index, place: value_place, kind, value, shape } in trees.into_iter().chain(policies) {
-        let Some(file) = files.get(index) else { continue };
-        let place = Place::of(&file.path);
-        let source = Source { path: &file.path, place: &place, value: value_place, shape };
-        let records = match kind {
-            FileKind::OrgTree => builder.org_tree(source, &value),
-            _ => builder.org_policies(source, &value),
-        };
-        if let Some(summary) = builder.read.get_mut(index) {
-            summary.records += records;
+    importer.finish()
+}
+
+/// Reads files one after the other: none is kept once it was read.
+#[derive(Debug)]
+pub struct Importer(Builder);
+
+impl Importer {
+    /// Before the first file.
+    #[must_use]
+    pub fn new(given: &Given) -> Self {
+        let mut builder = Builder { complete: given.complete, ..Builder::default() };
+        for (account, region) in &given.trails {
+            let look = builder.look(*account);
+            look.held = true;
+            look.trail_regions.insert(region.clone());
         }
+        Self(builder)
     }
-    builder.finish()
+
+    /// Reads a file.
+    pub fn file(&mut self, file: &InputFile) {
+        self.0.file(file);
+    }
+
+    /// Notes a file, or a folder, that is there and cannot be had. What it holds nobody knows, so that
+    /// the files are not all there is, whoever says so.
+    pub fn unread(&mut self, path: &str, why: &str) {
+        self.0.complete = false;
+        let place = Place::of(path);
+        let source = Source { path, place: &place, value: 0, shape: Shape::Answer };
+        let remedy = "make it a file that can be read, or leave it out";
+        self.0.broken(source, Fault::new("", format!("cannot be read: {why}"), remedy), None);
+        let kind = FileKind::Unrecognised;
+        self.0.read.push(FileSummary { path: path.to_owned(), kind, records: 0 });
+    }
+
+    /// What all of them hold.
+    #[must_use]
+    pub fn finish(self) -> Import {
+        let Self(mut builder) = self;
+        // By now every file has been read that may say which account manages the organisation.
+        let (trees, policies): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut builder.waiting).into_iter().partition(|waiting| waiting.kind == FileKind::OrgTree);
+        for Waiting { file: index, place: value_place, kind, value, shape } in trees.into_iter().chain(policies) {
+            let Some(path) = builder.read.get(index).map(|summary| summary.path.clone()) else { continue };
+            let place = Place::of(&path);
+            let source = Source { path: &path, place: &place, value: value_place, shape };
+            let records = match kind {
+                FileKind::OrgTree => builder.org_tree(source, &value),
+                _ => builder.org_policies(source, &value),
+            };
+            if let Some(summary) = builder.read.get_mut(index) {
+                summary.records += records;
+            }
+        }
+        builder.finish()
+    }
 }
 
 /// Where a file lies, as far as its path says.
@@ -238,7 +288,11 @@ struct Look {
     associations: BTreeMap<AssociationKey, Association>,
     addons: BTreeMap<(Region, ClusterName), Vec<Addon>>,
     access_entries: BTreeMap<(Region, ClusterName), Vec<AccessEntry>>,
-    gaps: Vec<Gap>,
+    /// Each once, however many records of a file are wrong.
+    gaps: BTreeMap<(Scope, String), Gap>,
+    /// Where each role and policy stands among those of the observation, by its ARN.
+    role_at: HashMap<Box<str>, usize>,
+    policy_at: HashMap<Box<str>, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -254,6 +308,7 @@ struct Builder {
     looks: BTreeMap<AccountId, Look>,
     read: Vec<FileSummary>,
     problems: Vec<ReadProblem>,
+    unnamed: u64,
 }
 
 #[derive(Debug)]
@@ -314,7 +369,7 @@ impl Builder {
     fn file(&mut self, file: &InputFile) {
         let place = Place::of(&file.path);
         let source = Source { path: &file.path, place: &place, value: 0, shape: Shape::Answer };
-        if is_trail(&file.bytes) {
+        if holds_records(&file.bytes) {
             self.trail(source, &file.bytes);
             return;
         }
@@ -390,7 +445,16 @@ impl Builder {
     }
 
     fn problem(&mut self, source: Source<'_>, fault: Fault, line: Option<usize>, record: Option<usize>) {
-        let Fault { field, message, remedy } = fault;
+        let Fault { field, mut message, remedy } = fault;
+        if self.problems.len() >= MAX_NAMED {
+            self.unnamed += 1;
+            return;
+        }
+        // A message quotes what it found, which may be as long as the file.
+        if message.len() > MAX_TOLD {
+            message.truncate(message.floor_char_boundary(MAX_TOLD));
+            message.push('…');
+        }
         let kind = if field.is_empty() { ProblemKind::Json } else { ProblemKind::Field };
         self.problems.push(ReadProblem { kind, file: source.path.to_owned(), line, record, field, message, remedy });
     }
@@ -400,7 +464,7 @@ impl Builder {
         let gap = Gap { action: action.to_owned(), reason: GapReason::Malformed, detail: format!("in {file}"), scope };
         let look = self.look(gap.scope.account_id);
         look.held = true;
-        look.gaps.push(gap);
+        look.note(gap);
     }
 
     fn look(&mut self, account: AccountId) -> &mut Look {
@@ -412,7 +476,8 @@ impl Builder {
         let look = self.look(account);
         look.held = true;
         let pages = look.listings.entry(listing).or_default();
-        if !pages.iter().any(|known| known.path == page.path && known.place == page.place) {
+        // Each record of a page notes it, and records of one page come one after the other.
+        if !pages.last().is_some_and(|known| known.path == page.path && known.place == page.place) {
             pages.push(page);
         }
     }
@@ -426,15 +491,17 @@ impl Builder {
             look.trail_regions.insert(region.clone());
             let pages = read.problems.iter().filter(|problem| problem.kind == ProblemKind::Page).count();
             if pages > 0 {
-                look.gaps.push(trail_gap((*account, region.clone()), source.path, ProblemKind::Page));
+                look.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Page));
             }
             if read.malformed > 0 || read.problems.len() > pages {
-                look.gaps.push(trail_gap((*account, region.clone()), source.path, ProblemKind::Json));
+                look.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Json));
             }
         }
         let summary = FileSummary { path: source.path.to_owned(), kind: FileKind::Trail, records: read.events };
         self.read.push(summary);
-        self.problems.extend(read.problems);
+        let room = MAX_NAMED.saturating_sub(self.problems.len());
+        self.unnamed += u64::try_from(read.problems.len().saturating_sub(room)).unwrap_or(u64::MAX);
+        self.problems.extend(read.problems.into_iter().take(room));
         for session in read.sessions {
             let look = self.look(session.account_id);
             look.held = true;
@@ -454,11 +521,15 @@ impl Builder {
             look.finish(account, of_organization, complete)
         });
         let observations = finished.collect();
-        Import { observations, read: self.read, problems: self.problems }
+        Import { observations, read: self.read, problems: self.problems, unnamed: self.unnamed }
     }
 }
 
 impl Look {
+    fn note(&mut self, gap: Gap) {
+        self.gaps.entry((gap.scope.clone(), gap.detail.clone())).or_insert(gap);
+    }
+
     /// Turns what was seen, and what was not, into an observation with its coverage.
     fn finish(mut self, account: AccountId, of_organization: bool, complete: bool) -> Observation {
         let mut out = std::mem::take(&mut self.observation);
@@ -466,10 +537,10 @@ impl Look {
         let listings = std::mem::take(&mut self.listings);
         let pages = |listing: &Listing| listings.get(listing).into_iter().flatten();
         // A trail that could not be read may be one of any region.
-        let unread = self.gaps.iter().find(|gap| gap.scope.kind == ScopeKind::Trails);
+        let unread = self.gaps.values().find(|gap| gap.scope.kind == ScopeKind::Trails);
         let unread = unread.map(|gap| (gap.reason, gap.detail.clone()));
         let coverage = &mut out.coverage;
-        for gap in std::mem::take(&mut self.gaps) {
+        for gap in std::mem::take(&mut self.gaps).into_values() {
             coverage.gap(gap);
         }
         let mut say = |scope: Scope, seen: Result<(), (GapReason, String)>, action: &str| {
@@ -606,18 +677,17 @@ fn is_gzip(bytes: &[u8]) -> bool {
 fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
     let remedy = "give the file as it was written";
     let unzipped = if is_gzip(bytes) {
-        let mut out = Vec::new();
-        let read = flate2::read::MultiGzDecoder::new(bytes).take(MAX_DECOMPRESSED + 1).read_to_end(&mut out);
-        match read {
-            Err(error) => return Err(Fault::new("", format!("not gzip: {error}"), remedy)),
-            Ok(n) if u64::try_from(n).is_ok_and(|n| n > MAX_DECOMPRESSED) => {
-                return Err(Fault::new("", format!("more than {MAX_DECOMPRESSED} bytes when decompressed"), remedy));
-            }
-            Ok(_) => Cow::Owned(out),
-        }
+        let size = unzipped_size(bytes)?;
+        let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let read = flate2::read::MultiGzDecoder::new(bytes).take(size).read_to_end(&mut out);
+        read.map_err(|error| Fault::new("", format!("not gzip: {error}"), remedy))?;
+        Cow::Owned(out)
     } else {
         Cow::Borrowed(bytes)
     };
+    if unzipped.len() > usize::try_from(LARGEST).unwrap_or(usize::MAX) {
+        return Err(Fault::new("", format!("more than {LARGEST} bytes"), TOO_LARGE));
+    }
     if encoding::is_utf16(&unzipped) {
         let text = encoding::Utf16::new(&*unzipped).all();
         return text.map(Cow::Owned).map_err(|error| Fault::new("", error.to_string(), remedy));
@@ -633,8 +703,25 @@ fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
     })
 }
 
-/// Whether the beginning of the file shows CloudTrail records.
-fn is_trail(bytes: &[u8]) -> bool {
+/// How many bytes a gzipped file has without its compression, found without keeping any of them.
+fn unzipped_size(bytes: &[u8]) -> Result<u64, Fault> {
+    let zipped = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let most = zipped.saturating_mul(MOST_RATIO).clamp(SMALL, LARGEST);
+    let mut measured = flate2::read::MultiGzDecoder::new(bytes).take(most + 1);
+    let size = std::io::copy(&mut measured, &mut std::io::sink());
+    let size = size.map_err(|error| Fault::new("", format!("not gzip: {error}"), "give the file as it was written"))?;
+    if size > most {
+        let message = format!("{zipped} bytes become more than {most} when decompressed");
+        return Err(Fault::new("", message, TOO_LARGE));
+    }
+    Ok(size)
+}
+
+const TOO_LARGE: &str = "give the answer page by page, each in a file of its own";
+
+/// Whether a file that begins so, gzipped or not, is read as one of CloudTrail records.
+#[must_use]
+pub fn holds_records(bytes: &[u8]) -> bool {
     let cut = if is_gzip(bytes) { bytes.len() } else { HEAD };
     // A file that is cut off is told apart by what it begins with, too.
     let head = trail::plain_head(bytes.get(..cut).unwrap_or(bytes));

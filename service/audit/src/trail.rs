@@ -24,7 +24,7 @@ mod shape;
 mod tie;
 mod whole;
 
-pub use harvest::{Harvest, Limits, Place, Settled, Stats, Use, UseKey, is_denial};
+pub use harvest::{Harvest, Limits, Place, Settled, Stats, TrailFile, Use, UseKey, is_denial};
 pub use origin::{Origin, OriginKey, neighbourhood};
 pub use shape::Networks;
 pub use tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};

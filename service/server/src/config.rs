@@ -708,6 +708,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_without_end_is_a_problem() {
+        for levels in [90, 25_000, 200_000] {
+            let texts = [
+                format!("[aws]\nregions = {}{}", "[".repeat(levels), "]".repeat(levels)),
+                format!("[aws]\nregions = {}", "[".repeat(levels)),
+                format!("x = {}1{}", "{a=".repeat(levels), "}".repeat(levels)),
+                format!("{}x = 1", "a.".repeat(levels)),
+                format!("[{}x]", "a.".repeat(levels)),
+                format!("[[{}x]]\n{}y = 1", "a.".repeat(levels), "b.".repeat(levels)),
+                // Each line is shallow.
+                (0..levels.min(2_000)).map(|n| format!("[{}x]\n", "a.".repeat(n.min(70)))).collect(),
+            ];
+            for text in texts {
+                assert!(!problems(&text).is_empty(), "{levels}");
+            }
+        }
+    }
+
+    #[test]
     fn every_commented_option_of_the_example_is_one() {
         let is_option = |line: &&str| line.starts_with("# ") && (line.contains(" = ") || line.contains("[["));
         let text: String = EXAMPLE

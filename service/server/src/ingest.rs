@@ -15,7 +15,8 @@ use futures::StreamExt as _;
 use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
 use rolecall_audit::estate::Observation;
 use rolecall_audit::id::Region;
-use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats, Torn};
+use rolecall_audit::import::trail_place;
+use rolecall_audit::trail::{self, Harvest, ReadProblem, Stats, Torn, TrailFile};
 use rolecall_collect::Plan;
 use rolecall_collect::trails::{
     self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
@@ -26,12 +27,13 @@ use rolecall_store::{
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// A part that holds more bytes than this is committed.
-const HEAVY: usize = 8 << 20;
+pub(crate) const HEAVY: usize = 8 << 20;
 /// The kind of a source of files on this machine.
 pub const FILES: &str = "files";
 /// The kind by which a problem of a file is kept that is one page of several.
@@ -65,6 +67,18 @@ pub struct Ingested {
     pub known_broken: BTreeSet<(String, String)>,
     /// The judgement that was owed with what was kept: it is all told here.
     pub owed: Vec<Uuid>,
+    /// Where files lie of which not everything could be read. However many problems there are, each place
+    /// is among them; `None`: nobody knows whose events the file has.
+    pub broken: BTreeMap<Option<(AccountId, Region)>, Broken>,
+}
+
+/// Files of a place of which not everything could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The first of them.
+    pub file: String,
+    /// How many there are.
+    pub files: u64,
 }
 
 /// What records tell of an account.
@@ -98,6 +112,27 @@ impl Ingested {
         self.gaps.extend(other.gaps);
         self.known_broken.extend(other.known_broken);
         self.owed.extend(other.owed);
+        for (place, broken) in other.broken {
+            self.note_broken(place, broken);
+        }
+    }
+
+    fn note_broken(&mut self, place: Option<(AccountId, Region)>, broken: Broken) {
+        let files = broken.files;
+        self.broken.entry(place).and_modify(|known| known.files += files).or_insert(broken);
+    }
+
+    /// What was not read of files, as gaps.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = TrailGap> {
+        self.broken.iter().map(|(place, broken)| {
+            let (account_id, region) = place.clone().unzip();
+            let (action, reason) = ("rolecall:ReadTrail".to_owned(), GapReason::Malformed);
+            let detail = match broken.files {
+                1 => "not all of it could be read".to_owned(),
+                files => format!("not all of it could be read, nor of {} other files", files - 1),
+            };
+            TrailGap { account_id, region, action, reason, detail, location: broken.file.clone() }
+        })
     }
 
     /// What was not seen, as coverage of sessions. A gap that names no account or no region is one of
@@ -105,7 +140,7 @@ impl Ingested {
     #[must_use]
     pub fn coverage(&self, places: &BTreeSet<(AccountId, Region)>) -> Coverage {
         let mut coverage = Coverage::default();
-        for gap in &self.gaps {
+        for gap in self.gaps.iter().cloned().chain(self.unread()) {
             let hides = |place: &&(AccountId, Region)| {
                 gap.account_id.is_none_or(|id| id == place.0) && gap.region.as_ref().is_none_or(|r| *r == place.1)
             };
@@ -255,10 +290,28 @@ struct ReadFile {
     torn: Option<Torn>,
 }
 
+impl ReadFile {
+    /// Whose events it has, by its key or by where it lies.
+    fn region(&self) -> Option<(AccountId, Region)> {
+        let of_key = self.place.as_ref().and_then(|place| Some((place.account_id, place.region.parse().ok()?)));
+        of_key.or_else(|| trail_place(&self.name))
+    }
+}
+
 impl Part {
     fn new(now: DateTime<Utc>) -> Self {
         let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
         Self { harvest: Harvest::new(limits), files: Vec::new() }
+    }
+
+    /// Reads a file until it ends, fails, or the part is heavy: then there is more of it.
+    fn pieces(mut self, mut file: TrailFile<'static>) -> (Self, TrailFile<'static>, std::io::Result<bool>) {
+        loop {
+            match self.harvest.read_piece(&mut file) {
+                Ok(true) if self.harvest.weight() <= abort::part_bytes(HEAVY) => {}
+                ended => return (self, file, ended),
+            }
+        }
     }
 }
 
@@ -371,20 +424,26 @@ impl Reading<'_> {
                     place: place_of(object),
                     torn: torn_of(object, self.now),
                 };
-                let read;
-                (part, read) = blocking(move || {
-                    let read = match body {
-                        Some(body) => {
-                            part.harvest.read(&name, &body);
-                            Ok(())
+                let opened = match body {
+                    Some(body) => Ok(TrailFile::new(&name, std::io::Cursor::new(body))),
+                    None => {
+                        blocking(move || trails::open_file(Path::new(&name)).map(|file| TrailFile::new(&name, file)))
+                            .await?
+                    }
+                };
+                let read = match opened {
+                    Ok(mut left) => loop {
+                        let piece;
+                        (part, left, piece) = blocking(move || part.pieces(left)).await?;
+                        match piece {
+                            // Whatever a file holds, no more of it is held than of many small ones.
+                            Ok(true) => part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?,
+                            Ok(false) => break Ok(()),
+                            Err(error) => break Err(error),
                         }
-                        None => {
-                            std::fs::File::open(&name).and_then(|mut file| part.harvest.read_from(&name, &mut file))
-                        }
-                    };
-                    (part, read)
-                })
-                .await?;
+                    },
+                    Err(error) => Err(error),
+                };
                 match read {
                     Ok(()) => {
                         *outcome = Outcome::Read;
@@ -401,13 +460,7 @@ impl Reading<'_> {
                     }
                 }
                 if part.harvest.weight() > abort::part_bytes(HEAVY) {
-                    if let Some(before) = committing.take() {
-                        books = Some(parts.take(before).await?);
-                    }
-                    let heavy = std::mem::replace(&mut part, Part::new(self.now));
-                    if let Some(books) = books.take() {
-                        committing = Some(self.commit(books, heavy));
-                    }
+                    part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?;
                 }
             }
         }
@@ -416,13 +469,16 @@ impl Reading<'_> {
         }
         let mut books = books.unwrap_or_else(|| self.store.bookkeeper());
 
-        let gaps = batch.gaps.clone();
+        let mut gaps = batch.gaps.clone();
         let (count, total) = (batch.objects.len(), source.progress());
         let (mut ledger, mut last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
         parts.unreadable.append(&mut last.unreadable);
         for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
-            if let (Outcome::Read, Some(why)) = (&*outcome, parts.unreadable.get(&object.location)) {
-                *outcome = Outcome::Unreadable(why.clone());
+            match (&*outcome, parts.unreadable.get(&object.location)) {
+                (Outcome::Read, Some(why)) => *outcome = Outcome::Unreadable(why.clone()),
+                // It is given up and not asked for again: who looks on is told now or never.
+                (Outcome::Missed(missed), _) if missed.gone => gaps.push(given_up(object, missed)),
+                _ => {}
             }
         }
         let settlement = source.settle(batch, outcomes);
@@ -449,7 +505,7 @@ impl Reading<'_> {
             at: self.now,
         });
         ledger.problems(&aside.collect::<Vec<_>>()).await?;
-        let gaps: Vec<TrailGap> = gaps.into_iter().chain(settlement.gaps.iter().cloned()).collect();
+        gaps.extend(settlement.gaps.iter().cloned());
         last.ingested.owed.extend(owe(&mut ledger, self.kind, &last.ingested, &gaps).await?);
         abort::point("batch written");
         ledger.commit().await?;
@@ -463,6 +519,23 @@ impl Reading<'_> {
         self.done.absorb(parts.ingested);
         self.progress.part(&format!("{count} trail files, {events} events"));
         Ok(books)
+    }
+
+    /// Has a heavy part committed, once the one before it is; gives the next.
+    async fn hand_over(
+        &self,
+        heavy: Part,
+        books: &mut Option<Bookkeeper>,
+        committing: &mut Option<Committing>,
+        parts: &mut Receipt,
+    ) -> Result<Part, Error> {
+        if let Some(before) = committing.take() {
+            *books = Some(parts.take(before).await?);
+        }
+        if let Some(books) = books.take() {
+            *committing = Some(self.commit(books, heavy));
+        }
+        Ok(Part::new(self.now))
     }
 
     /// Commits a part while the next is read.
@@ -498,6 +571,17 @@ impl Receipt {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+fn given_up(object: &Object, missed: &Missed) -> TrailGap {
+    TrailGap {
+        account_id: object.account_id,
+        region: object.region.clone(),
+        action: missed.action.clone(),
+        reason: missed.reason,
+        detail: missed.detail.clone(),
+        location: object.location.clone(),
+    }
 }
 
 /// Writes a part, up to its commit.
@@ -541,6 +625,8 @@ async fn write<'b>(
     ledger.instances(&instances).await?;
 
     let unreadable = settled.unread;
+    let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
+    let broken: Vec<_> = lacking.map(|file| (file.region(), file.name.clone())).collect();
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
     // Such a file is known from now on, so what is not whole of it is noted along with that.
@@ -587,8 +673,12 @@ async fn write<'b>(
         known_broken: BTreeSet::new(),
         owed: Vec::new(),
         named: BTreeMap::new(),
+        broken: BTreeMap::new(),
         stats,
     };
+    for (place, file) in broken {
+        ingested.note_broken(place, Broken { file, files: 1 });
+    }
     for session in &settled.sessions {
         ingested.name(session.account_id, [session.region.clone()], session.at);
     }

@@ -67,14 +67,19 @@ impl Told {
     /// Of a source of files, gaps are files that could not be read either.
     fn of(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
         if kind != FILES {
-            return Self { gaps: gaps.iter().map(Unseen::from).collect(), ..Self::default() };
+            let unread: Vec<TrailGap> = read.unread().collect();
+            return Self { gaps: gaps.iter().chain(&unread).map(Unseen::from).collect(), ..Self::default() };
         }
         let record = |named: &Named| Record { regions: named.regions.clone(), newest: named.newest };
         let problems = read.problems.iter().map(|problem| (problem.file.clone(), problem.kind));
         let missed = gaps.iter().map(|gap| (gap.location.clone(), ProblemKind::Json));
+        // Only some problems are named, and each place counts.
+        let named: BTreeSet<&str> = read.problems.iter().map(|problem| &*problem.file).collect();
+        let unnamed = read.broken.values().filter(|broken| !named.contains(&*broken.file));
+        let unnamed = unnamed.map(|broken| (broken.file.clone(), ProblemKind::Json));
         Self {
             named: read.named.iter().map(|(account, named)| (*account, record(named))).collect(),
-            broken: problems.chain(missed).collect(),
+            broken: problems.chain(missed).chain(unnamed).collect(),
             gaps: Vec::new(),
         }
     }

@@ -88,7 +88,8 @@ impl Builder {
         }
         let look = self.look(owner);
         look.held = true;
-        if let Some(known) = look.observation.roles.iter().find(|known| known.arn == role.arn) {
+        let at = look.role_at.get(role.arn.arn().as_str());
+        if let Some(known) = at.and_then(|at| look.observation.roles.get(*at)) {
             if *known != role {
                 let message = format!("the role {} is in another file too, and not the same", role.arn);
                 self.problem(source, Fault::new("/RoleDetailList", message, "keep one of the two files"), None, None);
@@ -97,6 +98,7 @@ impl Builder {
             return false;
         }
         look.observation.documents.absorb(documents);
+        look.role_at.insert(role.arn.arn().as_str().into(), look.observation.roles.len());
         look.observation.roles.push(role);
         look.observation.last_used.extend(last_used);
         true
@@ -115,7 +117,8 @@ impl Builder {
             );
         }
         let look = self.look(account);
-        if let Some(known) = look.observation.policies.iter().find(|known| known.arn == policy.arn) {
+        let at = look.policy_at.get(policy.arn.as_str());
+        if let Some(known) = at.and_then(|at| look.observation.policies.get(*at)) {
             if *known != policy {
                 let message = format!("the policy {} is in another file too, and not the same", policy.arn);
                 self.problem(source, Fault::new("/Policies", message, "keep one of the two files"), None, None);
@@ -124,6 +127,7 @@ impl Builder {
             return false;
         }
         look.observation.documents.absorb(documents);
+        look.policy_at.insert(policy.arn.as_str().into(), look.observation.policies.len());
         look.observation.policies.push(policy);
         true
     }
@@ -191,7 +195,7 @@ impl Look {
         if let (true, Some(missing)) = (is_listed(ScopeKind::Policies), missing) {
             gaps.push(gap(ScopeKind::Policies, format!("roles name policies that are not listed, such as {missing}")));
         }
-        self.gaps.extend(gaps);
+        gaps.into_iter().for_each(|gap| self.note(gap));
         let has_service_roles = seen.roles.iter().any(|role| role.arn.as_str().contains(SERVICE_ROLES));
         if !has_service_roles && !complete {
             for kind in [ScopeKind::Roles, ScopeKind::Policies] {

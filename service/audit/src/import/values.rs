@@ -9,6 +9,9 @@ use super::kind_of;
 use super::listing::Shape;
 use serde_json::{Map, Value, json};
 
+/// A file that would hold more is not read: a value takes some 70 bytes of memory, whatever it takes in
+/// the file, and an object four times as much.
+const MOST_VALUES: usize = 32 * 1024 * 1024;
 /// Lists within lists, deeper than any tool prints.
 const MAX_DEPTH: usize = 4;
 
@@ -23,6 +26,10 @@ pub(super) type Broken = (Fault, Option<usize>);
 
 /// The values of a text, and what broke off the reading.
 pub(super) fn read(text: &[u8]) -> (Vec<Given>, Option<Broken>) {
+    if weight(text) > MOST_VALUES {
+        let message = format!("more than {MOST_VALUES} values");
+        return (Vec::new(), Some((Fault::new("", message, super::TOO_LARGE), None)));
+    }
     let mut out = Vec::new();
     let mut any = false;
     for value in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
@@ -37,6 +44,17 @@ pub(super) fn read(text: &[u8]) -> (Vec<Given>, Option<Broken>) {
     }
     let empty = (!any).then(|| (not_json("the file is empty".to_owned()), None));
     (out, empty)
+}
+
+/// How many values a text has at most; an object counts as four.
+fn weight(text: &[u8]) -> usize {
+    let of = |byte: &u8| match byte {
+        b'{' => 4,
+        b'[' | b',' => 1,
+        _ => 0_u16,
+    };
+    // In two bytes the processor adds many at once.
+    text.chunks(4096).map(|chunk| usize::from(chunk.iter().map(of).sum::<u16>())).sum()
 }
 
 fn not_json(what: String) -> Fault {

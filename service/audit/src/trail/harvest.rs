@@ -18,7 +18,7 @@
 use super::action::{Meaning, meaning};
 use super::event::{Caller, Event};
 use super::origin::{self, Origin};
-use super::reader::{Inflater, Reader, Sink};
+use super::reader::{Inflater, Reader, Reading, Sink};
 use super::shape::{self, Networks};
 use super::{Fault, MAX_DECOMPRESSED, ProblemKind, ReadProblem, Tally};
 use crate::estate::Session;
@@ -357,6 +357,18 @@ struct Batch {
     text: usize,
 }
 
+/// A file that is read piece by piece, as far as it was read.
+#[derive(Debug)]
+pub struct TrailFile<'r>(Reading<'r>);
+
+impl<'r> TrailFile<'r> {
+    /// A file of which nothing was read yet, gzipped or plain.
+    #[must_use]
+    pub fn new(name: &str, source: impl std::io::Read + Send + 'r) -> Self {
+        Self(Reading::new(name, Box::new(source)))
+    }
+}
+
 impl Harvest {
     /// An empty batch.
     #[must_use]
@@ -383,13 +395,22 @@ impl Harvest {
     ///
     /// # Errors
     /// The source failed. What came before is read, so the batch is not to be saved.
-    pub fn read_from(&mut self, name: &str, source: &mut dyn std::io::Read) -> std::io::Result<()> {
-        self.files += 1;
-        let mut counted = Counted { source, bytes: 0 };
-        let read = Reader::new(name, &mut self.batch, &mut self.tally, self.limits.max_decompressed)
-            .source(&mut self.inflater, &mut counted);
-        self.bytes += counted.bytes;
-        read
+    pub fn read_from(&mut self, name: &str, source: &mut (dyn std::io::Read + Send)) -> std::io::Result<()> {
+        let mut reading = TrailFile::new(name, source);
+        while self.read_piece(&mut reading)? {}
+        Ok(())
+    }
+
+    /// Reads a piece of a file: all of one that is small. `false` after the last. Pieces of one file may
+    /// go to several batches; the last knows what was wrong with any.
+    ///
+    /// # Errors
+    /// The source failed. What came before is read.
+    pub fn read_piece(&mut self, file: &mut TrailFile<'_>) -> std::io::Result<bool> {
+        self.files += u64::from(file.0.is_at_start());
+        let goes_on = file.0.piece(&mut self.inflater, &mut self.batch, &mut self.tally, self.limits.max_decompressed);
+        self.bytes += file.0.bytes();
+        goes_on
     }
 
     /// Records read so far, those that do not count too.
@@ -445,19 +466,6 @@ impl Harvest {
     #[must_use]
     pub fn settle(self, counted: &BTreeMap<Place, Vec<u64>>) -> Settled {
         self.batch.settle(counted, self.tally, self.files, self.bytes)
-    }
-}
-
-struct Counted<'c> {
-    source: &'c mut dyn std::io::Read,
-    bytes: u64,
-}
-
-impl std::io::Read for Counted<'_> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.source.read(out)?;
-        self.bytes += u64::try_from(read).unwrap_or(u64::MAX);
-        Ok(read)
     }
 }
 

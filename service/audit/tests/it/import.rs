@@ -3,7 +3,7 @@
 use crate::shared;
 use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
 use rolecall_audit::estate::{Observation, Recorded};
-use rolecall_audit::import::{FileKind, Import, InputFile, read_files};
+use rolecall_audit::import::{FileKind, Given, Import, Importer, InputFile, read_files};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -456,4 +456,107 @@ fn other_kinds_are_named_with_what_to_give_instead() {
         assert!(import.problems[0].remedy.contains(remedy), "{text}: {:?}", import.problems);
         assert!(import.observations.is_empty());
     }
+}
+
+/// Gzips as many bytes as are wanted, of one kind, between a beginning and an end.
+fn bomb(before: &str, inside: &str, times: usize, after: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(before.as_bytes()).unwrap();
+    let many = inside.repeat((1 << 20) / inside.len());
+    for _ in 0..times {
+        encoder.write_all(many.as_bytes()).unwrap();
+    }
+    encoder.write_all(after.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_grows_beyond_any_answer_of_aws_is_refused_by_name() {
+    let path = "iam/111122223333/gaad.json.gz";
+    // Megabytes, and what is said of them.
+    let cases = [(" ", 65, "when decompressed"), ("[],", 51, "values")];
+    for (inside, megabytes, said) in cases {
+        let bytes = bomb("{\"RoleDetailList\":[", inside, megabytes, "1]}");
+        let import =
+            read_files(&[InputFile { path: path.to_owned(), bytes }, file("trails.json", "{\"trailList\":[]}")]);
+        assert!(import.problems[0].message.contains(said), "{inside}: {:?}", import.problems[0]);
+        assert_eq!(import.problems[0].file, path);
+        let seen = &import.observations[0];
+        assert_eq!(reason(seen, &scope(ScopeKind::Roles)), Some(GapReason::Malformed), "{inside}");
+        assert_eq!(import.read[1].kind, FileKind::Trails, "the next file is read");
+    }
+    // As large, and like what AWS answers: roles are not alike.
+    let mut n = 0_u64;
+    let role = || {
+        n += 1;
+        format!("{{\"RoleName\":\"{}\",\"x\":\"{}\"}},", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), "policy".repeat(200))
+    };
+    let text: String = std::iter::repeat_with(role).take(56_000).collect();
+    let import = read_files(&[InputFile {
+        path: path.to_owned(),
+        bytes: bomb("{\"RoleDetailList\":[", &text, 0, &format!("{text}1]}}")),
+    }]);
+    assert_eq!(import.read[0].kind, FileKind::AuthorizationDetails, "{:?}", import.problems.first());
+}
+
+#[test]
+fn however_much_is_wrong_little_of_it_is_kept() {
+    let items = "7,".repeat(200_000);
+    let long = "x".repeat(100_000);
+    let files = [
+        file("iam/111122223333/gaad.json", &format!("{{\"RoleDetailList\":[{items}7],\"Policies\":[{items}7]}}")),
+        file("long.json", &format!("{{\"trailList\":[{{\"TrailARN\":\"{long}\"}}]}}")),
+    ];
+    let import = read_files(&files);
+    assert_eq!((import.problems.len(), import.unnamed), (1_000, 400_002 + 1 - 1_000));
+    let seen = &import.observations[0];
+    for kind in [ScopeKind::Roles, ScopeKind::Policies] {
+        let malformed = seen.coverage.gaps_of(&scope(kind)).unwrap().iter();
+        assert_eq!(malformed.filter(|gap| gap.reason == GapReason::Malformed).count(), 1, "{kind:?}");
+    }
+    let told = read_files(&files[1..]).problems.remove(0);
+    assert!(told.message.len() < 600 && told.message.ends_with('…'), "{}", told.message.len());
+}
+
+#[test]
+fn what_cannot_be_had_proves_nothing_and_spoils_what_is_said_of_all() {
+    let estate = [
+        (
+            "iam/111122223333/gaad.json",
+            r#"{"RoleDetailList":[],"Policies":[],"UserDetailList":[],"GroupDetailList":[]}"#,
+        ),
+        ("trails.json", r#"{"trailList":[]}"#),
+    ];
+    let given = Given { complete: true, ..Given::default() };
+    let read = |unread: Option<&str>| {
+        let mut importer = Importer::new(&given);
+        for (path, text) in estate {
+            importer.file(&file(path, text));
+        }
+        unread.into_iter().for_each(|path| importer.unread(path, "permission denied"));
+        importer.finish()
+    };
+    let complete = |import: &Import| import.observations[0].coverage.is_complete(&scope(ScopeKind::OidcProviders));
+    let with = |text: &'static str| {
+        let mut importer = Importer::new(&given);
+        importer.file(&file("iam/111122223333/oidc.json", text));
+        importer
+    };
+    let listed = r#"{"OpenIDConnectProviderList":[{"Arn":"arn:aws:iam::111122223333:oidc-provider/x"}]}"#;
+    assert!(complete(&with(listed).finish()));
+    let mut loose = with(listed);
+    loose.unread("secret.json", "permission denied");
+    let loose = loose.finish();
+    assert!(loose.problems[0].to_string().contains("secret.json: cannot be read: permission denied"));
+    assert_eq!(
+        complete(&loose),
+        complete(&{
+            let mut importer = Importer::new(&Given::default());
+            importer.file(&file("iam/111122223333/oidc.json", listed));
+            importer.finish()
+        })
+    );
+    let import = read(Some("iam/111122223333/more.json"));
+    assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::Malformed));
+    assert!(read(None).problems.is_empty());
 }

@@ -8,7 +8,14 @@ use std::path::Path;
 /// A target's name and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 2] = [("trail", records::trail), ("import", records::import)];
+const TARGETS: [Target; 6] = [
+    ("trail", records::trail),
+    ("import", records::import),
+    ("pieces", records::pieces),
+    ("deep", records::deep),
+    ("rules", records::rules),
+    ("names", records::names),
+];
 
 #[test]
 fn the_kept_corpus_breaks_no_law() {

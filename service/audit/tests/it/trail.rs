@@ -7,7 +7,8 @@ use rolecall_audit::estate::{Association, AssociationDetail, AssociationKey, Ses
 use rolecall_audit::import::{InputFile, read_files};
 use rolecall_audit::trail::evidence::{self, Disagreement};
 use rolecall_audit::trail::{
-    AssociationSpan, Harvest, History, Limits, Networks, Place, ProblemKind, Settled, Stats, Tie, TiedBy, Use, tie_all,
+    AssociationSpan, Harvest, History, Limits, Networks, Place, ProblemKind, Settled, Stats, Tie, TiedBy, TrailFile,
+    Use, tie_all,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -538,6 +539,39 @@ fn every_torn_file_is_told_however_many_problems_there_are() {
     assert!(settled.problems.len() <= 100);
     assert_eq!(settled.unread.keys().collect::<Vec<_>>(), torn.iter().collect::<Vec<_>>());
     assert!(settled.unread.values().all(|why| !why.is_empty()));
+}
+
+#[test]
+fn pieces_of_a_file_may_go_to_several_batches() {
+    let padding = "x".repeat(60_000);
+    let record = |n: usize| {
+        let mut record = call(n, HOME, 0, 0, 0, 9, 0);
+        record["padding"] = json!("PADDING");
+        record
+    };
+    let mut records: Vec<Value> = (0..700).map(record).collect();
+    records[3] = json!({"eventName": "AssumeRole"});
+    for how in [0, 2] {
+        let whole = String::from_utf8(wrap(&records, how)).unwrap().replace("PADDING", &padding).into_bytes();
+        assert!(whole.len() > 40 << 20, "too large to be read at once");
+        let torn = &whole[..whole.len() - 9];
+        for (bytes, unread) in [(&*whole, false), (torn, true)] {
+            let mut file = TrailFile::new("f", bytes);
+            let (mut goes_on, mut pieces, mut calls, mut files) = (true, 0, 0, 0);
+            let mut last = Settled::default();
+            while goes_on {
+                let mut harvest = Harvest::new(Limits::default());
+                goes_on = harvest.read_piece(&mut file).unwrap();
+                assert!(harvest.weight() < 1 << 20, "no more is held than a piece");
+                last = harvest.settle(&BTreeMap::new());
+                (pieces, calls, files) = (pieces + 1, calls + last.stats.calls, files + last.stats.files);
+            }
+            assert!(pieces > 30 && files == 1, "{pieces} {files}");
+            assert_eq!(calls, 699 - u64::from(unread), "{how}");
+            // What was wrong in the first piece is known with the last.
+            assert_eq!((last.damaged.contains("f"), last.unread.contains_key("f")), (true, unread), "{how}");
+        }
+    }
 }
 
 #[test]

@@ -11,16 +11,37 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rolecall_audit::coverage::GapReason;
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 const READ_FILE: &str = "local:ReadFile";
 
 /// The files that trails are made of.
 const ENDINGS: [&str; 4] = ["json", "gz", "jsonl", "ndjson"];
+
+/// Opens a file of bytes that lie on a disk. A pipe would be waited for without end, and a device has
+/// no end: neither is opened.
+///
+/// # Errors
+/// There is no such file, it may not be read, or it is of another kind.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    is_file(&std::fs::metadata(path)?)?;
+    // What lay there may be another by now, and opening a pipe waits for whoever writes to it.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    is_file(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn is_file(metadata: &std::fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
+}
 
 /// A source of files: those that are named, and in named folders all that end in `.json`, `.gz`,
 /// `.jsonl` or `.ndjson`, in the order of their names.
@@ -79,9 +100,9 @@ impl TrailSource for Files {
                 self.counts.note(|progress| progress.missed += 1);
                 return Err(missed);
             }
-            let path = path.clone();
+            let (path, most) = (path.clone(), self.room.limits.object_bytes);
             let read = async {
-                blocking(move || std::fs::read(path)).await.map_err(|error| Missed {
+                blocking(move || whole(&path, most)).await.map_err(|error| Missed {
                     action: READ_FILE.to_owned(),
                     reason: GapReason::NotProvided,
                     gone: error.kind() == io::ErrorKind::NotFound,
@@ -165,7 +186,9 @@ fn inside(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// What is known of a file without keeping it; `None` for a digest or an insight.
 fn described(path: &Path) -> io::Result<Option<Object>> {
     let parts: Vec<_> = path.iter().filter_map(|part| part.to_str()).collect();
-    let size = std::fs::metadata(path)?.len();
+    let metadata = std::fs::metadata(path)?;
+    is_file(&metadata)?;
+    let size = metadata.len();
     let file = match LogFile::of_key(&parts.join("/")) {
         Ok(file) => Some(file),
         Err(NotALog::Other) => None,
@@ -189,8 +212,15 @@ fn described(path: &Path) -> io::Result<Option<Object>> {
     }))
 }
 
+/// A file's bytes; no more than a file may have, though it grew since it was listed.
+fn whole(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn hashed(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = open_file(path)?;
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
     loop {
         let read = file.read(&mut buffer)?;
@@ -269,6 +299,29 @@ mod tests {
         lengths.sort_unstable();
         assert_eq!(lengths.iter().map(|(length, _)| *length).collect::<Vec<_>>(), (3000..3020).collect::<Vec<_>>());
         assert_eq!(source.progress().fetched, 20);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_what_lies_on_a_disk_is_opened() {
+        let folder = folder("kinds");
+        std::fs::write(folder.join("plain.json"), "{}").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
+        link("plain.json", "link.json");
+        link("/dev/zero", "zeros.json");
+        link("nowhere", "dangling.json");
+        link("circle.json", "circle.json");
+        let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket.json")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.join("pipe.json")).status().unwrap();
+        assert!(made.success());
+        let mut source = files("import", vec![folder.clone()], Limits::default());
+        let batch = source.next(DateTime::UNIX_EPOCH).await.unwrap();
+        let named = |location: &str| location.rsplit('/').next().unwrap().to_owned();
+        let objects: Vec<_> = batch.objects.iter().map(|object| named(&object.location)).collect();
+        assert_eq!(objects, ["link.json", "plain.json"]);
+        let gaps: Vec<_> = batch.gaps.iter().map(|gap| named(&gap.location)).collect();
+        assert_eq!(gaps, ["circle.json", "dangling.json", "pipe.json", "socket.json", "zeros.json"]);
+        assert!(open_file(&folder.join("b")).is_err(), "a folder is no file");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

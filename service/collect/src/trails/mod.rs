@@ -28,7 +28,7 @@ pub(crate) mod queue;
 
 pub(crate) use open::ACTIONS;
 
-pub use files::files;
+pub use files::{files, open_file};
 pub use key::{LogFile, NotALog};
 pub use lookup::Events;
 pub use open::{ByQueue, Entry, InBucket, Looked, TrailConfig, TrailKind, actions_of, doctor, open};
@@ -159,6 +159,12 @@ pub(crate) struct Position {
 pub struct Body {
     bytes: Vec<u8>,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Deref for Body {

@@ -9,12 +9,13 @@ use std::path::Path;
 /// A target's name and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     ("document", language::document),
     ("pattern", language::pattern),
     ("condition", language::condition),
     ("arn", language::arn),
     ("decide", language::decide),
+    ("case", language::case),
 ];
 
 #[test]

@@ -198,6 +198,18 @@ async fn no_body_makes_it_fail() {
         }
         no_fault(&answer, &shown);
     }
+    // A document within a request may be as deep as a stored one, and no deeper.
+    for (pointer, levels) in
+        [("/policies/identity/0/Statement", 125), ("/context/aws:SourceIp", 125), ("/action", 9_000)]
+    {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let mut body = whole.clone();
+            *body.pointer_mut(pointer).unwrap() = "DEEP".into();
+            let deep = format!("{}1{}", open.repeat(levels), close.repeat(levels));
+            let body = body.to_string().replace("\"DEEP\"", &deep);
+            is_problem(&program.send(Method::POST, "/api/v1/simulate", body).await, 400, "invalid_parameter");
+        }
+    }
 
     let person = Client::person(&app).await.with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let page = person.get("/simulate").await;

@@ -204,6 +204,62 @@ async fn files_that_cannot_be_read_are_named_and_the_rest_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_named_and_the_rest_is_read() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let estate = folder.path().join("estate");
+    rolecall_sandbox::demo::estate(chrono::Utc::now()).to_dir(&estate).unwrap();
+    let import = |words: &'static [&'static str]| {
+        let mut command = rolecall(folder.path());
+        command.args(["--format", "json", "import"]).arg(&estate).args(words).env("DATABASE_URL", &database.url);
+        run_beside(command)
+    };
+    let before = import(&["--complete"]).await;
+    assert_eq!(before.code, Some(0), "{before:?}");
+    let open = before.json()["findings"].clone();
+
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, estate.join(name)).unwrap();
+    link("/dev/zero", "zeros.json");
+    link("nowhere.json", "dangling.json");
+    link(".", "circle");
+    let trail = "111122223333_CloudTrail_eu-west-1_20261123T0000Z_abc.json.gz";
+    link("nowhere.json.gz", trail);
+    let _socket = std::os::unix::net::UnixListener::bind(estate.join("socket.json")).unwrap();
+    for pipe in ["pipe.json", "pipe"] {
+        assert!(std::process::Command::new("mkfifo").arg(estate.join(pipe)).status().unwrap().success());
+    }
+    // Deeper than any folder of ours, and no circle.
+    let deep = (0..60).fold("deep".to_owned(), |path, _| path + "/d");
+    folder.write(&format!("estate/{deep}/lost.json"), "{");
+    // An account's authorization details are there, and cannot be had.
+    let iam = std::fs::read_dir(estate.join("iam")).unwrap().next().unwrap().unwrap().path();
+    let details = std::fs::read_dir(&iam).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(&details).unwrap();
+    std::os::unix::fs::symlink("elsewhere.json", &details).unwrap();
+
+    let after = import(&["--complete", "--whole-trail"]).await;
+    assert_eq!(after.code, Some(0), "{after:?}");
+    let named = |name: &str| after.err.lines().any(|line| line.contains(name) && !line.contains("passed over"));
+    for name in ["zeros.json", "dangling.json", trail, "socket.json", "pipe.json", "lost.json"] {
+        assert!(named(name), "{name} is not named: {}", after.err);
+    }
+    assert!(named(&details.display().to_string()), "{}", after.err);
+    assert!(after.err.contains("so no trail is whole"), "{}", after.err);
+    assert_eq!(database.store.trail_whole(&[]).await.unwrap(), []);
+    let summary = after.json();
+    let account = iam.file_name().unwrap().to_string_lossy().into_owned();
+    let unseen = summary["unseen"].as_array().unwrap();
+    assert!(unseen.iter().any(|gap| gap["scope"] == "roles" && gap["account_id"] == *account), "{unseen:?}");
+    assert_eq!((&summary["findings_resolved"], &summary["findings"]), (&0.into(), &open), "{summary}");
+
+    let mut alone = rolecall(folder.path());
+    alone.arg("import").arg(estate.join("pipe.json")).env("DATABASE_URL", &database.url);
+    let alone = run_beside(alone).await;
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+    assert!(alone.err.contains("pipe.json") && alone.err.contains("no regular file"), "{alone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_trail_is_judged_and_imported_again_tells_the_same() {
     let database = rolecall_store::testing::database().await.unwrap();
     let folder = Folder::new();

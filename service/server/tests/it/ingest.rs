@@ -4,6 +4,7 @@
 use crate::support::{Folder, Harness, import};
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
 use proptest::prelude::*;
 use rolecall::commands::import::Said;
 use rolecall::config::Config;
@@ -12,7 +13,7 @@ use rolecall::progress::Progress;
 use rolecall::summary::Summary;
 use rolecall::ties::tie_due;
 use rolecall_audit::trail::Holds;
-use rolecall_collect::trails;
+use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
 use rolecall_store::testing::{Database, database};
 use rolecall_store::{SessionFilter, SessionRow, UsageOf, UseRow};
 use serde_json::{Value, json};
@@ -315,6 +316,10 @@ async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
     let mut broken = call(7);
     broken["eventTime"] = "sometime".into();
     put(days_ago(3), 4, vec![call(8), broken]);
+    let seen = Box::pin(harness.audit_with(&config.trails)).await.unwrap();
+    let told = seen.unseen.iter().filter(|gap| gap.action == "rolecall:ReadTrail" && gap.scope == "sessions");
+    let told: Vec<_> = told.map(|gap| (gap.account_id.as_str(), gap.region.as_deref())).collect();
+    assert_eq!(told, [(ACCOUNT, Some("eu-west-1"))], "{:?}", seen.unseen);
     let next = days_ago(2).date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc();
     assert_eq!(whole().await, next);
     assert_eq!(whole().await, next, "the file is known by now, and what it lacks is not forgotten");
@@ -338,4 +343,82 @@ async fn a_file_with_a_record_that_cannot_be_read_is_a_gap_until_it_is_mended() 
     folder.write(&name, &json!({ "Records": [pod(0), call(7)] }).to_string());
     assert_eq!(gaps().await.len(), 0);
     assert_eq!(gaps().await.len(), 0);
+}
+
+/// Files that are taken away once they were listed.
+struct Vanishing(Box<dyn TrailSource>, Vec<PathBuf>);
+
+impl TrailSource for Vanishing {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+    fn next(&mut self, now: DateTime<Utc>) -> BoxFuture<'_, Option<Batch>> {
+        Box::pin(async move {
+            let batch = self.0.next(now).await;
+            self.1.drain(..).for_each(|path| std::fs::remove_file(path).unwrap());
+            batch
+        })
+    }
+    fn fetch<'a>(&'a self, object: &'a Object) -> BoxFuture<'a, Result<Body, Missed>> {
+        self.0.fetch(object)
+    }
+    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+        self.0.settle(batch, outcomes)
+    }
+    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+        self.0.acknowledge(settlement)
+    }
+    fn progress(&self) -> trails::Progress {
+        self.0.progress()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_vanishes_and_what_is_broken_leaves_a_gap_in_its_place() {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let name = |n: u64, region: &str| {
+        format!("AWSLogs/{ACCOUNT}/CloudTrail/{region}/{ACCOUNT}_CloudTrail_{region}_20261120T0000Z_{n:016}.json.gz")
+    };
+    let text = json!({ "Records": trail(4) }).to_string();
+    let mut paths = vec![folder.write(&name(0, "eu-west-1"), &text)];
+    let gone = folder.write(&name(1, "eu-west-2"), &text);
+    paths.push(gone.clone());
+    // More problems than are named come before the last place's.
+    let noise = json!({ "Records": vec![json!({"eventName": "AssumeRole"}); 300] }).to_string();
+    paths.push(folder.write(&name(2, "eu-west-3"), &noise));
+    for n in 3..6 {
+        paths.push(folder.write(&name(n, "us-east-1"), text.get(..text.len() - 9).unwrap()));
+    }
+    let mut source = Vanishing(trails::files("v", paths, trails::Limits::default()), vec![gone]);
+    let read = ingest::read(&database.store, &mut source, ingest::FILES, now(), &Progress::silent()).await.unwrap();
+    let regions = ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1"];
+    let places = regions.map(|region| (ACCOUNT.parse().unwrap(), region.parse().unwrap())).into();
+    let coverage = read.coverage(&places);
+    let gaps: Vec<_> = coverage.gaps().map(|gap| (gap.scope.region.as_ref().unwrap().as_str(), &*gap.detail)).collect();
+    assert_eq!(gaps.iter().map(|(region, _)| *region).collect::<Vec<_>>(), regions.split_at(1).1, "{gaps:?}");
+    assert!(gaps[2].1.ends_with("nor of 2 other files"), "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_any_size_is_committed_piece_by_piece_and_is_one_file() {
+    let (database, folder) = (database().await.unwrap(), Folder::new());
+    let count = 9_000;
+    let mut records: Vec<Value> = (0..count).map(pod).collect();
+    records.insert(5, json!({"eventName": "AssumeRole"}));
+    records.iter_mut().for_each(|record| record["padding"] = "PADDING".into());
+    let text = json!({ "Records": records }).to_string().replace("PADDING", &"x".repeat(6_000));
+    let path = folder.write("large.json", &text);
+    let first = read(&database, "large", vec![path.clone()], 10).await;
+    assert_eq!((first.stats.files, first.stats.events, first.stats.malformed), (1, count, 1), "{:?}", first.stats);
+    assert_eq!(first.sessions_written, count);
+    assert_eq!(first.broken.values().map(|broken| broken.files).sum::<u64>(), 1, "what the first piece lacks is told");
+    let second = read(&database, "large", vec![path], 10).await;
+    assert_eq!((second.known, second.stats.files, second.sessions_written), (1, 0, 0));
+    // Torn off in a later piece: what came before counts, and it is not known as read.
+    let torn = folder.write("torn.json", text.get(..text.len() - 9).unwrap());
+    for _ in 0..2 {
+        let again = read(&database, "torn", vec![torn.clone()], 10).await;
+        assert_eq!((again.known, again.stats.files, again.sessions_written), (0, 1, 0));
+        assert_eq!(again.stats.duplicates, count - 1);
+    }
 }

@@ -37,7 +37,9 @@ impl Read for Drip<'_> {
 
 fn through_a_window(bytes: &[u8]) -> (Vec<String>, Tally) {
     let (mut ids, mut tally) = (Ids::default(), Tally::default());
-    Reader::new("f", &mut ids, &mut tally, u64::MAX).stream(&mut Drip(bytes), false);
+    let mut window = Window::over(Box::new(Drip(bytes)), false);
+    let mut reader = Reader::new("f", &mut ids, &mut tally, u64::MAX);
+    while window.step(&mut reader) {}
     (ids.0, tally)
 }
 
@@ -179,7 +181,7 @@ fn bytes_that_are_no_text_are_replaced_and_named() {
 }
 
 /// Records around one of that many megabytes, an object or a text.
-fn giant(object: bool, megabytes: u64) -> Box<dyn Read> {
+fn giant(object: bool, megabytes: u64) -> Box<dyn Read + Send> {
     let inside =
         if object { "{\"eventName\":\"Call\",\"eventID\":\"giant\",\"requestParameters\":{\"x\":\"" } else { "\"" };
     let after = if object { "\"}}" } else { "\"" };
@@ -196,8 +198,8 @@ fn giant(object: bool, megabytes: u64) -> Box<dyn Read> {
 fn a_giant_record_is_skipped_within_a_bound_of_memory() {
     for (object, megabytes) in [(true, 200), (false, 40)] {
         let (mut ids, mut tally) = (Ids::default(), Tally::default());
-        let mut inflater = Inflater::default();
-        Reader::new("g", &mut ids, &mut tally, u64::MAX).source(&mut inflater, &mut giant(object, megabytes)).unwrap();
+        let mut reading = Reading::new("g", giant(object, megabytes));
+        while reading.piece(&mut Inflater::default(), &mut ids, &mut tally, u64::MAX).unwrap() {}
         assert_eq!(ids.0, ["e-0", "e-1"]);
         assert_eq!((tally.malformed, tally.kinds.get(&ProblemKind::Giant)), (1, Some(&1)));
         assert_eq!((tally.problems[0].record, &*tally.problems[0].field), (Some(1), "/Records/1"));
@@ -214,9 +216,12 @@ fn a_source_that_fails_is_an_error_and_no_end() {
     }
     let (mut ids, mut tally) = (Ids::default(), Tally::default());
     let long = std::io::repeat(b' ').take(u64::try_from(WHOLE).unwrap() + 10);
-    let mut source = long.chain(Broken);
-    assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut source).is_err());
-    assert!(Reader::new("b", &mut ids, &mut tally, u64::MAX).source(&mut Inflater::default(), &mut Broken).is_err());
+    let sources: [Box<dyn Read + Send>; 2] = [Box::new(long.chain(Broken)), Box::new(Broken)];
+    for source in sources {
+        let mut reading = Reading::new("b", source);
+        let ended = std::iter::repeat_with(|| reading.piece(&mut Inflater::default(), &mut ids, &mut tally, u64::MAX));
+        assert!(ended.take_while(|piece| !matches!(piece, Ok(false))).any(|piece| piece.is_err()));
+    }
 }
 
 fn zipped(bytes: &[u8]) -> Vec<u8> {
