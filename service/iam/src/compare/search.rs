@@ -87,6 +87,22 @@ impl Picked {
         sets.into_iter().chain(groups).flatten().copied()
     }
 
+    /// Whether it has all Allows of the other and no other Denies and limits, and so allows all that the
+    /// other does.
+    fn holds_all_of(&self, other: &Self) -> bool {
+        let limits = |own: &BTreeSet<BTreeSet<usize>>, other: &BTreeSet<BTreeSet<usize>>| {
+            own.iter().all(|group| other.iter().any(|narrower| narrower.is_subset(group)))
+        };
+        self.by_trust == other.by_trust
+            && other.identity.is_subset(&self.identity)
+            && other.direct.is_subset(&self.direct)
+            && other.role.is_subset(&self.role)
+            && other.account.is_subset(&self.account)
+            && self.denies.is_subset(&other.denies)
+            && limits(&self.groups, &other.groups)
+            && limits(&self.ceilings, &other.ceilings)
+    }
+
     /// The pieces in which two differ; `None` where that is no question of pieces.
     fn differing(&self, other: &Self) -> Option<BTreeSet<usize>> {
         let mut out = BTreeSet::new();
@@ -143,6 +159,8 @@ enum Fit {
 #[derive(Debug, Clone)]
 struct Choice {
     holding: Term,
+    /// Conditions that the value alone does not decide, since they have variables.
+    guessed: Term,
     held: Option<Held>,
 }
 
@@ -189,6 +207,9 @@ pub(super) struct Search<'s, 'a> {
     domains: HashMap<(String, Vec<usize>), Rc<Domain>>,
     resources: HashMap<Patterns, Option<Rc<[String]>>>,
     steps: usize,
+    /// Whether there may be something in the kind of action that is looked at.
+    may_gain: bool,
+    may_lose: bool,
     /// What is left to be spent on the whole comparison.
     states: usize,
     work: usize,
@@ -216,6 +237,8 @@ impl<'s, 'a> Search<'s, 'a> {
             domains: HashMap::new(),
             resources: HashMap::new(),
             steps: 0,
+            may_gain: true,
+            may_lose: true,
             states: 20 * MOST_STATES,
             work: 50 * MOST_STEPS,
         }
@@ -226,8 +249,12 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     pub(super) fn leave_open(&mut self, why: &str) {
-        self.gained.leave_open(why);
-        self.lost.leave_open(why);
+        if self.may_gain {
+            self.gained.leave_open(why);
+        }
+        if self.may_lose {
+            self.lost.leave_open(why);
+        }
     }
 
     fn pick(&self, side: &Side, class: &Class) -> Picked {
@@ -275,18 +302,34 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         let on_resource = self.sides.iter().any(|side| side.has_resource) || before.by_trust || after.by_trust;
         let own_side = !on_resource && self.both.sample.has_own_policies();
-        let Some(resources) = self.resources_of(class, &before, &after, own_side) else {
-            self.leave_open(&format!(
-                "the resource patterns for `{}` are too many to be told apart",
-                class.action.as_str()
-            ));
+        self.may_gain = !before.holds_all_of(&after);
+        self.may_lose = !after.holds_all_of(&before);
+        if !self.asks_for_more() {
             return;
-        };
-        for resource in resources {
-            if self.is_done() {
-                return;
+        }
+        let kinds = self.kinds(class, &before, &after, own_side);
+        self.each_resource(class, &kinds.some, own_side, [&before, &after]);
+        if self.asks_for_more() {
+            match self.others(&kinds) {
+                Some(others) => self.each_resource(class, &others, own_side, [&before, &after]),
+                None => self.leave_open(&format!(
+                    "the resource patterns for `{}` are too many to be told apart",
+                    class.action.as_str()
+                )),
             }
-            self.resource(class, &resource, own_side, [&before, &after]);
+        }
+    }
+
+    /// Whether something that there may be was not found yet.
+    fn asks_for_more(&self) -> bool {
+        (self.may_gain && self.gained.wanted()) || (self.may_lose && self.lost.wanted())
+    }
+
+    fn each_resource(&mut self, class: &Class, resources: &[String], own_side: bool, picked: [&Picked; 2]) {
+        for resource in resources {
+            if self.asks_for_more() {
+                self.resource(class, resource, own_side, picked);
+            }
         }
     }
 
@@ -436,7 +479,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let either = |bit: Term| Axis {
             asked: bit,
             key: None,
-            choices: [0, bit].map(|holding| Choice { holding, held: None }).into(),
+            choices: [0, bit].map(|holding| Choice { holding, guessed: 0, held: None }).into(),
             last: true,
         };
         for (at, local) in cell.locals.iter().enumerate() {
@@ -465,7 +508,7 @@ impl<'s, 'a> Search<'s, 'a> {
                 tied.entry(key).or_default().push((unit, matches, misses));
                 by_key.entry(key).or_default();
             } else {
-                let choices = [matches, misses, 0].map(|holding| Choice { holding, held: None }).into();
+                let choices = [matches, misses, 0].map(|holding| Choice { holding, guessed: 0, held: None }).into();
                 out.push(Axis { asked: matches | misses, key: None, choices, last: false });
             }
         }
@@ -502,14 +545,18 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut choices: Vec<Choice> = Vec::new();
         for held in domain.values.iter().filter(|held| !(always && **held == Held::Absent)) {
             let context = held.put(cell.request.context().clone(), key);
-            let (mut sure, mut pinned) = (0, false);
+            let (mut sure, mut guessed, mut pinned) = (0, 0, false);
             let mut open: Vec<[Term; 2]> = Vec::new();
             for (number, bit) in conditions {
                 let atom = both.atoms.get(*number)?;
                 let varies = atom.free.iter().any(|key| !(cell.owned && key == RESOURCE_ACCOUNT));
-                if varies && *held != Held::Absent {
+                // Without their variables' values.
+                let holds = atom.condition.holds(&context, atom.language).is_true();
+                let is_open = varies && *held != Held::Absent && holds == atom.condition.operator.is_negated();
+                if is_open {
+                    guessed |= bit;
                     open.push([0, *bit]);
-                } else if atom.condition.holds(&context, atom.language).is_true() {
+                } else if holds {
                     sure |= bit;
                     pinned |= !varies && pins(atom.condition, held);
                 }
@@ -528,6 +575,7 @@ impl<'s, 'a> Search<'s, 'a> {
                         *misses
                     };
                 } else {
+                    guessed |= matches | misses;
                     open.push([*matches, *misses]);
                 }
             }
@@ -539,8 +587,8 @@ impl<'s, 'a> Search<'s, 'a> {
                 variants = variants.iter().flat_map(|term| pair.map(|bits| term | bits)).collect();
             }
             for holding in variants {
-                if !choices.iter().any(|choice| choice.holding == holding) {
-                    choices.push(Choice { holding, held: Some(held.clone()) });
+                if !choices.iter().any(|choice| (choice.holding, choice.guessed) == (holding, guessed)) {
+                    choices.push(Choice { holding, guessed, held: Some(held.clone()) });
                 }
             }
         }
@@ -553,8 +601,8 @@ impl<'s, 'a> Search<'s, 'a> {
         self.work = self.work.saturating_sub(1);
         let [before, after] = formulas;
         let (was, is) = (before.value(), after.value());
-        let gain = self.gained.wanted() && was != Some(true) && is != Some(false);
-        let loss = self.lost.wanted() && was != Some(false) && is != Some(true);
+        let gain = self.may_gain && self.gained.wanted() && was != Some(true) && is != Some(false);
+        let loss = self.may_lose && self.lost.wanted() && was != Some(false) && is != Some(true);
         if before == after || !(gain || loss) {
             return;
         }
@@ -577,13 +625,13 @@ impl<'s, 'a> Search<'s, 'a> {
         let open = axes.iter().enumerate().filter(|(_, axis)| axis.asked & asked != 0);
         let rank = |axis: &Axis| (axis.last, axis.asked & differing == 0, axis.choices.len());
         let Some((at, axis)) = open.min_by_key(|(_, axis)| rank(axis)) else { return };
-        let mut seen: Vec<Term> = Vec::new();
+        let mut seen: Vec<(Term, Term)> = Vec::new();
         for (number, choice) in axis.choices.iter().enumerate() {
-            let holding = choice.holding & asked;
-            if seen.contains(&holding) {
+            let kind = (choice.holding & asked, choice.guessed & asked);
+            if seen.contains(&kind) {
                 continue;
             }
-            seen.push(holding);
+            seen.push(kind);
             chosen.push((at, number));
             let next = [before.assign(axis.asked, choice.holding), after.assign(axis.asked, choice.holding)];
             self.explore(cell, axes, &next, chosen);

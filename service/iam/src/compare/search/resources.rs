@@ -3,7 +3,7 @@
 use super::super::automaton::{Asked, MOST_STATES, Steps, together};
 use super::super::classes::Class;
 use super::super::stack::Place;
-use super::{FOR_ROLES, Observer, Picked, RESOURCE_ACCOUNT, Search, asks_for_a_value};
+use super::{FOR_ROLES, Observer, Patterns, Picked, RESOURCE_ACCOUNT, Search, asks_for_a_value};
 use crate::arn::{AccountId, Arn};
 use crate::catalogue::{Action, catalogue};
 use crate::glob::{Glob, Mode, Token};
@@ -18,20 +18,23 @@ use std::rc::Rc;
 /// over colons, one name can match many patterns at once: beyond, names have few colons.
 const FEW_STATES: usize = 4_000;
 
+/// What tells resources apart for one kind of action.
+pub(super) struct Kinds {
+    patterns: Patterns,
+    /// Resources at hand.
+    pub(super) some: Vec<String>,
+    /// Whether these are of all kinds.
+    are_all: bool,
+}
+
 /// What AWS itself owns.
 const OWNED_BY_AWS: &str = "*:*:*:*:aws:*";
 
 impl Search<'_, '_> {
-    /// A resource of every kind that the pieces can tell apart, as far as they differ there.
-    pub(super) fn resources_of(
-        &mut self,
-        class: &Class,
-        before: &Picked,
-        after: &Picked,
-        own_side: bool,
-    ) -> Option<Vec<String>> {
+    /// What tells resources apart where two sides differ, and some resources.
+    pub(super) fn kinds(&self, class: &Class, before: &Picked, after: &Picked, own_side: bool) -> Kinds {
         if !class.action.on_resources() {
-            return Some(vec!["*".to_owned()]);
+            return Kinds { patterns: Patterns::default(), some: vec!["*".to_owned()], are_all: true };
         }
         let both = self.both;
         let place = |piece: &usize| both.pieces.get(*piece).map(|piece| &piece.place);
@@ -58,30 +61,34 @@ impl Search<'_, '_> {
         if observers.is_empty()
             && let Some(one_each) = self.apart(class, &units, &wanted)
         {
-            return Some(one_each);
+            return Kinds { patterns: (units, wanted, observers), some: one_each, are_all: true };
         }
-        let seeds = self.seeds(class, &units, &wanted);
-        let key = (units, wanted, observers);
-        let found = match self.resources.get(&key) {
+        let some = self.seeds(class, &units, &wanted);
+        Kinds { patterns: (units, wanted, observers), some, are_all: false }
+    }
+
+    /// A resource of every kind that is not among those already at hand; `None` where the kinds are too
+    /// many.
+    pub(super) fn others(&mut self, kinds: &Kinds) -> Option<Vec<String>> {
+        if kinds.are_all {
+            return Some(Vec::new());
+        }
+        let key = &kinds.patterns;
+        let found = match self.resources.get(key) {
             Some(found) => found.clone(),
             None => {
                 let found = self.enumerate(&key.0, &key.1, &key.2);
                 self.resources.insert(key.clone(), found.clone());
                 found
             }
-        };
-        let found = found?;
-        let mut seen = BTreeSet::new();
+        }?;
         let steps: Vec<Steps> = key.2.iter().map(|observer| self.steps_of(observer)).collect();
-        let mut out = Vec::new();
-        for text in seeds.iter().chain(found.iter()) {
-            let fits: Vec<bool> = key.0.iter().map(|unit| self.generously_matches(*unit, text)).collect();
-            let sides: Vec<bool> = steps.iter().map(|steps| steps.matches(text)).collect();
-            if seen.insert((fits, sides)) {
-                out.push(text.clone());
-            }
-        }
-        Some(out)
+        let kind = |text: &String| -> (Vec<bool>, Vec<bool>) {
+            let fits = key.0.iter().map(|unit| self.generously_matches(*unit, text)).collect();
+            (fits, steps.iter().map(|steps| steps.matches(text)).collect())
+        };
+        let known: BTreeSet<_> = kinds.some.iter().map(kind).collect();
+        Some(found.iter().filter(|text| !known.contains(&kind(text))).cloned().collect())
     }
 
     /// Whether a resource may match two patterns at once. Never wrongly no.
