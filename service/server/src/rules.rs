@@ -4,8 +4,12 @@
 
 use crate::error::Error;
 use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_collect::trails;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+/// So many bytes of a rule file are read; it may have a quarter of them.
+const LARGEST: u64 = 1024 * 1024;
 /// Folders of an operator's policies that are read.
 const FOLDERS: [&str; 4] = ["builtin", "custom", "bindings", "exceptions"];
 
@@ -62,7 +66,7 @@ fn read_folder(dir: &Path, sources: &mut Vec<SourceFile>) -> Result<(), Error> {
         if entry.is_dir() {
             read_folder(&entry, sources)?;
         } else if is_rule_file(&entry) {
-            let text = std::fs::read_to_string(&entry).map_err(|source| Error::File {
+            let text = text_of(&entry).map_err(|source| Error::File {
                 doing: "read the rule file",
                 path: entry.clone(),
                 source,
@@ -73,8 +77,16 @@ fn read_folder(dir: &Path, sources: &mut Vec<SourceFile>) -> Result<(), Error> {
     Ok(())
 }
 
+/// A rule file's text, as far as it tells that the file is larger than any that is read.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    trails::open_file(path)?.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whether a file is one of rules by its name: one that cannot be read is no rule less.
 fn is_rule_file(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    !path.is_dir() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// What a folder holds, by name.
@@ -170,6 +182,18 @@ mod tests {
         };
         let expected: BTreeSet<String> = on_disk("builtin").into_iter().chain(on_disk("bindings")).collect();
         assert_eq!(carried, expected);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_no_rule_less() {
+        for (n, target) in ["nowhere.yaml", "/dev/zero", "circle.yaml"].into_iter().enumerate() {
+            let folder = std::env::temp_dir().join(format!("rolecall-rules-{}-{n}", std::process::id()));
+            std::fs::create_dir_all(folder.join("custom")).unwrap();
+            std::os::unix::fs::symlink(target, folder.join("custom/circle.yaml")).unwrap();
+            let error = Rules::load(Some(&folder)).unwrap_err();
+            assert!(error.to_string().contains("circle.yaml"), "{target}: {error}");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
     }
 
     #[test]
