@@ -530,11 +530,17 @@ impl<'s, 'a> Search<'s, 'a> {
     ) -> Option<Axis> {
         let both = self.both;
         let numbers: Vec<usize> = conditions.iter().map(|(number, _)| *number).collect();
-        let domain = Rc::clone(self.domains.entry((key.to_owned(), numbers)).or_insert_with(|| {
+        let read = |context: &Context| {
             let atoms = conditions.iter().filter_map(|(number, _)| both.atoms.get(*number));
             let asking: Vec<Asking<'_>> = atoms.map(|atom| (atom.condition, atom.language)).collect();
-            Rc::new(Domain::of(key, &asking, both.sample.context()))
-        }));
+            Rc::new(Domain::of(key, &asking, context))
+        };
+        let atoms = conditions.iter().filter_map(|(number, _)| both.atoms.get(*number));
+        let domain = if atoms.flat_map(|atom| &atom.free).any(|key| key == RESOURCE_ACCOUNT) {
+            read(cell.request.context())
+        } else {
+            Rc::clone(self.domains.entry((key.to_owned(), numbers)).or_insert_with(|| read(both.sample.context())))
+        };
         if domain.partial {
             self.leave_open(&format!("the values of `{key}` are too many to be told apart"));
         }

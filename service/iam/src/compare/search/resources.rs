@@ -127,10 +127,10 @@ impl Search<'_, '_> {
 
     fn generously_matches(&self, unit: usize, resource: &str) -> bool {
         let Some(unit) = self.both.units.get(unit) else { return false };
-        let context = self.both.sample.context();
-        match unit.pattern.compiled(unit.language).matches_in(resource, context) {
-            Ok(matched) => matched,
-            Err(_) => Steps::generous(unit.pattern.compiled(unit.language)).matches(resource),
+        let (glob, context) = (unit.pattern.compiled(unit.language), self.both.sample.context());
+        match glob.matches_in(resource, context) {
+            Ok(matched) if unit.free.is_empty() => matched,
+            _ => Steps::generous(glob).matches(resource),
         }
     }
 
@@ -139,6 +139,13 @@ impl Search<'_, '_> {
         let mut out = BTreeSet::new();
         for number in units {
             let Some([key]) = self.both.units.get(*number).map(|unit| unit.free.as_slice()) else { continue };
+            if key == RESOURCE_ACCOUNT {
+                // It follows from the ARN, where that names an account.
+                let named =
+                    units.iter().filter_map(|unit| account_segment(self.both.units.get(*unit)?.pattern.as_str()));
+                let accounts = named.map(str::to_owned).chain([self.account(), self.both.foreign().to_owned()]);
+                out.extend(accounts.map(|account| Observer::Filled(*number, account)));
+            }
             let pieces = pieces.iter().filter_map(|piece| self.both.pieces.get(*piece));
             let atoms = pieces.flat_map(|piece| &piece.atoms).filter_map(|atom| self.both.atoms.get(*atom));
             for atom in
@@ -168,8 +175,7 @@ impl Search<'_, '_> {
         let of = |unit: &usize| {
             let unit = self.both.units.get(*unit)?;
             let glob = unit.pattern.compiled(unit.language);
-            let filled = glob.walk(Some(context)).map(|tokens| Steps::new(tokens, false));
-            Some(filled.unwrap_or_else(|_| Steps::generous(glob)))
+            Some(if unit.free.is_empty() { Steps::filled(glob, context) } else { Steps::generous(glob) })
         };
         let mut patterns: Vec<Steps> = units.iter().filter_map(of).collect();
         patterns.extend(observers.iter().map(|observer| self.steps_of(observer)));
