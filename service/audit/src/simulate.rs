@@ -56,6 +56,9 @@ const WITH_RESOURCE_POLICIES: [&str; 34] = [
     "vpc-lattice",
 ];
 
+/// IAM's actions have at most 128 characters.
+const LONGEST_ACTION: usize = 128;
+
 /// A document that stands in for what the estate holds, and how people call it.
 #[derive(Debug, Clone)]
 pub struct Given {
@@ -184,8 +187,13 @@ fn read_key(text: &str) -> Option<AssociationKey> {
 /// Texts that name nothing, and principals that the estate does not have and whose policies were
 /// not given.
 pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
-    if !question.action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty()) {
-        return Err(AskError::Action(question.action.clone()));
+    let is_action = |action: &str| {
+        let parts = action.split_once(':');
+        action.len() <= LONGEST_ACTION && parts.is_some_and(|(service, name)| !service.is_empty() && !name.is_empty())
+    };
+    if !is_action(&question.action) {
+        let shown = question.action.chars().take(LONGEST_ACTION).collect();
+        return Err(AskError::Action(shown));
     }
     let facts = Facts::of(estate);
     let mut notes = Vec::new();

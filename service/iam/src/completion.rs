@@ -9,6 +9,7 @@ use crate::document::{Clause, Statement};
 use crate::layer::{Layer, Layers};
 use crate::pattern::ResourcePattern;
 use crate::request::Request;
+use crate::steps;
 use crate::truth::{Truth, Why};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 /// How many keys are tried together, and how many requests that may take.
 const MOST_KEYS: usize = 4;
 const MOST_TRIES: usize = 256;
+/// So many steps they may take together; see [`crate::steps`].
+const MOST_STEPS: usize = 1_000_000;
 
 /// Keys of AWS's own that take several values; of its other keys one value is all there is.
 pub(crate) const OF_SEVERAL_VALUES: [&str; 7] = [
@@ -93,10 +96,12 @@ pub(crate) fn settle<'a>(request: &Request, layers: &'a Layers, reasons: &[Why])
     }
     let mut seen = Statements::default();
     Evaluation::new(request, View::of(request, layers)).gather(&mut seen);
+    let weight: usize = seen.0.iter().map(|statement| steps::of_statement(statement)).sum();
     let mut requests = vec![request.clone()];
     for key in &keys {
         let values = values(key, &seen.0)?;
-        if requests.len() * values.len() > MOST_TRIES {
+        let tries = requests.len() * values.len();
+        if tries > MOST_TRIES || tries.saturating_mul(weight) > MOST_STEPS {
             return None;
         }
         let with = |request: &Request, value: &Option<String>| {

@@ -176,13 +176,15 @@ pub struct Found {
     pub way: &'static Way,
     /// True, or unknown with the reasons; never false.
     pub truth: Truth,
-    /// The statements that allow its actions.
+    /// The statements that allow its actions, fifty of them at most.
     pub by: Vec<Site>,
 }
 
 /// An action, and the service that a role is passed to by it.
 type Call = (&'static str, Option<&'static str>);
 
+/// So many statements that allow a way are named: any one of many would do.
+const MOST_SITES: usize = 50;
 /// One question may take this part of all steps, so that a dear one leaves some to the others.
 const SHARE: u64 = 8;
 
@@ -474,6 +476,7 @@ fn walk(way: &'static Way, asked: &mut Asked<'_>) -> Option<Found> {
         }
         by.add(answer.by);
     }
+    by.list.truncate(MOST_SITES);
     Some(Found { way, truth, by: by.list })
 }
 

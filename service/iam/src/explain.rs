@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::document::{Clause, Effect, Policy, Principal, Statement, Version};
 use crate::layer::{Layer, LayerKind, Layers};
 use crate::request::{Kind, Request};
+use crate::steps::{self, Steps};
 use crate::truth::{Truth, Why};
 use serde::Serialize;
 use std::fmt;
@@ -158,9 +159,26 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Decides a request and tells why.
+/// Decides a request and tells why; unknown where it would take too many steps to tell.
 #[must_use]
 pub fn explain(request: &Request, layers: &Layers) -> Explanation {
+    explain_within(request, layers, &Steps::of("the policies that decide the request"))
+}
+
+/// As [`explain`], in no more than these steps.
+#[must_use]
+pub fn explain_within(request: &Request, layers: &Layers, steps: &Steps) -> Explanation {
+    if steps.take(weight(request, layers)).is_err() {
+        let why = steps.why().to_string();
+        let reasons = vec![why.clone()];
+        return Explanation {
+            outcome: Outcome::Unknown,
+            because: why,
+            reasons,
+            layers: Vec::new(),
+            nearest: Vec::new(),
+        };
+    }
     let decision = decide(request, layers);
     let evaluation = Evaluation::new(request, View::of(request, layers));
     let mut seen = Seen::default();
@@ -184,6 +202,19 @@ pub fn explain(request: &Request, layers: &Layers) -> Explanation {
         _ => nearest.iter().map(|miss| miss.text.as_str()).collect::<Vec<_>>().join("; "),
     };
     Explanation { outcome: decision.outcome, because, reasons, layers: answers, nearest }
+}
+
+/// The steps of reading every statement, and of asking it about the request. A resource that is asked for
+/// with wildcards is laid over each pattern letter by letter.
+fn weight(request: &Request, layers: &Layers) -> usize {
+    let resource = request.resource();
+    let of_resource = if resource.asked().is_some() { 1 + resource.as_str().len() } else { 1 };
+    let statements = layers.each().filter_map(Layer::policy).flat_map(|policy| &policy.statements);
+    let each = statements.map(|statement| {
+        let asking = steps::of_statement(statement).saturating_mul(of_resource);
+        asking.saturating_add(statement.reading())
+    });
+    each.fold(0, usize::saturating_add)
 }
 
 /// `statement 2 (Sid) of inline policy x`.

@@ -104,6 +104,16 @@ pub struct Layers {
     pub endpoint: Option<Vec<Layer>>,
 }
 
+impl Layers {
+    /// Every policy.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Layer> {
+        let lists = [&self.identity, &self.boundary, &self.session, &self.endpoint];
+        let levels = [&self.scp, &self.rcp].into_iter().flatten().flat_map(|levels| levels.iter());
+        let single = self.resource.iter().chain(&self.trust);
+        lists.into_iter().flatten().flatten().chain(levels.flat_map(|level| &level.policies)).chain(single)
+    }
+}
+
 /// Which layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

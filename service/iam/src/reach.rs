@@ -8,7 +8,6 @@ use crate::action_set::ActionSet;
 use crate::catalogue::catalogue;
 use crate::document::{Clause, Statement};
 use crate::pattern::ResourcePattern;
-use crate::steps::of_text;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -244,9 +243,9 @@ impl<'a> Reach<'a> {
     pub(crate) fn weight(self) -> usize {
         match self {
             Self::All { .. } => 1,
-            Self::Only(pattern) => of_text(pattern.as_str()),
-            Self::Both(a, b) => of_text(a.as_str()) + of_text(b.as_str()),
-            Self::But(list) => 1 + list.iter().map(|pattern| of_text(pattern.as_str())).sum::<usize>(),
+            Self::Only(pattern) => of_pattern(pattern),
+            Self::Both(a, b) => of_pattern(a) + of_pattern(b),
+            Self::But(list) => 1 + list.iter().map(of_pattern).sum::<usize>(),
         }
     }
 
@@ -292,6 +291,11 @@ fn arn_service(pattern: &ResourcePattern) -> Option<&str> {
     let mut fixed = || segments.next().filter(|s| !s.contains(['*', '?', '$']));
     let (_, _, service) = (fixed().filter(|s| *s == "arn")?, fixed()?, fixed()?);
     segments.next().map(|_| service)
+}
+
+/// The steps of comparing a pattern with another: letter by letter, several times.
+fn of_pattern(pattern: &ResourcePattern) -> usize {
+    1 + pattern.as_str().len() / 8
 }
 
 /// The steps of finding the actions that can act on what a pattern matches.
@@ -458,8 +462,11 @@ fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
 /// Bit `n` of a set of places means: before step `n`, or behind the last.
 #[derive(Debug)]
 struct Places {
-    /// For each letter, where it stands or a `?` does.
-    letters: Vec<(char, u128)>,
+    /// For each letter of ASCII, which of the masks is its own; the first is of none.
+    letters: [u8; 128],
+    /// Where each letter stands.
+    masks: Vec<u128>,
+    others: Vec<(char, u128)>,
     /// Where a `?` stands.
     ones: u128,
     /// Where a star stands, and where one that takes colons too.
@@ -474,14 +481,12 @@ impl Places {
         if steps.len() > 127 {
             return None;
         }
-        let mut places = Self { letters: Vec::new(), ones: 0, stars: 0, free: 0, len: steps.len() };
+        let (letters, masks, others) = ([0; 128], vec![0], Vec::new());
+        let mut places = Self { letters, masks, others, ones: 0, stars: 0, free: 0, len: steps.len() };
         for (at, step) in steps.iter().enumerate() {
             let bit = 1_u128 << at;
             match step {
-                Step::Char(c) => match places.letters.iter_mut().find(|(letter, _)| letter == c) {
-                    Some((_, mask)) => *mask |= bit,
-                    None => places.letters.push((*c, bit)),
-                },
+                Step::Char(c) => places.put(*c, bit),
                 Step::One => places.ones |= bit,
                 Step::Any => (places.stars, places.free) = (places.stars | bit, places.free | bit),
                 Step::Within => places.stars |= bit,
@@ -490,8 +495,23 @@ impl Places {
         Some(places)
     }
 
+    fn put(&mut self, c: char, bit: u128) {
+        let next = u8::try_from(self.masks.len()).unwrap_or(u8::MAX);
+        match self.letters.get_mut(usize::try_from(u32::from(c)).unwrap_or(usize::MAX)) {
+            Some(place @ 0) => {
+                *place = next;
+                self.masks.push(bit);
+            }
+            Some(place) => self.masks.get_mut(usize::from(*place)).into_iter().for_each(|mask| *mask |= bit),
+            None => self.others.push((c, bit)),
+        }
+    }
+
     fn letter(&self, c: char) -> u128 {
-        self.letters.iter().find(|(letter, _)| *letter == c).map_or(0, |(_, mask)| *mask)
+        match self.letters.get(usize::try_from(u32::from(c)).unwrap_or(usize::MAX)) {
+            Some(place) => self.masks.get(usize::from(*place)).copied().unwrap_or(0),
+            None => self.others.iter().filter(|(other, _)| *other == c).fold(0, |all, (_, mask)| all | mask),
+        }
     }
 
     /// A star may stand for nothing.

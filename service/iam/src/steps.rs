@@ -10,9 +10,9 @@ use crate::document::{Clause, Statement};
 use crate::truth::Why;
 use std::cell::Cell;
 
-/// So many steps one analysis of one subject may take: five times what a role needs that has twenty
-/// policies of many hands under sixty SCPs, as a test holds.
-pub(crate) const MOST: u64 = 2_000_000;
+/// So many steps one analysis of one subject may take: more than twice of what a role needs that has twenty
+/// policies of many hands under as many SCPs as AWS allows, as a test holds.
+pub(crate) const MOST: u64 = 1_000_000;
 
 /// So many steps it may take to compare one subject with all others of the estate: each may be made so
 /// that all others have to be looked at.

@@ -18,8 +18,9 @@ use crate::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
 use crate::ties::{history, tie_due};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::assumption::Assumption;
+use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::estate::{Estate, Observation};
-use rolecall_audit::evaluate::evaluate;
+use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, Outcome, reconcile};
 use rolecall_store::{NewRun, Owed, RunId, RunOutcome, Settled, Store, Tally};
 use std::collections::{BTreeMap, BTreeSet};
@@ -264,15 +265,18 @@ struct Judged {
     unseen: Vec<Unseen>,
 }
 
-/// Pure, and long enough on a large estate to be kept off the threads that serve requests.
+/// Pure, and long enough on a large estate to be kept off the threads that serve requests. Ends soon after
+/// nobody waits for it any more: the process waits for such threads before it ends.
 async fn judge(
     estate: Estate,
     known: Vec<KnownFinding>,
     rules: Arc<Rules>,
     now: DateTime<Utc>,
 ) -> Result<Judged, Error> {
+    let cancel = Cancel::default();
+    let _until_dropped = cancel.on_drop();
     let judging = tokio::task::spawn_blocking(move || {
-        let evaluation = evaluate(&estate, &rules.set, now);
+        let evaluation = evaluate_until(&estate, &rules.set, now, &cancel)?;
         let actions = reconcile(&known, &evaluation, &rules.set, &estate);
         let unknown =
             evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
@@ -293,7 +297,9 @@ async fn judge(
         let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
         unseen.sort();
         let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
-        Judged { actions, tallies: tallies.collect(), unknown, rest_on_assumptions, could_be_assumed, unseen }
+        let tallies = tallies.collect();
+        Ok(Judged { actions, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
     });
-    judging.await.map_err(Error::Judging)
+    // Only whoever waits here lets it end early, by not waiting.
+    judging.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)
 }

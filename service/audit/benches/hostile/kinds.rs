@@ -78,7 +78,7 @@ const fn kind(name: &'static str, make: fn(&mut Random) -> Shape) -> Kind {
     Kind { name, make, roles: 1 }
 }
 
-pub(crate) const KINDS: [Kind; 26] = [
+pub(crate) const KINDS: [Kind; 27] = [
     kind("nothing", |_| Shape::default()),
     kind("administrator", |_| Shape { managed: vec![policy(&[ALL.to_owned()])], ..Shape::default() }),
     kind("glob-actions", glob_actions),
@@ -94,6 +94,7 @@ pub(crate) const KINDS: [Kind; 26] = [
     kind("boundary", boundary),
     kind("unlisted", unlisted),
     kind("tiny-statements", tiny_statements),
+    kind("same-statements", same_statements),
     kind("long-globs", long_globs),
     kind("scps", scps),
     kind("trust-principals", trust_principals),
@@ -366,6 +367,18 @@ fn tiny_statements(random: &mut Random) -> Shape {
                 r#"{{"Effect":"{effect}","Action":"iam:{}*","Resource":"*:role/{}*"}}"#,
                 random.of(&["P", "C", "U"]),
                 random.word(2)
+            )
+        })
+    })
+}
+
+/// The same again and again, under other names.
+fn same_statements(random: &mut Random) -> Shape {
+    everywhere(random, |random, limit| {
+        filled(limit, || {
+            let sid = random.word(9);
+            format!(
+                r#"{{"Sid":"{sid}","Effect":"Allow","Action":["iam:Pa*","iam:PutR*","lambda:*","glue:*","ecs:*"],"Resource":"*"}}"#
             )
         })
     })

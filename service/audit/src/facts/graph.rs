@@ -26,6 +26,9 @@ pub(super) const ASSUME: &str = "sts:AssumeRole";
 const PASS: &str = "iam:PassRole";
 const RETRUST: &str = "iam:UpdateAssumeRolePolicy";
 
+/// How many statements that allow a way are named.
+const MOST_SITES: usize = 50;
+
 /// How many roles that a way reaches are named.
 pub(super) const NAMED: usize = 10;
 
@@ -485,6 +488,7 @@ impl<'a> Builder<'a> {
         by.extend(found.by.iter().cloned());
         let mut unique = Sites::default();
         unique.add(by);
+        unique.list.truncate(MOST_SITES);
         unique.list
     }
 

@@ -18,8 +18,8 @@ use rolecall_iam::{AccountId, ActionSet, Arn, Digest, Document, Site, Truth, Why
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// So many steps all sessions of one role may take together: four times as many as one of them.
-const STEPS_OF_SESSIONS: u64 = 4_000_000;
+/// So many steps all sessions of one role may take together: twice as many as one of them.
+const STEPS_OF_SESSIONS: u64 = 2_000_000;
 
 /// Answers about stacks, by their content.
 #[derive(Debug, Default)]

@@ -28,6 +28,25 @@ impl Object for Evidence {
     }
 }
 
+/// So many pieces of evidence a finding keeps: policies can be written to have thousands.
+const MOST: usize = 200;
+
+/// What a finding keeps of a list of evidence, with how many there are besides.
+pub(super) fn shown(list: &[Value]) -> Vec<Evidence> {
+    let mut shown: Vec<Evidence> = list.iter().take(MOST).filter_map(read).collect();
+    let more = list.len().saturating_sub(MOST);
+    if more > 0 {
+        shown.push(Evidence {
+            label: format!("{more} more like these are not shown"),
+            document: None,
+            source: "the same policies".to_owned(),
+            pointer: String::new(),
+            value: serde_json::Value::Null,
+        });
+    }
+    shown
+}
+
 /// Back from the object to what a finding keeps.
 pub(super) fn read(value: &Value) -> Option<Evidence> {
     if let Some(evidence) = value.downcast::<Evidence>() {

@@ -460,7 +460,7 @@ impl Rule {
             _ => self.meta.title.clone(),
         };
         let evidence: Vec<Evidence> = match self.program.evidence.as_ref().map(|ir| eval::eval(ir, &cx)) {
-            Some(Ok(Value::List(list))) => list.items().iter().filter_map(evidence::read).collect(),
+            Some(Ok(Value::List(list))) => evidence::shown(list.items()),
             _ => Vec::new(),
         };
         Outcome::Fail { message, evidence, discriminator, graded }

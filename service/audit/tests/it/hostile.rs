@@ -93,3 +93,18 @@ fn judging_that_has_begun_ends_within_a_few_subjects() {
     });
     assert_eq!(judging, Err(Cancelled));
 }
+
+#[test]
+fn a_finding_keeps_so_much_evidence_and_says_how_much_there_is_besides() {
+    let statement = |n: usize| format!(r#"{{"Sid":"s{n}","Effect":"Allow","Action":"*","Resource":"*"}}"#);
+    let many: Vec<String> = (0..450).map(statement).collect();
+    let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, many.join(","));
+    let verdicts = evaluate(&Small::new().may(&policy).0, &RULES, now()).verdicts;
+    let found = outcomes(&verdicts, "admin-equivalent").into_iter().find_map(|outcome| match outcome {
+        Outcome::Fail { evidence, .. } => Some(evidence),
+        _ => None,
+    });
+    let evidence = found.unwrap();
+    assert_eq!(evidence.len(), 201);
+    assert_eq!(evidence.last().unwrap().label, "250 more like these are not shown");
+}
