@@ -7,6 +7,7 @@
 //! same answer on every machine.
 
 use crate::document::{Clause, Statement};
+use crate::pattern::ResourcePattern;
 use crate::truth::Why;
 use std::cell::Cell;
 
@@ -102,7 +103,11 @@ pub(crate) fn of_statement(statement: &Statement) -> usize {
     let resources = statement.resources.iter().flat_map(Clause::elements);
     let principals = statement.principals.iter().map(|clause| clause.elements().len());
     let values = statement.conditions.iter().flat_map(|condition| &condition.values);
-    1 + resources.map(|pattern| of_text(pattern.as_str())).sum::<usize>()
+    // Variables are looked up, and those whose value is open are told by name.
+    let of_pattern = |pattern: &ResourcePattern| {
+        of_text(pattern.as_str()).saturating_mul(if pattern.has_variable() { 4 } else { 1 })
+    };
+    1 + resources.map(of_pattern).sum::<usize>()
         + principals.sum::<usize>()
         + statement.conditions.len()
         + values.map(|value| of_text(value)).sum::<usize>()
