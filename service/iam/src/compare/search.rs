@@ -161,7 +161,16 @@ struct Choice {
     holding: Term,
     /// Conditions that the value alone does not decide, since they have variables.
     guessed: Term,
+    /// Whether it leaves a variable without a value.
+    lacking: bool,
     held: Option<Held>,
+}
+
+impl Choice {
+    /// What tells it apart, as far as these conditions are asked.
+    fn kind(&self, asked: Term) -> (Term, Term, bool) {
+        (self.holding & asked, self.guessed & asked, self.lacking)
+    }
 }
 
 /// Something that takes one of several values.
@@ -479,7 +488,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let either = |bit: Term| Axis {
             asked: bit,
             key: None,
-            choices: [0, bit].map(|holding| Choice { holding, guessed: 0, held: None }).into(),
+            choices: [0, bit].map(|holding| Choice { holding, guessed: 0, lacking: false, held: None }).into(),
             last: true,
         };
         for (at, local) in cell.locals.iter().enumerate() {
@@ -508,7 +517,9 @@ impl<'s, 'a> Search<'s, 'a> {
                 tied.entry(key).or_default().push((unit, matches, misses));
                 by_key.entry(key).or_default();
             } else {
-                let choices = [matches, misses, 0].map(|holding| Choice { holding, guessed: 0, held: None }).into();
+                let choices = [matches, misses, 0]
+                    .map(|holding| Choice { holding, guessed: 0, lacking: false, held: None })
+                    .into();
                 out.push(Axis { asked: matches | misses, key: None, choices, last: false });
             }
         }
@@ -518,6 +529,19 @@ impl<'s, 'a> Search<'s, 'a> {
             out.push(axis);
         }
         Some(out)
+    }
+
+    /// Whether a variable in play stands for the value of a key.
+    fn fills_a_variable(&self, cell: &Cell<'_>, key: &str) -> bool {
+        cell.locals.iter().any(|local| match local {
+            Local::Condition(number) => {
+                self.both.atoms.get(*number).is_some_and(|atom| atom.free.iter().any(|own| own == key))
+            }
+            Local::Matches(unit) | Local::Misses(unit) => {
+                self.both.units.get(*unit).is_some_and(|unit| unit.free.iter().any(|own| own == key))
+            }
+            Local::Opaque(_) | Local::Early(..) => false,
+        })
     }
 
     /// The values of a condition key, each with what it comes to.
@@ -548,10 +572,12 @@ impl<'s, 'a> Search<'s, 'a> {
         asked |= tied.iter().fold(0, |all, (_, matches, misses)| all | matches | misses);
         let always = key == RESOURCE_ACCOUNT
             || (key == "aws:viaawsservice" && !matches!(both.requester, crate::request::Requester::Service(_)));
+        let fills = self.fills_a_variable(cell, key);
         let mut choices: Vec<Choice> = Vec::new();
         for held in domain.values.iter().filter(|held| !(always && **held == Held::Absent)) {
             let context = held.put(cell.request.context().clone(), key);
             let (mut sure, mut guessed, mut pinned) = (0, 0, false);
+            let lacking = fills && !matches!(held, Held::One(_));
             let mut open: Vec<[Term; 2]> = Vec::new();
             for (number, bit) in conditions {
                 let atom = both.atoms.get(*number)?;
@@ -593,8 +619,9 @@ impl<'s, 'a> Search<'s, 'a> {
                 variants = variants.iter().flat_map(|term| pair.map(|bits| term | bits)).collect();
             }
             for holding in variants {
-                if !choices.iter().any(|choice| (choice.holding, choice.guessed) == (holding, guessed)) {
-                    choices.push(Choice { holding, guessed, held: Some(held.clone()) });
+                let choice = Choice { holding, guessed, lacking, held: Some(held.clone()) };
+                if !choices.iter().any(|known| known.kind(Term::MAX) == choice.kind(Term::MAX)) {
+                    choices.push(choice);
                 }
             }
         }
@@ -631,9 +658,9 @@ impl<'s, 'a> Search<'s, 'a> {
         let open = axes.iter().enumerate().filter(|(_, axis)| axis.asked & asked != 0);
         let rank = |axis: &Axis| (axis.last, axis.asked & differing == 0, axis.choices.len());
         let Some((at, axis)) = open.min_by_key(|(_, axis)| rank(axis)) else { return };
-        let mut seen: Vec<(Term, Term)> = Vec::new();
+        let mut seen: Vec<(Term, Term, bool)> = Vec::new();
         for (number, choice) in axis.choices.iter().enumerate() {
-            let kind = (choice.holding & asked, choice.guessed & asked);
+            let kind = choice.kind(asked);
             if seen.contains(&kind) {
                 continue;
             }
