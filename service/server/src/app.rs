@@ -2,12 +2,13 @@
 //!
 //! Knows the parts and nothing of what they do. Refuses to know HTTP, SQL, AWS and the command line.
 
+use crate::clock::{Clock, Condition};
 use crate::config::Config;
 use crate::error::Error;
 use crate::jobs;
 use crate::rules::Rules;
-use crate::schedule::{Pulse, TICK_LIMIT_SECONDS, Timetable};
-use chrono::Utc;
+use crate::schedule::{Pulse, Timetable};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use rolecall_collect::Hub;
 use rolecall_store::Store;
@@ -28,6 +29,8 @@ pub struct App {
     pub secrets: Arc<Secrets>,
     /// Shows that the heartbeat of this process beats; silent where no worker runs in it.
     pub pulse: Pulse,
+    /// How the clocks stand, as the heartbeat of this process finds them.
+    pub clock: Clock,
     /// Whether a worker runs in this process.
     pub works: bool,
     /// Whose credentials audits begin with.
@@ -38,6 +41,9 @@ pub struct App {
 
 /// Whoever asks whether the service is ready asks every few seconds, and waits a second at most.
 const READY_WITHIN: std::time::Duration = std::time::Duration::from_millis(900);
+
+/// An audit that is due this long, and the longest that it is put off, should have begun.
+const LATE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 /// What is wrong with the database, in words that may be told to everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,10 +89,15 @@ pub struct Readiness {
     pub database: Result<(), Trouble>,
     /// Whether the heartbeat beats; `None` where no worker runs in this process.
     pub heartbeat: Option<bool>,
+    /// How the clocks stand; `None` where no worker runs in this process.
+    pub clock: Option<Condition>,
+    /// When the last audit was due that did not run; `None` where it ran, or nobody can say.
+    pub overdue: Option<DateTime<Utc>>,
 }
 
 impl Readiness {
-    /// Whether nothing is wrong.
+    /// Whether it can answer, and start what is due. An audit that did not run is a warning: who takes
+    /// the service away for it takes away what tells of it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.database.is_ok() && self.heartbeat != Some(false)
@@ -115,6 +126,7 @@ impl App {
             config: Arc::new(config),
             secrets: Arc::new(secrets),
             pulse: Pulse::default(),
+            clock: Clock::default(),
             works,
             hub,
             bell: Arc::default(),
@@ -126,7 +138,7 @@ impl App {
     /// # Errors
     /// Where the database fails.
     pub async fn run_now(&self, requested_by: &str) -> Result<RunNow, Error> {
-        let job = jobs::audit_now(requested_by, Utc::now());
+        let job = jobs::audit_now(requested_by);
         let queued = self.store.enqueue(&job).await?;
         self.bell.notify_one();
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
@@ -140,9 +152,32 @@ impl App {
             Ok(Err(error)) => Err(Trouble::of(&error)),
             Err(_) => Err(Trouble::NoAnswer),
         };
-        let late = |last: chrono::DateTime<Utc>| (Utc::now() - last).num_seconds() > TICK_LIMIT_SECONDS;
-        let heartbeat = self.works.then(|| !self.pulse.last().is_none_or(late));
-        Readiness { database, heartbeat }
+        let overdue = match database {
+            Ok(()) => tokio::time::timeout(READY_WITHIN, self.overdue()).await.ok().and_then(Result::ok).flatten(),
+            Err(_) => None,
+        };
+        Readiness {
+            database,
+            heartbeat: self.works.then(|| self.pulse.beats()),
+            clock: self.works.then(|| self.clock.condition()),
+            overdue,
+        }
+    }
+
+    /// When the last audit was due, where since then none ended as it should and none is under way.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn overdue(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let schedule = &self.config.schedule;
+        let late = TimeDelta::from_std(schedule.jitter.saturating_add(LATE)).unwrap_or(TimeDelta::MAX);
+        let Some(by) = self.store.now().await?.checked_sub_signed(late) else { return Ok(None) };
+        let due = if schedule.enabled { Timetable::of_audits(schedule).latest(by) } else { None };
+        let Some(due) = due else { return Ok(None) };
+        // Before its first slot an installation has missed none.
+        let begun = self.store.last_slot(jobs::AUDIT).await?.is_some();
+        let has_run = !begun || self.store.has_run_since(jobs::AUDITS_AS, due).await?;
+        Ok((!has_run).then_some(due))
     }
 
     /// The next times at which an audit starts by itself, where it does.

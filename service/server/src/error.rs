@@ -102,6 +102,9 @@ pub enum Error {
     /// Work on a thread of its own died.
     #[error("the work on the estate died")]
     Judging(#[source] tokio::task::JoinError),
+    /// What is due is told by a clock that was just set.
+    #[error("the clock is not to be believed: {0}")]
+    Clock(crate::clock::Condition),
     /// The heartbeat does not start.
     #[error("the heartbeat of the schedule does not start")]
     Heartbeat(#[source] crate::schedule::HeartbeatError),

@@ -235,8 +235,13 @@ pub async fn configured(
                 "lookup"
             }
         };
-        let now = Utc::now();
+        let now = store.now().await?;
         let cursors = store.cursors(&config.id).await?.into_iter().filter_map(|cursor| {
+            // A reading by a clock that ran ahead: up to there nothing was read.
+            let at = DateTime::parse_from_rfc3339(&cursor.position);
+            if at.is_ok_and(|at| at > now) || cursor.from_day.is_some_and(|day| day > now.date_naive()) {
+                return None;
+            }
             Some(Cursor {
                 source: config.id.clone(),
                 account_id: cursor.account_id,
@@ -348,7 +353,8 @@ pub async fn read(
             Some(gap) => Err(format!("{} {}: {}", gap.action, gap.reason.as_str(), gap.detail)),
         },
     };
-    let noted = store.finish_source(&name, told.as_ref().copied().map_err(String::as_str), Utc::now()).await;
+    let ended = store.now().await.unwrap_or(now);
+    let noted = store.finish_source(&name, told.as_ref().copied().map_err(String::as_str), ended).await;
     result?;
     noted?;
     Ok(done)

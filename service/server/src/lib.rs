@@ -8,6 +8,7 @@
 mod abort;
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod database;

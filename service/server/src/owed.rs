@@ -156,11 +156,11 @@ pub async fn strangers(
     named: &BTreeMap<AccountId, Named>,
     seen: &BTreeSet<AccountId>,
 ) -> Result<Vec<Observation>, Error> {
-    let mut strangers = Vec::new();
+    let (mut strangers, now) = (Vec::new(), store.now().await?);
     for (account, named) in named.iter().filter(|(account, _)| !seen.contains(*account)) {
         if store.coverage(&[*account]).await?.is_empty() {
             let known = named_by_records(*account, &named.regions);
-            strangers.push(Observation { as_of: Some(named.newest.min(Utc::now())), ..known });
+            strangers.push(Observation { as_of: Some(named.newest.min(now)), ..known });
         }
     }
     Ok(strangers)

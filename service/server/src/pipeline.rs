@@ -28,6 +28,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -96,14 +97,14 @@ impl Audit {
         L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
         F: Future<Output = Result<Looked, Error>>,
     {
-        let started = Utc::now();
+        let (started, begun) = (self.store.now().await?, Instant::now());
         let new = NewRun { kind: self.kind.to_owned(), trigger: self.trigger.clone(), now: started, lease: LEASE };
         let run = self.store.begin_run(&new).await?;
         tracing::info!(run.id = %run, run.kind = self.kind, run.trigger = %self.trigger, "the audit begins");
         abort::point("run begun");
         let owed = self.store.owed().await?;
         let result = tokio::select! {
-            result = Box::pin(self.walk(run, started, look)) => result,
+            result = Box::pin(self.walk(run, started, begun, look)) => result,
             lost = self.keep_alive(run) => Err(lost),
             () = self.cancel.cancelled() => Err(Error::Interrupted),
         };
@@ -116,7 +117,7 @@ impl Audit {
             Ok(summary) => RunOutcome::Done(serde_json::to_value(summary).unwrap_or_default()),
             Err(error) => RunOutcome::Failed(chain(error), serde_json::Value::Null),
         };
-        let finished = self.store.finish_run(run, &outcome, Utc::now()).await;
+        let finished = self.store.finish_run(run, &outcome).await;
         match (result, finished) {
             (Ok(summary), Ok(())) => {
                 let (findings, gaps) = (summary.findings.total(), summary.gaps);
@@ -142,7 +143,7 @@ impl Audit {
         }
     }
 
-    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, look: L) -> Result<Summary, Error>
+    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, begun: Instant, look: L) -> Result<Summary, Error>
     where
         L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
         F: Future<Output = Result<Looked, Error>>,
@@ -190,7 +191,7 @@ impl Audit {
         estate.sessions_judged_since = Some(since);
         let kept = TimeDelta::from_std(self.kept).unwrap_or(TimeDelta::MAX);
         estate.sessions_kept_since = started.checked_sub_signed(kept);
-        estate.memory = self.store.trail_memory(Utc::now()).await?;
+        estate.memory = self.store.trail_memory(self.store.now().await?).await?;
         estate.memory.origins = self.store.session_origins(since).await?;
         estate.assumed.clone_from(&self.assumed);
         self.store.note_assumed(run, &self.assumed).await?;
@@ -199,7 +200,7 @@ impl Audit {
         let judged = judge(estate, known, self.rules.clone(), started).await?;
         abort::point("judged");
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
-        self.store.renew_run(run, Utc::now(), LEASE).await?;
+        self.store.renew_run(run, LEASE).await?;
         if self.store.runs(None, RECENT).await?.iter().any(|other| other.id > run && other.snapshot_at.is_some()) {
             return Err(Error::Overtaken);
         }
@@ -210,7 +211,6 @@ impl Audit {
         for (severity, open) in self.store.overview().await?.open {
             findings.add(severity, open);
         }
-        let took = Utc::now() - started;
         Ok(Summary {
             run: run.0,
             seen,
@@ -238,19 +238,25 @@ impl Audit {
             as_of: looked.as_of,
             passed_over: u64::try_from(looked.passed_over.len()).unwrap_or(u64::MAX),
             passed_over_files: looked.passed_over.into_iter().take(FILES_KEPT).collect(),
-            seconds: took.as_seconds_f64(),
+            seconds: begun.elapsed().as_secs_f64(),
         })
     }
 
     /// Shows life until the run is taken from us.
     async fn keep_alive(&self, run: RunId) -> Error {
+        let mut until = Instant::now() + LEASE;
         loop {
             tokio::time::sleep(RENEW).await;
-            match self.store.renew_run(run, Utc::now(), LEASE).await {
-                Ok(()) => {}
-                Err(error @ rolecall_store::Error::NoRun(_)) => return error.into(),
+            let asked = Instant::now();
+            match tokio::time::timeout_at(until, self.store.renew_run(run, LEASE)).await {
+                Ok(Ok(())) => until = asked + LEASE,
+                Ok(Err(error @ rolecall_store::Error::NoRun(_))) => return error.into(),
                 // The lease is three times as long as this step: the next one may get through.
-                Err(error) => tracing::warn!(run.id = %run, error = chain(&error), "the run's lease was not renewed"),
+                Ok(Err(error)) => {
+                    tracing::warn!(run.id = %run, error = chain(&error), "the run's lease was not renewed");
+                }
+                // By now others may take the run for dead.
+                Err(_) => return rolecall_store::Error::NoRun(run).into(),
             }
         }
     }

@@ -1,18 +1,22 @@
 //! The worker: takes jobs, one at a time, and says how they ended.
 //!
-//! Knows due slots, leases, retries and shutdown. Refuses to know what a job does. Any number of
+//! Knows due slots, leases, retries and shutdown; what is due is told by the database's clock, how
+//! long a lease is held by time that passes here. Refuses to know what a job does. Any number of
 //! replicas may run one: a slot is claimed once in the whole fleet, a job is held by one worker
 //! under a lease, and a worker that lost its lease stops and has no say in the job's end.
 
 use crate::app::App;
+use crate::clock::Condition;
 use crate::config::Cron;
 use crate::error::{Error, chain};
 use crate::jobs;
 use crate::schedule::{Heartbeat, Timetable};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rand::RngExt as _;
-use rolecall_store::Job;
-use std::time::Duration;
+use rolecall_store::{Job, TakenBack};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -60,12 +64,12 @@ impl Worker {
     /// # Errors
     /// Where the heartbeat does not start.
     pub async fn start(app: App) -> Result<Self, Error> {
-        let begun = Utc::now();
-        tick(&app, begun).await;
+        let begun: Begun = Arc::default();
+        tick(&app, &begun).await;
         let beating = app.clone();
         let heartbeat = Heartbeat::start(move || {
-            let app = beating.clone();
-            async move { tick(&app, begun).await }
+            let (app, begun) = (beating.clone(), begun.clone());
+            async move { tick(&app, &begun).await }
         })
         .await
         .map_err(Error::Heartbeat)?;
@@ -84,15 +88,46 @@ impl Worker {
     }
 }
 
+/// When the worker began, by the database's clock; that may not answer at first.
+type Begun = Arc<OnceCell<DateTime<Utc>>>;
+
 /// Starts what is due. A slot that nobody could claim is left to the next tick.
-async fn tick(app: &App, begun: DateTime<Utc>) {
-    let now = Utc::now();
-    for scheduled in schedules(app) {
-        if let Err(error) = start_due(app, &scheduled, begun, now).await {
-            tracing::warn!(schedule = scheduled.kind, error = chain(&error), "the schedule could not be looked at");
+async fn tick(app: &App, begun: &OnceCell<DateTime<Utc>>) {
+    match look_at_the_clock(app).await {
+        Ok(Some(now)) => {
+            let begun = *begun.get_or_init(async || now).await;
+            for scheduled in schedules(app) {
+                if let Err(error) = start_due(app, &scheduled, begun, now).await {
+                    let error = chain(&error);
+                    tracing::warn!(schedule = scheduled.kind, error, "the schedule could not be looked at");
+                }
+            }
         }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = chain(&error), "the schedule could not be looked at"),
     }
-    app.pulse.beat(now);
+    app.pulse.beat(Utc::now());
+}
+
+/// What the database's clock tells; `None` while it is not to be believed.
+async fn look_at_the_clock(app: &App) -> Result<Option<DateTime<Utc>>, Error> {
+    let now = app.store.now().await?;
+    let (condition, news) = app.clock.observe(Instant::now(), now, Utc::now());
+    match (news, condition) {
+        (true, Condition::Even) => tracing::info!("the clocks are as they should be"),
+        (true, off) => tracing::warn!(clock = %off, "the clocks are not as they should be"),
+        (false, _) => {}
+    }
+    if !condition.is_trusted() {
+        return Ok(None);
+    }
+    let longest = app.config.schedule.jitter.max(RETRY);
+    let back = app.store.take_back(longest, LEASE).await?;
+    if back != TakenBack::default() {
+        let TakenBack { slots, jobs, leases } = back;
+        tracing::warn!(slots, jobs, leases, "what was noted while the clock ran ahead was taken back");
+    }
+    Ok(Some(now))
 }
 
 /// Starts the latest slot that is due, if nobody has yet. However many were missed, one run makes
@@ -107,8 +142,7 @@ async fn start_due(app: &App, scheduled: &Scheduled, begun: DateTime<Utc>, now: 
         Ok(limit @ 1..) => Duration::from_millis(rand::rng().random_range(0..limit)),
         _ => Duration::ZERO,
     };
-    let run_at = now + TimeDelta::from_std(put_off).unwrap_or_default();
-    let job = jobs::scheduled(scheduled.kind, run_at);
+    let job = jobs::scheduled(scheduled.kind, put_off);
     match app.store.claim_slot(scheduled.kind, slot, &job).await? {
         Some(id) => {
             tracing::info!(job.id = %id, job.kind = scheduled.kind, %slot, "a scheduled job is due");
@@ -124,7 +158,12 @@ async fn work(app: App, stop: CancellationToken) {
     let owner = format!("{host}-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
     let kinds = [jobs::AUDIT, jobs::CLEANUP].map(str::to_owned);
     while !stop.is_cancelled() {
-        match app.store.claim_job(&kinds, &owner, LEASE).await {
+        // By a clock that was just set, all that is kept for a time would be too old.
+        let claimed = match app.clock.condition().is_trusted() {
+            true => app.store.claim_job(&kinds, &owner, LEASE).await,
+            false => Ok(None),
+        };
+        match claimed {
             Ok(Some(job)) => {
                 execute(&app, &job, &stop).await;
                 continue;
@@ -167,14 +206,16 @@ async fn execute(app: &App, job: &Job, stop: &CancellationToken) {
     }
 }
 
-/// Holds the lease; ends when it is lost.
+/// Holds the lease; ends when it is lost, or must have run out.
 async fn lease_lost(app: &App, job: &Job) {
+    let mut until = tokio::time::Instant::now() + LEASE;
     loop {
         tokio::time::sleep(RENEW).await;
-        match app.store.renew_job(job, LEASE).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => tracing::warn!(job.id = %job.id, error = chain(&error), "the lease was not renewed"),
+        let asked = tokio::time::Instant::now();
+        match tokio::time::timeout_at(until, app.store.renew_job(job, LEASE)).await {
+            Ok(Ok(true)) => until = asked + LEASE,
+            Ok(Ok(false)) | Err(_) => return,
+            Ok(Err(error)) => tracing::warn!(job.id = %job.id, error = chain(&error), "the lease was not renewed"),
         }
     }
 }

@@ -11,8 +11,10 @@ use chrono_tz::Tz;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 /// The log filter for what the heartbeat's crate says of its own insides.
@@ -23,8 +25,10 @@ const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(26);
 /// Stretches to search, in minutes, from an hour to eight years: a minutely expression is found in
 /// the first, 29 February in the last.
 const WINDOWS: [i64; 5] = [60, 2 * 1_440, 35 * 1_440, 400 * 1_440, 8 * 366 * 1_440];
+/// Between ticks.
+const EVERY: Duration = Duration::from_secs(15);
 /// Without a tick for this long, the process is not ready.
-pub const TICK_LIMIT_SECONDS: i64 = 60;
+pub const TICK_LIMIT: Duration = Duration::from_secs(60);
 
 /// When a cron expression is due in a time zone.
 ///
@@ -119,23 +123,30 @@ impl Timetable {
     }
 }
 
-/// Shows that time passes: when the heartbeat last ticked.
+/// When it ticked, by both kinds of clock.
+type Tick = (Instant, DateTime<Utc>);
+
+/// Shows that time passes: when the heartbeat last ticked, by a clock that nobody sets.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<AtomicI64>);
+pub struct Pulse(Arc<Mutex<Option<Tick>>>);
 
 impl Pulse {
     /// Notes a tick.
     pub fn beat(&self, now: DateTime<Utc>) {
-        self.0.store(now.timestamp(), Ordering::Relaxed);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));
     }
 
     /// The last tick; `None` before the first, and where no worker runs in this process.
     #[must_use]
     pub fn last(&self) -> Option<DateTime<Utc>> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            seconds => DateTime::from_timestamp(seconds, 0),
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, now)| now)
+    }
+
+    /// Whether it ticked lately.
+    #[must_use]
+    pub fn beats(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|(at, _)| at.elapsed() <= TICK_LIMIT)
     }
 }
 
@@ -145,11 +156,15 @@ pub type HeartbeatError = JobSchedulerError;
 /// The running heartbeat; it ends with [`Heartbeat::stop`].
 pub struct Heartbeat {
     scheduler: JobScheduler,
+    watch: JoinHandle<()>,
 }
 
 impl Heartbeat {
     /// Calls `tick` every 15 seconds, never twice at a time: a tick that comes while the one before
     /// is still at work is dropped, as the next will see the same slots.
+    ///
+    /// The scheduler waits for a moment of this machine's clock. Where that is set back, it would wait
+    /// as long as the clock was ahead; so a tick that does not come is made up for by time that passes.
     ///
     /// # Errors
     /// Where the scheduler does not start.
@@ -158,26 +173,55 @@ impl Heartbeat {
         F: Future<Output = ()> + Send + 'static,
     {
         let scheduler = JobScheduler::new().await?;
-        let tick = Arc::new(tick);
-        let busy = Arc::new(tokio::sync::Mutex::new(()));
+        let beats = Arc::new(Beats { tick, last: Mutex::new(Instant::now()), busy: tokio::sync::Mutex::default() });
+        let beating = beats.clone();
         let job = Job::new_async("*/15 * * * * *", move |_, _| {
-            let (tick, busy) = (tick.clone(), busy.clone());
-            let beat: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                if let Ok(_alone) = busy.try_lock() {
-                    tick().await;
-                }
-            });
+            let beats = beating.clone();
+            let beat: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move { beats.beat().await });
             beat
         })?;
         scheduler.add(job).await?;
         scheduler.start().await?;
-        Ok(Self { scheduler })
+        let watch = tokio::spawn(async move { beats.make_up().await });
+        Ok(Self { scheduler, watch })
     }
 
     /// Ends the ticking. A tick at work is not waited for.
     pub async fn stop(mut self) {
+        self.watch.abort();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the heartbeat did not stop cleanly");
+        }
+    }
+}
+
+/// Ticks, whoever says that it is time.
+struct Beats<T> {
+    tick: T,
+    last: Mutex<Instant>,
+    busy: tokio::sync::Mutex<()>,
+}
+
+impl<T, F> Beats<T>
+where
+    T: Fn() -> F,
+    F: Future<Output = ()>,
+{
+    async fn beat(&self) {
+        if let Ok(_alone) = self.busy.try_lock() {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            (self.tick)().await;
+        }
+    }
+
+    /// Ticks where nobody has for longer than it should take.
+    async fn make_up(&self) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let silent = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            if silent > EVERY + EVERY / 2 {
+                self.beat().await;
+            }
         }
     }
 }

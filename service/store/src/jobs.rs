@@ -10,6 +10,20 @@ use sqlx::postgres::types::PgInterval;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// A moment so much later than the database's clock is still to come, and none of ours.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// What was noted while the database's clock ran ahead, and was taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenBack {
+    /// Slots that are still to come.
+    pub slots: u64,
+    /// Jobs that waited for a moment far off.
+    pub jobs: u64,
+    /// Leases that reached too far.
+    pub leases: u64,
+}
+
 /// A job to be done.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -21,8 +35,8 @@ pub struct NewJob {
     pub payload: serde_json::Value,
     /// Greater goes first.
     pub priority: i32,
-    /// Not before.
-    pub run_at: DateTime<Utc>,
+    /// So long from now, and not before.
+    pub delay: Duration,
     /// After so many tries it has failed.
     pub max_attempts: u16,
 }
@@ -104,24 +118,81 @@ impl Record {
     }
 }
 
-fn interval(length: Duration) -> PgInterval {
+pub(crate) fn interval(length: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(length.as_micros()).unwrap_or(i64::MAX) }
 }
 
 impl Store {
+    /// What the database's clock tells.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
+        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
+    }
+
+    /// Takes back what was noted while the database's clock ran ahead: slots that are still to come,
+    /// jobs that wait for longer than any is put off, and leases that reach further than any is given
+    /// for. Such a lease is shortened: who lives renews it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn take_back(&self, longest_delay: Duration, lease: Duration) -> Result<TakenBack, Error> {
+        let slots = sqlx::query!(
+            "delete from schedule_slot where account_id = $1 and slot > now() + $2",
+            INSTALLATION,
+            interval(AHEAD)
+        )
+        .execute(&self.pool)
+        .await?;
+        let jobs = sqlx::query!(
+            "update job set run_at = now() where account_id = $1 and state = 'queued' and run_at > now() + $2",
+            INSTALLATION,
+            interval(longest_delay.saturating_add(AHEAD))
+        )
+        .execute(&self.pool)
+        .await?;
+        let of_jobs = sqlx::query!(
+            "update job set lease_until = now() + $2
+             where account_id = $1 and state = 'running' and lease_until > now() + $3",
+            INSTALLATION,
+            interval(lease),
+            interval(lease.saturating_add(AHEAD))
+        )
+        .execute(&self.pool)
+        .await?;
+        let of_runs = sqlx::query!(
+            "update run set lease_until = now() + $2
+             where account_id = $1 and state = 'running' and lease_until > now() + $3",
+            INSTALLATION,
+            interval(lease),
+            interval(lease.saturating_add(AHEAD))
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(TakenBack {
+            slots: slots.rows_affected(),
+            jobs: jobs.rows_affected(),
+            leases: of_jobs.rows_affected() + of_runs.rows_affected(),
+        })
+    }
+
     /// Claims a slot of a schedule and enqueues its job, once in the whole fleet. `None` where
-    /// another replica was first, or where the job of an earlier slot still waits or runs.
+    /// another replica was first, where the job of an earlier slot still waits or runs, or where the
+    /// slot is still to come.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn claim_slot(&self, schedule: &str, slot: DateTime<Utc>, job: &NewJob) -> Result<Option<Uuid>, Error> {
         let mut tx = self.pool.begin().await?;
         let claimed = sqlx::query!(
-            "insert into schedule_slot (account_id, name, slot, claimed_at) values ($1, $2, $3, now())
+            "insert into schedule_slot (account_id, name, slot, claimed_at)
+             select $1, $2, $3, now() where $3 <= now() + $4
              on conflict (account_id, name, slot) do nothing",
             INSTALLATION,
             schedule,
-            slot
+            slot,
+            interval(AHEAD)
         )
         .execute(&mut *tx)
         .await?;
@@ -133,15 +204,16 @@ impl Store {
         Ok(id)
     }
 
-    /// The newest slot of a schedule that anybody claimed.
+    /// The newest slot of a schedule that anybody claimed. One that is still to come is none.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn last_slot(&self, schedule: &str) -> Result<Option<DateTime<Utc>>, Error> {
         let slot = sqlx::query_scalar!(
-            "select max(slot) from schedule_slot where account_id = $1 and name = $2",
+            "select max(slot) from schedule_slot where account_id = $1 and name = $2 and slot <= now() + $3",
             INSTALLATION,
-            schedule
+            schedule,
+            interval(AHEAD)
         )
         .fetch_one(&self.pool)
         .await?;
@@ -326,7 +398,7 @@ impl Store {
 async fn insert_job(connection: &mut sqlx::PgConnection, job: &NewJob) -> Result<Option<Uuid>, Error> {
     let id = sqlx::query_scalar!(
         "insert into job (account_id, id, kind, dedupe_key, payload, priority, run_at, max_attempts, state, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', now())
+         values ($1, $2, $3, $4, $5, $6, now() + $7, $8, 'queued', now())
          on conflict do nothing returning id",
         INSTALLATION,
         Uuid::now_v7(),
@@ -334,7 +406,7 @@ async fn insert_job(connection: &mut sqlx::PgConnection, job: &NewJob) -> Result
         job.dedupe_key,
         job.payload,
         job.priority,
-        job.run_at,
+        interval(job.delay),
         i32::from(job.max_attempts)
     )
     .fetch_optional(connection)

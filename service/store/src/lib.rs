@@ -41,7 +41,7 @@ pub use finding_reads::{
     Finding, FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, FindingVia, Total,
 };
 pub use findings::{ApplyCounts, Tally};
-pub use jobs::{Job, JobState, NewJob};
+pub use jobs::{Job, JobState, NewJob, TakenBack};
 pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use owed::{Owed, Settled};
 pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};

@@ -1,7 +1,8 @@
 //! Runs: one look at the estate, or one judgement of it, each with a number and an end.
 //!
-//! Knows which run is alive. Refuses to know what a run does; its report is the caller's JSON.
+//! Knows which run is alive, by the database's clock, which all processes share. Refuses to know what a run does; its report is the caller's JSON.
 
+use crate::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::assumption::Assumption;
@@ -35,7 +36,7 @@ pub struct NewRun {
     pub kind: String,
     /// Who or what began it, such as `cli`, `schedule` or a token's name.
     pub trigger: String,
-    /// Now.
+    /// Of what moment it is: [`Store::now`] where that is now.
     pub now: DateTime<Utc>,
     /// How long it counts as alive without [`Store::renew_run`].
     pub lease: Duration,
@@ -133,8 +134,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn begin_run(&self, new: &NewRun) -> Result<RunId, Error> {
-        self.interrupt_dead_runs(new.now).await?;
-        let lease_until = new.now + new.lease;
+        self.interrupt_dead_runs().await?;
         let mut tx = self.pool.begin().await?;
         let id = sqlx::query_scalar!(
             "update counter set value = value + 1 where account_id = $1 and name = 'run' returning value",
@@ -144,13 +144,13 @@ impl Store {
         .await?;
         sqlx::query!(
             "insert into run (account_id, id, kind, trigger, state, started_at, lease_until)
-             values ($1, $2, $3, $4, 'running', $5, $6)",
+             values ($1, $2, $3, $4, 'running', $5, clock_timestamp() + $6)",
             INSTALLATION,
             id,
             new.kind,
             new.trigger,
             new.now,
-            lease_until
+            interval(new.lease)
         )
         .execute(&mut *tx)
         .await?;
@@ -162,12 +162,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NoRun`] where it is not running (any more).
-    pub async fn renew_run(&self, run: RunId, now: DateTime<Utc>, lease: Duration) -> Result<(), Error> {
+    pub async fn renew_run(&self, run: RunId, lease: Duration) -> Result<(), Error> {
         let done = sqlx::query!(
-            "update run set lease_until = $3 where account_id = $1 and id = $2 and state = 'running'",
+            "update run set lease_until = clock_timestamp() + $3 where account_id = $1 and id = $2 and state = 'running'",
             INSTALLATION,
             run.0,
-            now + lease
+            interval(lease)
         )
         .execute(&self.pool)
         .await?;
@@ -178,19 +178,19 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NoRun`] where there is none of that number.
-    pub async fn finish_run(&self, run: RunId, outcome: &RunOutcome, now: DateTime<Utc>) -> Result<(), Error> {
+    pub async fn finish_run(&self, run: RunId, outcome: &RunOutcome) -> Result<(), Error> {
         let (state, error, report) = match outcome {
             RunOutcome::Done(report) => (RunState::Done, None, report),
             RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
         };
         let done = sqlx::query!(
-            "update run set state = $3, error = $4, report = $5::text::jsonb, finished_at = $6 where account_id = $1 and id = $2",
+            "update run set state = $3, error = $4, report = $5::text::jsonb, finished_at = clock_timestamp()
+             where account_id = $1 and id = $2",
             INSTALLATION,
             run.0,
             state.as_str(),
             error.map(parse::storable),
-            parse::json_text(report),
-            now
+            parse::json_text(report)
         )
         .execute(&self.pool)
         .await?;
@@ -202,13 +202,12 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn interrupt_dead_runs(&self, now: DateTime<Utc>) -> Result<Vec<RunId>, Error> {
+    pub async fn interrupt_dead_runs(&self) -> Result<Vec<RunId>, Error> {
         let suspects = sqlx::query!(
-            r#"select id, lease_until < $2 as "expired!",
+            r#"select id, lease_until < clock_timestamp() as "expired!",
                       (collecting_since is not null and snapshot_at is null) as "collecting!"
                from run where account_id = $1 and state = 'running' order by id"#,
-            INSTALLATION,
-            now
+            INSTALLATION
         )
         .fetch_all(&self.pool)
         .await?;
@@ -217,12 +216,11 @@ impl Store {
             let run = RunId(suspect.id);
             if suspect.expired || (suspect.collecting && self.transaction_is_gone(run).await?) {
                 let marked = sqlx::query!(
-                    "update run set state = 'interrupted', finished_at = $3,
+                    "update run set state = 'interrupted', finished_at = clock_timestamp(),
                             error = 'the process that ran it went away'
                      where account_id = $1 and id = $2 and state = 'running'",
                     INSTALLATION,
-                    run.0,
-                    now
+                    run.0
                 )
                 .execute(&self.pool)
                 .await?;
@@ -303,6 +301,24 @@ impl Store {
         .await?
         .map(Record::into_run)
         .transpose()
+    }
+
+    /// Whether a run of a kind ended as it should after a moment, or is alive now.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn has_run_since(&self, kind: &str, since: DateTime<Utc>) -> Result<bool, Error> {
+        let has_run = sqlx::query_scalar!(
+            r#"select exists (select from run where account_id = $1 and kind = $2
+                   and ((state = 'done' and finished_at >= $3) or (state = 'running' and lease_until >= clock_timestamp())))
+               as "has_run!""#,
+            INSTALLATION,
+            kind,
+            since
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(has_run)
     }
 
     /// Notes under which assumptions a run is judged.

@@ -197,7 +197,7 @@ async fn read(
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
         let stated = said.whole_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
-        let read = ingest::read(&store, &mut *source, ingest::FILES, Utc::now(), &progress).await?;
+        let read = ingest::read(&store, &mut *source, ingest::FILES, store.now().await?, &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
         observations.push(broken(&read, &problems));
         for (account, news) in &read.named {
@@ -214,7 +214,7 @@ async fn read(
     // An account whose files are given is seen by them.
     let given = observations.iter().filter_map(|seen| seen.account.as_ref()).map(|account| account.id).collect();
     observations.extend(owed::strangers(&store, &named, &given).await?);
-    let now = Utc::now();
+    let now = store.now().await?;
     let told = named.iter().map(|(account, named)| (*account, named.newest));
     let as_of = date(&mut observations, &told.collect(), said.as_of, now);
     for observation in observations {
@@ -254,7 +254,8 @@ async fn state_whole(
     unread: Option<PathBuf>,
     problems: &Problems,
 ) -> Result<(), Error> {
-    let reached = blocking(move || unread.map_or_else(|| reach(&files, Utc::now()), Err)).await?;
+    let now = store.now().await?;
+    let reached = blocking(move || unread.map_or_else(|| reach(&files, now), Err)).await?;
     match reached {
         Err(file) => problems.add(format!("{}: not all of it could be read, so no trail is whole", shown(&file))),
         Ok(whole) => {

@@ -8,7 +8,7 @@ use crate::owed::{self, Left};
 use crate::pipeline::{Audit, Looked};
 use crate::progress::Progress;
 use crate::rules::Rules;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::estate::{Account, Observation};
 use rolecall_audit::finding::Severity;
 use rolecall_collect::trails::TrailConfig;
@@ -124,7 +124,8 @@ pub async fn look_and_read(
         }
         Ok(places)
     };
-    let (mut looked, places) = tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress)), pass_on)?;
+    let (mut looked, places) =
+        tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress, store.now().await?)), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     let known: BTreeSet<AccountId> = places.accounts().clone();
     let Left { seen, named, owed } = owed::left(store, places.clone()).await?;
@@ -151,9 +152,10 @@ pub async fn look(
     run: RunId,
     sender: mpsc::Sender<Observation>,
     progress: &Progress,
+    now: DateTime<Utc>,
 ) -> Result<Looked, Error> {
     settings.session_name = format!("{}-{run}", settings.session_name);
-    let (now, lookback) = (Utc::now(), settings.trail_lookback);
+    let lookback = settings.trail_lookback;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     progress.step("Asking AWS which accounts there are");
     let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;

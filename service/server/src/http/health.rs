@@ -11,7 +11,8 @@ pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the database answers, and the clock ticks where this process has one.
+/// `GET /readyz`: the database answers, and the heartbeat beats where this process has one. Warnings
+/// about clocks and audits stand beside: taking the service away would help neither.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness().await;
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -21,7 +22,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
         Ok(()) => "ok".to_owned(),
         Err(trouble) => format!("failing: {trouble}"),
     };
-    let text = format!("database {database}\nheartbeat {heartbeat}\n");
+    let clock = readiness.clock.map_or("elsewhere".to_owned(), |condition| condition.to_string());
+    let audits = readiness.overdue.map_or("ok".to_owned(), |due| {
+        format!("warning: the one due at {} has not run; the log and /runs say why", due.format("%Y-%m-%dT%H:%MZ"))
+    });
+    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\naudits {audits}\n");
     let mut answer = (status, text).into_response();
     answer.extensions_mut().insert(AsItIs);
     answer

@@ -24,6 +24,19 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
         text.family("rolecall_heartbeat_timestamp_seconds", "When the scheduler of this process last ticked.");
         text.sample("rolecall_heartbeat_timestamp_seconds", &[], last.timestamp());
     }
+    let late = match app.overdue().await? {
+        Some(due) => (app.store.now().await? - due).num_seconds(),
+        None => 0,
+    };
+    text.family("rolecall_audit_overdue_seconds", "For how long the last due audit has not run; 0 where it has.");
+    text.sample("rolecall_audit_overdue_seconds", &[], late);
+    if app.works {
+        let trusted = i64::from(app.clock.condition().is_trusted());
+        text.family("rolecall_clock_trusted", "0 while the database's clock was just set, and what is due waits.");
+        text.sample("rolecall_clock_trusted", &[], trusted);
+        text.family("rolecall_clock_ahead_seconds", "How far this process's clock is ahead of the database's.");
+        text.sample("rolecall_clock_ahead_seconds", &[], app.clock.apart());
+    }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0))
 }
 

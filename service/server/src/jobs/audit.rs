@@ -14,7 +14,7 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
     let audit = Audit {
         store: app.store.clone(),
         rules: app.rules.clone(),
-        kind: "scan",
+        kind: super::AUDITS_AS,
         trigger: trigger.to_owned(),
         window: TimeDelta::days(aws.trail_lookback_days.into()),
         kept: app.config.retention.sessions,

@@ -9,12 +9,14 @@ use std::time::Duration;
 const PATIENCE: u32 = 3;
 
 pub(super) async fn run(app: &App) -> Result<(), Error> {
+    let now = app.store.now().await?;
+    let before = |age| before(now, age);
     let retention = &app.config.retention;
     let months = app.store.drop_sessions_before(before(retention.sessions)).await?;
     let used = app.store.drop_usage_before(before(retention.sessions).date_naive()).await?;
     let (tied, untied) = (retention.session_calls, retention.session_calls.saturating_mul(PATIENCE));
     let keys = app.store.fold_keys(before(tied), before(untied)).await?;
-    let days = app.store.close_days(before(retention.trail_days), Utc::now()).await?;
+    let days = app.store.close_days(before(retention.trail_days), now).await?;
     let jobs = app.store.prune_jobs(before(retention.runs)).await?;
     let runs = app.store.prune_runs(before(retention.runs)).await?;
     let months = months.len() + used.len();
@@ -22,7 +24,7 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-fn before(age: Duration) -> DateTime<Utc> {
+fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
     let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-    Utc::now().checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH)
+    now.checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH)
 }

@@ -122,7 +122,7 @@ async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let tallies: Vec<Tally> = evaluation.tallies.iter().map(tally).collect();
     store.apply(run, &actions, &tallies, &Settled::default(), now).await.expect("applied");
     let report = serde_json::json!({ "accounts": observations.len(), "findings": { "opened": actions.len() } });
-    store.finish_run(run, &RunOutcome::Done(report), Utc::now()).await.expect("finished");
+    store.finish_run(run, &RunOutcome::Done(report)).await.expect("finished");
 }
 
 fn tally(t: &rolecall_audit::evaluate::RuleTally) -> Tally {

@@ -3,13 +3,18 @@
 //! Refuses to know how stretches join: `audit` does.
 
 use super::Ledger;
+use crate::jobs::interval;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::trail::{Holds, Torn, Whole};
 use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const TABLE: &str = "trail_whole";
+/// A stretch that reaches this much further than the database's clock was told by one that was wrong:
+/// events may be a day ahead.
+const AHEAD: Duration = Duration::from_secs(2 * 86_400);
 
 struct Record {
     account_id: String,
@@ -101,6 +106,17 @@ impl Ledger<'_> {
         )
         .execute(&mut *self.tx)
         .await?;
+        // Nobody knows how far it was read by then.
+        sqlx::query!(
+            "update trail_whole set from_at = least(from_at, now()), to_at = least(from_at, now())
+             where account_id = $1 and source = $2 and region = any($3) and to_at > now() + $4",
+            id,
+            source,
+            &names,
+            interval(AHEAD)
+        )
+        .execute(&mut *self.tx)
+        .await?;
         let kept = sqlx::query_as!(
             Record,
             "select account_id, region, source, from_at, to_at, holds, bucket, all_regions from trail_whole
@@ -162,12 +178,14 @@ impl Store {
             r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.holds, t.bucket,
                       t.all_regions and not exists (
                           select from trail_whole e
-                          where e.account_id = t.account_id and e.source = t.source and e.from_at >= e.to_at
+                          where e.account_id = t.account_id and e.source = t.source and (e.from_at >= e.to_at or e.to_at > now() + $2)
                       ) as "all_regions!"
                from trail_whole t
                where (cardinality($1::text[]) = 0 or t.account_id = any($1)) and t.from_at < t.to_at
+                     and t.to_at <= now() + $2
                order by t.account_id, t.region, t.source"#,
-            &accounts
+            &accounts,
+            interval(AHEAD)
         )
         .fetch_all(&self.pool)
         .await?;

@@ -1,8 +1,9 @@
 //! The queue between replicas.
 
 use crate::fixture::*;
-use rolecall_store::{JobState, NewJob, Store};
+use rolecall_store::{JobState, NewJob, Store, TakenBack};
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn job(key: &str, max_attempts: u16) -> NewJob {
         dedupe_key: key.into(),
         payload: json!({"key": key}),
         priority: 0,
-        run_at: at(0),
+        delay: Duration::ZERO,
         max_attempts,
     }
 }
@@ -119,4 +120,58 @@ async fn a_lease_has_one_holder() {
     store.release_lease("audit", "one").await.unwrap();
     assert!(store.hold_lease("audit", "two", Duration::ZERO).await.unwrap());
     assert!(store.hold_lease("audit", "one", MINUTE).await.unwrap());
+}
+
+/// Notes things as they are noted while the clock is ahead by so many days.
+async fn ahead(database: &rolecall_store::testing::Database, days: u32, sql: &str) {
+    let sql = sql.replace("now()", &format!("(now() + interval '{days} days')"));
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut database.connect().await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slot_that_is_still_to_come_neither_blocks_nor_counts() {
+    let database = database().await;
+    let store = &database.store;
+    let now = store.now().await.unwrap();
+    let (past, to_come) = (now - chrono::TimeDelta::hours(1), now + chrono::TimeDelta::days(30));
+    assert_eq!(store.claim_slot("audit", to_come, &job("a", 1)).await.unwrap(), None, "nobody can claim it");
+    assert_eq!(store.last_slot("audit").await.unwrap(), None);
+    ahead(&database, 30, "insert into schedule_slot (name, slot, claimed_at) values ('audit', now(), now())").await;
+    assert_eq!(store.last_slot("audit").await.unwrap(), None);
+    assert!(store.claim_slot("audit", past, &job("a", 1)).await.unwrap().is_some());
+    let claimed = store.last_slot("audit").await.unwrap().unwrap();
+    assert!((claimed - past).abs() < chrono::TimeDelta::milliseconds(1));
+    // When its day comes, the slot is free.
+    let back = store.take_back(MINUTE, MINUTE).await.unwrap();
+    assert_eq!(back, TakenBack { slots: 1, jobs: 0, leases: 0 });
+    assert_eq!(store.last_slot("audit").await.unwrap(), Some(claimed));
+    assert_eq!(store.take_back(MINUTE, MINUTE).await.unwrap(), TakenBack::default());
+}
+
+#[tokio::test]
+async fn jobs_and_leases_of_a_clock_that_ran_ahead_are_taken_back() {
+    let database = database().await;
+    let store = &database.store;
+    let put_off = NewJob { delay: MINUTE, ..job("put off", 1) };
+    for job in [job("waits", 1), job("held", 2), put_off] {
+        store.enqueue(&job).await.unwrap().unwrap();
+    }
+    let of = |key: &str| format!("where dedupe_key = '{key}'");
+    ahead(&database, 30, &format!("update job set run_at = now(), created_at = now() {}", of("waits"))).await;
+    let held = claim(store, "one", MINUTE).await.unwrap();
+    assert_eq!(held.dedupe_key, "held");
+    ahead(&database, 30, &format!("update job set lease_until = now() {}", of("held"))).await;
+    let run = begin(store, 0).await;
+    ahead(&database, 30, "update run set lease_until = now()").await;
+    assert_eq!(claim(store, "two", MINUTE).await, None, "nothing is due for a month");
+
+    let back = store.take_back(MINUTE, Duration::ZERO).await.unwrap();
+    assert_eq!(back, TakenBack { slots: 0, jobs: 1, leases: 2 });
+    let due = [claim(store, "two", MINUTE).await.unwrap(), claim(store, "two", MINUTE).await.unwrap()];
+    assert_eq!(
+        due.map(|job| job.dedupe_key).into_iter().collect::<BTreeSet<_>>(),
+        ["held", "waits"].map(str::to_owned).into()
+    );
+    assert_eq!(claim(store, "two", MINUTE).await, None, "what is put off is not yet due");
+    assert_eq!(store.interrupt_dead_runs().await.unwrap(), [run]);
 }

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use rolecall_audit::coverage::ScopeKind;
-use rolecall_store::{RunOutcome, RunState};
+use rolecall_store::{NewRun, RunOutcome, RunState};
 use serde_json::json;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ async fn a_run_ends_with_its_report() {
     let store = &database.store;
     let (first, second) = (begin(store, 0).await, begin(store, 1).await);
     assert!(second > first);
-    store.finish_run(first, &RunOutcome::Done(json!({"roles": 2})), at(2)).await.unwrap();
-    store.finish_run(second, &RunOutcome::Failed("no entry".into(), json!({})), at(3)).await.unwrap();
+    store.finish_run(first, &RunOutcome::Done(json!({"roles": 2}))).await.unwrap();
+    store.finish_run(second, &RunOutcome::Failed("no entry".into(), json!({}))).await.unwrap();
     let runs = store.runs(None, 10).await.unwrap();
     assert_eq!(
         runs.iter().map(|run| (run.id, run.state)).collect::<Vec<_>>(),
@@ -29,11 +29,54 @@ async fn a_run_whose_lease_ran_out_is_interrupted_by_the_next() {
     let store = &database.store;
     let dead = begin(store, 0).await;
     let alive = begin(store, 1).await;
-    store.renew_run(alive, at(120), Duration::from_secs(600)).await.unwrap();
-    begin(store, 125).await;
+    store.renew_run(dead, Duration::ZERO).await.unwrap();
+    begin(store, 2).await;
     assert_eq!(store.run(dead).await.unwrap().unwrap().state, RunState::Interrupted);
     assert_eq!(store.run(alive).await.unwrap().unwrap().state, RunState::Running);
-    assert!(store.renew_run(dead, at(126), Duration::from_secs(600)).await.is_err());
+    assert!(store.renew_run(dead, Duration::from_secs(600)).await.is_err());
+}
+
+#[tokio::test]
+async fn processes_whose_clocks_are_apart_leave_each_other_alone() {
+    let database = database().await;
+    let store = &database.store;
+    // Two minutes apart, and leases of one; each begins, and lives, while the other does.
+    let begin = async |minute: i64| {
+        let lease = Duration::from_secs(60);
+        let new = NewRun { kind: "scan".into(), trigger: "test".into(), now: at(minute), lease };
+        store.begin_run(&new).await.unwrap()
+    };
+    let mut runs = Vec::new();
+    for minute in [2, 0, 2, 0] {
+        runs.push(begin(minute).await);
+        for run in &runs {
+            store.renew_run(*run, Duration::from_secs(60)).await.unwrap();
+        }
+    }
+    assert_eq!(store.interrupt_dead_runs().await.unwrap(), []);
+    assert!(store.runs(None, 10).await.unwrap().iter().all(|run| run.state == RunState::Running));
+    assert!(store.has_run_since("scan", at(0)).await.unwrap(), "they are alive");
+}
+
+#[tokio::test]
+async fn what_ran_since_is_what_ended_well_or_lives() {
+    let database = database().await;
+    let store = &database.store;
+    let before = store.now().await.unwrap();
+    let has_run = async || store.has_run_since("scan", before).await.unwrap();
+    assert!(!has_run().await);
+    let run = begin(store, 0).await;
+    store.finish_run(run, &RunOutcome::Failed("no entry".into(), json!({}))).await.unwrap();
+    assert!(!has_run().await, "it failed");
+    let run = begin(store, 0).await;
+    assert!(has_run().await, "it lives");
+    store.renew_run(run, Duration::ZERO).await.unwrap();
+    assert!(!has_run().await, "it is dead");
+    let run = begin(store, 0).await;
+    store.finish_run(run, &RunOutcome::Done(json!({}))).await.unwrap();
+    assert!(has_run().await);
+    assert!(!store.has_run_since("scan", store.now().await.unwrap()).await.unwrap(), "that was before");
+    assert!(!store.has_run_since("import", before).await.unwrap());
 }
 
 #[tokio::test]
@@ -43,7 +86,7 @@ async fn a_collecting_run_is_dead_as_soon_as_its_connection_is() {
     let run = begin(store, 0).await;
     let mut snapshot = store.snapshot(run).await.unwrap();
     snapshot.save(&estate()).await.unwrap();
-    assert_eq!(store.interrupt_dead_runs(at(1)).await.unwrap(), []);
+    assert_eq!(store.interrupt_dead_runs().await.unwrap(), []);
     // As a killed process leaves it: the server notices that the connection is gone.
     let kill = "select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and state = 'idle in transaction'";
@@ -51,7 +94,7 @@ async fn a_collecting_run_is_dead_as_soon_as_its_connection_is() {
     assert!(snapshot.commit().await.is_err());
     let mut dead = Vec::new();
     for _ in 0..200 {
-        dead = store.interrupt_dead_runs(at(1)).await.unwrap();
+        dead = store.interrupt_dead_runs().await.unwrap();
         if !dead.is_empty() {
             break;
         }
@@ -76,7 +119,7 @@ async fn old_runs_go_and_what_still_speaks_stays() {
     let (second, _) = look(store, 10, &blind).await;
     let (third, _) = look(store, 20, &sighted).await;
     for run in [first, second, third] {
-        store.finish_run(run, &RunOutcome::Done(json!({})), at(30)).await.unwrap();
+        store.finish_run(run, &RunOutcome::Done(json!({}))).await.unwrap();
     }
     let running = begin(store, 40).await;
     assert_eq!(store.prune_runs(at(1000)).await.unwrap(), 2);

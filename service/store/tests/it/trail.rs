@@ -563,6 +563,39 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
 }
 
 #[tokio::test]
+async fn a_stretch_that_reaches_into_the_future_was_not_read() {
+    let database = database().await;
+    let store = &database.store;
+    // PostgreSQL keeps microseconds.
+    let now = chrono::DateTime::from_timestamp_micros(store.now().await.unwrap().timestamp_micros()).unwrap();
+    let whole = |from: i64, to: i64| Whole {
+        source: "bucket".into(),
+        account_id: account(),
+        region: REGION.parse().unwrap(),
+        from: now + TimeDelta::hours(from),
+        to: now + TimeDelta::hours(to),
+        holds: Holds::Sessions,
+        all_regions: true,
+    };
+    let mut books = store.bookkeeper();
+    let mut tell = async |told: Whole| {
+        let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+        ledger.whole("bucket", &[told], &[]).await.unwrap();
+        ledger.commit().await.unwrap();
+        store.trail_whole(&[]).await.unwrap()
+    };
+    // Told by clocks that were a month ahead: of a trail that was read before, and of one that was not.
+    assert_eq!(tell(whole(-50, -2)).await, [whole(-50, -2)]);
+    for ahead in [whole(-2, 720), whole(700, 720)] {
+        assert_eq!(tell(ahead).await, []);
+        let next = tell(whole(-1, 1)).await;
+        let [next] = &next[..] else { panic!("one stretch: {next:?}") };
+        assert_eq!(next.to, now + TimeDelta::hours(1));
+        assert!(next.from <= store.now().await.unwrap(), "{next:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events() {
     let database = database().await;
     let store = &database.store;

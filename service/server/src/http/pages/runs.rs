@@ -71,6 +71,8 @@ pub(crate) struct RunsPage {
     asked: String,
     lines: Vec<RunLine>,
     upcoming: Vec<Stamp>,
+    overdue: Option<Stamp>,
+    clock: String,
     first: String,
     next: String,
 }
@@ -91,9 +93,17 @@ pub(crate) async fn list(
         asked: params.text("asked").unwrap_or_default().to_owned(),
         lines: slice.rows.iter().map(|run| RunLine::of(run, now)).collect(),
         upcoming: app.next_audits(3).into_iter().map(|at| Stamp::of(at, now)).collect(),
+        overdue: app.overdue().await?.map(|due| Stamp::of(due, now)),
+        clock: warning(&app),
         first: params.text("cursor").map(|_| PATH.to_owned()).unwrap_or_default(),
         next: slice.next.map(|cursor| params.with("cursor", &cursor).link(PATH)).unwrap_or_default(),
     })
+}
+
+/// What is wrong with the clocks, as the worker of this process finds them; empty where nothing is.
+fn warning(app: &App) -> String {
+    let text = app.clock.condition().to_string();
+    text.strip_prefix("warning: ").unwrap_or_default().to_owned()
 }
 
 /// `POST /runs`: asks for a run, and goes back to the list.
