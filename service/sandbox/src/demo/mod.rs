@@ -97,7 +97,7 @@ pub mod problem {
     pub const DISAGREES: &str = "session-disagrees-with-association";
     /// A session under the name that a program gives where nobody does.
     pub const DEFAULT_NAME: &str = "session-name-default";
-    /// Session policy and tags nearly fill their space.
+    /// Packed policy size near the limit.
     pub const PACKED: &str = "packed-policy-size-near-limit";
     /// A policy document that does not parse.
     pub const UNREADABLE: &str = "unreadable-policy-document";
