@@ -19,7 +19,7 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
 const BROWSERS = [process.env.ROLECALL_BROWSER, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const WIDTHS = [1280, 375];
 const THEMES = ["light", "dark"];
-const SECTIONS = ["findings", "associations", "roles", "sessions", "accounts", "rules", "runs"];
+const SECTIONS = ["findings", "associations", "roles", "sessions", "accounts", "rules", "scans"];
 
 let service;
 let data;
@@ -76,7 +76,7 @@ async function start() {
 async function choose(page) {
   const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
   const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
-  chosen.push("/usage", "/ingestion", "/sessions?kind=saml&tied=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
+  chosen.push("/usage", "/ingestion", "/sessions?kind=saml&attributed=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
   chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
   for (const section of SECTIONS) {
     chosen.push(`/${section}`);
@@ -96,7 +96,7 @@ async function choose(page) {
   chosen.push(await workload.getAttribute("href"));
   await page.goto(origin + chosen.at(-1));
   assert.ok((await page.locator("section[aria-labelledby=usage-h] tbody tr").count()) > 1, "its actions are listed");
-  chosen.push(await page.locator('a[href^="/grants?"]').getAttribute("href"));
+  chosen.push(await page.locator('a[href^="/unused-access?"]').getAttribute("href"));
   const simulate = await page.locator('.actions a[href^="/simulate?"]').getAttribute("href");
   const table = "arn:aws:dynamodb:eu-west-1:444455556666:table/payments-api";
   chosen.push(`${simulate}&action=dynamodb:GetItem&resource=${table}&bare=true`, `${simulate}&action=dynamodb:DeleteTable&resource=${table}`);
@@ -117,7 +117,7 @@ async function choose(page) {
   const listed = page.locator(`section[aria-labelledby=findings-h] a[href="${finding}"]`);
   assert.ok(await listed.count(), "the pod's page lists the finding on its role");
   const role = "arn:aws:iam::444455556666:role/pods/payments-api";
-  chosen.push(`/roles/${role}`, `/grants?role=${role}`, `/grants?role=${role}&days=7`);
+  chosen.push(`/roles/${role}`, `/unused-access?role=${role}`, `/unused-access?role=${role}&days=7`);
   return chosen;
 }
 
@@ -207,7 +207,7 @@ test("without scripts a request is decided, and a document stands in", { timeout
   const denies = { Version: "2012-10-17", Statement: [{ Sid: "Never", Effect: "Deny", Action: "*", Resource: "*" }] };
   await page.fill("textarea[name=document]", JSON.stringify(denies));
   await page.click("form.ask button.primary");
-  assert.match(await page.locator("#answer h2").innerText(), /^Deny, by a statement/);
+  assert.match(await page.locator("#answer h2").innerText(), /^Explicit deny/);
   await page.locator("table a", { hasText: "Never" }).first().click();
   assert.match(page.url(), /#document-\d+\/Statement\/0$/);
   await context.close();

@@ -132,7 +132,7 @@ fn figures(pid: u32, addr: &str, token: &str, data: &Path) -> Result<Minute, Str
     let count = |files: std::io::Result<std::fs::ReadDir>| {
         u64::try_from(files.into_iter().flatten().count()).unwrap_or(u64::MAX)
     };
-    let runs = ask(addr, token, "/api/v1/runs?limit=1000")?;
+    let runs = ask(addr, token, "/api/v1/scans?limit=1000")?;
     let in_state = |state: &str| {
         let runs = runs.get("items").and_then(Value::as_array).into_iter().flatten();
         let fits = |run: &&Value| run.get("state").and_then(Value::as_str) == Some(state);

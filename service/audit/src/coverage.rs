@@ -225,7 +225,7 @@ pub struct Gap {
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} not seen: {} {}", self.scope, self.action, self.reason.as_str())
+        write!(f, "{} incomplete: {} {}", self.scope, self.action, self.reason.as_str())
     }
 }
 
@@ -275,7 +275,7 @@ impl Coverage {
         let above = scope.depends_on();
         let gaps: Vec<String> =
             above.iter().filter_map(|above| self.scopes.get(above)).flatten().map(ToString::to_string).collect();
-        if gaps.is_empty() { vec![format!("{scope} not seen: never looked at")] } else { gaps }
+        if gaps.is_empty() { vec![format!("{scope} incomplete: never scanned")] } else { gaps }
     }
 
     /// Gaps of scopes, known from earlier scans, that this scan did not come to because a scope on

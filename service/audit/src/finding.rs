@@ -697,7 +697,7 @@ fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
     let every = |kind: ScopeKind, mine: &dyn Fn(&Scope) -> bool| -> Vec<String> {
         let scopes: Vec<_> = coverage.scopes().filter(|(s, _)| s.kind == kind && mine(s)).collect();
         if scopes.is_empty() {
-            return vec![format!("{kind} of account {account} not seen: never looked at")];
+            return vec![format!("{kind} of account {account} incomplete: never scanned")];
         }
         scopes.iter().flat_map(|(scope, _)| coverage.blind_spots(scope)).collect()
     };
@@ -723,7 +723,7 @@ fn whereabouts(estate: &Estate, subject: &Subject) -> Whereabouts {
         (SubjectKind::Account, ..) => every(ScopeKind::Organization, &|_| true),
         (SubjectKind::Session, ..) => every(ScopeKind::Sessions, &|s| s.account_id == account),
         (SubjectKind::Cluster | SubjectKind::Association, ..) => {
-            vec![format!("{} {key} names no place that can be looked at", subject.kind.as_str())]
+            vec![format!("{} {key} names no place that can be scanned", subject.kind.as_str())]
         }
     };
     if blind.is_empty() { Whereabouts::Gone } else { Whereabouts::NotSeen(blind) }

@@ -393,8 +393,8 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
     for (from, regions) in short {
         let regions = regions.join(", ");
         gaps.push(match from {
-            None => format!("nothing says that the trail of {regions} was read whole"),
-            Some(from) => format!("the trail of {regions} was read whole only from {} on", day(from)),
+            None => format!("completeness of the trail of {regions} is unknown"),
+            Some(from) => format!("the trail of {regions} is complete only from {} on", day(from)),
         });
     }
     if everywhere.is_empty() {
@@ -405,7 +405,7 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
         gaps.push("no region is known in which calls would stand".to_owned());
     }
     if window.now - until > STALE {
-        gaps.push(format!("the trail was last read whole up to {}", day(until)));
+        gaps.push(format!("the trail is complete up to {}", day(until)));
     }
     Covered { account_id, since, until, regions, gaps }
 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Audits EKS Pod Identity over many AWS accounts.
+/// Policy audit and drift detection of EKS Pod Identity over many AWS accounts.
 #[derive(Debug, Parser)]
 #[command(name = "rolecall", version, about, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
@@ -56,7 +56,7 @@ struct Options {
     /// What is logged to stderr: `warn`, `info`, `rolecall=debug`, … [default: warn; for `serve`: info]
     #[arg(long, global = true, value_name = "FILTER", env = "ROLECALL_LOG")]
     log: Option<String>,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, global = true, value_enum, default_value = "pretty", env = "ROLECALL_LOG_FORMAT")]
     log_format: LogFormat,
 }
@@ -87,74 +87,74 @@ impl Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything on one machine: an invented estate, collected, judged and shown
+    /// Run everything on one machine with a generated organization
     Demo {
-        /// End after the summary
+        /// Exit after the summary
         #[arg(long)]
         once: bool,
         /// Where the dashboard listens [default: 127.0.0.1 and a free port]
         #[arg(long, value_name = "ADDR:PORT", conflicts_with = "once")]
         bind: Option<SocketAddr>,
     },
-    /// One audit of the configured accounts
+    /// Scan the configured accounts once
     Scan {
-        /// End with 1 if a finding of this severity or worse is open
+        /// Exit with 1 if a finding of at least this severity is open
         #[arg(long, value_name = "SEVERITY", value_parser = severity)]
         fail_on: Option<Severity>,
     },
-    /// Dashboard, API and scheduled audits
+    /// Run the dashboard, the API and scheduled scans
     Serve {
-        /// What this process does
+        /// What this process runs
         #[arg(long, value_enum, default_value = "all", env = "ROLECALL_ROLE")]
         role: Role,
         /// Where to listen, instead of the configuration's server.bind
         #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
         bind: Option<SocketAddr>,
     },
-    /// Reads what the AWS CLI prints, or an estate's folder, and judges it
+    /// Import AWS CLI output, CloudTrail files or an estate folder, and evaluate it
     Import {
         /// Files and folders
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-        /// End with 1 if a finding of this severity or worse is open
+        /// Exit with 1 if a finding of at least this severity is open
         #[arg(long, value_name = "SEVERITY", value_parser = severity)]
         fail_on: Option<Severity>,
-        /// Print figures of the trail too: files, events, sessions, ties, uses, what could not be read
+        /// Also print CloudTrail figures: files, events, sessions, attribution, usage, unreadable records
         #[arg(long)]
         stats: bool,
-        /// These trail files are all that the trail has, in every region, from the first to the last
-        /// event of each account: a call that is not in them was not made
+        /// Declare the trail files complete, in every region, from the first to the last event of each
+        /// account: a call without an event was not made
         #[arg(long)]
         whole_trail: bool,
-        /// These files hold all there is of what they list: every role of the account, every
-        /// association of the cluster. What they lack is then gone. Pages that are missing by their
-        /// token, and lists that cannot be whole, stay gaps
+        /// Declare the listings in the files complete: every role of the account, every association of
+        /// the cluster. Items that they lack count as deleted. Listings with a next-page token, or
+        /// that cannot be complete, stay gaps
         #[arg(long)]
         complete: bool,
-        /// Of what date the files are, such as 2026-06-30T08:00:00Z, instead of the newest date in
-        /// them: ages are counted up to there
+        /// Date of the files, such as 2026-06-30T08:00:00Z, instead of the newest date in them: ages
+        /// are counted up to this date
         #[arg(long, value_name = "TIME", value_parser = time)]
         as_of: Option<DateTime<Utc>>,
-        /// What nobody provides and you state: scp=none, rcp=none, organization=files (its accounts are
-        /// those of the files), addons=none. A verdict that rests on it says so
+        /// Assumptions about data that is not provided: scp=none, rcp=none, organization=files (its
+        /// accounts are those of the files), addons=none. Results that rest on one say so
         #[arg(long, value_name = "STATEMENT", value_delimiter = ',')]
         assume: Vec<Assumption>,
     },
-    /// Prints what is known, row by row
+    /// Export rows as NDJSON or CSV
     Export {
-        /// What
+        /// What to export
         #[arg(value_enum)]
         what: commands::export::What,
         #[command(flatten)]
         narrow: commands::export::Narrow,
     },
-    /// Decides requests as AWS would, and says why
+    /// Evaluate requests as AWS would, with the reason
     #[command(after_help = SIMULATE_CODES)]
     Simulate(Box<commands::simulate::Args>),
-    /// Says whether a change of policies lets more through, less, or the same, and proves it
+    /// Compare policies before and after a change, and prove the difference
     #[command(after_help = COMPARE_CODES)]
     Compare(Box<commands::compare::Args>),
-    /// Looks after rules
+    /// Check and test rules
     Policies {
         #[command(subcommand)]
         what: Policies,
@@ -162,18 +162,18 @@ enum Command {
         #[arg(long, global = true, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Makes one call for each permission in each account and prints the IAM statement that is missing
+    /// Test each permission in each account and print the missing IAM statement
     Doctor,
-    /// Brings the database's tables up to date
+    /// Apply database migrations
     Migrate,
-    /// Prints the API's OpenAPI document
+    /// Print the OpenAPI document
     Openapi,
-    /// Who may look
+    /// Sign-in links and API tokens
     Admin {
         #[command(subcommand)]
         what: Admin,
     },
-    /// Asks a running `serve` whether it is ready
+    /// Check whether a running `serve` is ready
     Health {
         /// Where it listens, instead of the configuration's server.bind
         #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
@@ -186,7 +186,7 @@ enum Command {
 pub enum Role {
     /// Pages and API
     Web,
-    /// Scheduled and requested audits
+    /// Scheduled and requested scans
     Worker,
     /// Both
     All,
@@ -194,17 +194,17 @@ pub enum Role {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Policies {
-    /// Checks every rule, binding and exception
+    /// Check every rule, binding and exception
     Check,
-    /// Runs the tests that the rules carry
+    /// Run the tests in the rules
     Test,
-    /// Prints the JSON Schema of rule files, for editors
+    /// Print the JSON Schema of rule files, for editors
     Schema,
 }
 
 #[derive(Debug, Subcommand)]
 enum Admin {
-    /// Prints a one-time URL that opens the dashboard
+    /// Print a one-time URL to sign in to the dashboard
     Login {
         /// Where the dashboard listens, instead of the configuration's server.bind
         #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
@@ -219,7 +219,7 @@ enum Admin {
 
 #[derive(Debug, Subcommand)]
 enum Token {
-    /// Makes a token and prints it, once
+    /// Create a token and print it once
     Create {
         /// What it is for
         #[arg(long)]
@@ -231,9 +231,9 @@ enum Token {
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=365))]
         days: u16,
     },
-    /// Lists tokens, without their secrets
+    /// List tokens, without their secrets
     List,
-    /// Ends a token
+    /// Revoke a token
     Revoke {
         /// The token's id, as `list` prints it
         id: String,

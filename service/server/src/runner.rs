@@ -99,12 +99,12 @@ async fn tick(app: &App, begun: &OnceCell<DateTime<Utc>>) {
             for scheduled in schedules(app) {
                 if let Err(error) = start_due(app, &scheduled, begun, now).await {
                     let error = chain(&error);
-                    tracing::warn!(schedule = scheduled.kind, error, "the schedule could not be looked at");
+                    tracing::warn!(schedule = scheduled.kind, error, "the schedule could not be read");
                 }
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!(error = chain(&error), "the schedule could not be looked at"),
+        Err(error) => tracing::warn!(error = chain(&error), "the schedule could not be read"),
     }
     app.pulse.beat(Utc::now());
 }

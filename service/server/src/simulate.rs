@@ -14,7 +14,7 @@ pub enum SimulateError {
     /// The database fails.
     #[error("the stored estate cannot be read")]
     Store(#[from] rolecall_store::Error),
-    /// The question cannot be put.
+    /// Invalid request.
     #[error(transparent)]
     Ask(#[from] AskError),
 }

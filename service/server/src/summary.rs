@@ -94,7 +94,7 @@ pub struct TieFigure {
     /// Such as `pod_identity`.
     pub kind: String,
     /// What the ties rest on.
-    pub tied_by: String,
+    pub attribution_method: String,
     /// Why there is none, or no certain one.
     pub reason: Option<String>,
     /// How many.
@@ -107,7 +107,7 @@ impl TrailFigures {
     pub fn of(read: &Ingested, ties: Vec<TieCount>) -> Self {
         let ties = ties.into_iter().map(|tie| TieFigure {
             kind: tie.kind,
-            tied_by: tie.tied_by.unwrap_or_else(|| "due".to_owned()),
+            attribution_method: tie.tied_by.unwrap_or_else(|| "due".to_owned()),
             reason: tie.why,
             sessions: tie.sessions,
         });
@@ -126,7 +126,7 @@ impl TrailFigures {
         let copies = copies + network;
         let mut out = format!(
             "\nTrail     {}, {} read before, {bytes} bytes\n          \
-             {}, {malformed} malformed, {duplicates} counted before, {calls} of role sessions, {copies} recorded twice\n          \
+             {}, {malformed} malformed, {duplicates} duplicates, {calls} of role sessions, {copies} recorded twice\n          \
              {} of {} distinct uses\n",
             count(*files, "file"),
             self.files_known,
@@ -149,18 +149,18 @@ impl TrailFigures {
         };
         let mut sessions = named(&self.read.sessions);
         if *refused > 0 {
-            sessions.push(("refused, among these".to_owned(), *refused));
+            sessions.push(("failed, among these".to_owned(), *refused));
         }
-        list("Sessions  read, by kind", sessions);
+        list("Sessions  read, by type", sessions);
         let ties = self.ties.iter().map(|tie| {
             let why = tie.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            (format!("{} tied by {}{why}", tie.kind, tie.tied_by), tie.sessions)
+            (format!("{} attributed by {}{why}", tie.kind, tie.attribution_method), tie.sessions)
         });
-        list("Ties      of all sessions that are kept", ties.collect());
+        list("Attribution of all stored sessions", ties.collect());
         let problems = self.read.problems.iter().map(|(kind, number)| (word(kind), *number));
         list("Problems  by kind", problems.collect());
-        list("Calls     of others, by type", named(&self.read.others));
-        list("Unmapped  calls whose IAM action is not known", named(&self.read.unmapped));
+        list("Calls     of other principals, by type", named(&self.read.others));
+        list("Unmapped  events without a known IAM action", named(&self.read.unmapped));
         out
     }
 }
@@ -313,7 +313,7 @@ impl Summary {
         // Writing to a string cannot fail.
         let _infallible = write!(
             out,
-            "Audit {run} took {seconds:.1} s\n\n\
+            "Scan {run} took {seconds:.1} s\n\n\
              Seen      {}, {}, {}, {}, {}, {}\n\
              Stored    {} written, {} changed, {} new\n\n",
             count(*accounts, "account"),
@@ -338,7 +338,7 @@ impl Summary {
         }
         let _infallible = writeln!(
             out,
-            "          {:<10}{:>6}   {} new, {} resolved, {} not decided this time\n",
+            "          {:<10}{:>6}   {} new, {} resolved, {} undetermined\n",
             "all",
             self.findings.total(),
             self.findings_new,
@@ -349,12 +349,12 @@ impl Summary {
             out.push_str("Coverage  complete\n");
         } else {
             let _infallible =
-                writeln!(out, "Coverage  {}: rules that need what is missing say Unknown", count(self.gaps, "gap"));
+                writeln!(out, "Coverage  {}: rules that depend on them return Unknown", count(self.gaps, "gap"));
             for gap in self.unseen.iter().take(GAPS_NAMED) {
                 let place = [Some(&gap.account_id), gap.region.as_ref(), gap.cluster.as_ref()];
                 let place = place.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
                 let _infallible =
-                    writeln!(out, "          {place}: {} not seen: {} {}", gap.scope, gap.action, gap.reason);
+                    writeln!(out, "          {place}: {} incomplete: {} {}", gap.scope, gap.action, gap.reason);
             }
             let more = self.unseen.len().saturating_sub(GAPS_NAMED);
             if more > 0 {
@@ -363,25 +363,24 @@ impl Summary {
         }
         let loose = GapReason::Unproven.as_str();
         if self.unseen.iter().any(|gap| gap.reason == loose) {
-            out.push_str("          Where files hold all there is of what they list, say `import --complete`\n");
+            out.push_str("          If the files hold complete listings, pass `--complete`\n");
         }
         if self.passed_over > 0 {
             let names = self.passed_over_files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>();
             let more = if self.passed_over > FILES_NAMED as u64 { ", …" } else { "" };
             let count = count(self.passed_over, "file");
-            let _infallible =
-                writeln!(out, "Passed    {count} that hold nothing that is read: {}{more}", names.join(", "));
+            let _infallible = writeln!(out, "Skipped   {count} without readable content: {}{more}", names.join(", "));
         }
         if !self.assumed.is_empty() {
             let stated: Vec<&str> = self.assumed.iter().map(|assumption| assumption.as_str()).collect();
-            let answers = count(self.rest_on_assumptions, "answer");
+            let answers = count(self.rest_on_assumptions, "result");
             let _infallible = writeln!(out, "Assumed   {}, for {answers}", stated.join(", "));
         }
         for (assumption, number) in &self.could_be_assumed {
             let _infallible = writeln!(
                 out,
-                "Unknown   {}, since {}: provide that, or state `--assume {}`",
-                count(*number, "answer"),
+                "Unknown   {}, since {}: provide it, or pass `--assume {}`",
+                count(*number, "result"),
                 assumption.missing(),
                 assumption.as_str()
             );
@@ -417,8 +416,8 @@ mod tests {
             detail: String::new(),
         });
         let text = summary.text();
-        assert!(text.contains("111122223333 eu-west-1: clusters not seen: eks:ListClusters denied"), "{text}");
-        assert!(!text.contains("complete"), "{text}");
+        assert!(text.contains("111122223333 eu-west-1: clusters incomplete: eks:ListClusters denied"), "{text}");
+        assert!(!text.contains("Coverage  complete"), "{text}");
     }
 
     #[test]
@@ -427,13 +426,13 @@ mod tests {
         summary.could_be_assumed.insert(Assumption::NoScps, 12);
         let text = summary.text();
         assert!(
-            text.contains("12 answers, since the organization's service control policies were not provided"),
+            text.contains("12 results, since the organization's service control policies were not provided"),
             "{text}"
         );
         assert!(text.contains("`--assume scp=none`"), "{text}");
         summary.assumed.insert(Assumption::OrganizationIsFiles);
         summary.rest_on_assumptions = 1;
-        assert!(summary.text().contains("Assumed   organization=files, for 1 answer"), "{}", summary.text());
+        assert!(summary.text().contains("Assumed   organization=files, for 1 result"), "{}", summary.text());
     }
 
     #[test]

@@ -121,12 +121,8 @@ fn calls_unseen(
             && whole.to + LAG >= at
     };
     let beyond = pods.possibly_allowed().minus(nodes.certainly_allowed()).minus(recording::unrecorded());
-    let mut why = format!(
-        "which calls were made in {} of account {} since {} was not read whole",
-        key.region,
-        key.account_id,
-        since.to_rfc3339()
-    );
+    let mut why =
+        format!("the trail of {} in account {} since {} is incomplete", key.region, key.account_id, since.to_rfc3339());
     for whole in world.trail.memory.whole.iter().filter(here) {
         match unseen_in(&world.trails, whole, &beyond) {
             None => return None,

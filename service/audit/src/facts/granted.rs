@@ -61,7 +61,7 @@ pub(super) fn of_role(world: &World, role: &Role) -> Value {
 
 fn groups(weighed: &Weighed) -> Vec<UnusedFacts> {
     let risk = weighed.unused_at_risk();
-    let before = format!("the trail was read whole only from {} on", weighed.covered.since.to_rfc3339());
+    let before = format!("the trail is complete only from {} on", weighed.covered.since.to_rfc3339());
     let mut groups: Vec<UnusedFacts> = Vec::new();
     for at_risk in [true, false] {
         let unused = weighed.unused.intersection(writes());
@@ -113,7 +113,7 @@ impl Facts for UnusedFacts {
         Def::<Self>::new(
             "at_risk",
             || Type::Bool,
-            "Whether they manage permissions, or are part of a way to more of them.",
+            "Whether they manage permissions, or are part of a privilege-escalation path.",
             |g| g.at_risk.into(),
         ),
         Def::<Self>::new(

@@ -179,7 +179,7 @@ pub(super) fn answers_of(world: &World, stack: &Stack) -> Arc<Answers> {
 }
 
 impl Answers {
-    /// Whether it is as good as an administrator.
+    /// Whether it grants administrator access.
     pub(super) fn admin(&self) -> &Value {
         &self.admin
     }
@@ -486,7 +486,7 @@ impl Facts for Permissions {
             "Statements that allow `kms:Decrypt` with every KMS key whose key policy leaves access to IAM policies.",
             |p| p.0.reads(Data::Ciphertext).clone(),
         ),
-        Def::<Self>::new("admin", || Type::Bool, "Whether it is as good as an administrator.", |p| p.0.admin.clone()),
+        Def::<Self>::new("admin", || Type::Bool, "Whether it grants administrator access.", |p| p.0.admin.clone()),
         Def::<Self>::new(
             "admin_conditional",
             || Type::Bool,

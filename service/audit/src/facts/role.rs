@@ -300,13 +300,13 @@ impl Facts for RoleFacts {
         Def::<Self>::new(
             "unused_grants",
             || Type::list(Type::object("UnusedGrant")),
-            "What it may do that changes something, with since when no session of it did; as far as the trail of its account was read whole.",
+            "What it may do that changes something, with since when no session of it did; as far as the trail of its account is complete.",
             |r| r.seen(|role| granted::of_role(&r.world, role)),
         ),
         Def::<Self>::new(
             "escalations",
             || Type::list(Type::object("Escalation")),
-            "Ways from its permissions to more: to its own, to other roles and users, over any number of roles. None for what is as good as an administrator already.",
+            "Privilege-escalation paths: to more permissions of its own, to other roles and users, over any number of roles. None where it grants administrator access already.",
             |r| r.seen(|_| escalation::of_role(&r.world, r.index)),
         ),
         Def::<Self>::new(

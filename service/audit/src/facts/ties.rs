@@ -324,7 +324,7 @@ pub(super) fn uses_of_association(world: &World, association: &Association) -> V
         None => {
             let stretches = world.trail.stretches.get(&(key.account_id, key.region.clone()));
             let since = world.trail.back(world.trail.since, stretches);
-            since.ok_or_else(|| Reasons::one("since when the trail was read whole is not known"))
+            since.ok_or_else(|| Reasons::one("since when the trail is complete is unknown"))
         }
     };
     let unread = |since: DateTime<Utc>| format!("sessions before {} were not read", since.to_rfc3339());

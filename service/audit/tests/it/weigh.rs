@@ -172,11 +172,11 @@ fn selectors_decide_what_a_trail_would_show() {
 fn a_window_that_was_not_read_whole_proves_nothing() {
     type Change = fn(&mut Case);
     let cases: [(Change, &str); 7] = [
-        (|case| case.whole.clear(), "nothing says"),
+        (|case| case.whole.clear(), "completeness of the trail"),
         (|case| case.whole[0].from = ago(60), "only from 2026-09-21"),
-        (|case| case.whole[0].to = ago(10), "was last read whole up to 2026-11-10"),
-        (|case| case.whole[0].holds = Holds::Sessions, "nothing says"),
-        (|case| case.whole[0].account_id = id("444455556666"), "nothing says"),
+        (|case| case.whole[0].to = ago(10), "is complete up to 2026-11-10"),
+        (|case| case.whole[0].holds = Holds::Sessions, "completeness of the trail"),
+        (|case| case.whole[0].account_id = id("444455556666"), "completeness of the trail"),
         // Another region may have calls, where the source would not have shown it.
         (|case| case.whole[0].all_regions = false, "the trail of us-east-1"),
         (
@@ -221,7 +221,7 @@ fn pods_act_with_the_target_role_under_the_session_policy() {
     assert_eq!(weighed.role_arn.as_str(), DATA);
     assert_eq!(weighed.granted.names(), ["kms:Decrypt"]);
     assert_eq!(weighed.covered.account_id, id("444455556666"), "the calls stand in the role's account");
-    assert!(verdict(&weighed, "kms:Decrypt").contains("nothing says"));
+    assert!(verdict(&weighed, "kms:Decrypt").contains("completeness of the trail"));
 
     case.small = case.small.gap(ScopeKind::AssociationDetails);
     let weighed = case.of(&Whose::Pods(key.clone())).unwrap();

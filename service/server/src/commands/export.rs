@@ -23,15 +23,15 @@ const PAGE: u32 = 500;
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
-    /// Findings, resolved ones too, without those listed under another
+    /// Findings, resolved ones too, without those grouped under another
     Findings,
     /// Pod Identity associations
     Associations,
     /// Roles
     Roles,
-    /// What the latest looks could not see
+    /// Coverage gaps of the latest scans
     Gaps,
-    /// AssumeRole events, each with the pod and association that it belongs to
+    /// AssumeRole events with the pod and association that they are attributed to
     Sessions,
     /// Calls by role, association and action
     Usage,
@@ -113,7 +113,7 @@ impl What {
                 "open_findings",
             ],
             Self::Gaps => {
-                &["account_id", "region", "cluster", "scope", "action", "reason", "detail", "run", "looked_at"]
+                &["account_id", "region", "cluster", "scope", "action", "reason", "detail", "scan", "scanned_at"]
             }
             Self::Sessions => &[
                 "access_key_id",
@@ -127,7 +127,7 @@ impl What {
                 "service_account",
                 "pod",
                 "association_id",
-                "tied_by",
+                "attribution_method",
                 "parent_access_key_id",
                 "error",
                 "event_id",
@@ -139,7 +139,7 @@ impl What {
                 "external_id",
                 "duration_seconds",
                 "packed_policy_size",
-                "tie_reason",
+                "attribution_reason",
                 "candidates",
                 "depth",
             ],
@@ -170,8 +170,8 @@ pub struct Narrow {
     /// Findings of this service account, or on roles that its pods reach
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     service_account: Option<String>,
-    /// How the pods come into it: subject, role, direct, target or chain; any way if not given
-    #[arg(long, value_name = "WAY", value_parser = via, value_delimiter = ',')]
+    /// Path from the pods: subject, role, direct, target or chain; any path if not given
+    #[arg(long, value_name = "PATH", value_parser = via, value_delimiter = ',')]
     via: Vec<FindingVia>,
     /// Also findings that are listed under a graver one about the same statement
     #[arg(long)]
@@ -391,8 +391,8 @@ fn gap_row(row: &GapRow) -> Value {
         "action": row.gap.action,
         "reason": row.gap.reason,
         "detail": row.gap.detail,
-        "run": row.run,
-        "looked_at": row.looked_at,
+        "scan": row.run,
+        "scanned_at": row.looked_at,
     })
 }
 
@@ -410,7 +410,7 @@ fn session_row(row: &SessionRow) -> Value {
         "service_account": tied.service_account,
         "pod": tied.pod,
         "association_id": tied.association_id,
-        "tied_by": tied.tied_by,
+        "attribution_method": tied.tied_by,
         "parent_access_key_id": session.parent_access_key_id,
         "error": session.error,
         "event_id": session.event_id,
@@ -422,7 +422,7 @@ fn session_row(row: &SessionRow) -> Value {
         "external_id": session.external_id,
         "duration_seconds": session.duration_seconds,
         "packed_policy_size": session.packed_policy_size,
-        "tie_reason": tied.why,
+        "attribution_reason": tied.why,
         "candidates": tied.candidates,
         "depth": tied.depth,
     })

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Checks every rule, binding and exception.
+/// Check every rule, binding and exception.
 ///
 /// # Errors
 /// Every problem, each with file, line, column, field and remedy.
@@ -34,7 +34,7 @@ pub fn check(format: Format, dir: Option<&Path>) -> Result<ExitCode, Error> {
     }
 }
 
-/// Runs the tests that the rules carry. Ends with 1 where one fails, or where a rule does not show
+/// Run the tests in the rules. Ends with 1 where one fails, or where a rule does not show
 /// when it passes, fails and cannot know.
 ///
 /// # Errors

@@ -157,7 +157,7 @@ pub async fn look(
     settings.session_name = format!("{}-{run}", settings.session_name);
     let lookback = settings.trail_lookback;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
-    progress.step("Asking AWS which accounts there are");
+    progress.step("Listing accounts");
     let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;
     Ok(Looked { api_calls: looked.calls.values().sum(), read_since: Some(now - lookback), ..Looked::default() })
 }
@@ -168,10 +168,10 @@ impl rolecall_collect::Progress for Watcher {
     fn on(&self, event: &Event<'_>) {
         match event {
             Event::Discovered { accounts } => {
-                self.0.steps("Looking at accounts", u64::try_from(*accounts).unwrap_or(u64::MAX));
+                self.0.steps("Scanning accounts", u64::try_from(*accounts).unwrap_or(u64::MAX));
             }
-            Event::Finished { account_id, gaps: 0 } => self.0.part(&format!("{account_id} seen")),
-            Event::Finished { account_id, gaps } => self.0.part(&format!("{account_id} seen, with {gaps} gaps")),
+            Event::Finished { account_id, gaps: 0 } => self.0.part(&format!("{account_id} scanned")),
+            Event::Finished { account_id, gaps } => self.0.part(&format!("{account_id} scanned, {gaps} gaps")),
             Event::Begun { .. } | Event::ScopeDone { .. } => {}
         }
     }

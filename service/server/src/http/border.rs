@@ -154,9 +154,9 @@ mod tests {
     #[test]
     fn a_path_s_parameter_is_named_as_its_route_names_it() {
         for (route, path, want) in [
-            ("/runs/{id}", "/runs/%00", &["id"][..]),
-            ("/runs/{id}", "/runs/1", &[]),
-            ("/runs/{id}", "/runs/%zz", &["id"]),
+            ("/scans/{id}", "/scans/%00", &["id"][..]),
+            ("/scans/{id}", "/scans/1", &[]),
+            ("/scans/{id}", "/scans/%zz", &["id"]),
             ("/roles/{*arn}", "/roles/arn:aws:iam::1:role/a/%FF", &["arn"]),
             ("/sessions/{account}/{event}", "/sessions/%00/%C3", &["account", "event"]),
             ("/sessions/{account}/{event}", "/sessions/1/%E2%90%80", &[]),

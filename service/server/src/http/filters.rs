@@ -46,8 +46,8 @@ const ROLE: Param = param("role_arn", Kind::Text, "Concerning this role, as the 
 pub(crate) const FINDINGS: &[Param] = &[
     param("state", Kind::Words(STATES), "Any of these states."),
     param("severity", Kind::Words(SEVERITIES), "Any of these severities."),
-    param("severity_min", Kind::Word(SEVERITIES), "This bad or worse."),
-    param("detection", Kind::Words(DETECTIONS), "What the scanner last saw; `stale` could not be decided."),
+    param("severity_min", Kind::Word(SEVERITIES), "At least this severity."),
+    param("detection", Kind::Words(DETECTIONS), "Detection state; `stale` is undetermined in the latest scan."),
     param("rule_id", Kind::Texts, "Of these rules."),
     ACCOUNT,
     param("subject_kind", Kind::Words(SUBJECTS), "About these kinds of subject."),
@@ -182,17 +182,21 @@ pub(crate) fn roles(params: &Params) -> RoleFilter {
 pub(crate) const SESSIONS: &[Param] = &[
     ACCOUNT,
     param("role_arn", Kind::Text, "Of this role."),
-    param("kind", Kind::Word(SESSION_KINDS), "How the session came to be."),
+    param("kind", Kind::Word(SESSION_KINDS), "Type of session."),
     CLUSTER,
     param("namespace", Kind::Text, "Of this namespace."),
     param("service_account", Kind::Text, "Of this service account."),
-    param("association_id", Kind::Text, "Tied to this association."),
+    param("association_id", Kind::Text, "Attributed to this association."),
     param("access_key_id", Kind::Text, "With this access key."),
-    param("tied", Kind::Flag, "Only sessions that are tied to one association; or only those that are not."),
-    param("tied_by", Kind::Word(TIED_BY), "Whose tie rests on this."),
-    param("failed", Kind::Flag, "Only calls that were refused or failed; or only those that opened a session."),
+    param(
+        "attributed",
+        Kind::Flag,
+        "Only sessions that are attributed to one association; or only those that are not.",
+    ),
+    param("attribution_method", Kind::Word(TIED_BY), "Attributed by this method."),
+    param("failed", Kind::Flag, "Only failed calls; or only those that created a session."),
     param("session_name", Kind::Text, "Whose name holds this text, in any case."),
-    param("principal", Kind::Text, "Asked for by a principal that holds this text, in any case."),
+    param("principal", Kind::Text, "Whose caller holds this text, in any case."),
     param("since", Kind::Instant, "At or after."),
     param("until", Kind::Instant, "Before."),
 ];
@@ -211,8 +215,8 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
         service_account: text("service_account"),
         association_id: text("association_id"),
         access_key_id: text("access_key_id"),
-        tied: params.flag("tied"),
-        tied_by: text("tied_by"),
+        tied: params.flag("attributed"),
+        tied_by: text("attribution_method"),
         failed: params.flag("failed"),
         since: params.instant("since"),
         until: params.instant("until"),
@@ -247,7 +251,7 @@ pub(crate) fn session_kind(kind: SessionKind) -> &'static str {
 pub(crate) const COVERAGE: &[Param] = &[
     ACCOUNT,
     param("scope", Kind::Words(SCOPES), "What is listed."),
-    param("complete", Kind::Flag, "Only listings that were read to their end; or only those with gaps."),
+    param("complete", Kind::Flag, "Only complete listings; or only those with gaps."),
 ];
 
 /// The kinds of scope that are asked for; empty: all.

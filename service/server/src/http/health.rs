@@ -24,9 +24,9 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     };
     let clock = readiness.clock.map_or("elsewhere".to_owned(), |condition| condition.to_string());
     let audits = readiness.overdue.map_or("ok".to_owned(), |due| {
-        format!("warning: the one due at {} has not run; the log and /runs say why", due.format("%Y-%m-%dT%H:%MZ"))
+        format!("warning: the one due at {} has not run; the log and /scans say why", due.format("%Y-%m-%dT%H:%MZ"))
     });
-    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\naudits {audits}\n");
+    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\n");
     let mut answer = (status, text).into_response();
     answer.extensions_mut().insert(AsItIs);
     answer

@@ -28,8 +28,8 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
         Some(due) => (app.store.now().await? - due).num_seconds(),
         None => 0,
     };
-    text.family("rolecall_audit_overdue_seconds", "For how long the last due audit has not run; 0 where it has.");
-    text.sample("rolecall_audit_overdue_seconds", &[], late);
+    text.family("rolecall_scan_overdue_seconds", "For how long the last due audit has not run; 0 where it has.");
+    text.sample("rolecall_scan_overdue_seconds", &[], late);
     if app.works {
         let trusted = i64::from(app.clock.condition().is_trusted());
         text.family("rolecall_clock_trusted", "0 while the database's clock was just set, and what is due waits.");
@@ -45,7 +45,7 @@ fn findings(text: &mut Text, overview: &Overview) {
     for (severity, n) in &overview.open {
         text.sample("rolecall_open_findings", &[("severity", severity.as_str())], number(*n));
     }
-    text.family("rolecall_stale_findings", "Open findings that could not be decided in the latest audit.");
+    text.family("rolecall_stale_findings", "Open findings that are undetermined in the latest scan.");
     text.sample("rolecall_stale_findings", &[], number(overview.stale));
     text.family("rolecall_suppressed_findings", "Findings that an exception suppresses.");
     text.sample("rolecall_suppressed_findings", &[], number(overview.suppressed));
@@ -56,22 +56,22 @@ fn findings(text: &mut Text, overview: &Overview) {
 }
 
 fn looks(text: &mut Text, accounts: &[AccountRow], now: i64) {
-    text.family("rolecall_scopes", "Listings of an account by whether the latest look read them to their end.");
+    text.family("rolecall_scopes", "Listings of an account by whether they are complete in the latest scan.");
     for row in accounts {
         let id = row.id.to_string();
         text.sample("rolecall_scopes", &[("account_id", &id), ("state", "complete")], number(row.complete_scopes));
         text.sample("rolecall_scopes", &[("account_id", &id), ("state", "gaps")], number(row.gap_scopes));
     }
-    text.family("rolecall_look_age_seconds", "Age of the latest look at an account.");
+    text.family("rolecall_scan_age_seconds", "Age of the latest scan of an account.");
     for row in accounts {
         if let Some(at) = row.last_look_at {
-            text.sample("rolecall_look_age_seconds", &[("account_id", &row.id.to_string())], now - at.timestamp());
+            text.sample("rolecall_scan_age_seconds", &[("account_id", &row.id.to_string())], now - at.timestamp());
         }
     }
 }
 
 fn answers(text: &mut Text, tallies: &[Tally]) {
-    text.family("rolecall_answers", "Answers of a rule in the latest audit.");
+    text.family("rolecall_rule_results", "Results of a rule in the latest scan.");
     let rules: std::collections::BTreeSet<&str> = tallies.iter().map(|t| t.rule.as_str()).collect();
     for rule in rules {
         let sum = |of: fn(&Tally) -> u64| tallies.iter().filter(|t| t.rule == rule).map(of).sum::<u64>();
@@ -82,7 +82,7 @@ fn answers(text: &mut Text, tallies: &[Tally]) {
             ("error", sum(|t| t.error)),
         ];
         for (answer, n) in counts {
-            text.sample("rolecall_answers", &[("rule", rule), ("answer", answer)], number(n));
+            text.sample("rolecall_rule_results", &[("rule", rule), ("answer", answer)], number(n));
         }
     }
 }

@@ -7,7 +7,7 @@ use rolecall_audit::trail::{Holds, Whole};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const LISTS: [&str; 8] = ["findings", "accounts", "coverage", "associations", "roles", "sessions", "rules", "runs"];
+const LISTS: [&str; 8] = ["findings", "accounts", "coverage", "associations", "roles", "sessions", "rules", "scans"];
 
 /// That an answer is a whole problem document of this status and code.
 pub(crate) fn is_problem(answer: &Answer, status: u16, code: &str) {
@@ -37,7 +37,7 @@ async fn every_failure_is_a_problem_document() {
         ("GET", "/api/v1/roles/not-an-arn", 404, "not_found"),
         ("GET", "/api/v1/associations/1/2/3/4/5", 404, "not_found"),
         ("GET", "/api/v1/rules/none", 404, "not_found"),
-        ("GET", "/api/v1/runs/x", 404, "not_found"),
+        ("GET", "/api/v1/scans/x", 404, "not_found"),
         ("DELETE", "/api/v1/findings", 405, "method_not_allowed"),
         ("POST", "/api/v1/rules", 405, "method_not_allowed"),
         ("GET", "/api/v1/findings?cursor=abc", 400, "cursor_mismatch"),
@@ -49,7 +49,7 @@ async fn every_failure_is_a_problem_document() {
         is_problem(&answer, status, code);
     }
     let large =
-        client.with(header::CONTENT_LENGTH, "70000").send(Method::POST, "/api/v1/runs", vec![b'x'; 70_000]).await;
+        client.with(header::CONTENT_LENGTH, "70000").send(Method::POST, "/api/v1/scans", vec![b'x'; 70_000]).await;
     is_problem(&large, 413, "too_large");
 }
 
@@ -254,7 +254,7 @@ async fn what_was_not_seen_is_said_and_resolves_nothing() {
     assert!(!stale.is_empty(), "what depended on the refused listing is stale");
     assert!(stale.iter().all(|f| !f["stale_reasons"].as_array().unwrap().is_empty()), "and says why");
     let rules = client.json("/api/v1/rules?limit=1000").await["items"].as_array().unwrap().clone();
-    assert!(rules.iter().any(|r| r["answers"]["unknown"].as_u64() > Some(0) && r["unknown_reasons"] != json!([])));
+    assert!(rules.iter().any(|r| r["results"]["unknown"].as_u64() > Some(0) && r["unknown_reasons"] != json!([])));
 }
 
 #[tokio::test]
@@ -284,8 +284,8 @@ async fn one_of_each_reads_by_the_address_that_the_list_gives() {
     assert!(detail["documents"][trust].as_str().unwrap().contains("Statement"));
     let rule = first("rules").await;
     assert_eq!(client.json(&format!("/api/v1/rules/{}", rule["id"].as_str().unwrap())).await, rule);
-    let run = first("runs").await;
-    assert_eq!(client.json(&format!("/api/v1/runs/{}", run["id"])).await, run);
+    let run = first("scans").await;
+    assert_eq!(client.json(&format!("/api/v1/scans/{}", run["id"])).await, run);
 }
 
 /// Replaces what differs from run to run.
@@ -399,7 +399,7 @@ async fn what_was_read_whole_is_told_to_programs_and_to_people() {
     let person = Client::person(&app).await;
     let nothing = person.get("/ingestion").await.html();
     let text = |html: &scraper::Html| html.root_element().text().collect::<String>();
-    assert!(text(&nothing).contains("Of no time is it known that nothing is missing"));
+    assert!(text(&nothing).contains("Completeness of the trail is unknown"));
 
     let from: chrono::DateTime<chrono::Utc> = "2026-03-02T00:00:00Z".parse().unwrap();
     let to = from + chrono::TimeDelta::hours(30);
@@ -419,13 +419,19 @@ async fn what_was_read_whole_is_told_to_programs_and_to_people() {
     let client = Client::program(&app, &[Scope::Admin]).await;
     let line = |region: &str| {
         json!({"source": "org", "account_id": REFUSED, "region": region, "from": "2026-03-02T00:00:00Z",
-            "to": "2026-03-03T06:00:00Z", "holds": "bucket", "bucket": "org-trail", "all_regions": true})
+            "to": "2026-03-03T06:00:00Z", "event_scope": "bucket", "bucket": "org-trail", "all_regions": true})
     };
-    assert_eq!(client.json("/api/v1/ingestion").await["whole"], json!([line("eu-west-1"), line("us-east-1")]));
+    assert_eq!(
+        client.json("/api/v1/ingestion").await["complete_ranges"],
+        json!([line("eu-west-1"), line("us-east-1")])
+    );
     let page = text(&person.get("/ingestion").await.html());
-    for part in
-        ["eu-west-1, us-east-1", "2026-03-03 06:00 UTC", "What trails deliver to org-trail", "no other had events"]
-    {
+    for part in [
+        "eu-west-1, us-east-1",
+        "2026-03-03 06:00 UTC",
+        "Events that trails deliver to org-trail",
+        "no events in other regions",
+    ] {
         assert!(page.contains(part), "{part} in {page}");
     }
 }

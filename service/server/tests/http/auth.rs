@@ -60,7 +60,7 @@ async fn a_token_opens_what_its_scopes_name_until_it_ends() {
     let app = app(Seen::Nothing).await;
     let bot = Client::program(&app, &[Scope::FindingsRead]).await;
     assert_eq!(bot.get("/api/v1/findings").await.status, StatusCode::OK);
-    for path in ["/api/v1/roles", "/api/v1/rules", "/api/v1/runs", "/metrics"] {
+    for path in ["/api/v1/roles", "/api/v1/rules", "/api/v1/scans", "/metrics"] {
         let answer = bot.get(path).await;
         assert_eq!(
             (answer.status, answer.json()["code"].clone()),
@@ -72,7 +72,7 @@ async fn a_token_opens_what_its_scopes_name_until_it_ends() {
     assert_eq!(bot.get("/").await.status, StatusCode::FORBIDDEN, "pages are for people");
 
     let admin = Client::program(&app, &[Scope::Admin]).await;
-    for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/rules", "/api/v1/runs", "/metrics"] {
+    for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/rules", "/api/v1/scans", "/metrics"] {
         assert_eq!(admin.get(path).await.status, StatusCode::OK, "{path}");
     }
 
@@ -109,7 +109,7 @@ async fn a_link_works_once_and_signing_out_ends_it() {
     }
     let second = stranger.get(path).await;
     assert_eq!((second.status, second.header("set-cookie")), (StatusCode::UNAUTHORIZED, ""));
-    assert!(second.text.contains("used before"), "says why");
+    assert!(second.text.contains("already used"), "says why");
 
     let person = Client::person(&app).await;
     let page = person.get("/").await;
@@ -130,7 +130,7 @@ fn form_token(html: &str) -> String {
 async fn a_form_of_another_site_does_nothing() {
     let app = app(Seen::Nothing).await;
     let person = Client::person(&app).await;
-    let form = form_token(&person.get("/runs").await.text);
+    let form = form_token(&person.get("/scans").await.text);
     let site = || "sec-fetch-site".parse::<header::HeaderName>().unwrap();
     for (client, body, why) in [
         (person.clone().with(site(), "cross-site"), format!("form_token={form}"), "from another site"),
@@ -138,18 +138,18 @@ async fn a_form_of_another_site_does_nothing() {
         (person.clone(), "form_token=0".to_owned(), "with a wrong token"),
         (person.clone(), String::new(), "without a token"),
     ] {
-        let answer = client.send(Method::POST, "/runs", body).await;
+        let answer = client.send(Method::POST, "/scans", body).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{why}");
     }
     // Under /api a cookie only reads.
-    let answer = person.send(Method::POST, "/api/v1/runs", format!("form_token={form}")).await;
+    let answer = person.send(Method::POST, "/api/v1/scans", format!("form_token={form}")).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(app.store.runs(None, 10).await.unwrap().is_empty(), "nothing was started");
 
-    let answer = person.send(Method::POST, "/runs", format!("form_token={form}")).await;
-    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/runs?asked=queued"));
-    let again = person.send(Method::POST, "/runs", format!("form_token={form}")).await;
-    assert_eq!(again.header("location"), "/runs?asked=waiting");
+    let answer = person.send(Method::POST, "/scans", format!("form_token={form}")).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/scans?asked=queued"));
+    let again = person.send(Method::POST, "/scans", format!("form_token={form}")).await;
+    assert_eq!(again.header("location"), "/scans?asked=waiting");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn the_modes_let_in_whom_they_say() {
     let tokens = app_with(Seen::Nothing, config("mode = 'tokens'")).await;
     assert_eq!(Client::stranger(&tokens).get("/").await.status, StatusCode::UNAUTHORIZED);
     assert!(rolecall::http::auth::login_url(&tokens, "127.0.0.1:1".parse().unwrap()).await.is_err());
-    assert_eq!(Client::program(&tokens, &[Scope::Admin]).await.get("/api/v1/runs").await.status, StatusCode::OK);
+    assert_eq!(Client::program(&tokens, &[Scope::Admin]).await.get("/api/v1/scans").await.status, StatusCode::OK);
 
     let proxy =
         app_with(Seen::Nothing, config("mode = 'proxy'\nproxy_header = 'x-user'\nproxy_from = ['10.0.0.0/8']")).await;
@@ -195,22 +195,22 @@ async fn the_modes_let_in_whom_they_say() {
         (&["\u{e9}ric"], "ASCII"),
     ] {
         let spoofed = values.iter().fold(asked.clone(), |client, value| client.and("x-user".parse().unwrap(), *value));
-        for path in ["/runs", "/api/v1/findings"] {
+        for path in ["/scans", "/api/v1/findings"] {
             let answer = spoofed.get(path).await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{values:?} {path}");
             assert!(answer.text.contains("x-user") && answer.text.contains(why), "{values:?}: {}", answer.text);
         }
         // From anywhere else it says nothing at all.
-        let elsewhere = spoofed.from("192.0.2.1:40000").get("/runs").await;
+        let elsewhere = spoofed.from("192.0.2.1:40000").get("/scans").await;
         assert_eq!(elsewhere.status, StatusCode::SEE_OTHER, "{values:?}");
     }
-    let page = by_proxy.get("/runs").await;
+    let page = by_proxy.get("/scans").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("ann"), "the page names the person");
     let body = format!("form_token={}", form_token(&page.text));
-    assert_eq!(by_proxy.send(Method::POST, "/runs", body.clone()).await.status, StatusCode::FORBIDDEN, "no origin");
+    assert_eq!(by_proxy.send(Method::POST, "/scans", body.clone()).await.status, StatusCode::FORBIDDEN, "no origin");
     let same = by_proxy.with("sec-fetch-site".parse().unwrap(), "same-origin");
-    assert_eq!(same.send(Method::POST, "/runs", body).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(same.send(Method::POST, "/scans", body).await.status, StatusCode::SEE_OTHER);
 
     let https = app_with(Seen::Nothing, config("mode = 'link'\npublic_url = 'https://rolecall.example'")).await;
     let link = rolecall::http::auth::login_url(&https, "127.0.0.1:1".parse().unwrap()).await.unwrap();

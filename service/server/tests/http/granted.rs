@@ -66,7 +66,7 @@ async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
     let mut chosen = None;
     for item in listed["items"].as_array().unwrap() {
         let key = item["key"].as_str().unwrap().to_owned();
-        let answer = client.get(&format!("/api/v1/associations/{key}/granted")).await;
+        let answer = client.get(&format!("/api/v1/associations/{key}/unused-access")).await;
         assert!([200, 404, 409].contains(&answer.status.as_u16()), "{key}: {}", answer.text);
         if answer.status != StatusCode::OK {
             continue;
@@ -74,7 +74,7 @@ async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
         let granted = answer.json();
         let totals = &granted["totals"];
         assert_eq!(totals["granted"], totals["unknown"], "{key}: nothing was read, so nothing is known");
-        assert_eq!(granted["window"]["is_whole"], false);
+        assert_eq!(granted["window"]["is_complete"], false);
         let unknown: Vec<String> =
             granted["unknown"].as_array().unwrap().iter().flat_map(|open| names(&open["actions"])).collect();
         let told = |name: &&String| catalogue().find(name).is_some_and(|action| shown(action) == Shown::Management);
@@ -84,26 +84,30 @@ async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
         }
     }
     let (key, role, told) = chosen.expect("an association with grants of management actions");
-    let page = person.get(&format!("/grants?association={}", key.replace('/', "%2F"))).await;
+    let page = person.get(&format!("/unused-access?association={}", key.replace('/', "%2F"))).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    assert!(page.text.contains("The trail of the window was not read whole"));
+    assert!(page.text.contains("CloudTrail is incomplete for this period"));
 
     called(&app.store, &role, &told[0]).await;
-    let path = format!("/api/v1/roles/{}/granted", role.replace('/', "%2F"));
+    let path = format!("/api/v1/roles/{}/unused-access", role.replace('/', "%2F"));
     let granted = client.json(&path).await;
-    assert_eq!(granted["window"]["is_whole"], true, "{}", granted["window"]);
+    assert_eq!(granted["window"]["is_complete"], true, "{}", granted["window"]);
     assert_eq!(granted["used"][0]["action"], told[0], "{granted}");
     assert_eq!(granted["used"][0]["count"], 7);
     let unused = names(&granted["unused"]);
     assert!(!unused.contains(&told[0]) && told.iter().skip(1).any(|name| unused.contains(name)), "{unused:?}");
-    let page = person.get(&format!("/grants?role={}", role.replace('/', "%2F"))).await;
-    assert!(page.text.contains("was read whole") && page.text.contains(&told[0]), "{}", page.text);
+    let page = person.get(&format!("/unused-access?role={}", role.replace('/', "%2F"))).await;
+    assert!(
+        page.text.contains("CloudTrail is complete for this period") && page.text.contains(&told[0]),
+        "{}",
+        page.text
+    );
 
     // Nobody knows whose session it was: the association's own grants stay open there.
-    let granted = client.json(&format!("/api/v1/associations/{key}/granted?days=30")).await;
+    let granted = client.json(&format!("/api/v1/associations/{key}/unused-access?days=30")).await;
     assert_eq!(granted["used"], serde_json::json!([]));
     let why = granted["unknown"].as_array().unwrap().iter().find(|open| names(&open["actions"]).contains(&told[0]));
-    assert!(why.unwrap()["why"].as_str().unwrap().contains("no workload is known of"), "{granted}");
+    assert!(why.unwrap()["reason"].as_str().unwrap().contains("no workload is known of"), "{granted}");
 }
 
 #[tokio::test]
@@ -112,15 +116,15 @@ async fn what_cannot_be_weighed_says_why() {
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let nobody = "arn:aws:iam::111122223333:role%2Fnobody";
     for (path, status, code) in [
-        (format!("/api/v1/roles/{nobody}/granted"), 404, "not_found"),
-        ("/api/v1/roles/nonsense/granted".to_owned(), 404, "not_found"),
-        ("/api/v1/associations/111122223333/eu-west-1/none/a/b/granted".to_owned(), 404, "not_found"),
-        (format!("/api/v1/roles/{nobody}/granted?days=0"), 400, "invalid_parameter"),
+        (format!("/api/v1/roles/{nobody}/unused-access"), 404, "not_found"),
+        ("/api/v1/roles/nonsense/unused-access".to_owned(), 404, "not_found"),
+        ("/api/v1/associations/111122223333/eu-west-1/none/a/b/unused-access".to_owned(), 404, "not_found"),
+        (format!("/api/v1/roles/{nobody}/unused-access?days=0"), 400, "invalid_parameter"),
     ] {
         is_problem(&client.get(&path).await, status, code);
     }
     let person = Client::person(&app).await;
-    for path in ["/grants", "/grants?role=x&association=y"] {
+    for path in ["/unused-access", "/unused-access?role=x&association=y"] {
         assert_eq!(person.get(path).await.status, StatusCode::BAD_REQUEST, "{path}");
     }
 }

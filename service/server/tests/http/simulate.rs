@@ -140,8 +140,8 @@ async fn the_page_asks_what_an_address_or_a_form_says() {
     let asked =
         |action: &str| encoded(&[("principal", &key), ("action", action), ("resource", table), ("bare", "true")]);
     let page = person.get(&format!("/simulate?{}", asked("dynamodb:DeleteTable"))).await.html();
-    assert!(said(&page, "#answer h2").starts_with("Deny, as nothing allows it"), "{}", said(&page, "#answer"));
-    assert!(said(&page, "main").contains("What would have to change"));
+    assert!(said(&page, "#answer h2").starts_with("Implicit deny"), "{}", said(&page, "#answer"));
+    assert!(said(&page, "main").contains("Required changes"));
     let page = person.get(&format!("/simulate?{}", asked("dynamodb:PutItem"))).await.html();
     let api = json!({"principal": key, "action": "dynamodb:PutItem", "resource": table, "policies": {"resource": []}});
     let api = ask(&program, api).await;
@@ -166,7 +166,7 @@ async fn the_page_asks_what_an_address_or_a_form_says() {
     let answer = person.send(Method::POST, "/simulate", encoded(&fields)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     let page = answer.html();
-    assert!(said(&page, "#answer h2").contains("by a statement that refuses it"), "{}", said(&page, "#answer"));
+    assert!(said(&page, "#answer h2").contains("Explicit deny"), "{}", said(&page, "#answer"));
     assert!(said(&page, "figure.doc").contains("the document of the form"));
     assert_eq!(said(&page, "textarea[name=document]"), denies, "the form keeps what was written");
     assert_eq!(attribute(&page, "form.ask a", "href"), "", "no address holds a document");

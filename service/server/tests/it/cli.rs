@@ -344,7 +344,7 @@ async fn a_folder_is_read_by_what_is_in_it_and_what_is_passed_over_is_named() {
         assert!(gaps.contains(&gap), "{gaps:?}");
     }
     let again = import("text").await;
-    for part in ["gaps: rules that need", "Passed    3 files", "`import --complete`"] {
+    for part in ["gaps: rules that depend on them", "Skipped   3 files", "`--complete`"] {
         assert!(again.out.contains(part), "no `{part}` in {again:?}");
     }
 }
@@ -411,8 +411,8 @@ async fn the_small_estate_is_read_whole() {
     let pods = || ties.iter().filter(|tie| tie["kind"] == "pod_identity");
     assert!(pods().count() > 0);
     for tie in pods() {
-        assert!(tie["tied_by"] != "due", "{tie}");
-        assert!(tie["tied_by"] != "none" || tie["reason"].is_string(), "{tie}");
+        assert!(tie["attribution_method"] != "due", "{tie}");
+        assert!(tie["attribution_method"] != "none" || tie["reason"].is_string(), "{tie}");
     }
     let mut again = rolecall(folder.path());
     again.args(["--format", "json", "import", "--stats"]).arg(&estate).env("DATABASE_URL", &database.url);
@@ -465,7 +465,7 @@ async fn exports_are_rows_that_programs_can_read() {
                 "service_account",
                 "pod",
                 "association_id",
-                "tied_by",
+                "attribution_method",
                 "parent_access_key_id",
                 "error",
             ],
@@ -577,7 +577,7 @@ async fn scan_half_way(harness: &Harness, folder: &Folder, slowness: Duration) -
     let mut child = command.spawn().unwrap();
     let err = child.stderr.take().unwrap();
     tokio::task::spawn_blocking(move || {
-        let seen = BufReader::new(err).lines().map_while(Result::ok).filter(|line| line.ends_with("seen"));
+        let seen = BufReader::new(err).lines().map_while(Result::ok).filter(|line| line.ends_with("scanned"));
         assert_eq!(seen.take(accounts - 1).count(), accounts - 1, "all accounts but the slow one were seen");
     })
     .await

@@ -30,3 +30,5 @@ mod support;
 mod truth;
 #[cfg(test)]
 mod walk;
+#[cfg(test)]
+mod words;

@@ -100,7 +100,7 @@ fn one_odd_name_fails_no_import() {
     let findings = rolecall(&["export", "findings"]).out;
     assert!(findings.contains("role a␀b admits"), "{findings}");
     let text = rolecall(&["import", "in"]).out;
-    assert!(text.contains("roles not seen: iam:GetAccountAuthorizationDetails malformed"), "{text}");
+    assert!(text.contains("roles incomplete: iam:GetAccountAuthorizationDetails malformed"), "{text}");
     let gaps = rolecall(&["export", "gaps"]).out;
     for length in [huge.len(), long.len()] {
         let said = format!(

@@ -26,7 +26,7 @@ api_query! {
     NoQuery = &[]
 }
 
-/// Findings, by default of every state, the worst first. What decided each is given with the finding itself.
+/// Findings, by default of every state, the worst first. Evidence each is given with the finding itself.
 ///
 /// Findings that are listed under a graver one about the same statement are left out; `include=folded` gives them too.
 #[utoipa::path(

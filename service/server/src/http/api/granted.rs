@@ -1,4 +1,4 @@
-//! `/api/v1/…/granted`: what a workload may do, against what it did.
+//! `/api/v1/…/unused-access`: what a workload may do, compared with what it did.
 
 use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
@@ -19,62 +19,62 @@ use utoipa::ToSchema;
 const WINDOW: Param = param("days", Kind::Number(1, 400), "How many days back; 90 if not given.");
 
 api_query! {
-    /// Query of grants against use.
+    /// Query of unused access.
     GrantedQuery = &[WINDOW]
 }
 
 /// What a role's whole stack of policies allows, and what of it was used. Every granted action is in `used`, in
 /// `unused`, or in one of `unknown`.
 #[derive(Serialize, ToSchema)]
-pub(super) struct GrantedJson {
+pub(super) struct UnusedAccessJson {
     /// The role whose policies grant: of an association with a target role, that one.
     role_arn: String,
-    window: WindowJson,
+    window: PeriodJson,
     totals: CountsJson,
     by_level: BTreeMap<&'static str, CountsJson>,
     by_service: BTreeMap<&'static str, CountsJson>,
-    /// Granted, called, and let through at least once.
+    /// Granted, called, and allowed at least once.
     used: Vec<UsedActionJson>,
     /// Granted, and not called within the window, as far as can be known; by service.
     unused: BTreeMap<&'static str, Vec<UnusedJson>>,
-    /// Granted, and nobody can say whether it was used.
-    unknown: Vec<OpenJson>,
-    /// Called and let through, though the policies as they were seen do not allow it.
-    beyond: Vec<UsedActionJson>,
-    /// Called, and refused each time.
-    refused: Vec<UsedActionJson>,
+    /// Granted, and unknown whether it was used.
+    unknown: Vec<UnknownActionsJson>,
+    /// Allowed calls that the known policies do not allow.
+    used_outside_grants: Vec<UsedActionJson>,
+    /// Called, and denied each time.
+    denied: Vec<UsedActionJson>,
     /// Events whose action is not known: the event's source and name, with the number of calls.
     unmapped: BTreeMap<String, u64>,
     /// Patterns that are granted and name nothing that is known.
     unlisted_patterns: Vec<String>,
-    /// Why the grants may be others than those weighed.
-    unseen: Vec<String>,
-    /// The ways to more permissions that the grants open.
-    ways: Vec<WayJson>,
+    /// Policies that are missing, so that more or less may be granted.
+    missing_policies: Vec<String>,
+    /// Privilege-escalation paths of the role.
+    escalation_paths: Vec<EscalationPathJson>,
 }
 
 /// The window, and whether a call within it would have been seen.
 #[derive(Serialize, ToSchema)]
-struct WindowJson {
+struct PeriodJson {
     /// In whose trail the calls stand.
     account_id: String,
     since: DateTime<Utc>,
-    /// Up to when the trail was read whole.
+    /// Up to when the trail is complete.
     until: DateTime<Utc>,
-    /// Whether the trail of the whole window was read, in every region.
-    is_whole: bool,
+    /// Whether the trail of the period is complete, in every region.
+    is_complete: bool,
     /// Why it was not.
     gaps: Vec<String>,
-    regions: Vec<RegionJson>,
+    regions: Vec<RegionRangeJson>,
 }
 
-/// How far one region's trail was read whole.
+/// The complete range of one region's trail.
 #[derive(Serialize, ToSchema)]
-struct RegionJson {
+struct RegionRangeJson {
     region: String,
     source: Option<String>,
     /// What the source has: `management`, `bucket` or `stated`.
-    holds: Option<&'static str>,
+    event_scope: Option<&'static str>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
 }
@@ -109,34 +109,34 @@ struct UnusedJson {
     /// The action's name, without the service.
     name: &'static str,
     level: &'static str,
-    /// Whether it manages permissions, or is part of a way to more of them.
+    /// Whether it manages permissions, or is part of a privilege-escalation path.
     at_risk: bool,
 }
 
-/// Actions of which nobody can say, and why.
+/// Actions of which it is unknown whether they were used, and why.
 #[derive(Serialize, ToSchema)]
-struct OpenJson {
-    why: String,
+struct UnknownActionsJson {
+    reason: String,
     count: usize,
     /// Names without the service, by service.
     actions: BTreeMap<&'static str, Vec<&'static str>>,
 }
 
-/// A way to more permissions.
+/// A privilege-escalation path.
 #[derive(Serialize, ToSchema)]
-struct WayJson {
+struct EscalationPathJson {
     id: &'static str,
-    /// What it gains.
-    gain: &'static str,
+    /// What it leads to.
+    outcome: &'static str,
     /// `true`, or `unknown`.
     is_open: &'static str,
     /// What it takes.
     actions: Vec<&'static str>,
-    /// What of that was not used: without any one of them the way is closed.
+    /// What of that was not used: without any one of them the path is closed.
     unused: Vec<&'static str>,
 }
 
-impl From<Weighed> for GrantedJson {
+impl From<Weighed> for UnusedAccessJson {
     fn from(weighed: Weighed) -> Self {
         let (used, unknown, risk) = (weighed.used_set(), weighed.unknown_set(), weighed.unused_at_risk());
         let count = |within: &ActionSet| CountsJson {
@@ -159,7 +159,7 @@ impl From<Weighed> for GrantedJson {
             for action in open.actions.iter() {
                 actions.entry(action.service()).or_default().push(action.short_name());
             }
-            OpenJson { why: open.why.clone(), count: open.actions.len(), actions }
+            UnknownActionsJson { reason: open.why.clone(), count: open.actions.len(), actions }
         });
         let called = |actions: &[UsedAction]| actions.iter().map(UsedActionJson::from).collect();
         Self {
@@ -170,31 +170,31 @@ impl From<Weighed> for GrantedJson {
             used: called(&weighed.used),
             unused,
             unknown: open.collect(),
-            beyond: called(&weighed.beyond),
-            refused: called(&weighed.refused),
+            used_outside_grants: called(&weighed.beyond),
+            denied: called(&weighed.refused),
             unmapped: weighed.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
             unlisted_patterns: weighed.unlisted.clone(),
-            unseen: weighed.unseen.clone(),
-            ways: weighed.ways.iter().map(WayJson::from).collect(),
+            missing_policies: weighed.unseen.clone(),
+            escalation_paths: weighed.ways.iter().map(EscalationPathJson::from).collect(),
             window: weighed.covered.into(),
         }
     }
 }
 
-impl From<Covered> for WindowJson {
+impl From<Covered> for PeriodJson {
     fn from(covered: Covered) -> Self {
         Self {
             account_id: covered.account_id.to_string(),
             since: covered.since,
             until: covered.until,
-            is_whole: covered.gaps.is_empty(),
+            is_complete: covered.gaps.is_empty(),
             regions: covered
                 .regions
                 .iter()
-                .map(|read| RegionJson {
+                .map(|read| RegionRangeJson {
                     region: read.region.to_string(),
                     source: read.whole.as_ref().map(|whole| whole.source.clone()),
-                    holds: read.whole.as_ref().map(|whole| holds(&whole.holds)),
+                    event_scope: read.whole.as_ref().map(|whole| holds(&whole.holds)),
                     from: read.whole.as_ref().map(|whole| whole.from),
                     to: read.whole.as_ref().map(|whole| whole.to),
                 })
@@ -228,11 +228,11 @@ impl From<&UsedAction> for UsedActionJson {
     }
 }
 
-impl From<&RiskyWay> for WayJson {
+impl From<&RiskyWay> for EscalationPathJson {
     fn from(way: &RiskyWay) -> Self {
         Self {
             id: way.found.way.id,
-            gain: way.found.way.gain.as_str(),
+            outcome: way.found.way.gain.as_str(),
             is_open: if matches!(way.found.truth, Truth::True) { "true" } else { "unknown" },
             actions: way.found.way.actions().collect(),
             unused: way.unused.clone(),
@@ -258,19 +258,19 @@ fn days(params: &Params) -> u16 {
 
 /// What the pods of an association may do, against what they did.
 #[utoipa::path(
-    get, path = "/api/v1/associations/{account_id}/{region}/{cluster}/{namespace}/{service_account}/granted",
-    tag = "inventory", operation_id = "get_association_granted",
+    get, path = "/api/v1/associations/{account_id}/{region}/{cluster}/{namespace}/{service_account}/unused-access",
+    tag = "inventory", operation_id = "get_association_unused_access",
     params(
         ("account_id" = String, Path), ("region" = String, Path), ("cluster" = String, Path),
         ("namespace" = String, Path), ("service_account" = String, Path), GrantedQuery
     ),
-    responses((status = 200, body = GrantedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = UnusedAccessJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_association(
     State(app): State<App>,
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<GrantedJson>, AppError> {
+) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::read(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
@@ -279,15 +279,15 @@ pub(super) async fn of_association(
 
 /// What a role may do, against what its sessions did.
 #[utoipa::path(
-    get, path = "/api/v1/roles/{arn}/granted", tag = "inventory", operation_id = "get_role_granted",
+    get, path = "/api/v1/roles/{arn}/unused-access", tag = "inventory", operation_id = "get_role_unused_access",
     params(("arn" = String, Path, description = "The ARN, with its slashes as %2F"), GrantedQuery),
-    responses((status = 200, body = GrantedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = UnusedAccessJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_role(
     State(app): State<App>,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<GrantedJson>, AppError> {
+) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::read(raw.as_deref())?;
     Ok(Json(weighed(&app.store, Whose::Role(arn), days(&params), Utc::now()).await?.into()))
 }

@@ -46,7 +46,7 @@ fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
     counts(params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)))
 }
 
-/// Every account that is known or was looked at.
+/// Every account that is known or was scanned.
 #[utoipa::path(
     get, path = "/api/v1/accounts", tag = "inventory", operation_id = "list_accounts", params(AccountsQuery),
     responses((status = 200, body = Listed<AccountJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
@@ -59,7 +59,7 @@ pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) ->
     listed("/api/v1/accounts", &params, slice, total, AccountJson::from)
 }
 
-/// The latest look at every listing: complete, or with its gaps.
+/// The latest scan of every listing: complete, or with its gaps.
 #[utoipa::path(
     get, path = "/api/v1/coverage", tag = "inventory", operation_id = "list_coverage", params(CoverageQuery),
     responses((status = 200, body = Listed<CoverageJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))

@@ -1,6 +1,6 @@
-//! `/api/v1`: rules with their answers, and runs.
+//! `/api/v1`: rules with their results, and scans.
 
-use super::shape::{AnswersJson, Listed, RuleJson, RuleParamJson, RunAskedJson, RunJson, counts, listed};
+use super::shape::{Listed, RuleJson, RuleParamJson, RuleResultsJson, ScanJson, ScanRequestedJson, counts, listed};
 use crate::app::{App, RunNow};
 use crate::http::auth::Principal;
 use crate::http::error::{AppError, Problem};
@@ -19,7 +19,7 @@ api_query! {
     RulesQuery = &[LIMIT, CURSOR, TOTAL]
 }
 api_query! {
-    /// Query of runs, which are not counted.
+    /// Query of scans, which are not counted.
     RunsQuery = &[LIMIT, CURSOR]
 }
 api_query! {
@@ -27,7 +27,7 @@ api_query! {
     NoQuery = &[]
 }
 
-/// The rules in force, by id, with their answers in the latest audit.
+/// The rules in force, by id, with their results in the latest scan.
 #[utoipa::path(
     get, path = "/api/v1/rules", tag = "rules", operation_id = "list_rules", params(RulesQuery),
     responses((status = 200, body = Listed<RuleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
@@ -60,7 +60,7 @@ pub(super) async fn rule(
 fn shape(rule: RuleText, tallies: &[Tally]) -> RuleJson {
     let of_rule: Vec<&Tally> = tallies.iter().filter(|t| t.rule == rule.id).collect();
     let sum = |of: fn(&Tally) -> u64| of_rule.iter().map(|t| of(t)).sum();
-    let answers = AnswersJson {
+    let answers = RuleResultsJson {
         pass: sum(|t| t.pass),
         fail: sum(|t| t.fail),
         unknown: sum(|t| t.unknown),
@@ -89,15 +89,15 @@ fn shape(rule: RuleText, tallies: &[Tally]) -> RuleJson {
         params: rule.params.into_iter().map(param).collect(),
         origin: rule.origin,
         digest: rule.digest,
-        answers: (!of_rule.is_empty()).then_some(answers),
+        results: (!of_rule.is_empty()).then_some(answers),
         unknown_reasons: reasons.into_iter().collect(),
     }
 }
 
-/// Runs, the newest first.
+/// Scans, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs", params(RunsQuery),
-    responses((status = 200, body = Listed<RunJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    get, path = "/api/v1/scans", tag = "scans", operation_id = "list_scans", params(RunsQuery),
+    responses((status = 200, body = Listed<ScanJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RunsQuery::read(raw.as_deref())?;
@@ -105,39 +105,39 @@ pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     let before = listing::after(&app, &params, "newest")?;
     let rows = app.store.runs(before, limit + 1).await?;
     let slice = listing::slice(&app, &params, "newest", rows, limit, |run| run.id)?;
-    listed("/api/v1/runs", &params, slice, None, RunJson::from)
+    listed("/api/v1/scans", &params, slice, None, ScanJson::from)
 }
 
-/// Asks for a run now. One at a time waits or runs.
+/// Requests a scan. One at a time is queued or running.
 #[utoipa::path(
-    post, path = "/api/v1/runs", tag = "runs", operation_id = "start_run",
-    responses((status = 202, body = RunAskedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    post, path = "/api/v1/scans", tag = "scans", operation_id = "start_scan",
+    responses((status = 202, body = ScanRequestedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn start(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
     RawQuery(raw): RawQuery,
-) -> Result<(StatusCode, Json<RunAskedJson>), AppError> {
+) -> Result<(StatusCode, Json<ScanRequestedJson>), AppError> {
     NoQuery::read(raw.as_deref())?;
     let answer = match app.run_now(&who.label()).await? {
-        RunNow::Queued(job) => RunAskedJson { state: "queued", job_id: Some(job.to_string()) },
-        RunNow::AlreadyWaiting => RunAskedJson { state: "already_waiting", job_id: None },
+        RunNow::Queued(job) => ScanRequestedJson { state: "queued", job_id: Some(job.to_string()) },
+        RunNow::AlreadyWaiting => ScanRequestedJson { state: "already_waiting", job_id: None },
     };
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-/// One run with its report.
+/// One scan with its report.
 #[utoipa::path(
-    get, path = "/api/v1/runs/{id}", tag = "runs", operation_id = "get_run", params(("id" = i64, Path)),
-    responses((status = 200, body = RunJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    get, path = "/api/v1/scans/{id}", tag = "scans", operation_id = "get_scan", params(("id" = i64, Path)),
+    responses((status = 200, body = ScanJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn run(
     State(app): State<App>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<RunJson>, AppError> {
+) -> Result<Json<ScanJson>, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let unknown = || AppError::not_found(format!("run `{id}`"));
+    let unknown = || AppError::not_found(format!("scan `{id}`"));
     let run = app.store.run(id.parse().map_err(|_| unknown())?).await?;
     Ok(Json(run.ok_or_else(unknown)?.into()))
 }

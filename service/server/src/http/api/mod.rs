@@ -32,10 +32,10 @@ use utoipa_axum::routes;
     ),
     components(schemas(super::error::Problem, super::error::FieldError)),
     tags(
-        (name = "findings", description = "What is wrong, and its life"),
-        (name = "inventory", description = "What was seen, and what was not"),
-        (name = "rules", description = "What is asked"),
-        (name = "runs", description = "When it was looked and judged")
+        (name = "findings", description = "Findings and their history"),
+        (name = "inventory", description = "Resources and coverage"),
+        (name = "rules", description = "Rules"),
+        (name = "scans", description = "Collections and evaluations")
     )
 )]
 struct Document;

@@ -255,7 +255,7 @@ impl FindingDetailJson {
 pub(crate) struct FindingJson {
     /// For people; unique in the installation.
     pub(crate) number: i64,
-    /// Identity: the same in every run. Use it to avoid a second ticket.
+    /// Identity: the same in every scan. Use it to avoid a second ticket.
     #[schema(example = "v1:mzxw6ytboi4dk5tbnruxg5dsmu")]
     pub(crate) fingerprint: String,
     /// The rule's immutable id.
@@ -293,8 +293,8 @@ pub(crate) struct FindingJson {
     pub(crate) resolved_at: Option<DateTime<Utc>>,
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) reopened_count: u32,
-    pub(crate) first_run: i64,
-    pub(crate) last_run: i64,
+    pub(crate) first_scan: i64,
+    pub(crate) last_scan: i64,
     /// Grows with every step.
     pub(crate) version: i64,
     /// The finding's page.
@@ -341,8 +341,8 @@ impl From<FindingRow> for FindingJson {
             resolved_at: row.resolved_at,
             updated_at: row.updated_at,
             reopened_count: row.reopened_count,
-            first_run: row.first_run.0,
-            last_run: row.last_run.0,
+            first_scan: row.first_run.0,
+            last_scan: row.last_run.0,
             version: row.version,
         }
     }
@@ -358,15 +358,15 @@ pub(crate) struct EventJson {
     pub(crate) at: DateTime<Utc>,
     /// `scanner`, or who did it.
     pub(crate) actor: String,
-    pub(crate) run: Option<i64>,
+    pub(crate) scan: Option<i64>,
     /// Values before and after.
     pub(crate) detail: serde_json::Value,
 }
 
 impl From<FindingEvent> for EventJson {
     fn from(e: FindingEvent) -> Self {
-        let run = e.run.map(|run| run.0);
-        Self { change_seq: e.change_seq, kind: e.kind, at: e.at, actor: e.actor, run, detail: e.detail }
+        let scan = e.run.map(|run| run.0);
+        Self { change_seq: e.change_seq, kind: e.kind, at: e.at, actor: e.actor, scan, detail: e.detail }
     }
 }
 
@@ -383,11 +383,11 @@ pub(crate) struct AccountJson {
     pub(crate) clusters: u64,
     pub(crate) associations: u64,
     pub(crate) open_findings: u64,
-    /// Listings that were read to their end in the latest look.
+    /// Listings that are complete in the latest scan.
     pub(crate) complete_scopes: u64,
     /// Listings that were not.
     pub(crate) gap_scopes: u64,
-    pub(crate) last_look_at: Option<DateTime<Utc>>,
+    pub(crate) last_scanned_at: Option<DateTime<Utc>>,
 }
 
 impl From<AccountRow> for AccountJson {
@@ -405,7 +405,7 @@ impl From<AccountRow> for AccountJson {
             open_findings: row.open_findings,
             complete_scopes: row.complete_scopes,
             gap_scopes: row.gap_scopes,
-            last_look_at: row.last_look_at,
+            last_scanned_at: row.last_look_at,
         }
     }
 }
@@ -421,7 +421,7 @@ pub(crate) struct GapJson {
     pub(crate) detail: String,
 }
 
-/// The latest look at a listing.
+/// The latest scan of a listing.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CoverageJson {
     pub(crate) account_id: String,
@@ -432,8 +432,8 @@ pub(crate) struct CoverageJson {
     /// Whether it was read to its end.
     pub(crate) complete: bool,
     pub(crate) gaps: Vec<GapJson>,
-    pub(crate) looked_at: DateTime<Utc>,
-    pub(crate) run: i64,
+    pub(crate) scanned_at: DateTime<Utc>,
+    pub(crate) scan: i64,
     /// When it was last read to its end; null: never.
     pub(crate) last_complete_at: Option<DateTime<Utc>>,
 }
@@ -452,8 +452,8 @@ impl From<CoverageRow> for CoverageJson {
             cluster: row.scope.cluster.map(|c| c.to_string()),
             complete: row.complete,
             gaps: row.gaps.into_iter().map(gap).collect(),
-            looked_at: row.looked_at,
-            run: row.run.0,
+            scanned_at: row.looked_at,
+            scan: row.run.0,
             last_complete_at: row.last_complete_at,
         }
     }
@@ -482,7 +482,7 @@ pub(crate) struct AssociationJson {
     pub(crate) open_role_findings: u64,
     /// The worst severity among them; null where there is none.
     pub(crate) worst_severity: Option<&'static str>,
-    /// Sessions of its role in the look-back window; associations may share a role.
+    /// Sessions of its role in the lookback window; associations may share a role.
     pub(crate) role_sessions: u64,
     pub(crate) role_last_session_at: Option<DateTime<Utc>>,
 }
@@ -654,7 +654,7 @@ pub(crate) struct SessionJson {
     pub(crate) packed_policy_size: Option<u8>,
     /// The error code of a refused call.
     pub(crate) error: Option<String>,
-    /// The cluster that tags, event or tie name.
+    /// The cluster that tags, event or attribution name.
     pub(crate) cluster: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) service_account: Option<String>,
@@ -662,11 +662,11 @@ pub(crate) struct SessionJson {
     pub(crate) pod: Option<String>,
     /// The association that was valid at that moment.
     pub(crate) association_id: Option<String>,
-    /// What the tie rests on: `tags`, `access_key`, `chain`, `name`, `ambiguous` or `none`; null while it is not
-    /// looked at yet.
-    pub(crate) tied_by: Option<String>,
-    /// Why there is no tie, or no certain one.
-    pub(crate) tie_reason: Option<String>,
+    /// How the session was attributed: `tags`, `access_key`, `chain`, `name`, `ambiguous` or `none`; null while it
+    /// is not attributed yet.
+    pub(crate) attribution_method: Option<String>,
+    /// Why there is no attribution, or no certain one.
+    pub(crate) attribution_reason: Option<String>,
     /// Ids of the associations that it can belong to, where there are several.
     pub(crate) candidates: Vec<String>,
     /// How many sessions lie between it and the one that EKS opened.
@@ -681,8 +681,8 @@ impl From<SessionRow> for SessionJson {
             service_account: tied.service_account,
             pod: tied.pod,
             association_id: tied.association_id,
-            tied_by: tied.tied_by,
-            tie_reason: tied.why,
+            attribution_method: tied.tied_by,
+            attribution_reason: tied.why,
             candidates: tied.candidates,
             depth: tied.depth,
             event_id: s.event_id,
@@ -707,9 +707,9 @@ impl From<SessionRow> for SessionJson {
     }
 }
 
-/// A run: one look at the estate, or one judgement of it.
+/// A scan: one collection of AWS or of files, with its evaluation.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RunJson {
+pub(crate) struct ScanJson {
     pub(crate) id: i64,
     /// Such as `scan` or `import`.
     pub(crate) kind: String,
@@ -725,7 +725,7 @@ pub(crate) struct RunJson {
     pub(crate) error: Option<String>,
 }
 
-impl From<Run> for RunJson {
+impl From<Run> for ScanJson {
     fn from(run: Run) -> Self {
         Self {
             id: run.id.0,
@@ -741,18 +741,18 @@ impl From<Run> for RunJson {
     }
 }
 
-/// What became of asking for a run.
+/// The result of requesting a scan.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RunAskedJson {
-    /// `queued`, or `already_waiting` where one waits or runs already.
+pub(crate) struct ScanRequestedJson {
+    /// `queued`, or `already_waiting` where one is queued or running.
     pub(crate) state: &'static str,
-    /// The job, if one was queued. The run has its number once a worker has taken it.
+    /// The job, if one was queued. The scan has its number once a worker has started it.
     pub(crate) job_id: Option<String>,
 }
 
 /// How often a rule gave each answer.
 #[derive(Serialize, ToSchema, Default)]
-pub(crate) struct AnswersJson {
+pub(crate) struct RuleResultsJson {
     pub(crate) pass: u64,
     pub(crate) fail: u64,
     /// Something that the rule needs was not seen.
@@ -773,7 +773,7 @@ pub(crate) struct RuleParamJson {
     pub(crate) default: String,
 }
 
-/// A rule and its answers in the latest audit.
+/// A rule and its results in the latest scan.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RuleJson {
     pub(crate) id: String,
@@ -794,7 +794,7 @@ pub(crate) struct RuleJson {
     pub(crate) origin: String,
     pub(crate) digest: String,
     /// Null where it was not judged yet.
-    pub(crate) answers: Option<AnswersJson>,
-    /// Why some answers are `unknown`.
+    pub(crate) results: Option<RuleResultsJson>,
+    /// Why some results are `unknown`.
     pub(crate) unknown_reasons: Vec<String>,
 }

@@ -210,8 +210,8 @@ fn miss(miss: Miss) -> Result<MissJson, AppError> {
     Ok(MissJson { layer: name(miss.layer)?, text: miss.text, change })
 }
 
-/// Decides one request as AWS would, by what the latest audit saw and by the documents given in its
-/// place. What was not seen makes the answer `Unknown`.
+/// Evaluates one request as AWS would, against the policies of the latest scan or the documents given in
+/// their place. Missing policies make the answer `Unknown`.
 #[utoipa::path(
     post, path = "/api/v1/simulate", tag = "inventory", operation_id = "simulate", request_body = SimulateJson,
     responses((status = 200, body = SimulatedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))

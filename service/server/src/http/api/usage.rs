@@ -96,32 +96,32 @@ pub(crate) struct UsageJson {
 
 /// A session with all that is known of it.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SessionStoryJson {
+pub(crate) struct SessionDetailJson {
     pub(crate) session: SessionJson,
     /// The sessions from which it follows, the first one first.
-    pub(crate) before: Vec<SessionJson>,
+    pub(crate) parent_sessions: Vec<SessionJson>,
     /// The sessions that follow from it, by time.
-    pub(crate) after: Vec<SessionJson>,
+    pub(crate) chained_sessions: Vec<SessionJson>,
     /// Whether more follow from it than are given.
-    pub(crate) more: bool,
+    pub(crate) has_more: bool,
     /// Calls by its key, as long as they are kept by key.
     pub(crate) calls: Vec<UseJson>,
 }
 
-/// How far trails were read.
+/// CloudTrail ingestion.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IngestionJson {
     pub(crate) sources: Vec<TrailSourceJson>,
     /// Of which stretches of time nothing is missing that CloudTrail delivered: only there is a call
     /// that is not known a call that was not made.
-    pub(crate) whole: Vec<WholeJson>,
+    pub(crate) complete_ranges: Vec<CompleteRangeJson>,
     /// What could not be read, the newest first.
     pub(crate) problems: Vec<TrailProblemJson>,
 }
 
-/// A stretch of a region's trail that a source read whole.
+/// A time range of a region's trail without missing events.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct WholeJson {
+pub(crate) struct CompleteRangeJson {
     pub(crate) source: String,
     pub(crate) account_id: String,
     pub(crate) region: String,
@@ -130,27 +130,27 @@ pub(crate) struct WholeJson {
     pub(crate) to: DateTime<Utc>,
     /// Which events the source has: `sessions` (those that begin sessions), `management` (every management event), `bucket`
     /// (what trails deliver to the bucket) or `stated` (files of which somebody said that they are all).
-    pub(crate) holds: &'static str,
+    pub(crate) event_scope: &'static str,
     /// The bucket's name.
     pub(crate) bucket: Option<String>,
     /// Whether the source would have shown another region of the account, had it any events.
     pub(crate) all_regions: bool,
 }
 
-fn whole(row: Whole) -> WholeJson {
+fn whole(row: Whole) -> CompleteRangeJson {
     let (holds, bucket) = match row.holds {
         Holds::Sessions => ("sessions", None),
         Holds::Management => ("management", None),
         Holds::Bucket(bucket) => ("bucket", Some(bucket)),
         Holds::Stated => ("stated", None),
     };
-    WholeJson {
+    CompleteRangeJson {
         source: row.source,
         account_id: row.account_id.to_string(),
         region: row.region.to_string(),
         from: row.from,
         to: row.to,
-        holds,
+        event_scope: holds,
         bucket,
         all_regions: row.all_regions,
     }
@@ -173,7 +173,7 @@ pub(crate) struct TrailSourceJson {
     /// Seconds from that event to now.
     pub(crate) lag_seconds: Option<i64>,
     /// Files or messages known to wait; null where nobody says.
-    pub(crate) waiting: Option<u64>,
+    pub(crate) backlog: Option<u64>,
     pub(crate) files: u64,
     pub(crate) events: u64,
     pub(crate) bytes: u64,
@@ -208,7 +208,7 @@ fn source(row: SourceRow, now: DateTime<Utc>) -> TrailSourceJson {
         caught_up_at: row.caught_up_at,
         newest_event_at: row.total.newest_event_at,
         lag_seconds: row.total.newest_event_at.map(|at| (now - at).num_seconds()),
-        waiting: row.total.waiting,
+        backlog: row.total.waiting,
         files: row.total.files,
         events: row.total.events,
         bytes: row.total.bytes,
@@ -222,13 +222,13 @@ fn source(row: SourceRow, now: DateTime<Utc>) -> TrailSourceJson {
 #[utoipa::path(
     get, path = "/api/v1/sessions/{account_id}/{event_id}", tag = "inventory", operation_id = "get_session",
     params(("account_id" = String, Path), ("event_id" = String, Path)),
-    responses((status = 200, body = SessionStoryJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = SessionDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn session(
     State(app): State<App>,
     Path((account_id, event_id)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<SessionStoryJson>, AppError> {
+) -> Result<Json<SessionDetailJson>, AppError> {
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
@@ -239,11 +239,11 @@ pub(super) async fn session(
     };
     let mut chain = app.store.chain(row).await?;
     let session = chain.up.pop().ok_or_else(unknown)?;
-    Ok(Json(SessionStoryJson {
+    Ok(Json(SessionDetailJson {
         session: session.into(),
-        before: chain.up.into_iter().map(SessionJson::from).collect(),
-        after: chain.down.into_iter().map(SessionJson::from).collect(),
-        more: chain.more,
+        parent_sessions: chain.up.into_iter().map(SessionJson::from).collect(),
+        chained_sessions: chain.down.into_iter().map(SessionJson::from).collect(),
+        has_more: chain.more,
         calls,
     }))
 }
@@ -332,7 +332,7 @@ fn regions(days: Vec<DayRow>) -> Vec<TrailReadJson> {
     regions.into_values().collect()
 }
 
-/// How far each source of trail files was read, what of it whole, and what could not be read.
+/// Progress of each CloudTrail source, complete ranges, and unreadable records.
 #[utoipa::path(
     get, path = "/api/v1/ingestion", tag = "inventory", operation_id = "get_ingestion",
     responses((status = 200, body = IngestionJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
@@ -352,6 +352,6 @@ pub(super) async fn ingestion(
         message: problem.message,
         at: problem.at,
     });
-    let whole = app.store.trail_whole(&[]).await?.into_iter().map(whole).collect();
-    Ok(Json(IngestionJson { sources, whole, problems: problems.collect() }))
+    let complete_ranges = app.store.trail_whole(&[]).await?.into_iter().map(whole).collect();
+    Ok(Json(IngestionJson { sources, complete_ranges, problems: problems.collect() }))
 }

@@ -91,8 +91,8 @@ pub fn need(method: &Method, path: &str) -> Need {
         // They change nothing: what is in their bodies is only decided.
         "simulate" | "compare" => Need::Scope(Scope::InventoryRead),
         "rules" if reads => Need::Scope(Scope::PoliciesRead),
-        "runs" if reads => Need::Scope(Scope::RunsRead),
-        "runs" => Need::Scope(Scope::RunsWrite),
+        "scans" if reads => Need::Scope(Scope::ScansRead),
+        "scans" => Need::Scope(Scope::ScansWrite),
         "openapi.json" if reads => Need::Anyone,
         _ => Need::Scope(Scope::Admin),
     }
@@ -119,7 +119,7 @@ mod tests {
             (Method::POST, "/api/v1/simulate", Need::Scope(Scope::InventoryRead)),
             (Method::POST, "/api/v1/compare", Need::Scope(Scope::InventoryRead)),
             (Method::PATCH, "/api/v1/findings/17", Need::Scope(Scope::Admin)),
-            (Method::POST, "/api/v1/runs", Need::Scope(Scope::RunsWrite)),
+            (Method::POST, "/api/v1/scans", Need::Scope(Scope::ScansWrite)),
             (Method::GET, "/api/v1/new", Need::Scope(Scope::Admin)),
             (Method::GET, "/api/v2/findings", Need::Scope(Scope::Admin)),
             (Method::GET, "/api", Need::Scope(Scope::Admin)),

@@ -38,8 +38,8 @@ scopes! {
     FindingsRead "findings:read" "Read findings.";
     InventoryRead "inventory:read" "Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.";
     PoliciesRead "policies:read" "Read rules and their results.";
-    RunsRead "runs:read" "Read runs.";
-    RunsWrite "runs:write" "Start a run.";
+    ScansRead "scans:read" "Read scans.";
+    ScansWrite "scans:write" "Start a scan.";
     MetricsRead "metrics:read" "Read `/metrics`.";
     Admin "admin" "Everything.";
 }

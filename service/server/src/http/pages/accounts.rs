@@ -80,9 +80,9 @@ impl Line {
                 coverage.iter().filter(|c| c.scope.account_id == row.id && c.scope.kind == *kind).collect();
             let whole = scopes.iter().filter(|c| c.complete).count();
             match (whole, scopes.len()) {
-                (_, 0) => Cell { state: "none", text: "not looked at".to_owned() },
-                (whole, all) if whole == all => Cell { state: "whole", text: format!("{all} seen whole") },
-                (whole, all) => Cell { state: "gaps", text: format!("{} of {all} not seen whole", all - whole) },
+                (_, 0) => Cell { state: "none", text: "not scanned".to_owned() },
+                (whole, all) if whole == all => Cell { state: "whole", text: format!("{all} complete") },
+                (whole, all) => Cell { state: "gaps", text: format!("{} of {all} incomplete", all - whole) },
             }
         };
         Self {

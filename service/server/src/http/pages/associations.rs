@@ -120,7 +120,7 @@ impl Line {
         let cell = |arn: &str, exists: Option<bool>| RoleCell {
             name: short_name(arn).to_owned(),
             href: if exists == Some(true) { role_href(arn) } else { String::new() },
-            note: if exists == Some(true) { "" } else { "not in what was seen" },
+            note: if exists == Some(true) { "" } else { "not in the inventory" },
         };
         Self {
             href: association_href(&key.to_string()),
@@ -317,7 +317,7 @@ impl AssociationPage {
             findings: Vec::new(),
             findings_note: match row.association.detail {
                 Some(_) => String::new(),
-                None => "Its role is not known, so findings on the role are not among these.".to_owned(),
+                None => "Its role is unknown, so findings on the role are not included.".to_owned(),
             },
             all_findings: format!(
                 "/findings?state=open,acknowledged,suppressed,resolved&association={}",

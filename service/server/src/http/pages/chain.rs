@@ -24,16 +24,16 @@ pub(super) fn of_association(row: &AssociationRow, around: &Around, coverage: &[
         notes: vec![format!("cluster {}, {}", key.cluster, key.region), around.names.of(key.account_id)],
     }];
     let Some(detail) = detail else {
-        nodes.push(unseen("Association role", "Describing the association was refused"));
+        nodes.push(unseen("Association role", "The association could not be described"));
         return nodes;
     };
     nodes.push(role("Association role", &detail.role_arn, row.role_exists == Some(true), around, coverage));
     if let Some(target) = &detail.target_role_arn {
         let mut node = role("Target role", target, row.target_role_exists == Some(true), around, coverage);
         node.notes.push(if detail.external_id.is_some() {
-            "with an external id".to_owned()
+            "with an external ID".to_owned()
         } else {
-            "no external id known".to_owned()
+            "external ID unknown".to_owned()
         });
         nodes.push(node);
     }
@@ -100,9 +100,11 @@ fn role(kind: &str, arn: &str, exists: bool, around: &Around, coverage: &[Covera
 fn absence(arn: &RoleArn, coverage: &[CoverageRow]) -> (&'static str, Option<&'static str>) {
     let scope = Scope::global(arn.account_id(), ScopeKind::Roles);
     match coverage.iter().find(|row| row.scope == scope) {
-        Some(row) if row.complete => ("missing", Some("does not exist: all roles of the account were listed")),
-        Some(_) => ("unseen", Some("not seen: the account's roles were not listed whole")),
-        None => ("unseen", Some("in an account that is not looked at")),
+        Some(row) if row.complete => {
+            ("missing", Some("does not exist: the listing of the account's roles is complete"))
+        }
+        Some(_) => ("unseen", Some("unknown: the listing of the account's roles is incomplete")),
+        None => ("unseen", Some("in an account that is not scanned")),
     }
 }
 

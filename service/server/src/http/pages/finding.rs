@@ -197,15 +197,15 @@ fn exception(e: &ExceptionRef, now: DateTime<Utc>) -> ExceptionLine {
 
 fn resolution(word: &str) -> &'static str {
     if word == Resolution::Passed.as_str() {
-        "The rule passes now."
+        "The rule passes."
     } else if word == Resolution::SubjectGone.as_str() {
-        "The subject is gone: complete listings show it no more."
+        "The subject was deleted: complete listings no longer contain it."
     } else if word == Resolution::NotApplicable.as_str() {
-        "The rule does not concern the subject any more."
+        "The rule no longer applies to the subject."
     } else if word == Resolution::Expired.as_str() {
-        "It happened longer ago than sessions are kept."
+        "The session is older than the retention period."
     } else {
-        "The rule was removed or switched off."
+        "The rule was removed or disabled."
     }
 }
 
@@ -232,7 +232,7 @@ fn document_cards(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentC
     marked.iter().filter_map(card).collect()
 }
 
-/// What decided and stands in no document that is kept.
+/// Evidence and stands in no document that is kept.
 fn facts(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
     let alone = evidence.iter().filter(|e| e.document.is_none_or(|digest| documents.get(&digest).is_none()));
     let fact = |e: &Evidence| {
@@ -248,13 +248,13 @@ fn facts(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
 fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
     let what = match event.kind.as_str() {
         "opened" => "Opened",
-        "reopened" => "Came back",
+        "reopened" => "Reopened",
         "changed" => "Changed",
         "seen_again" => "Seen again",
         "resolved" => "Resolved",
-        "stale" => "Could not be decided",
+        "stale" => "Undetermined",
         "suppressed" => "Suppressed by an exception",
-        "suppression_expired" => "The exception ended",
+        "suppression_expired" => "Exception expired",
         other => other,
     };
     Step {

@@ -1,4 +1,4 @@
-//! `/grants`: what a role, or the pods of an association, may do against what they did.
+//! `/unused-access`: what a role, or the pods of an association, may do against what they did.
 //!
 //! Three columns and never two: used, not used, not known. What is not known says why.
 
@@ -129,21 +129,21 @@ fn whose(params: &Params) -> Result<Whose, AppError> {
         (None, Some(key)) => {
             Ok(Whose::Pods(read_key(key).ok_or_else(|| AppError::not_found(format!("association `{key}`")))?))
         }
-        _ => Err(AppError::new(Code::BadRequest, "give one of `role` and `association`: whose grants to weigh")),
+        _ => Err(AppError::new(Code::BadRequest, "give either `role` or `association`")),
     }
 }
 
 /// Where the grants of a role are weighed.
 pub(super) fn href_of_role(arn: &str) -> String {
-    format!("/grants?role={}", encode(arn))
+    format!("/unused-access?role={}", encode(arn))
 }
 
 /// Where the grants of an association's pods are weighed.
 pub(super) fn href_of_pods(key: &str) -> String {
-    format!("/grants?association={}", encode(key))
+    format!("/unused-access?association={}", encode(key))
 }
 
-/// `GET /grants`
+/// `GET /unused-access`
 pub(crate) async fn page(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
@@ -165,7 +165,7 @@ impl GrantsPage {
                 role_href(arn),
                 "Roles",
                 "/roles",
-                format!("/api/v1/roles/{}/granted?days={days}", encode(arn).replace('/', "%2F")),
+                format!("/api/v1/roles/{}/unused-access?days={days}", encode(arn).replace('/', "%2F")),
                 ("role", arn.clone()),
             ),
             Whose::Pods(key) => (
@@ -173,7 +173,7 @@ impl GrantsPage {
                 association_href(&key.to_string()),
                 "Associations",
                 "/associations",
-                format!("/api/v1{}/granted?days={days}", association_href(&key.to_string())),
+                format!("/api/v1{}/unused-access?days={days}", association_href(&key.to_string())),
                 ("association", key.to_string()),
             ),
         };
@@ -203,8 +203,8 @@ impl GrantsPage {
             figures: vec![
                 (number(granted), "granted"),
                 (number(was_used), "used"),
-                (number(not_used), "not used"),
-                (number(not_known), "not known"),
+                (number(not_used), "unused"),
+                (number(not_known), "unknown"),
             ],
             shares: shares([granted, was_used, not_used, not_known]),
             risky: by_service(&weighed.unused_at_risk()),
@@ -239,7 +239,7 @@ fn number(n: usize) -> String {
 fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
     let n = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     bar(
-        &[("c-pass", "used", n(used)), ("c-medium", "not used", n(unused)), ("unknown", "not known", n(unknown))],
+        &[("c-pass", "used", n(used)), ("c-medium", "unused", n(unused)), ("unknown", "unknown", n(unknown))],
         n(granted),
     )
 }
@@ -250,16 +250,16 @@ fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
         RegionRow {
             region: read.region.to_string(),
             state: match whole {
-                Some(whole) if whole.from <= covered.since => badge("ok", "Whole"),
-                Some(_) => badge("unseen", "In part"),
-                None => badge("unseen", "Not known"),
+                Some(whole) if whole.from <= covered.since => badge("ok", "Complete"),
+                Some(_) => badge("unseen", "Partial"),
+                None => badge("unseen", "Unknown"),
             },
             source: whole.map(|whole| whole.source.clone()).unwrap_or_default(),
             holds: whole.map_or("", |whole| match whole.holds {
-                Holds::Sessions => "events that begin sessions",
+                Holds::Sessions => "session events (AssumeRole…)",
                 Holds::Management => "all management events",
-                Holds::Bucket(_) => "what the trail’s selectors record",
-                Holds::Stated => "files that somebody says are whole",
+                Holds::Bucket(_) => "events of the trail’s selectors",
+                Holds::Stated => "files declared complete",
             }),
             from: whole.map(|whole| Stamp::of(whole.from, now)),
             to: whole.map(|whole| Stamp::of(whole.to, now)),
@@ -345,10 +345,10 @@ fn ways(weighed: &Weighed) -> Vec<WayRow> {
         actions: way.found.way.actions().collect::<Vec<_>>().join(", "),
         gain: match way.found.way.gain.as_str() {
             "own_permissions" => "changes its own permissions",
-            "another_role" => "becomes or changes another role",
+            "another_role" => "assumes or changes another role",
             _ => "reaches other principals or workloads",
         },
-        state: if way.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Perhaps open") },
+        state: if way.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Possibly open") },
         close: way.unused.join(", "),
     };
     weighed.ways.iter().map(row).collect()

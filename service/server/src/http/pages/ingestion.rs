@@ -141,23 +141,24 @@ pub(crate) async fn page(
         at: Stamp::of(problem.at, around.now),
     });
     let (class, title) = match read.state {
-        ReadState::Never => ("unseen", "No trail is read"),
-        ReadState::NotYet => ("unseen", "Nothing has been read yet"),
-        ReadState::Gaps => ("unseen", "Not everything was read"),
-        ReadState::Whole if rows.is_empty() => ("unseen", "No trail file is read"),
-        ReadState::Whole if unread > 0 => ("unseen", "Read to the end, and not all of it could be read"),
-        ReadState::Whole => ("ok", "Everything that is configured was read to its end"),
+        ReadState::Never => ("unseen", "No CloudTrail source configured"),
+        ReadState::NotYet => ("unseen", "Nothing read yet"),
+        ReadState::Gaps => ("unseen", "CloudTrail coverage incomplete"),
+        ReadState::Whole if rows.is_empty() => ("unseen", "No trail files are read"),
+        ReadState::Whole if unread > 0 => ("unseen", "Caught up, with unreadable records"),
+        ReadState::Whole => ("ok", "All sources caught up"),
     };
     let text = match read.state {
         ReadState::Never => {
-            "No [[trails]] are configured, and no look asked CloudTrail. What pods did is not known at all.".to_owned()
+            "No [[trails]] are configured, and no scan called LookupEvents. Sessions and calls of pods are unknown."
+                .to_owned()
         }
         ReadState::Whole if rows.is_empty() => {
-            "Sessions come from what looks asked CloudTrail for. Calls are only known from [[trails]], of which none is configured.".to_owned()
+            "Sessions come from LookupEvents. Calls need [[trails]], and none is configured.".to_owned()
         }
         ReadState::Whole if unread > 0 => format!(
-            "{} below: what stood there is not known.",
-            plural(unread, "file or record is told of", "files or records are told of")
+            "{} below; their content is unknown.",
+            plural(unread, "file or record is listed", "files or records are listed")
         ),
         ReadState::Whole => String::new(),
         ReadState::NotYet | ReadState::Gaps => format!("{}.", read.text),
@@ -198,7 +199,7 @@ impl SourceLine {
             bytes: words::count_u64(total.bytes.div_ceil(1_000_000)),
             duplicates: words::count_u64(total.duplicates),
             malformed: words::count_u64(total.malformed),
-            places: if stretches == 0 { String::new() } else { plural(stretches, "position kept", "positions kept") },
+            places: if stretches == 0 { String::new() } else { plural(stretches, "cursor", "cursors") },
         }
     }
 }
@@ -221,10 +222,10 @@ impl WholeLine {
                 from: Stamp::of(from, around.now),
                 to: Stamp::of(to, around.now),
                 holds: match holds {
-                    Holds::Sessions => "Events that begin sessions".to_owned(),
-                    Holds::Management => "Every management event".to_owned(),
-                    Holds::Bucket(bucket) => format!("What trails deliver to {bucket}"),
-                    Holds::Stated => "Imported files that were said to be all".to_owned(),
+                    Holds::Sessions => "Session events (AssumeRole…)".to_owned(),
+                    Holds::Management => "All management events".to_owned(),
+                    Holds::Bucket(bucket) => format!("Events that trails deliver to {bucket}"),
+                    Holds::Stated => "Imported files declared complete".to_owned(),
                 },
                 source,
             }
@@ -238,11 +239,11 @@ impl TieLine {
         let by = match row.tied_by.as_deref() {
             Some("tags") => "session tags",
             Some("access_key") => "access key",
-            Some("chain") => "the session before",
-            Some("name") => "role and name",
+            Some("chain") => "session chain",
+            Some("name") => "role and session name",
             Some("ambiguous") => "ambiguous",
-            Some(_) => "not tied",
-            None => "not looked at yet",
+            Some(_) => "not attributed",
+            None => "not attributed yet",
         };
         Self {
             kind: row.kind.replace('_', " "),

@@ -56,14 +56,14 @@ pub(crate) fn router() -> Router<App> {
         .route("/accounts/{id}", get(accounts::one))
         .route("/rules", get(rules::list))
         .route("/rules/{id}", get(rules::one))
-        .route("/runs", get(runs::list).post(runs::start))
-        .route("/runs/{id}", get(runs::one))
+        .route("/scans", get(runs::list).post(runs::start))
+        .route("/scans/{id}", get(runs::one))
         .route("/sessions", get(sessions::list))
         .route("/sessions/names", get(sessions::names))
         .route("/sessions/{account}/{event}", get(session::page))
         .route("/simulate", get(simulate::page).post(simulate::ask))
         .route("/usage", get(usage::page))
-        .route("/grants", get(grants::page))
+        .route("/unused-access", get(grants::page))
         .route("/ingestion", get(ingestion::page))
         .route("/problems", get(problems))
         .route("/theme", post(set_theme))
@@ -84,16 +84,16 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/accounts/111122223333"),
     ("GET", "/rules"),
     ("GET", "/rules/r"),
-    ("GET", "/runs"),
-    ("POST", "/runs"),
-    ("GET", "/runs/1"),
+    ("GET", "/scans"),
+    ("POST", "/scans"),
+    ("GET", "/scans/1"),
     ("GET", "/sessions"),
     ("GET", "/sessions/names"),
     ("GET", "/sessions/111122223333/e"),
     ("GET", "/simulate"),
     ("POST", "/simulate"),
     ("GET", "/usage"),
-    ("GET", "/grants"),
+    ("GET", "/unused-access"),
     ("GET", "/ingestion"),
     ("GET", "/problems"),
     ("POST", "/theme"),

@@ -111,9 +111,9 @@ fn changes(overview: &Overview) -> Vec<Figure> {
     let since = words::rfc3339(run.started_at);
     let figure = |n: u64, word, href| Figure { n: words::count_u64(n), word, href };
     vec![
-        figure(overview.opened_by_last_run, "opened or came back", format!("/findings?updated_since={since}")),
+        figure(overview.opened_by_last_run, "new or reopened", format!("/findings?updated_since={since}")),
         figure(overview.resolved_by_last_run, "resolved", format!("/findings?state=resolved&updated_since={since}")),
-        figure(overview.stale, "could not be decided", "/findings?detection=stale".to_owned()),
+        figure(overview.stale, "undetermined", "/findings?detection=stale".to_owned()),
         figure(overview.suppressed, "suppressed", "/findings?state=suppressed".to_owned()),
     ]
 }

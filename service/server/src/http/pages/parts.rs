@@ -169,9 +169,8 @@ impl Seen {
         let Some(last) = coverage.last_look_at else {
             return Self {
                 state: "never",
-                title: "Nothing has been looked at yet".to_owned(),
-                text: "There is no answer to any question until a first run has ended. No finding here means nothing."
-                    .to_owned(),
+                title: "No scan has finished".to_owned(),
+                text: "No data until the first scan finishes. An empty list means nothing yet.".to_owned(),
                 gaps: Vec::new(),
                 more: 0,
             };
@@ -184,13 +183,12 @@ impl Seen {
             plural(number(coverage.accounts), "account", "accounts")
         );
         if coverage.incomplete == 0 {
-            let text = format!("{looked}, each read to its end; latest look {} ({}).", stamp.text, stamp.ago);
+            let text = format!("{looked}, all complete; latest scan {} ({}).", stamp.text, stamp.ago);
             return Self { state: "whole", title: String::new(), text, gaps: Vec::new(), more: 0 };
         }
-        let title =
-            format!("{} of {looked} not seen whole", plural(number(coverage.incomplete), "listing", "listings"));
+        let title = format!("{} of {looked} incomplete", plural(number(coverage.incomplete), "listing", "listings"));
         let text = format!(
-            "Rules that depend on them answer “unknown”, never “pass”, and no finding there counts as resolved. Latest look {} ({}).",
+            "Rules that depend on them return “unknown”, never “pass”, and their findings are not resolved. Latest scan {} ({}).",
             stamp.text, stamp.ago
         );
         let lines: Vec<GapLine> = coverage.gaps.iter().map(|gap| GapLine::of(gap, names)).collect();
@@ -207,19 +205,19 @@ pub(crate) fn plural(n: usize, one: &str, many: &str) -> String {
 /// What stands in an empty list: told apart are *nothing there* and *not looked*.
 pub(crate) fn empty(what: &str, filtered: bool, clear: &str, seen: &Seen) -> Empty {
     let (class, title, text) = if seen.state == "never" {
-        ("unseen", "Not scanned yet".to_owned(), format!("No run has ended, so nothing is known of any {what}."))
+        ("unseen", "Not scanned yet".to_owned(), format!("No scan has finished, so no {what} is known."))
     } else if filtered {
-        ("", format!("No {what} matches these filters"), "The filters above leave nothing over.".to_owned())
+        ("", format!("No {what} matches these filters"), "Change or clear the filters.".to_owned())
     } else if seen.state == "gaps" {
-        let text = format!("There is no {what} in what was seen, but not everything was seen: {}.", seen.title);
-        ("unseen", format!("No {what} in what was seen"), text)
+        let text = format!("No {what} was found, but coverage is incomplete: {}.", seen.title);
+        ("unseen", format!("No {what} found, coverage incomplete"), text)
     } else {
-        ("ok", format!("No {what}"), "Everything that was asked for was seen.".to_owned())
+        ("ok", format!("No {what}"), "Coverage is complete.".to_owned())
     };
     let (href, link) = match (seen.state, filtered) {
-        ("never", _) => ("/runs", "Start a run"),
+        ("never", _) => ("/scans", "Start a scan"),
         (_, true) => (clear, "Clear the filters"),
-        ("gaps", _) => ("/accounts", "What was not seen"),
+        ("gaps", _) => ("/accounts", "Coverage gaps"),
         _ => ("", ""),
     };
     Empty { class, title, text, href: href.to_owned(), link: link.to_owned() }
@@ -544,7 +542,7 @@ pub(crate) struct Link {
 pub(crate) fn association_links(ids: &[String], names: &BTreeMap<String, AssociationName>) -> Vec<Link> {
     let link = |id: &String| {
         let Some(found) = names.get(id) else {
-            return Link { name: id.clone(), place: "not in what was seen".to_owned(), href: String::new() };
+            return Link { name: id.clone(), place: "not in the inventory".to_owned(), href: String::new() };
         };
         let mut parts = found.key.split('/').skip(1);
         let (region, cluster) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -571,13 +569,13 @@ impl TieMark {
     pub(crate) fn of(tied: &Tied) -> Self {
         let why = || tied.why.clone().unwrap_or_default();
         let (mark, text) = match tied.tied_by.as_deref() {
-            Some("tags") => ("Tied", "by the session tags that EKS set".to_owned()),
-            Some("access_key") => ("Tied", "by its key, as another account recorded it".to_owned()),
-            Some("chain") => ("Tied", "by the session that opened it".to_owned()),
-            Some("name") => ("Tied", "by role and name, which fit one association alone".to_owned()),
+            Some("tags") => ("Attributed", "by the session tags that EKS set".to_owned()),
+            Some("access_key") => ("Attributed", "by its access key, as another account recorded it".to_owned()),
+            Some("chain") => ("Attributed", "by the session that created it".to_owned()),
+            Some("name") => ("Attributed", "by role and session name, which match one association only".to_owned()),
             Some("ambiguous") => return Self { badge: badge("unseen", "Ambiguous"), text: why() },
-            Some(_) => return Self { badge: badge("", "Not tied"), text: why() },
-            None => return Self { badge: badge("unseen", "Not looked at yet"), text: String::new() },
+            Some(_) => return Self { badge: badge("", "Not attributed"), text: why() },
+            None => return Self { badge: badge("unseen", "Not attributed yet"), text: String::new() },
         };
         // The evidence names a pod, and no association of that moment is known: not the same as tied.
         if tied.association_id.is_none() {
@@ -621,11 +619,11 @@ mod tests {
             let (tied_by, association_id) = (by.map(str::to_owned), association.map(str::to_owned));
             TieMark::of(&Tied { tied_by, association_id, ..Tied::default() }).badge.label
         };
-        assert_eq!(tied(Some("tags"), Some("a-1")), "Tied");
+        assert_eq!(tied(Some("tags"), Some("a-1")), "Attributed");
         assert_eq!(tied(Some("tags"), None), "No association");
         assert_eq!(tied(Some("ambiguous"), None), "Ambiguous");
-        assert_eq!(tied(Some("none"), None), "Not tied");
-        assert_eq!(tied(None, None), "Not looked at yet");
+        assert_eq!(tied(Some("none"), None), "Not attributed");
+        assert_eq!(tied(None, None), "Not attributed yet");
     }
 
     #[test]
@@ -647,7 +645,12 @@ mod tests {
         .to_vec();
         assert_eq!(
             titles,
-            ["Not scanned yet", "No finding matches these filters", "No finding in what was seen", "No finding"]
+            [
+                "Not scanned yet",
+                "No finding matches these filters",
+                "No finding found, coverage incomplete",
+                "No finding"
+            ]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `/runs` and one run: when, how long, what it saw and changed; and the button that starts one.
+//! `/scans` and one run: when, how long, what it saw and changed; and the button that starts one.
 
 use super::Chrome;
 use super::estate::Around;
@@ -17,7 +17,7 @@ use axum::response::Redirect;
 use chrono::{DateTime, Utc};
 use rolecall_store::{Run, RunState};
 
-const PATH: &str = "/runs";
+const PATH: &str = "/scans";
 const ROWS: u32 = 50;
 
 query! {
@@ -52,7 +52,7 @@ impl RunLine {
         };
         let duration = run.finished_at.map(|end| words::span((end - run.started_at).num_milliseconds()));
         Self {
-            href: format!("/runs/{}", run.id),
+            href: format!("/scans/{}", run.id),
             id: run.id.0,
             kind: run.kind.clone(),
             trigger: run.trigger.clone(),
@@ -77,7 +77,7 @@ pub(crate) struct RunsPage {
     next: String,
 }
 
-/// `GET /runs`
+/// `GET /scans`
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
@@ -106,12 +106,12 @@ fn warning(app: &App) -> String {
     text.strip_prefix("warning: ").unwrap_or_default().to_owned()
 }
 
-/// `POST /runs`: asks for a run, and goes back to the list.
+/// `POST /scans`: requests a scan, and goes back to the list.
 pub(crate) async fn start(State(app): State<App>, Extension(who): Extension<Principal>) -> Result<Redirect, AppError> {
     use crate::app::RunNow;
     Ok(match app.run_now(&who.label()).await? {
-        RunNow::Queued(_) => Redirect::to("/runs?asked=queued"),
-        RunNow::AlreadyWaiting => Redirect::to("/runs?asked=waiting"),
+        RunNow::Queued(_) => Redirect::to("/scans?asked=queued"),
+        RunNow::AlreadyWaiting => Redirect::to("/scans?asked=waiting"),
     })
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct RunPage {
     gaps: Vec<GapLine>,
 }
 
-/// `GET /runs/{id}`
+/// `GET /scans/{id}`
 pub(crate) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,

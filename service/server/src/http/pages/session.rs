@@ -88,10 +88,12 @@ pub(crate) async fn page(
     recorders.extend(role.as_ref().map(RoleArn::account_id));
     let read = app.store.trail_days(&recorders, day).await?;
     let no_calls = match (&row.session.access_key_id, read.is_empty()) {
-        (None, _) => "The event names no key, so no call can be laid to this session.",
-        (Some(_), true) => "No trail file of this account was read since, so what the session called is not known.",
+        (None, _) => "The event has no access key, so no call can be attributed to this session.",
+        (Some(_), true) => {
+            "No CloudTrail data of this account was read since, so the calls of the session are unknown."
+        }
         (Some(_), false) => {
-            "No call with its key stands in what was read. Calls of older keys are kept by role and association only."
+            "No call with its access key was read. Calls of older keys are kept by role and association only."
         }
     };
     let present = match &role {
@@ -114,7 +116,7 @@ pub(crate) async fn page(
         candidates: association_links(&row.tied.candidates, &names),
         role: session.role_arn.as_ref().map(|arn| Link {
             name: arn.clone(),
-            place: if present { "" } else { "not in what was seen" }.to_owned(),
+            place: if present { "" } else { "not in the inventory" }.to_owned(),
             href: if present { role_href(arn) } else { String::new() },
         }),
         facts: facts(&row),
@@ -133,9 +135,7 @@ fn orphan(up: &[SessionRow]) -> String {
     let Some(SessionRow { session, tied }) = up.first() else { return String::new() };
     match &session.parent_access_key_id {
         Some(key) if session.kind != SessionKind::PodIdentity && tied.association_id.is_none() => {
-            format!(
-                "The first of these was asked for with key {key}. If a session stands behind that key, it was not seen."
-            )
+            format!("The first session was created with access key {key}. A session that owns this key is unknown.")
         }
         _ => String::new(),
     }
@@ -187,7 +187,7 @@ fn origin(SessionRow { session, tied }: &SessionRow) -> Node {
     match workload {
         Some(name) => node("", "cluster", "Pod", name, notes),
         None if of_pod => {
-            let why = tied.why.clone().unwrap_or_else(|| "not tied to an association".to_owned());
+            let why = tied.why.clone().unwrap_or_else(|| "not attributed to an association".to_owned());
             node("unseen", "cluster", "Pod", "not known".to_owned(), notes.into_iter().chain([why]).collect())
         }
         None => {

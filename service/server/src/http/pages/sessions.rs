@@ -161,34 +161,34 @@ impl Read {
         match (self.state, filtered) {
             (ReadState::Never, _) => of(
                 "unseen",
-                "No session was read",
-                "No trail is configured, and no look asked CloudTrail. That is not the same as no session.".to_owned(),
+                "No CloudTrail data",
+                "No trail is configured, and no scan called LookupEvents. This does not mean that there are no sessions.".to_owned(),
                 "/ingestion",
-                "Where trails are read from",
+                "CloudTrail ingestion",
             ),
             (ReadState::NotYet, _) => of(
                 "unseen",
-                "Nothing has been read yet",
+                "Nothing read yet",
                 format!("Trails are configured, but {}.", self.text),
                 "/ingestion",
-                "How far trails were read",
+                "CloudTrail ingestion",
             ),
             (_, true) => of(
                 "",
                 "No session matches these filters",
-                "The filters above leave nothing over.".to_owned(),
+                "Change or clear the filters.".to_owned(),
                 PATH,
                 "Clear the filters",
             ),
             (ReadState::Gaps, false) => of(
                 "unseen",
-                "No session in what was read",
-                format!("Not everything was read: {}.", self.text),
+                "No session found, coverage incomplete",
+                format!("CloudTrail coverage is incomplete: {}.", self.text),
                 "/ingestion",
-                "How far trails were read",
+                "CloudTrail ingestion",
             ),
             (ReadState::Whole, false) => {
-                of("ok", "No session", "Every configured trail was read to its end.".to_owned(), "", "")
+                of("ok", "No session", "All trails are caught up.".to_owned(), "", "")
             }
         }
     }
@@ -222,7 +222,7 @@ pub(crate) async fn list(
         next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
     };
     let fields = fields(&params);
-    let mut known: Vec<&str> = vec!["account_id", "kind", "tied_by", "failed"];
+    let mut known: Vec<&str> = vec!["account_id", "kind", "attribution_method", "failed"];
     known.extend(fields.iter().map(|field| field.name));
     Ok(SessionsPage {
         carried: carried(&params, &known),
@@ -274,22 +274,22 @@ fn selects(around: &Around, params: &Params) -> Vec<Select> {
     let ties = pairs(&[
         ("tags", "Session tags"),
         ("access_key", "Access key"),
-        ("chain", "The session before"),
-        ("name", "Role and name"),
+        ("chain", "Session chain"),
+        ("name", "Role and session name"),
         ("ambiguous", "Ambiguous"),
-        ("none", "Not tied"),
+        ("none", "Not attributed"),
     ]);
-    let failed = pairs(&[("true", "Refused or failed"), ("false", "Opened a session")]);
+    let failed = pairs(&[("true", "Failed"), ("false", "Session created")]);
     vec![
         select("account_id", "Account", around.names.choices(), params),
         select_or(
             "kind",
             "Kind",
-            if leaves_out_requests(params) { "Any that opens a session" } else { "Any" },
+            if leaves_out_requests(params) { "Any that creates a session" } else { "Any" },
             kinds,
             params,
         ),
-        select("tied_by", "Tied by", ties, params),
+        select("attribution_method", "Attribution", ties, params),
         select("failed", "Outcome", failed, params),
     ]
 }
@@ -440,24 +440,19 @@ pub(crate) async fn names(
         () if name.is_empty() => (None, ""),
         () if readings.len() > 1 => (
             Some(badge("accent", "Pod Identity, ambiguous")),
-            "The name has the shape that EKS gives, and the middle can be cut in several ways: only known clusters decide.",
+            "The name has the format of EKS Pod Identity. Its middle can be split in several ways; known clusters decide.",
         ),
-        () if parsed.is_some() => {
-            (Some(badge("ok", "Pod Identity")), "The name has the shape that EKS gives to the sessions of pods.")
-        }
+        () if parsed.is_some() => (Some(badge("ok", "Pod Identity")), "The name has the format of EKS Pod Identity."),
         () if !is_valid(&name) => {
-            (Some(badge("bad", "Not valid")), "STS takes 2 to 64 letters, digits and any of _ + = , . @ - alone.")
+            (Some(badge("bad", "Not valid")), "STS allows 2 to 64 letters, digits and _ + = , . @ -")
         }
         () if is_instance_id(&name) => {
-            (Some(badge("", "EC2 instance")), "The id of an EC2 instance, as sessions of instance profiles have it.")
+            (Some(badge("", "EC2 instance")), "An EC2 instance ID, as in sessions of instance profiles.")
         }
         () if is_default(&name) => {
-            (Some(badge("bad", "Default name")), "A program gave itself this name as nobody named the session.")
+            (Some(badge("bad", "Default name")), "The name that an SDK or the console sets when none is given.")
         }
-        () => (
-            Some(badge("", "Own name")),
-            "A valid name that somebody chose; not one that EKS gives to a pod's session.",
-        ),
+        () => (Some(badge("", "Custom name")), "A valid custom name; not the format of EKS Pod Identity."),
     };
     let (matched, mistake) =
         match (name.is_empty() || pattern.is_empty(), rolecall_audit::rules::pattern_matches(&pattern, &name)) {

@@ -27,7 +27,7 @@ const GIVEN: &str = "the document of the form";
 
 /// Layers in whose place a document can stand.
 const LAYERS: [(&str, &str); 9] = [
-    ("", "Nothing: decide by what is stored"),
+    ("", "None: use the stored policies"),
     ("identity", "The principal’s own policies"),
     ("boundary", "The permissions boundary"),
     ("session", "The session policy"),
@@ -151,8 +151,8 @@ impl Form {
             .then(|| vec![Given { name: GIVEN.to_owned(), document: Document::read(&self.document) }]);
         match (self.layer.as_str(), given) {
             ("", None) => {}
-            ("", Some(_)) => fault("Instead of", "say in whose place the document stands".to_owned()),
-            (_, None) => fault("Document", "is missing; `{\"Statement\": []}` is one that says nothing".to_owned()),
+            ("", Some(_)) => fault("Replaces", "choose the policy that it replaces".to_owned()),
+            (_, None) => fault("Document", "is missing; `{\"Statement\": []}` allows and denies nothing".to_owned()),
             ("identity", given) => what_if.identity = given,
             ("boundary", given) => what_if.boundary = given,
             ("session", given) => what_if.session = given,
@@ -161,7 +161,7 @@ impl Form {
             ("resource", given) => what_if.resource = given,
             ("trust", given) => what_if.trust = given,
             ("endpoint", given) => what_if.endpoint = given,
-            (other, _) => fault("Instead of", format!("`{other}` is no layer")),
+            (other, _) => fault("Replaces", format!("`{other}` is no layer")),
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -226,7 +226,7 @@ impl SimulatePage {
             label: label.to_owned(),
             chosen: value == form.layer,
         };
-        let layer = Select { name: "layer", label: "Instead of", options: LAYERS.into_iter().map(option).collect() };
+        let layer = Select { name: "layer", label: "Replaces", options: LAYERS.into_iter().map(option).collect() };
         Self { chrome, form, layer, faults: Vec::new(), told: None }
     }
 
@@ -278,8 +278,8 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
     let Answer { explanation, principal, resource, notes } = answer;
     let (class, verdict) = match explanation.outcome {
         Outcome::Allow => ("ok", "Allow"),
-        Outcome::DenyExplicit => ("bad", "Deny, by a statement that refuses it"),
-        Outcome::DenyImplicit => ("bad", "Deny, as nothing allows it"),
+        Outcome::DenyExplicit => ("bad", "Explicit deny"),
+        Outcome::DenyImplicit => ("bad", "Implicit deny"),
         Outcome::Unknown => ("unseen", "Unknown"),
     };
     // Each document once, with all of its statements that have a say.

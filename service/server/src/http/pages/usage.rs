@@ -119,7 +119,7 @@ fn since(now: DateTime<Utc>, days: u64) -> NaiveDate {
 fn read_words(rows: &[DayRow], window: u64) -> String {
     let days: BTreeSet<NaiveDate> = rows.iter().map(|row| row.day).collect();
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
-        return format!("Nothing of the trail was read of the last {window} days, so what was used is not known.");
+        return format!("No CloudTrail events of the last {window} days were read, so usage is unknown.");
     };
     let places: BTreeSet<_> = rows.iter().map(|row| (row.account_id, row.region.as_str())).collect();
     let events = rows.iter().map(|row| row.events).fold(0, u64::saturating_add);
@@ -220,7 +220,7 @@ pub(crate) async fn page(
             Who::Role(arn) => {
                 let href = format!("/sessions?role_arn={}", crate::http::query::encode(arn));
                 let place = arn.parse::<RoleArn>().map(|arn| around.names.of(arn.account_id())).unwrap_or_default();
-                (Link { name: short_name(arn).to_owned(), place, href }, "role, no association")
+                (Link { name: short_name(arn).to_owned(), place, href }, "role without association")
             }
         };
         let cells = services.iter().map(|service| cell(by.get(service).copied().unwrap_or_default())).collect();
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_window_of_which_nothing_was_read_says_so() {
-        assert!(read_words(&[], 90).contains("is not known"));
+        assert!(read_words(&[], 90).contains("is unknown"));
         let day = |n: u32| DayRow {
             account_id: "111122223333".parse().unwrap(),
             region: "eu-west-1".to_owned(),

@@ -110,11 +110,11 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
             parts.push(Part { loose: true, y: floor.saturating_sub(low + high), h: high });
         }
         let unread = !day.read && sum(day) == 0;
-        let numbers = format!("{} tied, {} ambiguous, {} not tied", day.tied, day.ambiguous, day.untied);
+        let numbers = format!("{} attributed, {} ambiguous, {} not attributed", day.tied, day.ambiguous, day.untied);
         let said = match (unread, day.read) {
-            (true, _) => "nothing of this day was read".to_owned(),
+            (true, _) => "no CloudTrail data of this day".to_owned(),
             (false, true) => numbers,
-            (false, false) => format!("{numbers}; how much of this day was read is not known"),
+            (false, false) => format!("{numbers}; completeness of this day is unknown"),
         };
         Column {
             x: percent(left + slot * u64::try_from(at).unwrap_or(0)),
@@ -143,7 +143,7 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
         first: first.day.to_string(),
         last: last.day.to_string(),
         summary: format!(
-            "Sessions by day, {} to {}: {} tied, {} ambiguous, {} not tied",
+            "Sessions by day, {} to {}: {} attributed, {} ambiguous, {} not attributed",
             first.day,
             last.day,
             total(|d| d.tied),
@@ -168,14 +168,14 @@ mod tests {
         let drawn =
             timeline(&[day(1, 0, 0, false), day(2, 0, 0, true), day(3, 30, 10, true), day(4, 0, 1, false)]).unwrap();
         assert_eq!(drawn.columns.iter().map(|c| c.unread).collect::<Vec<_>>(), [true, false, false, false]);
-        assert!(drawn.columns[0].title.contains("nothing of this day was read"));
+        assert!(drawn.columns[0].title.contains("no CloudTrail data of this day"));
         assert!(drawn.columns[1].parts.is_empty());
         assert_eq!(
             drawn.columns[2].parts,
             [Part { loose: false, y: TOP + 24, h: 72 }, Part { loose: true, y: TOP, h: 24 }],
             "both fill the field"
         );
-        assert!(drawn.columns[3].title.ends_with("is not known"));
+        assert!(drawn.columns[3].title.ends_with("is unknown"));
         assert_eq!(drawn.table.len(), 4);
     }
 }

@@ -88,7 +88,7 @@ pub fn trend(days: &[TrendDay]) -> Option<Trend> {
             y: TOP + FIELD - h,
             h,
             unseen,
-            title: format!("{}: {}", day.day, if unseen { "not looked at yet" } else { &numbers }),
+            title: format!("{}: {}", day.day, if unseen { "not scanned yet" } else { &numbers }),
         }
     });
     let rules = [0, whole / 2, whole].into_iter().map(|n| {
@@ -144,7 +144,7 @@ mod tests {
         let drawn = trend(&[day(1, 0), day(2, 37), day(3, 0)]).unwrap();
         let seen: Vec<_> = drawn.columns.iter().map(|c| (c.unseen, c.h)).collect();
         assert_eq!(seen, [(true, FIELD), (false, 37 * FIELD / 40), (false, 0)]);
-        assert_eq!(drawn.columns[0].title, "2026-01-01: not looked at yet");
+        assert_eq!(drawn.columns[0].title, "2026-01-01: not scanned yet");
         assert_eq!(drawn.rules.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(), ["0", "20", "40"]);
         assert_eq!(drawn.table.len(), 2);
     }

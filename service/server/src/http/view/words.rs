@@ -111,8 +111,8 @@ pub fn workflow(workflow: Workflow) -> &'static str {
 #[must_use]
 pub fn detection(detection: Detection) -> &'static str {
     match detection {
-        Detection::Active => "Seen in the latest audit",
-        Detection::Stale => "Not decided in the latest audit",
+        Detection::Active => "Detected in the latest scan",
+        Detection::Stale => "Undetermined in the latest scan",
         Detection::Cleared => "No longer seen",
     }
 }
@@ -140,7 +140,7 @@ pub fn session_kind(kind: SessionKind) -> &'static str {
         SessionKind::Saml => "SAML",
         SessionKind::Service => "AWS service",
         SessionKind::AssumeRole => "AssumeRole",
-        SessionKind::AgentRequest => "Request of the agent",
+        SessionKind::AgentRequest => "Pod Identity Agent request",
     }
 }
 
@@ -159,9 +159,9 @@ pub fn short_count(n: u64) -> String {
 #[must_use]
 pub fn scope(kind: ScopeKind) -> &'static str {
     match kind {
-        ScopeKind::Entry => "Entry into the account",
-        ScopeKind::Organization => "Organisation",
-        ScopeKind::OrgPolicies => "Organisation policies",
+        ScopeKind::Entry => "AssumeRole into the account",
+        ScopeKind::Organization => "Organization",
+        ScopeKind::OrgPolicies => "Organization policies",
         ScopeKind::Roles => "Roles",
         ScopeKind::Policies => "Managed policies",
         ScopeKind::OidcProviders => "OIDC providers",
@@ -180,18 +180,18 @@ pub fn scope(kind: ScopeKind) -> &'static str {
 #[must_use]
 pub fn gap(reason: GapReason) -> &'static str {
     match reason {
-        GapReason::Denied => "AWS refused the call",
-        GapReason::Throttled => "AWS throttled until retries ran out",
-        GapReason::Timeout => "No answer in time",
-        GapReason::Unreachable => "No connection, or a server error",
-        GapReason::Malformed => "The answer could not be read",
-        GapReason::Credentials => "The credentials were expired or not valid",
-        GapReason::NotReached => "Not reached: something before it was not seen",
-        GapReason::NotProvided => "Not part of the imported files",
-        GapReason::Truncated => "Only some pages of the listing were given",
-        GapReason::Filtered => "The listing lacks what it must hold: it was filtered, or lost a part",
-        GapReason::Unproven => "The files cannot show that this is all there is",
-        GapReason::Lost => "Most of it is gone at once; the next listing must say so, too",
+        GapReason::Denied => "Access denied",
+        GapReason::Throttled => "Throttled",
+        GapReason::Timeout => "Timeout",
+        GapReason::Unreachable => "Connection or server error",
+        GapReason::Malformed => "Malformed response",
+        GapReason::Credentials => "Invalid or expired credentials",
+        GapReason::NotReached => "Not reached: an earlier call failed",
+        GapReason::NotProvided => "Not in the imported files",
+        GapReason::Truncated => "Truncated listing",
+        GapReason::Filtered => "Listing lacks items that must exist",
+        GapReason::Unproven => "Files do not prove a complete listing",
+        GapReason::Lost => "Most items missing at once; confirmed by the next scan",
     }
 }
 
@@ -199,25 +199,29 @@ pub fn gap(reason: GapReason) -> &'static str {
 #[must_use]
 pub fn remedy(reason: GapReason, action: &str) -> String {
     match reason {
-        GapReason::Denied => format!("Allow `{action}` to the reading role in this account; an SCP may refuse it too."),
-        GapReason::Throttled => "Lower the concurrency, or run when less else calls AWS.".to_owned(),
+        GapReason::Denied => format!("Allow `{action}` to the role that Rolecall assumes in this account; check SCPs."),
+        GapReason::Throttled => "Lower `aws.concurrent_calls`, or scan at a quieter time.".to_owned(),
         GapReason::Timeout | GapReason::Unreachable => {
-            "Check the network path to this endpoint, and run again.".to_owned()
+            "Check the network path to this endpoint and scan again.".to_owned()
         }
-        GapReason::Malformed => "Run again; if it stays, the log names the part that could not be read.".to_owned(),
+        GapReason::Malformed => {
+            "Scan again; if it persists, see the log for the field that could not be read.".to_owned()
+        }
         GapReason::Credentials => {
-            "Renew the credentials of the hub, or check the role's trust and external id.".to_owned()
+            "Renew the hub's credentials, or check the role's trust policy and external ID.".to_owned()
         }
-        GapReason::NotReached => "Mend the gap that comes before it.".to_owned(),
-        GapReason::NotProvided => "Import the file that holds it.".to_owned(),
+        GapReason::NotReached => "Fix the earlier gap first.".to_owned(),
+        GapReason::NotProvided => "Import the file that contains it.".to_owned(),
         GapReason::Truncated => {
-            format!("List again without `--max-items`, or import every page of `{action}` together.")
+            format!("List again without `--max-items`, or import all pages of `{action}` together.")
         }
-        GapReason::Filtered => "Run again; of files, list without `--filter`, `--query` and `--namespace`.".to_owned(),
+        GapReason::Filtered => {
+            "Scan again; for files, list without `--filter`, `--query` and `--namespace`.".to_owned()
+        }
         GapReason::Unproven => {
-            "Import the files in the estate layout, or say `import --complete` where they hold all there is.".to_owned()
+            "Import the files in the estate layout, or pass `--complete` if they hold everything.".to_owned()
         }
-        GapReason::Lost => "Run again: a second listing that shows the same settles it.".to_owned(),
+        GapReason::Lost => "Scan again: items missing from two scans in a row count as deleted.".to_owned(),
     }
 }
 
