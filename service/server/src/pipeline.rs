@@ -177,10 +177,10 @@ impl Audit {
             seen.sessions = trails.stats.sessions.values().sum::<u64>();
         }
 
-        self.progress.step("Tying sessions to their pods");
+        self.progress.step("Attributing sessions to pods");
         tie_due(&self.store).await?;
         abort::point("sessions tied");
-        self.progress.step("Judging");
+        self.progress.step("Evaluating rules");
         // Before what is judged is loaded: what is owed later may not be in it.
         let owed = self.store.owed().await?;
         since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Result<ExitCode, Error> {
     if context.database_url.is_some() {
         return Err(Error::Usage {
-            what: "the demo's invented estate is kept out of databases that may hold a real one".to_owned(),
+            what: "the demo's generated organization is kept out of databases that may hold a real one".to_owned(),
             remedy: "run it without --database-url and without DATABASE_URL in the environment".to_owned(),
         });
     }
@@ -58,7 +58,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     let made = tokio::task::spawn_blocking(|| demo::estate_and_bucket(chrono::Utc::now()));
     let (database, _) = Database::open(&context, Schema::Check, &progress).await?;
     let result = async {
-        progress.step("Starting a stand-in for AWS with an invented estate");
+        progress.step("Starting the AWS stand-in with a generated organization");
         let (estate, bucket) = made.await.map_err(Error::Judging)?;
         let sandbox = sandbox(estate, &bucket).await?;
         let hub = hub(&sandbox)?;
