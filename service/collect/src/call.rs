@@ -462,6 +462,45 @@ impl Pages {
     }
 }
 
+/// So many pages in a row may hold nothing new, as where a listing changes while it is read.
+const STALE_PAGES: usize = 3;
+
+/// So many pages in a row may be empty, as where AWS filters what it has read.
+const EMPTY_PAGES: usize = 1_000;
+
+/// What the pages of a long listing showed so far: whether it goes on, or begins again under new tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Fresh {
+    /// The names, by their hashes.
+    seen: HashSet<u64>,
+    hashes: RandomState,
+    stale: usize,
+    empty: usize,
+}
+
+impl Fresh {
+    /// Takes the names of a page's items.
+    pub(crate) fn page<'i>(
+        &mut self,
+        permission: &PermissionUse,
+        items: impl IntoIterator<Item = &'i str>,
+    ) -> Result<(), Refusal> {
+        let (mut any, mut new) = (false, false);
+        for item in items {
+            any = true;
+            new |= self.seen.insert(self.hashes.hash_one(item));
+        }
+        self.empty = if any { 0 } else { self.empty + 1 };
+        self.stale = if any && !new { self.stale + 1 } else { 0 };
+        let endless = |why: String| Err(Refusal::malformed(permission, format!("the listing does not end: {why}")));
+        match (self.stale >= STALE_PAGES, self.empty >= EMPTY_PAGES) {
+            (true, _) => endless(format!("{STALE_PAGES} pages in a row hold nothing new")),
+            (_, true) => endless(format!("{EMPTY_PAGES} pages in a row are empty")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Walks a listing to its end, page by page. `$request` makes the request for a token, `$take` gets
 /// the list of each page. The value is the refusal that ended the walk early, if one did.
 macro_rules! pages {
@@ -578,6 +617,29 @@ mod tests {
         let told = public("The key (ASIAABCDEFGHIJKLMNOP) is wrong\nx-amz-security-token:IQoJ");
         assert_eq!(told, "The key (access key) is wrong");
         assert_eq!(public(&"x".repeat(1000)).len(), 400);
+    }
+
+    #[test]
+    fn pages_that_repeat_and_pages_without_end_are_told_from_a_long_listing() {
+        static LOOKUP: PermissionUse =
+            PermissionUse { action: "cloudtrail:LookupEvents", holder: Holder::Member, why: "test" };
+        let mut fresh = Fresh::default();
+        for n in 0..10_000 {
+            let items = [format!("{n}"), format!("{}", n + 1)];
+            fresh.page(&LOOKUP, items.iter().map(String::as_str)).unwrap();
+        }
+        // What is new between two repeats begins the count anew.
+        for items in [["1"], ["2"], ["new"], ["1"], ["2"]] {
+            fresh.page(&LOOKUP, items).unwrap();
+        }
+        let refused = fresh.page(&LOOKUP, ["3"]).unwrap_err();
+        assert_eq!(refused.detail, "the listing does not end: 3 pages in a row hold nothing new");
+        let mut fresh = Fresh::default();
+        for _ in 1..EMPTY_PAGES {
+            fresh.page(&LOOKUP, []).unwrap();
+        }
+        let refused = fresh.page(&LOOKUP, []).unwrap_err();
+        assert_eq!(refused.detail, "the listing does not end: 1000 pages in a row are empty");
     }
 
     #[test]

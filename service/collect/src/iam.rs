@@ -4,7 +4,7 @@
 //! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
 //! than one is held.
 
-use crate::call::{Holder, PermissionUse, Refusal, listed};
+use crate::call::{Fresh, Holder, PermissionUse, Refusal, listed};
 use crate::entry::HubSession;
 use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
@@ -141,30 +141,21 @@ async fn authorization_pages(
 /// More roles and policies than this are in no account: IAM's quotas end at some thousands of each.
 const MOST: usize = 100_000;
 
-/// So many pages in a row may hold nothing new, as where a listing changes while it is read.
-const STALE_PAGES: usize = 3;
-
 /// What the pages showed so far, each thing once. Pages without end are told by what they hold, since
 /// each may carry up to some MB.
 #[derive(Default)]
 struct Once {
     seen: HashSet<String>,
-    /// Pages in a row that held something, and nothing new.
-    stale: usize,
+    fresh: Fresh,
 }
 
 impl Once {
     fn page(&mut self, roles: &[RoleDetail], policies: &[ManagedPolicyDetail]) -> Result<(), Refusal> {
-        let arns = || roles.iter().map(|role| &role.arn).chain(policies.iter().map(|policy| &policy.arn)).flatten();
-        let stale = arns().next().is_some() && arns().all(|arn| self.seen.contains(arn));
-        self.stale = if stale { self.stale + 1 } else { 0 };
-        let endless =
-            |why: String| Refusal::malformed(&AUTHORIZATION_DETAILS, format!("the listing does not end: {why}"));
-        if self.stale >= STALE_PAGES {
-            return Err(endless(format!("{STALE_PAGES} pages in a row hold nothing new")));
-        }
+        let arns = roles.iter().map(|role| &role.arn).chain(policies.iter().map(|policy| &policy.arn));
+        self.fresh.page(&AUTHORIZATION_DETAILS, arns.flatten().map(String::as_str))?;
         if self.seen.len() > MOST {
-            return Err(endless(format!("more than {MOST} roles and policies were listed")));
+            let why = format!("the listing does not end: more than {MOST} roles and policies were listed");
+            return Err(Refusal::malformed(&AUTHORIZATION_DETAILS, why));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
 //! said to be complete by what one look saw.
 
-use crate::call::{Holder, Pages, PermissionUse, Refusal, listed};
+use crate::call::{Fresh, Holder, Pages, PermissionUse, Refusal, listed};
 use crate::look::{Look, client, said};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
@@ -189,7 +189,7 @@ async fn lookup(
     // Bounded by the number of events, and by the account's deadline.
     let mut pages = Pages::long(&LOOKUP_EVENTS);
     let mut token = None;
-    let mut events = 0;
+    let (mut events, mut fresh) = (0, Fresh::default());
     loop {
         pace.tick().await;
         let request = client
@@ -200,7 +200,9 @@ async fn lookup(
             .max_results(50)
             .set_next_token(token);
         let page = look.caller.call(&LOOKUP_EVENTS, request.send()).await?;
-        for event in listed(&LOOKUP_EVENTS, page.events)? {
+        let listed = listed(&LOOKUP_EVENTS, page.events)?;
+        fresh.page(&LOOKUP_EVENTS, listed.iter().filter_map(|event| event.event_id()))?;
+        for event in listed {
             events += 1;
             match read_event(event.cloud_trail_event.as_deref().unwrap_or_default()) {
                 Ok(session) => look.with(|seen| seen.sessions.extend(session)),

@@ -9,7 +9,7 @@ use super::{
     Batch, Body, Content, Counts, Cursor, Held, Missed, Object, Outcome, Position, Progress, Room, Settlement,
     TrailGap, TrailSource, settle_by_position, unsettled,
 };
-use crate::call::{Caller, Pages, Refusal, listed};
+use crate::call::{Caller, Fresh, Pages, Refusal, listed};
 use crate::trail::LOOKUP_EVENTS;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::types::{Event, LookupAttribute, LookupAttributeKey};
@@ -287,13 +287,15 @@ struct Step {
     name: usize,
     token: Option<String>,
     seen: Pages,
+    fresh: Fresh,
     pages: usize,
 }
 
 impl Step {
     fn window(from: DateTime<Utc>, width: TimeDelta, now: DateTime<Utc>) -> Self {
         let to = from.checked_add_signed(width).map_or(now, |to| to.min(now));
-        Self { from, to, width, name: 0, token: None, seen: Pages::long(&LOOKUP_EVENTS), pages: 0 }
+        let (seen, fresh) = (Pages::long(&LOOKUP_EVENTS), Fresh::default());
+        Self { from, to, width, name: 0, token: None, seen, fresh, pages: 0 }
     }
 
     /// What follows the window; `None` at now.
@@ -325,7 +327,10 @@ fn read(
                 Ok(client) => page(client, &manner, &step, &turn).await,
                 Err(refusal) => Err(refusal.clone()),
             };
-            let followed = page.and_then(|(events, token)| Ok((events, step.seen.next(token)?)));
+            let followed = page.and_then(|(events, token)| {
+                step.fresh.page(&LOOKUP_EVENTS, events.iter().filter_map(|event| event.event_id()))?;
+                Ok((events, step.seen.next(token)?))
+            });
             let (events, token) = match followed {
                 Ok(page) => page,
                 Err(refusal) => {
@@ -346,6 +351,7 @@ fn read(
             }
             step.name += 1;
             step.seen = Pages::long(&LOOKUP_EVENTS);
+            step.fresh = Fresh::default();
             if step.name < manner.events.names().len() {
                 return Some((Found::Page(Box::new(object)), Some(step)));
             }

@@ -1,7 +1,8 @@
 //! Every action that a scan calls, under every kind of fault: nothing resolves, the coverage names the
 //! action, and the scan ends.
 //!
-//! All pairs take some minutes: `ROLECALL_FAULTS=all`. Otherwise a sample is drawn, by the seed in
+//! All pairs take some minutes: `ROLECALL_FAULTS=all`; a call or a fault in its place names some of
+//! them. Otherwise a sample is drawn, by the seed in
 //! `ROLECALL_SEED` where there is one; the seed is printed.
 
 use crate::support::Harness;
@@ -57,10 +58,15 @@ impl Draw {
     }
 }
 
-/// Of `all`, those to be tried.
-fn drawn<T>(mut all: Vec<T>) -> Vec<T> {
-    if std::env::var("ROLECALL_FAULTS").is_ok_and(|which| which == "all") {
-        return all;
+/// Of `all`, those to be tried: a sample, all, or all whose call or fault is named so.
+fn drawn<T: std::fmt::Debug>(mut all: Vec<T>) -> Vec<T> {
+    match std::env::var("ROLECALL_FAULTS") {
+        Ok(which) if which == "all" => return all,
+        Ok(which) => {
+            all.retain(|pair| format!("{pair:?}").contains(&which));
+            return all;
+        }
+        Err(_) => {}
     }
     let seed = std::env::var("ROLECALL_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::try_from(Utc::now().timestamp()).unwrap());
