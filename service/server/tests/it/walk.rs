@@ -14,6 +14,9 @@ use rolecall_store::{FindingFilter, FindingSort};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// Draws the same sample each time: a check must not fail by chance on a change that is innocent of it.
+const SEED: u64 = 1_795_985_728;
+
 /// Pairs that are tried without being asked for more.
 const SAMPLE: usize = 24;
 
@@ -69,7 +72,7 @@ fn drawn<T: std::fmt::Debug>(mut all: Vec<T>) -> Vec<T> {
         Err(_) => {}
     }
     let seed = std::env::var("ROLECALL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::try_from(Utc::now().timestamp()).unwrap());
+    let seed = seed.unwrap_or(SEED);
     println!("ROLECALL_SEED={seed}");
     let mut draw = Draw(seed);
     (0..SAMPLE.min(all.len())).map(|_| all.swap_remove(draw.below(all.len()))).collect()
@@ -104,23 +107,26 @@ async fn no_fault_of_any_call_resolves_anything_or_goes_unnoticed() {
         let Ok(summary) = tokio::time::timeout(AT_MOST, harness.impatient_audit()).await else {
             panic!("{action}, {what}: the scan does not end");
         };
+        let met = harness.sandbox.calls().of(action) > u64::from(after);
         let told = match &summary {
             // What cannot be believed of the hub itself ends the scan: nothing was written.
             Err(_) => true,
             Ok(summary) => summary.unseen.iter().any(|gap| gap.action == action || after > 0),
         };
-        let resolved = summary.as_ref().map_or(0, |summary| summary.findings_resolved);
         let left = open(&harness).await;
         let believed = matches!(kind, FaultKind::EmptyLists);
-        if resolved > 0 && !(believed && MAY_BE_EMPTY.contains(&action)) {
-            faults.push(format!("{action}, {what}: {resolved} findings resolved"));
+        let gone = findings.difference(&left).count();
+        if gone > 0 && !(believed && MAY_BE_EMPTY.contains(&action)) {
+            faults.push(format!("{action}, {what}: {gone} open findings are gone"));
         }
-        if !findings.is_subset(&left) && !believed {
-            faults.push(format!("{action}, {what}: {} open findings are gone", findings.difference(&left).count()));
+        if believed {
+            // What an empty list took away, and what opened for want of it, is as before again.
+            harness.sandbox.faults().clear();
+            harness.impatient_audit().await.unwrap();
+            harness.impatient_audit().await.unwrap();
         }
         let pages = paged.iter().any(|verb| action.split(':').nth(1).is_some_and(|name| name.starts_with(verb)));
         let unpaged = matches!(kind, FaultKind::Circle | FaultKind::Endless | FaultKind::BreakPaging) || !pages;
-        let met = harness.sandbox.calls().of(action) > u64::from(after);
         if !told && !believed && !unpaged && met {
             faults.push(format!("{action}, {what}: no gap names it"));
         }
