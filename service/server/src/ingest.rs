@@ -25,6 +25,7 @@ use rolecall_iam::AccountId;
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -82,7 +83,7 @@ pub struct Broken {
 }
 
 /// What records tell of an account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// Where.
     pub regions: BTreeSet<Region>,
@@ -483,7 +484,7 @@ impl Reading<'_> {
             match (&*outcome, parts.unreadable.get(&object.location)) {
                 (Outcome::Read, Some(why)) => *outcome = Outcome::Unreadable(why.clone()),
                 // It is given up and not asked for again: who looks on is told now or never.
-                (Outcome::Missed(missed), _) if missed.gone => gaps.push(given_up(object, missed)),
+                (Outcome::Missed(missed), _) if missed.gone => gaps.push(trails::gap_of(object, missed.clone())),
                 _ => {}
             }
         }
@@ -577,17 +578,6 @@ impl Receipt {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
-}
-
-fn given_up(object: &Object, missed: &Missed) -> TrailGap {
-    TrailGap {
-        account_id: object.account_id,
-        region: object.region.clone(),
-        action: missed.action.clone(),
-        reason: missed.reason,
-        detail: missed.detail.clone(),
-        location: object.location.clone(),
-    }
 }
 
 /// Writes a part, up to its commit.

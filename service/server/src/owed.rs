@@ -24,53 +24,21 @@ use uuid::Uuid;
 struct Told {
     /// Accounts that records of files named. What a look covers needs no record to be known.
     #[serde(default)]
-    named: Vec<(AccountId, Record)>,
+    named: Vec<(AccountId, Named)>,
     /// Files that could not be read to their end, each of them the place of its name.
     #[serde(default)]
     broken: Vec<(String, ProblemKind)>,
     /// What was not seen of other sources.
     #[serde(default)]
-    gaps: Vec<Unseen>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
-    regions: BTreeSet<Region>,
-    newest: DateTime<Utc>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Unseen {
-    account_id: Option<AccountId>,
-    region: Option<Region>,
-    action: String,
-    reason: GapReason,
-    detail: String,
-    location: String,
-}
-
-impl From<&TrailGap> for Unseen {
-    fn from(gap: &TrailGap) -> Self {
-        let TrailGap { account_id, region, action, reason, detail, location } = gap.clone();
-        Self { account_id, region, action, reason, detail, location }
-    }
-}
-
-impl From<Unseen> for TrailGap {
-    fn from(gap: Unseen) -> Self {
-        let Unseen { account_id, region, action, reason, detail, location } = gap;
-        Self { account_id, region, action, reason, detail, location }
-    }
+    gaps: Vec<TrailGap>,
 }
 
 impl Told {
     /// Of a source of files, gaps are files that could not be read either.
     fn of(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
         if kind != FILES {
-            let unread: Vec<TrailGap> = read.unread().collect();
-            return Self { gaps: gaps.iter().chain(&unread).map(Unseen::from).collect(), ..Self::default() };
+            return Self { gaps: gaps.iter().cloned().chain(read.unread()).collect(), ..Self::default() };
         }
-        let record = |named: &Named| Record { regions: named.regions.clone(), newest: named.newest };
         let problems = read.problems.iter().map(|problem| (problem.file.clone(), problem.kind));
         let missed = gaps.iter().map(|gap| (gap.location.clone(), ProblemKind::Json));
         // Only some problems are named, and each place counts.
@@ -78,7 +46,7 @@ impl Told {
         let unnamed = read.broken.values().filter(|broken| !named.contains(&*broken.file));
         let unnamed = unnamed.map(|broken| (broken.file.clone(), ProblemKind::Json));
         Self {
-            named: read.named.iter().map(|(account, named)| (*account, record(named))).collect(),
+            named: read.named.iter().map(|(account, named)| (*account, named.clone())).collect(),
             broken: problems.chain(missed).chain(unnamed).collect(),
             gaps: Vec::new(),
         }
@@ -127,13 +95,13 @@ pub async fn left(store: &Store, places: Places) -> Result<Left, Error> {
     for debt in store.owed().await? {
         let Some(told) = read(&debt) else { continue };
         left.owed.push(debt.id);
-        for (account, Record { regions, newest }) in told.named {
+        for (account, Named { regions, newest }) in told.named {
             let named = left.named.entry(account).or_insert(Named { regions: BTreeSet::new(), newest });
             named.regions.extend(regions);
             named.newest = named.newest.max(newest);
         }
         broken.extend(told.broken);
-        unseen.gaps.extend(told.gaps.into_iter().map(TrailGap::from));
+        unseen.gaps.extend(told.gaps);
     }
     if !unseen.gaps.is_empty() {
         left.seen.coverage = unseen.coverage(&places.with_known(store).await?.all());
@@ -171,7 +139,7 @@ pub async fn strangers(
 fn read(debt: &Owed) -> Option<Told> {
     let told = debt.told.clone()?;
     Some(serde_json::from_value(told).unwrap_or_else(|error| Told {
-        gaps: vec![Unseen {
+        gaps: vec![TrailGap {
             account_id: None,
             region: None,
             action: "rolecall:ReadTrail".to_owned(),

@@ -162,12 +162,11 @@ impl Audit {
         };
         // Whichever fails first ends the other: a snapshot that nobody fills, or that cannot be
         // written, is dropped, and with it everything that was to be in it.
-        let (looked, writer) = tokio::try_join!(look(run, sender), remember)?;
+        let (looked, mut writer) = tokio::try_join!(look(run, sender), remember)?;
         let trails = looked.trails.unwrap_or_default();
         since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
         since = since.min(trails.oldest.unwrap_or(since));
         let told: Vec<Uuid> = looked.owed.iter().chain(&trails.owed).copied().collect();
-        let mut writer = writer;
         writer.owe(since).await?;
         abort::point("snapshot written");
         let counts = writer.commit().await?;

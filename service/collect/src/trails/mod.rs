@@ -41,6 +41,7 @@ use rolecall_audit::coverage::GapReason;
 use rolecall_audit::id::Region;
 use rolecall_audit::trail::{Torn, Whole};
 use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -237,7 +238,7 @@ pub(crate) struct Message {
 }
 
 /// Something of a trail that was not seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrailGap {
     /// Whose events; `None`: of every account that the source holds.
     pub account_id: Option<AccountId>,
@@ -449,7 +450,9 @@ pub(crate) fn unsettled() -> Missed {
     }
 }
 
-pub(crate) fn gap_of(object: &Object, missed: Missed) -> TrailGap {
+/// An object that was not had, as a gap of its place.
+#[must_use]
+pub fn gap_of(object: &Object, missed: Missed) -> TrailGap {
     TrailGap {
         account_id: object.account_id,
         region: object.region.clone(),
