@@ -6,10 +6,8 @@
 
 use crate::error::Error;
 use crate::ingest::{FILES, Ingested, Named, Places};
-use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::GapReason;
 use rolecall_audit::estate::Observation;
-use rolecall_audit::id::Region;
 use rolecall_audit::import::{named_by_records, trail_gap, trail_place};
 use rolecall_audit::trail::ProblemKind;
 use rolecall_collect::trails::TrailGap;
