@@ -2,11 +2,11 @@
 //!
 //! Knows the parts and nothing of what they do. Refuses to know HTTP, SQL, AWS and the command line.
 
-use crate::clock::{Clock, Condition};
+use crate::audit::rules::Rules;
 use crate::config::Config;
 use crate::error::Error;
-use crate::jobs;
-use crate::rules::Rules;
+use crate::schedule::clock::{Clock, Condition};
+use crate::schedule::job;
 use crate::schedule::{Pulse, Timetable};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
@@ -138,8 +138,7 @@ impl App {
     /// # Errors
     /// Where the database fails.
     pub async fn run_now(&self, requested_by: &str) -> Result<RunNow, Error> {
-        let job = jobs::audit_now(requested_by);
-        let queued = self.store.enqueue(&job).await?;
+        let queued = self.store.enqueue(&job::audit_now(requested_by)).await?;
         self.bell.notify_one();
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
     }
@@ -175,8 +174,8 @@ impl App {
         let due = if schedule.enabled { Timetable::of_audits(schedule).latest(by) } else { None };
         let Some(due) = due else { return Ok(None) };
         // Before its first slot an installation has missed none.
-        let begun = self.store.last_slot(jobs::AUDIT).await?.is_some();
-        let has_run = !begun || self.store.has_run_since(jobs::AUDITS_AS, due).await?;
+        let begun = self.store.last_slot(job::AUDIT).await?.is_some();
+        let has_run = !begun || self.store.has_run_since(job::AUDITS_AS, due).await?;
         Ok((!has_run).then_some(due))
     }
 

@@ -104,7 +104,7 @@ pub enum Error {
     Judging(#[source] tokio::task::JoinError),
     /// What is due is told by a clock that was just set.
     #[error("the clock is not to be believed: {0}")]
-    Clock(crate::clock::Condition),
+    Clock(crate::schedule::clock::Condition),
     /// The heartbeat does not start.
     #[error("the heartbeat of the schedule does not start")]
     Heartbeat(#[source] crate::schedule::HeartbeatError),

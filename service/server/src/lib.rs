@@ -5,27 +5,16 @@
 //! Refuses to know SQL (`rolecall-store`), AWS calls (`rolecall-collect`) and what makes a finding
 //! (`rolecall-audit` and `policies/`).
 
-mod abort;
 pub mod app;
+pub mod audit;
 pub mod cli;
-pub mod clock;
-pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
 pub mod http;
-pub mod ingest;
-mod jobs;
-pub mod owed;
-pub mod pipeline;
-pub mod place;
 pub mod progress;
-pub mod rules;
-pub mod runner;
+mod query;
 pub mod schedule;
-pub mod simulate;
-pub mod summary;
 pub mod telemetry;
 pub mod terminal;
-pub mod ties;
-mod weigh;
+pub mod work;

@@ -32,7 +32,7 @@ pub(super) struct RawTrail {
 }
 
 /// The names of sources that are there without being configured: how far each was read is kept by name.
-const RESERVED: [&str; 1] = [crate::commands::import::SOURCE];
+const RESERVED: [&str; 1] = [super::IMPORTED];
 
 const KIND: &str = "write \"s3\", \"sqs\" or \"lookup\"";
 const BUCKET: &str = "write the name of the bucket that the trail delivers to";

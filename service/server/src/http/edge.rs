@@ -4,10 +4,10 @@
 //! under `/api`, a page elsewhere. Whatever fails inside, axum's own refusals too, leaves here in
 //! that form. Refuses to know what any address does.
 
-use super::auth::config::{host_of, is_loopback_name};
 use super::error::{AppError, Code, Problem};
 use super::pages::{Chrome, Theme, error_page};
 use crate::app::App;
+use crate::config::auth::{host_of, is_loopback_name};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -4,7 +4,7 @@ use crate::support::{Client, Seen, app, app_with, token};
 use axum::http::{Method, StatusCode, header};
 use chrono::{Duration, Utc};
 use rolecall::config::Config;
-use rolecall::http::auth::AuthConfig;
+use rolecall::config::auth::AuthConfig;
 use rolecall::http::auth::token::Scope;
 
 /// Every address of the contract, with its parameters filled in.

@@ -3,9 +3,9 @@
 use crate::support::Harness;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall::app::App;
-use rolecall::clock::Condition;
 use rolecall::config::{AwsConfig, Config, ScheduleConfig};
-use rolecall::runner::Worker;
+use rolecall::schedule::clock::Condition;
+use rolecall::work::worker::Worker;
 use rolecall_collect::Hub;
 use rolecall_sandbox::{HUB_ACCESS_KEY, SECRET};
 use rolecall_store::{JobState, Limits, NewJob, RunState, Store};

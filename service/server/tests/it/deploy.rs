@@ -1,7 +1,7 @@
 //! What `docker-compose.yml` says of its containers, and how the binary takes what it gives them.
 
 use crate::support::{Folder, rolecall, run};
-use rolecall::commands::serve::GRACE;
+use rolecall::cli::serve::GRACE;
 use rolecall_store::embedded::{Options, start};
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -41,7 +41,7 @@ fn every_container_is_shut_in_and_ends_in_its_own_time() {
         assert_eq!(service["restart"], if stays { "unless-stopped" } else { "no" }, "{name}");
         let grace = seconds(service["stop_grace_period"].as_str().unwrap_or_else(|| panic!("{name} has no grace")));
         // Answers under way, and the job at work; then the connections are closed.
-        assert!(grace > GRACE.max(rolecall::runner::GRACE) + Duration::from_secs(5), "{name}: {grace:?}");
+        assert!(grace > GRACE.max(rolecall::work::worker::GRACE) + Duration::from_secs(5), "{name}: {grace:?}");
         for port in texts(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
         }

@@ -6,12 +6,12 @@ use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
-use rolecall::commands::import::Said;
+use rolecall::audit::Summary;
+use rolecall::audit::attribute::tie_due;
+use rolecall::audit::import::Said;
+use rolecall::audit::ingest;
 use rolecall::config::Config;
-use rolecall::ingest;
 use rolecall::progress::Progress;
-use rolecall::summary::Summary;
-use rolecall::ties::tie_due;
 use rolecall_audit::trail::Holds;
 use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
 use rolecall_store::testing::{Database, database};
@@ -122,10 +122,12 @@ fn trail(calls: u64) -> Vec<Value> {
     told.chain(hops().map(skewed)).chain(hops().step_by(2).map(copied)).chain(passed).collect()
 }
 
-async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) -> ingest::Ingested {
+async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) -> rolecall::audit::ingested::Ingested {
     let limits = trails::Limits { batch_objects: batch, ..trails::Limits::default() };
     let mut source = trails::files(id, files, limits);
-    ingest::read(&database.store, &mut *source, ingest::FILES, now(), &Progress::silent()).await.unwrap()
+    ingest::read(&database.store, &mut *source, rolecall::audit::ingested::FILES, now(), &Progress::silent())
+        .await
+        .unwrap()
 }
 
 async fn known(database: &Database) -> (Vec<SessionRow>, Vec<UseRow>) {
@@ -284,7 +286,7 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
     assert_eq!(known(&database).await, before);
     assert_eq!(database.store.trail_problems(Some("broken"), 100).await.unwrap().len(), problems);
     let sources = database.store.sources().await.unwrap();
-    assert_eq!((sources[0].name.as_str(), sources[0].kind.as_str()), ("broken", ingest::FILES));
+    assert_eq!((sources[0].name.as_str(), sources[0].kind.as_str()), ("broken", rolecall::audit::ingested::FILES));
     assert!(sources[0].total.malformed >= 2 && sources[0].caught_up_at.is_some(), "{:?}", sources[0]);
 }
 
@@ -390,7 +392,9 @@ async fn what_vanishes_and_what_is_broken_leaves_a_gap_in_its_place() {
         paths.push(folder.write(&name(n, "us-east-1"), text.get(..text.len() - 9).unwrap()));
     }
     let mut source = Vanishing(trails::files("v", paths, trails::Limits::default()), vec![gone]);
-    let read = ingest::read(&database.store, &mut source, ingest::FILES, now(), &Progress::silent()).await.unwrap();
+    let read = ingest::read(&database.store, &mut source, rolecall::audit::ingested::FILES, now(), &Progress::silent())
+        .await
+        .unwrap();
     let regions = ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1"];
     let places = regions.map(|region| (ACCOUNT.parse().unwrap(), region.parse().unwrap())).into();
     let coverage = read.coverage(&places);

@@ -7,11 +7,11 @@
 use crate::subsets::{ACCOUNTS, REGION, whole};
 use crate::support::{Folder, Harness, rolecall, run_beside};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall::commands::import::{Said, look};
+use rolecall::audit::import::{Said, look};
+use rolecall::audit::rules::Rules;
+use rolecall::audit::run::{Audit, Looked};
 use rolecall::error::Error;
-use rolecall::pipeline::{Audit, Looked};
 use rolecall::progress::Progress;
-use rolecall::rules::Rules;
 use rolecall_store::testing::{Database, database};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use crate::support::{Folder, import};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
-use rolecall::commands::import::Said;
+use rolecall::audit::import::Said;
 use rolecall_audit::assumption::Assumption;
 use rolecall_audit::finding::Detection;
 use rolecall_store::Store;

@@ -1,14 +1,14 @@
 //! The built binary, folders of its own for each test, and an audit over a sandbox in this process.
 
 use chrono::TimeDelta;
-use rolecall::commands::import::{Said, look};
-use rolecall::commands::scan::{look_and_read, settings};
+use rolecall::audit::Summary;
+use rolecall::audit::import::{Said, look};
+use rolecall::audit::rules::Rules;
+use rolecall::audit::run::Audit;
+use rolecall::audit::scan::{look_and_read, settings};
 use rolecall::config::AwsConfig;
 use rolecall::error::Error;
-use rolecall::pipeline::Audit;
 use rolecall::progress::Progress;
-use rolecall::rules::Rules;
-use rolecall::summary::Summary;
 use rolecall_collect::Hub;
 use rolecall_collect::trails::TrailConfig;
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox};

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
-use crate::weigh::{DAYS, Failure, weighed};
+use crate::query::unused::{DAYS, Failure, weighed};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::query::api_query;
-use crate::simulate::{self, Answer, SimulateError};
+use crate::query::simulate::{self, Answer, SimulateError};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};

@@ -3,10 +3,10 @@
 //! A layer over the whole router, so that a new route is shut until it is opened. It also checks
 //! every form that a person sends, before any handler sees it. Refuses to know routes.
 
-use super::config::AuthMode;
 use super::token::{self, Scope};
 use super::{Need, Principal, need};
 use crate::app::App;
+use crate::config::auth::AuthMode;
 use crate::http::cursor::{same, seal};
 use crate::http::edge::of_api;
 use crate::http::error::{AppError, Code};

@@ -4,12 +4,10 @@
 //! the most. Programs bring tokens; people bring a session cookie that a one-time link gave them,
 //! or the name that a trusted proxy gives. Refuses to know what an address does.
 
-pub mod config;
 mod gate;
 mod sign_in;
 pub mod token;
 
-pub use config::{AuthConfig, AuthMode, bind_allowed};
 pub(crate) use gate::gate;
 pub use sign_in::{LoginError, login_url};
 pub(crate) use sign_in::{is_local, sign_in, sign_out};

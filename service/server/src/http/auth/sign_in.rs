@@ -45,7 +45,7 @@ pub enum LoginError {
 /// # Errors
 /// If people come in otherwise, or the database fails.
 pub async fn login_url(app: &App, addr: SocketAddr) -> Result<String, LoginError> {
-    use super::AuthMode;
+    use crate::config::auth::AuthMode;
     if !matches!(app.config.auth.mode, AuthMode::Loopback | AuthMode::Link) {
         return Err(LoginError::NotByLink);
     }

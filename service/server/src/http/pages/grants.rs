@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::http::error::{AppError, Code};
 use crate::http::query::{Kind, Param, Params, encode, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
-use crate::weigh::{DAYS, weighed};
+use crate::query::unused::{DAYS, weighed};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};

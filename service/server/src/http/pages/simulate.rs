@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::http::edge::AsItIs;
 use crate::http::error::AppError;
 use crate::http::query::{Kind, Params, encode, pairs, param, query};
-use crate::simulate::{self, Answer, SimulateError};
+use crate::query::simulate::{self, Answer, SimulateError};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};

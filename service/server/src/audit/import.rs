@@ -1,0 +1,499 @@
+//! What a scan of files reads: files that others wrote, in place of AWS.
+//!
+//! Trail files, which may be many and large, are read one by one and counted as any trail is;
+//! everything else of an estate is read together, since one file explains another. That they are all
+//! of a trail no file can tell: only whoever imports them, with `--whole-trail`; and that a loose file
+//! holds all there is, with `--complete`. What files tell is of the newest date in them, not of now.
+
+use crate::audit::ingest::{self, HEAVY};
+use crate::audit::ingested::{FILES, Ingested, PAGE, Places};
+use crate::audit::owed::{self, Left};
+use crate::audit::run::Looked;
+use crate::config::IMPORTED as SOURCE;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::terminal;
+use chrono::{DateTime, Utc};
+use rolecall_audit::assumption::Assumption;
+use rolecall_audit::coverage::{Scope, ScopeKind};
+use rolecall_audit::estate::Observation;
+use rolecall_audit::id::Region;
+use rolecall_audit::import::{
+    FileKind, Given, Importer, InputFile, LARGEST, doubt, holds_records, trail_gap, trail_place,
+};
+use rolecall_audit::trail::{self, Harvest, Holds, ProblemKind, Settled, TrailFile, Whole};
+use rolecall_collect::trails;
+use rolecall_iam::AccountId;
+use rolecall_store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Trail files that are looked up, and acknowledged, together.
+const BATCH: usize = 2_000;
+/// So much of a file tells whether it is a trail's.
+const HEAD: u64 = 64 * 1024;
+/// So many files that were passed over are named.
+const NAMED: usize = 20;
+/// So many lines are written of what could not be read; the others are counted.
+const LINES: usize = 1_000;
+
+/// What whoever imports files says of them.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// The trail files are all that there are.
+    pub whole_trail: bool,
+    /// Each listing that the files hold a part of is whole.
+    pub complete: bool,
+    /// Of what date they are; otherwise of the newest date in them.
+    pub as_of: Option<DateTime<Utc>>,
+    /// What is stated of the estate beside the configuration.
+    pub assume: Vec<Assumption>,
+}
+
+/// Reads files and folders on behalf of an audit.
+///
+/// # Errors
+/// [`Error::NothingRead`] where no file held anything; where the database fails.
+pub async fn look(
+    paths: &[PathBuf],
+    said: Said,
+    store: &Store,
+    sender: mpsc::Sender<Observation>,
+    progress: Progress,
+) -> Result<Looked, Error> {
+    read(Files::find(paths)?, said, store.clone(), sender, progress, Problems::default()).await
+}
+
+/// What could not be read, one line each, in the order of reading; and how many more there are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Problems(Arc<Mutex<(Vec<String>, u64)>>);
+
+impl Problems {
+    fn add(&self, line: String) {
+        let mut problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if problems.0.len() < LINES { problems.0.push(line) } else { problems.1 += 1 }
+    }
+
+    fn count(&self, unnamed: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 += unnamed;
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let (mut lines, more) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if more > 0 {
+            lines.push(format!("and {more} problems more"));
+        }
+        lines
+    }
+
+    /// Names what a folder holds and an audit has no use for.
+    fn passed_over(&self, files: &[String]) {
+        if files.is_empty() {
+            return;
+        }
+        let named = files.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = files.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+        self.add(format!("passed over {count} that hold nothing that is read: {named}{more}"));
+    }
+
+    pub(crate) fn print(&self) {
+        for line in self.lines() {
+            terminal::err(&format!("rolecall: {line}"));
+        }
+    }
+}
+
+pub(crate) async fn read(
+    files: Files,
+    said: Said,
+    store: Store,
+    sender: mpsc::Sender<Observation>,
+    progress: Progress,
+    problems: Problems,
+) -> Result<Looked, Error> {
+    let total = u64::try_from(files.trail.len().div_ceil(BATCH) + 1).unwrap_or(u64::MAX);
+    progress.steps("Reading files", total);
+    let count = files.estate.len();
+    let unread = problems.clone();
+    let places: BTreeSet<(AccountId, Region)> =
+        files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
+    let given = Given { trails: places, complete: said.complete };
+    let (estate, unreadable) = (files.estate, files.unread);
+    let EstateFiles { mut observations, digests, mut anything, first_unread } =
+        blocking(move || read_estate(&estate, &unreadable, &given, &unread)).await?;
+    // What cannot be had may be anything: then the files are not all there is, whoever says so.
+    if !said.complete || first_unread.is_some() {
+        let accounts: BTreeSet<AccountId> =
+            observations.iter().flat_map(|seen| seen.coverage.scopes().map(|(scope, _)| scope.account_id)).collect();
+        doubt(&mut observations, &store.listed(&accounts).await?);
+    }
+    progress.part(&format!("{count} files of the estate"));
+    let Left { seen, mut named, owed } = owed::left(&store, Places::default()).await?;
+    observations.push(seen);
+    let trails = if files.trail.is_empty() {
+        None
+    } else {
+        let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
+        let stated = said.whole_trail.then(|| files.trail.clone());
+        let mut source = trails::files(SOURCE, files.trail, limits);
+        let read = ingest::read(&store, &mut *source, FILES, store.now().await?, &progress).await?;
+        anything |= read.stats.events > 0 || read.known > 0;
+        observations.push(broken(&read, &problems));
+        for (account, news) in &read.named {
+            let known = named.entry(*account).or_insert_with(|| news.clone());
+            known.regions.extend(news.regions.iter().cloned());
+            known.newest = known.newest.max(news.newest);
+        }
+        if let Some(files) = stated {
+            progress.step("Looking from when to when the trail reaches");
+            state_whole(&store, files, first_unread, &problems).await?;
+        }
+        Some(read)
+    };
+    // An account whose files are given is seen by them.
+    let given = observations.iter().filter_map(|seen| seen.account.as_ref()).map(|account| account.id).collect();
+    observations.extend(owed::strangers(&store, &named, &given).await?);
+    let now = store.now().await?;
+    let told = named.iter().map(|(account, named)| (*account, named.newest));
+    let as_of = date(&mut observations, &told.collect(), said.as_of, now);
+    for observation in observations {
+        if sender.send(observation).await.is_err() {
+            return Err(Error::Interrupted);
+        }
+    }
+    let passed_over: Vec<String> = files.passed_over.iter().map(|path| shown(path)).chain(digests).collect();
+    problems.passed_over(&passed_over);
+    let looked = Looked { trails, as_of, passed_over, owed, ..Looked::default() };
+    if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+}
+
+/// Says of what date each observation is: of the newest date in the account's files and records, or as
+/// was said, and never still to come. Gives the newest of all.
+fn date(
+    observations: &mut [Observation],
+    told: &BTreeMap<AccountId, DateTime<Utc>>,
+    said: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    for seen in observations.iter_mut() {
+        let account = seen.account.as_ref().map(|account| account.id);
+        let recorded = account.and_then(|account| told.get(&account)).copied();
+        let newest = said.or(seen.as_of.max(recorded)).unwrap_or(DateTime::UNIX_EPOCH);
+        seen.as_of = Some(newest.min(now));
+    }
+    let dated = observations.iter().filter_map(|seen| seen.as_of).chain(told.values().map(|newest| *newest.min(&now)));
+    said.map(|said| said.min(now)).or_else(|| dated.max()).filter(|newest| *newest > DateTime::UNIX_EPOCH)
+}
+
+/// Notes that nothing is missing between the first and the last event of each account. Where a file
+/// was not read to its end, or a record of it not at all, something is.
+async fn state_whole(
+    store: &Store,
+    files: Vec<PathBuf>,
+    unread: Option<PathBuf>,
+    problems: &Problems,
+) -> Result<(), Error> {
+    let now = store.now().await?;
+    let reached = blocking(move || unread.map_or_else(|| reach(&files, now), Err)).await?;
+    match reached {
+        Err(file) => problems.add(format!("{}: not all of it could be read, so no trail is whole", shown(&file))),
+        Ok(whole) => {
+            let mut books = store.bookkeeper();
+            let mut ledger = books.open(&BTreeSet::new()).await?;
+            ledger.whole(SOURCE, &whole, &[]).await?;
+            ledger.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// The first and the last event of an account, and the regions that it has events in.
+type Reach = (DateTime<Utc>, DateTime<Utc>, BTreeSet<Region>);
+
+fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &Settled) {
+    let sessions = settled.sessions.iter().map(|it| (it.account_id, &it.region, it.at, it.at));
+    let uses = settled.uses.iter().map(|it| (it.account_id, &it.region, it.first, it.last));
+    for (account_id, region, first, last) in sessions.chain(uses) {
+        let known = accounts.entry(account_id).or_insert_with(|| (first, last, BTreeSet::new()));
+        known.0 = known.0.min(first);
+        known.1 = known.1.max(last);
+        if !known.2.contains(region) {
+            known.2.insert(region.clone());
+        }
+    }
+}
+
+/// The stretch of each account, in each of its regions, that trail files reach over; or the file that
+/// was not read whole. Files that were imported before reach as far as others.
+fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
+    let mut accounts: BTreeMap<AccountId, Reach> = BTreeMap::new();
+    for path in files {
+        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        let file = trails::open_file(path).map_err(|_| path.clone())?;
+        let mut file = TrailFile::new(&shown(path), file);
+        let mut goes_on = true;
+        while goes_on {
+            let mut harvest = Harvest::new(limits);
+            while goes_on && harvest.weight() <= HEAVY {
+                goes_on = harvest.read_piece(&mut file).map_err(|_| path.clone())?;
+            }
+            let settled = harvest.settle(&BTreeMap::new());
+            if !settled.unread.is_empty() || !settled.damaged.is_empty() {
+                return Err(path.clone());
+            }
+            reach_on(&mut accounts, &settled);
+        }
+    }
+    let whole = accounts.into_iter().flat_map(|(account_id, (from, to, regions))| {
+        regions.into_iter().map(move |region| Whole {
+            source: SOURCE.to_owned(),
+            account_id,
+            region,
+            from,
+            to,
+            holds: Holds::Stated,
+            all_regions: true,
+        })
+    });
+    Ok(whole.collect())
+}
+
+/// What could not be read of trail files, now or when they were read: told to whoever looks on, and a
+/// gap in the sessions of the
+/// place where the file lies.
+fn broken(read: &Ingested, problems: &Problems) -> Observation {
+    let mut seen = Observation::default();
+    for (file, kind) in &read.known_broken {
+        let what = if kind == PAGE { ProblemKind::Page } else { ProblemKind::Json };
+        if let Some(place) = trail_place(file) {
+            seen.coverage.gap(trail_gap(place, file, what));
+        }
+    }
+    for problem in &read.problems {
+        problems.add(problem.to_string());
+        if let Some(place) = trail_place(&problem.file) {
+            seen.coverage.gap(trail_gap(place, &problem.file, problem.kind));
+        }
+    }
+    for gap in &read.gaps {
+        problems.add(format!("{}: {} {}", gap.location, gap.reason.as_str(), gap.detail));
+        if let Some(place) = trail_place(&gap.location) {
+            seen.coverage.gap(trail_gap(place, &gap.location, ProblemKind::Json));
+        }
+    }
+    // Only some problems are named, and each place counts.
+    for (place, broken) in &read.broken {
+        let Some((account, region)) = place.clone() else { continue };
+        let scope = Scope::regional(account, ScopeKind::Sessions, region.clone());
+        if seen.coverage.gaps_of(&scope).is_none() {
+            seen.coverage.gap(trail_gap((account, region), &broken.file, ProblemKind::Json));
+        }
+    }
+    seen
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+/// What the estate's files held.
+struct EstateFiles {
+    observations: Vec<Observation>,
+    /// Files by which trails are checked, and nothing else.
+    digests: Vec<String>,
+    /// Whether any of them held anything.
+    anything: bool,
+    /// The first that could not be had.
+    first_unread: Option<PathBuf>,
+}
+
+fn read_estate(paths: &[PathBuf], unread: &[(PathBuf, String)], given: &Given, problems: &Problems) -> EstateFiles {
+    let mut importer = Importer::new(given);
+    let mut first_unread = None;
+    for (path, why) in unread {
+        importer.unread(&shown(path), why);
+        first_unread.get_or_insert_with(|| path.clone());
+    }
+    for path in paths {
+        // Whatever was there a moment ago may be gone.
+        match bytes_of(path) {
+            Ok(bytes) => importer.file(&InputFile { path: shown(path), bytes }),
+            Err(error) => {
+                importer.unread(&shown(path), &error.to_string());
+                first_unread.get_or_insert_with(|| path.clone());
+            }
+        }
+    }
+    let import = importer.finish();
+    let anything = import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
+    let digests = import.read.into_iter().filter(|file| file.kind == FileKind::TrailDigest).map(|file| file.path);
+    let digests = digests.collect();
+    for problem in import.problems {
+        problems.add(problem.to_string());
+    }
+    problems.count(import.unnamed);
+    EstateFiles { observations: import.observations, digests, anything, first_unread }
+}
+
+/// A file's bytes, and one more than may be read where there are more: then it is refused by name.
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    trails::open_file(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The files to read, each kind in the order of their paths.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Files {
+    estate: Vec<PathBuf>,
+    trail: Vec<PathBuf>,
+    /// Of folders: what is no data.
+    passed_over: Vec<PathBuf>,
+    /// What is there and cannot be had, and why.
+    unread: Vec<(PathBuf, String)>,
+}
+
+impl Files {
+    /// Whether nothing can be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.estate.is_empty() && self.trail.is_empty()
+    }
+
+    /// Names each file that is there and cannot be had.
+    pub(crate) fn name_unread(&self, problems: &Problems) {
+        self.unread.iter().for_each(|(path, why)| problems.add(format!("{}: cannot be read: {why}", shown(path))));
+    }
+
+    /// Whether any file is one of a trail.
+    pub(crate) fn has_trail(&self) -> bool {
+        !self.trail.is_empty()
+    }
+
+    /// Files that are named are read whatever their name; of a folder those that can be data, by their
+    /// names or by what they begin with.
+    pub(crate) fn find(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut files = Self::default();
+        // Each folder once, by whatever links it is come to: links may lead in a circle.
+        let mut walked = BTreeSet::new();
+        for path in paths {
+            let metadata = std::fs::metadata(path);
+            let metadata = metadata.map_err(|source| Error::File { doing: "read", path: path.clone(), source })?;
+            if metadata.is_dir() {
+                files.walk(path.clone(), &mut walked);
+            } else {
+                files.add(path.clone(), head_of(path));
+            }
+        }
+        for list in [&mut files.estate, &mut files.trail, &mut files.passed_over] {
+            list.sort();
+            list.dedup();
+        }
+        files.unread.sort();
+        Ok(files)
+    }
+
+    fn walk(&mut self, dir: PathBuf, walked: &mut BTreeSet<PathBuf>) {
+        let mut left = vec![dir];
+        while let Some(dir) = left.pop() {
+            match inside(&dir, walked) {
+                Ok(entries) => left.extend(entries.into_iter().filter(|path| !self.file(path))),
+                Err(error) => self.unread.push((dir, error.to_string())),
+            }
+        }
+    }
+
+    /// Takes what lies in a folder, or leaves it: `false` for a folder.
+    fn file(&mut self, path: &Path) -> bool {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if name.starts_with('.') {
+            self.passed_over.push(path.to_owned());
+            return true;
+        }
+        if path.is_dir() {
+            return false;
+        }
+        match head_of(path) {
+            Ok(head) if has_data_name(&name) || may_be_data(&head) => self.add(path.to_owned(), Ok(head)),
+            // What is no file on a disk holds data only where it is named so.
+            Err(error) if error.kind() != std::io::ErrorKind::InvalidInput || has_data_name(&name) => {
+                self.add(path.to_owned(), Err(error));
+            }
+            _ => self.passed_over.push(path.to_owned()),
+        }
+        true
+    }
+
+    fn add(&mut self, path: PathBuf, head: std::io::Result<Vec<u8>>) {
+        match head {
+            // Of CloudTrail's own files their place tells whose they are, unread too.
+            head if is_trail(&path, head.as_deref().unwrap_or_default()) => self.trail.push(path),
+            Ok(_) => self.estate.push(path),
+            Err(error) => self.unread.push((path, error.to_string())),
+        }
+    }
+}
+
+/// What lies in a folder; nothing where it was looked into before.
+fn inside(dir: &Path, walked: &mut BTreeSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
+    if !walked.insert(dir.canonicalize()?) {
+        return Ok(Vec::new());
+    }
+    std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// Whether a file's name, in lower case, is one of data.
+fn has_data_name(name: &str) -> bool {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    [".json", ".jsonl", ".ndjson"].iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a file that begins so may be one of data.
+fn may_be_data(head: &[u8]) -> bool {
+    let text = trail::plain_head(head);
+    let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
+    matches!(begins, Some(b'{' | b'[')) || trail::begins_as_records(head)
+}
+
+/// Whether a file holds CloudTrail records: CloudTrail's own delivery put it where it is, or named
+/// it, or it begins as records do.
+fn is_trail(path: &Path, head: &[u8]) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    path.components().any(|part| part.as_os_str() == "CloudTrail")
+        || name.contains("_CloudTrail_")
+        || trail::begins_as_records(head)
+        || holds_records(head)
+}
+
+/// The beginning of a file.
+fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    trails::open_file(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trail_files_are_told_by_where_cloudtrail_puts_them() {
+        for (path, trail) in [
+            ("x/AWSLogs/111122223333/CloudTrail/eu-west-1/2026/11/23/f.json.gz", true),
+            ("x/iam/111122223333/gaad.json", false),
+            ("cloudtrail.json", false),
+            ("x/111122223333_CloudTrail_eu-west-1_20261123T0000Z_abc.json.gz", true),
+        ] {
+            assert_eq!(is_trail(Path::new(path), b""), trail, "{path}");
+        }
+        assert!(has_data_name("a.json") && has_data_name("a.json.gz") && !has_data_name("readme.md"));
+    }
+}

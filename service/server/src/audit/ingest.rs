@@ -1,0 +1,588 @@
+//! Reading trails: from a source into the store, each event counted once.
+//!
+//! Knows the order of the steps that make delivery at least once into counting exactly once: what is
+//! read is committed together with how far it was read, and let go of after that. Memory is bounded
+//! by the weight of a part, whatever a source holds: a batch that grows heavy is committed in parts,
+//! the next being read while one is written. Refuses to know what a source is, what an event means,
+//! and how anything is stored.
+
+use crate::audit::abort;
+use crate::audit::ingested::{Broken, FILES, Ingested, PAGE, Places};
+use crate::audit::owed::owe;
+use crate::error::{Error, chain};
+use crate::progress::Progress;
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use rolecall_audit::coverage::GapReason;
+use rolecall_audit::estate::Observation;
+use rolecall_audit::id::Region;
+use rolecall_audit::import::trail_place;
+use rolecall_audit::trail::{self, Harvest, ReadProblem, Torn, TrailFile};
+use rolecall_collect::Plan;
+use rolecall_collect::trails::{
+    self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
+};
+use rolecall_iam::AccountId;
+use rolecall_store::{
+    Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A part that holds more bytes than this is committed.
+pub(crate) const HEAVY: usize = 8 << 20;
+/// Files fetched at the same time.
+const FETCHES: usize = 8;
+
+/// Reads every configured source, and tells what could not be seen of them as gaps in sessions. A
+/// source that fails does not keep the others, or the audit, from going on. `places` are those of the
+/// look under way, which the store does not know yet.
+///
+/// # Errors
+/// Where the database fails, or nobody waits for the audit any more.
+pub async fn configured(
+    store: &Store,
+    plan: &Plan,
+    trails: &[TrailConfig],
+    places: Places,
+    sender: &mpsc::Sender<Observation>,
+    progress: &Progress,
+) -> Result<Option<Ingested>, Error> {
+    if trails.is_empty() {
+        return Ok(None);
+    }
+    let places = places.with_known(store).await?;
+    let with_clusters = places.with_clusters.clone();
+    let places = places.all();
+    let mut all = Ingested::default();
+    for config in trails {
+        progress.step(&format!("Reading trail `{}`", config.id));
+        let mut config = config.clone();
+        let kind = match &mut config.kind {
+            TrailKind::Bucket(_) => "s3",
+            TrailKind::Queue(_) => "queue",
+            TrailKind::Lookup(looked) => {
+                // Sessions are looked for where there are clusters.
+                if looked.places.is_empty() {
+                    looked.places.clone_from(&with_clusters);
+                }
+                "lookup"
+            }
+        };
+        let now = store.now().await?;
+        let cursors = store.cursors(&config.id).await?.into_iter().filter_map(|cursor| {
+            // A reading by a clock that ran ahead: up to there nothing was read.
+            let at = DateTime::parse_from_rfc3339(&cursor.position);
+            if at.is_ok_and(|at| at > now) || cursor.from_day.is_some_and(|day| day > now.date_naive()) {
+                return None;
+            }
+            Some(Cursor {
+                source: config.id.clone(),
+                account_id: cursor.account_id,
+                region: cursor.region.parse().ok()?,
+                position: cursor.position,
+                from_day: cursor.from_day,
+            })
+        });
+        let cursors = cursors.collect();
+        let failed = |detail: String, reason: GapReason| TrailGap {
+            account_id: None,
+            region: None,
+            action: "rolecall:ReadTrail".to_owned(),
+            reason,
+            detail,
+            location: config.id.clone(),
+        };
+        match trails::open(plan, &config, cursors).await {
+            Ok(mut source) => match read(store, &mut *source, kind, now, progress).await {
+                Ok(done) => all.absorb(done),
+                Err(error @ Error::TrailShared { .. }) => all.gaps.push(failed(chain(&error), GapReason::NotReached)),
+                Err(error) => return Err(error),
+            },
+            Err(error) => {
+                let why = chain(&error);
+                store.begin_source(&config.id, kind, now).await?;
+                store.finish_source(&config.id, Err(&why), now).await?;
+                all.gaps.push(failed(why, GapReason::Unreachable));
+            }
+        }
+    }
+    let seen = Observation { coverage: all.coverage(&places), ..Observation::default() };
+    if sender.send(seen).await.is_err() {
+        return Err(Error::Interrupted);
+    }
+    Ok(Some(all))
+}
+
+/// What is read and not yet committed.
+struct Part {
+    harvest: Harvest,
+    files: Vec<ReadFile>,
+}
+
+/// A file that is in a part.
+struct ReadFile {
+    name: String,
+    mark: Option<FileMark>,
+    place: Option<Place>,
+    /// What is not whole where a record of it cannot be read.
+    torn: Option<Torn>,
+}
+
+impl ReadFile {
+    /// Whose events it has, by its key or by where it lies.
+    fn region(&self) -> Option<(AccountId, Region)> {
+        let of_key = self.place.as_ref().and_then(|place| Some((place.account_id, place.region.parse().ok()?)));
+        of_key.or_else(|| trail_place(&self.name))
+    }
+}
+
+impl Part {
+    fn new(now: DateTime<Utc>) -> Self {
+        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        Self { harvest: Harvest::new(limits), files: Vec::new() }
+    }
+
+    /// Reads a file until it ends, fails, or the part is heavy: then there is more of it.
+    fn pieces(mut self, mut file: TrailFile<'static>) -> (Self, TrailFile<'static>, std::io::Result<bool>) {
+        loop {
+            match self.harvest.read_piece(&mut file) {
+                Ok(true) if self.harvest.weight() <= abort::part_bytes(HEAVY) => {}
+                ended => return (self, file, ended),
+            }
+        }
+    }
+}
+
+/// What a part came to.
+#[derive(Default)]
+struct Receipt {
+    ingested: Ingested,
+    /// Files that are no trail files.
+    unreadable: BTreeMap<String, String>,
+}
+
+/// Reads a source until it has nothing more for now.
+///
+/// # Errors
+/// Where the database fails. What was committed stays; the source must be opened anew.
+pub async fn read(
+    store: &Store,
+    source: &mut dyn TrailSource,
+    kind: &str,
+    now: DateTime<Utc>,
+    progress: &Progress,
+) -> Result<Ingested, Error> {
+    let name = source.id().to_owned();
+    store.begin_source(&name, kind, now).await?;
+    let broken = if kind == FILES { store.trail_problems(Some(&name), u32::MAX).await? } else { Vec::new() };
+    let broken = broken.into_iter().map(|problem| (problem.file, problem.kind)).collect();
+    let mut reading = Reading { store, name: &name, kind, now, progress, broken, done: Ingested::default() };
+    let result = reading.all(source).await;
+    let done = reading.done;
+    let told = match &result {
+        Err(error) => Err(chain(error)),
+        Ok(()) => match done.gaps.last() {
+            None => Ok(()),
+            Some(gap) => Err(format!("{} {}: {}", gap.action, gap.reason.as_str(), gap.detail)),
+        },
+    };
+    let ended = store.now().await.unwrap_or(now);
+    let noted = store.finish_source(&name, told.as_ref().copied().map_err(String::as_str), ended).await;
+    result?;
+    noted?;
+    Ok(done)
+}
+
+struct Reading<'r> {
+    store: &'r Store,
+    name: &'r str,
+    kind: &'r str,
+    now: DateTime<Utc>,
+    progress: &'r Progress,
+    /// Files with what could not be read of them before.
+    broken: BTreeMap<String, String>,
+    done: Ingested,
+}
+
+type Committing = JoinHandle<(Bookkeeper, Result<Receipt, Error>)>;
+
+impl Reading<'_> {
+    async fn all(&mut self, source: &mut dyn TrailSource) -> Result<(), Error> {
+        let mut books = self.store.bookkeeper();
+        // Of its own, as the other may be at work while files are looked up.
+        let mut index = self.store.bookkeeper();
+        while let Some(batch) = source.next(self.now).await {
+            books = self.batch(source, batch, books, &mut index).await?;
+        }
+        Ok(())
+    }
+
+    async fn batch(
+        &mut self,
+        source: &mut dyn TrailSource,
+        batch: Batch,
+        books: Bookkeeper,
+        index: &mut Bookkeeper,
+    ) -> Result<Bookkeeper, Error> {
+        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(|object| mark_of(object, self.now)).collect();
+        let asked: Vec<FileMark> = marks.iter().flatten().cloned().collect();
+        let mut known = index.read_before(&asked).await?.into_iter();
+        let known: Vec<bool> = marks.iter().map(|mark| mark.is_some() && known.next().unwrap_or(false)).collect();
+        let mut outcomes: Vec<Outcome> = known.iter().map(|_| Outcome::Known).collect();
+        let known_before = batch.objects.iter().zip(&known).filter(|(_, known)| **known).map(|(object, _)| object);
+        let broken = known_before.filter_map(|object| self.broken.get_key_value(&object.location));
+        self.done.known_broken.extend(broken.map(|(file, kind)| (file.clone(), kind.clone())));
+        self.done.known += known.iter().filter(|known| **known).map(|_| 1).sum::<u64>();
+
+        let mut part = Part::new(self.now);
+        let mut parts = Receipt::default();
+        let mut books = Some(books);
+        let mut committing: Option<Committing> = None;
+        {
+            let unknown = batch.objects.iter().enumerate().zip(&known).filter(|(_, known)| !**known);
+            let unknown = unknown.map(|(object, _)| object);
+            // Files of this machine are read piece by piece: they may be of any size.
+            let mut bodies = if self.kind == FILES {
+                futures::stream::iter(unknown.map(|(n, _)| (n, Ok(None)))).boxed()
+            } else {
+                fetch_each(&*source, unknown, FETCHES).map(|(n, body)| (n, body.map(Some))).boxed()
+            };
+            while let Some((n, body)) = bodies.next().await {
+                let (Some(object), Some(outcome)) = (batch.objects.get(n), outcomes.get_mut(n)) else { continue };
+                let body = match body {
+                    Ok(body) => body,
+                    Err(missed) => {
+                        *outcome = Outcome::Missed(missed);
+                        continue;
+                    }
+                };
+                let name = object.location.clone();
+                let file = ReadFile {
+                    name: name.clone(),
+                    mark: marks.get(n).cloned().flatten(),
+                    place: place_of(object),
+                    torn: torn_of(object, self.now),
+                };
+                let opened = match body {
+                    Some(body) => Ok(TrailFile::new(&name, std::io::Cursor::new(body))),
+                    None => {
+                        blocking(move || trails::open_file(Path::new(&name)).map(|file| TrailFile::new(&name, file)))
+                            .await?
+                    }
+                };
+                let read = match opened {
+                    Ok(mut left) => loop {
+                        let piece;
+                        (part, left, piece) = blocking(move || part.pieces(left)).await?;
+                        match piece {
+                            // Whatever a file holds, no more of it is held than of many small ones.
+                            Ok(true) => part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?,
+                            Ok(false) => break Ok(()),
+                            Err(error) => break Err(error),
+                        }
+                    },
+                    Err(error) => Err(error),
+                };
+                match read {
+                    Ok(()) => {
+                        *outcome = Outcome::Read;
+                        part.files.push(file);
+                    }
+                    // What came before the fault counts, each event once; the file is not known as read.
+                    Err(error) => {
+                        *outcome = Outcome::Missed(Missed {
+                            action: "local:ReadFile".to_owned(),
+                            reason: GapReason::NotProvided,
+                            detail: error.to_string(),
+                            gone: error.kind() == std::io::ErrorKind::NotFound,
+                        });
+                    }
+                }
+                if part.harvest.weight() > abort::part_bytes(HEAVY) {
+                    part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?;
+                }
+            }
+        }
+        if let Some(before) = committing.take() {
+            books = Some(parts.take(before).await?);
+        }
+        let mut books = books.unwrap_or_else(|| self.store.bookkeeper());
+
+        let mut gaps = batch.gaps.clone();
+        let (count, total) = (batch.objects.len(), source.progress());
+        let (mut ledger, mut last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
+        parts.unreadable.append(&mut last.unreadable);
+        for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
+            match (&*outcome, parts.unreadable.get(&object.location)) {
+                (Outcome::Read, Some(why)) => *outcome = Outcome::Unreadable(why.clone()),
+                // It is given up and not asked for again: who looks on is told now or never.
+                (Outcome::Missed(missed), _) if missed.gone => gaps.push(trails::gap_of(object, missed.clone())),
+                _ => {}
+            }
+        }
+        let settlement = source.settle(batch, outcomes);
+        for cursor in &settlement.cursors {
+            let cursor = TrailCursor {
+                account_id: cursor.account_id,
+                region: cursor.region.to_string(),
+                position: cursor.position.clone(),
+                from_day: cursor.from_day,
+            };
+            ledger.cursor(self.name, &cursor, self.now).await?;
+        }
+        ledger.whole(self.name, &settlement.whole, &settlement.torn).await?;
+        let aside = settlement.set_aside.iter().map(|aside| Problem {
+            source: self.name.to_owned(),
+            file: aside.id.clone(),
+            place: String::new(),
+            kind: "set_aside".to_owned(),
+            message: if aside.excerpt.is_empty() {
+                aside.reason.clone()
+            } else {
+                format!("{}: {}", aside.reason, aside.excerpt)
+            },
+            at: self.now,
+        });
+        ledger.problems(&aside.collect::<Vec<_>>()).await?;
+        gaps.extend(settlement.gaps.iter().cloned());
+        last.ingested.owed.extend(owe(&mut ledger, self.kind, &last.ingested, &gaps).await?);
+        abort::point("batch written");
+        ledger.commit().await?;
+        abort::point("batch kept");
+        parts.absorb(last);
+        self.done.gaps.extend(gaps);
+        let left = source.acknowledge(settlement).await;
+        abort::point("batch acknowledged");
+        self.done.gaps.extend(left);
+        let events = parts.ingested.stats.events;
+        self.done.absorb(parts.ingested);
+        self.progress.part(&format!("{count} trail files, {events} events"));
+        Ok(books)
+    }
+
+    /// Has a heavy part committed, once the one before it is; gives the next.
+    async fn hand_over(
+        &self,
+        heavy: Part,
+        books: &mut Option<Bookkeeper>,
+        committing: &mut Option<Committing>,
+        parts: &mut Receipt,
+    ) -> Result<Part, Error> {
+        if let Some(before) = committing.take() {
+            *books = Some(parts.take(before).await?);
+        }
+        if let Some(books) = books.take() {
+            *committing = Some(self.commit(books, heavy));
+        }
+        Ok(Part::new(self.now))
+    }
+
+    /// Commits a part while the next is read.
+    fn commit(&self, mut books: Bookkeeper, part: Part) -> Committing {
+        let (name, kind, now) = (self.name.to_owned(), self.kind.to_owned(), self.now);
+        tokio::spawn(async move {
+            let result = async {
+                let (mut ledger, mut receipt) = write(&mut books, part, &name, None, now).await?;
+                receipt.ingested.owed.extend(owe(&mut ledger, &kind, &receipt.ingested, &[]).await?);
+                abort::point("part written");
+                ledger.commit().await?;
+                abort::point("part kept");
+                Ok(receipt)
+            }
+            .await;
+            (books, result)
+        })
+    }
+}
+
+impl Receipt {
+    async fn take(&mut self, committing: Committing) -> Result<Bookkeeper, Error> {
+        let (books, receipt) = committing.await.map_err(Error::Judging)?;
+        self.absorb(receipt?);
+        Ok(books)
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.ingested.absorb(other.ingested);
+        self.unreadable.extend(other.unreadable);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+/// Writes a part, up to its commit.
+async fn write<'b>(
+    books: &'b mut Bookkeeper,
+    part: Part,
+    source: &str,
+    waiting: Option<u64>,
+    now: DateTime<Utc>,
+) -> Result<(Ledger<'b>, Receipt), Error> {
+    let Part { mut harvest, files } = part;
+    let (harvest, events) = blocking(move || {
+        let events = harvest.fingerprints();
+        (harvest, events)
+    })
+    .await?;
+    let marks: Vec<FileMark> = files.iter().filter_map(|file| file.mark.clone()).collect();
+    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    let mut accounts: BTreeSet<AccountId> = events.keys().map(|place| place.account_id).collect();
+    accounts.extend(marks.iter().map(|mark| mark.place.account_id));
+    let mut ledger = books.open(&accounts).await?;
+    let by_place: BTreeMap<Place, Vec<u64>> =
+        events.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
+    // Read by another worker meanwhile: where days still know their events, that does no harm.
+    if ledger.unread(&marks).await?.contains(&false) && !ledger.closed(by_place.keys()).await?.is_empty() {
+        return Err(Error::TrailShared { source_name: source.to_owned() });
+    }
+    let counted = ledger.counted(&by_place).await?;
+    let settled = blocking(move || {
+        let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
+        let settled = harvest.settle(&counted);
+        let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
+        let withdrawn: Vec<Counted> = settled.withdrawn.iter().map(use_of).collect();
+        let instances = trail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
+        (settled, uses, withdrawn, instances)
+    });
+    let (settled, uses, withdrawn, instances) = settled.await?;
+    let written = ledger.add(&settled.sessions, &uses).await?;
+    ledger.withdraw(&withdrawn).await?;
+    ledger.origins(&settled.origins).await?;
+    ledger.instances(&instances).await?;
+
+    let unreadable = settled.unread;
+    let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
+    let broken: Vec<_> = lacking.map(|file| (file.region(), file.name.clone())).collect();
+    let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
+    let mut marked = Vec::new();
+    // Such a file is known from now on, so what is not whole of it is noted along with that.
+    let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
+    let torn: Vec<Torn> = damaged.filter_map(|file| file.torn.clone()).collect();
+    ledger.whole(source, &[], &torn).await?;
+    for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
+        if let Some(place) = file.place {
+            days.entry(place).or_default().files += 1;
+        }
+        marked.extend(file.mark);
+    }
+    let new: BTreeMap<Place, Vec<u64>> =
+        settled.fingerprints.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
+    for (place, events) in &settled.events {
+        days.entry(stored(place)).or_default().events += events;
+    }
+    // A mark that another worker wrote meanwhile is not to be written twice.
+    let unread = ledger.unread(&marked).await?;
+    let marked: Vec<FileMark> =
+        marked.into_iter().zip(unread).filter(|(_, unread)| *unread).map(|(mark, _)| mark).collect();
+    ledger.note(new, &marked, &days, now).await?;
+    let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at)).max();
+    let stats = settled.stats;
+    let report = SourceReport {
+        files: stats.files,
+        events: stats.events.saturating_sub(stats.duplicates),
+        bytes: stats.bytes,
+        duplicates: stats.duplicates,
+        malformed: stats.malformed,
+        newest_event_at: newest,
+        waiting,
+    };
+    ledger.progress(source, &report).await?;
+    let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
+    ledger.problems_of(source, &names, &problems).await?;
+    let mut ingested = Ingested {
+        known: 0,
+        sessions_written: written.sessions,
+        uses_written: written.uses,
+        oldest: settled.sessions.iter().map(|session| session.at).min(),
+        problems: settled.problems,
+        gaps: Vec::new(),
+        known_broken: BTreeSet::new(),
+        owed: Vec::new(),
+        named: BTreeMap::new(),
+        broken: BTreeMap::new(),
+        stats,
+    };
+    for (place, file) in broken {
+        ingested.note_broken(place, Broken { file, files: 1 });
+    }
+    for session in &settled.sessions {
+        ingested.name(session.account_id, [session.region.clone()], session.at);
+    }
+    for used in &settled.uses {
+        ingested.name(used.account_id, [used.region.clone()], used.last);
+    }
+    Ok((ledger, Receipt { ingested, unreadable }))
+}
+
+fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
+    let place = match (problem.line, problem.field.is_empty()) {
+        (Some(line), true) => format!("line {line}"),
+        (Some(line), false) => format!("line {line}, {}", problem.field),
+        (None, _) => problem.field.clone(),
+    };
+    Problem {
+        source: source.to_owned(),
+        file: problem.file.clone(),
+        place,
+        kind: match (problem.kind, problem.record) {
+            (trail::ProblemKind::Page, _) => PAGE,
+            (_, Some(_)) => "record",
+            (_, None) => "file",
+        }
+        .to_owned(),
+        message: format!("{}; {}", problem.message, problem.remedy),
+        at,
+    }
+}
+
+fn stored(place: &trail::Place) -> Place {
+    Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
+}
+
+fn read_place(place: &Place) -> Option<trail::Place> {
+    Some(trail::Place { account_id: place.account_id, region: place.region.parse().ok()?, day: place.day })
+}
+
+fn place_of(object: &Object) -> Option<Place> {
+    let (account_id, region, day) = (object.account_id?, object.region.as_ref()?, object.day?);
+    Some(Place { account_id, region: region.to_string(), day })
+}
+
+/// The day of which a record is lost with one of this object; where nobody knows which, today: then
+/// nothing so far is whole.
+fn torn_of(object: &Object, now: DateTime<Utc>) -> Option<Torn> {
+    let day = object.day.unwrap_or_else(|| now.date_naive());
+    Some(Torn { account_id: object.account_id?, region: object.region.clone()?, day })
+}
+
+/// By what a file is known again. The same file has the same mark by whatever way it comes.
+fn mark_of(object: &Object, now: DateTime<Utc>) -> Option<FileMark> {
+    let identity = object.identity.as_ref()?;
+    let hash = Sha256::digest(identity.as_bytes());
+    let mark = hash.iter().take(8).fold(0_u64, |mark, byte| (mark << 8) | u64::from(*byte));
+    Some(FileMark { place: place_of(object).unwrap_or_else(|| FileMark::nowhere(now)), mark })
+}
+
+fn use_of(used: &trail::Use) -> Counted {
+    Counted {
+        account_id: used.account_id,
+        day: used.day,
+        role_arn: used.role_arn.clone(),
+        access_key_id: used.access_key_id.clone().unwrap_or_default(),
+        action: used.action.clone(),
+        shape: used.shape.clone().unwrap_or_default(),
+        calls: used.count,
+        errors: used.errors,
+        denied: used.denied,
+        networks: used.networks.bits(),
+        source: used.source.clone(),
+        first_at: used.first,
+        last_at: used.last,
+    }
+}

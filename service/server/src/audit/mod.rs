@@ -1,0 +1,17 @@
+//! One audit: what is read, in which transaction it is kept, and when it is judged.
+//!
+//! Knows the order load → call a pure function → save. Refuses to know what makes a finding
+//! (`rolecall-audit`), when an audit is due (`schedule`) and who asked for it (`cli`, `work`).
+
+mod abort;
+pub mod attribute;
+pub mod import;
+pub mod ingest;
+pub mod ingested;
+mod owed;
+pub mod rules;
+pub mod run;
+pub mod scan;
+mod summary;
+
+pub use summary::{BySeverity, Summary};

@@ -1,0 +1,150 @@
+//! What an audit owes between what it read and its findings, and what the next one takes over.
+//!
+//! Knows what of a part that is kept would be lost with the process: since when its sessions are to be
+//! judged, which accounts its records named, and what could not be read and does not come again.
+//! Refuses to know how a debt is stored and when it is settled.
+
+use crate::audit::ingested::{FILES, Ingested, Named, Places};
+use crate::error::Error;
+use rolecall_audit::coverage::GapReason;
+use rolecall_audit::estate::Observation;
+use rolecall_audit::import::{named_by_records, trail_gap, trail_place};
+use rolecall_audit::trail::ProblemKind;
+use rolecall_collect::trails::TrailGap;
+use rolecall_iam::AccountId;
+use rolecall_store::{Ledger, Owed, Store};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What the next snapshot is to say of a part.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Told {
+    /// Accounts that records of files named. What a look covers needs no record to be known.
+    #[serde(default)]
+    named: Vec<(AccountId, Named)>,
+    /// Files that could not be read to their end, each of them the place of its name.
+    #[serde(default)]
+    broken: Vec<(String, ProblemKind)>,
+    /// What was not seen of other sources.
+    #[serde(default)]
+    gaps: Vec<TrailGap>,
+}
+
+impl Told {
+    /// Of a source of files, gaps are files that could not be read either.
+    fn of(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
+        if kind != FILES {
+            return Self { gaps: gaps.iter().cloned().chain(read.unread()).collect(), ..Self::default() };
+        }
+        let problems = read.problems.iter().map(|problem| (problem.file.clone(), problem.kind));
+        let missed = gaps.iter().map(|gap| (gap.location.clone(), ProblemKind::Json));
+        // Only some problems are named, and each place counts.
+        let named: BTreeSet<&str> = read.problems.iter().map(|problem| &*problem.file).collect();
+        let unnamed = read.broken.values().filter(|broken| !named.contains(&*broken.file));
+        let unnamed = unnamed.map(|broken| (broken.file.clone(), ProblemKind::Json));
+        Self {
+            named: read.named.iter().map(|(account, named)| (*account, named.clone())).collect(),
+            broken: problems.chain(missed).chain(unnamed).collect(),
+            gaps: Vec::new(),
+        }
+    }
+}
+
+/// Owes the judgement of a part, in the transaction that keeps it. `None` where there is nothing to
+/// judge of it.
+///
+/// # Errors
+/// Where the database fails.
+pub(crate) async fn owe(
+    ledger: &mut Ledger<'_>,
+    kind: &str,
+    part: &Ingested,
+    gaps: &[TrailGap],
+) -> Result<Option<Uuid>, Error> {
+    let told = Told::of(kind, part, gaps);
+    let told = (told != Told::default()).then(|| serde_json::to_value(&told).unwrap_or_default());
+    if part.oldest.is_none() && told.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(ledger.owe(part.oldest, told.as_ref()).await?))
+}
+
+/// What audits before this one read and did not come to say.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What could not be read.
+    pub seen: Observation,
+    /// Accounts that records named.
+    pub named: BTreeMap<AccountId, Named>,
+    /// The debts, to be said in the snapshot of whoever takes them over.
+    pub owed: Vec<Uuid>,
+}
+
+/// Takes over what is owed. `places` are those that a look has come to, beside those that the store
+/// knows.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn left(store: &Store, places: Places) -> Result<Left, Error> {
+    let mut left = Left::default();
+    let mut unseen = Ingested::default();
+    let mut broken = Vec::new();
+    for debt in store.owed().await? {
+        let Some(told) = read(&debt) else { continue };
+        left.owed.push(debt.id);
+        for (account, Named { regions, newest }) in told.named {
+            let named = left.named.entry(account).or_insert(Named { regions: BTreeSet::new(), newest });
+            named.regions.extend(regions);
+            named.newest = named.newest.max(newest);
+        }
+        broken.extend(told.broken);
+        unseen.gaps.extend(told.gaps);
+    }
+    if !unseen.gaps.is_empty() {
+        left.seen.coverage = unseen.coverage(&places.with_known(store).await?.all());
+    }
+    for (file, kind) in broken {
+        if let Some(place) = trail_place(&file) {
+            left.seen.coverage.gap(trail_gap(place, &file, kind));
+        }
+    }
+    Ok(left)
+}
+
+/// Accounts of which nothing is known but what records tell: for everything else they have gaps. One
+/// that was `seen` now, or looked at before, stays as it was seen.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn strangers(
+    store: &Store,
+    named: &BTreeMap<AccountId, Named>,
+    seen: &BTreeSet<AccountId>,
+) -> Result<Vec<Observation>, Error> {
+    let (mut strangers, now) = (Vec::new(), store.now().await?);
+    for (account, named) in named.iter().filter(|(account, _)| !seen.contains(*account)) {
+        if store.coverage(&[*account]).await?.is_empty() {
+            let known = named_by_records(*account, &named.regions);
+            strangers.push(Observation { as_of: Some(named.newest.min(now)), ..known });
+        }
+    }
+    Ok(strangers)
+}
+
+/// What a debt tells. What another version of the program told and this one cannot read hides in
+/// every place that it can be of.
+fn read(debt: &Owed) -> Option<Told> {
+    let told = debt.told.clone()?;
+    Some(serde_json::from_value(told).unwrap_or_else(|error| Told {
+        gaps: vec![TrailGap {
+            account_id: None,
+            region: None,
+            action: "rolecall:ReadTrail".to_owned(),
+            reason: GapReason::Malformed,
+            detail: format!("what an audit that did not end could not read is not known any more: {error}"),
+            location: "an earlier audit".to_owned(),
+        }],
+        ..Told::default()
+    }))
+}

@@ -1,0 +1,310 @@
+//! The one walk: look, remember, judge, save.
+//!
+//! Every command and every scheduled audit goes this way; they differ only in who looks. Knows the
+//! order of the steps and what a reader may see between them. Refuses to know where observations
+//! come from, what a rule says and how anything is stored.
+//!
+//! What is seen streams into one transaction. A process that ends before its commit leaves the
+//! snapshot before; one that ends after it leaves the new snapshot with the findings of the one
+//! before. What is kept is owed a judgement, in the same transaction; whichever audit judges next settles
+//! what was owed before it loaded what it judges, with its findings.
+
+use crate::audit::abort;
+use crate::audit::attribute::{history, tie_due};
+use crate::audit::ingested::Ingested;
+use crate::audit::rules::Rules;
+use crate::audit::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
+use crate::error::{Error, chain};
+use crate::progress::Progress;
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::assumption::Assumption;
+use rolecall_audit::cancel::{Cancel, Cancelled};
+use rolecall_audit::estate::{Estate, Observation};
+use rolecall_audit::evaluate::evaluate_until;
+use rolecall_audit::finding::{FindingAction, KnownFinding, Outcome, reconcile};
+use rolecall_store::{NewRun, Owed, RunId, RunOutcome, Settled, Store, Tally};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A run counts as dead when it has not shown life for this long.
+const LEASE: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_secs(20);
+/// Observations waiting to be stored: memory is bounded by this many accounts.
+const WAITING: usize = 2;
+/// So many files that were passed over are kept by name with the run.
+const FILES_KEPT: usize = 1_000;
+/// How many of the newest runs are looked through for one that overtook us.
+const RECENT: u32 = 20;
+
+/// What an audit needs, whoever looks.
+#[derive(Clone)]
+pub struct Audit {
+    /// Where it is remembered.
+    pub store: Store,
+    /// By what it is judged.
+    pub rules: Arc<Rules>,
+    /// Such as `scan`.
+    pub kind: &'static str,
+    /// Who or what began it.
+    pub trigger: String,
+    /// AssumeRole events this far back are judged; older ones too, if this audit brought them.
+    pub window: TimeDelta,
+    /// What happened longer ago is not kept: findings about it end.
+    pub kept: Duration,
+    /// What is stated where nobody provided it.
+    pub assumed: BTreeSet<Assumption>,
+    /// Whether the summary holds figures of the trail.
+    pub figures: bool,
+    /// Who watches.
+    pub progress: Progress,
+    /// Ends the audit early, with nothing half-written.
+    pub cancel: CancellationToken,
+}
+
+/// What the one who looked says besides the observations.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// Calls made to AWS.
+    pub api_calls: u64,
+    /// What trails told, where any were read. It is stored already: each event counts once whatever
+    /// becomes of this audit.
+    pub trails: Option<Ingested>,
+    /// Since when events were asked for wherever there are clusters; `None` where nobody knows what the
+    /// source leaves out, as with files. What AWS refused of it stands in the coverage.
+    pub read_since: Option<DateTime<Utc>>,
+    /// The newest date in the files that were read; `None` where it was AWS that answered. The window
+    /// of sessions ends there.
+    pub as_of: Option<DateTime<Utc>>,
+    /// Files of folders that hold nothing that is read, by their paths.
+    pub passed_over: Vec<String>,
+    /// What audits before owed and the observations tell.
+    pub owed: Vec<Uuid>,
+}
+
+impl Audit {
+    /// Runs the walk. `look` sends one observation for each account, or part of one.
+    ///
+    /// # Errors
+    /// What stopped it. The run is then kept as failed, the snapshot before stays.
+    pub async fn run<F, L>(self, look: L) -> Result<Summary, Error>
+    where
+        L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
+        F: Future<Output = Result<Looked, Error>>,
+    {
+        let (started, begun) = (self.store.now().await?, Instant::now());
+        let new = NewRun { kind: self.kind.to_owned(), trigger: self.trigger.clone(), now: started, lease: LEASE };
+        let run = self.store.begin_run(&new).await?;
+        tracing::info!(run.id = %run, run.kind = self.kind, run.trigger = %self.trigger, "the audit begins");
+        abort::point("run begun");
+        let owed = self.store.owed().await?;
+        let result = tokio::select! {
+            result = Box::pin(self.walk(run, started, begun, look)) => result,
+            lost = self.keep_alive(run) => Err(lost),
+            () = self.cancel.cancelled() => Err(Error::Interrupted),
+        };
+        self.progress.done();
+        let result = match result {
+            Err(error) => Err(self.with_what_is_kept(error, &owed).await),
+            done => done,
+        };
+        let outcome = match &result {
+            Ok(summary) => RunOutcome::Done(serde_json::to_value(summary).unwrap_or_default()),
+            Err(error) => RunOutcome::Failed(chain(error), serde_json::Value::Null),
+        };
+        let finished = self.store.finish_run(run, &outcome).await;
+        match (result, finished) {
+            (Ok(summary), Ok(())) => {
+                let (findings, gaps) = (summary.findings.total(), summary.gaps);
+                tracing::info!(run.id = %run, findings, gaps, seconds = summary.seconds, "the audit is done");
+                Ok(summary)
+            }
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(error), finished) => {
+                if let Err(unwritten) = finished {
+                    tracing::warn!(run.id = %run, error = chain(&unwritten), "the run's end could not be noted");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Says with an error what becomes of what was read before it.
+    async fn with_what_is_kept(&self, error: Error, before: &[Owed]) -> Error {
+        match self.store.owed().await {
+            Ok(owed) => error.ended(owed.iter().any(|debt| before.iter().all(|known| known.id != debt.id))),
+            // Nobody knows; the error says enough.
+            Err(_) => error,
+        }
+    }
+
+    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, begun: Instant, look: L) -> Result<Summary, Error>
+    where
+        L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
+        F: Future<Output = Result<Looked, Error>>,
+    {
+        let mut writer = self.store.snapshot(run).await?;
+        let (sender, mut observations) = mpsc::channel(WAITING);
+        let mut seen = Seen::default();
+        let mut since = started - self.window;
+        let remember = async {
+            while let Some(observation) = observations.recv().await {
+                seen.count(&observation);
+                since = observation.sessions.iter().map(|session| session.at).fold(since, DateTime::min);
+                writer.save(&observation).await?;
+            }
+            Ok::<_, Error>(writer)
+        };
+        // Whichever fails first ends the other: a snapshot that nobody fills, or that cannot be
+        // written, is dropped, and with it everything that was to be in it.
+        let (looked, mut writer) = tokio::try_join!(look(run, sender), remember)?;
+        let trails = looked.trails.unwrap_or_default();
+        since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
+        since = since.min(trails.oldest.unwrap_or(since));
+        let told: Vec<Uuid> = looked.owed.iter().chain(&trails.owed).copied().collect();
+        writer.owe(since).await?;
+        abort::point("snapshot written");
+        let counts = writer.commit().await?;
+        abort::point("snapshot kept");
+        // A look and a trail tell of the same sessions: added up they would be counted twice.
+        if seen.sessions == 0 {
+            seen.sessions = trails.stats.sessions.values().sum::<u64>();
+        }
+
+        self.progress.step("Attributing sessions to pods");
+        tie_due(&self.store).await?;
+        abort::point("sessions tied");
+        self.progress.step("Evaluating rules");
+        // Before what is judged is loaded: what is owed later may not be in it.
+        let owed = self.store.owed().await?;
+        since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);
+        let settled = Settled { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), told };
+        let mut estate = self.store.estate(since).await?;
+        estate.association_history = history(&self.store, &estate.sessions).await?;
+        estate.sessions_since = looked.read_since;
+        estate.sessions_judged_since = Some(since);
+        let kept = TimeDelta::from_std(self.kept).unwrap_or(TimeDelta::MAX);
+        estate.sessions_kept_since = started.checked_sub_signed(kept);
+        estate.memory = self.store.trail_memory(self.store.now().await?).await?;
+        estate.memory.origins = self.store.session_origins(since).await?;
+        estate.assumed.clone_from(&self.assumed);
+        self.store.note_assumed(run, &self.assumed).await?;
+        let known = self.store.known_findings().await?;
+        abort::point("estate loaded");
+        let judged = judge(estate, known, self.rules.clone(), started).await?;
+        abort::point("judged");
+        // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
+        self.store.renew_run(run, LEASE).await?;
+        if self.store.runs(None, RECENT).await?.iter().any(|other| other.id > run && other.snapshot_at.is_some()) {
+            return Err(Error::Overtaken);
+        }
+        let applied = self.store.apply(run, &judged.actions, &judged.tallies, &settled, started).await?;
+        abort::point("findings kept");
+
+        let mut findings = BySeverity::default();
+        for (severity, open) in self.store.overview().await?.open {
+            findings.add(severity, open);
+        }
+        Ok(Summary {
+            run: run.0,
+            seen,
+            documents_written: counts.documents_written,
+            resources_changed: counts.resources_changed,
+            sessions_written: counts.sessions_written + trails.sessions_written,
+            rows_written: counts.documents_written
+                + counts.resources_opened
+                + counts.sessions_written
+                + trails.sessions_written
+                + trails.uses_written,
+            trail: if self.figures { Some(TrailFigures::of(&trails, self.store.session_ties().await?)) } else { None },
+            api_calls: looked.api_calls,
+            findings,
+            findings_new: applied.opened + applied.reopened,
+            findings_resolved: applied.resolved,
+            findings_stale: applied.stale,
+            unknown: judged.unknown,
+            assumed: self.assumed.clone(),
+            rest_on_assumptions: judged.rest_on_assumptions,
+            could_be_assumed: judged.could_be_assumed,
+            gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
+            unseen: judged.unseen,
+            started_at: started,
+            as_of: looked.as_of,
+            passed_over: u64::try_from(looked.passed_over.len()).unwrap_or(u64::MAX),
+            passed_over_files: looked.passed_over.into_iter().take(FILES_KEPT).collect(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Shows life until the run is taken from us.
+    async fn keep_alive(&self, run: RunId) -> Error {
+        let mut until = Instant::now() + LEASE;
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let asked = Instant::now();
+            match tokio::time::timeout_at(until, self.store.renew_run(run, LEASE)).await {
+                Ok(Ok(())) => until = asked + LEASE,
+                Ok(Err(error @ rolecall_store::Error::NoRun(_))) => return error.into(),
+                // The lease is three times as long as this step: the next one may get through.
+                Ok(Err(error)) => {
+                    tracing::warn!(run.id = %run, error = chain(&error), "the run's lease was not renewed");
+                }
+                // By now others may take the run for dead.
+                Err(_) => return rolecall_store::Error::NoRun(run).into(),
+            }
+        }
+    }
+}
+
+struct Judged {
+    actions: Vec<FindingAction>,
+    tallies: Vec<Tally>,
+    unknown: u64,
+    rest_on_assumptions: u64,
+    could_be_assumed: BTreeMap<Assumption, u64>,
+    unseen: Vec<Unseen>,
+}
+
+/// Pure, and long enough on a large estate to be kept off the threads that serve requests. Ends soon after
+/// nobody waits for it any more: the process waits for such threads before it ends.
+async fn judge(
+    estate: Estate,
+    known: Vec<KnownFinding>,
+    rules: Arc<Rules>,
+    now: DateTime<Utc>,
+) -> Result<Judged, Error> {
+    let cancel = Cancel::default();
+    let _until_dropped = cancel.on_drop();
+    let judging = tokio::task::spawn_blocking(move || {
+        let evaluation = evaluate_until(&estate, &rules.set, now, &cancel)?;
+        let actions = reconcile(&known, &evaluation, &rules.set, &estate);
+        let unknown =
+            evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
+        let rest_on_assumptions = evaluation.tallies.iter().map(|tally| u64::from(tally.assumed)).sum();
+        let could_be_assumed =
+            evaluation.could_be_assumed.iter().map(|(it, number)| (*it, u64::from(*number))).collect();
+        let tallies = evaluation.tallies.into_iter().map(|tally| Tally {
+            rule: tally.rule,
+            account_id: tally.account_id,
+            pass: tally.pass.into(),
+            fail: tally.fail.into(),
+            not_applicable: tally.not_applicable.into(),
+            unknown: tally.unknown.into(),
+            error: tally.error.into(),
+            assumed: tally.assumed.into(),
+            reasons: tally.reasons,
+        });
+        let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
+        unseen.sort();
+        let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
+        let tallies = tallies.collect();
+        Ok(Judged { actions, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
+    });
+    // Only whoever waits here lets it end early, by not waiting.
+    judging.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)
+}

@@ -1,0 +1,65 @@
+//! `import`: an audit of files that others wrote.
+
+use super::{Context, on_signal, print_summary, verdict, with_database};
+use crate::audit::import::{Files, Problems, Said, read};
+use crate::audit::rules::Rules;
+use crate::audit::run::Audit;
+use crate::error::Error;
+use crate::progress::Progress;
+use chrono::TimeDelta;
+use rolecall_audit::finding::Severity;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Runs the command.
+///
+/// # Errors
+/// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
+/// trail is said to be whole and no file is of one.
+pub async fn run(
+    context: Context,
+    paths: &[PathBuf],
+    fail_on: Option<Severity>,
+    stats: bool,
+    said: Said,
+) -> Result<ExitCode, Error> {
+    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let files = Files::find(paths)?;
+    if files.is_empty() {
+        let problems = Problems::default();
+        files.name_unread(&problems);
+        problems.print();
+        return Err(Error::NothingRead { problems: problems.lines() });
+    }
+    if said.whole_trail && !files.has_trail() {
+        return Err(Error::Usage {
+            what: "--whole-trail is said of trail files, and none of these files is one".to_owned(),
+            remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
+        });
+    }
+    let progress = Progress::stderr();
+    let cancel = on_signal();
+    let problems = Problems::default();
+    let result = with_database(&context, &progress, async |database| {
+        let audit = Audit {
+            store: database.store.clone(),
+            rules: rules.clone(),
+            kind: "import",
+            trigger: "command line".to_owned(),
+            window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
+            kept: context.config.retention.sessions,
+            assumed: context.config.assume.iter().copied().chain(said.assume.iter().copied()).collect(),
+            figures: stats,
+            progress: progress.clone(),
+            cancel: cancel.clone(),
+        };
+        let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
+        audit.run(|_, sender| read(files, said.clone(), store, sender, progress.clone(), problems)).await
+    })
+    .await;
+    problems.print();
+    let summary = result?;
+    print_summary(context.format, &summary)?;
+    Ok(verdict(&summary, fail_on))
+}

@@ -1,0 +1,85 @@
+//! `policies check|test|schema`: for those who write rules.
+
+use super::Format;
+use super::{print, print_json};
+use crate::audit::rules::Rules;
+use crate::error::Error;
+use rolecall_audit::rules::{LoadError, TestResult};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Check every rule, binding and exception.
+///
+/// # Errors
+/// Every problem, each with file, line, column, field and remedy.
+pub fn check(format: Format, dir: Option<&Path>) -> Result<ExitCode, Error> {
+    match Rules::load(dir) {
+        Ok(rules) => {
+            let (count, files) = (rules.set.rules().len(), rules.sources.len());
+            if format == Format::Json {
+                print_json(&json!({ "rules": count, "files": files, "errors": [] }))?;
+            } else {
+                print(&format!("{count} rules in {files} files are sound\n"))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Error::Rules(errors)) if format == Format::Json => {
+            let errors: Vec<_> = errors.iter().map(problem).collect();
+            print_json(&json!({ "errors": errors }))?;
+            Ok(ExitCode::from(2))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Run the tests in the rules. Ends with 1 where one fails, or where a rule does not show
+/// when it passes, fails and cannot know.
+///
+/// # Errors
+/// Rules that do not load.
+pub fn test(format: Format, dir: Option<&Path>) -> Result<ExitCode, Error> {
+    let rules = Rules::load(dir)?;
+    let results = rules.set.test();
+    let untested = rules.set.untested();
+    let failed = results.iter().filter(|result| !result.passed).count();
+    if format == Format::Json {
+        let missing: Vec<_> = untested.iter().map(problem).collect();
+        let (tests, rules) = (results.len(), rules.set.rules().len());
+        print_json(&json!({
+            "rules": rules, "tests": tests, "failed": failed, "results": results, "untested": missing,
+        }))?;
+    } else {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        for result in results.iter().filter(|result| !result.passed) {
+            let TestResult { rule, name, file, line, expected, answered, .. } = result;
+            let _infallible =
+                writeln!(text, "{file}:{line} {rule}: test `{name}` failed: expected {expected}, answered {answered}");
+        }
+        for error in &untested {
+            let _infallible = writeln!(text, "{error}");
+        }
+        let (tests, rules) = (results.len(), rules.set.rules().len());
+        let _infallible = writeln!(text, "{tests} tests of {rules} rules, {failed} failed");
+        print(&text)?;
+    }
+    Ok(ExitCode::from(u8::from(failed > 0 || !untested.is_empty())))
+}
+
+fn problem(error: &LoadError) -> serde_json::Value {
+    json!({
+        "file": error.file, "line": error.line, "column": error.column,
+        "field": error.field, "message": error.message, "remedy": error.remedy,
+    })
+}
+
+/// Prints the JSON Schema of rule files.
+///
+/// # Errors
+/// Where stdout is closed.
+pub fn schema() -> Result<ExitCode, Error> {
+    print_json(&rolecall_audit::rules::json_schema(rolecall_audit::facts::schema()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,4 @@
+//! Questions that pages, API and command line ask alike: what each loads, and which pure function answers.
+
+pub(crate) mod simulate;
+pub(crate) mod unused;

@@ -1,0 +1,34 @@
+//! The kinds of work that are done in the background, and how each is asked for.
+
+use rolecall_store::NewJob;
+use std::time::Duration;
+
+/// An audit of the configured accounts.
+pub const AUDIT: &str = "audit";
+/// The kind of run that it is.
+pub const AUDITS_AS: &str = "scan";
+/// Forgetting what is older than the configuration wants to keep.
+pub const CLEANUP: &str = "cleanup";
+
+/// An audit that somebody asked for.
+#[must_use]
+pub fn audit_now(requested_by: &str) -> NewJob {
+    new(AUDIT, requested_by, 10, Duration::ZERO)
+}
+
+/// A job that its schedule started, to be put off for a while.
+#[must_use]
+pub fn scheduled(kind: &str, delay: Duration) -> NewJob {
+    new(kind, "schedule", 0, delay)
+}
+
+fn new(kind: &str, trigger: &str, priority: i32, delay: Duration) -> NewJob {
+    NewJob {
+        kind: kind.to_owned(),
+        dedupe_key: String::new(),
+        payload: serde_json::json!({ "trigger": trigger }),
+        priority,
+        delay,
+        max_attempts: 3,
+    }
+}
