@@ -57,7 +57,7 @@ pub enum Error {
     Store(#[from] rolecall_store::Error),
     /// The private PostgreSQL.
     #[error(transparent)]
-    Embedded(#[from] rolecall_store::embedded::EmbeddedError),
+    Embedded(#[from] rolecall_postgres::EmbeddedError),
     /// AWS, before anything could be looked at.
     #[error(transparent)]
     Aws(#[from] rolecall_collect::CannotStart),

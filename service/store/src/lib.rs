@@ -10,7 +10,6 @@ mod access;
 mod accounts;
 mod associations;
 mod coverage;
-pub mod embedded;
 mod error;
 mod estate;
 mod finding_reads;

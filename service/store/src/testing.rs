@@ -5,7 +5,7 @@
 //! template that is migrated once for each version of the schema. `ROLECALL_TEST_DATABASE_URL`
 //! names a server (and a user who may create databases) to use instead.
 
-use crate::{Error, Limits, MIGRATIONS, Store, embedded};
+use crate::{Error, Limits, MIGRATIONS, Store};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::fmt::Display;
@@ -81,7 +81,8 @@ async fn server() -> Result<(PgConnectOptions, MakeUrl), NoDatabase> {
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
-    let server = embedded::start(&embedded::Options::new(target.join("test-pg"))).await.map_err(because)?;
+    let server =
+        rolecall_postgres::start(&rolecall_postgres::Options::new(target.join("test-pg"))).await.map_err(because)?;
     let (options, url) = (server.options(), server.url());
     // Left running for the next process; dropping our share stops nothing.
     drop(server);

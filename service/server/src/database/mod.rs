@@ -7,7 +7,7 @@ pub mod place;
 
 use crate::error::{Error, chain};
 use crate::progress::Progress;
-use rolecall_store::{Limits, Store, embedded};
+use rolecall_store::{Limits, Store};
 use std::path::PathBuf;
 
 /// Which database the options name.
@@ -25,7 +25,7 @@ pub struct Options {
 pub struct Database {
     /// The door to it.
     pub store: Store,
-    server: Option<embedded::Server>,
+    server: Option<rolecall_postgres::Server>,
 }
 
 /// What is done about a schema that is not up to date.
@@ -49,9 +49,9 @@ impl Database {
             Some(url) => (Store::connect(url, limits).await?, None),
             None => {
                 progress.step("Starting the private PostgreSQL");
-                let mut options = embedded::Options::new(place::data_dir(named.data_dir.clone()));
+                let mut options = rolecall_postgres::Options::new(place::data_dir(named.data_dir.clone()));
                 options.bin_dir = named.bin_dir.clone();
-                let server = embedded::start(&options).await?;
+                let server = rolecall_postgres::start(&options).await?;
                 match Store::connect_with(server.options(), limits).await {
                     Ok(store) => (store, Some(server)),
                     Err(error) => {
@@ -98,7 +98,7 @@ impl Database {
     }
 }
 
-async fn stop(server: embedded::Server) {
+async fn stop(server: rolecall_postgres::Server) {
     if let Err(error) = server.stop().await {
         tracing::warn!(error = chain(&error), "the private PostgreSQL did not stop cleanly");
     }

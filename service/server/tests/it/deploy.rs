@@ -2,7 +2,7 @@
 
 use crate::support::{Folder, rolecall, run};
 use rolecall::cli::serve::GRACE;
-use rolecall_store::embedded::{Options, start};
+use rolecall_postgres::{Options, start};
 use serde_json::Value;
 use sqlx::Connection as _;
 use std::path::Path;

@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
-mod embedded;
-#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod fixture;

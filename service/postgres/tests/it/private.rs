@@ -1,6 +1,6 @@
 //! The private PostgreSQL: made, found again, killed, shared, refused.
 
-use rolecall_store::embedded::{Build, EmbeddedError, Options, Server, start};
+use rolecall_postgres::{Build, EmbeddedError, Options, Server, start};
 use rolecall_store::{Limits, Store};
 use sha2::Digest;
 use std::io::{Read, Write};

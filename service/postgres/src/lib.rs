@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 
 /// The cluster's superuser; nobody else can reach the socket.
 const USER: &str = "rolecall";
+/// `invalid_catalog_name`: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const NO_SUCH_DATABASE: &str = "3D000";
 /// The database that is used.
 const DATABASE: &str = "rolecall";
 /// Only names the socket: nothing listens on a port.
@@ -430,7 +432,7 @@ async fn answers(layout: &Layout) -> Result<(), sqlx::Error> {
     let options = layout.options("postgres");
     let ask = async {
         let mut connection = PgConnection::connect_with(&options).await?;
-        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut connection).await?;
+        connection.ping().await?;
         connection.close().await
     };
     tokio::time::timeout(Duration::from_secs(5), ask).await.map_err(|_| sqlx::Error::PoolTimedOut).flatten()
@@ -545,14 +547,12 @@ fn log_since(log: &Path, from: u64) -> String {
 /// Makes our database, if it is not there.
 async fn make_database(layout: &Layout) -> Result<(), EmbeddedError> {
     let failed = |why: sqlx::Error| EmbeddedError::NotReady { dir: layout.pgdata.clone(), why: why.to_string() };
-    let mut connection = PgConnection::connect_with(&layout.options("postgres")).await.map_err(failed)?;
-    let there =
-        sqlx::query_scalar!(r#"select exists (select from pg_database where datname = $1) as "there!""#, DATABASE)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-    if !there {
-        sqlx::query("create database rolecall").execute(&mut connection).await.map_err(failed)?;
+    match PgConnection::connect_with(&layout.options(DATABASE)).await {
+        Err(sqlx::Error::Database(why)) if why.code().as_deref() == Some(NO_SUCH_DATABASE) => {}
+        Ok(connection) => return connection.close().await.map_err(failed),
+        Err(why) => return Err(failed(why)),
     }
+    let mut connection = PgConnection::connect_with(&layout.options("postgres")).await.map_err(failed)?;
+    sqlx::query("create database rolecall").execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)
 }

@@ -1,0 +1,4 @@
+//! The private PostgreSQL, started for real.
+
+#[cfg(test)]
+mod private;
