@@ -13,6 +13,7 @@
 //! copied out of the bytes. Refuses to know where the bytes came from and where the result is kept.
 
 mod action;
+pub mod change;
 mod depth;
 mod event;
 pub mod evidence;

@@ -5,6 +5,7 @@
 //! for all others. Session tokens are never copied out of the bytes. Refuses to know which wrapping
 //! a record came in.
 
+use super::change::{self, Actor, Call, ChangeEvent, Parameters, Program, Read, Told, call_of, class_of, is_watched};
 use super::json::{
     Boxed, Field, Key, List, Object, ObjectSeed, Slot, Text, boxed, fields, list, number, object, skip, text,
     visit_others,
@@ -21,6 +22,8 @@ use std::fmt;
 
 /// No name, ARN or tag of AWS is longer, in bytes.
 const LONGEST: usize = 4096;
+/// So many bytes are kept of a text that the caller or AWS words freely.
+const LONGEST_SAID: usize = 1024;
 /// No account of a trail can be older than the service.
 const FIRST_YEAR: i32 = 2013;
 
@@ -37,6 +40,7 @@ fields!(Identity {
 
 fields!(SessionContext {
     "sessionIssuer" => issuer: Slot<Issuer<'a>> = object,
+    "sourceIdentity" => source_identity: Text<'a> = text,
 });
 
 fields!(Issuer { "arn" => arn: Text<'a> = text });
@@ -152,6 +156,9 @@ pub(super) struct Event<'a> {
     request: Boxed<Request<'a>>,
     response: Boxed<Response<'a>>,
     resources: List<Resource<'a>>,
+    from_console: Text<'a>,
+    /// Of a call that changes what is watched, as far as the record said so by then.
+    asked: Option<Box<Parameters>>,
 }
 
 impl<'a> Object<'a> for Event<'a> {
@@ -164,13 +171,34 @@ impl<'a> Object<'a> for Event<'a> {
             "eventName" => text(&mut self.name, map),
             "awsRegion" => text(&mut self.region, map),
             "sourceIPAddress" => text(&mut self.source_ip, map),
-            "userAgent" if self.may_name_its_resource() => text(&mut self.agent, map),
+            "userAgent" if self.may_name_its_resource() || self.may_be_a_change() => text(&mut self.agent, map),
             "errorCode" => text(&mut self.error_code, map),
-            "errorMessage" if self.may_open_a_session() => text(&mut self.error_message, map),
+            "errorMessage" if self.may_open_a_session() || self.may_be_a_change() => text(&mut self.error_message, map),
+            "requestParameters" if self.may_be_a_change() => {
+                let read = Read::take(map)?;
+                if self.may_open_a_session() || self.names_its_resource_by_parameters() {
+                    read.fields(&mut self.request);
+                }
+                self.asked.get_or_insert_default().request = read;
+                Ok(())
+            }
             "requestParameters" if self.may_open_a_session() || self.names_its_resource_by_parameters() => {
                 boxed(&mut self.request, map)
             }
+            "responseElements" if self.may_be_a_change() => {
+                let read = Read::take(map)?;
+                if self.may_open_a_session() {
+                    read.fields(&mut self.response);
+                }
+                self.asked.get_or_insert_default().response = read;
+                Ok(())
+            }
             "responseElements" if self.may_open_a_session() => boxed(&mut self.response, map),
+            "serviceEventDetails" if self.may_be_a_change() => {
+                self.asked.get_or_insert_default().details = Read::take(map)?;
+                Ok(())
+            }
+            "sessionCredentialFromConsole" => text(&mut self.from_console, map),
             "resources" if self.may_name_its_resource() => list(&mut self.resources, map),
             "eventID" => text(&mut self.id, map),
             "recipientAccountId" => text(&mut self.recipient, map),
@@ -208,6 +236,8 @@ impl Event<'_> {
             request,
             response,
             resources,
+            from_console,
+            asked,
         } = self;
         for text in [
             version,
@@ -226,6 +256,7 @@ impl Event<'_> {
             vpc_endpoint_account,
             error_code,
             error_message,
+            from_console,
         ] {
             *text = Field::Absent;
         }
@@ -233,6 +264,7 @@ impl Event<'_> {
         request.iter_mut().for_each(|request| request.clear());
         response.iter_mut().for_each(|response| response.clear());
         resources.0.clear();
+        *asked = None;
     }
 }
 
@@ -404,6 +436,12 @@ impl<'a> Event<'a> {
     fn may_name_its_resource(&self) -> bool {
         self.may_open_a_session()
             || self.identity.get().is_none_or(|identity| str_of(&identity.kind) == Some("AssumedRole"))
+    }
+
+    /// Whether parameters and answer are needed as they are: the call changes what is watched, or it is
+    /// not known yet.
+    fn may_be_a_change(&self) -> bool {
+        is_watched(str_of(&self.source), str_of(&self.name))
     }
 
     fn request(&self) -> Option<&Request<'a>> {
@@ -682,6 +720,71 @@ impl<'a> Event<'a> {
         }))
     }
 
+    /// By what the call names what it changes; `None` where it changes nothing that is watched. A VPC
+    /// endpoint does not know what the service did, but what it refused itself.
+    pub(super) fn change_call(&self) -> Option<Call> {
+        let call = call_of(str_of(&self.source)?, str_of(&self.name)?)?;
+        (!self.is_network_activity() || self.error_code.get().is_some()).then_some(call)
+    }
+
+    /// The change event that the record is.
+    pub(super) fn change(
+        &self,
+        call: Call,
+        (account_id, region): (AccountId, &Region),
+        event_time: DateTime<Utc>,
+    ) -> Result<ChangeEvent, Fault> {
+        let none = Parameters::default();
+        let asked = self.asked.as_deref().unwrap_or(&none);
+        let error_message = str_of(&self.error_message);
+        let resources = change::resources(
+            call,
+            &Told {
+                account: account_id,
+                region,
+                request: &asked.request.value,
+                response: &asked.response.value,
+                details: &asked.details.value,
+                error_message,
+            },
+        );
+        let cut = |text: Option<&str>| text.map(|text| change::beginning(text, LONGEST_SAID));
+        let identity = self.identity.get();
+        let (source, name) = self.call()?;
+        // What an event that is no call tells stands in the place of what was asked for.
+        let is_call = !matches!(asked.request.value, serde_json::Value::Null);
+        let said = if is_call { &asked.request } else { &asked.details };
+        let program = Program {
+            user_agent: str_of(&self.agent),
+            invoked_by: identity.and_then(|identity| str_of(&identity.invoked_by)),
+            is_service: identity.and_then(|identity| str_of(&identity.kind)) == Some("AWSService")
+                || str_of(&self.kind) == Some("AwsServiceEvent"),
+            from_console: str_of(&self.from_console) == Some("true"),
+        };
+        Ok(ChangeEvent {
+            event_id: bounded(self.event_id()?, "/eventID")?,
+            event_time,
+            account_id,
+            region: region.clone(),
+            event_source: bounded(source, "/eventSource")?,
+            event_name: bounded(name, "/eventName")?,
+            actor: identity.map(Identity::actor).transpose()?.unwrap_or_default(),
+            source_ip: cut(str_of(&self.source_ip)),
+            user_agent: cut(program.user_agent),
+            agent_class: class_of(program),
+            error_code: cut(self.error()),
+            error_message: cut(error_message),
+            resources,
+            request: said.value.clone(),
+            is_request_cut: said.is_cut,
+        })
+    }
+
+    /// About how many bytes a change event of it takes.
+    pub(super) fn change_weight(&self) -> usize {
+        self.asked.as_ref().map_or(0, |asked| 2 * (asked.request.bytes + asked.details.bytes))
+    }
+
     fn endpoint(&self) -> Result<Option<VpcEndpoint>, Fault> {
         let Some(id) = owned(&self.vpc_endpoint, "/vpcEndpointId")? else { return Ok(None) };
         let account_id = owned(&self.vpc_endpoint_account, "/vpcEndpointAccountId")?;
@@ -734,6 +837,32 @@ impl<'a> Event<'a> {
 }
 
 impl Identity<'_> {
+    fn actor(&self) -> Result<Actor, Fault> {
+        let context = self.context.get();
+        let issuer = context.and_then(|context| context.issuer.get()).map(|issuer| &issuer.arn);
+        // Of a session of any kind, what stands after the principal's id is its name.
+        let session_name = (str_of(&self.kind) == Some("AssumedRole"))
+            .then(|| str_of(&self.arn).and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name))
+            .flatten()
+            .or_else(|| str_of(&self.principal_id).and_then(|id| id.split_once(':')).map(|(_, name)| name));
+        Ok(Actor {
+            kind: owned(&self.kind, "/userIdentity/type")?.unwrap_or_default(),
+            arn: owned(&self.arn, "/userIdentity/arn")?,
+            session_issuer_arn: issuer
+                .map(|arn| owned(arn, "/userIdentity/sessionContext/sessionIssuer/arn"))
+                .transpose()?
+                .flatten(),
+            session_name: session_name.map(|name| bounded(name, "/userIdentity/principalId")).transpose()?,
+            account_id: owned(&self.account_id, "/userIdentity/accountId")?,
+            access_key_id: owned(&self.access_key_id, "/userIdentity/accessKeyId")?,
+            source_identity: context
+                .map(|context| owned(&context.source_identity, "/userIdentity/sessionContext/sourceIdentity"))
+                .transpose()?
+                .flatten(),
+            invoked_by: owned(&self.invoked_by, "/userIdentity/invokedBy")?,
+        })
+    }
+
     fn principal(&self) -> Result<String, Fault> {
         let first = match str_of(&self.kind) {
             Some("AWSService") => &self.invoked_by,

@@ -16,6 +16,7 @@
 //! fingerprints are kept, and which pod a session belongs to.
 
 use super::action::{Meaning, meaning};
+use super::change::ChangeEvent;
 use super::event::{Caller, Event};
 use super::origin::{self, Origin};
 use super::reader::{Inflater, Reader, Reading, Sink};
@@ -167,6 +168,10 @@ pub struct Stats {
     pub refused: u64,
     /// Distinct uses.
     pub uses: u64,
+    /// Calls that change, or tried to change, what is watched: those that are new.
+    pub change_events: u64,
+    /// How many of these were refused or failed.
+    pub failed_change_events: u64,
     /// Calls whose IAM action is not known, by CloudTrail's names.
     pub unmapped: BTreeMap<String, u64>,
     /// Problems by kind.
@@ -190,6 +195,8 @@ impl std::ops::AddAssign<&Self> for Stats {
         self.network += other.network;
         self.refused += other.refused;
         self.uses += other.uses;
+        self.change_events += other.change_events;
+        self.failed_change_events += other.failed_change_events;
         add(&mut self.others, &other.others);
         add(&mut self.sessions, &other.sessions);
         add(&mut self.unmapped, &other.unmapped);
@@ -209,6 +216,8 @@ pub struct Settled {
     pub withdrawn: Vec<Use>,
     /// Where the calls of the sessions came from that have new ones, in the order of the keys.
     pub origins: Vec<Origin>,
+    /// Calls that change, or tried to change, what is watched, by time.
+    pub changes: Vec<ChangeEvent>,
     /// Fingerprints to keep, sorted: of events, and of requests of which other events can come.
     pub fingerprints: BTreeMap<Place, Vec<u64>>,
     /// How many events are new.
@@ -326,6 +335,8 @@ struct Batch {
     rows: Vec<Row>,
     requested: Vec<Requested>,
     sessions: Vec<Session>,
+    /// With the keys of their rows.
+    changes: Vec<((u32, u64), ChangeEvent)>,
     places: Vec<Place>,
     place_names: HashMap<Place, u32>,
     /// The last event's place: most often the next one's too.
@@ -432,6 +443,7 @@ impl Harvest {
         batch.rows.len() * size_of::<Row>()
             + batch.requested.len() * size_of::<Requested>()
             + batch.sessions.len() * (size_of::<Session>() + 1024)
+            + batch.changes.len() * (size_of::<ChangeEvent>() + 1024)
             + batch.patterns.len() * (size_of::<Pattern>() + 48)
             + batch.text
             + self.inflater.held()
@@ -522,7 +534,8 @@ impl Sink for Batch {
                 &format!("version {version} is not known; the record was read as version 1"),
             );
         }
-        if session.is_none() && caller.is_none() {
+        let change = event.change_call();
+        if session.is_none() && caller.is_none() && change.is_none() {
             return Ok(());
         }
         let is_network = event.is_network_activity();
@@ -538,6 +551,10 @@ impl Sink for Batch {
         }
         let place = self.place(event, when.at.date_naive())?;
         let (_, account) = event.account_name()?;
+        let change = match (change, at(&self.places, place)) {
+            (Some(call), Some(place)) => Some(event.change(call, (place.account_id, &place.region), when.at)?),
+            _ => None,
+        };
         let (networks, network) = self.networks(event.source_address(), event.came_by_endpoint());
         let pattern =
             caller.map(|caller| self.pattern(event, &caller, place, when.at, networks)).transpose()?.unwrap_or(NONE);
@@ -562,6 +579,10 @@ impl Sink for Batch {
             }
             None => own,
         };
+        if let Some(change) = change {
+            self.text += event.change_weight();
+            self.changes.push(((place, fingerprint), change));
+        }
         let error = event.error();
         self.rows.push(Row {
             fingerprint,
@@ -926,6 +947,7 @@ impl Batch {
         let mut rows = self.unique(rows, counted);
         let new = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let paired = self.pair(&mut rows, counted);
+        let changes = self.changes(&rows);
         let mut stats = Stats {
             files,
             bytes,
@@ -934,6 +956,9 @@ impl Batch {
             duplicates: read - new,
             network: paired.told,
             copies: self.copies,
+            change_events: u64::try_from(changes.len()).unwrap_or(u64::MAX),
+            failed_change_events: u64::try_from(changes.iter().filter(|change| change.error_code.is_some()).count())
+                .unwrap_or(u64::MAX),
             others: self.others.iter().map(|(kind, n)| (kind.to_string(), *n)).collect(),
             problems: tally.kinds.clone(),
             ..Stats::default()
@@ -993,6 +1018,7 @@ impl Batch {
             uses,
             withdrawn: paired.withdrawn,
             origins,
+            changes,
             fingerprints,
             events,
             stats,
@@ -1000,6 +1026,24 @@ impl Batch {
             unread: tally.unread,
             damaged: tally.damaged,
         }
+    }
+
+    /// The change events of rows that count, each once, by time.
+    fn changes(&mut self, rows: &[Row]) -> Vec<ChangeEvent> {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.sort_by_key(|(key, _)| *key);
+        changes.dedup_by_key(|(key, _)| *key);
+        let new = changes.into_iter().filter(|(key, _)| rows.binary_search_by_key(key, Row::key).is_ok());
+        let mut changes: Vec<ChangeEvent> = new.map(|(_, change)| change).collect();
+        changes.sort_by(|a, b| {
+            (a.event_time, a.account_id, &a.region, &a.event_id).cmp(&(
+                b.event_time,
+                b.account_id,
+                &b.region,
+                &b.event_id,
+            ))
+        });
+        changes
     }
 
     /// Rows that were not counted before, each event once, by place and fingerprint.

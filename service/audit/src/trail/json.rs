@@ -215,6 +215,13 @@ pub(super) fn boxed<'de, T: Object<'de>, A: MapAccess<'de>>(into: &mut Boxed<T>,
     object(into.get_or_insert_default(), map)
 }
 
+/// Reads an object from a value that was kept.
+pub(super) fn boxed_of<'de, T: Object<'de>>(into: &mut Boxed<T>, value: serde_json::Value) {
+    let slot = into.get_or_insert_default();
+    slot.value = T::default();
+    slot.shape = ObjectSeed(&mut slot.value).deserialize(value).unwrap_or(Field::Other);
+}
+
 pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }

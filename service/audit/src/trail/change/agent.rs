@@ -1,0 +1,139 @@
+//! With what kind of program a call was made, by its user agent and by what AWS says of the caller.
+//!
+//! Refuses to trust it: a user agent is the caller's own word.
+
+use serde::{Deserialize, Serialize};
+
+/// With what kind of program a call was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentClass {
+    /// The AWS Management Console, by a person.
+    Console,
+    /// Terraform or `OpenTofu`.
+    Terraform,
+    /// CloudFormation, for a stack.
+    #[serde(rename = "cloudformation")]
+    CloudFormation,
+    /// `eksctl`.
+    Eksctl,
+    /// A controller in a Kubernetes cluster: ACK, Crossplane, Cluster API, Karpenter and others.
+    Controller,
+    /// The AWS CLI, or AWS Tools for PowerShell.
+    Cli,
+    /// A program with an AWS SDK.
+    Sdk,
+    /// An AWS service, for itself or on behalf of a principal.
+    AwsService,
+    /// None of these, or the record does not tell.
+    Other,
+}
+
+impl AgentClass {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Console,
+        Self::Terraform,
+        Self::CloudFormation,
+        Self::Eksctl,
+        Self::Controller,
+        Self::Cli,
+        Self::Sdk,
+        Self::AwsService,
+        Self::Other,
+    ];
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Terraform => "terraform",
+            Self::CloudFormation => "cloudformation",
+            Self::Eksctl => "eksctl",
+            Self::Controller => "controller",
+            Self::Cli => "cli",
+            Self::Sdk => "sdk",
+            Self::AwsService => "aws-service",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl std::str::FromStr for AgentClass {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|class| class.as_str() == s)
+            .ok_or_else(|| format!("`{s}` is no class of user agent"))
+    }
+}
+
+/// What a record says of the caller's program.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::trail) struct Program<'e> {
+    pub(in crate::trail) user_agent: Option<&'e str>,
+    /// `userIdentity.invokedBy`.
+    pub(in crate::trail) invoked_by: Option<&'e str>,
+    /// `userIdentity.type` is `AWSService`, or the event is no call.
+    pub(in crate::trail) is_service: bool,
+    /// `sessionCredentialFromConsole`.
+    pub(in crate::trail) from_console: bool,
+}
+
+/// What user agents hold, in lower case, most telling first: a program of its own is built with an SDK,
+/// and names both.
+const MARKS: [(&str, AgentClass); 31] = [
+    ("cloudformation.amazonaws.com", AgentClass::CloudFormation),
+    ("eksctl", AgentClass::Eksctl),
+    ("terraform", AgentClass::Terraform),
+    ("opentofu", AgentClass::Terraform),
+    ("aws-controllers-k8s", AgentClass::Controller),
+    ("services.k8s.aws", AgentClass::Controller),
+    ("crossplane", AgentClass::Controller),
+    ("upjet", AgentClass::Controller),
+    ("cluster.x-k8s.io", AgentClass::Controller),
+    ("cluster-api-provider-aws", AgentClass::Controller),
+    ("karpenter", AgentClass::Controller),
+    ("elbv2.k8s.aws", AgentClass::Controller),
+    ("external-dns", AgentClass::Controller),
+    ("cluster-autoscaler", AgentClass::Controller),
+    ("pulumi", AgentClass::Other),
+    ("aws-cli", AgentClass::Cli),
+    ("awspowershell", AgentClass::Cli),
+    ("aws-tools-for-powershell", AgentClass::Cli),
+    ("console.amazonaws.com", AgentClass::Console),
+    ("signin.amazonaws.com", AgentClass::Console),
+    ("console.aws", AgentClass::Console),
+    ("awsconsole", AgentClass::Console),
+    ("aws-console", AgentClass::Console),
+    ("mozilla/", AgentClass::Console),
+    ("aws-sdk", AgentClass::Sdk),
+    ("aws_sdk", AgentClass::Sdk),
+    ("boto", AgentClass::Sdk),
+    ("awssdk", AgentClass::Sdk),
+    ("awscpp", AgentClass::Sdk),
+    ("sdk/", AgentClass::Sdk),
+    ("aws-internal", AgentClass::AwsService),
+];
+
+/// The class of a program.
+pub(in crate::trail) fn class_of(program: Program<'_>) -> AgentClass {
+    // A service that says its own name calls for a principal; `AWS Internal` says nothing.
+    let service = program.invoked_by.filter(|name| name.contains('.'));
+    if let Some(name) = service {
+        return if name.starts_with("cloudformation.") { AgentClass::CloudFormation } else { AgentClass::AwsService };
+    }
+    let agent = program.user_agent.unwrap_or_default().to_ascii_lowercase();
+    let told = MARKS.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, class)| *class);
+    match told {
+        // What a person does in the console may be done by an SDK within it.
+        Some(AgentClass::Sdk | AgentClass::AwsService) | None if program.from_console => AgentClass::Console,
+        Some(class) => class,
+        None if program.is_service || program.invoked_by.is_some() => AgentClass::AwsService,
+        None if agent.ends_with(".amazonaws.com") || agent == "aws internal" => AgentClass::AwsService,
+        None => AgentClass::Other,
+    }
+}
