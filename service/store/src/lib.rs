@@ -7,54 +7,42 @@
 //! All SQL of the project stands in this crate, beside the function that runs it.
 
 mod access;
-mod accounts;
-mod associations;
-mod coverage;
+mod count;
 mod error;
-mod estate;
-mod finding_reads;
 mod findings;
-mod jobs;
-mod listed;
-mod overview;
-mod owed;
+mod inventory;
 mod parse;
 mod partition;
 mod pool;
-mod roles;
-mod runs;
-mod sessions;
-mod snapshot;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod ties;
-mod totals;
 mod trail;
-mod usage;
+mod work;
 
 pub use access::{ApiToken, NewToken, WebSession};
-pub use accounts::{AccountRow, Counts, CoverageRow, CoverageSummary, GapRow};
-pub use associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
+pub use count::Total;
 pub use error::Error;
-pub use finding_reads::{
-    Finding, FindingAfter, FindingEvent, FindingFilter, FindingRow, FindingSort, FindingVia, Total,
-};
-pub use findings::{ApplyCounts, Tally};
-pub use jobs::{Job, JobState, NewJob, TakenBack};
-pub use overview::{AccountOpen, Overview, RuleOpen, TrendDay};
-pub use owed::{Owed, Settled};
-pub use roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
-pub use runs::{NewRun, Run, RunId, RunOutcome, RunState};
-pub use sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};
-pub use snapshot::{SaveCounts, SnapshotWriter};
+pub use findings::apply::{ApplyCounts, Tally};
+pub use findings::filter::{FindingFilter, FindingVia};
+pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
+pub use findings::owed::{Owed, Settled};
+pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
+pub use inventory::accounts::{AccountRow, Counts, CoverageRow, CoverageSummary, GapRow};
+pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
+pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
+pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
-pub use ties::{AssociationVersion, DueSessions, SessionKey, Tied};
+pub use trail::attribution::{AssociationVersion, DueSessions, SessionKey};
+pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow, Tied};
+pub use trail::usage::{DayRow, TieCount, UsageOf, UseRow};
 pub use trail::{
     BatchCounts, Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, SourceRow,
     SourceState, TrailCursor,
 };
-pub use usage::{DayRow, TieCount, UsageOf, UseRow};
+
+pub use work::jobs::{Job, JobState, NewJob, TakenBack};
+pub use work::runs::{NewRun, Run, RunId, RunOutcome, RunState};
 
 use pool::Pool;
 use sqlx::migrate::Migrator;
@@ -92,7 +80,7 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
-    totals: totals::Totals,
+    totals: findings::totals::Totals,
 }
 
 impl Store {
@@ -119,7 +107,7 @@ impl Store {
         }
         let pool = PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.wait);
         let pool = Pool::new(pool, options.application_name("rolecall"));
-        Ok(Self { pool, totals: totals::Totals::default() })
+        Ok(Self { pool, totals: findings::totals::Totals::default() })
     }
 
     /// Brings the schema up to date, and says how many migrations that took.

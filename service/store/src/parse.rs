@@ -2,6 +2,7 @@
 //! corrupt row with its table and key.
 
 use crate::Error;
+use rolecall_audit::finding::Severity;
 use rolecall_iam::{AccountId, Digest};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -150,6 +151,28 @@ fn at_most(limit: usize, text: String) -> String {
     let end = format!("\u{2026}sha256:{}", Digest::of(text.as_bytes()));
     let head = text.floor_char_boundary(limit.saturating_sub(end.len()));
     format!("{}{end}", text.get(..head).unwrap_or_default())
+}
+
+/// The rank that the column `severity_rank` holds.
+pub(crate) fn severity_rank(severity: Severity) -> i16 {
+    match severity {
+        Severity::Info => 0,
+        Severity::Low => 1,
+        Severity::Medium => 2,
+        Severity::High => 3,
+        Severity::Critical => 4,
+    }
+}
+
+/// The severity of a rank that the column `severity_rank` holds.
+pub(crate) fn severity_of(rank: i16) -> Severity {
+    match rank {
+        4.. => Severity::Critical,
+        3 => Severity::High,
+        2 => Severity::Medium,
+        1 => Severity::Low,
+        _ => Severity::Info,
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,15 @@
 //! An open day knows each event by its mark. A closed day ([`Store::close_days`]) knows its files
 //! only: what comes for it in a file that was not read is counted as it comes.
 
+pub(crate) mod attribution;
 mod dictionary;
 mod marks;
 mod memory;
 mod origin;
 mod seen;
+pub(crate) mod sessions;
 mod source;
+pub(crate) mod usage;
 mod whole;
 mod write;
 

@@ -3,7 +3,7 @@
 //! Refuses to know how stretches join: `audit` does.
 
 use super::Ledger;
-use crate::jobs::interval;
+use crate::work::jobs::interval;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::trail::{Holds, Torn, Whole};

@@ -2,7 +2,8 @@
 
 use super::seen::Kind;
 use super::{FileMark, Ledger, Place};
-use crate::{Error, RunId, parse, partition, sessions};
+use crate::trail::sessions;
+use crate::{Error, RunId, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::estate::Session;
 use rolecall_iam::AccountId;

@@ -3,8 +3,9 @@
 //! A page that shows names or a notice of coverage asks for those alone: counting everything costs as
 //! much as the estate is large.
 
-use crate::runs::RunId;
-use crate::{Error, Store, coverage, parse};
+use crate::inventory::coverage;
+use crate::work::runs::RunId;
+use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::coverage::{Gap, Scope};
 use rolecall_audit::estate::Account;

@@ -5,7 +5,8 @@
 //! that judged is a run: while neither number moves, a count stays true. Refuses to know filters'
 //! meaning and SQL.
 
-use crate::finding_reads::{FindingFilter, Total};
+use crate::count::Total;
+use crate::findings::filter::FindingFilter;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -10,8 +10,9 @@ mod fits;
 mod unconfirmed;
 
 use crate::pool::Pool;
-use crate::runs::{RunId, life_key};
-use crate::{Error, INSTALLATION, Store, error, parse, sessions};
+use crate::trail::sessions;
+use crate::work::runs::{RunId, life_key};
+use crate::{Error, INSTALLATION, Store, error, parse};
 use chrono::{DateTime, Utc};
 use facts::{Fact, Kind};
 use rolecall_audit::coverage::{Coverage, Gap, Scope, ScopeKind};
@@ -244,7 +245,7 @@ impl SnapshotWriter {
         .await?;
         let run = self.run.0;
         let each = rows.into_iter().map(|row| {
-            let scope = crate::coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
+            let scope = crate::inventory::coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
             let before = Before {
                 by_this_run: row.last_run == run,
                 was_complete: row.last_complete_run.is_some_and(|complete| complete < run),

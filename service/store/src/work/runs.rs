@@ -2,7 +2,7 @@
 //!
 //! Knows which run is alive, by the database's clock, which all processes share. Refuses to know what a run does; its report is the caller's JSON.
 
-use crate::jobs::interval;
+use crate::work::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::assumption::Assumption;

@@ -4,35 +4,12 @@
 //! belong to comes late, so that the order in which things arrive does not matter in the end.
 //! Refuses to decide a tie: that is `rolecall_audit`'s.
 
-use crate::sessions::{Record, SessionRow, select_sessions};
+use crate::trail::sessions::{Record, SessionRow, Tied, select_sessions};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::Association;
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-/// To what a session is tied.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tied {
-    /// The cluster.
-    pub cluster: Option<String>,
-    /// The namespace.
-    pub namespace: Option<String>,
-    /// The service account.
-    pub service_account: Option<String>,
-    /// The pod, or the part of its name that is known.
-    pub pod: Option<String>,
-    /// The association that was valid at that moment.
-    pub association_id: Option<String>,
-    /// What the tie rests on, in one word.
-    pub tied_by: Option<String>,
-    /// Why there is no tie, or no certain one.
-    pub why: Option<String>,
-    /// Ids of the associations that it can belong to, where there are several.
-    pub candidates: Vec<String>,
-    /// How many sessions lie between it and the one that EKS opened.
-    pub depth: u8,
-}
 
 /// What names a session.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

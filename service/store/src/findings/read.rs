@@ -4,17 +4,17 @@
 //! order and each kind of filter, so that an index serves it. A list reads no evidence. Refuses to
 //! know cursors' wire form; who serves pages signs it.
 
-use crate::findings::severity_rank;
-use crate::runs::RunId;
-use crate::totals::FindingsState;
+use crate::count::{COUNTED, Total, total};
+use crate::findings::filter::{FindingFilter, FindingVia};
+use crate::findings::totals::FindingsState;
+use crate::parse::severity_rank;
+use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rolecall_audit::assumption::Assumption;
-use rolecall_audit::estate::AssociationKey;
 use rolecall_audit::finding::{
-    Detection, EffectiveParam, Evidence, ExceptionRef, Fingerprint, KnownFinding, Severity, Subject, SubjectKind,
-    Workflow,
+    Detection, EffectiveParam, Evidence, ExceptionRef, Fingerprint, KnownFinding, Severity, Subject, Workflow,
 };
 use rolecall_audit::reach::{Via, Workload};
 use rolecall_iam::{AccountId, Digest};
@@ -22,85 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// Totals are counted so far, and then said to be `at least`.
-const COUNTED: i64 = 10_000;
 /// Findings that an export reads at once.
 const EXPORTED: i64 = 500;
-
-/// Which findings. Empty lists and `None` leave out nothing.
-///
-/// A finding is in a place (region, cluster, namespace, service account) where its subject is there, or
-/// where a workload that reaches the role concerned is there; `via` narrows that.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct FindingFilter {
-    /// People's side.
-    pub workflow: Vec<Workflow>,
-    /// The scanner's side.
-    pub detection: Vec<Detection>,
-    /// Any of these.
-    pub severity: Vec<Severity>,
-    /// This bad or worse.
-    pub severity_min: Option<Severity>,
-    /// Of these accounts.
-    pub accounts: Vec<AccountId>,
-    /// Of these rules.
-    pub rules: Vec<String>,
-    /// About these kinds of subject.
-    pub subject_kinds: Vec<SubjectKind>,
-    /// About this subject.
-    pub subject_key: Option<String>,
-    /// In this region.
-    pub region: Option<String>,
-    /// In this cluster.
-    pub cluster: Option<String>,
-    /// In this namespace.
-    pub namespace: Option<String>,
-    /// Of this service account.
-    pub service_account: Option<String>,
-    /// About this association, or about a role that it reaches.
-    pub association: Option<AssociationKey>,
-    /// How the workload comes into it; empty: in any way.
-    pub via: Vec<FindingVia>,
-    /// Concerning this role, as the role or as the target role.
-    pub role_arn: Option<String>,
-    /// Listed under this finding.
-    pub part_of: Option<Fingerprint>,
-    /// Also those that are listed under another finding.
-    pub folded: bool,
-    /// Changed at or after.
-    pub updated_since: Option<DateTime<Utc>>,
-    /// First seen at or after.
-    pub first_seen_after: Option<DateTime<Utc>>,
-    /// Whose message, subject or rule holds this text, in any case.
-    pub q: Option<String>,
-}
-
-/// How a workload comes into a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FindingVia {
-    /// The finding is about the workload itself: its association, or a session of it.
-    Subject,
-    /// The finding is about a role that the workload reaches, in any way.
-    Role,
-    /// The finding is about a role that the workload reaches in this way.
-    Reach(Via),
-}
-
-impl FindingVia {
-    /// Every way.
-    pub const ALL: [Self; 5] =
-        [Self::Subject, Self::Role, Self::Reach(Via::Direct), Self::Reach(Via::Target), Self::Reach(Via::Chain)];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Subject => "subject",
-            Self::Role => "role",
-            Self::Reach(via) => via.as_str(),
-        }
-    }
-}
 
 /// In which order; ties go to the greater number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -137,16 +60,6 @@ pub struct FindingAfter {
     pub value: i64,
     /// Its number.
     pub number: i64,
-}
-
-/// How many there are in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", content = "count", rename_all = "snake_case")]
-pub enum Total {
-    /// So many.
-    Exact(u64),
-    /// So many, and more.
-    AtLeast(u64),
 }
 
 /// A finding in a list: what it says, without what decided it.
@@ -917,9 +830,4 @@ impl Store {
             })
             .collect()
     }
-}
-
-/// A count that stopped one after [`COUNTED`].
-pub(crate) fn total(found: i64) -> Total {
-    if found > COUNTED { Total::AtLeast(parse::count(COUNTED)) } else { Total::Exact(parse::count(found)) }
 }

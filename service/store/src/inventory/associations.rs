@@ -1,7 +1,7 @@
 //! Associations for pages, the API and exports, with what is known around each.
 
-use crate::finding_reads::{Total, total};
-use crate::overview::severity_of;
+use crate::count::{Total, total};
+use crate::parse::severity_of;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Association, AssociationKey};

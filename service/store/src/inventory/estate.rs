@@ -1,8 +1,10 @@
 //! Giving the estate back, as it is now or as a run left it.
 
-use crate::runs::RunId;
-use crate::snapshot::{ResourceKind as Kind, marks_beside};
-use crate::{Error, INSTALLATION, Store, coverage, parse, sessions};
+use crate::inventory::coverage;
+use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
+use crate::trail::sessions;
+use crate::work::runs::RunId;
+use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::assumption::Assumption;
 use rolecall_audit::estate::{Documents, Estate, RoleLastUsed};

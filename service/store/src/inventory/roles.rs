@@ -1,7 +1,8 @@
 //! Roles, their managed policies and documents, for pages, the API and exports.
 
-use crate::finding_reads::{Total, total};
-use crate::{Error, Store, estate, parse};
+use crate::count::{Total, total};
+use crate::inventory::estate;
+use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::estate::{Documents, ManagedPolicy, Role};
 use rolecall_iam::{AccountId, Digest, RoleArn};

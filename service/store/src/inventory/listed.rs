@@ -1,6 +1,6 @@
 //! What listings showed before, for those that an import brings.
 
-use crate::snapshot::ResourceKind;
+use crate::inventory::snapshot::ResourceKind;
 use crate::{Error, Store, parse};
 use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
 use rolecall_audit::id::{ClusterName, Region};
@@ -15,7 +15,7 @@ impl Store {
     /// Where the database fails.
     pub async fn held(&self) -> Result<BTreeSet<Scope>, Error> {
         let mut connection = self.pool.acquire().await?;
-        let coverage = crate::coverage::latest(&mut connection).await?;
+        let coverage = crate::inventory::coverage::latest(&mut connection).await?;
         Ok(coverage.gaps().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.scope.clone()).collect())
     }
 

@@ -1,7 +1,7 @@
 //! The numbers of the overview: open findings by severity, rule and account, their trend, tallies.
 
-use crate::findings::Tally;
-use crate::runs::{Run, RunId};
+use crate::findings::apply::Tally;
+use crate::work::runs::{Run, RunId};
 use crate::{Error, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::finding::Severity;
@@ -64,17 +64,6 @@ pub struct Overview {
     pub resolved_by_last_run: u64,
 }
 
-/// The severity of a rank that the column `severity_rank` holds.
-pub(crate) fn severity_of(rank: i16) -> Severity {
-    match rank {
-        4.. => Severity::Critical,
-        3 => Severity::High,
-        2 => Severity::Medium,
-        1 => Severity::Low,
-        _ => Severity::Info,
-    }
-}
-
 impl Store {
     /// The numbers of the overview.
     ///
@@ -92,7 +81,7 @@ impl Store {
         let mut open: BTreeMap<Severity, u64> = Severity::ALL.into_iter().map(|severity| (severity, 0)).collect();
         let (mut stale, mut suppressed) = (0, 0);
         for row in by_severity {
-            *open.entry(severity_of(row.severity_rank)).or_default() += parse::count(row.open);
+            *open.entry(parse::severity_of(row.severity_rank)).or_default() += parse::count(row.open);
             stale += parse::count(row.stale);
             suppressed += parse::count(row.suppressed);
         }
@@ -103,7 +92,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?
         .into_iter()
-        .map(|row| RuleOpen { rule: row.rule, worst: severity_of(row.worst), open: parse::count(row.open) })
+        .map(|row| RuleOpen { rule: row.rule, worst: parse::severity_of(row.worst), open: parse::count(row.open) })
         .collect();
         let accounts = sqlx::query!(
             r#"select account_id, max(severity_rank) as "worst!", count(*) as "open!" from finding
@@ -114,7 +103,7 @@ impl Store {
         .into_iter()
         .map(|row| {
             let account_id = parse::account("finding", &row.account_id)?;
-            Ok(AccountOpen { account_id, worst: severity_of(row.worst), open: parse::count(row.open) })
+            Ok(AccountOpen { account_id, worst: parse::severity_of(row.worst), open: parse::count(row.open) })
         })
         .collect::<Result<_, Error>>()?;
         let last_run = self.last_done_run().await?;

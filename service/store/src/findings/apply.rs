@@ -6,11 +6,11 @@
 //! The scanner moves `detection`, and of `workflow` only resolve, reopen and what an exception
 //! suppresses; what people set stays.
 
-use crate::owed::{self, Settled};
-use crate::runs::RunId;
+use crate::findings::owed::{self, Settled};
+use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::{Detection, Failure, FindingAction, Fingerprint, Severity, Workflow};
+use rolecall_audit::finding::{Detection, Failure, FindingAction, Fingerprint, Workflow};
 use rolecall_iam::AccountId;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -72,17 +72,6 @@ struct Event {
     fingerprint: String,
     kind: &'static str,
     detail: Value,
-}
-
-/// The rank that the column `severity_rank` holds.
-pub(crate) fn severity_rank(severity: Severity) -> i16 {
-    match severity {
-        Severity::Info => 0,
-        Severity::Low => 1,
-        Severity::Medium => 2,
-        Severity::High => 3,
-        Severity::Critical => 4,
-    }
 }
 
 /// What decides the next step of a finding's life, and what the step changes.
@@ -665,7 +654,7 @@ impl Life {
         let subject = &failure.subject;
         let shown = json!({
             "number": self.number, "rule": self.rule, "severity": self.severity,
-            "severity_rank": severity_rank(failure.severity), "severity_because": self.severity_because,
+            "severity_rank": parse::severity_rank(failure.severity), "severity_because": self.severity_because,
             "assumptions": self.assumptions, "workloads": failure.workloads.len(),
             "subject_kind": subject.kind.as_str(), "subject_key": subject.key, "region": subject.region,
             "cluster": subject.cluster, "namespace": subject.namespace, "service_account": subject.service_account,

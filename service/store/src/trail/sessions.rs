@@ -4,8 +4,7 @@
 //! months go. Refuses to know what a session means.
 
 use crate::pool::Pool;
-use crate::runs::RunId;
-use crate::ties::Tied;
+use crate::work::runs::RunId;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::estate::{Session, SessionKind, VpcEndpoint};
@@ -70,6 +69,29 @@ impl SessionAfter {
         let session = &row.session;
         Self { at: session.at, account_id: session.account_id, event_id: session.event_id.clone() }
     }
+}
+
+/// To what a session is tied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tied {
+    /// The cluster.
+    pub cluster: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The service account.
+    pub service_account: Option<String>,
+    /// The pod, or the part of its name that is known.
+    pub pod: Option<String>,
+    /// The association that was valid at that moment.
+    pub association_id: Option<String>,
+    /// What the tie rests on, in one word.
+    pub tied_by: Option<String>,
+    /// Why there is no tie, or no certain one.
+    pub why: Option<String>,
+    /// Ids of the associations that it can belong to, where there are several.
+    pub candidates: Vec<String>,
+    /// How many sessions lie between it and the one that EKS opened.
+    pub depth: u8,
 }
 
 /// A session, and to what it is tied.
@@ -145,7 +167,7 @@ pub(crate) struct Record {
 macro_rules! select_sessions {
     ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
-            crate::sessions::Record,
+            crate::trail::sessions::Record,
             "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                     principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags,
                     external_id, duration_seconds, packed_policy_size, error, cluster, namespace, service_account, pod,

@@ -1,0 +1,9 @@
+//! What accounts have: snapshots as they are written, and as they are read again.
+
+pub(crate) mod accounts;
+pub(crate) mod associations;
+pub(crate) mod coverage;
+pub(crate) mod estate;
+pub(crate) mod listed;
+pub(crate) mod roles;
+pub(crate) mod snapshot;

@@ -1,0 +1,4 @@
+//! Scans and jobs: what is to be done, by whom, and how it ended.
+
+pub(crate) mod jobs;
+pub(crate) mod runs;
