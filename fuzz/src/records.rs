@@ -1,10 +1,10 @@
 //! The laws of what is read from trails and from files.
 
 use rolecall_audit::facts;
-use rolecall_audit::import::{FileKind, InputFile, read_files};
-use rolecall_audit::rules::{RuleSet, SourceFile};
-use rolecall_audit::session_name::{self, PodIdentityName};
-use rolecall_audit::trail::{Harvest, Limits, ProblemKind, TrailFile, read_bounded, read_event};
+use rolecall_cloudtrail::session_name::PodIdentityName;
+use rolecall_cloudtrail::{Harvest, Limits, ProblemKind, TrailFile, read_bounded, read_event, session_name};
+use rolecall_import::{FileKind, InputFile, read_files};
+use rolecall_rules::{RuleSet, SourceFile};
 use std::collections::BTreeMap;
 use std::io::Read;
 

@@ -136,7 +136,18 @@ fn run_trail(events: &str) -> Result<(), String> {
     }
     let files = files.display().to_string();
     let output = Command::new("cargo")
-        .args(["bench", "--package", "rolecall-audit", "--bench", "trail", "--", events, "--rounds", "3", "--write"])
+        .args([
+            "bench",
+            "--package",
+            "rolecall-cloudtrail",
+            "--bench",
+            "trail",
+            "--",
+            events,
+            "--rounds",
+            "3",
+            "--write",
+        ])
         .arg(&files)
         .current_dir(root())
         .stderr(Stdio::inherit())

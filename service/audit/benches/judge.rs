@@ -12,13 +12,12 @@
     reason = "a bench prints its figures"
 )]
 
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::{Account, Estate, InlinePolicy, Role, Tags};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::facts;
-use rolecall_audit::finding::Outcome;
-use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Account, Estate, InlinePolicy, Role, Tags};
 use rolecall_iam::AccountId;
+use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::time::Instant;
 
 const ACCOUNT: &str = "111122223333";

@@ -4,12 +4,12 @@
 //! the earlier one to have: a thing seen for the first time where nobody looked before is no
 //! change. Refuses to know which changes matter, and who made them.
 
-use crate::coverage::{Coverage, Scope, ScopeKind};
-use crate::estate::{
+use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{
     AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Estate, InlinePolicy, ManagedPolicy, OrgPolicy,
     Role, Trail,
 };
-use crate::id::{ClusterName, Region};
 use rolecall_iam::{AccountId, Arn, Digest, RoleArn};
 use serde::Serialize;
 use std::collections::BTreeMap;

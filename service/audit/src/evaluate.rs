@@ -2,15 +2,15 @@
 //!
 //! Refuses to know what becomes of findings: that is [`crate::finding`]'s.
 
-use crate::assumption::Assumption;
 use crate::cancel::{Cancel, Cancelled};
-use crate::estate::Estate;
 use crate::facts::{Facts, Judged};
-use crate::finding::{Fingerprint, Outcome, SubjectKind, Verdict};
 use crate::reach::Reach;
-use crate::rules::{Judgement, Rule, RuleSet, Times};
+use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
+use rolecall_estate::Estate;
+use rolecall_estate::assumption::Assumption;
 use rolecall_iam::AccountId;
+use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, SubjectKind, Times};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -4,58 +4,17 @@
 //! resolves; an unknown leaves a finding as it was and marks it stale. Refuses to know SQL, HTTP
 //! and tickets.
 
-use crate::assumption::Assumption;
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::Estate;
 use crate::evaluate::Evaluation;
 use crate::reach::Workload;
-use crate::rules::{Rule, RuleSet};
+use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
-use rolecall_iam::{AccountId, Digest};
+use rolecall_estate::Estate;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_iam::Digest;
+use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Outcome, Rule, RuleSet, Severity, Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-
-/// How bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Untidy.
-    Low,
-    /// Should be fixed.
-    Medium,
-    /// Must be fixed soon.
-    High,
-    /// Must be fixed now.
-    Critical,
-}
-
-impl Severity {
-    /// From the worst to the least.
-    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-impl std::str::FromStr for Severity {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|v| v.as_str() == s).ok_or_else(|| format!("`{s}` is not a severity"))
-    }
-}
 
 /// What the scanner last saw of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,190 +65,6 @@ impl Workflow {
             Self::Resolved => "resolved",
         }
     }
-}
-
-/// What a rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectKind {
-    /// An IAM role; key: its ARN.
-    Role,
-    /// A managed policy; key: its ARN.
-    Policy,
-    /// An association; key: [`crate::estate::AssociationKey`] as text.
-    Association,
-    /// A session (one AssumeRole); key: role ARN and the shape of the session name.
-    Session,
-    /// A cluster; key: its ARN.
-    Cluster,
-    /// A whole account; key: its id.
-    Account,
-}
-
-impl SubjectKind {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Role => "role",
-            Self::Policy => "policy",
-            Self::Association => "association",
-            Self::Session => "session",
-            Self::Cluster => "cluster",
-            Self::Account => "account",
-        }
-    }
-}
-
-/// What a finding is about, with what people need to find it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Subject {
-    /// What it is.
-    pub kind: SubjectKind,
-    /// Immutable identity, unique within the kind.
-    pub key: String,
-    /// The account it belongs to.
-    pub account_id: AccountId,
-    /// Region, where it has one.
-    pub region: Option<String>,
-    /// Cluster, where it has one.
-    pub cluster: Option<String>,
-    /// Namespace, where it has one.
-    pub namespace: Option<String>,
-    /// Service account, where it has one.
-    pub service_account: Option<String>,
-    /// The role concerned, where there is one.
-    pub role_arn: Option<String>,
-    /// The target role concerned, where there is one.
-    pub target_role_arn: Option<String>,
-}
-
-/// Identity of a finding: `v1:` and 26 base32 characters of the SHA-256 over
-/// `["v1", rule, subject kind, key…]`. Never over severity, message, parameters, evidence or time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Fingerprint(pub String);
-
-/// A statement that decided, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// What the statement shows, in a few words.
-    pub label: String,
-    /// The document, where there is one: its digest.
-    pub document: Option<rolecall_iam::Digest>,
-    /// How people call the document: `trust policy`, `inline policy x`, a policy ARN, `session policy`.
-    pub source: String,
-    /// RFC 6901 pointer into the document, such as `/Statement/0`.
-    pub pointer: String,
-    /// The statement itself, or the fact, as JSON.
-    pub value: serde_json::Value,
-}
-
-/// A severity that follows from facts about the subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Graded {
-    /// The severity.
-    pub severity: Severity,
-    /// What it follows from, in one sentence.
-    pub because: String,
-}
-
-/// A rule's answer about a subject.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The rule fails: one finding for each discriminated failure.
-    Fail {
-        /// One sentence that names the values.
-        message: String,
-        /// What decided.
-        evidence: Vec<Evidence>,
-        /// Further key parts, where one subject can fail in several ways.
-        discriminator: Vec<String>,
-        /// What the rule's `severity_when` makes of it; `None` where the rule's own severity, or a
-        /// binding's, is in force.
-        graded: Option<Graded>,
-    },
-    /// The rule holds.
-    Pass,
-    /// The rule does not concern this subject.
-    NotApplicable,
-    /// Something that the rule needs was not seen, or not understood.
-    Unknown {
-        /// Why, in full sentences; the gaps' texts among them.
-        why: Vec<String>,
-    },
-    /// The rule itself failed (cost limit).
-    Error {
-        /// What went wrong.
-        message: String,
-    },
-}
-
-impl Outcome {
-    /// The severity that follows from facts, of a failure that has one.
-    #[must_use]
-    pub fn graded(&self) -> Option<&Graded> {
-        match self {
-            Self::Fail { graded, .. } => graded.as_ref(),
-            _ => None,
-        }
-    }
-
-    /// Leaves the severity to the rule or its binding.
-    pub(crate) fn ungrade(&mut self) {
-        if let Self::Fail { graded, .. } = self {
-            *graded = None;
-        }
-    }
-}
-
-/// One rule's answer about one subject, with everything a finding needs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// The rule's immutable slug.
-    pub rule: String,
-    /// About what.
-    pub subject: Subject,
-    /// The answer.
-    pub outcome: Outcome,
-    /// After bindings.
-    pub severity: Severity,
-    /// What the severity follows from, where it is neither the rule's own nor a binding's.
-    pub severity_because: Option<String>,
-    /// What was stated and not seen, and the answer rests on; each once, in order.
-    pub assumptions: Vec<Assumption>,
-    /// Parameters in force, with where each came from.
-    pub params: Arc<BTreeMap<String, EffectiveParam>>,
-    /// The exception that covers this subject, if any is in force.
-    pub exception: Option<ExceptionRef>,
-    /// Of a subject that is an event, as sessions are: when it last happened.
-    pub happened_at: Option<DateTime<Utc>>,
-}
-
-/// A parameter in force.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EffectiveParam {
-    /// The value.
-    pub value: serde_json::Value,
-    /// `rule default`, or the binding's name with file and line.
-    pub origin: String,
-}
-
-/// An exception from `policies/exceptions/` that is in force for a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExceptionRef {
-    /// Its name.
-    pub name: String,
-    /// Who answers for it.
-    pub owner: String,
-    /// Why.
-    pub reason: String,
-    /// The ticket.
-    pub ticket: Option<String>,
-    /// Until when.
-    pub expires: DateTime<Utc>,
-    /// File and line.
-    pub origin: String,
 }
 
 /// What is known of a finding before an audit.
@@ -410,46 +185,6 @@ pub enum FindingAction {
         /// Why not decided.
         why: Vec<String>,
     },
-}
-
-impl Fingerprint {
-    /// The identity of what a rule finds about a subject.
-    ///
-    /// `rule` is the rule's root id: the oldest slug that it supersedes, so that a renamed rule
-    /// keeps its findings. Changing anything here orphans every kept finding and its ticket.
-    #[must_use]
-    pub fn of(rule: &str, kind: SubjectKind, key: &str, discriminator: &[String]) -> Self {
-        let mut parts = vec!["v1", rule, kind.as_str(), key];
-        parts.extend(discriminator.iter().map(String::as_str));
-        let canonical = serde_json::Value::from(parts).to_string();
-        let text: String = base32(Digest::of(canonical.as_bytes()).as_bytes()).take(26).collect();
-        Self(format!("v1:{text}"))
-    }
-}
-
-/// RFC 4648 base32 in lower case, without padding and without the last incomplete group.
-fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
-    const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz234567";
-    let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |shift| usize::from((byte >> shift) & 1)));
-    let mut group = (0_usize, 0_u8);
-    bits.filter_map(move |bit| {
-        group = (group.0 * 2 + bit, group.1 + 1);
-        (group.1 == 5).then(|| {
-            let letter = ALPHABET.chars().nth(group.0).unwrap_or('a');
-            group = (0, 0);
-            letter
-        })
-    })
-}
-
-impl Verdict {
-    /// The identity of the finding that a failing verdict makes, under the rule's root id; `None`
-    /// for other verdicts.
-    #[must_use]
-    pub fn fingerprint(&self, root: &str) -> Option<Fingerprint> {
-        let Outcome::Fail { discriminator, .. } = &self.outcome else { return None };
-        Some(Fingerprint::of(root, self.subject.kind, &self.subject.key, discriminator))
-    }
 }
 
 impl Failure {

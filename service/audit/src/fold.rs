@@ -6,9 +6,9 @@
 //! by it: a finding that is listed under another has its own life, and is listed by itself once the
 //! other is gone. Refuses to know what is kept of findings.
 
-use crate::finding::{Evidence, Fingerprint, Outcome, Severity, SubjectKind, Verdict};
-use crate::rules::{Rule, RuleSet};
+use crate::verdict::{Fingerprint, Verdict};
 use rolecall_iam::Digest;
+use rolecall_rules::{Evidence, Outcome, Rule, RuleSet, Severity, SubjectKind};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -4,23 +4,13 @@
 //! differ; the rule language and the findings it yields. Refuses to know: AWS calls, tables, HTTP,
 //! the clock ("now" is an argument), files, logging.
 
-pub mod assumption;
 pub mod cancel;
-pub mod coverage;
 pub mod diff;
-mod encoding;
-pub mod estate;
 pub mod evaluate;
 pub mod facts;
 pub mod finding;
 mod fold;
-pub mod id;
-pub mod import;
-pub mod loss;
 pub mod reach;
-pub mod rules;
-pub mod selectors;
-pub mod session_name;
 pub mod simulate;
-pub mod trail;
+pub mod verdict;
 pub mod weigh;

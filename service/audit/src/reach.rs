@@ -2,8 +2,8 @@
 //!
 //! A finding on a role concerns every pod that reaches the role. Refuses to know findings and rules.
 
-use crate::estate::{AssociationKey, Estate};
-use crate::finding::{Subject, SubjectKind};
+use rolecall_estate::{AssociationKey, Estate};
+use rolecall_rules::{Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,14 +6,14 @@
 //! the policy on a bucket, counts as not seen wherever it can matter. Refuses to decide: the policy
 //! language does.
 
-use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use crate::facts::Facts;
-use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
-use crate::rules::Reasons;
+use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::condition::{Context, Value};
 use rolecall_iam::explain::{Explanation, explain};
 use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
+use rolecall_rules::Reasons;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

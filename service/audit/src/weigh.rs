@@ -6,12 +6,11 @@
 //! be told apart by workload, and no call that was made can have needed it besides. Everything else
 //! that no call shows is unknown. Refuses to know where the calls are kept, and what day it is.
 
-use crate::coverage::{Coverage, Scope, ScopeKind};
-use crate::estate::{AssociationKey, Estate, Recorded, Role, Trail};
 use crate::facts::Facts;
-use crate::id::Region;
-use crate::trail::{Holds, Whole};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
+use rolecall_estate::id::Region;
+use rolecall_estate::{AssociationKey, Estate, Holds, Recorded, Role, Trail, Used, Whole};
 use rolecall_iam::access::Stack;
 use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
 use rolecall_iam::escalation::{self, Found, Holder};
@@ -28,27 +27,6 @@ pub enum Whose {
     Role(String),
     /// Those that the pods of an association act with.
     Pods(AssociationKey),
-}
-
-/// Calls of one action by the sessions that are weighed, in the window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
-    /// The role whose sessions called.
-    pub role_arn: String,
-    /// Whether the sessions are known to be the workload's. Others of the same role may be.
-    pub is_own: bool,
-    /// The IAM action, or the event's source and name where none is known.
-    pub action: String,
-    /// How often.
-    pub calls: u64,
-    /// How often in vain, refusals among it.
-    pub errors: u64,
-    /// How often refused.
-    pub denied: u64,
-    /// The first time.
-    pub first: DateTime<Utc>,
-    /// The last time.
-    pub last: DateTime<Utc>,
 }
 
 /// What is known of the trail.

@@ -13,7 +13,7 @@
     reason = "a bench prints its figures"
 )]
 
-use rolecall_audit::trail::{Harvest, Limits, Settled};
+use rolecall_cloudtrail::{Harvest, Limits, Settled};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt::Write as _;

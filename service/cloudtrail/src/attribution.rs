@@ -6,43 +6,13 @@
 //! of them. A chain of sessions is one story: pod, association role, target role, further roles.
 //! Refuses to choose among candidates, and to believe tags that the caller of a session set itself.
 
-use crate::estate::{Association, AssociationKey, Session, SessionKind};
-use crate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use crate::session_name::PodIdentityName;
 use chrono::{DateTime, Utc};
+use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
+use rolecall_estate::{AssociationKey, AssociationSpan, Session, SessionKind, SpanDetail};
 use rolecall_iam::{AccountId, Arn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// What describing an association showed while a span lasted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpanDetail {
-    /// The association role.
-    pub role_arn: String,
-    /// The target role.
-    pub target_role_arn: Option<String>,
-    /// Whether session tags are off.
-    pub disable_session_tags: bool,
-    /// When the association was made.
-    pub created_at: Option<DateTime<Utc>>,
-    /// When it last changed.
-    pub modified_at: Option<DateTime<Utc>>,
-}
-
-/// An association as it was for a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssociationSpan {
-    /// Whose it is.
-    pub key: AssociationKey,
-    /// Its id.
-    pub association_id: String,
-    /// What it was; `None` where describing it was refused.
-    pub detail: Option<SpanDetail>,
-    /// When it was first seen so.
-    pub from: DateTime<Utc>,
-    /// When it was first seen otherwise, or gone; `None` while it is so.
-    pub to: Option<DateTime<Utc>>,
-}
 
 /// Associations over time.
 #[derive(Debug, Clone, Default)]
@@ -55,26 +25,6 @@ pub struct History {
     by_target: HashMap<String, Vec<usize>>,
     /// Spans of which the role is not known.
     opaque: Vec<usize>,
-}
-
-impl AssociationSpan {
-    /// An association as it was seen from one moment to another.
-    #[must_use]
-    pub fn of(association: &Association, from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> Self {
-        Self {
-            key: association.key.clone(),
-            association_id: association.association_id.clone(),
-            detail: association.detail.as_ref().map(|detail| SpanDetail {
-                role_arn: detail.role_arn.clone(),
-                target_role_arn: detail.target_role_arn.clone(),
-                disable_session_tags: detail.disable_session_tags,
-                created_at: detail.created_at,
-                modified_at: detail.modified_at,
-            }),
-            from,
-            to,
-        }
-    }
 }
 
 impl History {
@@ -149,7 +99,8 @@ impl History {
     }
 
     /// Whether the association led to this role before, in a form that ended by then.
-    pub(crate) fn led_to(&self, key: &AssociationKey, role_arn: &str, by: DateTime<Utc>) -> bool {
+    #[must_use]
+    pub fn led_to(&self, key: &AssociationKey, role_arn: &str, by: DateTime<Utc>) -> bool {
         self.by_key.get(key).into_iter().flatten().filter_map(|index| self.spans.get(*index)).any(|span| {
             let names = |detail: &SpanDetail| {
                 detail.role_arn == role_arn || detail.target_role_arn.as_deref() == Some(role_arn)
@@ -160,7 +111,8 @@ impl History {
 
     /// Whether an association leads to this role whose time began after a moment, and whose cluster
     /// fits the session's name.
-    pub(crate) fn leads_later(&self, role_arn: &str, name: Option<&str>, is_target: bool, at: DateTime<Utc>) -> bool {
+    #[must_use]
+    pub fn leads_later(&self, role_arn: &str, name: Option<&str>, is_target: bool, at: DateTime<Utc>) -> bool {
         let by = if is_target { &self.by_target } else { &self.by_role };
         let parsed = name.and_then(PodIdentityName::parse);
         by.get(role_arn).into_iter().flatten().any(|index| {

@@ -15,9 +15,9 @@ pub(super) use agent::{Program, class_of};
 pub(super) use kinds::{Call, call_of, is_watched};
 pub(super) use request::{Parameters, Read};
 
-use crate::estate::AssociationKey;
-use crate::id::Region;
 use chrono::{DateTime, Utc};
+use rolecall_estate::AssociationKey;
+use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,7 +63,7 @@ impl ChangeEvent {
     /// Whether the call was refused for want of permission.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        self.error_code.as_deref().is_some_and(super::is_denial)
+        self.error_code.as_deref().is_some_and(crate::aggregate::is_denial)
     }
 }
 

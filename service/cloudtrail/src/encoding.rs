@@ -11,12 +11,14 @@ const CHUNK: usize = 16 * 1024;
 const BROKEN: u8 = 0xff;
 
 /// Whether a text begins with the byte order mark of UTF-16.
-pub(crate) fn is_utf16(head: &[u8]) -> bool {
+#[must_use]
+pub fn is_utf16(head: &[u8]) -> bool {
     head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff])
 }
 
 /// Reads UTF-16, by its byte order mark, as UTF-8.
-pub(crate) struct Utf16<R> {
+#[derive(Debug)]
+pub struct Utf16<R> {
     source: R,
     little_endian: Option<bool>,
     /// The first byte of a unit that the source has not given whole.
@@ -29,12 +31,16 @@ pub(crate) struct Utf16<R> {
 }
 
 impl<R: Read> Utf16<R> {
-    pub(crate) fn new(source: R) -> Self {
+    /// Before the first byte.
+    pub fn new(source: R) -> Self {
         Self { source, little_endian: None, half: None, high: None, ready: Vec::new(), given: 0, ended: false }
     }
 
     /// The whole text.
-    pub(crate) fn all(mut self) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn all(mut self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         self.read_to_end(&mut out)?;
         Ok(out)

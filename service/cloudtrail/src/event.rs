@@ -11,19 +11,23 @@ use super::json::{
     visit_others,
 };
 use super::shape::fold;
-use super::{Fault, PODS, ProblemKind};
-use crate::estate::{Session, SessionKind, Tags, VpcEndpoint};
-use crate::id::Region;
+use crate::problem::{Fault, ProblemKind};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use rolecall_estate::id::Region;
+use rolecall_estate::{Session, SessionKind, Tags, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
+pub(crate) const PODS: &str = "pods.eks.amazonaws.com";
+
 /// No name, ARN or tag of AWS is longer, in bytes.
 const LONGEST: usize = 4096;
+
 /// So many bytes are kept of a text that the caller or AWS words freely.
 const LONGEST_SAID: usize = 1024;
+
 /// No account of a trail can be older than the service.
 const FIRST_YEAR: i32 = 2013;
 

@@ -4,12 +4,12 @@
 //! credentials of before a change, which service accounts have credentials by two ways, and what
 //! instances did. Each answer is a fact with its evidence. Refuses to say how bad it is: rules do.
 
-use super::tie::{AssociationSpan, History, SpanDetail, Tie, TiedBy};
-use super::{Networks, Use};
-use crate::estate::{InstanceUse, Session, SessionKind};
-use crate::id::Region;
+use crate::aggregate::Use;
+use crate::attribution::{History, Tie, TiedBy};
 use crate::session_name::{self, PodIdentityName};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::id::Region;
+use rolecall_estate::{AssociationSpan, InstanceUse, Networks, Session, SessionKind, SpanDetail};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,83 +3,14 @@
 //! Knows to which network an address belongs and of which family a user agent is, so that a session's
 //! million calls are a few rows. Refuses to know which of them is expected.
 
-use super::shape::Networks;
-use crate::id::Region;
-use chrono::{DateTime, Utc};
-use rolecall_iam::AccountId;
-use serde::{Deserialize, Serialize};
+use rolecall_estate::Networks;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// So many origins of one session are kept of a batch.
 pub(super) const MOST: usize = 64;
+
 /// A family is no longer, in bytes.
 const LONGEST: usize = 40;
-
-/// One place and program that a session's calls came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The account in whose trail the calls stand, which is the caller's own.
-    pub account_id: AccountId,
-    /// The key that was used.
-    pub access_key_id: Option<String>,
-    /// The role whose session called.
-    pub role_arn: String,
-    /// The region of the calls.
-    pub region: Region,
-    /// The network: a public IPv4 address by itself, `/64` of public IPv6, `/16` of private IPv4, `/48`
-    /// of private IPv6; `None` where the events name no address.
-    pub network: Option<String>,
-    /// The VPC endpoint's id (`vpce-…`).
-    pub endpoint: Option<String>,
-    /// The family of the user agent, such as `boto3 on linux`.
-    pub agent: Option<String>,
-    /// The first call.
-    pub first: DateTime<Utc>,
-    /// The last call.
-    pub last: DateTime<Utc>,
-    /// The action of the first call, as in [`super::Use::action`].
-    pub action: String,
-    /// One address of the network: the least, as text.
-    pub source: Option<String>,
-    /// Stands for all others of the session: there are more than are kept.
-    pub is_rest: bool,
-}
-
-/// What makes two origins one.
-pub type OriginKey<'o> =
-    (AccountId, Option<&'o str>, &'o str, &'o Region, Option<&'o str>, Option<&'o str>, Option<&'o str>, bool);
-
-impl Origin {
-    /// What makes two origins one.
-    #[must_use]
-    pub fn key(&self) -> OriginKey<'_> {
-        (
-            self.account_id,
-            self.access_key_id.as_deref(),
-            &self.role_arn,
-            &self.region,
-            self.network.as_deref(),
-            self.endpoint.as_deref(),
-            self.agent.as_deref(),
-            self.is_rest,
-        )
-    }
-
-    /// Adds other calls of the same key. In any order and grouping the sum is the same, and calls that
-    /// come twice change nothing.
-    pub fn absorb(&mut self, other: &Self) {
-        if (other.first, &other.action) < (self.first, &self.action) {
-            self.first = other.first;
-            self.action.clone_from(&other.action);
-        }
-        self.last = self.last.max(other.last);
-        if let Some(source) = &other.source
-            && self.source.as_ref().is_none_or(|own| source < own)
-        {
-            self.source = Some(source.clone());
-        }
-    }
-}
 
 /// The network of a source as CloudTrail writes it; `None` for AWS's own services and where there is
 /// no address.

@@ -8,24 +8,31 @@
 use super::depth::{DEEPEST, Limited, SHALLOW, is_deeper, string_end};
 use super::event::{Element, Event, Record, RecordSeed};
 use super::json::{Field, Key};
-use super::{Fault, ProblemKind, ReadProblem, Tally};
 use crate::encoding::{Utf16, is_utf16};
+use crate::problem::{Fault, ProblemKind, ReadProblem, Tally};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::{BufRead, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How many bytes a gzipped file may grow to, unless the caller says otherwise.
+pub const MAX_DECOMPRESSED: u64 = 4 * 1024 * 1024 * 1024;
+
 /// A text of so many bytes is read at once; a record of more is a giant.
 ///
 /// One number for both: whether a record is a giant must not depend on the file around it.
 pub(super) const WHOLE: usize = 32 * 1024 * 1024;
+
 /// How much is read at a time of what is not read at once.
 const WINDOW: usize = 1024 * 1024;
+
 /// How CloudTrail begins a record. Within a string its quotes would be escaped.
 const BEGINNING: &str = "{\"eventVersion\"";
+
 /// So much of a text is looked through for where records go on after broken ones. A text of nothing but
 /// beginnings would otherwise be looked through to its end from each of them.
 const PATIENCE: usize = 8 * WHOLE;
+
 /// Deflate cannot expand more than this.
 const MOST_EXPANSION: usize = 1040;
 

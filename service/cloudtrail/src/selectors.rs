@@ -4,7 +4,7 @@
 //! count what is taken in only in part, by resource or by operation: a call that is not there proves
 //! nothing then.
 
-use crate::estate::Recorded;
+use rolecall_estate::Recorded;
 use std::collections::BTreeSet;
 
 /// A selector of a trail.

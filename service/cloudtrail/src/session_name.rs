@@ -16,7 +16,7 @@ const PREFIX: &str = "eks-";
 /// Whether STS accepts the text as a role session name: 2 to 64 of `[\w+=,.@-]`.
 #[must_use]
 pub fn is_valid(name: &str) -> bool {
-    name.parse::<crate::id::SessionName>().is_ok()
+    name.parse::<rolecall_estate::id::SessionName>().is_ok()
 }
 
 /// A name of the shape that EKS gives to Pod Identity sessions.

@@ -5,11 +5,9 @@
 //! of its argument alone, so that neither order nor batch changes a result. Refuses to know whether
 //! a grant covers a shape.
 
-use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 /// A shape is no longer, in bytes.
 const LONGEST: usize = 256;
+
 /// So many parts of a resource are kept.
 const DEEPEST: usize = 4;
 
@@ -98,102 +96,6 @@ fn is_generated(part: &str) -> bool {
                 && id.bytes().all(|b| b.is_ascii_hexdigit())
                 && prefix.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
         })
-}
-
-/// Classes of network that calls came from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Networks(u8);
-
-impl Networks {
-    /// None yet.
-    pub const NONE: Self = Self(0);
-    /// An address of the public internet.
-    pub const PUBLIC: Self = Self(1);
-    /// A private address (RFC 1918, carrier-grade NAT, unique local, link-local).
-    pub const PRIVATE: Self = Self(2);
-    /// An AWS service, or AWS itself.
-    pub const SERVICE: Self = Self(4);
-    /// A VPC endpoint, whatever the address.
-    pub const ENDPOINT: Self = Self(8);
-    /// The event names no source, or one of no known form.
-    pub const UNKNOWN: Self = Self(16);
-
-    /// All of both.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those that are not in the other.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether all classes of the other are in it.
-    #[must_use]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// As bits, to be kept.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// From kept bits; unknown ones are dropped.
-    #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 31)
-    }
-
-    /// Names of the classes.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        [
-            (Self::PUBLIC, "public"),
-            (Self::PRIVATE, "private"),
-            (Self::SERVICE, "service"),
-            (Self::ENDPOINT, "endpoint"),
-            (Self::UNKNOWN, "unknown"),
-        ]
-        .into_iter()
-        .filter(move |(class, _)| self.has(*class))
-        .map(|(_, name)| name)
-    }
-
-    /// The class of a source as CloudTrail writes it.
-    #[must_use]
-    pub fn of(source: Option<&str>, by_endpoint: bool) -> Self {
-        let class = match source {
-            None | Some("") => Self::UNKNOWN,
-            Some(text) => match text.parse::<IpAddr>() {
-                Ok(IpAddr::V4(address)) if is_private(address) => Self::PRIVATE,
-                Ok(IpAddr::V6(address)) if is_private_v6(address) => Self::PRIVATE,
-                Ok(_) => Self::PUBLIC,
-                Err(_) if text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") => Self::SERVICE,
-                Err(_) if text == "AWS Internal" => Self::SERVICE,
-                Err(_) => Self::UNKNOWN,
-            },
-        };
-        if by_endpoint { class.and(Self::ENDPOINT) } else { class }
-    }
-}
-
-fn is_private(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || (first == 100 && (64..128).contains(&second))
-}
-
-fn is_private_v6(address: Ipv6Addr) -> bool {
-    address.is_unique_local()
-        || address.is_unicast_link_local()
-        || address.is_loopback()
-        || address.to_ipv4_mapped().is_some_and(is_private)
 }
 
 /// The number by which an event is known again. Must never change: numbers are kept.
@@ -292,28 +194,6 @@ mod tests {
         assert!(!fold("not an arn", &mut out));
         assert!(fold(&format!("arn:aws:x:r:a:{}", "ü".repeat(500)), &mut out));
         assert!(out.len() <= LONGEST && out.ends_with('*'));
-    }
-
-    #[test]
-    fn a_source_has_its_class() {
-        let cases = [
-            (Some("198.51.100.7"), Networks::PUBLIC),
-            (Some("10.0.4.7"), Networks::PRIVATE),
-            (Some("100.64.0.1"), Networks::PRIVATE),
-            (Some("fd00::1"), Networks::PRIVATE),
-            (Some("2600::1"), Networks::PUBLIC),
-            (Some("pods.eks.amazonaws.com"), Networks::SERVICE),
-            (Some("AWS Internal"), Networks::SERVICE),
-            (Some("somewhere"), Networks::UNKNOWN),
-            (None, Networks::UNKNOWN),
-        ];
-        for (source, class) in cases {
-            assert_eq!(Networks::of(source, false), class, "{source:?}");
-        }
-        let both = Networks::of(Some("10.0.0.1"), true);
-        assert!(both.has(Networks::PRIVATE) && both.has(Networks::ENDPOINT) && !both.has(Networks::PUBLIC));
-        assert_eq!(both.names().collect::<Vec<_>>(), ["private", "endpoint"]);
-        assert_eq!(Networks::from_bits(both.bits()), both);
     }
 
     #[test]

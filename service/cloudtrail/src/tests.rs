@@ -1,8 +1,9 @@
 //! Records of every kind, in every wrapping, and what is said of those that cannot be read.
 
 use super::*;
-use crate::estate::SessionKind;
-use crate::estate::VpcEndpoint;
+use crate::event::PODS;
+use crate::problem::MAX_NAMED;
+use rolecall_estate::{Session, SessionKind, VpcEndpoint};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

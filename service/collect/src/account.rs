@@ -9,9 +9,9 @@ use crate::{Event, Progress, eks, iam, regions, trail};
 use aws_config::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::Observation;
-use rolecall_audit::id::Region;
+use rolecall_estate::Observation;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::id::Region;
 use std::collections::BTreeSet;
 
 /// What is asked for without knowing any region.

@@ -16,7 +16,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http_body_util::Limited;
-use rolecall_audit::coverage::GapReason;
+use rolecall_estate::coverage::GapReason;
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
 use std::hash::{BuildHasher as _, RandomState};

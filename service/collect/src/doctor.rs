@@ -10,8 +10,8 @@ use crate::plan::{Accounts, Plan, Regions};
 use crate::{eks, iam, organization, regions, trail};
 use aws_config::SdkConfig;
 use futures::StreamExt as _;
-use rolecall_audit::coverage::GapReason;
-use rolecall_audit::id::Region;
+use rolecall_estate::coverage::GapReason;
+use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 use std::collections::BTreeSet;
 

@@ -16,11 +16,11 @@ use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationI
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use futures::future::join_all;
-use rolecall_audit::coverage::{GapReason, ScopeKind};
-use rolecall_audit::estate::{
+use rolecall_estate::coverage::{GapReason, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{
     AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Tags,
 };
-use rolecall_audit::id::{ClusterName, Region};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -236,7 +236,7 @@ impl Here<'_, '_> {
 
     fn listed(&self, cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> Result<Association, String> {
         let id = summary.association_id.ok_or_else(|| "an association without an id".to_owned())?;
-        let fault = |error: rolecall_audit::id::IdError| format!("association {id}: {error}");
+        let fault = |error: rolecall_estate::id::IdError| format!("association {id}: {error}");
         let key = AssociationKey {
             account_id: self.look.account_id,
             region: self.region.clone(),
@@ -330,7 +330,7 @@ impl Here<'_, '_> {
     }
 
     /// Notes why something listed could not be described; says whether that was a refusal.
-    fn missing(&self, scope: &rolecall_audit::coverage::Scope, refusal: &Refusal) -> bool {
+    fn missing(&self, scope: &rolecall_estate::coverage::Scope, refusal: &Refusal) -> bool {
         if refusal.is_gone() {
             return false;
         }

@@ -9,10 +9,8 @@ use crate::entry::HubSession;
 use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
 use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, RoleDetail};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{
-    AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed,
-};
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed};
 use rolecall_iam::{AccountId, Arn, RoleArn};
 use std::collections::{BTreeSet, HashSet};
 

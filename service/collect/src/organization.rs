@@ -11,8 +11,8 @@ use crate::plan::{Accounts, Target};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::PolicyType;
 use futures::future::join_all;
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::BTreeMap;
 

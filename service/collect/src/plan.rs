@@ -4,8 +4,8 @@
 
 use aws_credential_types::Credentials;
 use chrono::TimeDelta;
-use rolecall_audit::estate::Account;
-use rolecall_audit::id::{Region, SessionName};
+use rolecall_estate::Account;
+use rolecall_estate::id::{Region, SessionName};
 use rolecall_iam::{AccountId, RoleArn};
 use std::time::Duration;
 

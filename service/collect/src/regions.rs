@@ -9,8 +9,8 @@ use crate::look::{Look, client};
 use crate::plan::Regions;
 use aws_config::SdkConfig;
 use aws_sdk_account::types::RegionOptStatus;
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::id::Region;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::id::Region;
 use std::collections::BTreeSet;
 
 pub(crate) static LIST_REGIONS: PermissionUse =

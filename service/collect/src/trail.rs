@@ -18,11 +18,11 @@ use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
 use aws_sdk_cloudtrail::types::{AdvancedFieldSelector, EventSelector, LookupAttribute, LookupAttributeKey};
 use futures::future::join_all;
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::Trail;
-use rolecall_audit::id::Region;
-use rolecall_audit::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
-use rolecall_audit::trail::read_event;
+use rolecall_cloudtrail::read_event;
+use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
+use rolecall_estate::Trail;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::id::Region;
 use rolecall_iam::Arn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -163,7 +163,7 @@ pub(crate) async fn sessions(look: &Look<'_>, config: &SdkConfig, region: &Regio
     for name in EVENTS {
         if let Err(refusal) = lookup(look, &client, &mut pace, region, name).await {
             look.gap(&scope, &refusal);
-            if refusal.reason != rolecall_audit::coverage::GapReason::NotReached {
+            if refusal.reason != rolecall_estate::coverage::GapReason::NotReached {
                 break;
             }
         }

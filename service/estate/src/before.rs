@@ -5,8 +5,8 @@
 //! differ, it proves nothing gone. Refuses to know where anything is remembered.
 
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::Observation;
 use crate::id::{Namespace, ServiceAccount};
+use crate::snapshot::Observation;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that was listed before, and is not known to be gone.

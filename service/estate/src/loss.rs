@@ -6,10 +6,10 @@
 //! nothing of it closes. What the next look lacks as well is gone. Refuses to know where anything is
 //! remembered.
 
+use crate::before::Before;
 use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::Observation;
 use crate::id::{ClusterName, Region};
-use crate::import::Before;
+use crate::snapshot::Observation;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Fewer things than this may all go at once: a small cluster is taken down in one change.
@@ -98,14 +98,14 @@ fn shown(seen: &Observation, scope: &Scope) -> Option<HashSet<String>> {
 fn action(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::Roles => "iam:GetAccountAuthorizationDetails",
-        other => crate::import::action_of(other),
+        other => crate::before::action(other),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estate::OidcProvider;
+    use crate::resource::OidcProvider;
     use rolecall_iam::AccountId;
 
     fn known(scope: &Scope, names: impl IntoIterator<Item = usize>, missing: &[usize]) -> Vec<Before> {

@@ -6,11 +6,11 @@
 use super::item::{Fault, Item, Read};
 use super::listing::Page;
 use super::{Builder, Look, Source};
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{
     AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Documents,
 };
-use crate::id::{ClusterName, Region};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -252,7 +252,7 @@ fn cluster(item: &Item<'_>, source: Source<'_>) -> Read<Cluster> {
         None => None,
     };
     let auto_mode = item.maybe_item("computeConfig")?.map_or(Ok(None), |c| c.flag("enabled"))?;
-    let name: crate::id::ClusterName = item.parsed("name")?;
+    let name: rolecall_estate::id::ClusterName = item.parsed("name")?;
     Ok(Cluster {
         account_id,
         arn: item.owned("arn")?.unwrap_or_else(|| format!("arn:aws:eks:{region}:{account_id}:cluster/{name}")),

@@ -6,11 +6,11 @@
 use super::item::{Fault, Item, Read};
 use super::listing::Proof;
 use super::{Builder, Look, Source};
-use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::estate::{
+use chrono::{DateTime, Utc};
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{
     AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, Observation, OidcProvider, Role, RoleLastUsed,
 };
-use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeSet;

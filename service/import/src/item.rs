@@ -3,8 +3,8 @@
 //! Knows the spellings in which AWS prints times, tags and documents. Refuses to know what a record
 //! means.
 
-use crate::estate::Tags;
 use chrono::{DateTime, Utc};
+use rolecall_estate::Tags;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::str::FromStr;

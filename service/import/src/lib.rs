@@ -9,7 +9,6 @@
 //! provides becomes a gap, so that nothing passes on it. A record that cannot be read is named, and
 //! the rest is still read. Refuses to know the file system.
 
-mod before;
 mod eks;
 mod iam;
 mod item;
@@ -18,17 +17,14 @@ mod organizations;
 mod trails;
 mod values;
 
-use crate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use crate::encoding;
-use crate::estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
-use crate::id::{ClusterName, Region};
-pub use crate::trail::ReadProblem;
-use crate::trail::{self, ProblemKind};
-pub(crate) use before::action as action_of;
-pub use before::{Before, doubt};
 use chrono::{DateTime, Utc};
 use item::Fault;
 use listing::{Listing, Page, Proof, Shape};
+pub use rolecall_cloudtrail::ReadProblem;
+use rolecall_cloudtrail::{ProblemKind, encoding};
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -483,7 +479,7 @@ impl Builder {
     }
 
     fn trail(&mut self, source: Source<'_>, bytes: &[u8]) {
-        let read = trail::read_file(source.path, bytes);
+        let read = rolecall_cloudtrail::read_file(source.path, bytes);
         let Place { account, region } = source.place;
         if let (Some(account), Some(region)) = (account, region) {
             let look = self.look(*account);
@@ -724,7 +720,7 @@ const TOO_LARGE: &str = "give the answer page by page, each in a file of its own
 pub fn holds_records(bytes: &[u8]) -> bool {
     let cut = if is_gzip(bytes) { bytes.len() } else { HEAD };
     // A file that is cut off is told apart by what it begins with, too.
-    let head = trail::plain_head(bytes.get(..cut).unwrap_or(bytes));
+    let head = rolecall_cloudtrail::plain_head(bytes.get(..cut).unwrap_or(bytes));
     let text = String::from_utf8_lossy(head.get(..HEAD).unwrap_or(&head));
     let first_key = text.trim_start_matches('\u{feff}').trim_start().strip_prefix('{').map(str::trim_start);
     let first_key = first_key.unwrap_or_default();

@@ -4,8 +4,8 @@
 //! so (`IsTruncated: false`), or it lies in the estate layout and no token says that there is more.
 //! Anything else shows what it holds, and no absence. Refuses to know what is listed.
 
-use crate::coverage::{GapReason, ScopeKind};
-use crate::id::{ClusterName, Region};
+use rolecall_estate::coverage::{GapReason, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

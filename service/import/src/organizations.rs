@@ -7,8 +7,8 @@
 use super::item::{Fault, Item, Read};
 use super::listing::Page;
 use super::{Builder, Source};
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
 use rolecall_iam::{AccountId, Arn, Document};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

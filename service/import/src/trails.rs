@@ -4,9 +4,9 @@
 
 use super::item::{Fault, Item, Read};
 use super::{Builder, Source};
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::Trail;
-use crate::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
+use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
+use rolecall_estate::Trail;
+use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 
@@ -73,8 +73,8 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
     })
 }
 
-fn region_of(item: &Item<'_>, arn: &Arn) -> Read<crate::id::Region> {
-    let refused = |error: crate::id::IdError| {
+fn region_of(item: &Item<'_>, arn: &Arn) -> Read<rolecall_estate::id::Region> {
+    let refused = |error: rolecall_estate::id::IdError| {
         Fault::new(format!("{}/TrailARN", item.pointer), error.to_string(), "give the trail with its HomeRegion")
     };
     arn.region().parse().map_err(refused)

@@ -4,7 +4,7 @@
 
 use super::text::{Glob, OuPattern};
 use super::value::Value;
-use crate::finding::{EffectiveParam, ExceptionRef, Severity, Subject};
+use crate::verdict::{EffectiveParam, ExceptionRef, Severity, Subject};
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use std::collections::BTreeMap;

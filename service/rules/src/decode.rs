@@ -6,7 +6,7 @@ use super::fixture::{self, Reader};
 use super::schema::Schema;
 use super::text;
 use super::yaml::{At, Kind, LoadError, Node, Source};
-use crate::finding::Severity;
+use crate::verdict::Severity;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 

@@ -637,7 +637,7 @@ fn lookup(map: &Value, key: &Value) -> Option<Value> {
 
 fn fact(label: &Value, value: &Value) -> Answer {
     let Value::Str(label) = label else { return Ok(label.clone()) };
-    Ok(Value::object(crate::finding::Evidence {
+    Ok(Value::object(crate::verdict::Evidence {
         label: label.to_string(),
         document: None,
         source: "fact".to_owned(),

@@ -4,7 +4,7 @@
 
 use super::schema::{ObjectType, Type};
 use super::value::{Object, Value};
-use crate::finding::Evidence;
+use crate::verdict::Evidence;
 
 /// How the schema declares it.
 pub(super) fn object_type() -> ObjectType {

@@ -5,7 +5,7 @@ use super::eval::{self, Context, Fault, MOST_STEPS};
 use super::ir::{NOW, SUBJECT};
 use super::schema::{ObjectType, Schema, Type};
 use super::value::{Object, Reasons, Value};
-use crate::finding::SubjectKind;
+use crate::verdict::SubjectKind;
 use proptest::prelude::*;
 use std::cell::Cell;
 

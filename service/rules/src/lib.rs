@@ -16,21 +16,23 @@ mod ir;
 #[cfg(test)]
 mod laws;
 mod load;
+mod messages;
 mod rule;
 mod schema;
 mod set;
 mod severity;
-#[cfg(test)]
-mod tests;
 mod text;
 mod tuning;
 mod value;
+mod verdict;
 mod yaml;
 
 pub use binding::Exception;
 pub use check::pattern_matches;
+pub use messages::{Messages, messages};
 pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, SeverityWhen, TestResult, Times};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};
 pub use set::{RuleSet, json_schema};
 pub use value::{List, Object, Reasons, Value};
+pub use verdict::{EffectiveParam, Evidence, ExceptionRef, Graded, Outcome, Severity, Subject, SubjectKind};
 pub use yaml::{LoadError, SourceFile};

@@ -14,7 +14,7 @@ use super::severity::Step;
 use super::tuning;
 use super::value::Value;
 use super::yaml::{self, Kind, LoadError, Node, Source, SourceFile};
-use crate::finding::{EffectiveParam, SubjectKind};
+use crate::verdict::{EffectiveParam, SubjectKind};
 use rolecall_iam::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

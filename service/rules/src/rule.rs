@@ -9,7 +9,7 @@ use super::ir::{BECAUSE, ELEMENT, Ir, NOW, SUBJECT};
 use super::schema::Type;
 use super::severity::{self, Step};
 use super::value::{Object, Reasons, Value};
-use crate::finding::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject, SubjectKind};
+use crate::verdict::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject, SubjectKind};
 use chrono::{DateTime, Utc};
 use rolecall_iam::Digest;
 use serde::Serialize;
@@ -227,7 +227,7 @@ pub struct Judgement {
     /// element, and an `Unknown` or `Error` beside them where an element could not be decided.
     pub outcomes: Vec<Outcome>,
     /// The rule's own, after bindings. A failure whose severity follows from facts carries it as
-    /// [`crate::finding::Graded`]; where a binding sets the severity none does.
+    /// [`crate::verdict::Graded`]; where a binding sets the severity none does.
     pub severity: Severity,
     /// In force, by name.
     pub params: Arc<BTreeMap<String, EffectiveParam>>,

@@ -4,7 +4,7 @@
 //! load. Refuses to know where the facts come from.
 
 use super::value::Value;
-use crate::finding::SubjectKind;
+use crate::verdict::SubjectKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;

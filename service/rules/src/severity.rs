@@ -7,7 +7,7 @@
 use super::eval::{self, Context, Fault};
 use super::ir::Ir;
 use super::value::Value;
-use crate::finding::{Graded, Severity};
+use crate::verdict::{Graded, Severity};
 
 /// A condition with the severity that it gives.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::schema::Schema;
 use super::text::{self, Glob, OuPattern};
 use super::yaml::{At, Kind, LoadError, Node, Source};
-use crate::finding::{ExceptionRef, Severity, SubjectKind};
+use crate::verdict::{ExceptionRef, Severity, SubjectKind};
 use chrono::TimeDelta;
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet};

@@ -72,7 +72,7 @@ pub enum Error {
     Sandbox(#[from] rolecall_sandbox::Error),
     /// Rules with problems.
     #[error("the rules have {} problems", .0.len())]
-    Rules(Vec<rolecall_audit::rules::LoadError>),
+    Rules(Vec<rolecall_rules::LoadError>),
     /// Not one file held anything.
     #[error("nothing was read")]
     NothingRead {

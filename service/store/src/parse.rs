@@ -2,8 +2,8 @@
 //! corrupt row with its table and key.
 
 use crate::Error;
-use rolecall_audit::finding::Severity;
 use rolecall_iam::{AccountId, Digest};
+use rolecall_rules::Severity;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::str::FromStr;

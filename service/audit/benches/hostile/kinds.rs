@@ -3,8 +3,8 @@
 //! Sizes: IAM and AWS STS quotas. Twenty managed policies of 6,144 characters are attached, 10,240
 //! characters are inline, a trust policy has 8,192, an SCP 5,120 with five at each of six levels.
 
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::{
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{
     Account, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, InlinePolicy,
     ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Role, Tags,
 };

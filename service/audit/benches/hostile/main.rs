@@ -11,13 +11,12 @@
 mod kinds;
 
 use kinds::{KINDS, Kind, estate};
-use rolecall_audit::estate::Estate;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::facts;
-use rolecall_audit::finding::Outcome;
-use rolecall_audit::rules::{RuleSet, SourceFile};
 use rolecall_audit::simulate::{Question, WhatIf, ask};
 use rolecall_audit::weigh::{Whose, Window, covered, weigh};
+use rolecall_estate::Estate;
+use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

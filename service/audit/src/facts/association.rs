@@ -7,9 +7,9 @@ use super::ties;
 use super::trust::{self, Hop};
 use super::view::{Def, Facts, evidences, fact, maybe, text, truth};
 use super::world::{World, unless};
-use crate::estate::{Association, AssociationDetail, Role};
-use crate::rules::{Reasons, Type, Value};
+use rolecall_estate::{Association, AssociationDetail, Role};
 use rolecall_iam::{Context, Truth};
+use rolecall_rules::{Reasons, Type, Value};
 use std::sync::Arc;
 
 /// An association of the estate.

@@ -8,10 +8,10 @@ use super::permissions;
 use super::role::RoleFacts;
 use super::view::View;
 use super::world::{join, reasons};
-use crate::rules::{Function, Type, Value};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::grants::Grants;
 use rolecall_iam::{ActionSet, Arn, Document, Layer};
+use rolecall_rules::{Function, Type, Value};
 use std::sync::LazyLock;
 
 /// A kind of data.

@@ -8,13 +8,13 @@
 use super::permissions;
 use super::trust;
 use super::world::{World, reasons};
-use crate::estate::Role;
-use crate::rules::Reasons;
+use rolecall_estate::Role;
 use rolecall_iam::access::Stack;
 use rolecall_iam::pattern::ResourcePattern;
 use rolecall_iam::steps::{Exceeded, Steps};
 use rolecall_iam::trust::{Admission, Who};
 use rolecall_iam::{AccountId, Context, Digest, Requester, RoleArn, Truth};
+use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -9,10 +9,10 @@ use super::permissions;
 use super::trust;
 use super::view::{Def, Facts, evidence, text};
 use super::world::World;
-use crate::rules::{Type, Value};
 use rolecall_iam::escalation::{Gain, Way};
 use rolecall_iam::truth::Sites;
 use rolecall_iam::{Context, Requester, Site};
+use rolecall_rules::{Type, Value};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 

@@ -9,13 +9,12 @@ use super::permissions;
 use super::ties::LAG;
 use super::view::{Def, Facts, count, fact, text};
 use super::world::World;
-use crate::estate::{Association, AssociationDetail, InstanceUse, Trail};
-use crate::rules::{Reasons, Type, Value};
-use crate::trail::{Holds, Whole};
 use crate::weigh::{Covered, ReadRegion, unseen_calls};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::{Association, AssociationDetail, Holds, InstanceUse, Trail, Whole};
 use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::{ActionSet, Grants, Truth, recording};
+use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -87,7 +86,7 @@ pub(super) fn of(world: &World, association: &Association, detail: &AssociationD
 
 /// What AWS's policies for nodes allow, those that any role of the estate has.
 fn of_nodes(world: &World) -> Arc<Grants> {
-    let names = |policy: &&crate::estate::ManagedPolicy| {
+    let names = |policy: &&rolecall_estate::ManagedPolicy| {
         let name = policy.arn.resource().rsplit('/').next().unwrap_or_default();
         policy.arn.account() == "aws" && OF_NODES.contains(&name)
     };
@@ -161,7 +160,7 @@ pub(super) struct NodeFallback {
     calls: u64,
     denied: u64,
     last: DateTime<Utc>,
-    networks: crate::trail::Networks,
+    networks: rolecall_estate::Networks,
 }
 
 impl NodeFallback {

@@ -7,12 +7,12 @@
 use super::permissions;
 use super::view::{Def, Facts, count, fact, text};
 use super::world::{World, join, reasons};
-use crate::estate::Role;
-use crate::rules::{Reasons, Type, Value};
 use crate::weigh::{self, Weighed, Window};
 use chrono::{DateTime, Utc};
+use rolecall_estate::Role;
 use rolecall_iam::ActionSet;
 use rolecall_iam::grants::writes;
+use rolecall_rules::{Reasons, Type, Value};
 use std::collections::BTreeMap;
 
 /// So many names stand in one text.

@@ -10,14 +10,14 @@
 use super::doors::{Admitted, Doors};
 use super::permissions;
 use super::world::{World, join, reasons};
-use crate::estate::Role;
-use crate::rules::Reasons;
+use rolecall_estate::Role;
 use rolecall_iam::access::Stack;
 use rolecall_iam::escalation::{self, Found, Gain, Holder, Way};
 use rolecall_iam::pattern::ResourcePattern;
 use rolecall_iam::steps::{Exceeded, Steps};
 use rolecall_iam::truth::Sites;
 use rolecall_iam::{AccountId, Arn, Context, Digest, Grants, Layer, Site, Truth};
+use rolecall_rules::Reasons;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -838,8 +838,8 @@ fn tagged(context: Context, target: &Role) -> Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::{Scope, ScopeKind};
-    use crate::estate::{Account, Estate, InlinePolicy, Tags};
+    use rolecall_estate::coverage::{Scope, ScopeKind};
+    use rolecall_estate::{Account, Estate, InlinePolicy, Tags};
 
     /// An account in which every role lets the whole account in and may assume, change and pass all.
     fn crowd(roles: usize) -> Graph {

@@ -25,15 +25,14 @@ mod trust;
 mod view;
 mod world;
 
-use crate::assumption::Assumption;
 use crate::cancel::Cancel;
-use crate::coverage::{Scope, ScopeKind};
-use crate::estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use crate::finding::{Subject, SubjectKind};
-use crate::rules::{Object, Reasons, Schema};
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::access::Stack;
 use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
+use rolecall_rules::{Object, Reasons, Schema, Subject, SubjectKind};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use view::{Facts as _, View};
@@ -47,7 +46,7 @@ pub fn schema() -> &'static Schema {
     &SCHEMA
 }
 
-fn declare() -> Result<Schema, crate::rules::SchemaError> {
+fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
     Schema::builder()
         .object(role::RoleFacts::object_type())
         .object(trust::TrustFacts::object_type())

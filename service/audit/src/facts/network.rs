@@ -3,7 +3,7 @@
 //! Knows CIDR blocks and single addresses of both families; an IPv4 address written as IPv6 is IPv4.
 //! Refuses to take a block that cannot be read for one that holds nothing.
 
-use crate::rules::{Function, Type, Value};
+use rolecall_rules::{Function, Type, Value};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `network.contains(blocks, address)`, for rules.

@@ -7,10 +7,10 @@
 use super::sessions::{Group, Observed};
 use super::view::{Def, Facts, maybe, text};
 use super::world::ClusterKey;
-use crate::estate::{Estate, UsedFrom};
-use crate::rules::{Reasons, Type, Value};
-use crate::trail::{Networks, Origin, Tie, neighbourhood};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_cloudtrail::{Tie, neighbourhood};
+use rolecall_estate::{Estate, Networks, Origin, UsedFrom};
+use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, HashMap};
 
 /// So long must calls have been recorded before something can be new, unless there are sessions enough.

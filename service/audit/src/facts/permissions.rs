@@ -6,15 +6,14 @@
 use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, join, reasons};
-use crate::estate::Role;
-use crate::finding::Evidence;
-use crate::rules::{Reasons, Type, Value};
+use rolecall_estate::Role;
 use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
 use rolecall_iam::kind::{self, PolicyKind, Severity};
 use rolecall_iam::steps::Steps;
 use rolecall_iam::truth::Sites;
 use rolecall_iam::{AccountId, ActionSet, Arn, Digest, Document, Site, Truth, Why};
+use rolecall_rules::{Evidence, Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -99,7 +98,7 @@ fn scps<'a>(world: &'a World, role: &Role) -> Vec<Vec<Part<'a>>> {
         Ok(levels) => levels
             .into_iter()
             .map(|level| {
-                let part = |policy: &crate::estate::OrgPolicy| Part {
+                let part = |policy: &rolecall_estate::OrgPolicy| Part {
                     source: format!("SCP {}", policy.name),
                     document: world
                         .documents

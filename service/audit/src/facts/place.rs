@@ -4,9 +4,9 @@ use super::association::AssociationFacts;
 use super::role::tags;
 use super::view::{Def, Facts, fact, maybe, text, unreadable};
 use super::world::{World, cluster_key, join, unless};
-use crate::estate::{Cluster, ManagedPolicy};
-use crate::rules::{Reasons, Type, Value};
+use rolecall_estate::{Cluster, ManagedPolicy};
 use rolecall_iam::AccountId;
+use rolecall_rules::{Reasons, Type, Value};
 use std::sync::Arc;
 
 /// The add-on that hands Pod Identity credentials to pods.
@@ -20,7 +20,7 @@ pub(super) struct AccountFacts {
 }
 
 impl AccountFacts {
-    fn account(&self) -> Option<&crate::estate::Account> {
+    fn account(&self) -> Option<&rolecall_estate::Account> {
         self.world.accounts.get(&self.id)
     }
 
@@ -137,7 +137,7 @@ impl ClusterFacts {
 
     fn has_agent(&self) -> Value {
         self.fixed(|cluster| {
-            let agent = |addons: &Vec<crate::estate::Addon>| addons.iter().any(|addon| addon.name == AGENT);
+            let agent = |addons: &Vec<rolecall_estate::Addon>| addons.iter().any(|addon| addon.name == AGENT);
             if self.world.addons_shown(cluster) && cluster.addons.as_ref().is_some_and(agent) {
                 return Value::Bool(true);
             }
@@ -299,7 +299,8 @@ impl Facts for PolicyFacts {
             "ARNs of the roles that have it.",
             |p| {
                 p.fixed(|it| {
-                    let has = |role: &&crate::estate::Role| role.attached.iter().any(|attached| attached.arn == it.arn);
+                    let has =
+                        |role: &&rolecall_estate::Role| role.attached.iter().any(|attached| attached.arn == it.arn);
                     let roles = p.world.roles.iter().filter(has);
                     let (shown, remembered): (Vec<_>, Vec<_>) =
                         roles.partition(|role| p.world.role_unseen(role).is_none());

@@ -6,9 +6,9 @@
 use super::trust;
 use super::view::{Def, Facts, text};
 use super::world::{World, join, unless};
-use crate::estate::Role;
-use crate::rules::{Reasons, Type, Value};
+use rolecall_estate::Role;
 use rolecall_iam::trust::{Admission, Who};
+use rolecall_rules::{Reasons, Type, Value};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 

@@ -5,11 +5,11 @@ use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, truth, unless_known};
 use super::world::{World, join, unless};
 use super::{escalation, granted, permissions, reach, ties, trust};
-use crate::estate::Role;
-use crate::rules::{Type, Value};
+use rolecall_estate::Role;
 use rolecall_iam::document::Clause;
 use rolecall_iam::pattern::ResourcePattern;
 use rolecall_iam::{Digest, Effect, Site, Statement, Truth};
+use rolecall_rules::{Type, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -232,8 +232,8 @@ impl Facts for RoleFacts {
             "Whether an EKS cluster of the estate runs under the role.",
             |r| {
                 r.fixed(|role| {
-                    let own = |c: &&crate::estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
-                    let undescribed = |c: &crate::estate::Cluster| r.world.cluster_undescribed(c);
+                    let own = |c: &&rolecall_estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
+                    let undescribed = |c: &rolecall_estate::Cluster| r.world.cluster_undescribed(c);
                     if r.world.clusters.iter().filter(own).any(|c| undescribed(c).is_none()) {
                         return Value::Bool(true);
                     }

@@ -7,10 +7,11 @@ use super::sessions::{Group, Observed, Place, kind_name};
 use super::ties::Fault;
 use super::view::{Def, Facts, count, fact, maybe, text};
 use super::world::World;
-use crate::estate::Association;
-use crate::rules::{Reasons, Type, Value};
-use crate::session_name::{self, PodIdentityName};
+use rolecall_cloudtrail::session_name;
+use rolecall_cloudtrail::session_name::PodIdentityName;
+use rolecall_estate::Association;
 use rolecall_iam::Arn;
+use rolecall_rules::{Reasons, Type, Value};
 use std::sync::Arc;
 
 /// So many examples are shown as evidence.

@@ -6,11 +6,11 @@
 use super::origins::{UseKey, UseSeen};
 use super::ties::{self, Fault};
 use super::world::World;
-use crate::estate::{Session, SessionKind, VpcEndpoint};
-use crate::id::Region;
-use crate::session_name::{self, PodIdentityName};
-use crate::trail::Tie;
 use chrono::{DateTime, Utc};
+use rolecall_cloudtrail::session_name::PodIdentityName;
+use rolecall_cloudtrail::{Tie, session_name};
+use rolecall_estate::id::Region;
+use rolecall_estate::{Session, SessionKind, VpcEndpoint};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -10,14 +10,16 @@ use super::origins::Origins;
 use super::trust;
 use super::view::{Def, Facts, count, fact, text};
 use super::world::{World, join};
-use crate::estate::{Association, AssociationKey, Estate, Role, Session, SessionKind, Trail, TrailMemory};
-use crate::id::Region;
-use crate::rules::{Reasons, Type, Value};
-use crate::trail::evidence::{self, Disagreement, TwoWays};
-use crate::trail::{AssociationSpan, History, Holds, Tie, TiedBy, Whole, tie_all};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_cloudtrail::evidence::{Disagreement, TwoWays};
+use rolecall_cloudtrail::{History, Tie, TiedBy, evidence, tie_all};
+use rolecall_estate::id::Region;
+use rolecall_estate::{
+    Association, AssociationKey, AssociationSpan, Estate, Holds, Role, Session, SessionKind, Trail, TrailMemory, Whole,
+};
 use rolecall_iam::trust::{Trust, Who};
 use rolecall_iam::{AccountId, ActionSet, Arn};
+use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// From one moment up to, and without, another.

@@ -6,13 +6,13 @@
 
 use super::view::{Def, Facts, evidence, evidences, text, truth};
 use super::world::{World, join, unless};
-use crate::estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
-use crate::rules::{Type, Value};
+use rolecall_estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
 use rolecall_iam::external_access::{ExternalAccess, Organization};
 use rolecall_iam::federation::{FederatedAccess, Tenancy};
 use rolecall_iam::steps::Steps;
 use rolecall_iam::trust::{Admission, STS_ACTIONS, Trust, Who};
 use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Effect, Layer, Level, Requester, Truth, Why};
+use rolecall_rules::{Type, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,8 +1,7 @@
 //! How a fact is declared: name, type, sentence and code in one place, so that none can drift.
 
-use crate::finding::Evidence;
-use crate::rules::{Object, ObjectType, Reasons, Type, Value};
 use rolecall_iam::{Document, DocumentError, Site, Truth};
+use rolecall_rules::{Evidence, Object, ObjectType, Reasons, Type, Value};
 use std::fmt;
 use std::sync::Arc;
 

@@ -3,18 +3,18 @@
 //! Knows where a role, policy, cluster or association lies and whether its listing may be trusted.
 //! Refuses to judge any of them.
 
-use crate::assumption::Assumption;
 use crate::cancel::Cancel;
-use crate::coverage::{Coverage, GapReason, Scope, ScopeKind};
-use crate::estate::{
+use chrono::{DateTime, Utc};
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Coverage, GapReason, Scope, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{
     Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
     Role, RoleLastUsed, Trail, Unconfirmed,
 };
-use crate::id::{ClusterName, Region};
-use crate::rules::{Reasons, Value};
-use chrono::{DateTime, Utc};
 use rolecall_iam::external_access::Organization;
 use rolecall_iam::{AccountId, Arn, GrantsCache, Layer, Level};
+use rolecall_rules::{Reasons, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 

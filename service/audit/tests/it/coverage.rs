@@ -3,11 +3,12 @@
 use crate::findings::{Kept, apply, audit, first, resolutions};
 use crate::shipped::{RULES, check, verdicts};
 use crate::small::{API, AWAY, HOME, REGION, Small, action_of, allow, id};
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{Estate, ResourceKind};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{FindingAction, Outcome};
+use rolecall_audit::finding::FindingAction;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{Estate, ResourceKind};
+use rolecall_rules::Outcome;
 
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 const LOST: &str = "arn:aws:iam::111122223333:role/lost";

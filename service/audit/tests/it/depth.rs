@@ -3,14 +3,14 @@
 //! Tests run on threads of 2 MiB, as the threads do that read files.
 
 use rolecall_audit::facts;
-use rolecall_audit::import::{InputFile, read_files};
-use rolecall_audit::rules::{RuleSet, SourceFile};
-use rolecall_audit::trail::{ProblemKind, read_event, read_file};
+use rolecall_cloudtrail::{ProblemKind, read_event, read_file};
 use rolecall_iam::access::Stack;
 use rolecall_iam::cases;
 use rolecall_iam::kind::{PolicyKind, check};
 use rolecall_iam::pattern::{ActionPattern, ResourcePattern, like};
 use rolecall_iam::{Arn, Document, Grants, Layer};
+use rolecall_import::{InputFile, read_files};
+use rolecall_rules::{RuleSet, SourceFile};
 
 /// So many levels are too many for each reader.
 const LEVELS: [usize; 3] = [200, 25_000, 200_000];

@@ -1,11 +1,11 @@
 //! Differences between two looks: what changed, and what only one of them saw.
 
 use crate::small::{API, BOUND, DATA, OPEN, Small, allow};
-use rolecall_audit::coverage::ScopeKind;
 use rolecall_audit::diff::{
     AssociationChange, Change, Changed, ClusterChange, Presence, RoleChange, TrailChange, diff,
 };
-use rolecall_audit::estate::{Recorded, SessionKind};
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{Recorded, SessionKind};
 
 #[test]
 fn an_estate_does_not_differ_from_itself() {

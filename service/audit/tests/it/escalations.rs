@@ -3,10 +3,10 @@
 
 use crate::shipped::RULES;
 use crate::small::{API, AWAY, DATA, HOME, OPEN, Small, allow};
-use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{AttachedPolicy, ResourceKind};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::Outcome;
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{AttachedPolicy, ResourceKind};
+use rolecall_rules::Outcome;
 
 const ADMINISTRATOR: &str = "escalates-to-administrator";
 const PRINCIPALS: &str = "takes-over-other-principals";

@@ -4,13 +4,12 @@ use crate::shipped::RULES;
 use crate::small::{API, CLUSTER, HOME, OPEN, REGION, Small, UUID, action_of, allow, id};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{AttachedPolicy, Estate, SessionKind};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{
-    Detection, Failure, FindingAction, Fingerprint, KnownFinding, Outcome, Resolution, SubjectKind, Workflow, reconcile,
-};
-use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_audit::finding::{Detection, Failure, FindingAction, KnownFinding, Resolution, Workflow, reconcile};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{AttachedPolicy, Estate, SessionKind};
+use rolecall_rules::{Outcome, RuleSet, SourceFile, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn now() -> DateTime<Utc> {

@@ -5,9 +5,9 @@ use crate::shipped::RULES;
 use crate::small::{API, Small, allow};
 use chrono::{DateTime, Utc};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{Detection, SubjectKind};
-use rolecall_audit::finding::{Failure, FindingAction, Fingerprint, KnownFinding, Severity, Workflow, reconcile};
-use rolecall_audit::rules::RuleSet;
+use rolecall_audit::finding::{Detection, Failure, FindingAction, KnownFinding, Workflow, reconcile};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_rules::{RuleSet, Severity, SubjectKind};
 use std::collections::BTreeMap;
 
 fn now() -> DateTime<Utc> {
@@ -142,7 +142,7 @@ fn the_next_is_listed_once_the_gravest_passes_and_nothing_is_resolved_by_folding
 
 fn with(more: &str) -> RuleSet {
     let mut files = policies::files("builtin");
-    files.push(rolecall_audit::rules::SourceFile { path: "more.yaml".to_owned(), text: more.to_owned() });
+    files.push(rolecall_rules::SourceFile { path: "more.yaml".to_owned(), text: more.to_owned() });
     policies::load(&files)
 }
 
@@ -203,7 +203,7 @@ fn rules_cannot_be_listed_under_what_is_not_there_or_under_themselves() {
         )
     };
     let load = |texts: &[String]| {
-        let file = rolecall_audit::rules::SourceFile { path: "x.yaml".to_owned(), text: texts.join("---\n") };
+        let file = rolecall_rules::SourceFile { path: "x.yaml".to_owned(), text: texts.join("---\n") };
         RuleSet::load(&[file], rolecall_audit::facts::schema()).map_err(|errors| errors[0].to_string())
     };
     for (texts, expected) in [

@@ -5,7 +5,8 @@ use crate::shipped::RULES;
 use crate::small::{API, Small, allow};
 use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::evaluate::{evaluate, evaluate_until};
-use rolecall_audit::finding::{Outcome, Verdict};
+use rolecall_audit::verdict::Verdict;
+use rolecall_rules::Outcome;
 
 /// A policy of many patterns that all meet each other.
 fn globs(action: &str, number: usize, last: &str) -> String {

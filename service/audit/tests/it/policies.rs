@@ -2,7 +2,7 @@
 //! are told apart by fail, pass and unknown.
 
 use rolecall_audit::facts;
-use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_rules::{RuleSet, SourceFile};
 use std::path::Path;
 
 /// Every file of a folder of `policies/`, by name.
@@ -42,6 +42,25 @@ fn every_rule_that_ships_passes_its_own_tests() {
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert_eq!(rules.untested(), []);
+}
+
+#[test]
+fn every_message_says_what_decided_whatever_else_is_not_known() {
+    let found = rolecall_rules::messages(&builtin(), facts::schema());
+    assert!(found.vague.is_empty(), "{}", found.vague.join("\n"));
+    assert!(found.judged > 20, "only {} messages were about a fact that did not decide", found.judged);
+}
+
+#[test]
+fn what_the_handbook_shows_can_be_loaded() {
+    let handbook = include_str!("../../../../policies/README.md");
+    let blocks: Vec<&str> = handbook.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3, "a rule, a binding and an exception");
+    let text = blocks.join("---\n").replace(", \"category:least-privilege\"", "");
+    let set = load(&[SourceFile { path: "handbook.yaml".to_owned(), text }]);
+    assert_eq!(set.untested(), []);
+    let wrong: Vec<_> = set.test().into_iter().filter(|result| !result.passed).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use crate::shipped::RULES;
 use crate::small::{API, DATA, OPEN, Small, allow};
 use chrono::{DateTime, Utc};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{Failure, FindingAction, SubjectKind, reconcile};
+use rolecall_audit::finding::{Failure, FindingAction, reconcile};
 use rolecall_audit::reach::Via;
+use rolecall_rules::SubjectKind;
 
 const ALL: &str = r#""Action":"*","Resource":"*""#;
 

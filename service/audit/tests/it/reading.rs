@@ -4,11 +4,10 @@ use crate::policies;
 use crate::shipped::{check, verdicts};
 use crate::small::{API, AWAY, BOUND, HOME, REGION, Small, allow};
 use chrono::{DateTime, Utc};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{ResourceKind, RoleLastUsed};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{Outcome, Severity};
-use rolecall_audit::rules::SourceFile;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{ResourceKind, RoleLastUsed};
+use rolecall_rules::{Outcome, Severity, SourceFile};
 
 const JOB: &str = "arn:aws:iam::111122223333:role/job";
 

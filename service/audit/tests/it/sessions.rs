@@ -4,12 +4,12 @@ use crate::policies;
 use crate::shipped::{RULES, check, verdicts};
 use crate::small::{API, AWAY, BOUND, CLUSTER, DATA, HOME, OPEN, REGION, Small, UUID, allow, id};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::{InstanceUse, RoleLastUsed, SessionKind, TrailMemory, UsedFrom};
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::Outcome;
-use rolecall_audit::rules::SourceFile;
-use rolecall_audit::trail::{AssociationSpan, Holds, Networks, Origin};
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{
+    AssociationSpan, Holds, InstanceUse, Networks, Origin, RoleLastUsed, SessionKind, TrailMemory, UsedFrom,
+};
+use rolecall_rules::{Outcome, SourceFile};
 
 const PODS: &str = "pods.eks.amazonaws.com";
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";

@@ -3,11 +3,11 @@
 
 use crate::policies;
 use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, Small, UUID, allow};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::SessionKind;
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::{Outcome, Verdict};
-use rolecall_audit::rules::{RuleSet, SourceFile};
+use rolecall_audit::verdict::Verdict;
+use rolecall_estate::SessionKind;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::sync::LazyLock;
 
 pub(crate) static RULES: LazyLock<RuleSet> = LazyLock::new(policies::builtin);

@@ -1,13 +1,12 @@
 //! A small estate to begin tests from: one account with one cluster, one association and the role
 //! behind it, all seen, and nothing wrong with any of it.
 
-use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{
-    Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, InlinePolicy,
-    ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session, SessionKind, Tags, Trail,
-    TrailMemory,
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{
+    Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, Holds,
+    InlinePolicy, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session, SessionKind,
+    Tags, Trail, TrailMemory, Whole,
 };
-use rolecall_audit::trail::{Holds, Whole};
 use rolecall_iam::{AccountId, Arn};
 
 pub(crate) const HOME: &str = "111122223333";

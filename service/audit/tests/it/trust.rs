@@ -3,9 +3,9 @@
 
 use crate::shipped::{check, verdicts};
 use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, Small, allow};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::OidcProvider;
-use rolecall_audit::finding::Outcome;
+use rolecall_estate::OidcProvider;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_rules::Outcome;
 
 const BROKEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps","Action":"*","Resource":"*"}]}"#;
 const STRANGER: &str = "999988887777";

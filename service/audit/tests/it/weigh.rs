@@ -4,13 +4,12 @@ use crate::shipped::RULES;
 use crate::small::{API, DATA, HOME, REGION, Small, allow, id};
 use chrono::{DateTime, Days, Utc};
 use proptest::prelude::*;
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::Recorded;
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::finding::Outcome;
-use rolecall_audit::trail::{Holds, Whole};
-use rolecall_audit::weigh::{Used, WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_audit::weigh::{WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Holds, Recorded, Used, Whole};
 use rolecall_iam::ActionSet;
+use rolecall_rules::Outcome;
 use std::collections::BTreeSet;
 
 const BUCKET: &str = "trails";

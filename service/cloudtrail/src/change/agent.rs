@@ -73,14 +73,14 @@ impl std::str::FromStr for AgentClass {
 
 /// What a record says of the caller's program.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::trail) struct Program<'e> {
-    pub(in crate::trail) user_agent: Option<&'e str>,
+pub(crate) struct Program<'e> {
+    pub(crate) user_agent: Option<&'e str>,
     /// `userIdentity.invokedBy`.
-    pub(in crate::trail) invoked_by: Option<&'e str>,
+    pub(crate) invoked_by: Option<&'e str>,
     /// `userIdentity.type` is `AWSService`, or the event is no call.
-    pub(in crate::trail) is_service: bool,
+    pub(crate) is_service: bool,
     /// `sessionCredentialFromConsole`.
-    pub(in crate::trail) from_console: bool,
+    pub(crate) from_console: bool,
 }
 
 /// What user agents hold, in lower case, most telling first: a program of its own is built with an SDK,
@@ -120,7 +120,7 @@ const MARKS: [(&str, AgentClass); 31] = [
 ];
 
 /// The class of a program.
-pub(in crate::trail) fn class_of(program: Program<'_>) -> AgentClass {
+pub(crate) fn class_of(program: Program<'_>) -> AgentClass {
     // A service that says its own name calls for a principal; `AWS Internal` says nothing.
     let service = program.invoked_by.filter(|name| name.contains('.'));
     if let Some(name) = service {

@@ -22,7 +22,7 @@ const TRAIL: &str = "AWS::CloudTrail::Trail";
 
 /// By what a call names what it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::trail) enum Call {
+pub(crate) enum Call {
     Role,
     ServiceRole,
     ManagedPolicy,
@@ -58,7 +58,7 @@ const SOURCES: [&str; 5] = [
 ];
 
 /// Whether a record may be of a call that changes what is watched, by as much of its names as is known.
-pub(in crate::trail) fn is_watched(source: Option<&str>, name: Option<&str>) -> bool {
+pub(crate) fn is_watched(source: Option<&str>, name: Option<&str>) -> bool {
     match (source, name) {
         (Some(source), Some(name)) => call_of(source, name).is_some(),
         (Some(source), None) => SOURCES.contains(&source),
@@ -68,7 +68,7 @@ pub(in crate::trail) fn is_watched(source: Option<&str>, name: Option<&str>) -> 
 }
 
 /// What a call changes, by CloudTrail's names; `None` where it is nothing that is watched.
-pub(in crate::trail) fn call_of(source: &str, name: &str) -> Option<Call> {
+pub(crate) fn call_of(source: &str, name: &str) -> Option<Call> {
     match source {
         "iam.amazonaws.com" => iam(name),
         "eks.amazonaws.com" => eks(name),
@@ -365,7 +365,7 @@ fn association(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
 fn access_entry(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
     let (Some(cluster), Some(principal)) = (cluster(told), told.asked("principalArn")) else { return };
     let of_principal = || {
-        let ["arn", _, "iam", _, account, rest] = crate::trail::shape::parts(principal)? else { return None };
+        let ["arn", _, "iam", _, account, rest] = crate::shape::parts(principal)? else { return None };
         let kind = rest.split('/').next()?;
         let name = rest.rsplit('/').next()?;
         Some(told.regional("eks", &format!("access-entry/{cluster}/{kind}/{account}/{name}")))

@@ -4,7 +4,7 @@
 //! a field that is not marked (an add-on's configuration, a private key of an identity provider) is hidden
 //! by the field's name. Refuses to know what a parameter means.
 
-use crate::trail::json::{Boxed, Key, Object, boxed_of};
+use crate::json::{Boxed, Key, Object, boxed_of};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -20,28 +20,28 @@ const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// What a record says was asked for, and what was answered.
 #[derive(Debug, Default)]
-pub(in crate::trail) struct Parameters {
+pub(crate) struct Parameters {
     /// `requestParameters`.
-    pub(in crate::trail) request: Read,
+    pub(crate) request: Read,
     /// `responseElements`: read to find what was made, and not kept.
-    pub(in crate::trail) response: Read,
+    pub(crate) response: Read,
     /// `serviceEventDetails`, of an event that is no call.
-    pub(in crate::trail) details: Read,
+    pub(crate) details: Read,
 }
 
 /// A value as far as it is within the bounds.
 #[derive(Debug, Default)]
-pub(in crate::trail) struct Read {
-    pub(in crate::trail) value: Value,
+pub(crate) struct Read {
+    pub(crate) value: Value,
     /// Something was left out, here or by CloudTrail.
-    pub(in crate::trail) is_cut: bool,
+    pub(crate) is_cut: bool,
     /// Bytes of its texts.
-    pub(in crate::trail) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Read {
     /// Reads a field's value.
-    pub(in crate::trail) fn take<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
+    pub(crate) fn take<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
         let mut room = Room { text: MOST_TEXT, values: MOST_VALUES, is_cut: false };
         let value = map.next_value_seed(Seed { room: &mut room, depth: DEEPEST })?;
         // CloudTrail leaves out what would make a record too long, and says so in its place.
@@ -50,7 +50,7 @@ impl Read {
     }
 
     /// The fields that a session needs, for a record that does not say by now what it is.
-    pub(in crate::trail) fn fields<'de, T: Object<'de>>(&self, into: &mut Boxed<T>) {
+    pub(crate) fn fields<'de, T: Object<'de>>(&self, into: &mut Boxed<T>) {
         boxed_of(into, self.value.clone());
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::trail::{Harvest, Limits, Settled};
+use crate::aggregate::{Harvest, Limits, Settled};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 

@@ -288,7 +288,7 @@ fn envelopes_are_opened_in_any_encoding() {
                 let (ids, tally) = at_once(&bytes);
                 assert_eq!(ids, expected, "{how}, {way}: {:?}", tally.problems);
                 assert_eq!((tally.malformed, tally.problems.len()), (0, 0), "{how}, {way}: {:?}", tally.problems);
-                assert!(crate::trail::begins_as_records(&bytes), "{how}, {way}");
+                assert!(crate::records::begins_as_records(&bytes), "{how}, {way}");
             }
         }
     }

@@ -3,13 +3,14 @@
 use crate::shared;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use rolecall_audit::estate::{Association, AssociationDetail, AssociationKey, Session, SessionKind};
-use rolecall_audit::import::{InputFile, read_files};
-use rolecall_audit::trail::evidence::{self, Disagreement};
-use rolecall_audit::trail::{
-    AssociationSpan, Harvest, History, Limits, Networks, Place, ProblemKind, Settled, Stats, Tie, TiedBy, TrailFile,
-    Use, tie_all,
+use rolecall_cloudtrail::evidence::Disagreement;
+use rolecall_cloudtrail::{
+    Harvest, History, Limits, Place, ProblemKind, Settled, Stats, Tie, TiedBy, TrailFile, Use, evidence, tie_all,
 };
+use rolecall_estate::{
+    Association, AssociationDetail, AssociationKey, AssociationSpan, Networks, Session, SessionKind,
+};
+use rolecall_import::{InputFile, read_files};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -678,7 +679,7 @@ fn tie(sessions: &[Session], associations: &[Association]) -> Vec<Tie> {
 }
 
 fn name(cluster: &str, pod: &str) -> String {
-    rolecall_audit::session_name::pod_identity_name(cluster, pod, UUID)
+    rolecall_cloudtrail::session_name::pod_identity_name(cluster, pod, UUID)
 }
 
 #[test]

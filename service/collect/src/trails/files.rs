@@ -10,7 +10,7 @@ use super::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use rolecall_audit::coverage::GapReason;
+use rolecall_estate::coverage::GapReason;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;

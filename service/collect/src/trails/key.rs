@@ -5,7 +5,7 @@
 //! Refuses to know where such names are listed.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use rolecall_audit::id::Region;
+use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 
 /// The name of a log file, read.

@@ -18,9 +18,9 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, SubsecRound as _, TimeDelta, 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
-use rolecall_audit::coverage::GapReason;
-use rolecall_audit::id::Region;
-use rolecall_audit::trail::{Holds, Whole};
+use rolecall_estate::coverage::GapReason;
+use rolecall_estate::id::Region;
+use rolecall_estate::{Holds, Whole};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -19,7 +19,7 @@ use aws_config::timeout::TimeoutConfig;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use rolecall_audit::id::Region;
+use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, RoleArn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

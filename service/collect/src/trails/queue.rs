@@ -21,7 +21,7 @@ use aws_sdk_sqs::types::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use rolecall_audit::coverage::GapReason;
+use rolecall_estate::coverage::GapReason;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;

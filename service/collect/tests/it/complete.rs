@@ -1,9 +1,9 @@
 //! A look that nothing gets in the way of sees the estate as it is.
 
 use crate::estate::{HUB, SUSPENDED, WORK, complete, estate, gaps, look, now, sandbox, sandbox_of, settings};
-use rolecall_audit::coverage::{GapReason, ScopeKind};
-use rolecall_audit::estate::{AccessPolicy, Observation, OrgPolicyKind, Recorded, SessionKind};
 use rolecall_collect::{Accounts, Event, Hub, Plan, Progress, Regions, Settings, Target, collect};
+use rolecall_estate::coverage::{GapReason, ScopeKind};
+use rolecall_estate::{AccessPolicy, Observation, OrgPolicyKind, Recorded, SessionKind};
 use rolecall_sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -366,7 +366,7 @@ async fn a_whole_estate_of_files_comes_over_the_wire_without_loss() {
     let (mut roles, mut associations, mut clusters, mut sessions) = (0, 0, 0, BTreeSet::new());
     let mut read = BTreeSet::new();
     while let Some(seen) = taken.recv().await {
-        assert_eq!(seen.coverage.gaps().collect::<Vec<_>>(), Vec::<&rolecall_audit::coverage::Gap>::new());
+        assert_eq!(seen.coverage.gaps().collect::<Vec<_>>(), Vec::<&rolecall_estate::coverage::Gap>::new());
         roles += seen.roles.len();
         associations += seen.associations.len();
         clusters += seen.clusters.len();
@@ -383,7 +383,7 @@ async fn a_whole_estate_of_files_comes_over_the_wire_without_loss() {
             files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
-        let of_file = rolecall_audit::trail::read_file("", &std::fs::read(&path).unwrap()).sessions;
+        let of_file = rolecall_cloudtrail::read_file("", &std::fs::read(&path).unwrap()).sessions;
         let looked_up = of_file.into_iter().filter(|s| read.contains(&(s.account_id, Some(s.region.clone()))));
         expected.extend(looked_up.map(|session| session.event_id));
     }

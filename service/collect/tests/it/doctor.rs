@@ -1,8 +1,8 @@
 //! What is missing is told before a look finds out.
 
 use crate::estate::{HUB, WORK, estate, sandbox, sandbox_of, settings};
-use rolecall_audit::coverage::GapReason;
 use rolecall_collect::{Answer, Holder, PermissionUse, Plan, Probe, actions, doctor, missing_statement};
+use rolecall_estate::coverage::GapReason;
 use std::collections::BTreeSet;
 
 /// Without those that only a configured trail needs.

@@ -4,10 +4,10 @@
 //! `333333333333` is suspended.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_audit::coverage::{GapReason, Scope};
-use rolecall_audit::estate::Observation;
-use rolecall_audit::id::{ClusterName, Region};
 use rolecall_collect::{CannotStart, Hub, Plan, Settings, Summary, collect};
+use rolecall_estate::Observation;
+use rolecall_estate::coverage::{GapReason, Scope};
+use rolecall_estate::id::{ClusterName, Region};
 use rolecall_sandbox::estate::{Account, Cluster, Event, Member, OrgPolicy, Organization, Region as Place, Unit};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, Sandbox};
 use serde_json::{Value, json};

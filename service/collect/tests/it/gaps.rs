@@ -4,10 +4,11 @@ use crate::estate::{
     ByAccount, HUB, SUSPENDED, WORK, association, complete, estate, gaps, look, role, sandbox, sandbox_of, settings,
     try_look,
 };
-use rolecall_audit::coverage::GapReason::{
-    self, Credentials, Denied, Malformed, NotReached, Throttled, Timeout, Unreachable,
-};
 use rolecall_collect::{Accounts, CannotStart, Holder, Hub, Regions, Settings, Target, actions};
+use rolecall_estate::coverage::GapReason;
+use rolecall_estate::coverage::GapReason::{
+    Credentials, Denied, Malformed, NotReached, Throttled, Timeout, Unreachable,
+};
 use rolecall_sandbox::{Fault, FaultKind, Options, Sandbox};
 use std::collections::BTreeSet;
 use std::time::Duration;

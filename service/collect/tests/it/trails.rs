@@ -2,14 +2,14 @@
 
 use crate::estate::{HUB, WORK, estate, now, sandbox, session_record, settings};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_audit::coverage::GapReason;
-use rolecall_audit::id::Region;
-use rolecall_audit::trail::{Holds, Whole};
 use rolecall_collect::trails::{
     ByQueue, Cursor, Events, InBucket, Limits, Looked, Outcome, SetAside, Settlement, TrailConfig, TrailGap, TrailKind,
     TrailSource, doctor, open,
 };
 use rolecall_collect::{Answer, Plan, Settings};
+use rolecall_estate::coverage::GapReason;
+use rolecall_estate::id::Region;
+use rolecall_estate::{Holds, Whole};
 use rolecall_iam::AccountId;
 use rolecall_sandbox::estate::Event;
 use rolecall_sandbox::{Fault, FaultKind, Faults, Options, Sandbox};

@@ -3,8 +3,8 @@
 use crate::estate::{HUB, WORK, now, sandbox};
 use crate::trails::{BUCKET, Kept, config, fast, filled, in_bucket, key, looked, opened, put, with_sessions};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_audit::trail::Holds;
 use rolecall_collect::trails::{Events, InBucket, Limits, TrailConfig, TrailKind, open};
+use rolecall_estate::Holds;
 use rolecall_sandbox::{Fault, Faults, Options, Sandbox};
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! What `import` reads, from whole estates down to single broken records.
 
 use crate::shared;
-use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{Observation, Recorded};
-use rolecall_audit::import::{FileKind, Given, Import, Importer, InputFile, read_files};
+use rolecall_estate::coverage::{GapReason, Scope, ScopeKind};
+use rolecall_estate::{Observation, Recorded};
+use rolecall_import::{FileKind, Given, Import, Importer, InputFile, read_files};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

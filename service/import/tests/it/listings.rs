@@ -1,8 +1,9 @@
 //! What files prove of what they do not hold: pages, filters, forms and dates.
 
-use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::Observation;
-use rolecall_audit::import::{Before, FileKind, Given, Import, InputFile, doubt, read_files, read_files_given};
+use rolecall_estate::Observation;
+use rolecall_estate::before::{Before, doubt};
+use rolecall_estate::coverage::{GapReason, Scope, ScopeKind};
+use rolecall_import::{FileKind, Given, Import, InputFile, read_files, read_files_given};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "444455556666";
@@ -461,8 +462,7 @@ fn an_account_that_only_records_name_has_gaps_for_all_else() {
         "responseElements": {"credentials": {"accessKeyId": "ASIA1"}}}]});
     let import = read(&[("events.json", &record)]);
     assert_eq!(own(&import).sessions.len(), 1);
-    let named =
-        rolecall_audit::import::named_by_records(ACCOUNT.parse().unwrap(), &["us-east-2".parse().unwrap()].into());
+    let named = rolecall_import::named_by_records(ACCOUNT.parse().unwrap(), &["us-east-2".parse().unwrap()].into());
     for seen in [own(&import), &named] {
         let complete: Vec<String> = seen
             .coverage

@@ -213,7 +213,7 @@ async fn a_folder_of_files_is_served_as_it_lies() {
 
 /// What an audit of the demo finds, over the wire and by the rules that ship.
 async fn audited() -> rolecall_audit::evaluate::Evaluation {
-    use rolecall_audit::{evaluate, facts, rules};
+    use rolecall_audit::{evaluate, facts};
     let now = chrono::Utc::now();
     let options = Options { lookups_per_second: None, ..Options::default() };
     let sandbox = Sandbox::start_with(demo::estate(now), Faults::none(), options).await.unwrap();
@@ -233,7 +233,7 @@ async fn audited() -> rolecall_audit::evaluate::Evaluation {
     let (sink, mut taken) = tokio::sync::mpsc::channel(16);
     let look = rolecall_collect::collect(&plan, &(), sink, now).await.unwrap();
     assert_eq!((look.accounts, look.gaps), (4, 0), "coverage is complete");
-    let mut estate = rolecall_audit::estate::Estate::default();
+    let mut estate = rolecall_estate::Estate::default();
     while let Some(seen) = taken.recv().await {
         estate.accounts.extend(seen.account);
         estate.documents.absorb(seen.documents);
@@ -254,19 +254,19 @@ async fn audited() -> rolecall_audit::evaluate::Evaluation {
     for folder in ["builtin", "bindings"] {
         for entry in std::fs::read_dir(policies.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            files.push(rules::SourceFile {
+            files.push(rolecall_rules::SourceFile {
                 path: path.display().to_string(),
                 text: std::fs::read_to_string(&path).unwrap(),
             });
         }
     }
-    let set = rules::RuleSet::load(&files, facts::schema()).unwrap();
+    let set = rolecall_rules::RuleSet::load(&files, facts::schema()).unwrap();
     evaluate::evaluate(&estate, &set, now)
 }
 
 #[tokio::test]
 async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_like_it() {
-    use rolecall_audit::finding::Outcome;
+    use rolecall_rules::Outcome;
     let verdicts = audited().await.verdicts;
     let of = |sign: &demo::Sign| -> Vec<&Outcome> {
         verdicts
@@ -325,8 +325,8 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
 
 /// What is listed of an audit: every failing verdict that is not listed under another, with its rule's
 /// root id, from the gravest.
-fn listed(evaluation: &rolecall_audit::evaluate::Evaluation) -> Vec<&rolecall_audit::finding::Verdict> {
-    let alone = |verdict: &&rolecall_audit::finding::Verdict| {
+fn listed(evaluation: &rolecall_audit::evaluate::Evaluation) -> Vec<&rolecall_audit::verdict::Verdict> {
+    let alone = |verdict: &&rolecall_audit::verdict::Verdict| {
         verdict.fingerprint(&verdict.rule).is_some_and(|own| !evaluation.listed_under.contains_key(&own))
     };
     let mut listed: Vec<_> = evaluation.verdicts.iter().filter(alone).collect();
@@ -335,8 +335,8 @@ fn listed(evaluation: &rolecall_audit::evaluate::Evaluation) -> Vec<&rolecall_au
 }
 
 /// How many of the listed findings rest on statements that graver ones about the same subject show.
-fn repeating(listed: &[&rolecall_audit::finding::Verdict]) -> usize {
-    use rolecall_audit::finding::Outcome;
+fn repeating(listed: &[&rolecall_audit::verdict::Verdict]) -> usize {
+    use rolecall_rules::Outcome;
     let mut shown = BTreeSet::new();
     let mut repeated = 0;
     for verdict in listed {
@@ -352,7 +352,7 @@ fn repeating(listed: &[&rolecall_audit::finding::Verdict]) -> usize {
 
 #[tokio::test]
 async fn the_list_is_short_enough_to_be_read() {
-    use rolecall_audit::finding::Severity;
+    use rolecall_rules::Severity;
     let evaluation = audited().await;
     let listed = listed(&evaluation);
     let of = |severity: Severity| listed.iter().filter(|v| v.severity == severity).count();

@@ -3,9 +3,9 @@
 //! Knows the order of the steps and that they end. Refuses to decide a tie and to know SQL.
 
 use crate::error::Error;
-use rolecall_audit::estate::{Association, Session};
-use rolecall_audit::session_name::PodIdentityName;
-use rolecall_audit::trail::{AssociationSpan, History, SpanDetail, Tie, TiedBy, best, tie_all};
+use rolecall_cloudtrail::session_name::PodIdentityName;
+use rolecall_cloudtrail::{History, Tie, TiedBy, best, tie_all};
+use rolecall_estate::{Association, AssociationSpan, Session, SpanDetail};
 use rolecall_store::{AssociationVersion, SessionKey, SessionRow, Store, Tied};
 use std::collections::{HashMap, HashSet};
 
@@ -146,8 +146,8 @@ fn tie_of(row: &SessionRow) -> Option<Tie> {
 
 /// The key of the association that a session is tied to. Its account and region are the session's:
 /// what another account's session inherits is only asked whether there is one.
-fn association_key(row: &SessionRow) -> Option<rolecall_audit::estate::AssociationKey> {
-    Some(rolecall_audit::estate::AssociationKey {
+fn association_key(row: &SessionRow) -> Option<rolecall_estate::AssociationKey> {
+    Some(rolecall_estate::AssociationKey {
         account_id: row.session.account_id,
         region: row.session.region.clone(),
         cluster: row.tied.cluster.as_deref()?.parse().ok()?,

@@ -14,16 +14,15 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::terminal;
 use chrono::{DateTime, Utc};
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::Observation;
-use rolecall_audit::id::Region;
-use rolecall_audit::import::{
-    FileKind, Given, Importer, InputFile, LARGEST, doubt, holds_records, trail_gap, trail_place,
-};
-use rolecall_audit::trail::{self, Harvest, Holds, ProblemKind, Settled, TrailFile, Whole};
+use rolecall_cloudtrail::{Harvest, ProblemKind, Settled, TrailFile};
 use rolecall_collect::trails;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::before::doubt;
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::id::Region;
+use rolecall_estate::{Holds, Observation, Whole};
 use rolecall_iam::AccountId;
+use rolecall_import::{FileKind, Given, Importer, InputFile, LARGEST, holds_records, trail_gap, trail_place};
 use rolecall_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -233,7 +232,7 @@ fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &Settled) {
 fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
     let mut accounts: BTreeMap<AccountId, Reach> = BTreeMap::new();
     for path in files {
-        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        let limits = rolecall_cloudtrail::Limits { latest: Some(now), ..rolecall_cloudtrail::Limits::default() };
         let file = trails::open_file(path).map_err(|_| path.clone())?;
         let mut file = TrailFile::new(&shown(path), file);
         let mut goes_on = true;
@@ -458,9 +457,9 @@ fn has_data_name(name: &str) -> bool {
 
 /// Whether a file that begins so may be one of data.
 fn may_be_data(head: &[u8]) -> bool {
-    let text = trail::plain_head(head);
+    let text = rolecall_cloudtrail::plain_head(head);
     let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
-    matches!(begins, Some(b'{' | b'[')) || trail::begins_as_records(head)
+    matches!(begins, Some(b'{' | b'[')) || rolecall_cloudtrail::begins_as_records(head)
 }
 
 /// Whether a file holds CloudTrail records: CloudTrail's own delivery put it where it is, or named
@@ -469,7 +468,7 @@ fn is_trail(path: &Path, head: &[u8]) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     path.components().any(|part| part.as_os_str() == "CloudTrail")
         || name.contains("_CloudTrail_")
-        || trail::begins_as_records(head)
+        || rolecall_cloudtrail::begins_as_records(head)
         || holds_records(head)
 }
 

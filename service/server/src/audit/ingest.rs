@@ -13,16 +13,16 @@ use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
-use rolecall_audit::coverage::GapReason;
-use rolecall_audit::estate::Observation;
-use rolecall_audit::id::Region;
-use rolecall_audit::import::trail_place;
-use rolecall_audit::trail::{self, Harvest, ReadProblem, Torn, TrailFile};
+use rolecall_cloudtrail::{Harvest, ReadProblem, TrailFile};
 use rolecall_collect::Plan;
 use rolecall_collect::trails::{
     self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
 };
+use rolecall_estate::coverage::GapReason;
+use rolecall_estate::id::Region;
+use rolecall_estate::{Observation, Torn};
 use rolecall_iam::AccountId;
+use rolecall_import::trail_place;
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
 };
@@ -142,7 +142,7 @@ impl ReadFile {
 
 impl Part {
     fn new(now: DateTime<Utc>) -> Self {
-        let limits = trail::Limits { latest: Some(now), ..trail::Limits::default() };
+        let limits = rolecall_cloudtrail::Limits { latest: Some(now), ..rolecall_cloudtrail::Limits::default() };
         Self { harvest: Harvest::new(limits), files: Vec::new() }
     }
 
@@ -447,7 +447,7 @@ async fn write<'b>(
         let settled = harvest.settle(&counted);
         let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
         let withdrawn: Vec<Counted> = settled.withdrawn.iter().map(use_of).collect();
-        let instances = trail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
+        let instances = rolecall_cloudtrail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
         (settled, uses, withdrawn, instances)
     });
     let (settled, uses, withdrawn, instances) = settled.await?;
@@ -531,7 +531,7 @@ fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
         file: problem.file.clone(),
         place,
         kind: match (problem.kind, problem.record) {
-            (trail::ProblemKind::Page, _) => PAGE,
+            (rolecall_cloudtrail::ProblemKind::Page, _) => PAGE,
             (_, Some(_)) => "record",
             (_, None) => "file",
         }
@@ -541,12 +541,16 @@ fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
     }
 }
 
-fn stored(place: &trail::Place) -> Place {
+fn stored(place: &rolecall_cloudtrail::Place) -> Place {
     Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
 }
 
-fn read_place(place: &Place) -> Option<trail::Place> {
-    Some(trail::Place { account_id: place.account_id, region: place.region.parse().ok()?, day: place.day })
+fn read_place(place: &Place) -> Option<rolecall_cloudtrail::Place> {
+    Some(rolecall_cloudtrail::Place {
+        account_id: place.account_id,
+        region: place.region.parse().ok()?,
+        day: place.day,
+    })
 }
 
 fn place_of(object: &Object) -> Option<Place> {
@@ -569,7 +573,7 @@ fn mark_of(object: &Object, now: DateTime<Utc>) -> Option<FileMark> {
     Some(FileMark { place: place_of(object).unwrap_or_else(|| FileMark::nowhere(now)), mark })
 }
 
-fn use_of(used: &trail::Use) -> Counted {
+fn use_of(used: &rolecall_cloudtrail::Use) -> Counted {
     Counted {
         account_id: used.account_id,
         day: used.day,

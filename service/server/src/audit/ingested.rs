@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use chrono::{DateTime, Utc};
-use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::id::Region;
-use rolecall_audit::trail::{ReadProblem, Stats};
+use rolecall_cloudtrail::{ReadProblem, Stats};
 use rolecall_collect::trails::TrailGap;
+use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 use rolecall_store::Store;
 use serde::{Deserialize, Serialize};

@@ -6,12 +6,12 @@
 
 use crate::audit::ingested::{FILES, Ingested, Named, Places};
 use crate::error::Error;
-use rolecall_audit::coverage::GapReason;
-use rolecall_audit::estate::Observation;
-use rolecall_audit::import::{named_by_records, trail_gap, trail_place};
-use rolecall_audit::trail::ProblemKind;
+use rolecall_cloudtrail::ProblemKind;
 use rolecall_collect::trails::TrailGap;
+use rolecall_estate::Observation;
+use rolecall_estate::coverage::GapReason;
 use rolecall_iam::AccountId;
+use rolecall_import::{named_by_records, trail_gap, trail_place};
 use rolecall_store::{Ledger, Owed, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,8 @@
 //! Knows which files count. Refuses to know what is in them.
 
 use crate::error::Error;
-use rolecall_audit::rules::{RuleSet, SourceFile};
 use rolecall_collect::trails;
+use rolecall_rules::{RuleSet, SourceFile};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 

@@ -8,9 +8,9 @@ use crate::config::AwsConfig;
 use crate::error::Error;
 use crate::progress::Progress;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_audit::estate::{Account, Observation};
 use rolecall_collect::trails::TrailConfig;
 use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
+use rolecall_estate::{Account, Observation};
 use rolecall_iam::AccountId;
 use rolecall_store::{RunId, Store};
 use std::collections::BTreeSet;
@@ -75,7 +75,7 @@ pub async fn look_and_read(
         while let Some(mut observation) = seen.recv().await {
             observation.coverage.scopes().for_each(|(scope, _)| places.note(scope));
             let accounts = observation.coverage.scopes().map(|(scope, _)| scope.account_id).collect();
-            rolecall_audit::loss::hold(&mut observation, &store.listed(&accounts).await?, &held);
+            rolecall_estate::loss::hold(&mut observation, &store.listed(&accounts).await?, &held);
             if !trails.is_empty() {
                 told.append(&mut observation.sessions);
             }

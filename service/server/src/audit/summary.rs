@@ -3,11 +3,11 @@
 
 use crate::audit::ingested::Ingested;
 use chrono::{DateTime, Utc};
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::coverage::{Gap, GapReason};
-use rolecall_audit::estate::Observation;
-use rolecall_audit::finding::Severity;
-use rolecall_audit::trail::Stats;
+use rolecall_cloudtrail::Stats;
+use rolecall_estate::Observation;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Gap, GapReason};
+use rolecall_rules::Severity;
 use rolecall_store::TieCount;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,7 +209,7 @@ impl Seen {
     }
 }
 
-fn is_aws_managed(policy: &rolecall_audit::estate::ManagedPolicy) -> bool {
+fn is_aws_managed(policy: &rolecall_estate::ManagedPolicy) -> bool {
     policy.arn.to_string().split(':').nth(4) == Some("aws")
 }
 

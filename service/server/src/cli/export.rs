@@ -516,13 +516,13 @@ mod tests {
 
     #[test]
     fn every_column_is_a_key_and_every_key_a_column() {
-        let gap = rolecall_audit::coverage::Gap {
-            scope: rolecall_audit::coverage::Scope::global(
+        let gap = rolecall_estate::coverage::Gap {
+            scope: rolecall_estate::coverage::Scope::global(
                 "111122223333".parse().unwrap(),
-                rolecall_audit::coverage::ScopeKind::Roles,
+                rolecall_estate::coverage::ScopeKind::Roles,
             ),
             action: "iam:GetAccountAuthorizationDetails".to_owned(),
-            reason: rolecall_audit::coverage::GapReason::Denied,
+            reason: rolecall_estate::coverage::GapReason::Denied,
             detail: String::new(),
         };
         let row = gap_row(&GapRow { gap, run: rolecall_store::RunId(1), looked_at: DateTime::UNIX_EPOCH });

@@ -7,7 +7,7 @@ use crate::audit::run::Audit;
 use crate::error::Error;
 use crate::progress::Progress;
 use chrono::TimeDelta;
-use rolecall_audit::finding::Severity;
+use rolecall_rules::Severity;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;

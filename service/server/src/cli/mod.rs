@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::terminal;
 use clap::ValueEnum;
-use rolecall_audit::finding::Severity;
+use rolecall_rules::Severity;
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;

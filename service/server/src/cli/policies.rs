@@ -4,7 +4,7 @@ use super::Format;
 use super::{print, print_json};
 use crate::audit::rules::Rules;
 use crate::error::Error;
-use rolecall_audit::rules::{LoadError, TestResult};
+use rolecall_rules::{LoadError, TestResult};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -80,6 +80,6 @@ fn problem(error: &LoadError) -> serde_json::Value {
 /// # Errors
 /// Where stdout is closed.
 pub fn schema() -> Result<ExitCode, Error> {
-    print_json(&rolecall_audit::rules::json_schema(rolecall_audit::facts::schema()))?;
+    print_json(&rolecall_rules::json_schema(rolecall_audit::facts::schema()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,8 +7,8 @@ use crate::audit::scan::{look_and_read, settings};
 use crate::error::Error;
 use crate::progress::Progress;
 use chrono::TimeDelta;
-use rolecall_audit::finding::Severity;
 use rolecall_collect::Hub;
+use rolecall_rules::Severity;
 use std::process::ExitCode;
 use std::sync::Arc;
 

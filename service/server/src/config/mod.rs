@@ -9,9 +9,9 @@ pub mod auth;
 mod trails;
 
 use auth::AuthConfig;
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::id::Region;
 use rolecall_collect::trails::TrailConfig;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -513,7 +513,7 @@ impl Reader<'_> {
                 }
                 Ok(region) => aws.regions.push(region),
                 Err(error) => {
-                    let error: rolecall_audit::id::IdError = error;
+                    let error: rolecall_estate::id::IdError = error;
                     self.problem(
                         region.span().start,
                         "aws.regions",
@@ -525,7 +525,7 @@ impl Reader<'_> {
         }
         aws.profile = raw.profile;
         self.parsed("aws.region", raw.region, &mut aws.region, "write a region code such as \"eu-west-1\"", |text| {
-            text.parse().map(Some).map_err(|error: rolecall_audit::id::IdError| error.to_string())
+            text.parse().map(Some).map_err(|error: rolecall_estate::id::IdError| error.to_string())
         });
         self.number("aws.concurrency", raw.concurrency, &mut aws.concurrency, 1..=256, "");
         self.number("aws.concurrent_calls", raw.concurrent_calls, &mut aws.concurrent_calls, 1..=256, "");

@@ -2,8 +2,8 @@
 
 use super::{DURATION, EXTERNAL_ID, Reader, duration, external_id};
 use chrono::TimeDelta;
-use rolecall_audit::id::{IdError, Region};
 use rolecall_collect::trails::{ByQueue, Entry, Events, InBucket, Limits, Looked, TrailConfig, TrailKind};
+use rolecall_estate::id::{IdError, Region};
 use rolecall_iam::{ArnError, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;

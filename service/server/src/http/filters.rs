@@ -4,9 +4,11 @@
 //! INVARIANT: a parameter that a table names changes what its filter leaves.
 
 use super::query::{Kind, Param, Params, param};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::SessionKind;
-use rolecall_audit::finding::{Detection, Fingerprint, Severity, SubjectKind, Workflow};
+use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::SessionKind;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{AssociationFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter};
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];

@@ -8,7 +8,7 @@
 use super::error::{AppError, Code, FieldError};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use rolecall_audit::estate::AssociationKey;
+use rolecall_estate::AssociationKey;
 use rolecall_iam::{AccountId, Digest};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

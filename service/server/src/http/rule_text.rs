@@ -3,8 +3,7 @@
 //! The one place that takes a rule apart for the pages and the API. Refuses to judge anything.
 
 use crate::app::App;
-use rolecall_audit::finding::{Severity, SubjectKind};
-use rolecall_audit::rules::Rule;
+use rolecall_rules::{Rule, Severity, SubjectKind};
 use std::collections::BTreeMap;
 
 /// A remedy that can be copied.
@@ -61,7 +60,7 @@ impl From<&Rule> for RuleText {
             ("remedy-terraform", "Terraform", &remedy.terraform),
             ("remedy-cloudformation", "CloudFormation", &remedy.cloudformation),
         ];
-        let param = |p: &rolecall_audit::rules::Param| ParamText {
+        let param = |p: &rolecall_rules::Param| ParamText {
             name: p.name.to_string(),
             type_name: p.type_name.clone(),
             about: p.description.clone(),

@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use rolecall_audit::weigh::{Used, WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_audit::weigh::{WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_estate::Used;
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{Store, UsageOf, UseRow};
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use crate::support::{Answer, Client, REFUSED, Seen, app};
 use axum::http::{Method, StatusCode, header};
 use rolecall::http::auth::token::Scope;
-use rolecall_audit::trail::{Holds, Whole};
+use rolecall_estate::{Holds, Whole};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use crate::support::{Client, Seen, app};
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use rolecall::http::auth::token::Scope;
-use rolecall_audit::trail::{Holds, Whole};
+use rolecall_estate::{Holds, Whole};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::recording::{Shown, shown};
 use rolecall_store::{Counted, Store};

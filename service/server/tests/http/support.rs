@@ -9,11 +9,11 @@ use rolecall::app::App;
 use rolecall::audit::rules::Rules;
 use rolecall::config::Config;
 use rolecall::http::auth::token::{Scope, mint};
-use rolecall_audit::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
-use rolecall_audit::estate::Observation;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::reconcile;
-use rolecall_audit::import::{InputFile, read_files};
+use rolecall_estate::Observation;
+use rolecall_estate::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
+use rolecall_import::{InputFile, read_files};
 use rolecall_store::{NewRun, NewToken, RunOutcome, Settled, Store, Tally};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn observations() -> Vec<Observation> {
     let mut observations = import.observations;
     for observation in &mut observations {
         let scopes: Vec<Listing> = observation.coverage.scopes().map(|(scope, _)| scope.clone()).collect();
-        let mut whole = rolecall_audit::coverage::Coverage::default();
+        let mut whole = rolecall_estate::coverage::Coverage::default();
         scopes.into_iter().for_each(|scope| whole.complete(scope));
         observation.coverage = whole;
     }

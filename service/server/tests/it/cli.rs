@@ -1,7 +1,7 @@
 //! The built binary as people and programs meet it.
 
 use crate::support::{Folder, Harness, rolecall, run, run_beside};
-use rolecall_audit::trail::Holds;
+use rolecall_estate::Holds;
 use rolecall_sandbox::{Fault, Sandbox};
 use rolecall_store::RunState;
 use std::io::{BufRead as _, BufReader};

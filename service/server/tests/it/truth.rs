@@ -3,7 +3,8 @@
 
 use crate::support::Harness;
 use rolecall::config::Config;
-use rolecall_audit::finding::{Severity, Workflow};
+use rolecall_audit::finding::Workflow;
+use rolecall_rules::Severity;
 use rolecall_sandbox::generate::{Class, Entry};
 use rolecall_sandbox::{Estate, GenerateOptions, Truth, generate_with_truth};
 use rolecall_store::{FindingFilter, FindingRow, FindingSort};

@@ -24,7 +24,7 @@ const SAMPLE: usize = 24;
 const AT_MOST: Duration = Duration::from_secs(120);
 
 /// A list of so many things or fewer may be empty all at once: nothing contradicts that
-/// (`rolecall_audit::loss`). Findings on what these listings show resolve by an empty answer.
+/// (`rolecall_estate::loss`). Findings on what these listings show resolve by an empty answer.
 const MAY_BE_EMPTY: &[&str] = &["eks:ListClusters", "eks:ListPodIdentityAssociations", "cloudtrail:DescribeTrails"];
 
 /// What goes wrong, and whether the answer must be told from a true one.

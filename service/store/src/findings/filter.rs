@@ -1,10 +1,12 @@
 //! Which findings: what pages, the API and exports narrow a list by.
 
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::AssociationKey;
-use rolecall_audit::finding::{Detection, Fingerprint, Severity, SubjectKind, Workflow};
+use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::reach::Via;
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::AssociationKey;
 use rolecall_iam::AccountId;
+use rolecall_rules::{Severity, SubjectKind};
 
 /// Which findings. Empty lists and `None` leave out nothing.
 ///

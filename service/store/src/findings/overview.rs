@@ -4,8 +4,8 @@ use crate::findings::apply::Tally;
 use crate::work::runs::{Run, RunId};
 use crate::{Error, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_audit::finding::Severity;
 use rolecall_iam::AccountId;
+use rolecall_rules::Severity;
 use std::collections::BTreeMap;
 
 /// Open findings of a rule.

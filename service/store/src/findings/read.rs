@@ -12,12 +12,12 @@ use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::finding::{
-    Detection, EffectiveParam, Evidence, ExceptionRef, Fingerprint, KnownFinding, Severity, Subject, Workflow,
-};
+use rolecall_audit::finding::{Detection, KnownFinding, Workflow};
 use rolecall_audit::reach::{Via, Workload};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::assumption::Assumption;
 use rolecall_iam::{AccountId, Digest};
+use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Severity, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};

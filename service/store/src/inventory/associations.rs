@@ -4,9 +4,9 @@ use crate::count::{Total, total};
 use crate::parse::severity_of;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::{Association, AssociationKey};
-use rolecall_audit::finding::Severity;
+use rolecall_estate::{Association, AssociationKey};
 use rolecall_iam::AccountId;
+use rolecall_rules::Severity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl AssociationRow {
 /// What an association is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssociationName {
-    /// Its key, as [`rolecall_audit::estate::AssociationKey`] prints it.
+    /// Its key, as [`rolecall_estate::AssociationKey`] prints it.
     pub key: String,
     /// Whether the latest look found it.
     pub present: bool,

@@ -1,7 +1,7 @@
 //! Reading coverage: scopes as they are kept, and the gaps of their latest look.
 
 use crate::{Error, parse};
-use rolecall_audit::coverage::{Coverage, Gap, GapReason, Scope};
+use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope};
 use sqlx::PgConnection;
 
 /// A scope from its columns; '' stands for none.

@@ -2,9 +2,9 @@
 
 use crate::inventory::snapshot::ResourceKind;
 use crate::{Error, Store, parse};
-use rolecall_audit::coverage::{GapReason, Scope, ScopeKind};
-use rolecall_audit::id::{ClusterName, Region};
-use rolecall_audit::import::Before;
+use rolecall_estate::before::Before;
+use rolecall_estate::coverage::{GapReason, Scope, ScopeKind};
+use rolecall_estate::id::{ClusterName, Region};
 use rolecall_iam::AccountId;
 use std::collections::BTreeSet;
 

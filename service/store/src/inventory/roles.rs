@@ -4,7 +4,7 @@ use crate::count::{Total, total};
 use crate::inventory::estate;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::{Documents, ManagedPolicy, Role};
+use rolecall_estate::{Documents, ManagedPolicy, Role};
 use rolecall_iam::{AccountId, Digest, RoleArn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@
 use crate::trail::sessions::{Record, SessionRow, Tied, select_sessions};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::Association;
+use rolecall_estate::Association;
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -6,9 +6,7 @@
 use super::Ledger;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::{InstanceUse, TrailMemory};
-use rolecall_audit::trail::Networks;
-use rolecall_audit::weigh::Used;
+use rolecall_estate::{InstanceUse, Networks, TrailMemory, Used};
 use std::collections::BTreeMap;
 
 impl Ledger<'_> {

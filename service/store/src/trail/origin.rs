@@ -6,8 +6,7 @@
 use super::Ledger;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::UsedFrom;
-use rolecall_audit::trail::Origin;
+use rolecall_estate::{Origin, UsedFrom};
 
 /// Rows of one statement.
 const CHUNK: usize = 5_000;

@@ -7,7 +7,7 @@ use crate::pool::Pool;
 use crate::work::runs::RunId;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_audit::estate::{Session, SessionKind, VpcEndpoint};
+use rolecall_estate::{Session, SessionKind, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, Transaction};

@@ -6,7 +6,7 @@ use super::Ledger;
 use crate::work::jobs::interval;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::trail::{Holds, Torn, Whole};
+use rolecall_estate::{Holds, Torn, Whole};
 use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::{FileMark, Ledger, Place};
 use crate::trail::sessions;
 use crate::{Error, RunId, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_audit::estate::Session;
+use rolecall_estate::Session;
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

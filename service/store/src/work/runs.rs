@@ -5,7 +5,7 @@
 use crate::work::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::assumption::Assumption;
+use rolecall_estate::assumption::Assumption;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;

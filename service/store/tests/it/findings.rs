@@ -2,7 +2,9 @@
 
 use crate::fixture::*;
 use rolecall_audit::finding::*;
+use rolecall_audit::verdict::*;
 use rolecall_iam::Digest;
+use rolecall_rules::*;
 use rolecall_store::{
     ApplyCounts, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Settled, Store, Tally,
 };
@@ -359,7 +361,7 @@ async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends(
     let mut part = on_role("b", Severity::High, &[]);
     part.part_of = Some(head.fingerprint.clone());
     part.severity_because = Some("the role reads one bucket".into());
-    part.assumptions = vec![rolecall_audit::assumption::Assumption::NoScps];
+    part.assumptions = vec![rolecall_estate::assumption::Assumption::NoScps];
     let (_, counts) = apply(store, 0, &[FindingAction::Open(head.clone()), FindingAction::Open(part.clone())]).await;
     assert_eq!((counts.opened, counts.folded), (1, 1));
     let row = find(store, "b").await;

@@ -1,8 +1,8 @@
 //! A small estate, and how to look at it.
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
-use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::*;
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::*;
 use rolecall_iam::AccountId;
 use rolecall_store::testing::{self, Database};
 use rolecall_store::{NewRun, RunId, SaveCounts, Store};

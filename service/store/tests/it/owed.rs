@@ -81,8 +81,8 @@ async fn a_gap_that_is_told_twice_in_a_run_is_one() {
     let store = &database.store;
     let run = begin(store, 0).await;
     let mut snapshot = store.snapshot(run).await.unwrap();
-    let mut seen = rolecall_audit::estate::Observation::default();
-    seen.coverage.gap(gap(rolecall_audit::coverage::ScopeKind::Sessions));
+    let mut seen = rolecall_estate::Observation::default();
+    seen.coverage.gap(gap(rolecall_estate::coverage::ScopeKind::Sessions));
     for _ in 0..2 {
         snapshot.save(&seen).await.unwrap();
     }

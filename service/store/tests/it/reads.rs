@@ -3,8 +3,10 @@
 use crate::findings::failure;
 use crate::fixture::*;
 use futures::TryStreamExt;
-use rolecall_audit::coverage::ScopeKind;
 use rolecall_audit::finding::*;
+use rolecall_audit::verdict::*;
+use rolecall_estate::coverage::ScopeKind;
+use rolecall_rules::*;
 use rolecall_store::*;
 use std::collections::BTreeMap;
 
@@ -269,7 +271,7 @@ async fn accounts_and_their_coverage() {
     let database = database().await;
     let store = &database.store;
     let (first, _) = look(store, 0, &estate()).await;
-    let mut blind = rolecall_audit::estate::Observation::default();
+    let mut blind = rolecall_estate::Observation::default();
     let mut entry = gap(ScopeKind::Entry);
     entry.scope.account_id = other();
     blind.coverage.gap(entry);

@@ -1,7 +1,7 @@
 //! Runs begin, end, and die.
 
 use crate::fixture::*;
-use rolecall_audit::coverage::ScopeKind;
+use rolecall_estate::coverage::ScopeKind;
 use rolecall_store::{NewRun, RunOutcome, RunState};
 use serde_json::json;
 use std::time::Duration;

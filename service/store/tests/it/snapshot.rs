@@ -2,9 +2,9 @@
 
 use crate::fixture::*;
 use chrono::TimeDelta;
-use rolecall_audit::assumption::Assumption;
-use rolecall_audit::coverage::{Coverage, Gap, GapReason, ScopeKind};
-use rolecall_audit::estate::*;
+use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Coverage, Gap, GapReason, ScopeKind};
+use rolecall_estate::*;
 use rolecall_iam::Arn;
 use rolecall_store::testing::Database;
 use rolecall_store::{Error, RunId, SaveCounts, Store};

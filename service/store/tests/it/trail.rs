@@ -3,10 +3,10 @@
 use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
-use rolecall_audit::estate::{
-    Association, InstanceUse, Observation, Session, SessionKind, Tags, TrailMemory, UsedFrom,
+use rolecall_estate::{
+    Association, Holds, InstanceUse, Networks, Observation, Origin, Session, SessionKind, Tags, Torn, TrailMemory,
+    UsedFrom, Whole,
 };
-use rolecall_audit::trail::{Holds, Networks, Origin, Torn, Whole};
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
     Store, Tied, UsageOf, UseRow,
@@ -506,7 +506,7 @@ async fn a_source_says_how_far_it_is_and_what_failed() {
 async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
     let database = database().await;
     let store = &database.store;
-    let region: rolecall_audit::id::Region = REGION.parse().unwrap();
+    let region: rolecall_estate::id::Region = REGION.parse().unwrap();
     let hours = |from: i64, to: i64, holds: Holds| Whole {
         source: "bucket".into(),
         account_id: account(),

@@ -1,8 +1,7 @@
 //! Tuning by place, and exceptions with an end.
 
 use super::{Role, at, load, rule_text, subject};
-use rolecall_audit::finding::{Severity, Subject};
-use rolecall_audit::rules::{Judgement, Object, RuleSet};
+use rolecall_rules::{Judgement, Object, RuleSet, Severity, Subject};
 use std::sync::Arc;
 
 const SPEC: &str = "subject: association\nparams:\n  limit: {type: int, default: 1, min: 0, max: 50}\n  names: {type: list(string), default: []}\nmatch: association.uses.size() >= params.limit && !(association.name in params.names)\nmessage: \"'m'\"";

@@ -1,7 +1,7 @@
 //! Every mistake is named when the rule is loaded, with its place.
 
 use super::{SPEC_LINE, file, load, rule_text, schema};
-use rolecall_audit::rules::RuleSet;
+use rolecall_rules::RuleSet;
 
 /// Mistakes in `match`, with column in the expression (from 1) and message.
 const EXPRESSIONS: &[(&str, usize, &str)] = &[
@@ -309,7 +309,7 @@ fn every_mistake_of_every_file_is_named_and_the_rest_is_kept() {
     let bad = rule_text("bad-rule", "subject: role\nmatch: role.admn && role.nme == 'x'\nmessage: \"'m'\"");
     let files = [
         file(format!("{good}---\n{bad}---\nkind: Rule\n")),
-        rolecall_audit::rules::SourceFile { path: "other.yaml".to_owned(), text: format!("a: [\n---\n{good}") },
+        rolecall_rules::SourceFile { path: "other.yaml".to_owned(), text: format!("a: [\n---\n{good}") },
     ];
     let (set, errors) = RuleSet::load_lenient(&files, &schema());
     assert_eq!(set.rules().iter().map(|rule| rule.id()).collect::<Vec<_>>(), ["good-rule"]);

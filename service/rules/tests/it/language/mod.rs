@@ -6,8 +6,9 @@ mod mistakes;
 mod severities;
 
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::{Outcome, Subject, SubjectKind};
-use rolecall_audit::rules::{Function, Object, ObjectType, Rule, RuleSet, Schema, SourceFile, Type, Value};
+use rolecall_rules::{
+    Function, Object, ObjectType, Outcome, Rule, RuleSet, Schema, SourceFile, Subject, SubjectKind, Type, Value,
+};
 use std::sync::Arc;
 
 /// A role as the tests' schema declares it.

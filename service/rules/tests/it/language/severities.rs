@@ -2,8 +2,7 @@
 //! a binding goes before all of them.
 
 use super::{Role, Use, judge, load, one, rule_text, schema, subject};
-use rolecall_audit::finding::{Outcome, Severity};
-use rolecall_audit::rules::{Object, Rule, RuleSet, Value, json_schema};
+use rolecall_rules::{Object, Outcome, Rule, RuleSet, Severity, Value, json_schema};
 use std::sync::Arc;
 
 const SPEC: &str = "subject: role

@@ -9,7 +9,7 @@ use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use rolecall_audit::finding::Fingerprint;
+use rolecall_audit::verdict::Fingerprint;
 use rolecall_store::{Finding, FindingFilter, FindingSort};
 
 /// So many workloads of one finding are given.

@@ -11,8 +11,8 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::{EffectiveParam, Evidence, Subject};
 use rolecall_audit::reach::Workload;
+use rolecall_rules::{EffectiveParam, Evidence, Subject};
 use rolecall_store::{
     AccountRow, AssociationRow, CoverageRow, Finding, FindingEvent, FindingRow, RoleRow, Run, SessionRow, Total,
 };
@@ -302,7 +302,7 @@ pub(crate) struct FindingJson {
     pub(crate) page: String,
 }
 
-fn assumption(assumption: rolecall_audit::assumption::Assumption) -> AssumptionJson {
+fn assumption(assumption: rolecall_estate::assumption::Assumption) -> AssumptionJson {
     AssumptionJson { name: assumption.as_str(), sentence: assumption.sentence() }
 }
 
@@ -440,7 +440,7 @@ pub(crate) struct CoverageJson {
 
 impl From<CoverageRow> for CoverageJson {
     fn from(row: CoverageRow) -> Self {
-        let gap = |gap: rolecall_audit::coverage::Gap| GapJson {
+        let gap = |gap: rolecall_estate::coverage::Gap| GapJson {
             action: gap.action,
             reason: gap.reason.as_str(),
             detail: gap.detail,
@@ -537,7 +537,7 @@ impl From<AssociationRow> for AssociationJson {
             detail,
             open_findings: row.open_findings,
             open_role_findings: row.open_role_findings,
-            worst_severity: row.worst.map(rolecall_audit::finding::Severity::as_str),
+            worst_severity: row.worst.map(rolecall_rules::Severity::as_str),
             role_sessions: row.role_sessions,
             role_last_session_at: row.role_last_session,
         }

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
-use rolecall_audit::trail::{Holds, Whole};
+use rolecall_estate::{Holds, Whole};
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{DayRow, SourceRow, UsageOf, UseRow};
 use serde::Serialize;

@@ -10,7 +10,7 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
-use rolecall_audit::coverage::ScopeKind;
+use rolecall_estate::coverage::ScopeKind;
 use rolecall_iam::AccountId;
 use rolecall_store::{AccountRow, CoverageRow};
 
@@ -182,7 +182,7 @@ fn scope_lines(scopes: &[&CoverageRow], around: &Around) -> Vec<ScopeLine> {
 
 /// The IAM statement that would let refused calls through; empty where none was refused.
 fn missing_statement(scopes: &[&CoverageRow]) -> String {
-    use rolecall_audit::coverage::GapReason;
+    use rolecall_estate::coverage::GapReason;
     let refused = scopes.iter().flat_map(|row| &row.gaps).filter(|gap| gap.reason == GapReason::Denied);
     let actions: std::collections::BTreeSet<&str> =
         refused.map(|gap| gap.action.as_str()).filter(|a| a.contains(':')).collect();

@@ -6,10 +6,10 @@
 use super::estate::Around;
 use super::parts::{Node, role_href};
 use crate::http::view::words::short_name;
-use rolecall_audit::coverage::{Scope, ScopeKind};
-use rolecall_audit::estate::Association;
-use rolecall_audit::finding::{Subject, SubjectKind};
+use rolecall_estate::Association;
+use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_iam::RoleArn;
+use rolecall_rules::{Subject, SubjectKind};
 use rolecall_store::{AssociationRow, CoverageRow};
 
 /// The chain of an association; `coverage` holds the listings of roles in the accounts of its roles.

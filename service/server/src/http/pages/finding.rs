@@ -14,8 +14,9 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::estate::Documents;
-use rolecall_audit::finding::{Detection, EffectiveParam, Evidence, ExceptionRef, Resolution};
+use rolecall_audit::finding::{Detection, Resolution};
+use rolecall_estate::Documents;
+use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef};
 use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingSort};
 use std::collections::BTreeMap;
 

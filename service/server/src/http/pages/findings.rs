@@ -13,7 +13,7 @@ use crate::http::view::words;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use rolecall_audit::finding::Severity;
+use rolecall_rules::Severity;
 use rolecall_store::FindingRow;
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use rolecall_audit::trail::{Holds, Whole};
+use rolecall_estate::{Holds, Whole};
 use rolecall_iam::AccountId;
 use rolecall_store::{Problem, SourceRow, SourceState, TieCount};
 use std::collections::{BTreeMap, BTreeSet};

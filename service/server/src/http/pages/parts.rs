@@ -7,11 +7,12 @@ use crate::http::query::{Kind, Param, Params, encode};
 use crate::http::view::document::{DocumentView, lay_out};
 use crate::http::view::words::{self, Stamp};
 use chrono::{DateTime, Utc};
-use rolecall_audit::coverage::{Gap, Scope};
-use rolecall_audit::estate::Session;
-use rolecall_audit::finding::{Detection, Severity, Subject, SubjectKind, Workflow};
+use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::reach::{Via, Workload};
+use rolecall_estate::Session;
+use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_iam::{AccountId, Digest};
+use rolecall_rules::{Severity, Subject, SubjectKind};
 use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Tied, Total};
 use std::collections::BTreeMap;
 

@@ -18,9 +18,9 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
-use rolecall_audit::estate::{Documents, Role};
-use rolecall_audit::finding::Evidence;
+use rolecall_estate::{Documents, Role};
 use rolecall_iam::{Digest, RoleArn};
+use rolecall_rules::Evidence;
 use rolecall_store::{
     AssociationFilter, AssociationRow, Finding, FindingFilter, FindingSort, PolicyRow, RoleRow, SessionFilter, UsageOf,
 };

@@ -14,7 +14,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use futures::TryStreamExt as _;
-use rolecall_audit::estate::SessionKind;
+use rolecall_estate::SessionKind;
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{SessionRow, UsageOf};
 

@@ -17,8 +17,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
-use rolecall_audit::coverage::ScopeKind;
-use rolecall_audit::estate::SessionKind;
+use rolecall_estate::SessionKind;
+use rolecall_estate::coverage::ScopeKind;
 use rolecall_store::{AssociationName, SessionAfter, SessionFilter, SessionRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -417,7 +417,7 @@ pub(crate) async fn names(
     chrome: Chrome,
 ) -> Result<NamesPage, AppError> {
     use super::parts::badge;
-    use rolecall_audit::session_name::{PodIdentityName, cut, is_default, is_instance_id, is_valid, shape};
+    use rolecall_cloudtrail::session_name::{PodIdentityName, cut, is_default, is_instance_id, is_valid, shape};
     let params = NameQuery::read(raw.as_deref())?;
     let name = params.text("name").unwrap_or_default().to_owned();
     let pattern = params.text("pattern").unwrap_or_default().to_owned();
@@ -455,7 +455,7 @@ pub(crate) async fn names(
         () => (Some(badge("", "Custom name")), "A valid custom name; not the format of EKS Pod Identity."),
     };
     let (matched, mistake) =
-        match (name.is_empty() || pattern.is_empty(), rolecall_audit::rules::pattern_matches(&pattern, &name)) {
+        match (name.is_empty() || pattern.is_empty(), rolecall_rules::pattern_matches(&pattern, &name)) {
             (true, Ok(_)) => (None, String::new()),
             (false, Ok(true)) => (Some(badge("ok", "Matches")), String::new()),
             (false, Ok(false)) => (Some(badge("bad", "Does not match")), String::new()),

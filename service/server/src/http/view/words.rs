@@ -4,9 +4,10 @@
 //! Refuses to know what a page shows.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rolecall_audit::coverage::{GapReason, ScopeKind};
-use rolecall_audit::estate::SessionKind;
-use rolecall_audit::finding::{Detection, Severity, SubjectKind, Workflow};
+use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_estate::SessionKind;
+use rolecall_estate::coverage::{GapReason, ScopeKind};
+use rolecall_rules::{Severity, SubjectKind};
 
 /// An instant, absolute and relative.
 #[derive(Debug, Clone, PartialEq, Eq)]

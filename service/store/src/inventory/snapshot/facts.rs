@@ -5,10 +5,8 @@
 
 use super::Key;
 use crate::{Error, parse};
-use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{
-    Account, Addon, Association, Cluster, ManagedPolicy, Observation, ResourceKind, Role, Trail,
-};
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{Account, Addon, Association, Cluster, ManagedPolicy, Observation, ResourceKind, Role, Trail};
 use rolecall_iam::{AccountId, Digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -5,8 +5,8 @@
 //! and what is said of the listing as a whole is unknown.
 
 use crate::parse;
-use rolecall_audit::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_audit::estate::{
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use rolecall_estate::{
     Association, Cluster, ManagedPolicy, Observation, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed, Trail,
 };
 use std::borrow::Cow;

@@ -2,8 +2,8 @@
 
 use super::{Before, Current, Key, SnapshotWriter, facts};
 use crate::{Error, parse};
-use rolecall_audit::coverage::{Coverage, Scope, ScopeKind};
-use rolecall_audit::estate::{Observation, ResourceKind, Unconfirmed};
+use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
+use rolecall_estate::{Observation, ResourceKind, Unconfirmed};
 use rolecall_iam::AccountId;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

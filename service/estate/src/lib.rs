@@ -1,0 +1,26 @@
+//! What can be observed of an estate, and what was not seen of it.
+//!
+//! Plain facts in AWS's own terms, the same whether they came over the wire, from a file or from the
+//! store. Refuses to know what they mean, and the clock: "now" is an argument.
+
+mod activity;
+pub mod assumption;
+pub mod before;
+mod complete_range;
+pub mod coverage;
+pub mod id;
+pub mod loss;
+mod resource;
+mod snapshot;
+
+pub use activity::{
+    AssociationSpan, InstanceUse, Networks, Origin, OriginKey, Session, SessionKind, SpanDetail, TrailMemory, Used,
+    UsedFrom, VpcEndpoint,
+};
+pub use complete_range::{Holds, Torn, Whole};
+pub use resource::{
+    AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,
+    Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,
+    RoleLastUsed, Tags, Trail,
+};
+pub use snapshot::{Estate, Observation, ResourceKind, Unconfirmed};

@@ -1,0 +1,216 @@
+//! The estate as one scan observed it, and as it stood at one moment.
+//!
+//! Refuses to know where a snapshot is kept.
+
+use crate::activity::{AssociationSpan, Session, TrailMemory};
+use crate::assumption::Assumption;
+use crate::resource::{
+    Account, Association, Cluster, Documents, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed,
+    Trail,
+};
+use chrono::{DateTime, Utc};
+use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything observed of one account in one look, before it is stored.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// The account, where it is known.
+    pub account: Option<Account>,
+    /// Every document that the facts name.
+    pub documents: Documents,
+    /// Roles.
+    pub roles: Vec<Role>,
+    /// Last use of roles.
+    pub last_used: Vec<RoleLastUsed>,
+    /// Managed policies.
+    pub policies: Vec<ManagedPolicy>,
+    /// OIDC providers.
+    pub oidc_providers: Vec<OidcProvider>,
+    /// Clusters.
+    pub clusters: Vec<Cluster>,
+    /// Associations.
+    pub associations: Vec<Association>,
+    /// Trails.
+    pub trails: Vec<Trail>,
+    /// Sessions.
+    pub sessions: Vec<Session>,
+    /// Organisation policies, where this account was asked for them.
+    pub org_policies: Vec<OrgPolicy>,
+    /// Roots and OUs, where this account was asked for them.
+    pub org_units: Vec<OrgUnit>,
+    /// What was looked at, and what could not be seen.
+    pub coverage: crate::coverage::Coverage,
+    /// Of what date files are that it was read from: the newest date in them. `None`: it is of now.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// A kind of resource, or of description of one, that a scan shows or does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// An account.
+    Account,
+    /// A role; its key is the ARN.
+    Role,
+    /// A managed policy; its key is the ARN.
+    Policy,
+    /// The document of a managed policy; its key is the policy's.
+    PolicyDocument,
+    /// An OIDC provider; its key is the ARN.
+    OidcProvider,
+    /// A cluster; its key is `region/name`.
+    Cluster,
+    /// The add-ons of a cluster; their key is the cluster's.
+    ClusterAddons,
+    /// An association; its key is [`AssociationKey`]'s text.
+    Association,
+    /// The description of an association; its key is the association's.
+    AssociationDetail,
+    /// A trail; its key is the ARN.
+    Trail,
+    /// What a trail's selectors take in; its key is the trail's.
+    TrailSelectors,
+    /// A service or resource control policy; its key is the id.
+    OrgPolicy,
+    /// A root or organisational unit; its key is the id.
+    OrgUnit,
+}
+
+impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Account,
+        Self::Role,
+        Self::Policy,
+        Self::PolicyDocument,
+        Self::OidcProvider,
+        Self::Cluster,
+        Self::ClusterAddons,
+        Self::Association,
+        Self::AssociationDetail,
+        Self::Trail,
+        Self::TrailSelectors,
+        Self::OrgPolicy,
+        Self::OrgUnit,
+    ];
+
+    /// The snake-case name that the store uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Role => "role",
+            Self::Policy => "policy",
+            Self::PolicyDocument => "policy_document",
+            Self::OidcProvider => "oidc_provider",
+            Self::Cluster => "cluster",
+            Self::ClusterAddons => "cluster_addons",
+            Self::Association => "association",
+            Self::AssociationDetail => "association_detail",
+            Self::Trail => "trail",
+            Self::TrailSelectors => "trail_selectors",
+            Self::OrgPolicy => "org_policy",
+            Self::OrgUnit => "org_unit",
+        }
+    }
+}
+
+/// Resources, and descriptions of resources, that are remembered from an earlier scan and that the
+/// latest scan of their listing did not show, while nothing proves them gone.
+///
+/// Everything else of an [`Estate`] was seen in the latest scan, whatever its listing lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unconfirmed(BTreeMap<(ResourceKind, AccountId), BTreeSet<String>>);
+
+impl Unconfirmed {
+    /// Notes one. The account is the one that the resource is kept under.
+    pub fn add(&mut self, kind: ResourceKind, account: AccountId, key: impl Into<String>) {
+        self.0.entry((kind, account)).or_default().insert(key.into());
+    }
+
+    /// Whether the latest scan did not show it.
+    #[must_use]
+    pub fn contains(&self, kind: ResourceKind, account: AccountId, key: &str) -> bool {
+        self.0.get(&(kind, account)).is_some_and(|keys| keys.contains(key))
+    }
+
+    /// Whether the latest scan showed everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them, by kind, account and key.
+    pub fn iter(&self) -> impl Iterator<Item = (ResourceKind, AccountId, &str)> {
+        self.0.iter().flat_map(|((kind, account), keys)| keys.iter().map(|key| (*kind, *account, key.as_str())))
+    }
+}
+
+/// The estate as it stood at one moment: what the store gives back, and what rules judge.
+#[derive(Debug, Clone, Default)]
+pub struct Estate {
+    /// Accounts.
+    pub accounts: Vec<Account>,
+    /// Every document that the facts name.
+    pub documents: Documents,
+    /// Roles of all accounts.
+    pub roles: Vec<Role>,
+    /// Last use of roles.
+    pub last_used: Vec<RoleLastUsed>,
+    /// Managed policies of all accounts.
+    pub policies: Vec<ManagedPolicy>,
+    /// OIDC providers.
+    pub oidc_providers: Vec<OidcProvider>,
+    /// Clusters.
+    pub clusters: Vec<Cluster>,
+    /// Associations.
+    pub associations: Vec<Association>,
+    /// Trails.
+    pub trails: Vec<Trail>,
+    /// Sessions of the window that is judged.
+    pub sessions: Vec<Session>,
+    /// Since when `sessions` holds all that the trails have, where they were read whole; `None`
+    /// where nobody can say.
+    pub sessions_since: Option<DateTime<Utc>>,
+    /// From when on `sessions` holds every session that is kept; `None`: all of them.
+    pub sessions_judged_since: Option<DateTime<Utc>>,
+    /// What happened before this moment is not kept any more; `None`: everything is.
+    pub sessions_kept_since: Option<DateTime<Utc>>,
+    /// Associations as looks found them over time, those that are gone too. Empty: of the past only
+    /// the dates of the present ones are known.
+    pub association_history: Vec<AssociationSpan>,
+    /// What is remembered of trails beyond `sessions`.
+    pub memory: TrailMemory,
+    /// Organisation policies.
+    pub org_policies: Vec<OrgPolicy>,
+    /// Roots and OUs.
+    pub org_units: Vec<OrgUnit>,
+    /// The state of the latest look at every scope.
+    pub coverage: crate::coverage::Coverage,
+    /// Of what date is what is known of each account: the time of its latest scan, or the newest date
+    /// in its files. Ages are counted up to there; an account without one is of now.
+    pub as_of: BTreeMap<AccountId, DateTime<Utc>>,
+    /// What of all this the latest scan did not show.
+    pub unconfirmed: Unconfirmed,
+    /// What is stated of the rest, which nobody provided.
+    pub assumed: BTreeSet<Assumption>,
+}
+
+impl Estate {
+    /// The trails, without what the latest scan did not confirm of what they record.
+    #[must_use]
+    pub fn trails_as_seen(&self) -> Vec<Trail> {
+        let remembered = |trail: &Trail| {
+            [ResourceKind::Trail, ResourceKind::TrailSelectors]
+                .iter()
+                .any(|kind| self.unconfirmed.contains(*kind, trail.account_id, &trail.arn))
+        };
+        let as_seen = |trail: &Trail| match remembered(trail) {
+            true => Trail { records_read_only_management: None, recorded: None, ..trail.clone() },
+            false => trail.clone(),
+        };
+        self.trails.iter().map(as_seen).collect()
+    }
+}

@@ -1,0 +1,4 @@
+//! The rule language from outside.
+
+#[cfg(test)]
+mod language;
