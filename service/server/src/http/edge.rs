@@ -4,8 +4,8 @@
 //! under `/api`, a page elsewhere. Whatever fails inside, axum's own refusals too, leaves here in
 //! that form. Refuses to know what any address does.
 
-use super::error::{AppError, Code, Problem};
-use super::pages::{Chrome, Theme, error_page};
+use super::error::{AppError, Code, PassThrough, Problem};
+use super::frame::{Chrome, Theme, error_page};
 use crate::app::App;
 use crate::config::auth::{host_of, is_loopback_name};
 use axum::body::Body;
@@ -22,10 +22,6 @@ use tracing::Instrument as _;
 /// The id under which a request is logged and answered.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
-
-/// Marks an answer that is meant as it is though its status says failure.
-#[derive(Debug, Clone, Copy)]
-pub struct AsItIs;
 
 /// The policy that every page is under. No script and no style stands inside a page.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -75,7 +71,7 @@ pub async fn edge(State(app): State<App>, mut request: Request, next: Next) -> R
 fn shape(answer: Response, path: &str, id: &str, theme: Theme, span: &tracing::Span) -> Response {
     let status = answer.status();
     let failed = status.is_client_error() || status.is_server_error();
-    if !failed || answer.extensions().get::<AsItIs>().is_some() {
+    if !failed || answer.extensions().get::<PassThrough>().is_some() {
         return answer;
     }
     let error = answer.extensions().get::<AppError>().cloned().unwrap_or_else(|| AppError::of_status(status));

@@ -238,6 +238,10 @@ impl Problem {
     }
 }
 
+/// Marks an answer that is meant as it is though its status says failure.
+#[derive(Debug, Clone, Copy)]
+pub struct PassThrough;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! Whether the process lives, and whether it can do its work. Open to everybody, so they say no more.
 
-use super::edge::AsItIs;
+use super::error::PassThrough;
 use crate::app::App;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,6 +28,6 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     });
     let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\n");
     let mut answer = (status, text).into_response();
-    answer.extensions_mut().insert(AsItIs);
+    answer.extensions_mut().insert(PassThrough);
     answer
 }

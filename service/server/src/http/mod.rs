@@ -13,45 +13,72 @@ pub mod cursor;
 pub mod edge;
 pub mod error;
 mod filters;
+mod frame;
 pub mod front;
 mod health;
 mod listing;
 mod metrics;
 mod pages;
+pub mod principal;
 pub mod query;
+mod routes;
 mod rule_text;
 pub mod view;
 
-pub use api::openapi;
-pub use pages::PAGES;
+pub use routes::Sample;
 
 use crate::app::App;
-use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use principal::{AccessRequirement, Scope};
+use routes::Routes;
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
 
 /// The largest body that any address reads.
 const MAX_BODY: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+fn routes() -> Routes {
+    let (nothing, credential) = (AccessRequirement::Nothing, AccessRequirement::Credential);
+    let routes = api::routes(pages::routes(Routes::new(api::document())));
+    // Only what holds no secret is compressed: a page has a form token beside words of the caller.
+    let assets = get(assets::serve).layer(CompressionLayer::new());
+    routes
+        .other(Method::GET, "/login", nothing, get(auth::sign_in))
+        .form("/logout", "/logout", post(auth::sign_out))
+        .other(Method::GET, "/static/{name}", nothing, assets)
+        .other(Method::GET, "/livez", nothing, get(health::livez))
+        .other(Method::GET, "/readyz", nothing, get(health::readyz))
+        .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
+        .other(Method::GET, "/api/v1/openapi.json", credential, get(async || Json(openapi())))
+}
+
+/// The contract of the API, as `openapi.json` holds it.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_contract()
+}
+
+/// The pages and forms, for tests that walk all of them.
+#[must_use]
+pub fn pages() -> Vec<Sample> {
+    routes().into_samples()
+}
+
 /// Every page and every endpoint, with everything in front of them.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .merge(pages::router())
-        .merge(api::router())
-        .route("/metrics", get(metrics::metrics))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        // Only what holds no secret is compressed: a page has a form token beside words of the caller.
-        .route("/static/{name}", get(assets::serve).layer(CompressionLayer::new()))
+    let (router, table) = routes().into_router();
+    router
         .fallback(edge::no_such_address)
         .layer(from_fn(border::border))
-        .layer(from_fn_with_state(app.clone(), auth::gate))
+        .layer(from_fn_with_state((app.clone(), Arc::new(table)), auth::gate))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(from_fn_with_state(app.clone(), edge::edge))

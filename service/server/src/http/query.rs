@@ -436,6 +436,11 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// Whether an address is one of ours: a path, and not `//host` or `/\host`.
+pub(crate) fn is_local(next: &str) -> bool {
+    next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -507,5 +512,20 @@ mod tests {
         }
         let given = Params::read_filled(Some("state=open&cluster=a"), &[TABLE]).unwrap();
         assert_eq!(given.query(), "state=open&cluster=a");
+    }
+
+    #[test]
+    fn a_sign_in_leads_to_no_other_site() {
+        for (next, local) in [
+            ("/", true),
+            ("/findings?severity=high", true),
+            ("//evil.example", false),
+            ("/\\evil.example", false),
+            ("https://evil.example", false),
+            ("/\t/evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_local(next), local, "{next}");
+        }
     }
 }

@@ -45,8 +45,8 @@ async fn without_a_credential_nothing_answers_but_the_open_list() {
         assert_eq!(answer.json()["code"], "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
-    for (method, path) in rolecall::http::PAGES {
-        let answer = stranger.send(method.parse().unwrap(), path, "").await;
+    for (method, path) in rolecall::http::pages() {
+        let answer = stranger.send(method.clone(), path, "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{method} {path}");
         assert!(answer.header("location").starts_with("/login"), "{path}");
     }
@@ -70,6 +70,10 @@ async fn a_token_opens_what_its_scopes_name_until_it_ends() {
         assert!(answer.json()["detail"].as_str().unwrap().contains("scope"), "{path}");
     }
     assert_eq!(bot.get("/").await.status, StatusCode::FORBIDDEN, "pages are for people");
+    assert_eq!(bot.get("/api/v1/nothing-here").await.status, StatusCode::NOT_FOUND);
+    let answer = bot.send(Method::DELETE, "/api/v1/findings", "").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "who may read it is told what it takes");
+    assert_eq!(bot.send(Method::POST, "/api/v1/scans", "").await.status, StatusCode::FORBIDDEN);
 
     let admin = Client::program(&app, &[Scope::Admin]).await;
     for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/rules", "/api/v1/scans", "/metrics"] {
@@ -219,4 +223,26 @@ async fn the_modes_let_in_whom_they_say() {
     assert!(answer.header("set-cookie").starts_with("__Host-rolecall="), "{}", answer.header("set-cookie"));
     assert!(answer.header("set-cookie").contains("Secure"));
     assert_ne!(answer.header("strict-transport-security"), "");
+}
+
+/// A route that is registered elsewhere would have no requirement beside it.
+#[test]
+fn routes_are_declared_in_one_way() {
+    let http = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut folders = vec![http];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if [".route(", ".nest(", ".route_service(", ".merge("].iter().any(|call| text.contains(call)) {
+                    found.push(path.file_name().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(found, ["routes.rs"]);
 }

@@ -118,8 +118,7 @@ async fn no_parameter_of_a_page_makes_it_fail() {
     let app = app(Seen::Whole).await;
     let client = Client::person(&app).await;
     let mut asked_for = BTreeSet::new();
-    for (method, path) in rolecall::http::PAGES.iter().filter(|(method, _)| *method == "GET") {
-        let method: Method = method.parse().unwrap();
+    for (method, path) in rolecall::http::pages().into_iter().filter(|(method, _)| *method == Method::GET) {
         // An address says itself which parameters it takes.
         let refused = client.get(&format!("{path}?zzqzz=1")).await.text;
         let known = refused.split("known are ").nth(1).and_then(|rest| rest.split(['<', '.', ';']).next());
@@ -220,11 +219,11 @@ async fn no_body_makes_it_fail() {
     let token = scraper::Selector::parse("input[name=form_token]").unwrap();
     let token = html.select(&token).next().unwrap().value().attr("value").unwrap().to_owned();
     assert!(fields.len() >= 5, "the form was read: {fields:?}");
-    for (method, path) in rolecall::http::PAGES.iter().filter(|(method, _)| *method == "POST") {
+    for (method, path) in rolecall::http::pages().into_iter().filter(|(method, _)| *method == Method::POST) {
         for field in fields.iter().filter(|field| *field != "form_token") {
             for value in UNREADABLE {
                 let body = format!("form_token={token}&{field}={value}");
-                let answer = person.send(method.parse().unwrap(), path, body).await;
+                let answer = person.send(method.clone(), path, body).await;
                 // A session that ended has no form any more.
                 if answer.status != StatusCode::SEE_OTHER {
                     names(&answer, field, path);

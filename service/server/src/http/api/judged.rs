@@ -2,9 +2,9 @@
 
 use super::shape::{Listed, RuleJson, RuleParamJson, RuleResultsJson, ScanJson, ScanRequestedJson, counts, listed};
 use crate::app::{App, RunNow};
-use crate::http::auth::Principal;
 use crate::http::error::{AppError, Problem};
 use crate::http::listing;
+use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::rule_text::{self, RuleText};
 use axum::extract::{Path, RawQuery, State};

@@ -12,12 +12,11 @@ mod shape;
 mod simulate;
 mod usage;
 
-use crate::app::App;
-use axum::Json;
+use super::principal::Scope;
+use super::routes::Routes;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 #[derive(utoipa::OpenApi)]
@@ -40,44 +39,40 @@ use utoipa_axum::routes;
 )]
 struct Document;
 
-fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(findings::list))
-        .routes(routes!(findings::one))
-        .routes(routes!(findings::events))
-        .routes(routes!(inventory::accounts))
-        .routes(routes!(inventory::coverage))
-        .routes(routes!(inventory::associations))
-        .routes(routes!(inventory::association))
-        .routes(routes!(inventory::roles))
-        .routes(routes!(inventory::role))
-        .routes(routes!(inventory::sessions))
-        .routes(routes!(usage::session))
-        .routes(routes!(usage::of_association))
-        .routes(routes!(usage::of_role))
-        .routes(routes!(granted::of_association))
-        .routes(routes!(granted::of_role))
-        .routes(routes!(usage::ingestion))
-        .routes(routes!(judged::rules))
-        .routes(routes!(judged::rule))
-        .routes(routes!(judged::runs, judged::start))
-        .routes(routes!(judged::run))
-        .routes(routes!(simulate::simulate))
-        .routes(routes!(compare::compare))
-}
-
-/// The contract of the API, as `openapi.json` holds it.
-#[must_use]
-pub fn openapi() -> OpenApi {
-    let mut document = routes().into_openapi();
+/// What the contract says beside its paths.
+pub(crate) fn document() -> OpenApi {
+    let mut document = Document::openapi();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("rlc_…").build();
     document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer));
     document.security = Some(vec![utoipa::openapi::security::SecurityRequirement::new("token", [""; 0])]);
     document
 }
 
-/// Every endpoint, and the contract itself.
-pub(crate) fn router() -> axum::Router<App> {
-    let (router, _) = routes().split_for_parts();
-    router.route("/api/v1/openapi.json", axum::routing::get(async || Json(openapi())))
+/// Every endpoint, with the scope that it requires. What simulate and compare are sent is only decided:
+/// they change nothing.
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes
+        .api(Scope::FindingsRead, routes!(findings::list))
+        .api(Scope::FindingsRead, routes!(findings::one))
+        .api(Scope::FindingsRead, routes!(findings::events))
+        .api(Scope::InventoryRead, routes!(inventory::accounts))
+        .api(Scope::InventoryRead, routes!(inventory::coverage))
+        .api(Scope::InventoryRead, routes!(inventory::associations))
+        .api(Scope::InventoryRead, routes!(inventory::association))
+        .api(Scope::InventoryRead, routes!(inventory::roles))
+        .api(Scope::InventoryRead, routes!(inventory::role))
+        .api(Scope::InventoryRead, routes!(inventory::sessions))
+        .api(Scope::InventoryRead, routes!(usage::session))
+        .api(Scope::InventoryRead, routes!(usage::of_association))
+        .api(Scope::InventoryRead, routes!(usage::of_role))
+        .api(Scope::InventoryRead, routes!(granted::of_association))
+        .api(Scope::InventoryRead, routes!(granted::of_role))
+        .api(Scope::InventoryRead, routes!(usage::ingestion))
+        .api(Scope::PoliciesRead, routes!(judged::rules))
+        .api(Scope::PoliciesRead, routes!(judged::rule))
+        .api(Scope::ScansRead, routes!(judged::runs))
+        .api(Scope::ScansWrite, routes!(judged::start))
+        .api(Scope::ScansRead, routes!(judged::run))
+        .api(Scope::InventoryRead, routes!(simulate::simulate))
+        .api(Scope::InventoryRead, routes!(compare::compare))
 }

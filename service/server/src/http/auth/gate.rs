@@ -1,19 +1,20 @@
 //! The gate in front of every route: finds out who asks, and whether they may.
 //!
-//! A layer over the whole router, so that a new route is shut until it is opened. It also checks
+//! A layer over the whole router: what a route requires is what its declaration says. It also checks
 //! every form that a person sends, before any handler sees it. Refuses to know routes.
 
-use super::token::{self, Scope};
-use super::{Need, Principal, need};
+use super::token;
 use crate::app::App;
 use crate::config::auth::AuthMode;
 use crate::http::cursor::{same, seal};
 use crate::http::edge::of_api;
 use crate::http::error::{AppError, Code};
-use crate::http::pages::Chrome;
+use crate::http::frame::Chrome;
+use crate::http::principal::{AccessRequirement, Principal, Scope};
 use crate::http::query::{encode, pairs};
+use crate::http::routes::AccessTable;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -22,6 +23,7 @@ use axum_extra::extract::CookieJar;
 use chrono::{TimeDelta, Utc};
 use rolecall_iam::Digest;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The largest form that a person sends: one with a policy document, encoded.
 const MAX_FORM: usize = 48 * 1024;
@@ -29,8 +31,12 @@ const MAX_FORM: usize = 48 * 1024;
 const TOUCH: TimeDelta = TimeDelta::minutes(1);
 
 /// Lets a request through, or answers it.
-pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
-    match admit(&app, request).await {
+pub(crate) async fn gate(
+    State((app, table)): State<(App, Arc<AccessTable>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match admit(&app, &table, request).await {
         Ok((mut request, principal)) => {
             let chrome = Chrome::of(&request, principal.as_ref());
             if let Some(principal) = principal {
@@ -45,22 +51,23 @@ pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -
     }
 }
 
-async fn admit(app: &App, request: Request) -> Result<(Request, Option<Principal>), Response> {
-    let need = need(request.method(), request.uri().path());
-    if need == Need::Nothing {
+async fn admit(app: &App, table: &AccessTable, request: Request) -> Result<(Request, Option<Principal>), Response> {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let required = table.requirement(request.method(), matched);
+    if required == AccessRequirement::Nothing {
         return Ok((request, None));
     }
     let (parts, body) = request.into_parts();
     let found = identify(app, &parts).await.map_err(IntoResponse::into_response)?;
-    let Some(principal) = found else { return Err(stranger(app, &parts)) };
-    allow(need, &principal).map_err(IntoResponse::into_response)?;
+    let Some(principal) = found else { return Err(unauthenticated(app, &parts)) };
+    allow(required, &principal).map_err(IntoResponse::into_response)?;
     let request = Request::from_parts(parts, body);
     let request = check_form(request, &principal).await.map_err(IntoResponse::into_response)?;
     Ok((request, Some(principal)))
 }
 
 /// What a request without a credential is told: programs that they need one, people where to get one.
-fn stranger(app: &App, request: &Parts) -> Response {
+fn unauthenticated(app: &App, request: &Parts) -> Response {
     if of_api(request.uri.path()) || app.config.auth.mode == AuthMode::Tokens {
         return AppError::new(Code::Unauthenticated, Code::Unauthenticated.meaning()).into_response();
     }
@@ -71,13 +78,17 @@ fn stranger(app: &App, request: &Parts) -> Response {
     Redirect::to(&format!("/login?next={}", encode(asked))).into_response()
 }
 
-fn allow(need: Need, principal: &Principal) -> Result<(), AppError> {
-    match need {
-        Need::Nothing | Need::Anyone => Ok(()),
-        Need::Person if matches!(principal, Principal::Person { .. }) => Ok(()),
-        Need::Person => Err(AppError::new(Code::Forbidden, "pages are for people; programs read `/api/v1`")),
-        Need::Scope(scope) if principal.may(scope) => Ok(()),
-        Need::Scope(scope) => Err(AppError::new(Code::Forbidden, format!("this needs the scope `{scope}`"))),
+fn allow(required: AccessRequirement, principal: &Principal) -> Result<(), AppError> {
+    match required {
+        AccessRequirement::Nothing | AccessRequirement::Credential => Ok(()),
+        AccessRequirement::Person if matches!(principal, Principal::Person { .. }) => Ok(()),
+        AccessRequirement::Person => {
+            Err(AppError::new(Code::Forbidden, "pages are for people; programs read `/api/v1`"))
+        }
+        AccessRequirement::Scope(scope) if principal.may(scope) => Ok(()),
+        AccessRequirement::Scope(scope) => {
+            Err(AppError::new(Code::Forbidden, format!("this needs the scope `{scope}`")))
+        }
     }
 }
 

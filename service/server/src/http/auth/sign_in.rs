@@ -6,8 +6,8 @@
 use super::token::random;
 use crate::app::App;
 use crate::http::error::AppError;
-use crate::http::pages::SignInPage;
-use crate::http::query::{Kind, param, query};
+use crate::http::frame::SignInPage;
+use crate::http::query::{Kind, is_local, param, query};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -113,29 +113,4 @@ pub(crate) async fn sign_out(State(app): State<App>, jar: CookieJar) -> Result<R
         app.store.delete_web_session(Digest::of(given.value().as_bytes()).as_bytes()).await?;
     }
     Ok((jar.remove(cookie(&app, String::new())), Redirect::to("/login")).into_response())
-}
-
-/// Whether an address is one of ours: a path, and not `//host` or `/\host`.
-pub(crate) fn is_local(next: &str) -> bool {
-    next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t'])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sign_in_leads_to_no_other_site() {
-        for (next, local) in [
-            ("/", true),
-            ("/findings?severity=high", true),
-            ("//evil.example", false),
-            ("/\\evil.example", false),
-            ("https://evil.example", false),
-            ("/\t/evil.example", false),
-            ("", false),
-        ] {
-            assert_eq!(is_local(next), local, "{next}");
-        }
-    }
 }

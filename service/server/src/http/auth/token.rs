@@ -7,59 +7,11 @@
 use chrono::{DateTime, Duration, Utc};
 use rand::distr::{Alphanumeric, SampleString as _};
 use rolecall_iam::Digest;
-use std::fmt;
-use std::str::FromStr;
+
+pub use crate::http::principal::Scope;
 
 /// The longest life of a token, in days.
 pub const MAX_DAYS: i64 = 365;
-
-macro_rules! scopes {
-    ($($name:ident $text:literal $about:literal;)*) => {
-        /// What a token may do.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Scope {
-            $(#[doc = $about] $name,)*
-        }
-
-        impl Scope {
-            /// Every scope.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// Its name, such as `findings:read`.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-scopes! {
-    FindingsRead "findings:read" "Read findings.";
-    InventoryRead "inventory:read" "Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.";
-    PoliciesRead "policies:read" "Read rules and their results.";
-    ScansRead "scans:read" "Read scans.";
-    ScansWrite "scans:write" "Start a scan.";
-    MetricsRead "metrics:read" "Read `/metrics`.";
-    Admin "admin" "Everything.";
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|v| v.as_str() == s).ok_or_else(|| {
-            let known = Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
-            format!("`{s}` is not a scope; known are {known}")
-        })
-    }
-}
 
 /// A new token. The text is shown once and kept nowhere.
 #[derive(Clone)]

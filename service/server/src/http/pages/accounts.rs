@@ -1,10 +1,10 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{GapLine, Seen};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
 use askama::Template;

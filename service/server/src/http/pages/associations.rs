@@ -1,15 +1,16 @@
 //! `/associations` and one association: who gets which role, and what is known around it.
 
+use super::chain;
 use super::estate::Around;
 use super::parts::{
     Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, SeverityMark, association_href, badge,
     carried, chips, curl, empty, role_href, select, session_href,
 };
 use super::usage::UsageCard;
-use super::{Chrome, chain};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
+use crate::http::frame::Chrome;
 use crate::http::listing::{self, Slice};
 use crate::http::query::{CURSOR, Params, encode, query};
 use crate::http::rule_text::titles;
@@ -239,7 +240,8 @@ pub(crate) async fn one(
     accounts.extend(roles.filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
     let accounts: Vec<_> = accounts.into_iter().collect();
     let of = UsageOf::Association(row.association.association_id.clone());
-    let usage = UsageCard::load(&app, of, super::grants::href_of_pods(&key.to_string()), &accounts, around.now).await?;
+    let usage =
+        UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, around.now).await?;
     let coverage = app.store.coverage(&accounts).await?;
     let chain = chain::of_association(&row, &around, &coverage);
     let days = app.config.aws.trail_lookback_days;

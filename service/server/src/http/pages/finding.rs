@@ -1,12 +1,12 @@
 //! `/findings/{number}`: why it is one, what decided, and what to do.
 
-use super::Chrome;
 use super::associations::lines;
 use super::chain;
 use super::estate::Around;
 use super::parts::{Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::rule_text::{RuleText, rule, titles};
 use crate::http::view::words::{self, Stamp};

@@ -1,11 +1,11 @@
 //! `/findings`: the list, its filters in the address, and the same as a request to the API.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, carried, chips, curl, empty, select};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
+use crate::http::frame::Chrome;
 use crate::http::listing::{self, Slice};
 use crate::http::query::{CURSOR, Kind, Params, param, query};
 use crate::http::rule_text::titles;

@@ -2,11 +2,11 @@
 //!
 //! Three columns and never two: used, not used, not known. What is not known says why.
 
-use super::Chrome;
 use super::associations::read_key;
 use super::parts::{Badge, Bar, Select, association_href, badge, bar, plural, role_href, select};
 use crate::app::App;
 use crate::http::error::{AppError, Code};
+use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, Params, encode, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
 use crate::query::unused::{DAYS, weighed};
@@ -131,16 +131,6 @@ fn whose(params: &Params) -> Result<Whose, AppError> {
         }
         _ => Err(AppError::new(Code::BadRequest, "give either `role` or `association`")),
     }
-}
-
-/// Where the grants of a role are weighed.
-pub(super) fn href_of_role(arn: &str) -> String {
-    format!("/unused-access?role={}", encode(arn))
-}
-
-/// Where the grants of an association's pods are weighed.
-pub(super) fn href_of_pods(key: &str) -> String {
-    format!("/unused-access?association={}", encode(key))
 }
 
 /// `GET /unused-access`

@@ -1,11 +1,11 @@
 //! `/ingestion`: from where trails are read, how far, what of them whole, and what could not be read.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Badge, badge, plural};
 use super::sessions::{Read, ReadState};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
 use askama::Template;

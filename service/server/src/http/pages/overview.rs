@@ -1,11 +1,11 @@
 //! `/`: how things stand, and first of all what was not seen.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Bar, Seen, SeverityMark, bar};
 use super::runs::RunLine;
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::trend::{Trend, trend};

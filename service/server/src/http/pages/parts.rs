@@ -601,6 +601,16 @@ pub(crate) fn association_href(key: &str) -> String {
     format!("/associations/{}", encode(key))
 }
 
+/// The page of the unused access of a role.
+pub(super) fn unused_access_of_role(arn: &str) -> String {
+    format!("/unused-access?role={}", encode(arn))
+}
+
+/// The page of the unused access of an association's pods.
+pub(super) fn unused_access_of_pods(key: &str) -> String {
+    format!("/unused-access?association={}", encode(key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,5 @@
 //! `/roles` and one role: who uses it, who may assume it, what it may do.
 
-use super::Chrome;
 use super::associations::{Pair, SessionLine, lines, sessions_since};
 use super::estate::Around;
 use super::parts::{
@@ -11,6 +10,7 @@ use super::usage::UsageCard;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
+use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::query::{CURSOR, encode, query};
 use crate::http::rule_text::titles;
@@ -177,7 +177,8 @@ pub(crate) async fn one(
     let accounts = [row.role.arn.account_id()];
     let used = UsageOf::Role(row.role.arn.to_string());
     let usage =
-        UsageCard::load(&app, used, super::grants::href_of_role(row.role.arn.as_str()), &accounts, around.now).await?;
+        UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, around.now)
+            .await?;
     let mut page = RolePage::new(chrome, &row, &users, usage, &around);
     page.findings = lines(&findings, &titles(&app), &around);
     let findings = app.store.decided(findings).await?;

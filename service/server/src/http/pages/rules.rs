@@ -1,10 +1,10 @@
 //! `/rules` and one rule: what it asks, how often each answer came, and why some were “unknown”.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::rule_text::{self, RuleText};
 use crate::http::view::words;

@@ -1,12 +1,12 @@
 //! `/scans` and one run: when, how long, what it saw and changed; and the button that starts one.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Badge, GapLine, badge};
 use crate::app::App;
-use crate::http::auth::Principal;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::listing;
+use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, param, query};
 use crate::http::view::words::{self, Stamp};
 use askama::Template;

@@ -1,6 +1,5 @@
 //! One session as a story: from which pod or caller it comes, what it became, and what it called.
 
-use super::Chrome;
 use super::associations::Pair;
 use super::estate::Around;
 use super::parts::{Link, Node, TieMark, association_links, role_href, session_href};
@@ -8,6 +7,7 @@ use super::sessions::association_names;
 use super::usage::{UseLine, use_line};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp, short_name};
 use askama::Template;

@@ -1,6 +1,5 @@
 //! `/sessions`: who became whom, by what each session is tied to its pod, or why it is not.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{
     Badge, Chip, Empty, Link, Pager, Select, TieMark, association_links, carried, chips, curl, plural, select,
@@ -8,6 +7,7 @@ use super::parts::{
 };
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::listing::{self, Slice};
 use crate::http::query::{CURSOR, Params, query};
 use crate::http::view::timeline::{Day, Timeline, timeline};

@@ -5,10 +5,10 @@
 //! alone. Refuses to know how a request is decided.
 
 use super::parts::{Badge, Choice, DocumentCard, Select, badge, numbered};
-use super::{Chrome, Fault};
 use crate::app::App;
-use crate::http::edge::AsItIs;
 use crate::http::error::AppError;
+use crate::http::error::PassThrough;
+use crate::http::frame::{Chrome, Fault};
 use crate::http::query::{Kind, Params, encode, pairs, param, query};
 use crate::query::simulate::{self, Answer, SimulateError};
 use askama::Template;
@@ -247,7 +247,7 @@ impl SimulatePage {
         }
         // The form stays as it was filled in, with what is wrong above it.
         let mut response = (StatusCode::BAD_REQUEST, self).into_response();
-        response.extensions_mut().insert(AsItIs);
+        response.extensions_mut().insert(PassThrough);
         Ok(response)
     }
 }

@@ -3,11 +3,11 @@
 //! What is not listed was not seen in what was read; whether it was not used depends on how much
 //! was read, so that stands beside every table.
 
-use super::Chrome;
 use super::estate::Around;
 use super::parts::{Choice, Link, Select, association_links, plural, select};
 use crate::app::App;
 use crate::http::error::AppError;
+use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
 use askama::Template;

@@ -1,0 +1,171 @@
+//! What every page has around its content; the pages for failures and for signing in.
+
+use super::assets::{ASSETS, Assets};
+use super::error::{AppError, PassThrough};
+use super::principal::Principal;
+use crate::app::App;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
+use std::convert::Infallible;
+
+/// Light, dark, or as the system says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Theme {
+    /// As the system says.
+    #[default]
+    Auto,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+impl Theme {
+    pub(crate) const COOKIE: &'static str = "theme";
+
+    /// The theme that a person chose.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        match CookieJar::from_headers(headers).get(Self::COOKIE).map(Cookie::value) {
+            Some("light") => Self::Light,
+            Some("dark") => Self::Dark,
+            _ => Self::Auto,
+        }
+    }
+
+    /// The class of the page's root.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Auto => "",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// Whether this is the theme of that name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        name == if self.class().is_empty() { "auto" } else { self.class() }
+    }
+}
+
+/// What every page has around its content.
+#[derive(Debug, Clone)]
+pub(crate) struct Chrome {
+    pub(crate) theme: Theme,
+    pub(crate) person: Option<String>,
+    pub(crate) can_sign_out: bool,
+    pub(crate) form_token: String,
+    pub(crate) path: String,
+    pub(crate) assets: &'static Assets,
+    pub(crate) version: &'static str,
+}
+
+impl Chrome {
+    /// The surroundings of a request's page.
+    pub(crate) fn of(request: &Request, principal: Option<&Principal>) -> Self {
+        let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+        let bare = Self::bare(Theme::of(request.headers()), path);
+        match principal {
+            Some(Principal::Person { name, form_token, can_sign_out }) => {
+                Self { person: Some(name.clone()), form_token: form_token.clone(), can_sign_out: *can_sign_out, ..bare }
+            }
+            _ => bare,
+        }
+    }
+
+    fn bare(theme: Theme, path: String) -> Self {
+        Self {
+            theme,
+            person: None,
+            can_sign_out: false,
+            form_token: String::new(),
+            path,
+            assets: &ASSETS,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// Marks the navigation's entry for the section of this name.
+    pub(crate) fn current(&self, section: &str) -> &'static str {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let mut steps = path.trim_start_matches('/').split('/');
+        match (steps.next().unwrap_or_default() == section, steps.next()) {
+            (true, None) => "page",
+            (true, Some(_)) => "true",
+            (false, _) => "false",
+        }
+    }
+}
+
+impl FromRequestParts<App> for Chrome {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        let given = parts.extensions.get::<Self>().cloned();
+        Ok(given.unwrap_or_else(|| Self::bare(Theme::of(&parts.headers), parts.uri.path().to_owned())))
+    }
+}
+
+/// A fault of a request, in a list.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) parameter: String,
+    pub(crate) message: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/error.html")]
+struct ErrorPage<'a> {
+    chrome: Chrome,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    faults: Vec<Fault>,
+    request_id: &'a str,
+}
+
+/// A failure as a page.
+pub(crate) fn error_page(chrome: Option<Chrome>, theme: Theme, error: &AppError, request_id: &str) -> Response {
+    let fault = |e: &super::error::FieldError| Fault { parameter: e.parameter.clone(), message: e.message.clone() };
+    let page = ErrorPage {
+        chrome: chrome.unwrap_or_else(|| Chrome::bare(theme, "/-".to_owned())),
+        status: error.code.status().as_u16(),
+        title: error.code.title(),
+        detail: &error.detail,
+        faults: error.errors.iter().map(fault).collect(),
+        request_id,
+    };
+    let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    // A page that cannot be printed must still be an answer.
+    (html, page.render().unwrap_or_else(|_| error.code.title().to_owned())).into_response()
+}
+
+/// The sign-in page.
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/login.html")]
+pub(crate) struct SignInPage {
+    chrome: Chrome,
+    spent: bool,
+}
+
+impl SignInPage {
+    /// The page for a code that is not good (any more).
+    pub(crate) fn spent(self) -> Response {
+        let mut answer = (StatusCode::UNAUTHORIZED, Self { spent: true, ..self }).into_response();
+        answer.extensions_mut().insert(PassThrough);
+        answer
+    }
+}
+
+impl FromRequestParts<App> for SignInPage {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self { chrome: Chrome::from_request_parts(parts, app).await?, spent: false })
+    }
+}

@@ -1,0 +1,152 @@
+//! The routes: each address with what it requires, so that neither is there without the other.
+//!
+//! Router, contract, the gate's table and the list that tests walk come from the same declarations.
+//! Refuses to know what a route answers.
+
+use super::principal::{AccessRequirement, Scope};
+use crate::app::App;
+use axum::Router;
+use axum::http::Method;
+use axum::routing::MethodRouter;
+use std::collections::HashMap;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+/// What each route requires, by its path as it is declared, and its method.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccessTable(HashMap<String, Vec<(Method, AccessRequirement)>>);
+
+impl AccessTable {
+    /// What a request requires. `path` is the declared path that it matched: where it matched none,
+    /// there is nothing to protect, and any credential may be told so. A method that the path does not
+    /// have requires what the strictest of its methods does. A path that declares nothing requires the
+    /// most.
+    pub(crate) fn requirement(&self, method: &Method, path: Option<&str>) -> AccessRequirement {
+        let Some(path) = path else { return AccessRequirement::Credential };
+        let declared = self.0.get(path).map_or(&[][..], Vec::as_slice);
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let exact = declared.iter().find(|(known, _)| known == method);
+        let strictest = || declared.iter().map(|(_, required)| *required).max();
+        exact.map(|(_, required)| *required).or_else(strictest).unwrap_or(AccessRequirement::Scope(Scope::Admin))
+    }
+
+    fn declare(&mut self, method: Method, path: &str, required: AccessRequirement) {
+        self.0.entry(path.to_owned()).or_default().push((method, required));
+    }
+}
+
+/// A page as tests walk it: method, and an address with its parameters filled in.
+pub type Sample = (Method, &'static str);
+
+/// Declared routes.
+pub(crate) struct Routes {
+    api: OpenApiRouter<App>,
+    other: Router<App>,
+    table: AccessTable,
+    samples: Vec<Sample>,
+}
+
+impl Routes {
+    /// None yet. `document` is what the contract says beside its paths.
+    pub(crate) fn new(document: OpenApi) -> Self {
+        Self {
+            api: OpenApiRouter::with_openapi(document),
+            other: Router::new(),
+            table: AccessTable::default(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Endpoints of the API, as `routes!` gives them: they stand in the contract.
+    pub(crate) fn api(mut self, scope: Scope, routes: UtoipaMethodRouter<App>) -> Self {
+        for (path, item) in &routes.1.paths {
+            for method in methods(item) {
+                self.table.declare(method, path, AccessRequirement::Scope(scope));
+            }
+        }
+        self.api = self.api.routes(routes);
+        self
+    }
+
+    /// A page for people. `sample` is an address of it.
+    pub(crate) fn page(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+        self.person(Method::GET, path, sample, handler)
+    }
+
+    /// A form that people send. `sample` is an address of it.
+    pub(crate) fn form(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+        self.person(Method::POST, path, sample, handler)
+    }
+
+    fn person(mut self, method: Method, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+        self.samples.push((method.clone(), sample));
+        self.other(method, path, AccessRequirement::Person, handler)
+    }
+
+    /// Any other route.
+    pub(crate) fn other(
+        mut self,
+        method: Method,
+        path: &'static str,
+        required: AccessRequirement,
+        handler: MethodRouter<App>,
+    ) -> Self {
+        self.table.declare(method, path, required);
+        self.other = self.other.route(path, handler);
+        self
+    }
+
+    /// The contract of the API's endpoints.
+    pub(crate) fn into_contract(self) -> OpenApi {
+        self.api.into_openapi()
+    }
+
+    /// The pages and forms.
+    pub(crate) fn into_samples(self) -> Vec<Sample> {
+        self.samples
+    }
+
+    /// The router, and what its routes require.
+    pub(crate) fn into_router(self) -> (Router<App>, AccessTable) {
+        let (api, _) = self.api.split_for_parts();
+        (self.other.merge(api), self.table)
+    }
+}
+
+fn methods(item: &PathItem) -> impl Iterator<Item = Method> {
+    [
+        (item.get.is_some(), Method::GET),
+        (item.post.is_some(), Method::POST),
+        (item.put.is_some(), Method::PUT),
+        (item.patch.is_some(), Method::PATCH),
+        (item.delete.is_some(), Method::DELETE),
+    ]
+    .into_iter()
+    .filter_map(|(there, method)| there.then_some(method))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_declares_nothing_requires_the_most() {
+        let mut table = AccessTable::default();
+        table.declare(Method::GET, "/api/v1/scans", AccessRequirement::Scope(Scope::ScansRead));
+        table.declare(Method::POST, "/api/v1/scans", AccessRequirement::Scope(Scope::ScansWrite));
+        table.declare(Method::GET, "/login", AccessRequirement::Nothing);
+        let scope = AccessRequirement::Scope;
+        for (method, path, required) in [
+            (Method::GET, Some("/api/v1/scans"), scope(Scope::ScansRead)),
+            (Method::HEAD, Some("/api/v1/scans"), scope(Scope::ScansRead)),
+            (Method::POST, Some("/api/v1/scans"), scope(Scope::ScansWrite)),
+            (Method::DELETE, Some("/api/v1/scans"), scope(Scope::ScansWrite)),
+            (Method::GET, Some("/login"), AccessRequirement::Nothing),
+            (Method::GET, Some("/api/v1/undeclared"), scope(Scope::Admin)),
+            (Method::GET, None, AccessRequirement::Credential),
+        ] {
+            assert_eq!(table.requirement(&method, path), required, "{method} {path:?}");
+        }
+    }
+}
