@@ -1,3 +1,5 @@
+//! What each kind of event changes, case by case.
+
 use super::*;
 use crate::aggregate::{Harvest, Limits, Settled};
 use serde_json::{Map, json};
