@@ -2,7 +2,7 @@
 //!
 //! Knows what the services' answers look like. Refuses to know why an estate has what it has.
 
-use crate::estate::{Account, Cluster, account_of, text};
+use crate::estate::{Cluster, account_of, text};
 use crate::ids;
 use serde_json::{Map, Value, json};
 
@@ -174,37 +174,6 @@ pub(crate) fn policy(arn: &str, version: &str, document: &Value) -> Value {
         "PolicyVersionList": [{"Document": document, "VersionId": version, "IsDefaultVersion": true,
             "CreateDate": "2025-02-03T04:05:06Z"}],
     })
-}
-
-/// Completes an account: AWS's own policies that are attached appear among its policies, and
-/// every policy counts its attachments.
-pub(crate) fn settle(account: &mut Account) {
-    let mut attached = std::collections::BTreeMap::<String, u64>::new();
-    let mut bounding = attached.clone();
-    for role in &account.roles {
-        for item in role.get("AttachedManagedPolicies").and_then(Value::as_array).into_iter().flatten() {
-            *attached.entry(text(item, "PolicyArn").to_owned()).or_default() += 1;
-        }
-        if let Some(arn) = role.pointer("/PermissionsBoundary/PermissionsBoundaryArn").and_then(Value::as_str) {
-            *bounding.entry(arn.to_owned()).or_default() += 1;
-        }
-    }
-    for arn in attached.keys().chain(bounding.keys()) {
-        let known = account.policies.iter().any(|p| text(p, "Arn") == arn);
-        if let Some(found) = crate::managed::policy_of(arn).filter(|_| !known) {
-            account.policies.push(found);
-        }
-    }
-    for policy in &mut account.policies {
-        let arn = text(policy, "Arn").to_owned();
-        if let Some(map) = policy.as_object_mut() {
-            map.insert("AttachmentCount".to_owned(), json!(attached.get(&arn).copied().unwrap_or_default()));
-            map.insert(
-                "PermissionsBoundaryUsageCount".to_owned(),
-                json!(bounding.get(&arn).copied().unwrap_or_default()),
-            );
-        }
-    }
 }
 
 /// The ARN of a cluster.

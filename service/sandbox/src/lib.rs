@@ -28,6 +28,7 @@ mod load;
 mod managed;
 mod server;
 mod service;
+mod shared;
 mod shelf;
 mod trail;
 mod wire;
@@ -129,7 +130,7 @@ impl Calls {
 /// A running sandbox. It stops when it is dropped.
 pub struct Sandbox {
     endpoint: String,
-    shared: Arc<server::Shared>,
+    shared: Arc<shared::Shared>,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -161,7 +162,7 @@ impl Sandbox {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(bind)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(bind)?);
         let world = world::World::new(server::with_hub(estate), options);
-        let shared = Arc::new(server::Shared { world, faults });
+        let shared = Arc::new(shared::Shared { world, faults });
         let (stop, stopped) = oneshot::channel();
         let serving = server::serve(listener, shared.clone(), async move {
             // An error means that the handle is gone, which is a reason to stop as well.

@@ -4,6 +4,7 @@
 //! AWS's. Knows names and documents only.
 
 use crate::build::{allow, document, policy, with};
+use crate::estate::{Account, text};
 use serde_json::{Value, json};
 
 const READ_SERVICES: [&str; 44] = [
@@ -323,4 +324,35 @@ pub(crate) fn policy_of(arn: &str) -> Option<Value> {
         _ => return None,
     };
     Some(policy(arn, version, &body))
+}
+
+/// Completes an account: AWS's own policies that are attached appear among its policies, and
+/// every policy counts its attachments.
+pub(crate) fn complete(account: &mut Account) {
+    let mut attached = std::collections::BTreeMap::<String, u64>::new();
+    let mut bounding = attached.clone();
+    for role in &account.roles {
+        for item in role.get("AttachedManagedPolicies").and_then(Value::as_array).into_iter().flatten() {
+            *attached.entry(text(item, "PolicyArn").to_owned()).or_default() += 1;
+        }
+        if let Some(arn) = role.pointer("/PermissionsBoundary/PermissionsBoundaryArn").and_then(Value::as_str) {
+            *bounding.entry(arn.to_owned()).or_default() += 1;
+        }
+    }
+    for arn in attached.keys().chain(bounding.keys()) {
+        let known = account.policies.iter().any(|p| text(p, "Arn") == arn);
+        if let Some(found) = policy_of(arn).filter(|_| !known) {
+            account.policies.push(found);
+        }
+    }
+    for policy in &mut account.policies {
+        let arn = text(policy, "Arn").to_owned();
+        if let Some(map) = policy.as_object_mut() {
+            map.insert("AttachmentCount".to_owned(), json!(attached.get(&arn).copied().unwrap_or_default()));
+            map.insert(
+                "PermissionsBoundaryUsageCount".to_owned(),
+                json!(bounding.get(&arn).copied().unwrap_or_default()),
+            );
+        }
+    }
 }

@@ -4,10 +4,11 @@
 //! header. **The signature itself is not checked.** Refuses to know any service's operations.
 
 use crate::estate::Estate;
-use crate::faults::{FaultKind, Faults};
+use crate::faults::FaultKind;
 use crate::service::{self, Call, s3, sqs};
+use crate::shared::Shared;
 use crate::wire::{Answer, Paging, Problem, Protocol, Service, Spoil, form};
-use crate::world::{Caller, World};
+use crate::world::Caller;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -26,12 +27,6 @@ use tokio::net::{TcpListener, TcpStream};
 const LARGEST_BODY: usize = 1 << 20;
 /// CloudTrail's files are of up to 50 MB.
 const LARGEST_OBJECT: usize = 64 << 20;
-
-/// What the handlers share.
-pub(crate) struct Shared {
-    pub(crate) world: World,
-    pub(crate) faults: Faults,
-}
 
 /// Serves until the future ends.
 pub(crate) async fn serve(

@@ -15,8 +15,9 @@ mod workloads;
 
 pub use bucket::{BUCKET, BUCKET_REGION, TrailBucket};
 
-use crate::build::{self, Role, association, cluster_arn, settle};
+use crate::build::{self, Role, association, cluster_arn};
 use crate::estate::{Account, Cluster, Estate, Member, OrgPolicy, Organization, Unit, text};
+use crate::managed;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
@@ -186,7 +187,7 @@ fn draft(today: NaiveDate, files: &mut Option<bucket::Files>) -> Draft {
     draft.add_trails();
     days::add(&mut draft, today, files);
     for account in draft.estate.accounts.values_mut() {
-        settle(account);
+        managed::complete(account);
     }
     draft
 }

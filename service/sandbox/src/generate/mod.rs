@@ -15,8 +15,8 @@ mod truth;
 
 pub use truth::{Class, Entry, Severity, Truth};
 
-use crate::build;
 use crate::estate::Estate;
+use crate::managed;
 use chrono::{DateTime, Utc};
 use draft::{Draft, Place};
 
@@ -139,7 +139,7 @@ pub fn generate_with_truth(options: &GenerateOptions) -> Generated {
         }
     }
     sessions::add(&mut draft, options.events);
-    draft.estate.accounts.values_mut().for_each(build::settle);
+    draft.estate.accounts.values_mut().for_each(managed::complete);
     draft.estate.organization = Some(organisation::organisation(&draft.accounts, &names));
     draft.estate.hub.clone_from(&draft.accounts.management);
     Generated { estate: draft.estate, truth: draft.truth }

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::faults::FaultKind;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::shelf::Stored;
 use crate::wire::{Answer, Paging, Problem, Xml, form};
 use chrono::SecondsFormat;
