@@ -16,7 +16,7 @@
 //! fingerprints are kept, and which pod a session belongs to.
 
 use super::action::{Meaning, meaning};
-use super::change::ChangeEvent;
+use super::denial::is_denial;
 use super::event::{Caller, Event};
 use super::origin;
 use super::reader::{Inflater, MAX_DECOMPRESSED, Reader, Reading, Sink};
@@ -25,7 +25,7 @@ use crate::problem::{Fault, ProblemKind, ReadProblem, Tally};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use rolecall_estate::id::Region;
-use rolecall_estate::{Networks, Origin, Session};
+use rolecall_estate::{ChangeEvent, Networks, Origin, Session};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -595,31 +595,6 @@ impl Sink for Batch {
         });
         Ok(())
     }
-}
-
-/// Whether an error code says that permission was wanting.
-#[must_use]
-pub fn is_denial(code: &str) -> bool {
-    let code = code.strip_prefix("Client.").unwrap_or(code);
-    code.starts_with("AccessDenied")
-        || matches!(
-            code,
-            // By the policy of a VPC endpoint.
-            "VpceAccessDenied"
-                | "UnauthorizedOperation"
-                | "Unauthorized"
-                | "UnauthorizedException"
-                | "UnauthorizedAccess"
-                | "NotAuthorized"
-                | "NotAuthorizedException"
-                | "AuthorizationError"
-                | "AuthorizationErrorException"
-                | "AuthFailure"
-                | "OperationNotPermitted"
-                | "KMSAccessDeniedException"
-                | "Forbidden"
-                | "ForbiddenException"
-        )
 }
 
 /// No source is kept that is longer, in bytes.

@@ -5,7 +5,8 @@
 //! for all others. Session tokens are never copied out of the bytes. Refuses to know which wrapping
 //! a record came in.
 
-use super::change::{self, Actor, Call, ChangeEvent, Parameters, Program, Read, Told, call_of, class_of, is_watched};
+use super::change::{self, Call, Parameters, Program, Read, Told, call_of, class_of, is_watched};
+use super::denial::is_denial;
 use super::json::{
     Boxed, Field, Key, List, Object, ObjectSeed, Slot, Text, boxed, fields, list, number, object, skip, text,
     visit_others,
@@ -14,7 +15,7 @@ use super::shape::fold;
 use crate::problem::{Fault, ProblemKind};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use rolecall_estate::id::Region;
-use rolecall_estate::{Session, SessionKind, Tags, VpcEndpoint};
+use rolecall_estate::{Actor, ChangeEvent, Session, SessionKind, Tags, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -777,6 +778,7 @@ impl<'a> Event<'a> {
             user_agent: cut(program.user_agent),
             agent_class: class_of(program),
             error_code: cut(self.error()),
+            is_denied: self.error().is_some_and(is_denial),
             error_message: cut(error_message),
             resources,
             request: said.value.clone(),

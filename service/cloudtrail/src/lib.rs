@@ -16,6 +16,7 @@ mod action;
 mod aggregate;
 mod attribution;
 pub mod change;
+mod denial;
 mod depth;
 pub mod encoding;
 mod event;
@@ -31,8 +32,9 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Harvest, Limits, Place, Settled, Stats, TrailFile, Use, UseKey, is_denial};
+pub use aggregate::{Harvest, Limits, Place, Settled, Stats, TrailFile, Use, UseKey};
 pub use attribution::{History, Tie, TiedBy, best, tie_all};
+pub use denial::is_denial;
 pub use origin::neighbourhood;
 pub use problem::{ProblemKind, ReadProblem};
 pub use reader::MAX_DECOMPRESSED;

@@ -6,6 +6,7 @@
 mod activity;
 pub mod assumption;
 pub mod before;
+mod change_event;
 mod complete_range;
 pub mod coverage;
 pub mod id;
@@ -17,6 +18,7 @@ pub use activity::{
     AssociationSpan, InstanceUse, Networks, Origin, OriginKey, Session, SessionKind, SpanDetail, TrailMemory, Used,
     UsedFrom, VpcEndpoint,
 };
+pub use change_event::{Actor, AgentClass, ChangeEvent, ChangedResource, named_key, resource_key, resource_type};
 pub use complete_range::{Holds, Torn, Whole};
 pub use resource::{
     AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,

@@ -37,8 +37,8 @@ pub use trail::attribution::{AssociationVersion, DueSessions, SessionKey};
 pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow, Tied};
 pub use trail::usage::{DayRow, TieCount, UsageOf, UseRow};
 pub use trail::{
-    BatchCounts, Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, SourceRow,
-    SourceState, TrailCursor,
+    BatchCounts, Bookkeeper, ChangeEventAfter, ChangeEventFilter, Counted, DayCounts, FileMark, Ledger, Place, Problem,
+    SourceReport, SourceRow, SourceState, TrailCursor,
 };
 
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

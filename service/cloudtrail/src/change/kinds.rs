@@ -4,7 +4,8 @@
 //! references of IAM, EKS, Organizations, CloudTrail and EC2, and their pages on CloudTrail, such as
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
 
-use super::{ChangedResource, Told, of_arn, text, type_of, within};
+use super::{Told, changed, of_arn, only_named, text, within};
+use rolecall_estate::{ChangedResource, resource_type};
 use serde_json::Value;
 
 const ROLE: &str = "AWS::IAM::Role";
@@ -193,7 +194,7 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
         Call::Role => role(told, &mut found),
         Call::ServiceRole => {
             // The name of a new one is in the answer only.
-            found.extend(told.answered(&["role", "arn"]).map(|arn| ChangedResource::new(ROLE, arn)));
+            found.extend(told.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
         }
         Call::ManagedPolicy => {
             let created = || told.answered(&["policy", "arn"]).map(str::to_owned);
@@ -202,16 +203,16 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
                 Some(told.iam("policy", told.asked("path").unwrap_or("/"), name))
             };
             let arn = told.asked("policyArn").map(str::to_owned).or_else(created).or_else(named);
-            found.extend(arn.map(|arn| ChangedResource::new(POLICY, arn)));
+            found.extend(arn.map(|arn| changed(POLICY, arn)));
         }
         Call::InstanceProfile => {
             if let Some(name) = told.asked("instanceProfileName") {
                 let arn = told.answered(&["instanceProfile", "arn"]).map(str::to_owned);
                 let arn = arn.unwrap_or_else(|| told.iam("instance-profile", told.asked("path").unwrap_or("/"), name));
-                found.push(ChangedResource::new(PROFILE, arn));
+                found.push(changed(PROFILE, arn));
             }
             // A role that is added to a profile can be used by instances: the role changes, too.
-            found.extend(told.asked("roleName").map(|name| ChangedResource::new(ROLE, told.iam("role", "/", name))));
+            found.extend(told.asked("roleName").map(|name| changed(ROLE, told.iam("role", "/", name))));
         }
         Call::Oidc => {
             let created = || told.answered(&["openIDConnectProviderArn"]).map(str::to_owned);
@@ -221,26 +222,26 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
                 Some(told.iam("oidc-provider", "/", url))
             };
             let arn = told.asked("openIDConnectProviderArn").map(str::to_owned).or_else(created).or_else(named);
-            found.extend(arn.map(|arn| ChangedResource::new(OIDC, arn)));
+            found.extend(arn.map(|arn| changed(OIDC, arn)));
         }
         Call::Saml => {
             let created = || told.answered(&["sAMLProviderArn"]).map(str::to_owned);
             let named = || told.asked("name").map(|name| told.iam("saml-provider", "/", name));
             let arn = told.asked("sAMLProviderArn").map(str::to_owned).or_else(created).or_else(named);
-            found.extend(arn.map(|arn| ChangedResource::new(SAML, arn)));
+            found.extend(arn.map(|arn| changed(SAML, arn)));
         }
         Call::Association => association(told, &mut found),
         Call::Addon => {
             if let (Some(cluster), Some(addon)) = (cluster(told), told.asked("addonName")) {
                 let arn = told.answered(&["addon", "addonArn"]).map(str::to_owned);
                 let arn = arn.unwrap_or_else(|| told.regional("eks", &format!("addon/{cluster}/{addon}")));
-                found.push(ChangedResource::new("AWS::EKS::Addon", arn));
+                found.push(changed("AWS::EKS::Addon", arn));
             }
         }
         Call::AccessEntry => access_entry(told, &mut found),
         Call::Cluster => found.extend(cluster(told).map(|name| {
             let arn = told.answered(&["cluster", "arn"]).map(str::to_owned);
-            ChangedResource::new(CLUSTER, arn.unwrap_or_else(|| told.regional("eks", &format!("cluster/{name}"))))
+            changed(CLUSTER, arn.unwrap_or_else(|| told.regional("eks", &format!("cluster/{name}"))))
         })),
         Call::Nodegroup => of_cluster(
             told,
@@ -258,21 +259,21 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
         ),
         Call::Tagged => {
             if let Some(arn) = told.asked("resourceArn") {
-                found.extend(type_of(arn).map(|kind| of_arn(kind, arn)));
+                found.extend(resource_type(arn).map(|kind| of_arn(kind, arn)));
             }
             found.extend(told.asked("resourceId").and_then(of_organization));
         }
         Call::OrgPolicy => {
             let created = || within(told.response, &["policy", "policySummary", "arn"]);
             let id = created().or_else(|| told.asked("policyId"));
-            found.extend(id.map(|id| ChangedResource::new(ORG_POLICY, id)));
-            found.extend(told.asked("targetId").and_then(of_organization).map(ChangedResource::only_named));
+            found.extend(id.map(|id| changed(ORG_POLICY, id)));
+            found.extend(told.asked("targetId").and_then(of_organization).map(only_named));
         }
         Call::OrgPolicyType => {
-            found.extend(told.asked("rootId").map(|id| ChangedResource::new(ORGANIZATION, id)));
+            found.extend(told.asked("rootId").map(|id| changed(ORGANIZATION, id)));
         }
         Call::OrgAccount => org_account(told, &mut found),
-        Call::OwnAccount => found.push(ChangedResource::new(ORG_ACCOUNT, told.account.to_string())),
+        Call::OwnAccount => found.push(changed(ORG_ACCOUNT, told.account.to_string())),
         Call::Invitation => {
             let id = within(told.request, &["target", "id"]);
             found.extend(id.and_then(of_organization).filter(|resource| resource.resource_type == ORG_ACCOUNT));
@@ -280,12 +281,12 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
         Call::Unit => {
             let created = || within(told.response, &["organizationalUnit", "arn"]);
             let id = created().or_else(|| told.asked("organizationalUnitId"));
-            found.extend(id.map(|id| ChangedResource::new(UNIT, id)));
-            found.extend(told.asked("parentId").and_then(of_organization).map(ChangedResource::only_named));
+            found.extend(id.map(|id| changed(UNIT, id)));
+            found.extend(told.asked("parentId").and_then(of_organization).map(only_named));
         }
         Call::Organization => {
             let arn = within(told.response, &["organization", "arn"]);
-            found.extend(arn.map(|arn| ChangedResource::new(ORGANIZATION, arn)));
+            found.extend(arn.map(|arn| changed(ORGANIZATION, arn)));
         }
         Call::Trail => {
             let named = || told.asked("name").or_else(|| told.asked("trailName"));
@@ -295,7 +296,7 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
                 } else {
                     told.regional("cloudtrail", &format!("trail/{name}"))
                 };
-                found.push(ChangedResource::new(TRAIL, arn));
+                found.push(changed(TRAIL, arn));
             }
         }
         Call::Instance => {
@@ -306,14 +307,14 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
                 match name.as_str() {
                     "instanceid" => {
                         let arn = told.regional("ec2", &format!("instance/{value}"));
-                        found.push(ChangedResource::new("AWS::EC2::Instance", arn));
+                        found.push(changed("AWS::EC2::Instance", arn));
                     }
-                    "arn" if type_of(&value) == Some(PROFILE) => {
-                        found.push(ChangedResource::new(PROFILE, value).only_named());
+                    "arn" if resource_type(&value) == Some(PROFILE) => {
+                        found.push(only_named(changed(PROFILE, value)));
                     }
                     "name" => {
                         let arn = told.iam("instance-profile", "/", &value);
-                        found.push(ChangedResource::new(PROFILE, arn).only_named());
+                        found.push(only_named(changed(PROFILE, arn)));
                     }
                     _ => {}
                 }
@@ -327,13 +328,13 @@ fn role(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
     if let Some(name) = told.asked("roleName") {
         let created = told.answered(&["role", "arn"]).map(str::to_owned);
         let arn = created.unwrap_or_else(|| told.iam("role", told.asked("path").unwrap_or("/"), name));
-        found.push(ChangedResource::new(ROLE, arn));
+        found.push(changed(ROLE, arn));
     } else {
-        found.extend(told.answered(&["role", "arn"]).map(|arn| ChangedResource::new(ROLE, arn)));
+        found.extend(told.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
     }
     for named in ["policyArn", "permissionsBoundary"] {
-        let arn = told.asked(named).filter(|arn| type_of(arn) == Some(POLICY));
-        found.extend(arn.map(|arn| ChangedResource::new(POLICY, arn).only_named()));
+        let arn = told.asked(named).filter(|arn| resource_type(arn) == Some(POLICY));
+        found.extend(arn.map(|arn| only_named(changed(POLICY, arn))));
     }
 }
 
@@ -355,10 +356,10 @@ fn association(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
         (None, None) => return,
     };
     let association_id = id.map(str::to_owned);
-    found.push(ChangedResource { association_id, ..ChangedResource::new(ASSOCIATION, resource) });
+    found.push(ChangedResource { association_id, ..changed(ASSOCIATION, resource) });
     for named in ["roleArn", "targetRoleArn"] {
-        let arn = told.asked(named).filter(|arn| type_of(arn) == Some(ROLE));
-        found.extend(arn.map(|arn| ChangedResource::new(ROLE, arn).only_named()));
+        let arn = told.asked(named).filter(|arn| resource_type(arn) == Some(ROLE));
+        found.extend(arn.map(|arn| only_named(changed(ROLE, arn))));
     }
 }
 
@@ -371,10 +372,9 @@ fn access_entry(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
         Some(told.regional("eks", &format!("access-entry/{cluster}/{kind}/{account}/{name}")))
     };
     let arn = told.answered(&["accessEntry", "accessEntryArn"]).map(str::to_owned).or_else(of_principal);
-    found.extend(arn.map(|arn| ChangedResource::new("AWS::EKS::AccessEntry", arn)));
-    found.extend(
-        type_of(principal).filter(|kind| *kind == ROLE).map(|kind| ChangedResource::new(kind, principal).only_named()),
-    );
+    found.extend(arn.map(|arn| changed("AWS::EKS::AccessEntry", arn)));
+    found
+        .extend(resource_type(principal).filter(|kind| *kind == ROLE).map(|kind| only_named(changed(kind, principal))));
 }
 
 /// A part of a cluster, whose ARN is in the answer only as a whole.
@@ -388,7 +388,7 @@ fn of_cluster(
     if let (Some(cluster), Some(name)) = (cluster(told), told.asked(name)) {
         let arn = told.answered(answered).map(str::to_owned);
         let arn = arn.unwrap_or_else(|| told.regional("eks", &format!("{prefix}/{cluster}/{name}")));
-        found.push(ChangedResource::new(kind, arn));
+        found.push(changed(kind, arn));
     }
 }
 
@@ -406,7 +406,7 @@ fn org_account(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
     }
     found.extend(id.and_then(|id| of_organization(&id)));
     for named in ["sourceParentId", "destinationParentId"] {
-        found.extend(told.asked(named).and_then(of_organization).map(ChangedResource::only_named));
+        found.extend(told.asked(named).and_then(of_organization).map(only_named));
     }
 }
 
@@ -419,7 +419,7 @@ fn of_organization(id: &str) -> Option<ChangedResource> {
         digits if digits.len() == 12 && digits.iter().all(u8::is_ascii_digit) => ORG_ACCOUNT,
         _ => return None,
     };
-    Some(ChangedResource::new(kind, id))
+    Some(changed(kind, id))
 }
 
 /// All members of a value that are texts, to a depth.

@@ -611,7 +611,7 @@ fn refused_and_failed_calls_are_kept() {
             "errorMessage": "User: arn:aws:sts::111122223333:assumed-role/deployer/ana is not authorized to perform: iam:PutRolePolicy on resource: role api with an explicit deny in a service control policy",
         }),
     ));
-    assert!(denied.is_denied());
+    assert!(denied.is_denied);
     assert_eq!(denied.error_code.as_deref(), Some("AccessDenied"));
     assert_eq!(
         (named(&denied), &denied.request),
@@ -644,7 +644,7 @@ fn refused_and_failed_calls_are_kept() {
         let event =
             one(&record(source, name, &json!({"errorCode": "Client.UnauthorizedOperation", "errorMessage": message})));
         assert_eq!(named(&event), expected, "{message}");
-        assert!(event.is_denied());
+        assert!(event.is_denied);
     }
     let failed = one(&record(
         "iam.amazonaws.com",
@@ -653,7 +653,7 @@ fn refused_and_failed_calls_are_kept() {
             "errorCode": "DeleteConflictException", "errorMessage": "x".repeat(5_000), "requestParameters": {"roleName": "api"},
         }),
     ));
-    assert_eq!((failed.is_denied(), failed.error_message.map(|text| text.len())), (false, Some(1024)));
+    assert_eq!((failed.is_denied, failed.error_message.map(|text| text.len())), (false, Some(1024)));
 }
 
 #[test]

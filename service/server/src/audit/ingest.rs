@@ -455,6 +455,7 @@ async fn write<'b>(
     ledger.withdraw(&withdrawn).await?;
     ledger.origins(&settled.origins).await?;
     ledger.instances(&instances).await?;
+    let changes_written = ledger.changes(&settled.changes).await?;
 
     let unreadable = settled.unread;
     let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
@@ -481,7 +482,8 @@ async fn write<'b>(
     let marked: Vec<FileMark> =
         marked.into_iter().zip(unread).filter(|(_, unread)| *unread).map(|(mark, _)| mark).collect();
     ledger.note(new, &marked, &days, now).await?;
-    let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at)).max();
+    let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at));
+    let newest = newest.chain(settled.changes.iter().map(|change| change.event_time)).max();
     let stats = settled.stats;
     let report = SourceReport {
         files: stats.files,
@@ -499,6 +501,7 @@ async fn write<'b>(
         known: 0,
         sessions_written: written.sessions,
         uses_written: written.uses,
+        changes_written,
         oldest: settled.sessions.iter().map(|session| session.at).min(),
         problems: settled.problems,
         gaps: Vec::new(),

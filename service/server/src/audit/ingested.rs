@@ -30,6 +30,8 @@ pub struct Ingested {
     pub sessions_written: u64,
     /// Rows of use that were made or added to.
     pub uses_written: u64,
+    /// Change events that the store did not have.
+    pub changes_written: u64,
     /// The oldest session that was read.
     pub oldest: Option<DateTime<Utc>>,
     /// Accounts in whose trails sessions and calls stand that were read.
@@ -84,6 +86,7 @@ impl Ingested {
         self.known += other.known;
         self.sessions_written += other.sessions_written;
         self.uses_written += other.uses_written;
+        self.changes_written += other.changes_written;
         self.oldest = self.oldest.into_iter().chain(other.oldest).min();
         for (account, named) in other.named {
             self.name(account, named.regions, named.newest);

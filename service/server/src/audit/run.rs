@@ -221,7 +221,8 @@ impl Audit {
                 + counts.resources_opened
                 + counts.sessions_written
                 + trails.sessions_written
-                + trails.uses_written,
+                + trails.uses_written
+                + trails.changes_written,
             trail: if self.figures { Some(TrailFigures::of(&trails, self.store.session_ties().await?)) } else { None },
             api_calls: looked.api_calls,
             findings,

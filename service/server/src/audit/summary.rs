@@ -84,6 +84,9 @@ pub struct TrailFigures {
     pub sessions_written: u64,
     /// Rows of use that were made or added to.
     pub uses_written: u64,
+    /// Change events that the store did not have.
+    #[serde(default)]
+    pub change_events_written: u64,
     /// All sessions that are kept: by kind, by what they are tied, and why not.
     pub ties: Vec<TieFigure>,
 }
@@ -116,6 +119,7 @@ impl TrailFigures {
             files_known: read.known,
             sessions_written: read.sessions_written,
             uses_written: read.uses_written,
+            change_events_written: read.changes_written,
             ties: ties.collect(),
         }
     }
@@ -127,12 +131,16 @@ impl TrailFigures {
         let mut out = format!(
             "\nTrail     {}, {} read before, {bytes} bytes\n          \
              {}, {malformed} malformed, {duplicates} duplicates, {calls} of role sessions, {copies} recorded twice\n          \
-             {} of {} distinct uses\n",
+             {} of {} distinct uses\n          \
+             {}, {} of them failed, {} new\n",
             count(*files, "file"),
             self.files_known,
             count(*events, "event"),
             count(self.uses_written, "row"),
             uses,
+            count(self.read.change_events, "change event"),
+            self.read.failed_change_events,
+            self.change_events_written,
         );
         let mut list = |title: &str, numbers: Vec<(String, u64)>| {
             if !numbers.is_empty() {

@@ -9,6 +9,7 @@
 //! only: what comes for it in a file that was not read is counted as it comes.
 
 pub(crate) mod attribution;
+mod change;
 mod dictionary;
 mod marks;
 mod memory;
@@ -20,6 +21,7 @@ pub(crate) mod usage;
 mod whole;
 mod write;
 
+pub use change::{ChangeEventAfter, ChangeEventFilter};
 pub use seen::FileMark;
 pub use source::{Problem, SourceReport, SourceRow, SourceState, TrailCursor};
 pub use write::{BatchCounts, Counted, DayCounts};

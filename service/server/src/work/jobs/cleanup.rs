@@ -14,12 +14,13 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     let retention = &app.config.retention;
     let months = app.store.drop_sessions_before(before(retention.sessions)).await?;
     let used = app.store.drop_usage_before(before(retention.sessions).date_naive()).await?;
+    let changes = app.store.drop_change_events_before(before(retention.sessions)).await?;
     let (tied, untied) = (retention.session_calls, retention.session_calls.saturating_mul(PATIENCE));
     let keys = app.store.fold_keys(before(tied), before(untied)).await?;
     let days = app.store.close_days(before(retention.trail_days), now).await?;
     let jobs = app.store.prune_jobs(before(retention.runs)).await?;
     let runs = app.store.prune_runs(before(retention.runs)).await?;
-    let months = months.len() + used.len();
+    let months = months.len() + used.len() + changes.len();
     tracing::info!(months, keys, days, jobs, runs, "what is too old was forgotten");
     Ok(())
 }
