@@ -1,26 +1,23 @@
 //! The laws of the policy language: documents, patterns, conditions, ARNs, decisions.
 
-use rolecall_iam::access::Stack;
-use rolecall_iam::cases;
-use rolecall_iam::condition::{Condition, Context, Operator};
-use rolecall_iam::kind::{PolicyKind, check};
-use rolecall_iam::pattern::{ActionPattern, ResourcePattern, like};
+use rolecall_iam::lint::check;
 use rolecall_iam::trust::Trust;
 use rolecall_iam::{
-    AccountId, Arn, Document, Grants, Layer, Layers, Level, Outcome, Request, Requester, RoleArn, Truth, Version,
-    decide as decided,
+    AccountId, ActionPattern, Arn, Condition, Context, Document, Grants, Level, Operator, Outcome, PolicyRef,
+    PolicySet, PolicyType, Request, Requester, ResourcePattern, RoleArn, Truth, Version, cases, decide as decided,
+    like,
 };
 use serde_json::{Value, json};
 
-const KINDS: [PolicyKind; 8] = [
-    PolicyKind::Identity,
-    PolicyKind::Trust,
-    PolicyKind::Resource,
-    PolicyKind::Boundary,
-    PolicyKind::Session,
-    PolicyKind::Scp,
-    PolicyKind::Rcp,
-    PolicyKind::VpcEndpoint,
+const KINDS: [PolicyType; 8] = [
+    PolicyType::Identity,
+    PolicyType::Trust,
+    PolicyType::Resource,
+    PolicyType::Boundary,
+    PolicyType::Session,
+    PolicyType::Scp,
+    PolicyType::Rcp,
+    PolicyType::VpcEndpoint,
 ];
 
 /// Any bytes are cases or what is wrong with them, each with its place; what is a case can be answered.
@@ -48,10 +45,11 @@ pub fn document(bytes: &[u8]) {
     let trust = Trust::of("trust policy", &document);
     let caller = Requester::service("pods.eks.amazonaws.com");
     let admitted = trust.admits(&caller, "sts:AssumeRole").truth;
-    if trust.decide(&caller, "sts:AssumeRole", &Context::open()).allowed.is_true() {
+    if trust.decide(&caller, "sts:AssumeRole", &Context::open()).outcome == Outcome::Allow {
         assert!(admitted.is_true());
     }
-    let stack = Stack { identity: vec![Layer::known("inline policy", &document)], ..Stack::default() };
+    let stack =
+        PolicySet { identity: Some(vec![PolicyRef::known("inline policy", &document)]), ..PolicySet::default() };
     let access = Grants::of(&stack);
     let actions = access.actions();
     for grant in access.broad_writes().grants {
@@ -325,17 +323,17 @@ fn read(statements: &[Value]) -> Document {
 }
 
 /// The layers; of the policies of the place `unseen` nothing is known.
-fn layers(policies: &Policies, unseen: Option<usize>, read: &dyn Fn(&[Value]) -> Document) -> Layers {
-    let mut out = Layers::default();
+fn layers(policies: &Policies, unseen: Option<usize>, read: &dyn Fn(&[Value]) -> Document) -> PolicySet {
+    let mut out = PolicySet::default();
     for (place, list) in policies {
         let layer = |statements: &Vec<Value>| {
             if unseen == Some(*place) {
-                Layer::missing("policy", "refused")
+                PolicyRef::missing("policy", "refused")
             } else {
-                Layer::known("policy", &read(statements))
+                PolicyRef::known("policy", &read(statements))
             }
         };
-        let flat: Vec<Layer> = list.iter().map(layer).collect();
+        let flat: Vec<PolicyRef> = list.iter().map(layer).collect();
         let levels = || flat.iter().map(|l| Level { name: "level".into(), policies: vec![l.clone()] }).collect();
         match *place {
             0 => out.identity = Some(flat),

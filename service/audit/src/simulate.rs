@@ -9,10 +9,11 @@
 use crate::facts::Facts;
 use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::condition::{Context, Value};
-use rolecall_iam::explain::{Explanation, explain};
-use rolecall_iam::external_access::Organization;
-use rolecall_iam::{AccountId, Arn, Document, Layer, Layers, Level, Request, Requester};
+use rolecall_iam::trust::Organization;
+use rolecall_iam::{
+    AccountId, Arn, Context, ContextValue, Document, Explanation, Level, PolicyRef, PolicySet, Request, Requester,
+    explain,
+};
 use rolecall_rules::Reasons;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ pub struct Asked {
     /// The request.
     pub request: Request,
     /// The layers.
-    pub layers: Layers,
+    pub layers: PolicySet,
     /// What a reader should know: whom a pod's request comes from, and what was taken as given.
     pub notes: Vec<String>,
 }
@@ -214,7 +215,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
     }
     // AWS sends these of every account that is in an organisation, and roots' ids are not kept.
     for key in ["aws:PrincipalOrgPaths", "aws:ResourceOrgPaths"] {
-        if account.is_some() && matches!(context.get(key), Value::Absent) {
+        if account.is_some() && matches!(context.get(key), ContextValue::Absent) {
             context = context.unknown(key, &format!("the value of `{key}` is not collected; give it"));
         }
     }
@@ -237,7 +238,7 @@ fn organization_id(facts: &Facts, context: Context, key: &str, account: AccountI
     match facts.organization(account) {
         Organization::Known(id) => context.set(key, [id]),
         Organization::None => context.absent(key),
-        Organization::NotSeen(why) if matches!(context.get(key), Value::Absent) => {
+        Organization::NotSeen(why) if matches!(context.get(key), ContextValue::Absent) => {
             context.unknown(key, &format!("the value of `{key}` is not known: {why}; give it"))
         }
         Organization::NotSeen(_) => context,
@@ -251,7 +252,7 @@ fn owner_of(resource: &str) -> Option<AccountId> {
 
 struct Caller {
     requester: Requester,
-    layers: Layers,
+    layers: PolicySet,
     account: Option<AccountId>,
 }
 
@@ -267,7 +268,7 @@ fn caller(
     let requester =
         Requester::read(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
     let Requester::Principal { arn, .. } = &requester else {
-        return Ok(Caller { requester, layers: Layers::default(), account: None });
+        return Ok(Caller { requester, layers: PolicySet::default(), account: None });
     };
     let account = arn.account_id();
     let given = || question.what_if.identity.is_some();
@@ -282,15 +283,16 @@ fn caller(
             let document = Document::read(
                 r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
             );
-            let layers = Layers { identity: Some(vec![Layer::known("root user", &document)]), ..Layers::default() };
+            let layers =
+                PolicySet { identity: Some(vec![PolicyRef::known("root user", &document)]), ..PolicySet::default() };
             return Ok(Caller { requester, layers, account });
         }
-        _ if given() => return Ok(Caller { layers: Layers::default(), account, requester }),
+        _ if given() => return Ok(Caller { layers: PolicySet::default(), account, requester }),
         _ => return Err(AskError::NotCollected(question.principal.clone())),
     };
     let Some(role) = role else {
         if given() {
-            return Ok(Caller { layers: Layers::default(), account, requester });
+            return Ok(Caller { layers: PolicySet::default(), account, requester });
         }
         return Err(AskError::Role(question.principal.clone()));
     };
@@ -302,9 +304,9 @@ fn caller(
 }
 
 /// What was not seen in the latest look may say otherwise by now: nothing is allowed by it.
-fn last_seen(what: &str, unseen: Option<&Reasons>, layers: &mut Layers, notes: &mut Vec<String>) {
+fn last_seen(what: &str, unseen: Option<&Reasons>, layers: &mut PolicySet, notes: &mut Vec<String>) {
     let Some(why) = unseen.map(|why| why.to_vec().join("; ")) else { return };
-    layers.identity = Some(vec![Layer::missing(&format!("{what} of today"), &why)]);
+    layers.identity = Some(vec![PolicyRef::missing(&format!("{what} of today"), &why)]);
     notes.push(format!("the {what} is known only as it was last seen: {why}"));
 }
 
@@ -362,7 +364,7 @@ fn session_tags(mut context: Context, association: &Association) -> Context {
     ];
     for tag in ["kubernetes-pod-name", "kubernetes-pod-uid"] {
         let key = format!("aws:PrincipalTag/{tag}");
-        if matches!(context.get(&key), Value::Absent) {
+        if matches!(context.get(&key), ContextValue::Absent) {
             context = context.unknown(&key, &format!("`{key}` differs from pod to pod"));
         }
     }
@@ -370,7 +372,13 @@ fn session_tags(mut context: Context, association: &Association) -> Context {
 }
 
 /// What the organisation says, above the principal and above the resource.
-fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &mut Layers, notes: &mut Vec<String>) {
+fn above(
+    facts: &Facts,
+    request: &Request,
+    account: Option<AccountId>,
+    layers: &mut PolicySet,
+    notes: &mut Vec<String>,
+) {
     let stated = [(account, OrgPolicyKind::Scp), (request.resource_account(), OrgPolicyKind::Rcp)];
     let stated = stated.into_iter().filter_map(|(account, kind)| facts.assumes_no_policies(account?, kind));
     notes.extend(stated.map(|assumption| format!("it is assumed that {}", assumption.sentence())));
@@ -380,32 +388,32 @@ fn above(facts: &Facts, request: &Request, account: Option<AccountId>, layers: &
 }
 
 /// The policy on the resource, and the trust policy where the resource is a role to be assumed.
-fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &mut Layers) {
+fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &mut PolicySet) {
     let service = request.action().service();
     let assumes = service == "sts" && request.resource().as_str().contains(":role/");
     if assumes {
         layers.trust = Some(match facts.role(&question.resource) {
             (Some(role), None) => facts.trust_layer(role),
-            (_, Some(why)) => Layer::missing("trust policy", &why.to_vec().join("; ")),
-            (None, None) => Layer::missing("trust policy", "the role is not among those that were seen"),
+            (_, Some(why)) => PolicyRef::missing("trust policy", &why.to_vec().join("; ")),
+            (None, None) => PolicyRef::missing("trust policy", "the role is not among those that were seen"),
         });
         return;
     }
     let own = request.resource_account().is_some() && request.resource_account() == request.principal().account_id();
     if request.action().on_resources() && (WITH_RESOURCE_POLICIES.contains(&service) || !own) {
-        layers.resource = Some(Layer::missing(
+        layers.resource = Some(PolicyRef::missing(
             "policy of the resource",
             "such policies are not collected; give it, or say that there is none",
         ));
     }
 }
 
-fn layer(given: &Given) -> Layer {
-    Layer::known(&given.name, &given.document)
+fn layer(given: &Given) -> PolicyRef {
+    PolicyRef::known(&given.name, &given.document)
 }
 
-fn stand_in(what_if: &WhatIf, layers: &mut Layers) {
-    let list = |given: &Option<Vec<Given>>, place: &mut Option<Vec<Layer>>| {
+fn stand_in(what_if: &WhatIf, layers: &mut PolicySet) {
+    let list = |given: &Option<Vec<Given>>, place: &mut Option<Vec<PolicyRef>>| {
         if let Some(given) = given {
             *place = Some(given.iter().map(layer).collect());
         }
@@ -422,7 +430,7 @@ fn stand_in(what_if: &WhatIf, layers: &mut Layers) {
     };
     levels(&what_if.scp, &mut layers.scp);
     levels(&what_if.rcp, &mut layers.rcp);
-    let single = |given: &Option<Vec<Given>>, place: &mut Option<Layer>| {
+    let single = |given: &Option<Vec<Given>>, place: &mut Option<PolicyRef>| {
         if let Some(given) = given {
             *place = given.first().map(layer);
         }

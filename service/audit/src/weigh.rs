@@ -11,10 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate, Holds, Recorded, Role, Trail, Used, Whole};
-use rolecall_iam::access::Stack;
 use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
 use rolecall_iam::escalation::{self, Found, Holder};
-use rolecall_iam::{AccountId, ActionSet, Arn, Grants, RoleArn, recording};
+use rolecall_iam::{AccountId, ActionSet, Arn, Grants, PolicySet, RoleArn, recording};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longer ago than this the trail says little of today.
@@ -199,7 +198,7 @@ pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> 
 
 /// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.
 pub(crate) fn against(
-    stack: &Stack,
+    stack: &PolicySet,
     grants: &Grants,
     role: &Role,
     trails: &[Trail],
@@ -265,7 +264,7 @@ pub(crate) fn against(
 
     let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
     for found in escalation::find(stack, Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() }) {
-        let unused = found.way.actions().filter(|action| weighed.unused.contains(action)).collect();
+        let unused = found.path.actions().filter(|action| weighed.unused.contains(action)).collect();
         weighed.ways.push(RiskyWay { found, unused });
     }
     weighed

@@ -6,8 +6,9 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rolecall_iam::catalogue::{AccessLevel, catalogue};
-use rolecall_iam::pattern::ActionPattern;
-use rolecall_iam::{Context, Document, Layer, Layers, Level, Outcome, Request, Requester, decide, explain};
+use rolecall_iam::{
+    ActionPattern, Context, Document, Level, Outcome, PolicyRef, PolicySet, Request, Requester, decide, explain,
+};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -33,9 +34,9 @@ impl Dice {
     }
 }
 
-fn layer(source: &str, statements: &Value) -> Layer {
+fn layer(source: &str, statements: &Value) -> PolicyRef {
     let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-    Layer::known(source, &Document::read(&text))
+    PolicyRef::known(source, &Document::read(&text))
 }
 
 /// The services of everyday roles, with a resource of each.
@@ -69,7 +70,7 @@ fn actions_of(service: &str, keep: impl Fn(AccessLevel) -> bool) -> Vec<String> 
 }
 
 /// Policies like those that AWS manages: few, long, and shared by many roles.
-fn managed() -> Vec<Layer> {
+fn managed() -> Vec<PolicyRef> {
     let mut services: Vec<String> = catalogue().services().map(|(service, _)| service.to_owned()).collect();
     services.sort_unstable();
     let reads = |level| matches!(level, AccessLevel::Read | AccessLevel::List);
@@ -105,7 +106,7 @@ fn managed() -> Vec<Layer> {
     out
 }
 
-fn inline(dice: &mut Dice, name: &str) -> Layer {
+fn inline(dice: &mut Dice, name: &str) -> PolicyRef {
     let mut statements = Vec::new();
     for _ in 0..2 + dice.roll(4) {
         let Some((service, pattern, _)) = dice.pick(&SERVICES) else { continue };
@@ -153,7 +154,7 @@ fn levels() -> (Arc<[Level]>, Arc<[Level]>) {
     );
     let all =
         layer("RCPFullAWSAccess", &json!([{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]));
-    let level = |name: &str, policies: Vec<Layer>| Level { name: Arc::from(name), policies };
+    let level = |name: &str, policies: Vec<PolicyRef>| Level { name: Arc::from(name), policies };
     let scp = [
         level("root", vec![full.clone()]),
         level("workloads", vec![full.clone(), regions]),
@@ -184,7 +185,7 @@ fn context(dice: &mut Dice) -> Context {
 }
 
 /// The roles' layers, and the requests by role.
-fn organisation() -> (Vec<Layers>, Vec<(usize, Request)>) {
+fn organisation() -> (Vec<PolicySet>, Vec<(usize, Request)>) {
     let mut dice = Dice(42);
     let (managed, (scp, rcp)) = (managed(), levels());
     let boundary = layer(
@@ -197,7 +198,7 @@ fn organisation() -> (Vec<Layers>, Vec<(usize, Request)>) {
     let (mut stacks, mut requests) = (Vec::new(), Vec::new());
     for number in 0..ROLES {
         let name = format!("app-{number}");
-        let mut identity: Vec<Layer> = (0..dice.roll(4)).filter_map(|_| dice.pick(&managed).cloned()).collect();
+        let mut identity: Vec<PolicyRef> = (0..dice.roll(4)).filter_map(|_| dice.pick(&managed).cloned()).collect();
         identity.push(inline(&mut dice, &name));
         let bucket = layer(
             "bucket policy",
@@ -235,7 +236,7 @@ fn organisation() -> (Vec<Layers>, Vec<(usize, Request)>) {
             requests
                 .push((number, Request::new(principal, &action, &resource, ACCOUNT.parse().ok(), context(&mut dice))));
         }
-        stacks.push(Layers {
+        stacks.push(PolicySet {
             identity: Some(identity),
             boundary: (dice.roll(3) == 0).then(|| vec![boundary.clone()]),
             session: (dice.roll(8) == 0).then(|| vec![session]),
@@ -250,7 +251,7 @@ fn organisation() -> (Vec<Layers>, Vec<(usize, Request)>) {
 }
 
 /// An action and a resource that one of the policy's statements names.
-fn named(layer: &Layer, dice: &mut Dice) -> Option<(String, String)> {
+fn named(layer: &PolicyRef, dice: &mut Dice) -> Option<(String, String)> {
     let statements = layer.policy()?;
     let statement = dice.pick(&statements.statements)?;
     let actions: Vec<&str> =
@@ -270,7 +271,7 @@ fn cpu() -> Option<u64> {
 
 fn decisions(c: &mut Criterion) {
     let (stacks, requests) = organisation();
-    let pairs: Vec<(&Layers, &Request)> =
+    let pairs: Vec<(&PolicySet, &Request)> =
         requests.iter().filter_map(|(role, request)| Some((stacks.get(*role)?, request))).collect();
     let count = |wanted: Outcome| pairs.iter().filter(|(l, r)| decide(r, l).outcome == wanted).count();
     eprintln!(

@@ -10,9 +10,8 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop where its own input is wrong")]
 
-use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::catalogue::{AccessLevel, catalogue};
-use rolecall_iam::{ActionSet, Document, Grants, GrantsCache, Truth};
+use rolecall_iam::{ActionSet, Document, Grants, GrantsCache, Level, PolicyRef, PolicySet, Truth};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +42,7 @@ fn allow(actions: &[String], resource: &Value) -> Value {
 }
 
 /// Policies that many roles share, the widest ones first.
-fn managed() -> Vec<Layer> {
+fn managed() -> Vec<PolicyRef> {
     let everything = json!("*");
     let mut reads: BTreeSet<String> = BTreeSet::new();
     for action in ActionSet::level(AccessLevel::Read).iter().chain(ActionSet::level(AccessLevel::List).iter()) {
@@ -66,7 +65,7 @@ fn managed() -> Vec<Layer> {
             "Condition": {"StringEquals": {"iam:PassedToService": format!("{}.amazonaws.com", service.prefix)}}});
         out.push((service.prefix, policy(&[all, pass])));
     }
-    out.iter().map(|(name, document)| Layer::known(&format!("arn:aws:iam::aws:policy/{name}"), document)).collect()
+    out.iter().map(|(name, document)| PolicyRef::known(&format!("arn:aws:iam::aws:policy/{name}"), document)).collect()
 }
 
 /// An inline policy of one role's own: a few statements with some actions on the role's resources.
@@ -122,19 +121,20 @@ fn main() {
     let listed = catalogue().actions().len();
     let catalogue_ms = start.elapsed();
     let managed = managed();
-    let full = Layer::known("FullAWSAccess", &policy(&[allow(&["*".to_owned()], &json!("*"))]));
+    let full = PolicyRef::known("FullAWSAccess", &policy(&[allow(&["*".to_owned()], &json!("*"))]));
     let guard = policy(&[
         json!({"Effect": "Deny", "Action": ["organizations:LeaveOrganization", "cloudtrail:StopLogging", "cloudtrail:DeleteTrail"], "Resource": "*"}),
         json!({"Effect": "Deny", "NotAction": ["iam:*", "sts:*", "s3:*", "route53:*"], "Resource": "*",
             "Condition": {"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1", "eu-central-1"]}}}),
         json!({"Effect": "Deny", "Action": "iam:*", "Resource": "arn:aws:iam::*:role/protected-*"}),
     ]);
-    let scps = vec![vec![full.clone()], vec![full, Layer::known("guard", &guard)]];
+    let guard = PolicyRef::known("guard", &guard);
+    let scp: Arc<[Level]> = [Level::new("root", vec![full.clone()]), Level::new("account", vec![full, guard])].into();
     let boundary = policy(&[
         json!({"Effect": "Allow", "NotAction": ["iam:*", "organizations:*"], "Resource": "*"}),
         json!({"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::audit-*"}),
     ]);
-    let boundary = Layer::known("boundary", &boundary);
+    let boundary = PolicyRef::known("boundary", &boundary);
     let cache = GrantsCache::default();
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let (mut reading, mut working, mut asking) = (0.0, 0.0, 0.0);
@@ -148,10 +148,10 @@ fn main() {
         let texts: Vec<String> = (0..1 + dice.below(2)).map(|_| inline(&mut dice, role)).collect();
         bytes += texts.iter().map(String::len).sum::<usize>();
         let start = cpu();
-        let mut identity: Vec<Layer> = texts
+        let mut identity: Vec<PolicyRef> = texts
             .iter()
             .enumerate()
-            .map(|(n, text)| Layer::known(&format!("inline policy p{n}"), &Document::read(text)))
+            .map(|(n, text)| PolicyRef::known(&format!("inline policy p{n}"), &Document::read(text)))
             .collect();
         reading += cpu() - start;
         if documents_only {
@@ -167,7 +167,12 @@ fn main() {
             });
         }
         let bound = dice.below(5) == 0;
-        let stack = Stack { identity, boundary: bound.then(|| boundary.clone()), session: None, scps: scps.clone() };
+        let stack = PolicySet {
+            identity: Some(identity),
+            boundary: bound.then(|| vec![boundary.clone()]),
+            scp: Some(scp.clone()),
+            ..PolicySet::default()
+        };
         let start = cpu();
         let grants = if whole { cache.of(&stack) } else { Arc::new(Grants::of(&stack)) };
         working += cpu() - start;

@@ -16,10 +16,12 @@ mod search;
 mod stack;
 
 use crate::arn::AccountId;
-use crate::document::{Clause, Document, Principal};
-use crate::explain::explain;
-use crate::layer::{Layer, Layers};
-use crate::request::{Request, Requester};
+use crate::evaluate::explain::explain;
+use crate::evaluate::policy_set::{PolicyRef, PolicySet};
+use crate::evaluate::request::Request;
+use crate::evaluate::requester::Requester;
+use crate::policy::ast::{Clause, Principal};
+use crate::policy::document::Document;
 use domain::Held;
 use search::{Search, Shown, outcome};
 use serde::Serialize;
@@ -107,7 +109,7 @@ pub struct Asker {
 
 /// Compares what a requester may do before and after.
 #[must_use]
-pub fn compare(asker: &Asker, before: &Layers, after: &Layers) -> Comparison {
+pub fn compare(asker: &Asker, before: &PolicySet, after: &PolicySet) -> Comparison {
     if let Some(why) = unreadable(before, "before").or_else(|| unreadable(after, "after")) {
         return Comparison::unknown(why);
     }
@@ -143,7 +145,7 @@ pub fn compare(asker: &Asker, before: &Layers, after: &Layers) -> Comparison {
     Comparison { relation, gained: gained.map(witness), lost: lost.map(witness), because }
 }
 
-fn layers_of(layers: &Layers) -> impl Iterator<Item = &Layer> {
+fn layers_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
     let lists = [&layers.identity, &layers.boundary, &layers.session, &layers.endpoint];
     let levels = [&layers.scp, &layers.rcp].into_iter().flatten().flat_map(|levels| levels.iter());
     let levels = levels.flat_map(|level| &level.policies);
@@ -152,17 +154,17 @@ fn layers_of(layers: &Layers) -> impl Iterator<Item = &Layer> {
 }
 
 /// The first document of a side that could not be read.
-fn unreadable(layers: &Layers, side: &str) -> Option<String> {
+fn unreadable(layers: &PolicySet, side: &str) -> Option<String> {
     let broken = layers_of(layers).find(|layer| layer.digest.is_some() && layer.policy.is_err())?;
     let why = broken.policy.as_ref().err()?;
     Some(format!("{side}: {why}"))
 }
 
 /// A session of some role, and whom the policies on a resource name.
-fn everybody(before: &Layers, after: &Layers) -> Vec<Requester> {
+fn everybody(before: &PolicySet, after: &PolicySet) -> Vec<Requester> {
     let mut out: Vec<Requester> = Requester::read(SOMEBODY).into_iter().collect();
     let on_resource = [&before.resource, &before.trust, &after.resource, &after.trust];
-    let policies = on_resource.into_iter().flatten().filter_map(Layer::policy);
+    let policies = on_resource.into_iter().flatten().filter_map(PolicyRef::policy);
     let mut named = BTreeSet::new();
     for statement in policies.flat_map(|policy| &policy.statements) {
         named.extend(statement.principals.iter().flat_map(Clause::elements).cloned());
@@ -201,7 +203,7 @@ struct Found {
 }
 
 impl Found {
-    fn by(who: &Requester, owner: Option<AccountId>, before: &Layers, after: &Layers) -> Self {
+    fn by(who: &Requester, owner: Option<AccountId>, before: &PolicySet, after: &PolicySet) -> Self {
         let assumed = [before, after].map(|layers| with_own_side(who, layers, [before, after]));
         let [first, second] = &assumed;
         let (before, after) = (first.as_ref().unwrap_or(before), second.as_ref().unwrap_or(after));
@@ -233,7 +235,7 @@ impl Found {
 
 /// The layers with the requester's own policies allowing everything, where only policies on a resource
 /// are compared.
-fn with_own_side(who: &Requester, layers: &Layers, both: [&Layers; 2]) -> Option<Layers> {
+fn with_own_side(who: &Requester, layers: &PolicySet, both: [&PolicySet; 2]) -> Option<PolicySet> {
     let on_resource = both.iter().any(|layers| layers.resource.is_some() || layers.trust.is_some());
     let own = both.iter().any(|layers| layers.identity.is_some());
     let has_own = matches!(who, Requester::Principal { .. });
@@ -241,8 +243,8 @@ fn with_own_side(who: &Requester, layers: &Layers, both: [&Layers; 2]) -> Option
         return None;
     }
     let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    let layer = Layer::known("identity policy that allows everything", &Document::read(all));
-    Some(Layers { identity: Some(vec![layer]), ..layers.clone() })
+    let layer = PolicyRef::known("identity policy that allows everything", &Document::read(all));
+    Some(PolicySet { identity: Some(vec![layer]), ..layers.clone() })
 }
 
 impl Shown {
@@ -266,8 +268,8 @@ impl Shown {
 }
 
 /// Why a request is allowed on one side, where the engine can say it.
-fn reason(request: &Request, layers: &Layers) -> String {
-    if outcome(request, layers, false) == crate::decide::Outcome::Allow {
+fn reason(request: &Request, layers: &PolicySet) -> String {
+    if outcome(request, layers, false) == crate::evaluate::decision::Outcome::Allow {
         format!(": {}", explain(request, layers).because)
     } else {
         String::new()
@@ -279,7 +281,7 @@ fn because(
     gained: Option<&Shown>,
     lost: Option<&Shown>,
     open: Option<String>,
-    [before, after]: [&Layers; 2],
+    [before, after]: [&PolicySet; 2],
 ) -> String {
     let gain = |shown: &Shown| format!("{} is allowed now{}", shown.text(), reason(&shown.request, after));
     let loss =

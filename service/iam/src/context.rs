@@ -62,6 +62,17 @@ const WELL_KNOWN: [&str; 42] = [
     "sts:transitivetagkeys",
 ];
 
+/// Keys of AWS's own that take several values; of its other keys one value is all there is.
+pub(crate) const OF_SEVERAL_VALUES: [&str; 7] = [
+    "aws:calledvia",
+    "aws:principalorgpaths",
+    "aws:principalservicenameslist",
+    "aws:resourceorgpaths",
+    "aws:sourceorgpaths",
+    "aws:tagkeys",
+    "aws:sourcevpcarn",
+];
+
 /// The hashes of the well-known keys, each with its key's place, sorted.
 static HASHES: LazyLock<Vec<(u64, usize)>> = LazyLock::new(|| {
     let mut hashes: Vec<_> = WELL_KNOWN.iter().enumerate().map(|(at, key)| (hash_of(key), at)).collect();
@@ -122,7 +133,7 @@ struct Entry {
 
 /// What a condition key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum ContextValue<'a> {
     /// This one value, as a list of one.
     Known(&'a [String]),
     /// These values, at least one, of a key that takes several.
@@ -228,7 +239,7 @@ impl Context {
 
     /// What a key holds; letter case does not count.
     #[must_use]
-    pub fn get(&self, key: &str) -> Value<'_> {
+    pub fn get(&self, key: &str) -> ContextValue<'_> {
         self.look_up(&KeyName::read(key))
     }
 
@@ -262,17 +273,17 @@ impl Context {
         Err(at)
     }
 
-    pub(crate) fn look_up(&self, name: &KeyName) -> Value<'_> {
+    pub(crate) fn look_up(&self, name: &KeyName) -> ContextValue<'_> {
         if let Some(entry) = self.find(name).ok().and_then(|at| self.entries.get(at)) {
             return match &entry.held {
-                Held::One(value) => Value::Known(value),
-                Held::List(values) => Value::List(values),
-                Held::Absent => Value::Absent,
-                Held::Unknown(why) => Value::Unknown(why),
+                Held::One(value) => ContextValue::Known(value),
+                Held::List(values) => ContextValue::List(values),
+                Held::Absent => ContextValue::Absent,
+                Held::Unknown(why) => ContextValue::Unknown(why),
             };
         }
         let under = |prefixes: &[String]| prefixes.iter().any(|prefix| name.name.as_str().starts_with(prefix.as_str()));
-        if !under(&self.open) || under(&self.absent) { Value::Absent } else { Value::Open }
+        if !under(&self.open) || under(&self.absent) { ContextValue::Absent } else { ContextValue::Open }
     }
 }
 
@@ -283,9 +294,9 @@ mod tests {
     #[test]
     fn what_was_said_last_of_a_key_counts_whatever_its_letter_case() {
         let context = Context::open().set("aws:UserName", ["a"]).absent("aws:X").or_set("AWS:username", "b");
-        assert_eq!(context.get("AWS:USERNAME"), Value::Known(&["a".to_owned()]));
-        assert_eq!(context.get("aws:x"), Value::Absent);
-        assert_eq!(context.set("aws:x", ["1"]).get("aws:X"), Value::Known(&["1".to_owned()]));
+        assert_eq!(context.get("AWS:USERNAME"), ContextValue::Known(&["a".to_owned()]));
+        assert_eq!(context.get("aws:x"), ContextValue::Absent);
+        assert_eq!(context.set("aws:x", ["1"]).get("aws:X"), ContextValue::Known(&["1".to_owned()]));
     }
 
     #[test]
@@ -299,11 +310,11 @@ mod tests {
     #[test]
     fn prefixes_say_what_is_open_and_what_is_absent() {
         let context = Context::open_under(&["aws:"]).absent_under("aws:RequestTag/").set("aws:RequestTag/a", ["1"]);
-        assert_eq!(context.get("aws:requesttag/A"), Value::Known(&["1".to_owned()]));
-        assert_eq!(context.get("aws:requesttag/b"), Value::Absent);
-        assert_eq!(context.get("aws:SourceArn"), Value::Open);
-        assert_eq!(context.get("s3:prefix"), Value::Absent);
+        assert_eq!(context.get("aws:requesttag/A"), ContextValue::Known(&["1".to_owned()]));
+        assert_eq!(context.get("aws:requesttag/b"), ContextValue::Absent);
+        assert_eq!(context.get("aws:SourceArn"), ContextValue::Open);
+        assert_eq!(context.get("s3:prefix"), ContextValue::Absent);
         let unseen = context.unknown("s3:prefix", "not recorded");
-        assert_eq!(unseen.get("S3:prefix"), Value::Unknown(&Why::NotSeen("not recorded".into())));
+        assert_eq!(unseen.get("S3:prefix"), ContextValue::Unknown(&Why::NotSeen("not recorded".into())));
     }
 }

@@ -5,10 +5,10 @@
 //! are never a call of their own, such as `iam:PassRole`. Knows the lists of `data/recording.txt`
 //! and `data/calls.txt`. Refuses to guess: of an action that they do not name nothing is known.
 
-use crate::action_set::ActionSet;
+use crate::catalogue::cloudtrail;
 use crate::catalogue::{Action, catalogue};
-use crate::cloudtrail;
-use crate::pattern::ActionPattern;
+use crate::matching::action_set::ActionSet;
+use crate::matching::pattern::ActionPattern;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 

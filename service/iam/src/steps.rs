@@ -6,8 +6,6 @@
 //! comparison of one pattern with one text. Steps are counted, not timed: the same policies have the
 //! same answer on every machine.
 
-use crate::document::{Clause, Statement};
-use crate::pattern::ResourcePattern;
 use crate::truth::Why;
 use std::cell::Cell;
 
@@ -98,17 +96,5 @@ pub(crate) fn of_text(text: &str) -> usize {
     1 + text.len() / 32
 }
 
-/// The steps of asking whether a statement that names the action matches a request.
-pub(crate) fn of_statement(statement: &Statement) -> usize {
-    let resources = statement.resources.iter().flat_map(Clause::elements);
-    let principals = statement.principals.iter().map(|clause| clause.elements().len());
-    let values = statement.conditions.iter().flat_map(|condition| &condition.values);
-    // Variables are looked up, and those whose value is open are told by name.
-    let of_pattern = |pattern: &ResourcePattern| {
-        of_text(pattern.as_str()).saturating_mul(if pattern.has_variable() { 4 } else { 1 })
-    };
-    1 + resources.map(of_pattern).sum::<usize>()
-        + principals.sum::<usize>()
-        + statement.conditions.len()
-        + values.map(|value| of_text(value)).sum::<usize>()
-}
+/// Whose steps are counted.
+pub(crate) const POLICIES: &str = "the policies of the role";

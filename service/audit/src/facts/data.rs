@@ -10,7 +10,7 @@ use super::view::View;
 use super::world::{join, reasons};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::grants::Grants;
-use rolecall_iam::{ActionSet, Arn, Document, Layer};
+use rolecall_iam::{ActionSet, Arn, Document, Level, PolicyRef};
 use rolecall_rules::{Function, Type, Value};
 use std::sync::LazyLock;
 
@@ -109,12 +109,13 @@ fn reads_of(facts: &RoleFacts, pattern: &str) -> Result<Value, String> {
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": actions.names(), "Resource": pattern }],
     });
-    let ceiling = Layer::known("the data that is asked about", &Document::read(&ceiling.to_string()));
+    let ceiling = PolicyRef::known("the data that is asked about", &Document::read(&ceiling.to_string()));
     let (sessions, mut missing) = permissions::sessions_of(&facts.world, role);
     let mut items = Vec::new();
     for session in sessions {
         let mut stack = permissions::stack(&facts.world, role, session);
-        stack.scps.push(vec![ceiling.clone()]);
+        let levels = stack.scp.iter().flat_map(|levels| levels.iter()).cloned();
+        stack.scp = Some(levels.chain([Level::new("the data that is asked about", vec![ceiling.clone()])]).collect());
         let grants = Grants::of(&stack);
         match permissions::list(&grants.granting(&actions), grants.unseen_grants()) {
             Value::List(list) => {

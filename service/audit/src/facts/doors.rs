@@ -9,11 +9,10 @@ use super::permissions;
 use super::trust;
 use super::world::{World, reasons};
 use rolecall_estate::Role;
-use rolecall_iam::access::Stack;
-use rolecall_iam::pattern::ResourcePattern;
-use rolecall_iam::steps::{Exceeded, Steps};
 use rolecall_iam::trust::{Admission, Who};
-use rolecall_iam::{AccountId, Context, Digest, Requester, RoleArn, Truth};
+use rolecall_iam::{
+    AccountId, Context, Digest, Exceeded, PolicySet, Requester, ResourcePattern, RoleArn, Steps, Truth,
+};
 use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -324,7 +323,7 @@ impl Doors {
             return None;
         }
         let own_account = role.arn.account_id() == owner;
-        let direct = || !answers.trust.decide(&caller, ASSUME, &context).via_account;
+        let direct = || !answers.trust.admits_by_account_only(&caller, ASSUME, &context);
         let apart = || {
             let other = stranger(role.arn.arn().partition(), role.arn.account_id());
             other.is_some_and(|other| answers.trust.admits_in(&other, ASSUME, &at(other.context())).truth.is_false())
@@ -341,7 +340,7 @@ impl Doors {
 
 impl Admitted {
     /// Whether the role gets in: by its own permissions as well, where the trust policy does not do alone.
-    pub(super) fn reaches(&self, stack: &Stack, target: &Role) -> Truth {
+    pub(super) fn reaches(&self, stack: &PolicySet, target: &Role) -> Truth {
         let own = if self.by_trust {
             stack.unrefused(ASSUME, target.arn.as_str(), &self.context)
         } else {

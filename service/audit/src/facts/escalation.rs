@@ -9,9 +9,8 @@ use super::permissions;
 use super::trust;
 use super::view::{Def, Facts, evidence, text};
 use super::world::World;
-use rolecall_iam::escalation::{Gain, Way};
-use rolecall_iam::truth::Sites;
-use rolecall_iam::{Context, Requester, Site};
+use rolecall_iam::escalation::{EscalationOutcome, EscalationPath};
+use rolecall_iam::{Context, Requester, Site, Sites};
 use rolecall_rules::{Type, Value};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -33,7 +32,7 @@ pub(super) fn assumed_from(world: &World, start: impl IntoIterator<Item = usize>
 #[derive(Debug)]
 pub(super) struct EscalationFacts {
     /// The way; `None` where another role lets it in.
-    way: Option<&'static Way>,
+    way: Option<&'static EscalationPath>,
     to_admin: bool,
     /// The roles on the way, in order.
     through: Vec<String>,
@@ -63,13 +62,13 @@ fn arn(world: &World, index: usize) -> String {
 }
 
 /// The way that a step is taken by; `None` where the trust policy alone lets it in.
-fn way(node: &Node, step: Step) -> Option<&'static Way> {
+fn way(node: &Node, step: Step) -> Option<&'static EscalationPath> {
     let mut ways = node.ways.iter().map(|led| led.way);
     match step.by {
         By::Assuming => ways.find(|way| way.id == "assume-role"),
         By::Trust => None,
         By::Retrusting => ways.find(|way| way.id == "update-trust"),
-        By::Passing(service) => ways.find(|way| way.gain == Gain::PassedRole(service)),
+        By::Passing(service) => ways.find(|way| way.outcome == EscalationOutcome::PassedRole(service)),
     }
 }
 
@@ -119,7 +118,7 @@ fn allowing(world: &World, node: &Node, from: usize, to: usize, step: Step) -> V
         By::Trust => admitting(),
         By::Retrusting => own("iam:UpdateAssumeRolePolicy", &context),
         By::Passing(service) => {
-            let led = node.ways.iter().find(|led| led.way.gain == Gain::PassedRole(service));
+            let led = node.ways.iter().find(|led| led.way.outcome == EscalationOutcome::PassedRole(service));
             let pass = own("iam:PassRole", &context.set("iam:PassedToService", [service]));
             led.into_iter().flat_map(|led| led.by.iter().cloned()).chain(pass).collect()
         }
@@ -146,7 +145,7 @@ impl Facts for EscalationFacts {
             "gain",
             || Type::String,
             "What it gains: `own_permissions`, `another_role`, `a_user`, `a_passed_role`, `a_running_role` or `pods`.",
-            |e| text(e.way.map_or("another_role", |way| way.gain.as_str())),
+            |e| text(e.way.map_or("another_role", |way| way.outcome.as_str())),
         )
         .or(|| text("another_role")),
         Def::<Self>::new(

@@ -12,8 +12,7 @@ use super::world::World;
 use crate::weigh::{Covered, ReadRegion, unseen_calls};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::{Association, AssociationDetail, Holds, InstanceUse, Trail, Whole};
-use rolecall_iam::access::{Layer, Stack};
-use rolecall_iam::{ActionSet, Grants, Truth, recording};
+use rolecall_iam::{ActionSet, Grants, PolicyRef, PolicySet, Truth, recording};
 use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,11 +94,11 @@ fn of_nodes(world: &World) -> Arc<Grants> {
     let layers = documents.map(|policy| {
         let source = policy.arn.to_string();
         match policy.document.as_ref().and_then(|digest| world.documents.get(digest)) {
-            Some(document) => Layer::known(&source, document),
-            None => Layer::missing(&source, "its document is not in the estate"),
+            Some(document) => PolicyRef::known(&source, document),
+            None => PolicyRef::missing(&source, "its document is not in the estate"),
         }
     });
-    world.grants.of(&Stack { identity: layers.collect(), boundary: None, session: None, scps: Vec::new() })
+    world.grants.of(&PolicySet { identity: Some(layers.collect()), ..PolicySet::default() })
 }
 
 /// Why an instance may have done unseen what the association's pods may do. What CloudTrail never

@@ -11,12 +11,10 @@ use super::doors::{Admitted, Doors};
 use super::permissions;
 use super::world::{World, join, reasons};
 use rolecall_estate::Role;
-use rolecall_iam::access::Stack;
-use rolecall_iam::escalation::{self, Found, Gain, Holder, Way};
-use rolecall_iam::pattern::ResourcePattern;
-use rolecall_iam::steps::{Exceeded, Steps};
-use rolecall_iam::truth::Sites;
-use rolecall_iam::{AccountId, Arn, Context, Digest, Grants, Layer, Site, Truth};
+use rolecall_iam::escalation::{self, EscalationOutcome, EscalationPath, Found, Holder};
+use rolecall_iam::{
+    AccountId, Arn, Context, Digest, Exceeded, Grants, PolicyRef, PolicySet, ResourcePattern, Site, Sites, Steps, Truth,
+};
 use rolecall_rules::Reasons;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -65,7 +63,7 @@ pub(super) struct Step {
 /// A way that a role has, and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Led {
-    pub way: &'static Way,
+    pub way: &'static EscalationPath,
     /// The statements that allow its actions.
     pub by: Vec<Site>,
     /// Some of the roles that it reaches, where it reaches roles of the estate.
@@ -270,14 +268,14 @@ struct Targets {
 /// A stack of a role, and what is asked of it.
 struct Holding<'a> {
     role: &'a Role,
-    stack: &'a Stack,
+    stack: &'a PolicySet,
     context: Context,
     /// What decides about each action, as far as it was asked for.
     deciding: RefCell<HashMap<&'static str, Digest>>,
 }
 
 impl Holding<'_> {
-    /// The address of what decides about an action; see [`Stack::deciding`].
+    /// The address of what decides about an action; see [`PolicySet::deciding`].
     fn deciding(&self, action: &'static str) -> Digest {
         let work_out = || Digest::of(self.stack.deciding(action, &self.role.arn).as_bytes());
         *self.deciding.borrow_mut().entry(action).or_insert_with(work_out)
@@ -294,11 +292,11 @@ struct Builder<'a> {
     incomplete: Vec<(AccountId, Reasons)>,
     /// Whether a role would be an administrator if its own policies allowed everything, by all else.
     free: HashMap<Digest, bool>,
-    everything: Layer,
+    everything: PolicyRef,
 }
 
 /// Whether whoever has the way on a role writes what that role, or it itself, may do.
-fn writes_permissions(way: &Way) -> bool {
+fn writes_permissions(way: &EscalationPath) -> bool {
     let grants = |action: &str| {
         [
             "iam:PutRolePolicy",
@@ -311,7 +309,7 @@ fn writes_permissions(way: &Way) -> bool {
     };
     let with_keys = way.steps.len() > 1
         && way.actions().any(|action| matches!(action, "iam:PutUserPolicy" | "iam:AttachUserPolicy"));
-    matches!(way.gain, Gain::Own | Gain::Role) && way.actions().any(grants) || with_keys
+    matches!(way.outcome, EscalationOutcome::Own | EscalationOutcome::Role) && way.actions().any(grants) || with_keys
 }
 
 impl<'a> Builder<'a> {
@@ -325,7 +323,7 @@ impl<'a> Builder<'a> {
             unlisted: HashMap::new(),
             incomplete: incomplete.collect(),
             free: HashMap::new(),
-            everything: Layer::known("everything", &rolecall_iam::Document::read(EVERYTHING)),
+            everything: PolicyRef::known("everything", &rolecall_iam::Document::read(EVERYTHING)),
         }
     }
 
@@ -368,32 +366,32 @@ impl<'a> Builder<'a> {
 
     /// Takes the ways that a stack has by its policies to the roles that they lead to.
     fn follow(&mut self, index: usize, holding: &Holding<'_>, found: Vec<Found>, node: &mut Node) {
-        let assumes = found.iter().any(|found| found.way.actions().any(|action| action == ASSUME));
+        let assumes = found.iter().any(|found| found.path.actions().any(|action| action == ASSUME));
         let assumed = self.assumed(index, holding, assumes, node);
         let mut passed: HashMap<&'static str, Targets> = HashMap::new();
         let account = holding.role.arn.account_id();
         for found in found {
-            let makes = writes_permissions(found.way);
-            match found.way.gain {
-                Gain::Own => {
+            let makes = writes_permissions(found.path);
+            match found.path.outcome {
+                EscalationOutcome::Own => {
                     let makes_admin = makes && self.is_free(holding.role, Some(holding.stack));
-                    add(node, Led { way: found.way, by: found.by, targets: Vec::new(), makes_admin });
+                    add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin });
                 }
-                Gain::Role if found.way.is_of_identity_center() => match self.identity_center(account) {
+                EscalationOutcome::Role if found.path.is_of_identity_center() => match self.identity_center(account) {
                     Ok(true) => {
-                        add(node, Led { way: found.way, by: found.by, targets: Vec::new(), makes_admin: makes });
+                        add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
                     }
                     Ok(false) => {}
                     Err(why) => node.missing = join(node.missing.take(), Some(&why)),
                 },
-                Gain::Role => {
-                    let each = found.way.steps.iter().map(|step| match step.action {
+                EscalationOutcome::Role => {
+                    let each = found.path.steps.iter().map(|step| match step.action {
                         ASSUME => None,
                         action => Some(self.changed(holding, action)),
                     });
                     let each: Vec<Option<Targets>> = each.collect();
                     let sets: Vec<&Targets> = each.iter().map(|set| set.as_ref().unwrap_or(&assumed)).collect();
-                    if found.way.id == "update-trust" {
+                    if found.path.id == "update-trust" {
                         let over = sets.iter().flat_map(|set| &set.over);
                         let steps = over.filter(|over| !self.is_empty(over.group));
                         let steps = steps.map(|over| Step { to: Place::Group(over.group), by: By::Retrusting });
@@ -401,7 +399,7 @@ impl<'a> Builder<'a> {
                     }
                     self.lead(index, holding, &found, &sets, makes, node);
                 }
-                Gain::PassedRole(service) => {
+                EscalationOutcome::PassedRole(service) => {
                     let targets = passed.remove(service).unwrap_or_else(|| {
                         let targets = self.passed(holding, service);
                         let steps = targets.over.iter().filter(|over| !self.is_empty(over.group));
@@ -412,8 +410,8 @@ impl<'a> Builder<'a> {
                     self.lead(index, holding, &found, &[&targets], false, node);
                     passed.insert(service, targets);
                 }
-                Gain::User | Gain::Running | Gain::Pods => {
-                    add(node, Led { way: found.way, by: found.by, targets: Vec::new(), makes_admin: makes });
+                EscalationOutcome::User | EscalationOutcome::Running | EscalationOutcome::Pods => {
+                    add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
                 }
             }
         }
@@ -453,7 +451,7 @@ impl<'a> Builder<'a> {
         }
         if !targets.is_empty() {
             let by = self.evidence(holding, found, targets.first());
-            add(node, Led { way: found.way, by, targets, makes_admin });
+            add(node, Led { way: found.path, by, targets, makes_admin });
             return;
         }
         let mut open = sets.iter().flat_map(|set| Self::open(set)).filter(|target| *target != index);
@@ -470,11 +468,11 @@ impl<'a> Builder<'a> {
     fn evidence(&self, holding: &Holding<'_>, found: &Found, target: Option<&usize>) -> Vec<Site> {
         let Some(target) = target.and_then(|target| self.world.roles.get(*target)) else { return found.by.clone() };
         let mut by: Vec<Site> = Vec::new();
-        for step in &found.way.steps {
+        for step in &found.path.steps {
             let sites = match step.action {
                 PASS | ASSUME => {
-                    let context = match found.way.gain {
-                        Gain::PassedRole(service) if step.action == PASS => {
+                    let context = match found.path.outcome {
+                        EscalationOutcome::PassedRole(service) if step.action == PASS => {
                             holding.context.clone().set("iam:PassedToService", [service])
                         }
                         _ => holding.context.clone(),
@@ -504,13 +502,13 @@ impl<'a> Builder<'a> {
     /// Whether the role would be an administrator if its own policies allowed everything: not under a
     /// boundary, session policy or SCP that holds it back. A role that somebody else becomes has no
     /// session policy.
-    fn is_free(&mut self, role: &Role, stack: Option<&Stack>) -> bool {
+    fn is_free(&mut self, role: &Role, stack: Option<&PolicySet>) -> bool {
         let mut whole = match stack {
             Some(stack) => stack.clone(),
             None => permissions::ceilings(self.world, role),
         };
-        whole.identity = vec![self.everything.clone()];
-        let key = whole.digest();
+        whole.identity = Some(vec![self.everything.clone()]);
+        let key = whole.own_digest();
         *self.free.entry(key).or_insert_with(|| !Grants::of(&whole).admin_equivalent().is_false())
     }
 

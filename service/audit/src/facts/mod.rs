@@ -29,9 +29,8 @@ use crate::cancel::Cancel;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::access::Stack;
-use rolecall_iam::external_access::Organization;
-use rolecall_iam::{AccountId, Digest, Layer, Layers, Level};
+use rolecall_iam::trust::Organization;
+use rolecall_iam::{AccountId, Digest, Level, PolicyRef, PolicySet};
 use rolecall_rules::{Object, Reasons, Schema, Subject, SubjectKind};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -159,18 +158,13 @@ impl Facts {
     }
 
     /// The policies of a role's session: its own, its boundary, and a session policy.
-    pub(crate) fn session_layers(&self, role: &Role, session: Option<&Digest>) -> Layers {
+    pub(crate) fn session_layers(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
         let stack = permissions::stack(&self.world, role, session);
-        Layers {
-            identity: Some(stack.identity),
-            boundary: stack.boundary.map(|layer| vec![layer]),
-            session: stack.session.map(|layer| vec![layer]),
-            ..Layers::default()
-        }
+        PolicySet { scp: None, ..stack }
     }
 
     /// Everything that bounds a role's session, SCPs among it.
-    pub(crate) fn stack(&self, role: &Role, session: Option<&Digest>) -> Stack {
+    pub(crate) fn stack(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
         permissions::stack(&self.world, role, session)
     }
 
@@ -180,7 +174,7 @@ impl Facts {
         match self.world.org_layers(account, kind) {
             Err(why) => {
                 let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-                let layer = Layer::missing(&format!("{name}s above account {account}"), &world::joined(&why));
+                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &world::joined(&why));
                 Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
             }
             Ok(levels) => (!levels.is_empty()).then_some(levels),
@@ -193,11 +187,11 @@ impl Facts {
     }
 
     /// The trust policy of a role.
-    pub(crate) fn trust_layer(&self, role: &Role) -> Layer {
+    pub(crate) fn trust_layer(&self, role: &Role) -> PolicyRef {
         let document = role.trust.and_then(|digest| self.world.documents.get(&digest));
         document.map_or_else(
-            || Layer::missing("trust policy", "the role's listing does not have it"),
-            |document| Layer::known("trust policy", document),
+            || PolicyRef::missing("trust policy", "the role's listing does not have it"),
+            |document| PolicyRef::known("trust policy", document),
         )
     }
 

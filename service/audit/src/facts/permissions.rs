@@ -7,12 +7,12 @@ use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use super::world::{World, join, reasons};
 use rolecall_estate::Role;
-use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
-use rolecall_iam::kind::{self, PolicyKind, Severity};
-use rolecall_iam::steps::Steps;
-use rolecall_iam::truth::Sites;
-use rolecall_iam::{AccountId, ActionSet, Arn, Digest, Document, Site, Truth, Why};
+use rolecall_iam::lint::{self, Severity};
+use rolecall_iam::{
+    AccountId, ActionSet, Arn, Digest, Document, Level, PolicyRef, PolicySet, PolicyType, Site, Sites, Steps, Truth,
+    Why,
+};
 use rolecall_rules::{Evidence, Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,10 +31,10 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn layer(&self) -> Layer {
+    fn layer(&self) -> PolicyRef {
         match &self.document {
-            Ok(document) => Layer::known(&self.source, document),
-            Err(why) => Layer::missing(&self.source, why),
+            Ok(document) => PolicyRef::known(&self.source, document),
+            Err(why) => PolicyRef::missing(&self.source, why),
         }
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn refused_of_session(document: &Document) -> Vec<Value> {
         return Vec::new();
     }
     let whole: serde_json::Value = serde_json::from_str(&document.text).unwrap_or_default();
-    let problems = kind::check(document, PolicyKind::Session).into_iter();
+    let problems = lint::check(document, PolicyType::Session).into_iter();
     let refused = problems.filter(|problem| problem.severity == Severity::Refused);
     let shown = refused.map(|problem| {
         Value::object(Evidence {
@@ -142,22 +142,30 @@ pub(super) fn refused_of_session(document: &Document) -> Vec<Value> {
     shown.collect()
 }
 
-/// The whole stack of a role's session.
-pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Stack {
-    Stack {
-        identity: identity(world, role).iter().map(Part::layer).collect(),
-        boundary: boundary(world, role).map(|part| part.layer()),
-        session: session.map(|digest| session_policy(world, digest).layer()),
-        scps: scps(world, role).iter().map(|level| level.iter().map(Part::layer).collect()).collect(),
+fn scp_levels(world: &World, role: &Role) -> Arc<[Level]> {
+    let level = |(n, policies): (usize, &Vec<Part<'_>>)| {
+        Level::new(&format!("level {}", n + 1), policies.iter().map(Part::layer).collect())
+    };
+    scps(world, role).iter().enumerate().map(level).collect()
+}
+
+/// The policies that apply to a role's session.
+pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> PolicySet {
+    PolicySet {
+        identity: Some(identity(world, role).iter().map(Part::layer).collect()),
+        boundary: boundary(world, role).map(|part| vec![part.layer()]),
+        session: session.map(|digest| vec![session_policy(world, digest).layer()]),
+        scp: Some(scp_levels(world, role)),
+        ..PolicySet::default()
     }
 }
 
 /// What holds back whoever becomes the role, whatever its own policies allow: its boundary and SCPs.
-pub(super) fn ceilings(world: &World, role: &Role) -> Stack {
-    Stack {
-        boundary: boundary(world, role).map(|part| part.layer()),
-        scps: scps(world, role).iter().map(|level| level.iter().map(Part::layer).collect()).collect(),
-        ..Stack::default()
+pub(super) fn ceilings(world: &World, role: &Role) -> PolicySet {
+    PolicySet {
+        boundary: boundary(world, role).map(|part| vec![part.layer()]),
+        scp: Some(scp_levels(world, role)),
+        ..PolicySet::default()
     }
 }
 
@@ -167,8 +175,8 @@ pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> A
 }
 
 /// As [`answers`], of a stack.
-pub(super) fn answers_of(world: &World, stack: &Stack) -> Arc<Answers> {
-    let key = stack.digest();
+pub(super) fn answers_of(world: &World, stack: &PolicySet) -> Arc<Answers> {
+    let key = stack.own_digest();
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
     }

@@ -7,11 +7,10 @@
 use super::view::{Def, Facts, evidence, evidences, text, truth};
 use super::world::{World, join, unless};
 use rolecall_estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
-use rolecall_iam::external_access::{ExternalAccess, Organization};
-use rolecall_iam::federation::{FederatedAccess, Tenancy};
-use rolecall_iam::steps::Steps;
-use rolecall_iam::trust::{Admission, STS_ACTIONS, Trust, Who};
-use rolecall_iam::{AccountId, Answer, Context, Digest, DocumentError, Effect, Layer, Level, Requester, Truth, Why};
+use rolecall_iam::trust::{Admission, ExternalAccess, FederatedAccess, Organization, STS_ACTIONS, Tenancy, Trust, Who};
+use rolecall_iam::{
+    AccountId, Answer, Context, Digest, DocumentError, Effect, Level, PolicyRef, Requester, Steps, Truth, Why,
+};
 use rolecall_rules::{Type, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,7 +190,7 @@ pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, S
 /// not, whatever else may stand in the way.
 fn rcps_on_sts(world: &World, account: AccountId) -> Option<Arc<[Level]>> {
     let levels = world.org_layers(account, OrgPolicyKind::Rcp).ok()?;
-    let refuses = |layer: &Layer| {
+    let refuses = |layer: &PolicyRef| {
         layer.policy().is_none_or(|policy| {
             let mut denies = policy.statements.iter().filter(|statement| statement.effect == Effect::Deny);
             denies.any(|statement| STS_ACTIONS.iter().any(|action| statement.names_action(action)))
@@ -881,7 +880,7 @@ pub(super) fn hop(
     if let (true, Some(external_id)) = (detail.disable_session_tags, &detail.external_id) {
         own = own.set("sts:ExternalId", [external_id.as_str()]);
     }
-    let via_account = |action| target.trust.decide(&caller, action, &own).via_account;
+    let via_account = |action| target.trust.admits_by_account_only(&caller, action, &own);
     let keys: Vec<String> = std::iter::once("sts:ExternalId".to_owned())
         .chain(
             ["aws:RequestTag/", "aws:PrincipalTag/"]

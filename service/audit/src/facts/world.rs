@@ -12,8 +12,8 @@ use rolecall_estate::{
     Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
     Role, RoleLastUsed, Trail, Unconfirmed,
 };
-use rolecall_iam::external_access::Organization;
-use rolecall_iam::{AccountId, Arn, GrantsCache, Layer, Level};
+use rolecall_iam::trust::Organization;
+use rolecall_iam::{AccountId, Arn, GrantsCache, Level, PolicyRef};
 use rolecall_rules::{Reasons, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -634,8 +634,8 @@ impl World {
         let layer = |policy: &OrgPolicy| {
             let source = format!("{name} {}", policy.name);
             self.documents.get(&policy.document).map_or_else(
-                || Layer::missing(&source, "its document is not in the estate"),
-                |document| Layer::known(&source, document),
+                || PolicyRef::missing(&source, "its document is not in the estate"),
+                |document| PolicyRef::known(&source, document),
             )
         };
         let level = |(name, policies): OrgLevel<'_>| Level {

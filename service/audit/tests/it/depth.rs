@@ -4,11 +4,10 @@
 
 use rolecall_audit::facts;
 use rolecall_cloudtrail::{ProblemKind, read_event, read_file};
-use rolecall_iam::access::Stack;
-use rolecall_iam::cases;
-use rolecall_iam::kind::{PolicyKind, check};
-use rolecall_iam::pattern::{ActionPattern, ResourcePattern, like};
-use rolecall_iam::{Arn, Document, Grants, Layer};
+use rolecall_iam::lint::check;
+use rolecall_iam::{
+    ActionPattern, Arn, Document, Grants, PolicyRef, PolicySet, PolicyType, ResourcePattern, cases, like,
+};
 use rolecall_import::{InputFile, read_files};
 use rolecall_rules::{RuleSet, SourceFile};
 
@@ -36,7 +35,7 @@ type Reader = fn(&str) -> Option<String>;
 fn document(text: &str) -> Option<String> {
     let document = Document::read(text);
     assert_eq!(document.text.is_empty(), text.is_empty(), "a document that does not parse is kept");
-    assert!(check(&document, PolicyKind::Trust).len() <= 1);
+    assert!(check(&document, PolicyType::Trust).len() <= 1);
     document.parsed.err().map(|error| error.to_string())
 }
 
@@ -164,7 +163,8 @@ fn patterns_of_nothing_but_wildcards_end() {
         );
         let document = Document::read(&document);
         assert!(document.parsed.is_ok(), "{piece}");
-        let stack = Stack { identity: vec![Layer::known("inline policy", &document)], ..Stack::default() };
+        let stack =
+            PolicySet { identity: Some(vec![PolicyRef::known("inline policy", &document)]), ..PolicySet::default() };
         assert!(!Grants::of(&stack).admin().answer.truth.is_true(), "{piece}");
     }
 }

@@ -244,7 +244,7 @@ fn unused_ways_to_more_are_named() {
     case.uses = vec![used("iam:PutRolePolicy", 1, 0)];
     let weighed = case.weighed();
     let way = weighed.ways.iter().find(|way| way.unused.contains(&"iam:CreatePolicyVersion"));
-    assert!(way.is_none_or(|way| way.found.way.actions().any(|action| action == "iam:CreatePolicyVersion")));
+    assert!(way.is_none_or(|way| way.found.path.actions().any(|action| action == "iam:CreatePolicyVersion")));
     assert!(weighed.ways.iter().any(|way| way.unused.is_empty()), "what was used stays open");
     assert!(weighed.unused_at_risk().contains("iam:CreatePolicyVersion"));
     assert!(!weighed.unused_at_risk().contains("s3:GetBucketPolicy"));

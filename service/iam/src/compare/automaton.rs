@@ -5,7 +5,8 @@
 //! stands for all that none does. Refuses to know what a pattern is for.
 
 use crate::context::Context;
-use crate::glob::{Glob, Token};
+use crate::matching::glob::Glob;
+use crate::matching::glob::overlap::Token;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::collections::HashSet;
 use std::hash::BuildHasher as _;
@@ -282,7 +283,7 @@ fn spell(reached: &[(usize, char)], mut number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::glob::Mode;
+    use crate::matching::glob::Mode;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

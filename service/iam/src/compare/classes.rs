@@ -5,9 +5,11 @@
 
 use super::automaton::{Asked, MOST_STATES, Steps, together};
 use super::stack::{Actions, Both, Changes};
-use crate::action_set::ActionSet;
+use crate::catalogue::action_name::ActionName;
 use crate::catalogue::catalogue;
-use crate::request::{ActionName, CHANGES_OF_POLICIES, CHANGES_OF_ROLES, Kind, takes_rcps};
+use crate::evaluate::request::{CHANGES_OF_POLICIES, CHANGES_OF_ROLES, takes_rcps};
+use crate::evaluate::requester::Kind;
+use crate::matching::action_set::ActionSet;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::LazyLock;
 

@@ -6,11 +6,13 @@
 
 use super::automaton::{Asked, MOST_STATES, Steps, together};
 use crate::catalogue::{KeyKind, Service, catalogue};
-use crate::completion::OF_SEVERAL_VALUES;
-use crate::condition::{Compares, Condition, Context, Quantifier};
-use crate::document::Version;
-use crate::glob::{Glob, Mode};
-use crate::scalar::{Moment, Network, Number};
+use crate::condition::Condition;
+use crate::condition::operator::{Compares, Quantifier};
+use crate::condition::scalar::{Moment, Network, Number};
+use crate::context::Context;
+use crate::context::OF_SEVERAL_VALUES;
+use crate::matching::glob::{Glob, Mode};
+use crate::version::Version;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;

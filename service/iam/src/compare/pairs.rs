@@ -4,12 +4,14 @@
 //! no other.
 
 use super::{Asker, Comparison, Relation, Witness, compare};
-use crate::cases::{
-    CaseError, Place, Problem, document, each_read, id_of, kind, layers, list_of, member, problem, read_account,
-    read_principal, unseen,
-};
-use crate::document::{Document, Statement};
-use crate::layer::{Layer, Layers};
+use crate::cases::CaseError;
+use crate::cases::case::{read_account, read_principal};
+use crate::cases::file::{Place, each_read};
+use crate::cases::json::{Problem, id_of, kind, member, problem};
+use crate::cases::policies::{document, layers, list_of, unseen};
+use crate::evaluate::policy_set::{PolicyRef, PolicySet};
+use crate::policy::ast::Statement;
+use crate::policy::document::Document;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,9 +23,9 @@ pub struct Pair {
     /// Who asks, and whose the resources are, where that is said.
     pub asker: Asker,
     /// What was there.
-    pub before: Layers,
+    pub before: PolicySet,
     /// What is there.
-    pub after: Layers,
+    pub after: PolicySet,
     /// What the comparison should come to, as written.
     pub expected: Option<String>,
 }
@@ -103,7 +105,7 @@ pub fn each(file: &str, bytes: &[u8], call: impl FnMut(Result<Pair, CaseError>))
 ///
 /// # Errors
 /// What is wrong, and where.
-pub fn side(file: &str, text: &str) -> Result<Layers, CaseError> {
+pub fn side(file: &str, text: &str) -> Result<PolicySet, CaseError> {
     let plain = text.trim_start_matches('\u{feff}').trim_start();
     let value = match serde_json::from_str::<Value>(plain) {
         Ok(value) => value,
@@ -117,11 +119,11 @@ const LAYERS: [&str; 8] = ["identity", "boundary", "session", "scp", "rcp", "res
 
 /// The layers of one side: `{"policies": {…}}`, the policies alone, a role as
 /// `GetAccountAuthorizationDetails` lists it, a list of identity policies, or one policy.
-fn stack(value: &Value) -> Result<Layers, Problem> {
+fn stack(value: &Value) -> Result<PolicySet, Problem> {
     match value {
         Value::Object(map) if map.contains_key("policies") => {
             let mut out = match member(map, "policies") {
-                None => Layers::default(),
+                None => PolicySet::default(),
                 Some(Value::Object(policies)) => layers(policies)?,
                 Some(other) => return Err(problem("/policies", format!("there is {}", kind(other)), "give an object")),
             };
@@ -136,14 +138,14 @@ fn stack(value: &Value) -> Result<Layers, Problem> {
         }),
         Value::Array(list) => {
             let identity = list_of(list, "identity policy", "", "")?;
-            Ok(Layers { identity: Some(identity), ..Layers::default() })
+            Ok(PolicySet { identity: Some(identity), ..PolicySet::default() })
         }
         other => alone(other),
     }
 }
 
 /// One policy: what names principals stands on a resource, or on a role.
-fn alone(value: &Value) -> Result<Layers, Problem> {
+fn alone(value: &Value) -> Result<PolicySet, Problem> {
     let read = document(value, "policy", "")?;
     let statements = read.policy().map(|policy| policy.statements.as_slice()).unwrap_or_default();
     let on_resource = statements.iter().any(|statement| statement.principals.is_some());
@@ -152,35 +154,35 @@ fn alone(value: &Value) -> Result<Layers, Problem> {
         statement.actions.elements().iter().all(|pattern| pattern.is_all() || pattern.service() == Some("sts"))
     };
     if on_role && statements.iter().all(|statement| for_role(statement)) {
-        return Ok(Layers { trust: Some(document(value, "trust policy", "")?), ..Layers::default() });
+        return Ok(PolicySet { trust: Some(document(value, "trust policy", "")?), ..PolicySet::default() });
     }
     if on_resource {
-        return Ok(Layers { resource: Some(document(value, "resource policy", "")?), ..Layers::default() });
+        return Ok(PolicySet { resource: Some(document(value, "resource policy", "")?), ..PolicySet::default() });
     }
-    Ok(Layers { identity: Some(vec![document(value, "identity policy", "")?]), ..Layers::default() })
+    Ok(PolicySet { identity: Some(vec![document(value, "identity policy", "")?]), ..PolicySet::default() })
 }
 
 /// A role with its inline policies; of attached policies such a list has only the names.
-fn role(map: &Map<String, Value>) -> Result<Layers, Problem> {
+fn role(map: &Map<String, Value>) -> Result<PolicySet, Problem> {
     let mut identity = Vec::new();
     let list = |name: &str| map.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (n, policy) in list("RolePolicyList").iter().enumerate() {
         let name = policy.get("PolicyName").and_then(Value::as_str).unwrap_or("without a name");
         identity.push(document(policy, &format!("inline policy {name}"), &format!("/RolePolicyList/{n}"))?);
     }
-    let missing = |arn: &str| Layer::missing(arn, "the role names it, and the file does not hold it");
+    let missing = |arn: &str| PolicyRef::missing(arn, "the role names it, and the file does not hold it");
     for policy in list("AttachedManagedPolicies") {
         identity.push(missing(policy.get("PolicyArn").and_then(Value::as_str).unwrap_or("attached policy")));
     }
     let boundary = map.get("PermissionsBoundary").and_then(|boundary| boundary.get("PermissionsBoundaryArn"));
     let trust = map.get("AssumeRolePolicyDocument").map(|value| match value {
-        Value::String(text) => Layer::known("trust policy", &Document::read(text)),
-        other => Layer::known("trust policy", &Document::read(&other.to_string())),
+        Value::String(text) => PolicyRef::known("trust policy", &Document::read(text)),
+        other => PolicyRef::known("trust policy", &Document::read(&other.to_string())),
     });
-    Ok(Layers {
+    Ok(PolicySet {
         identity: Some(identity),
         boundary: boundary.and_then(Value::as_str).map(|arn| vec![missing(arn)]),
         trust,
-        ..Layers::default()
+        ..PolicySet::default()
     })
 }

@@ -15,10 +15,15 @@ use super::domain::{Asking, Domain, Held};
 use super::formula::{Any, Formula, Grants, How, Term};
 use super::stack::{Both, Group, Place, Scope, Side};
 use crate::arn::AccountId;
-use crate::condition::{Compares, Condition, Context, Quantifier};
-use crate::decide::{Decision, Evaluation, Outcome, View, decide};
-use crate::layer::Layers;
-use crate::request::{Request, takes_rcps};
+use crate::condition::Condition;
+use crate::condition::operator::{Compares, Quantifier};
+use crate::context::Context;
+use crate::evaluate::decide::decide;
+use crate::evaluate::decision::{Decision, Outcome};
+use crate::evaluate::evaluation::Evaluation;
+use crate::evaluate::policy_set::PolicySet;
+use crate::evaluate::request::{Request, takes_rcps};
+use crate::evaluate::view::View;
 use crate::truth::Truth;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -209,7 +214,7 @@ type Patterns = (Vec<usize>, Vec<usize>, Vec<Observer>);
 pub(super) struct Search<'s, 'a> {
     both: &'s Both<'a>,
     sides: [&'s Side; 2],
-    layers: [&'a Layers; 2],
+    layers: [&'a PolicySet; 2],
     /// What is allowed after and was not before, and the other way round.
     pub(super) gained: Way,
     pub(super) lost: Way,
@@ -236,7 +241,7 @@ const FOR_ROLES: [&str; 6] = [
 const RESOURCE_ACCOUNT: &str = "aws:resourceaccount";
 
 impl<'s, 'a> Search<'s, 'a> {
-    pub(super) fn new(both: &'s Both<'a>, sides: [&'s Side; 2], layers: [&'a Layers; 2]) -> Self {
+    pub(super) fn new(both: &'s Both<'a>, sides: [&'s Side; 2], layers: [&'a PolicySet; 2]) -> Self {
         Self {
             both,
             sides,
@@ -571,7 +576,8 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut asked = conditions.iter().fold(0, |all, (_, bit)| all | bit);
         asked |= tied.iter().fold(0, |all, (_, matches, misses)| all | matches | misses);
         let always = key == RESOURCE_ACCOUNT
-            || (key == "aws:viaawsservice" && !matches!(both.requester, crate::request::Requester::Service(_)));
+            || (key == "aws:viaawsservice"
+                && !matches!(both.requester, crate::evaluate::requester::Requester::Service(_)));
         let fills = self.fills_a_variable(cell, key);
         let mut choices: Vec<Choice> = Vec::new();
         for held in domain.values.iter().filter(|held| !(always && **held == Held::Absent)) {
@@ -674,11 +680,11 @@ impl<'s, 'a> Search<'s, 'a> {
 }
 
 /// What a request comes to on one side.
-pub(super) fn outcome(request: &Request, layers: &Layers, own_side: bool) -> Outcome {
+pub(super) fn outcome(request: &Request, layers: &PolicySet, own_side: bool) -> Outcome {
     decision(request, layers, own_side).outcome
 }
 
-pub(super) fn decision<'l>(request: &Request, layers: &'l Layers, own_side: bool) -> Decision<'l> {
+pub(super) fn decision<'l>(request: &Request, layers: &'l PolicySet, own_side: bool) -> Decision<'l> {
     if own_side {
         let view = View { own_side, ..View::of(request, layers) };
         return Evaluation::new(request, view).decide();

@@ -5,16 +5,22 @@
 //! letter case, repetitions, and how statements are split do not show in it. Refuses to know what a
 //! difference comes to.
 
-use crate::action_set::ActionSet;
 use crate::arn::AccountId;
-use crate::condition::{Condition, Context};
-use crate::decide::{Evaluation, Grip, View};
-use crate::document::{Clause, Effect, Statement, Version};
-use crate::glob::Glob;
-use crate::layer::{Layer, LayerKind, Layers};
-use crate::pattern::{ActionPattern, ResourcePattern};
-use crate::request::{Kind, Request, Requester};
+use crate::condition::Condition;
+use crate::context::Context;
+use crate::evaluate::evaluation::Evaluation;
+use crate::evaluate::policy_set::{PolicyRef, PolicySet};
+use crate::evaluate::principal_match::PrincipalMatch;
+use crate::evaluate::request::Request;
+use crate::evaluate::requester::{Kind, Requester};
+use crate::evaluate::view::View;
+use crate::matching::action_set::ActionSet;
+use crate::matching::glob::Glob;
+use crate::matching::pattern::{ActionPattern, ResourcePattern};
+use crate::policy::ast::{Clause, Effect, Statement};
+use crate::policy::policy_type::PolicyType;
 use crate::truth::{Truth, Why};
+use crate::version::Version;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -227,20 +233,20 @@ impl<'a> Both<'a> {
     }
 
     /// Reads one of the two stacks.
-    pub(super) fn side(&mut self, layers: &'a Layers) -> Side {
+    pub(super) fn side(&mut self, layers: &'a PolicySet) -> Side {
         let mut side = Side { has_resource: layers.resource.is_some(), ..Side::default() };
         let view = View::of(&self.sample, layers);
         let kind = self.requester.kind();
         if self.sample.has_own_policies() {
             for layer in view.identity.into_iter().flatten() {
-                self.layer(LayerKind::Identity, layer, &view, &mut side);
+                self.layer(PolicyType::Identity, layer, &view, &mut side);
             }
             for layer in view.boundary {
-                let group = self.ceiling(LayerKind::Boundary, std::slice::from_ref(layer), &view, &mut side);
+                let group = self.ceiling(PolicyType::Boundary, std::slice::from_ref(layer), &view, &mut side);
                 side.ceilings.insert(group);
             }
             if !view.session.is_empty() {
-                let group = self.ceiling(LayerKind::Session, view.session, &view, &mut side);
+                let group = self.ceiling(PolicyType::Session, view.session, &view, &mut side);
                 side.ceilings.insert(group);
             }
             if view.given_none {
@@ -252,27 +258,27 @@ impl<'a> Both<'a> {
             }
             if !self.sample.is_service_linked_role() {
                 for level in layers.scp.iter().flat_map(|levels| levels.iter()) {
-                    let group = self.ceiling(LayerKind::Scp, &level.policies, &view, &mut side);
+                    let group = self.ceiling(PolicyType::Scp, &level.policies, &view, &mut side);
                     side.outer.insert((Scope::Always, group));
                 }
             }
         }
         if !self.sample.is_service_linked_role() {
             for level in layers.rcp.iter().flat_map(|levels| levels.iter()) {
-                let group = self.ceiling(LayerKind::Rcp, &level.policies, &view, &mut side);
+                let group = self.ceiling(PolicyType::Rcp, &level.policies, &view, &mut side);
                 side.outer.insert((Scope::UnderRcp, group));
             }
         }
         if !view.endpoint.is_empty() {
-            let group = self.ceiling(LayerKind::Endpoint, view.endpoint, &view, &mut side);
+            let group = self.ceiling(PolicyType::VpcEndpoint, view.endpoint, &view, &mut side);
             side.outer.insert((Scope::Always, group));
         }
         if let Some(layer) = &layers.resource {
-            self.layer(LayerKind::Resource, layer, &view, &mut side);
+            self.layer(PolicyType::Resource, layer, &view, &mut side);
         }
         if let Some(layer) = &layers.trust {
             side.has_trust = true;
-            self.layer(LayerKind::Trust, layer, &view, &mut side);
+            self.layer(PolicyType::Trust, layer, &view, &mut side);
         }
         side.outer.retain(|(scope, group)| !self.lets_all_through(*scope, group));
         side.ceilings.retain(|group| !self.lets_all_through(Scope::Always, group));
@@ -295,7 +301,7 @@ impl<'a> Both<'a> {
     }
 
     /// Reads policies of which one must allow, their Denies into the side.
-    fn ceiling(&mut self, kind: LayerKind, layers: &'a [Layer], view: &View<'_>, side: &mut Side) -> Group {
+    fn ceiling(&mut self, kind: PolicyType, layers: &'a [PolicyRef], view: &View<'_>, side: &mut Side) -> Group {
         let mut own = Side::default();
         for layer in layers {
             self.layer(kind, layer, view, &mut own);
@@ -304,13 +310,13 @@ impl<'a> Both<'a> {
         own.identity
     }
 
-    fn layer(&mut self, kind: LayerKind, layer: &'a Layer, view: &View<'_>, side: &mut Side) {
+    fn layer(&mut self, kind: PolicyType, layer: &'a PolicyRef, view: &View<'_>, side: &mut Side) {
         let scope = match kind {
-            LayerKind::Rcp => Scope::UnderRcp,
-            LayerKind::Trust => Scope::ForRole,
+            PolicyType::Rcp => Scope::UnderRcp,
+            PolicyType::Trust => Scope::ForRole,
             _ => Scope::Always,
         };
-        let on_resource = matches!(kind, LayerKind::Resource | LayerKind::Trust);
+        let on_resource = matches!(kind, PolicyType::Resource | PolicyType::Trust);
         let policy = match &layer.policy {
             Ok(policy) => policy,
             Err(why) => {
@@ -342,9 +348,9 @@ impl<'a> Both<'a> {
             let group = match (statement.effect, on_resource, grip) {
                 (Effect::Deny, ..) => &mut side.denies,
                 (Effect::Allow, false, _) => &mut side.identity,
-                (Effect::Allow, true, Grip::Account) => &mut side.account,
-                (Effect::Allow, true, Grip::Role) => &mut side.role,
-                (Effect::Allow, true, Grip::Direct | Grip::None) => &mut side.direct,
+                (Effect::Allow, true, PrincipalMatch::Account) => &mut side.account,
+                (Effect::Allow, true, PrincipalMatch::Role) => &mut side.role,
+                (Effect::Allow, true, PrincipalMatch::Direct | PrincipalMatch::None) => &mut side.direct,
             };
             group.extend(parts);
         }
@@ -356,7 +362,7 @@ impl<'a> Both<'a> {
 
     fn statement(
         &mut self,
-        kind: LayerKind,
+        kind: PolicyType,
         scope: Scope,
         statement: &'a Statement,
         language: Version,
@@ -385,7 +391,7 @@ impl<'a> Both<'a> {
         texts.dedup();
         let not = statement.actions.is_not();
         let actions = self.actions.number((not, texts), || Actions { not, patterns: elements });
-        let places = if kind == LayerKind::Trust {
+        let places = if kind == PolicyType::Trust {
             vec![Place::All]
         } else {
             self.places(kind, statement.resources.as_ref(), language)
@@ -398,11 +404,11 @@ impl<'a> Both<'a> {
 
     fn places(
         &mut self,
-        kind: LayerKind,
+        kind: PolicyType,
         clause: Option<&'a Clause<ResourcePattern>>,
         language: Version,
     ) -> Vec<Place> {
-        let own = matches!(kind, LayerKind::Identity | LayerKind::Boundary | LayerKind::Session);
+        let own = matches!(kind, PolicyType::Identity | PolicyType::Boundary | PolicyType::Session);
         match clause {
             None => vec![Place::All],
             Some(Clause::In(list)) if list.iter().any(|pattern| pattern.as_str() == "*") => vec![Place::All],

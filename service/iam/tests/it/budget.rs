@@ -4,14 +4,12 @@
 use crate::corpus::{documents, files};
 use crate::shared;
 use proptest::prelude::*;
-use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::escalation::{Holder, find_within};
-use rolecall_iam::explain::explain_within;
-use rolecall_iam::external_access::Organization;
-use rolecall_iam::steps::Steps;
-use rolecall_iam::trust::Trust;
-use rolecall_iam::{Document, Grants, Layers, Outcome, RoleArn, Truth, Why};
+use rolecall_iam::trust::{Organization, Trust};
+use rolecall_iam::{
+    Document, Grants, Level, Outcome, PolicyRef, PolicySet, RoleArn, Steps, Truth, Why, explain_within,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -22,9 +20,9 @@ fn role() -> RoleArn {
     "arn:aws:iam::111122223333:role/app".parse().unwrap()
 }
 
-fn layer(statements: &[Value]) -> Layer {
+fn layer(statements: &[Value]) -> PolicyRef {
     let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-    Layer::known("inline policy p", &Document::read(&text))
+    PolicyRef::known("inline policy p", &Document::read(&text))
 }
 
 fn is_exceeded(why: &Why) -> bool {
@@ -32,7 +30,7 @@ fn is_exceeded(why: &Why) -> bool {
 }
 
 /// The steps of both analyses of a stack.
-fn steps(stack: &Stack) -> u64 {
+fn steps(stack: &PolicySet) -> u64 {
     let role = role();
     let found = Steps::of("the policies of the role");
     drop(find_within(stack, Holder { role: &role, policies: &[], boundary: None }, &found));
@@ -53,18 +51,18 @@ fn what_people_write_takes_a_part_of_the_steps_that_there_are() {
             }
         }
     }
-    let layers: Vec<Layer> = texts.iter().map(|text| Layer::known("policy", &Document::read(text))).collect();
+    let layers: Vec<PolicyRef> = texts.iter().map(|text| PolicyRef::known("policy", &Document::read(text))).collect();
     let mut most = 0;
     for layer in &layers {
-        most = most.max(steps(&Stack { identity: vec![layer.clone()], ..Stack::default() }));
+        most = most.max(steps(&PolicySet { identity: Some(vec![layer.clone()]), ..PolicySet::default() }));
     }
-    let of_all = |stack: &mut Stack| {
+    let of_all = |stack: &mut PolicySet| {
         let mut left = layers.iter().cloned();
-        stack.scps = (0..6).map(|_| left.by_ref().take(5).collect()).collect();
-        stack.boundary = left.next();
+        stack.scp = Some((0..6).map(|n| Level::new(&n.to_string(), left.by_ref().take(5).collect())).collect());
+        stack.boundary = left.next().map(|layer| vec![layer]);
     };
     for identity in layers.chunks(20) {
-        let mut stack = Stack { identity: identity.to_vec(), ..Stack::default() };
+        let mut stack = PolicySet { identity: Some(identity.to_vec()), ..PolicySet::default() };
         of_all(&mut stack);
         most = most.max(steps(&stack));
     }
@@ -99,13 +97,19 @@ fn wide_policies_take_a_part_of_the_steps_that_there_are() {
             json!({"Effect": "Deny", "Action": format!("{prefix}:Delete*"), "Resource": "*"}),
         ]));
     }
-    let scps = (0..6).map(|_| vec![identity[1].clone(), identity[5].clone(), identity[9].clone()]).collect();
-    let stack = Stack { boundary: Some(identity[1].clone()), identity, scps, ..Stack::default() };
+    let level = || vec![identity[1].clone(), identity[5].clone(), identity[9].clone()];
+    let scp = (0..6).map(|n| Level::new(&n.to_string(), level())).collect();
+    let stack = PolicySet {
+        boundary: Some(vec![identity[1].clone()]),
+        identity: Some(identity),
+        scp: Some(scp),
+        ..PolicySet::default()
+    };
     let most = steps(&stack);
     assert!(most < LESS_THAN_HALF, "{most} steps");
 }
 
-/// Patterns that are dear in one way or another, and the action that they are allowed for.
+/// Patterns that are dear in one path or another, and the action that they are allowed for.
 fn hostile(kind: usize, n: usize) -> (Value, Value) {
     let word = |n: usize| format!("{:05}", n * 7_919 % 99_991);
     match kind {
@@ -120,24 +124,24 @@ fn hostile(kind: usize, n: usize) -> (Value, Value) {
 }
 
 /// A stack of many such statements, every other a Deny where `denies`.
-fn stack(kind: usize, statements: usize, denies: bool) -> Stack {
+fn stack(kind: usize, statements: usize, denies: bool) -> PolicySet {
     let each = (0..statements).map(|n| {
         let (action, resource) = hostile(kind, n);
         let effect = if denies && n % 2 == 1 { "Deny" } else { "Allow" };
         json!({"Effect": effect, "Action": action, "Resource": resource})
     });
-    Stack { identity: vec![layer(&each.collect::<Vec<_>>())], ..Stack::default() }
+    PolicySet { identity: Some(vec![layer(&each.collect::<Vec<_>>())]), ..PolicySet::default() }
 }
 
-/// The answers about a stack: what is granted, and its ways, as texts.
-fn told(stack: &Stack, most: u64) -> (Grants, Vec<(&'static str, Truth)>) {
+/// The answers about a stack: what is granted, and its paths, as texts.
+fn told(stack: &PolicySet, most: u64) -> (Grants, Vec<(&'static str, Truth)>) {
     let role = role();
     let holder = Holder { role: &role, policies: &[], boundary: None };
     let of = "the policies of the role";
     let found = find_within(stack, holder, &Steps::up_to(most, of));
     (
         Grants::within(stack, &Steps::up_to(most, of)),
-        found.into_iter().map(|found| (found.way.id, found.truth)).collect(),
+        found.into_iter().map(|found| (found.path.id, found.truth)).collect(),
     )
 }
 
@@ -151,15 +155,15 @@ proptest! {
     ) {
         let stack = stack(kind, statements, denies);
         let (whole, all) = told(&stack, u64::MAX);
-        let (grants, ways) = told(&stack, most);
-        prop_assert_eq!(&told(&stack, most).1, &ways);
+        let (grants, paths) = told(&stack, most);
+        prop_assert_eq!(&told(&stack, most).1, &paths);
         for (id, truth) in &all {
-            prop_assert!(ways.iter().any(|(other, _)| other == id), "{} is gone with {} steps", id, most);
-            let own = ways.iter().find(|(other, _)| other == id).map(|(_, truth)| truth);
+            prop_assert!(paths.iter().any(|(other, _)| other == id), "{} is gone with {} steps", id, most);
+            let own = paths.iter().find(|(other, _)| other == id).map(|(_, truth)| truth);
             let is_cut = own.is_some_and(|own| matches!(own, Truth::Unknown(why) if why.iter().any(is_exceeded)));
             prop_assert!(is_cut || own == Some(truth), "{}: {:?} and {:?}", id, truth, own);
         }
-        for (id, truth) in &ways {
+        for (id, truth) in &paths {
             let is_cut = matches!(truth, Truth::Unknown(why) if why.iter().any(is_exceeded));
             prop_assert!(is_cut || all.contains(&(*id, truth.clone())), "{} is new with {} steps", id, most);
         }
@@ -234,7 +238,7 @@ fn told_of(statements: &[Value], resource: &str, steps: &Steps) -> rolecall_iam:
     let who = rolecall_iam::Requester::role(&role());
     let owner = "111122223333".parse().ok();
     let request = rolecall_iam::Request::new(who, "iam:PassRole", resource, owner, rolecall_iam::Context::open());
-    let layers = Layers { identity: Some(vec![layer(statements)]), ..Layers::default() };
+    let layers = PolicySet { identity: Some(vec![layer(statements)]), ..PolicySet::default() };
     explain_within(&request, &layers, steps)
 }
 

@@ -7,7 +7,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rolecall_iam::compare::pairs::{self, Pair, PairAnswer};
 use rolecall_iam::compare::{Asker, Witness, compare};
-use rolecall_iam::{Context, Layers, Outcome, Relation, Request, Requester, decide};
+use rolecall_iam::{Context, Outcome, PolicySet, Relation, Request, Requester, decide};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,13 +76,13 @@ fn request(action: &str, resource: &str, context: Context) -> Request {
     Request::new(requester(), action, resource, owner, context)
 }
 
-fn allows(request: &Request, layers: &Layers) -> bool {
+fn allows(request: &Request, layers: &PolicySet) -> bool {
     let outcome = decide(request, layers).outcome;
     assert_ne!(outcome, Outcome::Unknown);
     outcome == Outcome::Allow
 }
 
-fn layers(policies: &Value) -> Layers {
+fn layers(policies: &Value) -> PolicySet {
     pairs::side("side", &json!({ "policies": policies }).to_string()).unwrap()
 }
 
@@ -390,7 +390,7 @@ fn near() -> impl Strategy<Value = (&'static str, &'static str, BTreeMap<&'stati
     })
 }
 
-fn separates(witness: &Witness, allowed_by: &Layers, refused_by: &Layers) -> bool {
+fn separates(witness: &Witness, allowed_by: &PolicySet, refused_by: &PolicySet) -> bool {
     let request = request(&witness.action, &witness.resource, context_of(&witness.context));
     allows(&request, allowed_by) && !allows(&request, refused_by)
 }

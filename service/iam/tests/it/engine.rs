@@ -1,7 +1,7 @@
 //! Laws of decisions over all layers.
 
 use proptest::prelude::*;
-use rolecall_iam::{Context, Document, Layer, Layers, Level, Outcome, Request, Requester, decide, explain};
+use rolecall_iam::{Context, Document, Level, Outcome, PolicyRef, PolicySet, Request, Requester, decide, explain};
 use serde_json::{Value, json};
 
 const OWN: &str = "111122223333";
@@ -80,19 +80,19 @@ fn stack() -> impl Strategy<Value = Stack> {
     )
 }
 
-fn layer(text: &Text) -> Layer {
+fn layer(text: &Text) -> PolicyRef {
     match text {
-        None => Layer::missing("policy", "the test says so"),
+        None => PolicyRef::missing("policy", "the test says so"),
         Some(statements) => {
             let document = Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
             assert!(document.parsed.is_ok(), "{:?}", document.parsed);
-            Layer::known("policy", &document)
+            PolicyRef::known("policy", &document)
         }
     }
 }
 
 impl Stack {
-    fn layers(&self) -> Layers {
+    fn layers(&self) -> PolicySet {
         let levels = |list: &Vec<Vec<Text>>| {
             let level = |(n, texts): (usize, &Vec<Text>)| Level {
                 name: format!("level {n}").into(),
@@ -100,7 +100,7 @@ impl Stack {
             };
             list.iter().enumerate().map(level).collect()
         };
-        Layers {
+        PolicySet {
             identity: self.identity.as_ref().map(|list| list.iter().map(layer).collect()),
             boundary: self.boundary.as_ref().map(|text| vec![layer(text)]),
             session: self.session.as_ref().map(|text| vec![layer(text)]),

@@ -1,17 +1,16 @@
 //! What stacks of policies allow: cases as data.
 
-use rolecall_iam::access::{Layer, Stack};
 use rolecall_iam::grants::AdminBy;
-use rolecall_iam::{Document, Grants, GrantsCache, Truth};
+use rolecall_iam::{Document, Grants, GrantsCache, Level, PolicyRef, PolicySet, Truth};
 
-fn layer(source: &str, statements: &str) -> Layer {
+fn layer(source: &str, statements: &str) -> PolicyRef {
     let document = Document::read(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#));
     assert!(document.parsed.is_ok(), "{:?}", document.parsed);
-    Layer::known(source, &document)
+    PolicyRef::known(source, &document)
 }
 
-fn role(statements: &str) -> Stack {
-    Stack { identity: vec![layer("inline policy x", statements)], ..Stack::default() }
+fn role(statements: &str) -> PolicySet {
+    PolicySet { identity: Some(vec![layer("inline policy x", statements)]), ..PolicySet::default() }
 }
 
 fn allow(action: &str, resource: &str) -> String {
@@ -91,11 +90,11 @@ fn wildcards_count_unless_taken_away_whole() {
 
 #[test]
 fn a_ceiling_takes_away_what_it_does_not_allow() {
-    let wild = |stack: &Stack| !Grants::of(stack).wildcard_actions().grants.is_empty();
-    let admin = |stack: &Stack| Grants::of(stack).admin().by.is_some();
+    let wild = |stack: &PolicySet| !Grants::of(stack).wildcard_actions().grants.is_empty();
+    let admin = |stack: &PolicySet| Grants::of(stack).admin().by.is_some();
     let boundary = |statements: &str| {
         let mut stack = role(&allow("*", "*"));
-        stack.boundary = Some(layer("boundary", statements));
+        stack.boundary = Some(vec![layer("boundary", statements)]);
         stack
     };
     let reads = boundary(&allow("s3:Get*", "*"));
@@ -110,29 +109,33 @@ fn a_ceiling_takes_away_what_it_does_not_allow() {
     assert!(!admin(&narrow));
 
     let mut session = role(&allow("s3:*", "*"));
-    session.session = Some(layer("session policy", &allow("s3:GetObject", "*")));
+    session.session = Some(vec![layer("session policy", &allow("s3:GetObject", "*"))]);
     assert!(!wild(&session));
 
     let full = || layer("SCP FullAWSAccess", &allow("*", "*"));
     let mut scps = role(&allow("*", "*"));
-    scps.scps = vec![vec![full()], vec![full(), layer("SCP guard", &deny("iam:*", "*"))]];
+    let guard = layer("SCP guard", &deny("iam:*", "*"));
+    scps.scp = Some([Level::new("root", vec![full()]), Level::new("account", vec![full(), guard])].into());
     assert!(wild(&scps) && !admin(&scps));
-    scps.scps = vec![vec![full()], vec![]];
+    scps.scp = Some([Level::new("root", vec![full()]), Level::new("account", Vec::new())].into());
     assert!(!wild(&scps), "a level without a policy allows nothing");
 }
 
 #[test]
 fn what_was_not_seen_leaves_the_answer_open() {
-    let truth = |stack: &Stack| Grants::of(stack).admin().answer.truth;
+    let truth = |stack: &PolicySet| Grants::of(stack).admin().answer.truth;
     let mut stack = role(&allow("*", "*"));
-    stack.boundary = Some(Layer::missing("permissions boundary", "iam:GetPolicyVersion was denied"));
+    stack.boundary = Some(vec![PolicyRef::missing("permissions boundary", "iam:GetPolicyVersion was denied")]);
     assert!(truth(&stack).reasons()[0].contains("permissions boundary was not seen"));
     assert_eq!(Grants::of(&stack).admin().by, Some(AdminBy::Everything), "what was seen is still shown");
 
     let mut stack = role(&allow("s3:GetObject", "*"));
-    stack.boundary = Some(Layer::missing("permissions boundary", "denied"));
+    stack.boundary = Some(vec![PolicyRef::missing("permissions boundary", "denied")]);
     assert!(truth(&stack).is_false(), "a ceiling adds nothing");
-    stack.identity.push(Layer::known("inline policy y", &Document::read("{\"Statement\":")));
+    stack
+        .identity
+        .get_or_insert_default()
+        .push(PolicyRef::known("inline policy y", &Document::read("{\"Statement\":")));
     assert!(truth(&stack).reasons().iter().any(|r| r.contains("inline policy y could not be read")));
 }
 
@@ -224,8 +227,8 @@ fn single_actions_are_answered_even_if_they_are_new() {
     assert!(access.actions().is_empty(), "the catalogue does not have the service");
 }
 
-fn bounded(identity: &str, boundary: &str) -> Stack {
-    Stack { boundary: Some(layer("boundary", boundary)), ..role(identity) }
+fn bounded(identity: &str, boundary: &str) -> PolicySet {
+    PolicySet { boundary: Some(vec![layer("boundary", boundary)]), ..role(identity) }
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn what_neutralises_a_grant_removes_it() {
 
 #[test]
 fn what_is_certain_holds_everywhere_and_always() {
-    let certain = |stack: &Stack| Grants::of(stack).certainly_allowed().names();
+    let certain = |stack: &PolicySet| Grants::of(stack).certainly_allowed().names();
     assert_eq!(certain(&role(&allow("sqs:SendMessage", "*"))), ["sqs:SendMessage"]);
     assert_eq!(certain(&role(&allow("sqs:SendMessage", "arn:aws:sqs:*"))), ["sqs:SendMessage"]);
     assert_eq!(certain(&bounded(&allow("sqs:SendMessage", "*"), &allow("sqs:*", "*"))), ["sqs:SendMessage"]);
@@ -298,7 +301,7 @@ fn what_is_certain_holds_everywhere_and_always() {
         assert_eq!(Grants::of(&not).possibly_allowed().names(), ["sqs:SendMessage"]);
     }
     let mut unseen = role(&allow("sqs:SendMessage", "*"));
-    unseen.identity.push(Layer::missing("policy x", "denied"));
+    unseen.identity.get_or_insert_default().push(PolicyRef::missing("policy x", "denied"));
     assert!(certain(&unseen).is_empty());
 }
 
@@ -318,12 +321,12 @@ fn what_is_not_listed_is_not_lost() {
 #[test]
 fn an_unread_policy_does_not_hide_what_another_one_grants() {
     let mut stack = role(&allow("s3:*", "*"));
-    stack.identity.push(Layer::known("inline policy y", &Document::read("{")));
+    stack.identity.get_or_insert_default().push(PolicyRef::known("inline policy y", &Document::read("{")));
     let grants = Grants::of(&stack);
     assert!(grants.wildcard_actions().truth.is_true());
     assert!(!grants.admin().answer.truth.is_false() && !grants.admin().answer.truth.is_true());
     assert_eq!(grants.unseen_grants().len(), 1);
-    stack.boundary = Some(Layer::missing("boundary", "denied"));
+    stack.boundary = Some(vec![PolicyRef::missing("boundary", "denied")]);
     assert!(!Grants::of(&stack).wildcard_actions().truth.is_true(), "a boundary may take it away");
 }
 

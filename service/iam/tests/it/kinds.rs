@@ -2,15 +2,15 @@
 
 use crate::corpus::files;
 use crate::shared;
-use rolecall_iam::Document;
-use rolecall_iam::kind::{PolicyKind, Severity, check};
+use rolecall_iam::lint::{Severity, check};
+use rolecall_iam::{Document, PolicyType};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy document, the file that holds it, and what it is.
 struct Sample {
     file: String,
-    kind: PolicyKind,
+    kind: PolicyType,
     text: String,
 }
 
@@ -19,10 +19,10 @@ fn within(value: &Value, under: &str, file: &str, out: &mut Vec<Sample>) {
     match value {
         Value::Object(map) if map.contains_key("Statement") => {
             let kind = match under {
-                "AssumeRolePolicyDocument" | "policy" | "trust" => PolicyKind::Trust,
-                "Policy" => PolicyKind::Resource,
-                "Content" => PolicyKind::Scp,
-                _ => PolicyKind::Identity,
+                "AssumeRolePolicyDocument" | "policy" | "trust" => PolicyType::Trust,
+                "Policy" => PolicyType::Resource,
+                "Content" => PolicyType::Scp,
+                _ => PolicyType::Identity,
             };
             out.push(Sample { file: file.to_owned(), kind, text: value.to_string() });
         }
@@ -67,10 +67,10 @@ fn organisation_policies_are_what_aws_takes() {
         let whole = path.to_string_lossy();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let kind = match file.as_str() {
-            "api_gateway_policy.json" | "sns_topic_policy.json" => PolicyKind::Resource,
-            _ if whole.contains("resource_control_policies") => PolicyKind::Rcp,
-            _ if whole.contains("vpc_endpoint_policies") => PolicyKind::VpcEndpoint,
-            _ => PolicyKind::Scp,
+            "api_gateway_policy.json" | "sns_topic_policy.json" => PolicyType::Resource,
+            _ if whole.contains("resource_control_policies") => PolicyType::Rcp,
+            _ if whole.contains("vpc_endpoint_policies") => PolicyType::VpcEndpoint,
+            _ => PolicyType::Scp,
         };
         samples.push(Sample { file, kind, text: std::fs::read_to_string(path).unwrap() });
     }
@@ -125,7 +125,7 @@ fn a_linter_and_we_name_the_same_faults() {
     let mut table = BTreeSet::new();
     for case in &cases {
         let text = case["policy_text"].as_str().unwrap();
-        let kind = if text.contains("\"Principal\"") { PolicyKind::Resource } else { PolicyKind::Identity };
+        let kind = if text.contains("\"Principal\"") { PolicyType::Resource } else { PolicyType::Identity };
         let problems = check(&Document::read(text), kind);
         let ours: Vec<String> = problems.into_iter().map(|p| format!("{:?}: {}", p.severity, p.message)).collect();
         let theirs = case["findings"].as_array().unwrap().iter().filter_map(Value::as_str);

@@ -1,10 +1,9 @@
-//! Every published escalation path is one of our ways, and is found where just its permissions are
+//! Every published escalation path is one of our paths, and is found where just its permissions are
 //! granted, each by a policy of its own.
 
 use crate::shared;
-use rolecall_iam::access::Stack;
 use rolecall_iam::escalation::{self, Holder};
-use rolecall_iam::{Arn, Document, Layer, RoleArn};
+use rolecall_iam::{Arn, Document, PolicyRef, PolicySet, RoleArn};
 use std::collections::BTreeSet;
 
 #[test]
@@ -22,12 +21,12 @@ fn every_published_path_is_found() {
         let layer = |action: &&str| {
             let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": "*"});
             let text = serde_json::json!({"Version": "2012-10-17", "Statement": statement}).to_string();
-            Layer::known(&format!("inline policy {action}"), &Document::read(&text))
+            PolicyRef::known(&format!("inline policy {action}"), &Document::read(&text))
         };
-        let stack = Stack { identity: required.iter().map(layer).collect(), ..Stack::default() };
+        let stack = PolicySet { identity: Some(required.iter().map(layer).collect()), ..PolicySet::default() };
         let found =
             escalation::find(&stack, Holder { role: &role, policies: std::slice::from_ref(&own), boundary: None });
-        let exact = |found: &escalation::Found| found.way.actions().collect::<BTreeSet<_>>() == required;
+        let exact = |found: &escalation::Found| found.path.actions().collect::<BTreeSet<_>>() == required;
         if !found.iter().any(|found| exact(found) && found.truth.is_true()) {
             missing.push(path["id"].to_string());
         }

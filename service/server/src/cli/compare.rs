@@ -10,7 +10,7 @@ use crate::error::Error;
 use rolecall_iam::cases::CaseError;
 use rolecall_iam::compare::pairs::{self, Pair, PairAnswer};
 use rolecall_iam::compare::{Asker, Comparison, Witness, compare};
-use rolecall_iam::{AccountId, Layers, Relation, Requester};
+use rolecall_iam::{AccountId, PolicySet, Relation, Requester};
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ pub fn run(args: &Args, format: Format) -> Result<ExitCode, Error> {
     }
 }
 
-fn side(path: &Path) -> Result<Layers, Error> {
+fn side(path: &Path) -> Result<PolicySet, Error> {
     let bytes = read(path).map_err(|source| Error::File { doing: "read", path: path.into(), source })?;
     let name = path.display().to_string();
     pairs::side(&name, &String::from_utf8_lossy(&bytes)).map_err(|error| Error::Usage {

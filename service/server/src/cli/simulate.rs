@@ -12,8 +12,7 @@ use crate::query::simulate::{self, Answer, SimulateError};
 use crate::terminal::harmless;
 use rolecall_audit::simulate::{Given, Question, WhatIf};
 use rolecall_iam::cases::{self, Case, CaseError};
-use rolecall_iam::explain::{Explanation, Says};
-use rolecall_iam::{AccountId, Document};
+use rolecall_iam::{AccountId, Document, Explanation, PolicyEffect};
 use std::fmt::Write as _;
 use std::io::{BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -183,11 +182,11 @@ fn text(question: &Question, answer: &Answer) -> String {
     out.push_str("\nLayers\n");
     for layer in layers {
         let says = match layer.says {
-            Says::Allows => "allows",
-            Says::Denies => "DENIES",
-            Says::Nothing => "silent",
-            Says::Unknown => "unknown",
-            Says::NotApplied => "not applied",
+            PolicyEffect::Allows => "allows",
+            PolicyEffect::Denies => "DENIES",
+            PolicyEffect::Nothing => "silent",
+            PolicyEffect::Unknown => "unknown",
+            PolicyEffect::NotApplied => "not applied",
         };
         let _ = writeln!(out, "  {says:<12}{}: {}", layer.name, layer.because);
         for statement in &layer.statements {

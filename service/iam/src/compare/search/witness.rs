@@ -2,10 +2,10 @@
 
 use super::super::domain::Held;
 use super::{Axis, Cell, Local, MOST_TRIES, Search, Shown, outcome};
-use crate::condition::{Context, Value};
-use crate::decide::Outcome;
-use crate::pattern::ResourcePattern;
-use crate::request::Request;
+use crate::context::{Context, ContextValue};
+use crate::evaluate::decision::Outcome;
+use crate::evaluate::request::Request;
+use crate::matching::pattern::ResourcePattern;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Search<'_, '_> {
@@ -82,7 +82,7 @@ impl Search<'_, '_> {
                     };
                     keys.extend(atom.free.iter().map(String::as_str));
                     keys.insert(&atom.key);
-                    if let Value::Known(own) = cell.request.context().get(&atom.key) {
+                    if let ContextValue::Known(own) = cell.request.context().get(&atom.key) {
                         values.extend(own.iter().cloned());
                     }
                 }

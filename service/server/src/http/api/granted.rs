@@ -231,10 +231,10 @@ impl From<&UsedAction> for UsedActionJson {
 impl From<&RiskyWay> for EscalationPathJson {
     fn from(way: &RiskyWay) -> Self {
         Self {
-            id: way.found.way.id,
-            outcome: way.found.way.gain.as_str(),
+            id: way.found.path.id,
+            outcome: way.found.path.outcome.as_str(),
             is_open: if matches!(way.found.truth, Truth::True) { "true" } else { "unknown" },
-            actions: way.found.way.actions().collect(),
+            actions: way.found.path.actions().collect(),
             unused: way.unused.clone(),
         }
     }

@@ -8,8 +8,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
-use rolecall_iam::Document;
-use rolecall_iam::explain::{Deciding, Explanation, LayerAnswer, Miss};
+use rolecall_iam::{Document, Explanation, PolicyExplanation, RequiredChange, StatementMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -187,15 +186,15 @@ fn name(value: impl Serialize) -> Result<String, AppError> {
     }
 }
 
-impl From<Deciding> for StatementJson {
-    fn from(statement: Deciding) -> Self {
-        let Deciding { source, document, index, sid, pointer, denies, certain } = statement;
+impl From<StatementMatch> for StatementJson {
+    fn from(statement: StatementMatch) -> Self {
+        let StatementMatch { source, document, index, sid, pointer, denies, certain } = statement;
         let effect = if denies { "Deny" } else { "Allow" };
         Self { source, document: document.map(|d| d.to_string()), index, sid, pointer, effect, certain }
     }
 }
 
-fn layer(answer: LayerAnswer) -> Result<LayerJson, AppError> {
+fn layer(answer: PolicyExplanation) -> Result<LayerJson, AppError> {
     Ok(LayerJson {
         layer: name(answer.layer)?,
         name: answer.name,
@@ -205,7 +204,7 @@ fn layer(answer: LayerAnswer) -> Result<LayerJson, AppError> {
     })
 }
 
-fn miss(miss: Miss) -> Result<MissJson, AppError> {
+fn miss(miss: RequiredChange) -> Result<MissJson, AppError> {
     let change = serde_json::to_value(miss.change).map_err(AppError::internal)?;
     Ok(MissJson { layer: name(miss.layer)?, text: miss.text, change })
 }

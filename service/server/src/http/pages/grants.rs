@@ -332,8 +332,8 @@ fn by_service(actions: &ActionSet) -> Vec<Names> {
 
 fn ways(weighed: &Weighed) -> Vec<WayRow> {
     let row = |way: &rolecall_audit::weigh::RiskyWay| WayRow {
-        actions: way.found.way.actions().collect::<Vec<_>>().join(", "),
-        gain: match way.found.way.gain.as_str() {
+        actions: way.found.path.actions().collect::<Vec<_>>().join(", "),
+        gain: match way.found.path.outcome.as_str() {
             "own_permissions" => "changes its own permissions",
             "another_role" => "assumes or changes another role",
             _ => "reaches other principals or workloads",

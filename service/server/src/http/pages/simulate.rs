@@ -18,8 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
 
-use rolecall_iam::explain::{Deciding, LayerAnswer, Says};
-use rolecall_iam::{AccountId, Digest, Document, Outcome};
+use rolecall_iam::{AccountId, Digest, Document, Outcome, PolicyEffect, PolicyExplanation, StatementMatch};
 use std::collections::BTreeMap;
 
 /// How a document of the form is called.
@@ -301,7 +300,7 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
         }
     }
     let documents = numbered(cards, "document");
-    let href = |statement: &Deciding| {
+    let href = |statement: &StatementMatch| {
         let place =
             shown.iter().position(|(source, digest)| *source == statement.source && *digest == statement.document);
         let card = place.and_then(|at| documents.get(at));
@@ -323,20 +322,20 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
     })
 }
 
-fn effect(statement: &Deciding) -> String {
+fn effect(statement: &StatementMatch) -> String {
     let effect = if statement.denies { "Deny" } else { "Allow" };
     if statement.certain { effect.to_owned() } else { format!("{effect}, perhaps") }
 }
 
-fn layer_line(layer: &LayerAnswer, href: &dyn Fn(&Deciding) -> String) -> LayerLine {
+fn layer_line(layer: &PolicyExplanation, href: &dyn Fn(&StatementMatch) -> String) -> LayerLine {
     let says = match layer.says {
-        Says::Allows => badge("ok", "allows"),
-        Says::Denies => badge("bad", "denies"),
-        Says::Nothing => badge("bad", "does not allow"),
-        Says::Unknown => badge("unseen", "unknown"),
-        Says::NotApplied => badge("", "not applied"),
+        PolicyEffect::Allows => badge("ok", "allows"),
+        PolicyEffect::Denies => badge("bad", "denies"),
+        PolicyEffect::Nothing => badge("bad", "does not allow"),
+        PolicyEffect::Unknown => badge("unseen", "unknown"),
+        PolicyEffect::NotApplied => badge("", "not applied"),
     };
-    let statement = |statement: &Deciding| StatementLine {
+    let statement = |statement: &StatementMatch| StatementLine {
         text: match &statement.sid {
             Some(sid) => format!("{}: statement {} ({sid})", effect(statement), statement.index),
             None => format!("{}: statement {}", effect(statement), statement.index),
