@@ -1,11 +1,10 @@
 //! What an estate is, what was seen of it, and what is wrong with it.
 //!
-//! Knows: roles, associations, clusters, sessions and what was *not* seen of them; how two looks
-//! differ; the rule language and the findings it yields. Refuses to know: AWS calls, tables, HTTP,
+//! Knows: roles, associations, clusters, sessions and what was *not* seen of them; what changed between two scans; the rule language and the findings it yields. Refuses to know: AWS calls, tables, HTTP,
 //! the clock ("now" is an argument), files, logging.
 
 pub mod cancel;
-pub mod diff;
+pub mod drift;
 pub mod evaluate;
 pub mod facts;
 pub mod finding;

@@ -5,7 +5,7 @@ mod coverage;
 #[cfg(test)]
 mod depth;
 #[cfg(test)]
-mod differences;
+mod drift;
 #[cfg(test)]
 mod escalations;
 #[cfg(test)]

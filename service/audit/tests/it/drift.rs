@@ -1,0 +1,418 @@
+//! Changes between two scans: each is named, labelled for the workloads that it reaches, and told from what
+//! nobody could see.
+
+use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, REGION, Small, allow, id};
+use rolecall_audit::drift::{Change, Effect, Scans, TakesHold, changes};
+use rolecall_estate::coverage::{Coverage, ScopeKind};
+use rolecall_estate::{AccessEntry, AccessPolicy, Addon, OidcProvider, OrgPolicyKind, Recorded, SessionKind};
+use std::collections::BTreeSet;
+
+const POLICY: &str = "arn:aws:iam::111122223333:policy/p";
+const READ: &str = r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/*""#;
+const READ_AND_DELETE: &str = r#""Action":["s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::orders/*""#;
+const WORKLOAD: &str = "111122223333/eu-west-1/prod/pay/api";
+
+fn between(before: &Small, after: &Small) -> Vec<Change> {
+    let listed = |small: &Small| -> Coverage { small.0.coverage.clone() };
+    let (listed_before, listed_after) = (listed(before), listed(after));
+    changes(&Scans {
+        before: &before.0,
+        after: &after.0,
+        listed_before: &listed_before,
+        listed_after: &listed_after,
+        pair: "1-2",
+    })
+}
+
+/// What a case expects: type, change, effect, and whether the workload is affected.
+type Expected = (&'static str, &'static str, Effect, bool);
+
+fn told(changes: &[Change]) -> Vec<(&'static str, String, Effect, bool)> {
+    changes
+        .iter()
+        .map(|it| {
+            let reached = it.affected.iter().any(|it| it.workload.to_string() == WORKLOAD);
+            (it.resource.kind.as_str(), it.change.clone(), it.effect, reached)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn expect(before: &Small, after: &Small, expected: &[Expected]) {
+    let found = between(before, after);
+    let mut sorted = told(&found);
+    sorted.sort();
+    let mut wanted: Vec<_> = expected.iter().map(|(a, b, c, d)| (*a, (*b).to_owned(), *c, *d)).collect();
+    wanted.sort();
+    assert_eq!(sorted, wanted, "{found:#?}");
+    for change in &found {
+        assert_eq!(change.gained.is_some(), matches!(change.effect, Effect::Widened | Effect::Mixed), "{change:#?}");
+        assert_eq!(change.lost.is_some(), matches!(change.effect, Effect::Narrowed | Effect::Mixed), "{change:#?}");
+        assert!(!change.because.is_empty());
+    }
+}
+
+const ROLE: &str = "AWS::IAM::Role";
+const ASSOCIATION: &str = "AWS::EKS::PodIdentityAssociation";
+const MANAGED: &str = "AWS::IAM::ManagedPolicy";
+const ORG: &str = "AWS::Organizations::Policy";
+
+#[test]
+fn an_estate_does_not_differ_from_itself() {
+    let full = Small::new().target(OPEN).managed(POLICY, BOUND).attach(POLICY).boundary(POLICY);
+    assert_eq!(between(&full, &full), []);
+    for kind in ScopeKind::ALL {
+        assert_eq!(between(&full, &full.clone().gap(kind)), [], "{kind}");
+    }
+    let sessions = full.clone().session(SessionKind::AssumeRole, "x", "y", &[]);
+    assert_eq!(between(&full, &sessions), [], "sessions are events, and no state");
+}
+
+#[test]
+fn a_roles_policies() {
+    let small = Small::new();
+    let more = small.clone().may(&allow(READ_AND_DELETE));
+    expect(&small, &more, &[(ROLE, "inline_policy_changed", Effect::Widened, true)]);
+    expect(&more, &small, &[(ROLE, "inline_policy_changed", Effect::Narrowed, true)]);
+    let found = between(&small, &more);
+    let gained = found[0].gained.as_ref().unwrap();
+    assert_eq!(gained.action, "s3:DeleteObject");
+    assert!(gained.resource.starts_with("arn:aws:s3:::orders/"), "{gained:?}");
+    assert_eq!(found[0].takes_hold, TakesHold::AtOnce);
+
+    let other = small.clone().may(&allow(r#""Action":"s3:PutObject","Resource":"arn:aws:s3:::orders/*""#));
+    expect(&small, &other, &[(ROLE, "inline_policy_changed", Effect::Mixed, true)]);
+    // The same with a Sid, as a list, in another order: a change that comes to nothing.
+    let same = allow(r#""Sid":"Read","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::orders/*"]"#);
+    expect(&small, &small.clone().may(&same), &[(ROLE, "inline_policy_changed", Effect::None, true)]);
+    let broken = small.clone().may("{");
+    expect(&small, &broken, &[(ROLE, "inline_policy_changed", Effect::Unknown, true)]);
+
+    let two = small.clone().role(API, BOUND, &[("own", &allow(READ)), ("more", &allow(READ_AND_DELETE))]);
+    expect(&small, &two, &[(ROLE, "inline_policy_added", Effect::Widened, true)]);
+    expect(&two, &small, &[(ROLE, "inline_policy_removed", Effect::Narrowed, true)]);
+
+    let managed = small.clone().managed(POLICY, &allow(READ_AND_DELETE));
+    let attached = managed.clone().attach(POLICY);
+    expect(&managed, &attached, &[(ROLE, "policy_attached", Effect::Widened, true)]);
+    expect(&attached, &managed, &[(ROLE, "policy_detached", Effect::Narrowed, true)]);
+    let bounded = small.clone().managed(POLICY, &allow(r#""Action":"ec2:*","Resource":"*""#)).boundary(POLICY);
+    let unbounded = small.clone().managed(POLICY, &allow(r#""Action":"ec2:*","Resource":"*""#));
+    expect(&unbounded, &bounded, &[(ROLE, "permissions_boundary_set", Effect::Narrowed, true)]);
+    expect(&bounded, &unbounded, &[(ROLE, "permissions_boundary_removed", Effect::Widened, true)]);
+
+    let mut tagged = small.clone();
+    tagged.change_role(|role| drop(role.tags.insert("team".into(), "pay".into())));
+    expect(&small, &tagged, &[(ROLE, "tags_changed", Effect::None, true)]);
+    let asks = r#""Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"pay"}}"#;
+    let small = small.may(&allow(asks));
+    let mut tagged = small.clone();
+    tagged.change_role(|role| drop(role.tags.insert("team".into(), "pay".into())));
+    expect(&small, &tagged, &[(ROLE, "tags_changed", Effect::Unknown, true)]);
+    let mut held = small.clone();
+    held.change_role(|role| role.instance_profiles.push("arn:aws:iam::111122223333:instance-profile/x".into()));
+    expect(&small, &held, &[(ROLE, "added_to_instance_profile", Effect::None, false)]);
+}
+
+#[test]
+fn several_changes_of_one_scan_are_told_apart() {
+    let before = Small::new().managed(POLICY, &allow(READ_AND_DELETE));
+    let after = before.clone().may(&allow(r#""Action":"s3:PutObject","Resource":"arn:aws:s3:::orders/*""#));
+    let after = after.attach(POLICY);
+    expect(
+        &before,
+        &after,
+        &[(ROLE, "inline_policy_changed", Effect::Mixed, true), (ROLE, "policy_attached", Effect::Widened, true)],
+    );
+    // Neither opens anything alone: the boundary goes, and what it held back comes.
+    let before = Small::new().managed(POLICY, &allow(READ)).boundary(POLICY);
+    let mut after = before.clone();
+    after.change_role(|role| role.boundary = None);
+    let document = after.0.documents.read(&allow(READ_AND_DELETE));
+    after.change_role(|role| role.inline[0].document = document);
+    expect(
+        &before,
+        &after,
+        &[
+            (ROLE, "inline_policy_changed", Effect::Widened, true),
+            (ROLE, "permissions_boundary_removed", Effect::Widened, true),
+        ],
+    );
+}
+
+#[test]
+fn a_managed_policys_new_version_reaches_every_role_that_has_it() {
+    let before = Small::new().managed(POLICY, &allow(READ)).attach(POLICY);
+    let mut after = before.clone();
+    let document = after.0.documents.read(&allow(READ_AND_DELETE));
+    after.0.policies[0].document = Some(document);
+    after.0.policies[0].default_version = "v2".into();
+    expect(
+        &before,
+        &after,
+        &[
+            (MANAGED, "default_version_changed", Effect::Widened, true),
+            (ROLE, "attached_policy_version_changed", Effect::Widened, true),
+        ],
+    );
+    let found = between(&before, &after);
+    assert_eq!(found[0].caused_by, None);
+    assert_eq!(found[1].caused_by.as_ref(), Some(&found[0].id));
+    // A new version of the same content is a change that comes to nothing.
+    after.0.policies[0].document = before.0.policies[0].document;
+    expect(
+        &before,
+        &after,
+        &[
+            (MANAGED, "default_version_changed", Effect::None, true),
+            (ROLE, "attached_policy_version_changed", Effect::None, true),
+        ],
+    );
+}
+
+#[test]
+fn trust_policies() {
+    let small = Small::new();
+    let other = allow(r#""Principal":{"AWS":"arn:aws:iam::999988887777:root"},"Action":"sts:AssumeRole""#);
+    let both = BOUND.replace(
+        "}]}",
+        r#"},{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999988887777:root"},"Action":"sts:AssumeRole"}]}"#,
+    );
+    let read = allow(READ);
+    let opened = small.clone().role(API, &both, &[("own", &read)]);
+    expect(&small, &opened, &[(ROLE, "trust_policy_changed", Effect::Widened, true)]);
+    let found = between(&small, &opened);
+    assert!(found[0].gained.as_ref().unwrap().principal.as_ref().unwrap().contains("999988887777"), "{found:#?}");
+    assert_eq!(found[0].affected[0].effect, Effect::None);
+    // Without EKS in the trust policy the pods lose everything, when their credentials run out.
+    let closed = small.clone().role(API, &other, &[("own", &read)]);
+    let found = between(&small, &closed);
+    assert_eq!(found[0].affected[0].effect, Effect::Narrowed, "{found:#?}");
+    assert_eq!(found[0].takes_hold, TakesHold::NextCredentials);
+    assert_eq!(found[0].effect, Effect::Mixed);
+    // A role of another account lets the workload's role in.
+    let hop = allow(&format!(r#""Action":"sts:AssumeRole","Resource":"{DATA}""#));
+    let before = small.clone().may(&hop).role(DATA, &other, &[]);
+    let admits = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":"sts:AssumeRole""#));
+    let after = small.may(&hop).role(DATA, &admits, &[]);
+    let found = between(&before, &after);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].affected.len(), 1, "{found:#?}");
+    assert_eq!(found[0].affected[0].effect, Effect::Widened);
+    assert_eq!(found[0].affected[0].gained.as_ref().unwrap().resource, DATA);
+}
+
+#[test]
+fn a_trust_policy_written_otherwise_is_no_change() {
+    let spaced = OPEN.replace("\":", "\" : ");
+    expect(&Small::new().trust(OPEN), &Small::new().trust(&spaced), &[]);
+}
+
+#[test]
+fn roles_come_and_go() {
+    let small = Small::new();
+    let two = small.clone().role(DATA, OPEN, &[("own", &allow(READ))]);
+    expect(&small, &two, &[(ROLE, "added", Effect::Widened, false)]);
+    expect(&two, &small, &[(ROLE, "removed", Effect::Narrowed, false)]);
+    let mut gone = small.clone();
+    gone.0.roles.clear();
+    expect(&small, &gone, &[(ROLE, "removed", Effect::Narrowed, true)]);
+    let mut anew = small.clone().may(&allow(READ_AND_DELETE));
+    anew.change_role(|role| role.role_id = "AROAANOTHER".into());
+    expect(&small, &anew, &[(ROLE, "recreated", Effect::Widened, true)]);
+    assert_eq!(between(&small, &anew)[0].takes_hold, TakesHold::NextCredentials);
+}
+
+#[test]
+fn associations() {
+    let writer = "arn:aws:iam::111122223333:role/writer";
+    let small = Small::new().role(writer, OPEN, &[("own", &allow(READ_AND_DELETE))]);
+    let mut without = small.clone();
+    without.0.associations.clear();
+    expect(&without, &small, &[(ASSOCIATION, "added", Effect::Widened, true)]);
+    expect(&small, &without, &[(ASSOCIATION, "removed", Effect::Narrowed, true)]);
+    assert_eq!(between(&without, &small)[0].takes_hold, TakesHold::AtOnce);
+    assert_eq!(between(&small, &without)[0].takes_hold, TakesHold::NextCredentials);
+
+    let other = small.clone().detail(|detail| detail.role_arn = writer.to_owned());
+    expect(&small, &other, &[(ASSOCIATION, "role_changed", Effect::Widened, true)]);
+    assert_eq!(between(&small, &other)[0].takes_hold, TakesHold::NextCredentials);
+    let mut anew = small.clone();
+    anew.0.associations[0].association_id = "a-new".into();
+    expect(&small, &anew, &[(ASSOCIATION, "recreated", Effect::None, true)]);
+
+    let policy = small.clone().session_policy(&allow(r#""Action":"ec2:*","Resource":"*""#));
+    expect(
+        &small,
+        &policy,
+        &[
+            (ASSOCIATION, "session_policy_set", Effect::Narrowed, true),
+            (ASSOCIATION, "session_tags_disabled", Effect::None, true),
+        ],
+    );
+    let mut owned = small.clone();
+    owned.0.associations[0].owner_arn = Some("arn:aws:eks:eu-west-1:111122223333:addon/prod/vpc-cni/1".into());
+    expect(&small, &owned, &[(ASSOCIATION, "owner_changed", Effect::None, true)]);
+
+    let asks = r#""Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/kubernetes-namespace":"pay"}}"#;
+    let small = Small::new().may(&allow(asks));
+    let off = small.clone().detail(|detail| detail.disable_session_tags = true);
+    expect(&small, &off, &[(ASSOCIATION, "session_tags_disabled", Effect::Narrowed, true)]);
+    expect(&off, &small, &[(ASSOCIATION, "session_tags_enabled", Effect::Widened, true)]);
+
+    let mut after = Small::new();
+    after.0.associations[0].detail = None;
+    expect(&Small::new(), &after, &[]);
+}
+
+#[test]
+fn a_target_role_takes_the_place_of_the_role() {
+    let admits = allow(&format!(r#""Principal":{{"AWS":"{API}"}},"Action":["sts:AssumeRole","sts:TagSession"]"#));
+    let hop = allow(&format!(r#""Action":["sts:AssumeRole","sts:TagSession"],"Resource":"{DATA}""#));
+    let before = Small::new().may(&hop).role(DATA, &admits, &[("data", &allow(READ_AND_DELETE))]);
+    let after = before.clone().detail(|detail| {
+        detail.target_role_arn = Some(DATA.to_owned());
+        detail.external_id = Some("x".to_owned());
+    });
+    let found = between(&before, &after);
+    let of = |change: &str| found.iter().find(|it| it.change == change).unwrap();
+    let set = of("target_role_set");
+    assert_eq!(set.gained.as_ref().map(|it| it.action.starts_with("s3:")), Some(true), "{set:#?}");
+    assert_eq!(set.lost.as_ref().map(|it| it.resource.as_str()), Some(DATA), "{set:#?}");
+    assert_eq!(of("external_id_changed").caused_by.as_ref(), Some(&set.id));
+    // The target role's own trust policy closes: nothing is left, an hour from then.
+    let closed = after.clone().role(
+        DATA,
+        &allow(r#""Principal":{"AWS":"arn:aws:iam::999988887777:root"},"Action":"sts:AssumeRole""#),
+        &[("data", &allow(READ_AND_DELETE))],
+    );
+    let found = between(&after, &closed);
+    assert_eq!(found[0].affected[0].effect, Effect::Narrowed, "{found:#?}");
+    assert_eq!(found[0].takes_hold, TakesHold::NextCredentialsOfTargetRole);
+    // The role on the way gains what the pods never have.
+    let mut more = after.clone();
+    let document =
+        more.0.documents.read(&hop.replace("]}", r#",{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}"#));
+    more.change_role(|role| role.inline[0].document = document);
+    expect(&after, &more, &[(ROLE, "inline_policy_changed", Effect::None, true)]);
+}
+
+#[test]
+fn the_organization() {
+    let small = Small::new();
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#;
+    let below = small.clone().scp("NoS3", deny, &["ou-1"]);
+    expect(&small, &below, &[(ORG, "added", Effect::Narrowed, true)]);
+    expect(&below, &small, &[(ORG, "removed", Effect::Widened, true)]);
+    let elsewhere = small.clone().scp("NoS3", deny, &["ou-2"]);
+    expect(
+        &elsewhere,
+        &below,
+        &[(ORG, "attached_to_target", Effect::Narrowed, true), (ORG, "detached_from_target", Effect::Widened, false)],
+    );
+    let mut loosened = below.clone();
+    let document = loosened.0.documents.read(&deny.replace("s3:*", "s3:Put*"));
+    loosened.0.org_policies[1].document = document;
+    expect(&below, &loosened, &[(ORG, "document_changed", Effect::Widened, true)]);
+    let mut moved = elsewhere.clone();
+    moved.0.accounts[0].ou_path = Some("/data".into());
+    expect(&elsewhere, &moved, &[("AWS::Organizations::Account", "moved", Effect::Narrowed, true)]);
+    let mut renamed = elsewhere.clone();
+    renamed.0.org_units[1].path = "/production".into();
+    renamed.0.accounts[0].ou_path = Some("/production".into());
+    let found = between(&elsewhere, &renamed);
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0].change.as_str(), found[1].change.as_str()), ("renamed", "moved"));
+    assert_eq!(found[1].caused_by.as_ref(), Some(&found[0].id));
+    assert!(below.0.org_policies.iter().all(|policy| policy.kind == OrgPolicyKind::Scp));
+}
+
+#[test]
+fn clusters_and_what_is_in_them() {
+    let small = Small::new();
+    let more = small.clone().cluster("dev");
+    expect(&small, &more, &[("AWS::EKS::Cluster", "added", Effect::None, false)]);
+    let mut newer = small.clone();
+    newer.0.clusters[0].version = Some("1.34".into());
+    newer.0.clusters[0].status = Some("UPDATING".into());
+    expect(&small, &newer, &[("AWS::EKS::Cluster", "field_changed", Effect::None, false)]);
+    let mut without = small.clone();
+    without.0.clusters[0].addons = Some(Vec::new());
+    expect(&small, &without, &[("AWS::EKS::Addon", "removed", Effect::Narrowed, true)]);
+    expect(&without, &small, &[("AWS::EKS::Addon", "added", Effect::Widened, true)]);
+    let mut cni = small.clone();
+    let addon = Addon { name: "vpc-cni".into(), ..small.0.clusters[0].addons.as_ref().unwrap()[0].clone() };
+    cni.0.clusters[0].addons.as_mut().unwrap().push(addon);
+    expect(&small, &cni, &[("AWS::EKS::Addon", "added", Effect::None, false)]);
+    assert_eq!(between(&small, &cni)[0].resource.name, "arn:aws:eks:eu-west-1:111122223333:addon/prod/vpc-cni");
+    let admin = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+    let entry = |policies: &[&str]| AccessEntry {
+        principal_arn: "arn:aws:iam::111122223333:role/ops".into(),
+        groups: Vec::new(),
+        kind: None,
+        policies: policies.iter().map(|arn| AccessPolicy { arn: (*arn).into(), namespaces: Vec::new() }).collect(),
+    };
+    let with = |entry: AccessEntry| {
+        let mut small = small.clone();
+        small.0.clusters[0].access_entries = Some(vec![entry]);
+        small
+    };
+    expect(&small, &with(entry(&[])), &[("AWS::EKS::AccessEntry", "added", Effect::Widened, false)]);
+    expect(&with(entry(&[])), &with(entry(&[admin])), &[("AWS::EKS::AccessEntry", "changed", Effect::Widened, false)]);
+    assert_eq!(
+        between(&small, &with(entry(&[])))[0].resource.name,
+        "arn:aws:eks:eu-west-1:111122223333:access-entry/prod/role/111122223333/ops"
+    );
+    let mut gone = small.clone();
+    gone.0.clusters.clear();
+    gone.0.associations.clear();
+    let found = between(&small, &gone);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1].caused_by.as_ref(), Some(&found[0].id), "{found:#?}");
+}
+
+#[test]
+fn providers_and_trails() {
+    let provider = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AA";
+    let trust = allow(&format!(r#""Principal":{{"Federated":"{provider}"}},"Action":"sts:AssumeRoleWithWebIdentity""#));
+    for (small, effect) in [(Small::new(), Effect::None), (Small::new().role(DATA, &trust, &[]), Effect::Widened)] {
+        let mut with = small.clone();
+        with.0.oidc_providers.push(OidcProvider { arn: provider.parse().unwrap() });
+        expect(&small, &with, &[("AWS::IAM::OIDCProvider", "added", effect, false)]);
+    }
+    let small = Small::new();
+    let mut less = small.clone();
+    less.0.trails[0].recorded = Some(Recorded::default());
+    expect(&small, &less, &[("AWS::CloudTrail::Trail", "event_selectors_changed", Effect::None, false)]);
+    let mut unseen = small.clone();
+    unseen.0.trails[0].recorded = None;
+    expect(&small, &unseen, &[]);
+}
+
+#[test]
+fn removed_needs_two_complete_listings_and_added_the_earlier_one() {
+    let before = Small::new();
+    let mut after = Small::new();
+    after.0.roles.clear();
+    after.0.associations.clear();
+    assert_eq!(between(&before, &after).len(), 2);
+    for kind in [ScopeKind::Roles, ScopeKind::Associations] {
+        assert_eq!(between(&before, &after.clone().gap(kind)).len(), 1, "{kind}");
+        assert_eq!(between(&before.clone().gap(kind), &after).len(), 1, "{kind}");
+        assert_eq!(between(&after.clone().gap(kind), &before).len(), 1, "{kind}");
+    }
+    assert_eq!(between(&before, &after.gap(ScopeKind::Entry)), []);
+}
+
+#[test]
+fn the_same_difference_has_the_same_id_and_no_other_has() {
+    let small = Small::new();
+    let more = small.clone().may(&allow(READ_AND_DELETE)).target(OPEN).cluster("dev");
+    let ids = |found: Vec<Change>| found.into_iter().map(|it| it.id).collect::<Vec<_>>();
+    let (first, again) = (ids(between(&small, &more)), ids(between(&small, &more)));
+    assert_eq!(first, again);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), first.len());
+    assert!(first.iter().all(|it| ids(between(&more, &small)).iter().all(|other| other != it)));
+    assert_eq!((id(HOME), id(AWAY)), (small.0.accounts[0].id, small.0.accounts[1].id));
+    assert_eq!(small.0.associations[0].key.region.as_str(), REGION);
+}
