@@ -29,6 +29,7 @@ pub use findings::owed::{Owed, Settled};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
 pub use inventory::accounts::{AccountRow, Counts, CoverageRow, CoverageSummary, GapRow};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
+pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).

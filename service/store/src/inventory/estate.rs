@@ -96,13 +96,45 @@ impl Store {
     }
 }
 
+/// The estate before a run or after it, as far as what the run changed may matter: every association, managed
+/// policy, account and trail, the organization's units and policies, the roles that associations name on either
+/// side, whatever the run changed, and the roles of accounts in which it changed a managed policy or an
+/// OIDC provider.
+pub(crate) async fn around_change(connection: &mut PgConnection, run: RunId, before: bool) -> Result<Estate, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "with touched as materialized (select account_id, kind, key from changed_resource where run_id = $1),
+              wide as materialized (
+                  select distinct account_id from touched where kind in ('policy', 'oidc_provider')),
+              named as materialized (
+                  select role_arn as key from resource
+                  where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to >= $1)
+                  union
+                  select target_role_arn from resource
+                  where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to >= $1))
+         select r.kind, r.key, r.body from resource r
+         where case when $2 then r.seen_from < $1 and (r.seen_to is null or r.seen_to >= $1)
+                    else r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) end
+           and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy', 'trail')
+                or r.kind = 'role' and (r.key in (select key from named where key is not null)
+                                        or r.account_id in (select account_id from wide))
+                or (r.account_id, r.kind, r.key) in (select account_id, kind, key from touched))
+         order by r.kind, r.key, r.account_id",
+        run.0,
+        before
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    assemble(connection, rows).await
+}
+
 async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
     let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
     rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()
 }
 
 /// What the latest run was judged under.
-async fn assumed(connection: &mut PgConnection) -> Result<BTreeSet<Assumption>, Error> {
+pub(crate) async fn assumed(connection: &mut PgConnection) -> Result<BTreeSet<Assumption>, Error> {
     let latest = sqlx::query_scalar!(
         "select assumed from run where account_id = $1 and snapshot_at is not null order by id desc limit 1",
         INSTALLATION

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod associations;
+pub(crate) mod changes;
 pub(crate) mod coverage;
 pub(crate) mod estate;
 pub(crate) mod listed;

@@ -1,0 +1,356 @@
+//! What changed between scans: which resources a snapshot opened and closed, and the changes worked out of
+//! that.
+//!
+//! Knows that a snapshot which changed anything owes its changes, and that the debt goes in the transaction
+//! that keeps them. Refuses to know what a change means and who made it.
+
+use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
+use crate::inventory::{coverage, estate};
+use crate::work::runs::RunId;
+use crate::{Error, INSTALLATION, Store, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::drift::{Attributed, Change};
+use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
+use rolecall_estate::{AssociationKey, Estate};
+use rolecall_iam::AccountId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Two scans to compare: what differs between them, and what it takes to know what that means.
+#[derive(Debug, Clone)]
+pub struct ChangedScan {
+    /// The later scan.
+    pub run: RunId,
+    /// The estate before it, as far as a change may matter to it.
+    pub before: Estate,
+    /// The estate after it.
+    pub after: Estate,
+    /// Listings that were complete before it.
+    pub listed_before: Coverage,
+    /// Listings that are complete with it.
+    pub listed_after: Coverage,
+    /// Between which moments the changes of each account were made.
+    pub windows: BTreeMap<AccountId, (Option<DateTime<Utc>>, DateTime<Utc>)>,
+}
+
+/// A change as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeRow {
+    /// The scan that shows it.
+    pub run: RunId,
+    /// What changed.
+    pub change: Change,
+    /// The date of the scan.
+    pub detected_at: DateTime<Utc>,
+    /// Between which moments it was made.
+    pub since: Option<DateTime<Utc>>,
+    /// See `since`.
+    pub until: DateTime<Utc>,
+    /// Who made it, as far as events tell.
+    pub attributed: Attributed,
+    /// When it takes hold, at the latest.
+    pub effective_at: DateTime<Utc>,
+}
+
+/// Which changes; empty fields ask for any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeFilter {
+    /// Of these accounts.
+    pub account_id: Vec<String>,
+    /// By their effect.
+    pub effect: Vec<String>,
+    /// By the ARN of who made them.
+    pub actor: Vec<String>,
+    /// That reach this workload.
+    pub workload: Option<AssociationKey>,
+    /// Of this resource.
+    pub resource: Option<String>,
+    /// Of these types.
+    pub resource_type: Vec<String>,
+    /// By what changed.
+    pub change: Vec<String>,
+    /// By how far it is known who made them.
+    pub attribution: Vec<String>,
+    /// Detected at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Detected before this moment.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A place in the list of changes, the latest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeAfter {
+    /// The date of the scan.
+    pub detected_at: DateTime<Utc>,
+    /// The change.
+    pub id: String,
+}
+
+impl ChangeRow {
+    /// Its place in the list.
+    #[must_use]
+    pub fn after(&self) -> ChangeAfter {
+        ChangeAfter { detected_at: self.detected_at, id: self.change.id.clone() }
+    }
+}
+
+struct Row {
+    run_id: i64,
+    body: Value,
+    detected_at: DateTime<Utc>,
+    since: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+    effective_at: DateTime<Utc>,
+    attribution: String,
+    attribution_because: String,
+    events: Value,
+    id: String,
+}
+
+fn read(row: Row) -> Result<ChangeRow, Error> {
+    const TABLE: &str = "change";
+    Ok(ChangeRow {
+        run: RunId(row.run_id),
+        change: parse::json(TABLE, &row.id, row.body)?,
+        detected_at: row.detected_at,
+        since: row.since,
+        until: row.until,
+        attributed: Attributed {
+            attribution: parse::text(TABLE, &row.id, &row.attribution)?,
+            because: row.attribution_because,
+            calls: parse::json(TABLE, &row.id, row.events)?,
+        },
+        effective_at: row.effective_at,
+    })
+}
+
+impl Store {
+    /// The runs whose changes are not worked out yet, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn owed_changes(&self) -> Result<Vec<RunId>, Error> {
+        let rows =
+            sqlx::query_scalar!("select run_id from owed_change where account_id = $1 order by run_id", INSTALLATION)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().map(RunId).collect())
+    }
+
+    /// The estate before and after a run, as far as what it changed may matter: all workloads with their
+    /// roles, policies and the organization, and whatever the run changed.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn changed_scan(&self, run: RunId) -> Result<ChangedScan, Error> {
+        const TABLE: &str = "changed_resource";
+        let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
+        let touched = sqlx::query!(
+            "select account_id, kind, key, region, cluster, listed_before, since, until
+             from changed_resource where run_id = $1",
+            run.0
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let (mut listed_before, mut listed_after) = (Coverage::default(), Coverage::default());
+        let mut windows: BTreeMap<AccountId, (Option<DateTime<Utc>>, DateTime<Utc>)> = BTreeMap::new();
+        for row in &touched {
+            let account = parse::account(TABLE, &row.account_id)?;
+            windows.entry(account).or_insert((row.since, row.until));
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let kind = Kind::read(&row.kind)?;
+            let scope = match kind {
+                Kind::Account => Some(Scope::global(account, ScopeKind::Organization)),
+                kind => kind.scope(account, text(&row.region).as_deref(), text(&row.cluster).as_deref()),
+            };
+            if let (Some(scope), true) = (scope, row.listed_before) {
+                listed_before.complete(scope.clone());
+                listed_after.complete(scope);
+            }
+        }
+        let before = estate::around_change(&mut tx, run, true).await?;
+        let mut after = estate::around_change(&mut tx, run, false).await?;
+        // What one scan and the next could not see is the same for both sides: only what was written differs.
+        after.coverage = coverage::latest(&mut tx).await?;
+        after.unconfirmed = marks_beside(&mut tx, None).await?;
+        after.assumed = estate::assumed(&mut tx).await?;
+        tx.rollback().await?;
+        let before = Estate {
+            coverage: after.coverage.clone(),
+            unconfirmed: after.unconfirmed.clone(),
+            assumed: after.assumed.clone(),
+            ..before
+        };
+        Ok(ChangedScan { run, before, after, listed_before, listed_after, windows })
+    }
+
+    /// Keeps the changes of a run, and settles what it owed.
+    ///
+    /// # Errors
+    /// Where the database fails; then the run still owes them.
+    pub async fn keep_changes(&self, run: RunId, changes: &[ChangeRow]) -> Result<u64, Error> {
+        let mut tx = self.pool.begin().await?;
+        let owed = sqlx::query!("delete from owed_change where account_id = $1 and run_id = $2", INSTALLATION, run.0)
+            .execute(&mut *tx)
+            .await?;
+        // Another process has kept them.
+        if owed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        let mut kept = 0;
+        for row in changes {
+            let change = &row.change;
+            let affected: Vec<String> = change.affected.iter().map(|it| it.workload.to_string()).collect();
+            let done = sqlx::query!(
+                "insert into change (account_id, id, run_id, resource_type, resource, change, effect, affected,
+                                     detected_at, since, until, body, attribution, attribution_because, event_time,
+                                     effective_at, actor, events)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $17,
+                         $18::text::jsonb)
+                 on conflict (account_id, id) do nothing",
+                change.account_id.to_string(),
+                change.id,
+                run.0,
+                change.resource.kind.as_str(),
+                parse::storable(&change.resource.name),
+                change.change,
+                change.effect.as_str(),
+                &affected,
+                row.detected_at,
+                row.since,
+                row.until,
+                parse::json_text(change),
+                row.attributed.attribution.as_str(),
+                parse::storable(&row.attributed.because),
+                row.attributed.event_time(),
+                row.effective_at,
+                row.attributed.actor().map(parse::storable),
+                parse::json_text(&row.attributed.calls)
+            )
+            .execute(&mut *tx)
+            .await?;
+            kept += done.rows_affected();
+        }
+        tx.commit().await?;
+        Ok(kept)
+    }
+
+    /// Changes of which it is not known who made them, made at this moment or later: events may have come
+    /// since.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn unattributed_changes(&self, since: DateTime<Utc>) -> Result<Vec<ChangeRow>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
+             from change where attribution <> 'exact' and until >= $1 order by detected_at, id",
+            since
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Keeps who made a change.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attribute_change(&self, row: &ChangeRow) -> Result<(), Error> {
+        sqlx::query!(
+            "update change set attribution = $3, attribution_because = $4, event_time = $5, effective_at = $6,
+                               actor = $7, events = $8::text::jsonb
+             where account_id = $1 and id = $2",
+            row.change.account_id.to_string(),
+            row.change.id,
+            row.attributed.attribution.as_str(),
+            parse::storable(&row.attributed.because),
+            row.attributed.event_time(),
+            row.effective_at,
+            row.attributed.actor().map(parse::storable),
+            parse::json_text(&row.attributed.calls)
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A page of changes, the latest first.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn changes(
+        &self,
+        filter: &ChangeFilter,
+        after: Option<&ChangeAfter>,
+        limit: u32,
+    ) -> Result<Vec<ChangeRow>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
+             from change
+             where (cardinality($1::text[]) = 0 or account_id = any($1))
+               and (cardinality($2::text[]) = 0 or effect = any($2))
+               and (cardinality($3::text[]) = 0 or actor = any($3))
+               and ($4::text is null or affected @> array[$4::text])
+               and ($5::text is null or resource = $5)
+               and (cardinality($6::text[]) = 0 or resource_type = any($6))
+               and (cardinality($7::text[]) = 0 or change = any($7))
+               and (cardinality($8::text[]) = 0 or attribution = any($8))
+               and ($9::timestamptz is null or detected_at >= $9)
+               and ($10::timestamptz is null or detected_at < $10)
+               and ($11::timestamptz is null or (detected_at, id) < ($11, $12::text))
+             order by detected_at desc, id desc
+             limit $13",
+            &filter.account_id,
+            &filter.effect,
+            &filter.actor,
+            filter.workload.as_ref().map(ToString::to_string),
+            filter.resource.as_ref(),
+            &filter.resource_type,
+            &filter.change,
+            &filter.attribution,
+            filter.since,
+            filter.until,
+            after.map(|after| after.detected_at),
+            after.map(|after| after.id.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// One change.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn change(&self, id: &str) -> Result<Option<ChangeRow>, Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
+             from change where id = $1",
+            id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(read).transpose()
+    }
+
+    /// How many changes since a moment, by effect.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn changes_since(&self, since: DateTime<Utc>) -> Result<BTreeMap<String, u64>, Error> {
+        let rows = sqlx::query!(
+            r#"select effect, count(*) as "number!" from change
+               where detected_at >= $1 and body ->> 'caused_by' is null group by effect"#,
+            since
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.effect, parse::count(row.number))).collect())
+    }
+}
