@@ -5,6 +5,7 @@
 
 mod abort;
 pub mod attribute;
+mod drift;
 pub mod import;
 pub mod ingest;
 pub mod ingested;

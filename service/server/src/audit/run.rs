@@ -206,6 +206,9 @@ impl Audit {
         }
         let applied = self.store.apply(run, &judged.actions, &judged.tallies, &settled, started).await?;
         abort::point("findings kept");
+        self.progress.step("Comparing with the scan before");
+        let changes = super::drift::work_out(&self.store).await?;
+        abort::point("changes kept");
 
         let mut findings = BySeverity::default();
         for (severity, open) in self.store.overview().await?.open {
@@ -216,6 +219,7 @@ impl Audit {
             seen,
             documents_written: counts.documents_written,
             resources_changed: counts.resources_changed,
+            changes,
             sessions_written: counts.sessions_written + trails.sessions_written,
             rows_written: counts.documents_written
                 + counts.resources_opened

@@ -25,6 +25,9 @@ pub struct Summary {
     pub documents_written: u64,
     /// Resources that are new, changed or gone.
     pub resources_changed: u64,
+    /// Changes between scans that were worked out.
+    #[serde(default)]
+    pub changes: u64,
     /// Sessions that the store did not have.
     pub sessions_written: u64,
     /// Documents, resources and sessions written.
@@ -336,6 +339,10 @@ impl Summary {
             run = self.run,
             seconds = self.seconds,
         );
+        if self.changes > 0 {
+            let text = count(self.changes, "change");
+            let _infallible = writeln!(out, "{text} since the scan before: `rolecall export changes`\n");
+        }
         if let Some(as_of) = self.as_of {
             let _infallible =
                 writeln!(out, "As of     {}, the newest date in the files\n", as_of.format("%Y-%m-%d %H:%M UTC"));

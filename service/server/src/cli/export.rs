@@ -3,6 +3,7 @@
 use super::Format;
 use super::{Context, with_database};
 use crate::error::Error;
+use crate::http::ChangeJson;
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -10,8 +11,8 @@ use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt as _;
 use rolecall_audit::reach::Workload;
 use rolecall_store::{
-    AssociationFilter, AssociationRow, Finding, FindingFilter, FindingVia, GapRow, RoleFilter, RoleRow, SessionAfter,
-    SessionFilter, SessionRow, Store, UsageOf, UseRow,
+    AssociationFilter, AssociationRow, ChangeFilter, Finding, FindingFilter, FindingVia, GapRow, RoleFilter, RoleRow,
+    SessionAfter, SessionFilter, SessionRow, Store, UsageOf, UseRow,
 };
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -35,6 +36,8 @@ pub enum What {
     Sessions,
     /// Calls by role, association and action
     Usage,
+    /// What changed between scans, whom it reaches, and who made it
+    Changes,
 }
 
 impl What {
@@ -142,6 +145,28 @@ impl What {
                 "attribution_reason",
                 "candidates",
                 "depth",
+            ],
+            Self::Changes => &[
+                "change_id",
+                "resource_type",
+                "resource",
+                "account_id",
+                "region",
+                "change",
+                "effect",
+                "gained",
+                "lost",
+                "affected",
+                "caused_by",
+                "detected_at",
+                "event_time",
+                "effective_at",
+                "actor",
+                "event_id",
+                "source_ip",
+                "user_agent",
+                "attribution",
+                "approval",
             ],
             Self::Usage => &[
                 "role_arn",
@@ -276,6 +301,19 @@ async fn write(store: &Store, what: What, narrow: &Narrow, out: &mut Rows) -> Re
                 }
                 match page.last() {
                     Some(last) => after = Some(SessionAfter::of(last)),
+                    None => return Ok(()),
+                }
+            }
+        }
+        What::Changes => {
+            let mut after = None;
+            loop {
+                let page = store.changes(&ChangeFilter::default(), after.as_ref(), PAGE).await?;
+                for row in &page {
+                    out.row(&serde_json::to_value(ChangeJson::from(row)).unwrap_or_default())?;
+                }
+                match page.last() {
+                    Some(last) => after = Some(last.after()),
                     None => return Ok(()),
                 }
             }

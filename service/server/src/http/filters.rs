@@ -9,7 +9,9 @@ use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::SessionKind;
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_rules::{Severity, SubjectKind};
-use rolecall_store::{AssociationFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter};
+use rolecall_store::{
+    AssociationFilter, ChangeFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter,
+};
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
 const STATES: &[&str] = &["open", "acknowledged", "suppressed", "resolved"];
@@ -20,6 +22,8 @@ const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
 const TIED_BY: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
+const EFFECTS: &[&str] = &["widened", "narrowed", "mixed", "none", "unknown"];
+const ATTRIBUTIONS: &[&str] = &["exact", "candidates", "none"];
 const SCOPES: &[&str] = &[
     "entry",
     "organization",
@@ -246,6 +250,41 @@ pub(crate) fn session_kind(kind: SessionKind) -> &'static str {
         SessionKind::Service => "service",
         SessionKind::AssumeRole => "assume_role",
         SessionKind::AgentRequest => "agent_request",
+    }
+}
+
+/// Filters of changes.
+pub(crate) const CHANGES: &[Param] = &[
+    ACCOUNT,
+    param("effect", Kind::Words(EFFECTS), "With any of these effects."),
+    param("actor", Kind::Texts, "Made by these: ARNs of principals, or of the roles whose sessions called."),
+    param(
+        "workload",
+        Kind::Association,
+        "That reach this workload, `account/region/cluster/namespace/service account`.",
+    ),
+    param("resource", Kind::Text, "Of exactly this resource: its ARN, or an association's key."),
+    param("resource_type", Kind::Texts, "Of these types, such as `AWS::IAM::Role`."),
+    param("change", Kind::Texts, "Of these kinds, such as `trust_policy_changed`."),
+    param("attribution", Kind::Words(ATTRIBUTIONS), "By how far it is known who made them."),
+    param("since", Kind::Instant, "Detected at or after."),
+    param("until", Kind::Instant, "Detected before."),
+];
+
+/// The filter of changes.
+pub(crate) fn changes(params: &Params) -> ChangeFilter {
+    let list = |name: &str| params.list(name).to_vec();
+    ChangeFilter {
+        account_id: list("account_id"),
+        effect: list("effect"),
+        actor: list("actor"),
+        workload: params.text("workload").and_then(|key| key.parse().ok()),
+        resource: params.text("resource").map(str::to_owned),
+        resource_type: list("resource_type"),
+        change: list("change"),
+        attribution: list("attribution"),
+        since: params.instant("since"),
+        until: params.instant("until"),
     }
 }
 

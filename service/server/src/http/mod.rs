@@ -25,6 +25,7 @@ mod routes;
 mod rule_text;
 pub mod view;
 
+pub(crate) use api::changes::ChangeJson;
 pub use routes::Sample;
 
 use crate::app::App;

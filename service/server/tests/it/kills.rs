@@ -37,6 +37,7 @@ const IMPORT: &[(&str, u64)] = &[
     ("estate loaded", 1),
     ("judged", 1),
     ("findings kept", 1),
+    ("changes kept", 1),
 ];
 
 fn session(account: &str, n: u64, at: DateTime<Utc>) -> Value {
@@ -232,6 +233,7 @@ const SCAN: &[(&str, u64)] = &[
     ("sessions tied", 1),
     ("judged", 1),
     ("findings kept", 1),
+    ("changes kept", 1),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+pub(crate) mod changes;
 mod compare;
 mod findings;
 mod granted;
@@ -32,6 +33,7 @@ use utoipa_axum::routes;
     components(schemas(super::error::Problem, super::error::FieldError)),
     tags(
         (name = "findings", description = "Findings and their history"),
+        (name = "changes", description = "What changed, and who made it"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
         (name = "scans", description = "Collections and evaluations")
@@ -55,6 +57,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::FindingsRead, routes!(findings::list))
         .api(Scope::FindingsRead, routes!(findings::one))
         .api(Scope::FindingsRead, routes!(findings::events))
+        .api(Scope::InventoryRead, routes!(changes::list))
+        .api(Scope::InventoryRead, routes!(changes::one))
         .api(Scope::InventoryRead, routes!(inventory::accounts))
         .api(Scope::InventoryRead, routes!(inventory::coverage))
         .api(Scope::InventoryRead, routes!(inventory::associations))

@@ -1,6 +1,7 @@
 //! `/associations` and one association: who gets which role, and what is known around it.
 
 use super::chain;
+use super::changes::History;
 use super::estate::Around;
 use super::parts::{
     Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, SeverityMark, association_href, badge,
@@ -204,6 +205,7 @@ pub(crate) struct AssociationPage {
     extra: Vec<Pair>,
     policy: Option<DocumentCard>,
     usage: UsageCard,
+    history: History,
     sessions: Vec<SessionLine>,
     session_count: String,
     days: u16,
@@ -245,7 +247,8 @@ pub(crate) async fn one(
     let coverage = app.store.coverage(&accounts).await?;
     let chain = chain::of_association(&row, &around, &coverage);
     let days = app.config.aws.trail_lookback_days;
-    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, usage, days);
+    let history = History::of_workload(&app, &key, &around).await?;
+    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, (usage, history), days);
     page.chain = chain;
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
@@ -283,7 +286,7 @@ impl AssociationPage {
         row: &AssociationRow,
         around: &Around,
         sessions: &[SessionRow],
-        usage: UsageCard,
+        (usage, history): (UsageCard, History),
         days: u16,
     ) -> Self {
         let Association { key, detail, association_id, arn, owner_arn } = &row.association;
@@ -313,6 +316,7 @@ impl AssociationPage {
             extra: detail.iter().flat_map(|d| d.extra.iter().map(|(n, v)| pair((n, v.to_string())))).collect(),
             policy: None,
             usage,
+            history,
             sessions: sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,

@@ -6,6 +6,7 @@
 mod accounts;
 mod associations;
 mod chain;
+mod changes;
 mod estate;
 mod finding;
 mod findings;
@@ -41,6 +42,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/", "/", get(overview::page))
         .page("/findings", "/findings", get(findings::page))
         .page("/findings/{number}", "/findings/1", get(finding::page))
+        .page("/changes", "/changes", get(changes::list))
+        .page("/changes/{id}", "/changes/chg_0", get(changes::one))
         .page("/associations", "/associations", get(associations::list))
         .page("/associations/{*key}", "/associations/111122223333/eu-west-1/c/n/s", get(associations::one))
         .page("/roles", "/roles", get(roles::list))

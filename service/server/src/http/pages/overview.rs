@@ -13,6 +13,8 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
+use chrono::TimeDelta;
+use rolecall_audit::drift::Effect;
 use rolecall_rules::Severity;
 use rolecall_store::{Counts, Overview, Tally};
 use std::collections::BTreeMap;
@@ -54,6 +56,8 @@ pub(crate) struct OverviewPage {
     seen: Seen,
     tiles: Vec<Tile>,
     changes: Vec<Figure>,
+    /// Changes of resources in a week, by effect.
+    week: Vec<Figure>,
     since: Option<Stamp>,
     trend: Option<Trend>,
     rules: Vec<Rank>,
@@ -81,6 +85,7 @@ pub(crate) async fn page(
         chrome,
         tiles: tiles(&overview),
         changes: changes(&overview),
+        week: week(&app, &around).await?,
         since: overview.last_run.as_ref().map(|run| Stamp::of(run.started_at, around.now)),
         trend: trend(&days),
         rules: rules(&overview, &titles(&app)),
@@ -116,6 +121,26 @@ fn changes(overview: &Overview) -> Vec<Figure> {
         figure(overview.stale, "undetermined", "/findings?detection=stale".to_owned()),
         figure(overview.suppressed, "suppressed", "/findings?state=suppressed".to_owned()),
     ]
+}
+
+/// Changes of resources in the last seven days, by what they come to; those that follow from others left out.
+async fn week(app: &App, around: &Around) -> Result<Vec<Figure>, AppError> {
+    let since = around.now - TimeDelta::days(7);
+    let found = app.store.changes_since(since).await?;
+    let since = words::rfc3339(since);
+    let words = [
+        (Effect::Widened, "widened"),
+        (Effect::Mixed, "mixed"),
+        (Effect::Narrowed, "narrowed"),
+        (Effect::Unknown, "unknown"),
+        (Effect::None, "without effect"),
+    ];
+    let figure = |(effect, word): (Effect, &'static str)| {
+        let n = found.get(effect.as_str()).copied().filter(|n| *n > 0)?;
+        let href = format!("/changes?effect={}&since={since}", effect.as_str());
+        Some(Figure { n: words::count_u64(n), word, href })
+    };
+    Ok(words.into_iter().filter_map(figure).collect())
 }
 
 const SHOWN: usize = 7;

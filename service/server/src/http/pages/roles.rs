@@ -1,6 +1,7 @@
 //! `/roles` and one role: who uses it, who may assume it, what it may do.
 
 use super::associations::{Pair, SessionLine, lines, sessions_since};
+use super::changes::History;
 use super::estate::Around;
 use super::parts::{
     Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
@@ -148,6 +149,7 @@ pub(crate) struct RolePage {
     documents: Vec<DocumentCard>,
     unseen: Vec<String>,
     usage: UsageCard,
+    history: History,
     sessions: Vec<SessionLine>,
     findings: Vec<FindingLine>,
     all_findings: String,
@@ -179,7 +181,8 @@ pub(crate) async fn one(
     let usage =
         UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, around.now)
             .await?;
-    let mut page = RolePage::new(chrome, &row, &users, usage, &around);
+    let history = History::of_resource(&app, row.role.arn.as_str(), &around).await?;
+    let mut page = RolePage::new(chrome, &row, &users, (usage, history), &around);
     page.findings = lines(&findings, &titles(&app), &around);
     let findings = app.store.decided(findings).await?;
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
@@ -238,7 +241,13 @@ fn cards(
 }
 
 impl RolePage {
-    fn new(chrome: Chrome, row: &RoleRow, users: &[AssociationRow], usage: UsageCard, around: &Around) -> Self {
+    fn new(
+        chrome: Chrome,
+        row: &RoleRow,
+        users: &[AssociationRow],
+        (usage, history): (UsageCard, History),
+        around: &Around,
+    ) -> Self {
         let role = &row.role;
         let arn = role.arn.as_str();
         let account_id = role.arn.account_id();
@@ -271,6 +280,7 @@ impl RolePage {
             documents: Vec::new(),
             unseen: Vec::new(),
             usage,
+            history,
             sessions: Vec::new(),
             findings: Vec::new(),
             all_findings: format!("/findings?state=open,acknowledged,suppressed,resolved&role_arn={}", encode(arn)),

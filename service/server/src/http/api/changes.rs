@@ -1,0 +1,260 @@
+//! `/api/v1/changes`: what changed, whom it reaches, and who made it.
+
+use super::shape::{Listed, listed};
+use crate::app::App;
+use crate::http::error::{AppError, Problem};
+use crate::http::filters;
+use crate::http::listing;
+use crate::http::query::{CURSOR, LIMIT, api_query};
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use rolecall_audit::drift::{Access, Affected, State as Of};
+use rolecall_cloudtrail::change::ChangeEvent;
+use rolecall_store::{ChangeAfter, ChangeRow};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+api_query! {
+    /// Query of changes, which are not counted.
+    ChangesQuery = filters::CHANGES, &[LIMIT, CURSOR]
+}
+api_query! {
+    /// One thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// Access that was gained or lost, in words and as a request that shows it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccessJson {
+    /// In words.
+    pub(crate) words: String,
+    pub(crate) action: String,
+    /// An ARN, or `*`.
+    pub(crate) resource: String,
+    /// The condition keys that matter.
+    pub(crate) context: serde_json::Value,
+    /// Who asks, where it is not the workload.
+    pub(crate) principal: Option<String>,
+}
+
+impl From<Access> for AccessJson {
+    fn from(it: Access) -> Self {
+        let Access { words, action, resource, context, principal } = it;
+        Self { words, action, resource, context: serde_json::Value::Object(context), principal }
+    }
+}
+
+/// A change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeJson {
+    pub(crate) change_id: String,
+    /// CloudFormation's name of the type.
+    #[schema(example = "AWS::IAM::Role")]
+    pub(crate) resource_type: String,
+    /// The ARN; of an association `account/region/cluster/namespace/service account`.
+    pub(crate) resource: String,
+    pub(crate) account_id: String,
+    pub(crate) region: Option<String>,
+    /// What changed, such as `trust_policy_changed`.
+    pub(crate) change: String,
+    /// `widened`, `narrowed`, `mixed`, `none` or `unknown`.
+    pub(crate) effect: &'static str,
+    pub(crate) gained: Option<AccessJson>,
+    pub(crate) lost: Option<AccessJson>,
+    /// The workloads that it reaches: `account/region/cluster/namespace/service account`.
+    pub(crate) affected: Vec<String>,
+    /// The change that this one follows from.
+    pub(crate) caused_by: Option<String>,
+    /// The date of the scan that shows it.
+    pub(crate) detected_at: DateTime<Utc>,
+    /// When it was made, where one event is known that made it.
+    pub(crate) event_time: Option<DateTime<Utc>>,
+    /// When it takes hold at the latest for pods that have credentials from before it. Where no event is known, from
+    /// the date of the scan.
+    pub(crate) effective_at: DateTime<Utc>,
+    /// The ARN of who made it: of the principal, or of the role whose session called.
+    pub(crate) actor: Option<String>,
+    /// The CloudTrail event; of several candidates all, separated by commas.
+    pub(crate) event_id: Option<String>,
+    pub(crate) source_ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    /// `exact`, `candidates` or `none`.
+    pub(crate) attribution: &'static str,
+    /// Null: changes are not approved yet.
+    pub(crate) approval: Option<String>,
+}
+
+impl From<&ChangeRow> for ChangeJson {
+    fn from(row: &ChangeRow) -> Self {
+        let (change, made) = (&row.change, &row.attributed);
+        let ids: Vec<&str> = made.calls.iter().map(|call| call.event_id.as_str()).collect();
+        Self {
+            change_id: change.id.clone(),
+            resource_type: change.resource.kind.as_str().to_owned(),
+            resource: change.resource.name.clone(),
+            account_id: change.account_id.to_string(),
+            region: change.region.as_ref().map(ToString::to_string),
+            change: change.change.clone(),
+            effect: change.effect.as_str(),
+            gained: change.gained.clone().map(AccessJson::from),
+            lost: change.lost.clone().map(AccessJson::from),
+            affected: change.affected.iter().map(|it| it.workload.to_string()).collect(),
+            caused_by: change.caused_by.clone(),
+            detected_at: row.detected_at,
+            event_time: made.event_time(),
+            effective_at: row.effective_at,
+            actor: made.actor().map(str::to_owned),
+            event_id: (!ids.is_empty()).then(|| ids.join(",")),
+            source_ip: made.same(|call| call.source_ip.as_deref()).map(str::to_owned),
+            user_agent: made.same(|call| call.user_agent.as_deref()).map(str::to_owned),
+            attribution: made.attribution.as_str(),
+            approval: None,
+        }
+    }
+}
+
+/// What a change comes to for one workload.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AffectedJson {
+    /// `account/region/cluster/namespace/service account`.
+    pub(crate) workload: String,
+    pub(crate) effect: &'static str,
+    pub(crate) gained: Option<AccessJson>,
+    pub(crate) lost: Option<AccessJson>,
+}
+
+impl From<Affected> for AffectedJson {
+    fn from(it: Affected) -> Self {
+        Self {
+            workload: it.workload.to_string(),
+            effect: it.effect.as_str(),
+            gained: it.gained.map(AccessJson::from),
+            lost: it.lost.map(AccessJson::from),
+        }
+    }
+}
+
+/// A thing before or after a change: a policy document by the SHA-256 of its canonical form, or a value.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StateJson {
+    pub(crate) document: Option<String>,
+    pub(crate) value: Option<String>,
+}
+
+impl From<Of> for StateJson {
+    fn from(it: Of) -> Self {
+        match it {
+            Of::Document(digest) => Self { document: Some(digest.to_string()), value: None },
+            Of::Text(text) => Self { document: None, value: Some(text) },
+        }
+    }
+}
+
+/// A call that made a change, or may have.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallJson {
+    pub(crate) event_id: String,
+    pub(crate) event_time: DateTime<Utc>,
+    #[schema(example = "iam.amazonaws.com")]
+    pub(crate) event_source: String,
+    #[schema(example = "UpdateAssumeRolePolicy")]
+    pub(crate) event_name: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) source_ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    /// The kind of program, such as `terraform`.
+    pub(crate) agent_class: String,
+}
+
+impl From<ChangeEvent> for CallJson {
+    fn from(call: ChangeEvent) -> Self {
+        Self {
+            actor: call.actor.principal().map(str::to_owned),
+            agent_class: call.agent_class.as_str().to_owned(),
+            event_id: call.event_id,
+            event_time: call.event_time,
+            event_source: call.event_source,
+            event_name: call.event_name,
+            source_ip: call.source_ip,
+            user_agent: call.user_agent,
+        }
+    }
+}
+
+/// A change with all that is known of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeDetailJson {
+    #[serde(flatten)]
+    pub(crate) change: ChangeJson,
+    /// Which part of the resource: a policy's name or ARN, a field.
+    pub(crate) part: Option<String>,
+    pub(crate) before: Option<StateJson>,
+    pub(crate) after: Option<StateJson>,
+    /// Why the effect is what it is.
+    pub(crate) because: String,
+    /// What it comes to for each workload.
+    pub(crate) workloads: Vec<AffectedJson>,
+    /// `at_once`, `next_credentials` or `next_credentials_of_target_role`.
+    pub(crate) takes_hold: &'static str,
+    /// Whether it makes an administrator (`true`) or ends that (`false`).
+    pub(crate) administrator: Option<bool>,
+    /// Why the attribution is what it is; of `none`, whether the trail could have shown the call.
+    pub(crate) attribution_because: String,
+    /// The calls that made it, or may have.
+    pub(crate) calls: Vec<CallJson>,
+    /// The scan that shows it.
+    pub(crate) scan: i64,
+    /// The date of the scan before.
+    pub(crate) since: Option<DateTime<Utc>>,
+}
+
+impl From<ChangeRow> for ChangeDetailJson {
+    fn from(row: ChangeRow) -> Self {
+        Self {
+            change: ChangeJson::from(&row),
+            scan: row.run.0,
+            since: row.since,
+            part: row.change.part,
+            before: row.change.before.map(StateJson::from),
+            after: row.change.after.map(StateJson::from),
+            because: row.change.because,
+            workloads: row.change.affected.into_iter().map(AffectedJson::from).collect(),
+            takes_hold: row.change.takes_hold.as_str(),
+            administrator: row.change.administrator,
+            attribution_because: row.attributed.because,
+            calls: row.attributed.calls.into_iter().map(CallJson::from).collect(),
+        }
+    }
+}
+
+/// Changes of resources, the latest first, with what they come to for workloads and who made them.
+#[utoipa::path(
+    get, path = "/api/v1/changes", tag = "changes", operation_id = "list_changes", params(ChangesQuery),
+    responses((status = 200, body = Listed<ChangeJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+    let params = ChangesQuery::read(raw.as_deref())?;
+    let (filter, limit) = (filters::changes(&params), params.limit(100));
+    let after: Option<ChangeAfter> = listing::after(&app, &params, "newest")?;
+    let rows = app.store.changes(&filter, after.as_ref(), limit + 1).await?;
+    let slice = listing::slice(&app, &params, "newest", rows, limit, ChangeRow::after)?;
+    listed("/api/v1/changes", &params, slice, None, |row| ChangeJson::from(&row))
+}
+
+/// One change.
+#[utoipa::path(
+    get, path = "/api/v1/changes/{id}", tag = "changes", operation_id = "get_change",
+    params(("id" = String, Path, description = "`change_id`")),
+    responses((status = 200, body = ChangeDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<ChangeDetailJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let row = app.store.change(&id).await?;
+    Ok(Json(row.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?.into()))
+}

@@ -1,0 +1,529 @@
+//! `/changes` and one change: who gains or loses what, who made it, and when it takes hold.
+
+use super::estate::Around;
+use super::parts::{
+    Badge, Chip, DocumentCard, Empty, Link, Pager, Seen, Select, association_href, badge, carried, chips, curl, empty,
+    numbered, plural, role_href, select,
+};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::filters;
+use crate::http::frame::Chrome;
+use crate::http::listing;
+use crate::http::query::{CURSOR, encode, query};
+use crate::http::view::words::Stamp;
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use chrono::NaiveDate;
+use rolecall_audit::drift::{Access, Attribution, Effect, Resource, ResourceType, State as Of, TakesHold, kinds};
+use rolecall_cloudtrail::change::ChangeEvent;
+use rolecall_estate::{AssociationKey, Documents};
+use rolecall_iam::Digest;
+use rolecall_store::{ChangeFilter, ChangeRow};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const PATH: &str = "/changes";
+const ROWS: u32 = 50;
+/// So many changes of one resource or workload its own page shows.
+const HISTORY: u32 = 20;
+
+query! {
+    /// Query of the list.
+    ChangesQuery = filters::CHANGES, &[CURSOR]
+}
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A change, in a row.
+pub(crate) struct ChangeLine {
+    pub(crate) href: String,
+    pub(crate) effect: Badge,
+    pub(crate) what: String,
+    pub(crate) resource: String,
+    pub(crate) kind: &'static str,
+    pub(crate) part: String,
+    pub(crate) meaning: String,
+    pub(crate) workloads: String,
+    pub(crate) account: String,
+    pub(crate) actor: String,
+    pub(crate) attribution: String,
+    pub(crate) at: Stamp,
+    pub(crate) follows: bool,
+}
+
+/// The changes of one day.
+struct DayGroup {
+    day: String,
+    lines: Vec<ChangeLine>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/changes.html")]
+pub(crate) struct ChangesPage {
+    chrome: Chrome,
+    seen: Seen,
+    selects: Vec<Select>,
+    actor: String,
+    workload: String,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: &'static str,
+    days: Vec<DayGroup>,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+fn effect_badge(effect: Effect) -> Badge {
+    let (class, label) = match effect {
+        Effect::Widened => ("bad", "Widened"),
+        Effect::Mixed => ("bad", "Mixed"),
+        Effect::Narrowed => ("ok", "Narrowed"),
+        Effect::None => ("", "No effect"),
+        Effect::Unknown => ("unseen", "Unknown"),
+    };
+    badge(class, label)
+}
+
+/// `trust_policy_changed` as words.
+fn said(change: &str) -> String {
+    let text = change.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn of_type(kind: ResourceType) -> &'static str {
+    match kind {
+        ResourceType::Role => "Role",
+        ResourceType::ManagedPolicy => "Managed policy",
+        ResourceType::OidcProvider => "OIDC provider",
+        ResourceType::Association => "Association",
+        ResourceType::Addon => "Add-on",
+        ResourceType::AccessEntry => "Access entry",
+        ResourceType::Cluster => "Cluster",
+        ResourceType::OrgPolicy => "Organization policy",
+        ResourceType::OrgUnit => "Organizational unit",
+        ResourceType::Account => "Account",
+        ResourceType::Trail => "Trail",
+    }
+}
+
+/// A resource's name as people call it: an ARN without what is before its last colon.
+fn short(resource: &Resource) -> String {
+    if resource.kind == ResourceType::Association {
+        let mut parts = resource.name.rsplitn(3, '/');
+        let (name, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        return format!("{namespace}/{name}");
+    }
+    let last = resource.name.splitn(6, ':').last().unwrap_or(&resource.name);
+    last.split_once('/').map_or(last, |(_, name)| name).to_owned()
+}
+
+fn workload(key: &AssociationKey) -> String {
+    format!("{}/{}", key.namespace, key.service_account)
+}
+
+/// Who gains or loses what, in a line.
+fn meaning(row: &ChangeRow) -> String {
+    let change = &row.change;
+    let told = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
+    match (told(&change.gained), told(&change.lost)) {
+        (Some(gained), Some(lost)) => format!("gained {gained}; lost {lost}"),
+        (Some(gained), None) => format!("gained {gained}"),
+        (None, Some(lost)) => format!("lost {lost}"),
+        (None, None) => change.because.clone(),
+    }
+}
+
+impl ChangeLine {
+    fn of(row: &ChangeRow, around: &Around) -> Self {
+        let change = &row.change;
+        let workloads = match change.affected.as_slice() {
+            [] => String::new(),
+            [one] => workload(&one.workload),
+            [first, rest @ ..] => format!("{} and {} more", workload(&first.workload), rest.len()),
+        };
+        let actor = row.attributed.actor().map(|arn| arn.rsplit(['/', ':']).next().unwrap_or(arn).to_owned());
+        Self {
+            href: href(&change.id),
+            effect: effect_badge(change.effect),
+            what: said(&change.change),
+            resource: short(&change.resource),
+            kind: of_type(change.resource.kind),
+            part: change.part.clone().unwrap_or_default(),
+            meaning: meaning(row),
+            workloads,
+            account: around.names.of(change.account_id),
+            actor: actor.unwrap_or_default(),
+            attribution: match row.attributed.attribution {
+                Attribution::Exact => String::new(),
+                Attribution::Candidates => plural(row.attributed.calls.len(), "candidate event", "candidate events"),
+                Attribution::None => "no event".to_owned(),
+            },
+            at: Stamp::of(row.attributed.event_time().unwrap_or(row.detected_at), around.now),
+            follows: change.caused_by.is_some(),
+        }
+    }
+}
+
+/// A change's page.
+fn href(id: &str) -> String {
+    format!("{PATH}/{id}")
+}
+
+/// `GET /changes`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<ChangesPage, AppError> {
+    let params = ChangesQuery::read(raw.as_deref())?;
+    let filter = filters::changes(&params);
+    let after = listing::after(&app, &params, "newest")?;
+    let rows = app.store.changes(&filter, after.as_ref(), ROWS + 1).await?;
+    let slice = listing::slice(&app, &params, "newest", rows, ROWS, ChangeRow::after)?;
+    let around = Around::load(&app).await?;
+    let effects = Effect::ALL.map(|it| (it.as_str().to_owned(), effect_badge(it).label));
+    let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));
+    let made = [("exact", "One event"), ("candidates", "Candidate events"), ("none", "No event")];
+    let made = made.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let mut days: Vec<(NaiveDate, DayGroup)> = Vec::new();
+    for row in &slice.rows {
+        let day = row.detected_at.date_naive();
+        let line = ChangeLine::of(row, &around);
+        match days.last_mut() {
+            Some((last, group)) if *last == day => group.lines.push(line),
+            _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
+        }
+    }
+    let known = ["account_id", "effect", "resource_type", "attribution", "actor", "workload"];
+    Ok(ChangesPage {
+        selects: vec![
+            select("effect", "Effect", effects, &params),
+            select("account_id", "Account", around.names.choices(), &params),
+            select("resource_type", "Resource", types, &params),
+            select("attribution", "Attribution", made, &params),
+        ],
+        actor: params.list("actor").join(","),
+        workload: params.text("workload").unwrap_or_default().to_owned(),
+        carried: carried(&params, &known),
+        chips: chips(PATH, &params, &["cursor"]),
+        clear: PATH,
+        pager: Pager {
+            total: plural(slice.rows.len(), "change on this page", "changes on this page"),
+            first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
+            next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
+        },
+        empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &around.seen)),
+        curl: curl(&listing::base(&app), "/api/v1/changes", &params, filters::CHANGES),
+        days: days.into_iter().map(|(_, group)| group).collect(),
+        seen: around.seen,
+        chrome,
+    })
+}
+
+/// The changes of one resource or workload, for its own page.
+pub(super) struct History {
+    pub(super) lines: Vec<ChangeLine>,
+    pub(super) all: String,
+}
+
+impl History {
+    /// Those of a resource by its name.
+    pub(super) async fn of_resource(app: &App, resource: &str, around: &Around) -> Result<Self, AppError> {
+        let filter = ChangeFilter { resource: Some(resource.to_owned()), ..ChangeFilter::default() };
+        let all = format!("{PATH}?resource={}", encode(resource));
+        Self::load(app, &filter, all, around).await
+    }
+
+    /// Those that reach a workload.
+    pub(super) async fn of_workload(app: &App, key: &AssociationKey, around: &Around) -> Result<Self, AppError> {
+        let filter = ChangeFilter { workload: Some(key.clone()), ..ChangeFilter::default() };
+        let all = format!("{PATH}?workload={}", encode(&key.to_string()));
+        Self::load(app, &filter, all, around).await
+    }
+
+    async fn load(app: &App, filter: &ChangeFilter, all: String, around: &Around) -> Result<Self, AppError> {
+        let rows = app.store.changes(filter, None, HISTORY).await?;
+        Ok(Self { lines: rows.iter().map(|row| ChangeLine::of(row, around)).collect(), all })
+    }
+}
+
+/// A workload that the change reaches.
+struct Reached {
+    workload: Link,
+    effect: Badge,
+    gained: String,
+    lost: String,
+}
+
+/// A call.
+struct Call {
+    name: String,
+    at: Stamp,
+    actor: String,
+    source: String,
+    agent: String,
+    id: String,
+}
+
+impl Call {
+    fn of(call: &ChangeEvent, around: &Around) -> Self {
+        Self {
+            name: format!("{}:{}", call.event_source.split('.').next().unwrap_or_default(), call.event_name),
+            at: Stamp::of(call.event_time, around.now),
+            actor: call.actor.principal().unwrap_or("not named").to_owned(),
+            source: call.source_ip.clone().unwrap_or_default(),
+            agent: call.user_agent.clone().unwrap_or_default(),
+            id: call.event_id.clone(),
+        }
+    }
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/change.html")]
+pub(crate) struct ChangePage {
+    chrome: Chrome,
+    what: String,
+    effect: Badge,
+    kind: &'static str,
+    resource: String,
+    resource_href: String,
+    part: String,
+    account: String,
+    account_id: String,
+    about: &'static str,
+    gained: String,
+    lost: String,
+    because: String,
+    administrator: &'static str,
+    reached: Vec<Reached>,
+    before: Option<DocumentCard>,
+    after: Option<DocumentCard>,
+    detected: Stamp,
+    made: Option<Stamp>,
+    effective: Stamp,
+    takes_hold: &'static str,
+    attribution: Badge,
+    attribution_because: String,
+    calls: Vec<Call>,
+    caused_by: String,
+    followers: Vec<ChangeLine>,
+    scan: String,
+    json: String,
+}
+
+/// `GET /changes/{id}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<ChangePage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let row = app.store.change(&id).await?.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?;
+    let around = Around::load(&app).await?;
+    let change = &row.change;
+    let digests: Vec<Digest> = [&change.before, &change.after]
+        .into_iter()
+        .filter_map(|state| match state {
+            Some(Of::Document(digest)) => Some(*digest),
+            _ => None,
+        })
+        .collect();
+    let documents = app.store.documents(&digests).await?;
+    let (before, after) = side_by_side(change.before.as_ref(), change.after.as_ref(), &documents);
+    let same_scan = ChangeFilter {
+        account_id: vec![change.account_id.to_string()],
+        since: Some(row.detected_at),
+        until: Some(row.detected_at + chrono::TimeDelta::microseconds(1)),
+        ..ChangeFilter::default()
+    };
+    let beside = app.store.changes(&same_scan, None, 500).await?;
+    let followers = beside.iter().filter(|other| other.change.caused_by.as_ref() == Some(&change.id));
+    let told = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone()).unwrap_or_default();
+    let reached = change.affected.iter().map(|it| Reached {
+        workload: Link {
+            href: association_href(&it.workload.to_string()),
+            name: workload(&it.workload),
+            place: format!(
+                "{}, {}, {}",
+                it.workload.cluster,
+                it.workload.region,
+                around.names.of(it.workload.account_id)
+            ),
+        },
+        effect: effect_badge(it.effect),
+        gained: told(&it.gained),
+        lost: told(&it.lost),
+    });
+    let known = row.attributed.attribution;
+    Ok(ChangePage {
+        what: said(&change.change),
+        effect: effect_badge(change.effect),
+        kind: of_type(change.resource.kind),
+        resource: change.resource.name.clone(),
+        resource_href: match change.resource.kind {
+            ResourceType::Role if change.change != "removed" => role_href(&change.resource.name),
+            ResourceType::Association if change.change != "removed" => association_href(&change.resource.name),
+            _ => String::new(),
+        },
+        part: change.part.clone().unwrap_or_default(),
+        account: around.names.of(change.account_id),
+        account_id: change.account_id.to_string(),
+        about: kinds().iter().find(|(name, _)| *name == change.change).map_or("", |(_, about)| about),
+        gained: told(&change.gained),
+        lost: told(&change.lost),
+        because: change.because.clone(),
+        administrator: match change.administrator {
+            Some(true) => "The workload can act as an administrator now.",
+            Some(false) => "The workload can no longer act as an administrator.",
+            None => "",
+        },
+        reached: reached.collect(),
+        before,
+        after,
+        detected: Stamp::of(row.detected_at, around.now),
+        made: row.attributed.event_time().map(|at| Stamp::of(at, around.now)),
+        effective: Stamp::of(row.effective_at, around.now),
+        takes_hold: match change.takes_hold {
+            TakesHold::AtOnce => "at once: policies are evaluated with each request",
+            TakesHold::NextCredentials => "at the next fetch of credentials: pods keep theirs up to 6 hours",
+            TakesHold::NextCredentialsOfTargetRole => {
+                "at the next fetch of credentials: pods keep those of a target role up to 59 minutes"
+            }
+        },
+        attribution: match known {
+            Attribution::Exact => badge("ok", "One event"),
+            Attribution::Candidates => badge("unseen", "Candidate events"),
+            Attribution::None => badge("unseen", "No event"),
+        },
+        attribution_because: row.attributed.because.clone(),
+        calls: row.attributed.calls.iter().map(|call| Call::of(call, &around)).collect(),
+        caused_by: change.caused_by.as_deref().map(href).unwrap_or_default(),
+        followers: followers.map(|row| ChangeLine::of(row, &around)).collect(),
+        scan: row.run.0.to_string(),
+        json: format!("/api/v1/changes/{}", change.id),
+        chrome,
+    })
+}
+
+/// Both sides in canonical form, with what differs marked.
+fn side_by_side(
+    before: Option<&Of>,
+    after: Option<&Of>,
+    documents: &Documents,
+) -> (Option<DocumentCard>, Option<DocumentCard>) {
+    let text = |state: Option<&Of>| match state? {
+        Of::Document(digest) => documents.get(digest).map(|document| (Some(*digest), document.canonical())),
+        Of::Text(text) => Some((None, text.clone())),
+    };
+    let (was, is) = (text(before), text(after));
+    let value = |side: &Option<(Option<Digest>, String)>| -> Value {
+        side.as_ref()
+            .map_or(Value::Null, |(_, text)| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+    };
+    let (old, new) = (value(&was), value(&is));
+    let (mut gone, mut come) = (BTreeMap::new(), BTreeMap::new());
+    if was.is_some() && is.is_some() {
+        differ("", &old, &new, &mut gone, &mut come);
+    }
+    let card = |title: &str, side: Option<(Option<Digest>, String)>, marks: &BTreeMap<String, String>| {
+        side.map(|(digest, text)| {
+            let shown = if digest.is_some() || text.starts_with(['{', '[']) {
+                text
+            } else {
+                serde_json::to_string(&text).unwrap_or(text)
+            };
+            DocumentCard::of(title, "", digest, &shown, marks)
+        })
+    };
+    let cards = [card("Before", was, &gone), card("After", is, &come)];
+    let [before, after] = cards;
+    let both = [before.is_some(), after.is_some()];
+    let mut numbered = numbered(before.into_iter().chain(after).collect(), "state").into_iter();
+    let [had, has] = both.map(|there| there.then(|| numbered.next()).flatten());
+    (had, has)
+}
+
+/// Pointers of values that only one side has, or has otherwise.
+fn differ(
+    at: &str,
+    old: &Value,
+    new: &Value,
+    gone: &mut BTreeMap<String, String>,
+    come: &mut BTreeMap<String, String>,
+) {
+    match (old, new) {
+        (Value::Object(was), Value::Object(is)) => {
+            for (key, value) in was {
+                let place = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                match is.get(key) {
+                    Some(other) => differ(&place, value, other, gone, come),
+                    None => drop(gone.insert(place, "only before".to_owned())),
+                }
+            }
+            for key in is.keys().filter(|key| !was.contains_key(*key)) {
+                let place = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                come.insert(place, "only after".to_owned());
+            }
+        }
+        // Statements and values are told apart by what they are, wherever they stand.
+        (Value::Array(was), Value::Array(is)) => {
+            let alone = |list: &[Value], other: &[Value]| -> Vec<usize> {
+                list.iter().enumerate().filter(|(_, it)| !other.contains(it)).map(|(n, _)| n).collect()
+            };
+            let (left, right) = (alone(was, is), alone(is, was));
+            match (left.as_slice(), right.as_slice()) {
+                ([one], [other]) => {
+                    if let (Some(a), Some(b)) = (was.get(*one), is.get(*other)) {
+                        let (mut here, mut there) = (BTreeMap::new(), BTreeMap::new());
+                        differ("", a, b, &mut here, &mut there);
+                        gone.extend(here.into_iter().map(|(place, note)| (format!("{at}/{one}{place}"), note)));
+                        come.extend(there.into_iter().map(|(place, note)| (format!("{at}/{other}{place}"), note)));
+                    }
+                }
+                _ => {
+                    gone.extend(left.into_iter().map(|n| (format!("{at}/{n}"), "only before".to_owned())));
+                    come.extend(right.into_iter().map(|n| (format!("{at}/{n}"), "only after".to_owned())));
+                }
+            }
+        }
+        (a, b) if a == b => {}
+        _ => {
+            gone.insert(at.to_owned(), "before".to_owned());
+            come.insert(at.to_owned(), "after".to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_differs_is_marked_where_it_stands() {
+        for (old, new, gone, come) in [
+            (json!({"a": 1}), json!({"a": 1}), vec![], vec![]),
+            (json!({"a": 1}), json!({"a": 2}), vec!["/a"], vec!["/a"]),
+            (json!({"a": 1}), json!({"b/c": 1}), vec!["/a"], vec!["/b~1c"]),
+            (json!(["x", "y"]), json!(["y", "x"]), vec![], vec![]),
+            (json!(["x", "y"]), json!(["y", "z", "u"]), vec!["/0"], vec!["/1", "/2"]),
+            (json!([{"a": 1, "b": 2}]), json!([{"a": 1, "b": 3}]), vec!["/0/b"], vec!["/0/b"]),
+        ] {
+            let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
+            differ("", &old, &new, &mut left, &mut right);
+            let places = |map: BTreeMap<String, String>| map.into_keys().collect::<Vec<_>>();
+            assert_eq!(
+                (places(left), places(right)),
+                (gone.iter().map(ToString::to_string).collect(), come.iter().map(ToString::to_string).collect()),
+                "{old} {new}"
+            );
+        }
+    }
+}
