@@ -27,7 +27,9 @@ pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use findings::owed::{Owed, Settled};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
-pub use inventory::accounts::{AccountRow, Counts, CoverageRow, CoverageSummary, GapRow};
+pub use inventory::accounts::{
+    AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
+};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};

@@ -173,8 +173,8 @@ impl Places {
 
     /// Adds those that the store knows.
     pub(crate) async fn with_known(mut self, store: &Store) -> Result<Self, Error> {
-        for row in store.coverage(&[]).await? {
-            self.note(&row.scope);
+        for scope in store.scopes().await? {
+            self.note(&scope);
         }
         Ok(self)
     }

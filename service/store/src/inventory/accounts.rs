@@ -5,10 +5,10 @@
 
 use crate::inventory::coverage;
 use crate::work::runs::RunId;
-use crate::{Error, Store, parse};
+use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Account;
-use rolecall_estate::coverage::{Gap, Scope};
+use rolecall_estate::coverage::{Gap, Scope, ScopeKind};
 use rolecall_iam::AccountId;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -51,6 +51,32 @@ pub struct CoverageRow {
     pub run: RunId,
     /// When it was last read to its end; `None`: never.
     pub last_complete_at: Option<DateTime<Utc>>,
+}
+
+/// The latest listings of one kind in one account, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindCoverage {
+    /// The account.
+    pub account_id: AccountId,
+    /// What was listed.
+    pub kind: ScopeKind,
+    /// Scopes of this kind: one for each Region, cluster or account.
+    pub scopes: u64,
+    /// Of these, read to their end.
+    pub complete: u64,
+}
+
+/// The latest listings of sessions that are alike, for the days that they reach over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionListings {
+    /// When they were read.
+    pub read_at: DateTime<Utc>,
+    /// Whether they were read to their end.
+    pub complete: bool,
+    /// Whether they came from imported files, which end where they end.
+    pub imported: bool,
+    /// How many there are.
+    pub scopes: u64,
 }
 
 /// A gap of the latest look, for exports.
@@ -207,6 +233,75 @@ impl Store {
             summary.gaps.push(Gap { scope, action: row.action, reason, detail: row.detail });
         }
         Ok(summary)
+    }
+
+    /// The latest listings by account and kind.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn coverage_by_kind(&self) -> Result<Vec<KindCoverage>, Error> {
+        let rows = sqlx::query!(
+            r#"select account_id, scope, count(*) as "scopes!", count(*) filter (where complete) as "complete!"
+               from coverage group by account_id, scope order by account_id, scope"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(KindCoverage {
+                    account_id: parse::account("coverage", &row.account_id)?,
+                    kind: parse::name("coverage", &row.account_id, &row.scope)?,
+                    scopes: parse::count(row.scopes),
+                    complete: parse::count(row.complete),
+                })
+            })
+            .collect()
+    }
+
+    /// The latest listings of sessions, by time.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn session_listings(&self) -> Result<Vec<SessionListings>, Error> {
+        let rows = sqlx::query!(
+            r#"select c.last_at, c.complete, coalesce(r.kind = 'import', false) as "imported!", count(*) as "scopes!"
+               from coverage c left join run r on r.account_id = $1 and r.id = c.last_run
+               where c.scope = 'sessions' group by 1, 2, 3 order by 1, 2, 3"#,
+            INSTALLATION
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let listings = rows.into_iter().map(|row| SessionListings {
+            read_at: row.last_at,
+            complete: row.complete,
+            imported: row.imported,
+            scopes: parse::count(row.scopes),
+        });
+        Ok(listings.collect())
+    }
+
+    /// The names of all clusters in which anything was listed.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn cluster_names(&self) -> Result<Vec<String>, Error> {
+        let names = sqlx::query_scalar!("select distinct cluster from coverage where cluster <> '' order by cluster");
+        Ok(names.fetch_all(&self.pool).await?)
+    }
+
+    /// Every scope that was ever listed, without its gaps.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn scopes(&self) -> Result<Vec<Scope>, Error> {
+        let rows = sqlx::query!(
+            "select account_id, scope, region, cluster from coverage order by account_id, scope, region, cluster"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster))
+            .collect()
     }
 
     /// What is known of every account, by id; without those that could never be entered.

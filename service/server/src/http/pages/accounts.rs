@@ -12,7 +12,8 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_iam::AccountId;
-use rolecall_store::{AccountRow, CoverageRow};
+use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
+use std::collections::BTreeMap;
 
 query! {
     /// The pages take no parameter.
@@ -48,7 +49,11 @@ pub(crate) struct AccountsPage {
     columns: Vec<&'static str>,
     lines: Vec<Line>,
     gaps: Vec<GapLine>,
+    more_gaps: String,
 }
+
+/// So many gaps are shown of all accounts; an account's page shows all of its own.
+const GAPS: u32 = 200;
 
 /// `GET /accounts`
 pub(crate) async fn list(
@@ -58,31 +63,37 @@ pub(crate) async fn list(
 ) -> Result<AccountsPage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let around = Around::load(&app).await?;
-    let (accounts, coverage) = tokio::try_join!(app.store.accounts(), app.store.coverage(&[]))?;
-    // A column for each kind that was looked at anywhere.
-    let looked_at = |kind: &ScopeKind| coverage.iter().any(|row| row.scope.kind == *kind);
-    let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(looked_at).collect();
-    let gaps = coverage.iter().flat_map(|row| &row.gaps);
+    let (accounts, coverage, summary) =
+        tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?;
+    // A column for each kind that was listed anywhere.
+    let listed = |kind: &ScopeKind| coverage.iter().any(|row| row.kind == *kind);
+    let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(listed).collect();
+    let mut of_account: BTreeMap<AccountId, Vec<KindCoverage>> = BTreeMap::new();
+    for row in coverage {
+        of_account.entry(row.account_id).or_default().push(row);
+    }
+    let of = |id: AccountId| of_account.get(&id).map_or(&[][..], Vec::as_slice);
+    let more = summary.gap_count.saturating_sub(u64::try_from(summary.gaps.len()).unwrap_or(u64::MAX));
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
-        lines: accounts.iter().map(|row| Line::of(row, &kinds, &around, &coverage)).collect(),
-        gaps: gaps.map(|gap| GapLine::of(gap, &around.names)).collect(),
+        lines: accounts.iter().map(|row| Line::of(row, &kinds, &around, of(row.id))).collect(),
+        gaps: summary.gaps.iter().map(|gap| GapLine::of(gap, &around.names)).collect(),
+        more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
         seen: around.seen,
         chrome,
     })
 }
 
 impl Line {
-    fn of(row: &AccountRow, kinds: &[ScopeKind], around: &Around, coverage: &[CoverageRow]) -> Self {
+    fn of(row: &AccountRow, kinds: &[ScopeKind], around: &Around, coverage: &[KindCoverage]) -> Self {
         let ou = row.account.as_ref().and_then(|account| account.ou_path.clone());
-        let cell = |kind: &ScopeKind| {
-            let scopes: Vec<&CoverageRow> =
-                coverage.iter().filter(|c| c.scope.account_id == row.id && c.scope.kind == *kind).collect();
-            let whole = scopes.iter().filter(|c| c.complete).count();
-            match (whole, scopes.len()) {
-                (_, 0) => Cell { state: "none", text: "not scanned".to_owned() },
-                (whole, all) if whole == all => Cell { state: "whole", text: format!("{all} complete") },
-                (whole, all) => Cell { state: "gaps", text: format!("{} of {all} incomplete", all - whole) },
+        let cell = |kind: &ScopeKind| match coverage.iter().find(|listed| listed.kind == *kind) {
+            None => Cell { state: "none", text: "not scanned".to_owned() },
+            Some(KindCoverage { scopes, complete, .. }) if complete == scopes => {
+                Cell { state: "whole", text: format!("{scopes} complete") }
+            }
+            Some(KindCoverage { scopes, complete, .. }) => {
+                Cell { state: "gaps", text: format!("{} of {scopes} incomplete", scopes.saturating_sub(*complete)) }
             }
         };
         Self {

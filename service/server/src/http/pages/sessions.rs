@@ -18,7 +18,6 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use rolecall_estate::SessionKind;
-use rolecall_estate::coverage::ScopeKind;
 use rolecall_store::{AssociationName, SessionAfter, SessionFilter, SessionRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,18 +108,11 @@ impl Read {
         let sources = app.store.sources().await?;
         let mut days: BTreeSet<NaiveDate> =
             app.store.trail_days(&[], since).await?.into_iter().map(|row| row.day).collect();
-        let coverage = app.store.coverage(&[]).await?;
-        let looks: Vec<_> = coverage.iter().filter(|row| row.scope.kind == ScopeKind::Sessions).collect();
+        let listings = app.store.session_listings().await?;
         let lookback = Duration::days(i64::from(app.config.aws.trail_lookback_days));
-        // An import reads files that end where they end: its look says nothing of the days before it.
-        let mut imports = BTreeSet::new();
-        for run in looks.iter().map(|row| row.run).collect::<BTreeSet<_>>() {
-            if app.store.run(run).await?.is_some_and(|run| run.kind == "import") {
-                imports.insert(run);
-            }
-        }
-        for look in looks.iter().filter(|row| row.complete && !imports.contains(&row.run)) {
-            let (mut day, last) = ((look.looked_at - lookback).date_naive(), look.looked_at.date_naive());
+        // An import reads files that end where they end: its listing says nothing of the days before it.
+        for listing in listings.iter().filter(|listing| listing.complete && !listing.imported) {
+            let (mut day, last) = ((listing.read_at - lookback).date_naive(), listing.read_at.date_naive());
             while day <= last {
                 days.insert(day);
                 day = day.succ_opt().unwrap_or(NaiveDate::MAX);
@@ -130,16 +122,17 @@ impl Read {
         let behind = sources.iter().filter(|s| s.error.is_none() && s.caught_up_at.is_none()).count();
         let begun: BTreeSet<&str> = sources.iter().map(|s| s.name.as_str()).collect();
         let waiting = app.config.trails.iter().filter(|t| !begun.contains(t.id.as_str())).count();
-        let blind = looks.iter().filter(|row| !row.complete).count();
+        let incomplete = listings.iter().filter(|listing| !listing.complete).map(|listing| listing.scopes).sum::<u64>();
+        let incomplete = usize::try_from(incomplete).unwrap_or(usize::MAX);
         let holes = [
             (failed, "source stopped with an error", "sources stopped with an error"),
             (behind, "source was never read to its end", "sources were never read to their end"),
             (waiting, "configured trail was not begun", "configured trails were not begun"),
-            (blind, "listing of events was not whole", "listings of events were not whole"),
+            (incomplete, "listing of events was not complete", "listings of events were not complete"),
         ];
         let said: Vec<String> =
             holes.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| plural(*n, one, many)).collect();
-        let state = if sources.is_empty() && looks.is_empty() {
+        let state = if sources.is_empty() && listings.is_empty() {
             if waiting > 0 { ReadState::NotYet } else { ReadState::Never }
         } else if said.is_empty() {
             ReadState::Whole
@@ -423,10 +416,7 @@ pub(crate) async fn names(
     let pattern = params.text("pattern").unwrap_or_default().to_owned();
     let parsed = PodIdentityName::parse(&name);
     let clusters: BTreeSet<String> = match &parsed {
-        Some(_) => {
-            let scopes = app.store.coverage(&[]).await?.into_iter().map(|row| row.scope);
-            scopes.filter_map(|scope| scope.cluster).map(|cluster| cluster.to_string()).collect()
-        }
+        Some(_) => app.store.cluster_names().await?.into_iter().collect(),
         None => BTreeSet::new(),
     };
     let reading = |cluster: &str, pod: &str| Reading {
