@@ -6,14 +6,12 @@
 
 use super::cel::{self, Comparison, Each, Expr, Kind};
 use super::ir::{BECAUSE, BUILTINS, Builtin, DEEPEST_COMPREHENSION, ELEMENT, FIRST_VARIABLE, Ir, NOW, SUBJECT};
+use super::literal::regex;
 use super::schema::{Function, Schema, Type};
 use super::text;
-use super::value::{Reasons, Value};
+use super::value::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Compiled patterns may take so much memory, in bytes.
-const REGEX_SIZE: usize = 1024 * 1024;
 
 /// A mistake in an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,30 +51,6 @@ pub(super) fn check(source: &str, scope: &Scope<'_>) -> Result<Checked, Vec<Mist
     let mut checker = Checker { scope, variables: Vec::new(), mistakes: Vec::new(), params: BTreeSet::new() };
     let (ir, ty) = checker.expr(&expr, &BTreeSet::new());
     if checker.mistakes.is_empty() { Ok(Checked { ir, ty, params: checker.params }) } else { Err(checker.mistakes) }
-}
-
-/// Compiles a pattern within the size limit.
-pub(super) fn regex(pattern: &str) -> Result<Arc<regex::Regex>, String> {
-    if pattern.len() > 1024 {
-        return Err(format!("the pattern has {} bytes; at most 1024 are read", pattern.len()));
-    }
-    regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build().map(Arc::new).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern compiles to more than 1 MiB".to_owned(),
-        // The engine's message draws the pattern over several lines and ends with what is wrong.
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default().trim();
-            last.trim_start_matches("error: ").to_owned()
-        }
-    })
-}
-
-/// Whether a pattern is found in a text, as `matches` of the rule language finds it.
-///
-/// # Errors
-/// Says what is wrong with the pattern.
-pub fn pattern_matches(pattern: &str, text: &str) -> Result<bool, String> {
-    regex(pattern).map(|compiled| compiled.is_match(text))
 }
 
 /// Paths such as `association.target_role` that are there for certain.
@@ -733,7 +707,7 @@ impl Checker<'_> {
             let read = if builtin == Builtin::ToDuration {
                 text::read_duration(literal).map(|d| (Value::Duration(d), Type::Duration))
             } else {
-                super::fixture::read_timestamp(literal).map(|t| (Value::Timestamp(t), Type::Timestamp))
+                super::literal::read_timestamp(literal).map(|t| (Value::Timestamp(t), Type::Timestamp))
             };
             return match read {
                 Ok((value, ty)) => (Ir::Const(value), ty),
@@ -840,9 +814,4 @@ fn convert(from: &Type, to: &Type) -> String {
         (Type::List(_), Type::Bool) => "ask with `exists`, `all` or `size() > 0`".to_owned(),
         _ => format!("give {to}"),
     }
-}
-
-/// What is said of a fact that a test does not state.
-pub(super) fn unstated(what: &str) -> Reasons {
-    Reasons::one(format!("the test does not state {what}"))
 }

@@ -2,7 +2,8 @@
 //!
 //! Refuses to know what the documents mean.
 
-use super::fixture::{self, Reader};
+use super::fixture::Reader;
+use super::literal;
 use super::schema::Schema;
 use super::text;
 use super::yaml::{At, Kind, LoadError, Node, Source};
@@ -183,7 +184,7 @@ impl<'a> Doc<'a, '_> {
 
     pub(super) fn moment(&mut self, node: Option<&Node>, field: &str) -> Option<DateTime<Utc>> {
         let text = self.text(node, field)?;
-        match fixture::read_timestamp(&text) {
+        match literal::read_timestamp(&text) {
             Ok(moment) => Some(moment),
             Err(why) => {
                 let at = node.map_or_else(At::default, |node| node.at);

@@ -681,7 +681,7 @@ fn one(builtin: Builtin, a: &Value, cx: &Context<'_>) -> Answer {
         (Builtin::ToDouble, Value::Str(text)) => Value::Double(text.parse().map_err(|_| unreadable(text, "a number"))?),
         (Builtin::ToDouble, Value::Int(n)) => Value::Double(near(*n)),
         (Builtin::ToTimestamp, Value::Str(text)) => {
-            Value::Timestamp(super::fixture::read_timestamp(text).map_err(Fault::of)?)
+            Value::Timestamp(super::literal::read_timestamp(text).map_err(Fault::of)?)
         }
         (Builtin::ToDuration, Value::Str(text)) => Value::Duration(text::read_duration(text).map_err(Fault::of)?),
         (_, other) => return Err(Fault::of(format!("{} does not fit", other.kind()))),

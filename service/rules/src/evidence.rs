@@ -2,19 +2,8 @@
 //!
 //! Refuses to know what is good evidence.
 
-use super::schema::{ObjectType, Type};
 use super::value::{Object, Value};
 use crate::verdict::Evidence;
-
-/// How the schema declares it.
-pub(super) fn object_type() -> ObjectType {
-    ObjectType::new("Evidence", "A statement or fact that decided.")
-        .field_with("label", Type::String, "What it shows, in a few words.", "evidence")
-        .field_with("source", Type::String, "How people call the document it stands in.", "fixture")
-        .field_with("pointer", Type::String, "RFC 6901 pointer into the document.", "")
-        .field("document", Type::optional(Type::String), "Digest of the document.")
-        .field_with("value", Type::Json, "The statement itself, as JSON.", Value::Null)
-}
 
 impl Object for Evidence {
     fn get(&self, field: usize) -> Value {

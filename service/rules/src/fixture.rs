@@ -3,24 +3,13 @@
 //! A fixture states what a test is about. What it does not state is empty, absent or, where neither
 //! makes sense, unknown, so that no test passes by accident. Refuses to know what a test expects.
 
-use super::check;
+use super::literal;
 use super::schema::{ObjectType, Schema, Type};
 use super::text;
 use super::value::{Object, Reasons, Value};
 use super::yaml::{At, Kind, LoadError, Node, Source};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Reads a moment: RFC 3339, or a date, which means its beginning in UTC.
-pub(super) fn read_timestamp(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(date.and_time(NaiveTime::MIN).and_utc());
-    }
-    DateTime::parse_from_rfc3339(text)
-        .map(|moment| moment.with_timezone(&Utc))
-        .map_err(|_| format!("`{text}` is not a moment; write it as in `2026-11-30` or `2026-11-30T12:00:00Z`"))
-}
 
 /// An object that a test states.
 #[derive(Debug)]
@@ -36,7 +25,7 @@ impl Object for Fixture {
 
     fn answer(&self, method: &str) -> Option<Value> {
         let stated = self.answers.get(method).cloned();
-        Some(stated.unwrap_or_else(|| Value::Unknown(check::unstated(&format!("`{method}()`")))))
+        Some(stated.unwrap_or_else(|| Value::Unknown(unstated(&format!("`{method}()`")))))
     }
 }
 
@@ -73,7 +62,7 @@ impl Reader<'_> {
             (Type::String, Kind::Text(text)) => Value::text(text.as_str()),
             // An account id without quotes is digits to YAML; the digits are what was meant.
             (Type::String, Kind::Int(_) | Kind::Double(_)) => Value::text(self.source.raw(node.at)),
-            (Type::Regex, Kind::Text(text)) => match check::regex(text) {
+            (Type::Regex, Kind::Text(text)) => match literal::regex(text) {
                 Ok(regex) => Value::Regex(regex),
                 Err(why) => {
                     self.wrong(node.at, field, format!("the pattern cannot be read: {why}"), "correct the pattern")
@@ -83,7 +72,7 @@ impl Reader<'_> {
                 Ok(duration) => Value::Duration(duration),
                 Err(why) => self.wrong(node.at, field, why, ""),
             },
-            (Type::Timestamp, Kind::Text(text)) => match read_timestamp(text) {
+            (Type::Timestamp, Kind::Text(text)) => match literal::read_timestamp(text) {
                 Ok(moment) => Value::Timestamp(moment),
                 Err(why) => self.wrong(node.at, field, why, ""),
             },
@@ -187,9 +176,14 @@ impl Reader<'_> {
                 (None, None, Type::Optional(_) | Type::Null) => Value::Null,
                 (None, None, Type::List(_)) => Value::list([]),
                 (None, None, Type::Map(_)) => Value::Map(Arc::default()),
-                (None, None, _) => Value::Unknown(check::unstated(&format!("`{place}.{}`", field.name))),
+                (None, None, _) => Value::Unknown(unstated(&format!("`{place}.{}`", field.name))),
             })
             .collect();
         Value::object(Fixture { fields, answers })
     }
+}
+
+/// What is said of a fact that a test does not state.
+fn unstated(what: &str) -> Reasons {
+    Reasons::one(format!("the test does not state {what}"))
 }

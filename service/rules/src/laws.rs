@@ -47,7 +47,7 @@ fn judge(source: &str, subject: &Value) -> Result<Value, Fault> {
 
 fn run(ir: &super::ir::Ir, subject: &Value) -> Result<Value, Fault> {
     let steps = Cell::new(MOST_STEPS);
-    let now = Value::Timestamp(super::fixture::read_timestamp("2026-06-01").unwrap());
+    let now = Value::Timestamp(super::literal::read_timestamp("2026-06-01").unwrap());
     let cx = Context::new(&[], &steps);
     let cx = cx.with(SUBJECT, subject);
     eval::eval(ir, &cx.with(NOW, &now))

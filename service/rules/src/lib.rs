@@ -15,7 +15,9 @@ mod fixture;
 mod ir;
 #[cfg(test)]
 mod laws;
+mod literal;
 mod load;
+mod loaded;
 mod messages;
 mod rule;
 mod schema;
@@ -28,7 +30,7 @@ mod verdict;
 mod yaml;
 
 pub use binding::Exception;
-pub use check::pattern_matches;
+pub use literal::pattern_matches;
 pub use messages::{Messages, messages};
 pub use rule::{Expressions, Judgement, Meta, Param, Remediation, Rule, SeverityWhen, TestResult, Times};
 pub use schema::{Field, Function, Native, ObjectType, Schema, SchemaBuilder, SchemaError, Type};

@@ -3,11 +3,13 @@
 //! Unknown fields, duplicate ids, types that do not fit, bindings that disagree: all are errors here,
 //! so that judging has none. Refuses to know where files lie.
 
-use super::binding::{Exception, Settings};
+use super::binding::Settings;
 use super::check::{self, Scope};
 use super::decode::Doc;
-use super::fixture::{self, Reader};
+use super::fixture::Reader;
 use super::ir::Ir;
+use super::literal;
+use super::loaded::Loaded;
 use super::rule::{Cause, Expect, Expressions, Meta, Param, Program, Remediation, Rule, SeverityWhen, Test};
 use super::schema::{SUBJECTS, Schema, Type};
 use super::severity::Step;
@@ -20,18 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const MOST_RULES: usize = 5000;
+
 /// The moment at which embedded tests run that state none.
 const TEST_NOW: &str = "2026-01-01";
-
-/// What was read.
-#[derive(Default)]
-pub(super) struct Loaded {
-    pub(super) rules: Vec<Rule>,
-    pub(super) exceptions: Vec<Arc<Exception>>,
-    /// Digests of bindings and exceptions.
-    pub(super) digests: Vec<Digest>,
-    pub(super) errors: Vec<LoadError>,
-}
 
 /// Reads all files.
 pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
@@ -626,7 +619,7 @@ impl Doc<'_, '_> {
                 }
             }
             let now = node.get("now").map_or_else(
-                || fixture::read_timestamp(TEST_NOW).ok(),
+                || literal::read_timestamp(TEST_NOW).ok(),
                 |now| self.moment(Some(now), &format!("{field}.now")),
             );
             let message = self.text(node.get("message"), &format!("{field}.message"));

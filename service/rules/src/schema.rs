@@ -266,6 +266,16 @@ impl Function {
 #[error("schema: {0}")]
 pub struct SchemaError(String);
 
+/// How the schema declares evidence. `Object for Evidence` gives the fields in this order.
+fn evidence_type() -> ObjectType {
+    ObjectType::new("Evidence", "A statement or fact that decided.")
+        .field_with("label", Type::String, "What it shows, in a few words.", "evidence")
+        .field_with("source", Type::String, "How people call the document it stands in.", "fixture")
+        .field_with("pointer", Type::String, "RFC 6901 pointer into the document.", "")
+        .field("document", Type::optional(Type::String), "Digest of the document.")
+        .field_with("value", Type::Json, "The statement itself, as JSON.", Value::Null)
+}
+
 /// Everything that a rule may name.
 #[derive(Debug, Clone)]
 pub struct Schema {
@@ -279,11 +289,7 @@ impl Schema {
     /// An empty declaration. The object `Evidence` is there from the start.
     #[must_use]
     pub fn builder() -> SchemaBuilder {
-        SchemaBuilder {
-            objects: vec![super::evidence::object_type()],
-            functions: Vec::new(),
-            subjects: BTreeMap::new(),
-        }
+        SchemaBuilder { objects: vec![evidence_type()], functions: Vec::new(), subjects: BTreeMap::new() }
     }
 
     /// Every object type.

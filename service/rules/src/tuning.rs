@@ -4,7 +4,7 @@
 
 use super::binding::{Bound, Exception, Select};
 use super::decode::Doc;
-use super::load::Loaded;
+use super::loaded::Loaded;
 use super::rule::Rule;
 use super::schema::Schema;
 use super::text::{self, Glob, OuPattern};
