@@ -1,6 +1,6 @@
 //! The borders between the crates, as their manifests and sources draw them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates without effects, each with those of the service that it may depend on.
@@ -184,4 +184,153 @@ fn every_module_says_what_it_is() {
             assert!(text.starts_with("//!"), "{} does not open with `//!`", path.display());
         }
     }
+}
+
+/// Modules whose children import each other in a circle, as `crate` or `crate::module`. Only to become fewer.
+const KNOTS: [&str; 3] = ["audit", "audit::facts", "iam"];
+
+fn before_at(text: &str, at: usize) -> &str {
+    text.split_at(at).0
+}
+
+fn after(text: &str, at: usize) -> &str {
+    text.split_at(at).1
+}
+
+/// Paths that begin with `crate`, `super` or `self` in a source, each group of a `use` written out.
+fn paths(source: &str) -> Vec<Vec<String>> {
+    fn tree(text: &str, before: &[String], found: &mut Vec<Vec<String>>) -> usize {
+        let length = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let mut path = before.to_vec();
+        path.push(before_at(text, length).to_owned());
+        let Some(rest) = after(text, length).strip_prefix("::") else {
+            found.push(path);
+            return length;
+        };
+        let mut at = length + 2;
+        if !rest.starts_with('{') {
+            return at + tree(rest, &path, found);
+        }
+        loop {
+            at += 1;
+            at += after(text, at).find(|c: char| !c.is_whitespace()).unwrap_or(0);
+            if after(text, at).starts_with('}') || after(text, at).is_empty() {
+                return at + 1;
+            }
+            at += tree(after(text, at), &path, found);
+            at += after(text, at).find([',', '}']).unwrap_or(text.len() - at);
+            if !after(text, at).starts_with(',') {
+                return at + 1;
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(next) = ["crate::", "super::", "self::"].iter().filter_map(|root| after(source, at).find(root)).min()
+    {
+        at += next;
+        let is_begin = !before_at(source, at).ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        at += if is_begin { tree(after(source, at), &[], &mut found) } else { 1 };
+    }
+    found
+}
+
+/// What a source says besides comments and unit tests.
+fn code(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let end = text.match_indices("#[cfg(test)]\nmod ").find(|(at, _)| {
+        let declaration = after(&text, *at).lines().nth(1).unwrap_or_default();
+        declaration.trim_end().ends_with('{')
+    });
+    before_at(&text, end.map_or(text.len(), |(at, _)| at)).to_owned()
+}
+
+/// Each module that is compiled outside of tests with the paths in it, both below the crate's root.
+fn modules(krate: &str) -> Vec<(Vec<String>, Vec<Vec<String>>)> {
+    let src = root().join("service").join(krate).join("src");
+    let mut tests = BTreeSet::new();
+    let mut found = Vec::new();
+    for (path, text) in sources(krate) {
+        let mut module: Vec<String> = path
+            .strip_prefix(&src)
+            .unwrap()
+            .with_extension("")
+            .components()
+            .map(|part| part.as_os_str().to_str().unwrap().to_owned())
+            .collect();
+        if module.last().is_some_and(|name| ["mod", "lib", "main"].contains(&name.as_str())) {
+            module.pop();
+        }
+        for (at, _) in text.match_indices("#[cfg(test)]\nmod ") {
+            let name = after(&text, at).lines().nth(1).unwrap_or_default().trim_start_matches("mod ");
+            tests.extend(name.strip_suffix(';').map(|name| [module.as_slice(), &[name.to_owned()]].concat()));
+        }
+        let absolute = |path: Vec<String>| {
+            let ups = path.iter().filter(|part| *part == "super").count();
+            let rest = path.iter().skip_while(|part| ["crate", "super", "self"].contains(&part.as_str())).cloned();
+            let base = if path[0] == "crate" { &[] } else { &module[..module.len().saturating_sub(ups)] };
+            base.iter().cloned().chain(rest).collect::<Vec<_>>()
+        };
+        let named = paths(&code(&text)).into_iter().map(absolute).collect();
+        found.push((module, named));
+    }
+    found.retain(|(module, _)| !tests.iter().any(|test| module.starts_with(test)));
+    found
+}
+
+/// Modules of which some children import each other in a circle, each with these children.
+fn knots(krate: &str) -> Vec<(String, BTreeSet<String>)> {
+    let modules = modules(krate);
+    let all: BTreeSet<&[String]> = modules.iter().map(|(module, _)| module.as_slice()).collect();
+    // Between children of one module, by that module.
+    let mut edges: BTreeMap<&[String], BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for (module, named) in &modules {
+        for path in named {
+            let length = (0..=path.len()).rev().find(|length| all.contains(&path[..*length])).unwrap_or(0);
+            let other = &path[..length];
+            let shared = module.iter().zip(other).take_while(|(a, b)| a == b).count();
+            if let (Some(from), Some(to)) = (module.get(shared), other.get(shared)) {
+                edges.entry(&module[..shared]).or_default().entry(from).or_default().insert(to);
+            }
+        }
+    }
+    let tied = edges.into_iter().map(|(parent, mut edges)| {
+        // What leads nowhere, and where nothing leads, is in no circle.
+        loop {
+            let before: usize = edges.values().map(BTreeSet::len).sum();
+            let from: BTreeSet<&str> = edges.keys().copied().collect();
+            let to: BTreeSet<&str> = edges.values().flatten().copied().collect();
+            edges.values_mut().for_each(|to| to.retain(|to| from.contains(to)));
+            edges.retain(|from, leads| to.contains(from) && !leads.is_empty());
+            if edges.values().map(BTreeSet::len).sum::<usize>() == before {
+                break;
+            }
+        }
+        let name = [&[krate.to_owned()], parent].concat().join("::");
+        (name, edges.into_keys().map(str::to_owned).collect::<BTreeSet<_>>())
+    });
+    tied.filter(|(_, children)| !children.is_empty()).collect()
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_a_circle() {
+    let found: Vec<_> = crates().iter().flat_map(|krate| knots(krate)).collect();
+    let new: Vec<_> = found.iter().filter(|(module, _)| !KNOTS.contains(&module.as_str())).collect();
+    assert!(new.is_empty(), "children of these modules import each other: {new:#?}");
+    let untied: Vec<_> = KNOTS.iter().filter(|knot| !found.iter().any(|(module, _)| module == *knot)).collect();
+    assert!(untied.is_empty(), "no knot any more, take them off the list: {untied:?}");
+}
+
+#[test]
+fn imports_are_read_from_sources() {
+    let source =
+        "use crate::a::{self, b::{C, D as E}, f};\nuse super::super::g;\nfn h() { crate::i::j(); self::k::L {} }\n";
+    let read: Vec<String> = paths(&code(source)).iter().map(|path| path.join("::")).collect();
+    let expected = ["crate::a::self", "crate::a::b::C", "crate::a::b::D", "crate::a::f", "super::super::g"];
+    assert_eq!(read, [&expected[..], &["crate::i::j", "self::k::L"]].concat());
+    assert_eq!(
+        code("a // crate::b\n#[cfg(test)]\nmod x;\nc\n#[cfg(test)]\nmod tests {\nd"),
+        "a \n#[cfg(test)]\nmod x;\nc\n"
+    );
 }
