@@ -187,6 +187,8 @@ pub enum GapReason {
     Unproven,
     /// A complete listing that lost so much at once that the next one must say so, too.
     Lost,
+    /// The process that read it died at it, again and again. It is not read until somebody asks for it.
+    SetAside,
 }
 
 impl GapReason {
@@ -206,6 +208,7 @@ impl GapReason {
             Self::Filtered => "filtered",
             Self::Unproven => "unproven",
             Self::Lost => "lost",
+            Self::SetAside => "set_aside",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::activity::{AssociationSpan, Session, TrailMemory};
 use crate::assumption::Assumption;
+use crate::coverage::{Gap, GapReason};
 use crate::resource::{
     Account, Association, Cluster, Documents, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed,
     Trail,
@@ -199,6 +200,32 @@ pub struct Estate {
 }
 
 impl Estate {
+    /// The estate without what is known of some accounts, each with the reason: nothing was seen of them,
+    /// so that nothing is decided from what is not there.
+    #[must_use]
+    pub fn without(&self, accounts: &BTreeMap<AccountId, String>) -> Self {
+        let mut left = self.clone();
+        if accounts.is_empty() {
+            return left;
+        }
+        let kept = |account: &AccountId| !accounts.contains_key(account);
+        left.roles.retain(|it| kept(&it.arn.account_id()));
+        left.last_used.retain(|it| kept(&it.role.account_id()));
+        left.policies.retain(|it| kept(&it.account_id));
+        left.oidc_providers.retain(|it| it.arn.account_id().is_none_or(|account| kept(&account)));
+        left.clusters.retain(|it| kept(&it.account_id));
+        left.associations.retain(|it| kept(&it.key.account_id));
+        left.association_history.retain(|it| kept(&it.key.account_id));
+        left.trails.retain(|it| kept(&it.account_id));
+        left.sessions.retain(|it| kept(&it.account_id));
+        for scope in self.coverage.scopes().map(|(scope, _)| scope).filter(|scope| !kept(&scope.account_id)) {
+            let detail = accounts.get(&scope.account_id).cloned().unwrap_or_default();
+            let action = "rolecall:Evaluate".to_owned();
+            left.coverage.gap(Gap { scope: scope.clone(), action, reason: GapReason::SetAside, detail });
+        }
+        left
+    }
+
     /// The trails, without what the latest scan did not confirm of what they record.
     #[must_use]
     pub fn trails_as_seen(&self) -> Vec<Trail> {

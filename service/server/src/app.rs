@@ -5,7 +5,7 @@
 use crate::audit::rules::Rules;
 use crate::config::Config;
 use crate::error::Error;
-use crate::schedule::clock::{Clock, Condition};
+use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
 use crate::schedule::{Pulse, Timetable};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,6 +31,8 @@ pub struct App {
     pub pulse: Pulse,
     /// How the clocks stand, as the heartbeat of this process finds them.
     pub clock: Clock,
+    /// What the database's clock tells.
+    time: DatabaseTime,
     /// Whether a worker runs in this process.
     pub works: bool,
     /// Whose credentials audits begin with.
@@ -93,6 +95,8 @@ pub struct Readiness {
     pub clock: Option<Condition>,
     /// When the last audit was due that did not run; `None` where it ran, or nobody can say.
     pub overdue: Option<DateTime<Utc>>,
+    /// How many units of input are set aside.
+    pub set_aside: usize,
 }
 
 impl Readiness {
@@ -127,10 +131,19 @@ impl App {
             secrets: Arc::new(secrets),
             pulse: Pulse::default(),
             clock: Clock::default(),
+            time: DatabaseTime::default(),
             works,
             hub,
             bell: Arc::default(),
         })
+    }
+
+    /// The time by which people and tokens come in and go: the database's, as all replicas share it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn now(&self) -> Result<DateTime<Utc>, rolecall_store::Error> {
+        self.time.now(&self.store).await
     }
 
     /// Asks for an audit. `requested_by` is shown with the run.
@@ -155,7 +168,12 @@ impl App {
             Ok(()) => tokio::time::timeout(READY_WITHIN, self.overdue()).await.ok().and_then(Result::ok).flatten(),
             Err(_) => None,
         };
+        let set_aside = match database {
+            Ok(()) => tokio::time::timeout(READY_WITHIN, self.store.set_aside()).await.ok().and_then(Result::ok),
+            Err(_) => None,
+        };
         Readiness {
+            set_aside: set_aside.map_or(0, |units| units.len()),
             database,
             heartbeat: self.works.then(|| self.pulse.beats()),
             clock: self.works.then(|| self.clock.condition()),

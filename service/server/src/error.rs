@@ -102,6 +102,12 @@ pub enum Error {
     /// Work on a thread of its own died.
     #[error("the work on the estate died")]
     Judging(#[source] tokio::task::JoinError),
+    /// Processes died at judging, and at none of the accounts by itself.
+    #[error("rules are not evaluated, as {deaths} processes died at it; no account by itself is the cause")]
+    JudgingSetAside {
+        /// How many.
+        deaths: u64,
+    },
     /// What is due is told by a clock that was just set.
     #[error("the clock is not to be believed: {0}")]
     Clock(crate::schedule::clock::Condition),
@@ -159,6 +165,9 @@ impl Error {
             },
             Self::Ended { why, .. } => why.remedy(),
             Self::Silent { .. } => Some("is `rolecall serve` running, and does it listen there?".to_owned()),
+            Self::JudgingSetAside { .. } => {
+                Some("give it more memory, then run `rolecall admin set-aside retry \"all accounts\"`".to_owned())
+            }
             Self::TrailShared { .. } => Some("read it again: nothing was counted twice".to_owned()),
             Self::NothingRead { .. } => Some(
                 "give files that the AWS CLI printed (get-account-authorization-details, associations, CloudTrail), \

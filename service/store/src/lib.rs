@@ -36,12 +36,13 @@ pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
+pub use trail::attempts::{Attempts, Life, SetAside, Suspect, Unit, UnitKind};
 pub use trail::attribution::{AssociationVersion, DueSessions, SessionKey};
 pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow, Tied};
 pub use trail::usage::{DayRow, TieCount, UsageOf, UseRow};
 pub use trail::{
-    BatchCounts, Bookkeeper, ChangeEventAfter, ChangeEventFilter, Counted, DayCounts, FileMark, Ledger, Place, Problem,
-    SourceReport, SourceRow, SourceState, TrailCursor,
+    BatchCounts, Bookkeeper, ChangeEventAfter, ChangeEventFilter, Counted, Damage, DayCounts, FileMark, Ledger, Place,
+    Problem, SourceReport, SourceRow, SourceState, TrailCursor,
 };
 
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

@@ -1,8 +1,8 @@
 //! Points at which a debug build can be told to end as a process that is killed does, for tests.
 //!
 //! `ROLECALL_ABORT_AT=judged` ends the process the first time that it comes to the point `judged`,
-//! `ROLECALL_ABORT_AT=part:3` the third time that it comes to `part`. A release build has no such
-//! points.
+//! `ROLECALL_ABORT_AT=part:3` the third time that it comes to `part`, and `ROLECALL_ABORT_AT=reading x.json`
+//! when it begins to read a file whose name ends so. A release build has no such points.
 
 /// A point between two steps.
 #[cfg(debug_assertions)]
@@ -24,6 +24,19 @@ pub(crate) fn point(name: &str) {
 /// Not in a release build.
 #[cfg(not(debug_assertions))]
 pub(crate) const fn point(_: &str) {}
+
+/// The beginning of the work on a unit of input.
+#[cfg(debug_assertions)]
+pub(crate) fn within(step: &str, unit: &str) {
+    let wanted = std::env::var("ROLECALL_ABORT_AT").unwrap_or_default();
+    if wanted.split_once(' ').is_some_and(|(name, end)| name == step && unit.ends_with(end)) {
+        std::process::abort();
+    }
+}
+
+/// Not in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn within(_: &str, _: &str) {}
 
 /// How heavy a part may grow: `standard`, or `ROLECALL_PART_BYTES` in a debug build, so that a small
 /// trail has many parts.

@@ -5,8 +5,9 @@
 //! of a trail no file can tell: only whoever imports them, with `--whole-trail`; and that a loose file
 //! holds all there is, with `--complete`. What files tell is of the newest date in them, not of now.
 
+use crate::audit::abort;
 use crate::audit::ingest::{self, HEAVY};
-use crate::audit::ingested::{FILES, Ingested, PAGE, Places};
+use crate::audit::ingested::{FILES, Ingested, PAGE, Places, set_aside};
 use crate::audit::owed::{self, Left};
 use crate::audit::run::Looked;
 use crate::config::IMPORTED as SOURCE;
@@ -18,12 +19,12 @@ use rolecall_cloudtrail::{Harvest, ProblemKind, Settled, TrailFile};
 use rolecall_collect::trails;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::before::doubt;
-use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::Region;
 use rolecall_estate::{Holds, Observation, Whole};
 use rolecall_iam::AccountId;
 use rolecall_import::{FileKind, Given, Importer, InputFile, LARGEST, holds_records, trail_gap, trail_place};
-use rolecall_store::Store;
+use rolecall_store::{Attempts, RunId, Store, Suspect, Unit, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -57,13 +58,14 @@ pub struct Said {
 /// # Errors
 /// [`Error::NothingRead`] where no file held anything; where the database fails.
 pub async fn look(
+    run: RunId,
     paths: &[PathBuf],
     said: Said,
     store: &Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
 ) -> Result<Looked, Error> {
-    read(Files::find(paths)?, said, store.clone(), sender, progress, Problems::default()).await
+    read(run, Files::find(paths)?, said, store.clone(), sender, progress, Problems::default()).await
 }
 
 /// What could not be read, one line each, in the order of reading; and how many more there are.
@@ -108,6 +110,7 @@ impl Problems {
 }
 
 pub(crate) async fn read(
+    run: RunId,
     files: Files,
     said: Said,
     store: Store,
@@ -123,8 +126,12 @@ pub(crate) async fn read(
         files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
     let given = Given { trails: places, complete: said.complete };
     let (estate, unreadable) = (files.estate, files.unread);
-    let EstateFiles { mut observations, digests, mut anything, first_unread } =
-        blocking(move || read_estate(&estate, &unreadable, &given, &unread)).await?;
+    let attempts = store.attempts(run, UnitKind::File, SOURCE);
+    let units: Vec<(PathBuf, Unit)> = blocking(move || estate.into_iter().map(of_file).collect()).await?;
+    let suspects = attempts.suspects(&units.iter().map(|(_, unit)| unit.clone()).collect::<Vec<_>>()).await?;
+    let tries = Tries { attempts, suspects };
+    let EstateFiles { mut observations, digests, mut anything, mut first_unread } =
+        blocking(move || read_estate(units, &unreadable, &given, &unread, &tries)).await??;
     // What cannot be had may be anything: then the files are not all there is, whoever says so.
     if !said.complete || first_unread.is_some() {
         let accounts: BTreeSet<AccountId> =
@@ -140,7 +147,7 @@ pub(crate) async fn read(
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
         let stated = said.whole_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
-        let read = ingest::read(&store, &mut *source, FILES, store.now().await?, &progress).await?;
+        let read = ingest::read(&store, run, &mut *source, FILES, store.now().await?, &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
         observations.push(broken(&read, &problems));
         for (account, news) in &read.named {
@@ -148,6 +155,8 @@ pub(crate) async fn read(
             known.regions.extend(news.regions.iter().cloned());
             known.newest = known.newest.max(news.newest);
         }
+        let aside = read.gaps.iter().find(|gap| gap.reason == GapReason::SetAside);
+        first_unread = first_unread.or_else(|| aside.map(|gap| PathBuf::from(&gap.location)));
         if let Some(files) = stated {
             progress.step("Looking from when to when the trail reaches");
             state_whole(&store, files, first_unread, &problems).await?;
@@ -282,7 +291,11 @@ fn broken(read: &Ingested, problems: &Problems) -> Observation {
     for gap in &read.gaps {
         problems.add(format!("{}: {} {}", gap.location, gap.reason.as_str(), gap.detail));
         if let Some(place) = trail_place(&gap.location) {
-            seen.coverage.gap(trail_gap(place, &gap.location, ProblemKind::Json));
+            let as_file = trail_gap(place, &gap.location, ProblemKind::Json);
+            seen.coverage.gap(match gap.reason {
+                GapReason::SetAside => Gap { reason: gap.reason, detail: gap.detail.clone(), ..as_file },
+                _ => as_file,
+            });
         }
     }
     // Only some problems are named, and each place counts.
@@ -311,22 +324,62 @@ struct EstateFiles {
     first_unread: Option<PathBuf>,
 }
 
-fn read_estate(paths: &[PathBuf], unread: &[(PathBuf, String)], given: &Given, problems: &Problems) -> EstateFiles {
+/// What is known of files that a process may die at.
+struct Tries {
+    attempts: Attempts,
+    suspects: BTreeMap<String, Suspect>,
+}
+
+fn of_file(path: PathBuf) -> (PathBuf, Unit) {
+    let version = std::fs::metadata(&path).map(|file| file.len().to_string()).unwrap_or_default();
+    let unit = Unit { name: shown(&path), version };
+    (path, unit)
+}
+
+/// Files that a process died at are read one by one, each as an attempt of its own, after all others.
+fn read_estate(
+    files: Vec<(PathBuf, Unit)>,
+    unread: &[(PathBuf, String)],
+    given: &Given,
+    problems: &Problems,
+    Tries { attempts, suspects }: &Tries,
+) -> Result<EstateFiles, Error> {
+    let database = tokio::runtime::Handle::current();
     let mut importer = Importer::new(given);
     let mut first_unread = None;
-    for (path, why) in unread {
+    let mut refuse = |importer: &mut Importer, path: &Path, why: &str| {
         importer.unread(&shown(path), why);
-        first_unread.get_or_insert_with(|| path.clone());
+        first_unread.get_or_insert_with(|| path.to_owned());
+    };
+    for (path, why) in unread {
+        refuse(&mut importer, path, why);
     }
-    for path in paths {
+    let (alone, fresh): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, unit)| suspects.contains_key(&unit.name));
+    let together: Vec<Unit> = fresh.iter().map(|(_, unit)| unit.clone()).collect();
+    database.block_on(attempts.begin(&together))?;
+    let read = |importer: &mut Importer, path: &Path| -> std::io::Result<()> {
+        abort::within("reading", &shown(path));
+        importer.file(&InputFile { path: shown(path), bytes: bytes_of(path)? });
+        Ok(())
+    };
+    for (path, _) in &fresh {
         // Whatever was there a moment ago may be gone.
-        match bytes_of(path) {
-            Ok(bytes) => importer.file(&InputFile { path: shown(path), bytes }),
-            Err(error) => {
-                importer.unread(&shown(path), &error.to_string());
-                first_unread.get_or_insert_with(|| path.clone());
-            }
+        if let Err(error) = read(&mut importer, path) {
+            refuse(&mut importer, path, &error.to_string());
         }
+    }
+    database.block_on(attempts.done(&together))?;
+    for (path, unit) in alone {
+        if let Some(Suspect::SetAside { deaths }) = suspects.get(&unit.name) {
+            refuse(&mut importer, &path, &set_aside(*deaths));
+            continue;
+        }
+        let unit = [unit];
+        database.block_on(attempts.begin(&unit))?;
+        if let Err(error) = read(&mut importer, &path) {
+            refuse(&mut importer, &path, &error.to_string());
+        }
+        database.block_on(attempts.done(&unit))?;
     }
     let import = importer.finish();
     let anything = import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
@@ -336,7 +389,7 @@ fn read_estate(paths: &[PathBuf], unread: &[(PathBuf, String)], given: &Given, p
         problems.add(problem.to_string());
     }
     problems.count(import.unnamed);
-    EstateFiles { observations: import.observations, digests, anything, first_unread }
+    Ok(EstateFiles { observations: import.observations, digests, anything, first_unread })
 }
 
 /// A file's bytes, and one more than may be read where there are more: then it is refused by name.

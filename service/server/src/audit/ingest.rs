@@ -7,7 +7,7 @@
 //! and how anything is stored.
 
 use crate::audit::abort;
-use crate::audit::ingested::{Broken, FILES, Ingested, PAGE, Places};
+use crate::audit::ingested::{Broken, FILES, Ingested, NOT_ALL, PAGE, Places, READ_TRAIL, set_aside};
 use crate::audit::owed::owe;
 use crate::error::{Error, chain};
 use crate::progress::Progress;
@@ -24,7 +24,8 @@ use rolecall_estate::{Observation, Torn};
 use rolecall_iam::AccountId;
 use rolecall_import::trail_place;
 use rolecall_store::{
-    Bookkeeper, Counted, DayCounts, FileMark, Ledger, Place, Problem, SourceReport, Store, TrailCursor,
+    Attempts, Bookkeeper, Counted, Damage, DayCounts, FileMark, Ledger, Place, Problem, RunId, SourceReport, Store,
+    Suspect, TrailCursor, Unit, UnitKind,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ const FETCHES: usize = 8;
 /// Where the database fails, or nobody waits for the audit any more.
 pub async fn configured(
     store: &Store,
+    run: RunId,
     plan: &Plan,
     trails: &[TrailConfig],
     places: Places,
@@ -91,13 +93,13 @@ pub async fn configured(
         let failed = |detail: String, reason: GapReason| TrailGap {
             account_id: None,
             region: None,
-            action: "rolecall:ReadTrail".to_owned(),
+            action: READ_TRAIL.to_owned(),
             reason,
             detail,
             location: config.id.clone(),
         };
         match trails::open(plan, &config, cursors).await {
-            Ok(mut source) => match read(store, &mut *source, kind, now, progress).await {
+            Ok(mut source) => match read(store, run, &mut *source, kind, now, progress).await {
                 Ok(done) => all.absorb(done),
                 Err(error @ Error::TrailShared { .. }) => all.gaps.push(failed(chain(&error), GapReason::NotReached)),
                 Err(error) => return Err(error),
@@ -126,6 +128,9 @@ struct Part {
 /// A file that is in a part.
 struct ReadFile {
     name: String,
+    unit: Unit,
+    /// By what damage of it is known, whatever source it comes by.
+    identity: String,
     mark: Option<FileMark>,
     place: Option<Place>,
     /// What is not whole where a record of it cannot be read.
@@ -133,6 +138,32 @@ struct ReadFile {
 }
 
 impl ReadFile {
+    fn of(object: &Object, mark: Option<FileMark>, now: DateTime<Utc>) -> Self {
+        Self {
+            name: object.location.clone(),
+            unit: unit_of(object),
+            identity: identity_of(object),
+            mark,
+            place: place_of(object),
+            torn: torn_of(object, now),
+        }
+    }
+
+    /// What is damaged of it.
+    fn damage(&self, now: DateTime<Utc>) -> Option<Damage> {
+        let (account_id, region) = self.region()?;
+        let day = self.torn.as_ref().map_or_else(|| now.date_naive(), |torn| torn.day);
+        Some(Damage {
+            account_id,
+            region,
+            day,
+            file: self.identity.clone(),
+            location: self.name.clone(),
+            reason: GapReason::Malformed,
+            detail: NOT_ALL.to_owned(),
+        })
+    }
+
     /// Whose events it has, by its key or by where it lies.
     fn region(&self) -> Option<(AccountId, Region)> {
         let of_key = self.place.as_ref().and_then(|place| Some((place.account_id, place.region.parse().ok()?)));
@@ -171,6 +202,7 @@ struct Receipt {
 /// Where the database fails. What was committed stays; the source must be opened anew.
 pub async fn read(
     store: &Store,
+    run: RunId,
     source: &mut dyn TrailSource,
     kind: &str,
     now: DateTime<Utc>,
@@ -180,7 +212,8 @@ pub async fn read(
     store.begin_source(&name, kind, now).await?;
     let broken = if kind == FILES { store.trail_problems(Some(&name), u32::MAX).await? } else { Vec::new() };
     let broken = broken.into_iter().map(|problem| (problem.file, problem.kind)).collect();
-    let mut reading = Reading { store, name: &name, kind, now, progress, broken, done: Ingested::default() };
+    let attempts = store.attempts(run, UnitKind::Trail, &name);
+    let mut reading = Reading { store, attempts, name: &name, kind, now, progress, broken, done: Ingested::default() };
     let result = reading.all(source).await;
     let done = reading.done;
     let told = match &result {
@@ -199,6 +232,7 @@ pub async fn read(
 
 struct Reading<'r> {
     store: &'r Store,
+    attempts: Attempts,
     name: &'r str,
     kind: &'r str,
     now: DateTime<Utc>,
@@ -238,13 +272,39 @@ impl Reading<'_> {
         self.done.known_broken.extend(broken.map(|(file, kind)| (file.clone(), kind.clone())));
         self.done.known += known.iter().filter(|known| **known).map(|_| 1).sum::<u64>();
 
+        let units: Vec<Unit> = batch.objects.iter().map(unit_of).collect();
+        let suspects = self.attempts.suspects(&units).await?;
+        let mut left_aside = Vec::new();
+        // What a process died at is read by itself, after everything else is kept.
+        let (mut fresh, mut alone) = (Vec::new(), Vec::new());
+        for (n, object) in batch.objects.iter().enumerate().filter(|(n, _)| known.get(*n) == Some(&false)) {
+            match suspects.get(&object.location) {
+                None => fresh.push((n, object)),
+                Some(Suspect::Once) => alone.push((n, object)),
+                Some(Suspect::SetAside { deaths }) => {
+                    let why = set_aside(*deaths);
+                    left_aside.push(aside(object, why.clone()));
+                    if let Some(outcome) = outcomes.get_mut(n) {
+                        *outcome = Outcome::Unreadable(why);
+                    }
+                }
+            }
+        }
+
         let mut part = Part::new(self.now);
         let mut parts = Receipt::default();
         let mut books = Some(books);
         let mut committing: Option<Committing> = None;
-        {
-            let unknown = batch.objects.iter().enumerate().zip(&known).filter(|(_, known)| !**known);
-            let unknown = unknown.map(|(object, _)| object);
+        for group in std::iter::once(fresh).chain(alone.into_iter().map(|object| vec![object])) {
+            let unknown = group.iter().copied();
+            let beginning: Vec<Unit> = unknown.clone().filter_map(|(n, _)| units.get(n).cloned()).collect();
+            if beginning.iter().any(|unit| suspects.contains_key(&unit.name)) {
+                part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?;
+                if let Some(before) = committing.take() {
+                    books = Some(parts.take(before).await?);
+                }
+            }
+            self.attempts.begin(&beginning).await?;
             // Files of this machine are read piece by piece: they may be of any size.
             let mut bodies = if self.kind == FILES {
                 futures::stream::iter(unknown.map(|(n, _)| (n, Ok(None)))).boxed()
@@ -261,12 +321,8 @@ impl Reading<'_> {
                     }
                 };
                 let name = object.location.clone();
-                let file = ReadFile {
-                    name: name.clone(),
-                    mark: marks.get(n).cloned().flatten(),
-                    place: place_of(object),
-                    torn: torn_of(object, self.now),
-                };
+                let file = ReadFile::of(object, marks.get(n).cloned().flatten(), self.now);
+                abort::within("reading", &name);
                 let opened = match body {
                     Some(body) => Ok(TrailFile::new(&name, std::io::Cursor::new(body))),
                     None => {
@@ -312,9 +368,19 @@ impl Reading<'_> {
         }
         let mut books = books.unwrap_or_else(|| self.store.bookkeeper());
 
-        let mut gaps = batch.gaps.clone();
+        let mut gaps: Vec<TrailGap> = batch.gaps.iter().chain(&left_aside).cloned().collect();
+        let given_up: Vec<Damage> = batch
+            .objects
+            .iter()
+            .filter_map(|object| {
+                let gap = left_aside.iter().find(|gap| gap.location == object.location)?;
+                let damage = ReadFile::of(object, None, self.now).damage(self.now)?;
+                Some(Damage { reason: gap.reason, detail: gap.detail.clone(), ..damage })
+            })
+            .collect();
         let (count, total) = (batch.objects.len(), source.progress());
-        let (mut ledger, mut last) = write(&mut books, part, self.name, total.waiting, self.now).await?;
+        let (mut ledger, mut last) =
+            write(&mut books, part, self.name, &self.attempts, total.waiting, self.now).await?;
         parts.unreadable.append(&mut last.unreadable);
         for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
             match (&*outcome, parts.unreadable.get(&object.location)) {
@@ -324,6 +390,12 @@ impl Reading<'_> {
                 _ => {}
             }
         }
+        let done: Vec<Unit> = units
+            .into_iter()
+            .filter(|unit| !matches!(suspects.get(&unit.name), Some(Suspect::SetAside { .. })))
+            .collect();
+        ledger.attempted(&self.attempts, &done).await?;
+        ledger.damage(&[], &given_up).await?;
         let settlement = source.settle(batch, outcomes);
         for cursor in &settlement.cursors {
             let cursor = TrailCursor {
@@ -335,7 +407,9 @@ impl Reading<'_> {
             ledger.cursor(self.name, &cursor, self.now).await?;
         }
         ledger.whole(self.name, &settlement.whole, &settlement.torn).await?;
-        let aside = settlement.set_aside.iter().map(|aside| Problem {
+        // What processes died at is told as long as it is set aside, and not as a problem of the file.
+        let untold = settlement.set_aside.iter().filter(|it| left_aside.iter().all(|gap| gap.location != it.id));
+        let aside = untold.map(|aside| Problem {
             source: self.name.to_owned(),
             file: aside.id.clone(),
             place: String::new(),
@@ -384,9 +458,10 @@ impl Reading<'_> {
     /// Commits a part while the next is read.
     fn commit(&self, mut books: Bookkeeper, part: Part) -> Committing {
         let (name, kind, now) = (self.name.to_owned(), self.kind.to_owned(), self.now);
+        let attempts = self.attempts.clone();
         tokio::spawn(async move {
             let result = async {
-                let (mut ledger, mut receipt) = write(&mut books, part, &name, None, now).await?;
+                let (mut ledger, mut receipt) = write(&mut books, part, &name, &attempts, None, now).await?;
                 receipt.ingested.owed.extend(owe(&mut ledger, &kind, &receipt.ingested, &[]).await?);
                 abort::point("part written");
                 ledger.commit().await?;
@@ -421,6 +496,7 @@ async fn write<'b>(
     books: &'b mut Bookkeeper,
     part: Part,
     source: &str,
+    attempts: &Attempts,
     waiting: Option<u64>,
     now: DateTime<Utc>,
 ) -> Result<(Ledger<'b>, Receipt), Error> {
@@ -459,7 +535,12 @@ async fn write<'b>(
 
     let unreadable = settled.unread;
     let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
-    let broken: Vec<_> = lacking.map(|file| (file.region(), file.name.clone())).collect();
+    let lacking: Vec<&ReadFile> = lacking.collect();
+    let broken: Vec<_> = lacking.iter().map(|file| (file.region(), file.name.clone())).collect();
+    let damage: Vec<Damage> = lacking.iter().filter_map(|file| file.damage(now)).collect();
+    let identities: Vec<String> = files.iter().map(|file| file.identity.clone()).collect();
+    ledger.damage(&identities, &damage).await?;
+    ledger.attempted(attempts, &files.iter().map(|file| file.unit.clone()).collect::<Vec<_>>()).await?;
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
     // Such a file is known from now on, so what is not whole of it is noted along with that.
@@ -554,6 +635,22 @@ fn read_place(place: &Place) -> Option<rolecall_cloudtrail::Place> {
         region: place.region.parse().ok()?,
         day: place.day,
     })
+}
+
+/// What a process may die at.
+fn unit_of(object: &Object) -> Unit {
+    let size = || object.size.map(|size| size.to_string());
+    Unit { name: object.location.clone(), version: object.etag.clone().or_else(size).unwrap_or_default() }
+}
+
+/// CloudTrail's own name of a file, as it has it wherever it lies; otherwise where it lies.
+fn identity_of(object: &Object) -> String {
+    object.identity.clone().filter(|_| object.day.is_some()).unwrap_or_else(|| object.location.clone())
+}
+
+fn aside(object: &Object, why: String) -> TrailGap {
+    let missed = Missed { action: READ_TRAIL.to_owned(), reason: GapReason::SetAside, detail: why, gone: false };
+    trails::gap_of(object, missed)
 }
 
 fn place_of(object: &Object) -> Option<Place> {

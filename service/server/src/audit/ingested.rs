@@ -16,6 +16,10 @@ use uuid::Uuid;
 pub const FILES: &str = "files";
 /// The kind by which a problem of a file is kept that is one page of several.
 pub const PAGE: &str = "page";
+/// What fails where a trail cannot be read.
+pub(crate) const READ_TRAIL: &str = "rolecall:ReadTrail";
+/// What is said of a file that was not read whole.
+pub(crate) const NOT_ALL: &str = "not all of it could be read";
 /// So many problems are given back by name; all are stored.
 const NAMED: usize = 1_000;
 
@@ -110,10 +114,10 @@ impl Ingested {
     pub(crate) fn unread(&self) -> impl Iterator<Item = TrailGap> {
         self.broken.iter().map(|(place, broken)| {
             let (account_id, region) = place.clone().unzip();
-            let (action, reason) = ("rolecall:ReadTrail".to_owned(), GapReason::Malformed);
+            let (action, reason) = (READ_TRAIL.to_owned(), GapReason::Malformed);
             let detail = match broken.files {
-                1 => "not all of it could be read".to_owned(),
-                files => format!("not all of it could be read, nor of {} other files", files - 1),
+                1 => NOT_ALL.to_owned(),
+                files => format!("{NOT_ALL}, nor of {} other files", files - 1),
             };
             TrailGap { account_id, region, action, reason, detail, location: broken.file.clone() }
         })
@@ -182,4 +186,12 @@ impl Places {
     pub(crate) fn all(self) -> BTreeSet<(AccountId, Region)> {
         self.sessions.into_iter().chain(self.with_clusters).collect()
     }
+}
+
+/// Why a unit of input is not worked on.
+pub(crate) fn set_aside(deaths: u64) -> String {
+    format!(
+        "set aside, as {deaths} processes died at it; `rolecall admin set-aside retry` with its name lets the next \
+         scan or import try it again"
+    )
 }

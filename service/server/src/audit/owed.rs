@@ -4,7 +4,7 @@
 //! judged, which accounts its records named, and what could not be read and does not come again.
 //! Refuses to know how a debt is stored and when it is settled.
 
-use crate::audit::ingested::{FILES, Ingested, Named, Places};
+use crate::audit::ingested::{FILES, Ingested, Named, Places, READ_TRAIL};
 use crate::error::Error;
 use rolecall_cloudtrail::ProblemKind;
 use rolecall_collect::trails::TrailGap;
@@ -140,7 +140,7 @@ fn read(debt: &Owed) -> Option<Told> {
         gaps: vec![TrailGap {
             account_id: None,
             region: None,
-            action: "rolecall:ReadTrail".to_owned(),
+            action: READ_TRAIL.to_owned(),
             reason: GapReason::Malformed,
             detail: format!("what an audit that did not end could not read is not known any more: {error}"),
             location: "an earlier audit".to_owned(),

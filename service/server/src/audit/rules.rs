@@ -89,12 +89,14 @@ fn is_rule_file(path: &Path) -> bool {
     !path.is_dir() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-/// What a folder holds, by name.
+/// What a folder holds, by name, but for what Kubernetes keeps beside the files of a mounted `ConfigMap`: the
+/// folder `..data` with the same files, and the one of their version that it leads to.
 fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::File { doing: "read the folder", path: dir.to_owned(), source };
     let entries = std::fs::read_dir(dir).map_err(failed)?;
     let mut paths =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    paths.retain(|path| path.file_name().is_none_or(|name| !name.to_string_lossy().starts_with("..")));
     paths.sort();
     Ok(paths)
 }
@@ -129,6 +131,24 @@ mod tests {
             assert!(error.to_string().contains("circle.yaml"), "{target}: {error}");
             std::fs::remove_dir_all(folder).unwrap();
         }
+    }
+
+    #[test]
+    fn a_mounted_config_map_is_read_once() {
+        let folder = std::env::temp_dir().join(format!("rolecall-rules-{}-mounted", std::process::id()));
+        let custom = folder.join("custom");
+        let version = custom.join("..2026_11_29_21_30_00.123456789");
+        std::fs::create_dir_all(&version).unwrap();
+        let (_, shipped) = SHIPPED.iter().find(|(name, _)| name.ends_with("/wildcard-action.yaml")).unwrap();
+        let own = shipped.replace("wildcard-action", "own-wildcard-action");
+        std::fs::write(version.join("own.yaml"), own).unwrap();
+        std::os::unix::fs::symlink(version.file_name().unwrap(), custom.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/own.yaml", custom.join("own.yaml")).unwrap();
+        let sources = sources(Some(&folder)).unwrap();
+        let own: Vec<_> = sources.iter().filter(|source| source.path.contains("own.yaml")).collect();
+        assert_eq!(own.len(), 1, "{:?}", own.iter().map(|source| &source.path).collect::<Vec<_>>());
+        Rules::load(Some(&folder)).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

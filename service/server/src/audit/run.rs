@@ -11,7 +11,7 @@
 
 use crate::audit::abort;
 use crate::audit::attribute::{history, tie_due};
-use crate::audit::ingested::Ingested;
+use crate::audit::ingested::{Ingested, READ_TRAIL, set_aside};
 use crate::audit::rules::Rules;
 use crate::audit::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
 use crate::error::{Error, chain};
@@ -21,9 +21,11 @@ use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
 use rolecall_estate::assumption::Assumption;
+use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_estate::{Estate, Observation};
+use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
-use rolecall_store::{NewRun, Owed, RunId, RunOutcome, Settled, Store, Tally};
+use rolecall_store::{Damage, NewRun, Owed, RunId, RunOutcome, Settled, Store, Suspect, Tally, Unit, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
@@ -40,6 +42,10 @@ const RENEW: Duration = Duration::from_secs(20);
 const WAITING: usize = 2;
 /// So many files that were passed over are kept by name with the run.
 const FILES_KEPT: usize = 1_000;
+/// The source of attempts at judging.
+const JUDGING: &str = "scan";
+/// The unit of all accounts that are judged together.
+const EVERY_ACCOUNT: &str = "all accounts";
 /// How many of the newest runs are looked through for one that overtook us.
 const RECENT: u32 = 20;
 
@@ -153,9 +159,15 @@ impl Audit {
         let (sender, mut observations) = mpsc::channel(WAITING);
         let mut seen = Seen::default();
         let mut since = started - self.window;
+        let mut sessions: BTreeMap<Scope, bool> = BTreeMap::new();
         let remember = async {
             while let Some(observation) = observations.recv().await {
                 seen.count(&observation);
+                for (scope, gaps) in observation.coverage.scopes() {
+                    if scope.kind == ScopeKind::Sessions {
+                        *sessions.entry(scope.clone()).or_insert(false) |= !gaps.is_empty();
+                    }
+                }
                 since = observation.sessions.iter().map(|session| session.at).fold(since, DateTime::min);
                 writer.save(&observation).await?;
             }
@@ -168,6 +180,12 @@ impl Audit {
         since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
         since = since.min(trails.oldest.unwrap_or(since));
         let told: Vec<Uuid> = looked.owed.iter().chain(&trails.owed).copied().collect();
+        // A damaged file lacks events of its day, whichever run it was that read it.
+        let damage = self.store.trail_damage(since.date_naive()).await?;
+        let lacking = Observation { coverage: lacking(damage, &sessions), ..Observation::default() };
+        if lacking.coverage.gaps().next().is_some() {
+            writer.save(&lacking).await?;
+        }
         writer.owe(since).await?;
         abort::point("snapshot written");
         let counts = writer.commit().await?;
@@ -197,7 +215,7 @@ impl Audit {
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         abort::point("estate loaded");
-        let judged = judge(estate, known, self.rules.clone(), started).await?;
+        let judged = self.judge(run, estate, known, started).await?;
         abort::point("judged");
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
         self.store.renew_run(run, LEASE).await?;
@@ -239,12 +257,56 @@ impl Audit {
             could_be_assumed: judged.could_be_assumed,
             gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
             unseen: judged.unseen,
+            set_aside: self.store.set_aside().await?,
             started_at: started,
             as_of: looked.as_of,
             passed_over: u64::try_from(looked.passed_over.len()).unwrap_or(u64::MAX),
             passed_over_files: looked.passed_over.into_iter().take(FILES_KEPT).collect(),
             seconds: begun.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Judges all accounts but those that are set aside. What a process died at is first judged by itself.
+    async fn judge(
+        &self,
+        run: RunId,
+        mut estate: Estate,
+        known: Vec<KnownFinding>,
+        started: DateTime<Utc>,
+    ) -> Result<Judged, Error> {
+        let attempts = self.store.attempts(run, UnitKind::Judging, JUDGING);
+        let accounts: BTreeSet<AccountId> = estate.accounts.iter().map(|account| account.id).collect();
+        let mut units: Vec<Unit> = accounts.iter().map(|account| Unit::named(account.to_string())).collect();
+        units.push(Unit::named(EVERY_ACCOUNT));
+        let _life = self.store.live(run).await?;
+        let suspects = attempts.suspects(&units).await?;
+        if let Some(Suspect::SetAside { deaths }) = suspects.get(EVERY_ACCOUNT) {
+            return Err(Error::JudgingSetAside { deaths: *deaths });
+        }
+        let deadly = |account: &AccountId| match suspects.get(&account.to_string()) {
+            Some(Suspect::SetAside { deaths }) => Some((*account, set_aside(*deaths))),
+            _ => None,
+        };
+        let aside: BTreeMap<AccountId, String> = accounts.iter().filter_map(deadly).collect();
+        estate = estate.without(&aside);
+        for account in accounts.iter().filter(|account| !aside.contains_key(account)) {
+            if !suspects.contains_key(&account.to_string()) {
+                continue;
+            }
+            let unit = [Unit::named(account.to_string())];
+            attempts.begin(&unit).await?;
+            let others = accounts.iter().filter(|other| *other != account);
+            let alone = estate.without(&others.map(|other| (*other, String::new())).collect());
+            abort::within("judging", &account.to_string());
+            judge(alone, Vec::new(), self.rules.clone(), started).await?;
+            attempts.done(&unit).await?;
+        }
+        units.retain(|unit| unit.name.parse().map_or(true, |account| !aside.contains_key(&account)));
+        attempts.begin(&units).await?;
+        units.iter().for_each(|unit| abort::within("judging", &unit.name));
+        let judged = judge(estate, known, self.rules.clone(), started).await?;
+        attempts.done(&units).await?;
+        Ok(judged)
     }
 
     /// Shows life until the run is taken from us.
@@ -265,6 +327,19 @@ impl Audit {
             }
         }
     }
+}
+
+/// Gaps of sessions that were seen whole but for files that an earlier run could not read.
+fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, bool>) -> Coverage {
+    let mut coverage = Coverage::default();
+    for damage in damage {
+        let scope = Scope::regional(damage.account_id, ScopeKind::Sessions, damage.region);
+        if sessions.get(&scope) == Some(&false) {
+            let detail = format!("{}: {}", damage.location, damage.detail);
+            coverage.gap(Gap { scope, action: READ_TRAIL.to_owned(), reason: damage.reason, detail });
+        }
+    }
+    coverage
 }
 
 struct Judged {

@@ -96,7 +96,7 @@ pub async fn look_and_read(
             return Err(Error::Interrupted);
         }
     }
-    looked.trails = Box::pin(ingest::configured(store, &plan, trails, places, &sender, progress)).await?;
+    looked.trails = Box::pin(ingest::configured(store, run, &plan, trails, places, &sender, progress)).await?;
     let told = Observation { sessions: told, ..Observation::default() };
     if !told.sessions.is_empty() && sender.send(told).await.is_err() {
         return Err(Error::Interrupted);

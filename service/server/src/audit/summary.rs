@@ -8,7 +8,7 @@ use rolecall_estate::Observation;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Gap, GapReason};
 use rolecall_rules::Severity;
-use rolecall_store::TieCount;
+use rolecall_store::{SetAside, TieCount};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,6 +60,9 @@ pub struct Summary {
     /// Figures of the trail, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trail: Option<TrailFigures>,
+    /// What processes died at and nothing reads or judges until somebody has it tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAside>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// The newest date in the files that were imported; `None` where it was AWS that answered. Ages
@@ -379,6 +382,14 @@ impl Summary {
         let loose = GapReason::Unproven.as_str();
         if self.unseen.iter().any(|gap| gap.reason == loose) {
             out.push_str("          If the files hold complete listings, pass `--complete`\n");
+        }
+        for aside in self.set_aside.iter().take(GAPS_NAMED) {
+            let SetAside { source, unit, deaths, .. } = aside;
+            let _infallible = writeln!(
+                out,
+                "Set aside {unit} ({source}), after {deaths} processes died at it: \
+                 `rolecall admin set-aside retry` tries it again"
+            );
         }
         if self.passed_over > 0 {
             let names = self.passed_over_files.iter().take(FILES_NAMED).map(String::as_str).collect::<Vec<_>>();

@@ -9,9 +9,8 @@ use crate::error::{Error, chain};
 use crate::http;
 use crate::http::auth::token::{Scope, mint};
 use crate::progress::Progress;
-use chrono::Utc;
 use rolecall_collect::Hub;
-use rolecall_store::{ApiToken, NewToken};
+use rolecall_store::{ApiToken, NewToken, SetAside};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -73,25 +72,26 @@ pub async fn login(context: Context, bind: Option<SocketAddr>) -> Result<ExitCod
 pub async fn create_token(context: Context, name: &str, scopes: &[String], days: u16) -> Result<ExitCode, Error> {
     let unusable = |what: String| Error::Usage { what, remedy: "see `rolecall admin token create --help`".to_owned() };
     let parsed = scopes.iter().map(|scope| scope.parse::<Scope>()).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
-    let now = Utc::now();
-    let minted = mint(&parsed, days.into(), now).map_err(|error| unusable(error.to_string()))?;
-    let token = NewToken {
-        public_id: minted.public_id.clone(),
-        name: name.to_owned(),
-        hash: minted.hash.as_bytes().to_vec(),
-        scopes: parsed.iter().map(ToString::to_string).collect(),
-        created_at: now,
-        expires_at: minted.expires_at,
-    };
-    let created =
-        with_database(&context, &Progress::silent(), async |database| Ok(database.store.create_token(&token).await?))
-            .await?;
+    let (created, minted, scopes) = with_database(&context, &Progress::silent(), async |database| {
+        let now = database.store.now().await?;
+        let minted = mint(&parsed, days.into(), now).map_err(|error| unusable(error.to_string()))?;
+        let token = NewToken {
+            public_id: minted.public_id.clone(),
+            name: name.to_owned(),
+            hash: minted.hash.as_bytes().to_vec(),
+            scopes: parsed.iter().map(ToString::to_string).collect(),
+            created_at: now,
+            expires_at: minted.expires_at,
+        };
+        Ok((database.store.create_token(&token).await?, minted, token.scopes))
+    })
+    .await?;
     if !created {
         return Err(unusable("a token of the same id is there already".to_owned()));
     }
     match context.format {
         Format::Json => print_json(&json!({
-            "token": minted.text, "id": minted.public_id, "name": name, "scopes": token.scopes,
+            "token": minted.text, "id": minted.public_id, "name": name, "scopes": scopes,
             "expires_at": minted.expires_at,
         }))?,
         // Alone on its line, so that a shell can take it.
@@ -105,9 +105,10 @@ pub async fn create_token(context: Context, name: &str, scopes: &[String], days:
 /// # Errors
 /// What stopped it.
 pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
-    let tokens =
-        with_database(&context, &Progress::silent(), async |database| Ok(database.store.tokens().await?)).await?;
-    let now = Utc::now();
+    let (tokens, now) = with_database(&context, &Progress::silent(), async |database| {
+        Ok((database.store.tokens().await?, database.store.now().await?))
+    })
+    .await?;
     let state = |token: &ApiToken| match token.revoked_at {
         Some(_) => "revoked",
         None if token.expires_at <= now => "expired",
@@ -150,7 +151,7 @@ pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
 /// [`Error::Usage`] where there is no such token in force.
 pub async fn revoke_token(context: Context, id: &str) -> Result<ExitCode, Error> {
     let revoked = with_database(&context, &Progress::silent(), async |database| {
-        Ok(database.store.revoke_token(id, Utc::now()).await?)
+        Ok(database.store.revoke_token(id, database.store.now().await?).await?)
     })
     .await?;
     if !revoked {
@@ -162,6 +163,51 @@ pub async fn revoke_token(context: Context, id: &str) -> Result<ExitCode, Error>
     match context.format {
         Format::Json => print_json(&json!({ "revoked": id }))?,
         _ => print(&format!("{id} is revoked\n"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `admin set-aside list`
+///
+/// # Errors
+/// What stopped it.
+pub async fn list_set_aside(context: Context) -> Result<ExitCode, Error> {
+    let units =
+        with_database(&context, &Progress::silent(), async |database| Ok(database.store.set_aside().await?)).await?;
+    if context.format == Format::Json {
+        print_json(&json!({ "set_aside": units }))?;
+    } else {
+        let mut out = String::new();
+        for SetAside { kind, source, unit, deaths, at } in &units {
+            // Writing to a string cannot fail.
+            let _infallible = writeln!(
+                out,
+                "{unit}\n  {} of {source}; {deaths} processes died at it, the last on {}",
+                kind.as_str(),
+                at.format("%Y-%m-%d %H:%M UTC")
+            );
+        }
+        print(if units.is_empty() { "nothing is set aside\n" } else { &out })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `admin set-aside retry`
+///
+/// # Errors
+/// [`Error::Usage`] where nothing of that name is set aside.
+pub async fn retry_set_aside(context: Context, name: &str) -> Result<ExitCode, Error> {
+    let found =
+        with_database(&context, &Progress::silent(), async |database| Ok(database.store.retry(name).await?)).await?;
+    if !found {
+        return Err(Error::Usage {
+            what: format!("nothing named `{name}` is set aside"),
+            remedy: "`rolecall admin set-aside list` shows the names".to_owned(),
+        });
+    }
+    match context.format {
+        Format::Json => print_json(&json!({ "retried": name }))?,
+        _ => print(&format!("{name} is tried again by the next scan or import\n"))?,
     }
     Ok(ExitCode::SUCCESS)
 }

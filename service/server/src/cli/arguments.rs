@@ -181,6 +181,22 @@ enum Admin {
         #[command(subcommand)]
         what: Token,
     },
+    /// Input that is not read, since processes died at it
+    SetAside {
+        #[command(subcommand)]
+        what: Aside,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Aside {
+    /// List what is set aside
+    List,
+    /// Have the next scan or import try it again
+    Retry {
+        /// The name, as `list` prints it
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -337,6 +353,10 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
             Token::Create { name, scopes, days } => admin::create_token(context, &name, &scopes, days).await,
             Token::List => admin::list_tokens(context).await,
             Token::Revoke { id } => admin::revoke_token(context, &id).await,
+        },
+        Command::Admin { what: Admin::SetAside { what } } => match what {
+            Aside::List => admin::list_set_aside(context).await,
+            Aside::Retry { name } => admin::retry_set_aside(context, &name).await,
         },
         Command::Health { bind } => health::run(context, bind).await,
     }

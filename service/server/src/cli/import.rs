@@ -55,7 +55,7 @@ pub async fn run(
             cancel: cancel.clone(),
         };
         let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
-        audit.run(|_, sender| read(files, said.clone(), store, sender, progress.clone(), problems)).await
+        audit.run(|run, sender| read(run, files, said.clone(), store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print();

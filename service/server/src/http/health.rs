@@ -26,7 +26,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let audits = readiness.overdue.map_or("ok".to_owned(), |due| {
         format!("warning: the one due at {} has not run; the log and /scans say why", due.format("%Y-%m-%dT%H:%MZ"))
     });
-    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\n");
+    let aside = match readiness.set_aside {
+        0 => "ok".to_owned(),
+        units => format!("warning: {units} set aside; /ingestion says which, and what to do"),
+    };
+    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\ninput {aside}\n");
     let mut answer = (status, text).into_response();
     answer.extensions_mut().insert(PassThrough);
     answer

@@ -5,6 +5,7 @@
 //! is as it was, or has run evenly for a while. Refuses to know what is held back meanwhile.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_store::Store;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,37 @@ impl std::fmt::Display for Condition {
                 )
             }
         }
+    }
+}
+
+/// The database's clock is asked this often where it is asked all the time.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
+
+/// What the database's clock tells, for whoever would ask it with each request: told by time that passes
+/// here in between. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseTime(Arc<Mutex<Option<Told>>>);
+
+/// When it was asked, and what it told.
+type Told = (Instant, DateTime<Utc>);
+
+impl DatabaseTime {
+    /// The database's time.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn now(&self, store: &Store) -> Result<DateTime<Utc>, rolecall_store::Error> {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, told)) = known
+            && let passed = asked.elapsed()
+            && passed < ASKED_EVERY
+        {
+            return Ok(told + passed);
+        }
+        let asked = Instant::now();
+        let told = store.now().await?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, told));
+        Ok(told)
     }
 }
 

@@ -1,15 +1,19 @@
 //! Clocks that are set, ahead and back: what is due goes on as soon as they are right.
 
 use crate::support::Harness;
+use axum::body::Body;
+use axum::http::Request;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall::app::App;
 use rolecall::config::{AwsConfig, Config, ScheduleConfig};
+use rolecall::http::auth::token::{Scope, mint};
 use rolecall::schedule::clock::Condition;
 use rolecall::work::worker::Worker;
 use rolecall_collect::Hub;
 use rolecall_sandbox::{HUB_ACCESS_KEY, SECRET};
-use rolecall_store::{JobState, Limits, NewJob, RunState, Store};
+use rolecall_store::{JobState, Limits, NewJob, NewToken, RunState, Store};
 use std::time::Duration;
+use tower::ServiceExt as _;
 
 /// A harness whose database has a clock that can be set.
 struct Timed {
@@ -150,4 +154,44 @@ async fn a_clock_that_is_set_is_noticed_before_anything_is_started_by_it() {
     worker.stop().await;
     let slots = [timed.store.last_slot("audit").await.unwrap(), timed.store.last_slot("cleanup").await.unwrap()];
     assert!(slots.iter().flatten().all(|slot| *slot < Utc::now() + TimeDelta::hours(1)), "{slots:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_and_tokens_come_in_by_the_clock_of_the_database() {
+    let timed = Timed::new().await;
+    let status = async |app: &App, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::get(path).header("host", "127.0.0.1:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = rolecall::http::router(app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let cookie = answer.headers().get("set-cookie").map(|cookie| cookie.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), cookie.unwrap_or_default())
+    };
+    // A replica whose own clock is a month back, as this process's is then.
+    timed.set(30).await;
+    let app = timed.app().await;
+    let now = timed.store.now().await.unwrap();
+    let minted = mint(&[Scope::FindingsRead], 30, now - TimeDelta::days(31)).unwrap();
+    let token = NewToken {
+        public_id: minted.public_id.clone(),
+        name: "bot".to_owned(),
+        hash: minted.hash.as_bytes().to_vec(),
+        scopes: vec![Scope::FindingsRead.to_string()],
+        created_at: now - TimeDelta::days(31),
+        expires_at: minted.expires_at,
+    };
+    assert!(timed.store.create_token(&token).await.unwrap());
+    let bearer = format!("Bearer {}", minted.text);
+    let (answered, _) = status(&app, "/api/v1/findings", &[("authorization", &bearer)]).await;
+    assert_eq!(answered, 401, "it ended yesterday");
+
+    let link = rolecall::http::auth::login_url(&app, "127.0.0.1:8080".parse().unwrap()).await.unwrap();
+    let path = link.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let (answered, cookie) = status(&app, path, &[]).await;
+    assert_eq!(answered, 303, "a link is good for ten minutes of that clock");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    assert_eq!(status(&app, "/findings", &[("cookie", &cookie)]).await.0, 200);
+    timed.set(60).await;
+    assert_eq!(status(&timed.app().await, "/findings", &[("cookie", &cookie)]).await.0, 303, "it has ended since");
 }

@@ -15,7 +15,7 @@ use rolecall::progress::Progress;
 use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
 use rolecall_estate::Holds;
 use rolecall_store::testing::{Database, database};
-use rolecall_store::{SessionFilter, SessionRow, UsageOf, UseRow};
+use rolecall_store::{RunId, SessionFilter, SessionRow, UsageOf, UseRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -125,7 +125,7 @@ fn trail(calls: u64) -> Vec<Value> {
 async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) -> rolecall::audit::ingested::Ingested {
     let limits = trails::Limits { batch_objects: batch, ..trails::Limits::default() };
     let mut source = trails::files(id, files, limits);
-    ingest::read(&database.store, &mut *source, rolecall::audit::ingested::FILES, now(), &Progress::silent())
+    ingest::read(&database.store, RunId(0), &mut *source, rolecall::audit::ingested::FILES, now(), &Progress::silent())
         .await
         .unwrap()
 }
@@ -392,9 +392,16 @@ async fn what_vanishes_and_what_is_broken_leaves_a_gap_in_its_place() {
         paths.push(folder.write(&name(n, "us-east-1"), text.get(..text.len() - 9).unwrap()));
     }
     let mut source = Vanishing(trails::files("v", paths, trails::Limits::default()), vec![gone]);
-    let read = ingest::read(&database.store, &mut source, rolecall::audit::ingested::FILES, now(), &Progress::silent())
-        .await
-        .unwrap();
+    let read = ingest::read(
+        &database.store,
+        RunId(0),
+        &mut source,
+        rolecall::audit::ingested::FILES,
+        now(),
+        &Progress::silent(),
+    )
+    .await
+    .unwrap();
     let regions = ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1"];
     let places = regions.map(|region| (ACCOUNT.parse().unwrap(), region.parse().unwrap())).into();
     let coverage = read.coverage(&places);

@@ -40,7 +40,7 @@ const IMPORT: &[(&str, u64)] = &[
     ("changes kept", 1),
 ];
 
-fn session(account: &str, n: u64, at: DateTime<Utc>) -> Value {
+pub(crate) fn session(account: &str, n: u64, at: DateTime<Utc>) -> Value {
     json!({
         "eventVersion": "1.08", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
         "userIdentity": {"type": "AWSService", "invokedBy": "pods.eks.amazonaws.com"},
@@ -74,7 +74,7 @@ fn call(account: &str, n: u64, at: DateTime<Utc>) -> Value {
 
 /// An estate, and a trail of it that reaches much further back than what an audit looks at by itself:
 /// with an account that only records name, a record that cannot be read, and a file that is torn.
-fn import_folder(now: DateTime<Utc>) -> Folder {
+pub(crate) fn import_folder(now: DateTime<Utc>) -> Folder {
     let folder = Folder::new();
     for (path, content) in whole() {
         folder.write(&path, &content.to_string());
@@ -105,7 +105,7 @@ fn import_folder(now: DateTime<Utc>) -> Folder {
 }
 
 /// What is known, but for numbers of runs and the moments at which they looked.
-async fn known(database: &Database) -> BTreeMap<&'static str, Vec<Value>> {
+pub(crate) async fn known(database: &Database) -> BTreeMap<&'static str, Vec<Value>> {
     const ASKED: &[(&str, &str)] = &[
         (
             "findings",
@@ -150,7 +150,11 @@ async fn known(database: &Database) -> BTreeMap<&'static str, Vec<Value>> {
 }
 
 #[track_caller]
-fn same(known: &BTreeMap<&'static str, Vec<Value>>, wanted: &BTreeMap<&'static str, Vec<Value>>, after: &str) {
+pub(crate) fn same(
+    known: &BTreeMap<&'static str, Vec<Value>>,
+    wanted: &BTreeMap<&'static str, Vec<Value>>,
+    after: &str,
+) {
     for (what, wanted) in wanted {
         let known = &known[what];
         let lost: Vec<_> = wanted.iter().filter(|row| !known.contains(row)).collect();
@@ -159,7 +163,7 @@ fn same(known: &BTreeMap<&'static str, Vec<Value>>, wanted: &BTreeMap<&'static s
     }
 }
 
-fn import(folder: &Folder, database: &Database) -> Command {
+pub(crate) fn import(folder: &Folder, database: &Database) -> Command {
     let mut command = rolecall(folder.path());
     command.arg("import").arg(folder.path()).env("DATABASE_URL", &database.url).env("ROLECALL_PART_BYTES", "1");
     command
@@ -310,9 +314,9 @@ async fn an_audit_that_is_stopped_says_what_is_kept() {
             cancel: cancel.clone(),
         };
         async move {
-            let stopped = audit.run(|_, sender| async move {
+            let stopped = audit.run(|run, sender| async move {
                 if reads {
-                    look(&paths, Said::default(), &store, sender, Progress::silent()).await?;
+                    look(run, &paths, Said::default(), &store, sender, Progress::silent()).await?;
                 }
                 cancel.cancel();
                 std::future::pending::<Result<Looked, Error>>().await

@@ -73,7 +73,7 @@ pub(crate) async fn import(store: &Store, folder: &Path, said: Said) -> Result<S
         cancel: CancellationToken::new(),
     };
     let paths = [folder.to_owned()];
-    audit.run(|_, sender| look(&paths, said, store, sender, Progress::silent())).await
+    audit.run(|run, sender| look(run, &paths, said, store, sender, Progress::silent())).await
 }
 
 /// The binary, in an environment that holds nothing of this machine's.

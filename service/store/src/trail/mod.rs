@@ -8,8 +8,10 @@
 //! An open day knows each event by its mark. A closed day ([`Store::close_days`]) knows its files
 //! only: what comes for it in a file that was not read is counted as it comes.
 
+pub(crate) mod attempts;
 pub(crate) mod attribution;
 mod change;
+mod damage;
 mod dictionary;
 mod marks;
 mod memory;
@@ -22,6 +24,7 @@ mod whole;
 mod write;
 
 pub use change::{ChangeEventAfter, ChangeEventFilter};
+pub use damage::Damage;
 pub use seen::FileMark;
 pub use source::{Problem, SourceReport, SourceRow, SourceState, TrailCursor};
 pub use write::{BatchCounts, Counted, DayCounts};

@@ -183,6 +183,7 @@ impl Store {
             RunOutcome::Done(report) => (RunState::Done, None, report),
             RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
         };
+        let mut tx = self.pool.begin().await?;
         let done = sqlx::query!(
             "update run set state = $3, error = $4, report = $5::text::jsonb, finished_at = clock_timestamp()
              where account_id = $1 and id = $2",
@@ -192,8 +193,13 @@ impl Store {
             error.map(parse::storable),
             parse::json_text(report)
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        // A run that ends by itself died at nothing.
+        sqlx::query!("delete from attempt where account_id = $1 and run_id = $2", INSTALLATION, run.0)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 { Err(Error::NoRun(run)) } else { Ok(()) }
     }
 

@@ -115,8 +115,25 @@ pub(crate) struct IngestionJson {
     /// Of which stretches of time nothing is missing that CloudTrail delivered: only there is a call
     /// that is not known a call that was not made.
     pub(crate) complete_ranges: Vec<CompleteRangeJson>,
+    /// What processes died at more than once, so that nothing reads it; `rolecall admin set-aside retry` has
+    /// it tried again.
+    pub(crate) set_aside: Vec<SetAsideJson>,
     /// What could not be read, the newest first.
     pub(crate) problems: Vec<TrailProblemJson>,
+}
+
+/// A unit of input that is set aside.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SetAsideJson {
+    /// `trail` (a CloudTrail file), `file` (an imported file) or `judging` (the rules on an account).
+    pub(crate) kind: &'static str,
+    pub(crate) source: String,
+    /// Where it lies, or the account.
+    pub(crate) unit: String,
+    /// How many processes died at it.
+    pub(crate) deaths: u64,
+    /// When the last of them began with it.
+    pub(crate) at: DateTime<Utc>,
 }
 
 /// A time range of a region's trail without missing events.
@@ -353,5 +370,13 @@ pub(super) async fn ingestion(
         at: problem.at,
     });
     let complete_ranges = app.store.trail_whole(&[]).await?.into_iter().map(whole).collect();
-    Ok(Json(IngestionJson { sources, complete_ranges, problems: problems.collect() }))
+    let set_aside = app.store.set_aside().await?.into_iter().map(|aside| SetAsideJson {
+        kind: aside.kind.as_str(),
+        source: aside.source,
+        unit: aside.unit,
+        deaths: aside.deaths,
+        at: aside.at,
+    });
+    let set_aside = set_aside.collect();
+    Ok(Json(IngestionJson { sources, complete_ranges, set_aside, problems: problems.collect() }))
 }

@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use rolecall_iam::Digest;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
 
 async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError> {
     let Some(public_id) = token::public_id(given) else { return Ok(None) };
-    let now = Utc::now();
+    let now = app.now().await?;
     let Some(kept) = app.store.token(public_id).await? else { return Ok(None) };
     let hash = Digest::of(given.as_bytes());
     if !same(hash.as_bytes(), &kept.hash) || kept.revoked_at.is_some() || kept.expires_at <= now {
@@ -135,7 +135,7 @@ async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, 
     let jar = CookieJar::from_headers(headers);
     let Some(cookie) = jar.get(super::sign_in::cookie_name(app)) else { return Ok(None) };
     let id = Digest::of(cookie.value().as_bytes());
-    let session = app.store.web_session(id.as_bytes(), Utc::now()).await?;
+    let session = app.store.web_session(id.as_bytes(), app.now().await?).await?;
     Ok(session.map(|session| Principal::Person {
         name: session.subject,
         form_token: form_token(app, id.to_string().as_bytes()),

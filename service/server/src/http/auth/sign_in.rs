@@ -50,7 +50,7 @@ pub async fn login_url(app: &App, addr: SocketAddr) -> Result<String, LoginError
         return Err(LoginError::NotByLink);
     }
     let code = random(43);
-    let now = Utc::now();
+    let now = app.now().await?;
     let hash = Digest::of(code.as_bytes());
     app.store.create_login(hash.as_bytes(), now, now + Duration::minutes(LINK_MINUTES)).await?;
     let base = app.config.auth.public_url.as_ref().map_or_else(|| format!("http://{addr}"), ToString::to_string);
@@ -87,7 +87,7 @@ pub(crate) async fn sign_in(
     if method != Method::GET || headers.contains_key("sec-purpose") || headers.contains_key("purpose") {
         return Ok(page.into_response());
     }
-    let now = Utc::now();
+    let now = app.now().await?;
     if !app.store.redeem_login(Digest::of(code.as_bytes()).as_bytes(), now).await? {
         return Ok(page.spent());
     }

@@ -11,9 +11,10 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
+use chrono::{DateTime, Utc};
 use rolecall_estate::{Holds, Whole};
 use rolecall_iam::AccountId;
-use rolecall_store::{Problem, SourceRow, SourceState, TieCount};
+use rolecall_store::{Problem, SetAside, SourceRow, SourceState, TieCount, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems on the page; the store keeps some more.
@@ -67,6 +68,31 @@ struct ProblemLine {
     at: Stamp,
 }
 
+/// Something that processes died at.
+struct AsideLine {
+    unit: String,
+    kind: &'static str,
+    source: String,
+    deaths: String,
+    at: Stamp,
+}
+
+impl AsideLine {
+    fn of(aside: SetAside, now: DateTime<Utc>) -> Self {
+        Self {
+            kind: match aside.kind {
+                UnitKind::Trail => "CloudTrail file",
+                UnitKind::File => "Imported file",
+                UnitKind::Judging => "Evaluation of rules",
+            },
+            unit: aside.unit,
+            source: aside.source,
+            deaths: words::count_u64(aside.deaths),
+            at: Stamp::of(aside.at, now),
+        }
+    }
+}
+
 /// Sessions of one kind that are tied by the same.
 struct TieLine {
     kind: String,
@@ -86,6 +112,7 @@ pub(crate) struct IngestionPage {
     waiting: Vec<String>,
     whole: Vec<WholeLine>,
     all_whole: bool,
+    set_aside: Vec<AsideLine>,
     problems: Vec<ProblemLine>,
     all_problems: bool,
     ties: Vec<TieLine>,
@@ -171,6 +198,7 @@ pub(crate) async fn page(
         waiting,
         whole,
         all_whole,
+        set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::of(aside, around.now)).collect(),
         problems: problems.collect(),
         all_problems,
         ties: app.store.session_ties().await?.iter().map(TieLine::of).collect(),

@@ -193,6 +193,7 @@ pub fn gap(reason: GapReason) -> &'static str {
         GapReason::Filtered => "Listing lacks items that must exist",
         GapReason::Unproven => "Files do not prove a complete listing",
         GapReason::Lost => "Most items missing at once; confirmed by the next scan",
+        GapReason::SetAside => "Set aside: the process died at it more than once",
     }
 }
 
@@ -223,6 +224,9 @@ pub fn remedy(reason: GapReason, action: &str) -> String {
             "Import the files in the estate layout, or pass `--complete` if they hold everything.".to_owned()
         }
         GapReason::Lost => "Scan again: items missing from two scans in a row count as deleted.".to_owned(),
+        GapReason::SetAside => {
+            "Run `rolecall admin set-aside retry` with its name, then scan again; see Ingestion.".to_owned()
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     let (tied, untied) = (retention.session_calls, retention.session_calls.saturating_mul(PATIENCE));
     let keys = app.store.fold_keys(before(tied), before(untied)).await?;
     let days = app.store.close_days(before(retention.trail_days), now).await?;
+    app.store.forget_damage_before(before(retention.sessions).date_naive()).await?;
     let jobs = app.store.prune_jobs(before(retention.runs)).await?;
     let runs = app.store.prune_runs(before(retention.runs)).await?;
     let months = months.len() + used.len() + changes.len();
