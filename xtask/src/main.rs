@@ -6,6 +6,7 @@
 
 mod bench;
 mod catalogue;
+mod fuzz;
 mod licences;
 mod shell;
 mod soak;
@@ -31,6 +32,8 @@ const USAGE: &str = "cargo xtask <chore>
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
   soak [MINUTES]   `serve` with an audit a minute, for 20 minutes or as many as told: memory, open files
                    and connections
+  fuzz [TARGET] [SECONDS]
+                   every fuzz target for a minute, or one of them, or for as long as told; docs/fuzzing.md
   sqlx             refresh .sqlx/ after a change to the store's queries or to migrations/
   catalogue [PACKAGE IAMLIVE]
                    refresh the data of IAM's actions and of the operations that need them, fetched,
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["soak"] => soak::soak("20"),
         ["soak", minutes] => soak::soak(minutes),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["sqlx"] => sqlx::run(),
         ["catalogue", rest @ ..] => catalogue::run(rest),
         _ => Err(USAGE.to_owned()),

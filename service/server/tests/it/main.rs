@@ -23,6 +23,8 @@ mod losses;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod subsets;
 #[cfg(test)]
 mod supervision;
