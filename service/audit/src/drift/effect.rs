@@ -285,6 +285,10 @@ impl<'a> Side<'a> {
         }
     }
 
+    fn target(&self, key: &AssociationKey) -> Option<&str> {
+        self.at.get(key)?.detail.as_ref()?.target_role_arn.as_deref()
+    }
+
     /// What the pods of an association have.
     fn workload(&self, key: &AssociationKey) -> Held {
         let Some(association) = self.at.get(key) else {
@@ -703,6 +707,10 @@ impl Both<'_> {
                 }
             }
             kind::SESSION_TAGS_OFF | kind::SESSION_TAGS_ON => self.session_tags(key, difference, &was, &is),
+            // EKS makes it with the target role, which is a change of its own.
+            kind::EXTERNAL_ID if self.before.target(key) != self.after.target(key) => {
+                Told::none("it comes and goes with the target role")
+            }
             kind::EXTERNAL_ID => match (&was, &is) {
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
                     Told::none("no trust policy on the way lets the pods in by the old or the new external id alone")
@@ -801,7 +809,7 @@ impl Both<'_> {
             let Some(State::Text(text)) = state else { return BTreeSet::new() };
             let Ok(entry) = serde_json::from_str::<AccessEntry>(text) else { return BTreeSet::new() };
             let policies = entry.policies.iter().flat_map(|policy| {
-                let everywhere = policy.namespaces.is_empty().then(|| format!("{} in the whole cluster", policy.arn));
+                let everywhere = policy.namespaces.is_empty().then(|| format!("{} in every namespace", policy.arn));
                 let some = policy.namespaces.iter().map(|namespace| format!("{} in {namespace}", policy.arn));
                 everywhere.into_iter().chain(some).collect::<Vec<_>>()
             });
@@ -946,24 +954,20 @@ impl Both<'_> {
         if matches!(label.effect, Effect::None) {
             return None;
         }
-        let is_admin = |side: &Side<'_>, arn: &str, session: Option<&Digest>| {
-            let role = side.facts.role(arn).0?;
-            Some(Grants::of(&side.facts.stack(role, session)).admin().answer.truth.is_true())
-        };
-        let ends = |side: &Side<'_>, key: &AssociationKey| match side.workload(key) {
-            Held::Policies(parts) => is_admin(side, &parts.role, parts.session_digest.as_ref()),
+        let admin = |held: Held| match held {
+            Held::Policies(parts) => {
+                let policies = PolicySet { rcp: None, ..parts.layers() };
+                Some(Grants::of(&policies).admin().answer.truth.is_true())
+            }
             Held::Nothing(_) => Some(false),
             Held::Unknown(_) => None,
         };
         let (had, has) = match (&difference.about, label.affected.first()) {
             (About::Role(_) | About::Policy(_) | About::Association(_), Some(first)) => {
                 let changed = label.affected.iter().find(|it| it.effect != Effect::None).unwrap_or(first);
-                (ends(&self.before, &changed.workload)?, ends(&self.after, &changed.workload)?)
+                (admin(self.before.workload(&changed.workload))?, admin(self.after.workload(&changed.workload))?)
             }
-            (About::Role(arn), None) => {
-                let (had, has) = (is_admin(&self.before, arn, None), is_admin(&self.after, arn, None));
-                (had.unwrap_or(false), has.unwrap_or(false))
-            }
+            (About::Role(arn), None) => (admin(self.before.role(arn, None))?, admin(self.after.role(arn, None))?),
             _ => return None,
         };
         (had != has).then_some(has)
