@@ -127,6 +127,12 @@ impl Told {
     fn unknown(because: String) -> Self {
         Self { effect: Effect::Unknown, gained: None, lost: None, because }
     }
+
+    /// The same, of requests on one resource: a trust policy names none.
+    fn on(self, resource: &str) -> Self {
+        let on = |access: Option<Access>| access.map(|access| access.on(resource));
+        Self { gained: on(self.gained), lost: on(self.lost), ..self }
+    }
 }
 
 impl From<Comparison> for Told {
@@ -493,10 +499,23 @@ impl Both<'_> {
         self.users.get(role).into_iter().flatten()
     }
 
+    /// Whether an association that is there before and after leads to another role: that is a change of
+    /// its own, and says what the workload gains and loses.
+    fn is_led_elsewhere(&self, key: &AssociationKey) -> bool {
+        let roles = |side: &Side<'_>| {
+            let detail = side.at.get(key)?.detail.as_ref()?;
+            Some((detail.role_arn.clone(), detail.target_role_arn.clone()))
+        };
+        match (roles(&self.before), roles(&self.after)) {
+            (Some(was), Some(is)) => was != is,
+            _ => false,
+        }
+    }
+
     /// What parts of a role's policies come to for each of its workloads, or for whoever has the role.
     fn parts_of_role(&self, arn: &str, slots: &[Slot], label: &mut Label) {
         let mut any = false;
-        for key in self.users_of(arn) {
+        for key in self.users_of(arn).filter(|key| !self.is_led_elsewhere(key)) {
             any = true;
             let (was, is) = (self.before.workload(key), self.after.workload(key));
             let told = match (&was, &is) {
@@ -506,6 +525,13 @@ impl Both<'_> {
                 // The role is on the way to the target role: all that counts is whether it still gets there.
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
                     Told::none("the pods act as the target role, and still get there")
+                }
+                // A trust policy let them in by the same scan: of the role's own parts, these come to this.
+                (Held::Nothing(_), Held::Policies(is)) if is.role == arn => {
+                    match self.before.role(arn, is.session_digest.as_ref()) {
+                        Held::Policies(was) => self.slots(&was, is, slots),
+                        was => self.held(&was, &Held::Policies(is.clone())),
+                    }
                 }
                 _ => self.held(&was, &is),
             };
@@ -557,7 +583,7 @@ impl Both<'_> {
 
     /// Who may assume the role, and which workloads get its permissions by that.
     fn trust(&self, arn: &str, difference: &Difference, label: &mut Label) {
-        for key in self.users_of(arn) {
+        for key in self.users_of(arn).filter(|key| !self.is_led_elsewhere(key)) {
             let (was, is) = (self.before.workload(key), self.after.workload(key));
             let told = match (&was, &is) {
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
@@ -581,7 +607,7 @@ impl Both<'_> {
         };
         let (was, is) = (layer(&self.before, &difference.before), layer(&self.after, &difference.after));
         let told: Told = compare(&Asker::default(), &layers(was), &layers(is)).into();
-        label.also(&told);
+        label.also(&told.on(arn));
     }
 
     /// Workloads whose role may assume this one by itself now, or may no longer.

@@ -91,6 +91,16 @@ pub struct Access {
 impl Access {
     fn of(witness: Witness) -> Self {
         let Witness { action, resource, context, principal } = witness;
+        Self { words: String::new(), action, resource, context, principal }.in_words()
+    }
+
+    /// The same request on another resource.
+    fn on(self, resource: &str) -> Self {
+        Self { resource: resource.to_owned(), ..self }.in_words()
+    }
+
+    fn in_words(self) -> Self {
+        let Self { action, resource, context, principal, .. } = self;
         let who = principal.as_ref().map(|who| format!("{who}: ")).unwrap_or_default();
         let given = match context.len() {
             0 => String::new(),

@@ -140,6 +140,40 @@ fn several_changes_of_one_scan_are_told_apart() {
     );
 }
 
+/// A role is changed in the same scan in which a workload comes to it or leaves it: what the workload
+/// gains and loses by the other role is said of its association, and of nothing else.
+#[test]
+fn a_workload_that_changes_roles_is_told_from_what_changes_at_the_roles() {
+    let writer = "arn:aws:iam::111122223333:role/writer";
+    let put = allow(r#""Action":"s3:PutObject","Resource":"arn:aws:s3:::orders/*""#);
+    let before = Small::new().role(writer, OPEN, &[("own", &put)]).association("pay", "batch", API);
+    let mut after = before.clone().detail(|detail| detail.role_arn = writer.to_owned());
+    let document = after.0.documents.read(&allow(READ_AND_DELETE));
+    after.change_role(|role| role.inline[0].document = document);
+    let after = after.role(writer, OPEN, &[("own", &put), ("more", &allow(r#""Action":"ec2:*","Resource":"*""#))]);
+    let found = between(&before, &after);
+    let reached = |resource: &str, change: &str| {
+        let change = found.iter().find(|it| it.resource.name == resource && it.change == change).unwrap();
+        let workloads: Vec<String> = change.affected.iter().map(|it| it.workload.to_string()).collect();
+        (change.effect, workloads)
+    };
+    let batch = "111122223333/eu-west-1/prod/pay/batch".to_owned();
+    assert_eq!(reached(API, "inline_policy_changed"), (Effect::Widened, vec![batch]), "{found:#?}");
+    assert_eq!(reached(writer, "inline_policy_added"), (Effect::Widened, vec![]), "nobody had it before");
+    assert_eq!(reached(WORKLOAD, "role_changed"), (Effect::Mixed, vec![WORKLOAD.to_owned()]));
+
+    let before = Small::new().role(writer, OPEN, &[("own", &put)]);
+    let trusts = allow(r#""Principal":{"AWS":"arn:aws:iam::999988887777:root"},"Action":"sts:AssumeRole""#);
+    let added = trusts.strip_prefix(r#"{"Version":"2012-10-17","Statement":["#).unwrap();
+    let both = format!("{},{added}", OPEN.strip_suffix("]}").unwrap());
+    let after = before.clone().detail(|detail| detail.role_arn = writer.to_owned());
+    let after = after.role(writer, &both, &[("own", &put)]);
+    let found = between(&before, &after);
+    let change = found.iter().find(|it| it.change == "trust_policy_changed").unwrap();
+    assert_eq!((change.effect, change.lost.as_ref()), (Effect::Widened, None), "{change:#?}");
+    assert_eq!(change.gained.as_ref().map(|it| it.resource.as_str()), Some(writer), "a trust policy is about its role");
+}
+
 #[test]
 fn a_managed_policys_new_version_reaches_every_role_that_has_it() {
     let before = Small::new().managed(POLICY, &allow(READ)).attach(POLICY);
