@@ -2,7 +2,7 @@
 
 use rolecall_audit::facts;
 use rolecall_cloudtrail::session_name::PodIdentityName;
-use rolecall_cloudtrail::{Harvest, Limits, ProblemKind, TrailFile, read_bounded, read_event, session_name};
+use rolecall_cloudtrail::{EventAggregator, Limits, ProblemKind, TrailFile, read_bounded, read_event, session_name};
 use rolecall_import::{FileKind, InputFile, read_files};
 use rolecall_rules::{RuleSet, SourceFile};
 use std::collections::BTreeMap;
@@ -61,11 +61,11 @@ pub fn pieces(bytes: &[u8]) {
     let marked = [&[0xff, 0xfe], bytes].concat();
     for bytes in [bytes, &marked] {
         let limits = Limits { max_decompressed: 1 << 20, latest: None };
-        let (mut whole, mut pieces) = (Harvest::new(limits), Harvest::new(limits));
+        let (mut whole, mut pieces) = (EventAggregator::new(limits), EventAggregator::new(limits));
         whole.read("x", bytes);
         let mut file = TrailFile::new("x", Drip(bytes));
         while pieces.read_piece(&mut file).expect("memory does not fail") {}
-        let (whole, pieces) = (whole.settle(&BTreeMap::new()), pieces.settle(&BTreeMap::new()));
+        let (whole, pieces) = (whole.finish_batch(&BTreeMap::new()), pieces.finish_batch(&BTreeMap::new()));
         assert_eq!(whole.stats, pieces.stats);
         assert_eq!((whole.uses, whole.unread, whole.damaged), (pieces.uses, pieces.unread, pieces.damaged));
     }

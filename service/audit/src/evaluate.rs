@@ -96,7 +96,7 @@ pub fn evaluate_until(
             let Some(judgement) = judge(rule, judged, times(estate, judged, now)) else { continue };
             cancel.check()?;
             let count = counts.entry(judged.subject.account_id).or_default();
-            let (judgement, assumptions) = stated.settle(rule, index, judgement);
+            let (judgement, assumptions) = stated.decide(rule, index, judgement);
             for (outcome, assumptions) in judgement.outcomes.into_iter().zip(assumptions) {
                 count.add(&outcome, !assumptions.is_empty());
                 note_missing(&mut evaluation.could_be_assumed, &estate.assumed, &outcome);
@@ -137,7 +137,7 @@ pub fn evaluate_until(
             reasons: count.reasons.into_iter().take(REASONS_KEPT).collect(),
         }));
     }
-    evaluation.listed_under = crate::fold::listed_under(&evaluation.verdicts, rules);
+    evaluation.listed_under = crate::grouping::listed_under(&evaluation.verdicts, rules);
     cancel.check()?;
     Ok(evaluation)
 }
@@ -176,7 +176,7 @@ impl<'a> Stated<'a> {
 
     /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
     /// its outcomes those that it rests on.
-    fn settle(&mut self, rule: &Rule, index: usize, plain: Judgement) -> (Judgement, Vec<Vec<Assumption>>) {
+    fn decide(&mut self, rule: &Rule, index: usize, plain: Judgement) -> (Judgement, Vec<Vec<Assumption>>) {
         let none = vec![Vec::new(); plain.outcomes.len()];
         let is_open = plain.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown { .. }));
         if self.estate.assumed.is_empty() || !is_open {

@@ -59,13 +59,13 @@ pub(crate) fn listed_under(verdicts: &[Verdict], rules: &RuleSet) -> BTreeMap<Fi
     let mut under = BTreeMap::new();
     for failing in subjects.values_mut().filter(|failing| failing.len() > 1) {
         failing.sort_by(|a, b| a.order.cmp(&b.order));
-        fold(failing, &mut under);
+        group(failing, &mut under);
     }
     under
 }
 
-/// Folds the findings about one subject, which stand in their order.
-fn fold(failing: &[Failing<'_>], under: &mut BTreeMap<Fingerprint, Fingerprint>) {
+/// Groups the findings about one subject, which stand in their order.
+fn group(failing: &[Failing<'_>], under: &mut BTreeMap<Fingerprint, Fingerprint>) {
     let declared = |member: &Failing<'_>| failing.iter().find(|head| member.is_declared_under(head));
     let mut listed: Vec<&Failing<'_>> = Vec::new();
     let mut covered: BTreeSet<Statement<'_>> = BTreeSet::new();

@@ -3,7 +3,6 @@
 //! Knows where a role, policy, cluster or association lies and whether its listing may be trusted.
 //! Refuses to judge any of them.
 
-use crate::cancel::Cancel;
 use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, GapReason, Scope, ScopeKind};
@@ -13,23 +12,23 @@ use rolecall_estate::{
     Role, RoleLastUsed, Trail, Unconfirmed,
 };
 use rolecall_iam::trust::Organization;
-use rolecall_iam::{AccountId, Arn, GrantsCache, Level, PolicyRef};
+use rolecall_iam::{AccountId, Arn, Level, PolicyRef};
 use rolecall_rules::{Reasons, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Reasons out of sentences; `None` where there are none.
-pub(super) fn reasons(why: impl IntoIterator<Item = String>) -> Option<Reasons> {
+pub(crate) fn reasons(why: impl IntoIterator<Item = String>) -> Option<Reasons> {
     Reasons::several(why.into_iter().map(Arc::from))
 }
 
 /// Reasons in one line, for a sentence that holds them.
-pub(super) fn joined(why: &Reasons) -> String {
+pub(crate) fn joined(why: &Reasons) -> String {
     why.to_vec().join("; ")
 }
 
 /// Both, where there are any.
-pub(super) fn join(a: Option<Reasons>, b: Option<&Reasons>) -> Option<Reasons> {
+pub(crate) fn join(a: Option<Reasons>, b: Option<&Reasons>) -> Option<Reasons> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.and(b)),
         (None, b) => b.cloned(),
@@ -38,7 +37,7 @@ pub(super) fn join(a: Option<Reasons>, b: Option<&Reasons>) -> Option<Reasons> {
 }
 
 /// A value, unless there are reasons not to believe it.
-pub(super) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Value {
+pub(crate) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Value {
     match why {
         Some(why) => Value::Unknown(why.clone()),
         None => value(),
@@ -47,7 +46,7 @@ pub(super) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Va
 
 /// What of an account was not seen whole, by listing. `None`: seen whole.
 #[derive(Debug, Clone, Default)]
-pub(super) struct AccountSight {
+pub(crate) struct AccountVisibility {
     pub roles: Option<Reasons>,
     pub policies: Option<Reasons>,
     /// Some cluster may exist that is not in the estate.
@@ -61,22 +60,22 @@ pub(super) struct AccountSight {
 }
 
 /// A cluster's place.
-pub(super) type ClusterKey = (AccountId, Region, ClusterName);
+pub(crate) type ClusterKey = (AccountId, Region, ClusterName);
 
 /// What of a cluster was not seen whole.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ClusterSight {
+pub(crate) struct ClusterVisibility {
     pub associations: Option<Reasons>,
     pub details: Option<Reasons>,
     pub addons: Option<Reasons>,
 }
 
 /// A level of the organisation and the policies attached there.
-pub(super) type OrgLevel<'a> = (String, Vec<&'a OrgPolicy>);
+pub(crate) type OrgLevel<'a> = (String, Vec<&'a OrgPolicy>);
 
 /// The estate without its sessions, indexed.
 #[derive(Debug)]
-pub(super) struct World {
+pub(crate) struct EstateIndex {
     pub accounts: BTreeMap<AccountId, Account>,
     pub roles: Vec<Role>,
     pub policies: Vec<ManagedPolicy>,
@@ -87,8 +86,6 @@ pub(super) struct World {
     pub coverage: Coverage,
     unconfirmed: Unconfirmed,
     assumed: BTreeSet<Assumption>,
-    /// Whether the work is to end.
-    pub(super) cancel: Cancel,
     last_used: HashMap<Box<str>, RoleLastUsed>,
     /// Accounts of which some role's last use is known: there, its absence says something.
     last_used_in: BTreeSet<AccountId>,
@@ -100,19 +97,11 @@ pub(super) struct World {
     by_role: HashMap<Box<str>, Vec<usize>>,
     by_target: HashMap<Box<str>, Vec<usize>>,
     by_cluster: HashMap<ClusterKey, Vec<usize>>,
-    sight: BTreeMap<AccountId, AccountSight>,
-    cluster_sight: HashMap<ClusterKey, ClusterSight>,
-    nowhere: AccountSight,
+    visibility: BTreeMap<AccountId, AccountVisibility>,
+    cluster_visibility: HashMap<ClusterKey, ClusterVisibility>,
+    nowhere: AccountVisibility,
     org: OrganizationFacts,
     oidc_providers: HashSet<Box<str>>,
-    pub(super) memo: super::permissions::Memo,
-    pub(super) trusts: super::trust::Memo,
-    pub(super) escalations: super::escalation::Memo,
-    pub(super) reached: super::reach::Memo,
-    /// What stacks grant.
-    pub(super) grants: GrantsCache,
-    /// What the trail tells.
-    pub(super) trail: super::ties::TrailFacts,
 }
 
 /// What is known of the organisation.
@@ -132,8 +121,8 @@ struct OrganizationFacts {
     policies_listed: bool,
 }
 
-impl World {
-    pub(super) fn new(estate: &Estate, trail: super::ties::TrailFacts, assumed: &BTreeSet<Assumption>) -> Self {
+impl EstateIndex {
+    pub(crate) fn new(estate: &Estate, assumed: &BTreeSet<Assumption>) -> Self {
         let coverage = estate.coverage.clone();
         let mut roles = estate.roles.clone();
         roles.sort_by(|a, b| a.arn.cmp(&b.arn));
@@ -167,7 +156,7 @@ impl World {
                 by_target.entry(target.as_str().into()).or_default().push(index);
             }
         }
-        let mut world = Self {
+        let mut index = Self {
             last_used_in: estate.last_used.iter().map(|used| used.role.account_id()).collect(),
             last_used: estate.last_used.iter().map(|u| (u.role.as_str().into(), u.clone())).collect(),
             role_at: roles.iter().enumerate().map(|(i, r)| (r.arn.as_str().into(), i)).collect(),
@@ -178,17 +167,11 @@ impl World {
             by_role,
             by_target,
             by_cluster,
-            sight: BTreeMap::new(),
-            cluster_sight: HashMap::new(),
-            nowhere: AccountSight::default(),
+            visibility: BTreeMap::new(),
+            cluster_visibility: HashMap::new(),
+            nowhere: AccountVisibility::default(),
             org: OrganizationFacts::new(estate),
             oidc_providers: estate.oidc_providers.iter().map(|provider| provider.arn.as_str().into()).collect(),
-            memo: super::permissions::Memo::default(),
-            trusts: super::trust::Memo::default(),
-            escalations: super::escalation::Memo::default(),
-            reached: super::reach::Memo::default(),
-            grants: GrantsCache::default(),
-            trail,
             accounts,
             roles,
             policies,
@@ -198,15 +181,14 @@ impl World {
             documents: estate.documents.clone(),
             unconfirmed: estate.unconfirmed.clone(),
             assumed: assumed.clone(),
-            cancel: Cancel::default(),
             coverage,
         };
-        world.look();
-        world
+        index.note_unseen();
+        index
     }
 
     /// Works out what was not seen, once for each account and cluster.
-    fn look(&mut self) {
+    fn note_unseen(&mut self) {
         let mut regional: BTreeMap<(AccountId, ScopeKind), Vec<Scope>> = BTreeMap::new();
         let mut places: BTreeSet<ClusterKey> = self.clusters.iter().map(cluster_key).collect();
         places.extend(self.by_cluster.keys().cloned());
@@ -221,21 +203,21 @@ impl World {
         }
         let blind = |scope: &Scope| self.coverage.blind_spots(scope);
         let mut of_account: BTreeMap<AccountId, (Option<Reasons>, Option<Reasons>)> = BTreeMap::new();
-        let mut cluster_sight: HashMap<ClusterKey, ClusterSight> = HashMap::with_capacity(places.len());
+        let mut cluster_visibility: HashMap<ClusterKey, ClusterVisibility> = HashMap::with_capacity(places.len());
         for place in places {
             let (account_id, region, cluster) = place.clone();
             let of = |kind| reasons(blind(&Scope::of_cluster(account_id, kind, region.clone(), cluster.clone())));
-            let sight = ClusterSight {
+            let visibility = ClusterVisibility {
                 associations: of(ScopeKind::Associations),
                 details: self.undescribed(&place),
                 addons: self.addons_unseen(&place),
             };
             let (associations, details) = of_account.entry(account_id).or_default();
-            *associations = join(associations.take(), sight.associations.as_ref());
-            *details = join(details.take(), sight.details.as_ref());
-            cluster_sight.insert(place, sight);
+            *associations = join(associations.take(), visibility.associations.as_ref());
+            *details = join(details.take(), visibility.details.as_ref());
+            cluster_visibility.insert(place, visibility);
         }
-        let sight = self
+        let visibility = self
             .accounts
             .keys()
             .map(|&account| {
@@ -246,7 +228,7 @@ impl World {
                 };
                 let (associations, details) = of_account.remove(&account).unwrap_or_default();
                 let clusters = every(ScopeKind::Clusters);
-                let sight = AccountSight {
+                let visibility = AccountVisibility {
                     roles: reasons(blind(&Scope::global(account, ScopeKind::Roles))),
                     policies: reasons(blind(&Scope::global(account, ScopeKind::Policies))),
                     associations: join(clusters.clone(), associations.as_ref()),
@@ -255,13 +237,13 @@ impl World {
                     trails: every(ScopeKind::Trails),
                     sessions: every(ScopeKind::Sessions),
                 };
-                (account, sight)
+                (account, visibility)
             })
             .collect();
-        self.sight = sight;
-        self.cluster_sight = cluster_sight;
+        self.visibility = visibility;
+        self.cluster_visibility = cluster_visibility;
         let never = Reasons::one("the account is not in the estate");
-        self.nowhere = AccountSight {
+        self.nowhere = AccountVisibility {
             roles: Some(never.clone()),
             policies: Some(never.clone()),
             clusters: Some(never.clone()),
@@ -289,7 +271,7 @@ impl World {
     }
 
     /// Whether a cluster whose add-ons nobody provided is stated to have none.
-    pub(super) fn assumes_no_addons(&self) -> bool {
+    pub(crate) fn assumes_no_addons(&self) -> bool {
         self.assumed.contains(&Assumption::NoAddons)
     }
 
@@ -314,12 +296,12 @@ impl World {
             && self.coverage.blind_spots(&Scope::regional(account_id, ScopeKind::Clusters, region.clone())).is_empty()
     }
 
-    pub(super) fn sight(&self, account: AccountId) -> &AccountSight {
-        self.sight.get(&account).unwrap_or(&self.nowhere)
+    pub(crate) fn visibility(&self, account: AccountId) -> &AccountVisibility {
+        self.visibility.get(&account).unwrap_or(&self.nowhere)
     }
 
-    pub(super) fn cluster_sight(&self, key: &ClusterKey) -> Option<&ClusterSight> {
-        self.cluster_sight.get(key)
+    pub(crate) fn cluster_visibility(&self, key: &ClusterKey) -> Option<&ClusterVisibility> {
+        self.cluster_visibility.get(key)
     }
 
     /// Why a resource that the estate has may not be there any more, or not as it was: the latest
@@ -334,21 +316,21 @@ impl World {
     }
 
     /// Why a role may not be as the estate has it.
-    pub(super) fn role_unseen(&self, role: &Role) -> Option<Reasons> {
+    pub(crate) fn role_unseen(&self, role: &Role) -> Option<Reasons> {
         let account = role.arn.account_id();
-        self.unseen(ResourceKind::Role, account, role.arn.as_str(), self.sight(account).roles.as_ref())
+        self.unseen(ResourceKind::Role, account, role.arn.as_str(), self.visibility(account).roles.as_ref())
     }
 
     /// Why a managed policy may not be as the estate has it.
-    pub(super) fn policy_unseen(&self, policy: &ManagedPolicy) -> Option<Reasons> {
+    pub(crate) fn policy_unseen(&self, policy: &ManagedPolicy) -> Option<Reasons> {
         let (account, key) = (policy.account_id, policy.arn.as_str());
-        let listing = self.sight(account).policies.as_ref();
+        let listing = self.visibility(account).policies.as_ref();
         let unseen = |kind| self.unseen(kind, account, key, listing);
         unseen(ResourceKind::Policy).or_else(|| unseen(ResourceKind::PolicyDocument))
     }
 
     /// Why a cluster may not be there, or not as the estate has it.
-    pub(super) fn cluster_unseen(&self, cluster: &Cluster) -> Option<Reasons> {
+    pub(crate) fn cluster_unseen(&self, cluster: &Cluster) -> Option<Reasons> {
         if self.unconfirmed.is_empty() {
             return None;
         }
@@ -358,7 +340,7 @@ impl World {
     }
 
     /// Why what only describing a cluster shows is not known.
-    pub(super) fn cluster_undescribed(&self, cluster: &Cluster) -> Option<Reasons> {
+    pub(crate) fn cluster_undescribed(&self, cluster: &Cluster) -> Option<Reasons> {
         let Cluster { account_id, region, name, .. } = cluster;
         let scope = Scope::of_cluster(*account_id, ScopeKind::ClusterDetails, region.clone(), name.clone());
         let gaps = self.coverage.gaps_of(&scope).unwrap_or_default();
@@ -368,39 +350,39 @@ impl World {
 
     /// Whether the latest scan showed the add-ons that the estate has of a cluster, though perhaps not
     /// all of them.
-    pub(super) fn addons_shown(&self, cluster: &Cluster) -> bool {
+    pub(crate) fn addons_shown(&self, cluster: &Cluster) -> bool {
         self.cluster_unseen(cluster).is_none()
             && !self.unconfirmed.contains(ResourceKind::ClusterAddons, cluster.account_id, &cluster.key())
     }
 
     /// Why an association may not be there.
-    pub(super) fn association_unseen(&self, association: &Association) -> Option<Reasons> {
-        self.association_part(association, ResourceKind::Association, |sight| sight.associations.as_ref())
+    pub(crate) fn association_unseen(&self, association: &Association) -> Option<Reasons> {
+        self.association_part(association, ResourceKind::Association, |visibility| visibility.associations.as_ref())
     }
 
     /// Why the description of an association may not be as the estate has it; `None` for one that
     /// was never described, too.
-    pub(super) fn detail_unseen(&self, association: &Association) -> Option<Reasons> {
-        self.association_part(association, ResourceKind::AssociationDetail, |sight| sight.details.as_ref())
+    pub(crate) fn detail_unseen(&self, association: &Association) -> Option<Reasons> {
+        self.association_part(association, ResourceKind::AssociationDetail, |visibility| visibility.details.as_ref())
     }
 
     fn association_part(
         &self,
         association: &Association,
         kind: ResourceKind,
-        of: impl Fn(&ClusterSight) -> Option<&Reasons>,
+        of: impl Fn(&ClusterVisibility) -> Option<&Reasons>,
     ) -> Option<Reasons> {
         if self.unconfirmed.is_empty() {
             return None;
         }
         let key = &association.key;
         let place = (key.account_id, key.region.clone(), key.cluster.clone());
-        let listing = self.cluster_sight(&place).and_then(of);
+        let listing = self.cluster_visibility(&place).and_then(of);
         self.unseen(kind, key.account_id, &key.to_string(), listing)
     }
 
     /// Those of some associations that the latest scan showed, and why others may be there still.
-    pub(super) fn confirmed(&self, indices: &[usize]) -> (Vec<usize>, Option<Reasons>) {
+    pub(crate) fn confirmed(&self, indices: &[usize]) -> (Vec<usize>, Option<Reasons>) {
         let mut unseen = None;
         let shown = indices.iter().copied().filter(|index| {
             let why = self.associations.get(*index).and_then(|association| {
@@ -413,30 +395,30 @@ impl World {
     }
 
     /// Why a trail may not be there any more, or not record what the estate has of it.
-    pub(super) fn trail_unseen(&self, trail: &Trail) -> Option<Reasons> {
-        let listing = self.sight(trail.account_id).trails.as_ref();
+    pub(crate) fn trail_unseen(&self, trail: &Trail) -> Option<Reasons> {
+        let listing = self.visibility(trail.account_id).trails.as_ref();
         let unseen = |kind| self.unseen(kind, trail.account_id, &trail.arn, listing);
         unseen(ResourceKind::Trail).or_else(|| unseen(ResourceKind::TrailSelectors))
     }
 
-    pub(super) fn role_index(&self, arn: &str) -> Option<usize> {
+    pub(crate) fn role_index(&self, arn: &str) -> Option<usize> {
         self.role_at.get(arn).copied()
     }
 
-    pub(super) fn role(&self, arn: &str) -> Option<&Role> {
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.get(self.role_index(arn)?)
     }
 
-    pub(super) fn role_by_id(&self, id: &str) -> Option<&Role> {
+    pub(crate) fn role_by_id(&self, id: &str) -> Option<&Role> {
         self.roles.get(*self.role_by_id.get(id)?)
     }
 
-    pub(super) fn last_used(&self, arn: &str) -> Option<&RoleLastUsed> {
+    pub(crate) fn last_used(&self, arn: &str) -> Option<&RoleLastUsed> {
         self.last_used.get(arn)
     }
 
     /// When IAM last saw the role used; `Ok(None)`: not within the 400 days that IAM remembers.
-    pub(super) fn used_by_iam(&self, role: &Role) -> Result<Option<DateTime<Utc>>, Reasons> {
+    pub(crate) fn used_by_iam(&self, role: &Role) -> Result<Option<DateTime<Utc>>, Reasons> {
         let account = role.arn.account_id();
         if let Some(why) = self.role_unseen(role) {
             return Err(why);
@@ -450,38 +432,38 @@ impl World {
     }
 
     /// Why sessions of a region may exist that the estate does not have.
-    pub(super) fn sessions_unseen(&self, account: AccountId, region: &Region) -> Option<Reasons> {
+    pub(crate) fn sessions_unseen(&self, account: AccountId, region: &Region) -> Option<Reasons> {
         reasons(self.coverage.blind_spots(&Scope::regional(account, ScopeKind::Sessions, region.clone())))
     }
 
     /// A managed policy as an account sees it; AWS's own are the same in every account.
-    pub(super) fn policy(&self, account: AccountId, arn: &Arn) -> Option<&ManagedPolicy> {
+    pub(crate) fn policy(&self, account: AccountId, arn: &Arn) -> Option<&ManagedPolicy> {
         let own = self.policy_at.get(&(account, arn.clone()));
         let shared = self.aws_policy_at.get(arn);
         self.policies.get(*if arn.account() == "aws" { shared.or(own) } else { own }?)
     }
 
-    pub(super) fn cluster_index(&self, key: &ClusterKey) -> Option<usize> {
+    pub(crate) fn cluster_index(&self, key: &ClusterKey) -> Option<usize> {
         self.cluster_at.get(key).copied()
     }
 
     /// Associations that name the role as association role.
-    pub(super) fn associations_of(&self, role: &str) -> &[usize] {
+    pub(crate) fn associations_of(&self, role: &str) -> &[usize] {
         self.by_role.get(role).map_or(&[], Vec::as_slice)
     }
 
     /// Associations that name the role as target role.
-    pub(super) fn associations_into(&self, role: &str) -> &[usize] {
+    pub(crate) fn associations_into(&self, role: &str) -> &[usize] {
         self.by_target.get(role).map_or(&[], Vec::as_slice)
     }
 
     /// Associations of a cluster.
-    pub(super) fn associations_in(&self, key: &ClusterKey) -> &[usize] {
+    pub(crate) fn associations_in(&self, key: &ClusterKey) -> &[usize] {
         self.by_cluster.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a role exists: true where the latest scan showed it, false where a whole listing lacks it.
-    pub(super) fn role_exists(&self, arn: &str) -> Value {
+    pub(crate) fn role_exists(&self, arn: &str) -> Value {
         let Ok(parsed) = arn.parse::<rolecall_iam::RoleArn>() else {
             return Value::unknown(format!("`{arn}` is not the ARN of a role"));
         };
@@ -491,13 +473,13 @@ impl World {
         }
         match self.role(arn) {
             Some(role) => unless(self.role_unseen(role).as_ref(), || Value::Bool(true)),
-            None => unless(self.sight(account).roles.as_ref(), || Value::Bool(false)),
+            None => unless(self.visibility(account).roles.as_ref(), || Value::Bool(false)),
         }
     }
 
     /// Whether an account belongs to the organisation or the estate; unknown where no whole list of the
     /// organisation's accounts was seen, unless the estate's accounts are stated to be all of them.
-    pub(super) fn account_known(&self, account: AccountId) -> Value {
+    pub(crate) fn account_known(&self, account: AccountId) -> Value {
         if self.accounts.contains_key(&account) {
             return Value::Bool(true);
         }
@@ -511,7 +493,7 @@ impl World {
     }
 
     /// The organization that an account belongs to, for condition keys such as `aws:PrincipalOrgID`.
-    pub(super) fn organization(&self, account: AccountId) -> Organization {
+    pub(crate) fn organization(&self, account: AccountId) -> Organization {
         let Some(owner) = self.accounts.get(&account) else {
             return Organization::NotSeen(format!("account {account} is not in the estate"));
         };
@@ -532,7 +514,7 @@ impl World {
     }
 
     /// Whether an account has an OIDC provider, as far as whole listings show.
-    pub(super) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Value {
+    pub(crate) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Value {
         if self.oidc_providers.contains(arn) {
             return Value::Bool(true);
         }
@@ -541,14 +523,14 @@ impl World {
     }
 
     /// The account's OU path; `None` where its place is not known.
-    pub(super) fn ou_path(&self, account: AccountId) -> Option<&str> {
+    pub(crate) fn ou_path(&self, account: AccountId) -> Option<&str> {
         let known = self.accounts.get(&account).and_then(|a| a.ou_path.as_deref());
         // An account outside a listed organisation stands alone, at the root of nothing.
         known.or_else(|| self.org.listed.then_some("/"))
     }
 
     /// The assumption by which no policy of a kind binds an account, where that was not seen.
-    pub(super) fn assumes_no_policies(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Assumption> {
+    pub(crate) fn assumes_no_policies(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Assumption> {
         let assumption = match kind {
             OrgPolicyKind::Scp => Assumption::NoScps,
             OrgPolicyKind::Rcp => Assumption::NoRcps,
@@ -560,8 +542,8 @@ impl World {
     }
 
     /// The SCPs that bind an account, one list for each level from the root down to the account. As
-    /// [`World::org_levels`].
-    pub(super) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
+    /// [`EstateIndex::org_levels`].
+    pub(crate) fn scps(&self, account: AccountId) -> Result<Vec<Vec<&OrgPolicy>>, Reasons> {
         Ok(self.org_levels(account, OrgPolicyKind::Scp)?.into_iter().map(|(_, policies)| policies).collect())
     }
 
@@ -572,7 +554,7 @@ impl World {
     /// # Errors
     /// Why they are not known: a policy that nobody provided may forbid anything. Where none is known
     /// and none is stated to be ([`Assumption`]), the answer is that there are none.
-    pub(super) fn org_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<OrgLevel<'_>>, Reasons> {
+    pub(crate) fn org_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<OrgLevel<'_>>, Reasons> {
         let org = &self.org;
         let Some(owner) = self.accounts.get(&account) else {
             return Err(Reasons::one(format!("account {account} is not in the estate")));
@@ -628,8 +610,8 @@ impl World {
         Ok(levels.filter(|(_, policies)| !policies.is_empty()).collect())
     }
 
-    /// As [`World::org_levels`], with what the policies say.
-    pub(super) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
+    /// As [`EstateIndex::org_levels`], with what the policies say.
+    pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
         let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
         let layer = |policy: &OrgPolicy| {
             let source = format!("{name} {}", policy.name);
@@ -667,7 +649,7 @@ fn aws_policies(policies: &[ManagedPolicy], unconfirmed: &Unconfirmed) -> HashMa
     at
 }
 
-pub(super) fn cluster_key(cluster: &Cluster) -> ClusterKey {
+pub(crate) fn cluster_key(cluster: &Cluster) -> ClusterKey {
     (cluster.account_id, cluster.region.clone(), cluster.name.clone())
 }
 
@@ -684,7 +666,7 @@ impl OrganizationFacts {
 }
 
 /// Whether the organisation was listed whole.
-pub(super) fn organisation_listed(estate: &Estate) -> bool {
+pub(crate) fn organisation_listed(estate: &Estate) -> bool {
     asked(&estate.coverage, ScopeKind::Organization).0
 }
 

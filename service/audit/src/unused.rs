@@ -6,11 +6,10 @@
 //! be told apart by workload, and no call that was made can have needed it besides. Everything else
 //! that no call shows is unknown. Refuses to know where the calls are kept, and what day it is.
 
-use crate::facts::Facts;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::id::Region;
-use rolecall_estate::{AssociationKey, Estate, Holds, Recorded, Role, Trail, Used, Whole};
+use rolecall_estate::{CompleteRange, Estate, EventScope, Recorded, Role, Trail, Used};
 use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
 use rolecall_iam::escalation::{self, Found, Holder};
 use rolecall_iam::{AccountId, ActionSet, Arn, Grants, PolicySet, RoleArn, recording};
@@ -18,15 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Longer ago than this the trail says little of today.
 const STALE: TimeDelta = TimeDelta::days(3);
-
-/// Whose grants are weighed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
-    /// Those of a role, whoever uses it.
-    Role(String),
-    /// Those that the pods of an association act with.
-    Pods(AssociationKey),
-}
 
 /// What is known of the trail.
 #[derive(Debug, Clone, Copy)]
@@ -36,21 +26,7 @@ pub struct Window<'w> {
     /// Now.
     pub now: DateTime<Utc>,
     /// The stretches that were read whole.
-    pub whole: &'w [Whole],
-}
-
-/// Why grants cannot be weighed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WeighError {
-    /// An association that was never seen.
-    #[error("no association was seen for {0}")]
-    Association(String),
-    /// Its description was refused, so its role is not known.
-    #[error("EKS refused to describe the association of {0}, so that its role is not known")]
-    NotDescribed(String),
-    /// A role that was never seen.
-    #[error("{0} is not among the roles that were seen")]
-    Role(String),
+    pub whole: &'w [CompleteRange],
 }
 
 /// An action that was called.
@@ -70,7 +46,7 @@ pub struct ReadRegion {
     /// The region.
     pub region: Region,
     /// The stretch that serves best; `None` where there is none.
-    pub whole: Option<Whole>,
+    pub whole: Option<CompleteRange>,
 }
 
 /// The window, and whether a call within it would have been seen.
@@ -108,7 +84,7 @@ pub struct RiskyWay {
 
 /// Grants, weighed.
 #[derive(Debug, Clone)]
-pub struct Weighed {
+pub struct UsageReport {
     /// The role whose policies grant.
     pub role_arn: RoleArn,
     /// The window.
@@ -136,7 +112,7 @@ pub struct Weighed {
     pub ways: Vec<RiskyWay>,
 }
 
-impl Weighed {
+impl UsageReport {
     /// The granted actions that were used.
     #[must_use]
     pub fn used_set(&self) -> ActionSet {
@@ -159,43 +135,6 @@ impl Weighed {
     }
 }
 
-/// The role whose grants would be weighed.
-///
-/// # Errors
-/// See [`WeighError`].
-pub fn role_of(estate: &Estate, whose: &Whose) -> Result<String, WeighError> {
-    match whose {
-        Whose::Role(arn) => Ok(arn.clone()),
-        Whose::Pods(key) => {
-            let association = estate.associations.iter().find(|association| association.key == *key);
-            let association = association.ok_or_else(|| WeighError::Association(key.to_string()))?;
-            let detail = association.detail.as_ref().ok_or_else(|| WeighError::NotDescribed(key.to_string()))?;
-            Ok(detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn).clone())
-        }
-    }
-}
-
-/// Weighs what a role or an association's pods may do against their calls. `uses` are the calls of all
-/// sessions of the role since the window's beginning; `window` is what [`covered`] says of that role.
-///
-/// # Errors
-/// See [`WeighError`].
-pub fn weigh(estate: &Estate, whose: &Whose, uses: &[Used], window: Covered) -> Result<Weighed, WeighError> {
-    let facts = Facts::of(estate);
-    let arn = role_of(estate, whose)?;
-    let (role, unseen) = facts.role(&arn);
-    let role = role.ok_or_else(|| WeighError::Role(arn.clone()))?;
-    let mut remembered: Vec<String> = unseen.into_iter().flat_map(|why| why.to_vec()).collect();
-    let mut policy = None;
-    if let Whose::Pods(key) = whose {
-        let (association, unseen) = facts.association(key);
-        policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
-        remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
-    }
-    let stack = facts.stack(role, policy);
-    Ok(against(&stack, &Grants::of(&stack), role, &estate.trails_as_seen(), &remembered, uses, window))
-}
-
 /// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.
 pub(crate) fn against(
     stack: &PolicySet,
@@ -205,11 +144,11 @@ pub(crate) fn against(
     remembered: &[String],
     uses: &[Used],
     window: Covered,
-) -> Weighed {
+) -> UsageReport {
     let calls = Calls::of(uses, role.arn.as_str(), window.since);
     let granted = grants.actions().clone();
 
-    let mut weighed = Weighed {
+    let mut weighed = UsageReport {
         role_arn: role.arn.clone(),
         granted: granted.clone(),
         used: Vec::new(),
@@ -331,10 +270,10 @@ pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
 /// As [`covered`], by what was looked at.
 pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>) -> Covered {
     let account_id = role.account_id();
-    let of_account: Vec<&Whole> = window.whole.iter().filter(|whole| whole.account_id == account_id).collect();
+    let of_account: Vec<&CompleteRange> = window.whole.iter().filter(|whole| whole.account_id == account_id).collect();
     let mut gaps = Vec::new();
     // Sources that would have shown any region: a region that such a source does not have had no events.
-    let everywhere: BTreeMap<&str, Whole> = everywhere(&of_account);
+    let everywhere: BTreeMap<&str, CompleteRange> = everywhere(&of_account);
     let looked_at = coverage.scopes().filter(|(scope, _)| {
         scope.account_id == account_id && matches!(scope.kind, ScopeKind::Trails | ScopeKind::Clusters)
     });
@@ -346,12 +285,12 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
         let without = everywhere
             .values()
             .filter(|whole| !of_account.iter().any(|other| other.source == whole.source && other.region == *region));
-        let candidates = own.chain(without.cloned()).filter(|whole| whole.holds != Holds::Sessions);
+        let candidates = own.chain(without.cloned()).filter(|whole| whole.holds != EventScope::Sessions);
         let long = TimeDelta::days(i64::from(window.days));
         // Of those that reach back far enough the one that has more kinds of events.
         candidates.max_by_key(|whole| {
             let reach = whole.to - whole.from;
-            (reach.min(long), matches!(whole.holds, Holds::Bucket(_)), whole.to)
+            (reach.min(long), matches!(whole.holds, EventScope::Bucket(_)), whole.to)
         })
     };
     let regions: Vec<ReadRegion> =
@@ -392,8 +331,8 @@ fn day(at: DateTime<Utc>) -> String {
 }
 
 /// What each source that sees every region read whole in all of them.
-fn everywhere<'w>(of_account: &[&'w Whole]) -> BTreeMap<&'w str, Whole> {
-    let mut sources: BTreeMap<&str, Whole> = BTreeMap::new();
+fn everywhere<'w>(of_account: &[&'w CompleteRange]) -> BTreeMap<&'w str, CompleteRange> {
+    let mut sources: BTreeMap<&str, CompleteRange> = BTreeMap::new();
     for whole in of_account.iter().filter(|whole| whole.all_regions) {
         let least = sources.entry(&whole.source).or_insert_with(|| (*whole).clone());
         least.from = least.from.max(whole.from);
@@ -422,15 +361,15 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
         let Some(whole) = &read.whole else { continue };
         let region = &read.region;
         let recorded = match &whole.holds {
-            Holds::Sessions => Err("only events that begin sessions are read".to_owned()),
-            Holds::Management => {
+            EventScope::Sessions => Err("only events that begin sessions are read".to_owned()),
+            EventScope::Management => {
                 Ok(vec![Recorded { management_reads: true, management_writes: true, ..Recorded::default() }])
             }
-            Holds::Bucket(bucket) => {
+            EventScope::Bucket(bucket) => {
                 let fits = |trail: &&Trail| trail.bucket.as_deref() == Some(bucket.as_str());
                 selectors(trails, covered.account_id, region, fits, &format!("deliver to {bucket}"))
             }
-            Holds::Stated => selectors(trails, covered.account_id, region, |_| true, "record it"),
+            EventScope::Stated => selectors(trails, covered.account_id, region, |_| true, "record it"),
         };
         let recorded = match recorded {
             Ok(recorded) => recorded,

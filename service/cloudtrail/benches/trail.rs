@@ -2,7 +2,7 @@
 //!
 //! Makes about 350,000 events of its own in the form of a trail bucket's files, and in one process,
 //! in alternation, measures: libdeflate and sonic-rs taking 12 fields of each event and nothing
-//! else; and the harvest, settled batch by batch. Prints both and their ratio, in CPU time where
+//! else; and the aggregator, settled batch by batch. Prints both and their ratio, in CPU time where
 //! the system tells it. Arguments: the number of events; `--rounds N`;
 //! `--write FOLDER` to keep the files.
 
@@ -13,7 +13,7 @@
     reason = "a bench prints its figures"
 )]
 
-use rolecall_cloudtrail::{Harvest, Limits, Settled};
+use rolecall_cloudtrail::{AggregatedBatch, EventAggregator, Limits};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -74,12 +74,12 @@ fn main() {
     let rate = |time: Duration| events as f64 / time.as_secs_f64();
     let speed = |time: Duration| plain as f64 / 1e6 / time.as_secs_f64();
     println!("bare limit: {:>9.0} events/s, {:>5.0} MB/s", rate(best.0), speed(best.0));
-    println!("harvest:    {:>9.0} events/s, {:>5.0} MB/s", rate(best.1), speed(best.1));
+    println!("aggregator:    {:>9.0} events/s, {:>5.0} MB/s", rate(best.1), speed(best.1));
     println!("ratio:      {:.1} %", 100.0 * best.0.as_secs_f64() / best.1.as_secs_f64());
     if let Some(((count, bytes), total)) = last {
         println!("bare limit took {bytes} bytes of {count} events");
         println!(
-            "harvest: {} events, {} sessions, {} uses, {} calls, {} malformed, at most {:.1} MB held",
+            "aggregator: {} events, {} sessions, {} uses, {} calls, {} malformed, at most {:.1} MB held",
             total.events,
             total.sessions,
             total.uses,
@@ -117,18 +117,18 @@ struct Totals {
 
 fn ours(files: &[Vec<u8>]) -> Totals {
     let mut totals = Totals::default();
-    let mut harvest = Harvest::new(Limits::default());
+    let mut aggregator = EventAggregator::new(Limits::default());
     let mut files = files.iter().peekable();
     while let Some(file) = files.next() {
-        harvest.read("a file.json.gz", file);
-        if harvest.weight() < HEAVY && files.peek().is_some() {
+        aggregator.read("a file.json.gz", file);
+        if aggregator.weight() < HEAVY && files.peek().is_some() {
             continue;
         }
-        let mut settled = std::mem::replace(&mut harvest, Harvest::new(Limits::default()));
+        let mut settled = std::mem::replace(&mut aggregator, EventAggregator::new(Limits::default()));
         totals.weight = totals.weight.max(settled.weight());
         let fingerprints = settled.fingerprints();
         let counted = fingerprints.into_keys().map(|place| (place, Vec::new())).collect();
-        let Settled { sessions, uses, stats, .. } = settled.settle(&counted);
+        let AggregatedBatch { sessions, uses, stats, .. } = settled.finish_batch(&counted);
         totals.events += stats.events;
         totals.malformed += stats.malformed;
         totals.calls += stats.calls;

@@ -2,7 +2,7 @@
 //!
 //! CloudTrail delivers at least once, late and in no order. So a batch is read first, and settled
 //! only when it is known which of its events were counted before: each event that counts is known
-//! again by its [`Place`] and its fingerprint. What was settled is saved together with the new
+//! again by its [`TrailDay`] and its fingerprint. What was settled is saved together with the new
 //! fingerprints, in one transaction; then a crash anywhere, files read twice, split or in any order
 //! give the same sessions and the same uses.
 //!
@@ -40,7 +40,7 @@ const NONE: u32 = u32::MAX;
 
 /// An account's events of a day in a region: what fingerprints are kept by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct TrailDay {
     /// The account in whose trail the events stand.
     pub account_id: AccountId,
     /// Their region.
@@ -206,7 +206,7 @@ impl std::ops::AddAssign<&Self> for Stats {
 
 /// A batch that is settled: what is new in it.
 #[derive(Debug, Clone, Default)]
-pub struct Settled {
+pub struct AggregatedBatch {
     /// Sessions, by time.
     pub sessions: Vec<Session>,
     /// Uses, one for each key, in the order of the keys.
@@ -219,9 +219,9 @@ pub struct Settled {
     /// Calls that change, or tried to change, what is watched, by time.
     pub changes: Vec<ChangeEvent>,
     /// Fingerprints to keep, sorted: of events, and of requests of which other events can come.
-    pub fingerprints: BTreeMap<Place, Vec<u64>>,
+    pub fingerprints: BTreeMap<TrailDay, Vec<u64>>,
     /// How many events are new.
-    pub events: BTreeMap<Place, u64>,
+    pub events: BTreeMap<TrailDay, u64>,
     /// What was read, in numbers.
     pub stats: Stats,
     /// What could not be read: the first hundred.
@@ -277,7 +277,7 @@ struct Seen {
     first: DateTime<Utc>,
     last: DateTime<Utc>,
     /// Of the first call.
-    deed: u32,
+    event_action: u32,
     source: Option<Box<str>>,
 }
 
@@ -295,7 +295,7 @@ struct SeenFrom {
 
 /// What an event's names mean to IAM.
 #[derive(Debug)]
-struct Deed {
+struct EventAction {
     source: Box<str>,
     name: Box<str>,
     actions: Vec<Box<str>>,
@@ -309,7 +309,7 @@ struct Deed {
 struct Pattern {
     place: u32,
     principal: u32,
-    deed: u32,
+    event_action: u32,
     shape: u32,
     first: DateTime<Utc>,
     last: DateTime<Utc>,
@@ -319,7 +319,7 @@ struct Pattern {
 
 /// Reads files into sessions and uses.
 #[derive(Debug)]
-pub struct Harvest {
+pub struct EventAggregator {
     limits: Limits,
     inflater: Inflater,
     tally: Tally,
@@ -337,15 +337,15 @@ struct Batch {
     sessions: Vec<Session>,
     /// With the keys of their rows.
     changes: Vec<((u32, u64), ChangeEvent)>,
-    places: Vec<Place>,
-    place_names: HashMap<Place, u32>,
+    places: Vec<TrailDay>,
+    place_names: HashMap<TrailDay, u32>,
     /// The last event's place: most often the next one's too.
     last_place: Option<(Box<str>, u32)>,
     principals: Vec<Principal>,
     principal_names: HashTable<u32>,
     last_principal: Option<u32>,
-    deeds: Vec<Deed>,
-    deed_names: HashTable<u32>,
+    event_actions: Vec<EventAction>,
+    event_action_names: HashTable<u32>,
     shapes: Vec<Box<str>>,
     shape_names: HashTable<u32>,
     patterns: Vec<Pattern>,
@@ -380,7 +380,7 @@ impl<'r> TrailFile<'r> {
     }
 }
 
-impl Harvest {
+impl EventAggregator {
     /// An empty batch.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -451,9 +451,9 @@ impl Harvest {
 
     /// By what the events that count are known again; sorted, each once.
     #[must_use]
-    pub fn fingerprints(&mut self) -> BTreeMap<Place, Vec<u64>> {
+    pub fn fingerprints(&mut self) -> BTreeMap<TrailDay, Vec<u64>> {
         self.batch.rows.sort_unstable_by_key(Row::key);
-        let mut out: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        let mut out: BTreeMap<TrailDay, Vec<u64>> = BTreeMap::new();
         for rows in self.batch.rows.chunk_by(|a, b| a.place == b.place) {
             if let Some(place) = rows.first().and_then(|row| at(&self.batch.places, row.place)) {
                 // Whether the call of a network activity event was counted.
@@ -476,8 +476,8 @@ impl Harvest {
     /// Adds up what is new. `counted` holds, sorted, those fingerprints that were counted before;
     /// it need not hold others, and may.
     #[must_use]
-    pub fn settle(self, counted: &BTreeMap<Place, Vec<u64>>) -> Settled {
-        self.batch.settle(counted, self.tally, self.files, self.bytes)
+    pub fn finish_batch(self, counted: &BTreeMap<TrailDay, Vec<u64>>) -> AggregatedBatch {
+        self.batch.finish_batch(counted, self.tally, self.files, self.bytes)
     }
 }
 
@@ -635,7 +635,7 @@ impl Batch {
             let message = format!("`{shown}` is not an AWS region");
             Fault::new(ProblemKind::Field, "/awsRegion", message, "keep the region as CloudTrail wrote it")
         })?;
-        let place = Place { account_id: event.account()?, region: parsed, day };
+        let place = TrailDay { account_id: event.account()?, region: parsed, day };
         let number = if let Some(number) = self.place_names.get(&place) {
             *number
         } else {
@@ -659,16 +659,16 @@ impl Batch {
         networks: Networks,
     ) -> Result<u32, Fault> {
         let principal = self.principal(caller)?;
-        let deed = self.deed(event)?;
+        let event_action = self.event_action(event)?;
         let shape = self.shape(event);
         let source = event.source_address();
         let source = source.filter(|source| source.len() <= LONGEST_SOURCE);
-        let key = (place, principal, deed, shape);
+        let key = (place, principal, event_action, shape);
         let number = *self.pattern_names.entry(key).or_insert_with(|| {
             self.patterns.push(Pattern {
                 place,
                 principal,
-                deed,
+                event_action,
                 shape,
                 first: at_time,
                 last: at_time,
@@ -749,7 +749,9 @@ impl Batch {
 
     /// Notes from where a session called. What AWS's services call for it is from nowhere.
     fn seen_from(&mut self, event: &Event<'_>, pattern: u32, network: u32, time: DateTime<Utc>) {
-        let Some((place, principal, deed)) = at(&self.patterns, pattern).map(|p| (p.place, p.principal, p.deed)) else {
+        let Some((place, principal, event_action)) =
+            at(&self.patterns, pattern).map(|p| (p.place, p.principal, p.event_action))
+        else {
             return;
         };
         let endpoint = event.vpc_endpoint().filter(|id| id.len() <= LONGEST_SOURCE);
@@ -768,9 +770,11 @@ impl Batch {
         match principal.origins.iter_mut().find(|seen| seen.from == from) {
             Some(seen) => {
                 if time <= seen.first {
-                    let name = |deed: u32| at(&self.deeds, deed).and_then(|deed| deed.actions.first());
-                    if time < seen.first || name(deed) < name(seen.deed) {
-                        seen.deed = deed;
+                    let name = |event_action: u32| {
+                        at(&self.event_actions, event_action).and_then(|event_action| event_action.actions.first())
+                    };
+                    if time < seen.first || name(event_action) < name(seen.event_action) {
+                        seen.event_action = event_action;
                     }
                     seen.first = time;
                 }
@@ -784,7 +788,7 @@ impl Batch {
             None => {
                 self.text += size_of::<Seen>() + 32;
                 let source = source.map(Box::from);
-                principal.origins.push(Seen { from, first: time, last: time, deed, source });
+                principal.origins.push(Seen { from, first: time, last: time, event_action, source });
             }
         }
     }
@@ -808,7 +812,7 @@ impl Batch {
                     agent: word(seen.from.agent),
                     first: seen.first,
                     last: seen.last,
-                    action: at(&self.deeds, seen.deed)?.actions.first()?.to_string(),
+                    action: at(&self.event_actions, seen.event_action)?.actions.first()?.to_string(),
                     source: seen.source.as_deref().map(str::to_owned),
                     is_rest: seen.from.is_rest,
                 })
@@ -869,17 +873,17 @@ impl Batch {
         Ok(number)
     }
 
-    fn deed(&mut self, event: &Event<'_>) -> Result<u32, Fault> {
+    fn event_action(&mut self, event: &Event<'_>) -> Result<u32, Fault> {
         let (source, name) = event.call()?;
         kept(source, "/eventSource")?;
         kept(name, "/eventName")?;
         let hasher = &self.hasher;
         Ok(number(
-            &mut self.deeds,
-            &mut self.deed_names,
+            &mut self.event_actions,
+            &mut self.event_action_names,
             hasher.hash_one((source, name)),
-            |deed| &*deed.name == name && &*deed.source == source,
-            |deed| hasher.hash_one((&*deed.source, &*deed.name)),
+            |event_action| &*event_action.name == name && &*event_action.source == source,
+            |event_action| hasher.hash_one((&*event_action.source, &*event_action.name)),
             || {
                 let own = || vec![format!("{source}:{name}").into()];
                 let (actions, mapped, is_known) = match meaning(source, name) {
@@ -887,7 +891,7 @@ impl Batch {
                     Meaning::Free => (own(), false, true),
                     Meaning::Unknown => (own(), false, false),
                 };
-                Deed { source: source.into(), name: name.into(), actions, mapped, is_known }
+                EventAction { source: source.into(), name: name.into(), actions, mapped, is_known }
             },
         ))
     }
@@ -916,7 +920,13 @@ impl Batch {
         number
     }
 
-    fn settle(mut self, counted: &BTreeMap<Place, Vec<u64>>, tally: Tally, files: u64, bytes: u64) -> Settled {
+    fn finish_batch(
+        mut self,
+        counted: &BTreeMap<TrailDay, Vec<u64>>,
+        tally: Tally,
+        files: u64,
+        bytes: u64,
+    ) -> AggregatedBatch {
         let rows = std::mem::take(&mut self.rows);
         let read = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let mut rows = self.unique(rows, counted);
@@ -939,10 +949,10 @@ impl Batch {
             ..Stats::default()
         };
         let mut counts: Vec<(u64, u64, u64)> = vec![(0, 0, 0); self.patterns.len()];
-        let mut fingerprints: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        let mut fingerprints: BTreeMap<TrailDay, Vec<u64>> = BTreeMap::new();
         let mut opened: Vec<u32> = Vec::new();
         let mut fresh: Vec<Vec<u64>> = self.places.iter().map(|_| Vec::new()).collect();
-        let mut events: BTreeMap<Place, u64> = BTreeMap::new();
+        let mut events: BTreeMap<TrailDay, u64> = BTreeMap::new();
         for row in &rows {
             if let Some(list) = at_mut(&mut fresh, row.place) {
                 list.push(row.fingerprint);
@@ -988,7 +998,7 @@ impl Batch {
         }
         sessions.sort_by(|a, b| (a.at, a.account_id, &a.event_id).cmp(&(b.at, b.account_id, &b.event_id)));
         stats.uses = u64::try_from(uses.len()).unwrap_or(u64::MAX);
-        Settled {
+        AggregatedBatch {
             sessions,
             uses,
             withdrawn: paired.withdrawn,
@@ -1022,7 +1032,7 @@ impl Batch {
     }
 
     /// Rows that were not counted before, each event once, by place and fingerprint.
-    fn unique(&self, mut rows: Vec<Row>, counted: &BTreeMap<Place, Vec<u64>>) -> Vec<Row> {
+    fn unique(&self, mut rows: Vec<Row>, counted: &BTreeMap<TrailDay, Vec<u64>>) -> Vec<Row> {
         rows.sort_unstable_by_key(Row::key);
         rows.dedup_by_key(|row| row.key());
         let (mut place, mut before) = (NONE, [].iter().peekable());
@@ -1040,7 +1050,7 @@ impl Batch {
 
     /// Drops network activity events whose call counts by its own event, and says what an earlier
     /// batch counted by the network activity events of calls that are new.
-    fn pair(&mut self, rows: &mut Vec<Row>, counted: &BTreeMap<Place, Vec<u64>>) -> Paired {
+    fn pair(&mut self, rows: &mut Vec<Row>, counted: &BTreeMap<TrailDay, Vec<u64>>) -> Paired {
         let mut requested = std::mem::take(&mut self.requested);
         requested.retain(|asked| rows.binary_search_by_key(&(asked.place, asked.call), Row::key).is_ok());
         requested.sort_unstable_by_key(|asked| (asked.place, asked.request, asked.call));
@@ -1088,8 +1098,10 @@ impl Batch {
             if count.0 == 0 {
                 continue;
             }
-            if let Some(deed) = at(&self.deeds, pattern.deed).filter(|deed| !deed.is_known) {
-                for action in &deed.actions {
+            if let Some(event_action) =
+                at(&self.event_actions, pattern.event_action).filter(|event_action| !event_action.is_known)
+            {
+                for action in &event_action.actions {
                     if stats.unmapped.len() < MAX_UNMAPPED || stats.unmapped.contains_key(&**action) {
                         *stats.unmapped.entry(action.to_string()).or_default() += count.0;
                     }
@@ -1105,9 +1117,11 @@ impl Batch {
     /// The uses that calls of a pattern are, with their number, how many of them failed and how many
     /// were refused.
     fn uses_of(&self, pattern: &Pattern, shape: u32, (count, errors, denied): (u64, u64, u64)) -> Vec<Use> {
-        let (Some(place), Some(principal), Some(deed)) =
-            (at(&self.places, pattern.place), at(&self.principals, pattern.principal), at(&self.deeds, pattern.deed))
-        else {
+        let (Some(place), Some(principal), Some(event_action)) = (
+            at(&self.places, pattern.place),
+            at(&self.principals, pattern.principal),
+            at(&self.event_actions, pattern.event_action),
+        ) else {
             return Vec::new();
         };
         let used = |action: &str| Use {
@@ -1118,7 +1132,7 @@ impl Batch {
             role_arn: principal.role_arn.to_string(),
             session_name: principal.session_name.as_deref().map(str::to_owned),
             action: action.to_owned(),
-            mapped: deed.mapped,
+            mapped: event_action.mapped,
             shape: at(&self.shapes, shape).map(ToString::to_string),
             count,
             errors,
@@ -1128,7 +1142,7 @@ impl Batch {
             networks: pattern.networks,
             source: pattern.source.as_deref().map(str::to_owned),
         };
-        deed.actions.iter().map(|action| used(action)).collect()
+        event_action.actions.iter().map(|action| used(action)).collect()
     }
 }
 

@@ -123,7 +123,7 @@ impl History {
     }
 
     /// All spans of the service account that a session's tags name.
-    pub(super) fn spans_of(&self, session: &Session, tie: &Tie) -> Vec<&AssociationSpan> {
+    pub(super) fn spans_of(&self, session: &Session, tie: &SessionAttribution) -> Vec<&AssociationSpan> {
         let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
         let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
         let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
@@ -185,7 +185,7 @@ enum Standing<'h> {
 /// By what a session is tied to its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TiedBy {
+pub enum AttributionMethod {
     /// By session tags that EKS set.
     Tags,
     /// By its access key id: another account's record of the same session is tied.
@@ -200,7 +200,7 @@ pub enum TiedBy {
     None,
 }
 
-impl TiedBy {
+impl AttributionMethod {
     /// The snake-case name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -217,9 +217,9 @@ impl TiedBy {
 
 /// To which pod a session belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tie {
+pub struct SessionAttribution {
     /// By what.
-    pub tied_by: TiedBy,
+    pub tied_by: AttributionMethod,
     /// The association that was valid at that moment.
     pub association: Option<AssociationKey>,
     /// Its id.
@@ -242,10 +242,10 @@ pub struct Tie {
     pub reason: Option<String>,
 }
 
-impl Tie {
+impl SessionAttribution {
     fn none(reason: impl Into<String>) -> Self {
         Self {
-            tied_by: TiedBy::None,
+            tied_by: AttributionMethod::None,
             association: None,
             association_id: None,
             cluster: None,
@@ -259,7 +259,7 @@ impl Tie {
         }
     }
 
-    fn to(tied_by: TiedBy, span: &AssociationSpan, pod: Option<String>) -> Self {
+    fn to(tied_by: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
         Self {
             tied_by,
             association: Some(span.key.clone()),
@@ -280,7 +280,7 @@ impl Tie {
     }
 
     fn is_workload(&self) -> bool {
-        !matches!(self.tied_by, TiedBy::None)
+        !matches!(self.tied_by, AttributionMethod::None)
     }
 }
 
@@ -291,7 +291,11 @@ impl Tie {
 /// opened a session. One whose parent comes later is tied when all of them are tied again. All
 /// records of one access key must be given together: they say what one session is.
 #[must_use]
-pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> Option<Tie>) -> Vec<Tie> {
+pub fn attribute_sessions(
+    sessions: &[Session],
+    history: &History,
+    known: &dyn Fn(&str) -> Option<SessionAttribution>,
+) -> Vec<SessionAttribution> {
     let mut by_key: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, session) in sessions.iter().enumerate() {
         if let Some(key) = &session.access_key_id {
@@ -331,8 +335,8 @@ pub fn tie_all(sessions: &[Session], history: &History, known: &dyn Fn(&str) -> 
 /// The best of several ties of one session: to an association rather than to none, and by the better
 /// evidence. Which it is does not depend on their order.
 #[must_use]
-pub fn best(ties: impl IntoIterator<Item = Tie>) -> Option<Tie> {
-    fn rank(tie: &Tie) -> impl Ord + '_ {
+pub fn best(ties: impl IntoIterator<Item = SessionAttribution>) -> Option<SessionAttribution> {
+    fn rank(tie: &SessionAttribution) -> impl Ord + '_ {
         let place = (&tie.cluster, &tie.namespace, &tie.service_account, &tie.pod);
         let rest = (tie.depth, &tie.parent, &tie.candidates, &tie.reason);
         (tie.association_id.is_none(), tie.association.is_none(), tie.tied_by, &tie.association_id, place, rest)
@@ -349,11 +353,11 @@ fn parent_key(session: &Session) -> Option<&str> {
 struct Tying<'t> {
     sessions: &'t [Session],
     history: &'t History,
-    known: &'t dyn Fn(&str) -> Option<Tie>,
+    known: &'t dyn Fn(&str) -> Option<SessionAttribution>,
     by_key: HashMap<&'t str, Vec<usize>>,
     /// What a session's own record and its parents say, other records of the session aside; `None`:
     /// not found out, which is what it stays in a chain that is closed.
-    own: Vec<Option<Tie>>,
+    own: Vec<Option<SessionAttribution>>,
 }
 
 impl Tying<'_> {
@@ -361,37 +365,38 @@ impl Tying<'_> {
         parent_key(session).and_then(|key| self.by_key.get(key)).map_or(&[], Vec::as_slice)
     }
 
-    fn own(&self, index: usize) -> Tie {
+    fn own(&self, index: usize) -> SessionAttribution {
         let found = self.own.get(index).cloned().flatten();
-        found.unwrap_or_else(|| Tie::none("the chain of sessions that opened it is closed"))
+        found.unwrap_or_else(|| SessionAttribution::none("the chain of sessions that opened it is closed"))
     }
 
-    fn tie(&self, index: usize) -> Tie {
+    fn tie(&self, index: usize) -> SessionAttribution {
         let own = self.own(index);
         if own.association.is_some() { own } else { self.by_copy(index).unwrap_or(own) }
     }
 
     /// By another account's record of the same session.
-    fn by_copy(&self, index: usize) -> Option<Tie> {
+    fn by_copy(&self, index: usize) -> Option<SessionAttribution> {
         let session = self.sessions.get(index)?;
         let copies = self.by_key.get(session.access_key_id.as_deref()?)?;
         let same =
             |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|s| s.role_arn == session.role_arn);
         let copies = copies.iter().copied().filter(same).map(|copy| self.own(copy));
         let best = best(copies.filter(|tie| tie.association.is_some()))?;
-        Some(Tie { tied_by: TiedBy::AccessKey, ..best })
+        Some(SessionAttribution { tied_by: AttributionMethod::AccessKey, ..best })
     }
 
-    fn found(&self, session: &Session) -> Tie {
+    fn found(&self, session: &Session) -> SessionAttribution {
         match session.kind {
             SessionKind::AgentRequest => {
-                let mut tie = Tie::none("the agent's request names its cluster and no pod, role or association");
+                let mut tie =
+                    SessionAttribution::none("the agent's request names its cluster and no pod, role or association");
                 tie.cluster.clone_from(&session.cluster);
                 tie
             }
             SessionKind::WebIdentity => by_web_identity(session),
-            SessionKind::Saml => Tie::none("opened by a SAML identity"),
-            SessionKind::Service => Tie::none("opened by an AWS service other than EKS Pod Identity"),
+            SessionKind::Saml => SessionAttribution::none("opened by a SAML identity"),
+            SessionKind::Service => SessionAttribution::none("opened by an AWS service other than EKS Pod Identity"),
             SessionKind::PodIdentity => {
                 by_tags(session, self.history).unwrap_or_else(|| by_name(session, self.history))
             }
@@ -400,7 +405,7 @@ impl Tying<'_> {
     }
 
     /// A session that was opened with a key: EKS's hop to a target role, or a hop of the workload.
-    fn further(&self, session: &Session) -> Tie {
+    fn further(&self, session: &Session) -> SessionAttribution {
         let parent_key = parent_key(session);
         let parent = parent_key.and_then(|key| self.parent(session, key));
         let is_hop = session.kind == SessionKind::PodIdentityTarget;
@@ -409,40 +414,44 @@ impl Tying<'_> {
                 let tagged = is_hop.then(|| by_tags(session, self.history)).flatten();
                 let tie = match tagged {
                     Some(tagged) if tagged.association.is_some() => tagged,
-                    _ if parent.tied_by == TiedBy::Ambiguous => Tie {
+                    _ if parent.tied_by == AttributionMethod::Ambiguous => SessionAttribution {
                         reason: Some("the session that opened it can be of several associations".to_owned()),
                         ..parent.clone()
                     },
-                    _ => Tie { tied_by: TiedBy::Chain, ..parent.clone() },
+                    _ => SessionAttribution { tied_by: AttributionMethod::Chain, ..parent.clone() },
                 };
-                Tie { parent: parent_key.map(str::to_owned), depth: parent.depth.saturating_add(1), ..tie }
+                SessionAttribution {
+                    parent: parent_key.map(str::to_owned),
+                    depth: parent.depth.saturating_add(1),
+                    ..tie
+                }
             }
             // Its caller is known, and is no pod: nothing that it says of itself makes it one.
-            Some(parent) => Tie {
+            Some(parent) => SessionAttribution {
                 parent: parent_key.map(str::to_owned),
                 depth: parent.depth.saturating_add(1),
-                ..Tie::none("the session that opened it belongs to no pod")
+                ..SessionAttribution::none("the session that opened it belongs to no pod")
             },
             None if is_hop => {
                 let tie = by_tags(session, self.history)
                     .or_else(|| by_external_id(session, self.history))
                     .unwrap_or_else(|| by_name(session, self.history));
-                Tie { depth: 1, ..tie }
+                SessionAttribution { depth: 1, ..tie }
             }
             None => by_caller(session, self.history),
         }
     }
 
     /// What opened a session, once that is found out.
-    fn parent(&self, session: &Session, key: &str) -> Option<Tie> {
+    fn parent(&self, session: &Session, key: &str) -> Option<SessionAttribution> {
         let here = self.opened_by(session).iter().map(|granting| self.tie(*granting));
         best(here.chain((self.known)(key)))
     }
 }
 
 /// A session of a service account that IAM trusts through the cluster's OIDC provider.
-fn by_web_identity(session: &Session) -> Tie {
-    let mut tie = Tie::none("opened by a web identity and not through an association");
+fn by_web_identity(session: &Session) -> SessionAttribution {
+    let mut tie = SessionAttribution::none("opened by a web identity and not through an association");
     if let Some((namespace, service_account)) =
         session.principal.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
     {
@@ -457,7 +466,7 @@ fn tag<'s>(session: &'s Session, key: &str) -> Option<&'s str> {
 }
 
 /// By the tags that EKS set; `None` where there are none.
-fn by_tags(session: &Session, history: &History) -> Option<Tie> {
+fn by_tags(session: &Session, history: &History) -> Option<SessionAttribution> {
     let namespace = tag(session, "kubernetes-namespace")?;
     let service_account = tag(session, "kubernetes-service-account")?;
     let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
@@ -466,19 +475,19 @@ fn by_tags(session: &Session, history: &History) -> Option<Tie> {
     let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
     let pod = tag(session, "kubernetes-pod-name").map(str::to_owned);
-    let untied = |reason: &str| Tie {
-        tied_by: TiedBy::Tags,
+    let untied = |reason: &str| SessionAttribution {
+        tied_by: AttributionMethod::Tags,
         cluster: Some(cluster.to_owned()),
         namespace: Some(namespace.to_owned()),
         service_account: Some(service_account.to_owned()),
         pod: pod.clone(),
-        ..Tie::none(reason)
+        ..SessionAttribution::none(reason)
     };
     let Some(key) = key_of(account, region, cluster, namespace, service_account) else {
         return Some(untied("its tags name no service account that can exist"));
     };
     Some(match history.at(&key, session.at) {
-        Standing::Valid(span) | Standing::Earlier(span) => Tie::to(TiedBy::Tags, span, pod),
+        Standing::Valid(span) | Standing::Earlier(span) => SessionAttribution::to(AttributionMethod::Tags, span, pod),
         Standing::NotYet => untied("the association of its service account was made later"),
         Standing::Ended => untied("the association of its service account was gone"),
         Standing::Unknown => untied("no association of its service account is known"),
@@ -503,7 +512,7 @@ fn key_of(
 
 /// By the external id that EKS made: `region/account/cluster/namespace/service-account`. Only of a
 /// hop that EKS made itself, since any caller can send one.
-fn by_external_id(session: &Session, history: &History) -> Option<Tie> {
+fn by_external_id(session: &Session, history: &History) -> Option<SessionAttribution> {
     let mut parts = session.external_id.as_deref()?.splitn(5, '/');
     let (region, account, cluster, namespace, service_account) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -512,22 +521,22 @@ fn by_external_id(session: &Session, history: &History) -> Option<Tie> {
         Standing::Valid(span) | Standing::Earlier(span) => {
             let pod = session.session_name.as_deref().and_then(PodIdentityName::parse);
             let pod = pod.and_then(|name| name.pod_in(cluster)).map(str::to_owned);
-            Some(Tie::to(TiedBy::Name, span, pod))
+            Some(SessionAttribution::to(AttributionMethod::Name, span, pod))
         }
         Standing::NotYet | Standing::Ended | Standing::Unknown => None,
     }
 }
 
 /// By role and session name.
-fn by_name(session: &Session, history: &History) -> Tie {
+fn by_name(session: &Session, history: &History) -> SessionAttribution {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
-    let Some(role) = session.role_arn.as_deref() else { return Tie::none("the event names no role") };
+    let Some(role) = session.role_arn.as_deref() else { return SessionAttribution::none("the event names no role") };
     by_role_and_name(session, role, session.session_name.as_deref(), is_target, history)
 }
 
 /// By the role and name of the session that called, whose own record is not there.
-fn by_caller(session: &Session, history: &History) -> Tie {
-    let unknown = || Tie::none("no session of a pod is known to have opened it");
+fn by_caller(session: &Session, history: &History) -> SessionAttribution {
+    let unknown = || SessionAttribution::none("no session of a pod is known to have opened it");
     let Ok(arn) = session.principal.parse::<Arn>() else { return unknown() };
     let Some((role, name)) = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.rsplit_once('/')) else {
         return unknown();
@@ -548,7 +557,7 @@ fn by_caller(session: &Session, history: &History) -> Tie {
         .collect();
     let mut ties = roles.iter().map(|(role, is_target)| {
         let tie = by_role_and_name(session, role, Some(name), *is_target, history);
-        Tie { depth: if *is_target { 2 } else { 1 }, ..tie }
+        SessionAttribution { depth: if *is_target { 2 } else { 1 }, ..tie }
     });
     match (ties.next(), ties.next()) {
         (Some(tie), None) if tie.is_workload() => tie,
@@ -556,7 +565,13 @@ fn by_caller(session: &Session, history: &History) -> Tie {
     }
 }
 
-fn by_role_and_name(session: &Session, role: &str, name: Option<&str>, is_target: bool, history: &History) -> Tie {
+fn by_role_and_name(
+    session: &Session,
+    role: &str,
+    name: Option<&str>,
+    is_target: bool,
+    history: &History,
+) -> SessionAttribution {
     let parsed = name.and_then(PodIdentityName::parse);
     let mut fits: Vec<&AssociationSpan> = history
         .leading_to(role, is_target, session.at)
@@ -573,7 +588,7 @@ fn by_role_and_name(session: &Session, role: &str, name: Option<&str>, is_target
         |span: &AssociationSpan| parsed.and_then(|name| name.pod_in(span.key.cluster.as_str())).map(str::to_owned);
     match (fits.first(), keys.len()) {
         (None, _) => {
-            let mut tie = Tie::none(if parsed.is_some() {
+            let mut tie = SessionAttribution::none(if parsed.is_some() {
                 "no association with its role and a cluster of its name was valid"
             } else {
                 "no association with its role was valid, and its name tells no cluster"
@@ -581,21 +596,21 @@ fn by_role_and_name(session: &Session, role: &str, name: Option<&str>, is_target
             tie.cluster.clone_from(&session.cluster);
             tie
         }
-        (Some(span), 1) => Tie::to(TiedBy::Name, span, pod(span)),
+        (Some(span), 1) => SessionAttribution::to(AttributionMethod::Name, span, pod(span)),
         (Some(first), _) => {
             let agreed = |of: &dyn Fn(&AssociationKey) -> String| {
                 let value = of(&first.key);
                 keys.iter().all(|key| of(key) == value).then_some(value)
             };
             let ids: BTreeSet<&String> = fits.iter().map(|span| &span.association_id).collect();
-            Tie {
-                tied_by: TiedBy::Ambiguous,
+            SessionAttribution {
+                tied_by: AttributionMethod::Ambiguous,
                 cluster: agreed(&|key| key.cluster.to_string()),
                 namespace: agreed(&|key| key.namespace.to_string()),
                 service_account: agreed(&|key| key.service_account.to_string()),
                 pod: agreed(&|key| key.cluster.to_string()).and_then(|_| pod(first)),
                 candidates: ids.into_iter().cloned().collect(),
-                ..Tie::none(format!("its role and name fit {} associations", keys.len()))
+                ..SessionAttribution::none(format!("its role and name fit {} associations", keys.len()))
             }
         }
     }

@@ -5,7 +5,7 @@
 //! instances did. Each answer is a fact with its evidence. Refuses to say how bad it is: rules do.
 
 use crate::aggregate::Use;
-use crate::attribution::{History, Tie, TiedBy};
+use crate::attribution::{AttributionMethod, History, SessionAttribution};
 use crate::session_name::{self, PodIdentityName};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::id::Region;
@@ -55,7 +55,7 @@ pub enum Disagreement {
 /// How a session that EKS made differs from its association and from itself; nothing for sessions
 /// that others made. `tie` is the session's own.
 #[must_use]
-pub fn disagreements(session: &Session, tie: &Tie, history: &History) -> Vec<Disagreement> {
+pub fn disagreements(session: &Session, tie: &SessionAttribution, history: &History) -> Vec<Disagreement> {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
     if !(is_target || session.kind == SessionKind::PodIdentity) || session.error.is_some() {
         return Vec::new();
@@ -91,7 +91,7 @@ pub fn disagreements(session: &Session, tie: &Tie, history: &History) -> Vec<Dis
                 }
             }
         }
-        None if tie.tied_by == TiedBy::Tags => found.push(history.absence(session, tie)),
+        None if tie.tied_by == AttributionMethod::Tags => found.push(history.absence(session, tie)),
         None => {}
     }
     found
@@ -120,7 +120,7 @@ fn role_disagreement(
 
 impl History {
     /// Why the association of a tagged session is not there.
-    fn absence(&self, session: &Session, tie: &Tie) -> Disagreement {
+    fn absence(&self, session: &Session, tie: &SessionAttribution) -> Disagreement {
         let spans: Vec<&AssociationSpan> = self.spans_of(session, tie);
         let ended = spans.iter().filter_map(|span| span.to).filter(|to| *to <= session.at).max();
         match ended {
@@ -188,7 +188,7 @@ pub struct TwoWays {
 /// Events of IRSA do not name the cluster: service accounts of one name in two clusters of an
 /// account are not told apart.
 #[must_use]
-pub fn two_ways(sessions: &[Session], ties: &[Tie]) -> Vec<TwoWays> {
+pub fn two_ways(sessions: &[Session], ties: &[SessionAttribution]) -> Vec<TwoWays> {
     type Ways = (Option<Way>, Option<Way>);
     let mut ways: BTreeMap<(AccountId, &str, &str), Ways> = BTreeMap::new();
     for (session, tie) in sessions.iter().zip(ties) {

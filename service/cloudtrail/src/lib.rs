@@ -32,8 +32,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Harvest, Limits, Place, Settled, Stats, TrailFile, Use, UseKey};
-pub use attribution::{History, Tie, TiedBy, best, tie_all};
+pub use aggregate::{AggregatedBatch, EventAggregator, Limits, Stats, TrailDay, TrailFile, Use, UseKey};
+pub use attribution::{AttributionMethod, History, SessionAttribution, attribute_sessions, best};
 pub use denial::is_denial;
 pub use origin::neighbourhood;
 pub use problem::{ProblemKind, ReadProblem};

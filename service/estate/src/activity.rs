@@ -1,7 +1,7 @@
 //! What CloudTrail recorded, as facts: sessions, calls, where they came from, and which associations there
 //! were at that time. Refuses to know how records are read, and to which pod a session belongs.
 
-use crate::complete_range::Whole;
+use crate::complete_range::CompleteRange;
 use crate::id::Region;
 use crate::resource::{Association, AssociationKey, Tags};
 use chrono::{DateTime, Utc};
@@ -129,7 +129,7 @@ pub struct TrailMemory {
     /// When it was asked for; `None`: nobody asked, so that what is not there says nothing.
     pub at: Option<DateTime<Utc>>,
     /// Which stretches were read whole.
-    pub whole: Vec<Whole>,
+    pub whole: Vec<CompleteRange>,
     /// When credentials of an association were last counted as given or used, by its id.
     pub associations: BTreeMap<String, DateTime<Utc>>,
     /// When a role's were, by its ARN.

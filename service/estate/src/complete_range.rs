@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A stretch of the trail of an account's region that one source read whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Whole {
+pub struct CompleteRange {
     /// The name of the source.
     pub source: String,
     /// Whose events.
@@ -21,7 +21,7 @@ pub struct Whole {
     /// Up to, and without, this moment.
     pub to: DateTime<Utc>,
     /// Which events it would have had.
-    pub holds: Holds,
+    pub holds: EventScope,
     /// Whether the source would have shown another region of the account, had it any events.
     pub all_regions: bool,
 }
@@ -29,7 +29,7 @@ pub struct Whole {
 /// Which events a source has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Holds {
+pub enum EventScope {
     /// Those that begin sessions: `LookupEvents`, asked for them alone.
     Sessions,
     /// Every management event: `LookupEvents`.
@@ -42,7 +42,7 @@ pub enum Holds {
 
 /// A day of a region's trail of which something was given up: it will not be read any more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Torn {
+pub struct IncompleteDay {
     /// Whose events.
     pub account_id: AccountId,
     /// Of which region.
@@ -51,7 +51,7 @@ pub struct Torn {
     pub day: NaiveDate,
 }
 
-impl Whole {
+impl CompleteRange {
     /// Whether there is no moment in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -91,21 +91,21 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Told {
         Stretch(i64, i64, bool),
-        Torn(i64),
+        IncompleteDay(i64),
     }
 
     fn hour(hour: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
     }
 
-    fn stretch(from: i64, to: i64, sessions: bool) -> Whole {
-        Whole {
+    fn stretch(from: i64, to: i64, sessions: bool) -> CompleteRange {
+        CompleteRange {
             source: "trail".into(),
             account_id: "111122223333".parse().unwrap(),
             region: "eu-west-1".parse().unwrap(),
             from: hour(from),
             to: hour(to),
-            holds: if sessions { Holds::Sessions } else { Holds::Management },
+            holds: if sessions { EventScope::Sessions } else { EventScope::Management },
             all_regions: false,
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         prop_oneof![
             4 => (0..240_i64, 0..60_i64, prop::bool::weighted(0.1))
                 .prop_map(|(from, length, sessions)| Told::Stretch(from, from + length, sessions)),
-            1 => (0..10_i64).prop_map(Told::Torn),
+            1 => (0..10_i64).prop_map(Told::IncompleteDay),
         ]
     }
 
@@ -128,16 +128,16 @@ mod tests {
                 let before = kept.clone();
                 kept = match step {
                     Told::Stretch(from, to, sessions) => kept.then(stretch(*from, *to, *sessions)),
-                    Told::Torn(day) => kept.without(hour(day * 24).date_naive()),
+                    Told::IncompleteDay(day) => kept.without(hour(day * 24).date_naive()),
                 };
                 prop_assert!(before.from <= kept.from && kept.from <= kept.to);
-                let sessions = kept.holds == Holds::Sessions;
+                let sessions = kept.holds == EventScope::Sessions;
                 for h in (0..300).filter(|h| kept.from <= hour(*h) && hour(*h) < kept.to) {
                     let so_far = all.iter().take(n + 1);
                     let was_told = so_far.clone().any(|told| {
                         matches!(told, Told::Stretch(from, to, of) if *of == sessions && *from <= h && h < *to)
                     });
-                    let was_torn = so_far.clone().any(|told| matches!(told, Told::Torn(day) if h / 24 == *day));
+                    let was_torn = so_far.clone().any(|told| matches!(told, Told::IncompleteDay(day) if h / 24 == *day));
                     prop_assert!(was_told && !was_torn, "hour {h} of {kept:?}");
                 }
             }

@@ -19,7 +19,7 @@ pub use activity::{
     UsedFrom, VpcEndpoint,
 };
 pub use change_event::{Actor, AgentClass, ChangeEvent, ChangedResource, named_key, resource_key, resource_type};
-pub use complete_range::{Holds, Torn, Whole};
+pub use complete_range::{CompleteRange, EventScope, IncompleteDay};
 pub use resource::{
     AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,
     Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,

@@ -14,7 +14,8 @@ use kinds::{KINDS, Kind, estate};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::facts;
 use rolecall_audit::simulate::{Question, WhatIf, ask};
-use rolecall_audit::weigh::{Whose, Window, covered, weigh};
+use rolecall_audit::unused::{Window, covered};
+use rolecall_audit::usage::{UsageSubject, analyze_usage};
 use rolecall_estate::Estate;
 use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::process::Command;
@@ -86,10 +87,10 @@ fn run(kind: &Kind, seed: u64) {
     let roles = estate.roles.len();
     let (judging, evaluation) = timed(|| evaluate(&estate, &rules, now));
     let arn = kinds::HOSTILE.parse().expect("a role's ARN");
-    let whose = Whose::Role(kinds::HOSTILE.to_owned());
+    let whose = UsageSubject::Role(kinds::HOSTILE.to_owned());
     let (weighing, weighed) = timed(|| {
         let window = covered(&estate, &arn, Window { days: 90, now, whole: &[] });
-        weigh(&estate, &whose, &[], window)
+        analyze_usage(&estate, &whose, &[], window)
     });
     let ways = weighed.map_or(0, |weighed| weighed.ways.len());
     let (simulating, told) = timed(|| {

@@ -8,9 +8,8 @@ use super::difference as kind;
 use super::{Change, ResourceType, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::change::{ChangeEvent, resource_key};
-use rolecall_estate::Trail;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope, Trail};
 use rolecall_iam::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,7 +92,7 @@ impl Attributed {
 #[derive(Debug, Clone, Copy)]
 pub struct Records<'a> {
     /// Stretches that were read whole.
-    pub whole: &'a [Whole],
+    pub whole: &'a [CompleteRange],
     /// What trails record.
     pub trails: &'a [Trail],
 }
@@ -195,7 +194,7 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     let region = home(change);
     let since = window.since.unwrap_or(DateTime::<Utc>::MIN_UTC);
     let late = window.until.checked_sub_signed(SLACK).unwrap_or(window.until);
-    let of_place = |whole: &&Whole| {
+    let of_place = |whole: &&CompleteRange| {
         whole.account_id == change.account_id && region.as_ref().is_none_or(|region| whole.region == *region)
     };
     let records_writes = |of: &dyn Fn(&Trail) -> bool| {
@@ -207,12 +206,13 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     let because = if of_account.peek().is_none() {
         "the trail of its account and region was not read completely".to_owned()
     } else {
-        let covering: Vec<&Whole> = of_account.filter(|whole| whole.from <= since && whole.to >= late).collect();
+        let covering: Vec<&CompleteRange> =
+            of_account.filter(|whole| whole.from <= since && whole.to >= late).collect();
         let shown = covering.iter().any(|whole| match &whole.holds {
-            Holds::Sessions => false,
-            Holds::Management => true,
-            Holds::Bucket(bucket) => records_writes(&|trail| trail.bucket.as_ref() == Some(bucket)),
-            Holds::Stated => records_writes(&ours),
+            EventScope::Sessions => false,
+            EventScope::Management => true,
+            EventScope::Bucket(bucket) => records_writes(&|trail| trail.bucket.as_ref() == Some(bucket)),
+            EventScope::Stated => records_writes(&ours),
         });
         match (covering.is_empty(), shown) {
             (true, _) => "the trail was not read completely for all of the time between the two scans".to_owned(),

@@ -1,12 +1,13 @@
 //! Pod Identity associations as facts: the association, its roles, and whether EKS gets through.
 
+use super::CachedIndex;
 use super::permissions;
 use super::place::{AccountFacts, ClusterFacts};
 use super::role::{RoleFacts, digest, tags};
 use super::ties;
 use super::trust::{self, Hop};
 use super::view::{Def, Facts, evidences, fact, maybe, text, truth};
-use super::world::{World, unless};
+use crate::index::unless;
 use rolecall_estate::{Association, AssociationDetail, Role};
 use rolecall_iam::{Context, Truth};
 use rolecall_rules::{Reasons, Type, Value};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// An association of the estate.
 #[derive(Debug, Clone)]
 pub(super) struct AssociationFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub index: usize,
 }
 
@@ -25,7 +26,7 @@ impl AssociationFacts {
         association.map_or_else(|| Value::unknown("the association is not in the estate"), fact)
     }
 
-    fn place(association: &Association) -> super::world::ClusterKey {
+    fn place(association: &Association) -> crate::index::ClusterKey {
         let key = &association.key;
         (key.account_id, key.region.clone(), key.cluster.clone())
     }
@@ -42,7 +43,8 @@ impl AssociationFacts {
         }
         // The refused call says more than that nothing is there.
         if association.detail.is_none()
-            && let Some(why) = self.world.cluster_sight(&Self::place(association)).and_then(|it| it.details.clone())
+            && let Some(why) =
+                self.world.cluster_visibility(&Self::place(association)).and_then(|it| it.details.clone())
         {
             return Err(why);
         }

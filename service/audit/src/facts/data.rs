@@ -7,7 +7,7 @@
 use super::permissions;
 use super::role::RoleFacts;
 use super::view::View;
-use super::world::{join, reasons};
+use crate::index::{join, reasons};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::grants::Grants;
 use rolecall_iam::{ActionSet, Arn, Document, Level, PolicyRef};

@@ -5,9 +5,10 @@
 //! the account, and asks about single roles only where a policy tells them apart: by a principal, or
 //! by a condition on who asks. Refuses to know what roles may do by themselves, but for one question.
 
+use super::CachedIndex;
 use super::permissions;
 use super::trust;
-use super::world::{World, reasons};
+use crate::index::reasons;
 use rolecall_estate::Role;
 use rolecall_iam::trust::{Admission, Who};
 use rolecall_iam::{
@@ -157,7 +158,7 @@ fn add(list: &mut Vec<usize>, role: usize) {
 }
 
 impl Doors {
-    pub(super) fn of(world: &World) -> Self {
+    pub(super) fn of(world: &CachedIndex) -> Self {
         let mut doors = Self::default();
         let mut lists = Lists::default();
         let accounts: Vec<AccountId> = world.accounts.keys().copied().collect();
@@ -239,7 +240,7 @@ impl Doors {
         (self.everyone, self.vague_everyone, self.unsure, self.remembered) = (everyone, vague, unsure, remembered);
     }
 
-    fn door(&mut self, world: &World, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, String> {
+    fn door(&mut self, world: &CachedIndex, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, String> {
         let known = role.trust.as_ref().and_then(|digest| self.by_trust.get(digest));
         if let Some(door) = known {
             return Ok(Arc::clone(door));
@@ -312,7 +313,7 @@ impl Doors {
     /// Within one account a trust policy that names the role lets it in by itself; one that lets in
     /// anybody, or the whole account, asks for a permission of its own: else each role of the account
     /// would be at fault for the open one. Across accounts the permission is always needed.
-    pub(super) fn admits(world: &World, role: &Role, target: &Role) -> Option<Admitted> {
+    pub(super) fn admits(world: &CachedIndex, role: &Role, target: &Role) -> Option<Admitted> {
         let answers = trust::answers(world, target).ok()?;
         let owner = target.arn.account_id();
         let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
@@ -333,7 +334,7 @@ impl Doors {
     }
 
     /// The steps of [`Doors::admits`].
-    pub(super) fn weight(world: &World, target: &Role) -> usize {
+    pub(super) fn weight(world: &CachedIndex, target: &Role) -> usize {
         trust::answers(world, target).map_or(1, |answers| answers.trust.weight().saturating_mul(3))
     }
 }
@@ -351,7 +352,7 @@ impl Admitted {
 }
 
 /// The roles that a pattern of ARNs names.
-fn named_by(world: &World, pattern: &str, steps: &Steps) -> Result<Vec<usize>, Exceeded> {
+fn named_by(world: &CachedIndex, pattern: &str, steps: &Steps) -> Result<Vec<usize>, Exceeded> {
     if !pattern.contains(['*', '?']) {
         return Ok(world.role_index(pattern).into_iter().collect());
     }

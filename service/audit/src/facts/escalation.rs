@@ -4,11 +4,11 @@
 //! chain from it to an administrator, with the statements that make each step. The graph is worked out
 //! once when first asked for. Refuses to decide how bad it is.
 
+use super::CachedIndex;
 use super::graph::{ASSUME, By, Graph, Node, Step};
 use super::permissions;
 use super::trust;
 use super::view::{Def, Facts, evidence, text};
-use super::world::World;
 use rolecall_iam::escalation::{EscalationOutcome, EscalationPath};
 use rolecall_iam::{Context, Requester, Site, Sites};
 use rolecall_rules::{Type, Value};
@@ -19,12 +19,12 @@ use std::sync::OnceLock;
 #[derive(Debug, Default)]
 pub(super) struct Memo(OnceLock<Graph>);
 
-fn graph(world: &World) -> &Graph {
+fn graph(world: &CachedIndex) -> &Graph {
     world.escalations.0.get_or_init(|| Graph::of(world))
 }
 
 /// The roles that these roles become by assuming one after the other, for certain; themselves included.
-pub(super) fn assumed_from(world: &World, start: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+pub(super) fn assumed_from(world: &CachedIndex, start: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
     graph(world).assumed_from(start)
 }
 
@@ -42,7 +42,7 @@ pub(super) struct EscalationFacts {
 }
 
 /// The ways of a role to more, and why there may be others.
-pub(super) fn of_role(world: &World, index: usize) -> Value {
+pub(super) fn of_role(world: &CachedIndex, index: usize) -> Value {
     let graph = graph(world);
     let Some(node) = graph.nodes.get(index) else { return Value::unknown("the role is not in the estate") };
     let mut items: Vec<EscalationFacts> = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn of_role(world: &World, index: usize) -> Value {
     Value::list_seen(items.into_iter().map(Facts::into_value), graph.missing(index))
 }
 
-fn arn(world: &World, index: usize) -> String {
+fn arn(world: &CachedIndex, index: usize) -> String {
     world.roles.get(index).map(|role| role.arn.to_string()).unwrap_or_default()
 }
 
@@ -73,7 +73,7 @@ fn way(node: &Node, step: Step) -> Option<&'static EscalationPath> {
 }
 
 /// The shortest chain of roles to one that is, or makes itself, an administrator.
-fn chain(world: &World, graph: &Graph, start: usize) -> Option<EscalationFacts> {
+fn chain(world: &CachedIndex, graph: &Graph, start: usize) -> Option<EscalationFacts> {
     let first = graph.nodes.get(start)?.toward?;
     let mut through = Vec::new();
     let mut sites = Sites::default();
@@ -99,7 +99,7 @@ fn chain(world: &World, graph: &Graph, start: usize) -> Option<EscalationFacts> 
 }
 
 /// The statements that allow a step from one role to another.
-fn allowing(world: &World, node: &Node, from: usize, to: usize, step: Step) -> Vec<Site> {
+fn allowing(world: &CachedIndex, node: &Node, from: usize, to: usize, step: Step) -> Vec<Site> {
     let (Some(role), Some(target)) = (world.roles.get(from), world.roles.get(to)) else { return Vec::new() };
     let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
     let context = caller.context();

@@ -5,13 +5,13 @@
 //! association without a session may do, was done by pods that did not get their own credentials.
 //! Where calls were not read whole, or are not recorded, that none was found says nothing.
 
+use super::CachedIndex;
 use super::permissions;
 use super::ties::LAG;
 use super::view::{Def, Facts, count, fact, text};
-use super::world::World;
-use crate::weigh::{Covered, ReadRegion, unseen_calls};
+use crate::unused::{Covered, ReadRegion, unseen_calls};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_estate::{Association, AssociationDetail, Holds, InstanceUse, Trail, Whole};
+use rolecall_estate::{Association, AssociationDetail, CompleteRange, EventScope, InstanceUse, Trail};
 use rolecall_iam::{ActionSet, Grants, PolicyRef, PolicySet, Truth, recording};
 use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(7);
 const SHOWN: usize = 12;
 
 /// What instances did that an association's pods may do, where these have no session of their own.
-pub(super) fn of(world: &World, association: &Association, detail: &AssociationDetail) -> Value {
+pub(super) fn of(world: &CachedIndex, association: &Association, detail: &AssociationDetail) -> Value {
     let key = &association.key;
     if world.trail.has_session(key) {
         return Value::list([]);
@@ -72,19 +72,19 @@ pub(super) fn of(world: &World, association: &Association, detail: &AssociationD
             (Truth::True, Truth::False) => {
                 found.entry(&used.role_arn).or_insert_with(|| NodeFallback::of(used, from)).add(used);
             }
-            (open, Truth::False) | (_, open) => doubt = super::world::join(doubt, Some(&super::view::why(open))),
+            (open, Truth::False) | (_, open) => doubt = crate::index::join(doubt, Some(&super::view::why(open))),
         }
     }
     let unseen = calls_unseen(world, association, (since, at), &pods, &nodes);
     let missing = match (unseen, doubt) {
-        (Some(unseen), doubt) => super::world::join(Some(unseen), doubt.as_ref()),
+        (Some(unseen), doubt) => crate::index::join(Some(unseen), doubt.as_ref()),
         (None, doubt) => doubt,
     };
     Value::list_seen(found.into_values().map(Facts::into_value), missing)
 }
 
 /// What AWS's policies for nodes allow, those that any role of the estate has.
-fn of_nodes(world: &World) -> Arc<Grants> {
+fn of_nodes(world: &CachedIndex) -> Arc<Grants> {
     let names = |policy: &&rolecall_estate::ManagedPolicy| {
         let name = policy.arn.resource().rsplit('/').next().unwrap_or_default();
         policy.arn.account() == "aws" && OF_NODES.contains(&name)
@@ -104,17 +104,17 @@ fn of_nodes(world: &World) -> Arc<Grants> {
 /// Why an instance may have done unseen what the association's pods may do. What CloudTrail never
 /// records is left out: no trail would ever answer.
 fn calls_unseen(
-    world: &World,
+    world: &CachedIndex,
     association: &Association,
     (since, at): (DateTime<Utc>, DateTime<Utc>),
     pods: &Grants,
     nodes: &Grants,
 ) -> Option<Reasons> {
     let key = &association.key;
-    let here = |whole: &&Whole| {
+    let here = |whole: &&CompleteRange| {
         whole.account_id == key.account_id
             && whole.region == key.region
-            && whole.holds != Holds::Sessions
+            && whole.holds != EventScope::Sessions
             && whole.from <= since
             && whole.to + LAG >= at
     };
@@ -131,7 +131,7 @@ fn calls_unseen(
 }
 
 /// Why calls of some of these actions may be missing from what was read whole.
-pub(super) fn unseen_in(trails: &[Trail], whole: &Whole, actions: &ActionSet) -> Option<String> {
+pub(super) fn unseen_in(trails: &[Trail], whole: &CompleteRange, actions: &ActionSet) -> Option<String> {
     let read = ReadRegion { region: whole.region.clone(), whole: Some(whole.clone()) };
     let covered = Covered {
         account_id: whole.account_id,
@@ -239,7 +239,7 @@ mod tests {
     fn what_a_trail_would_not_show_is_told() {
         let at = DateTime::<Utc>::UNIX_EPOCH;
         let why = |holds, names: &[&str]| {
-            let whole = Whole {
+            let whole = CompleteRange {
                 source: "org".to_owned(),
                 account_id: "111122223333".parse().unwrap(),
                 region: "eu-west-1".parse().unwrap(),
@@ -250,11 +250,11 @@ mod tests {
             };
             unseen_in(&[], &whole, &ActionSet::of_names(names.iter().copied()))
         };
-        assert_eq!(why(Holds::Management, &["kms:Decrypt", "ec2:RunInstances"]), None);
+        assert_eq!(why(EventScope::Management, &["kms:Decrypt", "ec2:RunInstances"]), None);
         for (holds, names, expected) in [
-            (Holds::Management, ["s3:GetObject", "s3:PutObject"], "s3:GetObject and 1 more: data events"),
-            (Holds::Bucket("b".to_owned()), ["kms:Decrypt", "kms:Decrypt"], "kms:Decrypt: what the trails of"),
-            (Holds::Stated, ["kms:Decrypt", "kms:Decrypt"], "no trail was seen to record it"),
+            (EventScope::Management, ["s3:GetObject", "s3:PutObject"], "s3:GetObject and 1 more: data events"),
+            (EventScope::Bucket("b".to_owned()), ["kms:Decrypt", "kms:Decrypt"], "kms:Decrypt: what the trails of"),
+            (EventScope::Stated, ["kms:Decrypt", "kms:Decrypt"], "no trail was seen to record it"),
         ] {
             let why = why(holds, &names).unwrap();
             assert!(why.contains(expected), "{why}");

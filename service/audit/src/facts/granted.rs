@@ -4,10 +4,11 @@
 //! against its calls over all of that time. Only actions that change something count: what merely
 //! reads is too much and too seldom called to be told one by one. Refuses to say how long is too long.
 
+use super::CachedIndex;
 use super::permissions;
 use super::view::{Def, Facts, count, fact, text};
-use super::world::{World, join, reasons};
-use crate::weigh::{self, Weighed, Window};
+use crate::index::{join, reasons};
+use crate::unused::{UsageReport, Window, against, covered_by};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Role;
 use rolecall_iam::ActionSet;
@@ -33,7 +34,7 @@ pub(super) struct UnusedFacts {
 }
 
 /// What the role may do that changes something, with how long it did not.
-pub(super) fn of_role(world: &World, role: &Role) -> Value {
+pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
     let memory = &world.trail.memory;
     let stack = permissions::stack(world, role, None);
     let grants = world.grants.of(&stack);
@@ -44,7 +45,7 @@ pub(super) fn of_role(world: &World, role: &Role) -> Value {
         return Value::list_seen([], more);
     }
     let Some(now) = memory.at else { return Value::unknown("calls were not counted") };
-    let look = |days: u16| weigh::covered_by(&world.coverage, &role.arn, Window { days, now, whole: &memory.whole });
+    let look = |days: u16| covered_by(&world.coverage, &role.arn, Window { days, now, whole: &memory.whole });
     let shortest = look(1);
     if let Some(why) = reasons(shortest.gaps.iter().cloned()) {
         return Value::Unknown(why);
@@ -53,13 +54,13 @@ pub(super) fn of_role(world: &World, role: &Role) -> Value {
     let days = begin.map_or(1, |begin| (shortest.until - begin).num_days() - 1).clamp(1, LONGEST);
     let window = look(u16::try_from(days).unwrap_or(1));
     let uses = memory.calls.get(role.arn.as_str()).map(Vec::as_slice).unwrap_or_default();
-    let weighed = weigh::against(&stack, &grants, role, &world.trails, &[], uses, window);
+    let weighed = against(&stack, &grants, role, &world.trails, &[], uses, window);
     let missing = weighed.unknown.iter().filter(|open| open.actions.intersects(writes()));
     let missing = join(reasons(missing.map(|open| open.why.clone())), more.as_ref());
     Value::list_seen(groups(&weighed).into_iter().map(Facts::into_value), missing)
 }
 
-fn groups(weighed: &Weighed) -> Vec<UnusedFacts> {
+fn groups(weighed: &UsageReport) -> Vec<UnusedFacts> {
     let risk = weighed.unused_at_risk();
     let before = format!("the trail is complete only from {} on", weighed.covered.since.to_rfc3339());
     let mut groups: Vec<UnusedFacts> = Vec::new();

@@ -7,9 +7,10 @@
 //! their pairs. A step that depends on something unseen is no step, and its reason is kept. Refuses
 //! to follow roles of accounts that were not looked at, and to decide how bad it is.
 
+use super::CachedIndex;
 use super::doors::{Admitted, Doors};
 use super::permissions;
-use super::world::{World, join, reasons};
+use crate::index::{join, reasons};
 use rolecall_estate::Role;
 use rolecall_iam::escalation::{self, EscalationOutcome, EscalationPath, Found, Holder};
 use rolecall_iam::{
@@ -103,7 +104,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    pub(super) fn of(world: &World) -> Self {
+    pub(super) fn of(world: &CachedIndex) -> Self {
         let mut builder = Builder::of(world);
         // Where the work is to end nobody reads the graph any more.
         let all = (0..world.roles.len()).take_while(|_| !world.cancel.is_cancelled());
@@ -283,7 +284,7 @@ impl Holding<'_> {
 }
 
 struct Builder<'a> {
-    world: &'a World,
+    world: &'a CachedIndex,
     doors: Doors,
     /// By what decides, the action, the service that a role is passed to, and the group.
     over: HashMap<(Digest, &'static str, Option<&'static str>, usize), Over>,
@@ -313,9 +314,9 @@ fn writes_permissions(way: &EscalationPath) -> bool {
 }
 
 impl<'a> Builder<'a> {
-    fn of(world: &'a World) -> Self {
+    fn of(world: &'a CachedIndex) -> Self {
         let incomplete =
-            world.accounts.keys().filter_map(|account| Some((*account, world.sight(*account).roles.clone()?)));
+            world.accounts.keys().filter_map(|account| Some((*account, world.visibility(*account).roles.clone()?)));
         Self {
             world,
             doors: Doors::of(world),
@@ -461,7 +462,7 @@ impl<'a> Builder<'a> {
             }
         }
         // A role that was not listed may be one.
-        node.missing = join(node.missing.take(), self.world.sight(holding.role.arn.account_id()).roles.as_ref());
+        node.missing = join(node.missing.take(), self.world.visibility(holding.role.arn.account_id()).roles.as_ref());
     }
 
     /// The statements that allow a way, on the first of its targets where its actions are on roles.
@@ -867,8 +868,8 @@ mod tests {
                 tags: Tags::new(),
             });
         }
-        let (trail, _) = super::super::ties::read(&estate);
-        Graph::of(&World::new(&estate, trail, &std::collections::BTreeSet::new()))
+        let facts = crate::facts::Facts::under(&estate, &std::collections::BTreeSet::new());
+        Graph::of(&facts.world)
     }
 
     fn size(graph: &Graph) -> usize {

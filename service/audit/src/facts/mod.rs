@@ -23,19 +23,18 @@ mod sessions;
 mod ties;
 mod trust;
 mod view;
-mod world;
 
 use crate::cancel::Cancel;
+use crate::index::{self, EstateIndex};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::trust::Organization;
-use rolecall_iam::{AccountId, Digest, Level, PolicyRef, PolicySet};
+use rolecall_iam::{AccountId, Digest, GrantsCache, Level, PolicyRef, PolicySet};
 use rolecall_rules::{Object, Reasons, Schema, Subject, SubjectKind};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use view::{Facts as _, View};
-use world::World;
 
 /// Everything that a rule may name: objects, fields and their documentation.
 #[must_use]
@@ -95,9 +94,34 @@ pub(crate) struct Judged {
     pub happened: Option<chrono::DateTime<chrono::Utc>>,
 }
 
+/// The index of an estate, and what was worked out about it, each answer once.
+#[derive(Debug)]
+struct CachedIndex {
+    index: EstateIndex,
+    /// Whether the work is to end.
+    cancel: Cancel,
+    /// What the trail tells.
+    trail: ties::TrailFacts,
+    memo: permissions::Memo,
+    trusts: trust::Memo,
+    escalations: escalation::Memo,
+    reached: reach::Memo,
+    /// What policy sets grant.
+    grants: GrantsCache,
+}
+
+// Every fact asks the index and one of the caches.
+impl std::ops::Deref for CachedIndex {
+    type Target = EstateIndex;
+
+    fn deref(&self) -> &EstateIndex {
+        &self.index
+    }
+}
+
 /// Facts over one estate.
 pub(crate) struct Facts {
-    world: Arc<World>,
+    world: Arc<CachedIndex>,
     groups: Vec<Arc<sessions::Group>>,
 }
 
@@ -115,9 +139,16 @@ impl Facts {
     /// As [`Facts::under`]; once somebody wants the work to end, facts are worth nothing.
     pub(crate) fn until(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
         let (trail, ties) = ties::read(estate);
-        let mut world = World::new(estate, trail, assumed);
-        world.cancel = cancel.clone();
-        let world = Arc::new(world);
+        let world = Arc::new(CachedIndex {
+            index: EstateIndex::new(estate, assumed),
+            cancel: cancel.clone(),
+            trail,
+            memo: permissions::Memo::default(),
+            trusts: trust::Memo::default(),
+            escalations: escalation::Memo::default(),
+            reached: reach::Memo::default(),
+            grants: GrantsCache::default(),
+        });
         let groups = sessions::gather(&world, &estate.sessions, &ties).into_iter().map(Arc::new).collect();
         Self { world, groups }
     }
@@ -128,7 +159,7 @@ impl Facts {
             return (Some(role), self.world.role_unseen(role));
         }
         let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
-        (None, account.and_then(|account| self.world.sight(account).roles.clone()))
+        (None, account.and_then(|account| self.world.visibility(account).roles.clone()))
     }
 
     /// The roles that a role becomes for certain by assuming one after the other, itself included.
@@ -142,11 +173,12 @@ impl Facts {
     pub(crate) fn association(&self, key: &AssociationKey) -> (Option<&Association>, Option<Reasons>) {
         let found = self.world.associations.iter().find(|association| association.key == *key);
         let unseen = match found {
-            Some(found) => world::join(self.world.association_unseen(found), self.world.detail_unseen(found).as_ref()),
+            Some(found) => index::join(self.world.association_unseen(found), self.world.detail_unseen(found).as_ref()),
             None => {
                 let place = (key.account_id, key.region.clone(), key.cluster.clone());
-                let sight = self.world.cluster_sight(&place);
-                sight.and_then(|sight| world::join(sight.associations.clone(), sight.details.as_ref()))
+                let visibility = self.world.cluster_visibility(&place);
+                visibility
+                    .and_then(|visibility| index::join(visibility.associations.clone(), visibility.details.as_ref()))
             }
         };
         (found, unseen)
@@ -174,7 +206,7 @@ impl Facts {
         match self.world.org_layers(account, kind) {
             Err(why) => {
                 let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &world::joined(&why));
+                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &index::joined(&why));
                 Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
             }
             Ok(levels) => (!levels.is_empty()).then_some(levels),
@@ -217,13 +249,13 @@ impl Facts {
 
     /// Why subjects of a kind may exist in an account that the estate does not have.
     pub(crate) fn unlisted(&self, kind: SubjectKind, account: AccountId) -> Option<Reasons> {
-        let sight = self.world.sight(account);
+        let visibility = self.world.visibility(account);
         match kind {
-            SubjectKind::Role => sight.roles.clone(),
-            SubjectKind::Policy => sight.policies.clone(),
-            SubjectKind::Association => sight.associations.clone(),
-            SubjectKind::Session => sight.sessions.clone(),
-            SubjectKind::Cluster => sight.clusters.clone(),
+            SubjectKind::Role => visibility.roles.clone(),
+            SubjectKind::Policy => visibility.policies.clone(),
+            SubjectKind::Association => visibility.associations.clone(),
+            SubjectKind::Session => visibility.sessions.clone(),
+            SubjectKind::Cluster => visibility.clusters.clone(),
             // Accounts are listed by whoever asks for the audit.
             SubjectKind::Account => None,
         }
@@ -323,7 +355,7 @@ impl Facts {
                 ..plain(SubjectKind::Session, key.text(), key.account_id)
             };
             let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
-            let unseen = world::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots(&scope)));
+            let unseen = index::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots(&scope)));
             let object = View(session::SessionFacts { world: Arc::clone(&self.world), group: Arc::clone(group) });
             Judged { happened: Some(group.last), ..self.judged(subject, Arc::new(object), unseen) }
         });
@@ -335,7 +367,7 @@ impl Facts {
 /// was not seen.
 pub(crate) fn ou_path(estate: &Estate, account: AccountId) -> Option<String> {
     let known = estate.accounts.iter().find(|a| a.id == account).and_then(|a| a.ou_path.clone());
-    known.or_else(|| world::organisation_listed(estate).then(|| "/".to_owned()))
+    known.or_else(|| index::organisation_listed(estate).then(|| "/".to_owned()))
 }
 
 fn plain(kind: SubjectKind, key: String, account_id: AccountId) -> Subject {

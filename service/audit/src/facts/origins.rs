@@ -6,9 +6,9 @@
 
 use super::sessions::{Group, Observed};
 use super::view::{Def, Facts, maybe, text};
-use super::world::ClusterKey;
+use crate::index::ClusterKey;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_cloudtrail::{Tie, neighbourhood};
+use rolecall_cloudtrail::{SessionAttribution, neighbourhood};
 use rolecall_estate::{Estate, Networks, Origin, UsedFrom};
 use rolecall_rules::{Reasons, Type, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -123,7 +123,13 @@ impl Origins {
     }
 
     /// Adds to a group of sessions how one of them was used.
-    pub(super) fn note(&self, group: &mut Group, key: Option<&str>, tie: &Tie, observed: &dyn Fn() -> Observed) {
+    pub(super) fn note(
+        &self,
+        group: &mut Group,
+        key: Option<&str>,
+        tie: &SessionAttribution,
+        observed: &dyn Fn() -> Observed,
+    ) {
         for origin in key.and_then(|key| self.by_key.get(key)).into_iter().flatten() {
             if origin.is_rest {
                 group.more_uses = true;
@@ -159,7 +165,7 @@ impl Origins {
         }
     }
 
-    fn judge(&self, origin: &Origin, tie: &Tie) -> New {
+    fn judge(&self, origin: &Origin, tie: &SessionAttribution) -> New {
         let first = origin.first;
         let cluster = tie.association.as_ref().map(|key| (key.account_id, key.region.clone(), key.cluster.clone()));
         let of_cluster = cluster.as_ref().and_then(|key| self.clusters.get(key));

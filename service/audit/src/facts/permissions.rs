@@ -3,9 +3,10 @@
 //! Knows how to gather a role's policies, its boundary, a session policy and the SCPs above it.
 //! Stacks of the same content are worked out once. Refuses to decide which grants are bad.
 
+use super::CachedIndex;
 use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
-use super::world::{World, join, reasons};
+use crate::index::{join, reasons};
 use rolecall_estate::Role;
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
 use rolecall_iam::lint::{self, Severity};
@@ -56,7 +57,7 @@ pub(super) struct Answers {
 }
 
 /// The policies of a role that grant, by name.
-pub(super) fn identity<'a>(world: &'a World, role: &Role) -> Vec<Part<'a>> {
+pub(super) fn identity<'a>(world: &'a CachedIndex, role: &Role) -> Vec<Part<'a>> {
     let inline = role.inline.iter().map(|policy| Part {
         source: format!("inline policy {}", policy.name),
         document: document(world, Some(&policy.document)),
@@ -66,22 +67,22 @@ pub(super) fn identity<'a>(world: &'a World, role: &Role) -> Vec<Part<'a>> {
 }
 
 /// The permissions boundary of a role.
-pub(super) fn boundary<'a>(world: &'a World, role: &Role) -> Option<Part<'a>> {
+pub(super) fn boundary<'a>(world: &'a CachedIndex, role: &Role) -> Option<Part<'a>> {
     let mut part = managed(world, role.arn.account_id(), role.boundary.as_ref()?);
     part.source = format!("permissions boundary {}", part.source);
     Some(part)
 }
 
-fn document<'a>(world: &'a World, digest: Option<&Digest>) -> Result<&'a Document, String> {
+fn document<'a>(world: &'a CachedIndex, digest: Option<&Digest>) -> Result<&'a Document, String> {
     digest.and_then(|digest| world.documents.get(digest)).ok_or_else(|| "its document is not in the estate".to_owned())
 }
 
-fn managed<'a>(world: &'a World, account: AccountId, arn: &Arn) -> Part<'a> {
-    let unseen = world.sight(account).policies.as_ref();
-    let missing = || unseen.map_or_else(|| "the account's listing does not have it".to_owned(), super::world::joined);
+fn managed<'a>(world: &'a CachedIndex, account: AccountId, arn: &Arn) -> Part<'a> {
+    let unseen = world.visibility(account).policies.as_ref();
+    let missing = || unseen.map_or_else(|| "the account's listing does not have it".to_owned(), crate::index::joined);
     let document = match world.policy(account, arn) {
         Some(policy) => match world.policy_unseen(policy) {
-            Some(why) => Err(super::world::joined(&why)),
+            Some(why) => Err(crate::index::joined(&why)),
             None => document(world, policy.document.as_ref()),
         },
         None => Err(missing()),
@@ -89,7 +90,7 @@ fn managed<'a>(world: &'a World, account: AccountId, arn: &Arn) -> Part<'a> {
     Part { source: arn.to_string(), document }
 }
 
-fn scps<'a>(world: &'a World, role: &Role) -> Vec<Vec<Part<'a>>> {
+fn scps<'a>(world: &'a CachedIndex, role: &Role) -> Vec<Vec<Part<'a>>> {
     // SCPs do not bind service-linked roles.
     if is_service_linked(role) {
         return Vec::new();
@@ -108,7 +109,7 @@ fn scps<'a>(world: &'a World, role: &Role) -> Vec<Vec<Part<'a>>> {
                 level.into_iter().map(part).collect()
             })
             .collect(),
-        Err(why) => vec![vec![Part { source: "SCPs".to_owned(), document: Err(super::world::joined(&why)) }]],
+        Err(why) => vec![vec![Part { source: "SCPs".to_owned(), document: Err(crate::index::joined(&why)) }]],
     }
 }
 
@@ -118,7 +119,7 @@ pub(super) fn is_service_linked(role: &Role) -> bool {
 }
 
 /// A session policy, for a stack.
-pub(super) fn session_policy<'a>(world: &'a World, digest: &Digest) -> Part<'a> {
+pub(super) fn session_policy<'a>(world: &'a CachedIndex, digest: &Digest) -> Part<'a> {
     Part { source: "session policy".to_owned(), document: document(world, Some(digest)) }
 }
 
@@ -142,7 +143,7 @@ pub(super) fn refused_of_session(document: &Document) -> Vec<Value> {
     shown.collect()
 }
 
-fn scp_levels(world: &World, role: &Role) -> Arc<[Level]> {
+fn scp_levels(world: &CachedIndex, role: &Role) -> Arc<[Level]> {
     let level = |(n, policies): (usize, &Vec<Part<'_>>)| {
         Level::new(&format!("level {}", n + 1), policies.iter().map(Part::layer).collect())
     };
@@ -150,7 +151,7 @@ fn scp_levels(world: &World, role: &Role) -> Arc<[Level]> {
 }
 
 /// The policies that apply to a role's session.
-pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> PolicySet {
+pub(super) fn stack(world: &CachedIndex, role: &Role, session: Option<&Digest>) -> PolicySet {
     PolicySet {
         identity: Some(identity(world, role).iter().map(Part::layer).collect()),
         boundary: boundary(world, role).map(|part| vec![part.layer()]),
@@ -161,7 +162,7 @@ pub(super) fn stack(world: &World, role: &Role, session: Option<&Digest>) -> Pol
 }
 
 /// What holds back whoever becomes the role, whatever its own policies allow: its boundary and SCPs.
-pub(super) fn ceilings(world: &World, role: &Role) -> PolicySet {
+pub(super) fn ceilings(world: &CachedIndex, role: &Role) -> PolicySet {
     PolicySet {
         boundary: boundary(world, role).map(|part| vec![part.layer()]),
         scp: Some(scp_levels(world, role)),
@@ -170,12 +171,12 @@ pub(super) fn ceilings(world: &World, role: &Role) -> PolicySet {
 }
 
 /// What a role's session may do, worked out once for each content of its stack.
-pub(super) fn answers(world: &World, role: &Role, session: Option<&Digest>) -> Arc<Answers> {
+pub(super) fn answers(world: &CachedIndex, role: &Role, session: Option<&Digest>) -> Arc<Answers> {
     answers_of(world, &stack(world, role, session))
 }
 
 /// As [`answers`], of a stack.
-pub(super) fn answers_of(world: &World, stack: &PolicySet) -> Arc<Answers> {
+pub(super) fn answers_of(world: &CachedIndex, stack: &PolicySet) -> Arc<Answers> {
     let key = stack.own_digest();
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
@@ -521,7 +522,7 @@ impl Facts for Permissions {
 ///
 /// Where nobody but Pod Identity can assume the role, and every association of it has a session
 /// policy, its sessions never have more than those policies let through.
-pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a Digest>>, Option<Reasons>) {
+pub(super) fn sessions_of<'a>(world: &'a CachedIndex, role: &Role) -> (Vec<Option<&'a Digest>>, Option<Reasons>) {
     let named = world.associations_of(role.arn.as_str());
     let associations = named.iter().filter_map(|index| world.associations.get(*index));
     let details: Vec<_> = associations.filter_map(|association| association.detail.as_ref()).collect();
@@ -535,9 +536,9 @@ pub(super) fn sessions_of<'a>(world: &'a World, role: &Role) -> (Vec<Option<&'a 
         return (vec![None], None);
     }
     // Whoever else may come, or come by another association, may have the whole.
-    let sight = world.sight(role.arn.account_id());
+    let visibility = world.visibility(role.arn.account_id());
     let (_, remembered) = world.confirmed(named);
-    let unseen = join(join(remembered, sight.associations.as_ref()), sight.details.as_ref());
+    let unseen = join(join(remembered, visibility.associations.as_ref()), visibility.details.as_ref());
     let unseen = join(unseen, reasons(only_pods.reasons()).as_ref());
     (details.into_iter().map(|detail| detail.policy.as_ref()).collect(), unseen)
 }
@@ -548,7 +549,7 @@ pub(super) fn steps_of_sessions() -> Steps {
 }
 
 /// The permissions of a role by every way in that is known.
-pub(super) fn of_role(world: &World, role: &Role) -> Value {
+pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
     let (sessions, mut unseen) = sessions_of(world, role);
     let whole = answers(world, role, None);
     if sessions.iter().all(Option::is_none) {
@@ -578,13 +579,13 @@ impl Answers {
             for answers in each {
                 match field(answers) {
                     Value::List(list) => items.extend(list.items().iter().cloned()),
-                    Value::Unknown(why) => missing = super::world::join(missing, Some(why)),
+                    Value::Unknown(why) => missing = crate::index::join(missing, Some(why)),
                     _ => {}
                 }
             }
             let more = field(whole).as_list().is_none_or(|list| !list.items().is_empty());
             if more {
-                missing = super::world::join(missing, unseen);
+                missing = crate::index::join(missing, unseen);
             }
             dedup(&mut items);
             Value::list_seen(items, missing)
@@ -596,7 +597,7 @@ impl Answers {
             .flatten()
             .collect();
         let whole_admin = whole.admin.as_bool() != Some(false);
-        let open = super::world::join(reasons(open), unseen.filter(|_| whole_admin));
+        let open = crate::index::join(reasons(open), unseen.filter(|_| whole_admin));
         let first = admins.first();
         Self {
             steps: each.iter().map(|answers| answers.steps).sum(),

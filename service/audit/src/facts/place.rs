@@ -1,9 +1,10 @@
 //! Accounts, clusters and managed policies as facts.
 
+use super::CachedIndex;
 use super::association::AssociationFacts;
 use super::role::tags;
 use super::view::{Def, Facts, fact, maybe, text, unreadable};
-use super::world::{World, cluster_key, join, unless};
+use crate::index::{cluster_key, join, unless};
 use rolecall_estate::{Cluster, ManagedPolicy};
 use rolecall_iam::AccountId;
 use rolecall_rules::{Reasons, Type, Value};
@@ -15,7 +16,7 @@ const AGENT: &str = "eks-pod-identity-agent";
 /// An account of the estate.
 #[derive(Debug)]
 pub(super) struct AccountFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub id: AccountId,
 }
 
@@ -36,7 +37,7 @@ impl AccountFacts {
             };
             self.world.trail_unseen(trail).unwrap_or_else(foreign)
         });
-        let why = join(self.world.sight(self.id).trails.clone(), hidden.as_ref());
+        let why = join(self.world.visibility(self.id).trails.clone(), hidden.as_ref());
         unless(why.as_ref(), || Value::Bool(false))
     }
 }
@@ -77,7 +78,7 @@ impl Facts for AccountFacts {
                 if let Some(why) = mine().find_map(|association| a.world.association_unseen(association)) {
                     return Value::Unknown(why);
                 }
-                unless(a.world.sight(a.id).associations.as_ref(), || Value::Bool(false))
+                unless(a.world.visibility(a.id).associations.as_ref(), || Value::Bool(false))
             },
         ),
         Def::<Self>::new(
@@ -89,7 +90,7 @@ impl Facts for AccountFacts {
                 let (shown, remembered): (Vec<_>, Vec<_>) =
                     mine.partition(|trail| a.world.trail_unseen(trail).is_none());
                 let unseen = remembered.into_iter().find_map(|trail| a.world.trail_unseen(trail));
-                let missing = join(a.world.sight(a.id).trails.clone(), unseen.as_ref());
+                let missing = join(a.world.visibility(a.id).trails.clone(), unseen.as_ref());
                 Value::list_seen(shown.into_iter().map(|trail| text(&trail.arn)), missing)
             },
         ),
@@ -120,7 +121,7 @@ impl Facts for AccountFacts {
 /// A cluster of the estate.
 #[derive(Debug)]
 pub(super) struct ClusterFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub index: usize,
 }
 
@@ -146,8 +147,9 @@ impl ClusterFacts {
             if undescribed.is_none() && cluster.auto_mode == Some(true) {
                 return Value::Bool(true);
             }
-            let sight = self.world.cluster_sight(&cluster_key(cluster)).and_then(|sight| sight.addons.clone());
-            unless(join(undescribed, sight.as_ref()).as_ref(), || match &cluster.addons {
+            let visibility =
+                self.world.cluster_visibility(&cluster_key(cluster)).and_then(|visibility| visibility.addons.clone());
+            unless(join(undescribed, visibility.as_ref()).as_ref(), || match &cluster.addons {
                 Some(addons) => agent(addons).into(),
                 None if self.world.assumes_no_addons() => Value::Bool(false),
                 None => Value::unknown(format!("the add-ons of cluster {} were not listed", cluster.name)),
@@ -230,7 +232,8 @@ impl Facts for ClusterFacts {
                     let items = shown
                         .into_iter()
                         .map(|index| AssociationFacts { world: Arc::clone(&c.world), index }.into_value());
-                    let missing = c.world.cluster_sight(&key).and_then(|sight| sight.associations.clone());
+                    let missing =
+                        c.world.cluster_visibility(&key).and_then(|visibility| visibility.associations.clone());
                     let missing = join(missing, remembered.as_ref());
                     Value::list_seen(items, missing)
                 })
@@ -253,14 +256,14 @@ impl Facts for ClusterFacts {
 }
 
 /// Why an association may not be there any more.
-fn unseen(world: &World, index: usize) -> Option<Reasons> {
+fn unseen(world: &CachedIndex, index: usize) -> Option<Reasons> {
     world.associations.get(index).and_then(|association| world.association_unseen(association))
 }
 
 /// A customer's managed policy of the estate.
 #[derive(Debug)]
 pub(super) struct PolicyFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub index: usize,
 }
 
@@ -305,7 +308,7 @@ impl Facts for PolicyFacts {
                     let (shown, remembered): (Vec<_>, Vec<_>) =
                         roles.partition(|role| p.world.role_unseen(role).is_none());
                     let remembered = remembered.into_iter().find_map(|role| p.world.role_unseen(role));
-                    let missing = join(p.world.sight(it.account_id).roles.clone(), remembered.as_ref());
+                    let missing = join(p.world.visibility(it.account_id).roles.clone(), remembered.as_ref());
                     Value::list_seen(shown.into_iter().map(|role| text(role.arn.as_str())), missing)
                 })
             },

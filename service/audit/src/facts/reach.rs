@@ -3,9 +3,10 @@
 //! A trust policy says who may come; associations say which pods do. Where the trust policy rules a way
 //! out, it is ruled out though a listing was not seen whole. Refuses to say how bad it is.
 
+use super::CachedIndex;
 use super::trust;
 use super::view::{Def, Facts, text};
-use super::world::{World, join, unless};
+use crate::index::{join, unless};
 use rolecall_estate::Role;
 use rolecall_iam::trust::{Admission, Who};
 use rolecall_rules::{Reasons, Type, Value};
@@ -18,7 +19,7 @@ const NAMED: usize = 3;
 /// Who gets to a role.
 #[derive(Debug)]
 pub(super) struct ReachFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub index: usize,
 }
 
@@ -96,9 +97,9 @@ impl ReachFacts {
         let accounts =
             self.world.accounts.keys().filter(|account| if **account == own { open(0) || open(1) } else { open(1) });
         let (_, remembered) = self.associations(role);
-        let unseen = accounts
-            .map(|account| self.world.sight(*account))
-            .fold(remembered, |unseen, sight| join(join(unseen, sight.associations.as_ref()), sight.details.as_ref()));
+        let unseen = accounts.map(|account| self.world.visibility(*account)).fold(remembered, |unseen, visibility| {
+            join(join(unseen, visibility.associations.as_ref()), visibility.details.as_ref())
+        });
         unless(unseen.as_ref(), || Value::Bool(false))
     }
 
@@ -135,7 +136,7 @@ impl ReachFacts {
 pub(super) struct Memo(OnceLock<BTreeSet<usize>>);
 
 /// Whether pods get to a role: by an association of its own, or by roles that they hold.
-fn has_workload(world: &World, index: usize) -> bool {
+fn has_workload(world: &CachedIndex, index: usize) -> bool {
     let reached = world.reached.0.get_or_init(|| {
         let all: Vec<usize> = (0..world.associations.len()).collect();
         let shown = world.confirmed(&all).0.into_iter().filter_map(|index| world.associations.get(index));

@@ -1,10 +1,11 @@
 //! Roles as facts.
 
+use super::CachedIndex;
 use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, truth, unless_known};
-use super::world::{World, join, unless};
 use super::{escalation, granted, permissions, reach, ties, trust};
+use crate::index::{join, unless};
 use rolecall_estate::Role;
 use rolecall_iam::{Clause, Digest, Effect, ResourcePattern, Site, Statement, Truth};
 use rolecall_rules::{Type, Value};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// A role of the estate.
 #[derive(Debug, Clone)]
 pub(super) struct RoleFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub index: usize,
 }
 
@@ -43,9 +44,10 @@ impl RoleFacts {
         if !self.world.associations_into(role.arn.as_str()).is_empty() {
             return truth(&named.or(hop));
         }
-        let unseen = self.world.accounts.keys().map(|account| self.world.sight(*account));
-        let unseen =
-            unseen.fold(None, |unseen, sight| join(join(unseen, sight.associations.as_ref()), sight.details.as_ref()));
+        let unseen = self.world.accounts.keys().map(|account| self.world.visibility(*account));
+        let unseen = unseen.fold(None, |unseen, visibility| {
+            join(join(unseen, visibility.associations.as_ref()), visibility.details.as_ref())
+        });
         match (&named, &hop, unseen) {
             (Truth::True, ..) | (_, Truth::False, _) | (_, _, None) => truth(&named),
             (Truth::Unknown(_), _, Some(why)) => match truth(&named) {
@@ -56,24 +58,26 @@ impl RoleFacts {
         }
     }
 
-    fn associations(&self, of: fn(&World, &str) -> Vec<usize>, everywhere: bool) -> Value {
+    fn associations(&self, of: fn(&CachedIndex, &str) -> Vec<usize>, everywhere: bool) -> Value {
         self.fixed(|role| {
             let (shown, unconfirmed) = self.world.confirmed(&of(&self.world, role.arn.as_str()));
             let items =
                 shown.into_iter().map(|index| AssociationFacts { world: Arc::clone(&self.world), index }.into_value());
             let accounts: Vec<_> =
                 if everywhere { self.world.accounts.keys().copied().collect() } else { vec![role.arn.account_id()] };
-            let missing =
-                accounts.iter().map(|account| self.world.sight(*account)).fold(unconfirmed, |missing, sight| {
-                    join(join(missing, sight.associations.as_ref()), sight.details.as_ref())
-                });
+            let missing = accounts.iter().map(|account| self.world.visibility(*account)).fold(
+                unconfirmed,
+                |missing, visibility| {
+                    join(join(missing, visibility.associations.as_ref()), visibility.details.as_ref())
+                },
+            );
             Value::list_seen(items, missing)
         })
     }
 }
 
 /// Every document of a role's stack that does not parse, as evidence.
-fn unreadable(world: &World, role: &Role) -> Vec<Value> {
+fn unreadable(world: &CachedIndex, role: &Role) -> Vec<Value> {
     let trust = role.trust.and_then(|digest| world.documents.get(&digest)).map(|d| ("trust policy".to_owned(), d));
     let parts = permissions::identity(world, role).into_iter().chain(permissions::boundary(world, role));
     let parts = parts.filter_map(|part| part.document.ok().map(|document| (part.source, document)));
@@ -86,7 +90,7 @@ fn unreadable(world: &World, role: &Role) -> Vec<Value> {
 
 /// Conditions on the session tags of Pod Identity, by statement. What a Deny asks for, everything
 /// that the role may do asks for.
-fn tag_conditions(world: &World, role: &Role) -> Vec<TagCondition> {
+fn tag_conditions(world: &CachedIndex, role: &Role) -> Vec<TagCondition> {
     let parts = permissions::identity(world, role);
     let statements = || {
         parts
@@ -238,8 +242,10 @@ impl Facts for RoleFacts {
                     // A cluster runs under a role of its own account.
                     let account = role.arn.account_id();
                     let here = r.world.clusters.iter().filter(|c| c.account_id == account);
-                    let missing =
-                        join(r.world.sight(account).clusters.clone(), here.filter_map(undescribed).next().as_ref());
+                    let missing = join(
+                        r.world.visibility(account).clusters.clone(),
+                        here.filter_map(undescribed).next().as_ref(),
+                    );
                     unless(missing.as_ref(), || Value::Bool(false))
                 })
             },

@@ -1,12 +1,12 @@
 //! Sessions as facts: what was observed, gathered by shape.
 
+use super::CachedIndex;
 use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::role::RoleFacts;
 use super::sessions::{Group, Observed, Place, kind_name};
 use super::ties::Fault;
 use super::view::{Def, Facts, count, fact, maybe, text};
-use super::world::World;
 use rolecall_cloudtrail::session_name;
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_estate::Association;
@@ -20,7 +20,7 @@ const EXAMPLES: usize = 3;
 /// Sessions of one shape.
 #[derive(Debug)]
 pub(super) struct SessionFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     pub group: Arc<Group>,
 }
 
@@ -52,8 +52,8 @@ impl SessionFacts {
 
     /// Why associations can have led to the sessions that nobody saw.
     fn unseen_associations(&self) -> Option<Reasons> {
-        let sight = self.world.sight(self.group.key.account_id);
-        super::world::join(sight.associations.clone(), sight.details.as_ref())
+        let visibility = self.world.visibility(self.group.key.account_id);
+        crate::index::join(visibility.associations.clone(), visibility.details.as_ref())
     }
 
     /// The namespace by the tags, else by the candidates where they agree.
@@ -159,7 +159,7 @@ impl Facts for SessionFacts {
                     return RoleFacts { world: Arc::clone(&s.world), index }.into_value();
                 }
                 let account = arn.parse::<Arn>().ok().and_then(|arn| arn.account_id());
-                let unseen = account.and_then(|account| s.world.sight(account).roles.clone());
+                let unseen = account.and_then(|account| s.world.visibility(account).roles.clone());
                 unseen.map_or(Value::Null, Value::Unknown)
             },
         ),

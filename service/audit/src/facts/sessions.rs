@@ -3,12 +3,12 @@
 //! Knows which events belong together: same role, same principal, same workload, names of the same
 //! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
 
+use super::CachedIndex;
 use super::origins::{UseKey, UseSeen};
 use super::ties::{self, Fault};
-use super::world::World;
 use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::session_name::PodIdentityName;
-use rolecall_cloudtrail::{Tie, session_name};
+use rolecall_cloudtrail::{SessionAttribution, session_name};
 use rolecall_estate::id::Region;
 use rolecall_estate::{Session, SessionKind, VpcEndpoint};
 use rolecall_iam::{AccountId, Arn};
@@ -123,9 +123,9 @@ pub(super) fn kind_name(kind: SessionKind) -> &'static str {
 }
 
 /// Gathers sessions; the answer is in the order of the keys and does not depend on theirs.
-pub(super) fn gather(world: &World, sessions: &[Session], ties: &[Tie]) -> Vec<Group> {
+pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionAttribution]) -> Vec<Group> {
     let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    let mut ordered: Vec<(&Session, &Tie)> = sessions.iter().zip(ties).collect();
+    let mut ordered: Vec<(&Session, &SessionAttribution)> = sessions.iter().zip(ties).collect();
     ordered.sort_by(|(a, _), (b, _)| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
     ordered.dedup_by(|(a, _), (b, _)| a.event_id == b.event_id && a.account_id == b.account_id);
     for (session, tie) in ordered {
@@ -223,7 +223,7 @@ fn stem(name: &str) -> &str {
     }
 }
 
-fn key_of(world: &World, session: &Session) -> GroupKey {
+fn key_of(world: &CachedIndex, session: &Session) -> GroupKey {
     let tag = |key: &str| session.tags.get(key).filter(|value| !value.is_empty()).cloned();
     GroupKey {
         account_id: session.account_id,
@@ -259,7 +259,7 @@ fn principal_shape(principal: &str) -> String {
 ///
 /// AWS sets the source of calls that its services make, so a caller cannot forge it. Everything
 /// else in the event the caller chooses, except its own principal.
-fn by_eks(world: &World, session: &Session) -> bool {
+fn by_eks(world: &CachedIndex, session: &Session) -> bool {
     if matches!(session.kind, SessionKind::PodIdentity | SessionKind::AgentRequest) {
         return true;
     }
@@ -279,7 +279,7 @@ fn by_eks(world: &World, session: &Session) -> bool {
 
 /// Why a session that no association explains may be EKS's hop to a target role: it is named as EKS
 /// names sessions, a role's session asked for it, and that role's associations were not all seen.
-fn perhaps_by_eks(world: &World, session: &Session) -> Option<String> {
+fn perhaps_by_eks(world: &CachedIndex, session: &Session) -> Option<String> {
     let is_hop = session.kind == SessionKind::PodIdentityTarget
         || (session.kind == SessionKind::AssumeRole
             && session.session_name.as_deref().is_some_and(|name| PodIdentityName::parse(name).is_some()));

@@ -5,17 +5,19 @@
 //! used unseen. What a trail that was not read, an association that nobody saw or a tie that is not
 //! certain leaves open stays open. Refuses to say how long is too long.
 
+use super::CachedIndex;
 use super::fallback::unseen_in;
 use super::origins::Origins;
 use super::trust;
 use super::view::{Def, Facts, count, fact, text};
-use super::world::{World, join};
+use crate::index::join;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::evidence::{Disagreement, TwoWays};
-use rolecall_cloudtrail::{History, Tie, TiedBy, evidence, tie_all};
+use rolecall_cloudtrail::{AttributionMethod, History, SessionAttribution, attribute_sessions, evidence};
 use rolecall_estate::id::Region;
 use rolecall_estate::{
-    Association, AssociationKey, AssociationSpan, Estate, Holds, Role, Session, SessionKind, Trail, TrailMemory, Whole,
+    Association, AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Role, Session, SessionKind, Trail,
+    TrailMemory,
 };
 use rolecall_iam::trust::{Trust, Who};
 use rolecall_iam::{AccountId, ActionSet, Arn};
@@ -50,9 +52,9 @@ impl TrailFacts {
     /// Works out where sessions were read whole.
     fn remember(&mut self, trails: &[Trail]) {
         let begins = ActionSet::of_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
-        let mut sources: BTreeMap<(AccountId, &str), Vec<(&Whole, bool)>> = BTreeMap::new();
+        let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
         for whole in &self.memory.whole {
-            let shows = whole.holds == Holds::Sessions || unseen_in(trails, whole, &begins).is_none();
+            let shows = whole.holds == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
             if shows {
                 let place = (whole.account_id, whole.region.clone());
                 self.stretches.entry(place).or_default().push((whole.from, whole.to));
@@ -119,9 +121,9 @@ impl Last {
 }
 
 /// Ties every session of the estate, in their order, and sums up what follows.
-pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<Tie>) {
+pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<SessionAttribution>) {
     let history = History::new(spans(estate));
-    let ties = tie_all(&estate.sessions, &history, &|_| None);
+    let ties = attribute_sessions(&estate.sessions, &history, &|_| None);
     let mut facts =
         TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
     facts.remember(&estate.trails_as_seen());
@@ -173,7 +175,7 @@ pub(super) struct Fault {
 const EARLIER_UNSEEN: &str = "what association there was before this one was not seen";
 
 /// How a session differs from what associations explain; nothing for sessions that others opened.
-pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> {
+pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttribution) -> Vec<Fault> {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
     if !(is_target || session.kind == SessionKind::PodIdentity) || session.error.is_some() {
         return Vec::new();
@@ -183,7 +185,7 @@ pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> 
         found.into_iter().filter_map(|disagreement| fault(world, session, tie, disagreement)).collect();
     match &tie.association {
         // Tags are what ties a session, unless a better record of it does.
-        Some(key) if tie.tied_by != TiedBy::Tags => {
+        Some(key) if tie.tied_by != AttributionMethod::Tags => {
             let tagged = |tag: &str, is: &str| {
                 let value = session.tags.get(tag).filter(|value| !value.is_empty() && *value != is)?;
                 Some(format!("its tag {tag} is `{value}`, and the association's is `{is}`"))
@@ -193,7 +195,7 @@ pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> 
                 .or_else(|| tagged("kubernetes-service-account", key.service_account.as_str()));
             faults.extend(differing.map(|what| Fault { kind: "tags", what, why_not_known: None }));
         }
-        None if tie.tied_by == TiedBy::None => {
+        None if tie.tied_by == AttributionMethod::None => {
             let why_not_known = unseen_by_role(world, session, is_target).or_else(|| {
                 // As of a session with tags whose association was made later.
                 let role = session.role_arn.as_deref()?;
@@ -209,7 +211,12 @@ pub(super) fn faults(world: &World, session: &Session, tie: &Tie) -> Vec<Fault> 
     faults
 }
 
-fn fault(world: &World, session: &Session, tie: &Tie, disagreement: Disagreement) -> Option<Fault> {
+fn fault(
+    world: &CachedIndex,
+    session: &Session,
+    tie: &SessionAttribution,
+    disagreement: Disagreement,
+) -> Option<Fault> {
     let who = || {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "?".to_owned());
         format!("{}/{} on {}", part(&tie.namespace), part(&tie.service_account), part(&tie.cluster))
@@ -224,11 +231,11 @@ fn fault(world: &World, session: &Session, tie: &Tie, disagreement: Disagreement
                 join(world.association_unseen(found), world.detail_unseen(found).as_ref())
             }
             _ => {
-                let sight = world.cluster_sight(&place)?;
-                join(sight.associations.clone(), sight.details.as_ref())
+                let visibility = world.cluster_visibility(&place)?;
+                join(visibility.associations.clone(), visibility.details.as_ref())
             }
         };
-        why.map(|why| super::world::joined(&why))
+        why.map(|why| crate::index::joined(&why))
     };
     let (kind, what, why_not_known) = match disagreement {
         Disagreement::NoAssociation => {
@@ -275,7 +282,7 @@ fn fault(world: &World, session: &Session, tie: &Tie, disagreement: Disagreement
 }
 
 /// Why an association that the tags name may exist unseen.
-fn unseen_by_tags(world: &World, session: &Session) -> Option<String> {
+fn unseen_by_tags(world: &CachedIndex, session: &Session) -> Option<String> {
     let arn = session.tags.get("eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
     let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
@@ -284,32 +291,32 @@ fn unseen_by_tags(world: &World, session: &Session) -> Option<String> {
     if !world.accounts.contains_key(&account) {
         return Some(format!("account {account} is not in the estate"));
     }
-    let sight = place.and_then(|(region, cluster)| world.cluster_sight(&(account, region, cluster)));
-    let why = match sight {
-        Some(sight) => sight.associations.clone(),
+    let visibility = place.and_then(|(region, cluster)| world.cluster_visibility(&(account, region, cluster)));
+    let why = match visibility {
+        Some(visibility) => visibility.associations.clone(),
         // A cluster that is not there any more: gone with what it held, if the listing is whole.
-        None => world.sight(account).clusters.clone(),
+        None => world.visibility(account).clusters.clone(),
     };
-    why.map(|why| super::world::joined(&why))
+    why.map(|why| crate::index::joined(&why))
 }
 
 /// Why an association may exist unseen from whose role EKS went on to the session's.
-pub(super) fn unseen_by_caller(world: &World, session: &Session) -> Option<String> {
+pub(super) fn unseen_by_caller(world: &CachedIndex, session: &Session) -> Option<String> {
     unseen_by_role(world, session, true)
 }
 
 /// Why an association that leads to the session's role may exist unseen.
-fn unseen_by_role(world: &World, session: &Session, is_target: bool) -> Option<String> {
+fn unseen_by_role(world: &CachedIndex, session: &Session, is_target: bool) -> Option<String> {
     let arn = if is_target { Some(session.principal.as_str()) } else { session.role_arn.as_deref() };
     let Some(account) = arn.and_then(|arn| arn.parse::<Arn>().ok()).and_then(|arn| arn.account_id()) else {
         return Some("the account of the association is not known".to_owned());
     };
-    let sight = world.sight(account);
-    join(sight.associations.clone(), sight.details.as_ref()).map(|why| super::world::joined(&why))
+    let visibility = world.visibility(account);
+    join(visibility.associations.clone(), visibility.details.as_ref()).map(|why| crate::index::joined(&why))
 }
 
 /// When an association's credentials were used, or may have been.
-pub(super) fn uses_of_association(world: &World, association: &Association) -> Value {
+pub(super) fn uses_of_association(world: &CachedIndex, association: &Association) -> Value {
     let key = &association.key;
     let mut uses = Vec::new();
     if let Some(last) = world.trail.used.get(key) {
@@ -356,17 +363,17 @@ pub(super) fn uses_of_association(world: &World, association: &Association) -> V
 }
 
 /// Whether nobody but one association's pods can use the role.
-fn is_alone(world: &World, role: &Role) -> bool {
+fn is_alone(world: &CachedIndex, role: &Role) -> bool {
     let arn = role.arn.as_str();
     let (own, into) = (world.associations_of(arn).len(), world.associations_into(arn).len());
     own == 1
         && into == 0
-        && world.sight(role.arn.account_id()).associations.is_none()
+        && world.visibility(role.arn.account_id()).associations.is_none()
         && trust::answers(world, role).is_ok_and(|answers| answers.only_pods().is_true())
 }
 
 /// When a role was used: IAM keeps it for every session, wherever it came from.
-pub(super) fn uses_of_role(world: &World, role: &Role) -> Value {
+pub(super) fn uses_of_role(world: &CachedIndex, role: &Role) -> Value {
     let mut uses = Vec::new();
     if let Some(last) = world.trail.roles.get(role.arn.as_str()) {
         uses.push(UseFacts::known("session", last.at, last.evidence()));
@@ -445,7 +452,7 @@ impl Facts for UseFacts {
 }
 
 /// Sessions by IRSA of the service account of an association that has sessions as well.
-pub(super) fn web_identity(world: &World, association: &Association) -> Value {
+pub(super) fn web_identity(world: &CachedIndex, association: &Association) -> Value {
     let key = &association.key;
     let missing = world.sessions_unseen(key.account_id, &key.region);
     let place = (key.account_id, key.namespace.to_string(), key.service_account.to_string());
@@ -465,7 +472,7 @@ pub(super) fn web_identity(world: &World, association: &Association) -> Value {
 
 /// Whether an IRSA role is for the association's own cluster: IRSA's events do not name clusters, and
 /// the role's trust policy names the provider of each.
-fn trusts_cluster(world: &World, association: &Association, role: &str) -> Result<bool, Reasons> {
+fn trusts_cluster(world: &CachedIndex, association: &Association, role: &str) -> Result<bool, Reasons> {
     let key = &association.key;
     let open = |why: String| Err(Reasons::one(why));
     let cluster = world.cluster_index(&(key.account_id, key.region.clone(), key.cluster.clone()));

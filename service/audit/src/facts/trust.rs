@@ -4,8 +4,9 @@
 //! six session tags. Asks the policy language's engine; compares no texts. Refuses to decide which
 //! answer is bad.
 
+use super::CachedIndex;
 use super::view::{Def, Facts, evidence, evidences, text, truth};
-use super::world::{World, join, unless};
+use crate::index::{join, unless};
 use rolecall_estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
 use rolecall_iam::trust::{Admission, ExternalAccess, FederatedAccess, Organization, STS_ACTIONS, Tenancy, Trust, Who};
 use rolecall_iam::{
@@ -168,7 +169,7 @@ fn foreign(key: &str) -> &'static str {
 }
 
 /// What a role's trust policy says; the reason where it was not seen.
-pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, String> {
+pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswers>, String> {
     let digest = role.trust.ok_or_else(|| format!("the trust policy of {} was not seen", role.arn))?;
     let mut memo = world.trusts.0.lock().unwrap_or_else(PoisonError::into_inner);
     let account = role.arn.account_id();
@@ -188,7 +189,7 @@ pub(super) fn answers(world: &World, role: &Role) -> Result<Arc<TrustAnswers>, S
 /// The RCPs above an account, where one of them was not seen or may refuse a call of AWS STS. Where
 /// nobody provided RCPs, answers are about the trust policy alone: what it says is wrong with it or
 /// not, whatever else may stand in the way.
-fn rcps_on_sts(world: &World, account: AccountId) -> Option<Arc<[Level]>> {
+fn rcps_on_sts(world: &CachedIndex, account: AccountId) -> Option<Arc<[Level]>> {
     let levels = world.org_layers(account, OrgPolicyKind::Rcp).ok()?;
     let refuses = |layer: &PolicyRef| {
         layer.policy().is_none_or(|policy| {
@@ -202,7 +203,7 @@ fn rcps_on_sts(world: &World, account: AccountId) -> Option<Arc<[Level]>> {
 /// A role's trust policy.
 #[derive(Debug)]
 pub(super) struct TrustFacts {
-    pub world: Arc<World>,
+    pub world: Arc<CachedIndex>,
     /// The account of the role whose trust policy it is.
     pub account: AccountId,
     pub answers: Arc<TrustAnswers>,
@@ -448,8 +449,8 @@ impl TrustFacts {
                 self.world.associations_of(arn).iter().chain(self.world.associations_into(arn)).copied()
             })
             .collect();
-        let sight = self.world.sight(self.account);
-        let least = if sight.roles.is_some() || sight.associations.is_some() { "at least " } else { "" };
+        let visibility = self.world.visibility(self.account);
+        let least = if visibility.roles.is_some() || visibility.associations.is_some() { "at least " } else { "" };
         let many = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         text(&format!(
             "{least}{} of account {}, which {} use",
@@ -463,7 +464,7 @@ impl TrustFacts {
 /// A principal outside the organization that a trust policy lets in.
 #[derive(Debug)]
 pub(super) struct ExternalFacts {
-    world: Arc<World>,
+    world: Arc<CachedIndex>,
     access: ExternalAccess,
 }
 
@@ -543,7 +544,7 @@ impl ExternalFacts {
 /// An identity provider whose tokens or assertions a trust policy takes.
 #[derive(Debug)]
 pub(super) struct FederatedFacts {
-    world: Arc<World>,
+    world: Arc<CachedIndex>,
     account: AccountId,
     access: FederatedAccess,
 }
@@ -646,7 +647,7 @@ impl Facts for FederatedFacts {
 /// One principal that a trust policy names.
 #[derive(Debug)]
 pub(super) struct AdmissionFacts {
-    world: Arc<World>,
+    world: Arc<CachedIndex>,
     admission: Admission,
 }
 
@@ -728,8 +729,8 @@ impl AdmissionFacts {
         if named.iter().all(|arn| !self.world.associations_of(arn).is_empty()) {
             return Value::Bool(true);
         }
-        let account = self.admission.who.account_id().map(|account| self.world.sight(account));
-        let unseen = account.and_then(|sight| join(sight.associations.clone(), sight.details.as_ref()));
+        let account = self.admission.who.account_id().map(|account| self.world.visibility(account));
+        let unseen = account.and_then(|visibility| join(visibility.associations.clone(), visibility.details.as_ref()));
         unless(unseen.as_ref(), || Value::Bool(false))
     }
 }

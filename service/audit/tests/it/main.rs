@@ -11,7 +11,7 @@ mod escalations;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
-mod fold;
+mod grouping;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -33,4 +33,4 @@ mod small;
 #[cfg(test)]
 mod trust;
 #[cfg(test)]
-mod weigh;
+mod unused;

@@ -3,9 +3,9 @@
 
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::{
-    Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, Estate, Holds,
-    InlinePolicy, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session, SessionKind,
-    Tags, Trail, TrailMemory, Whole,
+    Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, CompleteRange, Estate,
+    EventScope, InlinePolicy, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session,
+    SessionKind, Tags, Trail, TrailMemory,
 };
 use rolecall_iam::{AccountId, Arn};
 
@@ -89,13 +89,13 @@ impl Small {
         });
         small.0.memory = TrailMemory {
             at: Some("2026-11-23T00:00:00Z".parse().unwrap()),
-            whole: vec![Whole {
+            whole: vec![CompleteRange {
                 source: "bucket".to_owned(),
                 account_id: id(HOME),
                 region: REGION.parse().unwrap(),
                 from: "2026-11-16T00:00:00Z".parse().unwrap(),
                 to: "2026-11-22T22:00:00Z".parse().unwrap(),
-                holds: Holds::Bucket("trail".to_owned()),
+                holds: EventScope::Bucket("trail".to_owned()),
                 all_regions: false,
             }],
             ..TrailMemory::default()

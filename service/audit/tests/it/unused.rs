@@ -5,9 +5,10 @@ use crate::small::{API, DATA, HOME, REGION, Small, allow, id};
 use chrono::{DateTime, Days, Utc};
 use proptest::prelude::*;
 use rolecall_audit::evaluate::evaluate;
-use rolecall_audit::weigh::{WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_audit::unused::{UsageReport, Window, covered};
+use rolecall_audit::usage::{UsageError, UsageSubject, analyze_usage, role_of};
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_estate::{Holds, Recorded, Used, Whole};
+use rolecall_estate::{CompleteRange, EventScope, Recorded, Used};
 use rolecall_iam::ActionSet;
 use rolecall_rules::Outcome;
 use std::collections::BTreeSet;
@@ -22,14 +23,14 @@ fn ago(days: u64) -> DateTime<Utc> {
     now().checked_sub_days(Days::new(days)).unwrap()
 }
 
-fn whole(region: &str) -> Whole {
-    Whole {
+fn whole(region: &str) -> CompleteRange {
+    CompleteRange {
         source: "bucket".to_owned(),
         account_id: id(HOME),
         region: region.parse().unwrap(),
         from: ago(120),
         to: now(),
-        holds: Holds::Bucket(BUCKET.to_owned()),
+        holds: EventScope::Bucket(BUCKET.to_owned()),
         all_regions: true,
     }
 }
@@ -60,7 +61,7 @@ fn everything() -> Recorded {
 struct Case {
     small: Small,
     uses: Vec<Used>,
-    whole: Vec<Whole>,
+    whole: Vec<CompleteRange>,
 }
 
 impl Case {
@@ -71,14 +72,14 @@ impl Case {
         Self { small, uses: Vec::new(), whole: vec![whole(REGION)] }
     }
 
-    fn weighed(&self) -> Weighed {
-        self.of(&Whose::Role(API.to_owned())).unwrap()
+    fn weighed(&self) -> UsageReport {
+        self.of(&UsageSubject::Role(API.to_owned())).unwrap()
     }
 
-    fn of(&self, whose: &Whose) -> Result<Weighed, WeighError> {
+    fn of(&self, whose: &UsageSubject) -> Result<UsageReport, UsageError> {
         let role = role_of(&self.small.0, whose)?.parse().unwrap();
         let window = covered(&self.small.0, &role, Window { days: 90, now: now(), whole: &self.whole });
-        weigh(&self.small.0, whose, &self.uses, window)
+        analyze_usage(&self.small.0, whose, &self.uses, window)
     }
 
     /// `used`, `unused`, or why it is unknown.
@@ -87,7 +88,7 @@ impl Case {
     }
 }
 
-fn verdict(weighed: &Weighed, action: &str) -> String {
+fn verdict(weighed: &UsageReport, action: &str) -> String {
     let open = weighed.unknown.iter().find(|open| open.actions.contains(action));
     match (weighed.used_set().contains(action), weighed.unused.contains(action), open) {
         (true, false, None) => "used".to_owned(),
@@ -157,7 +158,7 @@ fn selectors_decide_what_a_trail_would_show() {
     // Of LookupEvents it is known what it has.
     hidden.small.0.coverage.complete(Scope::global(id(HOME), ScopeKind::Clusters));
     hidden.whole = ["us-east-1", REGION]
-        .map(|region| Whole { holds: Holds::Management, all_regions: false, ..whole(region) })
+        .map(|region| CompleteRange { holds: EventScope::Management, all_regions: false, ..whole(region) })
         .to_vec();
     assert_eq!(hidden.verdict("kms:Decrypt"), "unused");
     // A trail of another region does not have these events.
@@ -174,12 +175,12 @@ fn a_window_that_was_not_read_whole_proves_nothing() {
         (|case| case.whole.clear(), "completeness of the trail"),
         (|case| case.whole[0].from = ago(60), "only from 2026-09-21"),
         (|case| case.whole[0].to = ago(10), "is complete up to 2026-11-10"),
-        (|case| case.whole[0].holds = Holds::Sessions, "completeness of the trail"),
+        (|case| case.whole[0].holds = EventScope::Sessions, "completeness of the trail"),
         (|case| case.whole[0].account_id = id("444455556666"), "completeness of the trail"),
         // Another region may have calls, where the source would not have shown it.
         (|case| case.whole[0].all_regions = false, "the trail of us-east-1"),
         (
-            |case| case.whole.push(Whole { source: "other".to_owned(), from: ago(5), ..whole("eu-north-1") }),
+            |case| case.whole.push(CompleteRange { source: "other".to_owned(), from: ago(5), ..whole("eu-north-1") }),
             // That region is known by another source: the first one has it without events.
             "unused",
         ),
@@ -216,25 +217,25 @@ fn pods_act_with_the_target_role_under_the_session_policy() {
     case.small = case.small.role(DATA, crate::small::OPEN, &[("own", &grants)]);
     case.small = case.small.session_policy(&allow(r#""Action":"kms:*","Resource":"*""#));
     let key = case.small.0.associations[0].key.clone();
-    let weighed = case.of(&Whose::Pods(key.clone())).unwrap();
+    let weighed = case.of(&UsageSubject::Pods(key.clone())).unwrap();
     assert_eq!(weighed.role_arn.as_str(), DATA);
     assert_eq!(weighed.granted.names(), ["kms:Decrypt"]);
     assert_eq!(weighed.covered.account_id, id("444455556666"), "the calls stand in the role's account");
     assert!(verdict(&weighed, "kms:Decrypt").contains("completeness of the trail"));
 
     case.small = case.small.gap(ScopeKind::AssociationDetails);
-    let weighed = case.of(&Whose::Pods(key.clone())).unwrap();
+    let weighed = case.of(&UsageSubject::Pods(key.clone())).unwrap();
     assert!(verdict(&weighed, "kms:Decrypt").contains("as they were last seen"));
     let mut undescribed = case.small.clone();
     undescribed.0.associations[0].detail = None;
     case.small = undescribed;
     assert_eq!(
-        case.of(&Whose::Pods(key)).unwrap_err(),
-        WeighError::NotDescribed(format!("{HOME}/{REGION}/prod/pay/api"))
+        case.of(&UsageSubject::Pods(key)).unwrap_err(),
+        UsageError::NotDescribed(format!("{HOME}/{REGION}/prod/pay/api"))
     );
     assert!(matches!(
-        case.of(&Whose::Role("arn:aws:iam::111122223333:role/none".to_owned())),
-        Err(WeighError::Role(_))
+        case.of(&UsageSubject::Role("arn:aws:iam::111122223333:role/none".to_owned())),
+        Err(UsageError::Role(_))
     ));
 }
 
@@ -305,16 +306,23 @@ fn any_use() -> impl Strategy<Value = Used> {
     })
 }
 
-fn any_whole() -> impl Strategy<Value = Whole> {
+fn any_whole() -> impl Strategy<Value = CompleteRange> {
     let holds = prop_oneof![
-        Just(Holds::Sessions),
-        Just(Holds::Management),
-        Just(Holds::Stated),
-        Just(Holds::Bucket(BUCKET.to_owned())),
+        Just(EventScope::Sessions),
+        Just(EventScope::Management),
+        Just(EventScope::Stated),
+        Just(EventScope::Bucket(BUCKET.to_owned())),
     ];
     let region = prop::sample::select(vec![REGION, "us-east-1", "eu-north-1"]);
     (region, holds, any::<bool>(), 80_u64..200, 0_u64..6, 0_u8..2).prop_map(|(region, holds, all, from, to, source)| {
-        Whole { from: ago(from), to: ago(to), holds, all_regions: all, source: source.to_string(), ..whole(region) }
+        CompleteRange {
+            from: ago(from),
+            to: ago(to),
+            holds,
+            all_regions: all,
+            source: source.to_string(),
+            ..whole(region)
+        }
     })
 }
 

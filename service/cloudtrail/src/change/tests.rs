@@ -1,7 +1,7 @@
 //! What each kind of event changes, case by case.
 
 use super::*;
-use crate::aggregate::{Harvest, Limits, Settled};
+use crate::aggregate::{AggregatedBatch, EventAggregator, Limits};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
@@ -49,10 +49,10 @@ fn merge(into: &mut Value, changes: &Value) {
     }
 }
 
-fn settled(records: &[Value]) -> Settled {
-    let mut harvest = Harvest::new(Limits::default());
-    harvest.read("a.json", json!({ "Records": records }).to_string().as_bytes());
-    harvest.settle(&BTreeMap::new())
+fn settled(records: &[Value]) -> AggregatedBatch {
+    let mut aggregator = EventAggregator::new(Limits::default());
+    aggregator.read("a.json", json!({ "Records": records }).to_string().as_bytes());
+    aggregator.finish_batch(&BTreeMap::new())
 }
 
 fn one(record: &Value) -> ChangeEvent {
@@ -793,9 +793,9 @@ fn a_record_may_have_its_fields_in_any_order() {
                 if backwards {
                     turned.reverse();
                 }
-                let mut harvest = Harvest::new(Limits::default());
-                harvest.read("a.json", format!("{{\"Records\":[{{{}}}]}}", turned.join(",")).as_bytes());
-                let found = harvest.settle(&BTreeMap::new());
+                let mut aggregator = EventAggregator::new(Limits::default());
+                aggregator.read("a.json", format!("{{\"Records\":[{{{}}}]}}", turned.join(",")).as_bytes());
+                let found = aggregator.finish_batch(&BTreeMap::new());
                 assert_eq!((&found.changes, &found.sessions), (&as_is.changes, &as_is.sessions), "{turned:?}");
             }
         }
@@ -811,17 +811,17 @@ fn an_event_counts_once() {
         "DeleteRole",
         &json!({"requestParameters": {"roleName": "web"}, "eventID": "2", "eventTime": "2026-11-03T09:00:00Z"}),
     );
-    let mut harvest = Harvest::new(Limits::default());
+    let mut aggregator = EventAggregator::new(Limits::default());
     let text = json!({ "Records": [event, other, event] }).to_string();
-    harvest.read("a.json", text.as_bytes());
-    harvest.read("b.json", text.as_bytes());
-    let first = harvest.settle(&BTreeMap::new());
+    aggregator.read("a.json", text.as_bytes());
+    aggregator.read("b.json", text.as_bytes());
+    let first = aggregator.finish_batch(&BTreeMap::new());
     let ids: Vec<&str> = first.changes.iter().map(|change| &*change.event_id).collect();
     assert_eq!(ids, ["2", "6b0f9f5e-0001"]);
     assert_eq!((first.stats.change_events, first.stats.duplicates), (2, 4));
-    let mut harvest = Harvest::new(Limits::default());
-    harvest.read("c.json", text.as_bytes());
-    assert_eq!(harvest.settle(&first.fingerprints).changes, []);
+    let mut aggregator = EventAggregator::new(Limits::default());
+    aggregator.read("c.json", text.as_bytes());
+    assert_eq!(aggregator.finish_batch(&first.fingerprints).changes, []);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_cloudtrail::evidence::Disagreement;
 use rolecall_cloudtrail::{
-    Harvest, History, Limits, Place, ProblemKind, Settled, Stats, Tie, TiedBy, TrailFile, Use, evidence, tie_all,
+    AggregatedBatch, AttributionMethod, EventAggregator, History, Limits, ProblemKind, SessionAttribution, Stats,
+    TrailDay, TrailFile, Use, attribute_sessions, evidence,
 };
 use rolecall_estate::{
     Association, AssociationDetail, AssociationKey, AssociationSpan, Networks, Session, SessionKind,
@@ -30,12 +31,12 @@ fn at(text: &str) -> DateTime<Utc> {
 struct Kept {
     sessions: BTreeMap<(String, String), Session>,
     uses: BTreeMap<String, Use>,
-    seen: BTreeMap<Place, BTreeSet<u64>>,
+    seen: BTreeMap<TrailDay, BTreeSet<u64>>,
 }
 
 impl Kept {
-    fn settle(&self, mut harvest: Harvest) -> Settled {
-        let counted = harvest
+    fn settle(&self, mut aggregator: EventAggregator) -> AggregatedBatch {
+        let counted = aggregator
             .fingerprints()
             .into_iter()
             .map(|(place, all)| {
@@ -44,10 +45,10 @@ impl Kept {
                 (place, known)
             })
             .collect();
-        harvest.settle(&counted)
+        aggregator.finish_batch(&counted)
     }
 
-    fn save(&mut self, settled: &Settled) {
+    fn save(&mut self, settled: &AggregatedBatch) {
         for session in &settled.sessions {
             let key = (session.account_id.to_string(), session.event_id.clone());
             assert!(self.sessions.insert(key, session.clone()).is_none(), "a session is new or not there");
@@ -144,9 +145,9 @@ fn wrap(records: &[Value], how: usize) -> Vec<u8> {
 /// What one reading of everything, in order and once, gives.
 fn plainly(records: &[Value]) -> Kept {
     let mut kept = Kept::default();
-    let mut harvest = Harvest::new(Limits::default());
-    harvest.read("all", &wrap(records, 0));
-    let settled = kept.settle(harvest);
+    let mut aggregator = EventAggregator::new(Limits::default());
+    aggregator.read("all", &wrap(records, 0));
+    let settled = kept.settle(aggregator);
     assert_eq!(settled.stats.duplicates, 0);
     kept.save(&settled);
     kept
@@ -198,11 +199,11 @@ fn deliver(
     while !queue.is_empty() {
         let (size, fate) = plan.next().copied().unwrap_or((3, 0));
         let files: Vec<Vec<u8>> = queue.drain(..size.min(queue.len())).collect();
-        let mut harvest = Harvest::new(Limits::default());
+        let mut aggregator = EventAggregator::new(Limits::default());
         for file in &files {
-            harvest.read("f", file);
+            aggregator.read("f", file);
         }
-        let settled = kept.settle(harvest);
+        let settled = kept.settle(aggregator);
         prop_assert_eq!(&settled.problems, &[]);
         if fate != 1 {
             kept.save(&settled);
@@ -277,9 +278,9 @@ proptest! {
     fn uses_add_up_in_any_order(counts in proptest::collection::vec((1_u64..9, 0_i64..99, 1_u8..32, 0_usize..4), 2..6), turn in 0_usize..6) {
         let one = |(count, minutes, networks, source): &(u64, i64, u8, usize)| {
             let time = at("2026-11-20T09:00:00Z") + TimeDelta::minutes(*minutes);
-            let mut harvest = Harvest::new(Limits::default());
-            harvest.read("f", &wrap(&[call(1, HOME, 0, 0, 0, 9, 0)], 0));
-            let mut one = harvest.settle(&BTreeMap::new()).uses.remove(0);
+            let mut aggregator = EventAggregator::new(Limits::default());
+            aggregator.read("f", &wrap(&[call(1, HOME, 0, 0, 0, 9, 0)], 0));
+            let mut one = aggregator.finish_batch(&BTreeMap::new()).uses.remove(0);
             one.count = *count;
             one.first = time;
             one.last = time;
@@ -302,10 +303,10 @@ proptest! {
     }
 }
 
-fn settle(records: &[Value]) -> Settled {
-    let mut harvest = Harvest::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
-    harvest.read("f", &wrap(records, 0));
-    harvest.settle(&BTreeMap::new())
+fn settle(records: &[Value]) -> AggregatedBatch {
+    let mut aggregator = EventAggregator::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
+    aggregator.read("f", &wrap(records, 0));
+    aggregator.finish_batch(&BTreeMap::new())
 }
 
 #[test]
@@ -398,7 +399,7 @@ fn the_places_of_a_sessions_calls_are_kept_as_networks() {
         from(5, 10, "athena.amazonaws.com", "athena.amazonaws.com"),
     ];
     type Told = (Option<String>, Option<String>, Option<String>, String, Option<String>);
-    let told = |settled: &Settled| -> Vec<Told> {
+    let told = |settled: &AggregatedBatch| -> Vec<Told> {
         let each = settled.origins.iter().map(|one| {
             let first = one.first.format("%H").to_string();
             (one.network.clone(), one.endpoint.clone(), one.agent.clone(), first, one.source.clone())
@@ -513,13 +514,13 @@ fn files_that_were_not_read_to_their_end_are_told() {
     let whole = wrap(&[call(1, HOME, 0, 0, 0, 9, 0), call(2, HOME, 0, 0, 0, 9, 0)], 0);
     let zipped = wrap(&[call(1, HOME, 0, 0, 0, 9, 0), call(2, HOME, 0, 0, 0, 9, 0)], 4);
     let lines = wrap(&[json!(7), call(1, HOME, 0, 0, 0, 9, 0)], 2);
-    let mut harvest = Harvest::new(Limits::default());
-    harvest.read("whole", &whole);
-    harvest.read("cut", &whole[..whole.len() - 40]);
-    harvest.read("cut.gz", &zipped[..zipped.len() - 12]);
-    harvest.read("nonsense", b"nonsense");
-    harvest.read("lines", &lines);
-    let settled = harvest.settle(&BTreeMap::new());
+    let mut aggregator = EventAggregator::new(Limits::default());
+    aggregator.read("whole", &whole);
+    aggregator.read("cut", &whole[..whole.len() - 40]);
+    aggregator.read("cut.gz", &zipped[..zipped.len() - 12]);
+    aggregator.read("nonsense", b"nonsense");
+    aggregator.read("lines", &lines);
+    let settled = aggregator.finish_batch(&BTreeMap::new());
     let unread: Vec<&str> = settled.unread.keys().map(String::as_str).collect();
     assert_eq!(unread, ["cut", "cut.gz", "lines", "nonsense"]);
     assert!(settled.problems.iter().all(|problem| problem.file != "whole"));
@@ -528,15 +529,15 @@ fn files_that_were_not_read_to_their_end_are_told() {
 
 #[test]
 fn every_torn_file_is_told_however_many_problems_there_are() {
-    let mut harvest = Harvest::new(Limits::default());
-    harvest.read("noise", &wrap(&vec![json!({"eventName": "AssumeRole"}); 500], 0));
+    let mut aggregator = EventAggregator::new(Limits::default());
+    aggregator.read("noise", &wrap(&vec![json!({"eventName": "AssumeRole"}); 500], 0));
     let whole = wrap(&[call(1, HOME, 0, 0, 0, 9, 0)], 0);
     let torn: Vec<String> = (0..300).map(|n| format!("torn-{n:03}")).collect();
     for name in &torn {
-        harvest.read(name, &whole[..whole.len() - 40]);
+        aggregator.read(name, &whole[..whole.len() - 40]);
     }
-    harvest.read("whole", &whole);
-    let settled = harvest.settle(&BTreeMap::new());
+    aggregator.read("whole", &whole);
+    let settled = aggregator.finish_batch(&BTreeMap::new());
     assert!(settled.problems.len() <= 100);
     assert_eq!(settled.unread.keys().collect::<Vec<_>>(), torn.iter().collect::<Vec<_>>());
     assert!(settled.unread.values().all(|why| !why.is_empty()));
@@ -559,12 +560,12 @@ fn pieces_of_a_file_may_go_to_several_batches() {
         for (bytes, unread) in [(&*whole, false), (torn, true)] {
             let mut file = TrailFile::new("f", bytes);
             let (mut goes_on, mut pieces, mut calls, mut files) = (true, 0, 0, 0);
-            let mut last = Settled::default();
+            let mut last = AggregatedBatch::default();
             while goes_on {
-                let mut harvest = Harvest::new(Limits::default());
-                goes_on = harvest.read_piece(&mut file).unwrap();
-                assert!(harvest.weight() < 1 << 20, "no more is held than a piece");
-                last = harvest.settle(&BTreeMap::new());
+                let mut aggregator = EventAggregator::new(Limits::default());
+                goes_on = aggregator.read_piece(&mut file).unwrap();
+                assert!(aggregator.weight() < 1 << 20, "no more is held than a piece");
+                last = aggregator.finish_batch(&BTreeMap::new());
                 (pieces, calls, files) = (pieces + 1, calls + last.stats.calls, files + last.stats.files);
             }
             assert!(pieces > 30 && files == 1, "{pieces} {files}");
@@ -674,8 +675,8 @@ fn child(n: usize, of: usize, role: &str) -> Session {
     }
 }
 
-fn tie(sessions: &[Session], associations: &[Association]) -> Vec<Tie> {
-    tie_all(sessions, &History::new(associations.iter().map(seen).collect()), &|_| None)
+fn tie(sessions: &[Session], associations: &[Association]) -> Vec<SessionAttribution> {
+    attribute_sessions(sessions, &History::new(associations.iter().map(seen).collect()), &|_| None)
 }
 
 fn name(cluster: &str, pod: &str) -> String {
@@ -687,12 +688,12 @@ fn tags_tie_a_session_to_the_association_that_was_valid() {
     let api = association("prod", "api", "api", None, false);
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let ties = tie(from_ref(&pod), from_ref(&api));
-    assert_eq!((ties[0].tied_by, ties[0].association.as_ref()), (TiedBy::Tags, Some(&api.key)));
+    assert_eq!((ties[0].tied_by, ties[0].association.as_ref()), (AttributionMethod::Tags, Some(&api.key)));
     assert_eq!(ties[0].pod.as_deref(), Some("api-7d9f6c5b8-x2x9z"));
 
     let reason = |spans: Vec<AssociationSpan>, pod: &Session| {
-        let tie = tie_all(from_ref(pod), &History::new(spans), &|_| None).remove(0);
-        assert_eq!((tie.tied_by, &tie.association), (TiedBy::Tags, &None));
+        let tie = attribute_sessions(from_ref(pod), &History::new(spans), &|_| None).remove(0);
+        assert_eq!((tie.tied_by, &tie.association), (AttributionMethod::Tags, &None));
         assert_eq!((tie.service_account.as_deref(), tie.may_improve()), (Some("api"), true));
         tie.reason.unwrap()
     };
@@ -718,11 +719,18 @@ fn without_tags_role_and_name_decide_or_say_that_they_cannot() {
         association("prod", "talks", "shared", None, false),
     ];
     let cases = [
-        ("solo", name("prod", "api"), TiedBy::Name, vec![], Some("prod"), Some("solo")),
-        ("shared", name("development", "api"), TiedBy::Name, vec![], Some("development"), Some("api")),
-        ("shared", name("prod", "api"), TiedBy::Ambiguous, vec!["a-prod-api", "a-prod-web"], Some("prod"), None),
-        ("shared", name("elsewhere", "api"), TiedBy::None, vec![], None, None),
-        ("unknown", name("prod", "api"), TiedBy::None, vec![], None, None),
+        ("solo", name("prod", "api"), AttributionMethod::Name, vec![], Some("prod"), Some("solo")),
+        ("shared", name("development", "api"), AttributionMethod::Name, vec![], Some("development"), Some("api")),
+        (
+            "shared",
+            name("prod", "api"),
+            AttributionMethod::Ambiguous,
+            vec!["a-prod-api", "a-prod-web"],
+            Some("prod"),
+            None,
+        ),
+        ("shared", name("elsewhere", "api"), AttributionMethod::None, vec![], None, None),
+        ("unknown", name("prod", "api"), AttributionMethod::None, vec![], None, None),
     ];
     for (role, name, by, candidates, cluster, account) in cases {
         let tie = tie(&[session(1, SessionKind::PodIdentity, role, &name)], &associations).remove(0);
@@ -732,7 +740,7 @@ fn without_tags_role_and_name_decide_or_say_that_they_cannot() {
             "{role} {name}"
         );
         assert_eq!(tie.service_account.as_deref(), account, "{role} {name}");
-        assert_eq!(tie.reason.is_none(), by == TiedBy::Name);
+        assert_eq!(tie.reason.is_none(), by == AttributionMethod::Name);
     }
 }
 
@@ -757,11 +765,11 @@ fn a_chain_of_sessions_is_one_story_in_any_order() {
         let ties = tie(&turned, from_ref(&api));
         let of = |id: &str| &ties[turned.iter().position(|s| s.event_id == id).unwrap()];
         for (id, by, depth) in [
-            ("e-1", TiedBy::Tags, 0),
-            ("e-2", TiedBy::Chain, 1),
-            ("e-3", TiedBy::Chain, 2),
-            ("copy", TiedBy::AccessKey, 2),
-            ("e-4", TiedBy::Chain, 3),
+            ("e-1", AttributionMethod::Tags, 0),
+            ("e-2", AttributionMethod::Chain, 1),
+            ("e-3", AttributionMethod::Chain, 2),
+            ("copy", AttributionMethod::AccessKey, 2),
+            ("e-4", AttributionMethod::Chain, 3),
         ] {
             let tie = of(id);
             assert_eq!((tie.tied_by, tie.depth, tie.association.as_ref()), (by, depth, Some(&api.key)), "{id}");
@@ -811,7 +819,7 @@ proptest! {
             association("prod", "one", "shared", None, true),
             association("prod", "two", "shared", None, true),
         ];
-        let by_event = |sessions: &[Session]| -> BTreeMap<String, Tie> {
+        let by_event = |sessions: &[Session]| -> BTreeMap<String, SessionAttribution> {
             let ties = tie(sessions, &associations);
             sessions.iter().zip(ties).map(|(session, tie)| (session.event_id.clone(), tie)).collect()
         };
@@ -831,14 +839,14 @@ fn a_parent_that_comes_late_mends_the_tie() {
     let history = History::new(vec![seen(&api)]);
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let hop = child(2, 1, "more");
-    let alone = tie_all(from_ref(&hop), &history, &|_| None).remove(0);
-    assert_eq!((alone.tied_by, alone.may_improve()), (TiedBy::None, true));
-    let parent = tie_all(from_ref(&pod), &history, &|_| None).remove(0);
+    let alone = attribute_sessions(from_ref(&hop), &history, &|_| None).remove(0);
+    assert_eq!((alone.tied_by, alone.may_improve()), (AttributionMethod::None, true));
+    let parent = attribute_sessions(from_ref(&pod), &history, &|_| None).remove(0);
     let known = |key: &str| (key == "ASIA1").then(|| parent.clone());
-    let later = tie_all(from_ref(&hop), &history, &known).remove(0);
-    let together = tie_all(&[hop, pod], &history, &|_| None).remove(0);
+    let later = attribute_sessions(from_ref(&hop), &history, &known).remove(0);
+    let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
     assert_eq!((&later, later.may_improve()), (&together, false));
-    assert_eq!(later.tied_by, TiedBy::Chain);
+    assert_eq!(later.tied_by, AttributionMethod::Chain);
 }
 
 #[test]
@@ -851,11 +859,11 @@ fn what_a_caller_says_of_itself_ties_nothing() {
         principal: "arn:aws:sts::111122223333:assumed-role/dev/mallory".to_owned(),
         ..imitation
     };
-    assert_eq!(tie(from_ref(&imitation), from_ref(&api))[0].tied_by, TiedBy::None);
+    assert_eq!(tie(from_ref(&imitation), from_ref(&api))[0].tied_by, AttributionMethod::None);
     // The parent is known, and is no pod.
     let parent = Session { kind: SessionKind::Saml, ..session(1, SessionKind::Saml, "dev", "mallory") };
     let ties = tie(&[imitation, parent], &[api]);
-    assert_eq!((ties[0].tied_by, ties[0].parent.as_deref()), (TiedBy::None, Some("ASIA1")));
+    assert_eq!((ties[0].tied_by, ties[0].parent.as_deref()), (AttributionMethod::None, Some("ASIA1")));
     assert!(ties[0].reason.as_deref().unwrap().contains("no pod"));
 }
 
@@ -866,11 +874,11 @@ fn a_parent_of_a_later_second_is_the_parent() {
     pod.at += TimeDelta::seconds(9);
     let hop = child(2, 1, "more");
     let history = History::new(vec![seen(&api)]);
-    let parent = tie_all(from_ref(&pod), &history, &|_| None).remove(0);
-    let later = tie_all(from_ref(&hop), &history, &|key| (key == "ASIA1").then(|| parent.clone())).remove(0);
+    let parent = attribute_sessions(from_ref(&pod), &history, &|_| None).remove(0);
+    let later = attribute_sessions(from_ref(&hop), &history, &|key| (key == "ASIA1").then(|| parent.clone())).remove(0);
     assert!(pod.at > hop.at);
-    let together = tie_all(&[hop, pod], &history, &|_| None).remove(0);
-    assert_eq!((together.tied_by, &together), (TiedBy::Chain, &later));
+    let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
+    assert_eq!((together.tied_by, &together), (AttributionMethod::Chain, &later));
 }
 
 #[test]
@@ -880,7 +888,7 @@ fn closed_and_long_chains_end() {
     for session in &mut ring {
         session.at = at("2026-11-20T09:00:00Z");
     }
-    assert!(tie(&ring, from_ref(&api)).iter().all(|tie| tie.tied_by == TiedBy::None));
+    assert!(tie(&ring, from_ref(&api)).iter().all(|tie| tie.tied_by == AttributionMethod::None));
     let mut chain = vec![tagged(session(0, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api")];
     chain.extend((1..5000).map(|n| child(n, n - 1, "r")));
     chain.reverse();
@@ -893,7 +901,7 @@ fn closed_and_long_chains_end() {
 
 fn disagreements(session: &Session, spans: Vec<AssociationSpan>) -> Vec<Disagreement> {
     let history = History::new(spans);
-    let tie = tie_all(from_ref(session), &history, &|_| None).remove(0);
+    let tie = attribute_sessions(from_ref(session), &history, &|_| None).remove(0);
     evidence::disagreements(session, &tie, &history)
 }
 
@@ -979,18 +987,18 @@ fn files(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-fn harvest(root: &Path, skip: &[&str]) -> Settled {
+fn harvest(root: &Path, skip: &[&str]) -> AggregatedBatch {
     let mut paths = Vec::new();
     files(root, &mut paths);
-    let mut harvest = Harvest::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
+    let mut aggregator = EventAggregator::new(Limits { latest: Some(at("2026-11-23T00:00:00Z")), ..Limits::default() });
     for path in paths.iter().filter(|path| !skip.iter().any(|name| path.ends_with(name))) {
-        harvest.read(&path.display().to_string(), &std::fs::read(path).unwrap());
+        aggregator.read(&path.display().to_string(), &std::fs::read(path).unwrap());
     }
-    harvest.settle(&BTreeMap::new())
+    aggregator.finish_batch(&BTreeMap::new())
 }
 
 /// Counts of ties, with a session of a pod that is neither tied nor explained as a failure.
-fn figures(sessions: &[Session], ties: &[Tie]) -> BTreeMap<(&'static str, &'static str), usize> {
+fn figures(sessions: &[Session], ties: &[SessionAttribution]) -> BTreeMap<(&'static str, &'static str), usize> {
     let mut figures = BTreeMap::new();
     for (session, tie) in sessions.iter().zip(ties) {
         assert!(
@@ -1021,7 +1029,7 @@ fn every_session_of_a_whole_estate_is_tied_or_says_why() {
     let stats: &Stats = &settled.stats;
     assert_eq!((stats.events, stats.malformed, &stats.problems), (8058, 0, &BTreeMap::new()));
     let history = History::new(associations.iter().map(seen).collect());
-    let ties = tie_all(&settled.sessions, &history, &|_| None);
+    let ties = attribute_sessions(&settled.sessions, &history, &|_| None);
     let figures = figures(&settled.sessions, &ties);
     eprintln!("{stats:#?}\n{figures:#?}");
     let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();

@@ -20,7 +20,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -219,7 +219,7 @@ impl Listing {
 
     /// What is whole once a listing has ended: all of its account, when that was the last one. A
     /// region that is not whole would not be missed among the others, so they tell of it.
-    fn whole(&mut self, ended: Ended) -> Vec<Whole> {
+    fn whole(&mut self, ended: Ended) -> Vec<CompleteRange> {
         let account_id = ended.account_id;
         let Some(account) = self.accounts.get_mut(&account_id) else { return Vec::new() };
         account.under_way = account.under_way.saturating_sub(1);
@@ -240,8 +240,8 @@ impl Listing {
         let to = (self.began - DELIVERY).trunc_subsecs(0);
         let whole = regions.into_iter().filter_map(|(region, from)| {
             let from = from?.and_time(NaiveTime::MIN).and_utc().max(oldest);
-            let holds = Holds::Bucket(self.shared.layout.bucket.name.clone());
-            Some(Whole { source: self.id.clone(), account_id, region, from, to, holds, all_regions })
+            let holds = EventScope::Bucket(self.shared.layout.bucket.name.clone());
+            Some(CompleteRange { source: self.id.clone(), account_id, region, from, to, holds, all_regions })
         });
         whole.filter(|whole| !whole.is_empty()).collect()
     }

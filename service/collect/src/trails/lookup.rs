@@ -19,7 +19,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -47,10 +47,10 @@ impl Events {
         }
     }
 
-    fn holds(self) -> Holds {
+    fn holds(self) -> EventScope {
         match self {
-            Self::Sessions => Holds::Sessions,
-            Self::All => Holds::Management,
+            Self::Sessions => EventScope::Sessions,
+            Self::All => EventScope::Management,
         }
     }
 }
@@ -230,7 +230,7 @@ impl TrailSource for Lookup {
             if let (Some(from), Ok(to)) =
                 (self.whole_from.get(&stretch), DateTime::parse_from_rfc3339(&cursor.position))
             {
-                settlement.whole.push(Whole {
+                settlement.whole.push(CompleteRange {
                     source: self.id.clone(),
                     account_id: cursor.account_id,
                     region: cursor.region.clone(),

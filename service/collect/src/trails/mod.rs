@@ -39,7 +39,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, Stream, StreamExt as _};
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Torn, Whole};
+use rolecall_estate::{CompleteRange, IncompleteDay};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
@@ -280,9 +280,9 @@ pub struct Settlement {
     /// What was given up.
     pub set_aside: Vec<SetAside>,
     /// Of which stretches of time nothing is missing, with this batch.
-    pub whole: Vec<Whole>,
+    pub whole: Vec<CompleteRange>,
     /// Days of which something was given up. It may not come again, so this is told once.
-    pub torn: Vec<Torn>,
+    pub torn: Vec<IncompleteDay>,
     /// Messages to delete.
     pub(crate) done: Vec<Message>,
 }
@@ -434,8 +434,8 @@ pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
     settlement
 }
 
-fn torn(object: &Object) -> Option<Torn> {
-    Some(Torn { account_id: object.account_id?, region: object.region.clone()?, day: object.day? })
+fn torn(object: &Object) -> Option<IncompleteDay> {
+    Some(IncompleteDay { account_id: object.account_id?, region: object.region.clone()?, day: object.day? })
 }
 
 /// Stretches that do not advance in this pass, since something of them was missed.

@@ -9,7 +9,7 @@ use rolecall_collect::trails::{
 use rolecall_collect::{Answer, Plan, Settings};
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
 use rolecall_sandbox::estate::Event;
 use rolecall_sandbox::{Fault, FaultKind, Faults, Options, Sandbox};
@@ -60,7 +60,7 @@ pub(crate) struct Kept {
     cursors: BTreeMap<(String, String), Cursor>,
     pub(crate) gaps: Vec<TrailGap>,
     set_aside: Vec<SetAside>,
-    pub(crate) whole: BTreeMap<(String, String), Whole>,
+    pub(crate) whole: BTreeMap<(String, String), CompleteRange>,
 }
 
 impl Kept {
@@ -125,13 +125,13 @@ impl Kept {
         self.marks.extend(settlement.set_aside.iter().filter_map(|aside| aside.identity.clone()));
         self.gaps.extend(settlement.gaps.iter().cloned());
         self.set_aside.extend(settlement.set_aside.iter().cloned());
-        let nothing = |account_id: AccountId, region: &Region| Whole {
+        let nothing = |account_id: AccountId, region: &Region| CompleteRange {
             source: "org".to_owned(),
             account_id,
             region: region.clone(),
             from: DateTime::UNIX_EPOCH,
             to: DateTime::UNIX_EPOCH,
-            holds: Holds::Stated,
+            holds: EventScope::Stated,
             all_regions: false,
         };
         for torn in &settlement.torn {

@@ -4,7 +4,7 @@ use crate::estate::{HUB, WORK, now, sandbox};
 use crate::trails::{BUCKET, Kept, config, fast, filled, in_bucket, key, looked, opened, put, with_sessions};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_collect::trails::{Events, InBucket, Limits, TrailConfig, TrailKind, open};
-use rolecall_estate::Holds;
+use rolecall_estate::EventScope;
 use rolecall_sandbox::{Fault, Faults, Options, Sandbox};
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ async fn a_listing_is_whole_from_its_first_day_or_the_oldest_file_and_grows() {
         let mut kept = Kept::default();
         pass(&mut kept, &sandbox, &trail(batch), now()).await;
         assert_eq!(told(&kept), expected(FIRST));
-        assert!(kept.whole.values().all(|whole| whole.holds == Holds::Bucket(BUCKET.to_owned())));
+        assert!(kept.whole.values().all(|whole| whole.holds == EventScope::Bucket(BUCKET.to_owned())));
 
         // Nothing new came, and a day later something in one place.
         pass(&mut kept, &sandbox, &trail(batch), now() + TimeDelta::hours(2)).await;
@@ -212,7 +212,7 @@ async fn with_history() -> Sandbox {
 async fn a_lookup_is_whole_from_where_it_began_to_where_it_is() {
     let sandbox = with_history().await;
     let plan = fast(&sandbox);
-    for (events, holds) in [(Events::Sessions, Holds::Sessions), (Events::All, Holds::Management)] {
+    for (events, holds) in [(Events::Sessions, EventScope::Sessions), (Events::All, EventScope::Management)] {
         let mut trail = looked(TimeDelta::days(4));
         if let TrailKind::Lookup(looked) = &mut trail.kind {
             looked.events = events;

@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use rolecall_cloudtrail::session_name::PodIdentityName;
-use rolecall_cloudtrail::{History, Tie, TiedBy, best, tie_all};
+use rolecall_cloudtrail::{AttributionMethod, History, SessionAttribution, attribute_sessions, best};
 use rolecall_estate::{Association, AssociationSpan, Session, SpanDetail};
 use rolecall_store::{AssociationVersion, SessionKey, SessionRow, Store, Tied};
 use std::collections::{HashMap, HashSet};
@@ -76,7 +76,7 @@ fn decide(
     known: &HashMap<String, Vec<SessionRow>>,
 ) -> Vec<(SessionKey, Tied)> {
     let history = History::new(versions.into_iter().map(span).collect());
-    let ties = tie_all(&sessions, &history, &|key| best(known.get(key)?.iter().filter_map(tie_of)));
+    let ties = attribute_sessions(&sessions, &history, &|key| best(known.get(key)?.iter().filter_map(tie_of)));
     sessions
         .into_iter()
         .zip(ties)
@@ -109,7 +109,7 @@ fn span(version: AssociationVersion) -> AssociationSpan {
 }
 
 /// A tie as it is kept. The cluster that the event names stays where the tie knows none.
-fn tied(tie: Tie, cluster: Option<String>) -> Tied {
+fn tied(tie: SessionAttribution, cluster: Option<String>) -> Tied {
     Tied {
         cluster: tie.cluster.or(cluster),
         namespace: tie.namespace,
@@ -124,12 +124,12 @@ fn tied(tie: Tie, cluster: Option<String>) -> Tied {
 }
 
 /// A kept tie, as far as those that follow from it need it.
-fn tie_of(row: &SessionRow) -> Option<Tie> {
+fn tie_of(row: &SessionRow) -> Option<SessionAttribution> {
     let tied = &row.tied;
     let word = serde_json::Value::String(tied.tied_by.clone()?);
-    let tied_by: TiedBy = serde_json::from_value(word).ok()?;
+    let tied_by: AttributionMethod = serde_json::from_value(word).ok()?;
     let association = row.tied.association_id.as_ref().and_then(|_| association_key(row));
-    Some(Tie {
+    Some(SessionAttribution {
         tied_by,
         association,
         association_id: tied.association_id.clone(),

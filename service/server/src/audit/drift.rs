@@ -7,7 +7,7 @@ use crate::error::Error;
 use chrono::TimeDelta;
 use rolecall_audit::drift::{Attribution, Calls, Change, Records, Scans, Window, attribute, changes, span};
 use rolecall_cloudtrail::change::ChangeEvent;
-use rolecall_estate::{Trail, Whole};
+use rolecall_estate::{CompleteRange, Trail};
 use rolecall_iam::AccountId;
 use rolecall_store::{ChangeEventAfter, ChangeEventFilter, ChangeRow, ChangedScan, RunId, Store};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn rows(
     scan: &ChangedScan,
     windows: &BTreeMap<AccountId, Window>,
     events: &[ChangeEvent],
-    whole: &[Whole],
+    whole: &[CompleteRange],
 ) -> Vec<ChangeRow> {
     let pair = format!("{}-{}", scan.run.0.saturating_sub(1), scan.run.0);
     let found = changes(&Scans {

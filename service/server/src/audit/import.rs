@@ -15,13 +15,13 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::terminal;
 use chrono::{DateTime, Utc};
-use rolecall_cloudtrail::{Harvest, ProblemKind, Settled, TrailFile};
+use rolecall_cloudtrail::{AggregatedBatch, EventAggregator, ProblemKind, TrailFile};
 use rolecall_collect::trails;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::before::doubt;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::Region;
-use rolecall_estate::{Holds, Observation, Whole};
+use rolecall_estate::{CompleteRange, EventScope, Observation};
 use rolecall_iam::AccountId;
 use rolecall_import::{FileKind, Given, Importer, InputFile, LARGEST, holds_records, trail_gap, trail_place};
 use rolecall_store::{Attempts, RunId, Store, Suspect, Unit, UnitKind};
@@ -223,7 +223,7 @@ async fn state_whole(
 /// The first and the last event of an account, and the regions that it has events in.
 type Reach = (DateTime<Utc>, DateTime<Utc>, BTreeSet<Region>);
 
-fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &Settled) {
+fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &AggregatedBatch) {
     let sessions = settled.sessions.iter().map(|it| (it.account_id, &it.region, it.at, it.at));
     let uses = settled.uses.iter().map(|it| (it.account_id, &it.region, it.first, it.last));
     for (account_id, region, first, last) in sessions.chain(uses) {
@@ -238,7 +238,7 @@ fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &Settled) {
 
 /// The stretch of each account, in each of its regions, that trail files reach over; or the file that
 /// was not read whole. Files that were imported before reach as far as others.
-fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
+fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<CompleteRange>, PathBuf> {
     let mut accounts: BTreeMap<AccountId, Reach> = BTreeMap::new();
     for path in files {
         let limits = rolecall_cloudtrail::Limits { latest: Some(now), ..rolecall_cloudtrail::Limits::default() };
@@ -246,11 +246,11 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
         let mut file = TrailFile::new(&shown(path), file);
         let mut goes_on = true;
         while goes_on {
-            let mut harvest = Harvest::new(limits);
-            while goes_on && harvest.weight() <= HEAVY {
-                goes_on = harvest.read_piece(&mut file).map_err(|_| path.clone())?;
+            let mut aggregator = EventAggregator::new(limits);
+            while goes_on && aggregator.weight() <= HEAVY {
+                goes_on = aggregator.read_piece(&mut file).map_err(|_| path.clone())?;
             }
-            let settled = harvest.settle(&BTreeMap::new());
+            let settled = aggregator.finish_batch(&BTreeMap::new());
             if !settled.unread.is_empty() || !settled.damaged.is_empty() {
                 return Err(path.clone());
             }
@@ -258,13 +258,13 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<Whole>, PathBuf> {
         }
     }
     let whole = accounts.into_iter().flat_map(|(account_id, (from, to, regions))| {
-        regions.into_iter().map(move |region| Whole {
+        regions.into_iter().map(move |region| CompleteRange {
             source: SOURCE.to_owned(),
             account_id,
             region,
             from,
             to,
-            holds: Holds::Stated,
+            holds: EventScope::Stated,
             all_regions: true,
         })
     });

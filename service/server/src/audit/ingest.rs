@@ -13,14 +13,14 @@ use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
-use rolecall_cloudtrail::{Harvest, ReadProblem, TrailFile};
+use rolecall_cloudtrail::{EventAggregator, ReadProblem, TrailFile};
 use rolecall_collect::Plan;
 use rolecall_collect::trails::{
     self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
 };
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{Observation, Torn};
+use rolecall_estate::{IncompleteDay, Observation};
 use rolecall_iam::AccountId;
 use rolecall_import::trail_place;
 use rolecall_store::{
@@ -121,7 +121,7 @@ pub async fn configured(
 
 /// What is read and not yet committed.
 struct Part {
-    harvest: Harvest,
+    aggregator: EventAggregator,
     files: Vec<ReadFile>,
 }
 
@@ -134,7 +134,7 @@ struct ReadFile {
     mark: Option<FileMark>,
     place: Option<Place>,
     /// What is not whole where a record of it cannot be read.
-    torn: Option<Torn>,
+    torn: Option<IncompleteDay>,
 }
 
 impl ReadFile {
@@ -174,14 +174,14 @@ impl ReadFile {
 impl Part {
     fn new(now: DateTime<Utc>) -> Self {
         let limits = rolecall_cloudtrail::Limits { latest: Some(now), ..rolecall_cloudtrail::Limits::default() };
-        Self { harvest: Harvest::new(limits), files: Vec::new() }
+        Self { aggregator: EventAggregator::new(limits), files: Vec::new() }
     }
 
     /// Reads a file until it ends, fails, or the part is heavy: then there is more of it.
     fn pieces(mut self, mut file: TrailFile<'static>) -> (Self, TrailFile<'static>, std::io::Result<bool>) {
         loop {
-            match self.harvest.read_piece(&mut file) {
-                Ok(true) if self.harvest.weight() <= abort::part_bytes(HEAVY) => {}
+            match self.aggregator.read_piece(&mut file) {
+                Ok(true) if self.aggregator.weight() <= abort::part_bytes(HEAVY) => {}
                 ended => return (self, file, ended),
             }
         }
@@ -358,7 +358,7 @@ impl Reading<'_> {
                         });
                     }
                 }
-                if part.harvest.weight() > abort::part_bytes(HEAVY) {
+                if part.aggregator.weight() > abort::part_bytes(HEAVY) {
                     part = self.hand_over(part, &mut books, &mut committing, &mut parts).await?;
                 }
             }
@@ -500,10 +500,10 @@ async fn write<'b>(
     waiting: Option<u64>,
     now: DateTime<Utc>,
 ) -> Result<(Ledger<'b>, Receipt), Error> {
-    let Part { mut harvest, files } = part;
-    let (harvest, events) = blocking(move || {
-        let events = harvest.fingerprints();
-        (harvest, events)
+    let Part { mut aggregator, files } = part;
+    let (aggregator, events) = blocking(move || {
+        let events = aggregator.fingerprints();
+        (aggregator, events)
     })
     .await?;
     let marks: Vec<FileMark> = files.iter().filter_map(|file| file.mark.clone()).collect();
@@ -520,7 +520,7 @@ async fn write<'b>(
     let counted = ledger.counted(&by_place).await?;
     let settled = blocking(move || {
         let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
-        let settled = harvest.settle(&counted);
+        let settled = aggregator.finish_batch(&counted);
         let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
         let withdrawn: Vec<Counted> = settled.withdrawn.iter().map(use_of).collect();
         let instances = rolecall_cloudtrail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
@@ -545,7 +545,7 @@ async fn write<'b>(
     let mut marked = Vec::new();
     // Such a file is known from now on, so what is not whole of it is noted along with that.
     let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
-    let torn: Vec<Torn> = damaged.filter_map(|file| file.torn.clone()).collect();
+    let torn: Vec<IncompleteDay> = damaged.filter_map(|file| file.torn.clone()).collect();
     ledger.whole(source, &[], &torn).await?;
     for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
         if let Some(place) = file.place {
@@ -625,12 +625,12 @@ fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
     }
 }
 
-fn stored(place: &rolecall_cloudtrail::Place) -> Place {
+fn stored(place: &rolecall_cloudtrail::TrailDay) -> Place {
     Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
 }
 
-fn read_place(place: &Place) -> Option<rolecall_cloudtrail::Place> {
-    Some(rolecall_cloudtrail::Place {
+fn read_place(place: &Place) -> Option<rolecall_cloudtrail::TrailDay> {
+    Some(rolecall_cloudtrail::TrailDay {
         account_id: place.account_id,
         region: place.region.parse().ok()?,
         day: place.day,
@@ -660,9 +660,9 @@ fn place_of(object: &Object) -> Option<Place> {
 
 /// The day of which a record is lost with one of this object; where nobody knows which, today: then
 /// nothing so far is whole.
-fn torn_of(object: &Object, now: DateTime<Utc>) -> Option<Torn> {
+fn torn_of(object: &Object, now: DateTime<Utc>) -> Option<IncompleteDay> {
     let day = object.day.unwrap_or_else(|| now.date_naive());
-    Some(Torn { account_id: object.account_id?, region: object.region.clone()?, day })
+    Some(IncompleteDay { account_id: object.account_id?, region: object.region.clone()?, day })
 }
 
 /// By what a file is known again. The same file has the same mark by whatever way it comes.

@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use rolecall_audit::weigh::{WeighError, Weighed, Whose, Window, covered, role_of, weigh};
+use rolecall_audit::unused::{UsageReport, Window, covered};
+use rolecall_audit::usage::{UsageError, UsageSubject, analyze_usage, role_of};
 use rolecall_estate::Used;
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{Store, UsageOf, UseRow};
@@ -21,27 +22,32 @@ pub(crate) enum Failure {
     Store(#[from] rolecall_store::Error),
     /// There is nothing to weigh.
     #[error(transparent)]
-    Weigh(#[from] WeighError),
+    Weigh(#[from] UsageError),
     /// The task that weighs was stopped.
     #[error("weighing was stopped")]
     Stopped(#[source] tokio::task::JoinError),
 }
 
 /// Weighs the stored grants of a role, or of an association's pods, against their calls.
-pub(crate) async fn weighed(store: &Store, whose: Whose, days: u16, now: DateTime<Utc>) -> Result<Weighed, Failure> {
+pub(crate) async fn weighed(
+    store: &Store,
+    whose: UsageSubject,
+    days: u16,
+    now: DateTime<Utc>,
+) -> Result<UsageReport, Failure> {
     let mut accounts: BTreeSet<AccountId> = BTreeSet::new();
     match &whose {
-        Whose::Pods(key) => accounts.extend([key.account_id]),
-        Whose::Role(arn) => accounts.extend(arn.parse::<RoleArn>().map(|role| role.account_id())),
+        UsageSubject::Pods(key) => accounts.extend([key.account_id]),
+        UsageSubject::Role(arn) => accounts.extend(arn.parse::<RoleArn>().map(|role| role.account_id())),
     }
     let first = store.estate_of(&accounts).await?;
     let arn = role_of(&first, &whose)?;
-    let role: RoleArn = arn.parse().map_err(|_| WeighError::Role(arn.clone()))?;
+    let role: RoleArn = arn.parse().map_err(|_| UsageError::Role(arn.clone()))?;
     let account = role.account_id();
     let estate = if accounts.insert(account) { store.estate_of(&accounts).await? } else { first };
     let association_id = match &whose {
-        Whose::Role(_) => None,
-        Whose::Pods(key) => {
+        UsageSubject::Role(_) => None,
+        UsageSubject::Pods(key) => {
             let association = estate.associations.iter().find(|association| association.key == *key);
             association.map(|association| association.association_id.clone())
         }
@@ -52,7 +58,7 @@ pub(crate) async fn weighed(store: &Store, whose: Whose, days: u16, now: DateTim
     let rows: Vec<UseRow> = store.usage(&UsageOf::Role(arn), Some(since), false).try_collect().await?;
     let weighing = tokio::task::spawn_blocking(move || {
         let uses: Vec<Used> = rows.into_iter().filter_map(|row| used(row, association_id.as_deref())).collect();
-        weigh(&estate, &whose, &uses, window)
+        analyze_usage(&estate, &whose, &uses, window)
     });
     Ok(weighing.await.map_err(Failure::Stopped)??)
 }

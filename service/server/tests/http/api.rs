@@ -3,7 +3,7 @@
 use crate::support::{Answer, Client, REFUSED, Seen, app};
 use axum::http::{Method, StatusCode, header};
 use rolecall::http::auth::token::Scope;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -403,13 +403,13 @@ async fn what_was_read_whole_is_told_to_programs_and_to_people() {
 
     let from: chrono::DateTime<chrono::Utc> = "2026-03-02T00:00:00Z".parse().unwrap();
     let to = from + chrono::TimeDelta::hours(30);
-    let told = ["eu-west-1", "us-east-1"].map(|region| Whole {
+    let told = ["eu-west-1", "us-east-1"].map(|region| CompleteRange {
         source: "org".into(),
         account_id: REFUSED.parse().unwrap(),
         region: region.parse().unwrap(),
         from,
         to,
-        holds: Holds::Bucket("org-trail".into()),
+        holds: EventScope::Bucket("org-trail".into()),
         all_regions: true,
     });
     let mut books = app.store.bookkeeper();

@@ -5,7 +5,7 @@ use crate::support::{Client, Seen, app};
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use rolecall::http::auth::token::Scope;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::recording::{Shown, shown};
 use rolecall_store::{Counted, Store};
@@ -44,13 +44,13 @@ async fn called(store: &Store, role: &str, action: &str) {
         last_at: at,
     };
     ledger.add(&[], &[counted]).await.unwrap();
-    let whole = Whole {
+    let whole = CompleteRange {
         source: "events".to_owned(),
         account_id: account,
         region: "us-east-1".parse().unwrap(),
         from: now - TimeDelta::days(120),
         to: now,
-        holds: Holds::Management,
+        holds: EventScope::Management,
         all_regions: true,
     };
     ledger.whole("events", &[whole], &[]).await.unwrap();

@@ -1,7 +1,7 @@
 //! The built binary as people and programs meet it.
 
 use crate::support::{Folder, Harness, rolecall, run, run_beside};
-use rolecall_estate::Holds;
+use rolecall_estate::EventScope;
 use rolecall_sandbox::{Fault, Sandbox};
 use rolecall_store::RunState;
 use std::io::{BufRead as _, BufReader};
@@ -137,7 +137,7 @@ async fn a_trail_is_whole_where_somebody_says_so_and_its_files_do_not_say_otherw
     };
     let whole = || async {
         let whole = database.store.trail_whole(&[]).await.unwrap();
-        assert!(whole.iter().all(|it| it.source == "import" && it.holds == Holds::Stated && it.all_regions));
+        assert!(whole.iter().all(|it| it.source == "import" && it.holds == EventScope::Stated && it.all_regions));
         let plain = whole.iter().map(|it| format!("{} {} {} {}", it.account_id, it.region, it.from, it.to));
         plain.map(|line| line.replace(" 08:00:00 UTC", "")).collect::<Vec<_>>()
     };

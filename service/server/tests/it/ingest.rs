@@ -13,7 +13,7 @@ use rolecall::audit::ingest;
 use rolecall::config::Config;
 use rolecall::progress::Progress;
 use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
-use rolecall_estate::Holds;
+use rolecall_estate::EventScope;
 use rolecall_store::testing::{Database, database};
 use rolecall_store::{RunId, SessionFilter, SessionRow, UsageOf, UseRow};
 use serde_json::{Value, json};
@@ -305,7 +305,7 @@ async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
         Box::pin(harness.audit_with(&config.trails)).await.unwrap();
         let [whole] = &harness.store.trail_whole(&[]).await.unwrap()[..] else { panic!("one stretch") };
         assert_eq!((whole.account_id.to_string(), whole.region.as_str()), (ACCOUNT.to_owned(), "eu-west-1"));
-        assert_eq!((whole.source.as_str(), &whole.holds), ("org", &Holds::Bucket("org-trail".to_owned())));
+        assert_eq!((whole.source.as_str(), &whole.holds), ("org", &EventScope::Bucket("org-trail".to_owned())));
         assert!(whole.all_regions && Utc::now() - whole.to < TimeDelta::minutes(90));
         whole.from
     };

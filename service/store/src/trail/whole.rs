@@ -6,7 +6,7 @@ use super::Ledger;
 use crate::work::jobs::interval;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_estate::{Holds, Torn, Whole};
+use rolecall_estate::{CompleteRange, EventScope, IncompleteDay};
 use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,15 +28,15 @@ struct Record {
 }
 
 impl Record {
-    fn read(self) -> Result<Whole, Error> {
+    fn read(self) -> Result<CompleteRange, Error> {
         let holds = match (self.holds.as_str(), self.bucket) {
-            ("sessions", None) => Holds::Sessions,
-            ("management", None) => Holds::Management,
-            ("bucket", Some(bucket)) => Holds::Bucket(bucket),
-            ("stated", None) => Holds::Stated,
+            ("sessions", None) => EventScope::Sessions,
+            ("management", None) => EventScope::Management,
+            ("bucket", Some(bucket)) => EventScope::Bucket(bucket),
+            ("stated", None) => EventScope::Stated,
             (other, _) => return Err(Error::corrupt(TABLE, self.source, format!("`{other}` is nothing to hold"))),
         };
-        Ok(Whole {
+        Ok(CompleteRange {
             account_id: parse::account(TABLE, &self.account_id)?,
             region: parse::text(TABLE, &self.account_id, &self.region)?,
             source: self.source,
@@ -49,19 +49,19 @@ impl Record {
 }
 
 /// The columns `holds` and `bucket`.
-fn columns(holds: &Holds) -> (&'static str, Option<&str>) {
+fn columns(holds: &EventScope) -> (&'static str, Option<&str>) {
     match holds {
-        Holds::Sessions => ("sessions", None),
-        Holds::Management => ("management", None),
-        Holds::Bucket(bucket) => ("bucket", Some(bucket)),
-        Holds::Stated => ("stated", None),
+        EventScope::Sessions => ("sessions", None),
+        EventScope::Management => ("management", None),
+        EventScope::Bucket(bucket) => ("bucket", Some(bucket)),
+        EventScope::Stated => ("stated", None),
     }
 }
 
 #[derive(Default)]
 struct News<'n> {
-    told: Vec<&'n Whole>,
-    torn: Vec<&'n Torn>,
+    told: Vec<&'n CompleteRange>,
+    torn: Vec<&'n IncompleteDay>,
 }
 
 impl Ledger<'_> {
@@ -70,7 +70,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn whole(&mut self, source: &str, told: &[Whole], torn: &[Torn]) -> Result<(), Error> {
+    pub async fn whole(&mut self, source: &str, told: &[CompleteRange], torn: &[IncompleteDay]) -> Result<(), Error> {
         // In one order, so that two writers never wait for each other; by account, as all that is
         // written of a batch.
         let mut news: BTreeMap<AccountId, BTreeMap<&str, News<'_>>> = BTreeMap::new();
@@ -171,7 +171,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn trail_whole(&self, accounts: &[AccountId]) -> Result<Vec<Whole>, Error> {
+    pub async fn trail_whole(&self, accounts: &[AccountId]) -> Result<Vec<CompleteRange>, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query_as!(
             Record,

@@ -4,8 +4,8 @@ use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
 use rolecall_estate::{
-    Association, Holds, InstanceUse, Networks, Observation, Origin, Session, SessionKind, Tags, Torn, TrailMemory,
-    UsedFrom, Whole,
+    Association, CompleteRange, EventScope, IncompleteDay, InstanceUse, Networks, Observation, Origin, Session,
+    SessionKind, Tags, TrailMemory, UsedFrom,
 };
 use rolecall_store::{
     Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
@@ -507,7 +507,7 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
     let database = database().await;
     let store = &database.store;
     let region: rolecall_estate::id::Region = REGION.parse().unwrap();
-    let hours = |from: i64, to: i64, holds: Holds| Whole {
+    let hours = |from: i64, to: i64, holds: EventScope| CompleteRange {
         source: "bucket".into(),
         account_id: account(),
         region: region.clone(),
@@ -516,7 +516,7 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
         holds,
         all_regions: to > 5,
     };
-    let here = || Holds::Bucket("trails".into());
+    let here = || EventScope::Bucket("trails".into());
     let mut books = store.bookkeeper();
     let steps = [
         (vec![hours(0, 5, here())], vec![], vec![hours(0, 5, here())]),
@@ -528,12 +528,12 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
         (vec![hours(10, 15, here())], vec![], vec![]),
         (vec![hours(10, 20, here())], vec![], vec![hours(16, 20, here())]),
         (vec![hours(18, 30, here())], vec![0], vec![hours(16, 30, here())]),
-        (vec![hours(18, 40, Holds::Stated)], vec![], vec![hours(18, 40, Holds::Stated)]),
+        (vec![hours(18, 40, EventScope::Stated)], vec![], vec![hours(18, 40, EventScope::Stated)]),
     ];
     for (n, (told, torn, expected)) in steps.into_iter().enumerate() {
-        let torn: Vec<Torn> = torn
+        let torn: Vec<IncompleteDay> = torn
             .into_iter()
-            .map(|minute| Torn { account_id: account(), region: region.clone(), day: day_of(minute) })
+            .map(|minute| IncompleteDay { account_id: account(), region: region.clone(), day: day_of(minute) })
             .collect();
         // What is not committed is not kept.
         for commit in [false, true] {
@@ -545,21 +545,21 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
         }
         assert_eq!(store.trail_whole(&[account()]).await.unwrap(), expected, "step {n}");
     }
-    let other = Whole { source: "history".into(), ..hours(0, 3, Holds::Sessions) };
+    let other = CompleteRange { source: "history".into(), ..hours(0, 3, EventScope::Sessions) };
     let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
     ledger.whole("history", std::slice::from_ref(&other), &[]).await.unwrap();
     ledger.commit().await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, Holds::Stated), other]);
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated), other]);
     assert_eq!(store.trail_whole(&["999988887777".parse().unwrap()]).await.unwrap(), []);
 
     // What is forgotten of the calls is not whole any more. Two days on it is 8 in the morning again.
     store.drop_usage_before(day_of(24 * 60)).await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, Holds::Stated)]);
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated)]);
     let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-    ledger.whole("bucket", &[hours(18, 50, Holds::Stated)], &[]).await.unwrap();
+    ledger.whole("bucket", &[hours(18, 50, EventScope::Stated)], &[]).await.unwrap();
     ledger.commit().await.unwrap();
     store.drop_usage_before(day_of(48 * 60)).await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(40, 50, Holds::Stated)]);
+    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(40, 50, EventScope::Stated)]);
 }
 
 #[tokio::test]
@@ -568,17 +568,17 @@ async fn a_stretch_that_reaches_into_the_future_was_not_read() {
     let store = &database.store;
     // PostgreSQL keeps microseconds.
     let now = chrono::DateTime::from_timestamp_micros(store.now().await.unwrap().timestamp_micros()).unwrap();
-    let whole = |from: i64, to: i64| Whole {
+    let whole = |from: i64, to: i64| CompleteRange {
         source: "bucket".into(),
         account_id: account(),
         region: REGION.parse().unwrap(),
         from: now + TimeDelta::hours(from),
         to: now + TimeDelta::hours(to),
-        holds: Holds::Sessions,
+        holds: EventScope::Sessions,
         all_regions: true,
     };
     let mut books = store.bookkeeper();
-    let mut tell = async |told: Whole| {
+    let mut tell = async |told: CompleteRange| {
         let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
         ledger.whole("bucket", &[told], &[]).await.unwrap();
         ledger.commit().await.unwrap();
@@ -599,18 +599,18 @@ async fn a_stretch_that_reaches_into_the_future_was_not_read() {
 async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events() {
     let database = database().await;
     let store = &database.store;
-    let whole = |region: &str| Whole {
+    let whole = |region: &str| CompleteRange {
         source: "bucket".into(),
         account_id: account(),
         region: region.parse().unwrap(),
         from: at(0),
         to: at(60),
-        holds: Holds::Bucket("trails".into()),
+        holds: EventScope::Bucket("trails".into()),
         all_regions: true,
     };
-    let torn = Torn { account_id: account(), region: "us-east-1".parse().unwrap(), day: day_of(0) };
+    let torn = IncompleteDay { account_id: account(), region: "us-east-1".parse().unwrap(), day: day_of(0) };
     let mut books = store.bookkeeper();
-    let mut note = async |told: &[Whole], torn: &[Torn]| {
+    let mut note = async |told: &[CompleteRange], torn: &[IncompleteDay]| {
         let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
         ledger.whole("bucket", told, torn).await.unwrap();
         ledger.commit().await.unwrap();
@@ -618,7 +618,7 @@ async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events
     };
     let both = [whole("eu-west-1"), whole("us-east-1")];
     assert_eq!(note(&both, &[]).await, both);
-    let left = Whole { all_regions: false, ..whole("eu-west-1") };
+    let left = CompleteRange { all_regions: false, ..whole("eu-west-1") };
     assert_eq!(note(&both, &[torn]).await, [left]);
 }
 

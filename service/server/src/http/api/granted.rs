@@ -8,8 +8,9 @@ use crate::query::unused::{DAYS, Failure, weighed};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::weigh::{Covered, RiskyWay, UsedAction, WeighError, Weighed, Whose};
-use rolecall_estate::Holds;
+use rolecall_audit::unused::{Covered, RiskyWay, UsageReport, UsedAction};
+use rolecall_audit::usage::{UsageError, UsageSubject};
+use rolecall_estate::EventScope;
 use rolecall_iam::catalogue::AccessLevel;
 use rolecall_iam::{ActionSet, Truth};
 use serde::Serialize;
@@ -136,8 +137,8 @@ struct EscalationPathJson {
     unused: Vec<&'static str>,
 }
 
-impl From<Weighed> for UnusedAccessJson {
-    fn from(weighed: Weighed) -> Self {
+impl From<UsageReport> for UnusedAccessJson {
+    fn from(weighed: UsageReport) -> Self {
         let (used, unknown, risk) = (weighed.used_set(), weighed.unknown_set(), weighed.unused_at_risk());
         let count = |within: &ActionSet| CountsJson {
             granted: weighed.granted.intersection(within).len(),
@@ -204,12 +205,12 @@ impl From<Covered> for PeriodJson {
     }
 }
 
-fn holds(holds: &Holds) -> &'static str {
+fn holds(holds: &EventScope) -> &'static str {
     match holds {
-        Holds::Sessions => "sessions",
-        Holds::Management => "management",
-        Holds::Bucket(_) => "bucket",
-        Holds::Stated => "stated",
+        EventScope::Sessions => "sessions",
+        EventScope::Management => "management",
+        EventScope::Bucket(_) => "bucket",
+        EventScope::Stated => "stated",
     }
 }
 
@@ -244,9 +245,9 @@ impl From<Failure> for AppError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Store(error) => error.into(),
-            Failure::Weigh(error @ WeighError::NotDescribed(_)) => Self::new(Code::Conflict, error.to_string()),
-            Failure::Weigh(WeighError::Association(key)) => Self::not_found(format!("association `{key}`")),
-            Failure::Weigh(WeighError::Role(arn)) => Self::not_found(format!("role `{arn}`")),
+            Failure::Weigh(error @ UsageError::NotDescribed(_)) => Self::new(Code::Conflict, error.to_string()),
+            Failure::Weigh(UsageError::Association(key)) => Self::not_found(format!("association `{key}`")),
+            Failure::Weigh(UsageError::Role(arn)) => Self::not_found(format!("role `{arn}`")),
             Failure::Stopped(error) => Self::internal(error),
         }
     }
@@ -274,7 +275,7 @@ pub(super) async fn of_association(
     let params = GrantedQuery::read(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
-    Ok(Json(weighed(&app.store, Whose::Pods(key), days(&params), Utc::now()).await?.into()))
+    Ok(Json(weighed(&app.store, UsageSubject::Pods(key), days(&params), Utc::now()).await?.into()))
 }
 
 /// What a role may do, against what its sessions did.
@@ -289,5 +290,5 @@ pub(super) async fn of_role(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::read(raw.as_deref())?;
-    Ok(Json(weighed(&app.store, Whose::Role(arn), days(&params), Utc::now()).await?.into()))
+    Ok(Json(weighed(&app.store, UsageSubject::Role(arn), days(&params), Utc::now()).await?.into()))
 }

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{DayRow, SourceRow, UsageOf, UseRow};
 use serde::Serialize;
@@ -154,12 +154,12 @@ pub(crate) struct CompleteRangeJson {
     pub(crate) all_regions: bool,
 }
 
-fn whole(row: Whole) -> CompleteRangeJson {
+fn whole(row: CompleteRange) -> CompleteRangeJson {
     let (holds, bucket) = match row.holds {
-        Holds::Sessions => ("sessions", None),
-        Holds::Management => ("management", None),
-        Holds::Bucket(bucket) => ("bucket", Some(bucket)),
-        Holds::Stated => ("stated", None),
+        EventScope::Sessions => ("sessions", None),
+        EventScope::Management => ("management", None),
+        EventScope::Bucket(bucket) => ("bucket", Some(bucket)),
+        EventScope::Stated => ("stated", None),
     };
     CompleteRangeJson {
         source: row.source,

@@ -14,8 +14,9 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::weigh::{Covered, UsedAction, Weighed, Whose};
-use rolecall_estate::Holds;
+use rolecall_audit::unused::{Covered, UsageReport, UsedAction};
+use rolecall_audit::usage::UsageSubject;
+use rolecall_estate::EventScope;
 use rolecall_iam::ActionSet;
 use rolecall_iam::catalogue::{AccessLevel, catalogue};
 use std::collections::BTreeMap;
@@ -123,11 +124,11 @@ pub(crate) struct GrantsPage {
     unseen: Vec<String>,
 }
 
-fn whose(params: &Params) -> Result<Whose, AppError> {
+fn whose(params: &Params) -> Result<UsageSubject, AppError> {
     match (params.text("role"), params.text("association")) {
-        (Some(arn), None) => Ok(Whose::Role(arn.to_owned())),
+        (Some(arn), None) => Ok(UsageSubject::Role(arn.to_owned())),
         (None, Some(key)) => {
-            Ok(Whose::Pods(read_key(key).ok_or_else(|| AppError::not_found(format!("association `{key}`")))?))
+            Ok(UsageSubject::Pods(read_key(key).ok_or_else(|| AppError::not_found(format!("association `{key}`")))?))
         }
         _ => Err(AppError::new(Code::BadRequest, "give either `role` or `association`")),
     }
@@ -148,9 +149,16 @@ pub(crate) async fn page(
 }
 
 impl GrantsPage {
-    fn new(chrome: Chrome, whose: &Whose, days: u16, params: &Params, weighed: &Weighed, now: DateTime<Utc>) -> Self {
+    fn new(
+        chrome: Chrome,
+        whose: &UsageSubject,
+        days: u16,
+        params: &Params,
+        weighed: &UsageReport,
+        now: DateTime<Utc>,
+    ) -> Self {
         let (name, back, back_name, section, json, hidden) = match whose {
-            Whose::Role(arn) => (
+            UsageSubject::Role(arn) => (
                 short_name(arn).to_owned(),
                 role_href(arn),
                 "Roles",
@@ -158,7 +166,7 @@ impl GrantsPage {
                 format!("/api/v1/roles/{}/unused-access?days={days}", encode(arn).replace('/', "%2F")),
                 ("role", arn.clone()),
             ),
-            Whose::Pods(key) => (
+            UsageSubject::Pods(key) => (
                 format!("{}/{}", key.namespace, key.service_account),
                 association_href(&key.to_string()),
                 "Associations",
@@ -235,7 +243,7 @@ fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
 }
 
 fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
-    let row = |read: &rolecall_audit::weigh::ReadRegion| {
+    let row = |read: &rolecall_audit::unused::ReadRegion| {
         let whole = read.whole.as_ref();
         RegionRow {
             region: read.region.to_string(),
@@ -246,10 +254,10 @@ fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
             },
             source: whole.map(|whole| whole.source.clone()).unwrap_or_default(),
             holds: whole.map_or("", |whole| match whole.holds {
-                Holds::Sessions => "session events (AssumeRole…)",
-                Holds::Management => "all management events",
-                Holds::Bucket(_) => "events of the trail’s selectors",
-                Holds::Stated => "files declared complete",
+                EventScope::Sessions => "session events (AssumeRole…)",
+                EventScope::Management => "all management events",
+                EventScope::Bucket(_) => "events of the trail’s selectors",
+                EventScope::Stated => "files declared complete",
             }),
             from: whole.map(|whole| Stamp::of(whole.from, now)),
             to: whole.map(|whole| Stamp::of(whole.to, now)),
@@ -284,7 +292,7 @@ fn levels(counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<LevelRow> {
     all.into_iter().map(row).collect()
 }
 
-fn services(weighed: &Weighed, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
+fn services(weighed: &UsageReport, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
     let mut rows: Vec<([usize; 4], &'static str)> =
         weighed.granted.services().into_iter().map(|prefix| (counts(&ActionSet::of_service(prefix)), prefix)).collect();
     // What was used first, then what is widest.
@@ -330,8 +338,8 @@ fn by_service(actions: &ActionSet) -> Vec<Names> {
     services.into_iter().map(|(prefix, actions)| names(prefix.to_owned(), &actions, false)).collect()
 }
 
-fn ways(weighed: &Weighed) -> Vec<WayRow> {
-    let row = |way: &rolecall_audit::weigh::RiskyWay| WayRow {
+fn ways(weighed: &UsageReport) -> Vec<WayRow> {
+    let row = |way: &rolecall_audit::unused::RiskyWay| WayRow {
         actions: way.found.path.actions().collect::<Vec<_>>().join(", "),
         gain: match way.found.path.outcome.as_str() {
             "own_permissions" => "changes its own permissions",

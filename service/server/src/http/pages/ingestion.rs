@@ -12,7 +12,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_estate::{Holds, Whole};
+use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
 use rolecall_store::{Problem, SetAside, SourceRow, SourceState, TieCount, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,14 +234,14 @@ impl SourceLine {
 
 impl WholeLine {
     /// One line for the regions of an account that are alike.
-    fn all(rows: Vec<Whole>, around: &Around) -> Vec<Self> {
+    fn all(rows: Vec<CompleteRange>, around: &Around) -> Vec<Self> {
         let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for row in rows {
             let key = (row.account_id, row.source, row.from, row.to, row.holds, row.all_regions);
             alike.entry(key).or_default().push(row.region.to_string());
         }
         let line = |(key, regions): (_, Vec<String>)| {
-            let (account_id, source, from, to, holds, all_regions): (AccountId, _, _, _, Holds, bool) = key;
+            let (account_id, source, from, to, holds, all_regions): (AccountId, _, _, _, EventScope, bool) = key;
             Self {
                 account: around.names.of(account_id),
                 account_id: account_id.to_string(),
@@ -250,10 +250,10 @@ impl WholeLine {
                 from: Stamp::of(from, around.now),
                 to: Stamp::of(to, around.now),
                 holds: match holds {
-                    Holds::Sessions => "Session events (AssumeRole…)".to_owned(),
-                    Holds::Management => "All management events".to_owned(),
-                    Holds::Bucket(bucket) => format!("Events that trails deliver to {bucket}"),
-                    Holds::Stated => "Imported files declared complete".to_owned(),
+                    EventScope::Sessions => "Session events (AssumeRole…)".to_owned(),
+                    EventScope::Management => "All management events".to_owned(),
+                    EventScope::Bucket(bucket) => format!("Events that trails deliver to {bucket}"),
+                    EventScope::Stated => "Imported files declared complete".to_owned(),
                 },
                 source,
             }

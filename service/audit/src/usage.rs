@@ -1,0 +1,74 @@
+//! The unused-access analysis of a role, or of an association's pods.
+//!
+//! Finds the role, its policies and what was not seen of them; [`crate::unused`] compares them with the
+//! calls. Refuses to know where the calls are kept.
+
+use crate::facts::Facts;
+use crate::unused::{Covered, UsageReport, against};
+use rolecall_estate::{AssociationKey, Estate, Used};
+use rolecall_iam::Grants;
+
+/// UsageSubject grants are weighed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageSubject {
+    /// Those of a role, whoever uses it.
+    Role(String),
+    /// Those that the pods of an association act with.
+    Pods(AssociationKey),
+}
+
+/// Why grants cannot be weighed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// An association that was never seen.
+    #[error("no association was seen for {0}")]
+    Association(String),
+    /// Its description was refused, so its role is not known.
+    #[error("EKS refused to describe the association of {0}, so that its role is not known")]
+    NotDescribed(String),
+    /// A role that was never seen.
+    #[error("{0} is not among the roles that were seen")]
+    Role(String),
+}
+
+/// The role whose grants would be weighed.
+///
+/// # Errors
+/// See [`UsageError`].
+pub fn role_of(estate: &Estate, whose: &UsageSubject) -> Result<String, UsageError> {
+    match whose {
+        UsageSubject::Role(arn) => Ok(arn.clone()),
+        UsageSubject::Pods(key) => {
+            let association = estate.associations.iter().find(|association| association.key == *key);
+            let association = association.ok_or_else(|| UsageError::Association(key.to_string()))?;
+            let detail = association.detail.as_ref().ok_or_else(|| UsageError::NotDescribed(key.to_string()))?;
+            Ok(detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn).clone())
+        }
+    }
+}
+
+/// Weighs what a role or an association's pods may do against their calls. `uses` are the calls of all
+/// sessions of the role since the window's beginning; `window` is what [`covered`] says of that role.
+///
+/// # Errors
+/// See [`UsageError`].
+pub fn analyze_usage(
+    estate: &Estate,
+    whose: &UsageSubject,
+    uses: &[Used],
+    window: Covered,
+) -> Result<UsageReport, UsageError> {
+    let facts = Facts::of(estate);
+    let arn = role_of(estate, whose)?;
+    let (role, unseen) = facts.role(&arn);
+    let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
+    let mut remembered: Vec<String> = unseen.into_iter().flat_map(|why| why.to_vec()).collect();
+    let mut policy = None;
+    if let UsageSubject::Pods(key) = whose {
+        let (association, unseen) = facts.association(key);
+        policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
+        remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
+    }
+    let stack = facts.stack(role, policy);
+    Ok(against(&stack, &Grants::of(&stack), role, &estate.trails_as_seen(), &remembered, uses, window))
+}
