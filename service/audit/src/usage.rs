@@ -8,7 +8,7 @@ use crate::unused::{Covered, UsageReport, against};
 use rolecall_estate::{AssociationKey, Estate, Used};
 use rolecall_iam::Grants;
 
-/// UsageSubject grants are weighed.
+/// The role or the pods whose grants are analyzed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsageSubject {
     /// Those of a role, whoever uses it.
@@ -17,7 +17,7 @@ pub enum UsageSubject {
     Pods(AssociationKey),
 }
 
-/// Why grants cannot be weighed.
+/// Why grants cannot be analyzed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
     /// An association that was never seen.
@@ -31,7 +31,7 @@ pub enum UsageError {
     Role(String),
 }
 
-/// The role whose grants would be weighed.
+/// The role whose grants would be analyzed.
 ///
 /// # Errors
 /// See [`UsageError`].
@@ -47,7 +47,7 @@ pub fn role_of(estate: &Estate, whose: &UsageSubject) -> Result<String, UsageErr
     }
 }
 
-/// Weighs what a role or an association's pods may do against their calls. `uses` are the calls of all
+/// Compares what a role or an association's pods may do with their calls. `uses` are the calls of all
 /// sessions of the role since the window's beginning; `window` is what [`covered`] says of that role.
 ///
 /// # Errors
