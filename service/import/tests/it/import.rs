@@ -1,29 +1,9 @@
 //! What `import` reads, from whole estates down to single broken records.
 
-use crate::shared;
 use rolecall_estate::coverage::{GapReason, Scope, ScopeKind};
 use rolecall_estate::{Observation, Recorded};
 use rolecall_import::{FileKind, Given, Import, Importer, InputFile, read_files};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-
-fn paths(folder: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { out.extend(paths(&path)) } else { out.push(path) }
-    }
-    out.sort();
-    out
-}
-
-fn folder(root: &Path) -> Vec<InputFile> {
-    let file = |path: PathBuf| InputFile {
-        path: path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
-        bytes: std::fs::read(&path).unwrap(),
-    };
-    paths(root).into_iter().map(file).collect()
-}
 
 fn file(path: &str, text: &str) -> InputFile {
     InputFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
@@ -87,119 +67,150 @@ const SUMMARY: &str = r#"{"clusterName":"prod","namespace":"pay","serviceAccount
 const CLUSTER: &str = r#"{"name":"prod","arn":"arn:aws:eks:eu-west-1:111122223333:cluster/prod","createdAt":"2026-01-01T00:00:00Z",
   "identity":{"oidc":{"issuer":"https://oidc"}},"accessConfig":{"authenticationMode":"API"},"computeConfig":{"enabled":true},"tags":{}}"#;
 
+/// A CloudTrail record of an `AssumeRole` that Pod Identity made.
+fn record(id: &str, account: &str) -> String {
+    format!(
+        r#"{{"eventVersion":"1.11","eventID":"{id}","eventName":"AssumeRole","eventSource":"sts.amazonaws.com",
+        "eventTime":"2026-06-28T09:20:04Z","awsRegion":"eu-west-1","recipientAccountId":"{account}","sourceIPAddress":"pods.eks.amazonaws.com",
+        "readOnly":true,"eventCategory":"Management","userIdentity":{{"type":"AWSService","invokedBy":"pods.eks.amazonaws.com"}},
+        "requestParameters":{{"roleArn":"arn:aws:iam::{account}:role/api","roleSessionName":"eks-prod-api-0d2f9d5e-52a1-4f0b-9f38-6d5b1f0c2a11"}},
+        "responseElements":{{"credentials":{{"accessKeyId":"ASIAEXAMPLE00000{id}"}}}}}}"#
+    )
+}
+
+/// An estate of two accounts in the layout that `import` reads, each with a role, a policy, a cluster, an
+/// association and two records.
+fn estate() -> Vec<InputFile> {
+    let accounts = ["111122223333", "444455556666"];
+    let mut files = vec![file(
+        "accounts.json",
+        &format!(
+            r#"{{"accounts":[{{"id":"{}","name":"pay"}},{{"id":"{}","name":"search"}}]}}"#,
+            accounts[0], accounts[1]
+        ),
+    )];
+    for (n, account) in accounts.iter().enumerate() {
+        let own = |text: &str| text.replace(ACCOUNT, account);
+        files.push(file(&format!("iam/{account}/gaad.json"), &own(&authorization_details(r#","IsTruncated":false"#))));
+        let eks = format!("eks/{account}/eu-west-1");
+        files.push(file(&format!("{eks}/clusters.json"), &own(&format!(r#"{{"clusters":[{CLUSTER}]}}"#))));
+        let associations = own(&format!(r#"{{"associations":[{DETAIL}]}}"#));
+        files.push(file(&format!("{eks}/pod_identity_associations.json"), &associations));
+        let records = [format!("{n}1"), format!("{n}2")].map(|id| record(&id, account)).join(",");
+        let trail = format!("trail/AWSLogs/{account}/CloudTrail/eu-west-1/2026/06/28/x.json");
+        files.push(file(&trail, &format!(r#"{{"Records":[{records}]}}"#)));
+    }
+    files
+}
+
 #[test]
 fn a_whole_estate_is_read_and_what_it_lacks_is_a_gap() {
-    let Some(root) = shared("estate-small") else { return };
-    let import = read_files(&folder(&root));
-    let problems: Vec<_> = import.problems.iter().filter(|p| !p.file.ends_with("README.md")).collect();
-    assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(sum(&import, |o| o.roles.len()), 180);
-    assert_eq!(sum(&import, |o| o.associations.len()), 42);
-    assert_eq!(sum(&import, |o| o.clusters.len()), 3);
-    assert_eq!(import.observations.len(), 3);
-    let events: usize = import.read.iter().filter(|f| f.kind == FileKind::Trail).map(|f| f.records).sum();
-    assert_eq!(events, 8058);
+    let import = read_files(&estate());
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    let counts = [
+        sum(&import, |o| o.roles.len()),
+        sum(&import, |o| o.policies.len()),
+        sum(&import, |o| o.clusters.len()),
+        sum(&import, |o| o.associations.len()),
+        sum(&import, |o| o.sessions.len()),
+        import.observations.len(),
+    ];
+    assert_eq!(counts, [2, 2, 2, 2, 4, 2]);
     for observation in &import.observations {
         let account = observation.account.as_ref().unwrap();
         assert!(account.name.is_some());
         let global = |kind| Scope::global(account.id, kind);
         for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies] {
-            assert!(observation.coverage.is_complete(&global(kind)), "{kind}");
+            assert_eq!(observation.coverage.gaps_of(&global(kind)), Some(&[][..]), "{kind}");
         }
         for kind in [ScopeKind::OidcProviders, ScopeKind::OrgPolicies, ScopeKind::Organization] {
             assert_eq!(reason(observation, &global(kind)), Some(GapReason::NotProvided), "{kind}");
         }
-        for cluster in &observation.clusters {
-            let of = |kind| Scope::of_cluster(account.id, kind, cluster.region.clone(), cluster.name.clone());
-            assert!(observation.coverage.is_complete(&of(ScopeKind::Associations)));
-            assert!(observation.coverage.is_complete(&of(ScopeKind::AssociationDetails)));
-            assert_eq!(reason(observation, &of(ScopeKind::Addons)), Some(GapReason::NotProvided));
-            let sessions = Scope::regional(account.id, ScopeKind::Sessions, cluster.region.clone());
-            assert!(observation.coverage.is_complete(&sessions));
-        }
-        for document in observation.documents.iter() {
-            assert!(document.parsed.is_ok(), "{:?}", document.parsed);
-        }
+        let cluster = &observation.clusters[0];
+        let of = |kind| Scope::of_cluster(account.id, kind, cluster.region.clone(), cluster.name.clone());
+        assert!(observation.coverage.is_complete(&of(ScopeKind::Associations)));
+        assert!(observation.coverage.is_complete(&of(ScopeKind::AssociationDetails)));
+        assert_eq!(reason(observation, &of(ScopeKind::Addons)), Some(GapReason::NotProvided));
+        let sessions = Scope::regional(account.id, ScopeKind::Sessions, cluster.region.clone());
+        assert!(observation.coverage.is_complete(&sessions));
+        assert!(observation.documents.iter().all(|document| document.parsed.is_ok()));
         let named = observation.roles.iter().flat_map(|r| r.trust.iter().chain(r.inline.iter().map(|i| &i.document)));
         assert!(named.into_iter().all(|digest| observation.documents.get(digest).is_some()));
     }
 }
 
 #[test]
-fn authorization_details_of_others_import_without_loss() {
-    let Some(root) = shared("iam-authz") else { return };
-    let mut details = 0;
-    for input in folder(&root) {
-        let raw: serde_json::Value = serde_json::from_slice(&input.bytes).unwrap_or_default();
-        let import = read_files(std::slice::from_ref(&input));
-        assert_eq!(import.read.len(), 1);
-        match import.read[0].kind {
-            FileKind::AuthorizationDetails => {
-                details += 1;
-                let count = |key: &str| raw[key].as_array().map_or(0, Vec::len);
-                assert!(import.problems.is_empty(), "{}: {:?}", input.path, import.problems);
-                assert_eq!(sum(&import, |o| o.roles.len()), count("RoleDetailList"), "{}", input.path);
-                assert_eq!(sum(&import, |o| o.policies.len()), count("Policies"), "{}", input.path);
-            }
-            FileKind::OrgTree => {
-                assert!(import.problems.is_empty(), "{}: {:?}", input.path, import.problems);
-                assert!(sum(&import, |o| o.org_policies.len()) > 0, "{}", input.path);
-                assert!(import.observations.iter().all(
-                    |o| o.account.as_ref().unwrap().ou_path.is_some() || o.account.as_ref().unwrap().is_management
-                ));
-            }
-            FileKind::Unrecognised => assert!(!import.problems.is_empty(), "{}", input.path),
-            other => panic!("{}: {other:?}", input.path),
-        }
+fn authorization_details_import_without_loss_whatever_lists_they_have() {
+    let whole = authorization_details("");
+    let two = ROLE.replace("TRUST", TRUST).replace("role/api", "role/other").replace(r#""api""#, r#""other""#);
+    let two = format!(
+        r#"{{"RoleDetailList":[{},{}],"Policies":[]}}"#,
+        ROLE.replace("TRUST", TRUST),
+        two.replace("0001", "0002")
+    );
+    let cases = [
+        (whole.clone(), 1, 1),
+        (gaad(TRUST), 1, 0),
+        (two, 2, 0),
+        (whole.replace("\n", "\r\n"), 1, 1),
+        (format!("\u{feff}{whole}"), 1, 1),
+    ];
+    for (n, (text, roles, policies)) in cases.iter().enumerate() {
+        let import = read(&[("loose.json", text)]);
+        assert!(import.problems.is_empty(), "{n}: {:?}", import.problems);
+        assert_eq!(import.read[0].kind, FileKind::AuthorizationDetails, "{n}");
+        assert_eq!((sum(&import, |o| o.roles.len()), sum(&import, |o| o.policies.len())), (*roles, *policies), "{n}");
     }
-    assert!(details >= 12, "{details}");
 }
 
 #[test]
-fn cloudtrail_of_others_is_read_wherever_it_lies() {
-    let Some(root) = shared("cloudtrail") else { return };
-    let mut events = 0;
-    for input in folder(&root) {
-        let import = read_files(std::slice::from_ref(&input));
-        let kind = import.read[0].kind;
-        let samples = input.path.ends_with("api-samples.json") || input.path.ends_with("session-names.json");
-        let records = input.path.ends_with(".json") && !samples;
-        assert_eq!(kind == FileKind::Trail, records, "{}: {kind:?}", input.path);
-        events += import.read[0].records;
-        assert!(records || !import.problems.is_empty(), "{}", input.path);
+fn cloudtrail_records_are_read_wherever_they_lie() {
+    let (one, other) = (record("01", ACCOUNT), record("02", ACCOUNT));
+    let line = |text: &str| text.replace('\n', " ");
+    let cases = [
+        (format!(r#"{{"Records":[{one},{other}]}}"#), 2),
+        (format!("[{one},{other}]"), 2),
+        (one.clone(), 1),
+        (format!("{}\n{}\n", line(&one), line(&other)), 2),
+    ];
+    for (n, (text, records)) in cases.iter().enumerate() {
+        let import = read(&[("loose.json", text)]);
+        assert!(import.problems.is_empty(), "{n}: {:?}", import.problems);
+        assert_eq!((import.read[0].kind, import.read[0].records), (FileKind::Trail, *records), "{n}");
         for observation in &import.observations {
             let complete =
                 observation.coverage.scopes().any(|(s, gaps)| s.kind == ScopeKind::Sessions && gaps.is_empty());
-            assert!(!complete, "a loose file is no whole listing: {}", input.path);
+            assert!(!complete, "a loose file is no whole listing: {n}");
         }
     }
-    assert!(events >= 300, "{events}");
+    // Names of events are no records.
+    let names = read(&[("names.json", r#"{"names":["AssumeRole","AssumeRoleWithWebIdentity"]}"#)]);
+    assert_eq!(names.read[0].kind, FileKind::Unrecognised);
+    assert!(!names.problems.is_empty());
 }
 
 #[test]
 fn associations_as_the_cli_prints_them() {
-    let Some(root) = shared("declared/awscli") else { return };
-    let text = std::fs::read(root.join("awscli-pod-identity-responses.json")).unwrap();
-    let responses: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    for response in responses["responses"].as_array().unwrap() {
-        let import = read(&[("answer.json", &response["response"].to_string())]);
+    let cases =
+        [(format!(r#"{{"associations":[{SUMMARY}]}}"#), false), (format!(r#"{{"association":{DETAIL}}}"#), true)];
+    for (text, is_detailed) in &cases {
+        let import = read(&[("answer.json", text)]);
         assert!(import.problems.is_empty(), "{:?}", import.problems);
-        let listed = response["response"]["associations"].as_array().map(Vec::len);
-        assert_eq!(sum(&import, |o| o.associations.len()), listed.unwrap_or(1));
+        assert_eq!(sum(&import, |o| o.associations.len()), 1);
         let detailed = import.observations.iter().flat_map(|o| &o.associations).all(|a| a.detail.is_some());
-        assert_eq!(detailed, listed.is_none());
+        assert_eq!(detailed, *is_detailed, "{text}");
     }
 }
 
 #[test]
 fn organisation_policies_without_targets_are_named() {
-    let Some(root) = shared("scp-rcp") else { return };
-    let import = read_files(&folder(&root));
-    let policies: Vec<_> = import.read.iter().filter(|f| f.path.ends_with(".json")).collect();
-    assert!(policies.iter().all(|f| f.kind == FileKind::Unrecognised));
-    let of = |path: &str| import.problems.iter().find(|p| p.file.ends_with(path)).unwrap();
-    assert_eq!(of("deny-service-specific-credential-by-type.json").line, Some(15));
-    assert!(of("identity_perimeter_rcp.json").message.contains("attached"));
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iam:CreateUser","Resource":"*"}]}"#;
+    let broken = "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [}\n}\n";
+    let import = read(&[("deny.json", policy), ("broken.json", broken)]);
+    assert!(import.read.iter().all(|file| file.kind == FileKind::Unrecognised));
+    let of = |path: &str| import.problems.iter().find(|p| p.file == path).unwrap();
+    assert!(of("deny.json").message.contains("attached"), "{}", of("deny.json"));
+    assert_eq!(of("broken.json").line, Some(3));
 }
 
 #[test]
