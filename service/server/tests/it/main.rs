@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod aside;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clock;
