@@ -156,7 +156,7 @@ fn judge(rule: &Rule, judged: &Judged, times: Times) -> Option<Judgement> {
 }
 
 /// Facts under one set of statements, and the subjects that were asked for.
-type World = (Facts, BTreeMap<SubjectKind, Vec<Judged>>);
+type AssumedFacts = (Facts, BTreeMap<SubjectKind, Vec<Judged>>);
 
 /// The same estate under what is stated of it.
 ///
@@ -166,12 +166,12 @@ struct Stated<'a> {
     estate: &'a Estate,
     now: DateTime<Utc>,
     cancel: &'a Cancel,
-    worlds: BTreeMap<BTreeSet<Assumption>, World>,
+    by_assumptions: BTreeMap<BTreeSet<Assumption>, AssumedFacts>,
 }
 
 impl<'a> Stated<'a> {
     fn of(estate: &'a Estate, now: DateTime<Utc>, cancel: &'a Cancel) -> Self {
-        Self { estate, now, cancel, worlds: BTreeMap::new() }
+        Self { estate, now, cancel, by_assumptions: BTreeMap::new() }
     }
 
     /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
@@ -205,7 +205,7 @@ impl<'a> Stated<'a> {
     fn under(&mut self, assumed: &BTreeSet<Assumption>, rule: &Rule, index: usize) -> Option<Judgement> {
         let kind = rule.subject();
         let make = || (Facts::until(self.estate, assumed, self.cancel), BTreeMap::new());
-        let (facts, subjects) = self.worlds.entry(assumed.clone()).or_insert_with(make);
+        let (facts, subjects) = self.by_assumptions.entry(assumed.clone()).or_insert_with(make);
         // What is stated changes no subject, so the same place holds the same one.
         let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;
         judge(rule, judged, times(self.estate, judged, self.now))
