@@ -249,10 +249,11 @@ mod tests {
         let now: DateTime<Utc> = "2026-03-02T08:00:00Z".parse().unwrap();
         let after = |days: i64| Some(now + TimeDelta::days(days));
         let (long, ticket) = ("x".repeat(1_001), "x".repeat(201));
+        let (longest, longest_ticket) = ("x".repeat(1_000), "x".repeat(200));
         for (reason, ticket, until, wrong) in [
             ("meant", None, None, &[][..]),
             (" meant ", Some(" "), after(366), &[]),
-            (&long[1..], Some(&ticket[1..]), after(1), &[]),
+            (&longest, Some(&*longest_ticket), after(1), &[]),
             ("", None, None, &["reason"]),
             (" \n", None, after(0), &["reason", "until"]),
             (&long, Some(&*ticket), after(367), &["reason", "ticket", "until"]),
