@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
-use rolecall_estate::coverage::{Coverage, GapReason, Scope, ScopeKind};
+use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
 use rolecall_estate::{
     Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
@@ -115,10 +115,21 @@ struct OrganizationFacts {
     membership: Option<Reasons>,
     /// Whether the organisation was listed whole.
     listed: bool,
-    /// Why its policies are not known whole; as with `membership`.
-    policies_unseen: Option<Reasons>,
-    /// Whether its policies were listed whole.
-    policies_listed: bool,
+    /// For SCPs and RCPs, whether they were listed whole, and why not; as with `membership`.
+    scps: Asked,
+    rcps: Asked,
+}
+
+/// Whether something was listed whole, and why not where it was asked for.
+type Asked = (bool, Option<Reasons>);
+
+impl OrganizationFacts {
+    fn listing(&self, kind: OrgPolicyKind) -> &Asked {
+        match kind {
+            OrgPolicyKind::Scp => &self.scps,
+            OrgPolicyKind::Rcp => &self.rcps,
+        }
+    }
 }
 
 impl EstateIndex {
@@ -535,7 +546,7 @@ impl EstateIndex {
             OrgPolicyKind::Scp => Assumption::NoScps,
             OrgPolicyKind::Rcp => Assumption::NoRcps,
         };
-        let is_known = self.org.policies_listed
+        let is_known = self.org.listing(kind).0
             || self.org.policies.iter().any(|policy| policy.kind == kind)
             || self.accounts.get(&account).is_some_and(|owner| owner.is_management);
         (!is_known && self.assumed.contains(&assumption)).then_some(assumption)
@@ -566,11 +577,12 @@ impl EstateIndex {
             OrgPolicyKind::Scp => ("SCPs", Assumption::NoScps),
             OrgPolicyKind::Rcp => ("RCPs", Assumption::NoRcps),
         };
-        if !org.policies_listed {
+        let (listed, unseen) = org.listing(kind);
+        if !listed {
             if self.assumes_no_policies(account, kind).is_some() {
                 return Ok(Vec::new());
             }
-            return Err(org.policies_unseen.clone().unwrap_or_else(|| {
+            return Err(unseen.clone().unwrap_or_else(|| {
                 Reasons::one(format!("{}: {name} above account {account} may forbid it", assumption.missing()))
             }));
         }
@@ -656,12 +668,16 @@ pub(crate) fn cluster_key(cluster: &Cluster) -> ClusterKey {
 impl OrganizationFacts {
     fn new(estate: &Estate) -> Self {
         let (listed, membership) = asked(&estate.coverage, ScopeKind::Organization);
-        let (policies_listed, policies_unseen) = asked(&estate.coverage, ScopeKind::OrgPolicies);
+        let policies_of = |kind: OrgPolicyKind| {
+            let others = OrgPolicyKind::ALL.into_iter().find(|other| *other != kind).map(OrgPolicyKind::listing);
+            asked_but(&estate.coverage, ScopeKind::OrgPolicies, others)
+        };
         let mut policies = estate.org_policies.clone();
         policies.sort_by(|a, b| a.id.cmp(&b.id));
         let members = estate.accounts.iter().filter(|account| account.ou_path.is_some());
         let id = members.filter_map(|account| account.organization_id.clone()).min();
-        Self { id, policies, units: estate.org_units.clone(), membership, listed, policies_unseen, policies_listed }
+        let (scps, rcps) = (policies_of(OrgPolicyKind::Scp), policies_of(OrgPolicyKind::Rcp));
+        Self { id, policies, units: estate.org_units.clone(), membership, listed, scps, rcps }
     }
 }
 
@@ -671,15 +687,21 @@ pub(crate) fn organisation_listed(estate: &Estate) -> bool {
 }
 
 /// Whether the organisation was asked and answered whole, and why not where it was asked.
-fn asked(coverage: &Coverage, kind: ScopeKind) -> (bool, Option<Reasons>) {
-    let scopes: Vec<&Scope> = coverage
-        .scopes()
-        .filter(|(scope, gaps)| {
-            let offered = gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided);
-            scope.kind == kind && offered
-        })
-        .map(|(scope, _)| scope)
-        .collect();
-    let why = reasons(scopes.iter().flat_map(|scope| coverage.blind_spots(scope)));
-    (!scopes.is_empty() && why.is_none(), why)
+fn asked(coverage: &Coverage, kind: ScopeKind) -> Asked {
+    asked_but(coverage, kind, None)
+}
+
+/// As [`asked`], whatever a call that concerns something else left out.
+fn asked_but(coverage: &Coverage, kind: ScopeKind, other: Option<&str>) -> Asked {
+    let mut answered = false;
+    let mut why = Vec::new();
+    for (_, gaps) in coverage.scopes().filter(|(scope, _)| scope.kind == kind) {
+        let gaps: Vec<&Gap> = gaps.iter().filter(|gap| Some(&*gap.action) != other).collect();
+        if gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided) {
+            answered = true;
+            why.extend(gaps.iter().map(ToString::to_string));
+        }
+    }
+    let why = reasons(why);
+    (answered && why.is_none(), why)
 }

@@ -326,7 +326,8 @@ impl Here<'_, '_> {
         }
         addons.sort_by(|a, b| a.name.cmp(&b.name));
         look.settle(&scope);
-        ended.is_none().then_some(addons)
+        // Those of a listing that broke off were seen.
+        (ended.is_none() || !addons.is_empty()).then_some(addons)
     }
 
     /// Notes why something listed could not be described; says whether that was a refusal.

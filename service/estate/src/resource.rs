@@ -374,6 +374,21 @@ pub enum OrgPolicyKind {
     Rcp,
 }
 
+impl OrgPolicyKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Scp, Self::Rcp];
+
+    /// The call that lists policies of this kind, as the action of a gap that concerns no other kind:
+    /// `ListPolicies` answers for one kind at a time.
+    #[must_use]
+    pub fn listing(self) -> &'static str {
+        match self {
+            Self::Scp => "organizations:ListPolicies SERVICE_CONTROL_POLICY",
+            Self::Rcp => "organizations:ListPolicies RESOURCE_CONTROL_POLICY",
+        }
+    }
+}
+
 /// A service or resource control policy and where it is attached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrgPolicy {

@@ -24,7 +24,7 @@ pub use rolecall_cloudtrail::ReadProblem;
 use rolecall_cloudtrail::{ProblemKind, encoding};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
-use rolecall_estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation};
+use rolecall_estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation, OrgPolicyKind};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -571,7 +571,16 @@ impl Look {
                 Ok(()) if !out.org_policies.is_empty() && !attached => Err(not_provided()),
                 policies => policies,
             };
+            let listed = policies.is_ok();
             say(global(ScopeKind::OrgPolicies), policies, "organizations:ListPolicies");
+            // AWS lists one kind at a time, and has a policy of each kind that is in use: a kind without any
+            // may be in the answer that nobody gave.
+            for kind in OrgPolicyKind::ALL {
+                let any = |kind: OrgPolicyKind| out.org_policies.iter().any(|policy| policy.kind == kind);
+                if listed && !complete && !out.org_policies.is_empty() && !any(kind) {
+                    say(global(ScopeKind::OrgPolicies), Err(not_provided()), kind.listing());
+                }
+            }
         }
 
         let in_clusters = self.clusters.keys().map(|(region, _)| region);
@@ -633,8 +642,9 @@ impl Look {
             let addons = listed(ScopeKind::Addons, self.addons.contains_key(&key));
             let entries = listed(ScopeKind::AccessEntries, self.access_entries.contains_key(&key));
             if let Some(own) = all_clusters.get_mut(&key) {
-                own.addons = addons.is_ok().then(|| self.addons.remove(&key).unwrap_or_default());
-                own.access_entries = entries.is_ok().then(|| self.access_entries.remove(&key).unwrap_or_default());
+                // Those of a listing that is not whole were seen.
+                own.addons = self.addons.remove(&key).or_else(|| addons.is_ok().then(Vec::new));
+                own.access_entries = self.access_entries.remove(&key).or_else(|| entries.is_ok().then(Vec::new));
             }
             say(scope(ScopeKind::Addons), addons, "eks:ListAddons");
             say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");

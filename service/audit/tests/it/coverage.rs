@@ -7,7 +7,7 @@ use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::FindingAction;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{Estate, ResourceKind};
+use rolecall_estate::{Estate, OrgPolicyKind, ResourceKind};
 use rolecall_rules::Outcome;
 
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
@@ -165,6 +165,24 @@ fn policies_of_the_organization_that_nobody_provided_may_forbid_anything() {
     let why = &verdicts(&admin(), "admin-equivalent")[0].outcome;
     assert!(matches!(why, Outcome::Unknown { why } if why[0].contains(Assumption::NoScps.missing())), "{why:?}");
     assert!(evaluate(&admin().0, &RULES, crate::findings::now()).could_be_assumed[&Assumption::NoScps] > 0);
+}
+
+#[test]
+fn policies_of_one_kind_that_nobody_provided_leave_the_other_kind_known() {
+    let lacking = |kind: OrgPolicyKind| {
+        let mut small = Small::new().may(EVERYTHING);
+        let scope = Scope::global(id(HOME), ScopeKind::OrgPolicies);
+        let action = kind.listing().to_owned();
+        small.0.coverage.gap(Gap { scope, action, reason: GapReason::NotProvided, detail: String::new() });
+        small
+    };
+    check(
+        "admin-equivalent",
+        &[("no RCPs", lacking(OrgPolicyKind::Rcp), "F"), ("no SCPs", lacking(OrgPolicyKind::Scp), "U")],
+    );
+    let rcps = |small: &Small| evaluate(&small.0, &RULES, crate::findings::now()).could_be_assumed;
+    assert!(!rcps(&lacking(OrgPolicyKind::Rcp)).contains_key(&Assumption::NoScps));
+    assert!(!rcps(&lacking(OrgPolicyKind::Scp)).contains_key(&Assumption::NoRcps));
 }
 
 #[test]

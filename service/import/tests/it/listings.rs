@@ -1,8 +1,8 @@
 //! What files prove of what they do not hold: pages, filters, forms and dates.
 
-use rolecall_estate::Observation;
 use rolecall_estate::before::{Before, doubt};
 use rolecall_estate::coverage::{GapReason, Scope, ScopeKind};
+use rolecall_estate::{Observation, OrgPolicyKind};
 use rolecall_import::{FileKind, Given, Import, InputFile, read_files, read_files_given};
 use serde_json::{Value, json};
 
@@ -110,6 +110,7 @@ fn a_token_in_any_kind_of_file_makes_it_a_page() {
     let trail = json!({"Name": "t", "TrailARN": format!("arn:aws:cloudtrail:us-east-2:{ACCOUNT}:trail/t"), "HomeRegion": "us-east-2"});
     let tree = json!({"management": ACCOUNT, "roots": [{"Id": "r-1", "Name": "Root"}], "units": [], "accounts": []});
     let scp = json!({"Id": "p-1", "Name": "guard", "Type": "SERVICE_CONTROL_POLICY", "Content": "{\"Statement\":[]}", "Targets": ["r-1"]});
+    let rcp = json!({"Id": "p-2", "Name": "guard", "Type": "RESOURCE_CONTROL_POLICY", "Content": "{\"Statement\":[]}", "Targets": ["r-1"]});
     let cases: [(&str, Value, Vec<Scope>); 9] = [
         (DETAILS, details(), vec![global(ScopeKind::Roles), global(ScopeKind::Policies)]),
         (
@@ -137,7 +138,7 @@ fn a_token_in_any_kind_of_file_makes_it_a_page() {
         ("organizations/tree.json", tree, vec![global(ScopeKind::Organization)]),
         (
             "organizations/policies.json",
-            json!({"management": ACCOUNT, "policies": [scp]}),
+            json!({"management": ACCOUNT, "policies": [scp, rcp]}),
             vec![global(ScopeKind::OrgPolicies)],
         ),
     ];
@@ -476,5 +477,44 @@ fn an_account_that_only_records_name_has_gaps_for_all_else() {
         for scope in [global(ScopeKind::Roles), in_region(ScopeKind::Clusters), global(ScopeKind::OidcProviders)] {
             assert_eq!(reason(&scope), GapReason::NotProvided, "{scope}");
         }
+    }
+}
+
+/// `list-policies` answers for one kind at a time, and nothing in an answer tells of the other.
+#[test]
+fn policies_of_one_kind_prove_nothing_of_the_other() {
+    for (given, lacking) in
+        [("SERVICE_CONTROL_POLICY", OrgPolicyKind::Rcp), ("RESOURCE_CONTROL_POLICY", OrgPolicyKind::Scp)]
+    {
+        let policy =
+            json!({"Id": "p-1", "Name": "guard", "Type": given, "Content": "{\"Statement\":[]}", "Targets": ["r-1"]});
+        let policies = json!({"management": ACCOUNT, "policies": [policy]});
+        let files = [("organizations/policies.json", &policies)];
+        let import = read(&files);
+        let gaps = own(&import).coverage.gaps_of(&global(ScopeKind::OrgPolicies)).unwrap();
+        let told: Vec<_> = gaps.iter().map(|gap| (gap.action.as_str(), gap.reason)).collect();
+        assert_eq!(told, [(lacking.listing(), GapReason::NotProvided)], "{given}");
+        assert_eq!(why(&stated(&files), &global(ScopeKind::OrgPolicies)), None, "they are said to be all");
+    }
+}
+
+#[test]
+fn what_a_cut_list_of_a_cluster_shows_was_seen() {
+    let cluster = json!({"name": "east", "arn": format!("arn:aws:eks:us-east-2:{ACCOUNT}:cluster/east")});
+    let clusters = json!({"clusters": [cluster]});
+    let addon = json!({"addonName": "vpc-cni", "clusterName": "east", "addonArn": format!("arn:aws:eks:us-east-2:{ACCOUNT}:addon/east/vpc-cni/1")});
+    let entry = json!({"clusterName": "east", "principalArn": format!("arn:aws:iam::{ACCOUNT}:role/a"), "accessEntryArn": format!("arn:aws:eks:us-east-2:{ACCOUNT}:access-entry/east/role/{ACCOUNT}/a/1")});
+    let (addons, entries) =
+        (json!({"addons": [addon], "NextToken": "more"}), json!({"accessEntries": [entry], "nextToken": "more"}));
+    let import = read(&[
+        ("eks/444455556666/us-east-2/clusters.json", &clusters),
+        ("eks/444455556666/us-east-2/addons.json", &addons),
+        ("eks/444455556666/us-east-2/access_entries.json", &entries),
+    ]);
+    let seen = own(&import).clusters.first().unwrap();
+    assert_eq!(seen.addons.as_ref().map(Vec::len), Some(1), "{:?}", import.problems);
+    assert_eq!(seen.access_entries.as_ref().map(Vec::len), Some(1), "{:?}", import.problems);
+    for kind in [ScopeKind::Addons, ScopeKind::AccessEntries] {
+        assert_eq!(why(&import, &of_cluster(kind, "east")), Some(GapReason::Truncated), "{kind}");
     }
 }

@@ -80,7 +80,6 @@ fn row(run: RunId, change: Change, window: Window, calls: &Calls<'_>, records: R
         since: window.since,
         until: window.until,
         attributed,
-        approval: None,
         change,
     }
 }

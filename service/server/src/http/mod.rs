@@ -6,7 +6,6 @@
 //! a finding.
 
 mod api;
-mod approval;
 pub mod assets;
 pub mod auth;
 mod border;

@@ -31,7 +31,6 @@ scopes! {
     PoliciesRead "policies:read" "Read rules and their results.";
     ScansRead "scans:read" "Read scans.";
     ScansWrite "scans:write" "Start a scan.";
-    ChangesApprove "changes:approve" "Approve changes, and withdraw that.";
     MetricsRead "metrics:read" "Read `/metrics`.";
     Admin "admin" "Everything.";
 }
@@ -63,7 +62,7 @@ pub enum Principal {
         /// What it may do.
         scopes: BTreeSet<Scope>,
     },
-    /// A person. People may read everything, start a run and approve changes.
+    /// A person. People may read everything and start a run.
     Person {
         /// Who.
         name: String,

@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
-mod approvals;
-#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod findings;

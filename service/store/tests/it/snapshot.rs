@@ -355,6 +355,31 @@ async fn what_a_cut_listing_lacks_is_marked_until_it_is_seen_again() {
 }
 
 #[tokio::test]
+async fn what_a_cut_list_of_a_cluster_lacks_stays_as_it_was_known() {
+    let database = database().await;
+    let store = &database.store;
+    let mut whole = estate();
+    let mut more = whole.clusters[0].addons.clone().unwrap()[0].clone();
+    more.name = "another-add-on".to_owned();
+    whole.clusters[0].addons.as_mut().unwrap().push(more);
+    look(store, 0, &whole).await;
+    let names = async || -> Vec<String> {
+        let addons = estate_of(store).await.clusters[0].addons.clone().unwrap();
+        addons.into_iter().map(|addon| addon.name).collect()
+    };
+    let known = names().await;
+    let mut cut = with_gaps(&whole, &[ScopeKind::Addons]);
+    let last = cut.clusters[0].addons.as_mut().unwrap().pop();
+    look(store, 5, &cut).await;
+    assert_eq!(names().await, known);
+    assert_eq!(unconfirmed(&estate_of(store).await), [(ResourceKind::ClusterAddons, whole.clusters[0].key())]);
+    // A page that holds all that is known leaves nothing that was only remembered.
+    cut.clusters[0].addons.as_mut().unwrap().extend(last);
+    look(store, 10, &cut).await;
+    assert_eq!((names().await, unconfirmed(&estate_of(store).await)), (known, Vec::new()));
+}
+
+#[tokio::test]
 async fn what_was_only_listed_is_remembered_by_its_description() {
     let database = database().await;
     let store = &database.store;

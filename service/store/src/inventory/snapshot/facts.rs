@@ -214,7 +214,7 @@ pub(super) fn described(kind: Kind) -> Option<ResourceKind> {
 
 /// Resources that this look saw without the part that has a call of its own, where it looked for it:
 /// whatever is kept of that part is remembered.
-pub(super) fn undescribed(seen: &Observation) -> BTreeSet<Key> {
+pub(super) fn undescribed(seen: &Observation, previous: &HashMap<Key, serde_json::Value>) -> BTreeSet<Key> {
     let asked = |scope: Scope| seen.coverage.gaps_of(&scope).is_none_or(speaks);
     let policies = seen
         .policies
@@ -231,7 +231,20 @@ pub(super) fn undescribed(seen: &Observation) -> BTreeSet<Key> {
     });
     let clusters = seen.clusters.iter().filter(|cluster| {
         let scope = |kind| Scope::of_cluster(cluster.account_id, kind, cluster.region.clone(), cluster.name.clone());
-        cluster.addons.is_none() && asked(scope(ScopeKind::Addons))
+        let remembered = |known: Cluster| {
+            let listed = cluster.addons.iter().flatten();
+            let listed: BTreeSet<&str> = listed.map(|addon| addon.name.as_str()).collect();
+            known.addons.iter().flatten().any(|addon| !listed.contains(addon.name.as_str()))
+        };
+        let lacks = || match cluster.addons {
+            None => true,
+            // A listing that broke off: what it lacks stays as it was known.
+            Some(_) => {
+                part_has_gaps(seen, cluster, ScopeKind::Addons)
+                    && before::<Cluster>(previous, &key_of_cluster(cluster)).is_some_and(remembered)
+            }
+        };
+        asked(scope(ScopeKind::Addons)) && lacks()
     });
     let described = policies.map(policy_key).chain(associations.map(association_key));
     described.chain(trails.map(trail_key)).chain(clusters.map(key_of_cluster)).collect()
@@ -244,7 +257,17 @@ pub(super) fn speaks(gaps: &[Gap]) -> bool {
 
 fn cluster_is_partial(seen: &Observation, cluster: &Cluster) -> bool {
     let bare = |addons: &Vec<Addon>| addons.iter().any(|addon| addon.version.is_none());
-    cluster.addons.as_ref().is_none_or(bare) || cluster.access_entries.is_none() || clusters_have_gaps(seen, cluster)
+    cluster.addons.as_ref().is_none_or(bare)
+        || cluster.access_entries.is_none()
+        || clusters_have_gaps(seen, cluster)
+        || part_has_gaps(seen, cluster, ScopeKind::Addons)
+        || part_has_gaps(seen, cluster, ScopeKind::AccessEntries)
+}
+
+/// Whether a listing of a cluster's parts was not read to its end.
+fn part_has_gaps(seen: &Observation, cluster: &Cluster, kind: ScopeKind) -> bool {
+    let scope = Scope::of_cluster(cluster.account_id, kind, cluster.region.clone(), cluster.name.clone());
+    seen.coverage.gaps_of(&scope).is_some_and(|gaps| !gaps.is_empty())
 }
 
 /// Whether a cluster was perhaps not described.
@@ -283,7 +306,12 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
     }
     for cluster in &seen.clusters {
         let key = key_of_cluster(cluster);
-        let whole = with_cluster(cluster.clone(), before(previous, &key), clusters_have_gaps(seen, cluster));
+        let cut = Cut {
+            description: clusters_have_gaps(seen, cluster),
+            addons: part_has_gaps(seen, cluster, ScopeKind::Addons),
+            entries: part_has_gaps(seen, cluster, ScopeKind::AccessEntries),
+        };
+        let whole = with_cluster(cluster.clone(), before(previous, &key), cut);
         let mut fact = Fact::new(key, &whole);
         fact.name = Some(cluster.name.to_string());
         fact.region = Some(cluster.region.to_string());
@@ -395,17 +423,41 @@ fn with_addon(addon: Addon, known: &[Addon]) -> Addon {
     described.cloned().unwrap_or(addon)
 }
 
-fn with_cluster(mut cluster: Cluster, known: Option<Cluster>, gaps: bool) -> Cluster {
+/// What of a cluster was not read to its end: it stays as it was known.
+#[derive(Clone, Copy)]
+struct Cut {
+    description: bool,
+    addons: bool,
+    entries: bool,
+}
+
+/// What was listed, with what is known beside it where the listing broke off.
+fn joined<T>(listed: Vec<T>, known: Vec<T>, cut: bool, name: impl Fn(&T) -> &String) -> Vec<T> {
+    let mut all = listed;
+    if cut {
+        let more: Vec<T> = known.into_iter().filter(|known| all.iter().all(|it| name(it) != name(known))).collect();
+        all.extend(more);
+    }
+    all
+}
+
+fn with_cluster(mut cluster: Cluster, known: Option<Cluster>, cut: Cut) -> Cluster {
     if let Some(known) = known
         // Made anew: what the old one was says nothing.
         && (cluster.created_at.is_none() || cluster.created_at == known.created_at)
     {
         cluster.addons = match (cluster.addons.take(), known.addons) {
-            (Some(listed), Some(known)) => Some(listed.into_iter().map(|addon| with_addon(addon, &known)).collect()),
+            (Some(listed), Some(known)) => {
+                let listed = listed.into_iter().map(|addon| with_addon(addon, &known)).collect();
+                Some(joined(listed, known, cut.addons, |addon| &addon.name))
+            }
             (listed, known) => listed.or(known),
         };
-        cluster.access_entries = cluster.access_entries.or(known.access_entries);
-        if gaps {
+        cluster.access_entries = match (cluster.access_entries.take(), known.access_entries) {
+            (Some(listed), Some(known)) => Some(joined(listed, known, cut.entries, |entry| &entry.principal_arn)),
+            (listed, known) => listed.or(known),
+        };
+        if cut.description {
             cluster.created_at = cluster.created_at.or(known.created_at);
             cluster.version = cluster.version.or(known.version);
             cluster.status = cluster.status.or(known.status);

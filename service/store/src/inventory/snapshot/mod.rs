@@ -183,7 +183,7 @@ impl SnapshotWriter {
         self.date(seen, &accounts).await?;
         counts.gaps = self.coverage(&seen.coverage, &scopes).await?;
         self.forget_clusters(&gone).await?;
-        self.mark(seen, &accounts, &known, &seen_keys, &gone).await?;
+        self.mark(seen, &accounts, (&known, &previous), &seen_keys, &gone).await?;
         self.note_left(seen, &scopes, &gone);
         counts.sessions_written =
             sessions::write(&mut self.tx, &self.pool, &mut self.partitions, self.run, &seen.sessions).await?;

@@ -17,11 +17,11 @@ impl SnapshotWriter {
         &mut self,
         seen: &Observation,
         accounts: &[String],
-        known: &HashMap<Key, Current>,
+        (known, previous): (&HashMap<Key, Current>, &HashMap<Key, serde_json::Value>),
         seen_keys: &HashSet<Key>,
         gone: &BTreeSet<Key>,
     ) -> Result<(), Error> {
-        let undescribed = facts::undescribed(seen);
+        let undescribed = facts::undescribed(seen, previous);
         let marked = marks(&mut self.tx, accounts).await?;
         let mark = |key: &Key| (key.0, key.1.resource(), key.2.clone());
         let part = |key: &Key| facts::described(key.1).map(|kind| (key.0, kind, key.2.clone()));
