@@ -30,6 +30,7 @@ pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, Findin
 pub use inventory::accounts::{
     AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
 };
+pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};

@@ -3,14 +3,16 @@
 //! Knows that *removed* needs two complete listings that had the thing in scope, and that a thing seen
 //! first where nobody looked before is no change. Each change is labelled by what the workloads that it
 //! reaches gain and lose (`iam::compare` on the whole stack of policies before and after), and joined to
-//! the CloudTrail events that may have made it. Refuses to know which changes are approved, and where
-//! estates and events are kept.
+//! the CloudTrail events that may have made it. A change is approved while what it brought is there. Refuses
+//! to know who may approve, and where estates, events and approvals are kept.
 
+mod approval;
 mod attribution;
 mod difference;
 mod effect;
 mod resource;
 
+pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdrawal, replaced_by, state_words};
 pub use attribution::{Attributed, Attribution, Calls, Records, Window, attribute, span};
 pub use resource::{Resource, ResourceType};
 

@@ -80,6 +80,7 @@ fn row(run: RunId, change: Change, window: Window, calls: &Calls<'_>, records: R
         since: window.since,
         until: window.until,
         attributed,
+        approval: None,
         change,
     }
 }

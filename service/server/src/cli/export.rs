@@ -167,6 +167,11 @@ impl What {
                 "user_agent",
                 "attribution",
                 "approval",
+                "approval_at",
+                "approval_by",
+                "approval_reason",
+                "approval_ticket",
+                "approval_until",
             ],
             Self::Usage => &[
                 "role_arn",

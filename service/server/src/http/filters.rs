@@ -23,6 +23,7 @@ const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
 const TIED_BY: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
 const EFFECTS: &[&str] = &["widened", "narrowed", "mixed", "none", "unknown"];
+const APPROVALS: &[&str] = &["approved", "expired", "withdrawn", "none"];
 const ATTRIBUTIONS: &[&str] = &["exact", "candidates", "none"];
 const SCOPES: &[&str] = &[
     "entry",
@@ -267,6 +268,7 @@ pub(crate) const CHANGES: &[Param] = &[
     param("resource_type", Kind::Texts, "Of these types, such as `AWS::IAM::Role`."),
     param("change", Kind::Texts, "Of these kinds, such as `trust_policy_changed`."),
     param("attribution", Kind::Words(ATTRIBUTIONS), "By how far it is known who made them."),
+    param("approval", Kind::Words(APPROVALS), "By what their approval is now; `none`: they were never approved."),
     param("since", Kind::Instant, "Detected at or after."),
     param("until", Kind::Instant, "Detected before."),
 ];
@@ -283,6 +285,8 @@ pub(crate) fn changes(params: &Params) -> ChangeFilter {
         resource_type: list("resource_type"),
         change: list("change"),
         attribution: list("attribution"),
+        approval: list("approval"),
+        roots: false,
         since: params.instant("since"),
         until: params.instant("until"),
     }

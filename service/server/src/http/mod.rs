@@ -6,6 +6,7 @@
 //! a finding.
 
 mod api;
+mod approval;
 pub mod assets;
 pub mod auth;
 mod border;

@@ -31,6 +31,7 @@ scopes! {
     PoliciesRead "policies:read" "Read rules and their results.";
     ScansRead "scans:read" "Read scans.";
     ScansWrite "scans:write" "Start a scan.";
+    ChangesApprove "changes:approve" "Approve changes, and withdraw that.";
     MetricsRead "metrics:read" "Read `/metrics`.";
     Admin "admin" "Everything.";
 }
@@ -62,7 +63,7 @@ pub enum Principal {
         /// What it may do.
         scopes: BTreeSet<Scope>,
     },
-    /// A person. People may read everything and start a run.
+    /// A person. People may read everything, start a run and approve changes.
     Person {
         /// Who.
         name: String,

@@ -270,7 +270,7 @@ fn ordered<'a>(
 }
 
 /// Of the years that RFC 3339 has; PostgreSQL does not take all that `chrono` reads.
-fn instant(value: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn instant(value: &str) -> Option<DateTime<Utc>> {
     let day = || Some(value.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
     value.parse().ok().or_else(day).filter(|instant: &DateTime<Utc>| (0..=9999).contains(&instant.year()))
 }

@@ -7,6 +7,8 @@ mod auth;
 #[cfg(test)]
 mod borders;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod compare;
 #[cfg(test)]
 mod front;

@@ -55,7 +55,7 @@ pub async fn app_with(seen: Seen, config: Config) -> App {
 }
 
 /// The demo estate, read from the files that the stand-in writes.
-fn observations() -> Vec<Observation> {
+pub fn observations() -> Vec<Observation> {
     let dir = std::env::temp_dir().join(format!("rolecall-http-{}", uuid::Uuid::new_v4()));
     rolecall_sandbox::demo::estate(Utc::now()).to_dir(&dir).expect("a folder");
     let mut files = Vec::new();
@@ -106,7 +106,7 @@ fn refused(mut observations: Vec<Observation>) -> Vec<Observation> {
 }
 
 /// Looks, remembers, judges, and keeps what came of it.
-async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
+pub async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let now = Utc::now();
     let new = NewRun { kind: "import".to_owned(), trigger: "test".to_owned(), now, lease: Duration::from_secs(600) };
     let run = store.begin_run(&new).await.expect("a run");

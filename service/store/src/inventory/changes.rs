@@ -9,12 +9,13 @@ use crate::inventory::{coverage, estate};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::{Attributed, Change};
+use rolecall_audit::drift::{ApprovalStep, Attributed, Change};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::PgExecutor;
 use std::collections::BTreeMap;
 
 /// Two scans to compare: what differs between them, and what it takes to know what that means.
@@ -51,6 +52,8 @@ pub struct ChangeRow {
     pub attributed: Attributed,
     /// When it takes hold, at the latest.
     pub effective_at: DateTime<Utc>,
+    /// The last step of its approval; of a change that follows from another, of that one's.
+    pub approval: Option<ApprovalStep>,
 }
 
 /// Which changes; empty fields ask for any.
@@ -72,6 +75,10 @@ pub struct ChangeFilter {
     pub change: Vec<String>,
     /// By how far it is known who made them.
     pub attribution: Vec<String>,
+    /// By their approval: its states, and `none`.
+    pub approval: Vec<String>,
+    /// Only those that follow from no other.
+    pub roots: bool,
     /// Detected at this moment or later.
     pub since: Option<DateTime<Utc>>,
     /// Detected before this moment.
@@ -106,11 +113,29 @@ struct Row {
     attribution_because: String,
     events: Value,
     id: String,
+    approval: Option<String>,
+    approval_at: Option<DateTime<Utc>>,
+    approval_who: Option<String>,
+    approval_reason: Option<String>,
+    approval_ticket: Option<String>,
+    approval_until: Option<DateTime<Utc>>,
 }
 
 fn read(row: Row) -> Result<ChangeRow, Error> {
     const TABLE: &str = "change";
+    let approval = match (row.approval, row.approval_at, row.approval_who, row.approval_reason) {
+        (Some(state), Some(at), Some(who), Some(reason)) => Some(ApprovalStep {
+            state: parse::text("approval", &row.id, &state)?,
+            at,
+            who,
+            reason,
+            ticket: row.approval_ticket,
+            until: row.approval_until,
+        }),
+        _ => None,
+    };
     Ok(ChangeRow {
+        approval,
         run: RunId(row.run_id),
         change: parse::json(TABLE, &row.id, row.body)?,
         detected_at: row.detected_at,
@@ -245,8 +270,14 @@ impl Store {
     pub async fn unattributed_changes(&self, since: DateTime<Utc>) -> Result<Vec<ChangeRow>, Error> {
         let rows = sqlx::query_as!(
             Row,
-            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
-             from change where attribution <> 'exact' and until >= $1 order by detected_at, id",
+            r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
+                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
+                      a.until as "approval_until?"
+               from change c
+               left join change_approval a on a.account_id = c.account_id
+                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+               where c.attribution <> 'exact' and c.until >= $1 order by c.detected_at, c.id"#,
             since
         )
         .fetch_all(&self.pool)
@@ -287,40 +318,7 @@ impl Store {
         after: Option<&ChangeAfter>,
         limit: u32,
     ) -> Result<Vec<ChangeRow>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
-             from change
-             where (cardinality($1::text[]) = 0 or account_id = any($1))
-               and (cardinality($2::text[]) = 0 or effect = any($2))
-               and (cardinality($3::text[]) = 0 or actor = any($3))
-               and ($4::text is null or affected @> array[$4::text])
-               and ($5::text is null or resource = $5)
-               and (cardinality($6::text[]) = 0 or resource_type = any($6))
-               and (cardinality($7::text[]) = 0 or change = any($7))
-               and (cardinality($8::text[]) = 0 or attribution = any($8))
-               and ($9::timestamptz is null or detected_at >= $9)
-               and ($10::timestamptz is null or detected_at < $10)
-               and ($11::timestamptz is null or (detected_at, id) < ($11, $12::text))
-             order by detected_at desc, id desc
-             limit $13",
-            &filter.account_id,
-            &filter.effect,
-            &filter.actor,
-            filter.workload.as_ref().map(ToString::to_string),
-            filter.resource.as_ref(),
-            &filter.resource_type,
-            &filter.change,
-            &filter.attribution,
-            filter.since,
-            filter.until,
-            after.map(|after| after.detected_at),
-            after.map(|after| after.id.as_str()),
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(read).collect()
+        page(&self.pool, filter, after, limit).await
     }
 
     /// One change.
@@ -328,15 +326,7 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn change(&self, id: &str) -> Result<Option<ChangeRow>, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, run_id, body, detected_at, since, until, effective_at, attribution, attribution_because, events
-             from change where id = $1",
-            id
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(read).transpose()
+        one(&self.pool, id).await
     }
 
     /// How many changes since a moment, by effect.
@@ -353,4 +343,93 @@ impl Store {
         .await?;
         Ok(rows.into_iter().map(|row| (row.effect, parse::count(row.number))).collect())
     }
+}
+
+pub(super) async fn page(
+    executor: impl PgExecutor<'_>,
+    filter: &ChangeFilter,
+    after: Option<&ChangeAfter>,
+    limit: u32,
+) -> Result<Vec<ChangeRow>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
+                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
+                      a.until as "approval_until?"
+               from change c
+               left join change_approval a on a.account_id = c.account_id
+                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+               where (cardinality($1::text[]) = 0 or c.account_id = any($1))
+                 and (cardinality($2::text[]) = 0 or c.effect = any($2))
+                 and (cardinality($3::text[]) = 0 or c.actor = any($3))
+                 and ($4::text is null or c.affected @> array[$4::text])
+                 and ($5::text is null or c.resource = $5)
+                 and (cardinality($6::text[]) = 0 or c.resource_type = any($6))
+                 and (cardinality($7::text[]) = 0 or c.change = any($7))
+                 and (cardinality($8::text[]) = 0 or c.attribution = any($8))
+                 and ($9::timestamptz is null or c.detected_at >= $9)
+                 and ($10::timestamptz is null or c.detected_at < $10)
+                 and ($11::timestamptz is null or (c.detected_at, c.id) < ($11, $12::text))
+                 and (cardinality($14::text[]) = 0 or coalesce(a.state, 'none') = any($14))
+                 and (not $15 or c.body ->> 'caused_by' is null)
+               order by c.detected_at desc, c.id desc
+               limit $13"#,
+        &filter.account_id,
+        &filter.effect,
+        &filter.actor,
+        filter.workload.as_ref().map(ToString::to_string),
+        filter.resource.as_ref(),
+        &filter.resource_type,
+        &filter.change,
+        &filter.attribution,
+        filter.since,
+        filter.until,
+        after.map(|after| after.detected_at),
+        after.map(|after| after.id.as_str()),
+        i64::from(limit),
+        &filter.approval,
+        filter.roots
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Option<ChangeRow>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
+                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
+                      a.until as "approval_until?"
+               from change c
+               left join change_approval a on a.account_id = c.account_id
+                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+               where c.id = $1"#,
+        id
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(read).transpose()
+}
+
+/// The changes of the same resources that later scans show, the oldest first; without their approvals.
+pub(super) async fn later_than(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+                  c.attribution_because, c.events, null::text as "approval?", null::timestamptz as "approval_at?",
+                  null::text as "approval_who?", null::text as "approval_reason?", null::text as "approval_ticket?",
+                  null::timestamptz as "approval_until?"
+           from change c
+           where exists (select from change of where of.id = any($1) and of.account_id = c.account_id
+                           and of.resource_type = c.resource_type and of.resource = c.resource
+                           and of.run_id < c.run_id)
+           order by c.run_id, c.id"#,
+        ids
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(read).collect()
 }

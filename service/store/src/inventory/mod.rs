@@ -1,6 +1,7 @@
 //! What accounts have: snapshots as they are written, and as they are read again.
 
 pub(crate) mod accounts;
+pub(crate) mod approval;
 pub(crate) mod associations;
 pub(crate) mod changes;
 pub(crate) mod coverage;

@@ -1,24 +1,36 @@
-//! `/api/v1/changes`: what changed, whom it reaches, and who made it.
+//! `/api/v1/changes`: what changed, whom it reaches, who made it, and whether it is approved.
 
 use super::shape::{Listed, listed};
 use crate::app::App;
-use crate::http::error::{AppError, Problem};
+use crate::http::approval::{self, Asked};
+use crate::http::error::{AppError, Code, Problem};
 use crate::http::filters;
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, api_query};
-use axum::Json;
+use crate::http::principal::Principal;
+use crate::http::query::{CURSOR, Kind, LIMIT, api_query, param};
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::{Access, Affected, State as Of};
+use rolecall_audit::drift::{Access, Affected, ApprovalStep, State as Of};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_store::{ChangeAfter, ChangeRow};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 api_query! {
     /// Query of changes, which are not counted.
     ChangesQuery = filters::CHANGES, &[LIMIT, CURSOR]
+}
+api_query! {
+    /// Query of an approval of many changes.
+    ApproveQuery = filters::CHANGES
+}
+api_query! {
+    /// Query of a withdrawal.
+    WithdrawQuery = &[param("reason", Kind::Text, "Why; required.")]
 }
 api_query! {
     /// One thing takes no parameter.
@@ -82,13 +94,24 @@ pub(crate) struct ChangeJson {
     pub(crate) user_agent: Option<String>,
     /// `exact`, `candidates` or `none`.
     pub(crate) attribution: &'static str,
-    /// Null: changes are not approved yet.
-    pub(crate) approval: Option<String>,
+    /// `approved`, `expired` or `withdrawn`; null where nobody approved it. What follows from another change is
+    /// approved with it.
+    pub(crate) approval: Option<&'static str>,
+    /// When it was approved, or its approval withdrawn.
+    pub(crate) approval_at: Option<DateTime<Utc>>,
+    /// Who did.
+    pub(crate) approval_by: Option<String>,
+    /// Why.
+    pub(crate) approval_reason: Option<String>,
+    pub(crate) approval_ticket: Option<String>,
+    /// When the approval ends; null where it does not.
+    pub(crate) approval_until: Option<DateTime<Utc>>,
 }
 
 impl From<&ChangeRow> for ChangeJson {
     fn from(row: &ChangeRow) -> Self {
         let (change, made) = (&row.change, &row.attributed);
+        let step = row.approval.as_ref();
         let ids: Vec<&str> = made.calls.iter().map(|call| call.event_id.as_str()).collect();
         Self {
             change_id: change.id.clone(),
@@ -110,7 +133,12 @@ impl From<&ChangeRow> for ChangeJson {
             source_ip: made.same(|call| call.source_ip.as_deref()).map(str::to_owned),
             user_agent: made.same(|call| call.user_agent.as_deref()).map(str::to_owned),
             attribution: made.attribution.as_str(),
-            approval: None,
+            approval: step.map(|it| it.state.as_str()),
+            approval_at: step.map(|it| it.at),
+            approval_by: step.map(|it| it.who.clone()),
+            approval_reason: step.map(|it| it.reason.clone()),
+            approval_ticket: step.and_then(|it| it.ticket.clone()),
+            approval_until: step.and_then(|it| it.until),
         }
     }
 }
@@ -257,4 +285,144 @@ pub(super) async fn one(
     NoQuery::read(raw.as_deref())?;
     let row = app.store.change(&id).await?;
     Ok(Json(row.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?.into()))
+}
+
+/// An approval.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalJson {
+    /// Why; 1,000 characters at most.
+    #[schema(example = "The new queue of the invoices team")]
+    reason: String,
+    /// The ticket that it stands in; 200 characters at most.
+    #[serde(default)]
+    #[schema(example = "SEC-1204")]
+    ticket: Option<String>,
+    /// When it ends, within a year; left out it does not.
+    #[serde(default)]
+    until: Option<DateTime<Utc>>,
+}
+
+/// An approval of many changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalsJson {
+    /// How many changes are to be approved, from 1 to 1,000: those of the filter that are not approved and follow
+    /// from no other. With another number none is.
+    #[schema(example = 12)]
+    expected: u64,
+    /// Why; 1,000 characters at most.
+    reason: String,
+    /// The ticket that it stands in; 200 characters at most.
+    #[serde(default)]
+    ticket: Option<String>,
+    /// When it ends, within a year; left out it does not.
+    #[serde(default)]
+    until: Option<DateTime<Utc>>,
+}
+
+/// What was approved.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ApprovedJson {
+    /// The `change_id` of each.
+    approved: Vec<String>,
+}
+
+/// A step of a change's approval.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ApprovalStepJson {
+    /// `approved`, `expired` or `withdrawn`.
+    approval: &'static str,
+    at: DateTime<Utc>,
+    /// Who took it: a person, or `token` with its name.
+    by: String,
+    reason: String,
+    ticket: Option<String>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl From<ApprovalStep> for ApprovalStepJson {
+    fn from(step: ApprovalStep) -> Self {
+        let ApprovalStep { state, at, who, reason, ticket, until } = step;
+        Self { approval: state.as_str(), at, by: who, reason, ticket, until }
+    }
+}
+
+fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, AppError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| AppError::new(Code::InvalidParameter, format!("the body is no approval: {error}")))
+}
+
+/// Every step of a change's approval, the first one first.
+#[utoipa::path(
+    get, path = "/api/v1/changes/{id}/approval", tag = "changes", operation_id = "list_approval_steps",
+    params(("id" = String, Path, description = "`change_id`")),
+    responses((status = 200, body = Listed<ApprovalStepJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn steps(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<Listed<ApprovalStepJson>>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    app.store.change(&id).await?.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?;
+    let steps = app.store.approval_steps(&id).await?;
+    let total = rolecall_store::Total::Exact(u64::try_from(steps.len()).unwrap_or(u64::MAX));
+    let items = steps.into_iter().map(ApprovalStepJson::from).collect();
+    Ok(Json(Listed { items, next_cursor: None, total: Some(total.into()) }))
+}
+
+/// Approves a change. Where what it brought is not there any more the answer is 409 and says what changed.
+#[utoipa::path(
+    post, path = "/api/v1/changes/{id}/approval", tag = "changes", operation_id = "approve_change",
+    params(("id" = String, Path, description = "`change_id`")), request_body = ApprovalJson,
+    responses((status = 200, body = ChangeJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn approve(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+    Extension(who): Extension<Principal>,
+    bytes: Bytes,
+) -> Result<Json<ChangeJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let ApprovalJson { reason, ticket, until } = body(&bytes)?;
+    let row = approval::approve(&app, &id, &Asked { reason, ticket, until }, &who).await?;
+    Ok(Json(ChangeJson::from(&row)))
+}
+
+/// Withdraws the approval of a change.
+#[utoipa::path(
+    delete, path = "/api/v1/changes/{id}/approval", tag = "changes", operation_id = "withdraw_approval",
+    params(("id" = String, Path, description = "`change_id`"), WithdrawQuery),
+    responses((status = 200, body = ChangeJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn withdraw(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+    Extension(who): Extension<Principal>,
+) -> Result<Json<ChangeJson>, AppError> {
+    let params = WithdrawQuery::read(raw.as_deref())?;
+    let row = approval::withdraw(&app, &id, params.text("reason").unwrap_or_default(), &who).await?;
+    Ok(Json(ChangeJson::from(&row)))
+}
+
+/// Approves all changes of a filter that are not approved and follow from no other, if they are as many as expected.
+/// Where what one of them brought is not there any more, none is approved and the answer is 409.
+#[utoipa::path(
+    post, path = "/api/v1/changes/approvals", tag = "changes", operation_id = "approve_changes", params(ApproveQuery),
+    request_body = ApprovalsJson,
+    responses((status = 200, body = ApprovedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn approve_all(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    Extension(who): Extension<Principal>,
+    bytes: Bytes,
+) -> Result<Json<ApprovedJson>, AppError> {
+    let filter = filters::changes(&ApproveQuery::read(raw.as_deref())?);
+    let ApprovalsJson { expected, reason, ticket, until } = body(&bytes)?;
+    let approved = approval::approve_all(&app, &filter, expected, &Asked { reason, ticket, until }, &who).await?;
+    Ok(Json(ApprovedJson { approved }))
 }

@@ -33,7 +33,7 @@ use utoipa_axum::routes;
     components(schemas(super::error::Problem, super::error::FieldError)),
     tags(
         (name = "findings", description = "Findings and their history"),
-        (name = "changes", description = "What changed, and who made it"),
+        (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
         (name = "scans", description = "Collections and evaluations")
@@ -59,6 +59,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::FindingsRead, routes!(findings::events))
         .api(Scope::InventoryRead, routes!(changes::list))
         .api(Scope::InventoryRead, routes!(changes::one))
+        .api(Scope::InventoryRead, routes!(changes::steps))
+        .api(Scope::ChangesApprove, routes!(changes::approve))
+        .api(Scope::ChangesApprove, routes!(changes::withdraw))
+        .api(Scope::ChangesApprove, routes!(changes::approve_all))
         .api(Scope::InventoryRead, routes!(inventory::accounts))
         .api(Scope::InventoryRead, routes!(inventory::coverage))
         .api(Scope::InventoryRead, routes!(inventory::associations))

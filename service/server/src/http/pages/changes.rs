@@ -1,4 +1,5 @@
-//! `/changes` and one change: who gains or loses what, who made it, and when it takes hold.
+//! `/changes` and one change: who gains or loses what, who made it, when it takes hold, and whether it is
+//! approved.
 
 use super::estate::Around;
 use super::parts::{
@@ -6,21 +7,27 @@ use super::parts::{
     numbered, plural, role_href, select,
 };
 use crate::app::App;
-use crate::http::error::AppError;
+use crate::http::approval::{self, Asked};
+use crate::http::error::{AppError, Code, FieldError};
 use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
-use crate::http::query::{CURSOR, encode, query};
+use crate::http::principal::Principal;
+use crate::http::query::{CURSOR, encode, instant, pairs, query};
 use crate::http::view::words::Stamp;
 use askama::Template;
 use askama_web::WebTemplate;
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
+use axum::response::Redirect;
 use chrono::NaiveDate;
-use rolecall_audit::drift::{Access, Attribution, Effect, Resource, ResourceType, State as Of, TakesHold, kinds};
+use rolecall_audit::drift::{
+    Access, ApprovalState, ApprovalStep, Attribution, Effect, Resource, ResourceType, State as Of, TakesHold, kinds,
+};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
 use rolecall_iam::Digest;
-use rolecall_store::{ChangeFilter, ChangeRow};
+use rolecall_store::{ChangeFilter, ChangeRow, MOST_APPROVED};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -32,6 +39,10 @@ const HISTORY: u32 = 20;
 query! {
     /// Query of the list.
     ChangesQuery = filters::CHANGES, &[CURSOR]
+}
+query! {
+    /// Query of the form that approves a list: its filters.
+    ApproveQuery = filters::CHANGES
 }
 query! {
     /// A page of one thing takes no parameter.
@@ -53,6 +64,7 @@ pub(crate) struct ChangeLine {
     pub(crate) attribution: String,
     pub(crate) at: Stamp,
     pub(crate) follows: bool,
+    pub(crate) approval: Option<Badge>,
 }
 
 /// The changes of one day.
@@ -76,6 +88,8 @@ pub(crate) struct ChangesPage {
     pager: Pager,
     empty: Option<Empty>,
     curl: String,
+    to_approve: u64,
+    approve: String,
 }
 
 fn effect_badge(effect: Effect) -> Badge {
@@ -87,6 +101,14 @@ fn effect_badge(effect: Effect) -> Badge {
         Effect::Unknown => ("unseen", "Unknown"),
     };
     badge(class, label)
+}
+
+fn approval_badge(state: ApprovalState) -> Badge {
+    match state {
+        ApprovalState::Approved => badge("ok", "Approved"),
+        ApprovalState::Expired => badge("bad", "Approval expired"),
+        ApprovalState::Withdrawn => badge("bad", "Approval withdrawn"),
+    }
 }
 
 /// `trust_policy_changed` as words.
@@ -166,6 +188,7 @@ impl ChangeLine {
             },
             at: Stamp::of(row.attributed.event_time().unwrap_or(row.detected_at), around.now),
             follows: change.caused_by.is_some(),
+            approval: row.approval.as_ref().map(|step| approval_badge(step.state)),
         }
     }
 }
@@ -200,13 +223,18 @@ pub(crate) async fn list(
             _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
         }
     }
-    let known = ["account_id", "effect", "resource_type", "attribution", "actor", "workload"];
+    let approvals =
+        [("none", "Not approved"), ("approved", "Approved"), ("expired", "Expired"), ("withdrawn", "Withdrawn")];
+    let approvals = approvals.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let known = ["account_id", "effect", "resource_type", "attribution", "approval", "actor", "workload"];
+    let open = app.store.changes_to_approve(&filter).await?;
     Ok(ChangesPage {
         selects: vec![
             select("effect", "Effect", effects, &params),
             select("account_id", "Account", around.names.choices(), &params),
             select("resource_type", "Resource", types, &params),
             select("attribution", "Attribution", made, &params),
+            select("approval", "Approval", approvals, &params),
         ],
         actor: params.list("actor").join(","),
         workload: params.text("workload").unwrap_or_default().to_owned(),
@@ -221,6 +249,8 @@ pub(crate) async fn list(
         empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &around.seen)),
         curl: curl(&listing::base(&app), "/api/v1/changes", &params, filters::CHANGES),
         days: days.into_iter().map(|(_, group)| group).collect(),
+        to_approve: if open > u64::from(MOST_APPROVED) { 0 } else { open },
+        approve: params.without("cursor").link("/changes/approvals"),
         seen: around.seen,
         chrome,
     })
@@ -315,6 +345,35 @@ pub(crate) struct ChangePage {
     followers: Vec<ChangeLine>,
     scan: String,
     json: String,
+    id: String,
+    approval: Badge,
+    approved: bool,
+    steps: Vec<StepLine>,
+    today: String,
+    latest: String,
+}
+
+/// A step of the approval.
+struct StepLine {
+    what: Badge,
+    at: Stamp,
+    who: String,
+    reason: String,
+    ticket: String,
+    until: Option<Stamp>,
+}
+
+impl StepLine {
+    fn of(step: ApprovalStep, around: &Around) -> Self {
+        Self {
+            what: approval_badge(step.state),
+            at: Stamp::of(step.at, around.now),
+            who: step.who,
+            reason: step.reason,
+            ticket: step.ticket.unwrap_or_default(),
+            until: step.until.map(|at| Stamp::of(at, around.now)),
+        }
+    }
 }
 
 /// `GET /changes/{id}`
@@ -362,6 +421,9 @@ pub(crate) async fn one(
         lost: told(&it.lost),
     });
     let known = row.attributed.attribution;
+    let steps = app.store.approval_steps(change.caused_by.as_deref().unwrap_or(&change.id)).await?;
+    let state = row.approval.as_ref().map(|step| step.state);
+    let day = |days: i64| (around.now + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
     Ok(ChangePage {
         what: said(&change.change),
         effect: effect_badge(change.effect),
@@ -408,8 +470,67 @@ pub(crate) async fn one(
         followers: followers.map(|row| ChangeLine::of(row, &around)).collect(),
         scan: row.run.0.to_string(),
         json: format!("/api/v1/changes/{}", change.id),
+        id: change.id.clone(),
+        approval: state.map_or_else(|| badge("unseen", "Not approved"), approval_badge),
+        approved: state == Some(ApprovalState::Approved),
+        steps: steps.into_iter().rev().map(|step| StepLine::of(step, &around)).collect(),
+        today: day(1),
+        latest: day(365),
         chrome,
     })
+}
+
+fn sent(body: &str, name: &str) -> String {
+    pairs(body).find(|(field, _)| field == name).map(|(_, value)| value).unwrap_or_default()
+}
+
+fn asked(body: &str) -> Result<Asked, AppError> {
+    let wrong = |name: &str, message: String| {
+        AppError::of_fields(Code::InvalidParameter, vec![FieldError { parameter: name.to_owned(), message }])
+    };
+    let until = sent(body, "until");
+    let until = match until.trim() {
+        "" => None,
+        day => Some(
+            instant(day).ok_or_else(|| wrong("until", format!("`until`: `{day}` is not a day such as 2026-01-31")))?,
+        ),
+    };
+    Ok(Asked { reason: sent(body, "reason"), ticket: Some(sent(body, "ticket")), until })
+}
+
+/// `POST /changes/{id}/approval`
+pub(crate) async fn approve(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
+    body: String,
+) -> Result<Redirect, AppError> {
+    let row = approval::approve(&app, &id, &asked(&body)?, &who).await?;
+    Ok(Redirect::to(&href(&row.change.id)))
+}
+
+/// `POST /changes/{id}/withdrawal`
+pub(crate) async fn withdraw(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
+    body: String,
+) -> Result<Redirect, AppError> {
+    let row = approval::withdraw(&app, &id, &sent(&body, "reason"), &who).await?;
+    Ok(Redirect::to(&href(&row.change.id)))
+}
+
+/// `POST /changes/approvals`: approves the list that the page shows, if it still is as long.
+pub(crate) async fn approve_all(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    Extension(who): Extension<Principal>,
+    body: String,
+) -> Result<Redirect, AppError> {
+    let params = ApproveQuery::read(raw.as_deref())?;
+    let expected = sent(&body, "expected").parse().unwrap_or_default();
+    approval::approve_all(&app, &filters::changes(&params), expected, &asked(&body)?, &who).await?;
+    Ok(Redirect::to(&params.without("approval").link(PATH)))
 }
 
 /// Both sides in canonical form, with what differs marked.
