@@ -322,6 +322,50 @@ mod tests {
         assert!(!under("arn:aws:iam::*:role/team/*").contains("update-trust"));
     }
 
+    /// Whether a Deny, or an Allow of all but some resources, leaves a resource is asked on a resource
+    /// that it leaves, whatever it takes away.
+    #[test]
+    fn a_deny_takes_a_path_away_only_where_it_leaves_no_resource() {
+        let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+        let user = |name: &str| format!("arn:aws:iam::111122223333:user/{name}");
+        let but = |effect: &str, action: &str, left: &[String]| serde_json::json!({"Effect": effect, "Action": action, "NotResource": left});
+        let with = |statements: &[serde_json::Value]| {
+            let paths = ids(&of(vec![layer("p", &serde_json::json!(statements))]));
+            (paths.contains("update-trust"), paths.contains("put-user-policy-key"))
+        };
+        let trust = "iam:UpdateAssumeRolePolicy";
+        let on_roles = |more: &[serde_json::Value]| {
+            let allow = allow(&[trust], &role("*"));
+            with(&[std::slice::from_ref(&allow), more].concat()).0
+        };
+        let denied = |names: &[&str]| names.iter().map(|name| deny(&[trust], &role(name))).collect::<Vec<_>>();
+        for names in [
+            &["*anything*", ""][..],
+            &["a*", "?", ""],
+            &["", "??*"],
+            &["*a*", "*b*", "*x*", "", "?"],
+            &["?", "???*", ""],
+        ] {
+            assert!(on_roles(&denied(names)), "{names:?}");
+        }
+        for names in [&["*"][..], &["?*", ""], &["", "?", "??*"]] {
+            assert!(!on_roles(&denied(names)), "{names:?}");
+        }
+        assert!(on_roles(&[but("Deny", trust, &[role("app-*")])]));
+        assert!(on_roles(&[but("Deny", trust, &[role("app-*"), user("x")]), but("Deny", trust, &[role("*-prod")])]));
+        assert!(!on_roles(&[but("Deny", trust, &[role("app-*")]), but("Deny", trust, &[role("b*")])]));
+        assert!(!on_roles(&[but("Deny", trust, &[role("app-*")]), deny(&[trust], &role("a*"))]));
+        assert!(with(&[but("Allow", trust, &[role("a*"), role("")])]).0);
+        assert!(!with(&[but("Allow", trust, &[role("*")])]).0);
+        let keys = ["iam:PutUserPolicy", "iam:CreateAccessKey"];
+        let on_users = |left: [&str; 2]| {
+            let denied = keys.iter().zip(left).map(|(action, left)| but("Deny", action, &[user(left)]));
+            with(&[vec![allow(&keys, &user("*"))], denied.collect()].concat()).1
+        };
+        assert!(on_users(["team-*", "*-x"]));
+        assert!(!on_users(["team-*", "x*"]));
+    }
+
     #[test]
     fn what_two_patterns_have_in_common() {
         for (a, b, wanted) in [

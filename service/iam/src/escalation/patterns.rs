@@ -1,5 +1,6 @@
 //! What resource patterns have in common, as patterns again.
 
+use crate::matching::pattern::ResourcePattern;
 use crate::steps::Exceeded;
 use std::collections::BTreeSet;
 
@@ -150,6 +151,13 @@ fn spelt(letters: &[(usize, char)], last: Option<usize>) -> String {
 /// Resources that a pattern matches: its wildcards and variables filled in, with nothing and with
 /// something.
 pub(super) fn filled(pattern: &str) -> Vec<String> {
+    let plain = without_variables(pattern);
+    let mut found = vec![filled_with(&plain, "anything", "x"), filled_with(&plain, "", "x")];
+    found.dedup();
+    found
+}
+
+fn without_variables(pattern: &str) -> String {
     let mut plain = String::new();
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once("${") {
@@ -159,8 +167,98 @@ pub(super) fn filled(pattern: &str) -> Vec<String> {
         rest = tail;
     }
     plain.push_str(rest);
-    let with = |text: &str| plain.replace('*', text).replace('?', "x");
-    let mut found = vec![with("anything"), with("")];
-    found.dedup();
-    found
+    plain
 }
+
+fn filled_with(plain: &str, star: &str, one: &str) -> String {
+    plain.replace('*', star).replace('?', one)
+}
+
+/// What takes resources away from those that an Allow names: Denies, and Allows of all but some.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Exclusions {
+    /// The patterns that match what is taken away.
+    pub(super) taken: Vec<ResourcePattern>,
+    /// Those of Denies among them.
+    pub(super) certainly_taken: Vec<ResourcePattern>,
+    /// Of each Deny of all but some resources: the patterns of those that it leaves.
+    pub(super) left: Vec<Vec<ResourcePattern>>,
+}
+
+impl Exclusions {
+    pub(super) fn add(&mut self, other: Self) {
+        self.taken.extend(other.taken);
+        self.certainly_taken.extend(other.certainly_taken);
+        self.left.extend(other.left);
+    }
+
+    /// Whether they may leave other resources of the pattern than those of [`filled`]: they take all of
+    /// these away, and not certainly the whole pattern. What else refuses these refuses the others too.
+    pub(super) fn may_leave_others(&self, pattern: &str) -> bool {
+        let whole = || ResourcePattern::read(pattern);
+        let own = fixed(pattern);
+        let meets = |taken: &&ResourcePattern| {
+            let start = fixed(taken.as_str());
+            start.starts_with(own) || own.starts_with(start)
+        };
+        let near: Vec<&ResourcePattern> = self.taken.iter().filter(meets).collect();
+        pattern.contains(['*', '?'])
+            && filled(pattern).iter().all(|resource| self.take_away(&near, resource))
+            && !self.certainly_taken.iter().any(|taken| taken.covers(&whole()))
+    }
+
+    fn take_away(&self, near: &[&ResourcePattern], resource: &str) -> bool {
+        let taken = |pattern: &&ResourcePattern| pattern.has_variable() || pattern.matches(resource);
+        let left = |pattern: &ResourcePattern| !pattern.has_variable() && pattern.matches(resource);
+        near.iter().any(taken) || self.left.iter().any(|patterns| !patterns.iter().any(left))
+    }
+
+    /// Further resources that the pattern matches, which the exclusions may leave though they take away
+    /// those of [`filled`]. Stars are filled with a letter that no exclusion has, so that only wildcards
+    /// of theirs match it: repeated more often than a pattern has `?` it stands for every longer text,
+    /// and fewer repetitions are tried one by one.
+    pub(super) fn filled(&self, pattern: &str) -> Vec<String> {
+        let written = |letter: &char| self.taken.iter().any(|taken| taken.as_str().contains(*letter));
+        let letters = ('a'..='z').rev().chain('0'..='9').chain('A'..='Z').chain('\u{4e00}'..='\u{9fff}');
+        let Some(fresh) = letters.into_iter().find(|letter| !written(letter)) else { return Vec::new() };
+        let fresh = fresh.to_string();
+        let plain = without_variables(pattern);
+        let most = self.taken.iter().map(|taken| taken.as_str().matches('?').count()).max().unwrap_or_default() + 1;
+        let lengths = (0..=most.min(MOST_LENGTHS)).chain((most > MOST_LENGTHS).then_some(most));
+        let mut found: Vec<String> = lengths.map(|length| filled_with(&plain, &fresh.repeat(length), &fresh)).collect();
+        found.dedup();
+        found
+    }
+
+    /// The pattern, and what Denies of all but some resources leave of it; an error where there are
+    /// too many such patterns to tell.
+    pub(super) fn narrowed(
+        &self,
+        pattern: &str,
+        take: &dyn Fn(usize) -> Result<(), Exceeded>,
+    ) -> Result<Vec<String>, Exceeded> {
+        let mut found = vec![pattern.to_owned()];
+        for left in &self.left {
+            let mut met: BTreeSet<String> = BTreeSet::new();
+            for one in &found {
+                for other in left {
+                    take(of_meeting(one, other.as_str()))?;
+                    met.extend(meet(one, other.as_str()));
+                }
+            }
+            // The narrowest are the likeliest; a Deny under a condition may narrow nothing.
+            let wider = std::mem::take(&mut found).into_iter().filter(|one| !met.contains(one)).collect::<Vec<_>>();
+            found = met.iter().cloned().chain(wider).collect();
+            if found.len() > MOST_NARROWED {
+                return Err(Exceeded);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// So many lengths of filled-in text are tried one by one.
+const MOST_LENGTHS: usize = 8;
+
+/// So many patterns are told apart that Denies of all but some resources leave of one.
+const MOST_NARROWED: usize = 64;

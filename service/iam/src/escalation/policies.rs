@@ -3,15 +3,17 @@
 use crate::arn::RoleArn;
 use crate::catalogue::action_name::ActionName;
 use crate::catalogue::{Action, ResourceUse, catalogue};
-use crate::escalation::patterns::Meeting;
-use crate::evaluate::policy_set::PolicyRef;
-use crate::evaluate::policy_set::PolicySet;
+use crate::condition::all_hold;
+use crate::context::Context;
+use crate::escalation::patterns::{Exclusions, Meeting};
+use crate::evaluate::policy_set::{PolicyRef, PolicySet};
 use crate::matching::action_set::ActionSet;
 use crate::matching::arn_format::with_stars;
-use crate::policy::ast::{Clause, Effect, Statement};
+use crate::policy::ast::{Clause, Effect, Policy, Statement};
 use crate::policy::compiled::CompiledStatement;
 use crate::policy::cost::of_statement;
 use crate::steps::{self, Exceeded, POLICIES, Steps};
+use crate::version::Version;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -88,6 +90,31 @@ impl PolicySet {
             }
         }
         Places { patterns: found.patterns.into(), is_cut: found.is_cut }
+    }
+
+    /// What takes resources away from the action in a context; `None` where a Deny takes all of them
+    /// away. A Deny of which it is open whether its conditions hold takes nothing away: it is enough that
+    /// the request is possible.
+    pub(super) fn exclusions(&self, action: &str, context: &Context) -> Option<Exclusions> {
+        let name = ActionName::new(action);
+        let mut found = Exclusions::default();
+        for policy in self.own_policies() {
+            let language = policy.policy().map_or(Version::V2008, Policy::language);
+            for statement in policy.naming(&name) {
+                match (statement.effect, &statement.resources) {
+                    (Effect::Deny, _) if !all_hold(&statement.conditions, context, language).is_true() => {}
+                    (Effect::Deny, _) if statement.is_on_everything() => return None,
+                    (Effect::Deny, Some(Clause::NotIn(list))) => found.left.push(list.clone()),
+                    (Effect::Deny, Some(Clause::In(list))) => {
+                        found.taken.extend(list.iter().cloned());
+                        found.certainly_taken.extend(list.iter().cloned());
+                    }
+                    (Effect::Allow, Some(Clause::NotIn(list))) => found.taken.extend(list.iter().cloned()),
+                    (_, None) | (Effect::Allow, Some(Clause::In(_))) => {}
+                }
+            }
+        }
+        Some(found)
     }
 
     /// Whether nothing but the action itself decides: no Deny names it, and every layer allows it on

@@ -2,14 +2,14 @@
 
 use crate::arn::{Arn, RoleArn};
 use crate::context::Context;
-use crate::escalation::patterns::{Starts, filled, meet, of_meeting};
+use crate::escalation::patterns::{Exclusions, Starts, filled, meet, of_meeting};
 use crate::escalation::policies::Places;
 use crate::evaluate::policy_set::PolicySet;
 use crate::evaluate::requester::Requester;
 use crate::policy::site::Answer;
 use crate::steps::{self, Exceeded, Steps};
 use crate::truth::{Truth, Why};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Whose permissions are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +134,11 @@ impl<'a> Asked<'a> {
                 break;
             }
         }
+        if best.answer.truth.is_false() && !best.is_cut {
+            self.beside_exclusions(&[action], &places.patterns, &context, &mut best, |asked, resource| {
+                asked.ask(action, resource, &context)
+            });
+        }
         let answer = best.answer(|| self.why());
         self.somewhere.insert((action, passed_to), answer.clone());
         answer
@@ -145,13 +150,14 @@ impl<'a> Asked<'a> {
         let (a, b) = (self.places(first), self.places(second));
         let mut best = Best::of(a.is_cut || b.is_cut);
         let starts = Starts::of(&b.patterns);
-        let mut seen: HashSet<String> = HashSet::new();
+        let (mut seen, mut common): (HashSet<String>, BTreeSet<String>) = Default::default();
         for one in a.patterns.iter() {
             for other in starts.beside(one) {
                 if self.take(of_meeting(one, other)).is_err() {
                     return best.cut().answer(|| self.why());
                 }
                 let Some(both) = meet(one, other) else { continue };
+                common.insert(both.clone());
                 for resource in filled(&both) {
                     if seen.contains(&resource) {
                         continue;
@@ -163,7 +169,49 @@ impl<'a> Asked<'a> {
                 }
             }
         }
+        if best.answer.truth.is_false() && !best.is_cut {
+            let common: Vec<String> = common.into_iter().collect();
+            let context = self.context.clone();
+            self.beside_exclusions(&[first, second], &common, &context, &mut best, |asked, resource| {
+                asked.ask_both(first, second, resource)
+            });
+        }
         best.answer(|| self.why())
+    }
+
+    /// Asks on resources that the patterns match and that exclusions may leave.
+    fn beside_exclusions(
+        &mut self,
+        actions: &[&'static str],
+        patterns: &[String],
+        context: &Context,
+        best: &mut Best,
+        ask: impl Fn(&mut Self, &str) -> Result<Answer, Exceeded>,
+    ) {
+        let mut exclusions = Exclusions::default();
+        for action in actions {
+            // Where a Deny takes everything away there is nothing beside it.
+            let Some(found) = self.stack.exclusions(action, context) else { return };
+            exclusions.add(found);
+        }
+        for pattern in patterns {
+            if self.take(1).is_err() {
+                best.is_cut = true;
+                return;
+            }
+            if !exclusions.may_leave_others(pattern) {
+                continue;
+            }
+            let Ok(narrowed) = exclusions.narrowed(pattern, &|steps| self.take(steps)) else {
+                best.is_cut = true;
+                return;
+            };
+            for resource in narrowed.iter().flat_map(|pattern| exclusions.filled(pattern)) {
+                if best.is_settled_by(ask(self, &resource)) {
+                    return;
+                }
+            }
+        }
     }
 
     fn ask_both(&mut self, first: &'static str, second: &'static str, resource: &str) -> Result<Answer, Exceeded> {
