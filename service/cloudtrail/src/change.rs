@@ -20,6 +20,29 @@ use rolecall_estate::{AssociationKey, resource_type};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 
+/// The names of the calls that change what is watched and are recorded in a region: those that are made there,
+/// and where the region is that of the partition's global services, those of IAM and Organizations. Of other
+/// services some calls have the same names.
+pub fn names_in(region: &Region) -> impl Iterator<Item = &'static str> {
+    let global: &[&str] = if *region.as_str() == *global_region(region) { &kinds::GLOBAL } else { &[] };
+    let more = global.iter().filter(|name| !kinds::REGIONAL.contains(name));
+    kinds::REGIONAL.iter().chain(more).copied()
+}
+
+/// Where the partition of a region records the calls of its global services.
+/// Source: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html>.
+#[must_use]
+pub fn global_region(region: &Region) -> &'static str {
+    let prefixes = [
+        ("cn-", "cn-north-1"),
+        ("us-gov-", "us-gov-west-1"),
+        ("us-isob-", "us-isob-east-1"),
+        ("us-iso-", "us-iso-east-1"),
+    ];
+    let found = prefixes.into_iter().find(|(prefix, _)| region.as_str().starts_with(prefix));
+    found.map_or("us-east-1", |(_, global)| global)
+}
+
 /// A resource that a call changes.
 fn changed(resource_type: &str, resource: impl Into<String>) -> ChangedResource {
     let resource_type = resource_type.to_owned();

@@ -19,6 +19,7 @@
 //! ```
 
 mod build;
+pub mod change;
 pub mod demo;
 pub mod estate;
 mod faults;

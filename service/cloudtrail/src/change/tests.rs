@@ -490,7 +490,9 @@ fn each_call_names_what_it_changes() {
             vec!["IAM::InstanceProfile arn:aws:iam::111122223333:instance-profile/node"],
         ),
     ];
+    let mut met = std::collections::BTreeSet::new();
     for (service, name, request, response, expected) in cases {
+        met.insert(name);
         let source = format!("{service}.amazonaws.com");
         let event = one(&record(&source, name, &json!({"requestParameters": request, "responseElements": response})));
         let mut expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
@@ -500,6 +502,24 @@ fn each_call_names_what_it_changes() {
         assert_eq!(found, expected, "{source} {name}");
         assert_eq!((event.event_source, event.event_name, event.request), (source, name.to_owned(), request));
         assert_eq!((event.error_code, event.is_request_cut), (None, false), "{name}");
+    }
+    // What a lookup asks for, but events that are no calls.
+    let global: Region = "us-east-1".parse().unwrap();
+    let named: std::collections::BTreeSet<&str> = names_in(&global).collect();
+    met.extend([
+        "CreateAccountResult",
+        "CloseAccountResult",
+        "AccountJoinedOrganization",
+        "AccountDepartedOrganization",
+    ]);
+    assert_eq!(named, met);
+    assert_eq!(names_in(&global).count(), named.len(), "each once");
+    let regional: Vec<&str> = names_in(&"eu-west-1".parse().unwrap()).collect();
+    assert!(regional.contains(&"CreatePodIdentityAssociation") && !regional.contains(&"CreateRole"));
+    for (region, expected) in
+        [("cn-northwest-1", "cn-north-1"), ("us-gov-east-1", "us-gov-west-1"), ("eu-west-1", "us-east-1")]
+    {
+        assert_eq!(global_region(&region.parse().unwrap()), expected);
     }
 }
 

@@ -17,6 +17,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{FutureExt as _, Stream};
+use rolecall_cloudtrail::change::names_in;
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
 use rolecall_estate::{CompleteRange, EventScope};
@@ -33,27 +34,36 @@ pub enum Events {
     /// Those that begin sessions.
     #[default]
     Sessions,
+    /// Those that begin sessions, and those of calls that change what is watched, each asked for by its name:
+    /// a request or more for each name and window. IAM's and Organizations' are asked for in the region of the
+    /// partition that records them, too.
+    Changes,
     /// All management events: what sessions did, too. A busy account has more than can be read.
     All,
 }
 
 impl Events {
-    fn names(self) -> &'static [Option<&'static str>] {
+    /// The names to ask for in a lane, in turn; `None` for all.
+    fn names(self, lane: &Lane) -> Vec<Option<&'static str>> {
+        let sessions = SESSIONS.into_iter().filter(|_| lane.has_sessions).map(Some);
         match self {
-            Self::Sessions => {
-                &[Some("AssumeRole"), Some("AssumeRoleWithWebIdentity"), Some("AssumeRoleForPodIdentity")]
-            }
-            Self::All => &[None],
+            Self::Sessions => sessions.collect(),
+            Self::Changes => sessions.chain(names_in(&lane.region).map(Some)).collect(),
+            Self::All => vec![None],
         }
     }
 
     fn holds(self) -> EventScope {
         match self {
-            Self::Sessions => EventScope::Sessions,
+            // Nobody rests on it that no change is missing.
+            Self::Sessions | Self::Changes => EventScope::Sessions,
             Self::All => EventScope::Management,
         }
     }
 }
+
+/// The events that begin sessions.
+const SESSIONS: [&str; 3] = ["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleForPodIdentity"];
 
 /// Pauses after a page that AWS throttled to the end of the SDK's retries.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
@@ -73,6 +83,8 @@ const PAGES: usize = 60;
 pub(crate) struct Lane {
     pub(crate) account_id: AccountId,
     pub(crate) region: Region,
+    /// Whether sessions are looked for, or changes alone.
+    pub(crate) has_sessions: bool,
     /// Or why the account cannot be entered.
     pub(crate) client: Result<Client, Refusal>,
 }
@@ -146,7 +158,10 @@ impl Lookup {
             .map(|lane| {
                 let stretch = (lane.account_id, lane.region.clone());
                 let from = self.positions.get(&stretch).copied().unwrap_or(now - self.manner.lookback);
-                whole_from.insert(stretch, from.max(kept));
+                // Of a lane that is asked for changes alone, nothing is whole.
+                if lane.has_sessions || self.manner.events == Events::All {
+                    whole_from.insert(stretch, from.max(kept));
+                }
                 let lost = (from < kept).then(|| {
                     let reason = "CloudTrail keeps 90 days, and the reading stopped longer ago";
                     Found::Gap(gap(lane, &Refusal::not_reached(&LOOKUP_EVENTS, reason), (from, kept)))
@@ -324,7 +339,10 @@ fn read(
         async move {
             let mut step = step?;
             let page = match &lane.client {
-                Ok(client) => page(client, &manner, &step, &turn).await,
+                Ok(client) => {
+                    let name = manner.events.names(&lane).get(step.name).copied().flatten();
+                    page(client, &manner, &step, name, &turn).await
+                }
                 Err(refusal) => Err(refusal.clone()),
             };
             let followed = page.and_then(|(events, token)| {
@@ -352,7 +370,7 @@ fn read(
             step.name += 1;
             step.seen = Pages::long(&LOOKUP_EVENTS);
             step.fresh = Fresh::default();
-            if step.name < manner.events.names().len() {
+            if step.name < manner.events.names(&lane).len() {
                 return Some((Found::Page(Box::new(object)), Some(step)));
             }
             let reached = step.to.min(now - manner.overlap);
@@ -371,9 +389,10 @@ async fn page(
     client: &Client,
     manner: &Manner,
     step: &Step,
+    name: Option<&'static str>,
     turn: &Mutex<Instant>,
 ) -> Result<(Vec<Event>, Option<String>), Refusal> {
-    let attribute = match manner.events.names().get(step.name).copied().flatten() {
+    let attribute = match name {
         None => None,
         Some(name) => Some(
             LookupAttribute::builder()

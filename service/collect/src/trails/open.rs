@@ -19,6 +19,7 @@ use aws_config::timeout::TimeoutConfig;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use rolecall_cloudtrail::change::global_region;
 use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, RoleArn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,13 +266,22 @@ impl<'p> Door<'p> {
             entered
                 .insert(*account_id, self.hub.enter(self.plan, &target, &self.caller).await.map(|(config, _)| config));
         }
-        let lane = |(account_id, region): &(AccountId, Region)| {
+        let lane = |place: &(AccountId, Region)| {
+            let (account_id, region) = place;
             let config = entered.get(account_id)?;
             let client = config.as_ref().map_err(Clone::clone);
             let client = client.map(|config| client!(aws_sdk_cloudtrail, config, region, account_id));
-            Some(Lane { account_id: *account_id, region: region.clone(), client })
+            let has_sessions = wanted.places.contains(place);
+            Some(Lane { account_id: *account_id, region: region.clone(), has_sessions, client })
         };
-        wanted.places.iter().filter_map(lane).collect()
+        let mut places = wanted.places.clone();
+        if wanted.events == Events::Changes {
+            // There the calls of global services are recorded, whatever region has clusters.
+            let global =
+                wanted.places.iter().filter_map(|(id, region)| Some((*id, global_region(region).parse().ok()?)));
+            places.extend(global);
+        }
+        places.iter().filter_map(lane).collect()
     }
 }
 

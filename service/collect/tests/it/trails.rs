@@ -11,6 +11,7 @@ use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
 use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
+use rolecall_sandbox::change::{ChangeCall, by_role};
 use rolecall_sandbox::estate::Event;
 use rolecall_sandbox::{Fault, FaultKind, Faults, Options, Sandbox};
 use serde_json::{Value, json};
@@ -579,6 +580,57 @@ pub(crate) fn looked(lookback: TimeDelta) -> TrailConfig {
 
 pub(crate) fn fast(sandbox: &Sandbox) -> Plan {
     Plan::new(Settings { lookups_per_second: 1000, ..settings(sandbox) }).unwrap()
+}
+
+#[tokio::test]
+async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
+    let at = now() - TimeDelta::hours(5);
+    let call = |service: &'static str, operation: &'static str, region: &'static str| ChangeCall {
+        service,
+        operation,
+        input: json!({"RoleName": "api", "clusterName": "shop"}),
+        output: Value::Null,
+        at,
+        account: WORK,
+        region,
+        by: by_role(&format!("arn:aws:iam::{WORK}:role/deployer"), "ana", at),
+        address: "198.51.100.7",
+        user_agent: "aws-cli/2.17.0",
+        from_console: false,
+        error: None,
+    };
+    let cases = [
+        ("iam", "PutRolePolicy", "us-east-1", true),
+        ("organizations", "MoveAccount", "us-east-1", true),
+        ("eks", "CreatePodIdentityAssociation", "eu-west-1", true),
+        ("cloudtrail", "StopLogging", "eu-west-1", true),
+        ("iam", "GetRole", "us-east-1", false),
+        ("eks", "DescribeCluster", "eu-west-1", false),
+    ];
+    let mut estate = with_sessions(3, TimeDelta::minutes(5));
+    let mut expected = BTreeSet::new();
+    for (service, operation, region, is_change) in cases {
+        let event = Event::of_record(&call(service, operation, region).record()).unwrap();
+        if is_change {
+            expected.insert(event.id.clone());
+        }
+        estate.accounts.get_mut(WORK).unwrap().region(region).events.push(Arc::new(event));
+    }
+    let options = Options { now: Some(now()), lookups_per_second: None, ..Options::default() };
+    let sandbox = Sandbox::start_with(estate, Faults::none(), options).await.unwrap();
+    let mut trail = looked(TimeDelta::days(1));
+    for (events, changes) in [(Events::Sessions, BTreeSet::new()), (Events::Changes, expected)] {
+        if let TrailKind::Lookup(looked) = &mut trail.kind {
+            looked.events = events;
+        }
+        let mut kept = Kept::default();
+        let mut source = open(&fast(&sandbox), &trail, Vec::new()).await.unwrap();
+        assert!(kept.pass(source.as_mut(), None).await);
+        let (sessions, found): (BTreeSet<String>, BTreeSet<String>) =
+            ids(&kept).into_iter().partition(|id| id.starts_with("00000000-0000-4000-8000-"));
+        assert_eq!((sessions.len(), found), (3, changes), "{events:?}");
+        assert_eq!(kept.gaps, []);
+    }
 }
 
 /// Event ids of all answers that were read, as often as they were.

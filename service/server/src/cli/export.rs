@@ -3,7 +3,7 @@
 use super::Format;
 use super::{Context, with_database};
 use crate::error::Error;
-use crate::http::ChangeJson;
+use crate::http::{ChangeEventJson, ChangeJson};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -11,8 +11,8 @@ use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt as _;
 use rolecall_audit::reach::Workload;
 use rolecall_store::{
-    AssociationFilter, AssociationRow, ChangeFilter, Finding, FindingFilter, FindingVia, GapRow, RoleFilter, RoleRow,
-    SessionAfter, SessionFilter, SessionRow, Store, UsageOf, UseRow,
+    AssociationFilter, AssociationRow, ChangeEventAfter, ChangeEventFilter, ChangeFilter, Finding, FindingFilter,
+    FindingVia, GapRow, RoleFilter, RoleRow, SessionAfter, SessionFilter, SessionRow, Store, UsageOf, UseRow,
 };
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -38,6 +38,8 @@ pub enum What {
     Usage,
     /// What changed between scans, whom it reaches, and who made it
     Changes,
+    /// CloudTrail events of calls that changed, or tried to change, roles, policies, associations and clusters
+    ChangeEvents,
 }
 
 impl What {
@@ -184,6 +186,30 @@ impl What {
                 "denied",
                 "account_id",
             ],
+            Self::ChangeEvents => &[
+                "event_id",
+                "event_time",
+                "account_id",
+                "region",
+                "event_source",
+                "event_name",
+                "actor",
+                "actor_type",
+                "principal_arn",
+                "session_name",
+                "access_key_id",
+                "source_identity",
+                "invoked_by",
+                "source_ip",
+                "user_agent",
+                "agent_class",
+                "error_code",
+                "error_message",
+                "denied",
+                "resources",
+                "request",
+                "request_truncated",
+            ],
         }
     }
 }
@@ -320,6 +346,19 @@ async fn write(store: &Store, what: What, narrow: &Narrow, out: &mut Rows) -> Re
                 match page.last() {
                     Some(last) => after = Some(last.after()),
                     None => return Ok(()),
+                }
+            }
+        }
+        What::ChangeEvents => {
+            let mut after = None;
+            loop {
+                let page = store.change_events(&ChangeEventFilter::default(), after.as_ref(), PAGE).await?;
+                after = page.last().map(ChangeEventAfter::of);
+                for event in page {
+                    out.row(&serde_json::to_value(ChangeEventJson::from(event)).unwrap_or_default())?;
+                }
+                if after.is_none() {
+                    return Ok(());
                 }
             }
         }

@@ -168,10 +168,13 @@ impl Reader<'_> {
 
     fn lookup(&mut self, raw: RawTrail) -> Looked {
         let (mut events, mut lookback, mut overlap) = (Events::Sessions, 7, Duration::from_secs(1800));
-        self.parsed("trails.events", raw.events, &mut events, "write \"sessions\" or \"all\"", |text| match text {
-            "sessions" => Ok(Events::Sessions),
-            "all" => Ok(Events::All),
-            _ => Err(format!("`{text}` is neither")),
+        self.parsed("trails.events", raw.events, &mut events, "write \"sessions\", \"changes\" or \"all\"", |text| {
+            match text {
+                "sessions" => Ok(Events::Sessions),
+                "changes" => Ok(Events::Changes),
+                "all" => Ok(Events::All),
+                _ => Err(format!("`{text}` is none of these")),
+            }
         });
         let why = "; CloudTrail looks up no further back";
         self.number("trails.lookback_days", raw.lookback_days, &mut lookback, 1..=90, why);
@@ -285,7 +288,7 @@ mod tests {
             ("rolecall.toml:9 trails.bucket: it is missing; ", "bucket"),
             ("rolecall.toml:10 trails.visibility: `1s` is not between \"30s\" and \"1h\"; ", "\"30s\""),
             ("rolecall.toml:11 trails.external_id: there is no role", "role_arn"),
-            ("rolecall.toml:15 trails.events: `some` is neither; ", "\"all\""),
+            ("rolecall.toml:15 trails.events: `some` is none of these; ", "\"all\""),
             ("rolecall.toml:16 trails.lookback_days: out of range; ", "1 to 90"),
             ("rolecall.toml:18 trails.name: two trails are named `l`; ", "own name"),
             ("rolecall.toml:19 trails.kind: `lake` is no kind of trail; ", "\"sqs\""),

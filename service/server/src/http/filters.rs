@@ -6,11 +6,12 @@
 use super::query::{Kind, Param, Params, param};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::verdict::Fingerprint;
-use rolecall_estate::SessionKind;
 use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AssociationFilter, ChangeFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter,
+    AssociationFilter, ChangeEventFilter, ChangeFilter, FindingFilter, FindingSort, FindingVia, RoleFilter,
+    SessionFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -225,6 +226,38 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
         tied: params.flag("attributed"),
         tied_by: text("attribution_method"),
         failed: params.flag("failed"),
+        since: params.instant("since"),
+        until: params.instant("until"),
+    }
+}
+
+/// Filters of change events.
+pub(crate) const CHANGE_EVENTS: &[Param] = &[
+    ACCOUNT,
+    param(
+        "resource",
+        Kind::Text,
+        "That name this resource: an ARN, the key `account/region/cluster/namespace/service account` or the id of an \
+         association, or an id of Organizations. A role's path and letter case make no difference.",
+    ),
+    param("resource_type", Kind::Text, "That name a resource of this CloudFormation type, such as `AWS::IAM::Role`."),
+    param("actor", Kind::Text, "Whose actor's ARN, session issuer or service name holds this text, in any case."),
+    param("event_name", Kind::Text, "Of this event name, such as `PutRolePolicy`."),
+    param("denied", Kind::Flag, "Only calls that were refused for want of permission; or only others."),
+    param("since", Kind::Instant, "At or after."),
+    param("until", Kind::Instant, "Before."),
+];
+
+/// The filter of change events.
+pub(crate) fn change_events(params: &Params) -> ChangeEventFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    ChangeEventFilter {
+        accounts: params.parsed("account_id"),
+        resource_keys: params.text("resource").map(named_key).into_iter().collect(),
+        resource_type: text("resource_type"),
+        actor: text("actor"),
+        event_name: text("event_name"),
+        denied: params.flag("denied"),
         since: params.instant("since"),
         until: params.instant("until"),
     }

@@ -26,6 +26,7 @@ mod routes;
 mod rule_text;
 pub mod view;
 
+pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
 pub use routes::Sample;
 

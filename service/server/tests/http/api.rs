@@ -7,7 +7,8 @@ use rolecall_estate::{CompleteRange, EventScope};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const LISTS: [&str; 8] = ["findings", "accounts", "coverage", "associations", "roles", "sessions", "rules", "scans"];
+const LISTS: [&str; 9] =
+    ["findings", "accounts", "coverage", "associations", "roles", "sessions", "change-events", "rules", "scans"];
 
 /// That an answer is a whole problem document of this status and code.
 pub(crate) fn is_problem(answer: &Answer, status: u16, code: &str) {

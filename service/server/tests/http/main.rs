@@ -9,6 +9,8 @@ mod borders;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod change_events;
+#[cfg(test)]
 mod compare;
 #[cfg(test)]
 mod front;

@@ -41,17 +41,21 @@ pub async fn app(seen: Seen) -> App {
 
 pub async fn app_with(seen: Seen, config: Config) -> App {
     let database = rolecall_store::testing::database().await.expect("a database");
+    app_over(database.store, seen, config).await
+}
+
+pub async fn app_over(store: Store, seen: Seen, config: Config) -> App {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let rules = Arc::new(Rules::load(Some(&policies)).expect("the rules load"));
     let observations = observations();
     if seen != Seen::Nothing {
-        look(&database.store, &rules, &observations).await;
+        look(&store, &rules, &observations).await;
     }
     if seen == Seen::Gaps {
-        look(&database.store, &rules, &refused(observations)).await;
+        look(&store, &rules, &refused(observations)).await;
     }
     let hub = rolecall_collect::Hub::Environment { profile: None, region: None, endpoint_url: None };
-    App::new(database.store, rules, config, hub, false).await.expect("an app")
+    App::new(store, rules, config, hub, false).await.expect("an app")
 }
 
 /// The demo estate, read from the files that the stand-in writes.

@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+pub(crate) mod change_events;
 pub(crate) mod changes;
 mod compare;
 mod findings;
@@ -70,6 +71,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::InventoryRead, routes!(inventory::roles))
         .api(Scope::InventoryRead, routes!(inventory::role))
         .api(Scope::InventoryRead, routes!(inventory::sessions))
+        .api(Scope::InventoryRead, routes!(change_events::list))
         .api(Scope::InventoryRead, routes!(usage::session))
         .api(Scope::InventoryRead, routes!(usage::of_association))
         .api(Scope::InventoryRead, routes!(usage::of_role))
