@@ -313,9 +313,10 @@ impl Step {
         Self { from, to, width, name: 0, token: None, seen, fresh, pages: 0 }
     }
 
-    /// What follows the window; `None` at now.
-    fn after(&self, now: DateTime<Utc>) -> Option<Self> {
-        let width = match self.pages {
+    /// What follows the window, which was asked for so many names; `None` at now.
+    fn after(&self, now: DateTime<Utc>, names: usize) -> Option<Self> {
+        // Each name has a page, however little there is: that says nothing of the window.
+        let width = match self.pages.saturating_sub(names.saturating_sub(SESSIONS.len())) {
             pages if pages > MANY_PAGES => self.width / 4,
             pages if pages < FEW_PAGES => self.width * 4,
             _ => self.width,
@@ -370,7 +371,8 @@ fn read(
             step.name += 1;
             step.seen = Pages::long(&LOOKUP_EVENTS);
             step.fresh = Fresh::default();
-            if step.name < manner.events.names(&lane).len() {
+            let names = manner.events.names(&lane).len();
+            if step.name < names {
                 return Some((Found::Page(Box::new(object)), Some(step)));
             }
             let reached = step.to.min(now - manner.overlap);
@@ -378,7 +380,7 @@ fn read(
                 let (account_id, region) = (lane.account_id, lane.region.clone());
                 object.position = Some(Position { account_id, region, text: told(reached) });
             }
-            Some((Found::Page(Box::new(object)), step.after(now)))
+            Some((Found::Page(Box::new(object)), step.after(now, names)))
         }
     })
 }

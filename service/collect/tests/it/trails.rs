@@ -2,6 +2,7 @@
 
 use crate::estate::{HUB, WORK, estate, now, sandbox, session_record, settings};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_cloudtrail::change::names_in;
 use rolecall_collect::trails::{
     ByQueue, Cursor, Events, InBucket, Limits, Looked, Outcome, SetAside, Settlement, TrailConfig, TrailGap, TrailKind,
     TrailSource, doctor, open,
@@ -618,14 +619,24 @@ async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
     }
     let options = Options { now: Some(now()), lookups_per_second: None, ..Options::default() };
     let sandbox = Sandbox::start_with(estate, Faults::none(), options).await.unwrap();
-    let mut trail = looked(TimeDelta::days(1));
-    for (events, changes) in [(Events::Sessions, BTreeSet::new()), (Events::Changes, expected)] {
+    let mut trail = looked(TimeDelta::days(4));
+    let names = |region: &str| names_in(&region.parse().unwrap()).count();
+    // A window of a day and one of the other three, however many names are asked for.
+    let requests = [2 * 3, 2 * (3 + names("eu-west-1") + names("us-east-1"))];
+    for ((events, changes), requests) in
+        [(Events::Sessions, BTreeSet::new()), (Events::Changes, expected)].into_iter().zip(requests)
+    {
         if let TrailKind::Lookup(looked) = &mut trail.kind {
             looked.events = events;
         }
         let mut kept = Kept::default();
         let mut source = open(&fast(&sandbox), &trail, Vec::new()).await.unwrap();
+        let before = sandbox.calls().of("cloudtrail:LookupEvents");
         assert!(kept.pass(source.as_mut(), None).await);
+        assert_eq!(sandbox.calls().of("cloudtrail:LookupEvents") - before, requests, "{events:?}");
+        // Of the region where IAM's changes alone are asked for, nothing is whole.
+        let whole: Vec<_> = kept.whole.values().map(|whole| (whole.region.to_string(), whole.holds.clone())).collect();
+        assert_eq!(whole, [("eu-west-1".to_owned(), Holds::Sessions)]);
         let (sessions, found): (BTreeSet<String>, BTreeSet<String>) =
             ids(&kept).into_iter().partition(|id| id.starts_with("00000000-0000-4000-8000-"));
         assert_eq!((sessions.len(), found), (3, changes), "{events:?}");

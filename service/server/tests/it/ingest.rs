@@ -13,9 +13,9 @@ use rolecall::audit::ingest;
 use rolecall::config::Config;
 use rolecall::progress::Progress;
 use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
-use rolecall_estate::EventScope;
+use rolecall_estate::{ChangeEvent, EventScope};
 use rolecall_store::testing::{Database, database};
-use rolecall_store::{RunId, SessionFilter, SessionRow, UsageOf, UseRow};
+use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, SessionRow, UsageOf, UseRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,6 +115,21 @@ fn passed(n: u64) -> Value {
     event
 }
 
+/// A change of a role, by a pod's session or by a person; every third is refused.
+fn change(n: u64) -> Value {
+    let mut event = call(n);
+    event["eventID"] = format!("change-{n}").into();
+    event["eventSource"] = "iam.amazonaws.com".into();
+    event["eventName"] = "PutRolePolicy".into();
+    event["requestParameters"] = json!({"roleName": format!("pod-{n}"), "policyName": "p", "policyDocument": "{}"});
+    event["eventCategory"] = "Management".into();
+    if n.is_multiple_of(2) {
+        event["userIdentity"] =
+            json!({"type": "IAMUser", "accountId": ACCOUNT, "arn": format!("arn:aws:iam::{ACCOUNT}:user/ana")});
+    }
+    event
+}
+
 fn trail(calls: u64) -> Vec<Value> {
     let hops = || (0..calls).filter(|n| n.is_multiple_of(5));
     let told = (0..5).map(pod).chain((0..calls).map(call));
@@ -130,13 +145,16 @@ async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) 
         .unwrap()
 }
 
-async fn known(database: &Database) -> (Vec<SessionRow>, Vec<UseRow>) {
+type Known = (Vec<SessionRow>, Vec<UseRow>, Vec<ChangeEvent>);
+
+async fn known(database: &Database) -> Known {
     let sessions = database.store.sessions(&SessionFilter::default(), None, 1000).await.unwrap();
     let uses = database.store.usage(&UsageOf::All, None, true).try_collect().await.unwrap();
-    (sessions, uses)
+    let changes = database.store.change_events(&ChangeEventFilter::default(), None, 1000).await.unwrap();
+    (sessions, uses, changes)
 }
 
-async fn whole(events: &[Value]) -> (Vec<SessionRow>, Vec<UseRow>) {
+async fn whole(events: &[Value]) -> Known {
     let (database, folder) = (database().await.unwrap(), Folder::new());
     let file = folder.write("whole.json", &json!({ "Records": events }).to_string());
     read(&database, "whole", vec![file], 10).await;
@@ -163,7 +181,7 @@ fn deliveries(events: usize) -> impl Strategy<Value = Delivery> {
         .prop_map(|(files, order, batch, torn)| Delivery { files, order, batch, torn })
 }
 
-async fn deliver(events: &[Value], delivery: &Delivery) -> (Vec<SessionRow>, Vec<UseRow>) {
+async fn deliver(events: &[Value], delivery: &Delivery) -> Known {
     let (database, folder) = (database().await.unwrap(), Folder::new());
     let mut held: Vec<Vec<&Value>> = vec![Vec::new(); 8];
     for (event, files) in events.iter().zip(&delivery.files) {
@@ -196,12 +214,13 @@ async fn deliver(events: &[Value], delivery: &Delivery) -> (Vec<SessionRow>, Vec
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
     #[test]
-    fn any_delivery_comes_to_the_same(delivery in deliveries(98)) {
-        let events = trail(60);
+    fn any_delivery_comes_to_the_same(delivery in deliveries(110)) {
+        let events: Vec<Value> = trail(60).into_iter().chain((0..12).map(change)).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (expected, found) = runtime.block_on(async {
             (whole(&events).await, deliver(&events, &delivery).await)
         });
+        prop_assert_eq!(expected.2.len(), 12);
         prop_assert_eq!(expected, found);
     }
 }
