@@ -620,7 +620,7 @@ async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
     let options = Options { now: Some(now()), lookups_per_second: None, ..Options::default() };
     let sandbox = Sandbox::start_with(estate, Faults::none(), options).await.unwrap();
     let mut trail = looked(TimeDelta::days(4));
-    let names = |region: &str| names_in(&region.parse().unwrap()).count();
+    let names = |region: &str| u64::try_from(names_in(&region.parse().unwrap()).count()).unwrap();
     // A window of a day and one of the other three, however many names are asked for.
     let requests = [2 * 3, 2 * (3 + names("eu-west-1") + names("us-east-1"))];
     for ((events, changes), requests) in
