@@ -636,7 +636,7 @@ async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
         assert_eq!(sandbox.calls().of("cloudtrail:LookupEvents") - before, requests, "{events:?}");
         // Of the region where IAM's changes alone are asked for, nothing is whole.
         let whole: Vec<_> = kept.whole.values().map(|whole| (whole.region.to_string(), whole.holds.clone())).collect();
-        assert_eq!(whole, [("eu-west-1".to_owned(), Holds::Sessions)]);
+        assert_eq!(whole, [("eu-west-1".to_owned(), EventScope::Sessions)]);
         let (sessions, found): (BTreeSet<String>, BTreeSet<String>) =
             ids(&kept).into_iter().partition(|id| id.starts_with("00000000-0000-4000-8000-"));
         assert_eq!((sessions.len(), found), (3, changes), "{events:?}");
