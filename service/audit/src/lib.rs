@@ -15,3 +15,4 @@ pub mod simulate;
 pub mod unused;
 pub mod usage;
 pub mod verdict;
+pub mod what_if;

@@ -226,6 +226,31 @@ impl Estate {
         left
     }
 
+    /// What observations of one moment show, of each account one.
+    #[must_use]
+    pub fn observed(observations: impl IntoIterator<Item = Observation>) -> Self {
+        let mut estate = Self::default();
+        for seen in observations {
+            if let (Some(account), Some(as_of)) = (&seen.account, seen.as_of) {
+                estate.as_of.insert(account.id, as_of);
+            }
+            estate.accounts.extend(seen.account);
+            estate.documents.absorb(seen.documents);
+            estate.roles.extend(seen.roles);
+            estate.last_used.extend(seen.last_used);
+            estate.policies.extend(seen.policies);
+            estate.oidc_providers.extend(seen.oidc_providers);
+            estate.clusters.extend(seen.clusters);
+            estate.associations.extend(seen.associations);
+            estate.trails.extend(seen.trails);
+            estate.sessions.extend(seen.sessions);
+            estate.org_policies.extend(seen.org_policies);
+            estate.org_units.extend(seen.org_units);
+            estate.coverage.absorb(seen.coverage);
+        }
+        estate
+    }
+
     /// The trails, without what the latest scan did not confirm of what they record.
     #[must_use]
     pub fn trails_as_seen(&self) -> Vec<Trail> {

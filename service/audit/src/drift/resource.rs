@@ -96,11 +96,11 @@ pub struct Resource {
 }
 
 impl Resource {
-    pub(super) fn new(kind: ResourceType, name: &str) -> Self {
+    pub(crate) fn new(kind: ResourceType, name: &str) -> Self {
         Self { kind, name: name.to_owned() }
     }
 
-    pub(super) fn association(key: &AssociationKey) -> Self {
+    pub(crate) fn association(key: &AssociationKey) -> Self {
         Self::new(ResourceType::Association, &key.to_string())
     }
 
@@ -119,7 +119,7 @@ impl Resource {
         Self::new(ResourceType::AccessEntry, &of_cluster(cluster, "access-entry", &entry))
     }
 
-    pub(super) fn org_policy(estate: &Estate, account: AccountId, id: &str, kind: OrgPolicyKind) -> Self {
+    pub(crate) fn org_policy(estate: &Estate, account: AccountId, id: &str, kind: OrgPolicyKind) -> Self {
         let kind = match kind {
             OrgPolicyKind::Scp => "service_control_policy",
             OrgPolicyKind::Rcp => "resource_control_policy",

@@ -34,3 +34,5 @@ mod small;
 mod trust;
 #[cfg(test)]
 mod unused;
+#[cfg(test)]
+mod what_if;

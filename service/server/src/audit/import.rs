@@ -21,7 +21,7 @@ use rolecall_estate::assumption::Assumption;
 use rolecall_estate::before::doubt;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::Region;
-use rolecall_estate::{CompleteRange, EventScope, Observation};
+use rolecall_estate::{CompleteRange, Estate, EventScope, Observation};
 use rolecall_iam::AccountId;
 use rolecall_import::{FileKind, Given, Importer, InputFile, LARGEST, holds_records, trail_gap, trail_place};
 use rolecall_store::{Attempts, RunId, Store, Suspect, Unit, UnitKind};
@@ -311,6 +311,28 @@ fn broken(read: &Ingested, problems: &Problems) -> Observation {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
+}
+
+/// The estate that files hold, in memory: their listings and documents, without trails.
+///
+/// # Errors
+/// [`Error::NothingRead`] where no file held anything.
+pub(crate) async fn estate(files: Files, said: &Said, problems: &Problems) -> Result<(Estate, DateTime<Utc>), Error> {
+    let given = Given { complete: said.complete, ..Given::default() };
+    let unread = problems.clone();
+    if files.has_trail() {
+        problems.add("trail files are not read: only listings and policies count".to_owned());
+    }
+    let read = blocking(move || read_estate(&files.estate, &files.unread, &given, &unread)).await?;
+    if !read.anything {
+        return Err(Error::NothingRead { problems: problems.lines() });
+    }
+    let mut observations = read.observations;
+    let now = Utc::now();
+    let as_of = date(&mut observations, &BTreeMap::new(), said.as_of, now).unwrap_or(now);
+    let mut estate = Estate::observed(observations);
+    estate.assumed.extend(&said.assume);
+    Ok((estate, as_of))
 }
 
 /// What the estate's files held.

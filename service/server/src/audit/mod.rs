@@ -9,6 +9,7 @@ mod drift;
 pub mod import;
 pub mod ingest;
 pub mod ingested;
+pub mod load;
 mod owed;
 pub mod rules;
 pub mod run;

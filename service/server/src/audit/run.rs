@@ -10,8 +10,9 @@
 //! what was owed before it loaded what it judges, with its findings.
 
 use crate::audit::abort;
-use crate::audit::attribute::{history, tie_due};
+use crate::audit::attribute::tie_due;
 use crate::audit::ingested::{Ingested, READ_TRAIL, set_aside};
+use crate::audit::load::{Judging, load};
 use crate::audit::rules::Rules;
 use crate::audit::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
 use crate::error::{Error, chain};
@@ -45,7 +46,7 @@ const FILES_KEPT: usize = 1_000;
 /// The source of attempts at judging.
 const JUDGING: &str = "scan";
 /// The unit of all accounts that are judged together.
-const EVERY_ACCOUNT: &str = "all accounts";
+pub(crate) const EVERY_ACCOUNT: &str = "all accounts";
 /// How many of the newest runs are looked through for one that overtook us.
 const RECENT: u32 = 20;
 
@@ -203,15 +204,14 @@ impl Audit {
         let owed = self.store.owed().await?;
         since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);
         let settled = Settled { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), told };
-        let mut estate = self.store.estate(since).await?;
-        estate.association_history = history(&self.store, &estate.sessions).await?;
-        estate.sessions_since = looked.read_since;
-        estate.sessions_judged_since = Some(since);
-        let kept = TimeDelta::from_std(self.kept).unwrap_or(TimeDelta::MAX);
-        estate.sessions_kept_since = started.checked_sub_signed(kept);
-        estate.memory = self.store.trail_memory(self.store.now().await?).await?;
-        estate.memory.origins = self.store.session_origins(since).await?;
-        estate.assumed.clone_from(&self.assumed);
+        let judging = Judging {
+            since,
+            read_since: looked.read_since,
+            now: started,
+            kept: self.kept,
+            assumed: self.assumed.clone(),
+        };
+        let estate = load(&self.store, &judging).await?;
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         abort::point("estate loaded");

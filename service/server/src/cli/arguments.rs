@@ -4,7 +4,9 @@
 //! it. An option that a command cannot honour is refused, never ignored. Refuses to know how
 //! anything is done: each command is a function of a file beside this one.
 
-use super::{Context, Format, admin, compare, demo, doctor, export, health, import, policies, scan, serve, simulate};
+use super::{
+    Context, Format, admin, compare, demo, doctor, export, health, import, policies, scan, serve, simulate, what_if,
+};
 use crate::config::Config;
 use crate::database;
 use crate::error::Error;
@@ -36,6 +38,9 @@ const SIMULATE_CODES: &str = "Exit codes: 0 done, 1 an answer differs from the e
 
 const COMPARE_CODES: &str = "Exit codes: 0 done, 1 an answer differs from the expected one (--check) or more may be \
 allowed (--no-wider), 2 a file or pair could not be read. The format of pairs: docs/compare.md.";
+
+const WHAT_IF_CODES: &str = "Exit codes: 0 done, 1 something to fail on (--fail-on), 2 a change could not be read or \
+applied. The format of changes: docs/what-if.md.";
 
 #[derive(Debug, Args)]
 struct Options {
@@ -131,6 +136,9 @@ enum Command {
     /// Compare policies before and after a change, and prove the difference
     #[command(after_help = COMPARE_CODES)]
     Compare(Box<compare::Args>),
+    /// Say what proposed changes would come to, before anybody makes them
+    #[command(name = "what-if", after_help = WHAT_IF_CODES)]
+    WhatIf(Box<what_if::Args>),
     /// Check and test rules
     Policies {
         #[command(subcommand)]
@@ -305,6 +313,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
         Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         Command::Compare(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
+        Command::WhatIf(_) => options.format(&[Format::Text, Format::Json, Format::Sarif])?,
         _ => options.format(REPORT)?,
     };
     // Needs nothing but its files.
@@ -336,6 +345,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         }
         Command::Simulate(args) => simulate::one_request(context, &args).await,
         Command::Compare(args) => compare::run(&args, format),
+        Command::WhatIf(args) => what_if::run(context, &args).await,
         Command::Export { what, narrow } => export::run(context, what, narrow).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());

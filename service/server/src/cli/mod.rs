@@ -12,6 +12,7 @@ mod policies;
 mod scan;
 pub mod serve;
 mod simulate;
+mod what_if;
 
 use crate::audit::Summary;
 use crate::config::Config;
@@ -38,6 +39,8 @@ pub enum Format {
     Ndjson,
     /// RFC 4180 (`export`)
     Csv,
+    /// SARIF 2.1.0 (`what-if`)
+    Sarif,
 }
 
 impl Format {
@@ -47,6 +50,7 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Sarif => "sarif",
         }
     }
 }

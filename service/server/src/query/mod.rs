@@ -2,3 +2,4 @@
 
 pub(crate) mod simulate;
 pub(crate) mod unused;
+pub(crate) mod what_if;

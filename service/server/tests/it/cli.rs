@@ -714,3 +714,64 @@ fn changes_of_policies_are_compared() {
     assert_eq!(compare(&["--check", "--cases", &pairs]).code, Some(1));
     assert_eq!(compare(&["--cases", &file("broken.json", "[{}]")]).code, Some(2));
 }
+
+#[test]
+fn proposed_changes_are_answered_from_files_alone() {
+    const CHANGE: &str = r#"{"kind":"inline_policy","resource":"ROLE","name":"proposed","document":
+        {"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}}"#;
+    let folder = Folder::new();
+    let estate = rolecall_sandbox::demo::estate(chrono::Utc::now());
+    let associations = estate.accounts.values().flat_map(|it| it.regions.values()).flat_map(|it| &it.clusters);
+    let role = associations.flat_map(|it| &it.associations).find_map(|it| it["roleArn"].as_str()).unwrap().to_owned();
+    let files = folder.path().join("estate");
+    estate.to_dir(&files).unwrap();
+    let admin = folder.write("admin.json", &CHANGE.replace("ROLE", &role));
+    let nothing = folder.write(
+        "nothing.yaml",
+        &format!("changes:\n  - kind: permissions_boundary\n    action: delete\n    resource: {role}\n"),
+    );
+    let broken = folder.write("broken.yaml", "- kind: inline_policy\n  resource: absent\n");
+    let ask = |words: &[&str], changes: &[&std::path::Path]| {
+        let mut command = rolecall(folder.path());
+        command.arg("what-if").args(changes).arg("--estate").arg(&files).arg("--complete").args(words);
+        // Nothing listens there: a database would be missed.
+        run(command.env("DATABASE_URL", "postgresql://127.0.0.1:1/none"))
+    };
+
+    let answered = ask(&["--format", "json"], &[&admin]);
+    assert_eq!(answered.code, Some(0), "{answered:?}");
+    let answer = answered.json();
+    assert_eq!(answer["effect"], "widened", "{answer}");
+    assert_eq!(answer["changes"][0]["change"], "inline_policy_added", "{answer}");
+    assert_eq!(answer["changes"][0]["resource"], role.as_str());
+    assert!(!answer["workloads"].as_array().unwrap().is_empty(), "{answer}");
+    let opens: Vec<&str> =
+        answer["opens"].as_array().unwrap().iter().map(|it| it["rule_id"].as_str().unwrap()).collect();
+    assert!(opens.contains(&"admin-equivalent"), "{opens:?}");
+
+    for (words, change, code) in [
+        (["--fail-on", "widened"], &admin, 1),
+        (["--fail-on", "critical,high"], &admin, 1),
+        (["--fail-on", "widened,info"], &nothing, 0),
+        (["--fail-on", "widened"], &broken, 2),
+    ] {
+        let answered = ask(&words, &[change]);
+        assert_eq!(answered.code, Some(code), "{words:?}: {answered:?}");
+    }
+    let text = ask(&[], &[&admin]).out;
+    assert!(text.starts_with("widened: 1 change, ") && text.contains("Findings that would be opened"), "{text}");
+    // What can be read is answered, and what cannot is named.
+    let both = ask(&["--format", "json"], &[&broken, &admin]);
+    assert_eq!((both.code, &both.json()["effect"]), (Some(2), &"widened".into()), "{both:?}");
+    assert!(both.err.contains("broken.yaml at `/0/name`: `name` is missing"), "{}", both.err);
+
+    let sarif = ask(&["--format", "sarif"], &[&admin]).json();
+    assert_eq!(sarif["version"], "2.1.0");
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let rules: Vec<&str> = results.iter().map(|it| it["ruleId"].as_str().unwrap()).collect();
+    assert!(rules.contains(&"access-widened") && rules.contains(&"admin-equivalent"), "{rules:?}");
+    for result in results {
+        let uri = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+        assert!(uri.as_str().unwrap().ends_with("admin.json"), "{result}");
+    }
+}

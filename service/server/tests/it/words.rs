@@ -50,6 +50,7 @@ fn the_command_line_speaks_the_glossary() {
         &["export"],
         &["simulate"],
         &["compare"],
+        &["what-if"],
         &["policies"],
         &["doctor"],
         &["migrate"],

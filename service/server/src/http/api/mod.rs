@@ -13,6 +13,7 @@ mod judged;
 mod shape;
 mod simulate;
 mod usage;
+pub(crate) mod what_if;
 
 use super::principal::Scope;
 use super::routes::Routes;

@@ -1,0 +1,205 @@
+//! What proposed changes would come to, for workloads and for findings: the shape that programs get.
+
+use super::changes::{AccessJson, AffectedJson, StateJson};
+use super::shape::SubjectJson;
+use rolecall_audit::finding::Resolution;
+use rolecall_audit::what_if::{
+    Answer, FindingChange, Note, Place, Problem as ProposalProblem, ProposedChange, Undecided,
+};
+use rolecall_rules::Severity;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What proposed changes would come to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WhatIfJson {
+    /// All of them together: `widened`, `narrowed`, `mixed`, `none` or `unknown`.
+    pub(crate) effect: &'static str,
+    /// The changes, roots before what follows from them.
+    pub(crate) changes: Vec<ProposedChangeJson>,
+    /// The workloads that they reach.
+    pub(crate) workloads: Vec<AffectedJson>,
+    /// Findings that would be opened, the worst first.
+    pub(crate) opens: Vec<FindingChangeJson>,
+    /// Findings that would be closed, the worst first.
+    pub(crate) closes: Vec<FindingChangeJson>,
+    /// Findings that would have another severity.
+    pub(crate) regrades: Vec<FindingChangeJson>,
+    /// What can be decided now, and could not be afterwards.
+    pub(crate) undecided: Vec<UndecidedJson>,
+    /// What cannot be told of a proposal, and why.
+    pub(crate) notes: Vec<NoteJson>,
+    /// Proposals that cannot be read or applied; they count nowhere else.
+    pub(crate) problems: Vec<ProposalProblemJson>,
+}
+
+/// A change that would be seen.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProposedChangeJson {
+    pub(crate) change_id: String,
+    /// CloudFormation's name of the type.
+    #[schema(example = "AWS::IAM::Role")]
+    pub(crate) resource_type: String,
+    /// The ARN; of an association `account/region/cluster/namespace/service account`.
+    pub(crate) resource: String,
+    pub(crate) account_id: String,
+    pub(crate) region: Option<String>,
+    /// What changes, such as `trust_policy_changed`.
+    pub(crate) change: String,
+    /// Which part of the resource: a policy's name or ARN, a field.
+    pub(crate) part: Option<String>,
+    pub(crate) before: Option<StateJson>,
+    pub(crate) after: Option<StateJson>,
+    /// `widened`, `narrowed`, `mixed`, `none` or `unknown`.
+    pub(crate) effect: &'static str,
+    pub(crate) gained: Option<AccessJson>,
+    pub(crate) lost: Option<AccessJson>,
+    /// Why the effect is what it is.
+    pub(crate) because: String,
+    /// What it comes to for each workload.
+    pub(crate) workloads: Vec<AffectedJson>,
+    /// The change that this one follows from.
+    pub(crate) caused_by: Option<String>,
+    /// Whether it makes an administrator (`true`) or ends that (`false`).
+    pub(crate) administrator: Option<bool>,
+    pub(crate) proposal: PlaceJson,
+}
+
+impl From<ProposedChange> for ProposedChangeJson {
+    fn from(it: ProposedChange) -> Self {
+        let ProposedChange { change, place } = it;
+        Self {
+            change_id: change.id,
+            resource_type: change.resource.kind.as_str().to_owned(),
+            resource: change.resource.name,
+            account_id: change.account_id.to_string(),
+            region: change.region.map(|region| region.to_string()),
+            change: change.change,
+            part: change.part,
+            before: change.before.map(StateJson::from),
+            after: change.after.map(StateJson::from),
+            effect: change.effect.as_str(),
+            gained: change.gained.map(AccessJson::from),
+            lost: change.lost.map(AccessJson::from),
+            because: change.because,
+            workloads: change.affected.into_iter().map(AffectedJson::from).collect(),
+            caused_by: change.caused_by,
+            administrator: change.administrator,
+            proposal: place.into(),
+        }
+    }
+}
+
+/// Where a proposal stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlaceJson {
+    /// The file; null where there is none.
+    pub(crate) file: Option<String>,
+    /// RFC 6901 pointer.
+    #[schema(example = "/changes/0")]
+    pub(crate) pointer: String,
+}
+
+impl From<Place> for PlaceJson {
+    fn from(it: Place) -> Self {
+        Self { file: (!it.file.is_empty()).then_some(it.file), pointer: it.pointer }
+    }
+}
+
+/// A finding that would be opened or closed, or have another severity.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FindingChangeJson {
+    /// Identity: the same as of the finding in `/api/v1/findings`.
+    #[schema(example = "v1:mzxw6ytboi4dk5tbnruxg5dsmu")]
+    pub(crate) fingerprint: String,
+    /// The rule's immutable id.
+    pub(crate) rule_id: String,
+    pub(crate) subject: SubjectJson,
+    /// Afterwards; of a finding that would be closed, before.
+    pub(crate) severity: &'static str,
+    /// Before, where it was there with another one.
+    pub(crate) severity_before: Option<&'static str>,
+    /// One sentence.
+    pub(crate) message: String,
+    /// Whether an exception covers it.
+    pub(crate) suppressed: bool,
+    /// Why it would be closed: `passed`, `subject_gone` or `not_applicable`.
+    pub(crate) resolution: Option<&'static str>,
+    /// Why nobody knows whether it is open already; empty where that is known.
+    pub(crate) unknown_before: Vec<String>,
+    pub(crate) proposal: PlaceJson,
+}
+
+impl From<FindingChange> for FindingChangeJson {
+    fn from(it: FindingChange) -> Self {
+        Self {
+            fingerprint: it.fingerprint.0,
+            rule_id: it.rule,
+            subject: it.subject.into(),
+            severity: it.severity.as_str(),
+            severity_before: it.severity_before.map(Severity::as_str),
+            message: it.message,
+            suppressed: it.is_suppressed,
+            resolution: it.resolution.map(Resolution::as_str),
+            unknown_before: it.unknown_before,
+            proposal: it.place.into(),
+        }
+    }
+}
+
+/// A rule that could not be decided of a subject any more.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UndecidedJson {
+    pub(crate) rule_id: String,
+    pub(crate) subject: SubjectJson,
+    pub(crate) why: Vec<String>,
+}
+
+impl From<Undecided> for UndecidedJson {
+    fn from(it: Undecided) -> Self {
+        Self { rule_id: it.rule, subject: it.subject.into(), why: it.why }
+    }
+}
+
+/// What cannot be told of a proposal.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NoteJson {
+    pub(crate) proposal: PlaceJson,
+    pub(crate) message: String,
+}
+
+impl From<Note> for NoteJson {
+    fn from(it: Note) -> Self {
+        Self { proposal: it.place.into(), message: it.message }
+    }
+}
+
+/// A proposal that cannot be read or applied.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProposalProblemJson {
+    pub(crate) proposal: PlaceJson,
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+}
+
+impl From<ProposalProblem> for ProposalProblemJson {
+    fn from(it: ProposalProblem) -> Self {
+        Self { proposal: it.place.into(), message: it.message, remedy: it.remedy }
+    }
+}
+
+impl From<Answer> for WhatIfJson {
+    fn from(it: Answer) -> Self {
+        Self {
+            effect: it.effect.as_str(),
+            changes: it.changes.into_iter().map(ProposedChangeJson::from).collect(),
+            workloads: it.workloads.into_iter().map(AffectedJson::from).collect(),
+            opens: it.opens.into_iter().map(FindingChangeJson::from).collect(),
+            closes: it.closes.into_iter().map(FindingChangeJson::from).collect(),
+            regrades: it.regrades.into_iter().map(FindingChangeJson::from).collect(),
+            undecided: it.undecided.into_iter().map(UndecidedJson::from).collect(),
+            notes: it.notes.into_iter().map(NoteJson::from).collect(),
+            problems: it.problems.into_iter().map(ProposalProblemJson::from).collect(),
+        }
+    }
+}
