@@ -48,7 +48,7 @@ pub fn role_of(estate: &Estate, whose: &UsageSubject) -> Result<String, UsageErr
 }
 
 /// Compares what a role or an association's pods may do with their calls. `uses` are the calls of all
-/// sessions of the role since the window's beginning; `window` is what [`covered`] says of that role.
+/// sessions of the role since the window's beginning; `window` is what `unused::covered` says of that role.
 ///
 /// # Errors
 /// See [`UsageError`].

@@ -323,7 +323,7 @@ pub(crate) async fn estate(files: Files, said: &Said, problems: &Problems) -> Re
     if files.has_trail() {
         problems.add("trail files are not read: only listings and policies count".to_owned());
     }
-    let read = blocking(move || read_estate(&files.estate, &files.unread, &given, &unread)).await?;
+    let read = blocking(move || read_once(&files, &given, &unread)).await?;
     if !read.anything {
         return Err(Error::NothingRead { problems: problems.lines() });
     }
@@ -403,6 +403,31 @@ fn read_estate(
         }
         database.block_on(attempts.done(&unit))?;
     }
+    Ok(held(importer, first_unread, problems))
+}
+
+/// Reads the files of an estate for one question: a process that dies at one of them answers nothing else.
+fn read_once(files: &Files, given: &Given, problems: &Problems) -> EstateFiles {
+    let mut importer = Importer::new(given);
+    let mut first_unread = None;
+    let mut refuse = |importer: &mut Importer, path: &Path, why: &str| {
+        importer.unread(&shown(path), why);
+        first_unread.get_or_insert_with(|| path.to_owned());
+    };
+    for (path, why) in &files.unread {
+        refuse(&mut importer, path, why);
+    }
+    for path in &files.estate {
+        match bytes_of(path) {
+            Ok(bytes) => importer.file(&InputFile { path: shown(path), bytes }),
+            Err(error) => refuse(&mut importer, path, &error.to_string()),
+        }
+    }
+    held(importer, first_unread, problems)
+}
+
+/// What the files came to.
+fn held(importer: Importer, first_unread: Option<PathBuf>, problems: &Problems) -> EstateFiles {
     let import = importer.finish();
     let anything = import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
     let digests = import.read.into_iter().filter(|file| file.kind == FileKind::TrailDigest).map(|file| file.path);
@@ -411,7 +436,7 @@ fn read_estate(
         problems.add(problem.to_string());
     }
     problems.count(import.unnamed);
-    Ok(EstateFiles { observations: import.observations, digests, anything, first_unread })
+    EstateFiles { observations: import.observations, digests, anything, first_unread }
 }
 
 /// A file's bytes, and one more than may be read where there are more: then it is refused by name.

@@ -5,7 +5,7 @@
 //! and kept), and then one handler that reads, asks the store once or a few times, and fills a shape. Refuses to know SQL, AWS and what makes
 //! a finding.
 
-mod api;
+pub(crate) mod api;
 mod approval;
 pub mod assets;
 pub mod auth;

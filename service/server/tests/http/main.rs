@@ -7,9 +7,9 @@ mod auth;
 #[cfg(test)]
 mod borders;
 #[cfg(test)]
-mod changes;
-#[cfg(test)]
 mod change_events;
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
