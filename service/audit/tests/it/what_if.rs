@@ -157,7 +157,9 @@ fn findings_are_those_of_an_audit_after_the_change() {
     assert_eq!(opened, is.difference(&was).cloned().collect());
     assert!(answer.opens.iter().any(|it| it.rule == "admin-equivalent"), "{answer:#?}");
     assert!(answer.opens.windows(2).all(|pair| pair[0].severity >= pair[1].severity));
-    assert!(answer.closes.is_empty() && answer.undecided.is_empty(), "{answer:#?}");
+    assert!(answer.closes.is_empty(), "{answer:#?}");
+    // Whether somebody uses what is privileged only now, no trail was read to tell.
+    assert!(answer.undecided.iter().all(|it| it.rule.ends_with("-unused")), "{answer:#?}");
 
     // And back.
     let back = json!({"kind": "inline_policy", "resource": API, "name": "own", "document": document(&allow(READ))});
@@ -179,7 +181,10 @@ fn a_gate_fails_on_what_was_asked_for_and_nothing_else() {
         ["widened", "unknown", "critical", "high"].map(|what| answer.matches(what.parse::<FailOn>().unwrap()))
     };
     assert_eq!(matches(&put(READ)), [false; 4]);
-    assert_eq!(matches(&put(READ_AND_DELETE)), [true, false, false, false]);
+    // Whether the new permission is used, no trail was read to tell: that rule is undecided then.
+    let more = put(READ_AND_DELETE);
+    assert!(more.undecided.iter().all(|it| it.rule.ends_with("-unused")), "{more:#?}");
+    assert_eq!(matches(&more), [true, !more.undecided.is_empty(), false, false]);
     let admin = put(r#""Action":"*","Resource":"*""#);
     assert!(admin.matches(FailOn::Widened) && admin.matches(FailOn::Severity(Severity::High)), "{admin:#?}");
     let narrower = put(r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/1""#);
