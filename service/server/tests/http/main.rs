@@ -22,3 +22,5 @@ mod pages;
 mod simulate;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod what_if;

@@ -52,7 +52,7 @@ pub(crate) fn document() -> OpenApi {
     document
 }
 
-/// Every endpoint, with the scope that it requires. What simulate and compare are sent is only decided:
+/// Every endpoint, with the scope that it requires. What simulate, compare and what-if are sent is only decided:
 /// they change nothing.
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes
@@ -86,4 +86,5 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::ScansRead, routes!(judged::run))
         .api(Scope::InventoryRead, routes!(simulate::simulate))
         .api(Scope::InventoryRead, routes!(compare::compare))
+        .api(Scope::InventoryRead, routes!(what_if::what_if))
 }

@@ -1,14 +1,43 @@
-//! What proposed changes would come to, for workloads and for findings: the shape that programs get.
+//! `/api/v1/what-if`: what proposed changes would come to, for workloads and for findings.
 
 use super::changes::{AccessJson, AffectedJson, StateJson};
 use super::shape::SubjectJson;
+use crate::app::App;
+use crate::error::Error;
+use crate::http::error::{AppError, Code, FieldError, Problem};
+use crate::http::query::api_query;
+use crate::query::what_if;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
 use rolecall_audit::finding::Resolution;
 use rolecall_audit::what_if::{
-    Answer, FindingChange, Note, Place, Problem as ProposalProblem, ProposedChange, Undecided,
+    Answer, Defaults, FindingChange, Note, Place, Problem as ProposalProblem, ProposedChange, Undecided, read,
 };
 use rolecall_rules::Severity;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+api_query! {
+    /// The body says it all.
+    NoQuery = &[]
+}
+
+/// Proposed changes.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProposalsJson {
+    /// The account of proposals that do not name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "111122223333")]
+    account: Option<String>,
+    /// The region of proposals that do not name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    /// Each as `{"kind", "resource", …}`, or as the input of an AWS CLI command such as `put-role-policy`.
+    #[schema(value_type = Vec<Object>)]
+    changes: Vec<serde_json::Value>,
+}
 
 /// What proposed changes would come to.
 #[derive(Serialize, ToSchema)]
@@ -202,4 +231,43 @@ impl From<Answer> for WhatIfJson {
             problems: it.problems.into_iter().map(ProposalProblemJson::from).collect(),
         }
     }
+}
+
+/// Refuses proposals that cannot be read or applied: each by its pointer.
+fn refuse(problems: Vec<ProposalProblem>) -> Result<(), AppError> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let field = |it: ProposalProblem| FieldError {
+        parameter: it.place.pointer,
+        message: format!("{}: {}", it.message, it.remedy),
+    };
+    Err(AppError::of_fields(Code::InvalidParameter, problems.into_iter().map(field).collect()))
+}
+
+/// Says what proposed changes would come to: what workloads would gain and lose, and which findings would be
+/// opened and closed, against the policies of the latest scan. Changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/what-if", tag = "changes", operation_id = "what_if", request_body = ProposalsJson,
+    responses((status = 200, body = WhatIfJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn what_if(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    body: Bytes,
+) -> Result<Json<WhatIfJson>, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let asked: ProposalsJson = serde_json::from_slice(&body).map_err(|error| {
+        AppError::new(Code::InvalidParameter, format!("the body holds no proposed changes: {error}"))
+    })?;
+    let asked = serde_json::to_value(&asked).map_err(AppError::internal)?;
+    let (proposed, problems) = read("", &asked, &Defaults::default());
+    refuse(problems)?;
+    let asked = what_if::of_store(&app.store, &app.config, app.rules.clone(), proposed).await;
+    let mut answer = asked.map_err(|error| match error {
+        Error::Store(error) => AppError::from(error),
+        error => AppError::from(error),
+    })?;
+    refuse(std::mem::take(&mut answer.problems))?;
+    Ok(Json(answer.into()))
 }
