@@ -42,6 +42,10 @@ fn told(answer: &Answer) -> Vec<(&str, Effect, bool)> {
     answer.changes.iter().map(|it| (it.change.change.as_str(), it.change.effect, reached(it))).collect()
 }
 
+/// An estate, a proposal, and each change that it comes to: its kind, its effect, and whether it reaches the
+/// workload.
+type Case<'a> = (&'a Small, Value, &'a [(&'a str, Effect, bool)]);
+
 #[test]
 fn each_kind_of_proposal_is_the_change_that_it_proposes() {
     let small = Small::new().managed(POLICY, &allow(READ));
@@ -52,7 +56,7 @@ fn each_kind_of_proposal_is_the_change_that_it_proposes() {
     let nothing = document(&allow(r#""Action":"ec2:DescribeVpcs","Resource":"*""#));
     let closed = document(&allow(r#""Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole""#));
     let second = "111122223333/eu-west-1/prod/pay/second";
-    let cases: Vec<(&Small, Value, &[(&str, Effect, bool)])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             &small,
             json!({"kind": "inline_policy", "resource": API, "name": "own", "document": wider}),
