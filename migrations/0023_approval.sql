@@ -3,9 +3,10 @@
 -- The last step of each change decides.
 
 create table approval (
-    id bigint generated always as identity primary key,
     account_id text not null,
     change_id text not null,
+    -- The steps of a change, from 1.
+    number integer not null,
     step text not null check (step in ('approved', 'withdrawn')),
     at timestamptz not null default now(),
     who text not null,
@@ -14,11 +15,10 @@ create table approval (
     -- When it ends; null: never.
     until timestamptz,
     is_last boolean not null default true,
-    foreign key (account_id, change_id) references change (account_id, id) on delete cascade
+    primary key (account_id, change_id, number)
 );
 
 create unique index approval_last on approval (account_id, change_id) where is_last;
-create index approval_by_change on approval (account_id, change_id, id);
 
 -- What the approval of each change is now. What follows from another change is approved with it.
 create view change_approval as

@@ -305,7 +305,7 @@ pub struct Origin {
     pub first: DateTime<Utc>,
     /// The last call.
     pub last: DateTime<Utc>,
-    /// The action of the first call, as in [`crate::aggregate::Use::action`].
+    /// The action of the first call, as in `rolecall_cloudtrail::Use::action`.
     pub action: String,
     /// One address of the network: the least, as text.
     pub source: Option<String>,

@@ -65,7 +65,7 @@ pub enum ResourceKind {
     Cluster,
     /// The add-ons of a cluster; their key is the cluster's.
     ClusterAddons,
-    /// An association; its key is [`AssociationKey`]'s text.
+    /// An association; its key is `AssociationKey`'s text.
     Association,
     /// The description of an association; its key is the association's.
     AssociationDetail,

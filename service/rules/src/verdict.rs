@@ -53,7 +53,7 @@ pub enum SubjectKind {
     Role,
     /// A managed policy; key: its ARN.
     Policy,
-    /// An association; key: [`rolecall_estate::AssociationKey`] as text.
+    /// An association; key: `rolecall_estate::AssociationKey` as text.
     Association,
     /// A session (one AssumeRole); key: role ARN and the shape of the session name.
     Session,

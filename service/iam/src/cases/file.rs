@@ -37,7 +37,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// As [`each`], for cases of any kind.
+/// As `each`, for cases of any kind.
 pub(crate) fn each_read<T>(
     file: &str,
     bytes: &[u8],

@@ -51,6 +51,6 @@ pub struct Decision<'a> {
     pub outcome: Outcome,
     /// Why it is unknown: sorted, without repetitions; empty otherwise.
     pub reasons: Vec<Why>,
-    /// The Deny that refuses it, or an Allow that grants it. [`mod@crate::explain`] tells all of them.
+    /// The Deny that refuses it, or an Allow that grants it. `evaluate::explain` tells all of them.
     pub by: Option<Decider<'a>>,
 }

@@ -25,7 +25,7 @@ pub struct Grant {
     /// Whether the statement names every resource, so that what it grants of actions that the
     /// catalogue does not have is granted everywhere.
     pub names_everything: bool,
-    /// Whether a condition on the resource itself stands before it; see [`Condition::is_on_resource`].
+    /// Whether a condition on the resource itself stands before it; see `Condition::is_on_resource`.
     pub limits_resources: bool,
 }
 
@@ -83,12 +83,12 @@ pub struct PassRoles {
 /// be held at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantSets {
-    /// As [`Grants::actions`].
+    /// As `Grants::actions`.
     pub possible: ActionSet,
-    /// As [`Grants::on_every_resource`].
+    /// As `Grants::on_every_resource`.
     pub everywhere: ActionSet,
-    /// As [`Grants::certainly_allowed`].
+    /// As `Grants::certainly_allowed`.
     pub certain: ActionSet,
-    /// As [`Grants::admin_equivalent`].
+    /// As `Grants::admin_equivalent`.
     pub admin: Truth,
 }

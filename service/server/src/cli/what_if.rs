@@ -200,12 +200,12 @@ fn sarif(answer: &Answer) -> serde_json::Value {
     use rolecall_audit::drift::Effect;
     use serde_json::json;
     let location = |place: &Place, resource: &str| {
-        let mut location = json!({"logicalLocations": [{"fullyQualifiedName": resource, "kind": "resource"}]});
-        if !place.file.is_empty() && place.file != "-" {
-            let file = place.file.trim_start_matches("./").replace('\\', "/");
-            location["physicalLocation"] = json!({"artifactLocation": {"uri": file}});
+        let logical = json!([{"fullyQualifiedName": resource, "kind": "resource"}]);
+        if place.file.is_empty() || place.file == "-" {
+            return json!([{"logicalLocations": logical}]);
         }
-        json!([location])
+        let file = place.file.trim_start_matches("./").replace('\\', "/");
+        json!([{"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": file}}}])
     };
     let mut results = Vec::new();
     let mut rules: std::collections::BTreeMap<String, &'static str> = std::collections::BTreeMap::new();
@@ -235,17 +235,16 @@ fn sarif(answer: &Answer) -> serde_json::Value {
             Severity::Low | Severity::Info => "note",
         };
         rules.insert(it.rule.clone(), "a rule of Rolecall");
-        let mut result = json!({
+        // By an exception of the policies' folder.
+        let suppressions: &[_] = if it.is_suppressed { &[json!({"kind": "external"})] } else { &[] };
+        results.push(json!({
             "ruleId": it.rule, "level": level, "message": {"text": it.message},
             "locations": location(&it.place, &it.subject.key),
             "partialFingerprints": {"rolecallFinding/v1": it.fingerprint.0},
             "properties": {"pointer": it.place.pointer, "severity": it.severity.as_str(),
                 "opens": it.severity_before.is_none()},
-        });
-        if it.is_suppressed {
-            result["suppressions"] = json!([{"kind": "external"}]);
-        }
-        results.push(result);
+            "suppressions": suppressions,
+        }));
     }
     let notifications: Vec<serde_json::Value> = answer
         .problems

@@ -30,7 +30,7 @@ fn call(n: usize, service: &'static str, operation: &'static str, at: DateTime<U
         at: at - TimeDelta::minutes(i64::try_from(n).unwrap()),
         account: ACCOUNT,
         region: "eu-west-1",
-        by: if n % 2 == 0 {
+        by: if n.is_multiple_of(2) {
             by_role(&format!("arn:aws:iam::{ACCOUNT}:role/ci/deployer"), "ana", at)
         } else {
             by_user(ACCOUNT, "bob")

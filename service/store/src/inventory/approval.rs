@@ -125,7 +125,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query!(
-            "insert into approval (account_id, change_id, step, who, reason) values ($1, $2, 'withdrawn', $3, $4)",
+            "insert into approval (account_id, change_id, number, step, who, reason)
+             select $1, $2, coalesce(max(number), 0) + 1, 'withdrawn', $3, $4
+             from approval where account_id = $1 and change_id = $2",
             account,
             id,
             parse::storable(who),
@@ -146,7 +148,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"select case when step = 'withdrawn' then 'withdrawn' when until <= now() then 'expired'
                            else 'approved' end as "state!", at, who, reason, ticket, until
-               from approval where change_id = $1 order by id"#,
+               from approval where change_id = $1 order by number"#,
             id
         )
         .fetch_all(&self.pool)
@@ -233,8 +235,11 @@ async fn approve(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "insert into approval (account_id, change_id, step, who, reason, ticket, until)
-         select it.account_id, it.id, 'approved', $3, $4, $5, $6
+        "insert into approval (account_id, change_id, number, step, who, reason, ticket, until)
+         select it.account_id, it.id,
+                1 + coalesce((select max(a.number) from approval a
+                              where a.account_id = it.account_id and a.change_id = it.id), 0),
+                'approved', $3, $4, $5, $6
          from unnest($1::text[], $2::text[]) as it (account_id, id)",
         &accounts,
         &ids,

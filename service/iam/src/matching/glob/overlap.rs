@@ -121,7 +121,7 @@ fn takes(token: Token, symbol: Symbol, fold: bool) -> bool {
     }
 }
 
-/// As [`Run::matches`], one step and one symbol at a time.
+/// As `Run::matches`, one step and one symbol at a time.
 pub(crate) fn covers<T, S>(tokens: T, symbols: S, fold: bool) -> bool
 where
     T: Iterator<Item = Token> + Clone,
