@@ -30,11 +30,9 @@ use std::path::PathBuf;
 /// The folder of third-party test data beside the workspace; `None`, said aloud, where it is absent.
 fn shared(folder: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
-    // A worktree lies one level deeper than a checkout.
-    let deeper = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data").join(folder);
-    let found = [path, deeper].into_iter().find(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("SKIPPED: no ../shared/data/{folder} beside the workspace");
+    if path.is_dir() {
+        return Some(path);
     }
-    found
+    eprintln!("SKIPPED: no ../shared/data/{folder} beside the workspace");
+    None
 }
