@@ -629,5 +629,5 @@ pub(super) fn dedup(items: &mut Vec<Value>) {
 
 /// Why a part of the stack was not seen; `None` where it was, read or not.
 pub(super) fn not_seen(part: &Part<'_>) -> Option<Reasons> {
-    part.document.as_ref().err().map(|why| Reasons::one(format!("the {} was not seen: {why}", part.source)))
+    part.document.as_ref().err().map(|why| Reasons::one(format!("{} not seen: {why}", part.source)))
 }
