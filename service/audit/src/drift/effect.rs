@@ -583,9 +583,19 @@ impl Both<'_> {
 
     /// Who may assume the role, and which workloads get its permissions by that.
     fn trust(&self, arn: &str, difference: &Difference, label: &mut Label) {
+        let layer = |side: &Side<'_>, state: &Option<State>| match state {
+            Some(State::Document(digest)) => {
+                side.estate.documents.get(digest).map(|it| PolicyRef::known("trust policy", it))
+            }
+            _ => None,
+        };
+        let (old, new) = (layer(&self.before, &difference.before), layer(&self.after, &difference.after));
+        let is_read = |trust: &Option<PolicyRef>| trust.as_ref().is_some_and(|trust| trust.policy().is_some());
+        let both_read = is_read(&old) && is_read(&new);
         for key in self.users_of(arn).filter(|key| !self.is_led_elsewhere(key)) {
             let (was, is) = (self.before.workload(key), self.after.workload(key));
             let told = match (&was, &is) {
+                _ if !both_read => Told::unknown("the trust policy could not be read before or after".to_owned()),
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
                     Told::none("the trust policy lets the pods in before and after")
                 }
@@ -595,18 +605,11 @@ impl Both<'_> {
         }
         label.takes_hold = self.next_credentials(label);
         self.hops(arn, label);
-        let layer = |side: &Side<'_>, state: &Option<State>| match state {
-            Some(State::Document(digest)) => {
-                side.estate.documents.get(digest).map(|it| PolicyRef::known("trust policy", it))
-            }
-            _ => None,
-        };
         let layers = |trust: Option<PolicyRef>| {
             let none = || PolicyRef::missing("trust policy", "the role's listing does not have it");
             PolicySet { trust: Some(trust.unwrap_or_else(none)), ..PolicySet::default() }
         };
-        let (was, is) = (layer(&self.before, &difference.before), layer(&self.after, &difference.after));
-        let told: Told = compare(&Asker::default(), &layers(was), &layers(is)).into();
+        let told: Told = compare(&Asker::default(), &layers(old), &layers(new)).into();
         label.also(&told.on(arn));
     }
 

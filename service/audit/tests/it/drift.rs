@@ -236,6 +236,19 @@ fn trust_policies() {
     assert_eq!(found[0].affected[0].gained.as_ref().unwrap().resource, DATA);
 }
 
+/// Whether pods still get a role whose trust policy cannot be read, nobody can say, for any workload.
+#[test]
+fn a_trust_policy_that_cannot_be_read_is_unknown_for_each_workload() {
+    let small = Small::new().role(API, OPEN, &[("own", &allow(READ))]);
+    let broken = small.clone().role(API, r#"{"Statement":[{"Effect":"Perhaps"}]}"#, &[("own", &allow(READ))]);
+    for (before, after) in [(&small, &broken), (&broken, &small)] {
+        let found = between(before, after);
+        let change = found.iter().find(|it| it.change == "trust_policy_changed").unwrap();
+        let effects: Vec<Effect> = change.affected.iter().map(|it| it.effect).collect();
+        assert_eq!((change.effect, effects), (Effect::Unknown, vec![Effect::Unknown]), "{change:#?}");
+    }
+}
+
 #[test]
 fn a_trust_policy_written_otherwise_is_no_change() {
     let spaced = OPEN.replace("\":", "\" : ");
