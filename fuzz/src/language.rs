@@ -31,9 +31,9 @@ pub fn case(bytes: &[u8]) {
 /// Any text is a document or a reason; the canonical form of a document is a document with the same
 /// address, and every question about it has an answer.
 pub fn document(bytes: &[u8]) {
-    let document = Document::read(&String::from_utf8_lossy(bytes));
+    let document = Document::new(&String::from_utf8_lossy(bytes));
     if document.parsed.is_ok() {
-        let again = Document::read(&document.canonical());
+        let again = Document::new(&document.canonical());
         assert_eq!(again.digest, document.digest);
         assert_eq!(again.canonical(), document.canonical());
     }
@@ -42,7 +42,7 @@ pub fn document(bytes: &[u8]) {
         assert!(document.parsed.is_ok() || problems.len() == 1);
         assert!(problems.iter().all(|p| !p.message.is_empty() && !p.remedy.is_empty()));
     }
-    let trust = Trust::of("trust policy", &document);
+    let trust = Trust::new("trust policy", &document);
     let caller = Requester::service("pods.eks.amazonaws.com");
     let admitted = trust.admits(&caller, "sts:AssumeRole").truth;
     if trust.decide(&caller, "sts:AssumeRole", &Context::open()).outcome == Outcome::Allow {
@@ -50,7 +50,7 @@ pub fn document(bytes: &[u8]) {
     }
     let stack =
         PolicySet { identity: Some(vec![PolicyRef::known("inline policy", &document)]), ..PolicySet::default() };
-    let access = Grants::of(&stack);
+    let access = Grants::new(&stack);
     let actions = access.actions();
     for grant in access.broad_writes().grants {
         assert!(actions.includes(&grant.actions));
@@ -67,7 +67,7 @@ pub fn pattern(bytes: &[u8]) {
     let mut lines = input.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (a, b, text) = (line(), line(), line());
-    let (wide, narrow) = (ResourcePattern::read(a), ResourcePattern::read(b));
+    let (wide, narrow) = (ResourcePattern::new(a), ResourcePattern::new(b));
     if wide.covers(&narrow) && !narrow.has_variable() && narrow.matches(text) {
         assert!(wide.matches(text) || wide.is_everything());
     }
@@ -84,7 +84,7 @@ pub fn pattern(bytes: &[u8]) {
         }
     }
     assert!(like(text, text));
-    let (wide, narrow) = (ActionPattern::read(a), ActionPattern::read(b));
+    let (wide, narrow) = (ActionPattern::new(a), ActionPattern::new(b));
     if wide.covers(&narrow) && narrow.matches(text) {
         assert!(wide.matches(text));
     }
@@ -110,7 +110,7 @@ pub fn condition(bytes: &[u8]) {
     let (operator, actual) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let values: Vec<String> = lines.map(str::to_owned).collect();
     let holds = |operator: &str, context: &Context| {
-        let condition = Condition::new(Operator::read(operator), "k:k", values.clone(), String::new());
+        let condition = Condition::new(Operator::new(operator), "k:k", values.clone(), String::new());
         condition.holds(context, Version::V2012)
     };
     let known = Context::closed().set("k:k", [actual]);
@@ -154,7 +154,7 @@ pub fn arn(bytes: &[u8]) {
         assert_eq!(Some(role.account_id()), arn.account_id());
         assert!(role.path().starts_with('/') && role.path().ends_with('/'));
     }
-    assert!(ResourcePattern::read(&text.replace(['*', '?'], "x")).matches(&text.replace(['*', '?'], "x")));
+    assert!(ResourcePattern::new(&text.replace(['*', '?'], "x")).matches(&text.replace(['*', '?'], "x")));
 }
 
 /// Draws from lists by bytes; an exhausted input draws the first of each.
@@ -317,7 +317,7 @@ fn policies(draw: &mut Draw<'_>) -> Policies {
 }
 
 fn read(statements: &[Value]) -> Document {
-    let document = Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
+    let document = Document::new(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
     assert!(document.parsed.is_ok(), "{:?}", document.parsed);
     document
 }
@@ -343,7 +343,7 @@ fn layers(policies: &Policies, unseen: Option<usize>, read: &dyn Fn(&[Value]) ->
             RCP => out.rcp = Some(levels()),
             RESOURCE => out.resource = flat.into_iter().next(),
             TRUST => out.trust = flat.into_iter().next(),
-            _ => out.endpoint = Some(flat),
+            _ => out.vpc_endpoint = Some(flat),
         }
     }
     out
@@ -368,7 +368,7 @@ pub fn decide(bytes: &[u8]) {
 /// As [`decide`]; what the request came to.
 pub fn drawn(bytes: &[u8]) -> Outcome {
     let mut draw = Draw(bytes);
-    let requester = Requester::read(draw.of(&REQUESTERS)).expect("each of the list is one");
+    let requester = Requester::parse(draw.of(&REQUESTERS)).expect("each of the list is one");
     let (action, resource) = (draw.of(&ACTIONS), draw.of(&RESOURCES));
     let owner = match draw.byte() % 3 {
         0 => None,
@@ -390,7 +390,7 @@ pub fn drawn(bytes: &[u8]) -> Outcome {
     let before = layers(&policies, None, &read);
     let outcome = decided(&closed, &before).outcome;
 
-    let canonical = |statements: &[Value]| Document::read(&read(statements).canonical());
+    let canonical = |statements: &[Value]| Document::new(&read(statements).canonical());
     assert_eq!(decided(&closed, &layers(&policies, None, &canonical)).outcome, outcome, "the canonical form");
 
     let mut turned = policies.clone();

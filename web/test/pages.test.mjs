@@ -203,7 +203,7 @@ test("without scripts a request is decided, and a document stands in", { timeout
   await page.fill("input[name=action]", "s3:GetObject");
   await page.fill("input[name=resource]", "arn:aws:s3:::orders/1");
   await page.locator("summary", { hasText: "What if" }).click();
-  await page.selectOption("select[name=layer]", "scp");
+  await page.selectOption("select[name=policy_type]", "scp");
   const denies = { Version: "2012-10-17", Statement: [{ Sid: "Never", Effect: "Deny", Action: "*", Resource: "*" }] };
   await page.fill("textarea[name=document]", JSON.stringify(denies));
   await page.click("form.ask button.primary");

@@ -3,7 +3,7 @@
 //! their own name, out of the `map.json` of iamlive.
 //!
 //! Knows the layout of both sources, each by its version and checksum, and the formats that
-//! `rolecall_iam::catalogue` and `rolecall_iam::cloudtrail` read. Refuses to know what the facts mean.
+//! `rolecall_iam::catalogue` reads. Refuses to know what the facts mean.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

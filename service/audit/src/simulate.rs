@@ -88,7 +88,7 @@ pub struct WhatIf {
     /// Instead of the trust policy of the role that is asked for.
     pub trust: Option<Vec<Given>>,
     /// The policy of the VPC endpoint; none is in play otherwise.
-    pub endpoint: Option<Vec<Given>>,
+    pub vpc_endpoint: Option<Vec<Given>>,
 }
 
 /// What is asked.
@@ -224,7 +224,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
     above(&facts, &request, account, &mut layers, &mut notes);
     on_resource(&facts, &request, question, &mut layers);
     stand_in(&question.what_if, &mut layers);
-    if question.what_if.endpoint.is_none() {
+    if question.what_if.vpc_endpoint.is_none() {
         notes.push("no VPC endpoint is taken to be in the way".to_owned());
     }
     Ok(Asked { request, layers, notes })
@@ -266,7 +266,7 @@ fn caller(
         return pod(facts, &key, context, notes);
     }
     let requester =
-        Requester::read(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
+        Requester::parse(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
     let Requester::Principal { arn, .. } = &requester else {
         return Ok(Caller { requester, layers: PolicySet::default(), account: None });
     };
@@ -280,9 +280,8 @@ fn caller(
         }
         // The root user has no policies of its own and may do everything that nothing above forbids.
         ("iam", "root") => {
-            let document = Document::read(
-                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
-            );
+            let document =
+                Document::new(r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#);
             let layers =
                 PolicySet { identity: Some(vec![PolicyRef::known("root user", &document)]), ..PolicySet::default() };
             return Ok(Caller { requester, layers, account });
@@ -421,7 +420,7 @@ fn stand_in(what_if: &WhatIf, layers: &mut PolicySet) {
     list(&what_if.identity, &mut layers.identity);
     list(&what_if.boundary, &mut layers.boundary);
     list(&what_if.session, &mut layers.session);
-    list(&what_if.endpoint, &mut layers.endpoint);
+    list(&what_if.vpc_endpoint, &mut layers.vpc_endpoint);
     let levels = |given: &Option<Vec<Given>>, place: &mut Option<Arc<[Level]>>| {
         if let Some(given) = given {
             let level = Level { name: "as given".into(), policies: given.iter().map(layer).collect() };

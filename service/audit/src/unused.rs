@@ -73,12 +73,12 @@ pub struct Open {
     pub actions: ActionSet,
 }
 
-/// A way to more permissions that the grants open, and which of its actions were not used.
+/// A privilege-escalation path that the grants open, and which of its actions were not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RiskyWay {
-    /// The way.
+pub struct GrantedPath {
+    /// The path.
     pub found: Found,
-    /// Its actions that were not used: without any of them the way is closed.
+    /// Its actions that were not used: without any of them the path is closed.
     pub unused: Vec<&'static str>,
 }
 
@@ -108,15 +108,15 @@ pub struct UsageReport {
     pub unlisted: Vec<String>,
     /// Why the grants may be others than those weighed.
     pub unseen: Vec<String>,
-    /// The ways to more permissions among the grants.
-    pub ways: Vec<RiskyWay>,
+    /// The privilege-escalation paths among the grants.
+    pub escalation_paths: Vec<GrantedPath>,
 }
 
 impl UsageReport {
     /// The granted actions that were used.
     #[must_use]
     pub fn used_set(&self) -> ActionSet {
-        ActionSet::of(self.used.iter().map(|used| used.action.number))
+        ActionSet::from_numbers(self.used.iter().map(|used| used.action.number))
     }
 
     /// The granted actions of which nobody can say.
@@ -125,13 +125,13 @@ impl UsageReport {
         ActionSet::union_of(self.unknown.iter().map(|open| &open.actions))
     }
 
-    /// What of the unused grants weighs: actions of ways to more permissions, and those that manage
+    /// What of the unused grants weighs: actions of privilege-escalation paths, and those that manage
     /// permissions.
     #[must_use]
     pub fn unused_at_risk(&self) -> ActionSet {
-        let ways = ActionSet::of_names(self.ways.iter().flat_map(|way| way.unused.iter().copied()));
+        let paths = ActionSet::from_names(self.escalation_paths.iter().flat_map(|path| path.unused.iter().copied()));
         let managing = self.unused.of_level(AccessLevel::PermissionsManagement);
-        self.unused.intersection(&ways).union(&managing)
+        self.unused.intersection(&paths).union(&managing)
     }
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn against(
         unknown: Vec::new(),
         unlisted: grants.unlisted_patterns(),
         unseen: grants.unseen().map(ToString::to_string).chain(remembered.iter().cloned()).collect(),
-        ways: Vec::new(),
+        escalation_paths: Vec::new(),
         covered: window,
     };
     weighed.unseen.dedup();
@@ -189,11 +189,14 @@ pub(crate) fn against(
     }
     set_aside(
         "it was called, and refused each time".to_owned(),
-        ActionSet::of(weighed.refused.iter().map(|used| used.action.number)),
+        ActionSet::from_numbers(weighed.refused.iter().map(|used| used.action.number)),
     );
-    set_aside("sessions of the role that no workload is known of called it".to_owned(), ActionSet::of(calls.others));
+    set_aside(
+        "sessions of the role that no workload is known of called it".to_owned(),
+        ActionSet::from_numbers(calls.others),
+    );
     for used in &weighed.used {
-        let besides = ActionSet::of(used.action.dependent_actions().iter().map(|action| action.number));
+        let besides = ActionSet::from_numbers(used.action.dependent_actions().iter().map(|action| action.number));
         set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
     }
     for (why, actions) in unseen_calls(trails, &weighed.covered, &left_of(&granted, &weighed.used)) {
@@ -204,13 +207,13 @@ pub(crate) fn against(
     let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
     for found in escalation::find(stack, Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() }) {
         let unused = found.path.actions().filter(|action| weighed.unused.contains(action)).collect();
-        weighed.ways.push(RiskyWay { found, unused });
+        weighed.escalation_paths.push(GrantedPath { found, unused });
     }
     weighed
 }
 
 fn left_of(granted: &ActionSet, used: &[UsedAction]) -> ActionSet {
-    granted.minus(&ActionSet::of(used.iter().map(|used| used.action.number)))
+    granted.minus(&ActionSet::from_numbers(used.iter().map(|used| used.action.number)))
 }
 
 /// Calls since a moment, by action.

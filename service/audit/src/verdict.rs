@@ -47,7 +47,7 @@ impl Fingerprint {
         let mut parts = vec!["v1", rule, kind.as_str(), key];
         parts.extend(discriminator.iter().map(String::as_str));
         let canonical = serde_json::Value::from(parts).to_string();
-        let text: String = base32(Digest::of(canonical.as_bytes()).as_bytes()).take(26).collect();
+        let text: String = base32(Digest::sha256(canonical.as_bytes()).as_bytes()).take(26).collect();
         Self(format!("v1:{text}"))
     }
 }

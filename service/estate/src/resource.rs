@@ -20,7 +20,7 @@ pub struct Documents(BTreeMap<Digest, Document>);
 impl Documents {
     /// Reads a text, keeps it, and returns its address.
     pub fn read(&mut self, text: &str) -> Digest {
-        self.add(Document::read(text))
+        self.add(Document::new(text))
     }
 
     /// Keeps a document and returns its address. The first text of an address stays.

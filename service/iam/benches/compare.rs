@@ -178,7 +178,7 @@ fn main() {
         })
         .collect();
     let bytes: usize = texts.iter().flatten().map(String::len).sum();
-    let asker = Asker { principal: Requester::read("arn:aws:iam::111122223333:role/app"), ..Asker::default() };
+    let asker = Asker { principal: Requester::parse("arn:aws:iam::111122223333:role/app"), ..Asker::default() };
     let mut counts: BTreeMap<Relation, usize> = BTreeMap::new();
     let (mut reading, mut comparing, mut slowest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     for [before, after] in &texts {

@@ -36,7 +36,7 @@ impl Dice {
 
 fn layer(source: &str, statements: &Value) -> PolicyRef {
     let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-    PolicyRef::known(source, &Document::read(&text))
+    PolicyRef::known(source, &Document::new(&text))
 }
 
 /// The services of everyday roles, with a resource of each.
@@ -218,7 +218,7 @@ fn organisation() -> (Vec<PolicySet>, Vec<(usize, Request)>) {
             "session policy",
             &json!([{"Effect": "Allow", "Action": ["s3:*", "dynamodb:*", "sqs:*", "logs:*"], "Resource": "*"}]),
         );
-        let who = || Requester::read(&format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/eks-prod-{number}"));
+        let who = || Requester::parse(&format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/eks-prod-{number}"));
         for turn in 0..2 {
             let Some(principal) = who() else { continue };
             let Some((service, _, resource)) = dice.pick(&SERVICES) else { continue };
@@ -244,7 +244,7 @@ fn organisation() -> (Vec<PolicySet>, Vec<(usize, Request)>) {
             rcp: Some(rcp.clone()),
             resource: (dice.roll(3) == 0).then_some(bucket),
             trust: Some(trust),
-            endpoint: None,
+            vpc_endpoint: None,
         });
     }
     (stacks, requests)

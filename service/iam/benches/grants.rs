@@ -34,7 +34,7 @@ impl Dice {
 }
 
 fn policy(statements: &[Value]) -> Document {
-    Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string())
+    Document::new(&json!({"Version": "2012-10-17", "Statement": statements}).to_string())
 }
 
 fn allow(actions: &[String], resource: &Value) -> Value {
@@ -151,7 +151,7 @@ fn main() {
         let mut identity: Vec<PolicyRef> = texts
             .iter()
             .enumerate()
-            .map(|(n, text)| PolicyRef::known(&format!("inline policy p{n}"), &Document::read(text)))
+            .map(|(n, text)| PolicyRef::known(&format!("inline policy p{n}"), &Document::new(text)))
             .collect();
         reading += cpu() - start;
         if documents_only {
@@ -174,7 +174,7 @@ fn main() {
             ..PolicySet::default()
         };
         let start = cpu();
-        let grants = if whole { cache.of(&stack) } else { Arc::new(Grants::of(&stack)) };
+        let grants = if whole { cache.get(&stack) } else { Arc::new(Grants::new(&stack)) };
         working += cpu() - start;
         let start = cpu();
         admins += usize::from(grants.admin_equivalent() == Truth::True);

@@ -146,7 +146,7 @@ pub fn compare(asker: &Asker, before: &PolicySet, after: &PolicySet) -> Comparis
 }
 
 fn layers_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
-    let lists = [&layers.identity, &layers.boundary, &layers.session, &layers.endpoint];
+    let lists = [&layers.identity, &layers.boundary, &layers.session, &layers.vpc_endpoint];
     let levels = [&layers.scp, &layers.rcp].into_iter().flatten().flat_map(|levels| levels.iter());
     let levels = levels.flat_map(|level| &level.policies);
     let single = [&layers.resource, &layers.trust].into_iter().flatten();
@@ -162,7 +162,7 @@ fn unreadable(layers: &PolicySet, side: &str) -> Option<String> {
 
 /// A session of some role, and whom the policies on a resource name.
 fn everybody(before: &PolicySet, after: &PolicySet) -> Vec<Requester> {
-    let mut out: Vec<Requester> = Requester::read(SOMEBODY).into_iter().collect();
+    let mut out: Vec<Requester> = Requester::parse(SOMEBODY).into_iter().collect();
     let on_resource = [&before.resource, &before.trust, &after.resource, &after.trust];
     let policies = on_resource.into_iter().flatten().filter_map(PolicyRef::policy);
     let mut named = BTreeSet::new();
@@ -176,8 +176,8 @@ fn everybody(before: &PolicySet, after: &PolicySet) -> Vec<Requester> {
             Principal::Everyone => Some(Requester::Anonymous),
             Principal::Aws(text) => match account_of(text) {
                 // Whoever is of the account, since its root stands for all of them.
-                Some(account) => Requester::read(&format!("arn:aws:sts::{account}:assumed-role/example/session")),
-                None => Requester::read(text),
+                Some(account) => Requester::parse(&format!("arn:aws:sts::{account}:assumed-role/example/session")),
+                None => Requester::parse(text),
             },
             Principal::CanonicalUser(_) | Principal::Other { .. } => None,
         };
@@ -216,7 +216,7 @@ impl Found {
             return Self { gained: None, lost: None, open: [None, None] };
         }
         let endpoint =
-            [before, after].iter().any(|layers| layers.endpoint.as_ref().is_some_and(|list| !list.is_empty()));
+            [before, after].iter().any(|layers| layers.vpc_endpoint.as_ref().is_some_and(|list| !list.is_empty()));
         let (classes, complete) = classes::classes(&both, &changes, endpoint);
         let mut search = Search::new(&both, [&was, &is], [before, after]);
         if !complete {
@@ -243,7 +243,7 @@ fn with_own_side(who: &Requester, layers: &PolicySet, both: [&PolicySet; 2]) -> 
         return None;
     }
     let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    let layer = PolicyRef::known("identity policy that allows everything", &Document::read(all));
+    let layer = PolicyRef::known("identity policy that allows everything", &Document::new(all));
     Some(PolicySet { identity: Some(vec![layer]), ..layers.clone() })
 }
 

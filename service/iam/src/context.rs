@@ -96,7 +96,7 @@ pub(crate) struct KeyName {
 }
 
 impl KeyName {
-    pub(crate) fn read(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let hash = hash_of(name);
         let known = HASHES.binary_search_by_key(&hash, |(hash, _)| *hash).ok().and_then(|found| HASHES.get(found));
         let known = known.map(|(_, at)| *at);
@@ -234,17 +234,17 @@ impl Context {
     /// Whether something was said of this very key.
     #[must_use]
     pub fn names(&self, key: &str) -> bool {
-        self.find(&KeyName::read(key)).is_ok()
+        self.find(&KeyName::new(key)).is_ok()
     }
 
     /// What a key holds; letter case does not count.
     #[must_use]
     pub fn get(&self, key: &str) -> ContextValue<'_> {
-        self.look_up(&KeyName::read(key))
+        self.look_up(&KeyName::new(key))
     }
 
     fn hold(mut self, key: &str, held: Held) -> Self {
-        let name = KeyName::read(key);
+        let name = KeyName::new(key);
         let found = self.find(&name);
         let entry = Entry { key: name.name, held };
         match found {
@@ -303,7 +303,7 @@ mod tests {
     fn the_well_known_keys_are_in_order_and_are_found() {
         assert!(WELL_KNOWN.is_sorted() && WELL_KNOWN.iter().all(|key| *key == key.to_ascii_lowercase()));
         for (at, key) in WELL_KNOWN.iter().enumerate() {
-            assert_eq!(KeyName::read(&key.to_ascii_uppercase()).name, Name::WellKnown(at), "{key}");
+            assert_eq!(KeyName::new(&key.to_ascii_uppercase()).name, Name::WellKnown(at), "{key}");
         }
     }
 

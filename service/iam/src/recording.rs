@@ -35,7 +35,7 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
     let mut services = BTreeSet::new();
     let (mut unrecorded, mut called) = (Vec::new(), vec![called()]);
     let mut data: BTreeMap<&'static str, Vec<ActionSet>> = BTreeMap::new();
-    let named = |pattern: &str| ActionSet::named_by(&ActionPattern::read(pattern));
+    let named = |pattern: &str| ActionSet::named_by(&ActionPattern::new(pattern));
     for line in include_str!("../data/recording.txt").lines() {
         let mut words = line.split(' ');
         match words.next() {
@@ -52,7 +52,7 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
     }
     let unrecorded = ActionSet::union_of(&unrecorded);
     let data: BTreeMap<_, _> = data.into_iter().map(|(kind, sets)| (kind, ActionSet::union_of(&sets))).collect();
-    let recorded = ActionSet::union_of(&services.into_iter().map(ActionSet::of_service).collect::<Vec<_>>());
+    let recorded = ActionSet::union_of(&services.into_iter().map(ActionSet::service).collect::<Vec<_>>());
     let elsewhere = ActionSet::union_of(data.values().chain([&unrecorded]));
     let management = recorded.intersection(&ActionSet::union_of(&called)).minus(&elsewhere);
     Lists { management, data, unrecorded }
@@ -71,7 +71,7 @@ fn called() -> ActionSet {
             }
         }
     }
-    ActionSet::of(numbers)
+    ActionSet::from_numbers(numbers)
 }
 
 /// The actions whose use shows in management events.
@@ -110,7 +110,7 @@ pub fn shown(action: &Action) -> Shown {
 #[must_use]
 pub fn of_source(event_source: &str) -> ActionSet {
     let services = cloudtrail::services_of(event_source);
-    ActionSet::union_of(&services.into_iter().map(ActionSet::of_service).collect::<Vec<_>>())
+    ActionSet::union_of(&services.into_iter().map(ActionSet::service).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -148,8 +148,8 @@ mod tests {
             let (kind, words) = line.split_once(' ').unwrap();
             for word in words.split(' ').filter(|word| !word.starts_with("AWS::")) {
                 let named = match kind {
-                    "management" => ActionSet::of_service(word),
-                    "data" | "unrecorded" | "call" => ActionSet::named_by(&ActionPattern::read(word)),
+                    "management" => ActionSet::service(word),
+                    "data" | "unrecorded" | "call" => ActionSet::named_by(&ActionPattern::new(word)),
                     other => panic!("{other}"),
                 };
                 assert!(!named.is_empty(), "{line}: {word}");

@@ -36,19 +36,19 @@ pub struct Exceeded;
 impl Steps {
     /// As many as one analysis may take. `of`: what is judged, such as `the policies of the role`.
     #[must_use]
-    pub fn of(of: &'static str) -> Self {
-        Self::up_to(MOST, of)
+    pub fn new(of: &'static str) -> Self {
+        Self::with_limit(MOST, of)
     }
 
     /// As many as comparing one subject with all others may take.
     #[must_use]
-    pub fn of_others(of: &'static str) -> Self {
-        Self::up_to(MOST_OF_OTHERS, of)
+    pub fn for_others(of: &'static str) -> Self {
+        Self::with_limit(MOST_OF_OTHERS, of)
     }
 
     /// So many.
     #[must_use]
-    pub fn up_to(most: u64, of: &'static str) -> Self {
+    pub fn with_limit(most: u64, of: &'static str) -> Self {
         Self { most, taken: Cell::new(0), of }
     }
 

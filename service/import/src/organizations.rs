@@ -319,7 +319,7 @@ fn policy(item: &Item<'_>, manager: AccountId) -> Read<(OrgPolicy, Document)> {
     };
     let content = if item.get("Content").is_some() { "Content" } else { "content" };
     let missing = || Fault::new(format!("{}/Content", item.pointer), "missing", "give the policy with its content");
-    let document = Document::read(&item.document(content)?.ok_or_else(missing)?);
+    let document = Document::new(&item.document(content)?.ok_or_else(missing)?);
     let mut targets = Vec::new();
     for target in list(item.map, &["Targets", "targets"]) {
         let id = target.as_str().or_else(|| text(target.as_object()?, &["TargetId", "targetId", "id"]));

@@ -51,7 +51,7 @@ pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
                     }
                 }
                 "Binding" => {
-                    let digest = Digest::of(node.to_json().to_string().as_bytes());
+                    let digest = Digest::sha256(node.to_json().to_string().as_bytes());
                     let binding = doc.binding(&node);
                     let clean = doc.errors.len() == before;
                     if let Some(binding) = binding
@@ -63,7 +63,7 @@ pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
                     }
                 }
                 _ => {
-                    let digest = Digest::of(node.to_json().to_string().as_bytes());
+                    let digest = Digest::sha256(node.to_json().to_string().as_bytes());
                     let exception = doc.exception(&node);
                     let clean = doc.errors.len() == before;
                     if let Some(exception) = exception
@@ -532,7 +532,7 @@ impl Doc<'_, '_> {
             expressions,
             part_of,
             tests,
-            digest: Digest::of(decisive.to_string().as_bytes()),
+            digest: Digest::sha256(decisive.to_string().as_bytes()),
             file: self.source.path.to_owned(),
             line: self.line(node.at),
             defaults: Arc::new(Settings {

@@ -41,7 +41,7 @@ impl RuleSet {
         let set = Self {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
             exceptions: loaded.exceptions,
-            digest: Digest::of(digests.join("\n").as_bytes()),
+            digest: Digest::sha256(digests.join("\n").as_bytes()),
         };
         (set, loaded.errors)
     }

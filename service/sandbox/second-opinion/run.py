@@ -252,7 +252,7 @@ def check_refused_regions(moto_endpoint):
     failures = []
     if not any(gap["action"] == "account:ListRegions" for gap in exports["gaps"]) or not front.calls["refused"]:
         failures.append("no gap names account:ListRegions")
-    found = {(f["subject"], f["rule"]) for f in exports["findings"] if f["workflow"] == "open"}
+    found = {(f["subject"], f["rule_id"]) for f in exports["findings"] if f["state"] == "open"}
     problems = [e for e in json.loads(truth_file.read_text()) if e["class"] == "problem" and not e["subject"].startswith("arn:")]
     missed = [e for e in problems if not any((e["subject"], rule) in found for rule in e["rules"])]
     failures += [f"refused regions: {e['kind']} {e['subject']} is not found by {' or '.join(e['rules'])}" for e in missed]

@@ -148,7 +148,7 @@ fn at_most(limit: usize, text: String) -> String {
     if text.len() <= limit {
         return text;
     }
-    let end = format!("\u{2026}sha256:{}", Digest::of(text.as_bytes()));
+    let end = format!("\u{2026}sha256:{}", Digest::sha256(text.as_bytes()));
     let head = text.floor_char_boundary(limit.saturating_sub(end.len()));
     format!("{}{end}", text.get(..head).unwrap_or_default())
 }

@@ -92,10 +92,10 @@ fn run(kind: &Kind, seed: u64) {
         let window = covered(&estate, &arn, Window { days: 90, now, whole: &[] });
         analyze_usage(&estate, &whose, &[], window)
     });
-    let ways = weighed.map_or(0, |weighed| weighed.ways.len());
+    let paths = weighed.map_or(0, |weighed| weighed.escalation_paths.len());
     let (simulating, told) = timed(|| {
         let asked = questions().into_iter().map(|question| ask(&estate, &question).expect("it can be asked"));
-        asked.map(|asked| asked.explain().nearest.len()).sum::<usize>()
+        asked.map(|asked| asked.explain().minimal_changes.len()).sum::<usize>()
     });
     let count = |of: fn(&Outcome) -> bool| {
         let own = evaluation.verdicts.iter().filter(|verdict| verdict.subject.key.contains("hostile"));
@@ -104,7 +104,7 @@ fn run(kind: &Kind, seed: u64) {
     let fail = count(|outcome| matches!(outcome, Outcome::Fail { .. }));
     let unknown = count(|outcome| matches!(outcome, Outcome::Unknown { .. }));
     println!(
-        "{:<24}{roles:>6} {reading:>9.1} {judging:>10.1} {weighing:>10.1} {simulating:>10.1} {fail:>6} {unknown:>8} {ways:>5} {told:>5}",
+        "{:<24}{roles:>6} {reading:>9.1} {judging:>10.1} {weighing:>10.1} {simulating:>10.1} {fail:>6} {unknown:>8} {paths:>5} {told:>5}",
         kind.name
     );
 }
@@ -136,7 +136,7 @@ fn main() {
     }
     println!(
         "{:<24}{:>6} {:>9} {:>10} {:>10} {:>10} {:>6} {:>8} {:>5} {:>5}",
-        "kind, ms", "roles", "reading", "judging", "weighing", "5 requests", "fails", "unknown", "ways", "told"
+        "kind, ms", "roles", "reading", "judging", "weighing", "5 requests", "fails", "unknown", "paths", "told"
     );
     let all: Vec<&Kind> = if named.is_empty() { KINDS.iter().collect() } else { named };
     all.into_iter().for_each(|kind| apart(kind, seed));

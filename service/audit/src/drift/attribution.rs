@@ -324,7 +324,7 @@ fn wrote(change: &Change, event: &ChangeEvent) -> bool {
         Some(State::Document(digest)) => {
             let texts = ["policyDocument", "assumeRolePolicyDocument", "policy", "content"];
             let mut texts = texts.into_iter().filter_map(|name| asked(event, name));
-            texts.any(|text| Document::read(text).digest == *digest)
+            texts.any(|text| Document::new(text).digest == *digest)
         }
         Some(State::Text(text)) => {
             let names = match change.change.as_str() {

@@ -321,7 +321,7 @@ impl<'a> Side<'a> {
         let role = self.facts.role(arn).0?;
         let document = self.estate.documents.get(role.trust.as_ref()?)?;
         let rcps = self.levels(role.arn.account_id(), OrgPolicyKind::Rcp).unwrap_or_else(|| Arc::from([]));
-        Some(Trust::of("trust policy", document).under(rcps))
+        Some(Trust::new("trust policy", document).under(rcps))
     }
 
     /// Whether EKS may assume a role for the pods of an association.
@@ -369,7 +369,7 @@ fn decide_open(parts: &Parts, action: &str, resource: &str) -> Truth {
 }
 
 fn own_side(parts: &Parts, action: &str, resource: &str) -> Truth {
-    let all = Document::read(
+    let all = Document::new(
         r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#,
     );
     let request = Request::new(parts.who.clone(), action, resource, None, parts.who.context());
@@ -934,13 +934,13 @@ impl Both<'_> {
         if label.affected.is_empty() {
             // Nobody's pods: what it comes to for somebody who may do everything else.
             let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-            let all = PolicyRef::known("a policy that allows everything", &Document::read(all));
+            let all = PolicyRef::known("a policy that allows everything", &Document::new(all));
             let accounts: Vec<AccountId> = self.after.estate.accounts.iter().map(|account| account.id).collect();
             for account in accounts {
                 let Some([scp, rcp]) = changed(account) else { continue };
                 let own = |scp, rcp| PolicySet { identity: Some(vec![all.clone()]), scp, rcp, ..PolicySet::default() };
                 let [old_scp, old_rcp] = kinds.map(|kind| self.before.levels(account, kind));
-                let who = Requester::read(&format!("arn:aws:sts::{account}:assumed-role/example/session"));
+                let who = Requester::parse(&format!("arn:aws:sts::{account}:assumed-role/example/session"));
                 let asker = Asker { principal: who, resource_account: None };
                 let told: Told = compare(&asker, &own(old_scp, old_rcp), &own(scp, rcp)).into();
                 label.also(&told);
@@ -986,7 +986,7 @@ impl Both<'_> {
         let admin = |held: Held| match held {
             Held::Policies(parts) => {
                 let policies = PolicySet { rcp: None, ..parts.layers() };
-                Some(Grants::of(&policies).admin().answer.truth.is_true())
+                Some(Grants::new(&policies).admin().answer.truth.is_true())
             }
             Held::Nothing(_) => Some(false),
             Held::Unknown(_) => None,

@@ -359,7 +359,7 @@ fn id(difference: &Difference, pair: &str) -> String {
 
 fn digest_id(parts: &[&str]) -> String {
     let text = serde_json::to_string(parts).unwrap_or_default();
-    let hex = Digest::of(text.as_bytes()).to_string();
+    let hex = Digest::sha256(text.as_bytes()).to_string();
     format!("chg_{}", hex.chars().take(32).collect::<String>())
 }
 

@@ -44,14 +44,14 @@ static READS: LazyLock<Vec<(Data, ActionSet)>> = LazyLock::new(|| {
             ],
             Data::Ciphertext => &["kms:Decrypt"],
         };
-        ActionSet::of_names(names.iter().copied())
+        ActionSet::from_names(names.iter().copied())
     };
     Data::ALL.into_iter().map(|data| (data, of(data))).collect()
 });
 
 /// Everything that hands out data of a resource which can be named.
 static ALL_READS: LazyLock<ActionSet> = LazyLock::new(|| {
-    let more = ActionSet::of_names([
+    let more = ActionSet::from_names([
         "codecommit:GitPull",
         "ecr:BatchGetImage",
         "ecr:GetDownloadUrlForLayer",
@@ -96,7 +96,7 @@ pub(super) fn reads() -> Function {
 /// The grants that are left of a role's stack under a ceiling of reading what the pattern names.
 fn reads_of(facts: &RoleFacts, pattern: &str) -> Result<Value, String> {
     let arn: Arn = pattern.parse().map_err(|_| format!("`{pattern}` is not an ARN"))?;
-    let service = catalogue().service(arn.service()).map(ActionSet::of_range);
+    let service = catalogue().service(arn.service()).map(ActionSet::from_range);
     let actions = service.map(|service| service.intersection(&ALL_READS)).filter(|actions| !actions.is_empty());
     let actions = actions.ok_or_else(|| format!("`{pattern}` names nothing of which reading data is known"))?;
     let Some(role) = facts.world.roles.get(facts.index) else {
@@ -109,14 +109,14 @@ fn reads_of(facts: &RoleFacts, pattern: &str) -> Result<Value, String> {
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": actions.names(), "Resource": pattern }],
     });
-    let ceiling = PolicyRef::known("the data that is asked about", &Document::read(&ceiling.to_string()));
+    let ceiling = PolicyRef::known("the data that is asked about", &Document::new(&ceiling.to_string()));
     let (sessions, mut missing) = permissions::sessions_of(&facts.world, role);
     let mut items = Vec::new();
     for session in sessions {
         let mut stack = permissions::stack(&facts.world, role, session);
         let levels = stack.scp.iter().flat_map(|levels| levels.iter()).cloned();
         stack.scp = Some(levels.chain([Level::new("the data that is asked about", vec![ceiling.clone()])]).collect());
-        let grants = Grants::of(&stack);
+        let grants = Grants::new(&stack);
         match permissions::list(&grants.granting(&actions), grants.unseen_grants()) {
             Value::List(list) => {
                 items.extend(list.items().iter().cloned());

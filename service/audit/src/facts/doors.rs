@@ -95,7 +95,7 @@ impl Door {
             }
         };
         let apart = trust.tells_roles_apart();
-        let (steps, weight) = (Steps::of("the trust policy"), trust.weight());
+        let (steps, weight) = (Steps::new("the trust policy"), trust.weight());
         let mut unsure: Vec<String> = Vec::new();
         let mut asked: BTreeSet<AccountId> = BTreeSet::new();
         let mut ask = |account: AccountId, door: &mut Self| {
@@ -203,7 +203,7 @@ impl Doors {
             for service in &door.services {
                 add(lists.served.entry((account, service.clone())).or_default(), index);
             }
-            let steps = Steps::of_others("whom the trust policy names by patterns");
+            let steps = Steps::for_others("whom the trust policy names by patterns");
             for (account, patterns) in &door.some {
                 match (account, patterns.is_empty()) {
                     (Some(account), true) => add(lists.vague.entry(*account).or_default(), index),
@@ -361,7 +361,7 @@ fn named_by(world: &CachedIndex, pattern: &str, steps: &Steps) -> Result<Vec<usi
     let among = world.roles.get(from..).unwrap_or_default();
     let among = among.get(..among.partition_point(|role| role.arn.as_str().starts_with(fixed))).unwrap_or_default();
     steps.take(among.len().saturating_mul(1 + pattern.len() / 32))?;
-    let compiled = ResourcePattern::read(pattern);
+    let compiled = ResourcePattern::new(pattern);
     let named = among.iter().enumerate().filter(|(_, role)| compiled.matches(role.arn.as_str()));
     Ok(named.map(|(n, _)| from + n).collect())
 }

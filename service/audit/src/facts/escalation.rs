@@ -1,6 +1,6 @@
-//! Where a role's permissions lead: the ways it has to more, and the roles it reaches by them.
+//! Where a role's permissions lead: its privilege-escalation paths, and the roles it reaches by them.
 //!
-//! Knows how to tell what the graph of the estate's roles holds: each way of a role, and the shortest
+//! Knows how to tell what the graph of the estate's roles holds: each path of a role, and the shortest
 //! chain from it to an administrator, with the statements that make each step. The graph is worked out
 //! once when first asked for. Refuses to decide how bad it is.
 
@@ -28,27 +28,27 @@ pub(super) fn assumed_from(world: &CachedIndex, start: impl IntoIterator<Item = 
     graph(world).assumed_from(start)
 }
 
-/// One way from a role to more.
+/// One privilege-escalation path of a role.
 #[derive(Debug)]
 pub(super) struct EscalationFacts {
-    /// The way; `None` where another role lets it in.
-    way: Option<&'static EscalationPath>,
+    /// The path; `None` where another role lets it in.
+    path: Option<&'static EscalationPath>,
     to_admin: bool,
-    /// The roles on the way, in order.
+    /// The roles of the path, in order.
     through: Vec<String>,
     /// The roles that it may end at, where it ends at roles of the estate.
     targets: Vec<String>,
     evidence: Vec<Value>,
 }
 
-/// The ways of a role to more, and why there may be others.
+/// The privilege-escalation paths of a role, and why there may be others.
 pub(super) fn of_role(world: &CachedIndex, index: usize) -> Value {
     let graph = graph(world);
     let Some(node) = graph.nodes.get(index) else { return Value::unknown("the role is not in the estate") };
     let mut items: Vec<EscalationFacts> = Vec::new();
     items.extend(chain(world, graph, index));
-    items.extend(node.ways.iter().map(|led| EscalationFacts {
-        way: Some(led.way),
+    items.extend(node.paths.iter().map(|led| EscalationFacts {
+        path: Some(led.path),
         to_admin: led.makes_admin,
         through: Vec::new(),
         targets: led.targets.iter().map(|target| arn(world, *target)).collect(),
@@ -61,14 +61,14 @@ fn arn(world: &CachedIndex, index: usize) -> String {
     world.roles.get(index).map(|role| role.arn.to_string()).unwrap_or_default()
 }
 
-/// The way that a step is taken by; `None` where the trust policy alone lets it in.
-fn way(node: &Node, step: Step) -> Option<&'static EscalationPath> {
-    let mut ways = node.ways.iter().map(|led| led.way);
+/// The path that a step is taken by; `None` where the trust policy alone lets it in.
+fn path(node: &Node, step: Step) -> Option<&'static EscalationPath> {
+    let mut paths = node.paths.iter().map(|led| led.path);
     match step.by {
-        By::Assuming => ways.find(|way| way.id == "assume-role"),
+        By::Assuming => paths.find(|path| path.id == "assume-role"),
         By::Trust => None,
-        By::Retrusting => ways.find(|way| way.id == "update-trust"),
-        By::Passing(service) => ways.find(|way| way.outcome == EscalationOutcome::PassedRole(service)),
+        By::Retrusting => paths.find(|path| path.id == "update-trust"),
+        By::Passing(service) => paths.find(|path| path.outcome == EscalationOutcome::PassedRole(service)),
     }
 }
 
@@ -90,7 +90,7 @@ fn chain(world: &CachedIndex, graph: &Graph, start: usize) -> Option<EscalationF
         }
     }
     Some(EscalationFacts {
-        way: way(graph.nodes.get(start)?, first),
+        path: path(graph.nodes.get(start)?, first),
         to_admin: true,
         targets: through.last().cloned().into_iter().collect(),
         through,
@@ -118,7 +118,7 @@ fn allowing(world: &CachedIndex, node: &Node, from: usize, to: usize, step: Step
         By::Trust => admitting(),
         By::Retrusting => own("iam:UpdateAssumeRolePolicy", &context),
         By::Passing(service) => {
-            let led = node.ways.iter().find(|led| led.way.outcome == EscalationOutcome::PassedRole(service));
+            let led = node.paths.iter().find(|led| led.path.outcome == EscalationOutcome::PassedRole(service));
             let pass = own("iam:PassRole", &context.set("iam:PassedToService", [service]));
             led.into_iter().flat_map(|led| led.by.iter().cloned()).chain(pass).collect()
         }
@@ -127,25 +127,25 @@ fn allowing(world: &CachedIndex, node: &Node, from: usize, to: usize, step: Step
 
 impl Facts for EscalationFacts {
     const NAME: &'static str = "Escalation";
-    const DOC: &'static str = "A way from a role's permissions to more, after every boundary, SCP and Deny.";
+    const DOC: &'static str = "A privilege-escalation path of a role, after every boundary, SCP and Deny.";
     const FIELDS: &'static [Def<Self>] = &[
         Def::<Self>::new(
-            "way",
+            "path",
             || Type::String,
-            "A stable name of the way, such as `lambda-create-invoke`.",
-            |e| text(e.way.map_or("trusted-by-role", |way| way.id)),
+            "A stable name of the path, such as `lambda-create-invoke`.",
+            |e| text(e.path.map_or("trusted-by-role", |path| path.id)),
         ),
         Def::<Self>::new(
             "actions",
             || Type::String,
             "The actions that it takes, in one line.",
-            |e| text(&e.way.map_or_else(|| ASSUME.to_owned(), ToString::to_string)),
+            |e| text(&e.path.map_or_else(|| ASSUME.to_owned(), ToString::to_string)),
         ),
         Def::<Self>::new(
-            "gain",
+            "outcome",
             || Type::String,
-            "What it gains: `own_permissions`, `another_role`, `a_user`, `a_passed_role`, `a_running_role` or `pods`.",
-            |e| text(e.way.map_or("another_role", |way| way.outcome.as_str())),
+            "What it leads to: `own_permissions`, `another_role`, `a_user`, `a_passed_role`, `a_running_role` or `pods`.",
+            |e| text(e.path.map_or("another_role", |path| path.outcome.as_str())),
         )
         .or(|| text("another_role")),
         Def::<Self>::new(

@@ -52,7 +52,7 @@ pub(super) fn of(world: &CachedIndex, association: &Association, detail: &Associ
         (_, None) => return Value::list([]),
         (_, Some(role)) => role,
     };
-    let pods = world.grants.of(&permissions::stack(world, role, detail.policy.as_ref()));
+    let pods = world.grants.get(&permissions::stack(world, role, detail.policy.as_ref()));
     let nodes = of_nodes(world);
     // What pods did before there was an association to give them credentials proves nothing.
     let from = detail.created_at.map_or(since, |created| created.max(since));
@@ -98,7 +98,7 @@ fn of_nodes(world: &CachedIndex) -> Arc<Grants> {
             None => PolicyRef::missing(&source, "its document is not in the estate"),
         }
     });
-    world.grants.of(&PolicySet { identity: Some(layers.collect()), ..PolicySet::default() })
+    world.grants.get(&PolicySet { identity: Some(layers.collect()), ..PolicySet::default() })
 }
 
 /// Why an instance may have done unseen what the association's pods may do. What CloudTrail never
@@ -248,7 +248,7 @@ mod tests {
                 holds,
                 all_regions: true,
             };
-            unseen_in(&[], &whole, &ActionSet::of_names(names.iter().copied()))
+            unseen_in(&[], &whole, &ActionSet::from_names(names.iter().copied()))
         };
         assert_eq!(why(EventScope::Management, &["kms:Decrypt", "ec2:RunInstances"]), None);
         for (holds, names, expected) in [

@@ -37,7 +37,7 @@ pub(super) struct UnusedFacts {
 pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
     let memory = &world.trail.memory;
     let stack = permissions::stack(world, role, None);
-    let grants = world.grants.of(&stack);
+    let grants = world.grants.get(&stack);
     // What else may be granted, and so unused.
     let unlisted = grants.unlisted_patterns().into_iter().map(|pattern| format!("what `{pattern}` names is not known"));
     let more = reasons(grants.unseen_grants().iter().map(ToString::to_string).chain(unlisted));
@@ -70,7 +70,7 @@ fn groups(weighed: &UsageReport) -> Vec<UnusedFacts> {
         for service in unused.services() {
             groups.push(UnusedFacts {
                 service,
-                actions: unused.intersection(&ActionSet::of_service(service)),
+                actions: unused.intersection(&ActionSet::service(service)),
                 at_risk,
                 proven: weighed.covered.since,
                 since: Err(Reasons::one(before.as_str())),
@@ -83,7 +83,7 @@ fn groups(weighed: &UsageReport) -> Vec<UnusedFacts> {
     }
     groups.extend(called.into_iter().map(|((service, last), actions)| UnusedFacts {
         service,
-        actions: ActionSet::of(actions),
+        actions: ActionSet::from_numbers(actions),
         at_risk: false,
         proven: last,
         since: Ok(last),

@@ -1,6 +1,6 @@
 //! The estate's roles as a graph: which role becomes which other, and by what.
 //!
-//! Knows, of every role, the ways that it has to more and the roles that they lead to. Roles that
+//! Knows, of every role, its privilege-escalation paths and the roles that they lead to. Roles that
 //! are entered alike (all that an account may change, all that trust an account, all that a service
 //! may be passed) are one place in the graph, and what a stack allows over such a place is worked out
 //! once for all stacks that say the same of the action: the graph grows with the roles, not with
@@ -25,10 +25,10 @@ pub(super) const ASSUME: &str = "sts:AssumeRole";
 const PASS: &str = "iam:PassRole";
 const RETRUST: &str = "iam:UpdateAssumeRolePolicy";
 
-/// How many statements that allow a way are named.
+/// How many statements that allow a path are named.
 const MOST_SITES: usize = 50;
 
-/// How many roles that a way reaches are named.
+/// How many roles that a path reaches are named.
 pub(super) const NAMED: usize = 10;
 
 /// A policy that allows everything.
@@ -61,10 +61,10 @@ pub(super) struct Step {
     pub by: By,
 }
 
-/// A way that a role has, and where it leads.
+/// A path that a role has, and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Led {
-    pub way: &'static EscalationPath,
+    pub path: &'static EscalationPath,
     /// The statements that allow its actions.
     pub by: Vec<Site>,
     /// Some of the roles that it reaches, where it reaches roles of the estate.
@@ -78,8 +78,8 @@ pub(super) struct Led {
 pub(super) struct Node {
     /// Whether it is as good as an administrator by what it holds.
     pub admin: bool,
-    /// The ways that it has for certain.
-    pub ways: Vec<Led>,
+    /// The paths that it has for certain.
+    pub paths: Vec<Led>,
     pub steps: Vec<Step>,
     /// Why it may have others, or may reach others.
     missing: Option<Reasons>,
@@ -89,7 +89,7 @@ pub(super) struct Node {
 
 impl Node {
     fn is_strong(&self) -> bool {
-        self.admin || self.ways.iter().any(|led| led.makes_admin)
+        self.admin || self.paths.iter().any(|led| led.makes_admin)
     }
 }
 
@@ -205,7 +205,7 @@ impl Graph {
         }
     }
 
-    /// Why a role may have ways that are not listed: what its own policies and those of roles that it
+    /// Why a role may have paths that are not listed: what its own policies and those of roles that it
     /// reaches leave open. Reasons are kept up to their limit; what reaches a role that has as many
     /// has them too, so that each place is passed by no more reasons than are kept.
     fn tell_missing(&mut self, into: &[Vec<Place>]) {
@@ -234,7 +234,7 @@ impl Graph {
         }
     }
 
-    /// Why a role may have ways that are not listed, over all roles that it reaches.
+    /// Why a role may have paths that are not listed, over all roles that it reaches.
     pub(super) fn missing(&self, index: usize) -> Option<Reasons> {
         self.nodes.get(index)?.missing.clone()
     }
@@ -257,7 +257,7 @@ struct Over {
     why: Option<Reasons>,
 }
 
-/// The roles on which one step of a way can be taken.
+/// The roles on which one step of a path can be taken.
 #[derive(Debug, Default)]
 struct Targets {
     over: Vec<Over>,
@@ -278,7 +278,7 @@ struct Holding<'a> {
 impl Holding<'_> {
     /// The address of what decides about an action; see [`PolicySet::deciding`].
     fn deciding(&self, action: &'static str) -> Digest {
-        let work_out = || Digest::of(self.stack.deciding(action, &self.role.arn).as_bytes());
+        let work_out = || Digest::sha256(self.stack.deciding(action, &self.role.arn).as_bytes());
         *self.deciding.borrow_mut().entry(action).or_insert_with(work_out)
     }
 }
@@ -296,8 +296,8 @@ struct Builder<'a> {
     everything: PolicyRef,
 }
 
-/// Whether whoever has the way on a role writes what that role, or it itself, may do.
-fn writes_permissions(way: &EscalationPath) -> bool {
+/// Whether whoever has the path on a role writes what that role, or it itself, may do.
+fn writes_permissions(path: &EscalationPath) -> bool {
     let grants = |action: &str| {
         [
             "iam:PutRolePolicy",
@@ -308,9 +308,9 @@ fn writes_permissions(way: &EscalationPath) -> bool {
         ]
         .contains(&action)
     };
-    let with_keys = way.steps.len() > 1
-        && way.actions().any(|action| matches!(action, "iam:PutUserPolicy" | "iam:AttachUserPolicy"));
-    matches!(way.outcome, EscalationOutcome::Own | EscalationOutcome::Role) && way.actions().any(grants) || with_keys
+    let with_keys = path.steps.len() > 1
+        && path.actions().any(|action| matches!(action, "iam:PutUserPolicy" | "iam:AttachUserPolicy"));
+    matches!(path.outcome, EscalationOutcome::Own | EscalationOutcome::Role) && path.actions().any(grants) || with_keys
 }
 
 impl<'a> Builder<'a> {
@@ -324,7 +324,7 @@ impl<'a> Builder<'a> {
             unlisted: HashMap::new(),
             incomplete: incomplete.collect(),
             free: HashMap::new(),
-            everything: PolicyRef::known("everything", &rolecall_iam::Document::read(EVERYTHING)),
+            everything: PolicyRef::known("everything", &rolecall_iam::Document::new(EVERYTHING)),
         }
     }
 
@@ -352,7 +352,7 @@ impl<'a> Builder<'a> {
                 return Node { admin: true, ..Node::default() };
             }
             let holder = Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() };
-            let steps = Steps::of("the policies of the role");
+            let steps = Steps::new("the policies of the role");
             let found = escalation::find_within(&stack, holder, &steps);
             let _ = all.take(usize::try_from(steps.taken()).unwrap_or(usize::MAX));
             let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
@@ -365,7 +365,7 @@ impl<'a> Builder<'a> {
         node
     }
 
-    /// Takes the ways that a stack has by its policies to the roles that they lead to.
+    /// Takes the paths that a stack has by its policies to the roles that they lead to.
     fn follow(&mut self, index: usize, holding: &Holding<'_>, found: Vec<Found>, node: &mut Node) {
         let assumes = found.iter().any(|found| found.path.actions().any(|action| action == ASSUME));
         let assumed = self.assumed(index, holding, assumes, node);
@@ -376,11 +376,11 @@ impl<'a> Builder<'a> {
             match found.path.outcome {
                 EscalationOutcome::Own => {
                     let makes_admin = makes && self.is_free(holding.role, Some(holding.stack));
-                    add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin });
+                    add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin });
                 }
                 EscalationOutcome::Role if found.path.is_of_identity_center() => match self.identity_center(account) {
                     Ok(true) => {
-                        add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
+                        add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
                     }
                     Ok(false) => {}
                     Err(why) => node.missing = join(node.missing.take(), Some(&why)),
@@ -412,13 +412,13 @@ impl<'a> Builder<'a> {
                     passed.insert(service, targets);
                 }
                 EscalationOutcome::User | EscalationOutcome::Running | EscalationOutcome::Pods => {
-                    add(node, Led { way: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
+                    add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
                 }
             }
         }
     }
 
-    /// Keeps a way where some role is a target of all its steps; what keeps it from being certain, or
+    /// Keeps a path where some role is a target of all its steps; what keeps it from being certain, or
     /// from being none, goes to the reasons.
     fn lead(
         &mut self,
@@ -452,7 +452,7 @@ impl<'a> Builder<'a> {
         }
         if !targets.is_empty() {
             let by = self.evidence(holding, found, targets.first());
-            add(node, Led { way: found.path, by, targets, makes_admin });
+            add(node, Led { path: found.path, by, targets, makes_admin });
             return;
         }
         let mut open = sets.iter().flat_map(|set| Self::open(set)).filter(|target| *target != index);
@@ -465,7 +465,7 @@ impl<'a> Builder<'a> {
         node.missing = join(node.missing.take(), self.world.visibility(holding.role.arn.account_id()).roles.as_ref());
     }
 
-    /// The statements that allow a way, on the first of its targets where its actions are on roles.
+    /// The statements that allow a path, on the first of its targets where its actions are on roles.
     fn evidence(&self, holding: &Holding<'_>, found: &Found, target: Option<&usize>) -> Vec<Site> {
         let Some(target) = target.and_then(|target| self.world.roles.get(*target)) else { return found.by.clone() };
         let mut by: Vec<Site> = Vec::new();
@@ -510,7 +510,7 @@ impl<'a> Builder<'a> {
         };
         whole.identity = Some(vec![self.everything.clone()]);
         let key = whole.own_digest();
-        *self.free.entry(key).or_insert_with(|| !Grants::of(&whole).admin_equivalent().is_false())
+        *self.free.entry(key).or_insert_with(|| !Grants::new(&whole).admin_equivalent().is_false())
     }
 
     /// The roles that the role becomes by assuming them.
@@ -548,7 +548,7 @@ impl<'a> Builder<'a> {
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let steps = Steps::of_others("the role and the roles that may let it in");
+        let steps = Steps::for_others("the role and the roles that may let it in");
         let own = holding.stack.weight(ASSUME);
         let mut asked: HashMap<(Option<Digest>, AccountId), Option<Admitted>> = HashMap::new();
         for to in candidates.into_iter().filter(|to| *to != index) {
@@ -668,7 +668,7 @@ impl<'a> Builder<'a> {
         }
         // Roles of another account are other resources, whose patterns are filled in otherwise.
         deciding.extend(holding.role.arn.account_id().to_string().bytes());
-        let key = (Digest::of(&deciding), action, service, group);
+        let key = (Digest::sha256(&deciding), action, service, group);
         if let Some(over) = self.over.get(&key) {
             return over.clone();
         }
@@ -697,7 +697,7 @@ impl<'a> Builder<'a> {
         }
         let candidates = if of_policy { roles.to_vec() } else { self.candidates(holding, action, &roles) };
         let (mut sure, mut open, mut why) = (Vec::new(), Vec::new(), None);
-        let steps = Steps::of_others("the policies of the role for each role that it may act on");
+        let steps = Steps::for_others("the policies of the role for each role that it may act on");
         let weight = holding.stack.weight(action);
         for index in candidates {
             let Some(target) = self.world.roles.get(index) else { continue };
@@ -725,12 +725,12 @@ impl<'a> Builder<'a> {
     fn candidates(&self, holding: &Holding<'_>, action: &'static str, roles: &[usize]) -> Vec<usize> {
         let Some(patterns) = holding.stack.patterns(action, &holding.role.arn) else { return roles.to_vec() };
         let mut found: BTreeSet<usize> = BTreeSet::new();
-        let steps = Steps::of_others("the patterns of roles");
+        let steps = Steps::for_others("the patterns of roles");
         let arn = |index: &usize| self.world.roles.get(*index).map_or("", |role| role.arn.as_str());
         for pattern in patterns {
             let fixed = pattern.split(['*', '?', '$']).next().unwrap_or_default();
             let from = roles.partition_point(|index| arn(index) < fixed);
-            let compiled = ResourcePattern::read(&pattern);
+            let compiled = ResourcePattern::new(&pattern);
             let among = roles.get(from..).unwrap_or_default();
             let among = among.get(..among.partition_point(|index| arn(index).starts_with(fixed))).unwrap_or_default();
             if steps.take(among.len().saturating_mul(1 + pattern.len() / 32)).is_err() {
@@ -750,7 +750,7 @@ impl<'a> Builder<'a> {
         let own = holding.role.arn.account_id();
         let mut deciding = own.to_string().into_bytes();
         deciding.extend(holding.deciding(ASSUME).as_bytes());
-        let key = Digest::of(&deciding);
+        let key = Digest::sha256(&deciding);
         if let Some(why) = self.unlisted.get(&key) {
             return why.clone();
         }
@@ -758,7 +758,7 @@ impl<'a> Builder<'a> {
         let patterns = patterns.unwrap_or_else(|| vec!["arn:aws:iam::*:role/*".to_owned()]);
         let mut why = None;
         let (steps, weight) =
-            (Steps::of_others("the policies of the role for each account"), holding.stack.weight(ASSUME));
+            (Steps::for_others("the policies of the role for each account"), holding.stack.weight(ASSUME));
         for (account, unseen) in &self.incomplete {
             let there = patterns.iter().filter_map(|pattern| in_account(pattern, *account));
             let mut there = there.flat_map(|pattern| ["anything", ""].map(|with| pattern.replace('*', with)));
@@ -781,7 +781,7 @@ fn in_account(pattern: &str, account: AccountId) -> Option<String> {
     match pattern.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         [arn, partition, service, region, named, name] => {
             let id = account.to_string();
-            let fits = ResourcePattern::read(named).matches(&id);
+            let fits = ResourcePattern::new(named).matches(&id);
             fits.then(|| format!("{arn}:{partition}:{service}:{region}:{id}:{name}"))
         }
         _ => Some(format!("arn:aws:iam::{account}:role/*")),
@@ -794,8 +794,8 @@ pub(super) fn customers_policies(role: &Role) -> impl Iterator<Item = &Arn> {
 }
 
 fn add(node: &mut Node, led: Led) {
-    if !node.ways.contains(&led) {
-        node.ways.push(led);
+    if !node.paths.contains(&led) {
+        node.paths.push(led);
     }
 }
 
@@ -880,7 +880,7 @@ mod tests {
     #[test]
     fn the_graph_grows_with_the_roles_and_not_with_their_pairs() {
         let (small, large) = (crowd(100), crowd(400));
-        assert!(small.nodes.iter().all(|node| node.steps.len() >= 3 && !node.ways.is_empty()));
+        assert!(small.nodes.iter().all(|node| node.steps.len() >= 3 && !node.paths.is_empty()));
         assert_eq!(size(&large), 4 * size(&small));
         assert_eq!(large.assumed_from([0]).len(), 400);
     }

@@ -181,7 +181,7 @@ pub(super) fn answers_of(world: &CachedIndex, stack: &PolicySet) -> Arc<Answers>
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
     }
-    let answers = Arc::new(Answers::of(&Grants::of(stack)));
+    let answers = Arc::new(Answers::of(&Grants::new(stack)));
     world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&answers));
     answers
 }
@@ -545,7 +545,7 @@ pub(super) fn sessions_of<'a>(world: &'a CachedIndex, role: &Role) -> (Vec<Optio
 
 /// The steps that all sessions of one role may take together.
 pub(super) fn steps_of_sessions() -> Steps {
-    Steps::up_to(STEPS_OF_SESSIONS, "the policies of the role under the session policies of all its associations")
+    Steps::with_limit(STEPS_OF_SESSIONS, "the policies of the role under the session policies of all its associations")
 }
 
 /// The permissions of a role by every way in that is known.

@@ -51,7 +51,8 @@ pub(super) struct TrailFacts {
 impl TrailFacts {
     /// Works out where sessions were read whole.
     fn remember(&mut self, trails: &[Trail]) {
-        let begins = ActionSet::of_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
+        let begins =
+            ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
         let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
         for whole in &self.memory.whole {
             let shows = whole.holds == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
@@ -486,7 +487,7 @@ fn trusts_cluster(world: &CachedIndex, association: &Association, role: &str) ->
     }
     let document = world.role(role).and_then(|role| role.trust).and_then(|digest| world.documents.get(&digest));
     let Some(document) = document else { return open(format!("the trust policy of {role} was not seen")) };
-    let trust = Trust::of("trust policy", document);
+    let trust = Trust::new("trust policy", document);
     let admissions =
         trust.admissions().map_err(|problem| Reasons::one(format!("the trust policy of {role}: {problem}")))?;
     let mut providers: BTreeSet<String> = BTreeSet::new();

@@ -180,7 +180,7 @@ pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswe
     }
     let document =
         world.documents.get(&digest).ok_or_else(|| format!("the trust policy of {} is not in the estate", role.arn))?;
-    let trust = Trust::of("trust policy", document);
+    let trust = Trust::new("trust policy", document);
     let answers = Arc::new(TrustAnswers::of(digest, rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
     memo.answers.insert(key, Arc::clone(&answers));
     Ok(answers)
@@ -428,7 +428,7 @@ impl TrustFacts {
         // Where the policy does not tell roles apart, each is let in as the one that nobody names is.
         let apart = self.answers.trust.tells_roles_apart();
         let (steps, weight) =
-            (Steps::of_others("the trust policy for each role of its account"), self.answers.trust.weight());
+            (Steps::for_others("the trust policy for each role of its account"), self.answers.trust.weight());
         if apart && steps.take(weight.saturating_mul(own.clone().count())).is_err() {
             return Value::unknown(steps.why().to_string());
         }

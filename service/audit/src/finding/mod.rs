@@ -213,7 +213,7 @@ impl Failure {
             workloads,
             message: message.clone(),
             evidence: evidence.clone(),
-            evidence_digest: Digest::of(shown.to_string().as_bytes()),
+            evidence_digest: Digest::sha256(shown.to_string().as_bytes()),
             params: verdict.params.as_ref().clone(),
             exception: verdict.exception.clone(),
             happened_at: verdict.happened_at.map(|at| newest_event(evidence).unwrap_or(at)),

@@ -111,8 +111,8 @@ impl<'a> Fields<'a> {
     pub(super) fn document(&self, name: &str) -> Result<Option<Document>, Problem> {
         let document = match self.value(name) {
             None => return Ok(None),
-            Some(Value::String(text)) => Document::read(text),
-            Some(value @ Value::Object(_)) => Document::read(&value.to_string()),
+            Some(Value::String(text)) => Document::new(text),
+            Some(value @ Value::Object(_)) => Document::new(&value.to_string()),
             Some(other) => {
                 let message = format!("it is {}", kind(other));
                 return Err(self.problem(name, message, "give a policy document, as an object or as a text"));

@@ -33,7 +33,7 @@ fn anchors(levels: usize) -> String {
 type Reader = fn(&str) -> Option<String>;
 
 fn document(text: &str) -> Option<String> {
-    let document = Document::read(text);
+    let document = Document::new(text);
     assert_eq!(document.text.is_empty(), text.is_empty(), "a document that does not parse is kept");
     assert!(check(&document, PolicyType::Trust).len() <= 1);
     document.parsed.err().map(|error| error.to_string())
@@ -151,8 +151,8 @@ fn patterns_of_nothing_but_wildcards_end() {
     for piece in ["*a", "*", "?", "*a*", "a*?", "**a?"] {
         let pattern = piece.repeat(2_000);
         let ends = format!("{pattern}c");
-        let resource = |pattern: &str| ResourcePattern::read(&format!("arn:aws:s3:::{pattern}"));
-        let action = |pattern: &str| ActionPattern::read(&format!("s3:{pattern}"));
+        let resource = |pattern: &str| ResourcePattern::new(&format!("arn:aws:s3:::{pattern}"));
+        let action = |pattern: &str| ActionPattern::new(&format!("s3:{pattern}"));
         assert!(!like(&ends, &text), "{piece}");
         assert!(!resource(&ends).matches(&format!("arn:aws:s3:::{text}")), "{piece}");
         assert!(!action(&ends).matches(&format!("s3:{text}")), "{piece}");
@@ -161,10 +161,10 @@ fn patterns_of_nothing_but_wildcards_end() {
         let document = format!(
             r#"{{"Statement":[{{"Effect":"Allow","Action":"s3:{ends}","Resource":"arn:aws:s3:::{ends}"}},{{"Effect":"Deny","NotAction":"s3:{pattern}","NotResource":"arn:*:{pattern}"}}]}}"#
         );
-        let document = Document::read(&document);
+        let document = Document::new(&document);
         assert!(document.parsed.is_ok(), "{piece}");
         let stack =
             PolicySet { identity: Some(vec![PolicyRef::known("inline policy", &document)]), ..PolicySet::default() };
-        assert!(!Grants::of(&stack).admin().answer.truth.is_true(), "{piece}");
+        assert!(!Grants::new(&stack).admin().answer.truth.is_true(), "{piece}");
     }
 }

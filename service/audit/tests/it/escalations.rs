@@ -1,4 +1,4 @@
-//! Ways from a role to more, over whole estates: alone, over chains of roles and accounts, and
+//! Privilege-escalation paths of a role, over whole estates: alone, over chains of roles and accounts, and
 //! blocked by whatever may block them.
 
 use crate::shipped::RULES;
@@ -100,17 +100,17 @@ fn a_role_that_hands_an_administrator_to_a_service() {
         ];
         Small::new().role(API, OPEN, &own).role(OPS, &service("lambda.amazonaws.com"), &[("all", EVERYTHING)])
     };
-    let ways = "iam:PassRole + lambda:CreateFunction + lambda:InvokeFunction";
+    let actions = "iam:PassRole + lambda:CreateFunction + lambda:InvokeFunction";
     assert_eq!(
         outcome(&pass("*"), ADMINISTRATOR, API),
-        format!("role api makes itself an administrator by {ways} through {OPS}")
+        format!("role api makes itself an administrator by {actions} through {OPS}")
     );
     // No administrator is in reach: it still acts as whatever it may pass.
     let team = "arn:aws:iam::111122223333:role/team/job";
     let elsewhere = pass("arn:aws:iam::111122223333:role/team/*");
     let job = elsewhere.clone().role(team, &service("lambda.amazonaws.com"), &[("read", &may(r#""s3:Get*""#, "*"))]);
     assert_eq!(outcome(&job, ADMINISTRATOR, API), "pass");
-    assert_eq!(outcome(&job, PRINCIPALS, API), format!("role api can act as others by {ways}"));
+    assert_eq!(outcome(&job, PRINCIPALS, API), format!("role api can act as others by {actions}"));
     // A role that does not exist, or that the service may not assume, cannot be passed.
     assert_eq!(outcome(&elsewhere, PRINCIPALS, API), "pass");
     let unserved = pass("*").role(OPS, &service("ec2.amazonaws.com"), &[("all", EVERYTHING)]);
@@ -139,7 +139,7 @@ fn everything_on_a_resource_is_no_way_to_more() {
     }
     let but = others.clone().may(&allow(r#""NotAction":"s3:DeleteBucket","Resource":"arn:aws:s3:::orders""#));
     assert_eq!(outcome(&but, ADMINISTRATOR, API), "pass");
-    // On roles it is a way by IAM, and by nothing else.
+    // On roles it is a path by IAM, and by nothing else.
     let roles = others.may(&may(r#""*""#, "arn:aws:iam::*:role/*"));
     let found = outcome(&roles, ADMINISTRATOR, API);
     assert!(found.starts_with("role api makes itself an administrator by iam:PutRolePolicy;"), "{found}");
@@ -150,7 +150,7 @@ fn everything_on_a_resource_is_no_way_to_more() {
 }
 
 #[test]
-fn changing_whom_an_administrator_trusts_is_a_way() {
+fn changing_whom_an_administrator_trusts_is_a_path() {
     let with = |actions: &str, resource: &str| {
         Small::new().may(&may(actions, resource)).role(OPS, &service("codebuild.amazonaws.com"), &[("all", EVERYTHING)])
     };
@@ -271,7 +271,7 @@ fn an_open_role_is_its_own_fault_and_no_other_roles() {
     assert_eq!(outcome(&open, ADMINISTRATOR, MIDDLE), "pass");
     let root = open.clone().role(OPS, &trusts(HOME), &[("all", EVERYTHING)]);
     assert_eq!(outcome(&root, ADMINISTRATOR, API), "pass");
-    // With a permission of its own it is a way where an account is let in, and where the trust policy
+    // With a permission of its own it is a path where an account is let in, and where the trust policy
     // names the role without. Into a role that lets in everyone anyone gets.
     let found = format!("role api makes itself an administrator by sts:AssumeRole through {OPS}");
     let all = may(r#""sts:AssumeRole""#, "*");

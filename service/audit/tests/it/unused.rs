@@ -244,9 +244,9 @@ fn unused_ways_to_more_are_named() {
     let mut case = Case::new(r#""iam:CreatePolicyVersion","iam:PutRolePolicy","s3:GetBucketPolicy""#);
     case.uses = vec![used("iam:PutRolePolicy", 1, 0)];
     let weighed = case.weighed();
-    let way = weighed.ways.iter().find(|way| way.unused.contains(&"iam:CreatePolicyVersion"));
-    assert!(way.is_none_or(|way| way.found.path.actions().any(|action| action == "iam:CreatePolicyVersion")));
-    assert!(weighed.ways.iter().any(|way| way.unused.is_empty()), "what was used stays open");
+    let path = weighed.escalation_paths.iter().find(|path| path.unused.contains(&"iam:CreatePolicyVersion"));
+    assert!(path.is_none_or(|path| path.found.path.actions().any(|action| action == "iam:CreatePolicyVersion")));
+    assert!(weighed.escalation_paths.iter().any(|path| path.unused.is_empty()), "what was used stays open");
     assert!(weighed.unused_at_risk().contains("iam:CreatePolicyVersion"));
     assert!(!weighed.unused_at_risk().contains("s3:GetBucketPolicy"));
 }

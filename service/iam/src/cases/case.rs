@@ -129,7 +129,7 @@ pub(crate) fn read_principal(request: &Map<String, Value>, within: &str) -> Resu
     let read = match kind {
         "Federated" => Some(Requester::federated(text)),
         "Service" => Some(Requester::service(text)),
-        _ => Requester::read(text),
+        _ => Requester::parse(text),
     };
     // The hosts of the older identity providers look like services.
     let hosts = ["accounts.google.com", "cognito-identity.amazonaws.com", "graph.facebook.com", "www.amazon.com"];

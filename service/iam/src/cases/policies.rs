@@ -15,7 +15,7 @@ pub(crate) fn layers(policies: &Map<String, Value>) -> Result<PolicySet, Problem
         rcp: levels(policies, "rcp", "RCP")?.map(Into::into),
         resource: only(policies, "resource", "resource policy")?,
         trust: only(policies, "trust", "trust policy")?,
-        endpoint: documents(policies, "vpc_endpoint", "VPC endpoint policy")?,
+        vpc_endpoint: documents(policies, "vpc_endpoint", "VPC endpoint policy")?,
     })
 }
 
@@ -23,12 +23,12 @@ pub(crate) fn layers(policies: &Map<String, Value>) -> Result<PolicySet, Problem
 /// around it.
 pub(crate) fn document(value: &Value, source: &str, at: &str) -> Result<PolicyRef, Problem> {
     match value {
-        Value::String(text) => Ok(PolicyRef::known(source, &Document::read(text))),
+        Value::String(text) => Ok(PolicyRef::known(source, &Document::new(text))),
         Value::Object(map) => {
             let wrapped = ["PolicyDocument", "Document", "Policy"].iter().find_map(|name| map.get(*name));
             match wrapped.filter(|_| !map.contains_key("Statement")) {
                 Some(inner) => document(inner, source, at),
-                None => Ok(PolicyRef::known(source, &Document::read(&value.to_string()))),
+                None => Ok(PolicyRef::known(source, &Document::new(&value.to_string()))),
             }
         }
         other => Err(problem(at, format!("there is {}", kind(other)), "give a policy document, or its text")),
@@ -119,7 +119,7 @@ pub(crate) fn unseen(case: &Map<String, Value>, layers: &mut PolicySet) -> Resul
             "identity" => layers.identity.get_or_insert_default().push(missing("identity policy")),
             "boundary" => layers.boundary.get_or_insert_default().push(missing("permissions boundary")),
             "session" => layers.session.get_or_insert_default().push(missing("session policy")),
-            "vpc_endpoint" => layers.endpoint.get_or_insert_default().push(missing("VPC endpoint policy")),
+            "vpc_endpoint" => layers.vpc_endpoint.get_or_insert_default().push(missing("VPC endpoint policy")),
             "scp" => below(&mut layers.scp, "SCP"),
             "rcp" => below(&mut layers.rcp, "RCP"),
             "resource" => alone(&mut layers.resource, "resource policy")?,

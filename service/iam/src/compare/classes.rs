@@ -18,21 +18,22 @@ static SPECIAL: LazyLock<ActionSet> = LazyLock::new(|| {
     let iam = CHANGES_OF_ROLES.iter().chain(&CHANGES_OF_POLICIES).map(|name| format!("iam:{name}"));
     let kms = ["CreateAlias", "UpdateAlias", "DeleteAlias"].iter().map(|name| format!("kms:{name}"));
     let names: Vec<String> = iam.chain(kms).collect();
-    let sts = ActionSet::of_service("sts");
-    ActionSet::of_names(names.iter().map(String::as_str)).union(&sts)
+    let sts = ActionSet::service("sts");
+    ActionSet::from_names(names.iter().map(String::as_str)).union(&sts)
 });
 
-static BARE: LazyLock<ActionSet> =
-    LazyLock::new(|| ActionSet::of(catalogue().actions().iter().filter(|a| !a.on_resources).map(|a| a.number)));
+static BARE: LazyLock<ActionSet> = LazyLock::new(|| {
+    ActionSet::from_numbers(catalogue().actions().iter().filter(|a| !a.on_resources).map(|a| a.number))
+});
 
-static KMS: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("kms"));
-static S3: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("s3"));
-static CALLER: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_names(["sts:GetCallerIdentity"]));
+static KMS: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::service("kms"));
+static S3: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::service("s3"));
+static CALLER: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::from_names(["sts:GetCallerIdentity"]));
 
 /// The actions of services that take RCPs.
 static UNDER_RCP: LazyLock<ActionSet> = LazyLock::new(|| {
     let services = catalogue().services().filter(|(prefix, _)| takes_rcps(prefix));
-    ActionSet::union_of(&services.map(|(_, range)| ActionSet::of_range(range)).collect::<Vec<_>>())
+    ActionSet::union_of(&services.map(|(_, range)| ActionSet::from_range(range)).collect::<Vec<_>>())
 });
 
 /// Actions that are decided alike, by one of them.

@@ -192,8 +192,8 @@ impl Values {
 
     fn numbers(&mut self, conditions: &[Asking<'_>]) {
         let mut known: Vec<&str> = values_of(conditions, Compares::Number).collect();
-        known.retain(|text| Number::read(text).is_some());
-        known.sort_by(|a, b| match (Number::read(a), Number::read(b)) {
+        known.retain(|text| Number::parse(text).is_some());
+        known.sort_by(|a, b| match (Number::parse(a), Number::parse(b)) {
             (Some(a), Some(b)) => a.order(b),
             _ => std::cmp::Ordering::Equal,
         });
@@ -219,7 +219,7 @@ impl Values {
     fn dates(&mut self, conditions: &[Asking<'_>]) {
         const SECOND: i128 = 1_000_000_000;
         let nanos = |text: &str| {
-            let (seconds, nanos) = Moment::read(text)?.parts();
+            let (seconds, nanos) = Moment::parse(text)?.parts();
             Some(i128::from(seconds) * SECOND + i128::from(nanos))
         };
         let mut known: Vec<i128> = values_of(conditions, Compares::Date).filter_map(nanos).collect();
@@ -247,7 +247,7 @@ impl Values {
     /// Between two neighbouring beginnings of networks, or ends, all addresses are alike.
     fn networks(&mut self, conditions: &[Asking<'_>]) {
         let (mut four, mut six) = (BTreeSet::from([0_u32]), BTreeSet::from([0_u128]));
-        for network in values_of(conditions, Compares::Network).filter_map(Network::read) {
+        for network in values_of(conditions, Compares::Network).filter_map(Network::parse) {
             match network {
                 Network::V4 { start, mask } => {
                     four.insert(start);

@@ -176,8 +176,8 @@ fn role(map: &Map<String, Value>) -> Result<PolicySet, Problem> {
     }
     let boundary = map.get("PermissionsBoundary").and_then(|boundary| boundary.get("PermissionsBoundaryArn"));
     let trust = map.get("AssumeRolePolicyDocument").map(|value| match value {
-        Value::String(text) => PolicyRef::known("trust policy", &Document::read(text)),
-        other => PolicyRef::known("trust policy", &Document::read(&other.to_string())),
+        Value::String(text) => PolicyRef::known("trust policy", &Document::new(text)),
+        other => PolicyRef::known("trust policy", &Document::new(&other.to_string())),
     });
     Ok(PolicySet {
         identity: Some(identity),

@@ -46,7 +46,7 @@ pub(super) struct Shown {
 
 /// What is known of one direction so far.
 #[derive(Debug, Default)]
-pub(super) struct Way {
+pub(super) struct Direction {
     shown: Option<Shown>,
     /// One that shows it on the requester's own side alone: another policy has to allow it too.
     on_own_side: Option<Shown>,
@@ -56,7 +56,7 @@ pub(super) struct Way {
     failures: usize,
 }
 
-impl Way {
+impl Direction {
     fn wanted(&self) -> bool {
         self.shown.is_none() && self.failures < MOST_FAILURES
     }
@@ -216,8 +216,8 @@ pub(super) struct Search<'s, 'a> {
     sides: [&'s Side; 2],
     layers: [&'a PolicySet; 2],
     /// What is allowed after and was not before, and the other way round.
-    pub(super) gained: Way,
-    pub(super) lost: Way,
+    pub(super) gained: Direction,
+    pub(super) lost: Direction,
     domains: HashMap<(String, Vec<usize>), Rc<Domain>>,
     resources: HashMap<Patterns, Option<Rc<[String]>>>,
     steps: usize,
@@ -246,8 +246,8 @@ impl<'s, 'a> Search<'s, 'a> {
             both,
             sides,
             layers,
-            gained: Way::default(),
-            lost: Way::default(),
+            gained: Direction::default(),
+            lost: Direction::default(),
             domains: HashMap::new(),
             resources: HashMap::new(),
             steps: 0,
@@ -686,7 +686,7 @@ pub(super) fn outcome(request: &Request, layers: &PolicySet, own_side: bool) -> 
 
 pub(super) fn decision<'l>(request: &Request, layers: &'l PolicySet, own_side: bool) -> Decision<'l> {
     if own_side {
-        let view = View { own_side, ..View::of(request, layers) };
+        let view = View { own_side, ..View::new(request, layers) };
         return Evaluation::new(request, view).decide();
     }
     decide(request, layers)

@@ -74,7 +74,7 @@ impl Actions<'_> {
                 _ => sets.push(ActionSet::named_by(pattern)),
             }
         }
-        sets.push(ActionSet::of_names(single));
+        sets.push(ActionSet::from_names(single));
         ActionSet::union_of(&sets)
     }
 
@@ -235,7 +235,7 @@ impl<'a> Both<'a> {
     /// Reads one of the two stacks.
     pub(super) fn side(&mut self, layers: &'a PolicySet) -> Side {
         let mut side = Side { has_resource: layers.resource.is_some(), ..Side::default() };
-        let view = View::of(&self.sample, layers);
+        let view = View::new(&self.sample, layers);
         let kind = self.requester.kind();
         if self.sample.has_own_policies() {
             for layer in view.identity.into_iter().flatten() {
@@ -269,8 +269,8 @@ impl<'a> Both<'a> {
                 side.outer.insert((Scope::UnderRcp, group));
             }
         }
-        if !view.endpoint.is_empty() {
-            let group = self.ceiling(PolicyType::VpcEndpoint, view.endpoint, &view, &mut side);
+        if !view.vpc_endpoint.is_empty() {
+            let group = self.ceiling(PolicyType::VpcEndpoint, view.vpc_endpoint, &view, &mut side);
             side.outer.insert((Scope::Always, group));
         }
         if let Some(layer) = &layers.resource {

@@ -34,18 +34,18 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn read(test: Test, text: &str) -> Self {
+    fn new(test: Test, text: &str) -> Self {
         let glob = |mode| Self::Text(Glob::plain(text, mode), Glob::with_variables(text, mode).map(Box::new));
         let read = match test {
             Test::Text { fold: true, .. } => Some(glob(Mode::LiteralNoCase)),
             Test::Text { wild: true, .. } => Some(glob(Mode::Wild)),
             Test::Text { .. } => Some(glob(Mode::Literal)),
             Test::Arn => Some(glob(arn_mode(text))),
-            Test::Numeric(_) => Decimal::read(text).map(Self::Number),
-            Test::Date(_) => Moment::read(text).map(Self::Date),
+            Test::Numeric(_) => Decimal::parse(text).map(Self::Number),
+            Test::Date(_) => Moment::parse(text).map(Self::Date),
             Test::Bool | Test::Null => boolean(text).map(Self::Bool),
             Test::Binary => base64(text).map(Self::Bytes),
-            Test::Ip => Network::read(text).map(Self::Net),
+            Test::Ip => Network::parse(text).map(Self::Net),
         };
         read.unwrap_or(Self::Malformed)
     }
@@ -94,15 +94,8 @@ impl Condition {
     /// Compiles a condition.
     #[must_use]
     pub fn new(operator: Operator, key: &str, values: Vec<String>, pointer: String) -> Self {
-        let wanted = operator.known.map(|k| values.iter().map(|value| Wanted::read(k.test, value)).collect());
-        Self {
-            operator,
-            key: key.into(),
-            values,
-            pointer,
-            name: KeyName::read(key),
-            wanted: wanted.unwrap_or_default(),
-        }
+        let wanted = operator.known.map(|k| values.iter().map(|value| Wanted::new(k.test, value)).collect());
+        Self { operator, key: key.into(), values, pointer, name: KeyName::new(key), wanted: wanted.unwrap_or_default() }
     }
 
     /// Whether it holds in the context.
@@ -323,14 +316,14 @@ impl Condition {
                 _ => None,
             }),
             Test::Numeric(order) => {
-                let actual = Number::read(actual);
+                let actual = Number::parse(actual);
                 self.any(|wanted| match wanted {
                     Wanted::Number(wanted) => Some(order.holds(wanted.order(actual?))),
                     _ => None,
                 })
             }
             Test::Date(order) => {
-                let actual = Moment::read(actual);
+                let actual = Moment::parse(actual);
                 self.any(|wanted| match wanted {
                     Wanted::Date(wanted) => Some(order.holds(actual?.cmp(wanted))),
                     _ => None,
@@ -353,7 +346,7 @@ mod tests {
     use super::*;
 
     fn condition(operator: &str, key: &str, values: &[&str]) -> Condition {
-        Condition::new(Operator::read(operator), key, values.iter().map(ToString::to_string).collect(), String::new())
+        Condition::new(Operator::new(operator), key, values.iter().map(ToString::to_string).collect(), String::new())
     }
 
     fn holds(operator: &str, wanted: &[&str], actual: &[&str]) -> Truth {

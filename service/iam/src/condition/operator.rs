@@ -80,7 +80,7 @@ pub(super) struct Known {
 impl Operator {
     /// Reads an operator. Any text is kept; see [`Operator::is_known`].
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         Self { text: text.into(), known: known_operator(&text.to_ascii_lowercase()) }
     }
 

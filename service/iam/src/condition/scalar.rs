@@ -20,13 +20,13 @@ pub(crate) struct Number<'a> {
 pub(crate) struct Decimal(Box<str>);
 
 impl Decimal {
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        Number::read(text).map(|_| Self(text.into()))
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Number::parse(text).map(|_| Self(text.into()))
     }
 
     /// How a request's number stands to this one.
     pub(crate) fn order(&self, other: Number<'_>) -> Ordering {
-        Number::read(&self.0).map_or(Ordering::Equal, |own| other.order(own))
+        Number::parse(&self.0).map_or(Ordering::Equal, |own| other.order(own))
     }
 }
 
@@ -41,7 +41,7 @@ fn without_trailing(digits: &[u8]) -> &[u8] {
 
 impl<'a> Number<'a> {
     /// Digits with an optional sign, fraction and power of ten.
-    pub(crate) fn read(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -152,7 +152,7 @@ impl Moment {
 
     /// A W3C date (`2026`, `2026-01`, `2026-01-31`, `…T12:00Z`, `…T12:00:00.5+02:00`) or seconds
     /// since 1970. Four digits are a year. A time without a zone is UTC.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let count = unsigned.bytes().take_while(u8::is_ascii_digit).count();
@@ -225,7 +225,7 @@ pub(crate) enum Network {
 
 impl Network {
     /// CIDR notation; an address alone is a network of one.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.trim().split_once('/') {
             Some((address, bits)) if bits.bytes().all(|b| b.is_ascii_digit()) => (address, Some(bits.parse().ok()?)),
             Some(_) => return None,
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn numbers_are_exact() {
-        let order = |a: &str, b: &str| Number::read(a).unwrap().order(Number::read(b).unwrap());
+        let order = |a: &str, b: &str| Number::parse(a).unwrap().order(Number::parse(b).unwrap());
         for (a, b) in [
             ("1", "1.0"),
             ("0", "-0.00"),
@@ -313,7 +313,7 @@ mod tests {
             assert_eq!(order(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
         }
         for bad in ["", "-", ".", "1.2.3", "0x1", "one", "1e", "1e1.5", "NaN", "inf", "1 2"] {
-            assert!(Number::read(bad).is_none(), "{bad}");
+            assert!(Number::parse(bad).is_none(), "{bad}");
         }
     }
 
@@ -321,18 +321,18 @@ mod tests {
         #[test]
         fn numbers_order_as_integers_do(a in -10_000_i64..10_000, b in -10_000_i64..10_000, zeros in 0_usize..3) {
             let text = format!("{b}.{}", "0".repeat(zeros + 1));
-            prop_assert_eq!(Number::read(&a.to_string()).unwrap().order(Number::read(&text).unwrap()), a.cmp(&b));
+            prop_assert_eq!(Number::parse(&a.to_string()).unwrap().order(Number::parse(&text).unwrap()), a.cmp(&b));
         }
 
         #[test]
         fn moments_are_those_of_the_calendar(seconds in -62_000_000_000_i64..250_000_000_000) {
             let text = chrono::DateTime::from_timestamp(seconds, 0).unwrap().to_rfc3339();
-            prop_assert_eq!(Moment::read(&text), Some(Moment(seconds, 0)), "{}", text);
+            prop_assert_eq!(Moment::parse(&text), Some(Moment(seconds, 0)), "{}", text);
         }
 
         #[test]
         fn no_text_is_too_strange(text in "\\PC{0,12}") {
-            let _ = (Number::read(&text), Moment::read(&text), Network::read(&text), base64(&text));
+            let _ = (Number::parse(&text), Moment::parse(&text), Network::parse(&text), base64(&text));
         }
     }
 
@@ -346,25 +346,25 @@ mod tests {
             ("1970-01-01", "0"),
             ("1969-12-31T23:59:59.75Z", "-0.25"),
         ] {
-            assert_eq!(Moment::read(a), Moment::read(b), "{a} {b}");
-            assert!(Moment::read(a).is_some(), "{a}");
+            assert_eq!(Moment::parse(a), Moment::parse(b), "{a} {b}");
+            assert!(Moment::parse(a).is_some(), "{a}");
         }
         for bad in
             ["", "yesterday", "2026-13", "2026-02-30", "2026-01-01T25:00Z", "2026-01-01T00Z", "2026-01-01T00:00+1"]
         {
-            assert!(Moment::read(bad).is_none(), "{bad}");
+            assert!(Moment::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn networks_hold_addresses_of_their_kind() {
-        let has = |net: &str, ip: &str| Network::read(net).unwrap().has(ip.parse().unwrap());
+        let has = |net: &str, ip: &str| Network::parse(net).unwrap().has(ip.parse().unwrap());
         assert!(has("10.1.2.3/8", "10.9.9.9") && !has("10.0.0.0/8", "11.0.0.0"));
         assert!(has("0.0.0.0/0", "1.2.3.4") && !has("0.0.0.0/0", "::1") && has("::/0", "::1"));
         assert!(has("2001:db8::/33", "2001:db8:7fff::1") && !has("2001:db8::/33", "2001:db8:8000::1"));
         assert!(has("192.0.2.0/24", "::ffff:192.0.2.9") && has("::ffff:192.0.2.0/120", "192.0.2.9"));
         for bad in ["", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0", "home", "fe80::1%eth0"] {
-            assert!(Network::read(bad).is_none(), "{bad}");
+            assert!(Network::parse(bad).is_none(), "{bad}");
         }
     }
 

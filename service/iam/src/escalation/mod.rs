@@ -1,4 +1,4 @@
-//! Ways from some permissions to more: the table of them, and which ones a role has.
+//! Privilege-escalation paths: the table of them, and which ones a role has.
 //!
 //! Knows `data/escalation.txt`, and how to ask a role's whole stack for each action of a path: on the
 //! role itself, on some resource of a type that the action acts on, or on the same resource as the
@@ -31,7 +31,7 @@ mod tests {
 
     fn layer(name: &str, statements: &serde_json::Value) -> PolicyRef {
         let text = serde_json::json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-        PolicyRef::known(name, &Document::read(&text))
+        PolicyRef::known(name, &Document::new(&text))
     }
 
     fn allow(actions: &[&str], resource: &str) -> serde_json::Value {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_is_gone_where_any_of_it_is_taken_away() {
+    fn each_path_is_gone_where_any_of_it_is_taken_away() {
         for path in paths() {
             let actions: Vec<&str> = path.actions().collect();
             let granted = vec![layer("inline policy all", &allow(&actions, "*"))];
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_keeps_for_itself_is_no_way() {
+    fn what_aws_keeps_for_itself_is_no_path() {
         let on = |action: &str, resource: &str| ids(&of(vec![layer("p", &allow(&[action], resource))]));
         for path in ["aws-reserved/sso.amazonaws.com/*", "aws-reserved/*", "aws-service-role/*"] {
             let role = format!("arn:aws:iam::111122223333:role/{path}");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_role_is_or_has_decides_its_own_ways() {
+    fn what_a_role_is_or_has_decides_its_own_paths() {
         let when = |action: &str, resource: &str, condition: serde_json::Value| {
             let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": resource,
                 "Condition": condition});
@@ -273,7 +273,7 @@ mod tests {
         let role: RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
         let holder = Holder { role: &role, policies: &[], boundary: None };
         for most in [0, 1, 10, 100] {
-            let steps = Steps::up_to(most, POLICIES);
+            let steps = Steps::with_limit(most, POLICIES);
             let found = find_within(&all, holder, &steps);
             assert_eq!(found.len(), find(&all, holder).len().max(found.len()), "{most}");
             let is_cut =
@@ -286,7 +286,7 @@ mod tests {
     fn a_pattern_is_met_with_those_alone_that_begin_like_it() {
         let patterns: Vec<String> =
             ["", "a", "ab", "ab*", "a*", "*", "b*", "abc", "ac", "ab?"].map(str::to_owned).into();
-        let starts = Starts::of(&patterns);
+        let starts = Starts::new(&patterns);
         for one in &patterns {
             let beside: BTreeSet<&str> = starts.beside(one).into_iter().collect();
             assert_eq!(starts.beside(one).first(), Some(&one.as_str()));

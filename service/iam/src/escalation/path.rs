@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-/// What a path gains.
+/// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EscalationOutcome {
     /// The role changes its own permissions.
@@ -60,7 +60,7 @@ pub struct Step {
 pub struct EscalationPath {
     /// A stable slug.
     pub id: &'static str,
-    /// What it gains.
+    /// What it leads to.
     pub outcome: EscalationOutcome,
     /// What it takes, all of it; `iam:PassRole` first where a role is passed.
     pub steps: Vec<Step>,

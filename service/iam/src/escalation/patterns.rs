@@ -16,7 +16,7 @@ fn fixed(pattern: &str) -> &str {
 }
 
 impl<'p> Starts<'p> {
-    pub(super) fn of(patterns: &'p [String]) -> Self {
+    pub(super) fn new(patterns: &'p [String]) -> Self {
         let mut sorted: Vec<(&str, &str)> = patterns.iter().map(|p| (fixed(p), p.as_str())).collect();
         sorted.sort_unstable();
         let lengths = sorted.iter().map(|(start, _)| start.len()).collect();
@@ -56,7 +56,7 @@ pub(super) struct Meeting<'t> {
 impl Meeting<'_> {
     /// Keeps what is in one of these patterns too.
     pub(super) fn meet(&mut self, others: &[String]) {
-        let starts = Starts::of(others);
+        let starts = Starts::new(others);
         let mut met: BTreeSet<String> = BTreeSet::new();
         'all: for one in &self.patterns {
             for other in starts.beside(one) {
@@ -195,7 +195,7 @@ impl Exclusions {
     /// Whether they may leave other resources of the pattern than those of [`filled`]: they take all of
     /// these away, and not certainly the whole pattern. What else refuses these refuses the others too.
     pub(super) fn may_leave_others(&self, pattern: &str) -> bool {
-        let whole = || ResourcePattern::read(pattern);
+        let whole = || ResourcePattern::new(pattern);
         let own = fixed(pattern);
         let meets = |taken: &&ResourcePattern| {
             let start = fixed(taken.as_str());

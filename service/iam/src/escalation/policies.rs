@@ -44,7 +44,7 @@ impl PolicySet {
     /// `None` where there are too many to tell.
     #[must_use]
     pub fn patterns(&self, action: &'static str, role: &RoleArn) -> Option<Vec<String>> {
-        let steps = Steps::of(POLICIES);
+        let steps = Steps::new(POLICIES);
         let places = self.places(action, role, &|count| steps.take(count));
         (!places.is_cut).then(|| places.patterns.to_vec())
     }

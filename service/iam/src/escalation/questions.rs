@@ -127,7 +127,7 @@ impl<'a> Asked<'a> {
             None => self.context.clone(),
         };
         let places = self.places(action);
-        let mut best = Best::of(places.is_cut);
+        let mut best = Best::new(places.is_cut);
         let resources = places.patterns.iter().flat_map(|pattern| filled(pattern));
         for resource in resources {
             if best.is_settled_by(self.ask(action, &resource, &context)) {
@@ -148,8 +148,8 @@ impl<'a> Asked<'a> {
     pub(super) fn on_one(&mut self, first: &'static str, second: &'static str) -> Answer {
         self.begin();
         let (a, b) = (self.places(first), self.places(second));
-        let mut best = Best::of(a.is_cut || b.is_cut);
-        let starts = Starts::of(&b.patterns);
+        let mut best = Best::new(a.is_cut || b.is_cut);
+        let starts = Starts::new(&b.patterns);
         let (mut seen, mut common): (HashSet<String>, BTreeSet<String>) = Default::default();
         for one in a.patterns.iter() {
             for other in starts.beside(one) {
@@ -226,7 +226,7 @@ impl<'a> Asked<'a> {
 
     pub(super) fn own(&mut self, action: &'static str) -> Answer {
         self.begin();
-        let mut best = Best::of(false);
+        let mut best = Best::new(false);
         // What acts on policies acts on those that are attached; all else on the role.
         if is_of_policy(action) {
             let context = self.context.clone();
@@ -251,7 +251,7 @@ struct Best {
 }
 
 impl Best {
-    fn of(is_cut: bool) -> Self {
+    fn new(is_cut: bool) -> Self {
         Self { answer: Answer::bare(Truth::False), is_cut }
     }
 

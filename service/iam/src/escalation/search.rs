@@ -30,7 +30,7 @@ const MOST_SITES: usize = 50;
 /// A path of which it would take too many steps to tell is unknown for that reason.
 #[must_use]
 pub fn find(stack: &PolicySet, holder: Holder<'_>) -> Vec<Found> {
-    find_within(stack, holder, &Steps::of(POLICIES))
+    find_within(stack, holder, &Steps::new(POLICIES))
 }
 
 /// As [`find`], in no more than these steps.

@@ -10,7 +10,7 @@ use crate::evaluate::view::View;
 /// Decides a request by all layers.
 #[must_use]
 pub fn decide<'a>(request: &Request, layers: &'a PolicySet) -> Decision<'a> {
-    let decision = Evaluation::new(request, View::of(request, layers)).decide();
+    let decision = Evaluation::new(request, View::new(request, layers)).decide();
     if decision.outcome != Outcome::Unknown {
         return decision;
     }

@@ -347,7 +347,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             let truth = self.policy(Place { kind: PolicyType::Boundary, at }, layer, true, &mut out, watch);
             meet(&mut out.ceiling, truth);
         }
-        for (kind, layers) in [(PolicyType::Session, view.session), (PolicyType::VpcEndpoint, view.endpoint)] {
+        for (kind, layers) in [(PolicyType::Session, view.session), (PolicyType::VpcEndpoint, view.vpc_endpoint)] {
             if !layers.is_empty() {
                 let truth = self.one_of(Place { kind, at: 0 }, layers, &mut out, watch);
                 meet(if kind == PolicyType::Session { &mut out.ceiling } else { &mut out.outer }, truth);
@@ -370,7 +370,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
 
     /// Decides by three-valued logic, which may call unknown what every value of a key agrees on.
     pub(crate) fn decide(&self) -> Decision<'a> {
-        if self.request.is_never_refused() && self.view.endpoint.is_empty() {
+        if self.request.is_never_refused() && self.view.vpc_endpoint.is_empty() {
             return Decision { outcome: Outcome::Allow, reasons: Vec::new(), by: None };
         }
         let gathered = self.gather(&mut NoopObserver);

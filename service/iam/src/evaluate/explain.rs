@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// Decides a request and tells why; unknown where it would take too many steps to tell.
 #[must_use]
 pub fn explain(request: &Request, layers: &PolicySet) -> Explanation {
-    explain_within(request, layers, &Steps::of("the policies that decide the request"))
+    explain_within(request, layers, &Steps::new("the policies that decide the request"))
 }
 
 /// As [`explain`], in no more than these steps.
@@ -42,21 +42,21 @@ pub fn explain_within(request: &Request, layers: &PolicySet, steps: &Steps) -> E
             outcome: Outcome::Unknown,
             because: why,
             reasons,
-            layers: Vec::new(),
-            nearest: Vec::new(),
+            policies: Vec::new(),
+            minimal_changes: Vec::new(),
         };
     }
     let decision = decide(request, layers);
-    let evaluation = Evaluation::new(request, View::of(request, layers));
+    let evaluation = Evaluation::new(request, View::new(request, layers));
     let mut seen = Seen::default();
     let gathered = evaluation.gather(&mut seen);
-    let teller = Explainer { evaluation, seen, layers };
-    let places = teller.places();
-    let answers = places.iter().map(|place| teller.answer(place)).chain(teller.not_applied()).collect();
-    let nearest = match decision.outcome {
+    let explainer = Explainer { evaluation, seen, layers };
+    let places = explainer.places();
+    let answers = places.iter().map(|place| explainer.answer(place)).chain(explainer.not_applied()).collect();
+    let minimal_changes = match decision.outcome {
         Outcome::Allow | Outcome::Unknown => Vec::new(),
-        Outcome::DenyExplicit => teller.denials(),
-        Outcome::DenyImplicit => teller.misses(&gathered, &places),
+        Outcome::DenyExplicit => explainer.denials(),
+        Outcome::DenyImplicit => explainer.misses(&gathered, &places),
     };
     let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
     let because = match decision.outcome {
@@ -66,9 +66,9 @@ pub fn explain_within(request: &Request, layers: &PolicySet, steps: &Steps) -> E
             None => "AWS allows it to everyone".to_owned(),
         },
         Outcome::Unknown => reasons.join("; "),
-        _ => nearest.iter().map(|miss| miss.text.as_str()).collect::<Vec<_>>().join("; "),
+        _ => minimal_changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>().join("; "),
     };
-    Explanation { outcome: decision.outcome, because, reasons, layers: answers, nearest }
+    Explanation { outcome: decision.outcome, because, reasons, policies: answers, minimal_changes }
 }
 
 /// The steps of reading every statement, and of asking it about the request. A resource that is asked for
@@ -189,7 +189,7 @@ impl<'a> Explainer<'_, 'a> {
             name: source(layer),
             empty: false,
         }));
-        for (kind, list) in [(PolicyType::Session, view.session), (PolicyType::VpcEndpoint, view.endpoint)] {
+        for (kind, list) in [(PolicyType::Session, view.session), (PolicyType::VpcEndpoint, view.vpc_endpoint)] {
             let name = list.iter().map(PolicyRef::source).collect::<Vec<_>>().join(", ");
             if !list.is_empty() {
                 out.push(Named { place: Place { kind, at: 0 }, name, empty: false });
@@ -219,22 +219,22 @@ impl<'a> Explainer<'_, 'a> {
     fn answer(&self, named: &Named) -> PolicyExplanation {
         let place = named.place;
         let (allow, deny) = self.truths(place);
-        let says = match (&deny, &allow) {
-            (Truth::True, _) => PolicyEffect::Denies,
+        let effect = match (&deny, &allow) {
+            (Truth::True, _) => PolicyEffect::ExplicitDeny,
             (Truth::Unknown(_), _) | (_, Truth::Unknown(_)) => PolicyEffect::Unknown,
-            (_, Truth::True) => PolicyEffect::Allows,
-            _ => PolicyEffect::Nothing,
+            (_, Truth::True) => PolicyEffect::Allow,
+            _ => PolicyEffect::ImplicitDeny,
         };
-        let wanted = |record: &&Record<'_>| match says {
-            PolicyEffect::Denies => record.statement.effect == Effect::Deny && record.truth.is_true(),
-            PolicyEffect::Allows => record.statement.effect == Effect::Allow && record.truth.is_true(),
+        let wanted = |record: &&Record<'_>| match effect {
+            PolicyEffect::ExplicitDeny => record.statement.effect == Effect::Deny && record.truth.is_true(),
+            PolicyEffect::Allow => record.statement.effect == Effect::Allow && record.truth.is_true(),
             _ => !record.truth.is_false(),
         };
         let records: Vec<&Record<'_>> = self.at(place).filter(wanted).collect();
         let first = records.first().map(|r| called(r.layer, r.statement)).unwrap_or_default();
-        let because = match says {
-            PolicyEffect::Denies => format!("{first} denies it"),
-            PolicyEffect::Allows => {
+        let because = match effect {
+            PolicyEffect::ExplicitDeny => format!("{first} denies it"),
+            PolicyEffect::Allow => {
                 let account = records.iter().all(|r| r.grip == PrincipalMatch::Account);
                 format!("{first} allows it{}", if account { " to those whom the account itself lets" } else { "" })
             }
@@ -243,10 +243,10 @@ impl<'a> Explainer<'_, 'a> {
                 let open = if matches!(deny, Truth::Unknown(_)) { deny } else { allow };
                 open.reasons().join("; ")
             }
-            PolicyEffect::Nothing | PolicyEffect::NotApplied => self.miss(named).text,
+            PolicyEffect::ImplicitDeny | PolicyEffect::NotApplicable => self.miss(named).text,
         };
         let statements = records.iter().map(|r| deciding(r.layer, r.statement, r.truth.is_true())).collect();
-        PolicyExplanation { layer: place.kind, name: named.name.clone(), says, because, statements }
+        PolicyExplanation { policy_type: place.kind, name: named.name.clone(), effect, because, statements }
     }
 
     /// Policies that were given but do not bind this request.
@@ -272,10 +272,10 @@ impl<'a> Explainer<'_, 'a> {
         ]
         .into_iter()
         .filter(|(given, ..)| *given)
-        .map(|(_, layer, name, because)| PolicyExplanation {
-            layer,
+        .map(|(_, policy_type, name, because)| PolicyExplanation {
+            policy_type,
             name: name.to_owned(),
-            says: PolicyEffect::NotApplied,
+            effect: PolicyEffect::NotApplicable,
             because: because.to_owned(),
             statements: Vec::new(),
         })
@@ -284,7 +284,7 @@ impl<'a> Explainer<'_, 'a> {
     fn denials(&self) -> Vec<RequiredChange> {
         let denies = self.seen.records.iter().filter(|r| r.statement.effect == Effect::Deny && r.truth.is_true());
         let miss = |record: &Record<'_>| RequiredChange {
-            layer: record.place.kind,
+            policy_type: record.place.kind,
             text: format!("{} denies it", called(record.layer, record.statement)),
             change: Change::Denied { statement: deciding(record.layer, record.statement, true) },
         };
@@ -296,7 +296,7 @@ impl<'a> Explainer<'_, 'a> {
         let request = self.request();
         if let Some(never) = request.never_allowed() {
             let text = never.text().to_owned();
-            return vec![RequiredChange { layer: PolicyType::Identity, change: Change::Never, text }];
+            return vec![RequiredChange { policy_type: PolicyType::Identity, change: Change::Never, text }];
         }
         let own = request.has_own_policies();
         let across = own && request.account() != request.resource_account();
@@ -317,7 +317,8 @@ impl<'a> Explainer<'_, 'a> {
                 out.push(self.miss(named));
             }
         }
-        let absent = |kind: PolicyType, text: String| RequiredChange { layer: kind, change: Change::NoPolicy, text };
+        let absent =
+            |kind: PolicyType, text: String| RequiredChange { policy_type: kind, change: Change::NoPolicy, text };
         if needs_resource && !places.iter().any(|named| on_resource(named.place.kind)) {
             let trust = request.action().service() == "sts";
             let kind = if trust { PolicyType::Trust } else { PolicyType::Resource };
@@ -342,7 +343,7 @@ impl<'a> Explainer<'_, 'a> {
         let allows = self.at(named.place).filter(|record| record.statement.effect == Effect::Allow);
         let nearest = allows.map(|record| self.failing(record)).min_by_key(|(failures, _)| *failures);
         if let Some((_, mut miss)) = nearest {
-            miss.layer = layer;
+            miss.policy_type = layer;
             return miss;
         }
         let action = self.request().action().as_str().to_owned();
@@ -351,13 +352,13 @@ impl<'a> Explainer<'_, 'a> {
                 PolicyType::Identity => "there is no identity policy".to_owned(),
                 _ => format!("{} has no policy, which allows nothing", named.name),
             };
-            return RequiredChange { layer, change: Change::NoPolicy, text };
+            return RequiredChange { policy_type: layer, change: Change::NoPolicy, text };
         }
         let text = match layer {
             PolicyType::Identity => format!("no identity policy allows `{action}` on anything"),
             _ => format!("{} allows `{action}` on nothing", named.name),
         };
-        RequiredChange { layer, change: Change::ActionNotNamed { action }, text }
+        RequiredChange { policy_type: layer, change: Change::ActionNotNamed { action }, text }
     }
 
     /// How many parts of an Allow do not match, and what the first of them is: a smaller number is
@@ -407,7 +408,7 @@ impl<'a> Explainer<'_, 'a> {
         let first = failures.into_iter().next();
         let (change, text) = first.map_or((Change::NoPolicy, String::new()), |(_, change, text)| (change, text));
         let text = if more == 0 { text } else { format!("{text}, and {more} more") };
-        (cost, RequiredChange { layer: record.place.kind, change, text })
+        (cost, RequiredChange { policy_type: record.place.kind, change, text })
     }
 
     /// What the request has for a condition's key, and what is wrong with it.
@@ -443,11 +444,11 @@ mod tests {
     use crate::policy::document::Document;
 
     fn layer(source: &str, statements: &str) -> PolicyRef {
-        PolicyRef::known(source, &Document::read(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)))
+        PolicyRef::known(source, &Document::new(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)))
     }
 
     fn request(action: &str, resource: &str, context: Context) -> Request {
-        let who = Requester::read("arn:aws:sts::111122223333:assumed-role/app/s").unwrap();
+        let who = Requester::parse("arn:aws:sts::111122223333:assumed-role/app/s").unwrap();
         Request::new(who, action, resource, Some("111122223333".parse().unwrap()), context)
     }
 
@@ -469,13 +470,13 @@ mod tests {
             &layers,
         );
         assert_eq!(told.outcome, Outcome::DenyImplicit);
-        let [miss] = told.nearest.as_slice() else { panic!("{told}") };
+        let [miss] = told.minimal_changes.as_slice() else { panic!("{told}") };
         let Change::Condition { statement, key, wanted, got, pointer, .. } = &miss.change else { panic!("{miss:?}") };
         assert_eq!((statement.sid.as_deref(), statement.index, &**key), (Some("near"), 1, "aws:RequestTag/team"));
         assert_eq!((wanted.as_slice(), got.as_deref()), (&["a".to_owned()][..], Some(&["b".to_owned()][..])));
         assert_eq!(pointer, "/Statement/1/Condition/StringEquals/aws:RequestTag~1team");
         assert!(told.because.contains("`near`") && told.because.contains("it is `b`"), "{told}");
-        assert!(serde_json::to_value(&told).unwrap()["nearest"][0]["change"]["kind"] == "condition");
+        assert!(serde_json::to_value(&told).unwrap()["minimal_changes"][0]["change"]["kind"] == "condition");
     }
 
     #[test]
@@ -491,7 +492,7 @@ mod tests {
             ..PolicySet::default()
         };
         let told = explain(&request("s3:GetObject", "arn:aws:s3:::b/k", Context::closed()), &layers);
-        let texts: Vec<&str> = told.nearest.iter().map(|m| m.text.as_str()).collect();
+        let texts: Vec<&str> = told.minimal_changes.iter().map(|m| m.text.as_str()).collect();
         assert_eq!(
             texts,
             [
@@ -499,8 +500,11 @@ mod tests {
                 "permissions boundary b allows `s3:GetObject` on nothing",
             ]
         );
-        let says: Vec<PolicyEffect> = told.layers.iter().map(|l| l.says).collect();
-        assert_eq!(says, [PolicyEffect::Allows, PolicyEffect::Nothing, PolicyEffect::Allows, PolicyEffect::Nothing]);
+        let effects: Vec<PolicyEffect> = told.policies.iter().map(|policy| policy.effect).collect();
+        assert_eq!(
+            effects,
+            [PolicyEffect::Allow, PolicyEffect::ImplicitDeny, PolicyEffect::Allow, PolicyEffect::ImplicitDeny]
+        );
     }
 
     #[test]
@@ -519,7 +523,7 @@ mod tests {
         let allowed = PolicySet { identity: Some(vec![full()]), ..PolicySet::default() };
         let told = explain(&request("s3:GetObject", "arn:aws:s3:::b/k", Context::closed()), &allowed);
         assert_eq!(told.because, "statement 0 of SCP FullAWSAccess allows it, and nothing refuses it");
-        assert_eq!(told.layers[0].statements[0].pointer, "/Statement/0");
+        assert_eq!(told.policies[0].statements[0].pointer, "/Statement/0");
     }
 
     #[test]
@@ -530,10 +534,13 @@ mod tests {
         );
         let layers = PolicySet { identity: Some(vec![full()]), trust: Some(trust), ..PolicySet::default() };
         let told = explain(&request("sts:AssumeRole", "arn:aws:iam::111122223333:role/t", Context::closed()), &layers);
-        assert!(matches!(&told.nearest[..], [RequiredChange { change: Change::Principal { .. }, .. }]), "{told}");
+        assert!(
+            matches!(&told.minimal_changes[..], [RequiredChange { change: Change::Principal { .. }, .. }]),
+            "{told}"
+        );
         let unseen = PolicySet { trust: Some(PolicyRef::missing("trust policy", "iam:GetRole was denied")), ..layers };
         let told = explain(&request("sts:AssumeRole", "arn:aws:iam::111122223333:role/t", Context::closed()), &unseen);
         assert_eq!(told.outcome, Outcome::Unknown);
-        assert!(told.because.contains("iam:GetRole was denied") && told.nearest.is_empty());
+        assert!(told.because.contains("iam:GetRole was denied") && told.minimal_changes.is_empty());
     }
 }

@@ -6,20 +6,21 @@ use crate::policy::policy_type::PolicyType;
 use serde::Serialize;
 use std::fmt;
 
-/// What a layer says by itself.
+/// The effect of one policy on a request, or of policies that count together. Source:
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyEffect {
     /// It allows the request.
-    Allows,
+    Allow,
     /// A Deny of it refuses the request.
-    Denies,
-    /// It neither allows nor denies, which refuses where it must allow.
-    Nothing,
+    ExplicitDeny,
+    /// No statement of it matches, which denies the request where it must allow.
+    ImplicitDeny,
     /// It depends on something that is not known.
     Unknown,
-    /// It does not bind this request.
-    NotApplied,
+    /// It does not apply to this request.
+    NotApplicable,
 }
 
 /// A statement that matches, or may match.
@@ -41,15 +42,15 @@ pub struct StatementMatch {
     pub certain: bool,
 }
 
-/// What one layer, or one level of it, says.
+/// The effect of one policy, of policies that count together, or of one level of an organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicyExplanation {
-    /// The layer.
-    pub layer: PolicyType,
+    /// The type of the policies.
+    pub policy_type: PolicyType,
     /// How people call it: with the level's name, or the policy's.
     pub name: String,
-    /// What it says.
-    pub says: PolicyEffect,
+    /// The effect.
+    pub effect: PolicyEffect,
     /// Why, in one sentence without a full stop.
     pub because: String,
     /// The statements that match or may match.
@@ -112,8 +113,8 @@ pub enum Change {
 /// One thing that would have to change for the request to be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequiredChange {
-    /// The layer that refuses.
-    pub layer: PolicyType,
+    /// The type of the policy that denies it, or must allow it and does not.
+    pub policy_type: PolicyType,
     /// What it comes down to.
     pub change: Change,
     /// In one sentence without a full stop.
@@ -129,21 +130,21 @@ pub struct Explanation {
     pub because: String,
     /// Why it is unknown; empty otherwise.
     pub reasons: Vec<String>,
-    /// What each layer in play says, in the order in which AWS reads them.
-    pub layers: Vec<PolicyExplanation>,
-    /// The smallest change that allows a refused request: all of these together.
-    pub nearest: Vec<RequiredChange>,
+    /// The effect of each policy that was given, in the order in which AWS evaluates them.
+    pub policies: Vec<PolicyExplanation>,
+    /// The smallest change that allows a denied request: all of these together; empty otherwise.
+    pub minimal_changes: Vec<RequiredChange>,
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.outcome.as_str(), self.because)?;
-        for layer in &self.layers {
-            writeln!(f, "  {}: {}", layer.name, layer.because)?;
+        for policy in &self.policies {
+            writeln!(f, "  {}: {}", policy.name, policy.because)?;
         }
-        if !self.nearest.is_empty() {
+        if !self.minimal_changes.is_empty() {
             writeln!(f, "  to be allowed:")?;
         }
-        self.nearest.iter().try_for_each(|miss| writeln!(f, "    {}", miss.text))
+        self.minimal_changes.iter().try_for_each(|change| writeln!(f, "    {}", change.text))
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn resolve_open_keys<'a>(request: &Request, layers: &'a PolicySet, re
         return None;
     }
     let mut seen = Statements::default();
-    Evaluation::new(request, View::of(request, layers)).gather(&mut seen);
+    Evaluation::new(request, View::new(request, layers)).gather(&mut seen);
     let weight: usize = seen.0.iter().map(|statement| of_statement(statement)).sum();
     let mut requests = vec![request.clone()];
     for key in &keys {
@@ -109,7 +109,7 @@ pub(crate) fn resolve_open_keys<'a>(request: &Request, layers: &'a PolicySet, re
         requests =
             requests.iter().flat_map(|r| values.iter().map(|value| with(r, value)).collect::<Vec<_>>()).collect();
     }
-    let mut decisions = requests.iter().map(|r| Evaluation::new(r, View::of(r, layers)).decide());
+    let mut decisions = requests.iter().map(|r| Evaluation::new(r, View::new(r, layers)).decide());
     let first = decisions.next()?;
     let common = decisions.try_fold(first, |common, next| match (common.outcome, next.outcome) {
         (a, b) if a == b => Some(common),
@@ -133,10 +133,10 @@ mod tests {
     fn outcome(statements: &str) -> Outcome {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
         let layers = PolicySet {
-            identity: Some(vec![PolicyRef::known("inline policy", &Document::read(&text))]),
+            identity: Some(vec![PolicyRef::known("inline policy", &Document::new(&text))]),
             ..PolicySet::default()
         };
-        let who = Requester::read("arn:aws:iam::111122223333:role/app").unwrap();
+        let who = Requester::parse("arn:aws:iam::111122223333:role/app").unwrap();
         let owner = "111122223333".parse().ok();
         decide(&Request::new(who, "s3:GetObject", "arn:aws:s3:::b/k", owner, Context::open()), &layers).outcome
     }

@@ -126,6 +126,6 @@ impl PolicySet {
             text.push(3);
             level.policies.iter().for_each(|layer| one(layer, &mut text));
         }
-        Digest::of(&text)
+        Digest::sha256(&text)
     }
 }

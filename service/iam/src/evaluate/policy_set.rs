@@ -117,13 +117,13 @@ pub struct PolicySet {
     pub trust: Option<PolicyRef>,
     /// The policies of the VPC endpoint that the request goes through: one of them must allow. An
     /// empty list is not in play.
-    pub endpoint: Option<Vec<PolicyRef>>,
+    pub vpc_endpoint: Option<Vec<PolicyRef>>,
 }
 
 impl PolicySet {
     /// Every policy.
     pub(crate) fn each(&self) -> impl Iterator<Item = &PolicyRef> {
-        let lists = [&self.identity, &self.boundary, &self.session, &self.endpoint];
+        let lists = [&self.identity, &self.boundary, &self.session, &self.vpc_endpoint];
         let levels = [&self.scp, &self.rcp].into_iter().flatten().flat_map(|levels| levels.iter());
         let single = self.resource.iter().chain(&self.trust);
         lists.into_iter().flatten().flatten().chain(levels.flat_map(|level| &level.policies)).chain(single)

@@ -57,7 +57,7 @@ impl ResourceName {
     /// Allow counts if it names some of them, a Deny only if it names them all.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let asked = text.contains('*').then(|| Box::new(Asked::read(text)));
+        let asked = text.contains('*').then(|| Box::new(Asked::new(text)));
         Self { asked, ..Self::literal(text) }
     }
 
@@ -132,7 +132,7 @@ impl Never {
     /// "Create a service-linked role" (its description can be edited) and "Managed policies and inline
     /// policies"; re:Post, "I get a 'Cannot perform the operation on the protected role' error"; KMS
     /// API reference, `CreateAlias`.
-    fn of(principal: &Requester, action: &str, resource: &str) -> Option<Self> {
+    fn new(principal: &Requester, action: &str, resource: &str) -> Option<Self> {
         // A service changes what is its own.
         if matches!(principal, Requester::Service(_)) {
             return None;
@@ -199,7 +199,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(principal: &Requester, action: &ActionName, resource: &ResourceName) -> Self {
+    fn new(principal: &Requester, action: &ActionName, resource: &ResourceName) -> Self {
         let lower = action.lower();
         let assumes = matches!(lower, "sts:assumerole" | "sts:assumerolewithsaml" | "sts:assumerolewithwebidentity");
         let adds = matches!(lower, "sts:tagsession" | "sts:setsourceidentity" | "sts:setcontext");
@@ -211,7 +211,7 @@ impl Rules {
                 || (adds && resource.text.contains(":role/"))
                 || (action.service() == "kms" && key()),
             never_refused: is_principal && lower == "sts:getcalleridentity",
-            never_allowed: Never::of(principal, lower, &resource.text),
+            never_allowed: Never::new(principal, lower, &resource.text),
         }
     }
 }
@@ -242,7 +242,7 @@ impl Request {
     pub(crate) fn plain(principal: Requester, action: &str, resource: &str, context: Context) -> Self {
         let (kind, account) = (principal.kind(), principal.account_id());
         let (action, resource) = (ActionName::new(action), ResourceName::literal(resource));
-        let rules = Rules::of(&principal, &action, &resource);
+        let rules = Rules::new(&principal, &action, &resource);
         Self { principal, action, resource, context, kind, account, owner: None, service_linked: false, rules }
     }
 
@@ -277,7 +277,7 @@ impl Request {
             _ => Owner::Own,
         };
         self.resource = ResourceName { owner, ..ResourceName::new(&text) };
-        self.rules = Rules::of(&self.principal, &self.action, &self.resource);
+        self.rules = Rules::new(&self.principal, &self.action, &self.resource);
         let given = self.owner;
         self.complete(given)
     }

@@ -81,7 +81,7 @@ impl Requester {
     /// A requester as people write it: `anonymous`, an ARN, an identity provider's ARN, or the name
     /// of a service. `None` for anything else.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text == "anonymous" || text == "*" {
             return Some(Self::Anonymous);
         }

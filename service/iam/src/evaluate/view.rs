@@ -16,7 +16,7 @@ pub(crate) struct View<'a> {
     pub(crate) rcp: Option<&'a [Level]>,
     pub(crate) resource: Option<&'a PolicyRef>,
     pub(crate) trust: Option<&'a PolicyRef>,
-    pub(crate) endpoint: &'a [PolicyRef],
+    pub(crate) vpc_endpoint: &'a [PolicyRef],
     /// Whether only the requester's side is asked about.
     pub(crate) own_side: bool,
 }
@@ -31,7 +31,7 @@ impl<'a> View<'a> {
         rcp: None,
         resource: None,
         trust: None,
-        endpoint: &[],
+        vpc_endpoint: &[],
         own_side: false,
     };
 
@@ -47,8 +47,8 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(crate) fn of(request: &Request, layers: &'a PolicySet) -> Self {
-        let mut view = Self { endpoint: layers.endpoint.as_deref().unwrap_or_default(), ..Self::NOTHING };
+    pub(crate) fn new(request: &Request, layers: &'a PolicySet) -> Self {
+        let mut view = Self { vpc_endpoint: layers.vpc_endpoint.as_deref().unwrap_or_default(), ..Self::NOTHING };
         if request.has_own_policies() {
             view.identity = layers.identity.as_deref();
             view.boundary = layers.boundary.as_deref().unwrap_or_default();

@@ -42,11 +42,11 @@ static WRITES: LazyLock<ActionSet> = LazyLock::new(|| {
     ActionSet::union_of(levels.map(ActionSet::level))
 });
 
-static IAM: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("iam"));
+static IAM: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::service("iam"));
 
 /// With any one of these on every resource, a role can give itself all the rest.
 static SELF_GRANTS: LazyLock<ActionSet> = LazyLock::new(|| {
-    ActionSet::of_names([
+    ActionSet::from_names([
         "iam:AttachRolePolicy",
         "iam:AttachUserPolicy",
         "iam:AttachGroupPolicy",
@@ -58,7 +58,7 @@ static SELF_GRANTS: LazyLock<ActionSet> = LazyLock::new(|| {
     ])
 });
 
-static PASS_ROLE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_names(["iam:PassRole"]));
+static PASS_ROLE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::from_names(["iam:PassRole"]));
 
 /// The actions that change something: write, tagging, permissions management.
 #[must_use]
@@ -120,11 +120,11 @@ pub struct Grants {
 impl Grants {
     /// Works out the sets. Where that would take too many steps every answer is unknown for that reason.
     #[must_use]
-    pub fn of(stack: &PolicySet) -> Self {
-        Self::within(stack, &Steps::of(POLICIES))
+    pub fn new(stack: &PolicySet) -> Self {
+        Self::within(stack, &Steps::new(POLICIES))
     }
 
-    /// As [`Grants::of`], in no more than these steps.
+    /// As [`Grants::new`], in no more than these steps.
     #[must_use]
     pub fn within(stack: &PolicySet, steps: &Steps) -> Self {
         let mut grants = match Self::worked_out(stack, steps) {
@@ -374,7 +374,7 @@ impl Grants {
     fn lets_through(&self, entry: &Entry, names: &impl Fn(&CompiledStatement) -> bool) -> Truth {
         let layer = self.stack.identity().get(entry.layer);
         let language = layer.and_then(|layer| layer.policy.as_ref().ok()).map_or(Version::V2008, |p| p.language());
-        let steps = Steps::of(POLICIES);
+        let steps = Steps::new(POLICIES);
         let passes = lets_through(&self.stack, &entry.statement, language, names, &steps);
         passes.map_or_else(|Exceeded| Truth::unknown(steps.why()), Truth::from)
     }
@@ -498,7 +498,7 @@ impl Grants {
         // As everywhere here, an identity policy that was not read is not taken to deny.
         let read = self.stack.identity().iter().filter(|layer| layer.policy.is_ok()).cloned().collect();
         let stack = PolicySet { identity: Some(read), ..self.stack.clone() };
-        let steps = Steps::of(POLICIES);
+        let steps = Steps::new(POLICIES);
         let weight = stack.weight("iam:PassRole");
         for entry in self.entries.iter().filter(|entry| entry.left.intersects(&PASS_ROLE)) {
             let statement = &entry.statement;
@@ -554,7 +554,7 @@ impl Grants {
         if let Some(number) = catalogue().number(action) {
             let holds = |entry: &&Entry| entry.left.contains_number(number);
             let each = self.entries.iter().filter(holds);
-            let each = each.filter_map(|e| self.grant(e, patterns(&e.statement), ActionSet::of([number])));
+            let each = each.filter_map(|e| self.grant(e, patterns(&e.statement), ActionSet::from_numbers([number])));
             let grants: Vec<Grant> = each.collect();
             return Granted { truth: self.certain(!grants.is_empty()), grants };
         }

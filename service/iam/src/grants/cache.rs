@@ -19,13 +19,13 @@ pub struct GrantsCache {
 impl GrantsCache {
     /// The grants of the stack.
     #[must_use]
-    pub fn of(&self, stack: &PolicySet) -> Arc<Grants> {
+    pub fn get(&self, stack: &PolicySet) -> Arc<Grants> {
         let digest = stack.own_digest();
         if let Some(grants) = self.lock().get(&digest) {
             return Arc::clone(grants);
         }
         // Two at once may both work it out; they come to the same.
-        let mut grants = Grants::of(stack);
+        let mut grants = Grants::new(stack);
         {
             let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
             grants.each_set(&mut |set| match sets.get(set) {

@@ -22,16 +22,17 @@ pub struct ActionSet {
     words: Option<Arc<[u64]>>,
 }
 
-static ALL: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_range(0..catalogue().actions().len()));
+static ALL: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::from_range(0..catalogue().actions().len()));
 
 static LEVELS: LazyLock<Vec<ActionSet>> = LazyLock::new(|| {
-    let of = |level| ActionSet::of(catalogue().actions().iter().filter(|a| a.level == level).map(|a| a.number));
+    let of =
+        |level| ActionSet::from_numbers(catalogue().actions().iter().filter(|a| a.level == level).map(|a| a.number));
     AccessLevel::ALL.into_iter().map(of).collect()
 });
 
 /// The actions of each service, in the order of the catalogue.
 static SERVICES: LazyLock<Vec<(&'static str, ActionSet)>> =
-    LazyLock::new(|| catalogue().services().map(|(prefix, _)| (prefix, ActionSet::of_service(prefix))).collect());
+    LazyLock::new(|| catalogue().services().map(|(prefix, _)| (prefix, ActionSet::service(prefix))).collect());
 
 /// A set while it is made: every block, empty or not, and between which ones those lie that are not:
 /// most sets are of one service.
@@ -94,7 +95,7 @@ impl ActionSet {
 
     /// The actions with these numbers.
     #[must_use]
-    pub fn of(numbers: impl IntoIterator<Item = usize>) -> Self {
+    pub fn from_numbers(numbers: impl IntoIterator<Item = usize>) -> Self {
         let mut open = Open::new();
         numbers.into_iter().for_each(|number| open.insert(number));
         open.close()
@@ -102,20 +103,20 @@ impl ActionSet {
 
     /// The actions with these names, in any letter case; those that are not listed are left out.
     #[must_use]
-    pub fn of_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        Self::of(names.into_iter().filter_map(|name| catalogue().number(name)))
+    pub fn from_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self::from_numbers(names.into_iter().filter_map(|name| catalogue().number(name)))
     }
 
     /// The actions of a service; none where it is not listed.
     #[must_use]
-    pub fn of_service(prefix: &str) -> Self {
-        catalogue().service(prefix).map(Self::of_range).unwrap_or_default()
+    pub fn service(prefix: &str) -> Self {
+        catalogue().service(prefix).map(Self::from_range).unwrap_or_default()
     }
 
     /// The actions with the numbers of a range.
     #[must_use]
-    pub fn of_range(range: Range<usize>) -> Self {
-        Self::of(range)
+    pub fn from_range(range: Range<usize>) -> Self {
+        Self::from_numbers(range)
     }
 
     fn of_words(words: &[u64]) -> Self {
@@ -335,10 +336,10 @@ impl ActionSet {
         let Some(service) = pattern.service() else { return ALL.clone() };
         let Some(range) = catalogue().service(service) else { return Self::default() };
         if pattern.is_whole_service() {
-            return Self::of_range(range);
+            return Self::from_range(range);
         }
         if !pattern.has_wildcard() {
-            return Self::of(catalogue().number(pattern.as_str()));
+            return Self::from_numbers(catalogue().number(pattern.as_str()));
         }
         let (fixed, wild) = fixed_and_wild(pattern.as_str());
         let actions = catalogue().actions().get(range).unwrap_or_default();
@@ -348,10 +349,10 @@ impl ActionSet {
         let same = from.get(..from.partition_point(|action| begin(action, fixed) == Ordering::Equal));
         let same = same.unwrap_or_default();
         if wild == "*" {
-            return Self::of(same.iter().map(|action| action.number));
+            return Self::from_numbers(same.iter().map(|action| action.number));
         }
         let wild = Wild::of(pattern.as_str());
-        Self::of(same.iter().map(|action| action.number).filter(|number| wild.matches(*number)))
+        Self::from_numbers(same.iter().map(|action| action.number).filter(|number| wild.matches(*number)))
     }
 }
 
@@ -455,7 +456,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set(a in numbers(), b in numbers(), n in 0..22_000_usize) {
-            let (x, y) = (ActionSet::of(a.iter().copied()), ActionSet::of(b.iter().copied()));
+            let (x, y) = (ActionSet::from_numbers(a.iter().copied()), ActionSet::from_numbers(b.iter().copied()));
             let is = |set: &ActionSet, wanted: &mut dyn Iterator<Item = usize>| set.numbers().eq(wanted);
             prop_assert!(is(&x, &mut a.iter().copied()));
             prop_assert!(is(&x.union(&y), &mut a.union(&b).copied()));
@@ -493,7 +494,7 @@ mod tests {
             "iam:???Role",
         ];
         for text in patterns {
-            let pattern = ActionPattern::read(text);
+            let pattern = ActionPattern::new(text);
             let wanted: Vec<usize> =
                 catalogue().actions().iter().filter(|a| pattern.matches(a.name)).map(|a| a.number).collect();
             assert!(ActionSet::named_by(&pattern).numbers().eq(wanted), "{text}");
@@ -504,9 +505,9 @@ mod tests {
     fn the_catalogue_fits_and_levels_part_it() {
         assert!(catalogue().actions().len() < BLOCKS * 64);
         assert_eq!(AccessLevel::ALL.iter().map(|l| ActionSet::level(*l).len()).sum::<usize>(), ActionSet::all().len());
-        let iam = ActionSet::of_service("IAM");
+        let iam = ActionSet::service("IAM");
         assert_eq!(iam.services(), ["iam"]);
         assert!(iam.of_level(AccessLevel::PermissionsManagement).contains("iam:putrolepolicy"));
-        assert!(ActionSet::of_service("nowhere").is_empty() && !iam.contains("nowhere:X"));
+        assert!(ActionSet::service("nowhere").is_empty() && !iam.contains("nowhere:X"));
     }
 }

@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Actions that can be limited to resources.
-static LIMITABLE: LazyLock<ActionSet> =
-    LazyLock::new(|| ActionSet::of(catalogue().actions().iter().filter(|a| a.on_resources).map(|a| a.number)));
+static LIMITABLE: LazyLock<ActionSet> = LazyLock::new(|| {
+    ActionSet::from_numbers(catalogue().actions().iter().filter(|a| a.on_resources).map(|a| a.number))
+});
 
 /// Actions that act on no resource; those of S3 are asked for on `arn:aws:s3:::*`, others on `*`.
 pub(crate) static BARE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::all().minus(&LIMITABLE).minus(&S3_BARE));
 
-pub(crate) static S3_BARE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::of_service("s3").minus(&LIMITABLE));
+pub(crate) static S3_BARE: LazyLock<ActionSet> = LazyLock::new(|| ActionSet::service("s3").minus(&LIMITABLE));
 
 pub(crate) const S3_PLACES: [&str; 3] = ["arn:aws:s3:::*", "arn:aws-cn:s3:::*", "arn:aws-us-gov:s3:::*"];
 
@@ -77,10 +78,10 @@ static FORMS: LazyLock<Forms> = LazyLock::new(|| {
     let all = numbers.into_iter().map(|(arn, numbers)| {
         let text = with_stars(arn, |_| None);
         let no_slash = arn.ends_with("::${BucketName}");
-        let (pattern, steps) = (ResourcePattern::read(&text), form_steps(&text));
+        let (pattern, steps) = (ResourcePattern::new(&text), form_steps(&text));
         let begins = text.splitn(6, ':').nth(5).and_then(|rest| rest.split('*').next()).unwrap_or_default().to_owned();
-        let places = Places::of(&steps);
-        Form { pattern, steps, places, begins, no_slash, actions: ActionSet::of(numbers) }
+        let places = Places::new(&steps);
+        Form { pattern, steps, places, begins, no_slash, actions: ActionSet::from_numbers(numbers) }
     });
     Forms { all: all.collect(), by_service, by_action }
 });

@@ -45,7 +45,7 @@ pub(super) fn meet_somewhere(a: &[Step], b: &[Step]) -> bool {
     {
         return false;
     }
-    match (Places::of(a), Places::of(b)) {
+    match (Places::new(a), Places::new(b)) {
         (_, Some(places)) => places.meet(a),
         (Some(places), None) => places.meet(b),
         (None, None) => meet_step_by_step(a, b),
@@ -72,7 +72,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// `None` for a pattern that is too long.
-    pub(super) fn of(steps: &[Step]) -> Option<Self> {
+    pub(super) fn new(steps: &[Step]) -> Option<Self> {
         if steps.len() > 127 {
             return None;
         }
@@ -222,7 +222,7 @@ mod tests {
                 steps(text).into_iter().map(narrow).collect()
             };
             let [a, b] = [narrowed(&a, within[0]), narrowed(&b, within[1])];
-            prop_assert_eq!(Places::of(&b).unwrap().meet(&a), meet_step_by_step(&a, &b));
+            prop_assert_eq!(Places::new(&b).unwrap().meet(&a), meet_step_by_step(&a, &b));
         }
 
         #[test]

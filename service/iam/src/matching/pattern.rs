@@ -27,7 +27,7 @@ pub struct ActionPattern {
 impl ActionPattern {
     /// Reads an action pattern. Any text is one; `*:*` is read as `*`.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let all = |s: &str| !s.is_empty() && s.bytes().all(|b| b == b'*');
         let (service, name) = match text.split_once(':') {
             None if all(text) => (None, text),
@@ -123,7 +123,7 @@ impl ResourcePattern {
     /// Reads a resource pattern. Any text is one. AWS completes an ARN that has less than six
     /// segments: `arn:aws:sqs` is `arn:aws:sqs:*:*:*`.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let segments = text.splitn(6, ':').count();
         let incomplete = segments < 6 && text.starts_with("arn:") && !text.contains('*');
         let whole = if incomplete { text.to_owned() + &":*".repeat(6 - segments) } else { text.to_owned() };
@@ -203,7 +203,7 @@ impl ResourcePattern {
     /// Whether only a variable without a value keeps it from matching the resource.
     pub(crate) fn lacks_value(&self, resource: &str, whole: bool, context: &Context, language: Version) -> bool {
         let filled = self.filled.as_deref().filter(|_| language == Version::V2012);
-        filled.is_some_and(|filled| filled.lacks_value(&Asked::read(resource), whole, context))
+        filled.is_some_and(|filled| filled.lacks_value(&Asked::new(resource), whole, context))
     }
 
     /// Whether it names every resource of every service: `*`, or an ARN whose segments are all open.
@@ -280,15 +280,15 @@ mod tests {
 
     #[test]
     fn actions_ignore_case_and_keep_to_their_service() {
-        let get = ActionPattern::read("S3:get*");
+        let get = ActionPattern::new("S3:get*");
         assert!(get.matches("s3:GetObject") && !get.matches("s3:PutObject") && !get.matches("s3express:GetObject"));
-        assert!(ActionPattern::read("*").matches("iam:PassRole"));
-        assert!(ActionPattern::read("*:*").is_all());
-        assert!(ActionPattern::read("s3:*").covers(&get));
-        assert!(!get.covers(&ActionPattern::read("s3:*")));
-        assert!(!ActionPattern::read("<action>").matches("s3:GetObject"));
+        assert!(ActionPattern::new("*").matches("iam:PassRole"));
+        assert!(ActionPattern::new("*:*").is_all());
+        assert!(ActionPattern::new("s3:*").covers(&get));
+        assert!(!get.covers(&ActionPattern::new("s3:*")));
+        assert!(!ActionPattern::new("<action>").matches("s3:GetObject"));
         for bad in ["", "s3*", "s*:Get*", "*:GetObject", "s?:GetObject", ":Get", "s3:", "s3:Get *"] {
-            assert!(!ActionPattern::read(bad).matches("s3:GetObject"), "{bad}");
+            assert!(!ActionPattern::new(bad).matches("s3:GetObject"), "{bad}");
         }
     }
 
@@ -317,31 +317,31 @@ mod tests {
             ("arn:aws:logs:*:1:log-group:/x:*", "arn:aws:logs:eu-west-1:1:log-group:/x:log-stream:y", true),
         ];
         for (pattern, resource, expected) in cases {
-            assert_eq!(ResourcePattern::read(pattern).matches(resource), expected, "{pattern} {resource}");
+            assert_eq!(ResourcePattern::new(pattern).matches(resource), expected, "{pattern} {resource}");
         }
     }
 
     #[test]
     fn everything_has_several_spellings() {
         for all in ["*", "**", "arn:*", "arn:aws:*", "arn:*:*:*:*:*", "arn:aws:*:*:*:*", "arn:aws"] {
-            assert!(ResourcePattern::read(all).is_everything(), "{all}");
+            assert!(ResourcePattern::new(all).is_everything(), "{all}");
         }
         for some in
             ["arn:aws:s3:::*", "arn:aws:s3:::b", "", "arn:aws:s3", "${aws:username}", "arn:aws:*:*:111122223333:*"]
         {
-            assert!(!ResourcePattern::read(some).is_everything(), "{some}");
+            assert!(!ResourcePattern::new(some).is_everything(), "{some}");
         }
         for wide in ["arn:aws:s3:::*", "arn:aws:iam::*:role/*", "arn:aws:sqs:*:*:*", "arn:aws:s3:*"] {
-            assert!(ResourcePattern::read(wide).is_every_of_type(), "{wide}");
+            assert!(ResourcePattern::new(wide).is_every_of_type(), "{wide}");
         }
         for narrow in ["arn:aws:s3:::b/*", "arn:aws:iam::1:role/team/*", "arn:aws:s3:::b*", "arn:aws:iam::1:role/x"] {
-            assert!(!ResourcePattern::read(narrow).is_every_of_type(), "{narrow}");
+            assert!(!ResourcePattern::new(narrow).is_every_of_type(), "{narrow}");
         }
     }
 
     #[test]
     fn variables_count_in_the_newer_version_and_after_the_fifth_colon() {
-        let home = ResourcePattern::read("arn:aws:s3:::b/${aws:username}/*");
+        let home = ResourcePattern::new("arn:aws:s3:::b/${aws:username}/*");
         let ann = Context::closed().set("aws:username", ["ann"]);
         let resource = "arn:aws:s3:::b/ann/k";
         assert_eq!(home.matches_in(resource, &ann, Version::V2012), Truth::True);
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(home.matches_in(resource, &Context::closed(), Version::V2012), Truth::False);
         let open = home.matches_in(resource, &Context::open(), Version::V2012);
         assert_eq!(open, Truth::unknown(Why::Key("aws:username".into())));
-        let early = ResourcePattern::read("arn:aws:iam::${aws:PrincipalAccount}:role/x");
+        let early = ResourcePattern::new("arn:aws:iam::${aws:PrincipalAccount}:role/x");
         let own = Context::closed().set("aws:PrincipalAccount", ["111122223333"]);
         let of = |resource: &str| early.matches_in(resource, &own, Version::V2012);
         assert!(matches!(of("arn:aws:iam::111122223333:role/x"), Truth::Unknown(_)));

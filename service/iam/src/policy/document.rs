@@ -29,7 +29,7 @@ impl Document {
     ///
     /// A text is percent-decoded only where it is not JSON as it stands; `+` is never a space.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let looks_like_json = |s: &str| s.trim_start().starts_with(['{', '[']);
         if text.contains('%') && !looks_like_json(text) {
@@ -46,8 +46,8 @@ impl Document {
     fn plain(text: &str) -> Self {
         let parsed = Policy::parse(text).map(|policy| Arc::new(CompiledPolicy::from(policy)));
         let digest = match &parsed {
-            Ok(policy) => Digest::of(policy.canonical().as_bytes()),
-            Err(_) => Digest::of(text.as_bytes()),
+            Ok(policy) => Digest::sha256(policy.canonical().as_bytes()),
+            Err(_) => Digest::sha256(text.as_bytes()),
         };
         Self { digest, text: text.into(), parsed }
     }
@@ -72,7 +72,7 @@ mod tests {
     use crate::policy::parse::MAX_BYTES;
 
     fn refused(text: &str) -> DocumentError {
-        Document::read(text).parsed.unwrap_err()
+        Document::new(text).parsed.unwrap_err()
     }
 
     const PLAIN: &str =
@@ -81,10 +81,10 @@ mod tests {
     #[test]
     fn a_percent_encoded_text_is_decoded_and_a_plain_one_is_not() {
         let encoded = percent_encoding::utf8_percent_encode(PLAIN, percent_encoding::NON_ALPHANUMERIC).to_string();
-        assert_eq!(Document::read(&encoded).digest, Document::read(PLAIN).digest);
-        assert_eq!(&*Document::read(&encoded).text, PLAIN);
+        assert_eq!(Document::new(&encoded).digest, Document::new(PLAIN).digest);
+        assert_eq!(&*Document::new(&encoded).text, PLAIN);
         let percent = PLAIN.replace("s3:Get*", "s3:Get%2A+");
-        assert_eq!(Document::read(&percent).statements()[0].actions.elements()[0].as_str(), "s3:Get%2A+");
+        assert_eq!(Document::new(&percent).statements()[0].actions.elements()[0].as_str(), "s3:Get%2A+");
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
             r#" { "Version" : "2012-10-17", "Statement": [ {"Effect":"Allow","Action":["s3:GET*"],"Resource":"*"} ] }"#,
         ];
         for text in same {
-            assert_eq!(Document::read(text).digest, Document::read(PLAIN).digest, "{text}");
+            assert_eq!(Document::new(text).digest, Document::new(PLAIN).digest, "{text}");
         }
         let other = [
             PLAIN.replace("Get", "Put"),
@@ -103,30 +103,30 @@ mod tests {
             PLAIN.replace("\"Resource\":\"*\"", "\"Resource\":\"*\",\"Sid\":\"x\""),
         ];
         for text in other {
-            assert_ne!(Document::read(&text).digest, Document::read(PLAIN).digest, "{text}");
+            assert_ne!(Document::new(&text).digest, Document::new(PLAIN).digest, "{text}");
         }
     }
 
     #[test]
     fn a_single_statement_has_its_own_pointer() {
         let one =
-            Document::read(r#"{"Statement":{"Effect":"Deny","NotAction":[],"NotResource":"x","NotPrincipal":"*"}}"#);
+            Document::new(r#"{"Statement":{"Effect":"Deny","NotAction":[],"NotResource":"x","NotPrincipal":"*"}}"#);
         let statement = &one.statements()[0];
         assert_eq!(statement.pointer, "/Statement");
         assert_eq!((statement.actions.is_not(), statement.effect), (true, Effect::Deny));
-        assert_eq!(Document::read(PLAIN).statements()[0].pointer, "/Statement/0");
+        assert_eq!(Document::new(PLAIN).statements()[0].pointer, "/Statement/0");
     }
 
     #[test]
     fn principals_of_every_kind_are_kept() {
         let text = r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{
             "AWS":["*","111122223333"],"Service":"pods.eks.amazonaws.com","Federated":["f"],"CanonicalUser":"c","New":"n"}}]}"#;
-        let document = Document::read(text);
+        let document = Document::new(text);
         let principals = document.statements()[0].principals.as_ref().unwrap().elements().to_vec();
         assert_eq!(principals.len(), 6);
         assert!(principals.contains(&Principal::Everyone));
         assert!(principals.contains(&Principal::Other { kind: "New".into(), value: "n".into() }));
-        assert_eq!(Document::read(&document.canonical()).digest, document.digest);
+        assert_eq!(Document::new(&document.canonical()).digest, document.digest);
     }
 
     #[test]

@@ -581,7 +581,7 @@ mod tests {
     /// The faults of one statement: `!` before a pointer that AWS refuses.
     fn faults(kind: PolicyType, statement: &str) -> Vec<String> {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
-        let problems = check(&Document::read(&text), kind);
+        let problems = check(&Document::new(&text), kind);
         for problem in &problems {
             assert!(!problem.remedy.is_empty() && !problem.message.ends_with('.'), "{problem:?}");
         }
@@ -679,8 +679,8 @@ mod tests {
             ["!/Resource/0", "/Resource/2"]
         );
         let old = r#"{"Statement":{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::${aws:username}"}}"#;
-        assert_eq!(check(&Document::read(old), Identity)[0].pointer, "/Statement/Resource");
-        assert_eq!(check(&Document::read(old), Scp)[0].pointer, "/Version");
+        assert_eq!(check(&Document::new(old), Identity)[0].pointer, "/Statement/Resource");
+        assert_eq!(check(&Document::new(old), Scp)[0].pointer, "/Version");
     }
 
     #[test]
@@ -724,15 +724,15 @@ mod tests {
         assert_eq!((of(Scp, 10_000).len(), of(Scp, 10_300)), (0, vec!["!".to_owned()]));
         let spaced = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}"#;
         let spaced = format!("{spaced}{}", " ".repeat(11_000));
-        assert_eq!(check(&Document::read(&spaced), Identity), []);
-        assert_eq!(check(&Document::read(&spaced), Scp)[0].severity, Severity::Lenient);
+        assert_eq!(check(&Document::new(&spaced), Identity), []);
+        assert_eq!(check(&Document::new(&spaced), Scp)[0].severity, Severity::Lenient);
     }
 
     #[test]
     fn what_does_not_parse_is_one_fault_at_its_place() {
-        let problems = check(&Document::read(r#"{"Statement":[{"Effect":"allow","Action":"s3:*"}]}"#), Identity);
+        let problems = check(&Document::new(r#"{"Statement":[{"Effect":"allow","Action":"s3:*"}]}"#), Identity);
         assert_eq!(problems.len(), 1);
         assert_eq!((problems[0].pointer.as_str(), problems[0].severity), ("/Statement/0/Effect", Severity::Refused));
-        assert_eq!(check(&Document::read(r#"{"Statement":[]}"#), Identity)[0].pointer, "/Statement");
+        assert_eq!(check(&Document::new(r#"{"Statement":[]}"#), Identity)[0].pointer, "/Statement");
     }
 }

@@ -311,7 +311,7 @@ fn statement(value: Value, index: usize, path: &Path<'_>) -> Read<Statement> {
         return Err(DocumentError::at(path, "the statement names no action", remedy));
     };
     let resources = clause(map, path, "Resource", "NotResource", |value, path| {
-        Ok(texts(value, path, false)?.iter().map(|t| ResourcePattern::read(t)).collect())
+        Ok(texts(value, path, false)?.iter().map(|t| ResourcePattern::new(t)).collect())
     })?;
     let principals = clause(map, path, "Principal", "NotPrincipal", principals)?;
     let conditions = match map.get("Condition") {
@@ -341,7 +341,7 @@ fn clause<T>(
 
 fn actions(value: &Value, path: &Path<'_>) -> Read<Vec<ActionPattern>> {
     let list = texts(value, path, false)?;
-    Ok(list.iter().map(|text| ActionPattern::read(text)).collect())
+    Ok(list.iter().map(|text| ActionPattern::new(text)).collect())
 }
 
 fn principals(value: &Value, path: &Path<'_>) -> Read<Vec<Principal>> {
@@ -378,7 +378,7 @@ fn conditions(value: &Value, path: &Path<'_>) -> Read<Vec<Condition>> {
         for (key, values) in expect_object(keys, &path, "the keys of a condition operator")? {
             let path = path.to(key);
             let values = texts(values, &path, true)?;
-            out.push(Condition::new(Operator::read(operator), key, values, path.to_string()));
+            out.push(Condition::new(Operator::new(operator), key, values, path.to_string()));
         }
     }
     Ok(out)

@@ -173,8 +173,12 @@ pub(crate) fn on_everything(statement: &Statement, named: &ActionSet, strict: bo
         Reach::But(_) | Reach::Both(..) => named.clone(),
         Reach::Only(pattern) => {
             let Some(service) = every_resource_of(pattern, strict) else { return ActionSet::default() };
-            let own = ActionSet::of_service(service).intersection(named);
-            if strict { ActionSet::of(own.numbers().filter(|number| covers_types(pattern, *number))) } else { own }
+            let own = ActionSet::service(service).intersection(named);
+            if strict {
+                ActionSet::from_numbers(own.numbers().filter(|number| covers_types(pattern, *number)))
+            } else {
+                own
+            }
         }
     });
     ActionSet::union_of(&each.collect::<Vec<_>>())
@@ -189,7 +193,7 @@ fn covers_types(pattern: &ResourcePattern, number: usize) -> bool {
     let partition = pattern.as_str().split(':').nth(1).unwrap_or("*");
     let known = |name: &str| (name == "Partition").then(|| partition.to_owned());
     let mut types = action.resource_types();
-    types.all(|used| pattern.covers(&ResourcePattern::read(&with_stars(used.resource_type.arn, known))))
+    types.all(|used| pattern.covers(&ResourcePattern::new(&with_stars(used.resource_type.arn, known))))
 }
 
 #[cfg(test)]
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn a_pattern_fits_the_actions_of_its_service() {
         let fits = |pattern: &str, action: &str| {
-            let pattern = ResourcePattern::read(pattern);
+            let pattern = ResourcePattern::new(pattern);
             Reach::Only(&pattern).fit(ActionSet::all()).contains(action)
         };
         assert!(fits("arn:aws:s3:::b/*", "s3:GetObject"));
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn an_action_acts_on_resources_of_its_types() {
         let fits = |pattern: &str, action: &str| {
-            let pattern = ResourcePattern::read(pattern);
+            let pattern = ResourcePattern::new(pattern);
             Reach::Only(&pattern).fit(ActionSet::all()).contains(action)
         };
         // Pattern, an action that can act there, one of the same service that cannot.

@@ -85,7 +85,7 @@ impl Trust {
         if let Some(problem) = self.problem() {
             return Err(problem);
         }
-        let steps = Steps::of(TRUST);
+        let steps = Steps::new(TRUST);
         let candidates = self.candidates(home, inside, &steps);
         if candidates.is_empty() {
             return Ok(Vec::new());
@@ -114,7 +114,7 @@ impl Trust {
         let mut named: Vec<Who> = Vec::new();
         for statement in self.statements().iter().filter(|statement| statement.effect == Effect::Allow) {
             match &statement.principals {
-                Some(Clause::In(list)) => named.extend(list.iter().map(Who::of)),
+                Some(Clause::In(list)) => named.extend(list.iter().map(Who::new)),
                 Some(Clause::NotIn(_)) => open = true,
                 None => {}
             }
@@ -324,7 +324,7 @@ mod tests {
 
     fn outside(statements: &str, organization: &Organization) -> Vec<(String, &'static str, Vec<String>, bool)> {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
-        let trust = Trust::of("trust policy", &Document::read(&text));
+        let trust = Trust::new("trust policy", &Document::new(&text));
         let inside = |account: AccountId| account.to_string() == "222233334444";
         let found = trust.external_access(HOME.parse().unwrap(), organization, inside).unwrap();
         let word = |truth: &Truth| match truth {
@@ -468,7 +468,7 @@ mod tests {
     fn resource_control_policies_are_part_of_who_is_let_in() {
         let level = |statements: &str| {
             let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
-            let policies = vec![PolicyRef::known("RCP perimeter", &Document::read(&text))];
+            let policies = vec![PolicyRef::known("RCP perimeter", &Document::new(&text))];
             let level: Arc<[Level]> = Arc::from([Level { name: "root".into(), policies }]);
             level
         };
@@ -494,7 +494,7 @@ mod tests {
         ];
         let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, allow("*", "{}"));
         for (name, rcp, expect) in cases {
-            let trust = Trust::of("trust policy", &Document::read(&text)).under(level(&rcp));
+            let trust = Trust::new("trust policy", &Document::new(&text)).under(level(&rcp));
             let known = Organization::Known(OURS.to_owned());
             let found = trust.external_access(HOME.parse().unwrap(), &known, |_| false).unwrap();
             let lines: Vec<String> = found

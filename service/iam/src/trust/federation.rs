@@ -185,11 +185,11 @@ impl Trust {
         if let Some(problem) = self.problem() {
             return Err(problem);
         }
-        let (steps, mut known) = (Steps::of(TRUST), BTreeSet::new());
+        let (steps, mut known) = (Steps::new(TRUST), BTreeSet::new());
         let mut providers: Vec<Who> = Vec::new();
         for statement in self.statements().iter().filter(|statement| statement.effect == Effect::Allow) {
             let Some(Clause::In(list)) = &statement.principals else { continue };
-            for who in list.iter().map(Who::of) {
+            for who in list.iter().map(Who::new) {
                 if matches!(who, Who::Oidc(_) | Who::Saml(_) | Who::Provider(_)) && known.insert(who.clone()) {
                     providers.push(who);
                 }
@@ -343,9 +343,9 @@ mod tests {
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Federated":"{principal}"}},
             "Action":"{action}","Condition":{condition}}}]}}"#
         );
-        let document = Document::read(&text);
+        let document = Document::new(&text);
         assert!(document.parsed.is_ok(), "{text}");
-        Trust::of("trust policy", &document).federated_access().unwrap()
+        Trust::new("trust policy", &document).federated_access().unwrap()
     }
 
     fn oidc(issuer: &str) -> String {
@@ -468,7 +468,7 @@ mod tests {
             "Condition":{{"StringLike":{{"{issuer}:sub":"repo:paper-mill/*"}}}}}}}}"#,
             oidc(issuer)
         );
-        let trust = Trust::of("trust policy", &Document::read(&text));
+        let trust = Trust::new("trust policy", &Document::new(&text));
         let taken = |sub: &str| {
             let context = Context::closed().set(&format!("{issuer}:sub"), [sub]);
             trust.decide(&caller, WEB_IDENTITY, &context).outcome

@@ -72,7 +72,7 @@ pub enum Who {
 }
 
 impl Who {
-    pub(crate) fn of(principal: &Principal) -> Self {
+    pub(crate) fn new(principal: &Principal) -> Self {
         match principal {
             Principal::Everyone => Self::Anyone,
             Principal::Service(name) => Self::Service(name.clone()),
@@ -178,7 +178,7 @@ pub struct Trust {
 impl Trust {
     /// The trust policy in a document. Where it does not parse, every answer is unknown.
     #[must_use]
-    pub fn of(source: &str, document: &Document) -> Self {
+    pub fn new(source: &str, document: &Document) -> Self {
         let problem = document.parsed.as_ref().err().cloned();
         Self { layer: PolicyRef::known(source, document), problem, rcps: Arc::default() }
     }
@@ -226,14 +226,14 @@ impl Trust {
             return Err(problem);
         }
         let mut out = Vec::new();
-        let (steps, weight) = (Steps::of(TRUST), self.weight());
+        let (steps, weight) = (Steps::new(TRUST), self.weight());
         for statement in self.layer.statements(Effect::Allow).map(CompiledStatement::shared) {
             let Some(site) = self.layer.site(statement) else { continue };
             let actions: BTreeSet<_> = STS_ACTIONS.into_iter().filter(|a| statement.names_action(a)).collect();
             let whos: Vec<Who> = match &statement.principals {
                 None => Vec::new(),
-                Some(Clause::In(list)) => list.iter().map(Who::of).collect(),
-                Some(Clause::NotIn(list)) => vec![Who::AllBut(list.iter().map(|p| Who::of(p).text()).collect())],
+                Some(Clause::In(list)) => list.iter().map(Who::new).collect(),
+                Some(Clause::NotIn(list)) => vec![Who::AllBut(list.iter().map(|p| Who::new(p).text()).collect())],
             };
             for who in whos {
                 let possible = match steps.take(weight.saturating_mul(actions.len())) {
@@ -292,7 +292,7 @@ impl Trust {
     #[must_use]
     pub fn tells_roles_apart(&self) -> bool {
         let named = |principal: &Principal| {
-            matches!(Who::of(principal), Who::Role(_) | Who::Session(_) | Who::DeadId(_) | Who::Other(_))
+            matches!(Who::new(principal), Who::Role(_) | Who::Session(_) | Who::DeadId(_) | Who::Other(_))
         };
         self.every_statement().any(|statement| {
             let denies = statement.effect == Effect::Deny;
@@ -382,7 +382,7 @@ impl Trust {
         let absent = keys.iter().fold(home.clone(), |context, key| context.absent(key));
         let foreign: Vec<(&str, Vec<String>)> = keys.iter().map(|key| (*key, self.foreign_values(key))).collect();
         let probes = foreign.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
-        let (steps, weight) = (Steps::of(TRUST), self.weight().saturating_mul(actions.len()));
+        let (steps, weight) = (Steps::new(TRUST), self.weight().saturating_mul(actions.len()));
         let mut refused = Answer::bare(Truth::True);
         for probe in 0..probes {
             if steps.take(weight).is_err() {
@@ -475,9 +475,9 @@ mod tests {
 
     fn trust(statements: &str) -> Trust {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
-        let document = Document::read(&text);
+        let document = Document::new(&text);
         assert!(document.parsed.is_ok(), "{:?}", document.parsed);
-        Trust::of("trust policy", &document)
+        Trust::new("trust policy", &document)
     }
 
     fn pods(condition: &str) -> Trust {
@@ -632,7 +632,7 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_decides_nothing() {
-        let trust = Trust::of("trust policy", &Document::read("{"));
+        let trust = Trust::new("trust policy", &Document::new("{"));
         assert!(trust.problem().is_some() && trust.admissions().is_err());
         let answer = trust.admits_service(PODS, "sts:AssumeRole");
         assert!(answer.truth.reasons()[0].contains("trust policy could not be read"));

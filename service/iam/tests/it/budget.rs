@@ -22,7 +22,7 @@ fn role() -> RoleArn {
 
 fn layer(statements: &[Value]) -> PolicyRef {
     let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-    PolicyRef::known("inline policy p", &Document::read(&text))
+    PolicyRef::known("inline policy p", &Document::new(&text))
 }
 
 fn is_exceeded(why: &Why) -> bool {
@@ -32,9 +32,9 @@ fn is_exceeded(why: &Why) -> bool {
 /// The steps of both analyses of a stack.
 fn steps(stack: &PolicySet) -> u64 {
     let role = role();
-    let found = Steps::of("the policies of the role");
+    let found = Steps::new("the policies of the role");
     drop(find_within(stack, Holder { role: &role, policies: &[], boundary: None }, &found));
-    let granted = Grants::of(stack).steps();
+    let granted = Grants::new(stack).steps();
     granted.max(found.taken())
 }
 
@@ -51,7 +51,7 @@ fn what_people_write_takes_a_part_of_the_steps_that_there_are() {
             }
         }
     }
-    let layers: Vec<PolicyRef> = texts.iter().map(|text| PolicyRef::known("policy", &Document::read(text))).collect();
+    let layers: Vec<PolicyRef> = texts.iter().map(|text| PolicyRef::known("policy", &Document::new(text))).collect();
     let mut most = 0;
     for layer in &layers {
         most = most.max(steps(&PolicySet { identity: Some(vec![layer.clone()]), ..PolicySet::default() }));
@@ -138,9 +138,9 @@ fn told(stack: &PolicySet, most: u64) -> (Grants, Vec<(&'static str, Truth)>) {
     let role = role();
     let holder = Holder { role: &role, policies: &[], boundary: None };
     let of = "the policies of the role";
-    let found = find_within(stack, holder, &Steps::up_to(most, of));
+    let found = find_within(stack, holder, &Steps::with_limit(most, of));
     (
-        Grants::within(stack, &Steps::up_to(most, of)),
+        Grants::within(stack, &Steps::with_limit(most, of)),
         found.into_iter().map(|found| (found.path.id, found.truth)).collect(),
     )
 }
@@ -185,7 +185,7 @@ fn what_is_dear_comes_to_an_end() {
         let stack = stack(kind, 400, true);
         let role = role();
         let holder = Holder { role: &role, policies: &[], boundary: None };
-        let [of_ways, of_grants] = [0; 2].map(|_| Steps::up_to(20_000, "the policies of the role"));
+        let [of_ways, of_grants] = [0; 2].map(|_| Steps::with_limit(20_000, "the policies of the role"));
         let found = find_within(&stack, holder, &of_ways);
         let grants = Grants::within(&stack, &of_grants);
         let cut = found.iter().any(|found| matches!(&found.truth, Truth::Unknown(why) if why.iter().any(is_exceeded)));
@@ -209,7 +209,7 @@ fn trust(statements: usize) -> Trust {
             "Action": "sts:*", "Condition": {"StringLike": {key: value}}})
     });
     let text = json!({"Version": "2012-10-17", "Statement": each.collect::<Vec<_>>()}).to_string();
-    Trust::of("trust policy", &Document::read(&text))
+    Trust::new("trust policy", &Document::new(&text))
 }
 
 #[test]
@@ -246,11 +246,11 @@ fn told_of(statements: &[Value], resource: &str, steps: &Steps) -> rolecall_iam:
 fn a_request_whose_policies_are_dear_is_unknown_with_the_reason() {
     let resource = "arn:aws:iam::111122223333:role/x";
     let allow = json!({"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"});
-    let of = || Steps::of("the policies that decide the request");
+    let of = || Steps::new("the policies that decide the request");
     let plain = told_of(std::slice::from_ref(&allow), resource, &of());
     assert_eq!(plain.outcome, Outcome::Allow);
-    let refused = told_of(std::slice::from_ref(&allow), resource, &Steps::up_to(1, "the policies"));
-    assert_eq!((refused.outcome, refused.layers.len()), (Outcome::Unknown, 0));
+    let refused = told_of(std::slice::from_ref(&allow), resource, &Steps::with_limit(1, "the policies"));
+    assert_eq!((refused.outcome, refused.policies.len()), (Outcome::Unknown, 0));
     assert!(refused.because.contains("more than 1 steps"), "{}", refused.because);
     let patterns: Vec<String> = (0..3_000).map(|n| format!("arn:*:*:*:*:*{n:05}*{n:05}*")).collect();
     let dear = json!({"Effect": "Deny", "Action": "iam:*", "Resource": patterns});

@@ -20,7 +20,7 @@ fn context(case: &Value) -> Context {
 
 fn layers(value: Option<&Value>, source: &str) -> Vec<PolicyRef> {
     let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    list.iter().map(|document| PolicyRef::known(source, &Document::read(&document.to_string()))).collect()
+    list.iter().map(|document| PolicyRef::known(source, &Document::new(&document.to_string()))).collect()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn documented_cases_are_decided_as_documented() {
                 Ok(arn) => Requester::principal(&arn),
                 Err(_) => Requester::service(principal),
             };
-            let trust = Trust::of("trust policy", &Document::read(&trust.to_string()));
+            let trust = Trust::new("trust policy", &Document::new(&trust.to_string()));
             trust.decide(&caller, action, &context(case)).outcome
         } else {
             let stack = PolicySet {
@@ -86,7 +86,7 @@ fn trust_samples_are_assessed_by_deciding() {
         let sample =
             samples["samples"].as_array().unwrap().iter().find(|s| s["name"].as_str().unwrap().starts_with(name));
         let sample = sample.unwrap_or_else(|| panic!("no sample `{name}`"));
-        let trust = Trust::of("trust policy", &Document::read(&sample["policy"].to_string()));
+        let trust = Trust::new("trust policy", &Document::new(&sample["policy"].to_string()));
         let caller = Requester::service("pods.eks.amazonaws.com");
         let actual = [
             trust.admits(&caller, "sts:AssumeRole").truth,

@@ -60,7 +60,7 @@ fn shows_what_it_says(answer: &PairAnswer) {
 const ROLE: &str = "arn:aws:iam::111122223333:role/app";
 
 fn requester() -> Requester {
-    Requester::read(ROLE).unwrap()
+    Requester::parse(ROLE).unwrap()
 }
 
 fn context_of(keys: &serde_json::Map<String, Value>) -> Context {
@@ -493,7 +493,7 @@ fn nothing_that_is_proved_of_policies_on_resources_is_contradicted() {
     let mut counts: BTreeMap<Relation, u32> = BTreeMap::new();
     for n in 0..pairs / 2 {
         let (own, first, mut second, (edit, at), who) = sides.new_tree(&mut runner).unwrap().current();
-        let who = Requester::read(ASKERS[who]).unwrap();
+        let who = Requester::parse(ASKERS[who]).unwrap();
         let with = |own: &Value, list: &Value| {
             let mut out = own.clone();
             out["resource"] = json!({"Version": "2012-10-17", "Statement": list});

@@ -28,10 +28,10 @@ pub fn documents(value: &Value, out: &mut Vec<String>) {
 fn refused(texts: &[String]) -> Vec<String> {
     let mut out = Vec::new();
     for text in texts {
-        let document = Document::read(text);
+        let document = Document::new(text);
         match &document.parsed {
             Ok(policy) => {
-                let again = Document::read(&policy.canonical());
+                let again = Document::new(&policy.canonical());
                 assert_eq!(again.digest, document.digest, "the canonical form has another address: {text}");
                 let pointers = |d: &Document| d.statements().iter().map(|s| s.pointer.clone()).collect::<Vec<_>>();
                 assert_eq!(pointers(&again), pointers(&document), "{text}");
@@ -53,7 +53,7 @@ fn organisation_policies_parse_but_for_the_broken_one() {
     for path in files(&folder).iter().filter(|p| p.extension().is_some_and(|e| e == "json")) {
         let text = std::fs::read_to_string(path).unwrap();
         read += 1;
-        if let Err(error) = Document::read(&text).parsed {
+        if let Err(error) = Document::new(&text).parsed {
             broken.push((path.file_name().unwrap().to_string_lossy().into_owned(), error));
         }
     }
@@ -87,7 +87,7 @@ fn what_a_linter_calls_malformed_is_refused_and_nothing_else() {
     for case in &cases {
         let text = case["policy_text"].as_str().unwrap();
         let findings: Vec<&str> = case["findings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        let refused = Document::read(text).parsed.err();
+        let refused = Document::new(text).parsed.err();
         // The last is a template whose resource is not a text yet.
         let malformed = findings.iter().any(|f| f.starts_with("MALFORMED"))
             || case["name"].as_str().unwrap().ends_with("test_resource_with_sub");

@@ -56,7 +56,7 @@ struct Stack {
     rcp: Option<Vec<Vec<Text>>>,
     resource: Option<Text>,
     trust: Option<Text>,
-    endpoint: Option<Text>,
+    vpc_endpoint: Option<Text>,
 }
 
 fn stack() -> impl Strategy<Value = Stack> {
@@ -67,7 +67,7 @@ fn stack() -> impl Strategy<Value = Stack> {
     };
     let identity = prop::option::weighted(0.9, prop::collection::vec(policy(false), 0..3));
     (identity, some(false), some(false), levels(false), levels(true), some(true), some(true), some(true)).prop_map(
-        |(identity, boundary, session, scp, rcp, resource, trust, endpoint)| Stack {
+        |(identity, boundary, session, scp, rcp, resource, trust, vpc_endpoint)| Stack {
             identity,
             boundary,
             session,
@@ -75,7 +75,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             rcp,
             resource,
             trust,
-            endpoint,
+            vpc_endpoint,
         },
     )
 }
@@ -84,7 +84,7 @@ fn layer(text: &Text) -> PolicyRef {
     match text {
         None => PolicyRef::missing("policy", "the test says so"),
         Some(statements) => {
-            let document = Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
+            let document = Document::new(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
             assert!(document.parsed.is_ok(), "{:?}", document.parsed);
             PolicyRef::known("policy", &document)
         }
@@ -108,14 +108,15 @@ impl Stack {
             rcp: self.rcp.as_ref().map(levels),
             resource: self.resource.as_ref().map(layer),
             trust: self.trust.as_ref().map(layer),
-            endpoint: self.endpoint.as_ref().map(|text| vec![layer(text)]),
+            vpc_endpoint: self.vpc_endpoint.as_ref().map(|text| vec![layer(text)]),
         }
     }
 
     /// Every policy, to be changed in place.
     fn texts(&mut self) -> Vec<&mut Text> {
         let levels = self.scp.iter_mut().chain(&mut self.rcp).flatten().flatten();
-        let single = [&mut self.boundary, &mut self.session, &mut self.resource, &mut self.trust, &mut self.endpoint];
+        let single =
+            [&mut self.boundary, &mut self.session, &mut self.resource, &mut self.trust, &mut self.vpc_endpoint];
         self.identity.iter_mut().flatten().chain(levels).chain(single.into_iter().flatten()).collect()
     }
 }
@@ -139,7 +140,7 @@ fn request() -> impl Strategy<Value = (Request, Request)> {
     let value = prop_oneof![Just(None), Just(Some("vpc-1")), Just(Some("vpc-2")), Just(Some("net-1"))];
     (who, what, owner, value).prop_map(|(who, (action, resource), owner, value)| {
         let owner = owner.and_then(|id| id.parse().ok());
-        let of = |context| Request::new(Requester::read(who).unwrap(), action, resource, owner, context);
+        let of = |context| Request::new(Requester::parse(who).unwrap(), action, resource, owner, context);
         let known = value.map_or(Context::closed(), |value| Context::closed().set("aws:SourceVpc", [value]));
         (of(known), of(Context::open_under(&["aws:SourceVpc"])))
     })
@@ -163,7 +164,7 @@ proptest! {
         prop_assert_eq!(decision.outcome, told.outcome);
         prop_assert!(!told.because.is_empty(), "{}", told);
         let refused = matches!(told.outcome, Outcome::DenyExplicit | Outcome::DenyImplicit);
-        prop_assert_eq!(!told.nearest.is_empty(), refused, "{}", told);
+        prop_assert_eq!(!told.minimal_changes.is_empty(), refused, "{}", told);
         prop_assert_eq!(!told.reasons.is_empty(), told.outcome == Outcome::Unknown);
     }
 

@@ -40,7 +40,7 @@ fn faults(name: &str, samples: &[Sample]) -> BTreeMap<(Severity, String), usize>
     let mut out = BTreeMap::new();
     let mut clean = 0;
     for sample in samples {
-        let problems = check(&Document::read(&sample.text), sample.kind);
+        let problems = check(&Document::new(&sample.text), sample.kind);
         clean += usize::from(problems.is_empty());
         for problem in problems {
             assert!(!problem.remedy.is_empty(), "{problem:?}");
@@ -126,7 +126,7 @@ fn a_linter_and_we_name_the_same_faults() {
     for case in &cases {
         let text = case["policy_text"].as_str().unwrap();
         let kind = if text.contains("\"Principal\"") { PolicyType::Resource } else { PolicyType::Identity };
-        let problems = check(&Document::read(text), kind);
+        let problems = check(&Document::new(text), kind);
         let ours: Vec<String> = problems.into_iter().map(|p| format!("{:?}: {}", p.severity, p.message)).collect();
         let theirs = case["findings"].as_array().unwrap().iter().filter_map(Value::as_str);
         // What the linter says of the actions' meaning is no fault of the form.

@@ -79,7 +79,7 @@ fn statements(with_principal: bool) -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn document(statements: &[Value]) -> Document {
-    let document = Document::read(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
+    let document = Document::new(&json!({"Version": "2012-10-17", "Statement": statements}).to_string());
     assert!(document.parsed.is_ok(), "{:?}", document.parsed);
     document
 }
@@ -130,7 +130,7 @@ proptest! {
         let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
         let (before, after) = (stack(&statements), stack(&more));
         prop_assert!(rank_of(after.decide_by_own_policies(action, resource, &context).outcome) <= rank_of(before.decide_by_own_policies(action, resource, &context).outcome));
-        let (before, after) = (Grants::of(&before), Grants::of(&after));
+        let (before, after) = (Grants::new(&before), Grants::new(&after));
         prop_assert!(before.actions().includes(after.actions()));
         prop_assert!(rank(&after.admin().answer.truth) <= rank(&before.admin().answer.truth));
         prop_assert!(after.broad_writes().grants.len() <= before.broad_writes().grants.len());
@@ -143,7 +143,7 @@ proptest! {
         statements in statements(true), deny in statement("Deny", true), context in context(),
     ) {
         let more: Vec<Value> = statements.iter().cloned().chain([deny]).collect();
-        let of = |statements: &[Value]| Trust::of("trust policy", &document(statements));
+        let of = |statements: &[Value]| Trust::new("trust policy", &document(statements));
         let caller = Requester::service("pods.eks.amazonaws.com");
         for action in ["sts:AssumeRole", "sts:TagSession"] {
             let (before, after) = (of(&statements), of(&more));
@@ -157,7 +157,7 @@ proptest! {
         let free = stack(&statements);
         let mut bound = free.clone();
         bound.boundary = Some(vec![PolicyRef::known("boundary", &document(&boundary))]);
-        let (free, bound) = (Grants::of(&free), Grants::of(&bound));
+        let (free, bound) = (Grants::new(&free), Grants::new(&bound));
         prop_assert!(free.actions().includes(bound.actions()));
         prop_assert!(rank(&bound.admin().answer.truth) <= rank(&free.admin().answer.truth));
         prop_assert!(bound.pass_role().grants.len() <= free.pass_role().grants.len());
@@ -179,10 +179,10 @@ proptest! {
     #[test]
     fn sets_agree_with_single_decisions(statements in statements(false)) {
         let stack = stack(&statements);
-        let grants = Grants::of(&stack);
+        let grants = Grants::new(&stack);
         let set = grants.actions();
         for action in ["s3:GetObject", "s3:PutObject", "iam:PassRole", "sts:AssumeRole", "ec2:RunInstances"] {
-            let single = !Grants::of(&stack).allows(action).grants.is_empty();
+            let single = !Grants::new(&stack).allows(action).grants.is_empty();
             prop_assert_eq!(set.contains(action), single, "{}", action);
         }
     }
@@ -194,8 +194,8 @@ proptest! {
                 [one] if single => json!({"Statement": one}),
                 all => json!({"Id": "x", "Version": "2008-10-17", "Statement": all}),
             };
-            let document = Document::read(&value.to_string());
-            let again = Document::read(&document.canonical());
+            let document = Document::new(&value.to_string());
+            let again = Document::new(&document.canonical());
             prop_assert_eq!(again.digest, document.digest);
             prop_assert_eq!(again.canonical(), document.canonical());
             prop_assert_eq!(again.statements().len(), document.statements().len());
@@ -205,7 +205,7 @@ proptest! {
     #[test]
     fn no_text_is_too_strange_to_be_kept(text in "\\PC{0,60}", prefix in prop_oneof![Just(""), Just("%7B"), Just("{\"Statement\":")]) {
         let text = format!("{prefix}{text}");
-        let document = Document::read(&text);
+        let document = Document::new(&text);
         prop_assert!(document.parsed.is_ok() || !document.parsed.unwrap_err().message.is_empty());
     }
 }
@@ -285,7 +285,7 @@ proptest! {
             scp: scp.as_ref().map(|s| [rolecall_iam::Level::new("root", vec![known("scp", s)])].into()),
             ..PolicySet::default()
         };
-        let grants = Grants::of(&layers);
+        let grants = Grants::new(&layers);
         prop_assert!(grants.actions().includes(grants.certainly_allowed()));
         let role: rolecall_iam::RoleArn = "arn:aws:iam::111122223333:role/app".parse().unwrap();
         let names = ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:ListAllMyBuckets", "iam:PassRole",

@@ -21,7 +21,7 @@ fn every_published_path_is_found() {
         let layer = |action: &&str| {
             let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": "*"});
             let text = serde_json::json!({"Version": "2012-10-17", "Statement": statement}).to_string();
-            PolicyRef::known(&format!("inline policy {action}"), &Document::read(&text))
+            PolicyRef::known(&format!("inline policy {action}"), &Document::new(&text))
         };
         let stack = PolicySet { identity: Some(required.iter().map(layer).collect()), ..PolicySet::default() };
         let found =

@@ -46,7 +46,7 @@ pub struct Args {
 
 fn principal(text: &str) -> Result<Requester, String> {
     let remedy = "give an ARN, an account id, `anonymous`, or a service such as `pods.eks.amazonaws.com`";
-    Requester::read(text).ok_or_else(|| remedy.to_owned())
+    Requester::parse(text).ok_or_else(|| remedy.to_owned())
 }
 
 /// Compares, in whichever way was asked for.

@@ -2,7 +2,7 @@
 //!
 //! With `--cases`: requests and their policies from files, an answer a line. It needs no
 //! configuration, no database and no network. Otherwise one request against the stored estate, with
-//! documents from files in the place of any layer.
+//! documents from files in the place of any policy type.
 
 use super::Format;
 use super::{Context, print, print_json, with_database};
@@ -53,7 +53,7 @@ pub struct Args {
 
 /// Documents that stand in for what the estate holds: files, or `none`.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "What if (files; `none` takes the layer out)")]
+#[command(next_help_heading = "What if (files; `none` stands for no policy of that type)")]
 pub struct WhatIfArgs {
     /// Instead of the principal's own policies
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "principal")]
@@ -88,12 +88,12 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Reads what stands in for a layer; `None` where nothing was given.
+/// Reads what stands in for a policy type; `None` where nothing was given.
 fn given(files: &[String]) -> Result<Option<Vec<Given>>, Error> {
     let read = |name: &String| {
         let text =
             std::fs::read_to_string(name).map_err(|source| Error::File { doing: "read", path: name.into(), source })?;
-        Ok(Given { name: name.clone(), document: Document::read(&text) })
+        Ok(Given { name: name.clone(), document: Document::new(&text) })
     };
     match files {
         [] => Ok(None),
@@ -128,7 +128,7 @@ impl Args {
                 rcp: given(&self.what_if.rcp)?,
                 resource: one(&self.what_if.resource_policy)?,
                 trust: one(&self.what_if.trust_policy)?,
-                endpoint: given(&self.what_if.vpc_endpoint_policy)?,
+                vpc_endpoint: given(&self.what_if.vpc_endpoint_policy)?,
             },
         })
     }
@@ -156,16 +156,17 @@ pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Erro
 }
 
 fn json(question: &Question, answer: &Answer) -> serde_json::Value {
-    let Explanation { outcome, because, reasons, layers, nearest } = &answer.explanation;
+    let Explanation { outcome, because, reasons, policies, minimal_changes } = &answer.explanation;
     serde_json::json!({
-        "decision": outcome.as_str(), "because": because, "reasons": reasons, "layers": layers, "nearest": nearest,
+        "decision": outcome.as_str(), "because": because, "reasons": reasons, "policies": policies,
+        "minimal_changes": minimal_changes,
         "principal": answer.principal, "action": question.action, "resource": answer.resource, "notes": answer.notes,
     })
 }
 
-/// The answer for a person: the decision, why, what each layer says, and what would change it.
+/// The answer for a person: the decision, why, the effect of each policy, and what would change it.
 fn text(question: &Question, answer: &Answer) -> String {
-    let Explanation { outcome, because, reasons, layers, nearest } = &answer.explanation;
+    let Explanation { outcome, because, reasons, policies, minimal_changes } = &answer.explanation;
     let mut out = format!("{}: {because}\n", outcome.as_str());
     let mut line = |head: &str, text: &str| {
         let _ = writeln!(out, "  {head:<12}{text}");
@@ -179,27 +180,27 @@ fn text(question: &Question, answer: &Answer) -> String {
     for reason in reasons {
         line("unknown", reason);
     }
-    out.push_str("\nLayers\n");
-    for layer in layers {
-        let says = match layer.says {
-            PolicyEffect::Allows => "allows",
-            PolicyEffect::Denies => "DENIES",
-            PolicyEffect::Nothing => "silent",
+    out.push_str("\nPolicies\n");
+    for policy in policies {
+        let effect = match policy.effect {
+            PolicyEffect::Allow => "allow",
+            PolicyEffect::ExplicitDeny => "explicit deny",
+            PolicyEffect::ImplicitDeny => "implicit deny",
             PolicyEffect::Unknown => "unknown",
-            PolicyEffect::NotApplied => "not applied",
+            PolicyEffect::NotApplicable => "not applicable",
         };
-        let _ = writeln!(out, "  {says:<12}{}: {}", layer.name, layer.because);
-        for statement in &layer.statements {
+        let _ = writeln!(out, "  {effect:<16}{}: {}", policy.name, policy.because);
+        for statement in &policy.statements {
             let effect = if statement.denies { "Deny" } else { "Allow" };
             let sid = statement.sid.as_deref().map(|sid| format!(" ({sid})")).unwrap_or_default();
             let sure = if statement.certain { "" } else { ", if at all" };
-            let _ = writeln!(out, "  {:<12}  {effect} {}{}{sid}{sure}", "", statement.source, statement.pointer);
+            let _ = writeln!(out, "  {:<16}  {effect} {}{}{sid}{sure}", "", statement.source, statement.pointer);
         }
     }
-    if !nearest.is_empty() {
-        out.push_str("\nTo be allowed\n");
-        for miss in nearest {
-            let _ = writeln!(out, "  - {}", miss.text);
+    if !minimal_changes.is_empty() {
+        out.push_str("\nRequired changes\n");
+        for change in minimal_changes {
+            let _ = writeln!(out, "  - {}", change.text);
         }
     }
     out.truncate(out.trim_end().len());

@@ -37,7 +37,7 @@ pub struct Assets {
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let address = |name: &str| {
         let content = FILES.iter().find(|(file, ..)| *file == name).map_or(&[][..], |(.., bytes)| bytes);
-        let mut hash = Digest::of(content).to_string();
+        let mut hash = Digest::sha256(content).to_string();
         hash.truncate(12);
         format!("/static/{name}?v={hash}")
     };

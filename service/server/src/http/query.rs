@@ -177,7 +177,7 @@ impl Params {
     #[must_use]
     pub fn filter_hash(&self) -> String {
         let mut text = self.keeping(|name| !NOT_FILTERS.contains(&name)).query();
-        text = Digest::of(text.as_bytes()).to_string();
+        text = Digest::sha256(text.as_bytes()).to_string();
         text.truncate(16);
         text
     }

@@ -21,7 +21,7 @@ pub enum SimulateError {
 /// The answer to a question.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Layer by layer.
+    /// Policy by policy.
     pub explanation: Explanation,
     /// The principal that asks, as policies see it.
     pub principal: String,

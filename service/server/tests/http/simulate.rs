@@ -46,12 +46,12 @@ async fn a_pod_is_decided_with_documents_in_the_place_of_what_is_stored() {
     let allowed =
         ask(&client, question(json!({"identity": [s3("Allow")], "session": [], "resource": [], "rcp": []}))).await;
     assert_eq!(allowed["decision"], "Allow", "{allowed}");
-    assert_eq!(allowed["nearest"], json!([]));
+    assert_eq!(allowed["minimal_changes"], json!([]));
     let denied = ask(&client, question(json!({"identity": [s3("Allow")], "session": [], "scp": [s3("Deny")]}))).await;
     assert_eq!(denied["decision"], "Deny(explicit)", "{denied}");
     let nothing = ask(&client, question(json!({"identity": [], "resource": [], "rcp": []}))).await;
     assert_eq!(nothing["decision"], "Deny(implicit)", "{nothing}");
-    assert!(!nothing["nearest"].as_array().unwrap().is_empty(), "{nothing}");
+    assert!(!nothing["minimal_changes"].as_array().unwrap().is_empty(), "{nothing}");
 }
 
 #[tokio::test]

@@ -450,7 +450,7 @@ async fn exports_are_rows_that_programs_can_read() {
         run_beside(command)
     };
     for (what, keys) in [
-        ("findings", &["fingerprint", "rule", "severity", "detection", "subject", "account_id", "message"][..]),
+        ("findings", &["fingerprint", "rule_id", "severity", "detection", "subject", "account_id", "message"][..]),
         ("associations", &["account_id", "cluster", "namespace", "service_account", "role_arn"]),
         (
             "roles",

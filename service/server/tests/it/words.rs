@@ -25,7 +25,12 @@ const GONE: &[&str] = &[
     "weighed",
     "harvest",
     "as good as",
+    "layer",
+    "layers",
 ];
+
+/// Names of fields that are gone.
+const GONE_FIELDS: &[&str] = &["says", "nearest", "way", "ways", "gain", "workflow", "endpoint", "stale_why"];
 
 /// What stands in `text` of the words that are gone.
 fn gone(text: &str) -> Vec<&'static str> {
@@ -90,7 +95,9 @@ fn the_api_speaks_the_glossary() {
         let said = match value {
             Value::Object(fields) => {
                 left.extend(fields.iter().map(|(name, value)| (name.as_str(), value)));
-                fields.keys().flat_map(|name| gone(&name.replace('_', " "))).collect()
+                let named = |name: &String| GONE_FIELDS.iter().copied().filter(|gone| gone == name).collect::<Vec<_>>();
+                let words = fields.keys().flat_map(|name| gone(&name.replace('_', " ")));
+                words.chain(fields.keys().flat_map(named)).collect()
             }
             Value::Array(items) => {
                 left.extend(items.iter().map(|value| (at, value)));

@@ -188,7 +188,7 @@ pub(crate) async fn documents(connection: &mut PgConnection, named: &BTreeSet<Di
     .await?;
     let mut documents = Documents::default();
     for row in rows {
-        let mut document = Document::read(&parse::document(row.text));
+        let mut document = Document::new(&parse::document(row.text));
         // The facts name it by the address under which it was kept, whatever later versions of
         // the canonical form would call it.
         document.digest = parse::digest("document", "text", &row.digest)?;

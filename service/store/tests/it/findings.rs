@@ -34,12 +34,12 @@ pub fn failure(name: &str, severity: Severity, message: &str) -> Failure {
         message: message.into(),
         evidence: vec![Evidence {
             label: "allows all".into(),
-            document: Some(Digest::of(b"d")),
+            document: Some(Digest::sha256(b"d")),
             source: "inline policy read".into(),
             pointer: "/Statement/0".into(),
             value: json!({"Effect": "Allow", "Sid": "a\0"}),
         }],
-        evidence_digest: Digest::of(message.as_bytes()),
+        evidence_digest: Digest::sha256(message.as_bytes()),
         params: BTreeMap::from([("max".to_owned(), EffectiveParam { value: json!(3), origin: "rule default".into() })]),
         exception: None,
         happened_at: None,
@@ -283,7 +283,7 @@ fn on_role(name: &str, severity: Severity, workloads: &[(&str, rolecall_audit::r
         target_role_arn: None,
     };
     failure.workloads = workloads.iter().map(|(namespace, via)| workload(namespace, *via)).collect();
-    failure.evidence_digest = Digest::of(format!("{workloads:?}").as_bytes());
+    failure.evidence_digest = Digest::sha256(format!("{workloads:?}").as_bytes());
     failure
 }
 

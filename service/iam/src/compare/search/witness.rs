@@ -22,17 +22,17 @@ impl Search<'_, '_> {
         self.guess_variables(cell, &mut context);
         let shown = self.first_that_shows(cell, &context, gained);
         let why = self.why_not_shown(cell);
-        let way = if gained { &mut self.gained } else { &mut self.lost };
+        let direction = if gained { &mut self.gained } else { &mut self.lost };
         match shown {
-            Some((shown, true)) => way.shown = Some(shown),
+            Some((shown, true)) => direction.shown = Some(shown),
             Some((shown, false)) => {
-                way.failures += 1;
-                way.on_own_side.get_or_insert(shown);
+                direction.failures += 1;
+                direction.on_own_side.get_or_insert(shown);
             }
             None if leaves_nothing_open => {}
             None => {
-                way.failures += 1;
-                way.leave_open(&why);
+                direction.failures += 1;
+                direction.leave_open(&why);
             }
         }
     }

@@ -54,7 +54,7 @@ impl Builder {
         self.early |= self.colons < 5 && self.mode == Mode::Resource;
         self.pieces.push(Piece::Var(self.variables.len()));
         let default = default.map(Into::into);
-        self.variables.push(Variable { text: name.into(), key: KeyName::read(name), default });
+        self.variables.push(Variable { text: name.into(), key: KeyName::new(name), default });
     }
 
     fn flush(&mut self) {

@@ -14,7 +14,7 @@ impl Asked {
     const MOST: usize = 4_000_000;
 
     /// Reads the name of a resource, in which `*` is any text within its segment of an ARN.
-    pub(crate) fn read(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let segments = text.splitn(6, ':').count();
         let mut colons = 0;
         let token = |c| {

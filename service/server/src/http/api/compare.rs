@@ -31,7 +31,7 @@ pub(super) struct CompareJson {
     /// Whose the resources are whose ARNs do not name an account.
     #[serde(default)]
     resource_account: Option<String>,
-    /// What was there: `{"policies": {…}}` with layers as evaluation cases have them.
+    /// What was there: `{"policies": {…}}` as evaluation cases have them.
     #[schema(value_type = Object)]
     before: serde_json::Value,
     /// What is there, in the same form.

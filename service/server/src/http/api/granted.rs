@@ -8,7 +8,7 @@ use crate::query::unused::{DAYS, Failure, weighed};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::unused::{Covered, RiskyWay, UsageReport, UsedAction};
+use rolecall_audit::unused::{Covered, GrantedPath, UsageReport, UsedAction};
 use rolecall_audit::usage::{UsageError, UsageSubject};
 use rolecall_estate::EventScope;
 use rolecall_iam::catalogue::AccessLevel;
@@ -167,7 +167,7 @@ impl From<UsageReport> for UnusedAccessJson {
             role_arn: weighed.role_arn.as_str().to_owned(),
             totals: count(ActionSet::all()),
             by_level: AccessLevel::ALL.into_iter().map(|l| (l.as_str(), count(ActionSet::level(l)))).collect(),
-            by_service: services.map(|service| (service, count(&ActionSet::of_service(service)))).collect(),
+            by_service: services.map(|service| (service, count(&ActionSet::service(service)))).collect(),
             used: called(&weighed.used),
             unused,
             unknown: open.collect(),
@@ -176,7 +176,7 @@ impl From<UsageReport> for UnusedAccessJson {
             unmapped: weighed.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
             unlisted_patterns: weighed.unlisted.clone(),
             missing_policies: weighed.unseen.clone(),
-            escalation_paths: weighed.ways.iter().map(EscalationPathJson::from).collect(),
+            escalation_paths: weighed.escalation_paths.iter().map(EscalationPathJson::from).collect(),
             window: weighed.covered.into(),
         }
     }
@@ -229,14 +229,14 @@ impl From<&UsedAction> for UsedActionJson {
     }
 }
 
-impl From<&RiskyWay> for EscalationPathJson {
-    fn from(way: &RiskyWay) -> Self {
+impl From<&GrantedPath> for EscalationPathJson {
+    fn from(path: &GrantedPath) -> Self {
         Self {
-            id: way.found.path.id,
-            outcome: way.found.path.outcome.as_str(),
-            is_open: if matches!(way.found.truth, Truth::True) { "true" } else { "unknown" },
-            actions: way.found.path.actions().collect(),
-            unused: way.unused.clone(),
+            id: path.found.path.id,
+            outcome: path.found.path.outcome.as_str(),
+            is_open: if matches!(path.found.truth, Truth::True) { "true" } else { "unknown" },
+            actions: path.found.path.actions().collect(),
+            unused: path.unused.clone(),
         }
     }
 }

@@ -61,7 +61,7 @@ enum ValuesJson {
     Several(Vec<String>),
 }
 
-/// Documents in the place of what is stored; an empty list takes a layer out.
+/// Documents in the place of what is stored; an empty list stands for none of that type.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PoliciesJson {
@@ -85,10 +85,10 @@ struct PoliciesJson {
 
 impl PoliciesJson {
     fn what_if(self) -> WhatIf {
-        let layer = |name: &str, documents: Option<Vec<serde_json::Value>>| {
+        let given_as = |name: &str, documents: Option<Vec<serde_json::Value>>| {
             let given = |(n, value): (usize, serde_json::Value)| Given {
                 name: format!("policies.{name}[{n}]"),
-                document: Document::read(&match value {
+                document: Document::new(&match value {
                     serde_json::Value::String(text) => text,
                     object => object.to_string(),
                 }),
@@ -96,14 +96,14 @@ impl PoliciesJson {
             documents.map(|documents| documents.into_iter().enumerate().map(given).collect())
         };
         WhatIf {
-            identity: layer("identity", self.identity),
-            boundary: layer("boundary", self.boundary),
-            session: layer("session", self.session),
-            scp: layer("scp", self.scp),
-            rcp: layer("rcp", self.rcp),
-            resource: layer("resource", self.resource),
-            trust: layer("trust", self.trust),
-            endpoint: layer("vpc_endpoint", self.vpc_endpoint),
+            identity: given_as("identity", self.identity),
+            boundary: given_as("boundary", self.boundary),
+            session: given_as("session", self.session),
+            scp: given_as("scp", self.scp),
+            rcp: given_as("rcp", self.rcp),
+            resource: given_as("resource", self.resource),
+            trust: given_as("trust", self.trust),
+            vpc_endpoint: given_as("vpc_endpoint", self.vpc_endpoint),
         }
     }
 }
@@ -126,21 +126,23 @@ pub(super) struct SimulatedJson {
     resource: String,
     /// What was taken as given.
     notes: Vec<String>,
-    /// What each layer says.
-    layers: Vec<LayerJson>,
-    /// What would have to change for it to be allowed; empty where it is.
-    nearest: Vec<MissJson>,
+    /// The effect of each policy that applies, and of each level of an organization, in the order in
+    /// which AWS evaluates them.
+    policies: Vec<PolicyResultJson>,
+    /// The smallest change that would allow a denied request: all of these together. Empty where it is
+    /// allowed or unknown.
+    minimal_changes: Vec<RequiredChangeJson>,
 }
 
-/// What a layer says.
+/// The effect of one policy, or of one level of an organization.
 #[derive(Debug, Serialize, ToSchema)]
-struct LayerJson {
-    /// `identity`, `boundary`, `session`, `scp`, `rcp`, `resource`, `trust` or `endpoint`.
-    layer: String,
+struct PolicyResultJson {
+    /// `identity`, `boundary`, `session`, `scp`, `rcp`, `resource`, `trust` or `vpc_endpoint`.
+    policy_type: String,
     /// How people call it.
     name: String,
-    /// `allows`, `denies`, `nothing`, `unknown` or `not_applied`.
-    says: String,
+    /// `allow`, `explicit_deny`, `implicit_deny`, `unknown` or `not_applicable`.
+    effect: String,
     /// Why, in one sentence.
     because: String,
     /// The statements that match, or may match.
@@ -168,9 +170,9 @@ struct StatementJson {
 
 /// One thing that would have to change.
 #[derive(Debug, Serialize, ToSchema)]
-struct MissJson {
-    /// The layer that refuses.
-    layer: String,
+struct RequiredChangeJson {
+    /// The type of the policy that denies it: as in `policies`.
+    policy_type: String,
     /// In one sentence.
     text: String,
     /// The same as data; its `kind` says which shape it has.
@@ -194,19 +196,19 @@ impl From<StatementMatch> for StatementJson {
     }
 }
 
-fn layer(answer: PolicyExplanation) -> Result<LayerJson, AppError> {
-    Ok(LayerJson {
-        layer: name(answer.layer)?,
+fn policy_result(answer: PolicyExplanation) -> Result<PolicyResultJson, AppError> {
+    Ok(PolicyResultJson {
+        policy_type: name(answer.policy_type)?,
         name: answer.name,
-        says: name(answer.says)?,
+        effect: name(answer.effect)?,
         because: answer.because,
         statements: answer.statements.into_iter().map(StatementJson::from).collect(),
     })
 }
 
-fn miss(miss: RequiredChange) -> Result<MissJson, AppError> {
-    let change = serde_json::to_value(miss.change).map_err(AppError::internal)?;
-    Ok(MissJson { layer: name(miss.layer)?, text: miss.text, change })
+fn required_change(required: RequiredChange) -> Result<RequiredChangeJson, AppError> {
+    let change = serde_json::to_value(required.change).map_err(AppError::internal)?;
+    Ok(RequiredChangeJson { policy_type: name(required.policy_type)?, text: required.text, change })
 }
 
 /// Evaluates one request as AWS would, against the policies of the latest scan or the documents given in
@@ -255,7 +257,7 @@ pub(super) async fn simulate(
         SimulateError::Ask(error) => field("/principal", error.to_string()),
     })?;
     let Answer { explanation, principal, resource, notes } = answer;
-    let Explanation { outcome, because, reasons, layers, nearest } = explanation;
+    let Explanation { outcome, because, reasons, policies, minimal_changes } = explanation;
     Ok(Json(SimulatedJson {
         decision: outcome.as_str().to_owned(),
         because,
@@ -264,7 +266,7 @@ pub(super) async fn simulate(
         action: question.action,
         resource,
         notes,
-        layers: layers.into_iter().map(layer).collect::<Result<_, _>>()?,
-        nearest: nearest.into_iter().map(miss).collect::<Result<_, _>>()?,
+        policies: policies.into_iter().map(policy_result).collect::<Result<_, _>>()?,
+        minimal_changes: minimal_changes.into_iter().map(required_change).collect::<Result<_, _>>()?,
     }))
 }

@@ -119,7 +119,7 @@ async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError>
     let Some(public_id) = token::public_id(given) else { return Ok(None) };
     let now = app.now().await?;
     let Some(kept) = app.store.token(public_id).await? else { return Ok(None) };
-    let hash = Digest::of(given.as_bytes());
+    let hash = Digest::sha256(given.as_bytes());
     if !same(hash.as_bytes(), &kept.hash) || kept.revoked_at.is_some() || kept.expires_at <= now {
         return Ok(None);
     }
@@ -134,7 +134,7 @@ async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError>
 async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, AppError> {
     let jar = CookieJar::from_headers(headers);
     let Some(cookie) = jar.get(super::sign_in::cookie_name(app)) else { return Ok(None) };
-    let id = Digest::of(cookie.value().as_bytes());
+    let id = Digest::sha256(cookie.value().as_bytes());
     let session = app.store.web_session(id.as_bytes(), app.now().await?).await?;
     Ok(session.map(|session| Principal::Person {
         name: session.subject,

@@ -51,7 +51,7 @@ pub async fn login_url(app: &App, addr: SocketAddr) -> Result<String, LoginError
     }
     let code = random(43);
     let now = app.now().await?;
-    let hash = Digest::of(code.as_bytes());
+    let hash = Digest::sha256(code.as_bytes());
     app.store.create_login(hash.as_bytes(), now, now + Duration::minutes(LINK_MINUTES)).await?;
     let base = app.config.auth.public_url.as_ref().map_or_else(|| format!("http://{addr}"), ToString::to_string);
     Ok(format!("{base}/login?otp={code}"))
@@ -88,7 +88,7 @@ pub(crate) async fn sign_in(
         return Ok(page.into_response());
     }
     let now = app.now().await?;
-    if !app.store.redeem_login(Digest::of(code.as_bytes()).as_bytes(), now).await? {
+    if !app.store.redeem_login(Digest::sha256(code.as_bytes()).as_bytes(), now).await? {
         return Ok(page.spent());
     }
     let id = random(43);
@@ -99,7 +99,7 @@ pub(crate) async fn sign_in(
 
 fn session(id: &str, now: DateTime<Utc>) -> WebSession {
     WebSession {
-        id_hash: Digest::of(id.as_bytes()).as_bytes().to_vec(),
+        id_hash: Digest::sha256(id.as_bytes()).as_bytes().to_vec(),
         subject: "operator".to_owned(),
         created_at: now,
         last_seen_at: now,
@@ -110,7 +110,7 @@ fn session(id: &str, now: DateTime<Utc>) -> WebSession {
 /// `POST /logout`
 pub(crate) async fn sign_out(State(app): State<App>, jar: CookieJar) -> Result<Response, AppError> {
     if let Some(given) = jar.get(cookie_name(&app)) {
-        app.store.delete_web_session(Digest::of(given.value().as_bytes()).as_bytes()).await?;
+        app.store.delete_web_session(Digest::sha256(given.value().as_bytes()).as_bytes()).await?;
     }
     Ok((jar.remove(cookie(&app, String::new())), Redirect::to("/login")).into_response())
 }

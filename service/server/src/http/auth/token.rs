@@ -51,7 +51,7 @@ pub fn mint(scopes: &[Scope], days: i64, now: DateTime<Utc>) -> Result<Minted, M
     let public_id = random(8);
     let body = format!("rlc_{public_id}_{}", random(43));
     let text = format!("{body}_{}", checksum(&body));
-    let hash = Digest::of(text.as_bytes());
+    let hash = Digest::sha256(text.as_bytes());
     Ok(Minted { text, public_id, hash, expires_at: now + Duration::days(days) })
 }
 
@@ -73,7 +73,7 @@ pub fn public_id(text: &str) -> Option<&str> {
 /// Six base62 digits of a SHA-256: enough to rule out chance, no secret.
 fn checksum(body: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let digest = Digest::of(body.as_bytes());
+    let digest = Digest::sha256(body.as_bytes());
     let mut number = digest.as_bytes().iter().take(8).fold(0_u64, |n, b| (n << 8) | u64::from(*b));
     let mut out = String::with_capacity(6);
     for _ in 0..6 {
@@ -97,7 +97,7 @@ mod tests {
         let minted = mint(&[Scope::FindingsRead], 90, now()).unwrap();
         assert_eq!(minted.text.len(), 4 + 8 + 1 + 43 + 1 + 6);
         assert_eq!(public_id(&minted.text), Some(minted.public_id.as_str()));
-        assert_eq!(minted.hash, Digest::of(minted.text.as_bytes()));
+        assert_eq!(minted.hash, Digest::sha256(minted.text.as_bytes()));
         for at in 0..minted.text.len() {
             let mut other = minted.text.clone().into_bytes();
             other[at] = if other[at] == b'x' { b'y' } else { b'x' };

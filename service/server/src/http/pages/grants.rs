@@ -82,10 +82,10 @@ struct RegionRow {
     to: Option<Stamp>,
 }
 
-/// A way to more permissions.
-struct WayRow {
+/// A privilege-escalation path.
+struct PathRow {
     actions: String,
-    gain: &'static str,
+    outcome: &'static str,
     state: Badge,
     close: String,
 }
@@ -111,7 +111,7 @@ pub(crate) struct GrantsPage {
     figures: Vec<(String, &'static str)>,
     shares: Bar,
     risky: Vec<Names>,
-    ways: Vec<WayRow>,
+    paths: Vec<PathRow>,
     levels: Vec<LevelRow>,
     services: Vec<ServiceRow>,
     used: Vec<CalledRow>,
@@ -206,7 +206,7 @@ impl GrantsPage {
             ],
             shares: shares([granted, was_used, not_used, not_known]),
             risky: by_service(&weighed.unused_at_risk()),
-            ways: ways(weighed),
+            paths: paths(weighed),
             levels: levels(&counts),
             services: services(weighed, &counts),
             used: called(&weighed.used, now),
@@ -294,7 +294,7 @@ fn levels(counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<LevelRow> {
 
 fn services(weighed: &UsageReport, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
     let mut rows: Vec<([usize; 4], &'static str)> =
-        weighed.granted.services().into_iter().map(|prefix| (counts(&ActionSet::of_service(prefix)), prefix)).collect();
+        weighed.granted.services().into_iter().map(|prefix| (counts(&ActionSet::service(prefix)), prefix)).collect();
     // What was used first, then what is widest.
     rows.sort_by_key(|([granted, used, ..], prefix)| (*used == 0, std::cmp::Reverse(*granted), *prefix));
     let row = |(all, prefix): ([usize; 4], &'static str)| {
@@ -333,21 +333,21 @@ fn names(title: String, actions: &ActionSet, whole_names: bool) -> Names {
 fn by_service(actions: &ActionSet) -> Vec<Names> {
     let mut services: BTreeMap<&'static str, ActionSet> = BTreeMap::new();
     for prefix in actions.services() {
-        services.insert(prefix, actions.intersection(&ActionSet::of_service(prefix)));
+        services.insert(prefix, actions.intersection(&ActionSet::service(prefix)));
     }
     services.into_iter().map(|(prefix, actions)| names(prefix.to_owned(), &actions, false)).collect()
 }
 
-fn ways(weighed: &UsageReport) -> Vec<WayRow> {
-    let row = |way: &rolecall_audit::unused::RiskyWay| WayRow {
-        actions: way.found.path.actions().collect::<Vec<_>>().join(", "),
-        gain: match way.found.path.outcome.as_str() {
+fn paths(weighed: &UsageReport) -> Vec<PathRow> {
+    let row = |path: &rolecall_audit::unused::GrantedPath| PathRow {
+        actions: path.found.path.actions().collect::<Vec<_>>().join(", "),
+        outcome: match path.found.path.outcome.as_str() {
             "own_permissions" => "changes its own permissions",
             "another_role" => "assumes or changes another role",
             _ => "reaches other principals or workloads",
         },
-        state: if way.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Possibly open") },
-        close: way.unused.join(", "),
+        state: if path.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Possibly open") },
+        close: path.unused.join(", "),
     };
-    weighed.ways.iter().map(row).collect()
+    weighed.escalation_paths.iter().map(row).collect()
 }

@@ -24,8 +24,8 @@ use std::collections::BTreeMap;
 /// How a document of the form is called.
 const GIVEN: &str = "the document of the form";
 
-/// Layers in whose place a document can stand.
-const LAYERS: [(&str, &str); 9] = [
+/// Policy types in whose place a document can stand.
+const POLICY_TYPES: [(&str, &str); 9] = [
     ("", "None: use the stored policies"),
     ("identity", "The principal’s own policies"),
     ("boundary", "The permissions boundary"),
@@ -34,7 +34,7 @@ const LAYERS: [(&str, &str); 9] = [
     ("rcp", "All resource control policies"),
     ("resource", "The policy on the resource"),
     ("trust", "The trust policy of the role asked for"),
-    ("endpoint", "The policy of the VPC endpoint"),
+    ("vpc_endpoint", "The policy of the VPC endpoint"),
 ];
 
 query! {
@@ -60,7 +60,7 @@ struct Form {
     context: String,
     closed: bool,
     bare: bool,
-    layer: String,
+    policy_type: String,
     document: String,
 }
 
@@ -91,7 +91,7 @@ impl Form {
                 "context" => form.context = value.replace('\r', ""),
                 "closed" => form.closed = value == "true",
                 "bare" => form.bare = value == "true",
-                "layer" => form.layer = value,
+                "policy_type" => form.policy_type = value,
                 "document" => form.document = value,
                 _ => {}
             }
@@ -147,8 +147,8 @@ impl Form {
         }
         let mut what_if = WhatIf { resource: self.bare.then(Vec::new), ..WhatIf::default() };
         let given = (!self.document.is_empty())
-            .then(|| vec![Given { name: GIVEN.to_owned(), document: Document::read(&self.document) }]);
-        match (self.layer.as_str(), given) {
+            .then(|| vec![Given { name: GIVEN.to_owned(), document: Document::new(&self.document) }]);
+        match (self.policy_type.as_str(), given) {
             ("", None) => {}
             ("", Some(_)) => fault("Replaces", "choose the policy that it replaces".to_owned()),
             (_, None) => fault("Document", "is missing; `{\"Statement\": []}` allows and denies nothing".to_owned()),
@@ -159,8 +159,8 @@ impl Form {
             ("rcp", given) => what_if.rcp = given,
             ("resource", given) => what_if.resource = given,
             ("trust", given) => what_if.trust = given,
-            ("endpoint", given) => what_if.endpoint = given,
-            (other, _) => fault("Replaces", format!("`{other}` is no layer")),
+            ("vpc_endpoint", given) => what_if.vpc_endpoint = given,
+            (other, _) => fault("Replaces", format!("`{other}` is no policy type")),
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -184,10 +184,10 @@ struct StatementLine {
     href: String,
 }
 
-/// What a layer says.
-struct LayerLine {
+/// The effect of a policy.
+struct PolicyLine {
     name: String,
-    says: Badge,
+    effect: Badge,
     because: String,
     statements: Vec<StatementLine>,
 }
@@ -202,8 +202,8 @@ struct Told {
     resource: String,
     reasons: Vec<String>,
     notes: Vec<String>,
-    nearest: Vec<String>,
-    layers: Vec<LayerLine>,
+    minimal_changes: Vec<String>,
+    policies: Vec<PolicyLine>,
     documents: Vec<DocumentCard>,
     address: String,
 }
@@ -213,7 +213,7 @@ struct Told {
 pub(crate) struct SimulatePage {
     chrome: Chrome,
     form: Form,
-    layer: Select,
+    policy_type: Select,
     faults: Vec<Fault>,
     told: Option<Told>,
 }
@@ -223,10 +223,11 @@ impl SimulatePage {
         let option = |(value, label): (&str, &str)| Choice {
             value: value.to_owned(),
             label: label.to_owned(),
-            chosen: value == form.layer,
+            chosen: value == form.policy_type,
         };
-        let layer = Select { name: "layer", label: "Replaces", options: LAYERS.into_iter().map(option).collect() };
-        Self { chrome, form, layer, faults: Vec::new(), told: None }
+        let policy_type =
+            Select { name: "policy_type", label: "Replaces", options: POLICY_TYPES.into_iter().map(option).collect() };
+        Self { chrome, form, policy_type, faults: Vec::new(), told: None }
     }
 
     async fn answered(mut self, app: &App) -> Result<Response, AppError> {
@@ -283,7 +284,7 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
     };
     // Each document once, with all of its statements that have a say.
     let mut marked: BTreeMap<(String, Option<Digest>), BTreeMap<String, String>> = BTreeMap::new();
-    for statement in explanation.layers.iter().flat_map(|layer| &layer.statements) {
+    for statement in explanation.policies.iter().flat_map(|policy| &policy.statements) {
         let marks = marked.entry((statement.source.clone(), statement.document)).or_default();
         marks.insert(statement.pointer.clone(), effect(statement));
     }
@@ -315,8 +316,8 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
         resource,
         reasons: explanation.reasons,
         notes,
-        nearest: explanation.nearest.into_iter().map(|miss| miss.text).collect(),
-        layers: explanation.layers.iter().map(|layer| layer_line(layer, &href)).collect(),
+        minimal_changes: explanation.minimal_changes.into_iter().map(|change| change.text).collect(),
+        policies: explanation.policies.iter().map(|policy| policy_line(policy, &href)).collect(),
         documents,
         address: form.address(),
     })
@@ -327,13 +328,13 @@ fn effect(statement: &StatementMatch) -> String {
     if statement.certain { effect.to_owned() } else { format!("{effect}, perhaps") }
 }
 
-fn layer_line(layer: &PolicyExplanation, href: &dyn Fn(&StatementMatch) -> String) -> LayerLine {
-    let says = match layer.says {
-        PolicyEffect::Allows => badge("ok", "allows"),
-        PolicyEffect::Denies => badge("bad", "denies"),
-        PolicyEffect::Nothing => badge("bad", "does not allow"),
-        PolicyEffect::Unknown => badge("unseen", "unknown"),
-        PolicyEffect::NotApplied => badge("", "not applied"),
+fn policy_line(policy: &PolicyExplanation, href: &dyn Fn(&StatementMatch) -> String) -> PolicyLine {
+    let shown = match policy.effect {
+        PolicyEffect::Allow => badge("ok", "Allow"),
+        PolicyEffect::ExplicitDeny => badge("bad", "Explicit deny"),
+        PolicyEffect::ImplicitDeny => badge("bad", "Implicit deny"),
+        PolicyEffect::Unknown => badge("unseen", "Unknown"),
+        PolicyEffect::NotApplicable => badge("", "Not applicable"),
     };
     let statement = |statement: &StatementMatch| StatementLine {
         text: match &statement.sid {
@@ -343,11 +344,11 @@ fn layer_line(layer: &PolicyExplanation, href: &dyn Fn(&StatementMatch) -> Strin
         source: statement.source.clone(),
         href: href(statement),
     };
-    LayerLine {
-        name: layer.name.clone(),
-        says,
-        because: layer.because.clone(),
-        statements: layer.statements.iter().map(statement).collect(),
+    PolicyLine {
+        name: policy.name.clone(),
+        effect: shown,
+        because: policy.because.clone(),
+        statements: policy.statements.iter().map(statement).collect(),
     }
 }
 
@@ -362,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_as_it_was_sent() {
-        let body = "principal=p&action=s3%3AGetObject&context=a%3D1%0D%0Ab+%3D+2%0D%0AA%3D3&closed=true&layer=identity&document=%7B%7D";
+        let body = "principal=p&action=s3%3AGetObject&context=a%3D1%0D%0Ab+%3D+2%0D%0AA%3D3&closed=true&policy_type=identity&document=%7B%7D";
         let form = Form::of_body(body);
         let question = form.question().unwrap();
         assert_eq!(question.resource, "*");
@@ -400,8 +401,12 @@ mod tests {
         let said = faults(&form);
         assert_eq!(said.len(), 5, "{said:?}");
         assert!(said[3].contains("line 3"), "{said:?}");
-        let lone =
-            Form { principal: "p".to_owned(), action: "a".to_owned(), layer: "scp".to_owned(), ..Form::default() };
+        let lone = Form {
+            principal: "p".to_owned(),
+            action: "a".to_owned(),
+            policy_type: "scp".to_owned(),
+            ..Form::default()
+        };
         assert!(faults(&lone)[0].starts_with("Document is missing"));
     }
 }

@@ -120,7 +120,7 @@ impl Fact {
             account,
             kind,
             name_key,
-            digest: Digest::of(text.as_bytes()),
+            digest: Digest::sha256(text.as_bytes()),
             body: text,
             documents: Vec::new(),
             name: None,
