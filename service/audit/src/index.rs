@@ -143,7 +143,7 @@ impl EstateIndex {
         clusters.sort_by_cached_key(cluster_key);
         let mut associations = estate.associations.clone();
         associations.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut trails = estate.trails_as_seen();
+        let mut trails = estate.confirmed_trails();
         trails.sort_by(|a, b| (a.account_id, &a.region, &a.arn).cmp(&(b.account_id, &b.region, &b.arn)));
         let mut accounts: BTreeMap<_, _> = estate.accounts.iter().map(|a| (a.id, a.clone())).collect();
         let looked_at = coverage.scopes().map(|(scope, _)| scope.account_id);

@@ -288,12 +288,12 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
         let without = everywhere
             .values()
             .filter(|whole| !of_account.iter().any(|other| other.source == whole.source && other.region == *region));
-        let candidates = own.chain(without.cloned()).filter(|whole| whole.holds != EventScope::Sessions);
+        let candidates = own.chain(without.cloned()).filter(|whole| whole.event_scope != EventScope::Sessions);
         let long = TimeDelta::days(i64::from(window.days));
         // Of those that reach back far enough the one that has more kinds of events.
         candidates.max_by_key(|whole| {
             let reach = whole.to - whole.from;
-            (reach.min(long), matches!(whole.holds, EventScope::Bucket(_)), whole.to)
+            (reach.min(long), matches!(whole.event_scope, EventScope::Bucket(_)), whole.to)
         })
     };
     let regions: Vec<ReadRegion> =
@@ -363,7 +363,7 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
     for read in &covered.regions {
         let Some(whole) = &read.whole else { continue };
         let region = &read.region;
-        let recorded = match &whole.holds {
+        let recorded = match &whole.event_scope {
             EventScope::Sessions => Err("only events that begin sessions are read".to_owned()),
             EventScope::Management => {
                 Ok(vec![Recorded { management_reads: true, management_writes: true, ..Recorded::default() }])

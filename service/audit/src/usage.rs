@@ -70,5 +70,5 @@ pub fn analyze_usage(
         remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
     }
     let stack = facts.stack(role, policy);
-    Ok(against(&stack, &Grants::new(&stack), role, &estate.trails_as_seen(), &remembered, uses, window))
+    Ok(against(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
 }

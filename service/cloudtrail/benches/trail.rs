@@ -124,11 +124,11 @@ fn ours(files: &[Vec<u8>]) -> Totals {
         if aggregator.weight() < HEAVY && files.peek().is_some() {
             continue;
         }
-        let mut settled = std::mem::replace(&mut aggregator, EventAggregator::new(Limits::default()));
-        totals.weight = totals.weight.max(settled.weight());
-        let fingerprints = settled.fingerprints();
+        let mut batch = std::mem::replace(&mut aggregator, EventAggregator::new(Limits::default()));
+        totals.weight = totals.weight.max(batch.weight());
+        let fingerprints = batch.fingerprints();
         let counted = fingerprints.into_keys().map(|place| (place, Vec::new())).collect();
-        let AggregatedBatch { sessions, uses, stats, .. } = settled.finish_batch(&counted);
+        let AggregatedBatch { sessions, uses, stats, .. } = batch.finish_batch(&counted);
         totals.events += stats.events;
         totals.malformed += stats.malformed;
         totals.calls += stats.calls;

@@ -267,13 +267,13 @@ struct Principal {
     access_key_id: Option<Box<str>>,
     role_arn: Box<str>,
     session_name: Option<Box<str>>,
-    origins: Vec<Seen>,
+    origins: Vec<OriginUse>,
 }
 
 /// Calls of a session from one place by one program.
 #[derive(Debug)]
-struct Seen {
-    from: SeenFrom,
+struct OriginUse {
+    from: OriginKey,
     first: DateTime<Utc>,
     last: DateTime<Utc>,
     /// Of the first call.
@@ -283,7 +283,7 @@ struct Seen {
 
 /// From where and by what a call came. Numbers of [`Batch::words`], or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SeenFrom {
+struct OriginKey {
     /// A place of the same account and region: the first.
     place: u32,
     network: u32,
@@ -761,11 +761,11 @@ impl Batch {
         let endpoint = endpoint.map_or(NONE, |id| self.word(id));
         let agent = event.user_agent().map_or(NONE, |agent| self.agent(agent));
         let place = at(&self.regions, place).copied().unwrap_or(place);
-        let mut from = SeenFrom { place, network, endpoint, agent, is_rest: false };
+        let mut from = OriginKey { place, network, endpoint, agent, is_rest: false };
         let source = event.source_address().filter(|_| network != NONE);
         let Some(principal) = at_mut(&mut self.principals, principal) else { return };
         if principal.origins.len() >= origin::MOST && !principal.origins.iter().any(|seen| seen.from == from) {
-            from = SeenFrom { place: from.place, network: NONE, endpoint: NONE, agent: NONE, is_rest: true };
+            from = OriginKey { place: from.place, network: NONE, endpoint: NONE, agent: NONE, is_rest: true };
         }
         match principal.origins.iter_mut().find(|seen| seen.from == from) {
             Some(seen) => {
@@ -786,9 +786,9 @@ impl Batch {
                 }
             }
             None => {
-                self.text += size_of::<Seen>() + 32;
+                self.text += size_of::<OriginUse>() + 32;
                 let source = source.map(Box::from);
-                principal.origins.push(Seen { from, first: time, last: time, event_action, source });
+                principal.origins.push(OriginUse { from, first: time, last: time, event_action, source });
             }
         }
     }

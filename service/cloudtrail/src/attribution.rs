@@ -123,12 +123,12 @@ impl History {
     }
 
     /// All spans of the service account that a session's tags name.
-    pub(super) fn spans_of(&self, session: &Session, tie: &SessionAttribution) -> Vec<&AssociationSpan> {
+    pub(super) fn spans_of(&self, session: &Session, attribution: &SessionAttribution) -> Vec<&AssociationSpan> {
         let arn = tag(session, "eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
         let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
         let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
         let (Some(cluster), Some(namespace), Some(service_account)) =
-            (&tie.cluster, &tie.namespace, &tie.service_account)
+            (&attribution.cluster, &attribution.namespace, &attribution.service_account)
         else {
             return Vec::new();
         };
@@ -219,7 +219,7 @@ impl AttributionMethod {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionAttribution {
     /// By what.
-    pub tied_by: AttributionMethod,
+    pub attribution_method: AttributionMethod,
     /// The association that was valid at that moment.
     pub association: Option<AssociationKey>,
     /// Its id.
@@ -245,7 +245,7 @@ pub struct SessionAttribution {
 impl SessionAttribution {
     fn none(reason: impl Into<String>) -> Self {
         Self {
-            tied_by: AttributionMethod::None,
+            attribution_method: AttributionMethod::None,
             association: None,
             association_id: None,
             cluster: None,
@@ -259,9 +259,9 @@ impl SessionAttribution {
         }
     }
 
-    fn to(tied_by: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
+    fn to(attribution_method: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
         Self {
-            tied_by,
+            attribution_method,
             association: Some(span.key.clone()),
             association_id: Some(span.association_id.clone()),
             cluster: Some(span.key.cluster.to_string()),
@@ -280,7 +280,7 @@ impl SessionAttribution {
     }
 
     fn is_workload(&self) -> bool {
-        !matches!(self.tied_by, AttributionMethod::None)
+        !matches!(self.attribution_method, AttributionMethod::None)
     }
 }
 
@@ -315,9 +315,9 @@ pub fn attribute_sessions(
     }
     while let Some(index) = ready.pop() {
         let Some(session) = sessions.get(index) else { continue };
-        let tie = tying.found(session);
+        let attribution = tying.found(session);
         if let Some(own) = tying.own.get_mut(index) {
-            *own = Some(tie);
+            *own = Some(attribution);
         }
         let opened = session.access_key_id.as_deref().and_then(|key| by_parent.get(key));
         for child in opened.into_iter().flatten() {
@@ -329,19 +329,28 @@ pub fn attribute_sessions(
             }
         }
     }
-    (0..sessions.len()).map(|index| tying.tie(index)).collect()
+    (0..sessions.len()).map(|index| tying.attribution(index)).collect()
 }
 
 /// The best of several ties of one session: to an association rather than to none, and by the better
 /// evidence. Which it is does not depend on their order.
 #[must_use]
-pub fn best(ties: impl IntoIterator<Item = SessionAttribution>) -> Option<SessionAttribution> {
-    fn rank(tie: &SessionAttribution) -> impl Ord + '_ {
-        let place = (&tie.cluster, &tie.namespace, &tie.service_account, &tie.pod);
-        let rest = (tie.depth, &tie.parent, &tie.candidates, &tie.reason);
-        (tie.association_id.is_none(), tie.association.is_none(), tie.tied_by, &tie.association_id, place, rest)
+pub fn best(attributions: impl IntoIterator<Item = SessionAttribution>) -> Option<SessionAttribution> {
+    fn rank(attribution: &SessionAttribution) -> impl Ord + '_ {
+        let place = (&attribution.cluster, &attribution.namespace, &attribution.service_account, &attribution.pod);
+        let rest = (attribution.depth, &attribution.parent, &attribution.candidates, &attribution.reason);
+        (
+            attribution.association_id.is_none(),
+            attribution.association.is_none(),
+            attribution.attribution_method,
+            &attribution.association_id,
+            place,
+            rest,
+        )
     }
-    ties.into_iter().reduce(|best, tie| if rank(&tie) < rank(&best) { tie } else { best })
+    attributions
+        .into_iter()
+        .reduce(|best, attribution| if rank(&attribution) < rank(&best) { attribution } else { best })
 }
 
 /// The key that opened a session, where its tie can depend on it.
@@ -370,7 +379,7 @@ impl Tying<'_> {
         found.unwrap_or_else(|| SessionAttribution::none("the chain of sessions that opened it is closed"))
     }
 
-    fn tie(&self, index: usize) -> SessionAttribution {
+    fn attribution(&self, index: usize) -> SessionAttribution {
         let own = self.own(index);
         if own.association.is_some() { own } else { self.by_copy(index).unwrap_or(own) }
     }
@@ -382,17 +391,17 @@ impl Tying<'_> {
         let same =
             |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|s| s.role_arn == session.role_arn);
         let copies = copies.iter().copied().filter(same).map(|copy| self.own(copy));
-        let best = best(copies.filter(|tie| tie.association.is_some()))?;
-        Some(SessionAttribution { tied_by: AttributionMethod::AccessKey, ..best })
+        let best = best(copies.filter(|attribution| attribution.association.is_some()))?;
+        Some(SessionAttribution { attribution_method: AttributionMethod::AccessKey, ..best })
     }
 
     fn found(&self, session: &Session) -> SessionAttribution {
         match session.kind {
             SessionKind::AgentRequest => {
-                let mut tie =
+                let mut attribution =
                     SessionAttribution::none("the agent's request names its cluster and no pod, role or association");
-                tie.cluster.clone_from(&session.cluster);
-                tie
+                attribution.cluster.clone_from(&session.cluster);
+                attribution
             }
             SessionKind::WebIdentity => by_web_identity(session),
             SessionKind::Saml => SessionAttribution::none("opened by a SAML identity"),
@@ -412,18 +421,18 @@ impl Tying<'_> {
         match parent {
             Some(parent) if parent.is_workload() => {
                 let tagged = is_hop.then(|| by_tags(session, self.history)).flatten();
-                let tie = match tagged {
+                let attribution = match tagged {
                     Some(tagged) if tagged.association.is_some() => tagged,
-                    _ if parent.tied_by == AttributionMethod::Ambiguous => SessionAttribution {
+                    _ if parent.attribution_method == AttributionMethod::Ambiguous => SessionAttribution {
                         reason: Some("the session that opened it can be of several associations".to_owned()),
                         ..parent.clone()
                     },
-                    _ => SessionAttribution { tied_by: AttributionMethod::Chain, ..parent.clone() },
+                    _ => SessionAttribution { attribution_method: AttributionMethod::Chain, ..parent.clone() },
                 };
                 SessionAttribution {
                     parent: parent_key.map(str::to_owned),
                     depth: parent.depth.saturating_add(1),
-                    ..tie
+                    ..attribution
                 }
             }
             // Its caller is known, and is no pod: nothing that it says of itself makes it one.
@@ -433,10 +442,10 @@ impl Tying<'_> {
                 ..SessionAttribution::none("the session that opened it belongs to no pod")
             },
             None if is_hop => {
-                let tie = by_tags(session, self.history)
+                let attribution = by_tags(session, self.history)
                     .or_else(|| by_external_id(session, self.history))
                     .unwrap_or_else(|| by_name(session, self.history));
-                SessionAttribution { depth: 1, ..tie }
+                SessionAttribution { depth: 1, ..attribution }
             }
             None => by_caller(session, self.history),
         }
@@ -444,21 +453,21 @@ impl Tying<'_> {
 
     /// What opened a session, once that is found out.
     fn parent(&self, session: &Session, key: &str) -> Option<SessionAttribution> {
-        let here = self.opened_by(session).iter().map(|granting| self.tie(*granting));
+        let here = self.opened_by(session).iter().map(|granting| self.attribution(*granting));
         best(here.chain((self.known)(key)))
     }
 }
 
 /// A session of a service account that IAM trusts through the cluster's OIDC provider.
 fn by_web_identity(session: &Session) -> SessionAttribution {
-    let mut tie = SessionAttribution::none("opened by a web identity and not through an association");
+    let mut attribution = SessionAttribution::none("opened by a web identity and not through an association");
     if let Some((namespace, service_account)) =
         session.principal.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
     {
-        tie.namespace = Some(namespace.to_owned());
-        tie.service_account = Some(service_account.to_owned());
+        attribution.namespace = Some(namespace.to_owned());
+        attribution.service_account = Some(service_account.to_owned());
     }
-    tie
+    attribution
 }
 
 fn tag<'s>(session: &'s Session, key: &str) -> Option<&'s str> {
@@ -476,7 +485,7 @@ fn by_tags(session: &Session, history: &History) -> Option<SessionAttribution> {
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
     let pod = tag(session, "kubernetes-pod-name").map(str::to_owned);
     let untied = |reason: &str| SessionAttribution {
-        tied_by: AttributionMethod::Tags,
+        attribution_method: AttributionMethod::Tags,
         cluster: Some(cluster.to_owned()),
         namespace: Some(namespace.to_owned()),
         service_account: Some(service_account.to_owned()),
@@ -555,12 +564,12 @@ fn by_caller(session: &Session, history: &History) -> SessionAttribution {
         .map(|role| (role, false))
         .chain(history.by_target.keys().filter(named).map(|role| (role, true)))
         .collect();
-    let mut ties = roles.iter().map(|(role, is_target)| {
-        let tie = by_role_and_name(session, role, Some(name), *is_target, history);
-        SessionAttribution { depth: if *is_target { 2 } else { 1 }, ..tie }
+    let mut attributions = roles.iter().map(|(role, is_target)| {
+        let attribution = by_role_and_name(session, role, Some(name), *is_target, history);
+        SessionAttribution { depth: if *is_target { 2 } else { 1 }, ..attribution }
     });
-    match (ties.next(), ties.next()) {
-        (Some(tie), None) if tie.is_workload() => tie,
+    match (attributions.next(), attributions.next()) {
+        (Some(attribution), None) if attribution.is_workload() => attribution,
         _ => unknown(),
     }
 }
@@ -588,13 +597,13 @@ fn by_role_and_name(
         |span: &AssociationSpan| parsed.and_then(|name| name.pod_in(span.key.cluster.as_str())).map(str::to_owned);
     match (fits.first(), keys.len()) {
         (None, _) => {
-            let mut tie = SessionAttribution::none(if parsed.is_some() {
+            let mut attribution = SessionAttribution::none(if parsed.is_some() {
                 "no association with its role and a cluster of its name was valid"
             } else {
                 "no association with its role was valid, and its name tells no cluster"
             });
-            tie.cluster.clone_from(&session.cluster);
-            tie
+            attribution.cluster.clone_from(&session.cluster);
+            attribution
         }
         (Some(span), 1) => SessionAttribution::to(AttributionMethod::Name, span, pod(span)),
         (Some(first), _) => {
@@ -604,7 +613,7 @@ fn by_role_and_name(
             };
             let ids: BTreeSet<&String> = fits.iter().map(|span| &span.association_id).collect();
             SessionAttribution {
-                tied_by: AttributionMethod::Ambiguous,
+                attribution_method: AttributionMethod::Ambiguous,
                 cluster: agreed(&|key| key.cluster.to_string()),
                 namespace: agreed(&|key| key.namespace.to_string()),
                 service_account: agreed(&|key| key.service_account.to_string()),

@@ -56,7 +56,7 @@ fn only_named(resource: ChangedResource) -> ChangedResource {
 
 /// What a call's resources are told by, besides its parameters.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told<'t> {
+pub(super) struct Evidence<'t> {
     pub(super) account: AccountId,
     pub(super) region: &'t Region,
     pub(super) request: &'t Value,
@@ -66,7 +66,7 @@ pub(super) struct Told<'t> {
     pub(super) error_message: Option<&'t str>,
 }
 
-impl Told<'_> {
+impl Evidence<'_> {
     fn partition(&self) -> &'static str {
         let region = self.region.as_str();
         let prefixes =
@@ -122,7 +122,7 @@ fn within<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
 
 /// What a call named, from what was told of it. A refused call often has no parameters: then AWS's message
 /// names the resource.
-pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
+pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource> {
     let mut found = kinds::resources(call, told);
     if found.is_empty() {
         found.extend(told.error_message.and_then(|message| refused_on(message, told)));
@@ -136,7 +136,7 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
 }
 
 /// The resource of a refusal: `… is not authorized to perform: iam:PutRolePolicy on resource: role api …`.
-fn refused_on(message: &str, told: &Told<'_>) -> Option<ChangedResource> {
+fn refused_on(message: &str, told: &Evidence<'_>) -> Option<ChangedResource> {
     let (_, after) = message.split_once(" on resource: ")?;
     let mut words = after.split_whitespace();
     let first = words.next()?.trim_end_matches(['.', ',']);

@@ -5,7 +5,7 @@
 //! for all others. Session tokens are never copied out of the bytes. Refuses to know which wrapping
 //! a record came in.
 
-use super::change::{self, Call, Parameters, Program, Read, Told, call_of, class_of, is_watched};
+use super::change::{self, Call, Evidence, Parameters, Program, Read, call_of, class_of, is_watched};
 use super::denial::is_denial;
 use super::json::{
     Boxed, Field, Key, List, Object, ObjectSeed, Slot, Text, boxed, fields, list, number, object, skip, text,
@@ -27,7 +27,7 @@ pub(crate) const PODS: &str = "pods.eks.amazonaws.com";
 const LONGEST: usize = 4096;
 
 /// So many bytes are kept of a text that the caller or AWS words freely.
-const LONGEST_SAID: usize = 1024;
+const LONGEST_TEXT: usize = 1024;
 
 /// No account of a trail can be older than the service.
 const FIRST_YEAR: i32 = 2013;
@@ -744,7 +744,7 @@ impl<'a> Event<'a> {
         let error_message = str_of(&self.error_message);
         let resources = change::resources(
             call,
-            &Told {
+            &Evidence {
                 account: account_id,
                 region,
                 request: &asked.request.value,
@@ -753,7 +753,7 @@ impl<'a> Event<'a> {
                 error_message,
             },
         );
-        let cut = |text: Option<&str>| text.map(|text| change::beginning(text, LONGEST_SAID));
+        let cut = |text: Option<&str>| text.map(|text| change::beginning(text, LONGEST_TEXT));
         let identity = self.identity.get();
         let (source, name) = self.call()?;
         // What an event that is no call tells stands in the place of what was asked for.

@@ -55,7 +55,7 @@ pub enum Disagreement {
 /// How a session that EKS made differs from its association and from itself; nothing for sessions
 /// that others made. `tie` is the session's own.
 #[must_use]
-pub fn disagreements(session: &Session, tie: &SessionAttribution, history: &History) -> Vec<Disagreement> {
+pub fn disagreements(session: &Session, attribution: &SessionAttribution, history: &History) -> Vec<Disagreement> {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
     if !(is_target || session.kind == SessionKind::PodIdentity) || session.error.is_some() {
         return Vec::new();
@@ -72,7 +72,7 @@ pub fn disagreements(session: &Session, tie: &SessionAttribution, history: &Hist
         }
     }
     let has_tags = tag("kubernetes-service-account").is_some();
-    match &tie.association {
+    match &attribution.association {
         Some(key) => {
             if let Some(span) = history.valid(key, session.at) {
                 found.extend(role_disagreement(session, span, is_target, history));
@@ -91,7 +91,9 @@ pub fn disagreements(session: &Session, tie: &SessionAttribution, history: &Hist
                 }
             }
         }
-        None if tie.tied_by == AttributionMethod::Tags => found.push(history.absence(session, tie)),
+        None if attribution.attribution_method == AttributionMethod::Tags => {
+            found.push(history.absence(session, attribution))
+        }
         None => {}
     }
     found
@@ -120,8 +122,8 @@ fn role_disagreement(
 
 impl History {
     /// Why the association of a tagged session is not there.
-    fn absence(&self, session: &Session, tie: &SessionAttribution) -> Disagreement {
-        let spans: Vec<&AssociationSpan> = self.spans_of(session, tie);
+    fn absence(&self, session: &Session, attribution: &SessionAttribution) -> Disagreement {
+        let spans: Vec<&AssociationSpan> = self.spans_of(session, attribution);
         let ended = spans.iter().filter_map(|span| span.to).filter(|to| *to <= session.at).max();
         match ended {
             Some(ended) => {
@@ -139,7 +141,7 @@ impl History {
 
 /// One way in which a service account came by credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct Credential {
     /// How many sessions.
     pub sessions: u64,
     /// The last of them.
@@ -150,7 +152,7 @@ pub struct Way {
     pub event_id: String,
 }
 
-impl Way {
+impl Credential {
     fn add(way: &mut Option<Self>, session: &Session) {
         let way = way.get_or_insert_with(|| Self {
             sessions: 0,
@@ -169,7 +171,7 @@ impl Way {
 
 /// A service account with sessions by IRSA and by Pod Identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwoWays {
+pub struct BothCredentials {
     /// The account in whose trail the sessions stand.
     pub account_id: AccountId,
     /// The namespace.
@@ -177,9 +179,9 @@ pub struct TwoWays {
     /// The service account.
     pub service_account: String,
     /// By the cluster's OIDC provider.
-    pub irsa: Way,
+    pub irsa: Credential,
     /// By associations.
-    pub pod_identity: Way,
+    pub pod_identity: Credential,
 }
 
 /// Service accounts that were seen with both. SDKs take the web identity first, so that the
@@ -188,24 +190,27 @@ pub struct TwoWays {
 /// Events of IRSA do not name the cluster: service accounts of one name in two clusters of an
 /// account are not told apart.
 #[must_use]
-pub fn two_ways(sessions: &[Session], ties: &[SessionAttribution]) -> Vec<TwoWays> {
-    type Ways = (Option<Way>, Option<Way>);
-    let mut ways: BTreeMap<(AccountId, &str, &str), Ways> = BTreeMap::new();
-    for (session, tie) in sessions.iter().zip(ties) {
+pub fn both_credentials(sessions: &[Session], attributions: &[SessionAttribution]) -> Vec<BothCredentials> {
+    type Credentials = (Option<Credential>, Option<Credential>);
+    let mut credentials: BTreeMap<(AccountId, &str, &str), Credentials> = BTreeMap::new();
+    for (session, attribution) in sessions.iter().zip(attributions) {
         if session.error.is_some() {
             continue;
         }
-        let (Some(namespace), Some(service_account)) = (&tie.namespace, &tie.service_account) else { continue };
-        let (irsa, pod_identity) = ways.entry((session.account_id, namespace, service_account)).or_default();
+        let (Some(namespace), Some(service_account)) = (&attribution.namespace, &attribution.service_account) else {
+            continue;
+        };
+        let (irsa, pod_identity) = credentials.entry((session.account_id, namespace, service_account)).or_default();
         match session.kind {
-            SessionKind::WebIdentity => Way::add(irsa, session),
-            SessionKind::PodIdentity => Way::add(pod_identity, session),
+            SessionKind::WebIdentity => Credential::add(irsa, session),
+            SessionKind::PodIdentity => Credential::add(pod_identity, session),
             _ => {}
         }
     }
-    ways.into_iter()
+    credentials
+        .into_iter()
         .filter_map(|((account_id, namespace, service_account), (irsa, pod_identity))| {
-            Some(TwoWays {
+            Some(BothCredentials {
                 account_id,
                 namespace: namespace.to_owned(),
                 service_account: service_account.to_owned(),

@@ -21,7 +21,7 @@ pub const MAX_DECOMPRESSED: u64 = 4 * 1024 * 1024 * 1024;
 /// A text of so many bytes is read at once; a record of more is a giant.
 ///
 /// One number for both: whether a record is a giant must not depend on the file around it.
-pub(super) const WHOLE: usize = 32 * 1024 * 1024;
+pub(super) const MAX_TEXT: usize = 32 * 1024 * 1024;
 
 /// How much is read at a time of what is not read at once.
 const WINDOW: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ const BEGINNING: &str = "{\"eventVersion\"";
 
 /// So much of a text is looked through for where records go on after broken ones. A text of nothing but
 /// beginnings would otherwise be looked through to its end from each of them.
-const PATIENCE: usize = 8 * WHOLE;
+const PATIENCE: usize = 8 * MAX_TEXT;
 
 /// Deflate cannot expand more than this.
 const MOST_EXPANSION: usize = 1040;
@@ -72,7 +72,7 @@ impl Inflater {
         let (_, trailer) = zipped.split_at_checked(zipped.len().checked_sub(8)?)?;
         let (checksum, size) = trailer.split_first_chunk::<4>()?;
         let size = usize::try_from(u32::from_le_bytes(size.try_into().ok()?)).ok()?;
-        let sane = (1..=WHOLE).contains(&size) && size / MOST_EXPANSION <= zipped.len();
+        let sane = (1..=MAX_TEXT).contains(&size) && size / MOST_EXPANSION <= zipped.len();
         if !sane || u64::try_from(size).is_ok_and(|size| size > limit) {
             return None;
         }
@@ -122,7 +122,7 @@ impl<'s, S: Sink> Reader<'s, S> {
     /// Reads a file that is at hand, if its text fits.
     fn at_once(&mut self, inflater: &mut Inflater, bytes: &[u8]) -> bool {
         if !is_gzip(bytes) {
-            let fits = bytes.len() <= WHOLE && !is_utf16(bytes);
+            let fits = bytes.len() <= MAX_TEXT && !is_utf16(bytes);
             if fits {
                 self.plain(bytes);
             }
@@ -357,9 +357,9 @@ fn begun<'r, S: Sink>(
     mut source: Box<dyn Read + Send + 'r>,
 ) -> std::io::Result<Option<Window<'r>>> {
     let mut start = Vec::new();
-    let limit = u64::try_from(WHOLE).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(MAX_TEXT).unwrap_or(u64::MAX).saturating_add(1);
     Read::take(&mut source, limit).read_to_end(&mut start)?;
-    if start.len() <= WHOLE && reader.at_once(inflater, &start) {
+    if start.len() <= MAX_TEXT && reader.at_once(inflater, &start) {
         return Ok(None);
     }
     let zipped = is_gzip(&start);
@@ -451,7 +451,7 @@ impl<'r> Window<'r> {
         };
         let text = self.bytes.get(..whole).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
         let splitter = self.splitter.get_or_insert_with(|| Splitter::new(text));
-        splitter.is_torn = cut_off;
+        splitter.is_truncated = cut_off;
         let used = splitter.feed(reader, text, last);
         self.bytes.drain(..used);
         let held = self.bytes.len();
@@ -698,7 +698,7 @@ struct Splitter {
     /// Lines of the text that were left behind.
     lines: usize,
     /// The text was cut, and this was named: its last record says nothing new.
-    is_torn: bool,
+    is_truncated: bool,
     /// Whether any value was seen.
     seen: bool,
     /// Up to where in the text lines were counted, and how many there are.
@@ -723,7 +723,7 @@ impl Splitter {
         let opens = |line: Option<&str>| line.is_some_and(|line| line.starts_with('{'));
         let first = lines.next();
         let by_line = (opens(first) && opens(lines.next())) || first.and_then(untimed).is_some();
-        Self { state: State::Top, by_line, lines: 0, is_torn: false, seen: false, counted: (0, 0), searched: 0 }
+        Self { state: State::Top, by_line, lines: 0, is_truncated: false, seen: false, counted: (0, 0), searched: 0 }
     }
 
     /// Reads as far as it can and says how far; all of it if this is the end of the text.
@@ -734,7 +734,7 @@ impl Splitter {
             match self.step(reader, text, at, last) {
                 Step::To(next) => at = next,
                 Step::More => {
-                    if text.len() - at > WHOLE {
+                    if text.len() - at > MAX_TEXT {
                         self.giant(reader, text, at);
                         continue;
                     }
@@ -742,7 +742,7 @@ impl Splitter {
                 }
             }
         }
-        if last && !self.is_torn {
+        if last && !self.is_truncated {
             let line = self.line(text, text.len());
             match self.state {
                 State::Top if !self.seen => reader.not_json(line, "the file is empty"),
@@ -843,22 +843,22 @@ impl Splitter {
         };
         let line = rest.get(..end).unwrap_or(rest).trim_ascii();
         let line = untimed(line).unwrap_or(line);
-        if line.len() > WHOLE {
+        if line.len() > MAX_TEXT {
             self.name_giant(reader, text, at, None);
             return Step::To(at + end);
         }
-        let torn = last && self.is_torn && at + end == text.len();
+        let truncated = last && self.is_truncated && at + end == text.len();
         if is_deeper(line, SHALLOW) {
             // Its records are told apart without a parser, and each is measured alone.
             let lines = self.line(text, at + 1).saturating_sub(1);
-            let mut inside = Self { by_line: false, lines, is_torn: torn, ..Self::new("") };
+            let mut inside = Self { by_line: false, lines, is_truncated: truncated, ..Self::new("") };
             inside.feed(reader, line, true);
             return Step::To(at + end);
         }
         let mut de = sonic_rs::Deserializer::from_str(line);
         let read = Top(&mut *reader).deserialize(&mut de);
         match read.and_then(|()| de.end()) {
-            Err(error) if !torn => reader.not_json(self.line(text, at + 1), &what(&error)),
+            Err(error) if !truncated => reader.not_json(self.line(text, at + 1), &what(&error)),
             _ => {}
         }
         Step::To(at + end)
@@ -916,7 +916,7 @@ impl Splitter {
         let bytes = text.as_bytes();
         let next = State::Array { wrapped, place: place + 1 };
         let end = match value_end(bytes, at, last) {
-            Some(end) if end - at > WHOLE => {
+            Some(end) if end - at > MAX_TEXT => {
                 self.name_giant(reader, text, at, Some(place));
                 self.state = next;
                 return Step::To(end);
@@ -950,7 +950,7 @@ impl Splitter {
 
     /// Names what is lost, and goes on at the next record that can be made out.
     fn lost<S: Sink>(&mut self, reader: &mut Reader<'_, S>, text: &str, at: usize) -> Step {
-        if !self.is_torn {
+        if !self.is_truncated {
             reader.not_json(self.line(text, at + 1), "a record is broken, or ends too early");
         }
         let (wrapped, place) = match self.state {
@@ -995,7 +995,7 @@ impl Splitter {
             line: Some(self.line(text, at + 1)),
             record: place,
             field: place.map_or_else(String::new, |place| format!("{}/{place}", reader.pointer)),
-            message: format!("the record is longer than {WHOLE} bytes and was skipped"),
+            message: format!("the record is longer than {MAX_TEXT} bytes and was skipped"),
             remedy: "CloudTrail's records have 256 KiB at most: fetch the file again".to_owned(),
         };
         reader.tally.name(ProblemKind::Giant, || problem);

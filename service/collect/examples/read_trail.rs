@@ -85,7 +85,7 @@ async fn pass(source: &mut dyn TrailSource, kept: &mut Kept) -> Result<(), Box<d
             }
         }
         let marks: Vec<String> = batch.objects.iter().filter_map(|object| object.identity.clone()).collect();
-        let settlement = source.settle(batch, outcomes);
+        let settlement = source.finish_batch(batch, outcomes);
         // The commit: here everything of the batch is stored, or nothing.
         kept.marks.extend(marks);
         for cursor in &settlement.cursors {

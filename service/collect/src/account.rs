@@ -1,8 +1,8 @@
 //! One account, from the door to the last region.
 
+use crate::account_scan::AccountScan;
 use crate::call::{Caller, Deadline, Refusal};
 use crate::entry::{ASSUME_ROLE, HubSession};
-use crate::look::Look;
 use crate::organization::Found;
 use crate::plan::{Plan, Regions};
 use crate::{Event, Progress, eks, iam, regions, trail};
@@ -26,42 +26,42 @@ pub(crate) async fn observe(
     until: Deadline,
 ) -> (Observation, Caller) {
     progress.on(&Event::Begun { account: &found.account });
-    let look = Look::at(found.account.id, plan, progress, now, until);
+    let scan = AccountScan::at(found.account.id, plan, progress, now, until);
     let entry = match found.closed() {
-        None => hub.enter(plan, &found.target, &look.caller).await,
+        None => hub.enter(plan, &found.target, &scan.caller).await,
         Some(status) => Err(Refusal::not_reached(&ASSUME_ROLE, format!("the account is {status}"))),
     };
     match &entry {
         Err(refusal) => {
-            look.gap(&look.global(ScopeKind::Entry), refusal);
+            scan.gap(&scan.global(ScopeKind::Entry), refusal);
             let missed = Refusal::not_reached(&ASSUME_ROLE, "the account could not be entered");
             for kind in GLOBAL {
-                look.missed(&look.global(kind), &missed);
+                scan.missed(&scan.global(kind), &missed);
             }
             if let Regions::Listed(listed) = &plan.settings.regions {
                 for region in listed {
                     for kind in [ScopeKind::Clusters, ScopeKind::Trails] {
-                        look.missed(&look.regional(kind, region), &missed);
+                        scan.missed(&scan.regional(kind, region), &missed);
                     }
                 }
             }
         }
         Ok((config, entered)) => {
             let in_regions = async {
-                let regions = regions::find(&look, config, hub).await;
+                let regions = regions::find(&scan, config, hub).await;
                 let (clusters, ()) = futures::join!(
-                    join_all(regions.iter().map(|region| eks::region(&look, config, region))),
-                    trail::trails(&look, config, &regions),
+                    join_all(regions.iter().map(|region| eks::region(&scan, config, region))),
+                    trail::trails(&scan, config, &regions),
                 );
                 if !plan.settings.trail_lookback.is_zero() {
-                    all_sessions(&look, config, hub, &regions, clusters).await;
+                    all_sessions(&scan, config, hub, &regions, clusters).await;
                 }
             };
-            futures::join!(iam::account(&look, config, hub, entered.as_deref()), in_regions);
+            futures::join!(iam::account(&scan, config, hub, entered.as_deref()), in_regions);
         }
     }
-    look.settle(&look.global(ScopeKind::Entry));
-    let (mut observation, caller) = look.finish();
+    scan.close_scope(&scan.global(ScopeKind::Entry));
+    let (mut observation, caller) = scan.finish();
     observation.account = Some(found.account);
     (observation, caller)
 }
@@ -70,16 +70,16 @@ pub(crate) async fn observe(
 /// global STS endpoint. A region whose clusters were not listed is not read, and its sessions get no
 /// gap of their own: the gap of its clusters stands for them, and goes when the listing is back.
 async fn all_sessions(
-    look: &Look<'_>,
+    scan: &AccountScan<'_>,
     config: &SdkConfig,
     hub: &HubSession,
     regions: &BTreeSet<Region>,
     clusters: Vec<usize>,
 ) {
     let mut read: BTreeSet<Region> = hub.global_region().into_iter().collect();
-    if let Regions::Listed(listed) = &look.plan.settings.regions {
+    if let Regions::Listed(listed) = &scan.plan.settings.regions {
         read.retain(|region| listed.contains(region));
     }
     read.extend(regions.iter().zip(clusters).filter(|(_, clusters)| *clusters > 0).map(|(region, _)| region.clone()));
-    join_all(read.iter().map(|region| trail::sessions(look, config, region))).await;
+    join_all(read.iter().map(|region| trail::sessions(scan, config, region))).await;
 }

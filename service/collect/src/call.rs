@@ -214,7 +214,7 @@ const LARGEST_ANSWER: usize = 32 << 20;
 /// reads all but the large ones as answers of which every part that it does not find is absent: a torn
 /// listing would look like a short one.
 #[derive(Debug)]
-pub(crate) struct Whole;
+pub(crate) struct CompleteAnswer;
 
 /// The lists of IAM's answers that we read. The SDK takes whatever in them is no `member` for nothing.
 const XML_LISTS: [&str; 7] = [
@@ -272,7 +272,7 @@ fn elements(text: &str) -> Result<(Option<&str>, HashSet<&str>), xmlparser::Erro
     Ok((strange, names))
 }
 
-impl Intercept for Whole {
+impl Intercept for CompleteAnswer {
     fn name(&self) -> &'static str {
         "whole"
     }
@@ -299,7 +299,7 @@ impl Intercept for Whole {
             return Ok(());
         }
         let body = context.response().body().bytes().unwrap_or_default();
-        if !is_whole(body) {
+        if !is_complete(body) {
             return Err("the answer is cut off".into());
         }
         untrue_list(body).map_or(Ok(()), |fault| Err(fault.into()))
@@ -307,7 +307,7 @@ impl Intercept for Whole {
 }
 
 /// Whether a text of JSON ends with its outermost object, and one of XML with its root's end.
-fn is_whole(body: &[u8]) -> bool {
+fn is_complete(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     if body.starts_with(b"{") {
         return body.ends_with(b"}");
@@ -504,11 +504,11 @@ impl Fresh {
 /// Walks a listing to its end, page by page. `$request` makes the request for a token, `$take` gets
 /// the list of each page. The value is the refusal that ended the walk early, if one did.
 macro_rules! pages {
-    ($look:expr, $permission:expr, |$token:ident| $request:expr, $field:ident, |$list:ident| $take:expr) => {{
-        let mut pages = $look.caller.pages($permission);
+    ($scan:expr, $permission:expr, |$token:ident| $request:expr, $field:ident, |$list:ident| $take:expr) => {{
+        let mut pages = $scan.caller.pages($permission);
         let mut $token: Option<String> = None;
         loop {
-            let next = match $look.caller.call($permission, $request.send()).await {
+            let next = match $scan.caller.call($permission, $request.send()).await {
                 Err(refusal) => Err(refusal),
                 Ok(page) => $crate::call::listed($permission, page.$field).and_then(|$list| {
                     $take;
@@ -563,11 +563,14 @@ mod tests {
         let xml = "<?xml version=\"1.0\"?>\n<ListResponse xmlns=\"x\"><A/><B><C>1</C></B></ListResponse>\n";
         let json = r#"{"clusters":["a"],"more":{"b":1}}"#;
         for text in [xml, json] {
-            assert!(is_whole(text.as_bytes()), "{text}");
+            assert!(is_complete(text.as_bytes()), "{text}");
             let end = text.trim_end().len();
             for cut in 0..end {
                 // JSON that is cut behind an inner object is left to the SDK, which does not read it.
-                assert!(!is_whole(&text.as_bytes()[..cut]) || text.as_bytes()[cut - 1] == b'}', "cut at {cut}: {text}");
+                assert!(
+                    !is_complete(&text.as_bytes()[..cut]) || text.as_bytes()[cut - 1] == b'}',
+                    "cut at {cut}: {text}"
+                );
             }
         }
     }

@@ -3,9 +3,9 @@
 //! Where a call needs a thing that the account does not have, it asks for one that does not exist:
 //! AWS checks the permission first.
 
+use crate::account_scan::{AccountScan, client};
 use crate::call::{Caller, PermissionUse, Refusal};
 use crate::entry::{self, CannotStart, HubSession};
-use crate::look::{Look, client};
 use crate::plan::{Accounts, Plan, Regions};
 use crate::{eks, iam, organization, regions, trail};
 use aws_config::SdkConfig;
@@ -52,8 +52,8 @@ const NOBODY: &str = "rolecall-doctor";
 pub async fn doctor(plan: &Plan) -> Result<Vec<Probe>, CannotStart> {
     let caller = Caller::new(plan.settings.max_concurrent_calls);
     let hub = HubSession::open(plan, &caller).await?;
-    let look = Look::at(hub.account_id, plan, &(), chrono::DateTime::UNIX_EPOCH, crate::call::Deadline::NONE);
-    let accounts = organization::discover(&look, &hub).await;
+    let scan = AccountScan::at(hub.account_id, plan, &(), chrono::DateTime::UNIX_EPOCH, crate::call::Deadline::NONE);
+    let accounts = organization::discover(&scan, &hub).await;
     let mut probes = Vec::new();
     if plan.settings.accounts == Accounts::Organization {
         probes.extend(of_organization(&hub, &caller).await);

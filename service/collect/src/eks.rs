@@ -5,8 +5,8 @@
 //! reported by its name; what else was last known of it stays. What a cluster holds is read all the
 //! same, as it stands on its own.
 
+use crate::account_scan::{AccountScan, client, non_empty, time};
 use crate::call::{Holder, PermissionUse, Refusal, pages};
-use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
 use aws_sdk_eks::Client;
 use aws_sdk_eks::types::{PodIdentityAssociation, PodIdentityAssociationSummary};
@@ -48,12 +48,12 @@ permissions! {
 const PAGE: i32 = 100;
 
 /// Looks at the clusters of a region; returns how many were listed.
-pub(crate) async fn region(look: &Look<'_>, config: &SdkConfig, region: &Region) -> usize {
-    let client = client!(aws_sdk_eks, config, region, look.account_id);
-    let scope = look.regional(ScopeKind::Clusters, region);
+pub(crate) async fn region(scan: &AccountScan<'_>, config: &SdkConfig, region: &Region) -> usize {
+    let client = client!(aws_sdk_eks, config, region, scan.account_id);
+    let scope = scan.regional(ScopeKind::Clusters, region);
     let mut names: Vec<ClusterName> = Vec::new();
     let ended = pages!(
-        look,
+        scan,
         &LIST_CLUSTERS,
         |token| client.list_clusters().max_results(PAGE).set_next_token(token),
         clusters,
@@ -61,52 +61,52 @@ pub(crate) async fn region(look: &Look<'_>, config: &SdkConfig, region: &Region)
             for name in clusters {
                 match name.parse() {
                     Ok(name) => names.push(name),
-                    Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_CLUSTERS, format!("{error}"))),
+                    Err(error) => scan.gap(&scope, &Refusal::malformed(&LIST_CLUSTERS, format!("{error}"))),
                 }
             }
         }
     );
     if let Some(refusal) = ended {
-        look.gap(&scope, &refusal);
+        scan.gap(&scope, &refusal);
     }
-    let here = Here { look, client: &client, region };
-    join_all(names.iter().map(|name| here.cluster(name))).await;
-    look.settle(&scope);
+    let cluster_scan = ClusterScan { scan, client: &client, region };
+    join_all(names.iter().map(|name| cluster_scan.cluster(name))).await;
+    scan.close_scope(&scope);
     names.len()
 }
 
-struct Here<'l, 'r> {
-    look: &'l Look<'r>,
+struct ClusterScan<'l, 'r> {
+    scan: &'l AccountScan<'r>,
     client: &'l Client,
     region: &'l Region,
 }
 
-impl Here<'_, '_> {
+impl ClusterScan<'_, '_> {
     async fn cluster(&self, name: &ClusterName) {
-        let Self { look, client, region } = *self;
-        let described = look.caller.call(&DESCRIBE_CLUSTER, client.describe_cluster().name(name.as_str()).send()).await;
+        let Self { scan, client, region } = *self;
+        let described = scan.caller.call(&DESCRIBE_CLUSTER, client.describe_cluster().name(name.as_str()).send()).await;
         let described = described.and_then(|answer| {
             let malformed = |what: &str| Refusal::malformed(&DESCRIBE_CLUSTER, format!("no {what} of cluster {name}"));
             let cluster = answer.cluster.ok_or_else(|| malformed("description"))?;
             let arn = cluster.arn.clone().ok_or_else(|| malformed("ARN"))?;
             Ok((cluster, arn))
         });
-        let details = look.of_cluster(ScopeKind::ClusterDetails, region, name);
+        let details = scan.of_cluster(ScopeKind::ClusterDetails, region, name);
         let mut cluster = match described {
             Err(refusal) if refusal.is_gone() => return,
             // What was listed is there, and what it holds has calls of its own.
             Err(refusal) => {
-                look.gap(&details, &refusal);
+                scan.gap(&details, &refusal);
                 self.listed_only(name)
             }
             Ok((cluster, arn)) => self.convert(name, arn, cluster),
         };
-        look.settle(&details);
+        scan.close_scope(&details);
         // A cluster of this mode has no access entries, and EKS refuses to list them.
         let by_config_map = cluster.authentication_mode.as_deref() == Some("CONFIG_MAP");
         let entries = async {
             if by_config_map {
-                look.settle(&look.of_cluster(ScopeKind::AccessEntries, region, name));
+                scan.close_scope(&scan.of_cluster(ScopeKind::AccessEntries, region, name));
                 Some(Vec::new())
             } else {
                 self.access_entries(name).await
@@ -117,15 +117,15 @@ impl Here<'_, '_> {
             self.unlisted(name, addons).await;
         }
         // Settled here, as the add-ons may tell of associations that are not listed.
-        look.settle(&look.of_cluster(ScopeKind::Associations, region, name));
+        scan.close_scope(&scan.of_cluster(ScopeKind::Associations, region, name));
         cluster.addons = addons;
         cluster.access_entries = access_entries;
-        look.with(|seen| seen.clusters.push(cluster));
+        scan.with(|seen| seen.clusters.push(cluster));
     }
 
     /// A cluster of which no more than its name is known.
     fn listed_only(&self, name: &ClusterName) -> Cluster {
-        let (account_id, region) = (self.look.account_id, self.region.clone());
+        let (account_id, region) = (self.scan.account_id, self.region.clone());
         let partition = match region.as_str().split('-').next() {
             Some("cn") => "aws-cn",
             Some("us") if region.as_str().starts_with("us-gov-") => "aws-us-gov",
@@ -151,15 +151,15 @@ impl Here<'_, '_> {
 
     fn convert(&self, name: &ClusterName, arn: String, cluster: aws_sdk_eks::types::Cluster) -> Cluster {
         Cluster {
-            account_id: self.look.account_id,
+            account_id: self.scan.account_id,
             region: self.region.clone(),
             name: name.clone(),
             arn,
             created_at: cluster.created_at.as_ref().and_then(time),
-            version: said(cluster.version),
+            version: non_empty(cluster.version),
             status: cluster.status.map(|status| status.as_str().to_owned()),
-            role_arn: said(cluster.role_arn),
-            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| said(oidc.issuer)),
+            role_arn: non_empty(cluster.role_arn),
+            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| non_empty(oidc.issuer)),
             authentication_mode: cluster
                 .access_config
                 .and_then(|access| access.authentication_mode)
@@ -172,13 +172,13 @@ impl Here<'_, '_> {
     }
 
     async fn associations(&self, cluster: &ClusterName) {
-        let Self { look, client, region } = *self;
-        let listing = look.of_cluster(ScopeKind::Associations, region, cluster);
-        let details = look.of_cluster(ScopeKind::AssociationDetails, region, cluster);
+        let Self { scan, client, region } = *self;
+        let listing = scan.of_cluster(ScopeKind::Associations, region, cluster);
+        let details = scan.of_cluster(ScopeKind::AssociationDetails, region, cluster);
         let mut listed = Vec::new();
         let request = || client.list_pod_identity_associations().cluster_name(cluster.as_str());
         let ended = pages!(
-            look,
+            scan,
             &LIST_ASSOCIATIONS,
             |token| request().max_results(PAGE).set_next_token(token),
             associations,
@@ -186,38 +186,39 @@ impl Here<'_, '_> {
                 for summary in associations {
                     match self.listed(cluster, summary) {
                         Ok(association) => listed.push(association),
-                        Err(fault) => look.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
+                        Err(fault) => scan.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
                     }
                 }
             }
         );
         if let Some(refusal) = ended {
-            look.gap(&listing, &refusal);
-            look.gap(&details, &Refusal { reason: GapReason::NotReached, ..refusal });
+            scan.gap(&listing, &refusal);
+            scan.gap(&details, &Refusal { reason: GapReason::NotReached, ..refusal });
         }
         let described = join_all(listed.into_iter().map(|association| async {
             match self.describe(cluster, &association.association_id).await {
                 Ok(detail) => Some(Association { detail: Some(detail), ..association }),
                 Err(refusal) if refusal.is_gone() => None,
                 Err(refusal) => {
-                    look.gap(&details, &refusal);
+                    scan.gap(&details, &refusal);
                     Some(association)
                 }
             }
         }))
         .await;
-        look.with(|seen| seen.associations.extend(described.into_iter().flatten()));
-        look.settle(&details);
+        scan.with(|seen| seen.associations.extend(described.into_iter().flatten()));
+        scan.close_scope(&details);
     }
 
     /// Asks for the associations that add-ons own and that are not listed. One that is described is
     /// there, and the listing that lacks it cannot be true.
     async fn unlisted(&self, cluster: &ClusterName, addons: &[Addon]) {
-        let listing = self.look.of_cluster(ScopeKind::Associations, self.region, cluster);
-        let owned: Vec<&String> = self.look.with(|seen| {
+        let listing = self.scan.of_cluster(ScopeKind::Associations, self.region, cluster);
+        let owned: Vec<&String> = self.scan.with(|seen| {
             let complete = seen.coverage.gaps_of(&listing).is_none_or(<[_]>::is_empty);
-            let here = |of: &&Association| of.key.region == *self.region && of.key.cluster == *cluster;
-            let listed: BTreeSet<&str> = seen.associations.iter().filter(here).map(|of| of.arn.as_str()).collect();
+            let cluster_scan = |of: &&Association| of.key.region == *self.region && of.key.cluster == *cluster;
+            let listed: BTreeSet<&str> =
+                seen.associations.iter().filter(cluster_scan).map(|of| of.arn.as_str()).collect();
             let owned = addons.iter().flat_map(|addon| &addon.association_arns).filter(|_| complete);
             owned.filter(|arn| !listed.contains(arn.as_str())).collect()
         });
@@ -226,10 +227,10 @@ impl Here<'_, '_> {
             match self.describe(cluster, id).await {
                 Ok(_) => {
                     let detail = format!("association {id} of cluster {cluster} is described, and is not listed");
-                    self.look.gap(&listing, &Refusal::untrue(&LIST_ASSOCIATIONS, detail));
+                    self.scan.gap(&listing, &Refusal::untrue(&LIST_ASSOCIATIONS, detail));
                 }
                 Err(refusal) if refusal.is_gone() => {}
-                Err(refusal) => self.look.gap(&listing, &refusal),
+                Err(refusal) => self.scan.gap(&listing, &refusal),
             }
         }
     }
@@ -238,14 +239,14 @@ impl Here<'_, '_> {
         let id = summary.association_id.ok_or_else(|| "an association without an id".to_owned())?;
         let fault = |error: rolecall_estate::id::IdError| format!("association {id}: {error}");
         let key = AssociationKey {
-            account_id: self.look.account_id,
+            account_id: self.scan.account_id,
             region: self.region.clone(),
             cluster: cluster.clone(),
             namespace: summary.namespace.unwrap_or_default().parse().map_err(fault)?,
             service_account: summary.service_account.unwrap_or_default().parse().map_err(fault)?,
         };
         let arn = summary.association_arn.ok_or_else(|| format!("association {id}: no ARN"))?;
-        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: said(summary.owner_arn) })
+        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: non_empty(summary.owner_arn) })
     }
 
     async fn describe(&self, cluster: &ClusterName, id: &str) -> Result<AssociationDetail, Refusal> {
@@ -257,7 +258,7 @@ impl Here<'_, '_> {
             .association_id(id)
             .customize()
             .interceptor(body.clone());
-        let answer = self.look.caller.call(&DESCRIBE_ASSOCIATION, request.send()).await?;
+        let answer = self.scan.caller.call(&DESCRIBE_ASSOCIATION, request.send()).await?;
         let malformed = |what: &str| Refusal::malformed(&DESCRIBE_ASSOCIATION, format!("association {id}: {what}"));
         let found = answer.association.ok_or_else(|| malformed("no description"))?;
         let extra = body.unknown_fields().map_err(|error| malformed(&error.to_string()))?;
@@ -269,11 +270,11 @@ impl Here<'_, '_> {
         found: PodIdentityAssociation,
         extra: BTreeMap<String, serde_json::Value>,
     ) -> Option<AssociationDetail> {
-        let policy = said(found.policy).map(|policy| self.look.with(|seen| seen.documents.read(&policy)));
+        let policy = non_empty(found.policy).map(|policy| self.scan.with(|seen| seen.documents.read(&policy)));
         Some(AssociationDetail {
-            role_arn: said(found.role_arn)?,
-            target_role_arn: said(found.target_role_arn),
-            external_id: said(found.external_id),
+            role_arn: non_empty(found.role_arn)?,
+            target_role_arn: non_empty(found.target_role_arn),
+            external_id: non_empty(found.external_id),
             disable_session_tags: found.disable_session_tags.unwrap_or(false),
             policy,
             tags: tags(found.tags),
@@ -286,20 +287,20 @@ impl Here<'_, '_> {
     /// The add-ons; `None` where their listing was refused or broke off, so that the last known ones
     /// stay. One that was listed and could not be described has its name and no more.
     async fn addons(&self, cluster: &ClusterName) -> Option<Vec<Addon>> {
-        let Self { look, client, region } = *self;
-        let scope = look.of_cluster(ScopeKind::Addons, region, cluster);
+        let Self { scan, client, region } = *self;
+        let scope = scan.of_cluster(ScopeKind::Addons, region, cluster);
         let mut names = Vec::new();
         let request = || client.list_addons().cluster_name(cluster.as_str());
         let ended =
-            pages!(look, &LIST_ADDONS, |token| request().max_results(PAGE).set_next_token(token), addons, |addons| {
+            pages!(scan, &LIST_ADDONS, |token| request().max_results(PAGE).set_next_token(token), addons, |addons| {
                 names.extend(addons);
             });
         if let Some(refusal) = &ended {
-            look.gap(&scope, refusal);
+            scan.gap(&scope, refusal);
         }
         let described = join_all(names.into_iter().map(|name| async move {
             let request = client.describe_addon().cluster_name(cluster.as_str()).addon_name(&name);
-            let answer = look.caller.call(&DESCRIBE_ADDON, request.send()).await;
+            let answer = scan.caller.call(&DESCRIBE_ADDON, request.send()).await;
             let malformed = || Refusal::malformed(&DESCRIBE_ADDON, format!("no description of add-on {name}"));
             let named = |addon: &aws_sdk_eks::types::Addon| addon.addon_name.is_some();
             let described = answer.and_then(|answer| answer.addon.filter(named).ok_or_else(malformed));
@@ -312,7 +313,7 @@ impl Here<'_, '_> {
                 Ok(found) => addons.push(addon(name, found)),
                 Err(refusal) if refusal.is_gone() => {}
                 Err(refusal) => {
-                    look.gap(&scope, &refusal);
+                    scan.gap(&scope, &refusal);
                     addons.push(Addon {
                         name,
                         version: None,
@@ -325,7 +326,7 @@ impl Here<'_, '_> {
             }
         }
         addons.sort_by(|a, b| a.name.cmp(&b.name));
-        look.settle(&scope);
+        scan.close_scope(&scope);
         // Those of a listing that broke off were seen.
         (ended.is_none() || !addons.is_empty()).then_some(addons)
     }
@@ -335,18 +336,18 @@ impl Here<'_, '_> {
         if refusal.is_gone() {
             return false;
         }
-        self.look.gap(scope, refusal);
+        self.scan.gap(scope, refusal);
         refusal.reason != GapReason::Malformed
     }
 
     /// The access entries; `None` where any part of them was refused, so that the last known stay.
     async fn access_entries(&self, cluster: &ClusterName) -> Option<Vec<AccessEntry>> {
-        let Self { look, client, region } = *self;
-        let scope = look.of_cluster(ScopeKind::AccessEntries, region, cluster);
+        let Self { scan, client, region } = *self;
+        let scope = scan.of_cluster(ScopeKind::AccessEntries, region, cluster);
         let mut principals = Vec::new();
         let request = || client.list_access_entries().cluster_name(cluster.as_str());
         let ended = pages!(
-            look,
+            scan,
             &LIST_ACCESS_ENTRIES,
             |token| request().max_results(PAGE).set_next_token(token),
             access_entries,
@@ -354,7 +355,7 @@ impl Here<'_, '_> {
         );
         let mut refused = ended.is_some();
         if let Some(refusal) = ended {
-            look.gap(&scope, &refusal);
+            scan.gap(&scope, &refusal);
         }
         let described = join_all(principals.into_iter().map(|principal| self.access_entry(cluster, principal))).await;
         let mut entries = Vec::new();
@@ -365,21 +366,21 @@ impl Here<'_, '_> {
             }
         }
         entries.sort_by(|a, b| a.principal_arn.cmp(&b.principal_arn));
-        look.settle(&scope);
+        scan.close_scope(&scope);
         (!refused).then_some(entries)
     }
 
     async fn access_entry(&self, cluster: &ClusterName, principal_arn: String) -> (Option<AccessEntry>, Vec<Refusal>) {
-        let Self { look, client, .. } = *self;
+        let Self { scan, client, .. } = *self;
         let describe = client.describe_access_entry().cluster_name(cluster.as_str()).principal_arn(&principal_arn);
         let list =
             || client.list_associated_access_policies().cluster_name(cluster.as_str()).principal_arn(&principal_arn);
         let mut policies = Vec::new();
         let mut refusals = Vec::new();
-        let described = look.caller.call(&DESCRIBE_ACCESS_ENTRY, describe.send());
+        let described = scan.caller.call(&DESCRIBE_ACCESS_ENTRY, describe.send());
         let listed = async {
             pages!(
-                look,
+                scan,
                 &LIST_ACCESS_POLICIES,
                 |token| list().max_results(PAGE).set_next_token(token),
                 associated_access_policies,
@@ -393,7 +394,7 @@ impl Here<'_, '_> {
                 Some(entry) => Some(AccessEntry {
                     principal_arn,
                     groups: entry.kubernetes_groups.unwrap_or_default(),
-                    kind: said(entry.r#type),
+                    kind: non_empty(entry.r#type),
                     policies: policies.into_iter().filter_map(access_policy).collect(),
                 }),
                 None => {
@@ -415,9 +416,9 @@ fn addon(name: String, addon: aws_sdk_eks::types::Addon) -> Addon {
     let issues = addon.health.and_then(|health| health.issues).unwrap_or_default();
     Addon {
         name,
-        version: said(addon.addon_version),
+        version: non_empty(addon.addon_version),
         status: addon.status.map(|status| status.as_str().to_owned()),
-        service_account_role_arn: said(addon.service_account_role_arn),
+        service_account_role_arn: non_empty(addon.service_account_role_arn),
         association_arns: addon.pod_identity_associations.unwrap_or_default(),
         health_issues: issues.into_iter().filter_map(|issue| issue.code).map(|code| code.as_str().to_owned()).collect(),
     }

@@ -3,7 +3,7 @@
 //! Knows: how the SDK finds credentials, how a role is assumed and how the new credentials are
 //! renewed. Refuses to know what is read with them.
 
-use crate::call::{Caller, Holder, PermissionUse, Refusal, Whole};
+use crate::call::{Caller, CompleteAnswer, Holder, PermissionUse, Refusal};
 use crate::plan::{Hub, Plan, Target};
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
@@ -204,7 +204,7 @@ fn sts(config: &SdkConfig, partition_name: &str) -> aws_sdk_sts::Client {
     let region = config.region().map(ToString::to_string).unwrap_or_default();
     let config = aws_sdk_sts::config::Builder::from(config)
         .retry_partition(partition("sts", &region, partition_name))
-        .interceptor(Whole);
+        .interceptor(CompleteAnswer);
     aws_sdk_sts::Client::from_conf(config.build())
 }
 

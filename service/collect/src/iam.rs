@@ -4,9 +4,9 @@
 //! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
 //! than one is held.
 
+use crate::account_scan::{AccountScan, client, non_empty, time};
 use crate::call::{Fresh, Holder, PermissionUse, Refusal, listed};
 use crate::entry::HubSession;
-use crate::look::{Look, client, said, time};
 use aws_config::SdkConfig;
 use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, RoleDetail};
 use rolecall_estate::coverage::ScopeKind;
@@ -31,42 +31,42 @@ pub(crate) static ACTIONS: [&PermissionUse; 2] = [&AUTHORIZATION_DETAILS, &LIST_
 const PAGE: i32 = 500;
 
 /// `entered`: the role with which the account is read.
-pub(crate) async fn account(look: &Look<'_>, config: &SdkConfig, hub: &HubSession, entered: Option<&str>) {
-    let client = client!(aws_sdk_iam, config, &hub.region, look.account_id);
-    futures::join!(authorization_details(look, &client, entered), oidc_providers(look, &client));
+pub(crate) async fn account(scan: &AccountScan<'_>, config: &SdkConfig, hub: &HubSession, entered: Option<&str>) {
+    let client = client!(aws_sdk_iam, config, &hub.region, scan.account_id);
+    futures::join!(authorization_details(scan, &client, entered), oidc_providers(scan, &client));
 }
 
-async fn authorization_details(look: &Look<'_>, client: &aws_sdk_iam::Client, entered: Option<&str>) {
-    let scopes = [look.global(ScopeKind::Roles), look.global(ScopeKind::Policies)];
+async fn authorization_details(scan: &AccountScan<'_>, client: &aws_sdk_iam::Client, entered: Option<&str>) {
+    let scopes = [scan.global(ScopeKind::Roles), scan.global(ScopeKind::Policies)];
     let [roles, policies] = &scopes;
-    let read = authorization_pages(look, client, |malformed, of_role| {
-        look.gap(if of_role { roles } else { policies }, &malformed);
+    let read = authorization_pages(scan, client, |malformed, of_role| {
+        scan.gap(if of_role { roles } else { policies }, &malformed);
     })
     .await;
     match read {
         Err(refusal) => {
-            look.gap(roles, &refusal);
-            look.gap(policies, &refusal);
+            scan.gap(roles, &refusal);
+            scan.gap(policies, &refusal);
         }
         Ok(()) => {
-            for (scope, refusal) in untrue(look, entered)
+            for (scope, refusal) in untrue(scan, entered)
                 .into_iter()
                 .zip([roles, policies])
                 .filter_map(|(refusal, scope)| Some((scope, refusal?)))
             {
-                look.gap(scope, &refusal);
+                scan.gap(scope, &refusal);
             }
         }
     }
     for scope in scopes {
-        look.settle(&scope);
+        scan.close_scope(&scope);
     }
 }
 
 /// What listings of roles and of policies that were read to their end lack and must hold: the role
 /// with which they are read, and the policies that are attached to the roles.
-fn untrue(look: &Look<'_>, entered: Option<&str>) -> [Option<Refusal>; 2] {
-    look.with(|seen| {
+fn untrue(scan: &AccountScan<'_>, entered: Option<&str>) -> [Option<Refusal>; 2] {
+    scan.with(|seen| {
         let name_of = |role: &Role| role.arn.as_str().rsplit('/').next().map(str::to_owned);
         let entered = entered.filter(|name| !seen.roles.iter().any(|role| name_of(role).as_deref() == Some(name)));
         let roles = entered.map(|name| {
@@ -85,11 +85,11 @@ fn untrue(look: &Look<'_>, entered: Option<&str>) -> [Option<Refusal>; 2] {
 }
 
 async fn authorization_pages(
-    look: &Look<'_>,
+    scan: &AccountScan<'_>,
     client: &aws_sdk_iam::Client,
     malformed: impl Fn(Refusal, bool),
 ) -> Result<(), Refusal> {
-    let mut pages = look.caller.pages(&AUTHORIZATION_DETAILS);
+    let mut pages = scan.caller.pages(&AUTHORIZATION_DETAILS);
     let mut marker = None;
     let mut once = Once::default();
     loop {
@@ -100,13 +100,13 @@ async fn authorization_pages(
             .filter(EntityType::AwsManagedPolicy)
             .max_items(PAGE)
             .set_marker(marker);
-        let page = look.caller.call(&AUTHORIZATION_DETAILS, request.send()).await?;
+        let page = scan.caller.call(&AUTHORIZATION_DETAILS, request.send()).await?;
         let roles = listed(&AUTHORIZATION_DETAILS, page.role_detail_list)?;
         let policies = listed(&AUTHORIZATION_DETAILS, page.policies)?;
         once.page(&roles, &policies)?;
         // The SDK drops nothing but what it does not know; a fault costs only its item.
         let mut faults = Vec::new();
-        look.with(|seen| {
+        scan.with(|seen| {
             for detail in roles.into_iter().filter(|role| once.is_new(role.arn.as_deref())) {
                 match role(detail, &mut seen.documents) {
                     Ok((role, last_used)) => {
@@ -117,7 +117,7 @@ async fn authorization_pages(
                 }
             }
             for detail in policies.into_iter().filter(|policy| once.is_new(policy.arn.as_deref())) {
-                match policy(look.account_id, detail, &mut seen.documents) {
+                match policy(scan.account_id, detail, &mut seen.documents) {
                     Ok(policy) => seen.policies.push(policy),
                     Err(fault) => faults.push((fault, false)),
                 }
@@ -182,7 +182,7 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
         |attached| {
             let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
             let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
-            let name = said(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
+            let name = non_empty(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
             Ok(AttachedPolicy { arn: policy_arn, name })
         },
     );
@@ -202,12 +202,12 @@ fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<R
     instance_profiles.sort();
     let last_used = detail.role_last_used.and_then(|used| {
         let at = time(&used.last_used_date?)?;
-        Some(RoleLastUsed { role: arn.clone(), at, region: said(used.region) })
+        Some(RoleLastUsed { role: arn.clone(), at, region: non_empty(used.region) })
     });
     let role = Role {
         role_id,
         created_at: detail.create_date.as_ref().and_then(time),
-        trust: said(detail.assume_role_policy_document).map(|text| documents.read(&text)),
+        trust: non_empty(detail.assume_role_policy_document).map(|text| documents.read(&text)),
         inline,
         attached,
         boundary,
@@ -232,9 +232,9 @@ fn policy(
     let document = text.ok_or_else(|| format!("policy {arn}: no document of the version in force"))?;
     Ok(ManagedPolicy {
         account_id,
-        name: said(detail.policy_name).unwrap_or_else(|| name_of(&arn)),
+        name: non_empty(detail.policy_name).unwrap_or_else(|| name_of(&arn)),
         policy_id: detail.policy_id.unwrap_or_default(),
-        default_version: said(detail.default_version_id).or(version_id).unwrap_or_default(),
+        default_version: non_empty(detail.default_version_id).or(version_id).unwrap_or_default(),
         document: Some(documents.read(&document)),
         updated_at: detail.update_date.as_ref().and_then(time),
         arn,
@@ -245,22 +245,22 @@ fn name_of(policy: &Arn) -> String {
     policy.resource().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-async fn oidc_providers(look: &Look<'_>, client: &aws_sdk_iam::Client) {
-    let scope = look.global(ScopeKind::OidcProviders);
-    let answer = look.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await;
+async fn oidc_providers(scan: &AccountScan<'_>, client: &aws_sdk_iam::Client) {
+    let scope = scan.global(ScopeKind::OidcProviders);
+    let answer = scan.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await;
     match answer.and_then(|answer| listed(&LIST_OIDC_PROVIDERS, answer.open_id_connect_provider_list)) {
         Ok(providers) => {
             for entry in providers {
                 match entry.arn.as_deref().unwrap_or_default().parse() {
-                    Ok(arn) => look.with(|seen| seen.oidc_providers.push(OidcProvider { arn })),
+                    Ok(arn) => scan.with(|seen| seen.oidc_providers.push(OidcProvider { arn })),
                     Err(error) => {
                         let error: rolecall_iam::ArnError = error;
-                        look.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string()));
+                        scan.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string()));
                     }
                 }
             }
         }
-        Err(refusal) => look.gap(&scope, &refusal),
+        Err(refusal) => scan.gap(&scope, &refusal),
     }
-    look.settle(&scope);
+    scan.close_scope(&scope);
 }

@@ -13,12 +13,12 @@
 //! same through an update. So every association is described in every look, side by side.
 
 mod account;
+mod account_scan;
 mod call;
 mod doctor;
 mod eks;
 mod entry;
 mod iam;
-mod look;
 mod organization;
 mod plan;
 mod regions;
@@ -30,11 +30,11 @@ pub use doctor::{Answer, Probe, doctor, missing_statement};
 pub use entry::CannotStart;
 pub use plan::{Accounts, Hub, Keys, Plan, PlanError, Regions, Settings, Target};
 
+use account_scan::AccountScan;
 use call::{Caller, Deadline};
 use chrono::{DateTime, Utc};
 use entry::HubSession;
 use futures::StreamExt as _;
-use look::Look;
 use rolecall_estate::coverage::Scope;
 use rolecall_estate::{Account, Observation};
 use rolecall_iam::AccountId;
@@ -113,16 +113,16 @@ pub async fn collect(
     let hub = HubSession::open(plan, &caller).await?;
     let mut summary =
         Summary { hub: hub.account_id, accounts: 0, gaps: 0, calls: caller.into_calls(), interrupted: false };
-    let organization = Look::at(hub.account_id, plan, progress, now, until);
+    let organization = AccountScan::at(hub.account_id, plan, progress, now, until);
     let accounts = organization::discover(&organization, &hub).await;
     let (mut of_hub, caller) = organization.finish();
     count(&mut summary.calls, caller);
     progress.on(&Event::Discovered { accounts: accounts.len() });
 
-    let mut looks = futures::stream::iter(accounts)
+    let mut scans = futures::stream::iter(accounts)
         .map(|found| account::observe(found, &hub, plan, progress, now, until))
         .buffer_unordered(plan.settings.max_concurrent_accounts);
-    while let Some((mut observation, caller)) = looks.next().await {
+    while let Some((mut observation, caller)) = scans.next().await {
         count(&mut summary.calls, caller);
         let account_id = observation.account.as_ref().map(|account| account.id);
         if account_id == Some(hub.account_id) {
@@ -156,9 +156,9 @@ fn count(calls: &mut BTreeMap<&'static str, u64>, caller: Caller) {
 /// permission.
 #[must_use]
 pub fn actions() -> Vec<PermissionUse> {
-    let of_looks =
+    let of_scans =
         [&entry::ACTIONS[..], &organization::ACTIONS, &iam::ACTIONS, &regions::ACTIONS, &eks::ACTIONS, &trail::ACTIONS];
-    let all = of_looks.into_iter().chain([&trails::ACTIONS[..]]);
+    let all = of_scans.into_iter().chain([&trails::ACTIONS[..]]);
     let mut all: Vec<PermissionUse> = all.flatten().map(|permission| **permission).collect();
     all.sort_by_key(|permission| permission.action);
     all

@@ -4,9 +4,9 @@
 //! account or a delegated administrator. When the list of accounts is refused, the hub's own and
 //! those known from earlier looks are looked at.
 
+use crate::account_scan::{AccountScan, client, non_empty};
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
-use crate::look::{Look, client, said};
 use crate::plan::{Accounts, Target};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::PolicyType;
@@ -61,23 +61,23 @@ fn bare(id: AccountId, name: Option<String>) -> Account {
     Account { name, ..Account::new(id) }
 }
 
-pub(crate) async fn discover(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
-    match &look.plan.settings.accounts {
+pub(crate) async fn discover(scan: &AccountScan<'_>, hub: &HubSession) -> Vec<Found> {
+    match &scan.plan.settings.accounts {
         Accounts::HubOnly => vec![Found::usual(bare(hub.account_id, None))],
         Accounts::Listed(targets) => targets
             .iter()
             .map(|target| Found { account: bare(target.account_id, target.name.clone()), target: target.clone() })
             .collect(),
-        Accounts::Organization => organization(look, hub).await,
+        Accounts::Organization => organization(scan, hub).await,
     }
 }
 
-async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
+async fn organization(scan: &AccountScan<'_>, hub: &HubSession) -> Vec<Found> {
     let client = client!(aws_sdk_organizations, &hub.config, &hub.region, hub.account_id);
-    let scope = look.global(ScopeKind::Organization);
-    let policies = look.global(ScopeKind::OrgPolicies);
+    let scope = scan.global(ScopeKind::Organization);
+    let policies = scan.global(ScopeKind::OrgPolicies);
     let mut management = None;
-    let answer = look.caller.call(&DESCRIBE_ORGANIZATION, client.describe_organization().send()).await;
+    let answer = scan.caller.call(&DESCRIBE_ORGANIZATION, client.describe_organization().send()).await;
     let named = answer.and_then(|answer| {
         let id = answer.organization.and_then(|found| found.master_account_id?.parse::<AccountId>().ok());
         id.ok_or_else(|| Refusal::malformed(&DESCRIBE_ORGANIZATION, "the answer names no management account"))
@@ -86,16 +86,16 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
         Ok(id) => management = Some(id),
         Err(refusal) if refusal.code.as_deref() == Some(NOT_IN_USE) => {
             // No organisation: that, too, is a complete answer.
-            look.settle(&scope);
-            look.settle(&policies);
+            scan.close_scope(&scope);
+            scan.close_scope(&policies);
             return vec![Found::usual(bare(hub.account_id, None))];
         }
-        Err(refusal) => look.gap(&scope, &refusal),
+        Err(refusal) => scan.gap(&scope, &refusal),
     }
     let (accounts, paths, ()) = futures::join!(
-        accounts(look, &client, &scope),
-        tree(look, &client, &scope),
-        control_policies(look, &client, &policies)
+        accounts(scan, &client, &scope),
+        tree(scan, &client, &scope),
+        control_policies(scan, &client, &policies)
     );
     let (mut accounts, listed_management) = accounts;
     let management = management.or(listed_management);
@@ -103,8 +103,8 @@ async fn organization(look: &Look<'_>, hub: &HubSession) -> Vec<Found> {
         account.is_management = management == Some(*id);
         account.ou_path = paths.get(id).cloned();
     }
-    look.settle(&scope);
-    look.settle(&policies);
+    scan.close_scope(&scope);
+    scan.close_scope(&policies);
     accounts.into_values().map(Found::usual).collect()
 }
 
@@ -116,16 +116,16 @@ fn organization_of(arn: &Arn) -> Option<&str> {
 type ById = BTreeMap<AccountId, Account>;
 
 /// The accounts, and the management account as their ARNs name it.
-async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Option<AccountId>) {
+async fn accounts(scan: &AccountScan<'_>, client: &Client, scope: &Scope) -> (ById, Option<AccountId>) {
     let mut found = ById::new();
     let mut management = None;
     let request = || client.list_accounts();
-    let ended = pages!(look, &LIST_ACCOUNTS, |token| request().set_next_token(token), accounts, |accounts| {
+    let ended = pages!(scan, &LIST_ACCOUNTS, |token| request().set_next_token(token), accounts, |accounts| {
         for listed in accounts {
             let id = match listed.id.as_deref().unwrap_or_default().parse::<AccountId>() {
                 Ok(id) => id,
                 Err(error) => {
-                    look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, error.to_string()));
+                    scan.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, error.to_string()));
                     continue;
                 }
             };
@@ -135,40 +135,40 @@ async fn accounts(look: &Look<'_>, client: &Client, scope: &Scope) -> (ById, Opt
             // `Status` was retired in 2026; stand-ins for AWS still send it alone.
             let state = listed.state.map(|state| state.as_str().to_owned());
             let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
-            found.insert(id, Account { status, organization_id, ..bare(id, said(listed.name)) });
+            found.insert(id, Account { status, organization_id, ..bare(id, non_empty(listed.name)) });
         }
     });
     if let Some(refusal) = ended {
-        look.gap(scope, &refusal);
-        for known in &look.plan.settings.known_accounts {
+        scan.gap(scope, &refusal);
+        for known in &scan.plan.settings.known_accounts {
             found.entry(known.id).or_insert_with(|| known.clone());
         }
     }
-    found.entry(look.account_id).or_insert_with(|| bare(look.account_id, None));
+    found.entry(scan.account_id).or_insert_with(|| bare(scan.account_id, None));
     (found, management)
 }
 
 /// Walks the tree of OUs, level by level; returns the path of each account.
-async fn tree(look: &Look<'_>, client: &Client, scope: &Scope) -> BTreeMap<AccountId, String> {
+async fn tree(scan: &AccountScan<'_>, client: &Client, scope: &Scope) -> BTreeMap<AccountId, String> {
     let mut paths = BTreeMap::new();
     let mut level = Vec::new();
     let request = || client.list_roots();
-    let ended = pages!(look, &LIST_ROOTS, |token| request().set_next_token(token), roots, |roots| {
+    let ended = pages!(scan, &LIST_ROOTS, |token| request().set_next_token(token), roots, |roots| {
         for root in roots {
             match root.id {
                 Some(id) => {
-                    level.push(OrgUnit { account_id: look.account_id, id, parent: None, path: "/".to_owned() });
+                    level.push(OrgUnit { account_id: scan.account_id, id, parent: None, path: "/".to_owned() });
                 }
-                None => look.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id")),
+                None => scan.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id")),
             }
         }
     });
     if let Some(refusal) = ended {
-        look.gap(scope, &refusal);
+        scan.gap(scope, &refusal);
     }
     while !level.is_empty() {
         let below = join_all(level.iter().map(|unit| async move {
-            futures::join!(units_of(look, client, scope, unit), accounts_of(look, client, scope, unit))
+            futures::join!(units_of(scan, client, scope, unit), accounts_of(scan, client, scope, unit))
         }))
         .await;
         let mut next = Vec::new();
@@ -176,24 +176,24 @@ async fn tree(look: &Look<'_>, client: &Client, scope: &Scope) -> BTreeMap<Accou
             paths.extend(accounts.into_iter().map(|id| (id, unit.path.clone())));
             next.extend(units);
         }
-        look.with(|seen| seen.org_units.append(&mut level));
+        scan.with(|seen| seen.org_units.append(&mut level));
         level = next;
     }
     paths
 }
 
-async fn units_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<OrgUnit> {
+async fn units_of(scan: &AccountScan<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<OrgUnit> {
     let mut units = Vec::new();
     let request = || client.list_organizational_units_for_parent().parent_id(&parent.id);
-    let ended = pages!(look, &LIST_UNITS, |token| request().set_next_token(token), organizational_units, |listed| {
+    let ended = pages!(scan, &LIST_UNITS, |token| request().set_next_token(token), organizational_units, |listed| {
         for unit in listed {
             let (Some(id), Some(name)) = (unit.id, unit.name) else {
                 let fault = format!("an OU of {} without id or name", parent.id);
-                look.gap(scope, &Refusal::malformed(&LIST_UNITS, fault));
+                scan.gap(scope, &Refusal::malformed(&LIST_UNITS, fault));
                 continue;
             };
             units.push(OrgUnit {
-                account_id: look.account_id,
+                account_id: scan.account_id,
                 id,
                 parent: Some(parent.id.clone()),
                 path: format!("{}/{name}", parent.path.trim_end_matches('/')),
@@ -201,29 +201,29 @@ async fn units_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgU
         }
     });
     if let Some(refusal) = ended {
-        look.gap(scope, &refusal);
+        scan.gap(scope, &refusal);
     }
     units
 }
 
-async fn accounts_of(look: &Look<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<AccountId> {
+async fn accounts_of(scan: &AccountScan<'_>, client: &Client, scope: &Scope, parent: &OrgUnit) -> Vec<AccountId> {
     let mut found = Vec::new();
     let request = || client.list_accounts_for_parent().parent_id(&parent.id);
-    let ended = pages!(look, &LIST_ACCOUNTS_OF, |token| request().set_next_token(token), accounts, |accounts| {
+    let ended = pages!(scan, &LIST_ACCOUNTS_OF, |token| request().set_next_token(token), accounts, |accounts| {
         for account in accounts {
             match account.id.as_deref().unwrap_or_default().parse::<AccountId>() {
                 Ok(id) => found.push(id),
-                Err(error) => look.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS_OF, error.to_string())),
+                Err(error) => scan.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS_OF, error.to_string())),
             }
         }
     });
     if let Some(refusal) = ended {
-        look.gap(scope, &refusal);
+        scan.gap(scope, &refusal);
     }
     found
 }
 
-async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
+async fn control_policies(scan: &AccountScan<'_>, client: &Client, scope: &Scope) {
     let kinds = [
         (OrgPolicyKind::Scp, PolicyType::ServiceControlPolicy),
         (OrgPolicyKind::Rcp, PolicyType::ResourceControlPolicy),
@@ -231,19 +231,19 @@ async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
     for (kind, filter) in kinds {
         let mut listed = Vec::new();
         let request = || client.list_policies().filter(filter.clone());
-        let ended = pages!(look, &LIST_POLICIES, |token| request().set_next_token(token), policies, |policies| {
+        let ended = pages!(scan, &LIST_POLICIES, |token| request().set_next_token(token), policies, |policies| {
             for policy in policies {
                 match policy.id {
                     Some(id) => listed.push((id, policy.name.unwrap_or_default())),
-                    None => look.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
+                    None => scan.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
                 }
             }
         });
         if let Some(refusal) = ended {
-            look.gap(scope, &refusal);
+            scan.gap(scope, &refusal);
         }
         let read = join_all(listed.into_iter().map(|(id, name)| async move {
-            let (document, targets) = futures::join!(document(look, client, &id), targets(look, client, &id));
+            let (document, targets) = futures::join!(document(scan, client, &id), targets(scan, client, &id));
             (id, name, document, targets)
         }))
         .await;
@@ -251,10 +251,10 @@ async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
             // A policy without its text, or without the places where it binds, would be judged as
             // if it bound nothing: it is left out, and the gap says so.
             match (document, targets) {
-                (Ok(text), Ok(targets)) => look.with(|seen| {
+                (Ok(text), Ok(targets)) => scan.with(|seen| {
                     let document = seen.documents.read(&text);
                     seen.org_policies.push(OrgPolicy {
-                        account_id: look.account_id,
+                        account_id: scan.account_id,
                         id,
                         kind,
                         name,
@@ -264,7 +264,7 @@ async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
                 }),
                 (document, targets) => {
                     for refusal in document.err().iter().chain(&targets.err()).filter(|refusal| !refusal.is_gone()) {
-                        look.gap(scope, refusal);
+                        scan.gap(scope, refusal);
                     }
                 }
             }
@@ -272,16 +272,16 @@ async fn control_policies(look: &Look<'_>, client: &Client, scope: &Scope) {
     }
 }
 
-async fn document(look: &Look<'_>, client: &Client, id: &str) -> Result<String, Refusal> {
-    let answer = look.caller.call(&DESCRIBE_POLICY, client.describe_policy().policy_id(id).send()).await?;
+async fn document(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<String, Refusal> {
+    let answer = scan.caller.call(&DESCRIBE_POLICY, client.describe_policy().policy_id(id).send()).await?;
     let content = answer.policy.and_then(|policy| policy.content);
     content.ok_or_else(|| Refusal::malformed(&DESCRIBE_POLICY, format!("policy {id} has no content")))
 }
 
-async fn targets(look: &Look<'_>, client: &Client, id: &str) -> Result<Vec<String>, Refusal> {
+async fn targets(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
     let request = || client.list_targets_for_policy().policy_id(id);
-    let ended = pages!(look, &LIST_TARGETS, |token| request().set_next_token(token), targets, |targets| {
+    let ended = pages!(scan, &LIST_TARGETS, |token| request().set_next_token(token), targets, |targets| {
         found.extend(targets.into_iter().map(|target| target.target_id));
     });
     let nameless = || Refusal::malformed(&LIST_TARGETS, format!("policy {id}: a target without an id"));

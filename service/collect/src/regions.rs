@@ -3,9 +3,9 @@
 //! `account:ListRegions` is asked, since it needs no SDK of the size of EC2's. Its listing is the
 //! scope `Clusters` without a region: as long as regions may be missing, so may clusters.
 
+use crate::account_scan::{AccountScan, client};
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
-use crate::look::{Look, client};
 use crate::plan::Regions;
 use aws_config::SdkConfig;
 use aws_sdk_account::types::RegionOptStatus;
@@ -50,13 +50,13 @@ const BY_DEFAULT: [(&str, &[&str]); 3] = [
 
 /// The regions to look at. When AWS does not tell them, those that no account is without are looked at
 /// nevertheless, and the hub's own; the gap stands for those that the account opted into.
-pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) -> BTreeSet<Region> {
-    let scope = look.global(ScopeKind::Clusters);
+pub(crate) async fn find(scan: &AccountScan<'_>, config: &SdkConfig, hub: &HubSession) -> BTreeSet<Region> {
+    let scope = scan.global(ScopeKind::Clusters);
     let mut regions = BTreeSet::new();
-    match &look.plan.settings.regions {
+    match &scan.plan.settings.regions {
         Regions::Listed(listed) => regions.extend(listed.iter().cloned()),
         Regions::Found => {
-            let client = client!(aws_sdk_account, config, &hub.region, look.account_id);
+            let client = client!(aws_sdk_account, config, &hub.region, scan.account_id);
             let request = || {
                 client
                     .list_regions()
@@ -65,32 +65,32 @@ pub(crate) async fn find(look: &Look<'_>, config: &SdkConfig, hub: &HubSession) 
                     .region_opt_status_contains(RegionOptStatus::EnabledByDefault)
                     .region_opt_status_contains(RegionOptStatus::Disabling)
             };
-            let ended = pages!(look, &LIST_REGIONS, |token| request().set_next_token(token), regions, |listed| {
+            let ended = pages!(scan, &LIST_REGIONS, |token| request().set_next_token(token), regions, |listed| {
                 for region in listed {
                     match region.region_name.unwrap_or_default().parse() {
                         Ok(region) => {
                             regions.insert(region);
                         }
-                        Err(error) => look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, format!("{error}"))),
+                        Err(error) => scan.gap(&scope, &Refusal::malformed(&LIST_REGIONS, format!("{error}"))),
                     }
                 }
             });
             if let Some(refusal) = ended {
-                look.gap(&scope, &refusal);
+                scan.gap(&scope, &refusal);
             }
             if regions.is_empty() {
                 // No account is without a region: an answer that names none is not to be believed.
-                if look.with(|seen| seen.coverage.gaps_of(&scope).is_none()) {
-                    look.gap(&scope, &Refusal::malformed(&LIST_REGIONS, "the answer names no region"));
+                if scan.with(|seen| seen.coverage.gaps_of(&scope).is_none()) {
+                    scan.gap(&scope, &Refusal::malformed(&LIST_REGIONS, "the answer names no region"));
                 }
             }
-            if look.with(|seen| seen.coverage.gaps_of(&scope).is_some()) {
+            if scan.with(|seen| seen.coverage.gaps_of(&scope).is_some()) {
                 let everywhere = BY_DEFAULT.iter().filter(|(partition, _)| *partition == hub.partition);
                 regions.extend(everywhere.flat_map(|(_, names)| *names).filter_map(|name| name.parse().ok()));
                 regions.insert(hub.region.clone());
             }
         }
     }
-    look.settle(&scope);
+    scan.close_scope(&scope);
     regions
 }

@@ -11,8 +11,8 @@
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
 //! said to be complete by what one look saw.
 
+use crate::account_scan::{AccountScan, client, non_empty};
 use crate::call::{Fresh, Holder, Pages, PermissionUse, Refusal, listed};
-use crate::look::{Look, client, said};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
@@ -48,15 +48,15 @@ const EVENTS: [&str; 3] = ["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRol
 
 /// Looks at the trails that record the account. One of many regions is listed in each of them, but
 /// reported once, with its home region.
-pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeSet<Region>) {
+pub(crate) async fn trails(scan: &AccountScan<'_>, config: &SdkConfig, regions: &BTreeSet<Region>) {
     let by_region = join_all(regions.iter().map(|region| async move {
-        let client = client!(aws_sdk_cloudtrail, config, region, look.account_id);
+        let client = client!(aws_sdk_cloudtrail, config, region, scan.account_id);
         let request = client.describe_trails().include_shadow_trails(true);
-        let answer = look.caller.call(&DESCRIBE_TRAILS, request.send()).await;
+        let answer = scan.caller.call(&DESCRIBE_TRAILS, request.send()).await;
         match answer.and_then(|answer| listed(&DESCRIBE_TRAILS, answer.trail_list)) {
             Ok(trails) => trails,
             Err(refusal) => {
-                look.gap(&look.regional(ScopeKind::Trails, region), &refusal);
+                scan.gap(&scan.regional(ScopeKind::Trails, region), &refusal);
                 Vec::new()
             }
         }
@@ -65,23 +65,23 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
     let mut trails = BTreeMap::new();
     for (region, trails_there) in regions.iter().zip(by_region) {
         for trail in trails_there {
-            match convert(look, region, trail) {
+            match convert(scan, region, trail) {
                 Ok((arn, trail)) => {
                     trails.entry(arn).or_insert((region, trail));
                 }
                 Err(fault) => {
                     let refusal = Refusal::malformed(&DESCRIBE_TRAILS, fault);
-                    look.gap(&look.regional(ScopeKind::Trails, region), &refusal);
+                    scan.gap(&scan.regional(ScopeKind::Trails, region), &refusal);
                 }
             }
         }
     }
     let selected = join_all(trails.into_iter().map(|(arn, (seen_in, mut trail))| async move {
         // An organisation's trail belongs to another account, which alone may say what it records.
-        if arn.account_id() == Some(look.account_id) {
-            let client = client!(aws_sdk_cloudtrail, config, &trail.region, look.account_id);
+        if arn.account_id() == Some(scan.account_id) {
+            let client = client!(aws_sdk_cloudtrail, config, &trail.region, scan.account_id);
             let request = client.get_event_selectors().trail_name(arn.as_str());
-            let told = look.caller.call(&EVENT_SELECTORS, request.send()).await.and_then(|told| {
+            let told = scan.caller.call(&EVENT_SELECTORS, request.send()).await.and_then(|told| {
                 let none = told.event_selectors.is_none() && told.advanced_event_selectors.is_none();
                 // A trail always has selectors of one of the two kinds.
                 if none { Err(Refusal::malformed(&EVENT_SELECTORS, "the answer holds no list")) } else { Ok(told) }
@@ -95,32 +95,36 @@ pub(crate) async fn trails(look: &Look<'_>, config: &SdkConfig, regions: &BTreeS
                 Err(refusal) if refusal.is_gone() => return None,
                 Err(refusal) => {
                     let home = if regions.contains(&trail.region) { &trail.region } else { seen_in };
-                    look.gap(&look.regional(ScopeKind::Trails, home), &refusal);
+                    scan.gap(&scan.regional(ScopeKind::Trails, home), &refusal);
                 }
             }
         }
         Some(trail)
     }))
     .await;
-    look.with(|seen| seen.trails.extend(selected.into_iter().flatten()));
+    scan.with(|seen| seen.trails.extend(selected.into_iter().flatten()));
     for region in regions {
-        look.settle(&look.regional(ScopeKind::Trails, region));
+        scan.close_scope(&scan.regional(ScopeKind::Trails, region));
     }
 }
 
-fn convert(look: &Look<'_>, seen_in: &Region, trail: aws_sdk_cloudtrail::types::Trail) -> Result<(Arn, Trail), String> {
+fn convert(
+    scan: &AccountScan<'_>,
+    seen_in: &Region,
+    trail: aws_sdk_cloudtrail::types::Trail,
+) -> Result<(Arn, Trail), String> {
     let arn = trail.trail_arn.unwrap_or_default();
     let arn: Arn = arn.parse().map_err(|error| format!("a trail: {error}"))?;
-    let region = match said(trail.home_region) {
+    let region = match non_empty(trail.home_region) {
         Some(home) => home.parse().map_err(|error| format!("trail {arn}: {error}"))?,
         None => seen_in.clone(),
     };
     let converted = Trail {
-        account_id: look.account_id,
+        account_id: scan.account_id,
         region,
         arn: arn.as_str().to_owned(),
         name: trail.name.unwrap_or_default(),
-        bucket: said(trail.s3_bucket_name),
+        bucket: non_empty(trail.s3_bucket_name),
         is_multi_region: trail.is_multi_region_trail.unwrap_or(false),
         is_organization: trail.is_organization_trail.unwrap_or(false),
         records_read_only_management: None,
@@ -155,30 +159,30 @@ fn selectors(told: &GetEventSelectorsOutput) -> Vec<Selector> {
 }
 
 /// Reads the sessions of a region's window.
-pub(crate) async fn sessions(look: &Look<'_>, config: &SdkConfig, region: &Region) {
-    let scope = look.regional(ScopeKind::Sessions, region);
-    let client = client!(aws_sdk_cloudtrail, config, region, look.account_id);
-    let mut pace = interval(Duration::from_secs(1) / look.plan.settings.lookups_per_second);
+pub(crate) async fn sessions(scan: &AccountScan<'_>, config: &SdkConfig, region: &Region) {
+    let scope = scan.regional(ScopeKind::Sessions, region);
+    let client = client!(aws_sdk_cloudtrail, config, region, scan.account_id);
+    let mut pace = interval(Duration::from_secs(1) / scan.plan.settings.lookups_per_second);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for name in EVENTS {
-        if let Err(refusal) = lookup(look, &client, &mut pace, region, name).await {
-            look.gap(&scope, &refusal);
+        if let Err(refusal) = lookup(scan, &client, &mut pace, region, name).await {
+            scan.gap(&scope, &refusal);
             if refusal.reason != rolecall_estate::coverage::GapReason::NotReached {
                 break;
             }
         }
     }
-    look.settle(&scope);
+    scan.close_scope(&scope);
 }
 
 async fn lookup(
-    look: &Look<'_>,
+    scan: &AccountScan<'_>,
     client: &Client,
     pace: &mut Interval,
     region: &Region,
     name: &str,
 ) -> Result<(), Refusal> {
-    let settings = &look.plan.settings;
+    let settings = &scan.plan.settings;
     let attribute = LookupAttribute::builder()
         .attribute_key(LookupAttributeKey::EventName)
         .attribute_value(name)
@@ -195,21 +199,21 @@ async fn lookup(
         let request = client
             .lookup_events()
             .lookup_attributes(attribute.clone())
-            .start_time(sdk_time(look.now - settings.trail_lookback))
-            .end_time(sdk_time(look.now))
+            .start_time(sdk_time(scan.now - settings.trail_lookback))
+            .end_time(sdk_time(scan.now))
             .max_results(50)
             .set_next_token(token);
-        let page = look.caller.call(&LOOKUP_EVENTS, request.send()).await?;
+        let page = scan.caller.call(&LOOKUP_EVENTS, request.send()).await?;
         let listed = listed(&LOOKUP_EVENTS, page.events)?;
         fresh.page(&LOOKUP_EVENTS, listed.iter().filter_map(|event| event.event_id()))?;
         for event in listed {
             events += 1;
             match read_event(event.cloud_trail_event.as_deref().unwrap_or_default()) {
-                Ok(session) => look.with(|seen| seen.sessions.extend(session)),
+                Ok(session) => scan.with(|seen| seen.sessions.extend(session)),
                 Err(problem) => {
                     let id = event.event_id.unwrap_or_default();
                     let refusal = Refusal::malformed(&LOOKUP_EVENTS, format!("event {id}{problem}"));
-                    look.gap(&look.regional(ScopeKind::Sessions, region), &refusal);
+                    scan.gap(&scan.regional(ScopeKind::Sessions, region), &refusal);
                 }
             }
         }

@@ -21,7 +21,7 @@ pub struct CompleteRange {
     /// Up to, and without, this moment.
     pub to: DateTime<Utc>,
     /// Which events it would have had.
-    pub holds: EventScope,
+    pub event_scope: EventScope,
     /// Whether the source would have shown another region of the account, had it any events.
     pub all_regions: bool,
 }
@@ -67,7 +67,7 @@ impl CompleteRange {
         if told.is_empty() || told.to <= self.from {
             return self;
         }
-        if self.holds != told.holds || self.to < told.from {
+        if self.event_scope != told.event_scope || self.to < told.from {
             return Self { from: self.from.max(told.from), ..told };
         }
         Self { from: self.from, to: self.to.max(told.to), ..told }
@@ -105,7 +105,7 @@ mod tests {
             region: "eu-west-1".parse().unwrap(),
             from: hour(from),
             to: hour(to),
-            holds: if sessions { EventScope::Sessions } else { EventScope::Management },
+            event_scope: if sessions { EventScope::Sessions } else { EventScope::Management },
             all_regions: false,
         }
     }
@@ -131,7 +131,7 @@ mod tests {
                     Told::IncompleteDay(day) => kept.without(hour(day * 24).date_naive()),
                 };
                 prop_assert!(before.from <= kept.from && kept.from <= kept.to);
-                let sessions = kept.holds == EventScope::Sessions;
+                let sessions = kept.event_scope == EventScope::Sessions;
                 for h in (0..300).filter(|h| kept.from <= hour(*h) && hour(*h) < kept.to) {
                     let so_far = all.iter().take(n + 1);
                     let was_told = so_far.clone().any(|told| {

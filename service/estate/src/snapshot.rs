@@ -253,7 +253,7 @@ impl Estate {
 
     /// The trails, without what the latest scan did not confirm of what they record.
     #[must_use]
-    pub fn trails_as_seen(&self) -> Vec<Trail> {
+    pub fn confirmed_trails(&self) -> Vec<Trail> {
         let remembered = |trail: &Trail| {
             [ResourceKind::Trail, ResourceKind::TrailSelectors]
                 .iter()

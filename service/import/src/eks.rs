@@ -5,7 +5,7 @@
 
 use super::item::{Fault, Item, Read};
 use super::listing::Page;
-use super::{Builder, Look, Source};
+use super::{AccountDraft, Builder, Source};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
 use rolecall_estate::{
@@ -74,10 +74,10 @@ impl Builder {
                         let listing = (ScopeKind::Clusters, Some(cluster.region.clone()), None);
                         self.page(cluster.account_id, listing, page.clone());
                     }
-                    let look = self.look(cluster.account_id);
-                    look.held = true;
+                    let draft = self.draft(cluster.account_id);
+                    draft.held = true;
                     let key = (cluster.region.clone(), cluster.name.clone());
-                    match look.clusters.insert(key, cluster.clone()) {
+                    match draft.clusters.insert(key, cluster.clone()) {
                         Some(known) if known != cluster => {
                             let message =
                                 format!("the cluster {} is in another file too, and not the same", cluster.arn);
@@ -106,7 +106,7 @@ impl Builder {
         let page = value.get("associations").is_some().then(|| source.page(value, of_region));
         let mut read = 0;
         if let (Some(account), Some(region), Some(page)) = (source.place.account, &source.place.region, &page) {
-            self.look(account).held = true;
+            self.draft(account).held = true;
             if of_region {
                 self.page(account, (ScopeKind::Associations, Some(region.clone()), None), page.clone());
             }
@@ -117,9 +117,9 @@ impl Builder {
                 Ok(association) => {
                     read += 1;
                     let key = association.key.clone();
-                    let look = self.look(key.account_id);
-                    look.held = true;
-                    look.observation.documents.absorb(documents);
+                    let draft = self.draft(key.account_id);
+                    draft.held = true;
+                    draft.observation.documents.absorb(documents);
                     if let (Some(page), false) = (&page, of_region) {
                         self.page_of(ScopeKind::Associations, key.account_id, &key.region, &key.cluster, page);
                     }
@@ -164,16 +164,16 @@ impl Builder {
     }
 
     pub(super) fn addons(&mut self, source: Source<'_>, value: &Value) -> usize {
-        self.parts(source, value, ["addons", "addon"], "addonArn", ScopeKind::Addons, |look, at, item| {
-            look.addons.entry(at).or_default().push(addon(item)?);
+        self.parts(source, value, ["addons", "addon"], "addonArn", ScopeKind::Addons, |draft, at, item| {
+            draft.addons.entry(at).or_default().push(addon(item)?);
             Ok(())
         })
     }
 
     pub(super) fn access_entries(&mut self, source: Source<'_>, value: &Value) -> usize {
         let keys = ["accessEntries", "accessEntry"];
-        self.parts(source, value, keys, "accessEntryArn", ScopeKind::AccessEntries, |look, at, item| {
-            look.access_entries.entry(at).or_default().push(access_entry(item)?);
+        self.parts(source, value, keys, "accessEntryArn", ScopeKind::AccessEntries, |draft, at, item| {
+            draft.access_entries.entry(at).or_default().push(access_entry(item)?);
             Ok(())
         })
     }
@@ -187,7 +187,7 @@ impl Builder {
         [many, one]: [&str; 2],
         arn: &str,
         kind: ScopeKind,
-        add: impl Fn(&mut Look, (Region, ClusterName), &Item<'_>) -> Read<()>,
+        add: impl Fn(&mut AccountDraft, (Region, ClusterName), &Item<'_>) -> Read<()>,
     ) -> usize {
         let page = value.get(many).is_some().then(|| source.page(value, source.is_below("eks")));
         let mut read = 0;
@@ -202,9 +202,9 @@ impl Builder {
                 if let Some(page) = &page {
                     self.page_of(kind, account, &region, &cluster, page);
                 }
-                let look = self.look(account);
-                look.held = true;
-                add(look, (region, cluster), &item)
+                let draft = self.draft(account);
+                draft.held = true;
+                add(draft, (region, cluster), &item)
             };
             match taken() {
                 Ok(()) => read += 1,
@@ -223,7 +223,7 @@ impl Builder {
 
     /// Takes an association over, or what it adds to the one that is there. False: they contradict.
     fn merge(&mut self, association: Association) -> bool {
-        let known = &mut self.look(association.key.account_id).associations;
+        let known = &mut self.draft(association.key.account_id).associations;
         let Some(known) = known.get_mut(&association.key) else {
             known.insert(association.key.clone(), association);
             return true;

@@ -5,7 +5,7 @@
 
 use super::item::{Fault, Item, Read};
 use super::listing::Proof;
-use super::{Builder, Look, Source};
+use super::{AccountDraft, Builder, Source};
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::{
@@ -60,9 +60,9 @@ impl Builder {
                 self.page(account, (kind, None, None), page.clone());
             }
         }
-        let look = self.look(account);
-        look.held = true;
-        look.newest = look.newest.max(newest(value));
+        let draft = self.draft(account);
+        draft.held = true;
+        draft.newest = draft.newest.max(newest(value));
         read
     }
 
@@ -86,10 +86,10 @@ impl Builder {
             let remedy = "give each account's authorization details in a file of its own";
             self.problem(source, Fault::new("/RoleDetailList", message, remedy), None, None);
         }
-        let look = self.look(owner);
-        look.held = true;
-        let at = look.role_at.get(role.arn.arn().as_str());
-        if let Some(known) = at.and_then(|at| look.observation.roles.get(*at)) {
+        let draft = self.draft(owner);
+        draft.held = true;
+        let at = draft.role_at.get(role.arn.arn().as_str());
+        if let Some(known) = at.and_then(|at| draft.observation.roles.get(*at)) {
             if *known != role {
                 let message = format!("the role {} is in another file too, and not the same", role.arn);
                 self.problem(source, Fault::new("/RoleDetailList", message, "keep one of the two files"), None, None);
@@ -97,10 +97,10 @@ impl Builder {
             }
             return false;
         }
-        look.observation.documents.absorb(documents);
-        look.role_at.insert(role.arn.arn().as_str().into(), look.observation.roles.len());
-        look.observation.roles.push(role);
-        look.observation.last_used.extend(last_used);
+        draft.observation.documents.absorb(documents);
+        draft.role_at.insert(role.arn.arn().as_str().into(), draft.observation.roles.len());
+        draft.observation.roles.push(role);
+        draft.observation.last_used.extend(last_used);
         true
     }
 
@@ -116,9 +116,9 @@ impl Builder {
                 Scope::global(account, ScopeKind::Policies),
             );
         }
-        let look = self.look(account);
-        let at = look.policy_at.get(policy.arn.as_str());
-        if let Some(known) = at.and_then(|at| look.observation.policies.get(*at)) {
+        let draft = self.draft(account);
+        let at = draft.policy_at.get(policy.arn.as_str());
+        if let Some(known) = at.and_then(|at| draft.observation.policies.get(*at)) {
             if *known != policy {
                 let message = format!("the policy {} is in another file too, and not the same", policy.arn);
                 self.problem(source, Fault::new("/Policies", message, "keep one of the two files"), None, None);
@@ -126,9 +126,9 @@ impl Builder {
             }
             return false;
         }
-        look.observation.documents.absorb(documents);
-        look.policy_at.insert(policy.arn.as_str().into(), look.observation.policies.len());
-        look.observation.policies.push(policy);
+        draft.observation.documents.absorb(documents);
+        draft.policy_at.insert(policy.arn.as_str().into(), draft.observation.policies.len());
+        draft.observation.policies.push(policy);
         true
     }
 
@@ -152,7 +152,7 @@ impl Builder {
             match owned {
                 Ok((account, arn)) => {
                     accounts.push(account);
-                    let providers = &mut self.look(account).observation.oidc_providers;
+                    let providers = &mut self.draft(account).observation.oidc_providers;
                     if !providers.iter().any(|known| known.arn == arn) {
                         providers.push(OidcProvider { arn });
                     }
@@ -169,7 +169,7 @@ impl Builder {
     }
 }
 
-impl Look {
+impl AccountDraft {
     /// Whether authorization details may be whole by what they hold. `--filter` leaves the lists of
     /// other kinds empty and AWS's word that there are no further pages, so neither proves anything
     /// without the roles that no account lacks, and the policies that roles name.

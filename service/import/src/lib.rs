@@ -171,9 +171,9 @@ impl Importer {
     pub fn new(given: &Given) -> Self {
         let mut builder = Builder { complete: given.complete, ..Builder::default() };
         for (account, region) in &given.trails {
-            let look = builder.look(*account);
-            look.held = true;
-            look.trail_regions.insert(region.clone());
+            let draft = builder.draft(*account);
+            draft.held = true;
+            draft.trail_regions.insert(region.clone());
         }
         Self(builder)
     }
@@ -187,7 +187,7 @@ impl Importer {
     /// the files are not all there is, whoever says so.
     pub fn unread(&mut self, path: &str, why: &str) {
         self.0.complete = false;
-        let place = Place::of(path);
+        let place = AccountRegion::of(path);
         let source = Source { path, place: &place, value: 0, shape: Shape::Answer };
         let remedy = "make it a file that can be read, or leave it out";
         self.0.broken(source, Fault::new("", format!("cannot be read: {why}"), remedy), None);
@@ -204,7 +204,7 @@ impl Importer {
             std::mem::take(&mut builder.waiting).into_iter().partition(|waiting| waiting.kind == FileKind::OrgTree);
         for Waiting { file: index, place: value_place, kind, value, shape } in trees.into_iter().chain(policies) {
             let Some(path) = builder.read.get(index).map(|summary| summary.path.clone()) else { continue };
-            let place = Place::of(&path);
+            let place = AccountRegion::of(&path);
             let source = Source { path: &path, place: &place, value: value_place, shape };
             let records = match kind {
                 FileKind::OrgTree => builder.org_tree(source, &value),
@@ -220,7 +220,7 @@ impl Importer {
 
 /// Where a file lies, as far as its path says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Place {
+struct AccountRegion {
     account: Option<AccountId>,
     region: Option<Region>,
 }
@@ -228,7 +228,7 @@ struct Place {
 /// Whose trail a file is, and of which region, by where CloudTrail puts it in a bucket.
 #[must_use]
 pub fn trail_place(path: &str) -> Option<(AccountId, Region)> {
-    let place = Place::of(path);
+    let place = AccountRegion::of(path);
     place.account.zip(place.region)
 }
 
@@ -243,11 +243,11 @@ pub fn trail_gap(place: (AccountId, Region), path: &str, what: ProblemKind) -> G
 /// An account of which nothing is known but what records of these regions tell: all else is a gap.
 #[must_use]
 pub fn named_by_records(account: AccountId, regions: &BTreeSet<Region>) -> Observation {
-    let look = Look { held: true, record_regions: regions.clone(), ..Look::default() };
-    Observation { as_of: None, ..look.finish(account, true, false) }
+    let draft = AccountDraft { held: true, record_regions: regions.clone(), ..AccountDraft::default() };
+    Observation { as_of: None, ..draft.finish(account, true, false) }
 }
 
-impl Place {
+impl AccountRegion {
     /// The account is the last part that is an account id; the region follows it, at once or after
     /// `CloudTrail`.
     fn of(path: &str) -> Self {
@@ -267,7 +267,7 @@ impl Place {
 
 /// What was seen of one account, before it is an observation.
 #[derive(Debug, Default)]
-struct Look {
+struct AccountDraft {
     observation: Observation,
     /// The region that the list of accounts names for it.
     home: Option<Region>,
@@ -301,7 +301,7 @@ struct Builder {
     accounts_cut: Vec<Page>,
     /// Whoever gives the files says that they hold all there is.
     complete: bool,
-    looks: BTreeMap<AccountId, Look>,
+    drafts: BTreeMap<AccountId, AccountDraft>,
     read: Vec<FileSummary>,
     problems: Vec<ReadProblem>,
     unnamed: u64,
@@ -322,7 +322,7 @@ struct Waiting {
 #[derive(Debug, Clone, Copy)]
 struct Source<'a> {
     path: &'a str,
-    place: &'a Place,
+    place: &'a AccountRegion,
     /// Its place among the values of the file.
     value: usize,
     shape: Shape,
@@ -363,7 +363,7 @@ impl Source<'_> {
 
 impl Builder {
     fn file(&mut self, file: &InputFile) {
-        let place = Place::of(&file.path);
+        let place = AccountRegion::of(&file.path);
         let source = Source { path: &file.path, place: &place, value: 0, shape: Shape::Answer };
         if holds_records(&file.bytes) {
             self.trail(source, &file.bytes);
@@ -458,20 +458,20 @@ impl Builder {
     /// Says that a part of a scope was there and could not be read.
     fn malformed(&mut self, scope: Scope, action: &str, file: &str) {
         let gap = Gap { action: action.to_owned(), reason: GapReason::Malformed, detail: format!("in {file}"), scope };
-        let look = self.look(gap.scope.account_id);
-        look.held = true;
-        look.note(gap);
+        let draft = self.draft(gap.scope.account_id);
+        draft.held = true;
+        draft.note(gap);
     }
 
-    fn look(&mut self, account: AccountId) -> &mut Look {
-        self.looks.entry(account).or_default()
+    fn draft(&mut self, account: AccountId) -> &mut AccountDraft {
+        self.drafts.entry(account).or_default()
     }
 
     /// Notes a page of a listing.
     fn page(&mut self, account: AccountId, listing: Listing, page: Page) {
-        let look = self.look(account);
-        look.held = true;
-        let pages = look.listings.entry(listing).or_default();
+        let draft = self.draft(account);
+        draft.held = true;
+        let pages = draft.listings.entry(listing).or_default();
         // Each record of a page notes it, and records of one page come one after the other.
         if !pages.last().is_some_and(|known| known.path == page.path && known.place == page.place) {
             pages.push(page);
@@ -480,17 +480,17 @@ impl Builder {
 
     fn trail(&mut self, source: Source<'_>, bytes: &[u8]) {
         let read = rolecall_cloudtrail::read_file(source.path, bytes);
-        let Place { account, region } = source.place;
+        let AccountRegion { account, region } = source.place;
         if let (Some(account), Some(region)) = (account, region) {
-            let look = self.look(*account);
-            look.held = true;
-            look.trail_regions.insert(region.clone());
+            let draft = self.draft(*account);
+            draft.held = true;
+            draft.trail_regions.insert(region.clone());
             let pages = read.problems.iter().filter(|problem| problem.kind == ProblemKind::Page).count();
             if pages > 0 {
-                look.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Page));
+                draft.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Page));
             }
             if read.malformed > 0 || read.problems.len() > pages {
-                look.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Json));
+                draft.note(trail_gap((*account, region.clone()), source.path, ProblemKind::Json));
             }
         }
         let summary = FileSummary { path: source.path.to_owned(), kind: FileKind::Trail, records: read.events };
@@ -499,29 +499,29 @@ impl Builder {
         self.unnamed += u64::try_from(read.problems.len().saturating_sub(room)).unwrap_or(u64::MAX);
         self.problems.extend(read.problems.into_iter().take(room));
         for session in read.sessions {
-            let look = self.look(session.account_id);
-            look.held = true;
-            look.record_regions.insert(session.region.clone());
-            look.observation.sessions.push(session);
+            let draft = self.draft(session.account_id);
+            draft.held = true;
+            draft.record_regions.insert(session.region.clone());
+            draft.observation.sessions.push(session);
         }
     }
 
     fn finish(self) -> Import {
         let (hub, complete, cut) = (self.hub, self.complete, self.accounts_cut);
-        let finished = self.looks.into_iter().map(|(account, mut look)| {
+        let finished = self.drafts.into_iter().map(|(account, mut draft)| {
             // The organisation's scopes stand under one account, where that one is known.
             let of_organization = hub.is_none_or(|hub| hub == account);
             if of_organization && !cut.is_empty() {
-                look.listings.entry((ScopeKind::Organization, None, None)).or_default().extend(cut.iter().cloned());
+                draft.listings.entry((ScopeKind::Organization, None, None)).or_default().extend(cut.iter().cloned());
             }
-            look.finish(account, of_organization, complete)
+            draft.finish(account, of_organization, complete)
         });
         let observations = finished.collect();
         Import { observations, read: self.read, problems: self.problems, unnamed: self.unnamed }
     }
 }
 
-impl Look {
+impl AccountDraft {
     fn note(&mut self, gap: Gap) {
         self.gaps.entry((gap.scope.clone(), gap.detail.clone())).or_insert(gap);
     }

@@ -108,20 +108,20 @@ impl Builder {
             };
             let by_arn = management(item.map);
             let own_organization = organization_id(item.map).or_else(|| organization.clone());
-            let look = self.look(id);
-            let account = look.observation.account.get_or_insert(Account::new(id));
+            let draft = self.draft(id);
+            let account = draft.observation.account.get_or_insert(Account::new(id));
             account.name = text(item.map, &["Name", "name"]).map(str::to_owned).or(account.name.take());
             account.status = text(item.map, &["Status", "status"]).map(str::to_owned).or(account.status.take());
             account.is_management |= by_arn == Some(id);
             account.organization_id = own_organization.or(account.organization_id.take());
-            look.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(look.home.take());
+            draft.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(draft.home.take());
             read += 1;
         }
         read
     }
 
     fn manages(&mut self, manager: AccountId) {
-        self.look(manager).observation.account.get_or_insert(Account::new(manager)).is_management = true;
+        self.draft(manager).observation.account.get_or_insert(Account::new(manager)).is_management = true;
     }
 
     /// The account under which the organisation's facts stand.
@@ -129,7 +129,7 @@ impl Builder {
         let inner = ["root", "Policy"].iter().find_map(|key| map.get(*key)?.as_object());
         let roots = list(map, &["roots", "Roots"]).into_iter().find_map(Value::as_object);
         let known = || {
-            let managers = self.looks.values().filter_map(|look| look.observation.account.as_ref());
+            let managers = self.drafts.values().filter_map(|draft| draft.observation.account.as_ref());
             managers.into_iter().find(|account| account.is_management).map(|account| account.id)
         };
         let found = self
@@ -170,7 +170,7 @@ impl Builder {
                 }
             }
         }
-        self.look(manager).held = true;
+        self.draft(manager).held = true;
         if listing {
             self.page(manager, (ScopeKind::OrgPolicies, None, None), source.page(value, source.is_in(FOLDER)));
         }
@@ -178,7 +178,7 @@ impl Builder {
     }
 
     fn add_policy(&mut self, manager: AccountId, policy: OrgPolicy, document: Document) {
-        let observation = &mut self.look(manager).observation;
+        let observation = &mut self.draft(manager).observation;
         observation.documents.add(document);
         match observation.org_policies.iter_mut().find(|known| known.id == policy.id) {
             Some(known) => {
@@ -260,8 +260,8 @@ impl Builder {
             }
         }
         if let Ok(account) = id.parse::<AccountId>() {
-            let look = self.look(account);
-            let own = look.observation.account.get_or_insert(Account::new(account));
+            let draft = self.draft(account);
+            let own = draft.observation.account.get_or_insert(Account::new(account));
             own.name = text(map, &["Name", "name"]).map(str::to_owned).or(own.name.take());
             own.status = text(map, &["Status", "status"]).map(str::to_owned).or(own.status.take());
             own.ou_path = Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() });
@@ -275,7 +275,7 @@ impl Builder {
             parent: parent.map(str::to_owned),
             path: if own.is_empty() { "/".to_owned() } else { own.clone() },
         };
-        let units = &mut self.look(manager).observation.org_units;
+        let units = &mut self.draft(manager).observation.org_units;
         if !units.contains(&unit) {
             units.push(unit);
         }
@@ -284,8 +284,8 @@ impl Builder {
         let mut read = 1;
         for child in list(map, &below) {
             if let Some(account) = child.as_str().and_then(|id| id.parse::<AccountId>().ok()) {
-                let look = self.look(account);
-                let account = look.observation.account.get_or_insert(Account::new(account));
+                let draft = self.draft(account);
+                let account = draft.observation.account.get_or_insert(Account::new(account));
                 account.ou_path = Some(if own.is_empty() { "/".to_owned() } else { own.clone() });
                 account.organization_id = tree.organization_id.clone().or(account.organization_id.take());
                 read += 1;

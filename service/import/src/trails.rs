@@ -23,11 +23,11 @@ impl Builder {
             match Item::of(value, format!("/{key}/{i}")).and_then(|item| trail(&item, source)) {
                 Ok(trail) => {
                     self.page(trail.account_id, (ScopeKind::Trails, None, None), page.clone());
-                    let look = self.look(trail.account_id);
-                    look.held = true;
-                    let known = look.observation.trails.iter().any(|t| t.arn == trail.arn && t.region == trail.region);
+                    let draft = self.draft(trail.account_id);
+                    draft.held = true;
+                    let known = draft.observation.trails.iter().any(|t| t.arn == trail.arn && t.region == trail.region);
                     if !known {
-                        look.observation.trails.push(trail);
+                        draft.observation.trails.push(trail);
                     }
                     read += 1;
                 }

@@ -98,7 +98,7 @@ async fn fetch_into(work: &Path, build: &Build) -> Result<PathBuf, FetchError> {
     }
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(&archive).arg("-C").arg(&unpacked).arg("--strip-components=1");
-    said(tar).await.map_err(|why| FetchError::Unpack(why.to_string()))?;
+    run_command(tar).await.map_err(|why| FetchError::Unpack(why.to_string()))?;
     Ok(unpacked)
 }
 
@@ -107,26 +107,28 @@ async fn download(url: &str, to: &Path) -> Result<(), FetchError> {
     curl.args(["-fsSL", "--retry", "2", "--connect-timeout", "10", "--max-time", "600", "-o"]).arg(to).arg(url);
     let mut wget = Command::new("wget");
     wget.args(["-q", "--tries=2", "--connect-timeout=10", "-O"]).arg(to).arg(url);
-    let done = match said(curl).await {
-        Err(Said::Missing) => said(wget).await,
+    let done = match run_command(curl).await {
+        Err(CommandError::Missing) => run_command(wget).await,
         other => other,
     };
     match done {
         Ok(()) => Ok(()),
-        Err(Said::Missing) => Err(FetchError::Download("neither `curl` nor `wget` is on this machine".to_owned())),
-        Err(Said::Failed(why)) => Err(FetchError::Download(why)),
+        Err(CommandError::Missing) => {
+            Err(FetchError::Download("neither `curl` nor `wget` is on this machine".to_owned()))
+        }
+        Err(CommandError::Failed(why)) => Err(FetchError::Download(why)),
     }
 }
 
 /// How a command came to nothing.
-enum Said {
+enum CommandError {
     /// There is no such program.
     Missing,
     /// Its first words.
     Failed(String),
 }
 
-impl std::fmt::Display for Said {
+impl std::fmt::Display for CommandError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Missing => "there is no such program",
@@ -136,17 +138,17 @@ impl std::fmt::Display for Said {
 }
 
 /// Runs a command to its end.
-async fn said(mut command: Command) -> Result<(), Said> {
+async fn run_command(mut command: Command) -> Result<(), CommandError> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().await.map_err(|why| match why.kind() {
-        std::io::ErrorKind::NotFound => Said::Missing,
-        _ => Said::Failed(format!("{name}: {why}")),
+        std::io::ErrorKind::NotFound => CommandError::Missing,
+        _ => CommandError::Failed(format!("{name}: {why}")),
     })?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    Err(Said::Failed(text.lines().next().map_or_else(|| format!("{name}: {}", output.status), str::to_owned)))
+    Err(CommandError::Failed(text.lines().next().map_or_else(|| format!("{name}: {}", output.status), str::to_owned)))
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {

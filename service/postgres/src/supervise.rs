@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A server that lived so long has not failed to start.
 const STABLE: Duration = Duration::from_secs(300);
 /// For a connection that broke alone.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 
 impl Server {
     /// Starts the server again as often as it dies. Ends only where that does not help any more.
@@ -59,7 +59,7 @@ impl Server {
             if answers(&self.layout).await.is_err() || !says_ready(&self.layout.pgdata) {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
-use crate::schedule::{Pulse, Timetable};
+use crate::schedule::{HeartbeatLog, Timetable};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use rolecall_collect::Hub;
@@ -28,7 +28,7 @@ pub struct App {
     /// Keys that this installation made for itself.
     pub secrets: Arc<Secrets>,
     /// Shows that the heartbeat of this process beats; silent where no worker runs in it.
-    pub pulse: Pulse,
+    pub heartbeat: HeartbeatLog,
     /// How the clocks stand, as the heartbeat of this process finds them.
     pub clock: Clock,
     /// What the database's clock tells.
@@ -38,7 +38,7 @@ pub struct App {
     /// Whose credentials audits begin with.
     pub hub: Hub,
     /// Rung when a job may be waiting.
-    pub(crate) bell: Arc<Notify>,
+    pub(crate) job_notify: Arc<Notify>,
 }
 
 /// Whoever asks whether the service is ready asks every few seconds, and waits a second at most.
@@ -129,12 +129,12 @@ impl App {
             rules,
             config: Arc::new(config),
             secrets: Arc::new(secrets),
-            pulse: Pulse::default(),
+            heartbeat: HeartbeatLog::default(),
             clock: Clock::default(),
             time: DatabaseTime::default(),
             works,
             hub,
-            bell: Arc::default(),
+            job_notify: Arc::default(),
         })
     }
 
@@ -152,7 +152,7 @@ impl App {
     /// Where the database fails.
     pub async fn run_now(&self, requested_by: &str) -> Result<RunNow, Error> {
         let queued = self.store.enqueue(&job::audit_now(requested_by)).await?;
-        self.bell.notify_one();
+        self.job_notify.notify_one();
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
     }
 
@@ -175,7 +175,7 @@ impl App {
         Readiness {
             set_aside: set_aside.map_or(0, |units| units.len()),
             database,
-            heartbeat: self.works.then(|| self.pulse.beats()),
+            heartbeat: self.works.then(|| self.heartbeat.beats()),
             clock: self.works.then(|| self.clock.condition()),
             overdue,
         }

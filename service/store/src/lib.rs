@@ -25,7 +25,7 @@ pub use error::Error;
 pub use findings::apply::{ApplyCounts, Tally};
 pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
-pub use findings::owed::{Owed, Settled};
+pub use findings::owed::{DoneJudgement, Owed};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
 pub use inventory::accounts::{
     AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
@@ -40,10 +40,10 @@ pub use sqlx::postgres::PgConnectOptions;
 pub use trail::attempts::{Attempts, Life, SetAside, Suspect, Unit, UnitKind};
 pub use trail::attribution::{AssociationVersion, DueSessions, SessionKey};
 pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow, Tied};
-pub use trail::usage::{DayRow, TieCount, UsageOf, UseRow};
+pub use trail::usage::{AttributionCount, DayRow, UsageOf, UseRow};
 pub use trail::{
-    BatchCounts, Bookkeeper, ChangeEventAfter, ChangeEventFilter, Counted, Damage, DayCounts, FileMark, Ledger, Place,
-    Problem, SourceReport, SourceRow, SourceState, TrailCursor,
+    BatchCounts, ChangeEventAfter, ChangeEventFilter, Counted, Damage, DayCounts, FileMark, Place, Problem,
+    SourceReport, SourceRow, SourceState, TrailBatch, TrailCursor, TrailWriter,
 };
 
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

@@ -208,7 +208,7 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     } else {
         let covering: Vec<&CompleteRange> =
             of_account.filter(|whole| whole.from <= since && whole.to >= late).collect();
-        let shown = covering.iter().any(|whole| match &whole.holds {
+        let shown = covering.iter().any(|whole| match &whole.event_scope {
             EventScope::Sessions => false,
             EventScope::Management => true,
             EventScope::Bucket(bucket) => records_writes(&|trail| trail.bucket.as_ref() == Some(bucket)),

@@ -114,7 +114,7 @@ fn calls_unseen(
     let here = |whole: &&CompleteRange| {
         whole.account_id == key.account_id
             && whole.region == key.region
-            && whole.holds != EventScope::Sessions
+            && whole.event_scope != EventScope::Sessions
             && whole.from <= since
             && whole.to + LAG >= at
     };
@@ -238,14 +238,14 @@ mod tests {
     #[test]
     fn what_a_trail_would_not_show_is_told() {
         let at = DateTime::<Utc>::UNIX_EPOCH;
-        let why = |holds, names: &[&str]| {
+        let why = |event_scope, names: &[&str]| {
             let whole = CompleteRange {
                 source: "org".to_owned(),
                 account_id: "111122223333".parse().unwrap(),
                 region: "eu-west-1".parse().unwrap(),
                 from: at,
                 to: at,
-                holds,
+                event_scope,
                 all_regions: true,
             };
             unseen_in(&[], &whole, &ActionSet::from_names(names.iter().copied()))

@@ -12,7 +12,7 @@ use super::trust;
 use super::view::{Def, Facts, count, fact, text};
 use crate::index::join;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_cloudtrail::evidence::{Disagreement, TwoWays};
+use rolecall_cloudtrail::evidence::{BothCredentials, Disagreement};
 use rolecall_cloudtrail::{AttributionMethod, History, SessionAttribution, attribute_sessions, evidence};
 use rolecall_estate::id::Region;
 use rolecall_estate::{
@@ -43,7 +43,7 @@ pub(super) struct TrailFacts {
     /// By association id: the last session that can be this association's or another's.
     possible: HashMap<String, DateTime<Utc>>,
     roles: HashMap<Box<str>, Last>,
-    two_ways: BTreeMap<(AccountId, String, String), TwoWays>,
+    both_credentials: BTreeMap<(AccountId, String, String), BothCredentials>,
     /// From where sessions were used.
     pub(super) origins: Origins,
 }
@@ -55,7 +55,7 @@ impl TrailFacts {
             ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
         let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
         for whole in &self.memory.whole {
-            let shows = whole.holds == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
+            let shows = whole.event_scope == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
             if shows {
                 let place = (whole.account_id, whole.region.clone());
                 self.stretches.entry(place).or_default().push((whole.from, whole.to));
@@ -127,7 +127,7 @@ pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<SessionAttribution>) {
     let ties = attribute_sessions(&estate.sessions, &history, &|_| None);
     let mut facts =
         TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
-    facts.remember(&estate.trails_as_seen());
+    facts.remember(&estate.confirmed_trails());
     facts.origins = Origins::of(estate);
     for (session, tie) in estate.sessions.iter().zip(&ties).filter(|(session, _)| session.error.is_none()) {
         let newer = |last: Option<&Last>| last.is_none_or(|last| last.at < session.at);
@@ -146,7 +146,7 @@ pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<SessionAttribution>) {
             *last = session.at.max(*last);
         }
     }
-    facts.two_ways = evidence::two_ways(&estate.sessions, &ties)
+    facts.both_credentials = evidence::both_credentials(&estate.sessions, &ties)
         .into_iter()
         .map(|both| ((both.account_id, both.namespace.clone(), both.service_account.clone()), both))
         .collect();
@@ -186,7 +186,7 @@ pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttrib
         found.into_iter().filter_map(|disagreement| fault(world, session, tie, disagreement)).collect();
     match &tie.association {
         // Tags are what ties a session, unless a better record of it does.
-        Some(key) if tie.tied_by != AttributionMethod::Tags => {
+        Some(key) if tie.attribution_method != AttributionMethod::Tags => {
             let tagged = |tag: &str, is: &str| {
                 let value = session.tags.get(tag).filter(|value| !value.is_empty() && *value != is)?;
                 Some(format!("its tag {tag} is `{value}`, and the association's is `{is}`"))
@@ -196,7 +196,7 @@ pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttrib
                 .or_else(|| tagged("kubernetes-service-account", key.service_account.as_str()));
             faults.extend(differing.map(|what| Fault { kind: "tags", what, why_not_known: None }));
         }
-        None if tie.tied_by == AttributionMethod::None => {
+        None if tie.attribution_method == AttributionMethod::None => {
             let why_not_known = unseen_by_role(world, session, is_target).or_else(|| {
                 // As of a session with tags whose association was made later.
                 let role = session.role_arn.as_deref()?;
@@ -457,7 +457,7 @@ pub(super) fn web_identity(world: &CachedIndex, association: &Association) -> Va
     let key = &association.key;
     let missing = world.sessions_unseen(key.account_id, &key.region);
     let place = (key.account_id, key.namespace.to_string(), key.service_account.to_string());
-    let both = world.trail.two_ways.get(&place).filter(|_| world.trail.used.contains_key(key));
+    let both = world.trail.both_credentials.get(&place).filter(|_| world.trail.used.contains_key(key));
     let uses = both.into_iter().flat_map(|both| {
         both.irsa.roles.iter().filter_map(|role| {
             let ours = trusts_cluster(world, association, role);
@@ -515,7 +515,7 @@ fn trusts_cluster(world: &CachedIndex, association: &Association, role: &str) ->
 #[derive(Debug)]
 pub(super) struct WebIdentityUse {
     role_arn: String,
-    both: TwoWays,
+    both: BothCredentials,
     doubt: Option<Reasons>,
 }
 
@@ -551,7 +551,7 @@ impl Facts for WebIdentityUse {
             || Type::list(Type::object("Evidence")),
             "The last session of each kind.",
             |w| {
-                let event = |label: &str, way: &evidence::Way| {
+                let event = |label: &str, way: &evidence::Credential| {
                     let value = serde_json::json!({
                         "eventID": way.event_id, "eventTime": way.last.to_rfc3339(), "roles": way.roles, "sessions": way.sessions,
                     });

@@ -301,7 +301,7 @@ fn what_was_read_before_tells_of_longer_than_a_look() {
         small.0.memory.whole[0].to = at("2026-11-10T00:00:00Z");
     });
     let files = with(read(week(), "2026-05-01T00:00:00Z", false), |small| {
-        small.0.memory.whole[0].holds = EventScope::Stated;
+        small.0.memory.whole[0].event_scope = EventScope::Stated;
         small.0.trails[0].recorded = None;
     });
     let no_look = |small: Small| with(small, |small| small.0.sessions_since = None);

@@ -95,7 +95,7 @@ impl Small {
                 region: REGION.parse().unwrap(),
                 from: "2026-11-16T00:00:00Z".parse().unwrap(),
                 to: "2026-11-22T22:00:00Z".parse().unwrap(),
-                holds: EventScope::Bucket("trail".to_owned()),
+                event_scope: EventScope::Bucket("trail".to_owned()),
                 all_regions: false,
             }],
             ..TrailMemory::default()

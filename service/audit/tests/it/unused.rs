@@ -30,7 +30,7 @@ fn whole(region: &str) -> CompleteRange {
         region: region.parse().unwrap(),
         from: ago(120),
         to: now(),
-        holds: EventScope::Bucket(BUCKET.to_owned()),
+        event_scope: EventScope::Bucket(BUCKET.to_owned()),
         all_regions: true,
     }
 }
@@ -158,7 +158,7 @@ fn selectors_decide_what_a_trail_would_show() {
     // Of LookupEvents it is known what it has.
     hidden.small.0.coverage.complete(Scope::global(id(HOME), ScopeKind::Clusters));
     hidden.whole = ["us-east-1", REGION]
-        .map(|region| CompleteRange { holds: EventScope::Management, all_regions: false, ..whole(region) })
+        .map(|region| CompleteRange { event_scope: EventScope::Management, all_regions: false, ..whole(region) })
         .to_vec();
     assert_eq!(hidden.verdict("kms:Decrypt"), "unused");
     // A trail of another region does not have these events.
@@ -175,7 +175,7 @@ fn a_window_that_was_not_read_whole_proves_nothing() {
         (|case| case.whole.clear(), "completeness of the trail"),
         (|case| case.whole[0].from = ago(60), "only from 2026-09-21"),
         (|case| case.whole[0].to = ago(10), "is complete up to 2026-11-10"),
-        (|case| case.whole[0].holds = EventScope::Sessions, "completeness of the trail"),
+        (|case| case.whole[0].event_scope = EventScope::Sessions, "completeness of the trail"),
         (|case| case.whole[0].account_id = id("444455556666"), "completeness of the trail"),
         // Another region may have calls, where the source would not have shown it.
         (|case| case.whole[0].all_regions = false, "the trail of us-east-1"),
@@ -307,23 +307,23 @@ fn any_use() -> impl Strategy<Value = Used> {
 }
 
 fn any_whole() -> impl Strategy<Value = CompleteRange> {
-    let holds = prop_oneof![
+    let event_scope = prop_oneof![
         Just(EventScope::Sessions),
         Just(EventScope::Management),
         Just(EventScope::Stated),
         Just(EventScope::Bucket(BUCKET.to_owned())),
     ];
     let region = prop::sample::select(vec![REGION, "us-east-1", "eu-north-1"]);
-    (region, holds, any::<bool>(), 80_u64..200, 0_u64..6, 0_u8..2).prop_map(|(region, holds, all, from, to, source)| {
-        CompleteRange {
+    (region, event_scope, any::<bool>(), 80_u64..200, 0_u64..6, 0_u8..2).prop_map(
+        |(region, event_scope, all, from, to, source)| CompleteRange {
             from: ago(from),
             to: ago(to),
-            holds,
+            event_scope,
             all_regions: all,
             source: source.to_string(),
             ..whole(region)
-        }
-    })
+        },
+    )
 }
 
 proptest! {

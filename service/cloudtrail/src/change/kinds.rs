@@ -4,7 +4,7 @@
 //! references of IAM, EKS, Organizations, CloudTrail and EC2, and their pages on CloudTrail, such as
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
 
-use super::{Told, changed, of_arn, only_named, text, within};
+use super::{Evidence, changed, of_arn, only_named, text, within};
 use rolecall_estate::{ChangedResource, resource_type};
 use serde_json::Value;
 
@@ -298,7 +298,7 @@ fn cloudtrail(name: &str) -> Option<Call> {
 }
 
 /// What a call named.
-pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
+pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource> {
     let mut found = Vec::new();
     match call {
         Call::Role => role(told, &mut found),
@@ -434,7 +434,7 @@ pub(super) fn resources(call: Call, told: &Told<'_>) -> Vec<ChangedResource> {
     found
 }
 
-fn role(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
+fn role(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
     if let Some(name) = told.asked("roleName") {
         let created = told.answered(&["role", "arn"]).map(str::to_owned);
         let arn = created.unwrap_or_else(|| told.iam("role", told.asked("path").unwrap_or("/"), name));
@@ -449,11 +449,11 @@ fn role(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
 }
 
 /// The cluster of a call of EKS: some name it `name`, others `clusterName`.
-fn cluster<'t>(told: &Told<'t>) -> Option<&'t str> {
+fn cluster<'t>(told: &Evidence<'t>) -> Option<&'t str> {
     text(told.request, "clusterName").or_else(|| text(told.request, "name"))
 }
 
-fn association(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
+fn association(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
     let Some(cluster) = cluster(told) else { return };
     let answered = |name| told.answered(&["association", name]);
     let id = told.asked("associationId").or_else(|| answered("associationId"));
@@ -473,7 +473,7 @@ fn association(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
     }
 }
 
-fn access_entry(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
+fn access_entry(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
     let (Some(cluster), Some(principal)) = (cluster(told), told.asked("principalArn")) else { return };
     let of_principal = || {
         let ["arn", _, "iam", _, account, rest] = crate::shape::parts(principal)? else { return None };
@@ -489,7 +489,7 @@ fn access_entry(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
 
 /// A part of a cluster, whose ARN is in the answer only as a whole.
 fn of_cluster(
-    told: &Told<'_>,
+    told: &Evidence<'_>,
     (kind, prefix): (&str, &str),
     name: &str,
     answered: &[&str],
@@ -502,7 +502,7 @@ fn of_cluster(
     }
 }
 
-fn org_account(told: &Told<'_>, found: &mut Vec<ChangedResource>) {
+fn org_account(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
     let mut id = told.asked("accountId").map(str::to_owned);
     // An account is made after the call that asks for it; a later event that is no call tells its id.
     for place in [told.details, told.response] {

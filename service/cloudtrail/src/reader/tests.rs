@@ -215,7 +215,7 @@ fn a_source_that_fails_is_an_error_and_no_end() {
         }
     }
     let (mut ids, mut tally) = (Ids::default(), Tally::default());
-    let long = std::io::repeat(b' ').take(u64::try_from(WHOLE).unwrap() + 10);
+    let long = std::io::repeat(b' ').take(u64::try_from(MAX_TEXT).unwrap() + 10);
     let sources: [Box<dyn Read + Send>; 2] = [Box::new(long.chain(Broken)), Box::new(Broken)];
     for source in sources {
         let mut reading = Reading::new("b", source);

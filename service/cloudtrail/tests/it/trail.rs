@@ -675,7 +675,7 @@ fn child(n: usize, of: usize, role: &str) -> Session {
     }
 }
 
-fn tie(sessions: &[Session], associations: &[Association]) -> Vec<SessionAttribution> {
+fn attribution(sessions: &[Session], associations: &[Association]) -> Vec<SessionAttribution> {
     attribute_sessions(sessions, &History::new(associations.iter().map(seen).collect()), &|_| None)
 }
 
@@ -687,15 +687,18 @@ fn name(cluster: &str, pod: &str) -> String {
 fn tags_tie_a_session_to_the_association_that_was_valid() {
     let api = association("prod", "api", "api", None, false);
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
-    let ties = tie(from_ref(&pod), from_ref(&api));
-    assert_eq!((ties[0].tied_by, ties[0].association.as_ref()), (AttributionMethod::Tags, Some(&api.key)));
-    assert_eq!(ties[0].pod.as_deref(), Some("api-7d9f6c5b8-x2x9z"));
+    let attributions = attribution(from_ref(&pod), from_ref(&api));
+    assert_eq!(
+        (attributions[0].attribution_method, attributions[0].association.as_ref()),
+        (AttributionMethod::Tags, Some(&api.key))
+    );
+    assert_eq!(attributions[0].pod.as_deref(), Some("api-7d9f6c5b8-x2x9z"));
 
     let reason = |spans: Vec<AssociationSpan>, pod: &Session| {
-        let tie = attribute_sessions(from_ref(pod), &History::new(spans), &|_| None).remove(0);
-        assert_eq!((tie.tied_by, &tie.association), (AttributionMethod::Tags, &None));
-        assert_eq!((tie.service_account.as_deref(), tie.may_improve()), (Some("api"), true));
-        tie.reason.unwrap()
+        let attribution = attribute_sessions(from_ref(pod), &History::new(spans), &|_| None).remove(0);
+        assert_eq!((attribution.attribution_method, &attribution.association), (AttributionMethod::Tags, &None));
+        assert_eq!((attribution.service_account.as_deref(), attribution.may_improve()), (Some("api"), true));
+        attribution.reason.unwrap()
     };
     assert!(reason(vec![], &pod).contains("no association"));
     let ended = AssociationSpan::of(&api, at("2026-11-02T00:00:00Z"), Some(at("2026-11-10T00:00:00Z")));
@@ -706,7 +709,7 @@ fn tags_tie_a_session_to_the_association_that_was_valid() {
     // Changed after the session, but the same association.
     let mut changed = api.clone();
     changed.detail.as_mut().unwrap().modified_at = Some(at("2026-11-21T00:00:00Z"));
-    assert_eq!(tie(&[pod], &[changed])[0].association_id.as_deref(), Some("a-prod-api"));
+    assert_eq!(attribution(&[pod], &[changed])[0].association_id.as_deref(), Some("a-prod-api"));
 }
 
 #[test]
@@ -733,14 +736,14 @@ fn without_tags_role_and_name_decide_or_say_that_they_cannot() {
         ("unknown", name("prod", "api"), AttributionMethod::None, vec![], None, None),
     ];
     for (role, name, by, candidates, cluster, account) in cases {
-        let tie = tie(&[session(1, SessionKind::PodIdentity, role, &name)], &associations).remove(0);
+        let attribution = attribution(&[session(1, SessionKind::PodIdentity, role, &name)], &associations).remove(0);
         assert_eq!(
-            (tie.tied_by, tie.candidates, tie.cluster.as_deref()),
+            (attribution.attribution_method, attribution.candidates, attribution.cluster.as_deref()),
             (by, candidates.iter().map(ToString::to_string).collect(), cluster),
             "{role} {name}"
         );
-        assert_eq!(tie.service_account.as_deref(), account, "{role} {name}");
-        assert_eq!(tie.reason.is_none(), by == AttributionMethod::Name);
+        assert_eq!(attribution.service_account.as_deref(), account, "{role} {name}");
+        assert_eq!(attribution.reason.is_none(), by == AttributionMethod::Name);
     }
 }
 
@@ -762,8 +765,8 @@ fn a_chain_of_sessions_is_one_story_in_any_order() {
     for turn in 0..all.len() {
         let mut turned = all.to_vec();
         turned.rotate_left(turn);
-        let ties = tie(&turned, from_ref(&api));
-        let of = |id: &str| &ties[turned.iter().position(|s| s.event_id == id).unwrap()];
+        let attributions = attribution(&turned, from_ref(&api));
+        let of = |id: &str| &attributions[turned.iter().position(|s| s.event_id == id).unwrap()];
         for (id, by, depth) in [
             ("e-1", AttributionMethod::Tags, 0),
             ("e-2", AttributionMethod::Chain, 1),
@@ -771,8 +774,12 @@ fn a_chain_of_sessions_is_one_story_in_any_order() {
             ("copy", AttributionMethod::AccessKey, 2),
             ("e-4", AttributionMethod::Chain, 3),
         ] {
-            let tie = of(id);
-            assert_eq!((tie.tied_by, tie.depth, tie.association.as_ref()), (by, depth, Some(&api.key)), "{id}");
+            let attribution = of(id);
+            assert_eq!(
+                (attribution.attribution_method, attribution.depth, attribution.association.as_ref()),
+                (by, depth, Some(&api.key)),
+                "{id}"
+            );
         }
         assert_eq!(of("e-4").parent.as_deref(), Some("ASIA3"));
     }
@@ -820,8 +827,8 @@ proptest! {
             association("prod", "two", "shared", None, true),
         ];
         let by_event = |sessions: &[Session]| -> BTreeMap<String, SessionAttribution> {
-            let ties = tie(sessions, &associations);
-            sessions.iter().zip(ties).map(|(session, tie)| (session.event_id.clone(), tie)).collect()
+            let attributions = attribution(sessions, &associations);
+            sessions.iter().zip(attributions).map(|(session, attribution)| (session.event_id.clone(), attribution)).collect()
         };
         let expected = by_event(&told);
         prop_assert_eq!(&expected, &by_event(&shuffled));
@@ -840,13 +847,13 @@ fn a_parent_that_comes_late_mends_the_tie() {
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let hop = child(2, 1, "more");
     let alone = attribute_sessions(from_ref(&hop), &history, &|_| None).remove(0);
-    assert_eq!((alone.tied_by, alone.may_improve()), (AttributionMethod::None, true));
+    assert_eq!((alone.attribution_method, alone.may_improve()), (AttributionMethod::None, true));
     let parent = attribute_sessions(from_ref(&pod), &history, &|_| None).remove(0);
     let known = |key: &str| (key == "ASIA1").then(|| parent.clone());
     let later = attribute_sessions(from_ref(&hop), &history, &known).remove(0);
     let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
     assert_eq!((&later, later.may_improve()), (&together, false));
-    assert_eq!(later.tied_by, AttributionMethod::Chain);
+    assert_eq!(later.attribution_method, AttributionMethod::Chain);
 }
 
 #[test]
@@ -859,12 +866,15 @@ fn what_a_caller_says_of_itself_ties_nothing() {
         principal: "arn:aws:sts::111122223333:assumed-role/dev/mallory".to_owned(),
         ..imitation
     };
-    assert_eq!(tie(from_ref(&imitation), from_ref(&api))[0].tied_by, AttributionMethod::None);
+    assert_eq!(attribution(from_ref(&imitation), from_ref(&api))[0].attribution_method, AttributionMethod::None);
     // The parent is known, and is no pod.
     let parent = Session { kind: SessionKind::Saml, ..session(1, SessionKind::Saml, "dev", "mallory") };
-    let ties = tie(&[imitation, parent], &[api]);
-    assert_eq!((ties[0].tied_by, ties[0].parent.as_deref()), (AttributionMethod::None, Some("ASIA1")));
-    assert!(ties[0].reason.as_deref().unwrap().contains("no pod"));
+    let attributions = attribution(&[imitation, parent], &[api]);
+    assert_eq!(
+        (attributions[0].attribution_method, attributions[0].parent.as_deref()),
+        (AttributionMethod::None, Some("ASIA1"))
+    );
+    assert!(attributions[0].reason.as_deref().unwrap().contains("no pod"));
 }
 
 #[test]
@@ -878,7 +888,7 @@ fn a_parent_of_a_later_second_is_the_parent() {
     let later = attribute_sessions(from_ref(&hop), &history, &|key| (key == "ASIA1").then(|| parent.clone())).remove(0);
     assert!(pod.at > hop.at);
     let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
-    assert_eq!((together.tied_by, &together), (AttributionMethod::Chain, &later));
+    assert_eq!((together.attribution_method, &together), (AttributionMethod::Chain, &later));
 }
 
 #[test]
@@ -888,21 +898,25 @@ fn closed_and_long_chains_end() {
     for session in &mut ring {
         session.at = at("2026-11-20T09:00:00Z");
     }
-    assert!(tie(&ring, from_ref(&api)).iter().all(|tie| tie.tied_by == AttributionMethod::None));
+    assert!(
+        attribution(&ring, from_ref(&api))
+            .iter()
+            .all(|attribution| attribution.attribution_method == AttributionMethod::None)
+    );
     let mut chain = vec![tagged(session(0, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api")];
     chain.extend((1..5000).map(|n| child(n, n - 1, "r")));
     chain.reverse();
-    let ties = tie(&chain, &[api]);
-    assert!(ties.iter().all(|tie| tie.association.is_some()));
-    assert_eq!(ties[0].depth, u8::MAX);
+    let attributions = attribution(&chain, &[api]);
+    assert!(attributions.iter().all(|attribution| attribution.association.is_some()));
+    assert_eq!(attributions[0].depth, u8::MAX);
 }
 
 // Evidence.
 
 fn disagreements(session: &Session, spans: Vec<AssociationSpan>) -> Vec<Disagreement> {
     let history = History::new(spans);
-    let tie = attribute_sessions(from_ref(session), &history, &|_| None).remove(0);
-    evidence::disagreements(session, &tie, &history)
+    let attribution = attribute_sessions(from_ref(session), &history, &|_| None).remove(0);
+    evidence::disagreements(session, &attribution, &history)
 }
 
 #[test]
@@ -947,7 +961,7 @@ fn a_service_account_with_irsa_and_pod_identity_is_seen_with_both() {
     };
     let stranger = Session { principal: "system:serviceaccount:payments:web".to_owned(), ..web.clone() };
     let denied = Session { error: Some("AccessDenied".to_owned()), ..web.clone() };
-    let found = |sessions: &[Session]| evidence::two_ways(sessions, &tie(sessions, from_ref(&api)));
+    let found = |sessions: &[Session]| evidence::both_credentials(sessions, &attribution(sessions, from_ref(&api)));
     let both = found(&[pod.clone(), web.clone(), web]);
     assert_eq!((both.len(), both[0].irsa.sessions, both[0].pod_identity.sessions), (1, 2, 1));
     assert_eq!(both[0].irsa.roles, ["arn:aws:iam::111122223333:role/irsa".to_owned()].into());
@@ -998,14 +1012,14 @@ fn harvest(root: &Path, skip: &[&str]) -> AggregatedBatch {
 }
 
 /// Counts of ties, with a session of a pod that is neither tied nor explained as a failure.
-fn figures(sessions: &[Session], ties: &[SessionAttribution]) -> BTreeMap<(&'static str, &'static str), usize> {
+fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> BTreeMap<(&'static str, &'static str), usize> {
     let mut figures = BTreeMap::new();
-    for (session, tie) in sessions.iter().zip(ties) {
+    for (session, attribution) in sessions.iter().zip(attributions) {
         assert!(
-            tie.association.is_some() || tie.reason.as_ref().is_some_and(|why| !why.is_empty()),
-            "{session:?} {tie:?}"
+            attribution.association.is_some() || attribution.reason.as_ref().is_some_and(|why| !why.is_empty()),
+            "{session:?} {attribution:?}"
         );
-        *figures.entry((session.kind.as_str(), tie.tied_by.as_str())).or_insert(0) += 1;
+        *figures.entry((session.kind.as_str(), attribution.attribution_method.as_str())).or_insert(0) += 1;
     }
     figures
 }
@@ -1029,12 +1043,12 @@ fn every_session_of_a_whole_estate_is_tied_or_says_why() {
     let stats: &Stats = &settled.stats;
     assert_eq!((stats.events, stats.malformed, &stats.problems), (8058, 0, &BTreeMap::new()));
     let history = History::new(associations.iter().map(seen).collect());
-    let ties = attribute_sessions(&settled.sessions, &history, &|_| None);
-    let figures = figures(&settled.sessions, &ties);
+    let attributions = attribute_sessions(&settled.sessions, &history, &|_| None);
+    let figures = figures(&settled.sessions, &attributions);
     eprintln!("{stats:#?}\n{figures:#?}");
     let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (session, tie) in settled.sessions.iter().zip(&ties) {
-        if let Some(reason) = &tie.reason {
+    for (session, attribution) in settled.sessions.iter().zip(&attributions) {
+        if let Some(reason) = &attribution.reason {
             *reasons.entry((session.kind.as_str(), reason)).or_insert(0) += 1;
         }
     }

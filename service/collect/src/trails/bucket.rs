@@ -3,7 +3,7 @@
 //! Refuses to know what the keys mean.
 
 use super::{Missed, Room};
-use crate::call::{Caller, Holder, PermissionUse, Refusal, Whole};
+use crate::call::{Caller, CompleteAnswer, Holder, PermissionUse, Refusal};
 use crate::entry::{partition, sdk_region};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -35,9 +35,9 @@ const BODY_ATTEMPTS: usize = 3;
 
 /// Notes the region that S3 says a bucket is in.
 #[derive(Debug, Clone, Default)]
-struct Whereabouts(Arc<Mutex<Option<String>>>);
+struct BucketRegion(Arc<Mutex<Option<String>>>);
 
-impl Intercept for Whereabouts {
+impl Intercept for BucketRegion {
     fn name(&self) -> &'static str {
         "whereabouts"
     }
@@ -94,7 +94,7 @@ impl Bucket {
     }
 
     /// Whether S3 said that the bucket is in another region than was asked; from now on it is asked.
-    fn moves(&self, asked: &Region, told: &Whereabouts) -> bool {
+    fn moves(&self, asked: &Region, told: &BucketRegion) -> bool {
         let told = told.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(told) = told.and_then(|told| told.parse::<Region>().ok()).filter(|told| told != asked) else {
             return false;
@@ -114,7 +114,7 @@ impl Bucket {
         token: Option<String>,
         limit: Option<i32>,
     ) -> Result<ListObjectsV2Output, Refusal> {
-        let once = |client: Client, told: Whereabouts, token: Option<String>| async move {
+        let once = |client: Client, told: BucketRegion, token: Option<String>| async move {
             let request = client
                 .list_objects_v2()
                 .bucket(&self.name)
@@ -123,10 +123,10 @@ impl Bucket {
                 .set_start_after(after.map(str::to_owned))
                 .set_continuation_token(token)
                 .set_max_keys(limit);
-            let sent = request.customize().interceptor(Whole).interceptor(told).send();
+            let sent = request.customize().interceptor(CompleteAnswer).interceptor(told).send();
             self.caller.call(&LIST_BUCKET, sent).await
         };
-        let told = Whereabouts::default();
+        let told = BucketRegion::default();
         let (region, client) = self.at();
         let answer = once(client, told.clone(), token.clone()).await;
         let answer =
@@ -135,11 +135,11 @@ impl Bucket {
     }
 
     async fn get(&self, key: &str, range: Option<&str>) -> Result<GetObjectOutput, Refusal> {
-        let once = |client: Client, told: Whereabouts| async move {
+        let once = |client: Client, told: BucketRegion| async move {
             let request = client.get_object().bucket(&self.name).key(key).set_range(range.map(str::to_owned));
             self.caller.call(&GET_OBJECT, request.customize().interceptor(told).send()).await
         };
-        let told = Whereabouts::default();
+        let told = BucketRegion::default();
         let (region, client) = self.at();
         let answer = once(client, told.clone()).await;
         let answer = if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told).await } else { answer };
@@ -210,10 +210,10 @@ fn of_key(refusal: Refusal) -> Refusal {
 /// number tells an empty page from one whose list was lost.
 fn counted(page: ListObjectsV2Output) -> Result<ListObjectsV2Output, Refusal> {
     let held = page.contents().len() + page.common_prefixes().len();
-    let said = page.key_count().and_then(|count| usize::try_from(count).ok());
-    if said != Some(held) {
-        let said = said.map_or_else(|| "no number".to_owned(), |said| said.to_string());
-        let fault = format!("the answer holds {held} keys, and says that there are {said}");
+    let non_empty = page.key_count().and_then(|count| usize::try_from(count).ok());
+    if non_empty != Some(held) {
+        let non_empty = non_empty.map_or_else(|| "no number".to_owned(), |non_empty| non_empty.to_string());
+        let fault = format!("the answer holds {held} keys, and says that there are {non_empty}");
         return Err(Refusal::malformed(&LIST_BUCKET, fault));
     }
     if page.is_truncated().is_none() {

@@ -4,8 +4,8 @@
 //! same file is read once wherever it lies. Symbolic links to folders are not followed.
 
 use super::{
-    Batch, Body, Content, Counts, Held, Limits, LogFile, Missed, NotALog, Object, Outcome, Progress, Room, Settlement,
-    TrailGap, TrailSource, settle_by_position, unsettled,
+    Batch, Body, Content, Counts, FinishedBatch, Held, Limits, LogFile, Missed, NotALog, Object, Outcome, Progress,
+    Room, TrailGap, TrailSource, finish_by_position, unsettled,
 };
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
@@ -116,14 +116,14 @@ impl TrailSource for Files {
         .boxed()
     }
 
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
-        let settlement = settle_by_position(&self.id, batch, outcomes, &mut Held::new());
+    fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
+        let settlement = finish_by_position(&self.id, batch, outcomes, &mut Held::new());
         self.counts
             .note(|progress| progress.set_aside += u64::try_from(settlement.set_aside.len()).unwrap_or_default());
         settlement
     }
 
-    fn acknowledge(&mut self, _: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, _: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         async { Vec::new() }.boxed()
     }
 
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(batch.gaps, []);
             objects.extend(batch.objects.clone());
             let outcomes = vec![Outcome::Read; batch.objects.len()];
-            let settlement = source.settle(batch, outcomes);
+            let settlement = source.finish_batch(batch, outcomes);
             assert!(settlement.gaps.is_empty() && settlement.set_aside.is_empty());
             source.acknowledge(settlement).await;
         }
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!((batch.gaps.len(), batch.objects.len()), (1, 1));
         let missed = source.fetch(&batch.objects[0]).await.unwrap_err();
         assert_eq!(missed.reason, GapReason::Malformed);
-        let settlement = source.settle(batch, vec![Outcome::Missed(missed)]);
+        let settlement = source.finish_batch(batch, vec![Outcome::Missed(missed)]);
         assert_eq!(settlement.gaps.len(), 2);
         assert!(settlement.gaps.iter().all(|gap| gap.action == READ_FILE && !gap.location.is_empty()));
         assert!(source.next(DateTime::UNIX_EPOCH).await.is_none());

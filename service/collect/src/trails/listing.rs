@@ -10,8 +10,8 @@
 
 use super::bucket::{Bucket, LIST_BUCKET};
 use super::{
-    Batch, Body, Content, Counts, Cursor, Held, LogFile, Missed, Object, Outcome, Position, Progress, Room, Settlement,
-    TrailGap, TrailSource, settle_by_position, unsettled,
+    Batch, Body, Content, Counts, Cursor, FinishedBatch, Held, LogFile, Missed, Object, Outcome, Position, Progress,
+    Room, TrailGap, TrailSource, finish_by_position, unsettled,
 };
 use crate::call::{Pages, Refusal};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, SubsecRound as _, TimeDelta, Utc};
@@ -240,8 +240,8 @@ impl Listing {
         let to = (self.began - DELIVERY).trunc_subsecs(0);
         let whole = regions.into_iter().filter_map(|(region, from)| {
             let from = from?.and_time(NaiveTime::MIN).and_utc().max(oldest);
-            let holds = EventScope::Bucket(self.shared.layout.bucket.name.clone());
-            Some(CompleteRange { source: self.id.clone(), account_id, region, from, to, holds, all_regions })
+            let event_scope = EventScope::Bucket(self.shared.layout.bucket.name.clone());
+            Some(CompleteRange { source: self.id.clone(), account_id, region, from, to, event_scope, all_regions })
         });
         whole.filter(|whole| !whole.is_empty()).collect()
     }
@@ -261,9 +261,9 @@ impl TrailSource for Listing {
         fetch(&layout.bucket, room, counts, object).boxed()
     }
 
-    fn settle(&mut self, mut batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+    fn finish_batch(&mut self, mut batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
         let ended = std::mem::take(&mut batch.ended);
-        let mut settlement = settle_by_position(&self.id, batch, outcomes, &mut self.held);
+        let mut settlement = finish_by_position(&self.id, batch, outcomes, &mut self.held);
         settlement.whole = ended.into_iter().flat_map(|ended| self.whole(ended)).collect();
         settlement.cursors.retain_mut(|cursor| {
             cursor.from_day = self.window(&cursor.position);
@@ -276,7 +276,7 @@ impl TrailSource for Listing {
         settlement
     }
 
-    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, settlement: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         for Cursor { account_id, region, position, .. } in settlement.cursors {
             self.positions.insert((account_id, region), position);
         }

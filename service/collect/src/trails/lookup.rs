@@ -6,8 +6,8 @@
 //! now by an overlap, since events come late; what comes twice is told apart by its event.
 
 use super::{
-    Batch, Body, Content, Counts, Cursor, Held, Missed, Object, Outcome, Position, Progress, Room, Settlement,
-    TrailGap, TrailSource, settle_by_position, unsettled,
+    Batch, Body, Content, Counts, Cursor, FinishedBatch, Held, Missed, Object, Outcome, Position, Progress, Room,
+    TrailGap, TrailSource, finish_by_position, unsettled,
 };
 use crate::call::{Caller, Fresh, Pages, Refusal, listed};
 use crate::trail::LOOKUP_EVENTS;
@@ -53,7 +53,7 @@ impl Events {
         }
     }
 
-    fn holds(self) -> EventScope {
+    fn scope(self) -> EventScope {
         match self {
             // Nobody rests on it that no change is missing.
             Self::Sessions | Self::Changes => EventScope::Sessions,
@@ -223,7 +223,7 @@ impl TrailSource for Lookup {
         .boxed()
     }
 
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
+    fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
         for (object, outcome) in batch.objects.iter().zip(&outcomes) {
             // An answer that is given up tells of a moment that nobody knows: the lane is whole again
             // from where the next pass begins.
@@ -234,7 +234,7 @@ impl TrailSource for Lookup {
                 self.whole_from.remove(&stretch);
             }
         }
-        let mut settlement = settle_by_position(&self.id, batch, outcomes, &mut self.held);
+        let mut settlement = finish_by_position(&self.id, batch, outcomes, &mut self.held);
         settlement.cursors.retain(|cursor| {
             let stored = self.positions.get(&(cursor.account_id, cursor.region.clone()));
             let reached = DateTime::parse_from_rfc3339(&cursor.position).ok();
@@ -251,7 +251,7 @@ impl TrailSource for Lookup {
                     region: cursor.region.clone(),
                     from: *from,
                     to: to.to_utc(),
-                    holds: self.manner.events.holds(),
+                    event_scope: self.manner.events.scope(),
                     all_regions: false,
                 });
             }
@@ -259,7 +259,7 @@ impl TrailSource for Lookup {
         settlement
     }
 
-    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, settlement: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         for Cursor { account_id, region, position, .. } in settlement.cursors {
             if let Ok(reached) = DateTime::parse_from_rfc3339(&position) {
                 self.positions.insert((account_id, region), reached.to_utc());

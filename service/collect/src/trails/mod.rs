@@ -31,7 +31,7 @@ pub(crate) use open::ACTIONS;
 pub use files::{files, open_file};
 pub use key::{LogFile, NotALog};
 pub use lookup::Events;
-pub use open::{ByQueue, Entry, InBucket, Looked, TrailConfig, TrailKind, actions_of, doctor, open};
+pub use open::{ByQueue, Entry, InBucket, LookupConfig, TrailConfig, TrailKind, actions_of, doctor, open};
 
 use crate::call::Refusal;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -63,11 +63,11 @@ pub trait TrailSource: Send + Sync {
 
     /// What to store along with what was read. `outcomes` are in the order of the batch's objects;
     /// an object without one counts as missed, and comes again.
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement;
+    fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch;
 
     /// Lets go of a batch, once everything of it is committed. What is not let go of for want of an
     /// answer comes again; the gaps say why.
-    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>>;
+    fn acknowledge(&mut self, settlement: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>>;
 
     /// How far it is.
     fn progress(&self) -> Progress;
@@ -272,7 +272,7 @@ pub struct SetAside {
 
 /// What to store in the transaction that stores what was read of a batch.
 #[derive(Debug, Clone, Default)]
-pub struct Settlement {
+pub struct FinishedBatch {
     /// In the place of the cursors of the same source, account and region.
     pub cursors: Vec<Cursor>,
     /// What was not seen. It will be tried again.
@@ -282,7 +282,7 @@ pub struct Settlement {
     /// Of which stretches of time nothing is missing, with this batch.
     pub whole: Vec<CompleteRange>,
     /// Days of which something was given up. It may not come again, so this is told once.
-    pub torn: Vec<IncompleteDay>,
+    pub incomplete: Vec<IncompleteDay>,
     /// Messages to delete.
     pub(crate) done: Vec<Message>,
 }
@@ -392,8 +392,8 @@ impl Counts {
 
 /// Settles a batch whose stretches advance by position: up to the first object that was missed. An
 /// object that cannot be had or read by asking again is set aside, and the stretch goes on.
-pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outcome>, held: &mut Held) -> Settlement {
-    let mut settlement = Settlement { gaps: batch.gaps, ..Settlement::default() };
+pub(crate) fn finish_by_position(source: &str, batch: Batch, outcomes: Vec<Outcome>, held: &mut Held) -> FinishedBatch {
+    let mut settlement = FinishedBatch { gaps: batch.gaps, ..FinishedBatch::default() };
     let mut outcomes = outcomes.into_iter();
     let mut reached = std::collections::BTreeMap::new();
     for object in batch.objects {
@@ -406,11 +406,11 @@ pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
                 continue;
             }
             Outcome::Missed(missed) => {
-                settlement.torn.extend(torn(&object));
+                settlement.incomplete.extend(incomplete(&object));
                 settlement.set_aside.push(given_up(&object, &missed.to_string()));
             }
             Outcome::Unreadable(reason) => {
-                settlement.torn.extend(torn(&object));
+                settlement.incomplete.extend(incomplete(&object));
                 settlement.set_aside.push(given_up(&object, &reason));
             }
             Outcome::Read | Outcome::Known => {}
@@ -434,7 +434,7 @@ pub(crate) fn settle_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
     settlement
 }
 
-fn torn(object: &Object) -> Option<IncompleteDay> {
+fn incomplete(object: &Object) -> Option<IncompleteDay> {
     Some(IncompleteDay { account_id: object.account_id?, region: object.region.clone()?, day: object.day? })
 }
 

@@ -7,12 +7,13 @@ use super::listing::{Layout, Listing};
 use super::lookup::{Events, Lane, Lookup, Manner};
 use super::queue::{ATTRIBUTES, DELETE, EXTEND, Queue, RECEIVE, Subscription};
 use super::{
-    Batch, Body, Cursor, Limits, Missed, Object, Outcome, Progress, Room, Settlement, TrailGap, TrailSource, unsettled,
+    Batch, Body, Cursor, FinishedBatch, Limits, Missed, Object, Outcome, Progress, Room, TrailGap, TrailSource,
+    unsettled,
 };
+use crate::account_scan::client;
 use crate::call::{Caller, Deadline, PermissionUse, Refusal};
 use crate::doctor::{Answer, Probe, answer};
 use crate::entry::{CannotStart, HubSession, partition, sdk_region};
-use crate::look::client;
 use crate::plan::{Accounts, Plan, Target};
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -46,7 +47,7 @@ pub enum TrailKind {
     /// In a bucket whose new objects a queue tells of.
     Queue(ByQueue),
     /// In CloudTrail's own history.
-    Lookup(Looked),
+    Lookup(LookupConfig),
 }
 
 /// The role by which a trail is read, where the hub's own principal may not.
@@ -105,7 +106,7 @@ pub struct ByQueue {
 
 /// `LookupEvents`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Looked {
+pub struct LookupConfig {
     /// Where. Accounts are entered as for a look.
     pub places: BTreeSet<(AccountId, Region)>,
     /// Which events.
@@ -250,7 +251,7 @@ impl<'p> Door<'p> {
         Ok((subscription, bucket))
     }
 
-    async fn lanes_of(&self, wanted: &Looked) -> Vec<Lane> {
+    async fn lanes_of(&self, wanted: &LookupConfig) -> Vec<Lane> {
         let listed: &[Target] = match &self.plan.settings.accounts {
             Accounts::Listed(targets) => targets,
             Accounts::Organization | Accounts::HubOnly => &[],
@@ -334,11 +335,11 @@ impl TrailSource for Shut {
         async { Err(unsettled()) }.boxed()
     }
 
-    fn settle(&mut self, batch: Batch, _: Vec<Outcome>) -> Settlement {
-        Settlement { gaps: batch.gaps, ..Settlement::default() }
+    fn finish_batch(&mut self, batch: Batch, _: Vec<Outcome>) -> FinishedBatch {
+        FinishedBatch { gaps: batch.gaps, ..FinishedBatch::default() }
     }
 
-    fn acknowledge(&mut self, _: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, _: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         async { Vec::new() }.boxed()
     }
 

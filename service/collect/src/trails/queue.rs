@@ -9,10 +9,10 @@ use super::bucket::Bucket;
 use super::listing::{fetch, log_object};
 use super::notice::{excerpt, read};
 use super::{
-    Batch, Body, Counts, LogFile, Message, Missed, Object, Outcome, Progress, Room, SetAside, Settlement, TrailGap,
+    Batch, Body, Counts, FinishedBatch, LogFile, Message, Missed, Object, Outcome, Progress, Room, SetAside, TrailGap,
     TrailSource, gap_of, unsettled,
 };
-use crate::call::{Caller, Holder, PermissionUse, Refusal, Whole};
+use crate::call::{Caller, CompleteAnswer, Holder, PermissionUse, Refusal};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
@@ -144,7 +144,7 @@ impl Queue {
     }
 
     /// What becomes of a message, by what became of its objects.
-    fn settled(&self, message: Message, objects: &[Object], outcomes: &[Outcome], settlement: &mut Settlement) {
+    fn settled(&self, message: Message, objects: &[Object], outcomes: &[Outcome], settlement: &mut FinishedBatch) {
         let mut reasons: Vec<String> = message.fault.iter().cloned().collect();
         let mut comes_again = false;
         for index in &message.objects {
@@ -210,15 +210,15 @@ impl TrailSource for Queue {
         fetch(&self.bucket, &self.room, &self.counts, object).boxed()
     }
 
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
-        let mut settlement = Settlement { gaps: batch.gaps, ..Settlement::default() };
+    fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
+        let mut settlement = FinishedBatch { gaps: batch.gaps, ..FinishedBatch::default() };
         for message in batch.messages {
             self.settled(message, &batch.objects, &outcomes, &mut settlement);
         }
         settlement
     }
 
-    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, settlement: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         async move {
             let mut gaps = Vec::new();
             for messages in settlement.done.chunks(AT_ONCE) {
@@ -261,7 +261,7 @@ impl Subscription {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .visibility_timeout(whole_seconds(self.visibility))
             .wait_time_seconds(whole_seconds(wait));
-        let answer = self.caller.call(&RECEIVE, request.customize().interceptor(Whole).send()).await?;
+        let answer = self.caller.call(&RECEIVE, request.customize().interceptor(CompleteAnswer).send()).await?;
         // An empty queue answers without a list.
         Ok(answer.messages.unwrap_or_default())
     }

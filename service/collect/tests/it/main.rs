@@ -8,9 +8,9 @@
 )]
 
 mod complete;
+mod complete_ranges;
 mod doctor;
 mod estate;
 mod gaps;
 mod permissions;
 mod trails;
-mod whole;

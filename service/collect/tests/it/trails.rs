@@ -4,8 +4,8 @@ use crate::estate::{HUB, WORK, estate, now, sandbox, session_record, settings};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::change::names_in;
 use rolecall_collect::trails::{
-    ByQueue, Cursor, Events, InBucket, Limits, Looked, Outcome, SetAside, Settlement, TrailConfig, TrailGap, TrailKind,
-    TrailSource, doctor, open,
+    ByQueue, Cursor, Events, FinishedBatch, InBucket, Limits, LookupConfig, Outcome, SetAside, TrailConfig, TrailGap,
+    TrailKind, TrailSource, doctor, open,
 };
 use rolecall_collect::{Answer, Plan, Settings};
 use rolecall_estate::coverage::GapReason;
@@ -101,7 +101,7 @@ impl Kept {
                     }
                 });
             }
-            let settlement = source.settle(batch, outcomes);
+            let settlement = source.finish_batch(batch, outcomes);
             if dies == Some((number, false)) {
                 return false;
             }
@@ -115,7 +115,7 @@ impl Kept {
         true
     }
 
-    pub(crate) fn commit(&mut self, contents: Vec<String>, marks: Vec<String>, settlement: &Settlement) {
+    pub(crate) fn commit(&mut self, contents: Vec<String>, marks: Vec<String>, settlement: &FinishedBatch) {
         for content in contents {
             *self.read.entry(content).or_default() += 1;
         }
@@ -133,13 +133,14 @@ impl Kept {
             region: region.clone(),
             from: DateTime::UNIX_EPOCH,
             to: DateTime::UNIX_EPOCH,
-            holds: EventScope::Stated,
+            event_scope: EventScope::Stated,
             all_regions: false,
         };
-        for torn in &settlement.torn {
-            let stretch = (torn.account_id.to_string(), torn.region.to_string());
-            let kept = self.whole.remove(&stretch).unwrap_or_else(|| nothing(torn.account_id, &torn.region));
-            self.whole.insert(stretch, kept.without(torn.day));
+        for incomplete in &settlement.incomplete {
+            let stretch = (incomplete.account_id.to_string(), incomplete.region.to_string());
+            let kept =
+                self.whole.remove(&stretch).unwrap_or_else(|| nothing(incomplete.account_id, &incomplete.region));
+            self.whole.insert(stretch, kept.without(incomplete.day));
         }
         for told in &settlement.whole {
             let stretch = (told.account_id.to_string(), told.region.to_string());
@@ -337,8 +338,8 @@ async fn an_object_that_broke_off_is_fetched_again() {
 async fn an_object_that_is_gone_or_unreadable_is_set_aside_once_and_holds_nothing_up() {
     let sandbox = sandbox().await;
     let mut keys = filled(&sandbox);
-    let torn = key(WORK, "us-east-1", "2026/11/22", 999);
-    sandbox.put_object(BUCKET, &torn, b"torn");
+    let incomplete = key(WORK, "us-east-1", "2026/11/22", 999);
+    sandbox.put_object(BUCKET, &incomplete, b"torn");
     let gone = key(HUB, "us-east-1", "2026/11/22", 0);
     let trail = config(TrailKind::Bucket(in_bucket()), 500);
     let mut source = opened(&sandbox, &trail, Vec::new()).await;
@@ -357,10 +358,10 @@ async fn an_object_that_is_gone_or_unreadable_is_set_aside_once_and_holds_nothin
             Ok(_) => Outcome::Read,
         });
     }
-    let settlement = source.settle(batch, outcomes);
+    let settlement = source.finish_batch(batch, outcomes);
     kept.commit(Vec::new(), Vec::new(), &settlement);
     let aside: BTreeSet<&str> = kept.set_aside.iter().map(|aside| aside.id.as_str()).collect();
-    assert_eq!(aside, [format!("s3://{BUCKET}/{gone}").as_str(), &format!("s3://{BUCKET}/{torn}")].into());
+    assert_eq!(aside, [format!("s3://{BUCKET}/{gone}").as_str(), &format!("s3://{BUCKET}/{incomplete}")].into());
     assert!(kept.gaps.is_empty() && kept.cursors.len() == 3);
     let mut source = opened(&sandbox, &trail, kept.cursors()).await;
     assert!(kept.pass(source.as_mut(), None).await);
@@ -455,11 +456,11 @@ async fn a_message_that_nothing_helps_is_shown_and_then_deleted() {
     let sandbox = sandbox().await;
     sandbox.make_bucket(BUCKET, "us-east-1");
     let url = sandbox.make_queue(WORK, "trail", Duration::from_secs(30));
-    let torn = key(WORK, "eu-west-1", "2026/11/23", 1);
-    sandbox.put_object(BUCKET, &torn, b"torn");
-    let mut elsewhere = told_of(&torn);
+    let incomplete = key(WORK, "eu-west-1", "2026/11/23", 1);
+    sandbox.put_object(BUCKET, &incomplete, b"torn");
+    let mut elsewhere = told_of(&incomplete);
     elsewhere["Records"][0]["s3"]["bucket"]["name"] = json!("somebody-elses");
-    let mut unread = told_of(&torn);
+    let mut unread = told_of(&incomplete);
     unread["Records"][0]["s3"]["object"]["size"] = json!(4);
     let bodies = [
         "{\"key\": \"ASIAABCDEFGHIJKLMNOP\"".to_owned(),
@@ -574,7 +575,7 @@ fn event(i: i64, at: DateTime<Utc>) -> Arc<Event> {
 pub(crate) fn looked(lookback: TimeDelta) -> TrailConfig {
     let places = [(WORK.parse().unwrap(), "eu-west-1".parse().unwrap())].into();
     config(
-        TrailKind::Lookup(Looked { places, events: Events::Sessions, lookback, overlap: TimeDelta::minutes(30) }),
+        TrailKind::Lookup(LookupConfig { places, events: Events::Sessions, lookback, overlap: TimeDelta::minutes(30) }),
         500,
     )
 }
@@ -635,7 +636,8 @@ async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
         assert!(kept.pass(source.as_mut(), None).await);
         assert_eq!(sandbox.calls().of("cloudtrail:LookupEvents") - before, requests, "{events:?}");
         // Of the region where IAM's changes alone are asked for, nothing is whole.
-        let whole: Vec<_> = kept.whole.values().map(|whole| (whole.region.to_string(), whole.holds.clone())).collect();
+        let whole: Vec<_> =
+            kept.whole.values().map(|whole| (whole.region.to_string(), whole.event_scope.clone())).collect();
         assert_eq!(whole, [("eu-west-1".to_owned(), EventScope::Sessions)]);
         let (sessions, found): (BTreeSet<String>, BTreeSet<String>) =
             ids(&kept).into_iter().partition(|id| id.starts_with("00000000-0000-4000-8000-"));

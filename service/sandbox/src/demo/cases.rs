@@ -228,14 +228,14 @@ fn hops(draft: &mut Draft) {
 
 /// A second hop that nobody allowed.
 fn refused_hop(draft: &mut Draft) {
-    let ledger = role_arn(PAYMENTS, "pods/ledger-balances");
+    let trail_batch = role_arn(PAYMENTS, "pods/ledger-balances");
     let source = draft.role(
         pod_role(SHOP, "checkout", "checkout-balance")
-            .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&ledger])])),
+            .inline("hop", document(vec![allow(&["sts:AssumeRole", "sts:TagSession"], &[&trail_batch])])),
     );
     let Some(cluster) = draft.cluster(SHOP) else { return };
     let external = build::external_id(cluster, "checkout", "balance");
-    let members = json!({"targetRoleArn": ledger, "externalId": external});
+    let members = json!({"targetRoleArn": trail_batch, "externalId": external});
     draft.associate_idle(SHOP, "checkout", "balance", &source, members);
     draft.expect(problem::HOP, key(SHOP, "checkout", "balance"), "the target trusts Pod Identity alone");
     draft.spare(problem::HOP, key(PAY, "fraud", "signals"), "both sides allow the hop");

@@ -17,7 +17,7 @@ const AT_ONCE: u32 = 2_000;
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn tie_due(store: &Store) -> Result<u64, Error> {
+pub async fn attribute_due_sessions(store: &Store) -> Result<u64, Error> {
     store.associations_changed().await?;
     let mut looked_at = 0;
     loop {
@@ -28,10 +28,10 @@ pub async fn tie_due(store: &Store) -> Result<u64, Error> {
         looked_at += u64::try_from(due.rows.len()).unwrap_or(u64::MAX);
         let sessions: Vec<Session> = due.rows.into_iter().map(|row| row.session).collect();
         let versions = versions(store, &sessions, &due.known).await?;
-        let ties = blocking(move || decide(sessions, versions, &due.known)).await?;
-        store.tie(&ties).await?;
+        let attributions = blocking(move || decide(sessions, versions, &due.known)).await?;
+        store.set_attributions(&attributions).await?;
     }
-    store.tie_late_calls().await?;
+    store.attribute_late_calls().await?;
     Ok(looked_at)
 }
 
@@ -76,13 +76,14 @@ fn decide(
     known: &HashMap<String, Vec<SessionRow>>,
 ) -> Vec<(SessionKey, Tied)> {
     let history = History::new(versions.into_iter().map(span).collect());
-    let ties = attribute_sessions(&sessions, &history, &|key| best(known.get(key)?.iter().filter_map(tie_of)));
+    let attributions =
+        attribute_sessions(&sessions, &history, &|key| best(known.get(key)?.iter().filter_map(attribution_of)));
     sessions
         .into_iter()
-        .zip(ties)
-        .map(|(session, tie)| {
+        .zip(attributions)
+        .map(|(session, attribution)| {
             let key = SessionKey { account_id: session.account_id, event_id: session.event_id, at: session.at };
-            (key, tied(tie, session.cluster))
+            (key, stored(attribution, session.cluster))
         })
         .collect()
 }
@@ -109,38 +110,38 @@ fn span(version: AssociationVersion) -> AssociationSpan {
 }
 
 /// A tie as it is kept. The cluster that the event names stays where the tie knows none.
-fn tied(tie: SessionAttribution, cluster: Option<String>) -> Tied {
+fn stored(attribution: SessionAttribution, cluster: Option<String>) -> Tied {
     Tied {
-        cluster: tie.cluster.or(cluster),
-        namespace: tie.namespace,
-        service_account: tie.service_account,
-        pod: tie.pod,
-        association_id: tie.association_id,
-        tied_by: Some(tie.tied_by.as_str().to_owned()),
-        why: tie.reason,
-        candidates: tie.candidates,
-        depth: tie.depth,
+        cluster: attribution.cluster.or(cluster),
+        namespace: attribution.namespace,
+        service_account: attribution.service_account,
+        pod: attribution.pod,
+        association_id: attribution.association_id,
+        attribution_method: Some(attribution.attribution_method.as_str().to_owned()),
+        why: attribution.reason,
+        candidates: attribution.candidates,
+        depth: attribution.depth,
     }
 }
 
 /// A kept tie, as far as those that follow from it need it.
-fn tie_of(row: &SessionRow) -> Option<SessionAttribution> {
-    let tied = &row.tied;
-    let word = serde_json::Value::String(tied.tied_by.clone()?);
-    let tied_by: AttributionMethod = serde_json::from_value(word).ok()?;
-    let association = row.tied.association_id.as_ref().and_then(|_| association_key(row));
+fn attribution_of(row: &SessionRow) -> Option<SessionAttribution> {
+    let attribution = &row.attribution;
+    let word = serde_json::Value::String(attribution.attribution_method.clone()?);
+    let attribution_method: AttributionMethod = serde_json::from_value(word).ok()?;
+    let association = row.attribution.association_id.as_ref().and_then(|_| association_key(row));
     Some(SessionAttribution {
-        tied_by,
+        attribution_method,
         association,
-        association_id: tied.association_id.clone(),
-        cluster: tied.cluster.clone(),
-        namespace: tied.namespace.clone(),
-        service_account: tied.service_account.clone(),
-        pod: tied.pod.clone(),
-        candidates: tied.candidates.clone(),
+        association_id: attribution.association_id.clone(),
+        cluster: attribution.cluster.clone(),
+        namespace: attribution.namespace.clone(),
+        service_account: attribution.service_account.clone(),
+        pod: attribution.pod.clone(),
+        candidates: attribution.candidates.clone(),
         parent: row.session.parent_access_key_id.clone(),
-        depth: tied.depth,
-        reason: tied.why.clone(),
+        depth: attribution.depth,
+        reason: attribution.why.clone(),
     })
 }
 
@@ -150,8 +151,8 @@ fn association_key(row: &SessionRow) -> Option<rolecall_estate::AssociationKey> 
     Some(rolecall_estate::AssociationKey {
         account_id: row.session.account_id,
         region: row.session.region.clone(),
-        cluster: row.tied.cluster.as_deref()?.parse().ok()?,
-        namespace: row.tied.namespace.as_deref()?.parse().ok()?,
-        service_account: row.tied.service_account.as_deref()?.parse().ok()?,
+        cluster: row.attribution.cluster.as_deref()?.parse().ok()?,
+        namespace: row.attribution.namespace.as_deref()?.parse().ok()?,
+        service_account: row.attribution.service_account.as_deref()?.parse().ok()?,
     })
 }

@@ -40,7 +40,7 @@ async fn of_run(store: &Store, run: RunId) -> Result<u64, Error> {
         .map(|(account, (since, until))| (*account, Window { since: *since, until: *until }))
         .collect();
     let events = events(store, windows.values().copied()).await?;
-    let whole = store.trail_whole(&[]).await?;
+    let whole = store.complete_ranges(&[]).await?;
     let rows = blocking(move || rows(&scan, &windows, &events, &whole)).await?;
     Ok(store.keep_changes(run, &rows).await?)
 }
@@ -104,7 +104,7 @@ async fn ask_again(store: &Store) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let whole = store.trail_whole(&[]).await?;
+    let whole = store.complete_ranges(&[]).await?;
     let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.trails;
     let told = blocking(move || {
         let calls = Calls::of(&events);

@@ -9,7 +9,7 @@ use crate::audit::abort;
 use crate::audit::ingest::{self, HEAVY};
 use crate::audit::ingested::{FILES, Ingested, PAGE, Places, set_aside};
 use crate::audit::owed::{self, Left};
-use crate::audit::run::Looked;
+use crate::audit::run::Collected;
 use crate::config::IMPORTED as SOURCE;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -42,7 +42,7 @@ const LINES: usize = 1_000;
 
 /// What whoever imports files says of them.
 #[derive(Debug, Clone, Default)]
-pub struct Said {
+pub struct ImportOptions {
     /// The trail files are all that there are.
     pub whole_trail: bool,
     /// Each listing that the files hold a part of is whole.
@@ -57,15 +57,15 @@ pub struct Said {
 ///
 /// # Errors
 /// [`Error::NothingRead`] where no file held anything; where the database fails.
-pub async fn look(
+pub async fn collect(
     run: RunId,
     paths: &[PathBuf],
-    said: Said,
+    options: ImportOptions,
     store: &Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
-) -> Result<Looked, Error> {
-    read(run, Files::find(paths)?, said, store.clone(), sender, progress, Problems::default()).await
+) -> Result<Collected, Error> {
+    read(run, Files::find(paths)?, options, store.clone(), sender, progress, Problems::default()).await
 }
 
 /// What could not be read, one line each, in the order of reading; and how many more there are.
@@ -112,19 +112,19 @@ impl Problems {
 pub(crate) async fn read(
     run: RunId,
     files: Files,
-    said: Said,
+    options: ImportOptions,
     store: Store,
     sender: mpsc::Sender<Observation>,
     progress: Progress,
     problems: Problems,
-) -> Result<Looked, Error> {
+) -> Result<Collected, Error> {
     let total = u64::try_from(files.trail.len().div_ceil(BATCH) + 1).unwrap_or(u64::MAX);
     progress.steps("Reading files", total);
     let count = files.estate.len();
     let unread = problems.clone();
     let places: BTreeSet<(AccountId, Region)> =
         files.trail.iter().filter_map(|path| trail_place(&shown(path))).collect();
-    let given = Given { trails: places, complete: said.complete };
+    let given = Given { trails: places, complete: options.complete };
     let (estate, unreadable) = (files.estate, files.unread);
     let attempts = store.attempts(run, UnitKind::File, SOURCE);
     let units: Vec<(PathBuf, Unit)> = blocking(move || estate.into_iter().map(of_file).collect()).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn read(
     let EstateFiles { mut observations, digests, mut anything, mut first_unread } =
         blocking(move || read_estate(units, &unreadable, &given, &unread, &tries)).await??;
     // What cannot be had may be anything: then the files are not all there is, whoever says so.
-    if !said.complete || first_unread.is_some() {
+    if !options.complete || first_unread.is_some() {
         let accounts: BTreeSet<AccountId> =
             observations.iter().flat_map(|seen| seen.coverage.scopes().map(|(scope, _)| scope.account_id)).collect();
         doubt(&mut observations, &store.listed(&accounts).await?);
@@ -145,7 +145,7 @@ pub(crate) async fn read(
         None
     } else {
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
-        let stated = said.whole_trail.then(|| files.trail.clone());
+        let stated = options.whole_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
         let read = ingest::read(&store, run, &mut *source, FILES, store.now().await?, &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;
@@ -159,16 +159,16 @@ pub(crate) async fn read(
         first_unread = first_unread.or_else(|| aside.map(|gap| PathBuf::from(&gap.location)));
         if let Some(files) = stated {
             progress.step("Looking from when to when the trail reaches");
-            state_whole(&store, files, first_unread, &problems).await?;
+            state_complete_ranges(&store, files, first_unread, &problems).await?;
         }
         Some(read)
     };
     // An account whose files are given is seen by them.
     let given = observations.iter().filter_map(|seen| seen.account.as_ref()).map(|account| account.id).collect();
-    observations.extend(owed::strangers(&store, &named, &given).await?);
+    observations.extend(owed::accounts_named_only(&store, &named, &given).await?);
     let now = store.now().await?;
     let told = named.iter().map(|(account, named)| (*account, named.newest));
-    let as_of = date(&mut observations, &told.collect(), said.as_of, now);
+    let as_of = date(&mut observations, &told.collect(), options.as_of, now);
     for observation in observations {
         if sender.send(observation).await.is_err() {
             return Err(Error::Interrupted);
@@ -176,8 +176,8 @@ pub(crate) async fn read(
     }
     let passed_over: Vec<String> = files.passed_over.iter().map(|path| shown(path)).chain(digests).collect();
     problems.passed_over(&passed_over);
-    let looked = Looked { trails, as_of, passed_over, owed, ..Looked::default() };
-    if anything { Ok(looked) } else { Err(Error::NothingRead { problems: problems.lines() }) }
+    let collected = Collected { trails, as_of, passed_over, owed, ..Collected::default() };
+    if anything { Ok(collected) } else { Err(Error::NothingRead { problems: problems.lines() }) }
 }
 
 /// Says of what date each observation is: of the newest date in the account's files and records, or as
@@ -185,22 +185,22 @@ pub(crate) async fn read(
 fn date(
     observations: &mut [Observation],
     told: &BTreeMap<AccountId, DateTime<Utc>>,
-    said: Option<DateTime<Utc>>,
+    stated: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     for seen in observations.iter_mut() {
         let account = seen.account.as_ref().map(|account| account.id);
         let recorded = account.and_then(|account| told.get(&account)).copied();
-        let newest = said.or(seen.as_of.max(recorded)).unwrap_or(DateTime::UNIX_EPOCH);
+        let newest = stated.or(seen.as_of.max(recorded)).unwrap_or(DateTime::UNIX_EPOCH);
         seen.as_of = Some(newest.min(now));
     }
     let dated = observations.iter().filter_map(|seen| seen.as_of).chain(told.values().map(|newest| *newest.min(&now)));
-    said.map(|said| said.min(now)).or_else(|| dated.max()).filter(|newest| *newest > DateTime::UNIX_EPOCH)
+    stated.map(|stated| stated.min(now)).or_else(|| dated.max()).filter(|newest| *newest > DateTime::UNIX_EPOCH)
 }
 
 /// Notes that nothing is missing between the first and the last event of each account. Where a file
 /// was not read to its end, or a record of it not at all, something is.
-async fn state_whole(
+async fn state_complete_ranges(
     store: &Store,
     files: Vec<PathBuf>,
     unread: Option<PathBuf>,
@@ -211,10 +211,10 @@ async fn state_whole(
     match reached {
         Err(file) => problems.add(format!("{}: not all of it could be read, so no trail is whole", shown(&file))),
         Ok(whole) => {
-            let mut books = store.bookkeeper();
-            let mut ledger = books.open(&BTreeSet::new()).await?;
-            ledger.whole(SOURCE, &whole, &[]).await?;
-            ledger.commit().await?;
+            let mut books = store.trail_writer();
+            let mut trail_batch = books.open(&BTreeSet::new()).await?;
+            trail_batch.complete_ranges(SOURCE, &whole, &[]).await?;
+            trail_batch.commit().await?;
         }
     }
     Ok(())
@@ -264,7 +264,7 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<CompleteRange>, Pa
             region,
             from,
             to,
-            holds: EventScope::Stated,
+            event_scope: EventScope::Stated,
             all_regions: true,
         })
     });
@@ -317,8 +317,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 ///
 /// # Errors
 /// [`Error::NothingRead`] where no file held anything.
-pub(crate) async fn estate(files: Files, said: &Said, problems: &Problems) -> Result<(Estate, DateTime<Utc>), Error> {
-    let given = Given { complete: said.complete, ..Given::default() };
+pub(crate) async fn estate(
+    files: Files,
+    options: &ImportOptions,
+    problems: &Problems,
+) -> Result<(Estate, DateTime<Utc>), Error> {
+    let given = Given { complete: options.complete, ..Given::default() };
     let unread = problems.clone();
     if files.has_trail() {
         problems.add("trail files are not read: only listings and policies count".to_owned());
@@ -329,9 +333,9 @@ pub(crate) async fn estate(files: Files, said: &Said, problems: &Problems) -> Re
     }
     let mut observations = read.observations;
     let now = Utc::now();
-    let as_of = date(&mut observations, &BTreeMap::new(), said.as_of, now).unwrap_or(now);
+    let as_of = date(&mut observations, &BTreeMap::new(), options.as_of, now).unwrap_or(now);
     let mut estate = Estate::observed(observations);
-    estate.assumed.extend(&said.assume);
+    estate.assumed.extend(&options.assume);
     Ok((estate, as_of))
 }
 

@@ -24,8 +24,8 @@ use rolecall_estate::{IncompleteDay, Observation};
 use rolecall_iam::AccountId;
 use rolecall_import::trail_place;
 use rolecall_store::{
-    Attempts, Bookkeeper, Counted, Damage, DayCounts, FileMark, Ledger, Place, Problem, RunId, SourceReport, Store,
-    Suspect, TrailCursor, Unit, UnitKind,
+    Attempts, Counted, Damage, DayCounts, FileMark, Place, Problem, RunId, SourceReport, Store, Suspect, TrailBatch,
+    TrailCursor, TrailWriter, Unit, UnitKind,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,7 +134,7 @@ struct ReadFile {
     mark: Option<FileMark>,
     place: Option<Place>,
     /// What is not whole where a record of it cannot be read.
-    torn: Option<IncompleteDay>,
+    incomplete: Option<IncompleteDay>,
 }
 
 impl ReadFile {
@@ -145,14 +145,14 @@ impl ReadFile {
             identity: identity_of(object),
             mark,
             place: place_of(object),
-            torn: torn_of(object, now),
+            incomplete: incomplete_day_of(object, now),
         }
     }
 
     /// What is damaged of it.
     fn damage(&self, now: DateTime<Utc>) -> Option<Damage> {
         let (account_id, region) = self.region()?;
-        let day = self.torn.as_ref().map_or_else(|| now.date_naive(), |torn| torn.day);
+        let day = self.incomplete.as_ref().map_or_else(|| now.date_naive(), |incomplete| incomplete.day);
         Some(Damage {
             account_id,
             region,
@@ -242,13 +242,13 @@ struct Reading<'r> {
     done: Ingested,
 }
 
-type Committing = JoinHandle<(Bookkeeper, Result<Receipt, Error>)>;
+type Committing = JoinHandle<(TrailWriter, Result<Receipt, Error>)>;
 
 impl Reading<'_> {
     async fn all(&mut self, source: &mut dyn TrailSource) -> Result<(), Error> {
-        let mut books = self.store.bookkeeper();
+        let mut books = self.store.trail_writer();
         // Of its own, as the other may be at work while files are looked up.
-        let mut index = self.store.bookkeeper();
+        let mut index = self.store.trail_writer();
         while let Some(batch) = source.next(self.now).await {
             books = self.batch(source, batch, books, &mut index).await?;
         }
@@ -259,9 +259,9 @@ impl Reading<'_> {
         &mut self,
         source: &mut dyn TrailSource,
         batch: Batch,
-        books: Bookkeeper,
-        index: &mut Bookkeeper,
-    ) -> Result<Bookkeeper, Error> {
+        books: TrailWriter,
+        index: &mut TrailWriter,
+    ) -> Result<TrailWriter, Error> {
         let marks: Vec<Option<FileMark>> = batch.objects.iter().map(|object| mark_of(object, self.now)).collect();
         let asked: Vec<FileMark> = marks.iter().flatten().cloned().collect();
         let mut known = index.read_before(&asked).await?.into_iter();
@@ -366,7 +366,7 @@ impl Reading<'_> {
         if let Some(before) = committing.take() {
             books = Some(parts.take(before).await?);
         }
-        let mut books = books.unwrap_or_else(|| self.store.bookkeeper());
+        let mut books = books.unwrap_or_else(|| self.store.trail_writer());
 
         let mut gaps: Vec<TrailGap> = batch.gaps.iter().chain(&left_aside).cloned().collect();
         let given_up: Vec<Damage> = batch
@@ -379,7 +379,7 @@ impl Reading<'_> {
             })
             .collect();
         let (count, total) = (batch.objects.len(), source.progress());
-        let (mut ledger, mut last) =
+        let (mut trail_batch, mut last) =
             write(&mut books, part, self.name, &self.attempts, total.waiting, self.now).await?;
         parts.unreadable.append(&mut last.unreadable);
         for (object, outcome) in batch.objects.iter().zip(&mut outcomes) {
@@ -394,9 +394,9 @@ impl Reading<'_> {
             .into_iter()
             .filter(|unit| !matches!(suspects.get(&unit.name), Some(Suspect::SetAside { .. })))
             .collect();
-        ledger.attempted(&self.attempts, &done).await?;
-        ledger.damage(&[], &given_up).await?;
-        let settlement = source.settle(batch, outcomes);
+        trail_batch.attempted(&self.attempts, &done).await?;
+        trail_batch.damage(&[], &given_up).await?;
+        let settlement = source.finish_batch(batch, outcomes);
         for cursor in &settlement.cursors {
             let cursor = TrailCursor {
                 account_id: cursor.account_id,
@@ -404,9 +404,9 @@ impl Reading<'_> {
                 position: cursor.position.clone(),
                 from_day: cursor.from_day,
             };
-            ledger.cursor(self.name, &cursor, self.now).await?;
+            trail_batch.cursor(self.name, &cursor, self.now).await?;
         }
-        ledger.whole(self.name, &settlement.whole, &settlement.torn).await?;
+        trail_batch.complete_ranges(self.name, &settlement.whole, &settlement.incomplete).await?;
         // What processes died at is told as long as it is set aside, and not as a problem of the file.
         let untold = settlement.set_aside.iter().filter(|it| left_aside.iter().all(|gap| gap.location != it.id));
         let aside = untold.map(|aside| Problem {
@@ -421,11 +421,11 @@ impl Reading<'_> {
             },
             at: self.now,
         });
-        ledger.problems(&aside.collect::<Vec<_>>()).await?;
+        trail_batch.problems(&aside.collect::<Vec<_>>()).await?;
         gaps.extend(settlement.gaps.iter().cloned());
-        last.ingested.owed.extend(owe(&mut ledger, self.kind, &last.ingested, &gaps).await?);
+        last.ingested.owed.extend(owe(&mut trail_batch, self.kind, &last.ingested, &gaps).await?);
         abort::point("batch written");
-        ledger.commit().await?;
+        trail_batch.commit().await?;
         abort::point("batch kept");
         parts.absorb(last);
         self.done.gaps.extend(gaps);
@@ -442,7 +442,7 @@ impl Reading<'_> {
     async fn hand_over(
         &self,
         heavy: Part,
-        books: &mut Option<Bookkeeper>,
+        books: &mut Option<TrailWriter>,
         committing: &mut Option<Committing>,
         parts: &mut Receipt,
     ) -> Result<Part, Error> {
@@ -456,15 +456,15 @@ impl Reading<'_> {
     }
 
     /// Commits a part while the next is read.
-    fn commit(&self, mut books: Bookkeeper, part: Part) -> Committing {
+    fn commit(&self, mut books: TrailWriter, part: Part) -> Committing {
         let (name, kind, now) = (self.name.to_owned(), self.kind.to_owned(), self.now);
         let attempts = self.attempts.clone();
         tokio::spawn(async move {
             let result = async {
-                let (mut ledger, mut receipt) = write(&mut books, part, &name, &attempts, None, now).await?;
-                receipt.ingested.owed.extend(owe(&mut ledger, &kind, &receipt.ingested, &[]).await?);
+                let (mut trail_batch, mut receipt) = write(&mut books, part, &name, &attempts, None, now).await?;
+                receipt.ingested.owed.extend(owe(&mut trail_batch, &kind, &receipt.ingested, &[]).await?);
                 abort::point("part written");
-                ledger.commit().await?;
+                trail_batch.commit().await?;
                 abort::point("part kept");
                 Ok(receipt)
             }
@@ -475,7 +475,7 @@ impl Reading<'_> {
 }
 
 impl Receipt {
-    async fn take(&mut self, committing: Committing) -> Result<Bookkeeper, Error> {
+    async fn take(&mut self, committing: Committing) -> Result<TrailWriter, Error> {
         let (books, receipt) = committing.await.map_err(Error::Judging)?;
         self.absorb(receipt?);
         Ok(books)
@@ -493,13 +493,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Writes a part, up to its commit.
 async fn write<'b>(
-    books: &'b mut Bookkeeper,
+    books: &'b mut TrailWriter,
     part: Part,
     source: &str,
     attempts: &Attempts,
     waiting: Option<u64>,
     now: DateTime<Utc>,
-) -> Result<(Ledger<'b>, Receipt), Error> {
+) -> Result<(TrailBatch<'b>, Receipt), Error> {
     let Part { mut aggregator, files } = part;
     let (aggregator, events) = blocking(move || {
         let events = aggregator.fingerprints();
@@ -510,14 +510,14 @@ async fn write<'b>(
     let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     let mut accounts: BTreeSet<AccountId> = events.keys().map(|place| place.account_id).collect();
     accounts.extend(marks.iter().map(|mark| mark.place.account_id));
-    let mut ledger = books.open(&accounts).await?;
+    let mut trail_batch = books.open(&accounts).await?;
     let by_place: BTreeMap<Place, Vec<u64>> =
         events.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
     // Read by another worker meanwhile: where days still know their events, that does no harm.
-    if ledger.unread(&marks).await?.contains(&false) && !ledger.closed(by_place.keys()).await?.is_empty() {
+    if trail_batch.unread(&marks).await?.contains(&false) && !trail_batch.closed(by_place.keys()).await?.is_empty() {
         return Err(Error::TrailShared { source_name: source.to_owned() });
     }
-    let counted = ledger.counted(&by_place).await?;
+    let counted = trail_batch.counted(&by_place).await?;
     let settled = blocking(move || {
         let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
         let settled = aggregator.finish_batch(&counted);
@@ -527,11 +527,11 @@ async fn write<'b>(
         (settled, uses, withdrawn, instances)
     });
     let (settled, uses, withdrawn, instances) = settled.await?;
-    let written = ledger.add(&settled.sessions, &uses).await?;
-    ledger.withdraw(&withdrawn).await?;
-    ledger.origins(&settled.origins).await?;
-    ledger.instances(&instances).await?;
-    let changes_written = ledger.changes(&settled.changes).await?;
+    let written = trail_batch.add(&settled.sessions, &uses).await?;
+    trail_batch.withdraw(&withdrawn).await?;
+    trail_batch.origins(&settled.origins).await?;
+    trail_batch.instances(&instances).await?;
+    let changes_written = trail_batch.changes(&settled.changes).await?;
 
     let unreadable = settled.unread;
     let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
@@ -539,14 +539,14 @@ async fn write<'b>(
     let broken: Vec<_> = lacking.iter().map(|file| (file.region(), file.name.clone())).collect();
     let damage: Vec<Damage> = lacking.iter().filter_map(|file| file.damage(now)).collect();
     let identities: Vec<String> = files.iter().map(|file| file.identity.clone()).collect();
-    ledger.damage(&identities, &damage).await?;
-    ledger.attempted(attempts, &files.iter().map(|file| file.unit.clone()).collect::<Vec<_>>()).await?;
+    trail_batch.damage(&identities, &damage).await?;
+    trail_batch.attempted(attempts, &files.iter().map(|file| file.unit.clone()).collect::<Vec<_>>()).await?;
     let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
     // Such a file is known from now on, so what is not whole of it is noted along with that.
     let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
-    let torn: Vec<IncompleteDay> = damaged.filter_map(|file| file.torn.clone()).collect();
-    ledger.whole(source, &[], &torn).await?;
+    let incomplete: Vec<IncompleteDay> = damaged.filter_map(|file| file.incomplete.clone()).collect();
+    trail_batch.complete_ranges(source, &[], &incomplete).await?;
     for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
         if let Some(place) = file.place {
             days.entry(place).or_default().files += 1;
@@ -559,10 +559,10 @@ async fn write<'b>(
         days.entry(stored(place)).or_default().events += events;
     }
     // A mark that another worker wrote meanwhile is not to be written twice.
-    let unread = ledger.unread(&marked).await?;
+    let unread = trail_batch.unread(&marked).await?;
     let marked: Vec<FileMark> =
         marked.into_iter().zip(unread).filter(|(_, unread)| *unread).map(|(mark, _)| mark).collect();
-    ledger.note(new, &marked, &days, now).await?;
+    trail_batch.note(new, &marked, &days, now).await?;
     let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at));
     let newest = newest.chain(settled.changes.iter().map(|change| change.event_time)).max();
     let stats = settled.stats;
@@ -575,9 +575,9 @@ async fn write<'b>(
         newest_event_at: newest,
         waiting,
     };
-    ledger.progress(source, &report).await?;
+    trail_batch.progress(source, &report).await?;
     let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
-    ledger.problems_of(source, &names, &problems).await?;
+    trail_batch.problems_of(source, &names, &problems).await?;
     let mut ingested = Ingested {
         known: 0,
         sessions_written: written.sessions,
@@ -601,7 +601,7 @@ async fn write<'b>(
     for used in &settled.uses {
         ingested.name(used.account_id, [used.region.clone()], used.last);
     }
-    Ok((ledger, Receipt { ingested, unreadable }))
+    Ok((trail_batch, Receipt { ingested, unreadable }))
 }
 
 fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
@@ -660,7 +660,7 @@ fn place_of(object: &Object) -> Option<Place> {
 
 /// The day of which a record is lost with one of this object; where nobody knows which, today: then
 /// nothing so far is whole.
-fn torn_of(object: &Object, now: DateTime<Utc>) -> Option<IncompleteDay> {
+fn incomplete_day_of(object: &Object, now: DateTime<Utc>) -> Option<IncompleteDay> {
     let day = object.day.unwrap_or_else(|| now.date_naive());
     Some(IncompleteDay { account_id: object.account_id?, region: object.region.clone()?, day })
 }

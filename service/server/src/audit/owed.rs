@@ -12,14 +12,14 @@ use rolecall_estate::Observation;
 use rolecall_estate::coverage::GapReason;
 use rolecall_iam::AccountId;
 use rolecall_import::{named_by_records, trail_gap, trail_place};
-use rolecall_store::{Ledger, Owed, Store};
+use rolecall_store::{Owed, Store, TrailBatch};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// What the next snapshot is to say of a part.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Told {
+struct Unreported {
     /// Accounts that records of files named. What a look covers needs no record to be known.
     #[serde(default)]
     named: Vec<(AccountId, Named)>,
@@ -31,7 +31,7 @@ struct Told {
     gaps: Vec<TrailGap>,
 }
 
-impl Told {
+impl Unreported {
     /// Of a source of files, gaps are files that could not be read either.
     fn of(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
         if kind != FILES {
@@ -57,17 +57,18 @@ impl Told {
 /// # Errors
 /// Where the database fails.
 pub(crate) async fn owe(
-    ledger: &mut Ledger<'_>,
+    trail_batch: &mut TrailBatch<'_>,
     kind: &str,
     part: &Ingested,
     gaps: &[TrailGap],
 ) -> Result<Option<Uuid>, Error> {
-    let told = Told::of(kind, part, gaps);
-    let told = (told != Told::default()).then(|| serde_json::to_value(&told).unwrap_or_default());
-    if part.oldest.is_none() && told.is_none() {
+    let unreported = Unreported::of(kind, part, gaps);
+    let unreported =
+        (unreported != Unreported::default()).then(|| serde_json::to_value(&unreported).unwrap_or_default());
+    if part.oldest.is_none() && unreported.is_none() {
         return Ok(None);
     }
-    Ok(Some(ledger.owe(part.oldest, told.as_ref()).await?))
+    Ok(Some(trail_batch.owe(part.oldest, unreported.as_ref()).await?))
 }
 
 /// What audits before this one read and did not come to say.
@@ -91,15 +92,15 @@ pub async fn left(store: &Store, places: Places) -> Result<Left, Error> {
     let mut unseen = Ingested::default();
     let mut broken = Vec::new();
     for debt in store.owed().await? {
-        let Some(told) = read(&debt) else { continue };
+        let Some(unreported) = read(&debt) else { continue };
         left.owed.push(debt.id);
-        for (account, Named { regions, newest }) in told.named {
+        for (account, Named { regions, newest }) in unreported.named {
             let named = left.named.entry(account).or_insert(Named { regions: BTreeSet::new(), newest });
             named.regions.extend(regions);
             named.newest = named.newest.max(newest);
         }
-        broken.extend(told.broken);
-        unseen.gaps.extend(told.gaps);
+        broken.extend(unreported.broken);
+        unseen.gaps.extend(unreported.gaps);
     }
     if !unseen.gaps.is_empty() {
         left.seen.coverage = unseen.coverage(&places.with_known(store).await?.all());
@@ -117,26 +118,26 @@ pub async fn left(store: &Store, places: Places) -> Result<Left, Error> {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn strangers(
+pub async fn accounts_named_only(
     store: &Store,
     named: &BTreeMap<AccountId, Named>,
     seen: &BTreeSet<AccountId>,
 ) -> Result<Vec<Observation>, Error> {
-    let (mut strangers, now) = (Vec::new(), store.now().await?);
+    let (mut accounts_named_only, now) = (Vec::new(), store.now().await?);
     for (account, named) in named.iter().filter(|(account, _)| !seen.contains(*account)) {
         if store.coverage(&[*account]).await?.is_empty() {
             let known = named_by_records(*account, &named.regions);
-            strangers.push(Observation { as_of: Some(named.newest.min(now)), ..known });
+            accounts_named_only.push(Observation { as_of: Some(named.newest.min(now)), ..known });
         }
     }
-    Ok(strangers)
+    Ok(accounts_named_only)
 }
 
 /// What a debt tells. What another version of the program told and this one cannot read hides in
 /// every place that it can be of.
-fn read(debt: &Owed) -> Option<Told> {
-    let told = debt.told.clone()?;
-    Some(serde_json::from_value(told).unwrap_or_else(|error| Told {
+fn read(debt: &Owed) -> Option<Unreported> {
+    let unreported = debt.unreported.clone()?;
+    Some(serde_json::from_value(unreported).unwrap_or_else(|error| Unreported {
         gaps: vec![TrailGap {
             account_id: None,
             region: None,
@@ -145,6 +146,6 @@ fn read(debt: &Owed) -> Option<Told> {
             detail: format!("what an audit that did not end could not read is not known any more: {error}"),
             location: "an earlier audit".to_owned(),
         }],
-        ..Told::default()
+        ..Unreported::default()
     }))
 }

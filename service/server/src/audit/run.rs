@@ -10,7 +10,7 @@
 //! what was owed before it loaded what it judges, with its findings.
 
 use crate::audit::abort;
-use crate::audit::attribute::tie_due;
+use crate::audit::attribute::attribute_due_sessions;
 use crate::audit::ingested::{Ingested, READ_TRAIL, set_aside};
 use crate::audit::load::{Judging, load};
 use crate::audit::rules::Rules;
@@ -26,7 +26,7 @@ use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_estate::{Estate, Observation};
 use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
-use rolecall_store::{Damage, NewRun, Owed, RunId, RunOutcome, Settled, Store, Suspect, Tally, Unit, UnitKind};
+use rolecall_store::{Damage, DoneJudgement, NewRun, Owed, RunId, RunOutcome, Store, Suspect, Tally, Unit, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Audit {
 
 /// What the one who looked says besides the observations.
 #[derive(Debug, Clone, Default)]
-pub struct Looked {
+pub struct Collected {
     /// Calls made to AWS.
     pub api_calls: u64,
     /// What trails told, where any were read. It is stored already: each event counts once whatever
@@ -100,10 +100,10 @@ impl Audit {
     ///
     /// # Errors
     /// What stopped it. The run is then kept as failed, the snapshot before stays.
-    pub async fn run<F, L>(self, look: L) -> Result<Summary, Error>
+    pub async fn run<F, L>(self, collect: L) -> Result<Summary, Error>
     where
         L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
-        F: Future<Output = Result<Looked, Error>>,
+        F: Future<Output = Result<Collected, Error>>,
     {
         let (started, begun) = (self.store.now().await?, Instant::now());
         let new = NewRun { kind: self.kind.to_owned(), trigger: self.trigger.clone(), now: started, lease: LEASE };
@@ -112,7 +112,7 @@ impl Audit {
         abort::point("run begun");
         let owed = self.store.owed().await?;
         let result = tokio::select! {
-            result = Box::pin(self.walk(run, started, begun, look)) => result,
+            result = Box::pin(self.walk(run, started, begun, collect)) => result,
             lost = self.keep_alive(run) => Err(lost),
             () = self.cancel.cancelled() => Err(Error::Interrupted),
         };
@@ -151,10 +151,10 @@ impl Audit {
         }
     }
 
-    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, begun: Instant, look: L) -> Result<Summary, Error>
+    async fn walk<F, L>(&self, run: RunId, started: DateTime<Utc>, begun: Instant, collect: L) -> Result<Summary, Error>
     where
         L: FnOnce(RunId, mpsc::Sender<Observation>) -> F,
-        F: Future<Output = Result<Looked, Error>>,
+        F: Future<Output = Result<Collected, Error>>,
     {
         let mut writer = self.store.snapshot(run).await?;
         let (sender, mut observations) = mpsc::channel(WAITING);
@@ -176,11 +176,11 @@ impl Audit {
         };
         // Whichever fails first ends the other: a snapshot that nobody fills, or that cannot be
         // written, is dropped, and with it everything that was to be in it.
-        let (looked, mut writer) = tokio::try_join!(look(run, sender), remember)?;
-        let trails = looked.trails.unwrap_or_default();
-        since = since.min(looked.as_of.map_or(since, |as_of| as_of - self.window));
+        let (collected, mut writer) = tokio::try_join!(collect(run, sender), remember)?;
+        let trails = collected.trails.unwrap_or_default();
+        since = since.min(collected.as_of.map_or(since, |as_of| as_of - self.window));
         since = since.min(trails.oldest.unwrap_or(since));
-        let told: Vec<Uuid> = looked.owed.iter().chain(&trails.owed).copied().collect();
+        let told: Vec<Uuid> = collected.owed.iter().chain(&trails.owed).copied().collect();
         // A damaged file lacks events of its day, whichever run it was that read it.
         let damage = self.store.trail_damage(since.date_naive()).await?;
         let lacking = Observation { coverage: lacking(damage, &sessions), ..Observation::default() };
@@ -197,16 +197,17 @@ impl Audit {
         }
 
         self.progress.step("Attributing sessions to pods");
-        tie_due(&self.store).await?;
-        abort::point("sessions tied");
+        attribute_due_sessions(&self.store).await?;
+        abort::point("sessions attributed");
         self.progress.step("Evaluating rules");
         // Before what is judged is loaded: what is owed later may not be in it.
         let owed = self.store.owed().await?;
         since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);
-        let settled = Settled { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), told };
+        let done =
+            DoneJudgement { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), reported: told };
         let judging = Judging {
             since,
-            read_since: looked.read_since,
+            read_since: collected.read_since,
             now: started,
             kept: self.kept,
             assumed: self.assumed.clone(),
@@ -222,7 +223,7 @@ impl Audit {
         if self.store.runs(None, RECENT).await?.iter().any(|other| other.id > run && other.snapshot_at.is_some()) {
             return Err(Error::Overtaken);
         }
-        let applied = self.store.apply(run, &judged.actions, &judged.tallies, &settled, started).await?;
+        let applied = self.store.apply(run, &judged.actions, &judged.tallies, &done, started).await?;
         abort::point("findings kept");
         self.progress.step("Comparing with the scan before");
         let changes = super::drift::work_out(&self.store).await?;
@@ -245,8 +246,12 @@ impl Audit {
                 + trails.sessions_written
                 + trails.uses_written
                 + trails.changes_written,
-            trail: if self.figures { Some(TrailFigures::of(&trails, self.store.session_ties().await?)) } else { None },
-            api_calls: looked.api_calls,
+            trail: if self.figures {
+                Some(TrailFigures::of(&trails, self.store.session_attribution_counts().await?))
+            } else {
+                None
+            },
+            api_calls: collected.api_calls,
             findings,
             findings_new: applied.opened + applied.reopened,
             findings_resolved: applied.resolved,
@@ -259,9 +264,9 @@ impl Audit {
             unseen: judged.unseen,
             set_aside: self.store.set_aside().await?,
             started_at: started,
-            as_of: looked.as_of,
-            passed_over: u64::try_from(looked.passed_over.len()).unwrap_or(u64::MAX),
-            passed_over_files: looked.passed_over.into_iter().take(FILES_KEPT).collect(),
+            as_of: collected.as_of,
+            passed_over: u64::try_from(collected.passed_over.len()).unwrap_or(u64::MAX),
+            passed_over_files: collected.passed_over.into_iter().take(FILES_KEPT).collect(),
             seconds: begun.elapsed().as_secs_f64(),
         })
     }

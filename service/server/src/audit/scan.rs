@@ -3,7 +3,7 @@
 use crate::audit::ingest;
 use crate::audit::ingested::Places;
 use crate::audit::owed::{self, Left};
-use crate::audit::run::Looked;
+use crate::audit::run::Collected;
 use crate::config::AwsConfig;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -59,14 +59,14 @@ pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Sett
 ///
 /// # Errors
 /// What keeps the look from beginning; where the database fails.
-pub async fn look_and_read(
+pub async fn collect_and_read(
     store: &Store,
     trails: &[TrailConfig],
     settings: Settings,
     run: RunId,
     sender: mpsc::Sender<Observation>,
     progress: &Progress,
-) -> Result<Looked, Error> {
+) -> Result<Collected, Error> {
     let held = store.held().await?;
     let (inner, mut seen) = mpsc::channel::<Observation>(1);
     let mut told = Vec::new();
@@ -85,42 +85,46 @@ pub async fn look_and_read(
         }
         Ok(places)
     };
-    let (mut looked, places) =
-        tokio::try_join!(Box::pin(look(settings.clone(), run, inner, progress, store.now().await?)), pass_on)?;
+    let (mut collected, places) =
+        tokio::try_join!(Box::pin(collect(settings.clone(), run, inner, progress, store.now().await?)), pass_on)?;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     let known: BTreeSet<AccountId> = places.accounts().clone();
     let Left { seen, named, owed } = owed::left(store, places.clone()).await?;
-    looked.owed = owed;
-    for observation in std::iter::once(seen).chain(owed::strangers(store, &named, &known).await?) {
+    collected.owed = owed;
+    for observation in std::iter::once(seen).chain(owed::accounts_named_only(store, &named, &known).await?) {
         if sender.send(observation).await.is_err() {
             return Err(Error::Interrupted);
         }
     }
-    looked.trails = Box::pin(ingest::configured(store, run, &plan, trails, places, &sender, progress)).await?;
+    collected.trails = Box::pin(ingest::configured(store, run, &plan, trails, places, &sender, progress)).await?;
     let told = Observation { sessions: told, ..Observation::default() };
     if !told.sessions.is_empty() && sender.send(told).await.is_err() {
         return Err(Error::Interrupted);
     }
-    Ok(looked)
+    Ok(collected)
 }
 
 /// Looks at AWS, under a session name that tells which run it was.
 ///
 /// # Errors
 /// What keeps the look from beginning.
-pub async fn look(
+pub async fn collect(
     mut settings: Settings,
     run: RunId,
     sender: mpsc::Sender<Observation>,
     progress: &Progress,
     now: DateTime<Utc>,
-) -> Result<Looked, Error> {
+) -> Result<Collected, Error> {
     settings.session_name = format!("{}-{run}", settings.session_name);
     let lookback = settings.trail_lookback;
     let plan = Plan::new(settings).map_err(Error::Plan)?;
     progress.step("Listing accounts");
-    let looked = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;
-    Ok(Looked { api_calls: looked.calls.values().sum(), read_since: Some(now - lookback), ..Looked::default() })
+    let collected = rolecall_collect::collect(&plan, &Watcher(progress.clone()), sender, now).await?;
+    Ok(Collected {
+        api_calls: collected.calls.values().sum(),
+        read_since: Some(now - lookback),
+        ..Collected::default()
+    })
 }
 
 struct Watcher(Progress);

@@ -8,7 +8,7 @@ use rolecall_estate::Observation;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Gap, GapReason};
 use rolecall_rules::Severity;
-use rolecall_store::{SetAside, TieCount};
+use rolecall_store::{AttributionCount, SetAside};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -94,12 +94,12 @@ pub struct TrailFigures {
     #[serde(default)]
     pub change_events_written: u64,
     /// All sessions that are kept: by kind, by what they are tied, and why not.
-    pub ties: Vec<TieFigure>,
+    pub attributions: Vec<AttributionFigure>,
 }
 
 /// Sessions of one kind that are tied by the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TieFigure {
+pub struct AttributionFigure {
     /// Such as `pod_identity`.
     pub kind: String,
     /// What the ties rest on.
@@ -113,12 +113,12 @@ pub struct TieFigure {
 impl TrailFigures {
     /// Of what was read, and of the ties that are kept.
     #[must_use]
-    pub fn of(read: &Ingested, ties: Vec<TieCount>) -> Self {
-        let ties = ties.into_iter().map(|tie| TieFigure {
-            kind: tie.kind,
-            attribution_method: tie.tied_by.unwrap_or_else(|| "due".to_owned()),
-            reason: tie.why,
-            sessions: tie.sessions,
+    pub fn of(read: &Ingested, attributions: Vec<AttributionCount>) -> Self {
+        let attributions = attributions.into_iter().map(|attribution| AttributionFigure {
+            kind: attribution.kind,
+            attribution_method: attribution.attribution_method.unwrap_or_else(|| "due".to_owned()),
+            reason: attribution.why,
+            sessions: attribution.sessions,
         });
         Self {
             read: read.stats.clone(),
@@ -126,7 +126,7 @@ impl TrailFigures {
             sessions_written: read.sessions_written,
             uses_written: read.uses_written,
             change_events_written: read.changes_written,
-            ties: ties.collect(),
+            attributions: attributions.collect(),
         }
     }
 
@@ -166,11 +166,14 @@ impl TrailFigures {
             sessions.push(("failed, among these".to_owned(), *refused));
         }
         list("Sessions  read, by type", sessions);
-        let ties = self.ties.iter().map(|tie| {
-            let why = tie.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            (format!("{} attributed by {}{why}", tie.kind, tie.attribution_method), tie.sessions)
+        let attributions = self.attributions.iter().map(|attribution| {
+            let why = attribution.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            (
+                format!("{} attributed by {}{why}", attribution.kind, attribution.attribution_method),
+                attribution.sessions,
+            )
         });
-        list("Attribution of all stored sessions", ties.collect());
+        list("Attribution of all stored sessions", attributions.collect());
         let problems = self.read.problems.iter().map(|(kind, number)| (word(kind), *number));
         list("Problems  by kind", problems.collect());
         list("Calls     of other principals, by type", named(&self.read.others));

@@ -340,8 +340,8 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Scan { fail_on } => scan::run(context, fail_on).await,
         Command::Serve { role, bind } => serve::run(context, role, bind).await,
         Command::Import { paths, fail_on, stats, whole_trail, complete, as_of, assume } => {
-            let said = crate::audit::import::Said { whole_trail, complete, as_of, assume };
-            import::run(context, &paths, fail_on, stats, said).await
+            let options = crate::audit::import::ImportOptions { whole_trail, complete, as_of, assume };
+            import::run(context, &paths, fail_on, stats, options).await
         }
         Command::Simulate(args) => simulate::one_request(context, &args).await,
         Command::Compare(args) => compare::run(&args, format),

@@ -8,7 +8,7 @@ use super::{Context, on_signal, print, print_summary, serve};
 use crate::app::App;
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
-use crate::audit::scan::{look_and_read, settings};
+use crate::audit::scan::{collect_and_read, settings};
 use crate::config::{AwsConfig, Config};
 use crate::database::place;
 use crate::database::{self, Database, Schema};
@@ -95,7 +95,7 @@ async fn audit(app: &App, context: &Context, progress: &Progress, cancel: &Cance
     };
     let (store, trails) = (&app.store, &context.config.trails);
     let settings = settings(aws, app.hub.clone(), Vec::new());
-    let summary = audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, progress)).await?;
+    let summary = audit.run(|run, sender| collect_and_read(store, trails, settings, run, sender, progress)).await?;
     print_summary(context.format, &summary)?;
     if context.format == Format::Text { print("\n") } else { Ok(()) }
 }

@@ -479,7 +479,7 @@ fn gap_row(row: &GapRow) -> Value {
 }
 
 fn session_row(row: &SessionRow) -> Value {
-    let (session, tied) = (&row.session, &row.tied);
+    let (session, attribution) = (&row.session, &row.attribution);
     json!({
         "access_key_id": session.access_key_id,
         "time": session.at,
@@ -488,11 +488,11 @@ fn session_row(row: &SessionRow) -> Value {
         "account_id": session.account_id,
         "region": session.region,
         "cluster": session.cluster,
-        "namespace": tied.namespace,
-        "service_account": tied.service_account,
-        "pod": tied.pod,
-        "association_id": tied.association_id,
-        "attribution_method": tied.tied_by,
+        "namespace": attribution.namespace,
+        "service_account": attribution.service_account,
+        "pod": attribution.pod,
+        "association_id": attribution.association_id,
+        "attribution_method": attribution.attribution_method,
         "parent_access_key_id": session.parent_access_key_id,
         "error": session.error,
         "event_id": session.event_id,
@@ -504,9 +504,9 @@ fn session_row(row: &SessionRow) -> Value {
         "external_id": session.external_id,
         "duration_seconds": session.duration_seconds,
         "packed_policy_size": session.packed_policy_size,
-        "attribution_reason": tied.why,
-        "candidates": tied.candidates,
-        "depth": tied.depth,
+        "attribution_reason": attribution.why,
+        "candidates": attribution.candidates,
+        "depth": attribution.depth,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `import`: an audit of files that others wrote.
 
 use super::{Context, on_signal, print_summary, verdict, with_database};
-use crate::audit::import::{Files, Problems, Said, read};
+use crate::audit::import::{Files, ImportOptions, Problems, read};
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub async fn run(
     paths: &[PathBuf],
     fail_on: Option<Severity>,
     stats: bool,
-    said: Said,
+    options: ImportOptions,
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
@@ -32,7 +32,7 @@ pub async fn run(
         problems.print();
         return Err(Error::NothingRead { problems: problems.lines() });
     }
-    if said.whole_trail && !files.has_trail() {
+    if options.whole_trail && !files.has_trail() {
         return Err(Error::Usage {
             what: "--whole-trail is said of trail files, and none of these files is one".to_owned(),
             remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
@@ -49,13 +49,13 @@ pub async fn run(
             trigger: "command line".to_owned(),
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
-            assumed: context.config.assume.iter().copied().chain(said.assume.iter().copied()).collect(),
+            assumed: context.config.assume.iter().copied().chain(options.assume.iter().copied()).collect(),
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),
         };
         let (files, problems, store) = (files.clone(), problems.clone(), database.store.clone());
-        audit.run(|run, sender| read(run, files, said.clone(), store, sender, progress.clone(), problems)).await
+        audit.run(|run, sender| read(run, files, options.clone(), store, sender, progress.clone(), problems)).await
     })
     .await;
     problems.print();

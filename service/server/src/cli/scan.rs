@@ -3,7 +3,7 @@
 use super::{Context, on_signal, print_summary, verdict, with_database};
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
-use crate::audit::scan::{look_and_read, settings};
+use crate::audit::scan::{collect_and_read, settings};
 use crate::error::Error;
 use crate::progress::Progress;
 use chrono::TimeDelta;
@@ -38,7 +38,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
         let (store, trails) = (&database.store, &context.config.trails);
         audit
             .run(|run, sender| {
-                look_and_read(store, trails, settings(aws, Hub::default(), known), run, sender, &progress)
+                collect_and_read(store, trails, settings(aws, Hub::default(), known), run, sender, &progress)
             })
             .await
     })

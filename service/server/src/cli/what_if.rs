@@ -4,7 +4,7 @@
 
 use super::simulate::read as bytes_of;
 use super::{Context, Format, print, print_json, with_database};
-use crate::audit::import::{self, Files, Problems, Said};
+use crate::audit::import::{self, Files, ImportOptions, Problems};
 use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::api::what_if::WhatIfJson;
@@ -70,9 +70,10 @@ pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
         })
         .await?
     } else {
-        let said = Said { complete: args.complete, assume: args.assume.clone(), ..Said::default() };
+        let options =
+            ImportOptions { complete: args.complete, assume: args.assume.clone(), ..ImportOptions::default() };
         let unread = Problems::default();
-        let read = import::estate(Files::find(&args.estate)?, &said, &unread).await;
+        let read = import::estate(Files::find(&args.estate)?, &options, &unread).await;
         unread.print();
         let (mut estate, now) = read?;
         estate.assumed.extend(&context.config.assume);

@@ -2,7 +2,7 @@
 
 use super::{DURATION, EXTERNAL_ID, Reader, duration, external_id};
 use chrono::TimeDelta;
-use rolecall_collect::trails::{ByQueue, Entry, Events, InBucket, Limits, Looked, TrailConfig, TrailKind};
+use rolecall_collect::trails::{ByQueue, Entry, Events, InBucket, Limits, LookupConfig, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
 use rolecall_iam::{ArnError, RoleArn};
 use serde::Deserialize;
@@ -166,7 +166,7 @@ impl Reader<'_> {
         Some(ByQueue { url: url?, bucket: bucket?, region, entry, wait, visibility, max_receives })
     }
 
-    fn lookup(&mut self, raw: RawTrail) -> Looked {
+    fn lookup(&mut self, raw: RawTrail) -> LookupConfig {
         let (mut events, mut lookback, mut overlap) = (Events::Sessions, 7, Duration::from_secs(1800));
         self.parsed("trails.events", raw.events, &mut events, "write \"sessions\", \"changes\" or \"all\"", |text| {
             match text {
@@ -180,7 +180,7 @@ impl Reader<'_> {
         self.number("trails.lookback_days", raw.lookback_days, &mut lookback, 1..=90, why);
         self.parsed("trails.overlap", raw.overlap, &mut overlap, DURATION, |text| within(text, "5m", "1d"));
         let overlap = TimeDelta::from_std(overlap).unwrap_or(TimeDelta::minutes(30));
-        Looked { places: BTreeSet::new(), events, lookback: TimeDelta::days(lookback), overlap }
+        LookupConfig { places: BTreeSet::new(), events, lookback: TimeDelta::days(lookback), overlap }
     }
 
     fn bucket_name(&mut self, at: usize, raw: Option<Spanned<String>>) -> Option<String> {

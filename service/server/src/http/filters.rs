@@ -22,7 +22,7 @@ const VIAS: &[&str] = &["subject", "role", "direct", "target", "chain"];
 const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
-const TIED_BY: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
+const ATTRIBUTION_METHODS: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
 const EFFECTS: &[&str] = &["widened", "narrowed", "mixed", "none", "unknown"];
 const APPROVALS: &[&str] = &["approved", "expired", "withdrawn", "none"];
 const ATTRIBUTIONS: &[&str] = &["exact", "candidates", "none"];
@@ -201,7 +201,7 @@ pub(crate) const SESSIONS: &[Param] = &[
         Kind::Flag,
         "Only sessions that are attributed to one association; or only those that are not.",
     ),
-    param("attribution_method", Kind::Word(TIED_BY), "Attributed by this method."),
+    param("attribution_method", Kind::Word(ATTRIBUTION_METHODS), "Attributed by this method."),
     param("failed", Kind::Flag, "Only failed calls; or only those that created a session."),
     param("session_name", Kind::Text, "Whose name holds this text, in any case."),
     param("principal", Kind::Text, "Whose caller holds this text, in any case."),
@@ -223,8 +223,8 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
         service_account: text("service_account"),
         association_id: text("association_id"),
         access_key_id: text("access_key_id"),
-        tied: params.flag("attributed"),
-        tied_by: text("attribution_method"),
+        attributed: params.flag("attributed"),
+        attribution_method: text("attribution_method"),
         failed: params.flag("failed"),
         since: params.instant("since"),
         until: params.instant("until"),

@@ -29,7 +29,7 @@ use tower::ServiceExt as _;
 /// A request's line and headers. Cookies, a token and a page's filters need a small part of it.
 const HEAD: usize = 64 * 1024;
 /// Between looks for a connection that makes room.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 /// Before the next try, where the system gives no descriptor.
 const EXHAUSTED: Duration = Duration::from_millis(500);
 
@@ -117,7 +117,7 @@ async fn place(places: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePer
             return Some(place);
         }
         idle.end_oldest();
-        if let Ok(place) = tokio::time::timeout(LOOK, places.clone().acquire_owned()).await {
+        if let Ok(place) = tokio::time::timeout(POLL, places.clone().acquire_owned()).await {
             return place.ok();
         }
     }

@@ -20,7 +20,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
     findings(&mut text, &overview);
     looks(&mut text, &accounts, Utc::now().timestamp());
     answers(&mut text, &tallies);
-    if let Some(last) = app.pulse.last() {
+    if let Some(last) = app.heartbeat.last() {
         text.family("rolecall_heartbeat_timestamp_seconds", "When the scheduler of this process last ticked.");
         text.sample("rolecall_heartbeat_timestamp_seconds", &[], last.timestamp());
     }

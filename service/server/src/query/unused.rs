@@ -22,14 +22,14 @@ pub(crate) enum Failure {
     Store(#[from] rolecall_store::Error),
     /// There is nothing to weigh.
     #[error(transparent)]
-    Weigh(#[from] UsageError),
+    Usage(#[from] UsageError),
     /// The task that weighs was stopped.
     #[error("weighing was stopped")]
     Stopped(#[source] tokio::task::JoinError),
 }
 
 /// Weighs the stored grants of a role, or of an association's pods, against their calls.
-pub(crate) async fn weighed(
+pub(crate) async fn usage_report(
     store: &Store,
     whose: UsageSubject,
     days: u16,
@@ -52,7 +52,7 @@ pub(crate) async fn weighed(
             association.map(|association| association.association_id.clone())
         }
     };
-    let whole = store.trail_whole(&[account]).await?;
+    let whole = store.complete_ranges(&[account]).await?;
     let window = covered(&estate, &role, Window { days, now, whole: &whole });
     let since = window.since.date_naive();
     let rows: Vec<UseRow> = store.usage(&UsageOf::Role(arn), Some(since), false).try_collect().await?;

@@ -64,10 +64,10 @@ const ASKED_EVERY: Duration = Duration::from_secs(10);
 /// What the database's clock tells, for whoever would ask it with each request: told by time that passes
 /// here in between. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct DatabaseTime(Arc<Mutex<Option<Told>>>);
+pub struct DatabaseTime(Arc<Mutex<Option<AskedAt>>>);
 
 /// When it was asked, and what it told.
-type Told = (Instant, DateTime<Utc>);
+type AskedAt = (Instant, DateTime<Utc>);
 
 impl DatabaseTime {
     /// The database's time.
@@ -76,16 +76,16 @@ impl DatabaseTime {
     /// Where the database fails.
     pub async fn now(&self, store: &Store) -> Result<DateTime<Utc>, rolecall_store::Error> {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((asked, told)) = known
+        if let Some((asked, reading)) = known
             && let passed = asked.elapsed()
             && passed < ASKED_EVERY
         {
-            return Ok(told + passed);
+            return Ok(reading + passed);
         }
         let asked = Instant::now();
-        let told = store.now().await?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, told));
-        Ok(told)
+        let reading = store.now().await?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, reading));
+        Ok(reading)
     }
 }
 

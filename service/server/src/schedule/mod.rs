@@ -131,9 +131,9 @@ type Tick = (Instant, DateTime<Utc>);
 
 /// Shows that time passes: when the heartbeat last ticked, by a clock that nobody sets.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<Mutex<Option<Tick>>>);
+pub struct HeartbeatLog(Arc<Mutex<Option<Tick>>>);
 
-impl Pulse {
+impl HeartbeatLog {
     /// Notes a tick.
     pub fn beat(&self, now: DateTime<Utc>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));

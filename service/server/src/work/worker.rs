@@ -107,7 +107,7 @@ async fn tick(app: &App, begun: &OnceCell<DateTime<Utc>>) {
         Ok(None) => {}
         Err(error) => tracing::warn!(error = chain(&error), "the schedule could not be read"),
     }
-    app.pulse.beat(Utc::now());
+    app.heartbeat.beat(Utc::now());
 }
 
 /// What the database's clock tells; `None` while it is not to be believed.
@@ -147,7 +147,7 @@ async fn start_due(app: &App, scheduled: &Scheduled, begun: DateTime<Utc>, now: 
     match app.store.claim_slot(scheduled.kind, slot, &job).await? {
         Some(id) => {
             tracing::info!(job.id = %id, job.kind = scheduled.kind, %slot, "a scheduled job is due");
-            app.bell.notify_one();
+            app.job_notify.notify_one();
         }
         None => tracing::debug!(job.kind = scheduled.kind, %slot, "the slot is taken, or its job still waits or runs"),
     }
@@ -174,7 +174,7 @@ async fn work(app: App, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = app.bell.notified() => {}
+            () = app.job_notify.notified() => {}
             () = tokio::time::sleep(IDLE) => {}
         }
     }

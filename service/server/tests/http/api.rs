@@ -410,13 +410,13 @@ async fn what_was_read_whole_is_told_to_programs_and_to_people() {
         region: region.parse().unwrap(),
         from,
         to,
-        holds: EventScope::Bucket("org-trail".into()),
+        event_scope: EventScope::Bucket("org-trail".into()),
         all_regions: true,
     });
-    let mut books = app.store.bookkeeper();
-    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-    ledger.whole("org", &told, &[]).await.unwrap();
-    ledger.commit().await.unwrap();
+    let mut books = app.store.trail_writer();
+    let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+    trail_batch.complete_ranges("org", &told, &[]).await.unwrap();
+    trail_batch.commit().await.unwrap();
     let client = Client::program(&app, &[Scope::Admin]).await;
     let line = |region: &str| {
         json!({"source": "org", "account_id": REFUSED, "region": region, "from": "2026-03-02T00:00:00Z",

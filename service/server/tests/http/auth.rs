@@ -32,7 +32,7 @@ fn endpoints() -> Vec<(Method, String)> {
 #[tokio::test]
 async fn without_a_credential_nothing_answers_but_the_open_list() {
     let app = app(Seen::Nothing).await;
-    let stranger = Client::stranger(&app);
+    let unauthenticated = Client::unauthenticated(&app);
     let endpoints = endpoints();
     assert!(endpoints.len() >= 14, "the contract was walked: {endpoints:?}");
     for (method, path) in endpoints
@@ -40,18 +40,18 @@ async fn without_a_credential_nothing_answers_but_the_open_list() {
         .cloned()
         .chain([(Method::GET, "/metrics".into()), (Method::GET, "/api/v1/openapi.json".into())])
     {
-        let answer = stranger.send(method.clone(), &path, "").await;
+        let answer = unauthenticated.send(method.clone(), &path, "").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
         assert_eq!(answer.json()["code"], "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
     for (method, path) in rolecall::http::pages() {
-        let answer = stranger.send(method.clone(), path, "").await;
+        let answer = unauthenticated.send(method.clone(), path, "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{method} {path}");
         assert!(answer.header("location").starts_with("/login"), "{path}");
     }
     for path in ["/livez", "/readyz", "/login", "/static/app.css"] {
-        assert_eq!(stranger.get(path).await.status, StatusCode::OK, "{path}");
+        assert_eq!(unauthenticated.get(path).await.status, StatusCode::OK, "{path}");
     }
 }
 
@@ -84,11 +84,11 @@ async fn a_token_opens_what_its_scopes_name_until_it_ends() {
     let live = token(&app, &[Scope::Admin], Utc::now()).await;
     let altered = format!("{}x", live.strip_suffix(|_: char| true).unwrap());
     for wrong in [ended, altered, "rlc_".to_owned(), String::new()] {
-        let client = Client::stranger(&app).with(header::AUTHORIZATION, format!("Bearer {wrong}"));
+        let client = Client::unauthenticated(&app).with(header::AUTHORIZATION, format!("Bearer {wrong}"));
         assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED, "{wrong}");
     }
     let public_id = live.split('_').nth(1).unwrap();
-    let client = Client::stranger(&app).with(header::AUTHORIZATION, format!("Bearer {live}"));
+    let client = Client::unauthenticated(&app).with(header::AUTHORIZATION, format!("Bearer {live}"));
     assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::OK);
     assert!(app.store.revoke_token(public_id, Utc::now()).await.unwrap());
     assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED, "revoked");
@@ -99,19 +99,19 @@ async fn a_link_works_once_and_signing_out_ends_it() {
     let app = app(Seen::Nothing).await;
     let link = rolecall::http::auth::login_url(&app, "127.0.0.1:8080".parse().unwrap()).await.unwrap();
     let path = link.strip_prefix("http://127.0.0.1:8080").unwrap();
-    let stranger = Client::stranger(&app);
+    let unauthenticated = Client::unauthenticated(&app);
 
-    let previewed = stranger.clone().with("sec-purpose".parse().unwrap(), "prefetch").get(path).await;
+    let previewed = unauthenticated.clone().with("sec-purpose".parse().unwrap(), "prefetch").get(path).await;
     assert_eq!((previewed.status, previewed.header("set-cookie")), (StatusCode::OK, ""), "a preview uses nothing up");
-    assert_eq!(stranger.send(Method::HEAD, path, "").await.header("set-cookie"), "");
+    assert_eq!(unauthenticated.send(Method::HEAD, path, "").await.header("set-cookie"), "");
 
-    let first = stranger.get(&format!("{path}&next=/findings%3Fseverity%3Dhigh")).await;
+    let first = unauthenticated.get(&format!("{path}&next=/findings%3Fseverity%3Dhigh")).await;
     assert_eq!((first.status, first.header("location")), (StatusCode::SEE_OTHER, "/findings?severity=high"));
     let cookie = first.header("set-cookie").to_owned();
     for part in ["rolecall=", "HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(cookie.contains(part), "{part} in {cookie}");
     }
-    let second = stranger.get(path).await;
+    let second = unauthenticated.get(path).await;
     assert_eq!((second.status, second.header("set-cookie")), (StatusCode::UNAUTHORIZED, ""));
     assert!(second.text.contains("already used"), "says why");
 
@@ -159,7 +159,7 @@ async fn a_form_of_another_site_does_nothing() {
 #[tokio::test]
 async fn a_foreign_host_name_reaches_nothing() {
     let app = app(Seen::Nothing).await;
-    let stranger = Client::stranger(&app);
+    let unauthenticated = Client::unauthenticated(&app);
     for (host, status) in [
         ("127.0.0.1:8080", StatusCode::OK),
         ("localhost:8080", StatusCode::OK),
@@ -168,10 +168,14 @@ async fn a_foreign_host_name_reaches_nothing() {
         ("localhost.evil.example:8080", StatusCode::MISDIRECTED_REQUEST),
         ("", StatusCode::MISDIRECTED_REQUEST),
     ] {
-        let answer = stranger.clone().with(header::HOST, host).get("/login").await;
+        let answer = unauthenticated.clone().with(header::HOST, host).get("/login").await;
         assert_eq!(answer.status, status, "{host}");
     }
-    assert_eq!(stranger.with(header::HOST, "10.0.0.7:8080").get("/livez").await.status, StatusCode::OK, "probes");
+    assert_eq!(
+        unauthenticated.with(header::HOST, "10.0.0.7:8080").get("/livez").await.status,
+        StatusCode::OK,
+        "probes"
+    );
 }
 
 #[tokio::test]
@@ -179,16 +183,16 @@ async fn the_modes_let_in_whom_they_say() {
     let config = |auth: &str| Config { auth: toml::from_str::<AuthConfig>(auth).unwrap(), ..Config::default() };
 
     let tokens = app_with(Seen::Nothing, config("mode = 'tokens'")).await;
-    assert_eq!(Client::stranger(&tokens).get("/").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(Client::unauthenticated(&tokens).get("/").await.status, StatusCode::UNAUTHORIZED);
     assert!(rolecall::http::auth::login_url(&tokens, "127.0.0.1:1".parse().unwrap()).await.is_err());
     assert_eq!(Client::program(&tokens, &[Scope::Admin]).await.get("/api/v1/scans").await.status, StatusCode::OK);
 
     let proxy =
         app_with(Seen::Nothing, config("mode = 'proxy'\nproxy_header = 'x-user'\nproxy_from = ['10.0.0.0/8']")).await;
-    let named = Client::stranger(&proxy).with("x-user".parse().unwrap(), "ann");
+    let named = Client::unauthenticated(&proxy).with("x-user".parse().unwrap(), "ann");
     assert_eq!(named.get("/").await.status, StatusCode::SEE_OTHER, "the header alone proves nothing");
     let by_proxy = named.from("10.1.2.3:40000");
-    let asked = Client::stranger(&proxy).from("10.1.2.3:40000");
+    let asked = Client::unauthenticated(&proxy).from("10.1.2.3:40000");
     for (values, why) in [
         (&["ann", "root"][..], "more than once"),
         (&["ann", ""], "more than once"),
@@ -219,7 +223,7 @@ async fn the_modes_let_in_whom_they_say() {
     let https = app_with(Seen::Nothing, config("mode = 'link'\npublic_url = 'https://rolecall.example'")).await;
     let link = rolecall::http::auth::login_url(&https, "127.0.0.1:1".parse().unwrap()).await.unwrap();
     let path = link.strip_prefix("https://rolecall.example").unwrap().to_owned();
-    let answer = Client::stranger(&https).with(header::HOST, "rolecall.example").get(&path).await;
+    let answer = Client::unauthenticated(&https).with(header::HOST, "rolecall.example").get(&path).await;
     assert!(answer.header("set-cookie").starts_with("__Host-rolecall="), "{}", answer.header("set-cookie"));
     assert!(answer.header("set-cookie").contains("Secure"));
     assert_ne!(answer.header("strict-transport-security"), "");

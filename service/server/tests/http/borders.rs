@@ -236,13 +236,13 @@ async fn no_body_makes_it_fail() {
 #[tokio::test]
 async fn no_header_makes_it_fail() {
     let app = app(Seen::Nothing).await;
-    let stranger = Client::stranger(&app);
+    let unauthenticated = Client::unauthenticated(&app);
     for name in
         ["authorization", "cookie", "host", "x-request-id", "content-type", "sec-fetch-site", "origin", "accept"]
     {
         for value in ["", "\t", "Bearer ", "Bearer rlc_\t", "rolecall=%00", "=;=", ",", "\u{e9}\u{202e}"] {
             for path in ["/api/v1/findings", "/", "/login", "/livez", "/metrics"] {
-                let asked = stranger.clone().with(name.parse().unwrap(), value);
+                let asked = unauthenticated.clone().with(name.parse().unwrap(), value);
                 no_fault(&asked.get(path).await, &format!("{path} {name}: {value}"));
             }
         }

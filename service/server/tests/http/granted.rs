@@ -25,8 +25,8 @@ fn names(services: &Value) -> Vec<String> {
 async fn called(store: &Store, role: &str, action: &str) {
     let now = Utc::now();
     let account = role.split(':').nth(4).unwrap().parse().unwrap();
-    let mut book = store.bookkeeper();
-    let mut ledger = book.open(&BTreeSet::from([account])).await.unwrap();
+    let mut book = store.trail_writer();
+    let mut trail_batch = book.open(&BTreeSet::from([account])).await.unwrap();
     let at = now - TimeDelta::days(3);
     let counted = Counted {
         account_id: account,
@@ -43,18 +43,18 @@ async fn called(store: &Store, role: &str, action: &str) {
         first_at: at,
         last_at: at,
     };
-    ledger.add(&[], &[counted]).await.unwrap();
+    trail_batch.add(&[], &[counted]).await.unwrap();
     let whole = CompleteRange {
         source: "events".to_owned(),
         account_id: account,
         region: "us-east-1".parse().unwrap(),
         from: now - TimeDelta::days(120),
         to: now,
-        holds: EventScope::Management,
+        event_scope: EventScope::Management,
         all_regions: true,
     };
-    ledger.whole("events", &[whole], &[]).await.unwrap();
-    ledger.commit().await.unwrap();
+    trail_batch.complete_ranges("events", &[whole], &[]).await.unwrap();
+    trail_batch.commit().await.unwrap();
 }
 
 #[tokio::test]

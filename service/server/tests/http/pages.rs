@@ -322,7 +322,7 @@ async fn colours_are_kept_and_words_from_outside_stay_words() {
     assert!(answer.header("set-cookie").starts_with("theme=dark;"));
     let away = person.send(Method::POST, "/theme", format!("form_token={token}&theme=x&next=//evil.example")).await;
     assert_eq!((away.header("location"), away.header("set-cookie").starts_with("theme=auto;")), ("/", true));
-    let dark = Client::stranger(&app).with(header::COOKIE, "theme=dark").get("/login").await;
+    let dark = Client::unauthenticated(&app).with(header::COOKIE, "theme=dark").get("/login").await;
     assert_eq!(all(&dark.html(), "html")[0].attr("class"), Some("dark"));
 }
 

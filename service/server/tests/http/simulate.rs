@@ -173,9 +173,9 @@ async fn the_page_asks_what_an_address_or_a_form_says() {
 
     let refused = person.send(Method::POST, "/simulate", encoded(&fields[1..])).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "a form of another site");
-    let stranger = Client::stranger(&app).get("/simulate").await;
-    assert_eq!(stranger.status, StatusCode::SEE_OTHER);
-    assert!(stranger.header(header::LOCATION.as_str()).starts_with("/login"));
+    let unauthenticated = Client::unauthenticated(&app).get("/simulate").await;
+    assert_eq!(unauthenticated.status, StatusCode::SEE_OTHER);
+    assert!(unauthenticated.header(header::LOCATION.as_str()).starts_with("/login"));
     assert_eq!(program.get("/simulate").await.status, StatusCode::FORBIDDEN, "programs ask the API");
 }
 

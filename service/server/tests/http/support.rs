@@ -14,7 +14,7 @@ use rolecall_audit::finding::reconcile;
 use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
 use rolecall_import::{InputFile, read_files};
-use rolecall_store::{NewRun, NewToken, RunOutcome, Settled, Store, Tally};
+use rolecall_store::{DoneJudgement, NewRun, NewToken, RunOutcome, Store, Tally};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ pub async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let known = store.known_findings().await.expect("findings");
     let actions = reconcile(&known, &evaluation, &rules.set, &estate);
     let tallies: Vec<Tally> = evaluation.tallies.iter().map(tally).collect();
-    store.apply(run, &actions, &tallies, &Settled::default(), now).await.expect("applied");
+    store.apply(run, &actions, &tallies, &DoneJudgement::default(), now).await.expect("applied");
     let report = serde_json::json!({ "accounts": observations.len(), "findings": { "opened": actions.len() } });
     store.finish_run(run, &RunOutcome::Done(report)).await.expect("finished");
 }
@@ -176,14 +176,14 @@ pub struct Client {
 
 impl Client {
     /// Nobody.
-    pub fn stranger(app: &App) -> Self {
+    pub fn unauthenticated(app: &App) -> Self {
         Self { router: rolecall::http::router(app.clone()), headers: Vec::new(), peer: ([127, 0, 0, 1], 50_000).into() }
     }
 
     /// A program with a token of these scopes.
     pub async fn program(app: &App, scopes: &[Scope]) -> Self {
         let token = token(app, scopes, Utc::now()).await;
-        Self::stranger(app).with(header::AUTHORIZATION, format!("Bearer {token}"))
+        Self::unauthenticated(app).with(header::AUTHORIZATION, format!("Bearer {token}"))
     }
 
     /// A person who followed a one-time link.
@@ -191,10 +191,10 @@ impl Client {
         let link =
             rolecall::http::auth::login_url(app, "127.0.0.1:8080".parse().expect("an address")).await.expect("a link");
         let path = link.strip_prefix("http://127.0.0.1:8080").expect("our address");
-        let answer = Self::stranger(app).get(path).await;
+        let answer = Self::unauthenticated(app).get(path).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         let cookie = answer.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-        Self::stranger(app)
+        Self::unauthenticated(app)
             .with(header::COOKIE, cookie)
             .with("sec-fetch-site".parse().expect("a name"), "same-origin".to_owned())
     }

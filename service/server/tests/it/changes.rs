@@ -2,7 +2,7 @@
 
 use crate::subsets::{ACCOUNTS, REGION, whole};
 use crate::support::{Folder, Serving, import, rolecall, run};
-use rolecall::audit::import::Said;
+use rolecall::audit::import::ImportOptions;
 use rolecall_audit::drift::{Attribution, Effect};
 use rolecall_store::testing::database;
 use rolecall_store::{ChangeFilter, ChangeRow, Store};
@@ -580,7 +580,9 @@ async fn import_of(store: &Store, files: &Files) {
     for (path, content) in files {
         folder.write(path, &content.to_string());
     }
-    import(store, folder.path(), Said { complete: true, whole_trail: true, ..Said::default() }).await.unwrap();
+    import(store, folder.path(), ImportOptions { complete: true, whole_trail: true, ..ImportOptions::default() })
+        .await
+        .unwrap();
 }
 
 async fn changes(store: &Store) -> Vec<ChangeRow> {

@@ -138,8 +138,8 @@ async fn a_trail_is_whole_where_somebody_says_so_and_its_files_do_not_say_otherw
         run_beside(command)
     };
     let whole = || async {
-        let whole = database.store.trail_whole(&[]).await.unwrap();
-        assert!(whole.iter().all(|it| it.source == "import" && it.holds == EventScope::Stated && it.all_regions));
+        let whole = database.store.complete_ranges(&[]).await.unwrap();
+        assert!(whole.iter().all(|it| it.source == "import" && it.event_scope == EventScope::Stated && it.all_regions));
         let plain = whole.iter().map(|it| format!("{} {} {} {}", it.account_id, it.region, it.from, it.to));
         plain.map(|line| line.replace(" 08:00:00 UTC", "")).collect::<Vec<_>>()
     };
@@ -250,7 +250,7 @@ async fn what_is_no_file_is_named_and_the_rest_is_read() {
     }
     assert!(named(&details.display().to_string()), "{}", after.err);
     assert!(after.err.contains("so no trail is whole"), "{}", after.err);
-    assert_eq!(database.store.trail_whole(&[]).await.unwrap(), []);
+    assert_eq!(database.store.complete_ranges(&[]).await.unwrap(), []);
     let summary = after.json();
     let account = iam.file_name().unwrap().to_string_lossy().into_owned();
     let unseen = summary["unseen"].as_array().unwrap();
@@ -412,12 +412,12 @@ async fn the_small_estate_is_read_whole() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let summary = ended.json();
     eprintln!("{}", serde_json::to_string_pretty(&summary["trail"]).unwrap());
-    let ties = summary["trail"]["ties"].as_array().unwrap();
-    let pods = || ties.iter().filter(|tie| tie["kind"] == "pod_identity");
+    let attributions = summary["trail"]["ties"].as_array().unwrap();
+    let pods = || attributions.iter().filter(|attribution| attribution["kind"] == "pod_identity");
     assert!(pods().count() > 0);
-    for tie in pods() {
-        assert!(tie["attribution_method"] != "due", "{tie}");
-        assert!(tie["attribution_method"] != "none" || tie["reason"].is_string(), "{tie}");
+    for attribution in pods() {
+        assert!(attribution["attribution_method"] != "due", "{attribution}");
+        assert!(attribution["attribution_method"] != "none" || attribution["reason"].is_string(), "{attribution}");
     }
     let mut again = rolecall(folder.path());
     again.args(["--format", "json", "import", "--stats"]).arg(&estate).env("DATABASE_URL", &database.url);

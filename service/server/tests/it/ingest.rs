@@ -7,12 +7,12 @@ use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use rolecall::audit::Summary;
-use rolecall::audit::attribute::tie_due;
-use rolecall::audit::import::Said;
+use rolecall::audit::attribute::attribute_due_sessions;
+use rolecall::audit::import::ImportOptions;
 use rolecall::audit::ingest;
 use rolecall::config::Config;
 use rolecall::progress::Progress;
-use rolecall_collect::trails::{self, Batch, Body, Missed, Object, Outcome, Settlement, TrailGap, TrailSource};
+use rolecall_collect::trails::{self, Batch, Body, FinishedBatch, Missed, Object, Outcome, TrailGap, TrailSource};
 use rolecall_estate::{ChangeEvent, EventScope};
 use rolecall_store::testing::{Database, database};
 use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, SessionRow, UsageOf, UseRow};
@@ -158,7 +158,7 @@ async fn whole(events: &[Value]) -> Known {
     let (database, folder) = (database().await.unwrap(), Folder::new());
     let file = folder.write("whole.json", &json!({ "Records": events }).to_string());
     read(&database, "whole", vec![file], 10).await;
-    tie_due(&database.store).await.unwrap();
+    attribute_due_sessions(&database.store).await.unwrap();
     known(&database).await
 }
 
@@ -171,14 +171,14 @@ struct Delivery {
     order: Vec<usize>,
     batch: usize,
     /// After how many microseconds each of the first attempts is torn off.
-    torn: Vec<u64>,
+    incomplete: Vec<u64>,
 }
 
 fn deliveries(events: usize) -> impl Strategy<Value = Delivery> {
     let files = prop::collection::vec(prop::collection::vec(0_usize..8, 1..4), events);
     let order = Just((0..8).collect::<Vec<usize>>()).prop_shuffle();
     (files, order, 1_usize..5, prop::collection::vec(0_u64..60_000, 0..4))
-        .prop_map(|(files, order, batch, torn)| Delivery { files, order, batch, torn })
+        .prop_map(|(files, order, batch, incomplete)| Delivery { files, order, batch, incomplete })
 }
 
 async fn deliver(events: &[Value], delivery: &Delivery) -> Known {
@@ -194,7 +194,7 @@ async fn deliver(events: &[Value], delivery: &Delivery) -> Known {
         .iter()
         .map(|n| folder.write(&format!("{n}.json"), &json!({ "Records": held[*n] }).to_string()))
         .collect();
-    for after in &delivery.torn {
+    for after in &delivery.incomplete {
         // Dropped where it stands, as a process that is killed would.
         let attempt = read(&database, "torn", paths.clone(), delivery.batch);
         let _torn = tokio::time::timeout(Duration::from_micros(*after), attempt).await;
@@ -202,12 +202,12 @@ async fn deliver(events: &[Value], delivery: &Delivery) -> Known {
     let mut left = paths.clone();
     let late = left.split_off(4);
     read(&database, "first", late, delivery.batch).await;
-    tie_due(&database.store).await.unwrap();
+    attribute_due_sessions(&database.store).await.unwrap();
     read(&database, "second", left, delivery.batch).await;
-    tie_due(&database.store).await.unwrap();
+    attribute_due_sessions(&database.store).await.unwrap();
     let again = read(&database, "again", paths, 100).await;
     assert_eq!((again.known, again.stats.events, again.uses_written), (8, 0, 0), "a second pass reads nothing");
-    tie_due(&database.store).await.unwrap();
+    attribute_due_sessions(&database.store).await.unwrap();
     known(&database).await
 }
 
@@ -275,9 +275,9 @@ async fn an_audit_reads_the_trails_of_the_configuration() {
 async fn a_torn_file_is_read_again_however_many_are_torn() {
     let (database, folder) = (database().await.unwrap(), Folder::new());
     let text = |n: u64| json!({ "Records": [call(n)] }).to_string();
-    let torn = |n: u64| text(n).get(..300).unwrap().to_owned();
+    let incomplete = |n: u64| text(n).get(..300).unwrap().to_owned();
     let files = 150;
-    let paths: Vec<PathBuf> = (0..files).map(|n| folder.write(&format!("{n:03}.json"), &torn(n))).collect();
+    let paths: Vec<PathBuf> = (0..files).map(|n| folder.write(&format!("{n:03}.json"), &incomplete(n))).collect();
     let first = read(&database, "torn", paths.clone(), 1_000).await;
     assert_eq!((first.stats.files, first.stats.calls), (files, 0));
     let second = read(&database, "torn", paths, 1_000).await;
@@ -291,8 +291,8 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
     events.push(json!({"eventName": "AssumeRole", "eventSource": "sts.amazonaws.com"}));
     let good = folder.write("good.json", &json!({ "Records": events }).to_string());
     let text = json!({ "Records": trail(30) }).to_string();
-    let torn = folder.write("torn.json", text.get(..text.len() * 2 / 3).unwrap());
-    let read_all = || read(&database, "broken", vec![good.clone(), torn.clone()], 10);
+    let incomplete = folder.write("torn.json", text.get(..text.len() * 2 / 3).unwrap());
+    let read_all = || read(&database, "broken", vec![good.clone(), incomplete.clone()], 10);
     let first = read_all().await;
     assert!(first.stats.malformed >= 2, "{:?}", first.stats);
     assert!(first.stats.duplicates > 0, "{:?}", first.stats);
@@ -322,9 +322,9 @@ async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
     };
     let whole = || async {
         Box::pin(harness.audit_with(&config.trails)).await.unwrap();
-        let [whole] = &harness.store.trail_whole(&[]).await.unwrap()[..] else { panic!("one stretch") };
+        let [whole] = &harness.store.complete_ranges(&[]).await.unwrap()[..] else { panic!("one stretch") };
         assert_eq!((whole.account_id.to_string(), whole.region.as_str()), (ACCOUNT.to_owned(), "eu-west-1"));
-        assert_eq!((whole.source.as_str(), &whole.holds), ("org", &EventScope::Bucket("org-trail".to_owned())));
+        assert_eq!((whole.source.as_str(), &whole.event_scope), ("org", &EventScope::Bucket("org-trail".to_owned())));
         assert!(whole.all_regions && Utc::now() - whole.to < TimeDelta::minutes(90));
         whole.from
     };
@@ -354,7 +354,7 @@ async fn a_file_with_a_record_that_cannot_be_read_is_a_gap_until_it_is_mended() 
     broken["eventTime"] = "sometime".into();
     folder.write(&name, &json!({ "Records": [pod(0), broken] }).to_string());
     let gaps = || async {
-        let summary = Box::pin(import(&database.store, folder.path(), Said::default())).await.unwrap();
+        let summary = Box::pin(import(&database.store, folder.path(), ImportOptions::default())).await.unwrap();
         let of_file = summary.unseen.into_iter().filter(|gap| gap.detail.ends_with("one.json"));
         of_file.map(|gap| gap.scope).collect::<Vec<_>>()
     };
@@ -383,10 +383,10 @@ impl TrailSource for Vanishing {
     fn fetch<'a>(&'a self, object: &'a Object) -> BoxFuture<'a, Result<Body, Missed>> {
         self.0.fetch(object)
     }
-    fn settle(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> Settlement {
-        self.0.settle(batch, outcomes)
+    fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
+        self.0.finish_batch(batch, outcomes)
     }
-    fn acknowledge(&mut self, settlement: Settlement) -> BoxFuture<'_, Vec<TrailGap>> {
+    fn acknowledge(&mut self, settlement: FinishedBatch) -> BoxFuture<'_, Vec<TrailGap>> {
         self.0.acknowledge(settlement)
     }
     fn progress(&self) -> trails::Progress {
@@ -445,9 +445,9 @@ async fn a_file_of_any_size_is_committed_piece_by_piece_and_is_one_file() {
     let second = read(&database, "large", vec![path], 10).await;
     assert_eq!((second.known, second.stats.files, second.sessions_written), (1, 0, 0));
     // Torn off in a later piece: what came before counts, and it is not known as read.
-    let torn = folder.write("torn.json", text.get(..text.len() - 9).unwrap());
+    let incomplete = folder.write("torn.json", text.get(..text.len() - 9).unwrap());
     for _ in 0..2 {
-        let again = read(&database, "torn", vec![torn.clone()], 10).await;
+        let again = read(&database, "torn", vec![incomplete.clone()], 10).await;
         assert_eq!((again.known, again.stats.files, again.sessions_written), (0, 1, 0));
         assert_eq!(again.stats.duplicates, count - 1);
     }

@@ -7,9 +7,9 @@
 use crate::subsets::{ACCOUNTS, REGION, whole};
 use crate::support::{Folder, Harness, rolecall, run_beside};
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall::audit::import::{Said, look};
+use rolecall::audit::import::{ImportOptions, collect};
 use rolecall::audit::rules::Rules;
-use rolecall::audit::run::{Audit, Looked};
+use rolecall::audit::run::{Audit, Collected};
 use rolecall::error::Error;
 use rolecall::progress::Progress;
 use rolecall_store::testing::{Database, database};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-const STRANGER: &str = "999900001111";
+const NAMED_ONLY: &str = "999900001111";
 
 /// Points of the walk, and how often an import of [`import_folder`] passes each.
 const IMPORT: &[(&str, u64)] = &[
@@ -33,7 +33,7 @@ const IMPORT: &[(&str, u64)] = &[
     ("batch acknowledged", 1),
     ("snapshot written", 1),
     ("snapshot kept", 1),
-    ("sessions tied", 1),
+    ("sessions attributed", 1),
     ("estate loaded", 1),
     ("judged", 1),
     ("findings kept", 1),
@@ -90,7 +90,7 @@ pub(crate) fn import_folder(now: DateTime<Utc>) -> Folder {
             vec![session(first, 1, days_ago(200)), session(first, 2, days_ago(200)), call(first, 1, days_ago(200))],
         ),
         (first, "eu-west-1", vec![session(first, 4, days_ago(160)), lacking]),
-        (STRANGER, REGION, vec![session(STRANGER, 2, days_ago(150)), call(STRANGER, 2, days_ago(150))]),
+        (NAMED_ONLY, REGION, vec![session(NAMED_ONLY, 2, days_ago(150)), call(NAMED_ONLY, 2, days_ago(150))]),
         (second, REGION, vec![session(second, 2, days_ago(120)), session(second, 3, days_ago(120))]),
         (second, "us-east-1", vec![call(second, 3, days_ago(119)), call(second, 2, days_ago(60))]),
         (first, REGION, vec![session(first, 6, days_ago(40)), session(first, 7, days_ago(1))]),
@@ -99,8 +99,9 @@ pub(crate) fn import_folder(now: DateTime<Utc>) -> Folder {
         let path = format!("trail/AWSLogs/{account}/CloudTrail/{region}/2026/01/{n:02}.json");
         folder.write(&path, &json!({ "Records": records }).to_string());
     }
-    let torn = json!({ "Records": [call(second, 9, days_ago(30))] }).to_string();
-    folder.write(&format!("trail/AWSLogs/{second}/CloudTrail/eu-west-1/2026/01/09.json"), torn.get(..300).unwrap());
+    let incomplete = json!({ "Records": [call(second, 9, days_ago(30))] }).to_string();
+    folder
+        .write(&format!("trail/AWSLogs/{second}/CloudTrail/eu-west-1/2026/01/09.json"), incomplete.get(..300).unwrap());
     folder
 }
 
@@ -234,7 +235,7 @@ const SCAN: &[(&str, u64)] = &[
     ("batch acknowledged", 1),
     ("snapshot written", 1),
     ("snapshot kept", 1),
-    ("sessions tied", 1),
+    ("sessions attributed", 1),
     ("judged", 1),
     ("findings kept", 1),
     ("changes kept", 1),
@@ -316,10 +317,10 @@ async fn an_audit_that_is_stopped_says_what_is_kept() {
         async move {
             let stopped = audit.run(|run, sender| async move {
                 if reads {
-                    look(run, &paths, Said::default(), &store, sender, Progress::silent()).await?;
+                    collect(run, &paths, ImportOptions::default(), &store, sender, Progress::silent()).await?;
                 }
                 cancel.cancel();
-                std::future::pending::<Result<Looked, Error>>().await
+                std::future::pending::<Result<Collected, Error>>().await
             });
             stopped.await.unwrap_err()
         }

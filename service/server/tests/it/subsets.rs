@@ -4,7 +4,7 @@ use crate::support::{Folder, import};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
-use rolecall::audit::import::Said;
+use rolecall::audit::import::ImportOptions;
 use rolecall_audit::finding::Detection;
 use rolecall_estate::assumption::Assumption;
 use rolecall_store::Store;
@@ -276,11 +276,11 @@ async fn no_import_of_a_part_resolves_what_is_still_there() {
     let database = rolecall_store::testing::database().await.unwrap();
     let store = &database.store;
     // Without SCPs, what roles may do would be unknown before anything is cut.
-    let said = Said { assume: vec![Assumption::NoScps], ..Said::default() };
+    let options = ImportOptions { assume: vec![Assumption::NoScps], ..ImportOptions::default() };
     let estate = whole();
     let all = folder(&plain(&estate));
     for _ in 0..2 {
-        import(store, all.path(), said.clone()).await.unwrap();
+        import(store, all.path(), options.clone()).await.unwrap();
     }
     let (resources, open) = standing(store).await;
     let rules: std::collections::BTreeSet<&String> = open.values().collect();
@@ -294,7 +294,7 @@ async fn no_import_of_a_part_resolves_what_is_still_there() {
         let part = folder(&spoiled(&estate, &fates));
         // A listing closes what it lacks only when it was complete twice.
         for _ in 0..2 {
-            match import(store, part.path(), said.clone()).await {
+            match import(store, part.path(), options.clone()).await {
                 Ok(summary) => assert_eq!(summary.findings_resolved, 0, "case {case}: {fates:#?}"),
                 // No file of it holds anything.
                 Err(error) => assert!(error.to_string().contains("nothing was read"), "{error}"),
@@ -306,7 +306,7 @@ async fn no_import_of_a_part_resolves_what_is_still_there() {
     }
 
     // The same files again give the same findings, and what is gone from whole listings is resolved.
-    import(store, all.path(), said.clone()).await.unwrap();
+    import(store, all.path(), options.clone()).await.unwrap();
     assert_eq!(standing(store).await, (resources, open.clone()));
     let mut fewer = estate.clone();
     for (path, value) in &mut fewer {
@@ -317,7 +317,7 @@ async fn no_import_of_a_part_resolves_what_is_still_there() {
     let fewer = folder(&plain(&fewer));
     let mut resolved = 0;
     for _ in 0..2 {
-        resolved += import(store, fewer.path(), said.clone()).await.unwrap().findings_resolved;
+        resolved += import(store, fewer.path(), options.clone()).await.unwrap().findings_resolved;
     }
     assert!(resolved > 0, "a role that is gone takes its findings with it");
     assert_eq!(standing(store).await.0, resources - ACCOUNTS.len());

@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use rolecall::audit::Summary;
-use rolecall::audit::import::{Said, look};
+use rolecall::audit::import::{ImportOptions, collect};
 use rolecall::audit::rules::Rules;
 use rolecall::audit::run::Audit;
-use rolecall::audit::scan::{look_and_read, settings};
+use rolecall::audit::scan::{collect_and_read, settings};
 use rolecall::config::AwsConfig;
 use rolecall::error::Error;
 use rolecall::progress::Progress;
@@ -58,7 +58,7 @@ impl Drop for Folder {
 }
 
 /// Imports a folder, by the rules that ship.
-pub(crate) async fn import(store: &Store, folder: &Path, said: Said) -> Result<Summary, Error> {
+pub(crate) async fn import(store: &Store, folder: &Path, options: ImportOptions) -> Result<Summary, Error> {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let audit = Audit {
         store: store.clone(),
@@ -67,13 +67,13 @@ pub(crate) async fn import(store: &Store, folder: &Path, said: Said) -> Result<S
         trigger: "test".to_owned(),
         window: TimeDelta::days(90),
         kept: Duration::from_secs(400 * 86_400),
-        assumed: said.assume.iter().copied().collect(),
+        assumed: options.assume.iter().copied().collect(),
         figures: false,
         progress: Progress::silent(),
         cancel: CancellationToken::new(),
     };
     let paths = [folder.to_owned()];
-    audit.run(|run, sender| look(run, &paths, said, store, sender, Progress::silent())).await
+    audit.run(|run, sender| collect(run, &paths, options, store, sender, Progress::silent())).await
 }
 
 /// The binary, in an environment that holds nothing of this machine's.
@@ -178,7 +178,7 @@ impl Harness {
         };
         let known = self.store.known_accounts().await.unwrap();
         let (store, settings) = (&self.store, settings(&aws, hub, known));
-        Box::pin(audit.run(|run, sender| look_and_read(store, trails, settings, run, sender, &progress))).await
+        Box::pin(audit.run(|run, sender| collect_and_read(store, trails, settings, run, sender, &progress))).await
     }
 
     /// The binary, pointed at the sandbox and the store.

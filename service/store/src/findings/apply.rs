@@ -6,7 +6,7 @@
 //! The scanner moves `detection`, and of `workflow` only resolve, reopen and what an exception
 //! suppresses; what people set stays.
 
-use crate::findings::owed::{self, Settled};
+use crate::findings::owed::{self, DoneJudgement};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -146,7 +146,7 @@ impl Store {
         run: RunId,
         actions: &[FindingAction],
         tallies: &[Tally],
-        settled: &Settled,
+        done: &DoneJudgement,
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
@@ -183,7 +183,7 @@ impl Store {
             write_happened(&mut tx, chunk).await?;
         }
         if let Some(before) = before {
-            no_longer_seen(&mut tx, actions, before).await?;
+            missing_since(&mut tx, actions, before).await?;
         }
         // A finding is not hidden under one that is itself no longer listed.
         let orphans = select_lives!(
@@ -211,7 +211,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        owed::settle(&mut tx, settled).await?;
+        owed::delete_done(&mut tx, done).await?;
         tx.commit().await?;
         Ok(step.counts)
     }
@@ -246,7 +246,7 @@ async fn workloads(
 
 /// Findings about what happened stay without an action where nothing that is judged now tells of
 /// them: the run before was the last to see them.
-async fn no_longer_seen(
+async fn missing_since(
     tx: &mut Transaction<'static, Postgres>,
     actions: &[FindingAction],
     before: Judged,

@@ -4,7 +4,7 @@
 //! that ends by itself, and that what a run leaves behind which is not under way is a death of its
 //! process. Refuses to know what a unit is.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::work::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -294,7 +294,7 @@ impl Attempts {
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Says that the work on units is done, with this batch.
     ///
     /// # Errors

@@ -55,9 +55,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn due_sessions(&self, limit: u32) -> Result<DueSessions, Error> {
-        let rows = select_sessions!("where tie_due order by at, account_id, event_id limit $1", parse::limit(limit))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            select_sessions!("where attribution_due order by at, account_id, event_id limit $1", parse::limit(limit))
+                .fetch_all(&self.pool)
+                .await?;
         let mut rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
         let given: HashSet<String> = rows.iter().filter_map(|row| row.session.access_key_id.clone()).collect();
         let opened_by = rows.iter().filter_map(|row| row.session.parent_access_key_id.clone());
@@ -142,7 +143,7 @@ impl Store {
     pub async fn associations_changed(&self) -> Result<u64, Error> {
         let mut tx = self.pool.begin().await?;
         let done = sqlx::query_scalar!(
-            "select value from counter where account_id = $1 and name = 'tie' for update",
+            "select value from counter where account_id = $1 and name = 'attribution' for update",
             INSTALLATION
         )
         .fetch_one(&mut *tx)
@@ -172,15 +173,17 @@ impl Store {
             }
         }
         let roles: Vec<String> = roles.into_iter().collect();
-        let by_role =
-            sqlx::query!("update session set tie_due = true where role_arn = any($1) and not tie_due", &roles)
-                .execute(&mut *tx)
-                .await?;
+        let by_role = sqlx::query!(
+            "update session set attribution_due = true where role_arn = any($1) and not attribution_due",
+            &roles
+        )
+        .execute(&mut *tx)
+        .await?;
         // By the service account that their tags name, which may disagree with the role.
         let by_tags = sqlx::query!(
-            "update session s set tie_due = true
+            "update session s set attribution_due = true
              from unnest($1::text[], $2::text[], $3::text[]) as w (cluster, namespace, service_account)
-             where not s.tie_due and s.service_account = w.service_account and s.namespace = w.namespace
+             where not s.attribution_due and s.service_account = w.service_account and s.namespace = w.namespace
                and s.cluster = w.cluster",
             &clusters,
             &namespaces,
@@ -188,9 +191,13 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("update counter set value = $2 where account_id = $1 and name = 'tie'", INSTALLATION, last)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query!(
+            "update counter set value = $2 where account_id = $1 and name = 'attribution'",
+            INSTALLATION,
+            last
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(by_role.rows_affected() + by_tags.rows_affected())
     }
@@ -200,47 +207,48 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn tie(&self, ties: &[(SessionKey, Tied)]) -> Result<(), Error> {
+    pub async fn set_attributions(&self, attributions: &[(SessionKey, Tied)]) -> Result<(), Error> {
         let column = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
-            ties.iter().map(|tie| of(tie).map(|text| parse::storable(&text))).collect()
+            attributions.iter().map(|attribution| of(attribution).map(|text| parse::storable(&text))).collect()
         };
         let indexed = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
-            ties.iter().map(|tie| of(tie).map(|text| parse::indexed_beside(&text))).collect()
+            attributions.iter().map(|attribution| of(attribution).map(|text| parse::indexed_beside(&text))).collect()
         };
-        let accounts: Vec<String> = ties.iter().map(|(key, _)| key.account_id.to_string()).collect();
-        let events: Vec<String> = ties.iter().map(|(key, _)| key.event_id.clone()).collect();
-        let times: Vec<DateTime<Utc>> = ties.iter().map(|(key, _)| key.at).collect();
-        let candidates: Vec<String> = ties.iter().map(|(_, tied)| parse::json_text(&tied.candidates)).collect();
-        let depths: Vec<i16> = ties.iter().map(|(_, tied)| i16::from(tied.depth)).collect();
+        let accounts: Vec<String> = attributions.iter().map(|(key, _)| key.account_id.to_string()).collect();
+        let events: Vec<String> = attributions.iter().map(|(key, _)| key.event_id.clone()).collect();
+        let times: Vec<DateTime<Utc>> = attributions.iter().map(|(key, _)| key.at).collect();
+        let candidates: Vec<String> =
+            attributions.iter().map(|(_, attribution)| parse::json_text(&attribution.candidates)).collect();
+        let depths: Vec<i16> = attributions.iter().map(|(_, attribution)| i16::from(attribution.depth)).collect();
         let mut tx = self.pool.begin().await?;
         let changed = sqlx::query!(
             r#"update session s set
                    cluster = w.cluster, namespace = w.namespace, service_account = w.service_account, pod = w.pod,
-                   association_id = w.association_id, tied_by = w.tied_by, tie_why = w.why,
-                   candidates = w.candidates::jsonb, tie_depth = w.depth, tie_due = false
+                   association_id = w.association_id, attribution_method = w.attribution_method, attribution_reason = w.why,
+                   candidates = w.candidates::jsonb, attribution_depth = w.depth, attribution_due = false
                from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
                            $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[])
-                    as w (account_id, event_id, at, cluster, namespace, service_account, pod, association_id, tied_by,
+                    as w (account_id, event_id, at, cluster, namespace, service_account, pod, association_id, attribution_method,
                           why, candidates, depth)
                join session o on o.account_id = w.account_id and o.event_id = w.event_id and o.at = w.at
                where s.account_id = w.account_id and s.event_id = w.event_id and s.at = w.at
                returning s.access_key_id, s.association_id,
-                         ((o.tied_by, o.cluster, o.namespace, o.service_account, o.pod, o.association_id, o.candidates,
-                           o.tie_depth)
+                         ((o.attribution_method, o.cluster, o.namespace, o.service_account, o.pod, o.association_id, o.candidates,
+                           o.attribution_depth)
                           is distinct from
-                          (w.tied_by, w.cluster, w.namespace, w.service_account, w.pod, w.association_id,
+                          (w.attribution_method, w.cluster, w.namespace, w.service_account, w.pod, w.association_id,
                            w.candidates::jsonb, w.depth))
                          as "changed!""#,
             &accounts,
             &events,
             &times,
-            &indexed(&|(_, tied)| tied.cluster.clone()) as &[Option<String>],
-            &indexed(&|(_, tied)| tied.namespace.clone()) as &[Option<String>],
-            &indexed(&|(_, tied)| tied.service_account.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.pod.clone()) as &[Option<String>],
-            &indexed(&|(_, tied)| tied.association_id.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.tied_by.clone()) as &[Option<String>],
-            &column(&|(_, tied)| tied.why.clone()) as &[Option<String>],
+            &indexed(&|(_, attribution)| attribution.cluster.clone()) as &[Option<String>],
+            &indexed(&|(_, attribution)| attribution.namespace.clone()) as &[Option<String>],
+            &indexed(&|(_, attribution)| attribution.service_account.clone()) as &[Option<String>],
+            &column(&|(_, attribution)| attribution.pod.clone()) as &[Option<String>],
+            &indexed(&|(_, attribution)| attribution.association_id.clone()) as &[Option<String>],
+            &column(&|(_, attribution)| attribution.attribution_method.clone()) as &[Option<String>],
+            &column(&|(_, attribution)| attribution.why.clone()) as &[Option<String>],
             &candidates,
             &depths
         )
@@ -261,8 +269,8 @@ impl Store {
         let (keys, associations): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
         if !keys.is_empty() {
             sqlx::query!(
-                "update session s set tie_due = true
-                 where s.parent_access_key_id = any($1) and not s.tie_due
+                "update session s set attribution_due = true
+                 where s.parent_access_key_id = any($1) and not s.attribution_due
                    and not exists (select from unnest($2::text[], $3::text[]) as w (account_id, event_id)
                                    where w.account_id = s.account_id and w.event_id = s.event_id)",
                 &due,
@@ -289,7 +297,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn tie_late_calls(&self) -> Result<u64, Error> {
+    pub async fn attribute_late_calls(&self) -> Result<u64, Error> {
         let done = sqlx::query!(
             "update trail_principal p set association_id = s.association_id
              from session s

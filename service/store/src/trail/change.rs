@@ -3,7 +3,7 @@
 //! Knows how to write each event once and how to find those of an account, a resource or an actor. Refuses
 //! to know which change of an estate an event caused.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_estate::{ChangeEvent, ChangedResource};
@@ -61,7 +61,7 @@ impl ChangeEventAfter {
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Adds the change events that are not there yet, and says how many these were.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Ledger<'_> {
         for month in months {
             partition::ensure(&mut self.tx, &pool, &mut made, "change_event", month).await?;
         }
-        self.news.partitions.extend(made);
+        self.pending.partitions.extend(made);
         let mut written = 0;
         for chunk in events.chunks(CHUNK) {
             written += self.change_chunk(chunk).await?;

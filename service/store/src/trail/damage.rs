@@ -1,7 +1,7 @@
 //! What of trails could not be read, by the day of which it is: each run tells it as long as it judges
 //! that day.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, Store, parse};
 use chrono::NaiveDate;
 use rolecall_estate::coverage::GapReason;
@@ -27,7 +27,7 @@ pub struct Damage {
     pub detail: String,
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Notes which files were not read whole, in place of what was noted of all of these files before:
     /// one that was read whole since is damaged no more.
     ///

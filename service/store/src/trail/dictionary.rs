@@ -3,7 +3,7 @@
 //! A number is given once and never changed, so what was committed may be remembered for ever; it
 //! is forgotten only to bound memory.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, parse};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -43,7 +43,7 @@ impl Numbers {
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// The numbers of texts; those that have none get one.
     pub(super) async fn numbers(&mut self, texts: BTreeMap<AccountId, BTreeSet<&str>>) -> Result<Numbers, Error> {
         let mut numbers = Numbers::default();
@@ -83,7 +83,7 @@ impl Ledger<'_> {
                         given.names
                     }
                 };
-                self.news.names.push((account, text.clone(), number));
+                self.pending.names.push((account, text.clone(), number));
                 known.insert(text, number);
             }
             if !new_ids.is_empty() {

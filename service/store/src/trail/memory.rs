@@ -3,13 +3,13 @@
 //!
 //! Refuses to know what any of it says of an association or a role.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{InstanceUse, Networks, TrailMemory, Used};
 use std::collections::BTreeMap;
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Adds what instances did, once for each account, region, role and action.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Store {
             calls,
             origins: Vec::new(),
             used_from: self.used_from().await?,
-            whole: self.trail_whole(&[]).await?,
+            whole: self.complete_ranges(&[]).await?,
             associations: associations.into_iter().map(|row| (row.id, row.at)).collect(),
             roles: roles.into_iter().map(|row| (row.key, row.at)).collect(),
             instances: instances.collect::<Result<_, Error>>()?,

@@ -2,7 +2,7 @@
 //!
 //! Knows which events and files were counted before, by their marks; the dictionaries that keep
 //! rows narrow; and that one writer at a time counts for an account. What a batch changes becomes
-//! visible as a whole or not at all, so whoever delivers may acknowledge after [`Ledger::commit`]
+//! visible as a whole or not at all, so whoever delivers may acknowledge after [`TrailBatch::commit`]
 //! and deliver again after anything else. Refuses to know what an event means.
 //!
 //! An open day knows each event by its mark. A closed day ([`Store::close_days`]) knows its files
@@ -11,6 +11,7 @@
 pub(crate) mod attempts;
 pub(crate) mod attribution;
 mod change;
+mod complete_range;
 mod damage;
 mod dictionary;
 mod marks;
@@ -20,7 +21,6 @@ mod seen;
 pub(crate) mod sessions;
 mod source;
 pub(crate) mod usage;
-mod whole;
 mod write;
 
 pub use change::{ChangeEventAfter, ChangeEventFilter};
@@ -52,7 +52,7 @@ pub struct Place {
 /// Opens ledgers, one after the other, and remembers between them what cannot change: the numbers
 /// of texts and the marks of written sets.
 #[derive(Debug)]
-pub struct Bookkeeper {
+pub struct TrailWriter {
     pool: Pool,
     names: Names,
     segments: Segments,
@@ -60,19 +60,19 @@ pub struct Bookkeeper {
 }
 
 /// One open batch: a transaction that holds the row of each account that it counts for. Dropped
-/// without [`Ledger::commit`] it leaves nothing.
+/// without [`TrailBatch::commit`] it leaves nothing.
 #[derive(Debug)]
-pub struct Ledger<'b> {
-    book: &'b mut Bookkeeper,
+pub struct TrailBatch<'b> {
+    book: &'b mut TrailWriter,
     pub(crate) tx: Transaction<'static, Postgres>,
     /// The numbers given so far.
     accounts: BTreeMap<AccountId, Given>,
-    news: News,
+    pending: PendingCommit,
 }
 
 /// What becomes true with the commit.
 #[derive(Debug, Default)]
-struct News {
+struct PendingCommit {
     names: Vec<(AccountId, String, i32)>,
     partitions: BTreeSet<String>,
 }
@@ -87,8 +87,8 @@ struct Given {
 impl Store {
     /// Somebody who keeps the books of the trail.
     #[must_use]
-    pub fn bookkeeper(&self) -> Bookkeeper {
-        Bookkeeper {
+    pub fn trail_writer(&self) -> TrailWriter {
+        TrailWriter {
             pool: self.pool.clone(),
             names: Names::default(),
             segments: Segments::default(),
@@ -97,12 +97,12 @@ impl Store {
     }
 }
 
-impl Bookkeeper {
+impl TrailWriter {
     /// Begins a batch that counts for these accounts, when nobody else does.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn open(&mut self, accounts: &BTreeSet<AccountId>) -> Result<Ledger<'_>, Error> {
+    pub async fn open(&mut self, accounts: &BTreeSet<AccountId>) -> Result<TrailBatch<'_>, Error> {
         let mut tx = self.pool.begin().await?;
         let mut given = BTreeMap::new();
         // In one order, so that two writers never wait for each other; one statement an account, so
@@ -117,11 +117,11 @@ impl Bookkeeper {
                 .await?;
             given.insert(*account, Given { names: row.names, principals: row.principals, changed: false });
         }
-        Ok(Ledger { book: self, tx, accounts: given, news: News::default() })
+        Ok(TrailBatch { book: self, tx, accounts: given, pending: PendingCommit::default() })
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Makes the batch visible as a whole.
     ///
     /// # Errors
@@ -140,10 +140,10 @@ impl Ledger<'_> {
             }
         }
         self.tx.commit().await?;
-        for (account, text, id) in self.news.names {
+        for (account, text, id) in self.pending.names {
             self.book.names.know(account, text, id);
         }
-        self.book.partitions.extend(self.news.partitions);
+        self.book.partitions.extend(self.pending.partitions);
         Ok(())
     }
 }
@@ -201,27 +201,31 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn fold_keys(&self, tied_before: DateTime<Utc>, untied_before: DateTime<Utc>) -> Result<u64, Error> {
+    pub async fn roll_up_access_keys(
+        &self,
+        attributed_before: DateTime<Utc>,
+        unattributed_before: DateTime<Utc>,
+    ) -> Result<u64, Error> {
         let accounts = sqlx::query_scalar!(
             "select distinct account_id from trail_principal
              where access_key_id <> '' and last_at < case when association_id = '' then $2::timestamptz else $1::timestamptz end order by 1",
-            tied_before,
-            untied_before
+            attributed_before,
+            unattributed_before
         )
         .fetch_all(&self.pool)
         .await?;
         let mut folded = 0;
         for account in accounts {
-            folded += self.fold_account(&account, tied_before, untied_before).await?;
+            folded += self.roll_up_account(&account, attributed_before, unattributed_before).await?;
         }
         Ok(folded)
     }
 
-    async fn fold_account(
+    async fn roll_up_account(
         &self,
         account: &str,
-        tied_before: DateTime<Utc>,
-        untied_before: DateTime<Utc>,
+        attributed_before: DateTime<Utc>,
+        unattributed_before: DateTime<Utc>,
     ) -> Result<u64, Error> {
         let mut tx = self.pool.begin().await?;
         let given =
@@ -234,8 +238,8 @@ impl Store {
                and last_at < case when association_id = '' then $3::timestamptz else $2::timestamptz end
              order by id",
             account,
-            tied_before,
-            untied_before
+            attributed_before,
+            unattributed_before
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -3,7 +3,7 @@
 //!
 //! Refuses to know which places are expected.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{Origin, UsedFrom};
@@ -11,7 +11,7 @@ use rolecall_estate::{Origin, UsedFrom};
 /// Rows of one statement.
 const CHUNK: usize = 5_000;
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Adds from where the sessions called whose calls were added. What comes twice changes nothing.
     ///
     /// # Errors

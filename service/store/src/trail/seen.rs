@@ -4,7 +4,7 @@
 //! ones have come together they are replaced by one, so that reading stays cheap and writing costs
 //! each mark a few rewrites in all.
 
-use super::{Bookkeeper, Ledger, Place, marks};
+use super::{Place, TrailBatch, TrailWriter, marks};
 use crate::{Error, INSTALLATION, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -89,9 +89,9 @@ fn keys<'p>(places: impl Iterator<Item = &'p Place>) -> (Vec<String>, Vec<String
     (accounts, regions, days)
 }
 
-impl Bookkeeper {
+impl TrailWriter {
     /// Which of these files were read before. Asked before a file is fetched; the answer may be
-    /// out of date by then, and [`Ledger::unread`] asks again.
+    /// out of date by then, and [`TrailBatch::unread`] asks again.
     ///
     /// # Errors
     /// Where the database fails.
@@ -229,7 +229,7 @@ async fn load(
     Ok(held)
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Which of these files were not read before. Of those that were, nothing must be counted.
     ///
     /// # Errors

@@ -35,14 +35,14 @@ pub struct SessionFilter {
     pub namespace: Option<String>,
     /// Of this service account.
     pub service_account: Option<String>,
-    /// Tied to this association.
+    /// Attributed to this association.
     pub association_id: Option<String>,
     /// With this access key.
     pub access_key_id: Option<String>,
-    /// Whether tied to one association.
-    pub tied: Option<bool>,
-    /// What the tie rests on, in one word.
-    pub tied_by: Option<String>,
+    /// Whether attributed to one association.
+    pub attributed: Option<bool>,
+    /// The attribution method.
+    pub attribution_method: Option<String>,
     /// Whether the call was refused or failed.
     pub failed: Option<bool>,
     /// From this moment on.
@@ -71,7 +71,7 @@ impl SessionAfter {
     }
 }
 
-/// To what a session is tied.
+/// The attribution of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tied {
     /// The cluster.
@@ -84,9 +84,9 @@ pub struct Tied {
     pub pod: Option<String>,
     /// The association that was valid at that moment.
     pub association_id: Option<String>,
-    /// What the tie rests on, in one word.
-    pub tied_by: Option<String>,
-    /// Why there is no tie, or no certain one.
+    /// The attribution method.
+    pub attribution_method: Option<String>,
+    /// Why there is no attribution, or no certain one.
     pub why: Option<String>,
     /// Ids of the associations that it can belong to, where there are several.
     pub candidates: Vec<String>,
@@ -94,13 +94,13 @@ pub struct Tied {
     pub depth: u8,
 }
 
-/// A session, and to what it is tied.
+/// A session and its attribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// The event.
     pub session: Session,
     /// Where it comes from, as far as that is known.
-    pub tied: Tied,
+    pub attribution: Tied,
 }
 
 /// Sessions of one day.
@@ -108,12 +108,12 @@ pub struct SessionRow {
 pub struct SessionDay {
     /// In UTC.
     pub day: NaiveDate,
-    /// Those that are tied to one association.
-    pub tied: u64,
+    /// Those that are attributed to one association.
+    pub attributed: u64,
     /// Those that several associations can have led to.
     pub ambiguous: u64,
     /// All others.
-    pub untied: u64,
+    pub unattributed: u64,
 }
 
 /// How sessions follow from each other.
@@ -157,9 +157,9 @@ pub(crate) struct Record {
     pub(crate) service_account: Option<String>,
     pub(crate) pod: Option<String>,
     pub(crate) association_id: Option<String>,
-    pub(crate) tied_by: Option<String>,
-    pub(crate) tie_why: Option<String>,
-    pub(crate) tie_depth: i16,
+    pub(crate) attribution_method: Option<String>,
+    pub(crate) attribution_reason: Option<String>,
+    pub(crate) attribution_depth: i16,
     pub(crate) candidates: serde_json::Value,
 }
 
@@ -171,7 +171,7 @@ macro_rules! select_sessions {
             "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                     principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags,
                     external_id, duration_seconds, packed_policy_size, error, cluster, namespace, service_account, pod,
-                    association_id, tied_by, tie_why, tie_depth, candidates
+                    association_id, attribution_method, attribution_reason, attribution_depth, candidates
              from session " + $first $(+ $more)*
             $(, $arg)*
         )
@@ -183,9 +183,9 @@ macro_rules! count_session_days {
     ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query!(
             r#"select (at at time zone 'UTC')::date as "day!",
-                      count(*) filter (where association_id is not null) as "tied!",
-                      count(*) filter (where association_id is null and tied_by = 'ambiguous') as "ambiguous!",
-                      count(*) filter (where association_id is null and tied_by is distinct from 'ambiguous') as "untied!"
+                      count(*) filter (where association_id is not null) as "attributed!",
+                      count(*) filter (where association_id is null and attribution_method = 'ambiguous') as "ambiguous!",
+                      count(*) filter (where association_id is null and attribution_method is distinct from 'ambiguous') as "unattributed!"
                from session "# + $first $(+ $more)*
             $(, $arg)*
         )
@@ -210,7 +210,7 @@ macro_rules! of_filter {
                and ($11::text is null or association_id = $11)
                and ($12::text is null or access_key_id = $12)
                and ($13::bool is null or (association_id is not null) = $13)
-               and ($14::text is null or tied_by = $14)
+               and ($14::text is null or attribution_method = $14)
                and ($15::bool is null or (error is not null) = $15)
              " + $tail,
             &$filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -225,8 +225,8 @@ macro_rules! of_filter {
             $filter.service_account,
             $filter.association_id,
             $filter.access_key_id,
-            $filter.tied,
-            $filter.tied_by,
+            $filter.attributed,
+            $filter.attribution_method,
             $filter.failed,
             $($arg,)*
         )
@@ -235,18 +235,18 @@ macro_rules! of_filter {
 
 impl Record {
     pub(crate) fn into_row(self) -> Result<SessionRow, Error> {
-        let tied = Tied {
+        let attribution = Tied {
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
             service_account: self.service_account.clone(),
             pod: self.pod.clone(),
             association_id: self.association_id.clone(),
-            tied_by: self.tied_by.clone(),
-            why: self.tie_why.clone(),
-            depth: u8::try_from(self.tie_depth).unwrap_or_default(),
+            attribution_method: self.attribution_method.clone(),
+            why: self.attribution_reason.clone(),
+            depth: u8::try_from(self.attribution_depth).unwrap_or_default(),
             candidates: parse::json("session", &self.event_id, self.candidates.clone())?,
         };
-        Ok(SessionRow { session: self.into_session()?, tied })
+        Ok(SessionRow { session: self.into_session()?, attribution })
     }
 
     fn into_session(self) -> Result<Session, Error> {
@@ -371,8 +371,8 @@ async fn write_chunk(tx: &mut Transaction<'static, Postgres>, run: RunId, chunk:
         // are to be looked at again.
         let keys: Vec<String> = keys.into_iter().flatten().collect();
         sqlx::query!(
-            "update session set tie_due = true
-             where (parent_access_key_id = any($1) or access_key_id = any($1)) and not tie_due",
+            "update session set attribution_due = true
+             where (parent_access_key_id = any($1) or access_key_id = any($1)) and not attribution_due",
             &keys
         )
         .execute(&mut **tx)
@@ -415,7 +415,7 @@ impl Store {
         rows.into_iter().map(Record::into_row).collect()
     }
 
-    /// How many sessions there are of each day, by whether they are tied; days without any are left
+    /// How many sessions there are of each day, by whether they are attributed; days without any are left
     /// out.
     ///
     /// # Errors
@@ -424,9 +424,9 @@ impl Store {
         let rows = of_filter!(count_session_days!, filter, "group by 1 order by 1").fetch_all(&self.pool).await?;
         let days = rows.into_iter().map(|row| SessionDay {
             day: row.day,
-            tied: parse::count(row.tied),
+            attributed: parse::count(row.attributed),
             ambiguous: parse::count(row.ambiguous),
-            untied: parse::count(row.untied),
+            unattributed: parse::count(row.unattributed),
         });
         Ok(days.collect())
     }

@@ -1,6 +1,6 @@
 //! Where events come from: how far each source was read, how it went, and what could not be read.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_iam::AccountId;
@@ -119,7 +119,7 @@ impl Problem {
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Adds a batch to its source.
     ///
     /// # Errors

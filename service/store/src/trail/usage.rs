@@ -50,11 +50,11 @@ pub struct UseRow {
 
 /// Sessions of one kind that are tied by the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TieCount {
+pub struct AttributionCount {
     /// Such as `pod_identity`.
     pub kind: String,
     /// What the tie rests on; `None` where it is due.
-    pub tied_by: Option<String>,
+    pub attribution_method: Option<String>,
     /// Why there is none, or no certain one.
     pub why: Option<String>,
     /// How many.
@@ -224,17 +224,17 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn session_ties(&self) -> Result<Vec<TieCount>, Error> {
+    pub async fn session_attribution_counts(&self) -> Result<Vec<AttributionCount>, Error> {
         let rows = sqlx::query!(
-            r#"select kind, tied_by, tie_why, count(*) as "count!" from session
-               group by kind, tied_by, tie_why order by kind, tied_by, tie_why"#
+            r#"select kind, attribution_method, attribution_reason, count(*) as "count!" from session
+               group by kind, attribution_method, attribution_reason order by kind, attribution_method, attribution_reason"#
         )
         .fetch_all(&self.pool)
         .await?;
-        let counts = rows.into_iter().map(|row| TieCount {
+        let counts = rows.into_iter().map(|row| AttributionCount {
             kind: row.kind,
-            tied_by: row.tied_by,
-            why: row.tie_why,
+            attribution_method: row.attribution_method,
+            why: row.attribution_reason,
             sessions: parse::count(row.count),
         });
         Ok(counts.collect())
@@ -266,8 +266,8 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("delete from trail_whole where to_at < $1", at).execute(&mut *tx).await?;
-        sqlx::query!("update trail_whole set from_at = $1 where from_at < $1", at).execute(&mut *tx).await?;
+        sqlx::query!("delete from trail_complete_range where to_at < $1", at).execute(&mut *tx).await?;
+        sqlx::query!("update trail_complete_range set from_at = $1 where from_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from trail_principal where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from trail_origin where last_at < $1", at).execute(&mut *tx).await?;
         sqlx::query!("delete from role_action where last_at < $1", at).execute(&mut *tx).await?;

@@ -1,7 +1,7 @@
 //! Writing one batch: few rows, in bulk, in the order of their keys.
 
 use super::seen::Kind;
-use super::{FileMark, Ledger, Place};
+use super::{FileMark, Place, TrailBatch};
 use crate::trail::sessions;
 use crate::{Error, RunId, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -125,7 +125,7 @@ impl Columns {
     }
 }
 
-impl Ledger<'_> {
+impl TrailBatch<'_> {
     /// Adds sessions and calls, all of accounts that this ledger was opened for.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Ledger<'_> {
         for month in months {
             partition::ensure(&mut self.tx, &pool, &mut made, "trail_use", month).await?;
         }
-        self.news.partitions.extend(made);
+        self.pending.partitions.extend(made);
 
         let mut texts: BTreeMap<AccountId, BTreeSet<&str>> = BTreeMap::new();
         for used in uses {

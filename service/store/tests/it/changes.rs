@@ -4,7 +4,7 @@ use crate::fixture::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_estate::{Actor, AgentClass, ChangeEvent, ChangedResource, named_key};
-use rolecall_store::{Bookkeeper, ChangeEventAfter, ChangeEventFilter, Store};
+use rolecall_store::{ChangeEventAfter, ChangeEventFilter, Store, TrailWriter};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -40,11 +40,11 @@ fn event(id: &str, minute: i64, resources: Vec<ChangedResource>) -> ChangeEvent 
     }
 }
 
-async fn add(books: &mut Bookkeeper, events: &[ChangeEvent], commit: bool) -> u64 {
-    let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
-    let written = ledger.changes(events).await.unwrap();
+async fn add(books: &mut TrailWriter, events: &[ChangeEvent], commit: bool) -> u64 {
+    let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
+    let written = trail_batch.changes(events).await.unwrap();
     if commit {
-        ledger.commit().await.unwrap();
+        trail_batch.commit().await.unwrap();
     }
     written
 }
@@ -69,7 +69,7 @@ async fn an_event_comes_back_as_it_was_but_for_nul() {
         request: json!(null),
         ..event("e0", 1, vec![])
     };
-    assert_eq!(add(&mut database.store.bookkeeper(), &[whole.clone(), bare.clone()], true).await, 2);
+    assert_eq!(add(&mut database.store.trail_writer(), &[whole.clone(), bare.clone()], true).await, 2);
     let found = database.store.change_events(&ChangeEventFilter::default(), None, 10).await.unwrap();
     whole.request = json!({"roleName": "api", "policyDocument": "{\"a\":\"␀\"}", "n": [1, 2.5, null]});
     assert_eq!(found, [bare, whole]);
@@ -108,7 +108,7 @@ async fn events_are_found_by_what_they_say() {
         failed,
         service,
     ];
-    add(&mut store.bookkeeper(), &events, true).await;
+    add(&mut store.trail_writer(), &events, true).await;
     let any = ChangeEventFilter::default;
     let of = |names: &[&str]| ChangeEventFilter {
         resource_keys: names.iter().map(|name| named_key(name)).collect(),
@@ -155,7 +155,7 @@ async fn old_months_are_forgotten() {
     let store = &database.store;
     let month = 31 * 24 * 60;
     let events = [event("old", -2 * month, vec![]), event("new", 0, vec![])];
-    add(&mut store.bookkeeper(), &events, true).await;
+    add(&mut store.trail_writer(), &events, true).await;
     let before: DateTime<Utc> = at(0) - TimeDelta::days(1);
     assert_eq!(store.drop_change_events_before(before).await.unwrap().len(), 1);
     assert_eq!(ids(store, &ChangeEventFilter::default()).await, ["new"]);
@@ -171,7 +171,7 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let database = database().await;
-            let mut books = [database.store.bookkeeper(), database.store.bookkeeper()];
+            let mut books = [database.store.trail_writer(), database.store.trail_writer()];
             let mut expected = BTreeSet::new();
             let mut written = 0;
             for (n, (numbers, commit)) in parts.iter().enumerate() {

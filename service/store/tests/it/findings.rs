@@ -6,7 +6,7 @@ use rolecall_audit::verdict::*;
 use rolecall_iam::Digest;
 use rolecall_rules::*;
 use rolecall_store::{
-    ApplyCounts, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Settled, Store, Tally,
+    ApplyCounts, DoneJudgement, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Store, Tally,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ fn exception() -> ExceptionRef {
 
 async fn apply(store: &Store, minute: i64, actions: &[FindingAction]) -> (RunId, ApplyCounts) {
     let run = begin(store, minute).await;
-    (run, store.apply(run, actions, &[], &Settled::default(), at(minute)).await.unwrap())
+    (run, store.apply(run, actions, &[], &DoneJudgement::default(), at(minute)).await.unwrap())
 }
 
 async fn whole(store: &Store, name: &str) -> Finding {
@@ -221,7 +221,7 @@ async fn changes_are_numbered_without_a_gap_however_many_apply() {
             let run = begin(&store, n).await;
             for m in 0..5 {
                 let open = FindingAction::Open(failure(&format!("{n}-{m}"), Severity::Low, "m"));
-                store.apply(run, &[open], &[], &Settled::default(), at(n)).await.unwrap();
+                store.apply(run, &[open], &[], &DoneJudgement::default(), at(n)).await.unwrap();
             }
         })
     });
@@ -257,9 +257,9 @@ async fn tallies_are_kept_by_run() {
         reasons: vec!["roles not seen".into()],
     };
     let (first, second) = (begin(store, 0).await, begin(store, 1).await);
-    store.apply(first, &[], &[tally("a", account(), 1)], &Settled::default(), at(0)).await.unwrap();
+    store.apply(first, &[], &[tally("a", account(), 1)], &DoneJudgement::default(), at(0)).await.unwrap();
     let both = [tally("a", account(), 3), tally("a", other(), 4)];
-    store.apply(second, &[], &both, &Settled::default(), at(1)).await.unwrap();
+    store.apply(second, &[], &both, &DoneJudgement::default(), at(1)).await.unwrap();
     assert_eq!(store.latest_tallies().await.unwrap(), Some((second, both.to_vec())));
     assert_eq!(store.tallies(first).await.unwrap(), [tally("a", account(), 1)]);
 }

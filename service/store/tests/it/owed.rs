@@ -1,30 +1,30 @@
 //! What is owed is settled by who knew of it, judged as far back, and told it.
 
 use crate::fixture::*;
-use rolecall_store::{RunId, Settled, Store};
+use rolecall_store::{DoneJudgement, RunId, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Owes what a part would, and commits it or not.
 async fn part(store: &Store, since: Option<i64>, told: bool, kept: bool) -> Uuid {
-    let mut books = store.bookkeeper();
-    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    let mut books = store.trail_writer();
+    let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
     let told = told.then(|| json!({"named": []}));
-    let id = ledger.owe(since.map(at), told.as_ref()).await.unwrap();
+    let id = trail_batch.owe(since.map(at), told.as_ref()).await.unwrap();
     if kept {
-        ledger.commit().await.unwrap();
+        trail_batch.commit().await.unwrap();
     }
     id
 }
 
-async fn settle(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid]) {
-    settle_told(store, run, judged_since, owed, &[]).await;
+async fn judge(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid]) {
+    judge_and_report(store, run, judged_since, owed, &[]).await;
 }
 
-async fn settle_told(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid], told: &[Uuid]) {
-    let settled = Settled { judged_since: at(judged_since), owed: owed.to_vec(), told: told.to_vec() };
-    store.apply(run, &[], &[], &settled, at(0)).await.unwrap();
+async fn judge_and_report(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid], told: &[Uuid]) {
+    let done = DoneJudgement { judged_since: at(judged_since), owed: owed.to_vec(), reported: told.to_vec() };
+    store.apply(run, &[], &[], &done, at(0)).await.unwrap();
 }
 
 async fn left(store: &Store) -> Vec<Uuid> {
@@ -43,10 +43,10 @@ async fn a_debt_comes_with_its_part_and_goes_with_the_findings_of_who_knew_it() 
         part(store, Some(-600), false, true).await,
         part(store, None, false, true).await,
     );
-    settle(store, run, -60, &[near, far]).await;
+    judge(store, run, -60, &[near, far]).await;
     assert_eq!(left(store).await, [far, none], "one was judged; one reaches further back; one was not known");
-    settle(store, run, -600, &[far]).await;
-    settle(store, run, -60, &[none]).await;
+    judge(store, run, -600, &[far]).await;
+    judge(store, run, -60, &[none]).await;
     assert_eq!(left(store).await, Vec::<Uuid>::new());
 }
 
@@ -56,7 +56,7 @@ async fn what_is_to_be_told_stays_until_an_audit_that_told_it_ends() {
     let store = &database.store;
     let debt = part(store, Some(-10), true, true).await;
     let run = begin(store, 0).await;
-    settle(store, run, -60, &[debt]).await;
+    judge(store, run, -60, &[debt]).await;
     assert_eq!(left(store).await, [debt], "judged, and not told");
 
     let mut dropped = store.snapshot(run).await.unwrap();
@@ -69,9 +69,9 @@ async fn what_is_to_be_told_stays_until_an_audit_that_told_it_ends() {
     let own = snapshot.owe(at(-120)).await.unwrap();
     snapshot.commit().await.unwrap();
     let owed = store.owed().await.unwrap();
-    let since: Vec<_> = owed.iter().map(|debt| (debt.id, debt.since, debt.told.is_some())).collect();
+    let since: Vec<_> = owed.iter().map(|debt| (debt.id, debt.since, debt.unreported.is_some())).collect();
     assert_eq!(since, [(debt, Some(at(-10)), true), (own, Some(at(-120)), false)]);
-    settle_told(store, run, -120, &[debt, own], &[debt]).await;
+    judge_and_report(store, run, -120, &[debt, own], &[debt]).await;
     assert_eq!(left(store).await, Vec::<Uuid>::new());
 }
 

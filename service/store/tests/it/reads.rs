@@ -22,7 +22,7 @@ async fn many(store: &Store) {
             failure.message = format!("Message {round} {n}");
             FindingAction::Open(failure)
         });
-        store.apply(run, &open.collect::<Vec<_>>(), &[], &Settled::default(), at(round * 60)).await.unwrap();
+        store.apply(run, &open.collect::<Vec<_>>(), &[], &DoneJudgement::default(), at(round * 60)).await.unwrap();
     }
 }
 
@@ -62,7 +62,13 @@ async fn a_page_is_stable_while_findings_come_and_change() {
     let first = store.findings(&FindingFilter::default(), sort, None, 10).await.unwrap();
     let run = begin(store, 500).await;
     store
-        .apply(run, &[FindingAction::Open(failure("new", Severity::Critical, "m"))], &[], &Settled::default(), at(500))
+        .apply(
+            run,
+            &[FindingAction::Open(failure("new", Severity::Critical, "m"))],
+            &[],
+            &DoneJudgement::default(),
+            at(500),
+        )
         .await
         .unwrap();
     let next = store.findings(&FindingFilter::default(), sort, Some(first[9].after(sort)), 10).await.unwrap();
@@ -81,7 +87,7 @@ async fn each_filter_leaves_what_it_says() {
             run,
             &[FindingAction::Resolve { fingerprint: gone, why: Resolution::Passed }],
             &[],
-            &Settled::default(),
+            &DoneJudgement::default(),
             at(300),
         )
         .await
@@ -130,7 +136,7 @@ async fn the_overview_adds_up() {
     let stale = FindingAction::MarkStale { fingerprint: Fingerprint("v1:a02".into()), why: vec!["gap".into()] };
     let open = FindingAction::Open(failure("c", Severity::Info, "m"));
     store
-        .apply(run, &[resolve("v1:a00"), resolve("v1:b05"), stale, open], &[], &Settled::default(), at(24 * 60))
+        .apply(run, &[resolve("v1:a00"), resolve("v1:b05"), stale, open], &[], &DoneJudgement::default(), at(24 * 60))
         .await
         .unwrap();
     store.finish_run(run, &RunOutcome::Done(serde_json::json!({}))).await.unwrap();
@@ -168,7 +174,7 @@ async fn associations_and_roles_know_each_other() {
     seen.associations.push(undescribed);
     let (run, _) = look(store, 0, &seen).await;
     store
-        .apply(run, &[FindingAction::Open(failure("a", Severity::High, "m"))], &[], &Settled::default(), at(0))
+        .apply(run, &[FindingAction::Open(failure("a", Severity::High, "m"))], &[], &DoneJudgement::default(), at(0))
         .await
         .unwrap();
 
@@ -246,7 +252,7 @@ async fn sessions_are_found_and_paged() {
         (SessionFilter { accounts: vec![other()], ..SessionFilter::default() }, 0),
         (SessionFilter { session_name: Some("PROD-api".into()), ..SessionFilter::default() }, 30),
         (SessionFilter { principal: Some("lambda".into()), ..SessionFilter::default() }, 0),
-        (SessionFilter { tied_by: Some("tags".into()), ..SessionFilter::default() }, 0),
+        (SessionFilter { attribution_method: Some("tags".into()), ..SessionFilter::default() }, 0),
         (SessionFilter { failed: Some(false), ..SessionFilter::default() }, 30),
         (SessionFilter { failed: Some(true), ..SessionFilter::default() }, 0),
         (SessionFilter { since: Some(at(-1)), until: Some(at(0)), ..SessionFilter::default() }, 3),
@@ -261,7 +267,7 @@ async fn sessions_are_found_and_paged() {
     ] {
         assert_eq!(store.sessions(&filter, None, 100).await.unwrap().len(), left, "{filter:?}");
         let days = store.session_days(&filter).await.unwrap();
-        let counted: u64 = days.iter().map(|day| day.tied + day.ambiguous + day.untied).sum();
+        let counted: u64 = days.iter().map(|day| day.attributed + day.ambiguous + day.unattributed).sum();
         assert_eq!(usize::try_from(counted), Ok(left), "{filter:?}");
     }
 }

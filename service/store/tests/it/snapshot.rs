@@ -538,7 +538,7 @@ async fn a_name_that_no_index_takes_is_a_gap_and_hides_nothing_else() {
         look(&database.store, minute, &seen).await;
         let back = estate_of(&database.store).await;
         let (roles, _, clusters) = names(&back);
-        assert_eq!((roles, clusters), (names(&estate_of_look(&estate()).await).0, 1), "all others are kept");
+        assert_eq!((roles, clusters), (names(&estate_of_scan(&estate()).await).0, 1), "all others are kept");
         assert_eq!(back.sessions.len(), estate().sessions.len() + 1 + usize::from(minute > 0), "sessions are kept cut");
         for kind in [
             ScopeKind::Roles,
@@ -567,7 +567,7 @@ async fn a_name_that_no_index_takes_is_a_gap_and_hides_nothing_else() {
     assert_eq!(estate_of(&database.store).await.roles.len(), seen.roles.len());
 }
 
-async fn estate_of_look(seen: &Observation) -> Estate {
+async fn estate_of_scan(seen: &Observation) -> Estate {
     let database = database().await;
     look(&database.store, 0, seen).await;
     estate_of(&database.store).await

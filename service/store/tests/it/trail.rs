@@ -8,8 +8,8 @@ use rolecall_estate::{
     SessionKind, Tags, TrailMemory, UsedFrom,
 };
 use rolecall_store::{
-    Bookkeeper, Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState,
-    Store, Tied, UsageOf, UseRow,
+    Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState, Store, Tied,
+    TrailWriter, UsageOf, UseRow,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,9 +54,9 @@ fn counted(event: &Event) -> Counted {
 }
 
 /// One batch as the pipeline counts it, up to its commit; `Err` where it ends before.
-async fn batch(books: &mut Bookkeeper, files: &[FileMark], events: &[Event], commit: bool) -> Result<u64, Error> {
-    let mut ledger = books.open(&BTreeSet::from([account()])).await?;
-    let unread = ledger.unread(files).await?;
+async fn batch(books: &mut TrailWriter, files: &[FileMark], events: &[Event], commit: bool) -> Result<u64, Error> {
+    let mut trail_batch = books.open(&BTreeSet::from([account()])).await?;
+    let unread = trail_batch.unread(files).await?;
     if !files.is_empty() && unread.iter().all(|unread| !unread) {
         return Ok(0);
     }
@@ -68,7 +68,7 @@ async fn batch(books: &mut Bookkeeper, files: &[FileMark], events: &[Event], com
         marks.sort_unstable();
         marks.dedup();
     }
-    let known = ledger.counted(&marks).await?;
+    let known = trail_batch.counted(&marks).await?;
     let mut met = BTreeSet::new();
     let new: Vec<&Event> = events
         .iter()
@@ -81,11 +81,11 @@ async fn batch(books: &mut Bookkeeper, files: &[FileMark], events: &[Event], com
         marks.retain(|mark| !known.get(place).is_some_and(|known| known.contains(mark)));
     }
     let uses: Vec<Counted> = new.iter().map(|event| counted(event)).collect();
-    ledger.add(&[], &uses).await?;
+    trail_batch.add(&[], &uses).await?;
     let day = DayCounts { files: 1, events: new.len() as u64 };
-    ledger.note(marks, files, &BTreeMap::from([(place(0), day)]), at(0)).await?;
+    trail_batch.note(marks, files, &BTreeMap::from([(place(0), day)]), at(0)).await?;
     if commit {
-        ledger.commit().await?;
+        trail_batch.commit().await?;
     }
     Ok(new.len() as u64)
 }
@@ -110,7 +110,7 @@ fn events(count: u64) -> Vec<Event> {
 async fn what_comes_twice_in_any_split_and_order_counts_once() {
     let all = events(3_000);
     let plain = database().await;
-    batch(&mut plain.store.bookkeeper(), &[], &all, true).await.unwrap();
+    batch(&mut plain.store.trail_writer(), &[], &all, true).await.unwrap();
     let expected = usage(&plain.store, UsageOf::All).await;
     assert_eq!(expected.iter().map(|row| row.calls).sum::<u64>(), 3_000);
     assert_eq!(expected.iter().map(|row| row.errors).sum::<u64>(), 273);
@@ -119,7 +119,7 @@ async fn what_comes_twice_in_any_split_and_order_counts_once() {
     // Backwards, in overlapping pieces, some of them lost before their commit, by two keepers of
     // books in turn of which neither knows what the other wrote.
     let torn = database().await;
-    let (mut one, mut other) = (torn.store.bookkeeper(), torn.store.bookkeeper());
+    let (mut one, mut other) = (torn.store.trail_writer(), torn.store.trail_writer());
     for round in 0..2 {
         for (n, start) in (0..3_000).step_by(170).rev().enumerate() {
             let piece = &all[start..(start + 260).min(all.len())];
@@ -148,7 +148,7 @@ async fn workers_side_by_side_count_once() {
     let work = (0..4_usize).map(|worker| {
         let (store, all) = (database.store.clone(), all.clone());
         tokio::spawn(async move {
-            let mut books = store.bookkeeper();
+            let mut books = store.trail_writer();
             for start in (0..all.len()).step_by(250) {
                 let start = (start + worker * 500) % all.len();
                 let piece = &all[start..(start + 250).min(all.len())];
@@ -166,7 +166,7 @@ async fn workers_side_by_side_count_once() {
 #[tokio::test]
 async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
     let database = database().await;
-    let mut books = database.store.bookkeeper();
+    let mut books = database.store.trail_writer();
     let all = events(100);
     assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 100);
     assert_eq!(books.read_before(&[file(1), file(2)]).await.unwrap(), [true, false]);
@@ -176,7 +176,7 @@ async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
     assert_eq!(database.store.close_days(at(-1), at(1)).await.unwrap(), 0, "still open");
     let closed = database.store.close_days(at(1), at(2)).await.unwrap();
     assert_eq!(closed, 1);
-    let mut books = database.store.bookkeeper();
+    let mut books = database.store.trail_writer();
     assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 0);
     assert_eq!(batch(&mut books, &[file(3)], &all[..10], true).await.unwrap(), 10, "a file that was not read");
     let days = database.store.trail_days(&[account()], day_of(0)).await.unwrap();
@@ -187,21 +187,21 @@ async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
 async fn a_file_outside_every_layout_is_known_until_its_events_are_forgotten() {
     let database = database().await;
     let somewhere = |month: i64, mark: u64| FileMark { place: FileMark::nowhere(at(month * 31 * 24 * 60)), mark };
-    let mut books = database.store.bookkeeper();
+    let mut books = database.store.trail_writer();
     for month in 0..3 {
-        let mut ledger = books.open(&BTreeSet::from([somewhere(0, 0).place.account_id])).await.unwrap();
+        let mut trail_batch = books.open(&BTreeSet::from([somewhere(0, 0).place.account_id])).await.unwrap();
         let read = [somewhere(month, month.cast_unsigned())];
-        assert_eq!(ledger.unread(&read).await.unwrap(), [true]);
-        ledger.note(BTreeMap::new(), &read, &BTreeMap::new(), at(0)).await.unwrap();
-        ledger.commit().await.unwrap();
+        assert_eq!(trail_batch.unread(&read).await.unwrap(), [true]);
+        trail_batch.note(BTreeMap::new(), &read, &BTreeMap::new(), at(0)).await.unwrap();
+        trail_batch.commit().await.unwrap();
     }
     // Whenever it comes again.
     let again: Vec<FileMark> = (0..4).map(|mark| somewhere(5, mark)).collect();
-    let mut books = database.store.bookkeeper();
+    let mut books = database.store.trail_writer();
     assert_eq!(books.read_before(&again).await.unwrap(), [true, true, true, false]);
     // The month of the cut is kept: so is what was used in it.
     database.store.drop_usage_before(day_of(31 * 24 * 60) + TimeDelta::days(9)).await.unwrap();
-    let mut books = database.store.bookkeeper();
+    let mut books = database.store.trail_writer();
     assert_eq!(books.read_before(&again).await.unwrap(), [false, true, true, false]);
 }
 
@@ -230,17 +230,17 @@ fn session(id: &str, minute: i64, key: &str, parent: Option<&str>) -> Session {
 }
 
 async fn add_sessions(store: &Store, sessions: &[Session]) {
-    let mut books = store.bookkeeper();
-    let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
-    ledger.add(sessions, &[]).await.unwrap();
-    ledger.commit().await.unwrap();
+    let mut books = store.trail_writer();
+    let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
+    trail_batch.add(sessions, &[]).await.unwrap();
+    trail_batch.commit().await.unwrap();
 }
 
 /// Ties what is due: to its parent's association, else to `a-1` where it has no parent.
-async fn tie_due(store: &Store) -> usize {
+async fn attribute_due_sessions(store: &Store) -> usize {
     let due = store.due_sessions(100).await.unwrap();
     let opened = |key: &String| due.rows.iter().find(|row| row.session.access_key_id.as_ref() == Some(key));
-    let ties: Vec<(SessionKey, Tied)> = due
+    let attributions: Vec<(SessionKey, Tied)> = due
         .rows
         .iter()
         .map(|row| {
@@ -251,14 +251,14 @@ async fn tie_due(store: &Store) -> usize {
             }
             let association = match &first.session.parent_access_key_id {
                 None => Some("a-1".to_owned()),
-                Some(key) => due.known.get(key).and_then(|parents| parents[0].tied.association_id.clone()),
+                Some(key) => due.known.get(key).and_then(|parents| parents[0].attribution.association_id.clone()),
             };
             let key = SessionKey { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at };
-            (key, Tied { association_id: association, tied_by: Some("chain".into()), ..Tied::default() })
+            (key, Tied { association_id: association, attribution_method: Some("chain".into()), ..Tied::default() })
         })
         .collect();
-    store.tie(&ties).await.unwrap();
-    ties.len()
+    store.set_attributions(&attributions).await.unwrap();
+    attributions.len()
 }
 
 #[tokio::test]
@@ -266,24 +266,24 @@ async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
     let database = database().await;
     let store = &database.store;
     let calls = |key: &str| Event { mark: 7, minute: 5, key: key.into(), action: "s3:GetObject".into(), failed: false };
-    batch(&mut store.bookkeeper(), &[], &[calls("ASIAGRANDCHILD")], true).await.unwrap();
+    batch(&mut store.trail_writer(), &[], &[calls("ASIAGRANDCHILD")], true).await.unwrap();
     let of_association = UsageOf::Association("a-1".into());
     add_sessions(store, &[session("e3", 4, "ASIAGRANDCHILD", Some("ASIACHILD"))]).await;
     add_sessions(store, &[session("e2", 3, "ASIACHILD", Some("ASIAPOD"))]).await;
-    assert_eq!(tie_due(store).await, 2);
-    while tie_due(store).await > 0 {}
+    assert_eq!(attribute_due_sessions(store).await, 2);
+    while attribute_due_sessions(store).await > 0 {}
     assert_eq!(usage(store, of_association.clone()).await, []);
 
     add_sessions(store, &[session("e1", 2, "ASIAPOD", None)]).await;
     let mut rounds = 0;
-    while tie_due(store).await > 0 {
+    while attribute_due_sessions(store).await > 0 {
         rounds += 1;
     }
     assert!(rounds <= 3, "{rounds}");
     let rows = usage(store, of_association).await;
     assert_eq!((rows.len(), rows[0].calls, rows[0].action.as_str()), (1, 1, "s3:GetObject"));
-    let tied = SessionFilter { association_id: Some("a-1".into()), ..SessionFilter::default() };
-    assert_eq!(store.sessions(&tied, None, 10).await.unwrap().len(), 3);
+    let attributed = SessionFilter { association_id: Some("a-1".into()), ..SessionFilter::default() };
+    assert_eq!(store.sessions(&attributed, None, 10).await.unwrap().len(), 3);
 
     let middle = store.session(account(), "e2").await.unwrap().unwrap();
     let chain = store.chain(middle).await.unwrap();
@@ -297,8 +297,8 @@ async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
 
     // A key whose session was tied before its first call.
     let late = Event { mark: 8, minute: 6, key: "ASIAPOD".into(), action: "s3:PutObject".into(), failed: false };
-    batch(&mut store.bookkeeper(), &[], &[late], true).await.unwrap();
-    assert_eq!(store.tie_late_calls().await.unwrap(), 1);
+    batch(&mut store.trail_writer(), &[], &[late], true).await.unwrap();
+    assert_eq!(store.attribute_late_calls().await.unwrap(), 1);
     assert_eq!(usage(store, UsageOf::Association("a-1".into())).await.len(), 2);
     assert_eq!(usage(store, UsageOf::Key("ASIAPOD".into())).await.len(), 1);
 }
@@ -307,22 +307,22 @@ async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
 async fn folding_keeps_every_sum_and_forgets_the_keys() {
     let database = database().await;
     let store = &database.store;
-    batch(&mut store.bookkeeper(), &[], &events(500), true).await.unwrap();
+    batch(&mut store.trail_writer(), &[], &events(500), true).await.unwrap();
     add_sessions(store, &[session("e1", -10, "ASIA0001", None)]).await;
-    tie_due(store).await;
+    attribute_due_sessions(store).await;
     let before = usage(store, UsageOf::All).await;
-    assert_eq!(store.fold_keys(at(0) - TimeDelta::days(1), at(0) - TimeDelta::days(1)).await.unwrap(), 0);
+    assert_eq!(store.roll_up_access_keys(at(0) - TimeDelta::days(1), at(0) - TimeDelta::days(1)).await.unwrap(), 0);
     let much_later = at(0) + TimeDelta::days(30);
-    assert_eq!(store.fold_keys(much_later, at(0)).await.unwrap(), 1, "only what is tied");
+    assert_eq!(store.roll_up_access_keys(much_later, at(0)).await.unwrap(), 1, "only what is attributed");
     assert_eq!(usage(store, UsageOf::All).await, before);
-    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 8);
+    assert_eq!(store.roll_up_access_keys(much_later, much_later).await.unwrap(), 8);
     assert_eq!(usage(store, UsageOf::All).await, before);
     assert_eq!(usage(store, UsageOf::Key("ASIA0001".into())).await, []);
     // What comes later for a folded key is a key's again, and is folded again.
     let late = Event { mark: 1, minute: 9, key: "ASIA0001".into(), action: "s3:Action1".into(), failed: false };
-    batch(&mut store.bookkeeper(), &[], &[late], true).await.unwrap();
-    store.tie_late_calls().await.unwrap();
-    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 1);
+    batch(&mut store.trail_writer(), &[], &[late], true).await.unwrap();
+    store.attribute_late_calls().await.unwrap();
+    assert_eq!(store.roll_up_access_keys(much_later, much_later).await.unwrap(), 1);
     let calls = |rows: &[UseRow]| rows.iter().map(|row| row.calls).sum::<u64>();
     assert_eq!(calls(&usage(store, UsageOf::All).await), calls(&before) + 1);
     store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
@@ -337,12 +337,12 @@ fn told(key: &str, by_endpoint: bool, calls: u64) -> Counted {
 }
 
 async fn add(store: &Store, uses: &[Counted], withdrawn: &[Counted], origins: &[Origin]) {
-    let mut books = store.bookkeeper();
-    let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
-    ledger.add(&[], uses).await.unwrap();
-    ledger.withdraw(withdrawn).await.unwrap();
-    ledger.origins(origins).await.unwrap();
-    ledger.commit().await.unwrap();
+    let mut books = store.trail_writer();
+    let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
+    trail_batch.add(&[], uses).await.unwrap();
+    trail_batch.withdraw(withdrawn).await.unwrap();
+    trail_batch.origins(origins).await.unwrap();
+    trail_batch.commit().await.unwrap();
 }
 
 #[tokio::test]
@@ -353,7 +353,7 @@ async fn what_an_endpoint_told_first_is_taken_back() {
         add(store, &[told("ASIA1", true, 3), told("ASIA2", true, 1)], &[], &[]).await;
         if folded {
             let much_later = at(0) + TimeDelta::days(30);
-            assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 2);
+            assert_eq!(store.roll_up_access_keys(much_later, much_later).await.unwrap(), 2);
         }
         add(
             store,
@@ -406,13 +406,13 @@ async fn origins_are_kept_by_session_and_then_by_workload() {
     assert_eq!(store.session_origins(at(2)).await.unwrap(), []);
 
     assert_eq!(store.used_from().await.unwrap(), [], "no workload's");
-    tie_due(store).await;
+    attribute_due_sessions(store).await;
     let before = store.used_from().await.unwrap();
     let told: Vec<_> = before.iter().map(|one| (one.network.as_deref(), one.sessions[0].1, one.last)).collect();
     assert_eq!(told, [(Some("10.0.0.0/16"), at(2), at(5)), (Some("198.51.100.7"), at(7), at(8))]);
     assert_eq!(before[0].association_id.as_deref(), Some("a-1"));
     let much_later = at(0) + TimeDelta::days(30);
-    assert_eq!(store.fold_keys(much_later, much_later).await.unwrap(), 1);
+    assert_eq!(store.roll_up_access_keys(much_later, much_later).await.unwrap(), 1);
     let told = |used: &[UsedFrom]| -> Vec<_> {
         used.iter().map(|one| (one.association_id.clone(), one.network.clone(), one.sessions[0].1, one.last)).collect()
     };
@@ -434,7 +434,7 @@ async fn what_is_remembered_goes_back_further_than_what_is_judged() {
     seen.associations.push(association);
     look(store, 0, &seen).await;
     add_sessions(store, &[session("e1", -9_000, "ASIAPOD", None)]).await;
-    tie_due(store).await;
+    attribute_due_sessions(store).await;
     let of_instances = |action: &str, minute: i64| InstanceUse {
         account_id: account(),
         region: REGION.parse().unwrap(),
@@ -447,10 +447,13 @@ async fn what_is_remembered_goes_back_further_than_what_is_judged() {
         networks: Networks::PRIVATE,
     };
     for minute in [-8_000, -9_000] {
-        let mut books = store.bookkeeper();
-        let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
-        ledger.instances(&[of_instances("s3:GetObject", minute), of_instances("s3:PutObject", minute)]).await.unwrap();
-        ledger.commit().await.unwrap();
+        let mut books = store.trail_writer();
+        let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
+        trail_batch
+            .instances(&[of_instances("s3:GetObject", minute), of_instances("s3:PutObject", minute)])
+            .await
+            .unwrap();
+        trail_batch.commit().await.unwrap();
     }
     let memory = store.trail_memory(at(0)).await.unwrap();
     assert_eq!(memory.associations, BTreeMap::from([("a-1".to_owned(), at(-9_000))]));
@@ -460,8 +463,8 @@ async fn what_is_remembered_goes_back_further_than_what_is_judged() {
     assert_eq!((put.action.as_str(), put.networks), ("s3:PutObject", Networks::PRIVATE));
     // Calls count for both as well, and later ones more.
     let call = Event { mark: 1, minute: -100, key: "ASIAPOD".into(), action: "s3:PutObject".into(), failed: false };
-    batch(&mut store.bookkeeper(), &[], &[call], true).await.unwrap();
-    store.tie_late_calls().await.unwrap();
+    batch(&mut store.trail_writer(), &[], &[call], true).await.unwrap();
+    store.attribute_late_calls().await.unwrap();
     let memory = store.trail_memory(at(0)).await.unwrap();
     assert_eq!(memory.associations, BTreeMap::from([("a-1".to_owned(), at(-100))]));
     assert_eq!(memory.roles, BTreeMap::from([(role_arn("api"), at(-100))]));
@@ -474,20 +477,20 @@ async fn a_source_says_how_far_it_is_and_what_failed() {
     let database = database().await;
     let store = &database.store;
     store.begin_source("bucket", "s3", at(0)).await.unwrap();
-    let mut books = store.bookkeeper();
-    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
+    let mut books = store.trail_writer();
+    let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
     let report =
         SourceReport { files: 2, events: 10, bytes: 99, newest_event_at: Some(at(-3)), ..SourceReport::default() };
-    ledger.progress("bucket", &report).await.unwrap();
-    ledger.progress("bucket", &report).await.unwrap();
+    trail_batch.progress("bucket", &report).await.unwrap();
+    trail_batch.progress("bucket", &report).await.unwrap();
     let cursor = rolecall_store::TrailCursor {
         account_id: account(),
         region: REGION.into(),
         position: "x".into(),
         from_day: Some(day_of(0)),
     };
-    ledger.cursor("bucket", &cursor, at(0)).await.unwrap();
-    ledger.commit().await.unwrap();
+    trail_batch.cursor("bucket", &cursor, at(0)).await.unwrap();
+    trail_batch.commit().await.unwrap();
     store.finish_source("bucket", Ok(()), at(1)).await.unwrap();
     store.begin_source("bucket", "s3", at(2)).await.unwrap();
     store.finish_source("bucket", Err("s3:ListBucket was refused"), at(3)).await.unwrap();
@@ -507,17 +510,17 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
     let database = database().await;
     let store = &database.store;
     let region: rolecall_estate::id::Region = REGION.parse().unwrap();
-    let hours = |from: i64, to: i64, holds: EventScope| CompleteRange {
+    let hours = |from: i64, to: i64, event_scope: EventScope| CompleteRange {
         source: "bucket".into(),
         account_id: account(),
         region: region.clone(),
         from: at(from * 60),
         to: at(to * 60),
-        holds,
+        event_scope,
         all_regions: to > 5,
     };
     let here = || EventScope::Bucket("trails".into());
-    let mut books = store.bookkeeper();
+    let mut books = store.trail_writer();
     let steps = [
         (vec![hours(0, 5, here())], vec![], vec![hours(0, 5, here())]),
         (vec![hours(4, 10, here())], vec![], vec![hours(0, 10, here())]),
@@ -537,29 +540,29 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
             .collect();
         // What is not committed is not kept.
         for commit in [false, true] {
-            let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-            ledger.whole("bucket", &told, &torn).await.unwrap();
+            let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+            trail_batch.complete_ranges("bucket", &told, &torn).await.unwrap();
             if commit {
-                ledger.commit().await.unwrap();
+                trail_batch.commit().await.unwrap();
             }
         }
-        assert_eq!(store.trail_whole(&[account()]).await.unwrap(), expected, "step {n}");
+        assert_eq!(store.complete_ranges(&[account()]).await.unwrap(), expected, "step {n}");
     }
     let other = CompleteRange { source: "history".into(), ..hours(0, 3, EventScope::Sessions) };
-    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-    ledger.whole("history", std::slice::from_ref(&other), &[]).await.unwrap();
-    ledger.commit().await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated), other]);
-    assert_eq!(store.trail_whole(&["999988887777".parse().unwrap()]).await.unwrap(), []);
+    let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+    trail_batch.complete_ranges("history", std::slice::from_ref(&other), &[]).await.unwrap();
+    trail_batch.commit().await.unwrap();
+    assert_eq!(store.complete_ranges(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated), other]);
+    assert_eq!(store.complete_ranges(&["999988887777".parse().unwrap()]).await.unwrap(), []);
 
     // What is forgotten of the calls is not whole any more. Two days on it is 8 in the morning again.
     store.drop_usage_before(day_of(24 * 60)).await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated)]);
-    let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-    ledger.whole("bucket", &[hours(18, 50, EventScope::Stated)], &[]).await.unwrap();
-    ledger.commit().await.unwrap();
+    assert_eq!(store.complete_ranges(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated)]);
+    let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+    trail_batch.complete_ranges("bucket", &[hours(18, 50, EventScope::Stated)], &[]).await.unwrap();
+    trail_batch.commit().await.unwrap();
     store.drop_usage_before(day_of(48 * 60)).await.unwrap();
-    assert_eq!(store.trail_whole(&[]).await.unwrap(), [hours(40, 50, EventScope::Stated)]);
+    assert_eq!(store.complete_ranges(&[]).await.unwrap(), [hours(40, 50, EventScope::Stated)]);
 }
 
 #[tokio::test]
@@ -574,15 +577,15 @@ async fn a_stretch_that_reaches_into_the_future_was_not_read() {
         region: REGION.parse().unwrap(),
         from: now + TimeDelta::hours(from),
         to: now + TimeDelta::hours(to),
-        holds: EventScope::Sessions,
+        event_scope: EventScope::Sessions,
         all_regions: true,
     };
-    let mut books = store.bookkeeper();
+    let mut books = store.trail_writer();
     let mut tell = async |told: CompleteRange| {
-        let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-        ledger.whole("bucket", &[told], &[]).await.unwrap();
-        ledger.commit().await.unwrap();
-        store.trail_whole(&[]).await.unwrap()
+        let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+        trail_batch.complete_ranges("bucket", &[told], &[]).await.unwrap();
+        trail_batch.commit().await.unwrap();
+        store.complete_ranges(&[]).await.unwrap()
     };
     // Told by clocks that were a month ahead: of a trail that was read before, and of one that was not.
     assert_eq!(tell(whole(-50, -2)).await, [whole(-50, -2)]);
@@ -605,16 +608,16 @@ async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events
         region: region.parse().unwrap(),
         from: at(0),
         to: at(60),
-        holds: EventScope::Bucket("trails".into()),
+        event_scope: EventScope::Bucket("trails".into()),
         all_regions: true,
     };
     let torn = IncompleteDay { account_id: account(), region: "us-east-1".parse().unwrap(), day: day_of(0) };
-    let mut books = store.bookkeeper();
+    let mut books = store.trail_writer();
     let mut note = async |told: &[CompleteRange], torn: &[IncompleteDay]| {
-        let mut ledger = books.open(&BTreeSet::new()).await.unwrap();
-        ledger.whole("bucket", told, torn).await.unwrap();
-        ledger.commit().await.unwrap();
-        store.trail_whole(&[]).await.unwrap()
+        let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
+        trail_batch.complete_ranges("bucket", told, torn).await.unwrap();
+        trail_batch.commit().await.unwrap();
+        store.complete_ranges(&[]).await.unwrap()
     };
     let both = [whole("eu-west-1"), whole("us-east-1")];
     assert_eq!(note(&both, &[]).await, both);
@@ -660,16 +663,16 @@ async fn no_text_of_an_event_ends_the_reading() {
             last: at(5),
             networks: Networks::PRIVATE,
         };
-        let mut books = store.bookkeeper();
+        let mut books = store.trail_writer();
         for round in 0..2 {
-            let mut ledger = books.open(&BTreeSet::from([account()])).await.unwrap();
-            let wrote = ledger.add(std::slice::from_ref(&opened), std::slice::from_ref(&used)).await.unwrap();
+            let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
+            let wrote = trail_batch.add(std::slice::from_ref(&opened), std::slice::from_ref(&used)).await.unwrap();
             assert_eq!(wrote.sessions, u64::from(round == 0), "it is known again");
-            ledger.origins(std::slice::from_ref(&origin)).await.unwrap();
-            ledger.instances(std::slice::from_ref(&instance)).await.unwrap();
-            ledger.commit().await.unwrap();
+            trail_batch.origins(std::slice::from_ref(&origin)).await.unwrap();
+            trail_batch.instances(std::slice::from_ref(&instance)).await.unwrap();
+            trail_batch.commit().await.unwrap();
         }
-        let tied = Tied {
+        let attribution = Tied {
             cluster: Some(odd.into()),
             namespace: Some(odd.into()),
             service_account: Some(odd.into()),
@@ -679,8 +682,8 @@ async fn no_text_of_an_event_ends_the_reading() {
         };
         let known = store.sessions(&SessionFilter::default(), None, 10).await.unwrap();
         let key = |session: Session| SessionKey { account_id: account(), event_id: session.event_id, at: session.at };
-        let ties: Vec<_> = known.into_iter().map(|row| (key(row.session), tied.clone())).collect();
-        store.tie(&ties).await.unwrap();
+        let attributions: Vec<_> = known.into_iter().map(|row| (key(row.session), attribution.clone())).collect();
+        store.set_attributions(&attributions).await.unwrap();
     }
     let calls: Vec<u64> = usage(store, UsageOf::All).await.iter().map(|row| row.calls).collect();
     assert_eq!(calls, [2, 2, 2], "each is a row of its own, and was met again");

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
-use crate::query::unused::{DAYS, Failure, weighed};
+use crate::query::unused::{DAYS, Failure, usage_report};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
@@ -138,24 +138,25 @@ struct EscalationPathJson {
 }
 
 impl From<UsageReport> for UnusedAccessJson {
-    fn from(weighed: UsageReport) -> Self {
-        let (used, unknown, risk) = (weighed.used_set(), weighed.unknown_set(), weighed.unused_at_risk());
+    fn from(usage_report: UsageReport) -> Self {
+        let (used, unknown, risk) =
+            (usage_report.used_set(), usage_report.unknown_set(), usage_report.unused_at_risk());
         let count = |within: &ActionSet| CountsJson {
-            granted: weighed.granted.intersection(within).len(),
+            granted: usage_report.granted.intersection(within).len(),
             used: used.intersection(within).len(),
-            unused: weighed.unused.intersection(within).len(),
+            unused: usage_report.unused.intersection(within).len(),
             unknown: unknown.intersection(within).len(),
         };
-        let services = weighed.granted.services().into_iter();
+        let services = usage_report.granted.services().into_iter();
         let mut unused: BTreeMap<&'static str, Vec<UnusedJson>> = BTreeMap::new();
-        for action in weighed.unused.iter() {
+        for action in usage_report.unused.iter() {
             unused.entry(action.service()).or_default().push(UnusedJson {
                 name: action.short_name(),
                 level: action.level.as_str(),
                 at_risk: risk.contains_number(action.number),
             });
         }
-        let open = weighed.unknown.iter().map(|open| {
+        let open = usage_report.unknown.iter().map(|open| {
             let mut actions: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
             for action in open.actions.iter() {
                 actions.entry(action.service()).or_default().push(action.short_name());
@@ -164,20 +165,20 @@ impl From<UsageReport> for UnusedAccessJson {
         });
         let called = |actions: &[UsedAction]| actions.iter().map(UsedActionJson::from).collect();
         Self {
-            role_arn: weighed.role_arn.as_str().to_owned(),
+            role_arn: usage_report.role_arn.as_str().to_owned(),
             totals: count(ActionSet::all()),
             by_level: AccessLevel::ALL.into_iter().map(|l| (l.as_str(), count(ActionSet::level(l)))).collect(),
             by_service: services.map(|service| (service, count(&ActionSet::service(service)))).collect(),
-            used: called(&weighed.used),
+            used: called(&usage_report.used),
             unused,
             unknown: open.collect(),
-            used_outside_grants: called(&weighed.beyond),
-            denied: called(&weighed.refused),
-            unmapped: weighed.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
-            unlisted_patterns: weighed.unlisted.clone(),
-            missing_policies: weighed.unseen.clone(),
-            escalation_paths: weighed.escalation_paths.iter().map(EscalationPathJson::from).collect(),
-            window: weighed.covered.into(),
+            used_outside_grants: called(&usage_report.beyond),
+            denied: called(&usage_report.refused),
+            unmapped: usage_report.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
+            unlisted_patterns: usage_report.unlisted.clone(),
+            missing_policies: usage_report.unseen.clone(),
+            escalation_paths: usage_report.escalation_paths.iter().map(EscalationPathJson::from).collect(),
+            window: usage_report.covered.into(),
         }
     }
 }
@@ -195,7 +196,7 @@ impl From<Covered> for PeriodJson {
                 .map(|read| RegionRangeJson {
                     region: read.region.to_string(),
                     source: read.whole.as_ref().map(|whole| whole.source.clone()),
-                    event_scope: read.whole.as_ref().map(|whole| holds(&whole.holds)),
+                    event_scope: read.whole.as_ref().map(|whole| holds(&whole.event_scope)),
                     from: read.whole.as_ref().map(|whole| whole.from),
                     to: read.whole.as_ref().map(|whole| whole.to),
                 })
@@ -245,9 +246,9 @@ impl From<Failure> for AppError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Store(error) => error.into(),
-            Failure::Weigh(error @ UsageError::NotDescribed(_)) => Self::new(Code::Conflict, error.to_string()),
-            Failure::Weigh(UsageError::Association(key)) => Self::not_found(format!("association `{key}`")),
-            Failure::Weigh(UsageError::Role(arn)) => Self::not_found(format!("role `{arn}`")),
+            Failure::Usage(error @ UsageError::NotDescribed(_)) => Self::new(Code::Conflict, error.to_string()),
+            Failure::Usage(UsageError::Association(key)) => Self::not_found(format!("association `{key}`")),
+            Failure::Usage(UsageError::Role(arn)) => Self::not_found(format!("role `{arn}`")),
             Failure::Stopped(error) => Self::internal(error),
         }
     }
@@ -275,7 +276,7 @@ pub(super) async fn of_association(
     let params = GrantedQuery::read(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
-    Ok(Json(weighed(&app.store, UsageSubject::Pods(key), days(&params), Utc::now()).await?.into()))
+    Ok(Json(usage_report(&app.store, UsageSubject::Pods(key), days(&params), Utc::now()).await?.into()))
 }
 
 /// What a role may do, against what its sessions did.
@@ -290,5 +291,5 @@ pub(super) async fn of_role(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::read(raw.as_deref())?;
-    Ok(Json(weighed(&app.store, UsageSubject::Role(arn), days(&params), Utc::now()).await?.into()))
+    Ok(Json(usage_report(&app.store, UsageSubject::Role(arn), days(&params), Utc::now()).await?.into()))
 }

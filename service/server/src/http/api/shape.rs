@@ -675,16 +675,16 @@ pub(crate) struct SessionJson {
 
 impl From<SessionRow> for SessionJson {
     fn from(row: SessionRow) -> Self {
-        let (s, tied) = (row.session, row.tied);
+        let (s, attribution) = (row.session, row.attribution);
         Self {
-            namespace: tied.namespace,
-            service_account: tied.service_account,
-            pod: tied.pod,
-            association_id: tied.association_id,
-            attribution_method: tied.tied_by,
-            attribution_reason: tied.why,
-            candidates: tied.candidates,
-            depth: tied.depth,
+            namespace: attribution.namespace,
+            service_account: attribution.service_account,
+            pod: attribution.pod,
+            association_id: attribution.association_id,
+            attribution_method: attribution.attribution_method,
+            attribution_reason: attribution.why,
+            candidates: attribution.candidates,
+            depth: attribution.depth,
             event_id: s.event_id,
             account_id: s.account_id.to_string(),
             region: s.region.to_string(),

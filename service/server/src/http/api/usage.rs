@@ -155,7 +155,7 @@ pub(crate) struct CompleteRangeJson {
 }
 
 fn whole(row: CompleteRange) -> CompleteRangeJson {
-    let (holds, bucket) = match row.holds {
+    let (holds, bucket) = match row.event_scope {
         EventScope::Sessions => ("sessions", None),
         EventScope::Management => ("management", None),
         EventScope::Bucket(bucket) => ("bucket", Some(bucket)),
@@ -369,7 +369,7 @@ pub(super) async fn ingestion(
         message: problem.message,
         at: problem.at,
     });
-    let complete_ranges = app.store.trail_whole(&[]).await?.into_iter().map(whole).collect();
+    let complete_ranges = app.store.complete_ranges(&[]).await?.into_iter().map(whole).collect();
     let set_aside = app.store.set_aside().await?.into_iter().map(|aside| SetAsideJson {
         kind: aside.kind.as_str(),
         source: aside.source,

@@ -1,6 +1,6 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{GapLine, Seen};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -62,7 +62,7 @@ pub(crate) async fn list(
     chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let (accounts, coverage, summary) =
         tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?;
     // A column for each kind that was listed anywhere.
@@ -76,16 +76,16 @@ pub(crate) async fn list(
     let more = summary.gap_count.saturating_sub(u64::try_from(summary.gaps.len()).unwrap_or(u64::MAX));
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
-        lines: accounts.iter().map(|row| Line::of(row, &kinds, &around, of(row.id))).collect(),
-        gaps: summary.gaps.iter().map(|gap| GapLine::of(gap, &around.names)).collect(),
+        lines: accounts.iter().map(|row| Line::of(row, &kinds, &context, of(row.id))).collect(),
+        gaps: summary.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
         more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
-        seen: around.seen,
+        seen: context.seen,
         chrome,
     })
 }
 
 impl Line {
-    fn of(row: &AccountRow, kinds: &[ScopeKind], around: &Around, coverage: &[KindCoverage]) -> Self {
+    fn of(row: &AccountRow, kinds: &[ScopeKind], context: &PageContext, coverage: &[KindCoverage]) -> Self {
         let ou = row.account.as_ref().and_then(|account| account.ou_path.clone());
         let cell = |kind: &ScopeKind| match coverage.iter().find(|listed| listed.kind == *kind) {
             None => Cell { state: "none", text: "not scanned".to_owned() },
@@ -98,7 +98,7 @@ impl Line {
         };
         Self {
             href: format!("/accounts/{}", row.id),
-            name: around.names.of(row.id),
+            name: context.names.of(row.id),
             id: row.id.to_string(),
             ou: ou.unwrap_or_default(),
             cells: kinds.iter().map(cell).collect(),
@@ -106,7 +106,7 @@ impl Line {
             associations: words::count_u64(row.associations),
             findings: row.open_findings,
             findings_href: format!("/findings?account_id={}", row.id),
-            looked: row.last_look_at.map(|at| Stamp::of(at, around.now)),
+            looked: row.last_look_at.map(|at| Stamp::of(at, context.now)),
         }
     }
 }
@@ -151,14 +151,14 @@ pub(crate) async fn one(
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("account `{id}`"));
     let wanted: AccountId = id.parse().map_err(|_| unknown())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let only = [wanted];
     let (accounts, coverage) = tokio::try_join!(app.store.accounts(), app.store.coverage(&only))?;
     let row = accounts.iter().find(|row| row.id == wanted).ok_or_else(unknown)?;
     let scopes: Vec<&CoverageRow> = coverage.iter().collect();
     let account = row.account.as_ref();
     Ok(AccountPage {
-        name: around.names.of(wanted),
+        name: context.names.of(wanted),
         ou: account.and_then(|a| a.ou_path.clone()).unwrap_or_default(),
         status: account.and_then(|a| a.status.clone()).unwrap_or_default(),
         management: account.is_some_and(|a| a.is_management),
@@ -168,23 +168,23 @@ pub(crate) async fn one(
         clusters: words::count_u64(row.clusters),
         associations: words::count_u64(row.associations),
         findings: words::count_u64(row.open_findings),
-        scopes: scope_lines(&scopes, &around),
+        scopes: scope_lines(&scopes, &context),
         statement: missing_statement(&scopes),
         id,
         chrome,
     })
 }
 
-fn scope_lines(scopes: &[&CoverageRow], around: &Around) -> Vec<ScopeLine> {
+fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine> {
     let text = |part: Option<String>| part.unwrap_or_default();
     let line = |row: &&CoverageRow| ScopeLine {
         scope: words::scope(row.scope.kind),
         region: text(row.scope.region.as_ref().map(ToString::to_string)),
         cluster: text(row.scope.cluster.as_ref().map(ToString::to_string)),
         complete: row.complete,
-        gaps: row.gaps.iter().map(|gap| GapLine::of(gap, &around.names)).collect(),
-        looked: Stamp::of(row.looked_at, around.now),
-        last_complete: row.last_complete_at.map(|at| Stamp::of(at, around.now)),
+        gaps: row.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
+        looked: Stamp::of(row.looked_at, context.now),
+        last_complete: row.last_complete_at.map(|at| Stamp::of(at, context.now)),
     };
     let mut lines: Vec<ScopeLine> = scopes.iter().map(line).collect();
     lines.sort_by_key(|line| line.complete);

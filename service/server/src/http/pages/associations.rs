@@ -2,7 +2,7 @@
 
 use super::chain;
 use super::changes::History;
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{
     Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, SeverityMark, association_href, badge,
     carried, chips, curl, empty, role_href, select, session_href,
@@ -91,20 +91,20 @@ pub(crate) async fn list(
     chrome: Chrome,
 ) -> Result<AssociationsPage, AppError> {
     let params = AssociationsQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
-    let slice = rows(&app, &params, around.now).await?;
+    let context = PageContext::load(&app).await?;
+    let slice = rows(&app, &params, context.now).await?;
     let total = app.store.count_associations(&filters::associations(&params)).await?;
     Ok(AssociationsPage {
         q: params.text("q").unwrap_or_default().to_owned(),
-        selects: vec![select("account_id", "Account", around.names.choices(), &params)],
+        selects: vec![select("account_id", "Account", context.names.choices(), &params)],
         carried: carried(&params, &["q", "account_id"]),
         chips: chips(PATH, &params, &["cursor", "q"]),
         clear: PATH,
-        lines: slice.rows.iter().map(|row| Line::of(row, &around)).collect(),
+        lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
         pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "association", "associations"),
-        empty: slice.rows.is_empty().then(|| empty("association", params.filters(), PATH, &around.seen)),
+        empty: slice.rows.is_empty().then(|| empty("association", params.filters(), PATH, &context.seen)),
         curl: curl(&listing::base(&app), "/api/v1/associations", &params, filters::ASSOCIATIONS),
-        seen: around.seen,
+        seen: context.seen,
         chrome,
     })
 }
@@ -117,7 +117,7 @@ async fn rows(app: &App, params: &Params, now: DateTime<Utc>) -> Result<Slice<As
 }
 
 impl Line {
-    fn of(row: &AssociationRow, around: &Around) -> Self {
+    fn of(row: &AssociationRow, context: &PageContext) -> Self {
         let Association { key, detail, .. } = &row.association;
         let cell = |arn: &str, exists: Option<bool>| RoleCell {
             name: short_name(arn).to_owned(),
@@ -129,7 +129,7 @@ impl Line {
             name: format!("{}/{}", key.namespace, key.service_account),
             cluster: key.cluster.to_string(),
             region: key.region.to_string(),
-            account_name: around.names.name(key.account_id).to_owned(),
+            account_name: context.names.name(key.account_id).to_owned(),
             account_id: key.account_id.to_string(),
             role: detail.as_ref().map(|d| cell(&d.role_arn, row.role_exists)),
             target: detail.as_ref().and_then(|d| Some(cell(d.target_role_arn.as_deref()?, row.target_role_exists))),
@@ -138,7 +138,7 @@ impl Line {
             findings_href: format!("/findings?association={}", encode(&key.to_string())),
             worst: row.worst.map(SeverityMark::from),
             sessions: words::count_u64(row.role_sessions),
-            last_session: row.role_last_session.map(|at| Stamp::of(at, around.now)),
+            last_session: row.role_last_session.map(|at| Stamp::of(at, context.now)),
         }
     }
 }
@@ -225,8 +225,8 @@ pub(crate) async fn one(
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
-    let around = Around::load(&app).await?;
-    let since = sessions_since(&app, around.now);
+    let context = PageContext::load(&app).await?;
+    let since = sessions_since(&app, context.now);
     let row = app.store.association(&key, since).await?.ok_or_else(unknown)?;
     let detail = row.association.detail.as_ref();
     let documents = app.store.documents(detail.and_then(|d| d.policy).as_slice()).await?;
@@ -243,18 +243,19 @@ pub(crate) async fn one(
     let accounts: Vec<_> = accounts.into_iter().collect();
     let of = UsageOf::Association(row.association.association_id.clone());
     let usage =
-        UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, around.now).await?;
+        UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, context.now)
+            .await?;
     let coverage = app.store.coverage(&accounts).await?;
-    let chain = chain::of_association(&row, &around, &coverage);
+    let chain = chain::of_association(&row, &context, &coverage);
     let days = app.config.aws.trail_lookback_days;
-    let history = History::of_workload(&app, &key, &around).await?;
-    let mut page = AssociationPage::new(chrome, &row, &around, &sessions, (usage, history), days);
+    let history = History::of_workload(&app, &key, &context).await?;
+    let mut page = AssociationPage::new(chrome, &row, &context, &sessions, (usage, history), days);
     page.chain = chain;
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
     });
     let titles = titles(&app);
-    page.findings = lines(&findings, &titles, &around);
+    page.findings = lines(&findings, &titles, &context);
     Ok(page)
 }
 
@@ -262,10 +263,10 @@ pub(crate) async fn one(
 pub(super) fn lines(
     rows: &[rolecall_store::FindingRow],
     titles: &BTreeMap<String, String>,
-    around: &Around,
+    context: &PageContext,
 ) -> Vec<FindingLine> {
     let title = |rule: &str| titles.get(rule).cloned().unwrap_or_else(|| rule.to_owned());
-    rows.iter().map(|row| FindingLine::of(row, title(&row.rule), &around.names, around.now)).collect()
+    rows.iter().map(|row| FindingLine::of(row, title(&row.rule), &context.names, context.now)).collect()
 }
 
 /// What is open about an association and the roles that it reaches, the worst first.
@@ -284,14 +285,14 @@ impl AssociationPage {
     fn new(
         chrome: Chrome,
         row: &AssociationRow,
-        around: &Around,
+        context: &PageContext,
         sessions: &[SessionRow],
         (usage, history): (UsageCard, History),
         days: u16,
     ) -> Self {
         let Association { key, detail, association_id, arn, owner_arn } = &row.association;
         let path = key.to_string();
-        let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, around.now));
+        let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, context.now));
         let pair = |(name, value): (&String, String)| Pair { name: name.clone(), value };
         let detail = detail.as_ref();
         Self {
@@ -299,7 +300,7 @@ impl AssociationPage {
             name: format!("{}/{}", key.namespace, key.service_account),
             cluster: key.cluster.to_string(),
             region: key.region.to_string(),
-            account: around.names.of(key.account_id),
+            account: context.names.of(key.account_id),
             account_id: key.account_id.to_string(),
             simulate: super::simulate::href(&path),
             json: format!("/api/v1{}", association_href(&path)),
@@ -317,7 +318,7 @@ impl AssociationPage {
             policy: None,
             usage,
             history,
-            sessions: sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect(),
+            sessions: sessions.iter().map(|row| SessionLine::of(&row.session, context.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,
             findings: Vec::new(),

@@ -3,7 +3,7 @@
 //! A role that is not in the estate is told apart by why: seen to be missing, in an account that
 //! nobody looks at, or not seen. Refuses to know rules.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Node, role_href};
 use crate::http::view::words::short_name;
 use rolecall_estate::Association;
@@ -13,7 +13,7 @@ use rolecall_rules::{Subject, SubjectKind};
 use rolecall_store::{AssociationRow, CoverageRow};
 
 /// The chain of an association; `coverage` holds the listings of roles in the accounts of its roles.
-pub(super) fn of_association(row: &AssociationRow, around: &Around, coverage: &[CoverageRow]) -> Vec<Node> {
+pub(super) fn of_association(row: &AssociationRow, context: &PageContext, coverage: &[CoverageRow]) -> Vec<Node> {
     let Association { key, detail, .. } = &row.association;
     let mut nodes = vec![Node {
         class: "subject",
@@ -21,15 +21,15 @@ pub(super) fn of_association(row: &AssociationRow, around: &Around, coverage: &[
         kind: "Service account".to_owned(),
         name: format!("{}/{}", key.namespace, key.service_account),
         href: String::new(),
-        notes: vec![format!("cluster {}, {}", key.cluster, key.region), around.names.of(key.account_id)],
+        notes: vec![format!("cluster {}, {}", key.cluster, key.region), context.names.of(key.account_id)],
     }];
     let Some(detail) = detail else {
         nodes.push(unseen("Association role", "The association could not be described"));
         return nodes;
     };
-    nodes.push(role("Association role", &detail.role_arn, row.role_exists == Some(true), around, coverage));
+    nodes.push(role("Association role", &detail.role_arn, row.role_exists == Some(true), context, coverage));
     if let Some(target) = &detail.target_role_arn {
-        let mut node = role("Target role", target, row.target_role_exists == Some(true), around, coverage);
+        let mut node = role("Target role", target, row.target_role_exists == Some(true), context, coverage);
         node.notes.push(if detail.external_id.is_some() {
             "with an external ID".to_owned()
         } else {
@@ -41,9 +41,9 @@ pub(super) fn of_association(row: &AssociationRow, around: &Around, coverage: &[
 }
 
 /// The chain of a finding's subject, as far as the finding itself tells it.
-pub(super) fn of_subject(subject: &Subject, href: String, around: &Around) -> Vec<Node> {
+pub(super) fn of_subject(subject: &Subject, href: String, context: &PageContext) -> Vec<Node> {
     let mut nodes = Vec::new();
-    let account = around.names.of(subject.account_id);
+    let account = context.names.of(subject.account_id);
     if let (Some(namespace), Some(name)) = (&subject.namespace, &subject.service_account) {
         let place: Vec<&str> = [&subject.cluster, &subject.region].into_iter().flatten().map(String::as_str).collect();
         nodes.push(Node {
@@ -57,7 +57,7 @@ pub(super) fn of_subject(subject: &Subject, href: String, around: &Around) -> Ve
     }
     for (kind, arn) in [("Role", &subject.role_arn), ("Target role", &subject.target_role_arn)] {
         let Some(arn) = arn else { continue };
-        let mut node = role(kind, arn, false, around, &[]);
+        let mut node = role(kind, arn, false, context, &[]);
         // Whether it exists is the finding's own business here.
         node.class = if subject.kind == SubjectKind::Role && *arn == subject.key { "subject" } else { "" };
         node.notes.truncate(1);
@@ -78,14 +78,14 @@ pub(super) fn of_subject(subject: &Subject, href: String, around: &Around) -> Ve
     nodes
 }
 
-fn role(kind: &str, arn: &str, exists: bool, around: &Around, coverage: &[CoverageRow]) -> Node {
+fn role(kind: &str, arn: &str, exists: bool, context: &PageContext, coverage: &[CoverageRow]) -> Node {
     let parsed = arn.parse::<RoleArn>().ok();
     let (class, note) = match &parsed {
         _ if exists => ("", None),
         None => ("missing", Some("not the ARN of a role")),
         Some(parsed) => absence(parsed, coverage),
     };
-    let account = parsed.as_ref().map(|parsed| around.names.of(parsed.account_id()));
+    let account = parsed.as_ref().map(|parsed| context.names.of(parsed.account_id()));
     Node {
         class,
         icon: "role",

@@ -1,7 +1,7 @@
 //! `/changes` and one change: who gains or loses what, who made it, when it takes hold, and whether it is
 //! approved.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{
     Badge, Chip, DocumentCard, Empty, Link, Pager, Seen, Select, association_href, badge, carried, chips, curl, empty,
     numbered, plural, role_href, select,
@@ -162,7 +162,7 @@ fn meaning(row: &ChangeRow) -> String {
 }
 
 impl ChangeLine {
-    fn of(row: &ChangeRow, around: &Around) -> Self {
+    fn of(row: &ChangeRow, context: &PageContext) -> Self {
         let change = &row.change;
         let workloads = match change.affected.as_slice() {
             [] => String::new(),
@@ -179,14 +179,14 @@ impl ChangeLine {
             part: change.part.clone().unwrap_or_default(),
             meaning: meaning(row),
             workloads,
-            account: around.names.of(change.account_id),
+            account: context.names.of(change.account_id),
             actor: actor.unwrap_or_default(),
             attribution: match row.attributed.attribution {
                 Attribution::Exact => String::new(),
                 Attribution::Candidates => plural(row.attributed.calls.len(), "candidate event", "candidate events"),
                 Attribution::None => "no event".to_owned(),
             },
-            at: Stamp::of(row.attributed.event_time().unwrap_or(row.detected_at), around.now),
+            at: Stamp::of(row.attributed.event_time().unwrap_or(row.detected_at), context.now),
             follows: change.caused_by.is_some(),
             approval: row.approval.as_ref().map(|step| approval_badge(step.state)),
         }
@@ -209,7 +209,7 @@ pub(crate) async fn list(
     let after = listing::after(&app, &params, "newest")?;
     let rows = app.store.changes(&filter, after.as_ref(), ROWS + 1).await?;
     let slice = listing::slice(&app, &params, "newest", rows, ROWS, ChangeRow::after)?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let effects = Effect::ALL.map(|it| (it.as_str().to_owned(), effect_badge(it).label));
     let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));
     let made = [("exact", "One event"), ("candidates", "Candidate events"), ("none", "No event")];
@@ -217,7 +217,7 @@ pub(crate) async fn list(
     let mut days: Vec<(NaiveDate, DayGroup)> = Vec::new();
     for row in &slice.rows {
         let day = row.detected_at.date_naive();
-        let line = ChangeLine::of(row, &around);
+        let line = ChangeLine::of(row, &context);
         match days.last_mut() {
             Some((last, group)) if *last == day => group.lines.push(line),
             _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
@@ -231,7 +231,7 @@ pub(crate) async fn list(
     Ok(ChangesPage {
         selects: vec![
             select("effect", "Effect", effects, &params),
-            select("account_id", "Account", around.names.choices(), &params),
+            select("account_id", "Account", context.names.choices(), &params),
             select("resource_type", "Resource", types, &params),
             select("attribution", "Attribution", made, &params),
             select("approval", "Approval", approvals, &params),
@@ -246,12 +246,12 @@ pub(crate) async fn list(
             first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
             next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
         },
-        empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &around.seen)),
+        empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &context.seen)),
         curl: curl(&listing::base(&app), "/api/v1/changes", &params, filters::CHANGES),
         days: days.into_iter().map(|(_, group)| group).collect(),
         to_approve: if open > u64::from(MOST_APPROVED) { 0 } else { open },
         approve: params.without("cursor").link("/changes/approvals"),
-        seen: around.seen,
+        seen: context.seen,
         chrome,
     })
 }
@@ -264,22 +264,22 @@ pub(super) struct History {
 
 impl History {
     /// Those of a resource by its name.
-    pub(super) async fn of_resource(app: &App, resource: &str, around: &Around) -> Result<Self, AppError> {
+    pub(super) async fn of_resource(app: &App, resource: &str, context: &PageContext) -> Result<Self, AppError> {
         let filter = ChangeFilter { resource: Some(resource.to_owned()), ..ChangeFilter::default() };
         let all = format!("{PATH}?resource={}", encode(resource));
-        Self::load(app, &filter, all, around).await
+        Self::load(app, &filter, all, context).await
     }
 
     /// Those that reach a workload.
-    pub(super) async fn of_workload(app: &App, key: &AssociationKey, around: &Around) -> Result<Self, AppError> {
+    pub(super) async fn of_workload(app: &App, key: &AssociationKey, context: &PageContext) -> Result<Self, AppError> {
         let filter = ChangeFilter { workload: Some(key.clone()), ..ChangeFilter::default() };
         let all = format!("{PATH}?workload={}", encode(&key.to_string()));
-        Self::load(app, &filter, all, around).await
+        Self::load(app, &filter, all, context).await
     }
 
-    async fn load(app: &App, filter: &ChangeFilter, all: String, around: &Around) -> Result<Self, AppError> {
+    async fn load(app: &App, filter: &ChangeFilter, all: String, context: &PageContext) -> Result<Self, AppError> {
         let rows = app.store.changes(filter, None, HISTORY).await?;
-        Ok(Self { lines: rows.iter().map(|row| ChangeLine::of(row, around)).collect(), all })
+        Ok(Self { lines: rows.iter().map(|row| ChangeLine::of(row, context)).collect(), all })
     }
 }
 
@@ -302,10 +302,10 @@ struct Call {
 }
 
 impl Call {
-    fn of(call: &ChangeEvent, around: &Around) -> Self {
+    fn of(call: &ChangeEvent, context: &PageContext) -> Self {
         Self {
             name: format!("{}:{}", call.event_source.split('.').next().unwrap_or_default(), call.event_name),
-            at: Stamp::of(call.event_time, around.now),
+            at: Stamp::of(call.event_time, context.now),
             actor: call.actor.principal().unwrap_or("not named").to_owned(),
             source: call.source_ip.clone().unwrap_or_default(),
             agent: call.user_agent.clone().unwrap_or_default(),
@@ -364,14 +364,14 @@ struct StepLine {
 }
 
 impl StepLine {
-    fn of(step: ApprovalStep, around: &Around) -> Self {
+    fn of(step: ApprovalStep, context: &PageContext) -> Self {
         Self {
             what: approval_badge(step.state),
-            at: Stamp::of(step.at, around.now),
+            at: Stamp::of(step.at, context.now),
             who: step.who,
             reason: step.reason,
             ticket: step.ticket.unwrap_or_default(),
-            until: step.until.map(|at| Stamp::of(at, around.now)),
+            until: step.until.map(|at| Stamp::of(at, context.now)),
         }
     }
 }
@@ -385,7 +385,7 @@ pub(crate) async fn one(
 ) -> Result<ChangePage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let row = app.store.change(&id).await?.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let change = &row.change;
     let digests: Vec<Digest> = [&change.before, &change.after]
         .into_iter()
@@ -413,7 +413,7 @@ pub(crate) async fn one(
                 "{}, {}, {}",
                 it.workload.cluster,
                 it.workload.region,
-                around.names.of(it.workload.account_id)
+                context.names.of(it.workload.account_id)
             ),
         },
         effect: effect_badge(it.effect),
@@ -423,7 +423,7 @@ pub(crate) async fn one(
     let known = row.attributed.attribution;
     let steps = app.store.approval_steps(change.caused_by.as_deref().unwrap_or(&change.id)).await?;
     let state = row.approval.as_ref().map(|step| step.state);
-    let day = |days: i64| (around.now + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let day = |days: i64| (context.now + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
     Ok(ChangePage {
         what: said(&change.change),
         effect: effect_badge(change.effect),
@@ -435,7 +435,7 @@ pub(crate) async fn one(
             _ => String::new(),
         },
         part: change.part.clone().unwrap_or_default(),
-        account: around.names.of(change.account_id),
+        account: context.names.of(change.account_id),
         account_id: change.account_id.to_string(),
         about: kinds().iter().find(|(name, _)| *name == change.change).map_or("", |(_, about)| about),
         gained: told(&change.gained),
@@ -449,9 +449,9 @@ pub(crate) async fn one(
         reached: reached.collect(),
         before,
         after,
-        detected: Stamp::of(row.detected_at, around.now),
-        made: row.attributed.event_time().map(|at| Stamp::of(at, around.now)),
-        effective: Stamp::of(row.effective_at, around.now),
+        detected: Stamp::of(row.detected_at, context.now),
+        made: row.attributed.event_time().map(|at| Stamp::of(at, context.now)),
+        effective: Stamp::of(row.effective_at, context.now),
         takes_hold: match change.takes_hold {
             TakesHold::AtOnce => "at once: policies are evaluated with each request",
             TakesHold::NextCredentials => "at the next fetch of credentials: pods keep theirs up to 6 hours",
@@ -465,15 +465,15 @@ pub(crate) async fn one(
             Attribution::None => badge("unseen", "No event"),
         },
         attribution_because: row.attributed.because.clone(),
-        calls: row.attributed.calls.iter().map(|call| Call::of(call, &around)).collect(),
+        calls: row.attributed.calls.iter().map(|call| Call::of(call, &context)).collect(),
         caused_by: change.caused_by.as_deref().map(href).unwrap_or_default(),
-        followers: followers.map(|row| ChangeLine::of(row, &around)).collect(),
+        followers: followers.map(|row| ChangeLine::of(row, &context)).collect(),
         scan: row.run.0.to_string(),
         json: format!("/api/v1/changes/{}", change.id),
         id: change.id.clone(),
         approval: state.map_or_else(|| badge("unseen", "Not approved"), approval_badge),
         approved: state == Some(ApprovalState::Approved),
-        steps: steps.into_iter().rev().map(|step| StepLine::of(step, &around)).collect(),
+        steps: steps.into_iter().rev().map(|step| StepLine::of(step, &context)).collect(),
         today: day(1),
         latest: day(365),
         chrome,

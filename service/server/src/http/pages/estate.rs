@@ -6,13 +6,13 @@ use crate::http::error::AppError;
 use chrono::{DateTime, Utc};
 
 /// The surroundings of the estate, read once for a page. It counts nothing of what accounts own.
-pub(super) struct Around {
+pub(super) struct PageContext {
     pub(super) now: DateTime<Utc>,
     pub(super) names: AccountNames,
     pub(super) seen: Seen,
 }
 
-impl Around {
+impl PageContext {
     /// Reads the accounts' names and a summary of the latest look at every scope.
     pub(super) async fn load(app: &App) -> Result<Self, AppError> {
         let now = Utc::now();

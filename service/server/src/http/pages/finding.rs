@@ -2,7 +2,7 @@
 
 use super::associations::lines;
 use super::chain;
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -109,7 +109,7 @@ pub(crate) async fn page(
     let events = app.store.finding_events(&found.row).await?;
     let digests: Vec<_> = found.evidence.iter().filter_map(|e| e.document).collect();
     let documents = app.store.documents(&digests).await?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let workloads = app.store.workloads_of(&found.row, WORKLOADS).await?;
     let head = match &found.row.part_of {
         Some(head) => app.store.finding_by_fingerprint(head).await?.map(|head| (head.row.number, head.row.message)),
@@ -117,10 +117,10 @@ pub(crate) async fn page(
     };
     let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
     let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
-    let mut page = FindingPage::new(chrome, found, &events, &documents, &around, |id| rule(&app, id));
+    let mut page = FindingPage::new(chrome, found, &events, &documents, &context, |id| rule(&app, id));
     page.head = head;
-    page.parts = lines(&parts, &titles(&app), &around);
-    page.workloads = workloads.iter().map(|workload| WorkloadLine::of(workload, &around.names)).collect();
+    page.parts = lines(&parts, &titles(&app), &context);
+    page.workloads = workloads.iter().map(|workload| WorkloadLine::of(workload, &context.names)).collect();
     Ok(page)
 }
 
@@ -130,10 +130,10 @@ impl FindingPage {
         found: Finding,
         events: &[FindingEvent],
         documents: &Documents,
-        around: &Around,
+        context: &PageContext,
         rule: impl Fn(&str) -> Option<RuleText>,
     ) -> Self {
-        let now = around.now;
+        let now = context.now;
         let Finding { row, evidence, params, .. } = found;
         let href = subject_href(&row.subject);
         Self {
@@ -153,12 +153,12 @@ impl FindingPage {
             stale: row.detection == Detection::Stale,
             resolution: row.resolution.as_deref().map(resolution).unwrap_or_default().to_owned(),
             exception: row.exception.as_ref().map(|e| exception(e, now)),
-            chain: chain::of_subject(&row.subject, href.clone(), around),
+            chain: chain::of_subject(&row.subject, href.clone(), context),
             params: param_lines(&params),
             documents: numbered(document_cards(&evidence, documents), "document"),
             facts: numbered(facts(&evidence, documents), "fact"),
             steps: events.iter().rev().map(|event| step(event, now)).collect(),
-            account: around.names.of(row.subject.account_id),
+            account: context.names.of(row.subject.account_id),
             account_id: row.subject.account_id.to_string(),
             subject_kind: words::subject(row.subject.kind),
             subject_href: href,

@@ -1,6 +1,6 @@
 //! `/findings`: the list, its filters in the address, and the same as a request to the API.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, carried, chips, curl, empty, select};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -100,16 +100,16 @@ pub(crate) async fn page(
     let grouped = params.text("group") == Some("rule");
     let slice = rows(&app, &params, if grouped { GROUPED } else { ROWS }).await?;
     let total = app.store.count_findings(&filters::findings(&params)).await?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let titles = titles(&app);
-    let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &around.names, around.now);
+    let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &context.names, context.now);
     let clear = given.only(&["state", "sort", "group"]).link(PATH);
     Ok(FindingsPage {
         tabs: tabs(&given, &params),
         views: views(&given, grouped),
         q: given.text("q").unwrap_or_default().to_owned(),
         fields: FIELDS.map(|(name, label)| field(name, label, &given)).into(),
-        selects: selects(&given, &titles, &around),
+        selects: selects(&given, &titles, &context),
         carried: carried(&given, &FORM),
         chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "q"]),
         severity: heading("Severity", "severity", &given),
@@ -117,11 +117,11 @@ pub(crate) async fn page(
         groups: if grouped { groups(&slice.rows, &titles, &given, line) } else { Vec::new() },
         lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
         cut: grouped && slice.next.is_some(),
-        empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &around.seen)),
+        empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &context.seen)),
         pager: Pager::of(PATH, &given, slice.next.as_deref().filter(|_| !grouped), total, "finding", "findings"),
         curl: curl(&listing::base(&app), "/api/v1/findings", &params, filters::FINDINGS),
         clear,
-        seen: around.seen,
+        seen: context.seen,
         chrome,
     })
 }
@@ -161,7 +161,7 @@ fn views(given: &Params, grouped: bool) -> Vec<Tab> {
     ]
 }
 
-fn selects(given: &Params, titles: &BTreeMap<String, String>, around: &Around) -> Vec<Select> {
+fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageContext) -> Vec<Select> {
     let severities = Severity::ALL.map(|s| (s.as_str().to_owned(), words::severity(s).to_owned()));
     let mut rules: Vec<_> = titles.iter().map(|(id, title)| (id.clone(), title.clone())).collect();
     rules.sort_by(|a, b| a.1.cmp(&b.1));
@@ -185,7 +185,7 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, around: &Around) -
     vec![
         select("severity", "Severity", severities, given),
         select("rule_id", "Rule", rules, given),
-        select("account_id", "Account", around.names.choices(), given),
+        select("account_id", "Account", context.names.choices(), given),
         select("subject_kind", "Subject", kinds, given),
         select("via", "Concerns", ways, given),
     ]

@@ -9,7 +9,7 @@ use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, Params, encode, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
-use crate::query::unused::{DAYS, weighed};
+use crate::query::unused::{DAYS, usage_report};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
@@ -144,8 +144,8 @@ pub(crate) async fn page(
     let whose = whose(&params)?;
     let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
     let now = Utc::now();
-    let weighed = weighed(&app.store, whose.clone(), days, now).await?;
-    Ok(GrantsPage::new(chrome, &whose, days, &params, &weighed, now))
+    let usage_report = usage_report(&app.store, whose.clone(), days, now).await?;
+    Ok(GrantsPage::new(chrome, &whose, days, &params, &usage_report, now))
 }
 
 impl GrantsPage {
@@ -154,7 +154,7 @@ impl GrantsPage {
         whose: &UsageSubject,
         days: u16,
         params: &Params,
-        weighed: &UsageReport,
+        usage_report: &UsageReport,
         now: DateTime<Utc>,
     ) -> Self {
         let (name, back, back_name, section, json, hidden) = match whose {
@@ -175,21 +175,21 @@ impl GrantsPage {
                 ("association", key.to_string()),
             ),
         };
-        let (used, unknown) = (weighed.used_set(), weighed.unknown_set());
+        let (used, unknown) = (usage_report.used_set(), usage_report.unknown_set());
         let counts = |within: &ActionSet| {
-            [&weighed.granted, &used, &weighed.unused, &unknown].map(|set| set.intersection(within).len())
+            [&usage_report.granted, &used, &usage_report.unused, &unknown].map(|set| set.intersection(within).len())
         };
         let [granted, was_used, not_used, not_known] = counts(ActionSet::all());
         let windows = ["7", "30", "90", "180", "365"].map(|days| (days.to_owned(), format!("{days} days")));
-        let Covered { since, until, gaps, .. } = &weighed.covered;
+        let Covered { since, until, gaps, .. } = &usage_report.covered;
         Self {
             chrome,
             name,
             back,
             back_name,
             section,
-            role: weighed.role_arn.as_str().to_owned(),
-            role_href: role_href(weighed.role_arn.as_str()),
+            role: usage_report.role_arn.as_str().to_owned(),
+            role_href: role_href(usage_report.role_arn.as_str()),
             json,
             selects: vec![window(select("days", "Window", windows, params), days)],
             hidden,
@@ -197,7 +197,7 @@ impl GrantsPage {
             since: Stamp::of(*since, now),
             until: Stamp::of(*until, now),
             gaps: gaps.clone(),
-            regions: regions(&weighed.covered, now),
+            regions: regions(&usage_report.covered, now),
             figures: vec![
                 (number(granted), "granted"),
                 (number(was_used), "used"),
@@ -205,18 +205,18 @@ impl GrantsPage {
                 (number(not_known), "unknown"),
             ],
             shares: shares([granted, was_used, not_used, not_known]),
-            risky: by_service(&weighed.unused_at_risk()),
-            paths: paths(weighed),
+            risky: by_service(&usage_report.unused_at_risk()),
+            paths: paths(usage_report),
             levels: levels(&counts),
-            services: services(weighed, &counts),
-            used: called(&weighed.used, now),
-            refused: called(&weighed.refused, now),
-            beyond: called(&weighed.beyond, now),
-            unused: by_service(&weighed.unused),
-            unknown: weighed.unknown.iter().map(|open| names(open.why.clone(), &open.actions, true)).collect(),
-            unmapped: weighed.unmapped.iter().map(|u| (u.action.clone(), words::count_u64(u.calls))).collect(),
-            unlisted: weighed.unlisted.clone(),
-            unseen: weighed.unseen.clone(),
+            services: services(usage_report, &counts),
+            used: called(&usage_report.used, now),
+            refused: called(&usage_report.refused, now),
+            beyond: called(&usage_report.beyond, now),
+            unused: by_service(&usage_report.unused),
+            unknown: usage_report.unknown.iter().map(|open| names(open.why.clone(), &open.actions, true)).collect(),
+            unmapped: usage_report.unmapped.iter().map(|u| (u.action.clone(), words::count_u64(u.calls))).collect(),
+            unlisted: usage_report.unlisted.clone(),
+            unseen: usage_report.unseen.clone(),
         }
     }
 }
@@ -253,7 +253,7 @@ fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
                 None => badge("unseen", "Unknown"),
             },
             source: whole.map(|whole| whole.source.clone()).unwrap_or_default(),
-            holds: whole.map_or("", |whole| match whole.holds {
+            holds: whole.map_or("", |whole| match whole.event_scope {
                 EventScope::Sessions => "session events (AssumeRole…)",
                 EventScope::Management => "all management events",
                 EventScope::Bucket(_) => "events of the trail’s selectors",
@@ -292,9 +292,13 @@ fn levels(counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<LevelRow> {
     all.into_iter().map(row).collect()
 }
 
-fn services(weighed: &UsageReport, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
-    let mut rows: Vec<([usize; 4], &'static str)> =
-        weighed.granted.services().into_iter().map(|prefix| (counts(&ActionSet::service(prefix)), prefix)).collect();
+fn services(usage_report: &UsageReport, counts: &dyn Fn(&ActionSet) -> [usize; 4]) -> Vec<ServiceRow> {
+    let mut rows: Vec<([usize; 4], &'static str)> = usage_report
+        .granted
+        .services()
+        .into_iter()
+        .map(|prefix| (counts(&ActionSet::service(prefix)), prefix))
+        .collect();
     // What was used first, then what is widest.
     rows.sort_by_key(|([granted, used, ..], prefix)| (*used == 0, std::cmp::Reverse(*granted), *prefix));
     let row = |(all, prefix): ([usize; 4], &'static str)| {
@@ -338,7 +342,7 @@ fn by_service(actions: &ActionSet) -> Vec<Names> {
     services.into_iter().map(|(prefix, actions)| names(prefix.to_owned(), &actions, false)).collect()
 }
 
-fn paths(weighed: &UsageReport) -> Vec<PathRow> {
+fn paths(usage_report: &UsageReport) -> Vec<PathRow> {
     let row = |path: &rolecall_audit::unused::GrantedPath| PathRow {
         actions: path.found.path.actions().collect::<Vec<_>>().join(", "),
         outcome: match path.found.path.outcome.as_str() {
@@ -349,5 +353,5 @@ fn paths(weighed: &UsageReport) -> Vec<PathRow> {
         state: if path.found.truth.is_true() { badge("bad", "Open") } else { badge("unseen", "Possibly open") },
         close: path.unused.join(", "),
     };
-    weighed.escalation_paths.iter().map(row).collect()
+    usage_report.escalation_paths.iter().map(row).collect()
 }

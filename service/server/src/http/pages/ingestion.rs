@@ -1,6 +1,6 @@
 //! `/ingestion`: from where trails are read, how far, what of them whole, and what could not be read.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Badge, badge, plural};
 use super::sessions::{Read, ReadState};
 use crate::app::App;
@@ -14,7 +14,7 @@ use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
-use rolecall_store::{Problem, SetAside, SourceRow, SourceState, TieCount, UnitKind};
+use rolecall_store::{AttributionCount, Problem, SetAside, SourceRow, SourceState, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems on the page; the store keeps some more.
@@ -46,7 +46,7 @@ struct SourceLine {
 }
 
 /// A stretch of time of which nothing is missing, in regions of an account.
-struct WholeLine {
+struct CompleteRangeLine {
     account: String,
     account_id: String,
     regions: String,
@@ -94,7 +94,7 @@ impl AsideLine {
 }
 
 /// Sessions of one kind that are tied by the same.
-struct TieLine {
+struct AttributionLine {
     kind: String,
     by: String,
     why: String,
@@ -110,12 +110,12 @@ pub(crate) struct IngestionPage {
     text: String,
     sources: Vec<SourceLine>,
     waiting: Vec<String>,
-    whole: Vec<WholeLine>,
+    whole: Vec<CompleteRangeLine>,
     all_whole: bool,
     set_aside: Vec<AsideLine>,
     problems: Vec<ProblemLine>,
     all_problems: bool,
-    ties: Vec<TieLine>,
+    attributions: Vec<AttributionLine>,
 }
 
 /// `GET /ingestion`
@@ -125,8 +125,8 @@ pub(crate) async fn page(
     chrome: Chrome,
 ) -> Result<IngestionPage, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
-    let read = Read::load(&app, around.now.date_naive()).await?;
+    let context = PageContext::load(&app).await?;
+    let read = Read::load(&app, context.now.date_naive()).await?;
     let rows = app.store.sources().await?;
     let begun: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let waiting = app.config.trails.iter().map(|trail| trail.id.clone()).filter(|id| !begun.contains(id.as_str()));
@@ -134,9 +134,9 @@ pub(crate) async fn page(
     let mut sources = Vec::new();
     for row in &rows {
         let stretches = app.store.cursors(&row.name).await?.len();
-        sources.push(SourceLine::of(row, stretches, &around));
+        sources.push(SourceLine::of(row, stretches, &context));
     }
-    let mut whole = WholeLine::all(app.store.trail_whole(&[]).await?, &around);
+    let mut whole = CompleteRangeLine::all(app.store.complete_ranges(&[]).await?, &context);
     let all_whole = whole.len() <= STRETCHES;
     whole.truncate(STRETCHES);
     let problems = app.store.trail_problems(None, PROBLEMS).await?;
@@ -165,7 +165,7 @@ pub(crate) async fn page(
         file: problem.file,
         place: problem.place,
         message: problem.message,
-        at: Stamp::of(problem.at, around.now),
+        at: Stamp::of(problem.at, context.now),
     });
     let (class, title) = match read.state {
         ReadState::Never => ("unseen", "No CloudTrail source configured"),
@@ -198,16 +198,16 @@ pub(crate) async fn page(
         waiting,
         whole,
         all_whole,
-        set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::of(aside, around.now)).collect(),
+        set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::of(aside, context.now)).collect(),
         problems: problems.collect(),
         all_problems,
-        ties: app.store.session_ties().await?.iter().map(TieLine::of).collect(),
+        attributions: app.store.session_attribution_counts().await?.iter().map(AttributionLine::of).collect(),
         chrome,
     })
 }
 
 impl SourceLine {
-    fn of(row: &SourceRow, stretches: usize, around: &Around) -> Self {
+    fn of(row: &SourceRow, stretches: usize, context: &PageContext) -> Self {
         let state = match row.state {
             SourceState::Reading => badge("accent", "Reading"),
             SourceState::Idle => badge("ok", "Idle"),
@@ -219,8 +219,8 @@ impl SourceLine {
             kind: row.kind.clone(),
             state,
             error: row.error.clone().unwrap_or_default(),
-            caught_up: row.caught_up_at.map(|at| Stamp::of(at, around.now)),
-            newest: total.newest_event_at.map(|at| Stamp::of(at, around.now)),
+            caught_up: row.caught_up_at.map(|at| Stamp::of(at, context.now)),
+            newest: total.newest_event_at.map(|at| Stamp::of(at, context.now)),
             waiting: total.waiting.map(words::count_u64).unwrap_or_default(),
             files: words::count_u64(total.files),
             events: words::count_u64(total.events),
@@ -232,23 +232,23 @@ impl SourceLine {
     }
 }
 
-impl WholeLine {
+impl CompleteRangeLine {
     /// One line for the regions of an account that are alike.
-    fn all(rows: Vec<CompleteRange>, around: &Around) -> Vec<Self> {
+    fn all(rows: Vec<CompleteRange>, context: &PageContext) -> Vec<Self> {
         let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for row in rows {
-            let key = (row.account_id, row.source, row.from, row.to, row.holds, row.all_regions);
+            let key = (row.account_id, row.source, row.from, row.to, row.event_scope, row.all_regions);
             alike.entry(key).or_default().push(row.region.to_string());
         }
         let line = |(key, regions): (_, Vec<String>)| {
             let (account_id, source, from, to, holds, all_regions): (AccountId, _, _, _, EventScope, bool) = key;
             Self {
-                account: around.names.of(account_id),
+                account: context.names.of(account_id),
                 account_id: account_id.to_string(),
                 regions: regions.join(", "),
                 all_regions,
-                from: Stamp::of(from, around.now),
-                to: Stamp::of(to, around.now),
+                from: Stamp::of(from, context.now),
+                to: Stamp::of(to, context.now),
                 holds: match holds {
                     EventScope::Sessions => "Session events (AssumeRole…)".to_owned(),
                     EventScope::Management => "All management events".to_owned(),
@@ -262,9 +262,9 @@ impl WholeLine {
     }
 }
 
-impl TieLine {
-    fn of(row: &TieCount) -> Self {
-        let by = match row.tied_by.as_deref() {
+impl AttributionLine {
+    fn of(row: &AttributionCount) -> Self {
+        let by = match row.attribution_method.as_deref() {
             Some("tags") => "session tags",
             Some("access_key") => "access key",
             Some("chain") => "session chain",

@@ -1,6 +1,6 @@
 //! `/`: how things stand, and first of all what was not seen.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Bar, Seen, SeverityMark, bar};
 use super::runs::RunLine;
 use crate::app::App;
@@ -75,9 +75,9 @@ pub(crate) async fn page(
     chrome: Chrome,
 ) -> Result<OverviewPage, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let overview = app.store.overview().await?;
-    let days = app.store.trend(around.now, 30).await?;
+    let days = app.store.trend(context.now, 30).await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
     let counts = app.store.counts().await?;
     let (answers, answer_words) = answers(&tallies);
@@ -85,16 +85,16 @@ pub(crate) async fn page(
         chrome,
         tiles: tiles(&overview),
         changes: changes(&overview),
-        week: week(&app, &around).await?,
-        since: overview.last_run.as_ref().map(|run| Stamp::of(run.started_at, around.now)),
+        week: week(&app, &context).await?,
+        since: overview.last_run.as_ref().map(|run| Stamp::of(run.started_at, context.now)),
         trend: trend(&days),
         rules: rules(&overview, &titles(&app)),
-        accounts: accounts(&overview, &around),
+        accounts: accounts(&overview, &context),
         answers,
         answer_words,
-        last_run: overview.last_run.as_ref().map(|run| RunLine::of(run, around.now)),
+        last_run: overview.last_run.as_ref().map(|run| RunLine::of(run, context.now)),
         estate: estate(&counts),
-        seen: around.seen,
+        seen: context.seen,
     })
 }
 
@@ -124,8 +124,8 @@ fn changes(overview: &Overview) -> Vec<Figure> {
 }
 
 /// Changes of resources in the last seven days, by what they come to; those that follow from others left out.
-async fn week(app: &App, around: &Around) -> Result<Vec<Figure>, AppError> {
-    let since = around.now - TimeDelta::days(7);
+async fn week(app: &App, context: &PageContext) -> Result<Vec<Figure>, AppError> {
+    let since = context.now - TimeDelta::days(7);
     let found = app.store.changes_since(since).await?;
     let since = words::rfc3339(since);
     let words = [
@@ -158,11 +158,11 @@ fn rules(overview: &Overview, titles: &BTreeMap<String, String>) -> Vec<Rank> {
     overview.rules.iter().take(SHOWN).map(rank).collect()
 }
 
-fn accounts(overview: &Overview, around: &Around) -> Vec<Rank> {
+fn accounts(overview: &Overview, context: &PageContext) -> Vec<Rank> {
     let most = overview.accounts.iter().map(|account| account.open).max().unwrap_or(0);
     let rank = |account: &rolecall_store::AccountOpen| Rank {
         href: format!("/findings?account_id={}", account.account_id),
-        label: around.names.of(account.account_id),
+        label: context.names.of(account.account_id),
         sub: account.account_id.to_string(),
         n: words::count_u64(account.open),
         severity: account.worst.into(),

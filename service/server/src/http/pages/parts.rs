@@ -560,16 +560,16 @@ pub(crate) fn association_links(ids: &[String], names: &BTreeMap<String, Associa
 
 /// By what a session is tied to its pod, or why it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TieMark {
+pub(crate) struct AttributionMark {
     pub(crate) badge: Badge,
     pub(crate) text: String,
 }
 
-impl TieMark {
+impl AttributionMark {
     /// The mark of a tie.
-    pub(crate) fn of(tied: &Tied) -> Self {
-        let why = || tied.why.clone().unwrap_or_default();
-        let (mark, text) = match tied.tied_by.as_deref() {
+    pub(crate) fn of(attribution: &Tied) -> Self {
+        let why = || attribution.why.clone().unwrap_or_default();
+        let (mark, text) = match attribution.attribution_method.as_deref() {
             Some("tags") => ("Attributed", "by the session tags that EKS set".to_owned()),
             Some("access_key") => ("Attributed", "by its access key, as another account recorded it".to_owned()),
             Some("chain") => ("Attributed", "by the session that created it".to_owned()),
@@ -579,7 +579,7 @@ impl TieMark {
             None => return Self { badge: badge("unseen", "Not attributed yet"), text: String::new() },
         };
         // The evidence names a pod, and no association of that moment is known: not the same as tied.
-        if tied.association_id.is_none() {
+        if attribution.association_id.is_none() {
             return Self { badge: badge("bad", "No association"), text: format!("pod known {text}; {}", why()) };
         }
         Self { badge: badge("ok", mark), text }
@@ -626,15 +626,15 @@ mod tests {
 
     #[test]
     fn a_pod_without_an_association_is_not_tied() {
-        let tied = |by: Option<&str>, association: Option<&str>| {
-            let (tied_by, association_id) = (by.map(str::to_owned), association.map(str::to_owned));
-            TieMark::of(&Tied { tied_by, association_id, ..Tied::default() }).badge.label
+        let attribution = |by: Option<&str>, association: Option<&str>| {
+            let (attribution_method, association_id) = (by.map(str::to_owned), association.map(str::to_owned));
+            AttributionMark::of(&Tied { attribution_method, association_id, ..Tied::default() }).badge.label
         };
-        assert_eq!(tied(Some("tags"), Some("a-1")), "Attributed");
-        assert_eq!(tied(Some("tags"), None), "No association");
-        assert_eq!(tied(Some("ambiguous"), None), "Ambiguous");
-        assert_eq!(tied(Some("none"), None), "Not attributed");
-        assert_eq!(tied(None, None), "Not attributed yet");
+        assert_eq!(attribution(Some("tags"), Some("a-1")), "Attributed");
+        assert_eq!(attribution(Some("tags"), None), "No association");
+        assert_eq!(attribution(Some("ambiguous"), None), "Ambiguous");
+        assert_eq!(attribution(Some("none"), None), "Not attributed");
+        assert_eq!(attribution(None, None), "Not attributed yet");
     }
 
     #[test]

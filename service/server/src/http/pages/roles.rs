@@ -2,7 +2,7 @@
 
 use super::associations::{Pair, SessionLine, lines, sessions_since};
 use super::changes::History;
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{
     Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
     numbered, role_href, select,
@@ -80,40 +80,40 @@ pub(crate) async fn list(
     let rows = app.store.roles(&filter, after.as_ref(), ROWS + 1).await?;
     let slice = listing::slice(&app, &params, "arn", rows, ROWS, RoleRow::after)?;
     let total = app.store.count_roles(&filter).await?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     Ok(RolesPage {
         q: params.text("q").unwrap_or_default().to_owned(),
-        selects: selects(&params, &around),
+        selects: selects(&params, &context),
         carried: carried(&params, &["q", "account_id", "associated"]),
         chips: chips(PATH, &params, &["cursor", "q"]),
         clear: PATH,
-        lines: slice.rows.iter().map(|row| Line::of(row, &around)).collect(),
+        lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
         pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "role", "roles"),
-        empty: slice.rows.is_empty().then(|| empty("role", params.filters(), PATH, &around.seen)),
+        empty: slice.rows.is_empty().then(|| empty("role", params.filters(), PATH, &context.seen)),
         curl: curl(&listing::base(&app), "/api/v1/roles", &params, filters::ROLES),
-        seen: around.seen,
+        seen: context.seen,
         chrome,
     })
 }
 
-fn selects(params: &crate::http::query::Params, around: &Around) -> Vec<Select> {
+fn selects(params: &crate::http::query::Params, context: &PageContext) -> Vec<Select> {
     let used =
         [("true", "By an association"), ("false", "By no association")].map(|(v, l)| (v.to_owned(), l.to_owned()));
-    vec![select("account_id", "Account", around.names.choices(), params), select("associated", "Used", used, params)]
+    vec![select("account_id", "Account", context.names.choices(), params), select("associated", "Used", used, params)]
 }
 
 impl Line {
-    fn of(row: &RoleRow, around: &Around) -> Self {
+    fn of(row: &RoleRow, context: &PageContext) -> Self {
         let role = &row.role;
         Self {
             href: role_href(role.arn.as_str()),
             name: role.arn.name().to_owned(),
             path: role.arn.path().to_owned(),
-            account_name: around.names.name(role.arn.account_id()).to_owned(),
+            account_name: context.names.name(role.arn.account_id()).to_owned(),
             account_id: role.arn.account_id().to_string(),
             policies: role.inline.len() + role.attached.len(),
             associations: row.associations,
-            last_used: row.last_used_at.map(|at| Stamp::of(at, around.now)),
+            last_used: row.last_used_at.map(|at| Stamp::of(at, context.now)),
             findings: row.open_findings,
         }
     }
@@ -166,8 +166,8 @@ pub(crate) async fn one(
     let unknown = || AppError::not_found(format!("role `{arn}`"));
     let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
     let row = app.store.role(&wanted).await?.ok_or_else(unknown)?;
-    let around = Around::load(&app).await?;
-    let since = sessions_since(&app, around.now);
+    let context = PageContext::load(&app).await?;
+    let since = sessions_since(&app, context.now);
     let policies = app.store.policies_of(&row.role).await?;
     let documents = app.store.documents(&digests(&row.role, &policies)).await?;
     let used_by = AssociationFilter { role_arn: Some(arn.clone()), ..AssociationFilter::default() };
@@ -179,14 +179,14 @@ pub(crate) async fn one(
     let accounts = [row.role.arn.account_id()];
     let used = UsageOf::Role(row.role.arn.to_string());
     let usage =
-        UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, around.now)
+        UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, context.now)
             .await?;
-    let history = History::of_resource(&app, row.role.arn.as_str(), &around).await?;
-    let mut page = RolePage::new(chrome, &row, &users, (usage, history), &around);
-    page.findings = lines(&findings, &titles(&app), &around);
+    let history = History::of_resource(&app, row.role.arn.as_str(), &context).await?;
+    let mut page = RolePage::new(chrome, &row, &users, (usage, history), &context);
+    page.findings = lines(&findings, &titles(&app), &context);
     let findings = app.store.decided(findings).await?;
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
-    page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, around.now)).collect();
+    page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, context.now)).collect();
     Ok(page)
 }
 
@@ -246,7 +246,7 @@ impl RolePage {
         row: &RoleRow,
         users: &[AssociationRow],
         (usage, history): (UsageCard, History),
-        around: &Around,
+        context: &PageContext,
     ) -> Self {
         let role = &row.role;
         let arn = role.arn.as_str();
@@ -257,7 +257,7 @@ impl RolePage {
             User {
                 href: association_href(&key.to_string()),
                 name: format!("{}/{}", key.namespace, key.service_account),
-                place: format!("{}, {}, {}", key.cluster, key.region, around.names.of(key.account_id)),
+                place: format!("{}, {}, {}", key.cluster, key.region, context.names.of(key.account_id)),
                 part: if as_role { "role" } else { "target role" },
             }
         };
@@ -266,11 +266,11 @@ impl RolePage {
             name: role.arn.name().to_owned(),
             simulate: super::simulate::href(arn),
             json: format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F")),
-            account: around.names.of(account_id),
+            account: context.names.of(account_id),
             account_id: account_id.to_string(),
             role_id: role.role_id.clone(),
-            created: role.created_at.map(|at| Stamp::of(at, around.now)),
-            last_used: row.last_used_at.map(|at| Stamp::of(at, around.now)),
+            created: role.created_at.map(|at| Stamp::of(at, context.now)),
+            last_used: row.last_used_at.map(|at| Stamp::of(at, context.now)),
             last_used_region: row.last_used_region.clone().unwrap_or_default(),
             boundary: role.boundary.as_ref().map(ToString::to_string).unwrap_or_default(),
             instance_profiles: role.instance_profiles.clone(),

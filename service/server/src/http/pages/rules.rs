@@ -1,6 +1,6 @@
 //! `/rules` and one rule: what it asks, how often each answer came, and why some were “unknown”.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -82,12 +82,12 @@ pub(crate) async fn list(
     chrome: Chrome,
 ) -> Result<RulesPage, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
     let mut rules = rule_text::rules(&app);
     rules.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(&b.title)));
     let lines = rules.into_iter().map(|rule| line(rule, &tallies)).collect();
-    Ok(RulesPage { chrome, seen: around.seen, lines, digest: app.rules.set.digest().to_string() })
+    Ok(RulesPage { chrome, seen: context.seen, lines, digest: app.rules.set.digest().to_string() })
 }
 
 fn line(rule: RuleText, tallies: &[Tally]) -> Line {
@@ -140,7 +140,7 @@ pub(crate) async fn one(
 ) -> Result<RulePage, AppError> {
     NoQuery::read(raw.as_deref())?;
     let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
     let tallies: Vec<Tally> = tallies.into_iter().filter(|t| t.rule == rule.id).collect();
     let open = FindingFilter {
@@ -149,14 +149,14 @@ pub(crate) async fn one(
         ..FindingFilter::default()
     };
     let findings = app.store.findings(&open, FindingSort::Severity, None, 20).await?;
-    let line = |row| FindingLine::of(row, rule.title.clone(), &around.names, around.now);
+    let line = |row| FindingLine::of(row, rule.title.clone(), &context.names, context.now);
     let answers = Answers::of(tallies.iter());
     Ok(RulePage {
         severity: rule.severity.into(),
         subject: words::subject(rule.subject),
         judged: !tallies.is_empty(),
         reasons: tallies.iter().flat_map(|t| t.reasons.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect(),
-        accounts: tallies.iter().map(|t| account_line(t, &around)).collect(),
+        accounts: tallies.iter().map(|t| account_line(t, &context)).collect(),
         findings: findings.iter().map(line).collect(),
         all_findings: format!("/findings?rule_id={}", rule.id),
         source: rule_text::source(&app, &rule).unwrap_or_default(),
@@ -167,11 +167,11 @@ pub(crate) async fn one(
     })
 }
 
-fn account_line(tally: &Tally, around: &Around) -> AccountLine {
+fn account_line(tally: &Tally, context: &PageContext) -> AccountLine {
     let answers = Answers::of(std::iter::once(tally));
     AccountLine {
         href: format!("/accounts/{}", tally.account_id),
-        name: around.names.of(tally.account_id),
+        name: context.names.of(tally.account_id),
         bar: answers.bar(),
         answers,
     }

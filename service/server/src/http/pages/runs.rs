@@ -1,6 +1,6 @@
 //! `/scans` and one run: when, how long, what it saw and changed; and the button that starts one.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Badge, GapLine, badge};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -144,18 +144,18 @@ pub(crate) async fn one(
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("run `{id}`"));
     let run = app.store.run(id.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let gaps = app.store.gaps_of_run(run.id).await?;
     let (opened, resolved) = app.store.opened_and_resolved(run.id).await?;
     let mut figures = Vec::new();
     flatten("", &run.report, &mut figures);
     Ok(RunPage {
-        finished: run.finished_at.map(|at| Stamp::of(at, around.now)),
-        snapshot: run.snapshot_at.map(|at| Stamp::of(at, around.now)),
+        finished: run.finished_at.map(|at| Stamp::of(at, context.now)),
+        snapshot: run.snapshot_at.map(|at| Stamp::of(at, context.now)),
         opened: words::count_u64(opened),
         resolved: words::count_u64(resolved),
-        gaps: gaps.iter().map(|gap| GapLine::of(gap, &around.names)).collect(),
-        run: RunLine::of(&run, around.now),
+        gaps: gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
+        run: RunLine::of(&run, context.now),
         figures,
         chrome,
     })

@@ -1,8 +1,8 @@
 //! One session as a story: from which pod or caller it comes, what it became, and what it called.
 
 use super::associations::Pair;
-use super::estate::Around;
-use super::parts::{Link, Node, TieMark, association_links, role_href, session_href};
+use super::estate::PageContext;
+use super::parts::{AttributionMark, Link, Node, association_links, role_href, session_href};
 use super::sessions::association_names;
 use super::usage::{UseLine, use_line};
 use crate::app::App;
@@ -50,7 +50,7 @@ pub(crate) struct SessionPage {
     error: String,
     chain: Vec<Node>,
     orphan: String,
-    tie: TieMark,
+    attribution: AttributionMark,
     association: Option<Link>,
     candidates: Vec<Link>,
     role: Option<Link>,
@@ -73,12 +73,12 @@ pub(crate) async fn page(
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
     let row = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let names = association_names(&app, std::slice::from_ref(&row)).await?;
     let calls: Vec<UseLine> = match row.session.access_key_id.clone() {
         Some(key) => {
             let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), None, true).try_collect().await?;
-            rows.iter().map(|row| use_line(row, around.now)).collect()
+            rows.iter().map(|row| use_line(row, context.now)).collect()
         }
         None => Vec::new(),
     };
@@ -105,15 +105,15 @@ pub(crate) async fn page(
     Ok(SessionPage {
         name: session.session_name.clone().unwrap_or_else(|| "Session without a name".to_owned()),
         kind: words::session_kind(session.kind),
-        at: Stamp::of(session.at, around.now),
-        account: around.names.of(account),
+        at: Stamp::of(session.at, context.now),
+        account: context.names.of(account),
         account_id: account.to_string(),
         json: format!("/api/v1{}", session_href(session)),
         error: session.error.clone().unwrap_or_default(),
         orphan: orphan(&chain.up),
-        tie: TieMark::of(&row.tied),
-        association: association_links(row.tied.association_id.as_slice(), &names).pop(),
-        candidates: association_links(&row.tied.candidates, &names),
+        attribution: AttributionMark::of(&row.attribution),
+        association: association_links(row.attribution.association_id.as_slice(), &names).pop(),
+        candidates: association_links(&row.attribution.candidates, &names),
         role: session.role_arn.as_ref().map(|arn| Link {
             name: arn.clone(),
             place: if present { "" } else { "not in the inventory" }.to_owned(),
@@ -121,9 +121,9 @@ pub(crate) async fn page(
         }),
         facts: facts(&row),
         tags: session.tags.iter().map(|(n, v)| Pair { name: n.clone(), value: v.clone() }).collect(),
-        after: chain.down.iter().take(BELOW).map(|row| After::of(row, &around)).collect(),
+        after: chain.down.iter().take(BELOW).map(|row| After::of(row, &context)).collect(),
         more: chain.more || chain.down.len() > BELOW,
-        chain: story(&chain.up, &around),
+        chain: story(&chain.up, &context),
         calls,
         no_calls,
         chrome,
@@ -132,9 +132,9 @@ pub(crate) async fn page(
 
 /// Where the story begins before anything that was seen.
 fn orphan(up: &[SessionRow]) -> String {
-    let Some(SessionRow { session, tied }) = up.first() else { return String::new() };
+    let Some(SessionRow { session, attribution }) = up.first() else { return String::new() };
     match &session.parent_access_key_id {
-        Some(key) if session.kind != SessionKind::PodIdentity && tied.association_id.is_none() => {
+        Some(key) if session.kind != SessionKind::PodIdentity && attribution.association_id.is_none() => {
             format!("The first session was created with access key {key}. A session that owns this key is unknown.")
         }
         _ => String::new(),
@@ -142,16 +142,16 @@ fn orphan(up: &[SessionRow]) -> String {
 }
 
 /// Who it was at first, then each session; the last is the one asked for.
-fn story(up: &[SessionRow], around: &Around) -> Vec<Node> {
+fn story(up: &[SessionRow], context: &PageContext) -> Vec<Node> {
     let Some(first) = up.first() else { return Vec::new() };
     let mut nodes = vec![origin(first)];
     for (at, SessionRow { session, .. }) in up.iter().enumerate() {
         let last = at + 1 == up.len();
         let mut notes = vec![words::session_kind(session.kind).to_owned()];
         notes.extend(session.session_name.iter().cloned());
-        notes.push(Stamp::of(session.at, around.now).text);
+        notes.push(Stamp::of(session.at, context.now).text);
         let role: Option<RoleArn> = session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
-        notes.push(around.names.of(role.map_or(session.account_id, |arn| arn.account_id())));
+        notes.push(context.names.of(role.map_or(session.account_id, |arn| arn.account_id())));
         notes.extend(session.error.iter().map(|error| format!("refused: {error}")));
         nodes.push(Node {
             class: if last { "subject" } else { "" },
@@ -165,16 +165,18 @@ fn story(up: &[SessionRow], around: &Around) -> Vec<Node> {
     nodes
 }
 
-fn origin(SessionRow { session, tied }: &SessionRow) -> Node {
+fn origin(SessionRow { session, attribution }: &SessionRow) -> Node {
     let of_pod =
         matches!(session.kind, SessionKind::PodIdentity | SessionKind::PodIdentityTarget | SessionKind::AgentRequest);
-    let workload = match (&tied.namespace, &tied.service_account) {
+    let workload = match (&attribution.namespace, &attribution.service_account) {
         (Some(namespace), Some(account)) => Some(format!("{namespace}/{account}")),
         (Some(namespace), None) => Some(format!("namespace {namespace}")),
         _ => None,
     };
-    let notes =
-        [tied.pod.as_ref().map(|pod| format!("pod {pod}")), tied.cluster.as_ref().map(|c| format!("cluster {c}"))];
+    let notes = [
+        attribution.pod.as_ref().map(|pod| format!("pod {pod}")),
+        attribution.cluster.as_ref().map(|c| format!("cluster {c}")),
+    ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     let node = |class, icon, kind: &str, name: String, notes| Node {
         class,
@@ -187,7 +189,7 @@ fn origin(SessionRow { session, tied }: &SessionRow) -> Node {
     match workload {
         Some(name) => node("", "cluster", "Pod", name, notes),
         None if of_pod => {
-            let why = tied.why.clone().unwrap_or_else(|| "not attributed to an association".to_owned());
+            let why = attribution.why.clone().unwrap_or_else(|| "not attributed to an association".to_owned());
             node("unseen", "cluster", "Pod", "not known".to_owned(), notes.into_iter().chain([why]).collect())
         }
         None => {
@@ -203,7 +205,7 @@ fn origin(SessionRow { session, tied }: &SessionRow) -> Node {
     }
 }
 
-fn facts(SessionRow { session, tied }: &SessionRow) -> Vec<Pair> {
+fn facts(SessionRow { session, attribution }: &SessionRow) -> Vec<Pair> {
     let pair = |name: &str, value: Option<String>| {
         Some(Pair { name: name.to_owned(), value: value.filter(|v| !v.is_empty())? })
     };
@@ -214,8 +216,8 @@ fn facts(SessionRow { session, tied }: &SessionRow) -> Vec<Pair> {
         pair("Region", Some(session.region.to_string())),
         pair("Key", session.access_key_id.clone()),
         pair("Key of the caller", session.parent_access_key_id.clone()),
-        pair("Cluster", tied.cluster.clone()),
-        pair("Pod", tied.pod.clone()),
+        pair("Cluster", attribution.cluster.clone()),
+        pair("Pod", attribution.pod.clone()),
         pair("External id", session.external_id.clone()),
         pair("Asked for so long", session.duration_seconds.map(|s| words::span(i64::from(s) * 1_000))),
         pair("Packed policy", session.packed_policy_size.map(|p| format!("{p} % of the limit"))),
@@ -227,14 +229,14 @@ fn facts(SessionRow { session, tied }: &SessionRow) -> Vec<Pair> {
 }
 
 impl After {
-    fn of(SessionRow { session, .. }: &SessionRow, around: &Around) -> Self {
+    fn of(SessionRow { session, .. }: &SessionRow, context: &PageContext) -> Self {
         Self {
             href: session_href(session),
-            at: Stamp::of(session.at, around.now),
+            at: Stamp::of(session.at, context.now),
             name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
             kind: words::session_kind(session.kind),
             role: session.role_arn.as_deref().map(short_name).unwrap_or_default().to_owned(),
-            account: around.names.of(session.account_id),
+            account: context.names.of(session.account_id),
             error: session.error.clone().unwrap_or_default(),
         }
     }

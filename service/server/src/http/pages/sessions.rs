@@ -1,8 +1,8 @@
 //! `/sessions`: who became whom, by what each session is tied to its pod, or why it is not.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{
-    Badge, Chip, Empty, Link, Pager, Select, TieMark, association_links, carried, chips, curl, plural, select,
+    AttributionMark, Badge, Chip, Empty, Link, Pager, Select, association_links, carried, chips, curl, plural, select,
     select_or, session_href,
 };
 use crate::app::App;
@@ -45,7 +45,7 @@ struct Line {
     pod: String,
     place: String,
     association: Option<Link>,
-    tie: TieMark,
+    attribution: AttributionMark,
     candidates: Vec<Link>,
     more_candidates: usize,
     error: String,
@@ -194,7 +194,7 @@ pub(crate) async fn list(
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
     let params = SessionsQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let mut filter = filters::sessions(&params);
     let requests = leaves_out_requests(&params);
     if requests {
@@ -203,7 +203,7 @@ pub(crate) async fn list(
     }
     let slice = rows(&app, &params, &filter).await?;
     let names = association_names(&app, &slice.rows).await?;
-    let (since, until, cut) = window(&filter, around.now);
+    let (since, until, cut) = window(&filter, context.now);
     let read = Read::load(&app, since).await?;
     let shown =
         SessionFilter { since: Some(filter.since.map_or_else(|| start(since), |at| at.max(start(since)))), ..filter };
@@ -220,13 +220,13 @@ pub(crate) async fn list(
     Ok(SessionsPage {
         carried: carried(&params, &known),
         fields,
-        selects: selects(&around, &params),
+        selects: selects(&context, &params),
         chips: chips(PATH, &params, &["cursor"]),
         clear: PATH,
         timeline,
         cut,
         requests,
-        lines: slice.rows.iter().map(|row| Line::of(row, &names, &around)).collect(),
+        lines: slice.rows.iter().map(|row| Line::of(row, &names, &context)).collect(),
         pager,
         empty: slice.rows.is_empty().then(|| read.empty(params.filters())),
         curl: curl(&listing::base(&app), "/api/v1/sessions", &params, filters::SESSIONS),
@@ -252,19 +252,19 @@ pub(super) async fn association_names(
     app: &App,
     rows: &[SessionRow],
 ) -> Result<BTreeMap<String, AssociationName>, AppError> {
-    let named = rows.iter().flat_map(|row| row.tied.association_id.iter().chain(&row.tied.candidates));
+    let named = rows.iter().flat_map(|row| row.attribution.association_id.iter().chain(&row.attribution.candidates));
     let ids: BTreeSet<String> = named.cloned().collect();
     Ok(app.store.association_names(&ids.into_iter().collect::<Vec<_>>()).await?)
 }
 
-fn selects(around: &Around, params: &Params) -> Vec<Select> {
+fn selects(context: &PageContext, params: &Params) -> Vec<Select> {
     let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
         list.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
     };
     let kinds = filters::ALL_SESSION_KINDS
         .iter()
         .map(|kind| (filters::session_kind(*kind).to_owned(), words::session_kind(*kind).to_owned()));
-    let ties = pairs(&[
+    let attributions = pairs(&[
         ("tags", "Session tags"),
         ("access_key", "Access key"),
         ("chain", "Session chain"),
@@ -274,7 +274,7 @@ fn selects(around: &Around, params: &Params) -> Vec<Select> {
     ]);
     let failed = pairs(&[("true", "Failed"), ("false", "Session created")]);
     vec![
-        select("account_id", "Account", around.names.choices(), params),
+        select("account_id", "Account", context.names.choices(), params),
         select_or(
             "kind",
             "Kind",
@@ -282,7 +282,7 @@ fn selects(around: &Around, params: &Params) -> Vec<Select> {
             kinds,
             params,
         ),
-        select("attribution_method", "Attribution", ties, params),
+        select("attribution_method", "Attribution", attributions, params),
         select("failed", "Outcome", failed, params),
     ]
 }
@@ -331,9 +331,9 @@ async fn days(
         let row = by_day.get(&day);
         Day {
             day,
-            tied: row.map_or(0, |row| row.tied),
+            attributed: row.map_or(0, |row| row.attributed),
             ambiguous: row.map_or(0, |row| row.ambiguous),
-            untied: row.map_or(0, |row| row.untied),
+            unattributed: row.map_or(0, |row| row.unattributed),
             read: read.days.contains(&day),
         }
     };
@@ -341,31 +341,34 @@ async fn days(
 }
 
 impl Line {
-    fn of(row: &SessionRow, names: &BTreeMap<String, AssociationName>, around: &Around) -> Self {
+    fn of(row: &SessionRow, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
         const SHOWN: usize = 3;
-        let SessionRow { session, tied } = row;
+        let SessionRow { session, attribution } = row;
         let role = session.role_arn.as_deref().map(short_name).unwrap_or_default();
-        let pod = match (&tied.namespace, &tied.service_account) {
+        let pod = match (&attribution.namespace, &attribution.service_account) {
             (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
             (Some(namespace), None) => format!("namespace {namespace}"),
             _ => String::new(),
         };
-        let cluster = tied.cluster.as_ref().map(|cluster| format!("cluster {cluster}"));
-        let whose = tied.pod.as_ref().map(|pod| format!("pod {pod}"));
+        let cluster = attribution.cluster.as_ref().map(|cluster| format!("cluster {cluster}"));
+        let whose = attribution.pod.as_ref().map(|pod| format!("pod {pod}"));
         Self {
             href: session_href(session),
-            at: Stamp::of(session.at, around.now),
+            at: Stamp::of(session.at, context.now),
             name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
             kind: words::session_kind(session.kind),
             role: role.to_owned(),
-            account_name: around.names.name(session.account_id).to_owned(),
+            account_name: context.names.name(session.account_id).to_owned(),
             account_id: session.account_id.to_string(),
             pod,
             place: [whose, cluster].into_iter().flatten().collect::<Vec<_>>().join(", "),
-            association: association_links(tied.association_id.as_slice(), names).pop(),
-            tie: TieMark::of(tied),
-            candidates: association_links(tied.candidates.get(..SHOWN).unwrap_or(&tied.candidates), names),
-            more_candidates: tied.candidates.len().saturating_sub(SHOWN),
+            association: association_links(attribution.association_id.as_slice(), names).pop(),
+            attribution: AttributionMark::of(attribution),
+            candidates: association_links(
+                attribution.candidates.get(..SHOWN).unwrap_or(&attribution.candidates),
+                names,
+            ),
+            more_candidates: attribution.candidates.len().saturating_sub(SHOWN),
             error: session.error.clone().unwrap_or_default(),
         }
     }

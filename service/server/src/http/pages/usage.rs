@@ -3,7 +3,7 @@
 //! What is not listed was not seen in what was read; whether it was not used depends on how much
 //! was read, so that stands beside every table.
 
-use super::estate::Around;
+use super::estate::PageContext;
 use super::parts::{Choice, Link, Select, association_links, plural, select};
 use crate::app::App;
 use crate::http::error::AppError;
@@ -179,10 +179,10 @@ pub(crate) async fn page(
     chrome: Chrome,
 ) -> Result<UsagePage, AppError> {
     let params = UsageQuery::read(raw.as_deref())?;
-    let around = Around::load(&app).await?;
+    let context = PageContext::load(&app).await?;
     let accounts: Vec<AccountId> = params.parsed("account_id");
     let window = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
-    let since = since(around.now, window);
+    let since = since(context.now, window);
     let mut calls: BTreeMap<Who, BTreeMap<String, Calls>> = BTreeMap::new();
     let mut rows = app.store.usage(&UsageOf::All, Some(since), false);
     while let Some(row) = rows.try_next().await? {
@@ -219,7 +219,7 @@ pub(crate) async fn page(
             }
             Who::Role(arn) => {
                 let href = format!("/sessions?role_arn={}", crate::http::query::encode(arn));
-                let place = arn.parse::<RoleArn>().map(|arn| around.names.of(arn.account_id())).unwrap_or_default();
+                let place = arn.parse::<RoleArn>().map(|arn| context.names.of(arn.account_id())).unwrap_or_default();
                 (Link { name: short_name(arn).to_owned(), place, href }, "role without association")
             }
         };
@@ -235,7 +235,7 @@ pub(crate) async fn page(
     .map(|(_, text)| text)
     .collect();
     Ok(UsagePage {
-        selects: vec![select("account_id", "Account", around.names.choices(), &params), windows(window)],
+        selects: vec![select("account_id", "Account", context.names.choices(), &params), windows(window)],
         days: window,
         any_read: !read.is_empty(),
         read: read_words(&read, window),

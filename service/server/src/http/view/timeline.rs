@@ -18,11 +18,11 @@ pub struct Day {
     /// In UTC.
     pub day: NaiveDate,
     /// Tied to one association.
-    pub tied: u64,
+    pub attributed: u64,
     /// Several associations can have led to them.
     pub ambiguous: u64,
     /// All others.
-    pub untied: u64,
+    pub unattributed: u64,
     /// Whether anything of the day's trail was read.
     pub read: bool,
 }
@@ -59,11 +59,11 @@ pub struct Row {
     /// The day.
     pub day: String,
     /// Tied to one association.
-    pub tied: String,
+    pub attributed: String,
     /// Several associations can have led to them.
     pub ambiguous: String,
     /// All others.
-    pub untied: String,
+    pub unattributed: String,
     /// Whether anything of the day was read.
     pub read: bool,
 }
@@ -91,7 +91,7 @@ pub struct Timeline {
 #[must_use]
 pub fn timeline(days: &[Day]) -> Option<Timeline> {
     let (first, last) = (days.first()?, days.last()?);
-    let sum = |day: &Day| day.tied.saturating_add(day.ambiguous).saturating_add(day.untied);
+    let sum = |day: &Day| day.attributed.saturating_add(day.ambiguous).saturating_add(day.unattributed);
     let whole = ceiling(days.iter().map(sum).max().unwrap_or(0));
     let count = u64::try_from(days.len()).unwrap_or(1).max(1);
     // Thousandths of the width; the left 9 percent hold the numbers.
@@ -99,8 +99,8 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
     let percent = |n: u64| format!("{}.{:03}", n / 1_000, n % 1_000);
     let height = |n: u64| (n.saturating_mul(FIELD) / whole).max(u64::from(n > 0) * 2);
     let columns = days.iter().enumerate().map(|(at, day)| {
-        let loose = day.ambiguous.saturating_add(day.untied);
-        let (low, high) = (height(day.tied), height(loose));
+        let loose = day.ambiguous.saturating_add(day.unattributed);
+        let (low, high) = (height(day.attributed), height(loose));
         let floor = TOP + FIELD;
         let mut parts = Vec::new();
         if low > 0 {
@@ -110,7 +110,8 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
             parts.push(Part { loose: true, y: floor.saturating_sub(low + high), h: high });
         }
         let unread = !day.read && sum(day) == 0;
-        let numbers = format!("{} attributed, {} ambiguous, {} not attributed", day.tied, day.ambiguous, day.untied);
+        let numbers =
+            format!("{} attributed, {} ambiguous, {} not attributed", day.attributed, day.ambiguous, day.unattributed);
         let said = match (unread, day.read) {
             (true, _) => "no CloudTrail data of this day".to_owned(),
             (false, true) => numbers,
@@ -130,9 +131,9 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
     });
     let row = |day: &Day| Row {
         day: day.day.to_string(),
-        tied: words::count_u64(day.tied),
+        attributed: words::count_u64(day.attributed),
         ambiguous: words::count_u64(day.ambiguous),
-        untied: words::count_u64(day.untied),
+        unattributed: words::count_u64(day.unattributed),
         read: day.read,
     };
     let total = |of: fn(&Day) -> u64| words::count_u64(days.iter().map(of).fold(0, u64::saturating_add));
@@ -146,9 +147,9 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
             "Sessions by day, {} to {}: {} attributed, {} ambiguous, {} not attributed",
             first.day,
             last.day,
-            total(|d| d.tied),
+            total(|d| d.attributed),
             total(|d| d.ambiguous),
-            total(|d| d.untied)
+            total(|d| d.unattributed)
         ),
         table: days.iter().rev().map(row).collect(),
     })
@@ -158,8 +159,8 @@ pub fn timeline(days: &[Day]) -> Option<Timeline> {
 mod tests {
     use super::*;
 
-    fn day(n: u32, tied: u64, untied: u64, read: bool) -> Day {
-        Day { day: NaiveDate::from_ymd_opt(2026, 1, n).unwrap(), tied, ambiguous: 0, untied, read }
+    fn day(n: u32, attributed: u64, unattributed: u64, read: bool) -> Day {
+        Day { day: NaiveDate::from_ymd_opt(2026, 1, n).unwrap(), attributed, ambiguous: 0, unattributed, read }
     }
 
     #[test]

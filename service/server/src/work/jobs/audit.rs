@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::audit::run::Audit;
-use crate::audit::scan::{look_and_read, settings};
+use crate::audit::scan::{collect_and_read, settings};
 use crate::error::Error;
 use crate::progress::Progress;
 use chrono::TimeDelta;
@@ -26,7 +26,9 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
     let known = app.store.known_accounts().await?;
     let (store, trails) = (&app.store, &app.config.trails);
     audit
-        .run(|run, sender| look_and_read(store, trails, settings(aws, app.hub.clone(), known), run, sender, &progress))
+        .run(|run, sender| {
+            collect_and_read(store, trails, settings(aws, app.hub.clone(), known), run, sender, &progress)
+        })
         .await?;
     Ok(())
 }

@@ -15,8 +15,8 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     let months = app.store.drop_sessions_before(before(retention.sessions)).await?;
     let used = app.store.drop_usage_before(before(retention.sessions).date_naive()).await?;
     let changes = app.store.drop_change_events_before(before(retention.sessions)).await?;
-    let (tied, untied) = (retention.session_calls, retention.session_calls.saturating_mul(PATIENCE));
-    let keys = app.store.fold_keys(before(tied), before(untied)).await?;
+    let (attributed, unattributed) = (retention.session_calls, retention.session_calls.saturating_mul(PATIENCE));
+    let keys = app.store.roll_up_access_keys(before(attributed), before(unattributed)).await?;
     let days = app.store.close_days(before(retention.trail_days), now).await?;
     app.store.forget_damage_before(before(retention.sessions).date_naive()).await?;
     let jobs = app.store.prune_jobs(before(retention.runs)).await?;

@@ -1,8 +1,8 @@
-//! Which stretch of each region's trail a source read whole.
+//! The complete range of each Region's trail, by source.
 //!
-//! Refuses to know how stretches join: `audit` does.
+//! Refuses to know how ranges join: `estate` does.
 
-use super::Ledger;
+use super::TrailBatch;
 use crate::work::jobs::interval;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const TABLE: &str = "trail_whole";
+const TABLE: &str = "trail_complete_range";
 /// A stretch that reaches this much further than the database's clock was told by one that was wrong:
 /// events may be a day ahead.
 const AHEAD: Duration = Duration::from_secs(2 * 86_400);
@@ -22,14 +22,14 @@ struct Record {
     source: String,
     from_at: DateTime<Utc>,
     to_at: DateTime<Utc>,
-    holds: String,
+    event_scope: String,
     bucket: Option<String>,
     all_regions: bool,
 }
 
 impl Record {
     fn read(self) -> Result<CompleteRange, Error> {
-        let holds = match (self.holds.as_str(), self.bucket) {
+        let event_scope = match (self.event_scope.as_str(), self.bucket) {
             ("sessions", None) => EventScope::Sessions,
             ("management", None) => EventScope::Management,
             ("bucket", Some(bucket)) => EventScope::Bucket(bucket),
@@ -42,15 +42,15 @@ impl Record {
             source: self.source,
             from: self.from_at,
             to: self.to_at,
-            holds,
+            event_scope,
             all_regions: self.all_regions,
         })
     }
 }
 
 /// The columns `holds` and `bucket`.
-fn columns(holds: &EventScope) -> (&'static str, Option<&str>) {
-    match holds {
+fn columns(event_scope: &EventScope) -> (&'static str, Option<&str>) {
+    match event_scope {
         EventScope::Sessions => ("sessions", None),
         EventScope::Management => ("management", None),
         EventScope::Bucket(bucket) => ("bucket", Some(bucket)),
@@ -59,44 +59,55 @@ fn columns(holds: &EventScope) -> (&'static str, Option<&str>) {
 }
 
 #[derive(Default)]
-struct News<'n> {
-    told: Vec<&'n CompleteRange>,
-    torn: Vec<&'n IncompleteDay>,
+struct NewRanges<'n> {
+    ranges: Vec<&'n CompleteRange>,
+    incomplete: Vec<&'n IncompleteDay>,
 }
 
-impl Ledger<'_> {
-    /// Notes what a source read whole, and of which days it gave something up. Those days stay out,
-    /// whatever is told of them here or later.
+impl TrailBatch<'_> {
+    /// Notes the ranges that a source read completely, and the days of which it gave something up. Those
+    /// days stay out, whatever a later range covers.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn whole(&mut self, source: &str, told: &[CompleteRange], torn: &[IncompleteDay]) -> Result<(), Error> {
+    pub async fn complete_ranges(
+        &mut self,
+        source: &str,
+        ranges: &[CompleteRange],
+        incomplete: &[IncompleteDay],
+    ) -> Result<(), Error> {
         // In one order, so that two writers never wait for each other; by account, as all that is
         // written of a batch.
-        let mut news: BTreeMap<AccountId, BTreeMap<&str, News<'_>>> = BTreeMap::new();
-        for told in told {
-            news.entry(told.account_id).or_default().entry(told.region.as_str()).or_default().told.push(told);
+        let mut new_ranges: BTreeMap<AccountId, BTreeMap<&str, NewRanges<'_>>> = BTreeMap::new();
+        for range in ranges {
+            new_ranges
+                .entry(range.account_id)
+                .or_default()
+                .entry(range.region.as_str())
+                .or_default()
+                .ranges
+                .push(range);
         }
-        for torn in torn {
-            news.entry(torn.account_id).or_default().entry(torn.region.as_str()).or_default().torn.push(torn);
+        for day in incomplete {
+            new_ranges.entry(day.account_id).or_default().entry(day.region.as_str()).or_default().incomplete.push(day);
         }
-        for (account, regions) in news {
-            self.whole_of(source, account, &regions).await?;
+        for (account, regions) in new_ranges {
+            self.complete_ranges_of(source, account, &regions).await?;
         }
         Ok(())
     }
 
-    async fn whole_of(
+    async fn complete_ranges_of(
         &mut self,
         source: &str,
         account: AccountId,
-        regions: &BTreeMap<&str, News<'_>>,
+        regions: &BTreeMap<&str, NewRanges<'_>>,
     ) -> Result<(), Error> {
         let id = account.to_string();
         let names: Vec<String> = regions.keys().map(ToString::to_string).collect();
         // A row that is there can be locked; one that is only about to be could be lost to another's.
         sqlx::query!(
-            "insert into trail_whole (account_id, region, source, from_at, to_at, holds, all_regions)
+            "insert into trail_complete_range (account_id, region, source, from_at, to_at, event_scope, all_regions)
              select $1, w.region, $2, $4, $4, 'stated', false from unnest($3::text[]) as w (region)
              on conflict do nothing",
             id,
@@ -108,7 +119,7 @@ impl Ledger<'_> {
         .await?;
         // Nobody knows how far it was read by then.
         sqlx::query!(
-            "update trail_whole set from_at = least(from_at, now()), to_at = least(from_at, now())
+            "update trail_complete_range set from_at = least(from_at, now()), to_at = least(from_at, now())
              where account_id = $1 and source = $2 and region = any($3) and to_at > now() + $4",
             id,
             source,
@@ -119,7 +130,7 @@ impl Ledger<'_> {
         .await?;
         let kept = sqlx::query_as!(
             Record,
-            "select account_id, region, source, from_at, to_at, holds, bucket, all_regions from trail_whole
+            "select account_id, region, source, from_at, to_at, event_scope, bucket, all_regions from trail_complete_range
              where account_id = $1 and source = $2 and region = any($3) order by region for update",
             id,
             source,
@@ -130,31 +141,31 @@ impl Ledger<'_> {
         let mut after = Vec::with_capacity(kept.len());
         for kept in kept {
             let mut kept = kept.read()?;
-            if let Some(news) = regions.get(kept.region.as_str()) {
-                kept = news.torn.iter().fold(kept, |kept, torn| kept.without(torn.day));
-                kept = news.told.iter().fold(kept, |kept, told| kept.then((*told).clone()));
+            if let Some(new_ranges) = regions.get(kept.region.as_str()) {
+                kept = new_ranges.incomplete.iter().fold(kept, |kept, incomplete| kept.without(incomplete.day));
+                kept = new_ranges.ranges.iter().fold(kept, |kept, range| kept.then((*range).clone()));
             }
             after.push(kept);
         }
-        let regions: Vec<String> = after.iter().map(|whole| whole.region.to_string()).collect();
-        let from: Vec<DateTime<Utc>> = after.iter().map(|whole| whole.from).collect();
-        let to: Vec<DateTime<Utc>> = after.iter().map(|whole| whole.to).collect();
-        let holds: Vec<String> = after.iter().map(|whole| columns(&whole.holds).0.to_owned()).collect();
+        let regions: Vec<String> = after.iter().map(|range| range.region.to_string()).collect();
+        let from: Vec<DateTime<Utc>> = after.iter().map(|range| range.from).collect();
+        let to: Vec<DateTime<Utc>> = after.iter().map(|range| range.to).collect();
+        let event_scope: Vec<String> = after.iter().map(|range| columns(&range.event_scope).0.to_owned()).collect();
         let buckets: Vec<Option<String>> =
-            after.iter().map(|whole| columns(&whole.holds).1.map(parse::storable)).collect();
-        let all: Vec<bool> = after.iter().map(|whole| whole.all_regions).collect();
+            after.iter().map(|range| columns(&range.event_scope).1.map(parse::storable)).collect();
+        let all: Vec<bool> = after.iter().map(|range| range.all_regions).collect();
         sqlx::query!(
-            "update trail_whole t
-             set from_at = w.from_at, to_at = w.to_at, holds = w.holds, bucket = w.bucket, all_regions = w.all_regions
+            "update trail_complete_range t
+             set from_at = w.from_at, to_at = w.to_at, event_scope = w.event_scope, bucket = w.bucket, all_regions = w.all_regions
              from unnest($3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[], $8::bool[])
-                  as w (region, from_at, to_at, holds, bucket, all_regions)
+                  as w (region, from_at, to_at, event_scope, bucket, all_regions)
              where t.account_id = $1 and t.source = $2 and t.region = w.region",
             id,
             source,
             &regions,
             &from,
             &to,
-            &holds,
+            &event_scope,
             &buckets as &[Option<String>],
             &all
         )
@@ -171,16 +182,16 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn trail_whole(&self, accounts: &[AccountId]) -> Result<Vec<CompleteRange>, Error> {
+    pub async fn complete_ranges(&self, accounts: &[AccountId]) -> Result<Vec<CompleteRange>, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query_as!(
             Record,
-            r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.holds, t.bucket,
+            r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.event_scope, t.bucket,
                       t.all_regions and not exists (
-                          select from trail_whole e
+                          select from trail_complete_range e
                           where e.account_id = t.account_id and e.source = t.source and (e.from_at >= e.to_at or e.to_at > now() + $2)
                       ) as "all_regions!"
-               from trail_whole t
+               from trail_complete_range t
                where (cardinality($1::text[]) = 0 or t.account_id = any($1)) and t.from_at < t.to_at
                      and t.to_at <= now() + $2
                order by t.account_id, t.region, t.source"#,

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// An account that was entered, or the hub's view of its organisation.
-pub(crate) struct Look<'r> {
+pub(crate) struct AccountScan<'r> {
     pub(crate) account_id: AccountId,
     pub(crate) plan: &'r Plan,
     pub(crate) progress: &'r dyn Progress,
@@ -24,7 +24,7 @@ pub(crate) struct Look<'r> {
     seen: Mutex<Observation>,
 }
 
-impl<'r> Look<'r> {
+impl<'r> AccountScan<'r> {
     /// `until`: the deadline of the run.
     pub(crate) fn at(
         account_id: AccountId,
@@ -73,7 +73,7 @@ impl<'r> Look<'r> {
     }
 
     /// Says that the scope was read to its end, but for the gaps that were noted.
-    pub(crate) fn settle(&self, scope: &Scope) {
+    pub(crate) fn close_scope(&self, scope: &Scope) {
         let complete = self.with(|seen| {
             seen.coverage.complete(scope.clone());
             seen.coverage.is_complete(scope)
@@ -84,7 +84,7 @@ impl<'r> Look<'r> {
     /// Notes the scope as not read, since one that it depends on was not.
     pub(crate) fn missed(&self, scope: &Scope, refusal: &Refusal) {
         self.gap(scope, refusal);
-        self.settle(scope);
+        self.close_scope(scope);
     }
 
     /// What was seen, each thing once: a listing that changes while it is paged, and CloudTrail at
@@ -116,14 +116,14 @@ macro_rules! client {
         let builder = $sdk::config::Builder::from($config)
             .region(crate::entry::sdk_region(region))
             .retry_partition(crate::entry::partition(stringify!($sdk), region.as_str(), &$account.to_string()))
-            .interceptor(crate::call::Whole);
+            .interceptor(crate::call::CompleteAnswer);
         $sdk::Client::from_conf(builder.build())
     }};
 }
 pub(crate) use client;
 
 /// A text that AWS gave; an empty one stands for what is not set.
-pub(crate) fn said(text: Option<String>) -> Option<String> {
+pub(crate) fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 

@@ -53,7 +53,7 @@ async fn a_listing_is_whole_from_its_first_day_or_the_oldest_file_and_grows() {
         let mut kept = Kept::default();
         pass(&mut kept, &sandbox, &trail(batch), now()).await;
         assert_eq!(told(&kept), expected(FIRST));
-        assert!(kept.whole.values().all(|whole| whole.holds == EventScope::Bucket(BUCKET.to_owned())));
+        assert!(kept.whole.values().all(|whole| whole.event_scope == EventScope::Bucket(BUCKET.to_owned())));
 
         // Nothing new came, and a day later something in one place.
         pass(&mut kept, &sandbox, &trail(batch), now() + TimeDelta::hours(2)).await;
@@ -130,16 +130,16 @@ async fn what_is_given_up_is_never_within_what_is_whole() {
     filled(&sandbox);
     sandbox.put_object(BUCKET, &key(WORK, "us-east-1", "2026/11/22", 999), b"torn");
     let mut kept = Kept::default();
-    let torn = |from: &'static str, to: &str| {
+    let incomplete = |from: &'static str, to: &str| {
         let mut all = until(to);
         all.insert((WORK.to_owned(), "us-east-1".to_owned()), (from.to_owned(), to.to_owned(), true));
         all
     };
     pass(&mut kept, &sandbox, &trail(500), now()).await;
-    assert_eq!(told(&kept), torn("11-23 00:00", "11-23 11:00"));
+    assert_eq!(told(&kept), incomplete("11-23 00:00", "11-23 11:00"));
     // It is known by now, and not torn by itself any more.
     pass(&mut kept, &sandbox, &trail(500), now() + TimeDelta::hours(1)).await;
-    assert_eq!(told(&kept), torn("11-23 00:00", "11-23 12:00"));
+    assert_eq!(told(&kept), incomplete("11-23 00:00", "11-23 12:00"));
 
     // Listed, and gone when it was asked for.
     put(&sandbox, &key(WORK, "us-east-1", "2026/11/23", 7 * 60));
@@ -154,7 +154,7 @@ async fn what_is_given_up_is_never_within_what_is_whole() {
             Ok(_) => rolecall_collect::trails::Outcome::Read,
         });
     }
-    let settlement = source.settle(batch, outcomes);
+    let settlement = source.finish_batch(batch, outcomes);
     kept.commit(Vec::new(), Vec::new(), &settlement);
     let stretch = (WORK.to_owned(), "us-east-1".to_owned());
     assert_eq!(told(&kept).get(&stretch), None, "of today something is gone, and today is not over");
@@ -222,7 +222,7 @@ async fn a_lookup_is_whole_from_where_it_began_to_where_it_is() {
         let mut source = open(&plan, &trail, Vec::new()).await.unwrap();
         assert!(kept.pass(source.as_mut(), None).await);
         assert_eq!(told(&kept), stretch("11-19 12:00", "11-23 11:30"));
-        assert!(kept.whole.values().all(|whole| whole.holds == holds));
+        assert!(kept.whole.values().all(|whole| whole.event_scope == holds));
         let mut source = open(&plan, &trail, kept.cursors()).await.unwrap();
         assert!(kept.pass_at(source.as_mut(), now() + TimeDelta::days(80), None).await);
         assert_eq!(told(&kept), stretch("11-19 12:00", "02-11 11:30"));
