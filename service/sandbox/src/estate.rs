@@ -236,7 +236,7 @@ impl Cluster {
 /// Changes, each with the CloudTrail event that it leaves. IAM's events are recorded in
 /// `us-east-1`, EKS's in the cluster's region, as AWS does.
 impl Estate {
-    fn role_mut(&mut self, arn: &str) -> Result<&mut Value, NoSuch> {
+    pub(crate) fn role_mut(&mut self, arn: &str) -> Result<&mut Value, NoSuch> {
         self.accounts
             .get_mut(account_of(arn))
             .and_then(|a| a.roles.iter_mut().find(|r| text(r, "Arn") == arn))
@@ -420,7 +420,7 @@ impl Estate {
         Ok(())
     }
 
-    fn cluster_mut(&mut self, account: &str, region: &str, cluster: &str) -> Result<&mut Cluster, NoSuch> {
+    pub(crate) fn cluster_mut(&mut self, account: &str, region: &str, cluster: &str) -> Result<&mut Cluster, NoSuch> {
         self.accounts
             .get_mut(account)
             .and_then(|a| a.regions.get_mut(region))

@@ -86,9 +86,18 @@ impl Default for Limits {
 pub struct Store {
     pool: Pool,
     totals: findings::totals::Totals,
+    behind: Duration,
 }
 
 impl Store {
+    /// The same database for a scan of a moment that has passed: [`Store::now`] is so much behind the
+    /// database's clock, and what the scan begins, sees and ends is dated by that. Leases are not: they
+    /// go by the clock itself.
+    #[must_use]
+    pub fn behind(&self, behind: Duration) -> Self {
+        Self { behind, ..self.clone() }
+    }
+
     /// Connects to the database that a URL names, and asks it one question.
     ///
     /// # Errors
@@ -112,7 +121,7 @@ impl Store {
         }
         let pool = PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.wait);
         let pool = Pool::new(pool, options.application_name("rolecall"));
-        Ok(Self { pool, totals: findings::totals::Totals::default() })
+        Ok(Self { pool, totals: findings::totals::Totals::default(), behind: Duration::ZERO })
     }
 
     /// Brings the schema up to date, and says how many migrations that took.

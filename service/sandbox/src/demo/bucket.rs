@@ -5,7 +5,7 @@
 //! bucket has some. Refuses to know what a record tells.
 
 use super::{COMMERCE, MANAGEMENT, PAYMENTS};
-use crate::estate::Estate;
+use crate::estate::{Estate, Event};
 use crate::ids;
 use crate::trail::session_identity;
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
@@ -24,6 +24,23 @@ pub struct TrailBucket {
     pub region: String,
     /// Keys and what is under them.
     pub objects: Vec<(String, Vec<u8>)>,
+}
+
+impl TrailBucket {
+    /// What of it was there when a day began.
+    #[must_use]
+    pub fn before(&self, day: NaiveDate) -> Self {
+        let is_older = |key: &str| day_of(key).is_some_and(|of| of < day);
+        let objects = self.objects.iter().filter(|(key, _)| is_older(key)).cloned().collect();
+        Self { name: self.name.clone(), region: self.region.clone(), objects }
+    }
+}
+
+/// The day in a key, which ends in `YEAR/MONTH/DAY/FILE`.
+fn day_of(key: &str) -> Option<NaiveDate> {
+    let mut parts = key.rsplit('/').skip(1);
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }
 
 /// The name of the bucket that the demo's trails write to.
@@ -64,6 +81,20 @@ impl Files {
         }
     }
 
+    /// Files that hold nothing else, and nothing that is wrong with them.
+    pub(super) fn of_events<'e>(events: impl Iterator<Item = (&'e str, &'e str, &'e Event)>) -> TrailBucket {
+        let mut files = Self::default();
+        for (account, region, event) in events.filter(|(account, ..)| records(account)) {
+            files.push(account, region, event.time, event.record.clone());
+        }
+        let object = |((account, region, day, late), lines): (Name, Vec<String>)| {
+            let seed = format!("changes/{account}/{region}/{day}/{late}");
+            (key(&account, &region, day, late, &seed), zipped(&records_of(&lines)))
+        };
+        let objects = files.0.into_iter().map(object).collect();
+        TrailBucket { name: BUCKET.to_owned(), region: BUCKET_REGION.to_owned(), objects }
+    }
+
     pub(super) fn bucket(self) -> TrailBucket {
         let mut objects = Vec::new();
         for ((account, region, day, late), mut lines) in self.0 {
@@ -71,29 +102,36 @@ impl Files {
             if (account.as_str(), region.as_str(), late, turn) == (COMMERCE, "us-east-1", true, 9) {
                 lines.push(undated(&account, &region, day).to_string());
             }
-            let mut bytes = zipped(&format!("{{\"Records\":[{}]}}", lines.join(",")));
+            let mut bytes = zipped(&records_of(&lines));
             if (account.as_str(), region.as_str(), late, turn) == (PAYMENTS, "eu-central-1", true, 5) {
                 bytes.truncate(bytes.len() / 2);
             }
-            let folder = format!("AWSLogs/{account}/CloudTrail");
-            let (path, date) = (day.format("%Y/%m/%d"), day.format("%Y%m%d"));
-            let at = if late { "2355" } else { "1155" };
-            let unique: String =
-                ids::access_key(&format!("file/{account}/{region}/{day}/{late}")).chars().skip(4).collect();
-            objects.push((
-                format!("{folder}/{region}/{path}/{account}_CloudTrail_{region}_{date}T{at}Z_{unique}.json.gz"),
-                bytes,
-            ));
+            let name = key(&account, &region, day, late, &format!("file/{account}/{region}/{day}/{late}"));
+            objects.push((name.clone(), bytes));
             let digest = json!({"awsAccountId": account, "digestStartTime": format!("{day}T00:00:00Z"), "digestS3Bucket": BUCKET,
                 "digestSignatureAlgorithm": "SHA256withRSA", "logFiles": [{"s3Bucket": BUCKET, "hashAlgorithm": "SHA-256",
-                    "hashValue": ids::hex(&unique, 64)}]});
+                    "hashValue": ids::hex(&name, 64)}]});
+            let (path, date) = (day.format("%Y/%m/%d"), day.format("%Y%m%d"));
+            let at = if late { "2355" } else { "1155" };
             objects.push((
-                format!("{folder}-Digest/{region}/{path}/{account}_CloudTrail-Digest_{region}_everything_eu-west-1_{date}T{at}00Z.json.gz"),
+                format!("AWSLogs/{account}/CloudTrail-Digest/{region}/{path}/{account}_CloudTrail-Digest_{region}_everything_eu-west-1_{date}T{at}00Z.json.gz"),
                 zipped(&digest.to_string()),
             ));
         }
         TrailBucket { name: BUCKET.to_owned(), region: BUCKET_REGION.to_owned(), objects }
     }
+}
+
+/// The key of a file of half a day.
+fn key(account: &str, region: &str, day: NaiveDate, late: bool, seed: &str) -> String {
+    let (path, date) = (day.format("%Y/%m/%d"), day.format("%Y%m%d"));
+    let at = if late { "2355" } else { "1155" };
+    let unique: String = ids::access_key(seed).chars().skip(4).collect();
+    format!("AWSLogs/{account}/CloudTrail/{region}/{path}/{account}_CloudTrail_{region}_{date}T{at}Z_{unique}.json.gz")
+}
+
+fn records_of(lines: &[String]) -> String {
+    format!("{{\"Records\":[{}]}}", lines.join(","))
 }
 
 /// A record that lost its time.

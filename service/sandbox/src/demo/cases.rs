@@ -28,7 +28,12 @@ fn too_much(draft: &mut Draft) {
     draft.expect(problem::WILDCARD_ACTION, role.clone(), "s3:* where three actions would do");
     draft.associate(PAY, "settlement", "uploads", &role);
 
-    let release = draft.role(pod_role(SHOP, "delivery", "delivery-release-bot").attach_aws("AdministratorAccess"));
+    let repositories = "arn:aws:ecr:eu-west-1:777788889999:repository/*";
+    let release = draft.role(
+        pod_role(SHOP, "delivery", "delivery-release-bot")
+            .inline("release", document(vec![allow(&["ecr:BatchGetImage", "ecr:PutImage"], &[repositories])]))
+            .attach_aws("AdministratorAccess"),
+    );
     draft.expect(problem::ADMIN, release.clone(), "AdministratorAccess is attached");
     draft.associate(SHOP, "delivery", "release-bot", &release);
 

@@ -34,7 +34,7 @@ pub(super) fn add(draft: &mut Draft, today: NaiveDate, files: &mut Option<Files>
     if let Some(files) = files {
         files.add_history(&draft.estate);
     }
-    changes(draft, today);
+    super::history::add(&mut draft.estate, today);
 }
 
 /// A moment of a day, that follows from what happens in it.
@@ -209,44 +209,6 @@ fn by_others(draft: &mut Draft, day: NaiveDate) {
     let session = pod.session_name(&id);
     let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &journal, session: &session };
     record(draft, PAY.1, &start.by_pod(&pod, true));
-}
-
-/// Changes of the last days, as the pipelines made them.
-fn changes(draft: &mut Draft, today: NaiveDate) {
-    let gone = role_arn(COMMERCE, "pods/checkout-gift-cards");
-    let events: [(i64, &str, &str, &str, &str, Value); 4] = [
-        (9, COMMERCE, "us-east-1", "iam", "DeleteRole", json!({"roleName": "checkout-gift-cards"})),
-        (
-            6,
-            COMMERCE,
-            SHOP.1,
-            "eks",
-            "CreatePodIdentityAssociation",
-            json!({"clusterName": SHOP.2, "namespace": "checkout",
-            "serviceAccount": "cache-warmer", "roleArn": role_arn(COMMERCE, "platform-shared-cache")}),
-        ),
-        (
-            4,
-            DATA,
-            "us-east-1",
-            "iam",
-            "PutRolePolicy",
-            json!({"roleName": "analytics-job-runner", "policyName": "run"}),
-        ),
-        (
-            12,
-            COMMERCE,
-            SHOP.1,
-            "eks",
-            "CreatePodIdentityAssociation",
-            json!({"clusterName": SHOP.2, "namespace": "checkout",
-            "serviceAccount": "gift-cards", "roleArn": gone}),
-        ),
-    ];
-    for (back, account, region, service, name, parameters) in events {
-        let Some(day) = today.checked_sub_signed(Duration::days(back)) else { continue };
-        draft.estate.changed(account, region, service, name, parameters, moment(day, name));
-    }
 }
 
 #[cfg(test)]

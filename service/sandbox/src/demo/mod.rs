@@ -1,7 +1,8 @@
 //! The demo estate: an invented company that ships with the program.
 //!
 //! Four accounts in an organisation, five clusters in three regions, and a trail of the fourteen
-//! days before today: event histories, and a bucket with the files of three accounts. It shows every problem that the built-in rules find at least once, and for
+//! days before today: event histories, and a bucket with the files of three accounts. [`past`] has
+//! the estate as it was on twelve of them. It shows every problem that the built-in rules find at least once, and for
 //! many of them something that only looks like it; [`manifest`] lists both. Everything follows from
 //! the day: the same day gives the same estate, event for event. Refuses to know how a
 //! rule decides: it says why something is wrong in words of its own.
@@ -10,10 +11,12 @@ mod bucket;
 mod calls;
 mod cases;
 mod days;
+mod history;
 mod people;
 mod workloads;
 
 pub use bucket::{BUCKET, BUCKET_REGION, TrailBucket};
+pub use history::{Past, PastDay};
 
 use crate::build::{self, Role, association, cluster_arn};
 use crate::estate::{Account, Cluster, Estate, Member, OrgPolicy, Organization, Unit, text};
@@ -155,6 +158,13 @@ pub fn estate_and_bucket(now: DateTime<Utc>) -> (Estate, TrailBucket) {
     let mut files = Some(bucket::Files::default());
     let estate = draft(now.date_naive(), &mut files).estate;
     (estate, files.unwrap_or_default().bucket())
+}
+
+/// The demo estate as it was at six in the morning of each of the twelve days before, with changes of
+/// many kinds between, and what the trails recorded of them.
+#[must_use]
+pub fn past(now: DateTime<Utc>) -> Past {
+    history::past(&estate(now), now.date_naive())
 }
 
 /// What is wrong with the demo estate, and what is not. The same every day.

@@ -377,3 +377,35 @@ async fn the_list_is_short_enough_to_be_read() {
     assert!(of(Severity::High) <= 12, "{summary}");
     assert!(repeated * 20 <= listed.len(), "{summary}");
 }
+
+#[test]
+fn each_day_before_differs_from_the_next_and_the_trail_tells_why() {
+    let now = "2026-11-23T12:00:00Z".parse().unwrap();
+    let demo::Past { days: past, changes } = demo::past(now);
+    assert_eq!(past.len(), 12);
+    assert!(past.windows(2).all(|pair| pair[0].at + chrono::Duration::days(1) == pair[1].at));
+    // Without the events, which are the same on every day.
+    let told = |estate: &Estate| {
+        let mut estate = estate.clone();
+        let accounts = estate.accounts.values_mut();
+        accounts.flat_map(|account| account.regions.values_mut()).for_each(|region| region.events.clear());
+        format!("{estate:?}")
+    };
+    let mut days: Vec<String> = past.iter().map(|day| told(&day.estate)).collect();
+    days.push(told(&estate()));
+    let same = days.windows(2).zip(&past).filter(|(pair, _)| pair[0] == pair[1]).map(|(_, day)| day.at.to_string());
+    assert_eq!(same.collect::<Vec<_>>(), Vec::<String>::new(), "nothing changed after these");
+
+    let made = estate();
+    let events = made.accounts.values().flat_map(|a| a.regions.values()).flat_map(|r| &r.events);
+    let calls: BTreeSet<(chrono::NaiveDate, &str)> =
+        events.filter(|event| !event.read_only).map(|event| (event.time.date_naive(), event.name.as_str())).collect();
+    let days: BTreeSet<chrono::NaiveDate> = calls.iter().map(|(day, _)| *day).collect();
+    assert_eq!(days.len(), 12, "{days:?}");
+    let names: BTreeSet<&str> = calls.iter().map(|(_, name)| *name).collect();
+    assert!(names.len() >= 18, "{names:?}");
+    let files = changes.objects.iter().flat_map(|(_, bytes)| unzipped(bytes).unwrap()).collect::<Vec<_>>();
+    assert!(files.len() >= 20 && files.iter().all(|record| record["readOnly"] == false), "{}", files.len());
+    let before = changes.before(past[6].at.date_naive());
+    assert!((1..changes.objects.len()).contains(&before.objects.len()), "{}", before.objects.len());
+}

@@ -1,11 +1,15 @@
 //! `demo`: everything on one machine, with nothing to configure: a private PostgreSQL, a stand-in
-//! for AWS with an invented estate, a real audit of it, and the dashboard.
+//! for AWS with an invented estate, real audits of it, and the dashboard.
+//!
+//! In an empty database the twelve days before are told first: on each the estate is scanned as it was
+//! then, so that trend, history and changes are there at first sight.
 //!
 //! It keeps to a folder of its own, so that the invented estate never meets a real one.
 
 use super::Format;
 use super::{Context, on_signal, print, print_summary, serve};
 use crate::app::App;
+use crate::audit::Summary;
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
 use crate::audit::scan::{collect_and_read, settings};
@@ -14,12 +18,14 @@ use crate::database::place;
 use crate::database::{self, Database, Schema};
 use crate::error::Error;
 use crate::progress::Progress;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::drift::Approval;
 use rolecall_collect::Hub;
 use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
-use rolecall_sandbox::demo::TrailBucket;
+use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
+use rolecall_store::{ChangeFilter, Store};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -58,15 +64,32 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     let progress = Progress::stderr();
     let cancel = on_signal();
     // While the database starts.
-    let made = tokio::task::spawn_blocking(|| demo::estate_and_bucket(chrono::Utc::now()));
+    let now = Utc::now();
+    let made = tokio::task::spawn_blocking(move || (demo::estate_and_bucket(now), demo::past(now)));
     let (database, _) = Database::open(&context.database, Schema::Check, &progress).await?;
     let result = async {
         progress.step("Starting the AWS stand-in with a generated organization");
-        let (estate, bucket) = made.await.map_err(Error::Judging)?;
-        let sandbox = sandbox(estate, &bucket).await?;
+        let ((estate, bucket), past) = made.await.map_err(Error::Judging)?;
+        let sandbox = Sandbox::start_with(Estate::default(), Faults::none(), options()).await?;
         let hub = hub(&sandbox)?;
         let app = App::new(database.store.clone(), rules, context.config.clone(), hub, true).await?;
-        audit(&app, &context, &progress, &cancel).await?;
+        let demo = Demo { app: &app, context: &context, sandbox: &sandbox, progress: &progress, cancel: &cancel };
+        let is_new = app.store.runs(None, 1).await?.is_empty();
+        if is_new {
+            demo.tell(&past, &bucket, now).await?;
+            sandbox.serve_bucket(&past.changes);
+        }
+        sandbox.serve_bucket(&bucket);
+        sandbox.mutate(|held| *held = estate);
+        sandbox.set_clock(None);
+        let summary = demo.audit(&app.store, &progress).await?;
+        if is_new {
+            approve(&app.store).await?;
+        }
+        print_summary(context.format, &summary)?;
+        if context.format == Format::Text {
+            print("\n")?;
+        }
         if let Some(listener) = listener {
             serve::until_stopped(app, Some(listener), context.format, cancel, &database).await?;
         }
@@ -79,25 +102,75 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn audit(app: &App, context: &Context, progress: &Progress, cancel: &CancellationToken) -> Result<(), Error> {
-    let aws = &context.config.aws;
-    let audit = Audit {
-        store: app.store.clone(),
-        rules: app.rules.clone(),
-        kind: "demo",
-        trigger: "command line".to_owned(),
-        window: TimeDelta::days(aws.trail_lookback_days.into()),
-        kept: context.config.retention.sessions,
-        assumed: context.config.assume.clone(),
-        figures: false,
-        progress: progress.clone(),
-        cancel: cancel.clone(),
-    };
-    let (store, trails) = (&app.store, &context.config.trails);
-    let settings = settings(aws, app.hub.clone(), Vec::new());
-    let summary = audit.run(|run, sender| collect_and_read(store, trails, settings, run, sender, progress)).await?;
-    print_summary(context.format, &summary)?;
-    if context.format == Format::Text { print("\n") } else { Ok(()) }
+/// What the demo's audits share.
+struct Demo<'d> {
+    app: &'d App,
+    context: &'d Context,
+    sandbox: &'d Sandbox,
+    progress: &'d Progress,
+    cancel: &'d CancellationToken,
+}
+
+impl Demo<'_> {
+    /// Scans the estate as it was on each of the days before.
+    async fn tell(&self, past: &Past, bucket: &TrailBucket, now: DateTime<Utc>) -> Result<(), Error> {
+        self.progress.steps("Scanning the days before", u64::try_from(past.days.len()).unwrap_or(u64::MAX));
+        for day in &past.days {
+            let date = day.at.date_naive();
+            self.sandbox.set_clock(Some(day.at));
+            self.sandbox.mutate(|held| *held = day.estate.clone());
+            self.sandbox.serve_bucket(&bucket.before(date));
+            self.sandbox.serve_bucket(&past.changes.before(date));
+            let store = self.app.store.behind((now - day.at).to_std().unwrap_or_default());
+            self.audit(&store, &Progress::silent()).await?;
+            self.progress.part(&date.to_string());
+        }
+        Ok(())
+    }
+
+    async fn audit(&self, store: &Store, progress: &Progress) -> Result<Summary, Error> {
+        let aws = &self.context.config.aws;
+        let audit = Audit {
+            store: store.clone(),
+            rules: self.app.rules.clone(),
+            kind: "demo",
+            trigger: "command line".to_owned(),
+            window: TimeDelta::days(aws.trail_lookback_days.into()),
+            kept: self.context.config.retention.sessions,
+            assumed: self.context.config.assume.clone(),
+            figures: false,
+            progress: progress.clone(),
+            cancel: self.cancel.clone(),
+        };
+        let trails = &self.context.config.trails;
+        let settings = settings(aws, self.app.hub.clone(), Vec::new());
+        audit.run(|run, sender| collect_and_read(store, trails, settings, run, sender, progress)).await
+    }
+}
+
+/// Changes that are approved: what they changed, why, where that stands, and for how many days.
+const APPROVED: [(&str, &str, &str, Option<i64>); 3] = [
+    ("arn:aws:iam::123456789012:policy/team-boundary", "Boundary without writes, as reviewed", "CHG-1042", None),
+    (
+        "444455556666/eu-west-1/payments-prod-euw1/fraud/signals",
+        "Session policy for daily files only",
+        "CHG-1047",
+        None,
+    ),
+    ("arn:aws:iam::777788889999:role/payments-archive", "Until the archive's roles are split", "CHG-1061", Some(30)),
+];
+
+async fn approve(store: &Store) -> Result<(), Error> {
+    let now = store.now().await?;
+    for (resource, reason, ticket, days) in APPROVED {
+        let until = days.map(|days| now + TimeDelta::days(days));
+        let Ok(approval) = Approval::new(reason, Some(ticket), until, now) else { continue };
+        let filter = ChangeFilter { resource: Some(resource.to_owned()), roots: true, ..ChangeFilter::default() };
+        for change in store.changes(&filter, None, 1).await? {
+            store.approve_change(&change.change.id, &approval, "demo").await?;
+        }
+    }
+    Ok(())
 }
 
 /// The stand-in answers at once; asking it slowly would only look slow.
@@ -122,11 +195,8 @@ fn demo_trail() -> Result<TrailConfig, Error> {
     })
 }
 
-async fn sandbox(estate: Estate, bucket: &TrailBucket) -> Result<Sandbox, Error> {
-    let options = Options { lookups_per_second: None, ..Options::default() };
-    let sandbox = Sandbox::start_with(estate, Faults::none(), options).await?;
-    sandbox.serve_bucket(bucket);
-    Ok(sandbox)
+fn options() -> Options {
+    Options { lookups_per_second: None, ..Options::default() }
 }
 
 fn region(code: &str) -> Result<Region, Error> {

@@ -123,12 +123,13 @@ pub(crate) fn interval(length: Duration) -> PgInterval {
 }
 
 impl Store {
-    /// What the database's clock tells.
+    /// What the database's clock tells, less what [`Store::behind`] says.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
-        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
+        let asked = sqlx::query_scalar!(r#"select clock_timestamp() - $1::interval as "now!""#, interval(self.behind));
+        Ok(asked.fetch_one(&self.pool).await?)
     }
 
     /// Takes back what was noted while the database's clock ran ahead: slots that are still to come,

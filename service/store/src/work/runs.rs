@@ -185,13 +185,15 @@ impl Store {
         };
         let mut tx = self.pool.begin().await?;
         let done = sqlx::query!(
-            "update run set state = $3, error = $4, report = $5::text::jsonb, finished_at = clock_timestamp()
+            "update run set state = $3, error = $4, report = $5::text::jsonb,
+                    finished_at = clock_timestamp() - $6::interval
              where account_id = $1 and id = $2",
             INSTALLATION,
             run.0,
             state.as_str(),
             error.map(parse::storable),
-            parse::json_text(report)
+            parse::json_text(report),
+            interval(self.behind)
         )
         .execute(&mut *tx)
         .await?;

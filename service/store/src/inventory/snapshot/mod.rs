@@ -11,6 +11,7 @@ mod unconfirmed;
 
 use crate::pool::Pool;
 use crate::trail::sessions;
+use crate::work::jobs::interval;
 use crate::work::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, error, parse};
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_iam::{AccountId, Digest};
 use sqlx::{Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) use facts::Kind as ResourceKind;
@@ -60,6 +62,8 @@ pub struct SnapshotWriter {
     pool: Pool,
     run: RunId,
     at: DateTime<Utc>,
+    /// As [`Store::behind`] says.
+    behind: Duration,
     partitions: BTreeSet<String>,
     counts: SaveCounts,
     /// What the run looked at so far.
@@ -130,6 +134,7 @@ impl Store {
             pool,
             run,
             at,
+            behind: self.behind,
             partitions: BTreeSet::new(),
             counts: SaveCounts::default(),
             looked: Coverage::default(),
@@ -219,9 +224,10 @@ impl SnapshotWriter {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query!(
-            "update run set snapshot_at = clock_timestamp() where account_id = $1 and id = $2",
+            "update run set snapshot_at = clock_timestamp() - $3::interval where account_id = $1 and id = $2",
             INSTALLATION,
-            self.run.0
+            self.run.0,
+            interval(self.behind)
         )
         .execute(&mut *self.tx)
         .await?;
@@ -542,7 +548,8 @@ impl SnapshotWriter {
         sqlx::query!(
             "insert into changed_resource (account_id, run_id, kind, key, region, cluster, listed_before, since, until)
              select w.account_id, $8, w.kind, w.key, w.region, w.cluster, w.listed_before, w.since,
-                    case when $9::timestamptz > coalesce(w.since, '-infinity') then $9 else clock_timestamp() end
+                    case when $9::timestamptz > coalesce(w.since, '-infinity') then $9
+                         else clock_timestamp() - $10::interval end
              from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::timestamptz[])
                   as w (account_id, kind, key, region, cluster, listed_before, since)
              on conflict (account_id, run_id, kind, key) do nothing",
@@ -554,7 +561,8 @@ impl SnapshotWriter {
             &listed,
             &since as &[Option<DateTime<Utc>>],
             self.run.0,
-            seen.as_of
+            seen.as_of,
+            interval(self.behind)
         )
         .execute(&mut *self.tx)
         .await?;
