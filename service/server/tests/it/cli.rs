@@ -4,6 +4,8 @@ use crate::support::{Folder, Harness, rolecall, run, run_beside};
 use rolecall_estate::EventScope;
 use rolecall_sandbox::{Fault, Sandbox};
 use rolecall_store::RunState;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -40,6 +42,21 @@ fn a_second_demo_writes_nothing() {
     let gap = &summary["unseen"][0];
     assert_eq!((&gap["action"], &gap["reason"]), (&"rolecall:ReadTrail".into(), &"malformed".into()), "{summary}");
     assert!(summary["findings"]["critical"].as_u64().unwrap() > 0, "{summary}");
+
+    // The days before were told, too: what changed on them, by whom, and what of it is approved.
+    let mut export = rolecall(folder.path());
+    export.arg("--data-dir").arg(folder.path().join("data/demo")).args(["export", "changes", "--format", "ndjson"]);
+    let changes = run(&mut export);
+    let changes: Vec<Value> = changes.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let distinct =
+        |field: &str| -> BTreeSet<&str> { changes.iter().filter_map(|change| change[field].as_str()).collect() };
+    assert!(distinct("change").len() >= 20 && distinct("detected_at").len() >= 12, "{changes:?}");
+    assert_eq!(distinct("effect"), BTreeSet::from(["none", "narrowed", "unknown", "widened"]));
+    assert_eq!(distinct("attribution"), BTreeSet::from(["exact", "none"]));
+    assert_eq!(distinct("approval_ticket").len(), 3);
+    let release = changes.iter().find(|change| change["change"] == "policy_attached").unwrap();
+    assert_eq!((&release["effect"], &release["approval"]), (&"widened".into(), &Value::Null), "{release}");
+    assert!(release["actor"].as_str().unwrap().contains("AWSReservedSSO_AdministratorAccess_"), "{release}");
 
     let second = run(&mut data(&folder, &["demo", "--once"]));
     assert_eq!(second.code, Some(0), "{second:?}");
