@@ -247,6 +247,10 @@ impl ProvideCredentials for AssumedRole {
 
 fn credentials(answer: aws_sdk_sts::operation::assume_role::AssumeRoleOutput) -> Option<Credentials> {
     let given = answer.credentials?;
+    // The SDK reads parts that an answer lacks as empty texts.
+    if [&given.access_key_id, &given.secret_access_key, &given.session_token].into_iter().any(String::is_empty) {
+        return None;
+    }
     let expiry = given.expiration.try_into().ok()?;
     Some(Credentials::new(
         given.access_key_id,

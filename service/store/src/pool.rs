@@ -69,14 +69,24 @@ impl Pool {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.or_gone(self.inner.begin()).await
+        self.or_gone(self.begun(None)).await
     }
 
     pub(crate) async fn begin_with(
         &self,
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.or_gone(self.inner.begin_with(statement)).await
+        self.or_gone(self.begun(Some(statement.into_sql_str()))).await
+    }
+
+    /// A transaction that is begun to its end, though whoever asked for it waits no more: then it is rolled
+    /// back at once. The driver rolls back only what it saw begin: a connection that came back in the middle
+    /// of `BEGIN` would stay in a transaction that nobody knows of, and what is written over it next would
+    /// never be committed.
+    async fn begun(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let connection = self.inner.acquire().await?;
+        let beginning = tokio::spawn(Transaction::begin(connection, statement));
+        beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Waits for what is under way, then closes all connections.

@@ -379,6 +379,21 @@ async fn a_list_that_is_absent_or_holds_no_items_is_not_an_empty_one() {
 }
 
 #[tokio::test]
+async fn credentials_that_lack_a_part_are_a_gap_of_the_role_and_not_of_what_is_asked_with_them() {
+    let sandbox = sandbox().await;
+    for kind in [FaultKind::NoLists, FaultKind::EmptyLists, FaultKind::TextForLists, FaultKind::NoItems] {
+        sandbox.faults().clear();
+        sandbox.faults().inject(Fault::new(kind.clone(), "sts:AssumeRole"));
+        let (seen, _) = look(in_two_regions(settings(&sandbox), "sts:AssumeRole")).await;
+        let of_work: Vec<_> = gaps(&seen).into_iter().filter(|(scope, ..)| scope.starts_with(WORK)).collect();
+        let told = |(scope, action, reason): &(String, String, GapReason)| {
+            (*scope == format!("{WORK} entry")) && action == "sts:AssumeRole" && *reason == Malformed
+        };
+        assert!(of_work.iter().any(told), "{kind:?}: {of_work:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_listing_that_lacks_what_must_be_in_it_is_not_believed() {
     let sandbox = sandbox().await;
     let whole = believed(&sandbox).await;

@@ -15,9 +15,22 @@ pub(crate) fn point(name: &str) {
         Some((name.to_owned(), time.parse().ok()?))
     });
     static PASSED: AtomicU64 = AtomicU64::new(0);
+    kill_another(name);
     let Some((wanted, time)) = &*WANTED else { return };
     if wanted == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *time {
         std::process::abort();
+    }
+}
+
+/// Kills another process, such as the database: `ROLECALL_KILL_AT=part kept:2` with `ROLECALL_KILL_PID`.
+#[cfg(debug_assertions)]
+fn kill_another(name: &str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let (Ok(wanted), Ok(pid)) = (std::env::var("ROLECALL_KILL_AT"), std::env::var("ROLECALL_KILL_PID")) else { return };
+    let (wanted, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    if wanted == name && time.parse() == Ok(PASSED.fetch_add(1, Ordering::Relaxed) + 1) {
+        drop(std::process::Command::new("kill").args(["-KILL", &pid]).status());
     }
 }
 

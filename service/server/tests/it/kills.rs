@@ -1,8 +1,9 @@
 //! A process that is killed anywhere in an audit, and the next audit: together they know what one that
 //! nobody disturbs knows.
 //!
-//! Kills are at points of the program (`ROLECALL_ABORT_AT`). `ROLECALL_KILLS=200` draws so many pairs
-//! of kills, `ROLECALL_KILL_SEED` others than those of the day.
+//! Kills are at points of the program (`ROLECALL_ABORT_AT`): each point once, and chains of seven, 105 in
+//! all. `ROLECALL_KILLS=1000` draws chains of so many kills, `ROLECALL_KILL_SEED` others than those of the
+//! day. At some points it is the database that is killed.
 
 use crate::subsets::{ACCOUNTS, REGION, whole};
 use crate::support::{Folder, Harness, rolecall, run_beside};
@@ -12,8 +13,10 @@ use rolecall::audit::rules::Rules;
 use rolecall::audit::run::{Audit, Collected};
 use rolecall::error::Error;
 use rolecall::progress::Progress;
+use rolecall_postgres::{Options, start};
 use rolecall_store::testing::{Database, database};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -105,45 +108,50 @@ pub(crate) fn import_folder(now: DateTime<Utc>) -> Folder {
     folder
 }
 
+/// Asked of what is known.
+const ASKED: &[(&str, &str)] = &[
+    (
+        "findings",
+        "select jsonb_build_array(fingerprint, rule, severity, detection, workflow, message, stale_why, part_of,
+                happened_at) from finding",
+    ),
+    ("sessions", "select to_jsonb(s) - 'first_run' from session s"),
+    (
+        "usage",
+        "select jsonb_build_array(u.account_id, r.text, p.access_key_id, p.association_id, a.text, s.text, u.day,
+                u.calls, u.errors, u.denied, u.first_at, u.last_at)
+         from trail_use u join trail_principal p on p.account_id = u.account_id and p.id = u.principal
+         join trail_name r on r.account_id = u.account_id and r.id = p.role
+         join trail_name a on a.account_id = u.account_id and a.id = u.action
+         join trail_name s on s.account_id = u.account_id and s.id = u.shape",
+    ),
+    ("scopes", "select jsonb_build_array(account_id, scope, region, cluster, complete) from coverage"),
+    (
+        "gaps",
+        "select jsonb_build_array(g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail)
+         from coverage_gap g join coverage c on c.account_id = g.account_id and c.scope = g.scope
+              and c.region = g.region and c.cluster = g.cluster and c.last_run = g.run_id",
+    ),
+    ("dates", "select jsonb_build_array(account_id, at) from account_date where at < now() - interval '1 hour'"),
+    ("days", "select jsonb_build_array(account_id, region, day, files, events) from trail_day"),
+    ("problems", "select jsonb_build_array(source, file, place, kind, message) from trail_problem"),
+    ("owed", "select to_jsonb(o) from owed_judgement o"),
+    (
+        "tallies",
+        "select jsonb_build_array(rule, account_id, pass, fail, not_applicable, unknown, error) from rule_tally
+         where run_id = (select max(run_id) from rule_tally)",
+    ),
+];
+
 /// What is known, but for numbers of runs and the moments at which they looked.
 pub(crate) async fn known(database: &Database) -> BTreeMap<&'static str, Vec<Value>> {
-    const ASKED: &[(&str, &str)] = &[
-        (
-            "findings",
-            "select jsonb_build_array(fingerprint, rule, severity, detection, workflow, message, stale_why, part_of,
-                    happened_at) from finding",
-        ),
-        ("sessions", "select to_jsonb(s) - 'first_run' from session s"),
-        (
-            "usage",
-            "select jsonb_build_array(u.account_id, r.text, p.access_key_id, p.association_id, a.text, s.text, u.day,
-                    u.calls, u.errors, u.denied, u.first_at, u.last_at)
-             from trail_use u join trail_principal p on p.account_id = u.account_id and p.id = u.principal
-             join trail_name r on r.account_id = u.account_id and r.id = p.role
-             join trail_name a on a.account_id = u.account_id and a.id = u.action
-             join trail_name s on s.account_id = u.account_id and s.id = u.shape",
-        ),
-        ("scopes", "select jsonb_build_array(account_id, scope, region, cluster, complete) from coverage"),
-        (
-            "gaps",
-            "select jsonb_build_array(g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail)
-             from coverage_gap g join coverage c on c.account_id = g.account_id and c.scope = g.scope
-                  and c.region = g.region and c.cluster = g.cluster and c.last_run = g.run_id",
-        ),
-        ("dates", "select jsonb_build_array(account_id, at) from account_date where at < now() - interval '1 hour'"),
-        ("days", "select jsonb_build_array(account_id, region, day, files, events) from trail_day"),
-        ("problems", "select jsonb_build_array(source, file, place, kind, message) from trail_problem"),
-        ("owed", "select to_jsonb(o) from owed_judgement o"),
-        (
-            "tallies",
-            "select jsonb_build_array(rule, account_id, pass, fail, not_applicable, unknown, error) from rule_tally
-             where run_id = (select max(run_id) from rule_tally)",
-        ),
-    ];
-    let mut connection = database.connect().await.unwrap();
+    known_by(&mut database.connect().await.unwrap()).await
+}
+
+async fn known_by(connection: &mut sqlx::PgConnection) -> BTreeMap<&'static str, Vec<Value>> {
     let mut known = BTreeMap::new();
     for (what, sql) in ASKED {
-        let mut rows: Vec<Value> = sqlx::query_scalar(*sql).fetch_all(&mut connection).await.unwrap();
+        let mut rows: Vec<Value> = sqlx::query_scalar(*sql).fetch_all(&mut *connection).await.unwrap();
         rows.sort_by_key(ToString::to_string);
         known.insert(*what, rows);
     }
@@ -202,7 +210,7 @@ async fn an_import_that_is_killed_anywhere_loses_nothing() {
     assert!(wanted["findings"].iter().filter(older).count() >= 3, "on old sessions too: {:#?}", wanted["findings"]);
 
     let mut draws = every(IMPORT).into_iter().map(|point| vec![point]).collect::<Vec<_>>();
-    draws.extend(pairs(IMPORT, 6));
+    draws.extend(chains(IMPORT, 10));
     for points in draws {
         let database = database().await.unwrap();
         killed(|| import(&folder, &database), &points).await;
@@ -210,20 +218,30 @@ async fn an_import_that_is_killed_anywhere_loses_nothing() {
     }
 }
 
-/// Pairs of points, drawn by the seed.
-fn pairs(points: &[(&str, u64)], standard: usize) -> Vec<Vec<String>> {
+/// Kills of one chain: each is of the run that takes up what the one before it left.
+const CHAIN: usize = 7;
+
+/// Chains of points, drawn by the seed. A kill costs one run this way, and not a database and a run to the
+/// end besides.
+fn chains(points: &[(&str, u64)], standard: usize) -> Vec<Vec<String>> {
     use rand::{RngExt as _, SeedableRng as _};
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("ROLECALL_KILL_SEED").unwrap_or(20_261_129);
-    let wanted = number("ROLECALL_KILLS").map_or(standard, |kills| usize::try_from(kills / 2).unwrap());
+    let wanted = number("ROLECALL_KILLS").map_or(standard, |kills| usize::try_from(kills).unwrap().div_ceil(CHAIN));
     println!("ROLECALL_KILL_SEED={seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let all = every(points);
-    // Files that were kept are not read again, so the second kill is after them.
-    let late = every(&points[3..]);
+    // Files that were kept are not read again, so the further kills are after them.
+    let (late, kept) = (every(&points[3..]), every(&points[4..]));
     let draw = |_| {
-        let first = all[random.random_range(0..all.len())].clone();
-        vec![first, late[random.random_range(0..late.len())].clone()]
+        let mut chain = vec![all[random.random_range(0..all.len())].clone()];
+        while chain.len() < CHAIN {
+            // Two processes in a row that die at a file which neither keeps set it aside (`aside`).
+            let before = chain.last().is_some_and(|last| !kept.contains(last));
+            let further = if before { &kept } else { &late };
+            chain.push(further[random.random_range(0..further.len())].clone());
+        }
+        chain
     };
     (0..wanted).map(draw).collect()
 }
@@ -333,4 +351,46 @@ async fn an_audit_that_is_stopped_says_what_is_kept() {
     assert_eq!(kept.to_string(), "stopped before the end; what it read is kept, and the next audit judges it");
     let runs = store.runs(None, 1).await.unwrap();
     assert_eq!(runs[0].error.as_deref(), Some(kept.to_string().as_str()));
+}
+
+/// The database itself is killed in the middle, and comes back with what it had kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_killed_in_an_import_loses_nothing() {
+    let folder = import_folder(Utc::now());
+    let mut wanted = None;
+    for point in [None, Some("part kept:2"), Some("part written:4"), Some("snapshot written"), Some("judged")] {
+        let home = Folder::new();
+        let options = Options { fetch: None, ..Options::new(&home.path().join("data")) };
+        let server = start(&options).await.unwrap();
+        let url = server.url();
+        let command = || {
+            let mut command = rolecall(folder.path());
+            command.arg("import").arg(folder.path()).env("DATABASE_URL", &url).env("ROLECALL_PART_BYTES", "1");
+            command
+        };
+        let mut migrate = rolecall(folder.path());
+        migrate.arg("migrate").env("DATABASE_URL", &url);
+        let ended = run_beside(migrate).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        if let Some(point) = point {
+            let file = std::fs::read_to_string(home.path().join("data/pgdata/postmaster.pid")).unwrap();
+            let mut command = command();
+            command.env("ROLECALL_KILL_AT", point).env("ROLECALL_KILL_PID", file.lines().next().unwrap());
+            let ended = run_beside(command).await;
+            assert_eq!(ended.code, Some(2), "the database is gone at {point}: {ended:?}");
+        }
+        drop(server);
+        let server = start(&options).await.unwrap();
+        assert_eq!(server.url(), url);
+        let ended = run_beside(command()).await;
+        assert_eq!(ended.code, Some(0), "after {point:?}: {ended:?}");
+        let mut connection = sqlx::PgConnection::connect_with(&server.options()).await.unwrap();
+        let known = known_by(&mut connection).await;
+        connection.close().await.unwrap();
+        server.stop().await.unwrap();
+        match &wanted {
+            None => wanted = Some(known),
+            Some(wanted) => same(&known, wanted, &format!("the database was killed at {point:?}")),
+        }
+    }
 }

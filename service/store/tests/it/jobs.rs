@@ -1,7 +1,7 @@
 //! The queue between replicas.
 
 use crate::fixture::*;
-use rolecall_store::{JobState, NewJob, Store, TakenBack};
+use rolecall_store::{JobState, Limits, NewJob, RunId, Store, TakenBack};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
@@ -174,4 +174,26 @@ async fn jobs_and_leases_of_a_clock_that_ran_ahead_are_taken_back() {
     );
     assert_eq!(claim(store, "two", MINUTE).await, None, "what is put off is not yet due");
     assert_eq!(store.interrupt_dead_runs().await.unwrap(), [run]);
+}
+
+/// A request that its client gives up, or a scan that is stopped, may be in the middle of `BEGIN`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_after_a_transaction_that_nobody_waits_for_is_committed() {
+    let database = database().await;
+    let one = Limits { connections: 1, wait: Duration::from_secs(30) };
+    let store = Store::connect_with(database.options.clone(), one).await.unwrap();
+    store.ping().await.unwrap();
+    for polls in 0..6 {
+        let mut beginning = Box::pin(store.live(RunId(1)));
+        for _ in 0..polls {
+            if futures::poll!(beginning.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(beginning);
+        let written = store.enqueue(&job(&polls.to_string(), 1)).await.unwrap();
+        let seen: Vec<_> = database.store.jobs(10).await.unwrap().into_iter().map(|job| job.id).collect();
+        assert!(written.is_some_and(|id| seen.contains(&id)), "given up after {polls} polls: {written:?} of {seen:?}");
+    }
 }
