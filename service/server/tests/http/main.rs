@@ -19,6 +19,8 @@ mod granted;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod set_aside;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod support;

@@ -17,6 +17,8 @@ mod faults;
 #[cfg(test)]
 mod front;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod ingest;
 #[cfg(test)]
 mod kills;
