@@ -181,7 +181,7 @@ async fn jobs_and_leases_of_a_clock_that_ran_ahead_are_taken_back() {
 async fn what_is_written_after_a_transaction_that_nobody_waits_for_is_committed() {
     let database = database().await;
     let one = Limits { connections: 1, wait: Duration::from_secs(30) };
-    let store = Store::connect_with(database.options.clone(), one).await.unwrap();
+    let store = Store::connect_with(database.options(), one).await.unwrap();
     store.ping().await.unwrap();
     for polls in 0..6 {
         let mut beginning = Box::pin(store.live(RunId(1)));
