@@ -3,7 +3,7 @@
 //! Knows where a role, policy, cluster or association lies and whether its listing may be trusted.
 //! Refuses to judge any of them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveTime, Utc};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
@@ -442,9 +442,19 @@ impl EstateIndex {
         }
     }
 
-    /// Why sessions of a region may exist that the estate does not have.
-    pub(crate) fn sessions_unseen(&self, account: AccountId, region: &Region) -> Option<Reasons> {
-        reasons(self.coverage.blind_spots(&Scope::regional(account, ScopeKind::Sessions, region.clone())))
+    /// Why sessions of a region may exist after a moment that the estate does not have.
+    pub(crate) fn sessions_unseen(&self, account: AccountId, region: &Region, after: DateTime<Utc>) -> Option<Reasons> {
+        let scope = Scope::regional(account, ScopeKind::Sessions, region.clone());
+        reasons(self.coverage.blind_spots_on(&scope, |day| day >= after.date_naive()))
+    }
+
+    /// The end of the latest day of which sessions of a region may be missing, where days are all that
+    /// is missing, and why.
+    pub(crate) fn last_day_unseen(&self, account: AccountId, region: &Region) -> Option<(DateTime<Utc>, Reasons)> {
+        let scope = Scope::regional(account, ScopeKind::Sessions, region.clone());
+        let day = self.coverage.gaps_of(&scope)?.iter().filter_map(|gap| gap.day).max()?;
+        let end = day.and_time(NaiveTime::MIN).and_utc().checked_add_days(Days::new(1))?;
+        Some((end, self.sessions_unseen(account, region, day.and_time(NaiveTime::MIN).and_utc())?))
     }
 
     /// A managed policy as an account sees it; AWS's own are the same in every account.

@@ -68,6 +68,7 @@ impl<'r> AccountScan<'r> {
                 action: refusal.action.to_owned(),
                 reason: refusal.reason,
                 detail: refusal.detail.clone(),
+                day: None,
             });
         });
     }

@@ -46,7 +46,7 @@ pub fn doubt(observations: &mut [Observation], before: &[Before]) {
             }
             let Some(detail) = filtered(seen, scope, known) else { continue };
             let action = action(scope.kind).to_owned();
-            seen.coverage.gap(Gap { scope: (*scope).clone(), action, reason: GapReason::Unproven, detail });
+            seen.coverage.gap(Gap { scope: (*scope).clone(), action, reason: GapReason::Unproven, detail, day: None });
             for cluster in seen.clusters.iter_mut().filter(|cluster| scope.cluster.as_ref() == Some(&cluster.name)) {
                 match scope.kind {
                     ScopeKind::Addons => cluster.addons = None,

@@ -5,6 +5,7 @@
 //! to know how a scope was read.
 
 use crate::id::{ClusterName, Region};
+use chrono::NaiveDate;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -224,11 +225,16 @@ pub struct Gap {
     pub reason: GapReason,
     /// What AWS said, without secrets; may be empty.
     pub detail: String,
+    /// The day under which what was not seen lies, where it is no more than that: a CloudTrail file holds
+    /// events of its day and of the hours before. `None`: anything of the scope may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<NaiveDate>,
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} incomplete: {} {}", self.scope, self.action, self.reason.as_str())
+        write!(f, "{} incomplete: {} {}", self.scope, self.action, self.reason.as_str())?;
+        self.day.map_or(Ok(()), |day| write!(f, " (CloudTrail files of {day} alone)"))
     }
 }
 
@@ -272,8 +278,13 @@ impl Coverage {
     /// nothing of this one. One that was not looked at has the gaps of what it depends on.
     #[must_use]
     pub fn blind_spots(&self, scope: &Scope) -> Vec<String> {
+        self.blind_spots_on(scope, |_| true)
+    }
+
+    /// The same of what lies under some days.
+    pub fn blind_spots_on(&self, scope: &Scope, concerns: impl Fn(NaiveDate) -> bool) -> Vec<String> {
         if let Some(own) = self.scopes.get(scope) {
-            return own.iter().map(ToString::to_string).collect();
+            return own.iter().filter(|gap| gap.day.is_none_or(&concerns)).map(ToString::to_string).collect();
         }
         let above = scope.depends_on();
         let gaps: Vec<String> =
@@ -293,6 +304,7 @@ impl Coverage {
                 action: gap.action.clone(),
                 reason: GapReason::NotReached,
                 detail: format!("{} was not read to its end", gap.scope),
+                day: None,
             })
         });
         missed.collect()

@@ -48,6 +48,7 @@ pub fn hold(seen: &mut Observation, before: &[Before], held: &BTreeSet<Scope>) {
                 action: action(scope.kind).to_owned(),
                 reason: GapReason::Lost,
                 detail: format!("lost {lost} of {of}; confirmed by the next listing that lacks them, too"),
+                day: None,
             });
         }
     }

@@ -221,7 +221,7 @@ impl Estate {
         for scope in self.coverage.scopes().map(|(scope, _)| scope).filter(|scope| !kept(&scope.account_id)) {
             let detail = accounts.get(&scope.account_id).cloned().unwrap_or_default();
             let action = "rolecall:Evaluate".to_owned();
-            left.coverage.gap(Gap { scope: scope.clone(), action, reason: GapReason::SetAside, detail });
+            left.coverage.gap(Gap { scope: scope.clone(), action, reason: GapReason::SetAside, detail, day: None });
         }
         left
     }

@@ -180,6 +180,7 @@ impl AccountDraft {
             action: ACTION.to_owned(),
             reason: GapReason::Filtered,
             detail,
+            day: None,
         };
         let mut gaps = Vec::new();
         if is_listed(ScopeKind::Roles) && seen.roles.is_empty() {

@@ -17,7 +17,7 @@ mod organizations;
 mod trails;
 mod values;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use item::Fault;
 use listing::{Listing, Page, Proof, Shape};
 pub use rolecall_cloudtrail::ReadProblem;
@@ -223,6 +223,8 @@ impl Importer {
 struct AccountRegion {
     account: Option<AccountId>,
     region: Option<Region>,
+    /// The day under which CloudTrail puts it.
+    day: Option<NaiveDate>,
 }
 
 /// Whose trail a file is, and of which region, by where CloudTrail puts it in a bucket.
@@ -232,12 +234,19 @@ pub fn trail_place(path: &str) -> Option<(AccountId, Region)> {
     place.account.zip(place.region)
 }
 
+/// The day under which CloudTrail puts a file in a bucket.
+#[must_use]
+pub fn trail_day(path: &str) -> Option<NaiveDate> {
+    AccountRegion::of(path).day
+}
+
 /// The gap that a trail file leaves in the sessions of its place: it is broken, or one page of several.
 #[must_use]
 pub fn trail_gap(place: (AccountId, Region), path: &str, what: ProblemKind) -> Gap {
     let scope = Scope::regional(place.0, ScopeKind::Sessions, place.1);
     let reason = if what == ProblemKind::Page { GapReason::Truncated } else { GapReason::Malformed };
-    Gap { scope, action: "cloudtrail:LookupEvents".to_owned(), reason, detail: format!("in {path}") }
+    let (action, detail) = ("cloudtrail:LookupEvents".to_owned(), format!("in {path}"));
+    Gap { scope, action, reason, detail, day: trail_day(path) }
 }
 
 /// An account of which nothing is known but what records of these regions tell: all else is a gap.
@@ -249,18 +258,23 @@ pub fn named_by_records(account: AccountId, regions: &BTreeSet<Region>) -> Obser
 
 impl AccountRegion {
     /// The account is the last part that is an account id; the region follows it, at once or after
-    /// `CloudTrail`.
+    /// `CloudTrail`, and the day as year, month and day follows the region.
     fn of(path: &str) -> Self {
         let mut place = Self::default();
         let mut folders: Vec<&str> = path.split('/').collect();
         folders.pop();
+        let day = match folders.as_slice() {
+            [.., year, month, day] => NaiveDate::parse_from_str(&format!("{year}-{month}-{day}"), "%Y-%m-%d").ok(),
+            _ => None,
+        };
         for folder in folders {
             if let Ok(account) = folder.parse() {
-                place = Self { account: Some(account), region: None };
+                place = Self { account: Some(account), ..Self::default() };
             } else if place.account.is_some() && place.region.is_none() && folder != "CloudTrail" {
                 place.region = folder.parse().ok();
             }
         }
+        place.day = day.filter(|_| place.region.is_some());
         place
     }
 }
@@ -457,7 +471,8 @@ impl Builder {
 
     /// Says that a part of a scope was there and could not be read.
     fn malformed(&mut self, scope: Scope, action: &str, file: &str) {
-        let gap = Gap { action: action.to_owned(), reason: GapReason::Malformed, detail: format!("in {file}"), scope };
+        let (action, detail) = (action.to_owned(), format!("in {file}"));
+        let gap = Gap { action, reason: GapReason::Malformed, detail, scope, day: None };
         let draft = self.draft(gap.scope.account_id);
         draft.held = true;
         draft.note(gap);
@@ -480,7 +495,7 @@ impl Builder {
 
     fn trail(&mut self, source: Source<'_>, bytes: &[u8]) {
         let read = rolecall_cloudtrail::read_file(source.path, bytes);
-        let AccountRegion { account, region } = source.place;
+        let AccountRegion { account, region, .. } = source.place;
         if let (Some(account), Some(region)) = (account, region) {
             let draft = self.draft(*account);
             draft.held = true;
@@ -547,7 +562,7 @@ impl AccountDraft {
                     if matches!(reason, GapReason::Truncated | GapReason::Filtered)
                         || coverage.gaps_of(&scope).is_none_or(<[Gap]>::is_empty) =>
                 {
-                    coverage.gap(Gap { scope, action: action.to_owned(), reason, detail });
+                    coverage.gap(Gap { scope, action: action.to_owned(), reason, detail, day: None });
                 }
                 Err(_) => {}
             }

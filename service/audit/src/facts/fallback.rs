@@ -38,14 +38,18 @@ pub(super) fn of(world: &CachedIndex, association: &Association, detail: &Associ
     if world.trail.has_session(key) {
         return Value::list([]);
     }
-    if let Some(why) = world.sessions_unseen(key.account_id, &key.region) {
+    let since = world.trail.since.or_else(|| Some(world.trail.memory.at? - LOOK_BACK));
+    // What pods did before there was an association to give them credentials proves nothing.
+    let from = detail.created_at.max(since).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    if let Some(why) = world.sessions_unseen(key.account_id, &key.region, from) {
         return Value::Unknown(why);
     }
     if world.trail.may_have_session(&association.association_id) {
         return Value::unknown("a session can be of this association or of others");
     }
-    let Some(at) = world.trail.memory.at else { return Value::unknown("calls of instances were not counted") };
-    let since = world.trail.since.unwrap_or(at - LOOK_BACK);
+    let (Some(at), Some(since)) = (world.trail.memory.at, since) else {
+        return Value::unknown("calls of instances were not counted");
+    };
     let arn = detail.target_role_arn.as_deref().unwrap_or(&detail.role_arn);
     let role = match (world.role_exists(arn), world.role(arn)) {
         (Value::Unknown(why), _) => return Value::Unknown(why),
@@ -54,8 +58,6 @@ pub(super) fn of(world: &CachedIndex, association: &Association, detail: &Associ
     };
     let pods = world.grants.get(&permissions::stack(world, role, detail.policy.as_ref()));
     let nodes = of_nodes(world);
-    // What pods did before there was an association to give them credentials proves nothing.
-    let from = detail.created_at.map_or(since, |created| created.max(since));
     let mut found: BTreeMap<&str, NodeFallback> = BTreeMap::new();
     let mut doubt: Option<Reasons> = None;
     for used in world

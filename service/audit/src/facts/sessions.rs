@@ -5,8 +5,8 @@
 
 use super::CachedIndex;
 use super::origins::{UseKey, UseSeen};
-use super::ties::{self, Fault};
-use chrono::{DateTime, Utc};
+use super::ties::{self, Fault, LAG};
+use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{SessionAttribution, session_name};
 use rolecall_estate::id::Region;
@@ -32,6 +32,8 @@ pub(super) struct Group {
     pub first: DateTime<Utc>,
     pub last: DateTime<Utc>,
     pub regions: BTreeSet<Region>,
+    /// Days under which a trail has its events.
+    pub days: BTreeSet<NaiveDate>,
     /// One event for each distinct name without its random part, by that part.
     pub names: BTreeMap<String, Observed>,
     /// Whether there were more distinct names than are kept.
@@ -137,6 +139,7 @@ pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionA
             first: session.at,
             last: session.at,
             regions: BTreeSet::new(),
+            days: BTreeSet::new(),
             names: BTreeMap::new(),
             more_names: false,
             contradictions: 0,
@@ -155,6 +158,7 @@ pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionA
         group.count = group.count.saturating_add(1);
         group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
         group.last = session.at;
+        group.days.extend([session.at, session.at + LAG].map(|at| at.date_naive()));
         if !group.regions.contains(&session.region) {
             group.regions.insert(session.region.clone());
         }

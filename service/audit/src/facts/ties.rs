@@ -329,7 +329,7 @@ pub(super) fn uses_of_association(world: &CachedIndex, association: &Association
         let why = Reasons::one("a session can be of this association or of others");
         uses.push(UseFacts::open(*at, why));
     }
-    let trail = match world.sessions_unseen(key.account_id, &key.region) {
+    let trail = match world.sessions_unseen(key.account_id, &key.region, DateTime::<Utc>::MAX_UTC) {
         Some(why) => Err(why),
         None => {
             let stretches = world.trail.stretches.get(&(key.account_id, key.region.clone()));
@@ -338,6 +338,7 @@ pub(super) fn uses_of_association(world: &CachedIndex, association: &Association
         }
     };
     let unread = |since: DateTime<Utc>| format!("sessions before {} were not read", since.to_rfc3339());
+    let on_a_day = world.last_day_unseen(key.account_id, &key.region);
     let role = association.detail.as_ref().and_then(|detail| world.role(&detail.role_arn));
     let missing = match (trail, role.map(|role| (role, world.used_by_iam(role)))) {
         // No session of it did anything in the 400 days that IAM remembers.
@@ -348,6 +349,7 @@ pub(super) fn uses_of_association(world: &CachedIndex, association: &Association
         }
         (Ok(since), Some((_, Ok(Some(at))))) => {
             uses.push(UseFacts::open(since.min(at), Reasons::one(unread(since))));
+            uses.extend(on_a_day.map(|(until, why)| UseFacts::open(until.min(at), why)));
             None
         }
         (Err(why), Some((_, Ok(Some(at))))) => {
@@ -356,6 +358,7 @@ pub(super) fn uses_of_association(world: &CachedIndex, association: &Association
         }
         (Ok(since), _) => {
             uses.push(UseFacts::open(since, Reasons::one(unread(since))));
+            uses.extend(on_a_day.map(|(until, why)| UseFacts::open(until, why)));
             None
         }
         (Err(why), _) => Some(why),
@@ -455,7 +458,7 @@ impl Facts for UseFacts {
 /// Sessions by IRSA of the service account of an association that has sessions as well.
 pub(super) fn web_identity(world: &CachedIndex, association: &Association) -> Value {
     let key = &association.key;
-    let missing = world.sessions_unseen(key.account_id, &key.region);
+    let missing = world.sessions_unseen(key.account_id, &key.region, DateTime::<Utc>::MIN_UTC);
     let place = (key.account_id, key.namespace.to_string(), key.service_account.to_string());
     let both = world.trail.both_credentials.get(&place).filter(|_| world.trail.used.contains_key(key));
     let uses = both.into_iter().flat_map(|both| {

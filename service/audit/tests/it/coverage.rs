@@ -19,7 +19,7 @@ fn regional(kind: ScopeKind, region: &str) -> Scope {
 
 fn gap(scope: Scope, reason: GapReason) -> Gap {
     let action = action_of(scope.kind).to_owned();
-    Gap { scope, action, reason, detail: String::new() }
+    Gap { scope, action, reason, detail: String::new(), day: None }
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn policies_of_one_kind_that_nobody_provided_leave_the_other_kind_known() {
         let mut small = Small::new().may(EVERYTHING);
         let scope = Scope::global(id(HOME), ScopeKind::OrgPolicies);
         let action = kind.listing().to_owned();
-        small.0.coverage.gap(Gap { scope, action, reason: GapReason::NotProvided, detail: String::new() });
+        small.0.coverage.gap(Gap { scope, action, reason: GapReason::NotProvided, detail: String::new(), day: None });
         small
     };
     check(

@@ -248,6 +248,13 @@ fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
             ("no session in a week", old(Small::new(), 7), "U"),
             ("nobody says what was read", unsaid, "U"),
             ("sessions not seen", old(Small::new(), 100).gap(ScopeKind::Sessions), "U"),
+            ("no session in a hundred days, a file of last week damaged", old(Small::new(), 100).torn("2026-11-16"), "U"),
+            ("a session, a file of last week damaged", old(pod(), 7).torn("2026-11-16"), "P"),
+            (
+                "IAM saw its role used long ago, a file of last week damaged",
+                last_used(old(Small::new(), 7), API, "2026-06-01T00:00:00Z").torn("2026-11-16"),
+                "F",
+            ),
             ("associations not seen", old(Small::new(), 100).gap(ScopeKind::Associations), "U"),
             ("perhaps its session", ambiguous, "U"),
             (
@@ -418,6 +425,8 @@ fn pods_that_work_with_the_role_of_their_node_are_told_by_what_nodes_do_not_do()
             ("calls that no trail would record", unrecorded, "U"),
             ("nothing was counted", never, "U"),
             ("sessions not seen", by_node(Small::new(), "s3:GetObject").gap(ScopeKind::Sessions), "U"),
+            ("a file of a day damaged", by_node(Small::new(), "s3:GetObject").torn("2026-11-20"), "U"),
+            ("a file of long ago damaged", by_node(Small::new(), "s3:GetObject").torn("2026-10-02"), "F"),
             ("perhaps its session", ambiguous, "UU"),
             ("roles not seen", by_node(Small::new(), "s3:GetObject").gap(ScopeKind::Roles), "U"),
         ],
@@ -542,6 +551,18 @@ fn a_session_that_nearly_fills_its_space_is_told() {
             ("not yet", sized(Some(89)), "P"),
             ("no figure", sized(None), ""),
             ("not all seen", sized(Some(89)).gap(ScopeKind::Sessions), "U"),
+            // The session is of the 20th, 09:20.
+            ("a file of its day damaged", sized(Some(89)).torn("2026-11-20"), "U"),
+            ("a file of its day damaged, found all the same", sized(Some(90)).torn("2026-11-20"), "F"),
+            ("a file of the day before damaged", sized(Some(89)).torn("2026-11-19"), "P"),
+            ("a file of the day after damaged", sized(Some(89)).torn("2026-11-21"), "P"),
+            ("files of two days damaged", sized(Some(89)).torn("2026-11-19").torn("2026-11-20"), "U"),
+            ("not all seen, and a file of another day damaged", sized(Some(89)).gap(ScopeKind::Sessions).torn("2026-11-21"), "U"),
+            (
+                "a file of the day after damaged, the session shortly before midnight",
+                with(sized(Some(89)), |small| small.0.sessions[0].at = at("2026-11-20T23:58:00Z")).torn("2026-11-21"),
+                "U",
+            ),
         ],
     );
 }

@@ -307,11 +307,22 @@ impl Small {
                 action: action_of(kind).to_owned(),
                 reason: GapReason::NotReached,
                 detail: String::new(),
+                day: None,
             });
         }
         let refused: Vec<ScopeKind> = scopes.iter().filter(below).map(|scope| scope.kind).chain([kind]).collect();
         for kind in refused {
             self.forget(kind);
+        }
+        self
+    }
+
+    /// Has a CloudTrail file of a day be damaged.
+    pub(crate) fn torn(mut self, day: &str) -> Self {
+        let day = Some(day.parse().unwrap());
+        for scope in self.scopes(ScopeKind::Sessions).collect::<Vec<Scope>>() {
+            let (action, reason) = ("rolecall:ReadTrail".to_owned(), GapReason::Malformed);
+            self.0.coverage.gap(Gap { scope, action, reason, detail: String::new(), day });
         }
         self
     }
@@ -326,6 +337,7 @@ impl Small {
                 action: action_of(kind).to_owned(),
                 reason: GapReason::Denied,
                 detail: String::new(),
+                day: None,
             });
         }
         self

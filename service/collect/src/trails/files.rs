@@ -138,6 +138,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 fn gap(path: &Path, error: &io::Error) -> TrailGap {
     TrailGap {
+        day: None,
         account_id: None,
         region: None,
         action: READ_FILE.to_owned(),

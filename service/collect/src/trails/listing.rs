@@ -303,6 +303,7 @@ pub(crate) async fn fetch(bucket: &Bucket, room: &Room, counts: &Counts, object:
 impl Shared {
     fn gap(&self, refusal: &Refusal, prefix: &str, account_id: Option<AccountId>, region: Option<Region>) -> TrailGap {
         TrailGap {
+            day: None,
             account_id,
             region,
             action: refusal.action.to_owned(),

@@ -283,6 +283,7 @@ fn told(at: DateTime<Utc>) -> String {
 
 fn gap(lane: &Lane, refusal: &Refusal, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> TrailGap {
     TrailGap {
+        day: None,
         account_id: Some(lane.account_id),
         region: Some(lane.region.clone()),
         action: refusal.action.to_owned(),

@@ -244,6 +244,9 @@ pub struct TrailGap {
     pub account_id: Option<AccountId>,
     /// Of which region; `None`: of every one.
     pub region: Option<Region>,
+    /// The day under which it lies, where it is one file; `None`: of any.
+    #[serde(default)]
+    pub day: Option<NaiveDate>,
     /// The IAM action that was refused or failed.
     pub action: String,
     /// Why.
@@ -456,6 +459,7 @@ pub fn gap_of(object: &Object, missed: Missed) -> TrailGap {
     TrailGap {
         account_id: object.account_id,
         region: object.region.clone(),
+        day: object.day,
         action: missed.action,
         reason: missed.reason,
         detail: missed.detail,

@@ -309,6 +309,7 @@ struct Shut {
 impl Shut {
     fn new(id: &str, refusal: &Refusal) -> Self {
         let gap = TrailGap {
+            day: None,
             account_id: None,
             region: None,
             action: refusal.action.to_owned(),

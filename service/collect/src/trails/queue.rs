@@ -243,6 +243,7 @@ fn whole_seconds(length: Duration) -> i32 {
 impl Subscription {
     fn gap(&self, refusal: &Refusal) -> TrailGap {
         TrailGap {
+            day: None,
             account_id: None,
             region: None,
             action: refusal.action.to_owned(),

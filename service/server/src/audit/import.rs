@@ -300,9 +300,10 @@ fn broken(read: &Ingested, problems: &Problems) -> Observation {
     }
     // Only some problems are named, and each place counts.
     for (place, broken) in &read.broken {
-        let Some((account, region)) = place.clone() else { continue };
+        let Some((account, region)) = place.of.clone() else { continue };
         let scope = Scope::regional(account, ScopeKind::Sessions, region.clone());
-        if seen.coverage.gaps_of(&scope).is_none() {
+        let told = seen.coverage.gaps_of(&scope).unwrap_or_default();
+        if told.iter().all(|gap| gap.day != place.day) {
             seen.coverage.gap(trail_gap((account, region), &broken.file, ProblemKind::Json));
         }
     }

@@ -7,11 +7,11 @@
 //! and how anything is stored.
 
 use crate::audit::abort;
-use crate::audit::ingested::{Broken, FILES, Ingested, NOT_ALL, PAGE, Places, READ_TRAIL, set_aside};
+use crate::audit::ingested::{Broken, BrokenPlace, FILES, Ingested, NOT_ALL, PAGE, Places, READ_TRAIL, set_aside};
 use crate::audit::owed::owe;
 use crate::error::{Error, chain};
 use crate::progress::Progress;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt as _;
 use rolecall_cloudtrail::{EventAggregator, ReadProblem, TrailFile};
 use rolecall_collect::Plan;
@@ -22,7 +22,7 @@ use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
 use rolecall_estate::{IncompleteDay, Observation};
 use rolecall_iam::AccountId;
-use rolecall_import::trail_place;
+use rolecall_import::{trail_day, trail_place};
 use rolecall_store::{
     Attempts, Counted, Damage, DayCounts, FileMark, Place, Problem, RunId, SourceReport, Store, Suspect, TrailBatch,
     TrailCursor, TrailWriter, Unit, UnitKind,
@@ -93,6 +93,7 @@ pub async fn configured(
         let failed = |detail: String, reason: GapReason| TrailGap {
             account_id: None,
             region: None,
+            day: None,
             action: READ_TRAIL.to_owned(),
             reason,
             detail,
@@ -152,16 +153,21 @@ impl ReadFile {
     /// What is damaged of it.
     fn damage(&self, now: DateTime<Utc>) -> Option<Damage> {
         let (account_id, region) = self.region()?;
-        let day = self.incomplete.as_ref().map_or_else(|| now.date_naive(), |incomplete| incomplete.day);
         Some(Damage {
             account_id,
             region,
-            day,
+            day: self.day().unwrap_or_else(|| now.date_naive()),
+            lies_there: self.day().is_some(),
             file: self.identity.clone(),
             location: self.name.clone(),
             reason: GapReason::Malformed,
             detail: NOT_ALL.to_owned(),
         })
+    }
+
+    /// The day under which it lies, by its key or by its path.
+    fn day(&self) -> Option<NaiveDate> {
+        self.place.as_ref().map(|place| place.day).or_else(|| trail_day(&self.name))
     }
 
     /// Whose events it has, by its key or by where it lies.
@@ -536,7 +542,10 @@ async fn write<'b>(
     let unreadable = settled.unread;
     let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
     let lacking: Vec<&ReadFile> = lacking.collect();
-    let broken: Vec<_> = lacking.iter().map(|file| (file.region(), file.name.clone())).collect();
+    let broken: Vec<_> = lacking
+        .iter()
+        .map(|file| (BrokenPlace { of: file.region(), day: file.day() }, file.name.clone()))
+        .collect();
     let damage: Vec<Damage> = lacking.iter().filter_map(|file| file.damage(now)).collect();
     let identities: Vec<String> = files.iter().map(|file| file.identity.clone()).collect();
     trail_batch.damage(&identities, &damage).await?;

@@ -1,7 +1,7 @@
 //! What the reading of trails came to, and what of it could not be read.
 
 use crate::error::Error;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_cloudtrail::{ReadProblem, Stats};
 use rolecall_collect::trails::TrailGap;
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
@@ -50,8 +50,17 @@ pub struct Ingested {
     /// The judgement that was owed with what was kept: it is all told here.
     pub owed: Vec<Uuid>,
     /// Where files lie of which not everything could be read. However many problems there are, each place
-    /// is among them; `None`: nobody knows whose events the file has.
-    pub broken: BTreeMap<Option<(AccountId, Region)>, Broken>,
+    /// is among them.
+    pub broken: BTreeMap<BrokenPlace, Broken>,
+}
+
+/// Whose events a file of a trail has, and the day under which it lies; `None`: nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BrokenPlace {
+    /// The account and its region.
+    pub of: Option<(AccountId, Region)>,
+    /// The day.
+    pub day: Option<NaiveDate>,
 }
 
 /// Files of a place of which not everything could be read.
@@ -105,7 +114,7 @@ impl Ingested {
         }
     }
 
-    pub(super) fn note_broken(&mut self, place: Option<(AccountId, Region)>, broken: Broken) {
+    pub(super) fn note_broken(&mut self, place: BrokenPlace, broken: Broken) {
         let files = broken.files;
         self.broken.entry(place).and_modify(|known| known.files += files).or_insert(broken);
     }
@@ -113,13 +122,13 @@ impl Ingested {
     /// What was not read of files, as gaps.
     pub(crate) fn unread(&self) -> impl Iterator<Item = TrailGap> {
         self.broken.iter().map(|(place, broken)| {
-            let (account_id, region) = place.clone().unzip();
+            let (account_id, region) = place.of.clone().unzip();
             let (action, reason) = (READ_TRAIL.to_owned(), GapReason::Malformed);
             let detail = match broken.files {
                 1 => NOT_ALL.to_owned(),
                 files => format!("{NOT_ALL}, nor of {} other files", files - 1),
             };
-            TrailGap { account_id, region, action, reason, detail, location: broken.file.clone() }
+            TrailGap { account_id, region, day: place.day, action, reason, detail, location: broken.file.clone() }
         })
     }
 
@@ -143,7 +152,7 @@ impl Ingested {
             }
             for scope in scopes {
                 let detail = format!("{}: {}", gap.location, gap.detail);
-                coverage.gap(Gap { scope, action: gap.action.clone(), reason: gap.reason, detail });
+                coverage.gap(Gap { scope, action: gap.action.clone(), reason: gap.reason, detail, day: gap.day });
             }
         }
         coverage

@@ -141,6 +141,7 @@ fn read(debt: &Owed) -> Option<Unreported> {
         gaps: vec![TrailGap {
             account_id: None,
             region: None,
+            day: None,
             action: READ_TRAIL.to_owned(),
             reason: GapReason::Malformed,
             detail: format!("what an audit that did not end could not read is not known any more: {error}"),

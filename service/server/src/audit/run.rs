@@ -17,7 +17,7 @@ use crate::audit::rules::Rules;
 use crate::audit::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
 use crate::error::{Error, chain};
 use crate::progress::Progress;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
@@ -160,13 +160,13 @@ impl Audit {
         let (sender, mut observations) = mpsc::channel(WAITING);
         let mut seen = Seen::default();
         let mut since = started - self.window;
-        let mut sessions: BTreeMap<Scope, bool> = BTreeMap::new();
+        let mut sessions: BTreeMap<Scope, BTreeSet<Option<NaiveDate>>> = BTreeMap::new();
         let remember = async {
             while let Some(observation) = observations.recv().await {
                 seen.count(&observation);
                 for (scope, gaps) in observation.coverage.scopes() {
                     if scope.kind == ScopeKind::Sessions {
-                        *sessions.entry(scope.clone()).or_insert(false) |= !gaps.is_empty();
+                        sessions.entry(scope.clone()).or_default().extend(gaps.iter().map(|gap| gap.day));
                     }
                 }
                 since = observation.sessions.iter().map(|session| session.at).fold(since, DateTime::min);
@@ -334,14 +334,16 @@ impl Audit {
     }
 }
 
-/// Gaps of sessions that were seen whole but for files that an earlier run could not read.
-fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, bool>) -> Coverage {
+/// Gaps of sessions that were seen whole but for files that an earlier run could not read. `sessions`: of
+/// what days each scope of this run has gaps already; `None`: of all.
+fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, BTreeSet<Option<NaiveDate>>>) -> Coverage {
     let mut coverage = Coverage::default();
     for damage in damage {
         let scope = Scope::regional(damage.account_id, ScopeKind::Sessions, damage.region);
-        if sessions.get(&scope) == Some(&false) {
+        let day = Some(damage.day).filter(|_| damage.lies_there);
+        if sessions.get(&scope).is_some_and(|told| !told.contains(&None) && !told.contains(&day)) {
             let detail = format!("{}: {}", damage.location, damage.detail);
-            coverage.gap(Gap { scope, action: READ_TRAIL.to_owned(), reason: damage.reason, detail });
+            coverage.gap(Gap { scope, action: READ_TRAIL.to_owned(), reason: damage.reason, detail, day });
         }
     }
     coverage

@@ -2,7 +2,7 @@
 //! run's report.
 
 use crate::audit::ingested::Ingested;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_cloudtrail::Stats;
 use rolecall_estate::Observation;
 use rolecall_estate::assumption::Assumption;
@@ -299,6 +299,9 @@ pub struct Unseen {
     pub reason: String,
     /// What AWS said.
     pub detail: String,
+    /// Where only CloudTrail files of one day were not read whole, that day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<NaiveDate>,
 }
 
 impl From<&Gap> for Unseen {
@@ -312,6 +315,7 @@ impl From<&Gap> for Unseen {
             action: gap.action.clone(),
             reason: gap.reason.as_str().to_owned(),
             detail: gap.detail.clone(),
+            day: gap.day,
         }
     }
 }

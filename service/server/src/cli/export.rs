@@ -606,6 +606,7 @@ mod tests {
             action: "iam:GetAccountAuthorizationDetails".to_owned(),
             reason: rolecall_estate::coverage::GapReason::Denied,
             detail: String::new(),
+            day: None,
         };
         let row = gap_row(&GapRow { gap, run: rolecall_store::RunId(1), looked_at: DateTime::UNIX_EPOCH });
         let keys: Vec<&String> = row.as_object().unwrap().keys().collect();

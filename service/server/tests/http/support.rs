@@ -99,7 +99,8 @@ fn refused(mut observations: Vec<Observation>) -> Vec<Observation> {
             let (action, detail) = ("iam:GetAccountAuthorizationDetails".to_owned(), "not authorized".to_owned());
             for kind in [ScopeKind::Roles, ScopeKind::Policies] {
                 let scope = Listing::global(account, kind);
-                let gap = Gap { scope, action: action.clone(), reason: GapReason::Denied, detail: detail.clone() };
+                let (action, detail, reason) = (action.clone(), detail.clone(), GapReason::Denied);
+                let gap = Gap { scope, action, reason, detail, day: None };
                 observation.coverage.gap(gap);
             }
             observation.roles.clear();

@@ -215,7 +215,7 @@ impl Store {
             return Ok(summary);
         }
         let rows = sqlx::query!(
-            r#"select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail,
+            r#"select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, g.day,
                       count(*) over () as "all!"
                from coverage c join coverage_gap g
                  on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
@@ -230,7 +230,7 @@ impl Store {
             summary.gap_count = parse::count(row.all);
             let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
             let reason = coverage::read_reason(&row.reason)?;
-            summary.gaps.push(Gap { scope, action: row.action, reason, detail: row.detail });
+            summary.gaps.push(Gap { scope, action: row.action, reason, detail: row.detail, day: row.day });
         }
         Ok(summary)
     }
@@ -359,7 +359,7 @@ impl Store {
 
     async fn gap_rows(&self, accounts: &[String]) -> Result<Vec<GapRow>, Error> {
         let rows = sqlx::query!(
-            "select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, c.last_run, c.last_at
+            "select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, g.day, c.last_run, c.last_at
              from coverage c join coverage_gap g
                on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
               and g.run_id = c.last_run
@@ -373,7 +373,7 @@ impl Store {
             .map(|row| {
                 let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
                 let reason = coverage::read_reason(&row.reason)?;
-                let gap = Gap { scope, action: row.action, reason, detail: row.detail };
+                let gap = Gap { scope, action: row.action, reason, detail: row.detail, day: row.day };
                 Ok(GapRow { gap, run: RunId(row.last_run), looked_at: row.last_at })
             })
             .collect()
@@ -385,7 +385,7 @@ impl Store {
     /// Where the database fails.
     pub async fn gaps_of_run(&self, run: RunId) -> Result<Vec<Gap>, Error> {
         let rows = sqlx::query!(
-            "select account_id, scope, region, cluster, action, reason, detail from coverage_gap
+            "select account_id, scope, region, cluster, action, reason, detail, day from coverage_gap
              where run_id = $1 order by account_id, scope, region, cluster, id",
             run.0
         )
@@ -394,7 +394,8 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
-                Ok(Gap { scope, action: row.action, reason: coverage::read_reason(&row.reason)?, detail: row.detail })
+                let reason = coverage::read_reason(&row.reason)?;
+                Ok(Gap { scope, action: row.action, reason, detail: row.detail, day: row.day })
             })
             .collect()
     }

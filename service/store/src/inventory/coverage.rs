@@ -30,7 +30,7 @@ pub(crate) async fn latest(connection: &mut PgConnection) -> Result<Coverage, Er
         coverage.complete(read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?);
     }
     let gaps = sqlx::query!(
-        "select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail
+        "select g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, g.day
          from coverage c join coverage_gap g
            on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
           and g.run_id = c.last_run
@@ -41,7 +41,7 @@ pub(crate) async fn latest(connection: &mut PgConnection) -> Result<Coverage, Er
     for row in gaps {
         let scope = read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
         let reason = read_reason(&row.reason)?;
-        coverage.gap(Gap { scope, action: row.action, reason, detail: row.detail });
+        coverage.gap(Gap { scope, action: row.action, reason, detail: row.detail, day: row.day });
     }
     Ok(coverage)
 }

@@ -17,6 +17,8 @@ pub struct Damage {
     pub region: Region,
     /// Of which day; the day on which it was read where nobody knows.
     pub day: NaiveDate,
+    /// Whether it lies under that day, so that it holds events of no later one and of none long before.
+    pub lies_there: bool,
     /// CloudTrail's own name of the file, whatever source it came by; otherwise where it lies.
     pub file: String,
     /// Where it lay when it was read.
@@ -41,17 +43,18 @@ impl TrailBatch<'_> {
         rows.sort_by_key(|damage| (damage.account_id, damage.region.as_str(), damage.day, damage.file.as_str()));
         for damage in rows {
             sqlx::query!(
-                "insert into trail_damage (account_id, region, day, file, location, reason, detail)
-                 values ($1, $2, $3, $4, $5, $6, $7)
+                "insert into trail_damage (account_id, region, day, file, location, reason, detail, lies_there)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8)
                  on conflict (account_id, region, day, file) do update set location = excluded.location,
-                     reason = excluded.reason, detail = excluded.detail",
+                     reason = excluded.reason, detail = excluded.detail, lies_there = excluded.lies_there",
                 damage.account_id.to_string(),
                 damage.region.as_str(),
                 damage.day,
                 parse::indexed(&damage.file),
                 parse::storable(&damage.location),
                 damage.reason.as_str(),
-                parse::storable(&damage.detail)
+                parse::storable(&damage.detail),
+                damage.lies_there
             )
             .execute(&mut *self.tx)
             .await?;
@@ -61,14 +64,15 @@ impl TrailBatch<'_> {
 }
 
 impl Store {
-    /// Damage of days from one on, one for each account and region: that of its latest day.
+    /// Damage of days from one on, one for each account, region and day, the latest first.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn trail_damage(&self, from: NaiveDate) -> Result<Vec<Damage>, Error> {
         let rows = sqlx::query!(
-            "select distinct on (account_id, region) account_id, region, day, file, location, reason, detail
-             from trail_damage where day >= $1 order by account_id, region, day desc, file",
+            "select distinct on (account_id, region, day, lies_there)
+                    account_id, region, day, file, location, reason, detail, lies_there
+             from trail_damage where day >= $1 order by account_id, region, day desc, lies_there, file",
             from
         )
         .fetch_all(&self.pool)
@@ -79,6 +83,7 @@ impl Store {
                     account_id: parse::account("trail_damage", &row.account_id)?,
                     region: parse::text("trail_damage", &row.file, &row.region)?,
                     day: row.day,
+                    lies_there: row.lies_there,
                     reason: parse::name("trail_damage", &row.file, &row.reason)?,
                     file: row.file,
                     location: row.location,

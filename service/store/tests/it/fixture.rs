@@ -137,7 +137,7 @@ pub fn scope(kind: ScopeKind) -> Scope {
 }
 
 pub fn gap(kind: ScopeKind) -> Gap {
-    Gap { scope: scope(kind), action: "iam:Some".into(), reason: GapReason::Denied, detail: "no\0".into() }
+    Gap { scope: scope(kind), action: "iam:Some".into(), reason: GapReason::Denied, detail: "no\0".into(), day: None }
 }
 
 /// Two roles, a policy, a cluster, two associations, a trail and two sessions, seen whole.

@@ -10,7 +10,7 @@ use crate::http::query::Params;
 use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::reach::Workload;
 use rolecall_rules::{EffectiveParam, Evidence, Subject};
 use rolecall_store::{
@@ -419,6 +419,9 @@ pub(crate) struct GapJson {
     pub(crate) reason: &'static str,
     /// What AWS said.
     pub(crate) detail: String,
+    /// Where only CloudTrail files of one day were not read whole, that day; null: anything of the listing may be
+    /// missing.
+    pub(crate) day: Option<NaiveDate>,
 }
 
 /// The latest scan of a listing.
@@ -444,6 +447,7 @@ impl From<CoverageRow> for CoverageJson {
             action: gap.action,
             reason: gap.reason.as_str(),
             detail: gap.detail,
+            day: gap.day,
         };
         Self {
             account_id: row.scope.account_id.to_string(),

@@ -52,7 +52,7 @@ fn misfits<T: Named>(facts: &[T], gaps: &mut Vec<Gap>) {
             let head: String = name.chars().take(80).collect();
             let (length, most) = (name.len(), parse::INDEXED);
             let detail = format!("a name of {length} bytes, where {most} are the most that is kept, begins `{head}`");
-            gaps.push(Gap { scope, action: T::LISTED_BY.to_owned(), reason: GapReason::Malformed, detail });
+            gaps.push(Gap { scope, action: T::LISTED_BY.to_owned(), reason: GapReason::Malformed, detail, day: None });
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::trail::sessions;
 use crate::work::jobs::interval;
 use crate::work::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, error, parse};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use facts::{Fact, Kind};
 use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
@@ -659,16 +659,18 @@ impl SnapshotWriter {
             let actions: Vec<String> = gaps.iter().map(|gap| parse::storable(&gap.action)).collect();
             let reasons: Vec<String> = gaps.iter().map(|gap| gap.reason.as_str().to_owned()).collect();
             let details: Vec<String> = gaps.iter().map(|gap| parse::storable(&gap.detail)).collect();
+            let days: Vec<Option<NaiveDate>> = gaps.iter().map(|gap| gap.day).collect();
             sqlx::query!(
-                "insert into coverage_gap (account_id, run_id, id, scope, region, cluster, action, reason, detail)
-                 select w.account_id, $9, w.id, w.scope, w.region, w.cluster, w.action, w.reason, w.detail
-                 from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-                      as w (account_id, id, scope, region, cluster, action, reason, detail)
+                "insert into coverage_gap (account_id, run_id, id, scope, region, cluster, action, reason, detail, day)
+                 select w.account_id, $9, w.id, w.scope, w.region, w.cluster, w.action, w.reason, w.detail, w.day
+                 from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                             $10::date[])
+                      as w (account_id, id, scope, region, cluster, action, reason, detail, day)
                  where not exists (
                      select from coverage_gap g
                      where g.account_id = w.account_id and g.run_id = $9 and g.scope = w.scope and g.region = w.region
                        and g.cluster = w.cluster and g.action = w.action and g.reason = w.reason
-                       and g.detail = w.detail)",
+                       and g.detail = w.detail and g.day is not distinct from w.day)",
                 &part(&|scope| scope.account_id.to_string()),
                 &ids,
                 &part(&|scope| scope.kind.as_str().to_owned()),
@@ -677,7 +679,8 @@ impl SnapshotWriter {
                 &actions,
                 &reasons,
                 &details,
-                self.run.0
+                self.run.0,
+                &days as &[Option<NaiveDate>]
             )
             .execute(&mut *self.tx)
             .await?;
