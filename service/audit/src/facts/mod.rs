@@ -357,8 +357,7 @@ impl Facts {
             let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
             // What a day's file may lack are sessions of that day: those of others were seen whole.
             let concerns = |day| group.days.contains(&day);
-            let unseen =
-                index::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots_on(&scope, concerns)));
+            let unseen = index::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots_on(&scope, concerns)));
             let object = View(session::SessionFacts { world: Arc::clone(&self.world), group: Arc::clone(group) });
             Judged { happened: Some(group.last), ..self.judged(subject, Arc::new(object), unseen) }
         });

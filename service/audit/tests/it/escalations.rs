@@ -337,14 +337,13 @@ fn what_was_not_seen_is_not_passed() {
     let reaching = |resource: &str| {
         let mut small = Small::new().may(&may(r#""sts:AssumeRole""#, resource));
         let scope = Scope::global(AWAY.parse().unwrap(), ScopeKind::Roles);
-        let gap =
-            |scope| Gap {
-                scope,
-                action: "iam:ListRoles".to_owned(),
-                reason: GapReason::Denied,
-                detail: String::new(),
-                day: None,
-            };
+        let gap = |scope| Gap {
+            scope,
+            action: "iam:ListRoles".to_owned(),
+            reason: GapReason::Denied,
+            detail: String::new(),
+            day: None,
+        };
         small.0.coverage.gap(gap(scope));
         outcome(&small, ADMINISTRATOR, API)
     };

@@ -248,7 +248,11 @@ fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
             ("no session in a week", old(Small::new(), 7), "U"),
             ("nobody says what was read", unsaid, "U"),
             ("sessions not seen", old(Small::new(), 100).gap(ScopeKind::Sessions), "U"),
-            ("no session in a hundred days, a file of last week damaged", old(Small::new(), 100).torn("2026-11-16"), "U"),
+            (
+                "no session in a hundred days, a file of last week damaged",
+                old(Small::new(), 100).torn("2026-11-16"),
+                "U",
+            ),
             ("a session, a file of last week damaged", old(pod(), 7).torn("2026-11-16"), "P"),
             (
                 "IAM saw its role used long ago, a file of last week damaged",
@@ -557,7 +561,11 @@ fn a_session_that_nearly_fills_its_space_is_told() {
             ("a file of the day before damaged", sized(Some(89)).torn("2026-11-19"), "P"),
             ("a file of the day after damaged", sized(Some(89)).torn("2026-11-21"), "P"),
             ("files of two days damaged", sized(Some(89)).torn("2026-11-19").torn("2026-11-20"), "U"),
-            ("not all seen, and a file of another day damaged", sized(Some(89)).gap(ScopeKind::Sessions).torn("2026-11-21"), "U"),
+            (
+                "not all seen, and a file of another day damaged",
+                sized(Some(89)).gap(ScopeKind::Sessions).torn("2026-11-21"),
+                "U",
+            ),
             (
                 "a file of the day after damaged, the session shortly before midnight",
                 with(sized(Some(89)), |small| small.0.sessions[0].at = at("2026-11-20T23:58:00Z")).torn("2026-11-21"),

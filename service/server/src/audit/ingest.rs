@@ -542,10 +542,8 @@ async fn write<'b>(
     let unreadable = settled.unread;
     let lacking = files.iter().filter(|f| settled.damaged.contains(&f.name) || unreadable.contains_key(&f.name));
     let lacking: Vec<&ReadFile> = lacking.collect();
-    let broken: Vec<_> = lacking
-        .iter()
-        .map(|file| (BrokenPlace { of: file.region(), day: file.day() }, file.name.clone()))
-        .collect();
+    let broken: Vec<_> =
+        lacking.iter().map(|file| (BrokenPlace { of: file.region(), day: file.day() }, file.name.clone())).collect();
     let damage: Vec<Damage> = lacking.iter().filter_map(|file| file.damage(now)).collect();
     let identities: Vec<String> = files.iter().map(|file| file.identity.clone()).collect();
     trail_batch.damage(&identities, &damage).await?;

@@ -447,6 +447,7 @@ mod tests {
             action: "eks:ListClusters".to_owned(),
             reason: "denied".to_owned(),
             detail: String::new(),
+            day: None,
         });
         let text = summary.text();
         assert!(text.contains("111122223333 eu-west-1: clusters incomplete: eks:ListClusters denied"), "{text}");

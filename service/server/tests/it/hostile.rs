@@ -17,6 +17,8 @@ mod kinds;
 
 /// Roles with every kind of nuisance in one, as large as IAM takes them.
 const KIND: &str = "combined-of-20";
+/// So many of them.
+const ROLES: usize = 5;
 
 /// The demo's estate, and such roles in one of its accounts.
 fn estate() -> Estate {
@@ -38,9 +40,10 @@ fn estate() -> Estate {
             }],
         }));
     }
-    for role in &hostile.roles {
+    for role in hostile.roles.iter().take(ROLES) {
         let inline = role.inline.iter().map(|it| json!({"PolicyName": it.name, "PolicyDocument": text(&it.document)}));
-        let attached = role.attached.iter().map(|it| json!({"PolicyName": it.name, "PolicyArn": home(it.arn.as_str())}));
+        let attached =
+            role.attached.iter().map(|it| json!({"PolicyName": it.name, "PolicyArn": home(it.arn.as_str())}));
         let mut made = json!({
             "Path": "/", "RoleName": role.arn.as_str().rsplit('/').next(), "RoleId": role.role_id,
             "Arn": home(role.arn.as_str()), "CreateDate": at, "InstanceProfileList": [],
