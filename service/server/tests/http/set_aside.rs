@@ -20,7 +20,7 @@ async fn dies_at(store: &Store, kind: UnitKind, source: &str, unit: &str) -> Run
 #[tokio::test]
 async fn what_processes_died_at_twice_is_told_to_programs_and_to_people_until_it_is_tried_again() {
     let app = app(Seen::Whole).await;
-    let (person, stranger) = (Client::person(&app).await, Client::stranger(&app));
+    let (person, stranger) = (Client::person(&app).await, Client::unauthenticated(&app));
     let program = Client::program(&app, &[Scope::Admin]).await;
     let units = [
         (UnitKind::Trail, "org-trail", "AWSLogs/111122223333/<b>x</b>.json.gz", "CloudTrail file"),
@@ -91,5 +91,5 @@ async fn what_is_worked_on_now_or_failed_by_itself_is_not_set_aside() {
         }
         assert_eq!(store.set_aside().await.unwrap(), []);
     }
-    assert!(Client::stranger(&app).get("/readyz").await.text.contains("input ok"));
+    assert!(Client::unauthenticated(&app).get("/readyz").await.text.contains("input ok"));
 }

@@ -223,12 +223,14 @@ async fn a_damaged_trail_file_is_a_gap_as_long_as_its_day_is_judged() {
     // Its day lies before the window.
     scanned.put(2, 15, true);
     let name = scanned.name(1, 2);
+    let day = (Utc::now() - TimeDelta::days(2)).date_naive().to_string();
     let mut unknown = Vec::new();
     for time in 0..3 {
         let ended = run_beside(scanned.scan()).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let gaps = scanned.gaps().await;
         assert!(gaps.len() == 1 && (time == 0 || gaps[0][6].to_string().contains(&name)), "scan {time}: {gaps:#?}");
+        assert_eq!(gaps[0][7], day.as_str(), "of its day alone, in scan {time}");
         let sum = "select sum(unknown)::bigint from rule_tally where run_id = (select max(run_id) from rule_tally)";
         let mut connection = scanned.harness.database.connect().await.unwrap();
         unknown.push(sqlx::query_scalar::<_, i64>(sum).fetch_one(&mut connection).await.unwrap());

@@ -225,6 +225,34 @@ async fn files_that_cannot_be_read_are_named_and_the_rest_is_read() {
     missing.one_line(&["nowhere.json", "check the path"]);
 }
 
+/// Four gigabytes of white space in four megabytes, as a listing and as a trail, in a process that has less.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_unpack_without_end_are_refused_within_little_memory() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let folder = Folder::new();
+    let packed = |make: &str| {
+        let output = Command::new("sh").args(["-c", &format!("{make} | gzip -1")]).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+        output.stdout
+    };
+    let (begin, spaces) = (packed("printf '{\"Records\":['"), packed("head -c 67108864 /dev/zero | tr '\\0' ' '"));
+    let bomb: Vec<u8> = begin.into_iter().chain(std::iter::repeat_n(spaces, 64).flatten()).collect();
+    let trail = "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/11/23/111122223333_CloudTrail_eu-west-1_20261123T0000Z_abc.json.gz";
+    for name in ["iam/111122223333/gaad.json.gz", trail] {
+        folder.write_bytes(&format!("bombs/{name}"), &bomb);
+    }
+    let import = rolecall(folder.path());
+    let mut bounded = Command::new("sh");
+    bounded.args(["-c", "ulimit -v 3000000; exec \"$0\" import bombs"]).arg(import.get_program());
+    bounded.env_clear().envs(import.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bounded.env("DATABASE_URL", &database.url).current_dir(folder.path());
+    let ended = run_beside(bounded).await;
+    assert!(matches!(ended.code, Some(0 | 2)), "it ends by itself: {ended:?}");
+    for name in ["gaad.json.gz", "abc.json.gz"] {
+        assert!(ended.err.lines().any(|line| line.contains(name)), "{name} is named: {ended:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_file_is_named_and_the_rest_is_read() {
     let database = rolecall_store::testing::database().await.unwrap();

@@ -128,7 +128,7 @@ const ASKED: &[(&str, &str)] = &[
     ("scopes", "select jsonb_build_array(account_id, scope, region, cluster, complete) from coverage"),
     (
         "gaps",
-        "select jsonb_build_array(g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail)
+        "select jsonb_build_array(g.account_id, g.scope, g.region, g.cluster, g.action, g.reason, g.detail, g.day)
          from coverage_gap g join coverage c on c.account_id = g.account_id and c.scope = g.scope
               and c.region = g.region and c.cluster = g.cluster and c.last_run = g.run_id",
     ),
