@@ -1,7 +1,7 @@
 //! A process that is killed anywhere in an audit, and the next audit: together they know what one that
 //! nobody disturbs knows.
 //!
-//! Kills are at points of the program (`ROLECALL_ABORT_AT`): each point once, and chains of seven, 105 in
+//! Kills are at points of the program (`ROLECALL_ABORT_AT`): each point once, and chains of seven, 115 in
 //! all. `ROLECALL_KILLS=1000` draws chains of so many kills, `ROLECALL_KILL_SEED` others than those of the
 //! day. At some points it is the database that is killed.
 
