@@ -92,7 +92,7 @@ pub fn disagreements(session: &Session, attribution: &SessionAttribution, histor
             }
         }
         None if attribution.attribution_method == AttributionMethod::Tags => {
-            found.push(history.absence(session, attribution))
+            found.push(history.absence(session, attribution));
         }
         None => {}
     }
