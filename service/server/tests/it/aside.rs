@@ -229,8 +229,10 @@ async fn a_damaged_trail_file_is_a_gap_as_long_as_its_day_is_judged() {
         let ended = run_beside(scanned.scan()).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let gaps = scanned.gaps().await;
-        assert!(gaps.len() == 1 && (time == 0 || gaps[0][6].to_string().contains(&name)), "scan {time}: {gaps:#?}");
-        assert_eq!(gaps[0][7], day.as_str(), "of its day alone, in scan {time}");
+        let (mine, others): (Vec<&Value>, Vec<&Value>) = gaps.iter().partition(|gap| gap[7] == day.as_str());
+        assert!(mine.len() == 1 && mine[0][6].to_string().contains(&name), "scan {time}: {gaps:#?}");
+        // That of the day before the window is told by the scan that reads it, and costs it nothing.
+        assert_eq!(others.len(), usize::from(time == 0), "scan {time}: {others:#?}");
         let sum = "select sum(unknown)::bigint from rule_tally where run_id = (select max(run_id) from rule_tally)";
         let mut connection = scanned.harness.database.connect().await.unwrap();
         unknown.push(sqlx::query_scalar::<_, i64>(sum).fetch_one(&mut connection).await.unwrap());
