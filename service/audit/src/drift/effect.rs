@@ -8,13 +8,12 @@
 
 use super::difference::{self as kind, About, ClusterKey, Difference};
 use super::{Access, Affected, Effect, Scans, State, TakesHold};
-use crate::facts::Facts;
-use rolecall_estate::{AccessEntry, Association, AssociationKey, Estate, OrgPolicyKind, Role};
+use crate::facts::{Facts, hop_request, pods_request};
+use rolecall_estate::{AccessEntry, Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::compare::{Asker, Comparison, Relation, compare};
 use rolecall_iam::trust::Trust;
 use rolecall_iam::{
-    AccountId, Arn, Context, Digest, Document, Grants, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth,
-    decide,
+    AccountId, Arn, Digest, Document, Grants, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth, decide,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -306,12 +305,12 @@ impl<'a> Side<'a> {
         let target = detail.target_role_arn.as_deref();
         let first = self.role(&detail.role_arn, detail.policy.as_ref().filter(|_| target.is_none()));
         let Held::Policies(parts) = &first else { return first };
-        if self.admits_pods(association, &parts.role).is_false() {
+        if self.admits_pods(association, detail, &parts.role).is_false() {
             return Held::Nothing(format!("the trust policy of {} does not let the pods in", parts.role));
         }
         let Some(target) = target else { return first };
         let last = self.role(target, detail.policy.as_ref());
-        if matches!(last, Held::Policies(_)) && self.reaches(association, parts, target).is_false() {
+        if matches!(last, Held::Policies(_)) && self.reaches(association, detail, parts, target).is_false() {
             return Held::Nothing(format!("{} may not assume the target role {target}", parts.role));
         }
         last
@@ -325,33 +324,19 @@ impl<'a> Side<'a> {
     }
 
     /// Whether EKS may assume a role for the pods of an association.
-    fn admits_pods(&self, association: &Association, arn: &str) -> Truth {
+    fn admits_pods(&self, association: &Association, detail: &AssociationDetail, arn: &str) -> Truth {
         let Some(trust) = self.trust(arn) else { return Truth::True };
+        let context = pods_request(&association.key, detail, &cluster_arn(association));
         let caller = Requester::service(PODS);
-        let key = &association.key;
-        let context = caller
-            .context()
-            .set("aws:SourceAccount", [key.account_id.to_string().as_str()])
-            .set("aws:SourceArn", [cluster_arn(association).as_str()]);
-        let tagged = !association.detail.as_ref().is_some_and(|detail| detail.disable_session_tags);
-        let context = if tagged { with_tags(context, association, "aws:RequestTag/") } else { context };
         let assume = trust.admits_in(&caller, ASSUME, &context).truth;
-        if tagged { assume.and(trust.admits_in(&caller, TAG, &context).truth) } else { assume }
+        if detail.disable_session_tags { assume } else { assume.and(trust.admits_in(&caller, TAG, &context).truth) }
     }
 
     /// Whether the association's role may assume the target role.
-    fn reaches(&self, association: &Association, parts: &Parts, target: &str) -> Truth {
+    fn reaches(&self, association: &Association, detail: &AssociationDetail, parts: &Parts, target: &str) -> Truth {
         let own = decide_open(parts, ASSUME, target);
         let Some(trust) = self.trust(target) else { return own };
-        let detail = association.detail.as_ref();
-        let mut context = parts.who.context();
-        if let Some(id) = detail.and_then(|detail| detail.external_id.as_deref()) {
-            context = context.set("sts:ExternalId", [id]);
-        }
-        if !detail.is_some_and(|detail| detail.disable_session_tags) {
-            context = with_tags(context, association, "aws:RequestTag/");
-            context = with_tags(context, association, "aws:PrincipalTag/");
-        }
+        let context = hop_request(&parts.who, &association.key, detail, &cluster_arn(association));
         own.and(trust.admits_in(&parts.who, ASSUME, &context).truth)
     }
 }
@@ -384,18 +369,6 @@ fn cluster_arn(association: &Association) -> String {
     let AssociationKey { account_id, region, cluster, .. } = &association.key;
     let partition = association.arn.split(':').nth(1).unwrap_or("aws");
     format!("arn:{partition}:eks:{region}:{account_id}:cluster/{cluster}")
-}
-
-fn with_tags(context: Context, association: &Association, prefix: &str) -> Context {
-    let AssociationKey { cluster, namespace, service_account, .. } = &association.key;
-    let arn = cluster_arn(association);
-    let tags = [
-        ("eks-cluster-arn", arn.as_str()),
-        ("eks-cluster-name", cluster.as_str()),
-        ("kubernetes-namespace", namespace.as_str()),
-        ("kubernetes-service-account", service_account.as_str()),
-    ];
-    tags.into_iter().fold(context, |context, (tag, value)| context.set(&format!("{prefix}{tag}"), [value]))
 }
 
 /// Both sides, and who uses what.

@@ -24,6 +24,8 @@ mod ties;
 mod trust;
 mod view;
 
+pub(crate) use trust::{hop_request, pods_request};
+
 use crate::cancel::Cancel;
 use crate::index::{self, EstateIndex};
 use rolecall_estate::assumption::Assumption;

@@ -790,18 +790,7 @@ pub(super) fn refusal(
     let sourced = |context: Context| {
         context.set("aws:SourceAccount", [key.account_id.to_string()]).set("aws:SourceArn", [cluster_arn])
     };
-    let tagged = |context: Context| {
-        if detail.disable_session_tags {
-            return context
-                .absent_under("aws:RequestTag/")
-                .absent("aws:TagKeys")
-                .absent("sts:TransitiveTagKeys")
-                .absent("sts:ExternalId");
-        }
-        own_tags("aws:RequestTag/", context, key, cluster_arn)
-            .set("aws:TagKeys", TAGS)
-            .set("sts:TransitiveTagKeys", TAGS)
-    };
+    let tagged = |context: Context| tagged(context, key, detail, cluster_arn);
     let possible = |context: &Context| {
         let assume = answers.trust.admits_in(&pods, ASSUME, context).truth;
         // Where tags are sent, tagging is asked for as well; a policy that never admits tagging is
@@ -829,6 +818,48 @@ pub(super) fn refusal(
     } else {
         Refusal::Other
     }))
+}
+
+/// What EKS asks for a session with, of tags: the association's own, or none.
+fn tagged(context: Context, key: &AssociationKey, detail: &AssociationDetail, cluster_arn: &str) -> Context {
+    if detail.disable_session_tags {
+        return context
+            .absent_under("aws:RequestTag/")
+            .absent("aws:TagKeys")
+            .absent("sts:TransitiveTagKeys")
+            .absent("sts:ExternalId");
+    }
+    own_tags("aws:RequestTag/", context, key, cluster_arn).set("aws:TagKeys", TAGS).set("sts:TransitiveTagKeys", TAGS)
+}
+
+/// What EKS asks for a session of an association's role with.
+pub(crate) fn pods_request(key: &AssociationKey, detail: &AssociationDetail, cluster_arn: &str) -> Context {
+    let context = Requester::service(PODS).context();
+    let context = context.set("aws:SourceAccount", [key.account_id.to_string()]).set("aws:SourceArn", [cluster_arn]);
+    tagged(context, key, detail, cluster_arn)
+}
+
+/// What EKS asks for a session of the target role with, by one of the association's role.
+pub(crate) fn hop_request(
+    caller: &Requester,
+    key: &AssociationKey,
+    detail: &AssociationDetail,
+    cluster_arn: &str,
+) -> Context {
+    let mut own = caller.context();
+    own = if detail.disable_session_tags {
+        own.absent_under("aws:RequestTag/")
+            .absent_under("aws:PrincipalTag/kubernetes-")
+            .absent_under("aws:PrincipalTag/eks-")
+    } else {
+        let own = own_tags("aws:RequestTag/", own, key, cluster_arn);
+        own_tags("aws:PrincipalTag/", own, key, cluster_arn)
+    };
+    // That EKS sends the external id where tags are on is not written anywhere: it stays open then.
+    if let (true, Some(external_id)) = (detail.disable_session_tags, &detail.external_id) {
+        own = own.set("sts:ExternalId", [external_id.as_str()]);
+    }
+    own
 }
 
 fn own_tags(prefix: &str, context: Context, key: &AssociationKey, cluster_arn: &str) -> Context {
@@ -868,19 +899,7 @@ pub(super) fn hop(
 ) -> Hop {
     let caller = Requester::role(role);
     let caller = role_id.map_or(caller.clone(), |id| caller.with_unique_id(id));
-    let mut own = caller.context();
-    own = if detail.disable_session_tags {
-        own.absent_under("aws:RequestTag/")
-            .absent_under("aws:PrincipalTag/kubernetes-")
-            .absent_under("aws:PrincipalTag/eks-")
-    } else {
-        let own = own_tags("aws:RequestTag/", own, key, cluster_arn);
-        own_tags("aws:PrincipalTag/", own, key, cluster_arn)
-    };
-    // That EKS sends the external id where tags are on is not written anywhere: it stays open then.
-    if let (true, Some(external_id)) = (detail.disable_session_tags, &detail.external_id) {
-        own = own.set("sts:ExternalId", [external_id.as_str()]);
-    }
+    let own = hop_request(&caller, key, detail, cluster_arn);
     let via_account = |action| target.trust.admits_by_account_only(&caller, action, &own);
     let keys: Vec<String> = std::iter::once("sts:ExternalId".to_owned())
         .chain(

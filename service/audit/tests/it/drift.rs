@@ -307,6 +307,14 @@ fn associations() {
     expect(&small, &off, &[(ASSOCIATION, "session_tags_disabled", Effect::Narrowed, true)]);
     expect(&off, &small, &[(ASSOCIATION, "session_tags_enabled", Effect::Widened, true)]);
 
+    // A trust policy that asks for the tag lets no pod in without it.
+    let asks = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
+        "Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:RequestTag/kubernetes-namespace":"pay"}}}]}"#;
+    let small = Small::new().trust(asks);
+    let off = small.clone().detail(|detail| detail.disable_session_tags = true);
+    expect(&small, &off, &[(ASSOCIATION, "session_tags_disabled", Effect::Narrowed, true)]);
+    expect(&off, &small, &[(ASSOCIATION, "session_tags_enabled", Effect::Widened, true)]);
+
     let mut after = Small::new();
     after.0.associations[0].detail = None;
     expect(&Small::new(), &after, &[]);
