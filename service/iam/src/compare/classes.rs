@@ -6,11 +6,12 @@
 use super::automaton::{Asked, MOST_STATES, Steps, together};
 use super::stack::{Actions, Both, Changes};
 use crate::catalogue::action_name::ActionName;
-use crate::catalogue::catalogue;
+use crate::catalogue::{AccessLevel, Action, catalogue};
 use crate::evaluate::request::{CHANGES_OF_POLICIES, CHANGES_OF_ROLES, takes_rcps};
 use crate::evaluate::requester::Kind;
 use crate::matching::action_set::ActionSet;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// Actions for which AWS has rules of their own: each is a kind by itself.
@@ -43,6 +44,21 @@ pub(super) struct Class {
     /// For each list of actions, whether it names them.
     pub(super) holds: Vec<bool>,
 }
+
+/// How much an action says about what somebody may do: what it does, then how well its service is known.
+fn gravity(action: &Action) -> (u8, usize) {
+    let level = match action.level {
+        AccessLevel::PermissionsManagement => 3,
+        AccessLevel::Write => 2,
+        AccessLevel::Read => 1,
+        AccessLevel::List | AccessLevel::Tagging => 0,
+    };
+    (level, WELL_KNOWN.iter().rev().position(|service| *service == action.service()).map_or(0, |at| at + 1))
+}
+
+/// Services that everybody knows, the gravest first.
+const WELL_KNOWN: [&str; 12] =
+    ["iam", "secretsmanager", "kms", "s3", "dynamodb", "lambda", "ec2", "rds", "eks", "ssm", "sqs", "sns"];
 
 /// What stands for a list in a sum: two sums of these hardly ever agree by chance.
 fn mark(number: usize) -> u128 {
@@ -109,16 +125,20 @@ impl Lists<'_, '_> {
                 *own = own.wrapping_add(mark(usize::MAX / 2 - number));
             }
         }
-        let mut seen = HashSet::new();
-        let mut out = Vec::new();
+        // Of the actions that are decided alike the gravest stands for all.
+        let mut kinds: HashMap<u128, &Action> = HashMap::new();
         for number in relevant.numbers() {
-            if let Some(action) = catalogue().actions().get(number)
-                && marks.get(number).is_some_and(|own| seen.insert(*own))
-            {
-                out.push(Class { action: ActionName::new(action.name), holds: self.holds_number(number) });
+            let (Some(action), Some(kind)) = (catalogue().actions().get(number), marks.get(number)) else { continue };
+            let known = kinds.entry(*kind).or_insert(action);
+            if gravity(action) > gravity(known) {
+                *known = action;
             }
         }
-        out
+        let mut out: Vec<&Action> = kinds.into_values().collect();
+        out.sort_by_key(|action| (Reverse(gravity(action)), action.number));
+        let class =
+            |action: &Action| Class { action: ActionName::new(action.name), holds: self.holds_number(action.number) };
+        out.into_iter().map(class).collect()
     }
 
     /// Actions that the catalogue does not list; `None` where there are too many kinds of them.
