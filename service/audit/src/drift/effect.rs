@@ -415,6 +415,14 @@ pub(super) fn label(scans: &Scans<'_>, differences: &[Difference]) -> BTreeMap<u
     for (index, difference) in differences.iter().enumerate() {
         if let Some(label) = labels.get_mut(&index) {
             label.administrator = both.administrator(difference, label);
+            let told = match label.administrator {
+                Some(true) => label.gained.as_mut(),
+                Some(false) => label.lost.as_mut(),
+                None => None,
+            };
+            if let Some(access) = told {
+                access.words = format!("administrator access, such as {}", access.words);
+            }
             both.reserve(label);
         }
     }
@@ -933,21 +941,23 @@ impl Both<'_> {
         label.affected.iter().map(|it| holds(&it.workload)).max_by_key(|it| it.delay()).unwrap_or(TakesHold::AtOnce)
     }
 
-    /// Says with a gain what may refuse it and was not seen.
+    /// Says with a gain or loss what may refuse it and was not seen. What is the same for every request is
+    /// the same below any organization policy.
     fn reserve(&self, label: &mut Label) {
-        if label.gained.is_none() {
-            return;
-        }
-        let ends = label.affected.iter().filter_map(|it| match self.after.workload(&it.workload) {
+        let (side, may) = match (&label.gained, &label.lost) {
+            (Some(_), _) => (&self.after, "may refuse it"),
+            (None, Some(_)) => (&self.before, "may have refused it before"),
+            (None, None) => return,
+        };
+        let ends = label.affected.iter().filter_map(|it| match side.workload(&it.workload) {
             Held::Policies(parts) => Some(parts.account),
             _ => None,
         });
         let accounts: BTreeSet<AccountId> = ends.collect();
-        let unseen = self.after.unseen.borrow();
+        let unseen = side.unseen.borrow();
         let first = unseen.iter().find(|(account, kind)| *kind == OrgPolicyKind::Scp && accounts.contains(account));
         if let Some((account, _)) = first {
-            label.because =
-                format!("{}; the SCPs above account {account} were not seen, and may refuse it", label.because);
+            label.because = format!("{}; the SCPs above account {account} were not seen, and {may}", label.because);
         }
     }
 

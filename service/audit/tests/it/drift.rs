@@ -256,6 +256,21 @@ fn a_trust_policy_written_otherwise_is_no_change() {
 }
 
 #[test]
+fn administrator_access_is_said_first_by_the_gravest_action() {
+    let admin = Small::new().may(&allow(r#""Action":"*","Resource":"*""#));
+    let words = |before: &Small, after: &Small| {
+        let change = between(before, after).remove(0);
+        change.gained.or(change.lost).unwrap().words
+    };
+    let said = "administrator access, such as iam:AttachGroupPolicy on ";
+    assert!(words(&Small::new(), &admin).starts_with(said), "{}", words(&Small::new(), &admin));
+    assert!(words(&admin, &Small::new()).starts_with(said));
+    let some =
+        Small::new().may(&allow(r#""Action":["s3:Get*","s3:PutBucketPolicy"],"Resource":"arn:aws:s3:::orders*""#));
+    assert!(words(&Small::new(), &some).starts_with("s3:PutBucketPolicy on "), "{}", words(&Small::new(), &some));
+}
+
+#[test]
 fn roles_come_and_go() {
     let small = Small::new();
     let two = small.clone().role(DATA, OPEN, &[("own", &allow(READ))]);
@@ -310,7 +325,7 @@ fn associations() {
     // A trust policy that asks for the tag lets no pod in without it.
     let asks = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
         "Action":["sts:AssumeRole","sts:TagSession"],"Condition":{"StringEquals":{"aws:RequestTag/kubernetes-namespace":"pay"}}}]}"#;
-    let small = Small::new().trust(asks);
+    let small = Small::new().role(API, asks, &[("own", &allow(READ))]);
     let off = small.clone().detail(|detail| detail.disable_session_tags = true);
     expect(&small, &off, &[(ASSOCIATION, "session_tags_disabled", Effect::Narrowed, true)]);
     expect(&off, &small, &[(ASSOCIATION, "session_tags_enabled", Effect::Widened, true)]);
