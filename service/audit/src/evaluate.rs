@@ -122,7 +122,7 @@ pub fn evaluate_until(
             if rule.is_enabled(&facts.anything(kind, account), facts.ou_path(account)) {
                 let count = counts.entry(account).or_default();
                 count.unknown = count.unknown.max(1);
-                count.reasons.extend(why.to_vec());
+                count.reasons.extend(why.iter().map(ToString::to_string));
             }
         }
         evaluation.tallies.extend(counts.into_iter().map(|(account_id, count)| RuleTally {
@@ -280,7 +280,7 @@ impl Count {
         };
         *counter = counter.saturating_add(1);
         match outcome {
-            Outcome::Unknown { why } => self.reasons.extend(why.iter().cloned()),
+            Outcome::Unknown { why } => self.reasons.extend(why.iter().map(ToString::to_string)),
             Outcome::Error { message } => self.reasons.extend([message.clone()]),
             _ => {}
         }

@@ -8,23 +8,17 @@ use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
 use rolecall_estate::{
-    Account, Association, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, ResourceKind,
-    Role, RoleLastUsed, Trail, Unconfirmed,
+    Account, Association, Cause, Cluster, Documents, Estate, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Reason,
+    ResourceKind, Role, RoleLastUsed, Trail, Unconfirmed,
 };
 use rolecall_iam::trust::Organization;
 use rolecall_iam::{AccountId, Arn, Level, PolicyRef};
 use rolecall_rules::{Reasons, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
-/// Reasons out of sentences; `None` where there are none.
-pub(crate) fn reasons(why: impl IntoIterator<Item = String>) -> Option<Reasons> {
-    Reasons::several(why.into_iter().map(Arc::from))
-}
-
-/// Reasons in one line, for a sentence that holds them.
-pub(crate) fn joined(why: &Reasons) -> String {
-    why.to_vec().join("; ")
+/// Reasons together; `None` where there are none.
+pub(crate) fn reasons(why: impl IntoIterator<Item = impl Into<Reason>>) -> Option<Reasons> {
+    Reasons::several(why)
 }
 
 /// Both, where there are any.
@@ -275,10 +269,8 @@ impl EstateIndex {
         if self.assumed.contains(&Assumption::NoAddons) {
             return None;
         }
-        Some(Reasons::one(format!(
-            "{}: cluster {cluster} of account {account_id} in {region}",
-            Assumption::NoAddons.missing()
-        )))
+        let text = format!("{}: cluster {cluster} of account {account_id} in {region}", Assumption::NoAddons.missing());
+        Some(Reasons::one(Reason::new(text, Cause::Assumption(Assumption::NoAddons))))
     }
 
     /// Whether a cluster whose add-ons nobody provided is stated to have none.
@@ -298,7 +290,10 @@ impl EstateIndex {
         let (account_id, region, cluster) = place.clone();
         let scope = Scope::of_cluster(account_id, ScopeKind::AssociationDetails, region, cluster);
         let told = reasons(self.coverage.blind_spots(&scope));
-        Some(told.unwrap_or_else(|| Reasons::one(format!("association {first} was listed, but not described"))))
+        Some(told.unwrap_or_else(|| {
+            let text = format!("association {first} was listed, but not described");
+            Reasons::one(Reason::new(text, Cause::Gap(scope)))
+        }))
     }
 
     /// Whether a whole listing of clusters lacks this one: its old scopes say nothing any more.
@@ -355,7 +350,7 @@ impl EstateIndex {
         let Cluster { account_id, region, name, .. } = cluster;
         let scope = Scope::of_cluster(*account_id, ScopeKind::ClusterDetails, region.clone(), name.clone());
         let gaps = self.coverage.gaps_of(&scope).unwrap_or_default();
-        let refused = reasons(gaps.iter().map(ToString::to_string));
+        let refused = reasons(gaps);
         join(self.cluster_unseen(cluster), refused.as_ref())
     }
 
@@ -508,8 +503,9 @@ impl EstateIndex {
             return Value::Bool(false);
         }
         Value::Unknown(self.org.membership.clone().unwrap_or_else(|| {
-            let missing = Assumption::OrganizationIsFiles.missing();
-            Reasons::one(format!("{missing}: account {account} may belong to it"))
+            let assumption = Assumption::OrganizationIsFiles;
+            let text = format!("{}: account {account} may belong to it", assumption.missing());
+            Reasons::one(Reason::new(text, Cause::Assumption(assumption)))
         }))
     }
 
@@ -593,7 +589,8 @@ impl EstateIndex {
                 return Ok(Vec::new());
             }
             return Err(unseen.clone().unwrap_or_else(|| {
-                Reasons::one(format!("{}: {name} above account {account} may forbid it", assumption.missing()))
+                let text = format!("{}: {name} above account {account} may forbid it", assumption.missing());
+                Reasons::one(Reason::new(text, Cause::Assumption(assumption)))
             }));
         }
         // No organisation, or one without policies of this kind.
@@ -709,7 +706,7 @@ fn asked_but(coverage: &Coverage, kind: ScopeKind, other: Option<&str>) -> Asked
         let gaps: Vec<&Gap> = gaps.iter().filter(|gap| Some(&*gap.action) != other).collect();
         if gaps.is_empty() || gaps.iter().any(|gap| gap.reason != GapReason::NotProvided) {
             answered = true;
-            why.extend(gaps.iter().map(ToString::to_string));
+            why.extend(gaps.into_iter().map(Reason::from));
         }
     }
     let why = reasons(why);

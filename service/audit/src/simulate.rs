@@ -304,7 +304,7 @@ fn caller(
 
 /// What was not seen in the latest look may say otherwise by now: nothing is allowed by it.
 fn last_seen(what: &str, unseen: Option<&Reasons>, layers: &mut PolicySet, notes: &mut Vec<String>) {
-    let Some(why) = unseen.map(|why| why.to_vec().join("; ")) else { return };
+    let Some(why) = unseen.map(Reasons::joined) else { return };
     layers.identity = Some(vec![PolicyRef::missing(&format!("{what} of today"), &why)]);
     notes.push(format!("the {what} is known only as it was last seen: {why}"));
 }
@@ -393,7 +393,7 @@ fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &m
     if assumes {
         layers.trust = Some(match facts.role(&question.resource) {
             (Some(role), None) => facts.trust_layer(role),
-            (_, Some(why)) => PolicyRef::missing("trust policy", &why.to_vec().join("; ")),
+            (_, Some(why)) => PolicyRef::missing("trust policy", &why.joined()),
             (None, None) => PolicyRef::missing("trust policy", "the role is not among those that were seen"),
         });
         return;

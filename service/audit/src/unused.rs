@@ -318,7 +318,7 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
     }
     if everywhere.is_empty() {
         let listing = Scope::global(account_id, ScopeKind::Clusters);
-        gaps.extend(coverage.blind_spots(&listing));
+        gaps.extend(coverage.blind_spots(&listing).iter().map(ToString::to_string));
     }
     if regions.is_empty() {
         gaps.push("no region is known in which calls would stand".to_owned());

@@ -62,13 +62,17 @@ pub fn analyze_usage(
     let arn = role_of(estate, whose)?;
     let (role, unseen) = facts.role(&arn);
     let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
-    let mut remembered: Vec<String> = unseen.into_iter().flat_map(|why| why.to_vec()).collect();
+    let mut remembered = texts(unseen);
     let mut policy = None;
     if let UsageSubject::Pods(key) = whose {
         let (association, unseen) = facts.association(key);
         policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
-        remembered.extend(unseen.into_iter().flat_map(|why| why.to_vec()));
+        remembered.extend(texts(unseen));
     }
     let stack = facts.stack(role, policy);
     Ok(against(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
+}
+
+fn texts(why: Option<rolecall_rules::Reasons>) -> Vec<String> {
+    why.iter().flat_map(|why| why.iter()).map(ToString::to_string).collect()
 }

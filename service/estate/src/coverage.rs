@@ -5,6 +5,7 @@
 //! to know how a scope was read.
 
 use crate::id::{ClusterName, Region};
+use crate::reason::{Cause, Reason};
 use chrono::NaiveDate;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,12 @@ impl Scope {
         Self { account_id, kind, region: Some(region), cluster: Some(cluster) }
     }
 
+    /// Why nothing is known of a scope that no scan came to.
+    #[must_use]
+    pub fn never_scanned(&self) -> Reason {
+        Reason::new(format!("{self} incomplete: never scanned"), Cause::Gap(self.clone()))
+    }
+
     /// The scopes without which this one cannot be looked at, the nearest first: the clusters of the
     /// region, the regions of the account, the way into the account.
     #[must_use]
@@ -238,7 +245,13 @@ impl fmt::Display for Gap {
     }
 }
 
-/// What was looked at in one look: each scope is complete, or has gaps.
+impl From<&Gap> for Reason {
+    fn from(gap: &Gap) -> Self {
+        Self::new(gap.to_string(), Cause::Gap(gap.scope.clone()))
+    }
+}
+
+/// What was scanned in one scan: each scope is complete, or has gaps.
 ///
 /// INVARIANT: a scope is `complete` only if no gap names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -272,24 +285,24 @@ impl Coverage {
         self.scopes.get(scope).map(Vec::as_slice)
     }
 
-    /// Why a scope may not be taken as seen whole, in words; empty where it may.
+    /// Why a scope may not be taken as complete; empty where it may.
     ///
     /// A scope that was looked at answers for itself: that another region could not be listed says
     /// nothing of this one. One that was not looked at has the gaps of what it depends on.
     #[must_use]
-    pub fn blind_spots(&self, scope: &Scope) -> Vec<String> {
+    pub fn blind_spots(&self, scope: &Scope) -> Vec<Reason> {
         self.blind_spots_on(scope, |_| true)
     }
 
     /// The same of what lies under some days.
-    pub fn blind_spots_on(&self, scope: &Scope, concerns: impl Fn(NaiveDate) -> bool) -> Vec<String> {
+    pub fn blind_spots_on(&self, scope: &Scope, concerns: impl Fn(NaiveDate) -> bool) -> Vec<Reason> {
         if let Some(own) = self.scopes.get(scope) {
-            return own.iter().filter(|gap| gap.day.is_none_or(&concerns)).map(ToString::to_string).collect();
+            return own.iter().filter(|gap| gap.day.is_none_or(&concerns)).map(Reason::from).collect();
         }
         let above = scope.depends_on();
-        let gaps: Vec<String> =
-            above.iter().filter_map(|above| self.scopes.get(above)).flatten().map(ToString::to_string).collect();
-        if gaps.is_empty() { vec![format!("{scope} incomplete: never scanned")] } else { gaps }
+        let gaps: Vec<Reason> =
+            above.iter().filter_map(|above| self.scopes.get(above)).flatten().map(Reason::from).collect();
+        if gaps.is_empty() { vec![scope.never_scanned()] } else { gaps }
     }
 
     /// Gaps of scopes, known from earlier scans, that this scan did not come to because a scope on

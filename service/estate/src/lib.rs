@@ -11,6 +11,7 @@ mod complete_range;
 pub mod coverage;
 pub mod id;
 pub mod loss;
+mod reason;
 mod resource;
 mod snapshot;
 
@@ -20,6 +21,7 @@ pub use activity::{
 };
 pub use change_event::{Actor, AgentClass, ChangeEvent, ChangedResource, named_key, resource_key, resource_type};
 pub use complete_range::{CompleteRange, EventScope, IncompleteDay};
+pub use reason::{Cause, Reason};
 pub use resource::{
     AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,
     Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,

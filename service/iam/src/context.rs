@@ -216,7 +216,7 @@ impl Context {
     /// Says that a key's value is not known.
     #[must_use]
     pub fn unknown(self, key: &str, why: &str) -> Self {
-        self.hold(key, Held::Unknown(Why::NotSeen(why.to_owned())))
+        self.hold(key, Held::Unknown(Why::NotSeen(why.into())))
     }
 
     /// Says what a key holds where nothing was said yet.

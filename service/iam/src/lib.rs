@@ -51,5 +51,5 @@ pub use policy::parse::{DocumentError, MAX_BYTES, MAX_DEPTH};
 pub use policy::policy_type::PolicyType;
 pub use policy::site::{Answer, Site, Sites};
 pub use steps::{Exceeded, Steps};
-pub use truth::{Truth, Why};
+pub use truth::{NotSeen, Truth, Why};
 pub use version::Version;

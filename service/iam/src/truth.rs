@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 
 /// So many reasons of a kind are kept: nobody reads more.
 const MOST_REASONS: usize = 64;
@@ -16,7 +17,7 @@ pub enum Why {
     /// Something was seen that this version does not understand.
     NotUnderstood(String),
     /// Something that may decide was not seen.
-    NotSeen(String),
+    NotSeen(NotSeen),
     /// To judge it takes more steps than one analysis may take; see [`crate::steps`].
     Exceeded {
         /// What is judged.
@@ -30,12 +31,58 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => write!(f, "it depends on the value of `{key}`"),
-            Self::NotUnderstood(what) | Self::NotSeen(what) => f.write_str(what),
+            Self::NotUnderstood(what) => f.write_str(what),
+            Self::NotSeen(what) => f.write_str(&what.text),
             Self::Exceeded { of, steps } => write!(
                 f,
                 "{of} would take more than {steps} steps to judge: merge statements, or replace patterns with several `*` by fewer and plainer ones"
             ),
         }
+    }
+}
+
+/// Something that was not seen: a sentence, and what the caller knows it by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NotSeen {
+    text: String,
+    origin: Option<Arc<str>>,
+}
+
+impl NotSeen {
+    /// The sentence, without a full stop.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the caller knows it by, as given.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The same, with what the caller knows it by. The engine hands that on without reading it.
+    #[must_use]
+    pub fn with_origin(self, origin: &str) -> Self {
+        Self { origin: Some(origin.into()), ..self }
+    }
+
+    /// The same in another sentence.
+    #[must_use]
+    pub fn reworded(&self, text: String) -> Self {
+        Self { text, origin: self.origin.clone() }
+    }
+}
+
+impl From<String> for NotSeen {
+    fn from(text: String) -> Self {
+        Self { text, origin: None }
+    }
+}
+
+impl From<&str> for NotSeen {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
     }
 }
 

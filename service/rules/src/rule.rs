@@ -320,7 +320,7 @@ impl Rule {
                 }
                 (settings, outcomes)
             }
-            Err(why) => (Arc::clone(&self.defaults), vec![Outcome::Unknown { why: vec![why] }]),
+            Err(why) => (Arc::clone(&self.defaults), vec![Outcome::Unknown { why: vec![why.into()] }]),
         };
         let exception = self.exceptions.iter().filter(|exception| exception.covers(subject, &place, times.now));
         let exception = exception.max_by_key(|exception| exception.shown.expires);
@@ -394,7 +394,7 @@ impl Rule {
                     }
                 }
                 Outcome::Unknown { why } => {
-                    let why = Reasons::several(why.into_iter().map(Into::into));
+                    let why = Reasons::several(why);
                     unknowns = match (unknowns, why) {
                         (Some(a), Some(b)) => Some(a.and(&b)),
                         (a, b) => a.or(b),

@@ -4,6 +4,7 @@
 //! any value costs at most one reference count. Refuses to know which objects there are.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::Reason;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,23 +13,23 @@ use std::sync::Arc;
 /// At most so many reasons are kept of one unknown.
 const REASONS_KEPT: usize = 16;
 
-/// Why something is not known: sentences, sorted, without repetition.
+/// Why something is not known: reasons, sorted, without repetition.
 ///
 /// INVARIANT: never empty, at most [`REASONS_KEPT`].
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reasons(Arc<Vec<Arc<str>>>);
+pub struct Reasons(Arc<Vec<Reason>>);
 
 impl Reasons {
     /// One reason.
     #[must_use]
-    pub fn one(why: impl Into<Arc<str>>) -> Self {
+    pub fn one(why: impl Into<Reason>) -> Self {
         Self(Arc::new(vec![why.into()]))
     }
 
     /// Several reasons; `None` where there is none.
     #[must_use]
-    pub fn several(why: impl IntoIterator<Item = Arc<str>>) -> Option<Self> {
-        let mut list: Vec<Arc<str>> = why.into_iter().collect();
+    pub fn several(why: impl IntoIterator<Item = impl Into<Reason>>) -> Option<Self> {
+        let mut list: Vec<Reason> = why.into_iter().map(Into::into).collect();
         list.sort();
         list.dedup();
         list.truncate(REASONS_KEPT);
@@ -44,15 +45,21 @@ impl Reasons {
         Self::several(self.0.iter().chain(other.0.iter()).cloned()).unwrap_or_else(|| self.clone())
     }
 
-    /// The sentences.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(AsRef::as_ref)
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Reason> {
+        self.0.iter()
     }
 
-    /// The sentences as they go into an outcome.
+    /// The reasons as they go into an outcome.
     #[must_use]
-    pub fn to_vec(&self) -> Vec<String> {
-        self.iter().map(str::to_owned).collect()
+    pub fn to_vec(&self) -> Vec<Reason> {
+        self.0.to_vec()
+    }
+
+    /// All of them as one, for a sentence that holds them.
+    #[must_use]
+    pub fn joined(&self) -> Reason {
+        Reason::joined(self.iter())
     }
 }
 
@@ -144,7 +151,7 @@ impl Value {
 
     /// Not known, for one reason.
     #[must_use]
-    pub fn unknown(why: impl Into<Arc<str>>) -> Self {
+    pub fn unknown(why: impl Into<Reason>) -> Self {
         Self::Unknown(Reasons::one(why))
     }
 

@@ -1,6 +1,7 @@
 //! The words of a verdict, which rules and findings share: the subject, the answer, its severity and evidence.
 
 use chrono::{DateTime, Utc};
+use rolecall_estate::Reason;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 
@@ -146,8 +147,8 @@ pub enum Outcome {
     NotApplicable,
     /// Something that the rule needs was not seen, or not understood.
     Unknown {
-        /// Why, in full sentences; the gaps' texts among them.
-        why: Vec<String>,
+        /// Why; gaps among them.
+        why: Vec<Reason>,
     },
     /// The rule itself failed (cost limit).
     Error {

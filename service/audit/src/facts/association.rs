@@ -8,7 +8,8 @@ use super::ties;
 use super::trust::{self, Hop};
 use super::view::{Def, Facts, evidences, fact, maybe, text, truth};
 use crate::index::unless;
-use rolecall_estate::{Association, AssociationDetail, Role};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Association, AssociationDetail, AssociationKey, Cause, Reason, Role};
 use rolecall_iam::{Context, Truth};
 use rolecall_rules::{Reasons, Type, Value};
 use std::sync::Arc;
@@ -48,7 +49,10 @@ impl AssociationFacts {
         {
             return Err(why);
         }
-        let missing = || Reasons::one(format!("association {} was listed, but not described", association.key));
+        let missing = || {
+            let text = format!("association {} was listed, but not described", association.key);
+            Reasons::one(Reason::new(text, gap(&association.key, ScopeKind::AssociationDetails)))
+        };
         association.detail.as_ref().ok_or_else(missing)
     }
 
@@ -140,6 +144,11 @@ impl AssociationFacts {
     }
 }
 
+/// A listing of an association's cluster that is incomplete.
+fn gap(key: &AssociationKey, kind: ScopeKind) -> Cause {
+    Cause::Gap(Scope::of_cluster(key.account_id, kind, key.region.clone(), key.cluster.clone()))
+}
+
 impl Facts for AssociationFacts {
     const NAME: &'static str = "Association";
     const DOC: &'static str = "A Pod Identity association: a service account, its role, and perhaps a target role.";
@@ -158,7 +167,10 @@ impl Facts for AssociationFacts {
         Def::<Self>::new("cluster", || Type::object("Cluster"), "The cluster.", |a| {
             a.fixed(|it| match a.world.cluster_index(&Self::place(it)) {
                 Some(index) => ClusterFacts { world: Arc::clone(&a.world), index }.into_value(),
-                None => Value::unknown(format!("cluster {} was not described", it.key.cluster)),
+                None => {
+                    let text = format!("cluster {} was not described", it.key.cluster);
+                    Value::unknown(Reason::new(text, gap(&it.key, ScopeKind::ClusterDetails)))
+                }
             })
         }),
         Def::<Self>::new("namespace", || Type::String, "The Kubernetes namespace.", |a| {

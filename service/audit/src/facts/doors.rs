@@ -9,7 +9,7 @@ use super::CachedIndex;
 use super::permissions;
 use super::trust;
 use crate::index::reasons;
-use rolecall_estate::Role;
+use rolecall_estate::{Cause, Reason, Role};
 use rolecall_iam::trust::{Admission, Who};
 use rolecall_iam::{
     AccountId, Context, Digest, Exceeded, PolicySet, Requester, ResourcePattern, RoleArn, Steps, Truth,
@@ -90,13 +90,16 @@ impl Door {
         let admissions = match answers.admissions() {
             Ok(admissions) => admissions,
             Err(error) => {
-                door.unsure = Some(Reasons::one(format!("the trust policy cannot be read: {error}")));
+                door.unsure = Some(Reasons::one(Reason::new(
+                    format!("the trust policy cannot be read: {error}"),
+                    Cause::Document,
+                )));
                 return door;
             }
         };
         let apart = trust.tells_roles_apart();
         let (steps, weight) = (Steps::new("the trust policy"), trust.weight());
-        let mut unsure: Vec<String> = Vec::new();
+        let mut unsure: Vec<Reason> = Vec::new();
         let mut asked: BTreeSet<AccountId> = BTreeSet::new();
         let mut ask = |account: AccountId, door: &mut Self| {
             if !asked.insert(account) {
@@ -104,13 +107,13 @@ impl Door {
             }
             let Some(caller) = stranger("aws", account) else { return };
             if steps.take(weight).is_err() {
-                unsure.push(steps.why().to_string());
+                unsure.push(Reason::from(&steps.why()));
                 return;
             }
             match trust.admits_in(&caller, ASSUME, &caller.context()).truth {
                 Truth::True => drop(door.accounts.insert(account)),
                 Truth::False => {}
-                truth @ Truth::Unknown(_) => unsure.extend(truth.reasons()),
+                truth @ Truth::Unknown(_) => unsure.extend(Reason::of_truth(&truth)),
             }
         };
         let assuming = admissions.iter().filter(|a| a.actions.contains(ASSUME) && !a.possible.is_false());
@@ -123,7 +126,7 @@ impl Door {
                 Who::Anyone if trust.is_unconditional(ASSUME) => door.everyone = true,
                 Who::Anyone | Who::AllBut(_) => accounts.iter().for_each(|account| ask(*account, &mut door)),
                 Who::Service(name) => match &admission.possible {
-                    Truth::Unknown(_) => door.unsure = reasons(admission.possible.reasons()),
+                    Truth::Unknown(_) => door.unsure = reasons(Reason::of_truth(&admission.possible)),
                     _ => drop(door.services.insert(name.to_ascii_lowercase())),
                 },
                 _ => {}
@@ -212,7 +215,7 @@ impl Doors {
                         for pattern in patterns {
                             let Ok(callers) = named_by(world, pattern, &steps) else {
                                 add(&mut lists.unsure, index);
-                                doors.why.insert(index, Reasons::one(format!("role {}: {}", role.arn, steps.why())));
+                                doors.why.insert(index, Reasons::one(over_budget(role, &steps)));
                                 break;
                             };
                             let callers = callers.into_iter().filter(|caller| {
@@ -240,7 +243,7 @@ impl Doors {
         (self.everyone, self.vague_everyone, self.unsure, self.remembered) = (everyone, vague, unsure, remembered);
     }
 
-    fn door(&mut self, world: &CachedIndex, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, String> {
+    fn door(&mut self, world: &CachedIndex, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, Reason> {
         let known = role.trust.as_ref().and_then(|digest| self.by_trust.get(digest));
         if let Some(door) = known {
             return Ok(Arc::clone(door));
@@ -364,4 +367,10 @@ fn named_by(world: &CachedIndex, pattern: &str, steps: &Steps) -> Result<Vec<usi
     let compiled = ResourcePattern::new(pattern);
     let named = among.iter().enumerate().filter(|(_, role)| compiled.matches(role.arn.as_str()));
     Ok(named.map(|(n, _)| from + n).collect())
+}
+
+/// Why it is not known whom a role's trust policy admits: it would take too many steps.
+fn over_budget(role: &Role, steps: &Steps) -> Reason {
+    let why = Reason::from(&steps.why());
+    why.reworded(format!("role {}: {why}", role.arn))
 }

@@ -11,7 +11,7 @@ use super::CachedIndex;
 use super::doors::{Admitted, Doors};
 use super::permissions;
 use crate::index::{join, reasons};
-use rolecall_estate::Role;
+use rolecall_estate::{Reason, Role};
 use rolecall_iam::escalation::{self, EscalationOutcome, EscalationPath, Found, Holder};
 use rolecall_iam::{
     AccountId, Arn, Context, Digest, Exceeded, Grants, PolicyRef, PolicySet, ResourcePattern, Site, Sites, Steps, Truth,
@@ -209,10 +209,10 @@ impl Graph {
     /// reaches leave open. Reasons are kept up to their limit; what reaches a role that has as many
     /// has them too, so that each place is passed by no more reasons than are kept.
     fn tell_missing(&mut self, into: &[Vec<Place>]) {
-        let mut at: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut at: BTreeMap<Reason, Vec<usize>> = BTreeMap::new();
         for (index, node) in self.nodes.iter().enumerate() {
             for why in node.missing.iter().flat_map(Reasons::iter) {
-                at.entry(why.to_owned()).or_default().push(index);
+                at.entry(why.clone()).or_default().push(index);
             }
         }
         let mut known: Vec<Option<Reasons>> = vec![None; into.len()];
@@ -356,7 +356,10 @@ impl<'a> Builder<'a> {
             let found = escalation::find_within(&stack, holder, &steps);
             let _ = all.take(usize::try_from(steps.taken()).unwrap_or(usize::MAX));
             let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
-            let why = open.iter().flat_map(|found| found.truth.reasons()).chain(stack.unseen_identity());
+            let why = open
+                .iter()
+                .flat_map(|found| Reason::of_truth(&found.truth))
+                .chain(stack.unseen_identity().map(Reason::from));
             node.missing = join(node.missing.take(), reasons(why).as_ref());
             let deciding = RefCell::default();
             let holding = Holding { role, stack: &stack, context: holder.context(), deciding };
@@ -556,7 +559,7 @@ impl<'a> Builder<'a> {
             let key = (target.trust, target.arn.account_id());
             let weight = if asked.contains_key(&key) { 1 } else { Doors::weight(world, target) };
             if steps.take(weight).is_err() {
-                let why = reasons([steps.why().to_string()]);
+                let why = reasons([Reason::from(&steps.why())]);
                 node.missing = join(node.missing.take(), why.as_ref());
                 targets.why = join(targets.why.take(), why.as_ref());
                 targets.open.push(to);
@@ -574,7 +577,7 @@ impl<'a> Builder<'a> {
                 }
                 Truth::False => {}
                 truth => {
-                    let why = reasons(truth.reasons());
+                    let why = reasons(Reason::of_truth(&truth));
                     node.missing = join(node.missing.take(), why.as_ref());
                     targets.why = join(targets.why.take(), why.as_ref());
                     targets.open.push(to);
@@ -713,7 +716,7 @@ impl<'a> Builder<'a> {
                 Truth::False => {}
                 truth => {
                     open.push(index);
-                    why = join(why, reasons(truth.reasons()).as_ref());
+                    why = join(why, reasons(Reason::of_truth(&truth)).as_ref());
                 }
             }
         }

@@ -208,7 +208,7 @@ impl Facts {
         match self.world.org_layers(account, kind) {
             Err(why) => {
                 let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &index::joined(&why));
+                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &why.joined());
                 Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
             }
             Ok(levels) => (!levels.is_empty()).then_some(levels),

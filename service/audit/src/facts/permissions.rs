@@ -7,7 +7,7 @@ use super::CachedIndex;
 use super::data::Data;
 use super::view::{Def, Facts, evidence, evidences, text, truth, why};
 use crate::index::{join, reasons};
-use rolecall_estate::Role;
+use rolecall_estate::{Reason, Role};
 use rolecall_iam::grants::{AdminBy, Grant, Granted, Grants, writes};
 use rolecall_iam::lint::{self, Severity};
 use rolecall_iam::{
@@ -28,7 +28,7 @@ pub(super) struct Memo(Mutex<HashMap<Digest, Arc<Answers>>>);
 /// A policy of a role's stack, found or not.
 pub(super) struct Part<'a> {
     pub source: String,
-    pub document: Result<&'a Document, String>,
+    pub document: Result<&'a Document, Reason>,
 }
 
 impl Part<'_> {
@@ -73,16 +73,18 @@ pub(super) fn boundary<'a>(world: &'a CachedIndex, role: &Role) -> Option<Part<'
     Some(part)
 }
 
-fn document<'a>(world: &'a CachedIndex, digest: Option<&Digest>) -> Result<&'a Document, String> {
-    digest.and_then(|digest| world.documents.get(digest)).ok_or_else(|| "its document is not in the estate".to_owned())
+fn document<'a>(world: &'a CachedIndex, digest: Option<&Digest>) -> Result<&'a Document, Reason> {
+    digest
+        .and_then(|digest| world.documents.get(digest))
+        .ok_or_else(|| Reason::from("its document is not in the estate"))
 }
 
 fn managed<'a>(world: &'a CachedIndex, account: AccountId, arn: &Arn) -> Part<'a> {
     let unseen = world.visibility(account).policies.as_ref();
-    let missing = || unseen.map_or_else(|| "the account's listing does not have it".to_owned(), crate::index::joined);
+    let missing = || unseen.map_or_else(|| Reason::from("the account's listing does not have it"), Reasons::joined);
     let document = match world.policy(account, arn) {
         Some(policy) => match world.policy_unseen(policy) {
-            Some(why) => Err(crate::index::joined(&why)),
+            Some(why) => Err(why.joined()),
             None => document(world, policy.document.as_ref()),
         },
         None => Err(missing()),
@@ -104,12 +106,12 @@ fn scps<'a>(world: &'a CachedIndex, role: &Role) -> Vec<Vec<Part<'a>>> {
                     document: world
                         .documents
                         .get(&policy.document)
-                        .ok_or_else(|| "its document is not in the estate".to_owned()),
+                        .ok_or_else(|| Reason::from("its document is not in the estate")),
                 };
                 level.into_iter().map(part).collect()
             })
             .collect(),
-        Err(why) => vec![vec![Part { source: "SCPs".to_owned(), document: Err(crate::index::joined(&why)) }]],
+        Err(why) => vec![vec![Part { source: "SCPs".to_owned(), document: Err(why.joined()) }]],
     }
 }
 
@@ -530,7 +532,7 @@ pub(super) fn sessions_of<'a>(world: &'a CachedIndex, role: &Role) -> (Vec<Optio
     let narrowed = details.iter().all(|d| d.policy.is_some() && d.target_role_arn.is_none());
     let only_pods = match super::trust::answers(world, role) {
         Ok(answers) => answers.only_pods(),
-        Err(why) => Truth::unknown(Why::NotSeen(why)),
+        Err(why) => Truth::unknown(Why::NotSeen((&why).into())),
     };
     if details.is_empty() || !narrowed || only_pods.is_false() {
         return (vec![None], None);
@@ -539,7 +541,7 @@ pub(super) fn sessions_of<'a>(world: &'a CachedIndex, role: &Role) -> (Vec<Optio
     let visibility = world.visibility(role.arn.account_id());
     let (_, remembered) = world.confirmed(named);
     let unseen = join(join(remembered, visibility.associations.as_ref()), visibility.details.as_ref());
-    let unseen = join(unseen, reasons(only_pods.reasons()).as_ref());
+    let unseen = join(unseen, reasons(Reason::of_truth(&only_pods)).as_ref());
     (details.into_iter().map(|detail| detail.policy.as_ref()).collect(), unseen)
 }
 
@@ -560,7 +562,7 @@ pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
     for session in sessions {
         if all.is_exceeded() {
             // The session policies that are left are as good as not seen.
-            unseen = join(unseen, Some(&Reasons::one(all.why().to_string())));
+            unseen = join(unseen, Some(&Reasons::one(&all.why())));
             break;
         }
         let answers = answers(world, role, session);
@@ -591,7 +593,7 @@ impl Answers {
             Value::list_seen(items, missing)
         };
         let admins: Vec<&Arc<Self>> = each.iter().filter(|a| a.admin.as_bool() == Some(true)).collect();
-        let open: Vec<String> = each
+        let open: Vec<Reason> = each
             .iter()
             .filter_map(|a| if let Value::Unknown(why) = &a.admin { Some(why.to_vec()) } else { None })
             .flatten()
@@ -629,5 +631,6 @@ pub(super) fn dedup(items: &mut Vec<Value>) {
 
 /// Why a part of the stack was not seen; `None` where it was, read or not.
 pub(super) fn not_seen(part: &Part<'_>) -> Option<Reasons> {
-    part.document.as_ref().err().map(|why| Reasons::one(format!("{} not seen: {why}", part.source)))
+    let why = part.document.as_ref().err()?;
+    Some(Reasons::one(why.reworded(format!("{} not seen: {why}", part.source))))
 }

@@ -7,7 +7,7 @@ use super::CachedIndex;
 use super::trust;
 use super::view::{Def, Facts, text};
 use crate::index::{join, unless};
-use rolecall_estate::Role;
+use rolecall_estate::{Cause, Reason, Role};
 use rolecall_iam::trust::{Admission, Who};
 use rolecall_rules::{Reasons, Type, Value};
 use std::collections::BTreeSet;
@@ -47,7 +47,10 @@ impl ReachFacts {
         };
         match answers.admissions() {
             Ok(all) => of(role, &all.iter().filter(|a| !a.possible.is_false()).cloned().collect::<Vec<_>>()),
-            Err(error) => Value::unknown(format!("the trust policy could not be read: {error}")),
+            Err(error) => {
+                let text = format!("the trust policy could not be read: {error}");
+                Value::unknown(Reason::new(text, Cause::Document))
+            }
         }
     }
 

@@ -361,7 +361,7 @@ impl Facts for SessionFault {
             "holds",
             || Type::Bool,
             "Whether it is so: true, or unknown where what would explain it was not seen.",
-            |f| f.fault.why_not_known.as_ref().map_or(Value::Bool(true), |why| Value::unknown(why.as_str())),
+            |f| f.fault.why_not_known.as_ref().map_or(Value::Bool(true), |why| Value::unknown(why.clone())),
         )
         .or(|| Value::Bool(true)),
         Def::<Self>::new("count", || Type::Int, "So many sessions.", |f| Value::Int(i64::from(f.count)))

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{SessionAttribution, session_name};
 use rolecall_estate::id::Region;
-use rolecall_estate::{Session, SessionKind, VpcEndpoint};
+use rolecall_estate::{Reason, Session, SessionKind, VpcEndpoint};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -55,7 +55,7 @@ pub(super) struct Group {
     /// Whether there were more uses than are kept.
     pub more_uses: bool,
     /// Why EKS may have made them all the same.
-    pub perhaps_by_eks: Option<String>,
+    pub perhaps_by_eks: Option<Reason>,
 }
 
 /// From where a session was asked for: an address, and the VPC endpoint that it came through.
@@ -283,7 +283,7 @@ fn by_eks(world: &CachedIndex, session: &Session) -> bool {
 
 /// Why a session that no association explains may be EKS's hop to a target role: it is named as EKS
 /// names sessions, a role's session asked for it, and that role's associations were not all seen.
-fn perhaps_by_eks(world: &CachedIndex, session: &Session) -> Option<String> {
+fn perhaps_by_eks(world: &CachedIndex, session: &Session) -> Option<Reason> {
     let is_hop = session.kind == SessionKind::PodIdentityTarget
         || (session.kind == SessionKind::AssumeRole
             && session.session_name.as_deref().is_some_and(|name| PodIdentityName::parse(name).is_some()));

@@ -16,8 +16,8 @@ use rolecall_cloudtrail::evidence::{BothCredentials, Disagreement};
 use rolecall_cloudtrail::{AttributionMethod, History, SessionAttribution, attribute_sessions, evidence};
 use rolecall_estate::id::Region;
 use rolecall_estate::{
-    Association, AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Role, Session, SessionKind, Trail,
-    TrailMemory,
+    Association, AssociationKey, AssociationSpan, Cause, CompleteRange, Estate, EventScope, Reason, Role, Session,
+    SessionKind, Trail, TrailMemory,
 };
 use rolecall_iam::trust::{Trust, Who};
 use rolecall_iam::{AccountId, ActionSet, Arn};
@@ -170,7 +170,7 @@ pub(super) struct Fault {
     pub kind: &'static str,
     pub what: String,
     /// Why it may have an explanation that nobody saw.
-    pub why_not_known: Option<String>,
+    pub why_not_known: Option<Reason>,
 }
 
 const EARLIER_UNSEEN: &str = "what association there was before this one was not seen";
@@ -202,7 +202,7 @@ pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttrib
                 let role = session.role_arn.as_deref()?;
                 let made_later =
                     world.trail.history.leads_later(role, session.session_name.as_deref(), is_target, session.at);
-                made_later.then(|| EARLIER_UNSEEN.to_owned())
+                made_later.then(|| Reason::from(EARLIER_UNSEEN))
             });
             let what = tie.reason.clone().unwrap_or_else(|| "no association explains it".to_owned());
             faults.push(Fault { kind: "no_association", what, why_not_known });
@@ -236,14 +236,14 @@ fn fault(
                 join(visibility.associations.clone(), visibility.details.as_ref())
             }
         };
-        why.map(|why| crate::index::joined(&why))
+        why.map(|why| why.joined())
     };
     let (kind, what, why_not_known) = match disagreement {
         Disagreement::NoAssociation => {
             ("no_association", format!("no association of {} is known", who()), unseen_by_tags(world, session))
         }
         Disagreement::BeforeAssociation => {
-            ("no_association", format!("the association of {} was made later", who()), Some(EARLIER_UNSEEN.to_owned()))
+            ("no_association", format!("the association of {} was made later", who()), Some(EARLIER_UNSEEN.into()))
         }
         Disagreement::AfterEnd { ended, is_ghost: true } => {
             ("after_end", format!("the association of {} was gone since {}", who(), ended.to_rfc3339()), None)
@@ -255,7 +255,7 @@ fn fault(
             }
             let key = tie.association.as_ref()?;
             let expected = if expected.is_empty() { "no target role" } else { expected.as_str() };
-            let undated = || (!is_dated).then(|| "since when the association is as it is was not seen".to_owned());
+            let undated = || (!is_dated).then(|| Reason::from("since when the association is as it is was not seen"));
             let why = details_unseen().or_else(undated);
             if world.trail.history.led_to(key, role, session.at) {
                 let what = format!(
@@ -283,14 +283,14 @@ fn fault(
 }
 
 /// Why an association that the tags name may exist unseen.
-fn unseen_by_tags(world: &CachedIndex, session: &Session) -> Option<String> {
+fn unseen_by_tags(world: &CachedIndex, session: &Session) -> Option<Reason> {
     let arn = session.tags.get("eks-cluster-arn").and_then(|arn| arn.parse::<Arn>().ok());
     let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
     let cluster = session.tags.get("eks-cluster-name");
     let place = region.parse().ok().zip(cluster.and_then(|name| name.parse().ok()));
     if !world.accounts.contains_key(&account) {
-        return Some(format!("account {account} is not in the estate"));
+        return Some(format!("account {account} is not in the estate").into());
     }
     let visibility = place.and_then(|(region, cluster)| world.cluster_visibility(&(account, region, cluster)));
     let why = match visibility {
@@ -298,22 +298,22 @@ fn unseen_by_tags(world: &CachedIndex, session: &Session) -> Option<String> {
         // A cluster that is not there any more: gone with what it held, if the listing is whole.
         None => world.visibility(account).clusters.clone(),
     };
-    why.map(|why| crate::index::joined(&why))
+    why.map(|why| why.joined())
 }
 
 /// Why an association may exist unseen from whose role EKS went on to the session's.
-pub(super) fn unseen_by_caller(world: &CachedIndex, session: &Session) -> Option<String> {
+pub(super) fn unseen_by_caller(world: &CachedIndex, session: &Session) -> Option<Reason> {
     unseen_by_role(world, session, true)
 }
 
 /// Why an association that leads to the session's role may exist unseen.
-fn unseen_by_role(world: &CachedIndex, session: &Session, is_target: bool) -> Option<String> {
+fn unseen_by_role(world: &CachedIndex, session: &Session, is_target: bool) -> Option<Reason> {
     let arn = if is_target { Some(session.principal.as_str()) } else { session.role_arn.as_deref() };
     let Some(account) = arn.and_then(|arn| arn.parse::<Arn>().ok()).and_then(|arn| arn.account_id()) else {
-        return Some("the account of the association is not known".to_owned());
+        return Some("the account of the association is not known".into());
     };
     let visibility = world.visibility(account);
-    join(visibility.associations.clone(), visibility.details.as_ref()).map(|why| crate::index::joined(&why))
+    join(visibility.associations.clone(), visibility.details.as_ref()).map(|why| why.joined())
 }
 
 /// When an association's credentials were used, or may have been.
@@ -491,8 +491,10 @@ fn trusts_cluster(world: &CachedIndex, association: &Association, role: &str) ->
     let document = world.role(role).and_then(|role| role.trust).and_then(|digest| world.documents.get(&digest));
     let Some(document) = document else { return open(format!("the trust policy of {role} was not seen")) };
     let trust = Trust::new("trust policy", document);
-    let admissions =
-        trust.admissions().map_err(|problem| Reasons::one(format!("the trust policy of {role}: {problem}")))?;
+    let admissions = trust.admissions().map_err(|problem| {
+        let text = format!("the trust policy of {role}: {problem}");
+        Reasons::one(Reason::new(text, Cause::Document))
+    })?;
     let mut providers: BTreeSet<String> = BTreeSet::new();
     for admission in &admissions {
         match &admission.who {

@@ -7,7 +7,8 @@
 use super::CachedIndex;
 use super::view::{Def, Facts, evidence, evidences, text, truth};
 use crate::index::{join, unless};
-use rolecall_estate::{AssociationDetail, AssociationKey, OrgPolicyKind, Role};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{AssociationDetail, AssociationKey, Cause, OrgPolicyKind, Reason, Role};
 use rolecall_iam::trust::{Admission, ExternalAccess, FederatedAccess, Organization, STS_ACTIONS, Tenancy, Trust, Who};
 use rolecall_iam::{
     AccountId, Answer, Context, Digest, DocumentError, Effect, Level, PolicyRef, Requester, Steps, Truth, Why,
@@ -169,8 +170,11 @@ fn foreign(key: &str) -> &'static str {
 }
 
 /// What a role's trust policy says; the reason where it was not seen.
-pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswers>, String> {
-    let digest = role.trust.ok_or_else(|| format!("the trust policy of {} was not seen", role.arn))?;
+pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswers>, Reason> {
+    let digest = role.trust.ok_or_else(|| {
+        let listing = Scope::global(role.arn.account_id(), ScopeKind::Roles);
+        Reason::new(format!("the trust policy of {} was not seen", role.arn), Cause::Gap(listing))
+    })?;
     let mut memo = world.trusts.0.lock().unwrap_or_else(PoisonError::into_inner);
     let account = role.arn.account_id();
     let rcps = memo.rcps.entry(account).or_insert_with(|| rcps_on_sts(world, account)).clone();
@@ -430,7 +434,7 @@ impl TrustFacts {
         let (steps, weight) =
             (Steps::for_others("the trust policy for each role of its account"), self.answers.trust.weight());
         if apart && steps.take(weight.saturating_mul(own.clone().count())).is_err() {
-            return Value::unknown(steps.why().to_string());
+            return Value::unknown(&steps.why());
         }
         let admitted: Vec<&Role> = own
             .filter(|role| {

@@ -1,9 +1,9 @@
 //! How a fact is declared: name, type, sentence and code in one place, so that none can drift.
 
+use rolecall_estate::{Cause, Reason};
 use rolecall_iam::{Document, DocumentError, Site, Truth};
 use rolecall_rules::{Evidence, Object, ObjectType, Reasons, Type, Value};
 use std::fmt;
-use std::sync::Arc;
 
 /// A field of an object that rules see.
 pub(super) struct Def<T> {
@@ -82,8 +82,7 @@ pub(super) fn truth(truth: &Truth) -> Value {
 
 /// The reasons of an unknown truth.
 pub(super) fn why(truth: &Truth) -> Reasons {
-    Reasons::several(truth.reasons().into_iter().map(Arc::from))
-        .unwrap_or_else(|| Reasons::one("the policy language leaves it open"))
+    Reasons::several(Reason::of_truth(truth)).unwrap_or_else(|| Reasons::one("the policy language leaves it open"))
 }
 
 /// A statement that decided, as evidence.
@@ -123,7 +122,8 @@ pub(super) fn unless_known(part: &super::permissions::Part<'_>) -> Option<Reason
     match &part.document {
         Ok(document) => {
             let error = document.parsed.as_ref().err()?;
-            Some(Reasons::one(format!("the {} could not be read: {error}", part.source)))
+            let text = format!("the {} could not be read: {error}", part.source);
+            Some(Reasons::one(Reason::new(text, Cause::Document)))
         }
         Err(_) => super::permissions::not_seen(part),
     }

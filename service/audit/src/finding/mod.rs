@@ -11,6 +11,7 @@ pub use reconcile::reconcile;
 use crate::reach::Workload;
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
+use rolecall_estate::Reason;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::Digest;
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject};
@@ -184,7 +185,7 @@ pub enum FindingAction {
         /// Which.
         fingerprint: Fingerprint,
         /// Why not decided.
-        why: Vec<String>,
+        why: Vec<Reason>,
     },
 }
 

@@ -7,9 +7,9 @@ use super::{Failure, FindingAction, KnownFinding, Resolution, Workflow};
 use crate::evaluate::Evaluation;
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
-use rolecall_estate::Estate;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Cause, Estate, Reason};
 use rolecall_rules::{Outcome, Rule, RuleSet, Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -74,7 +74,7 @@ struct Judged {
     passed: bool,
     failed: bool,
     not_applicable: bool,
-    undecided: BTreeSet<String>,
+    undecided: BTreeSet<Reason>,
     /// What answers rest on that was stated and not seen.
     assumed: BTreeSet<Assumption>,
 }
@@ -112,7 +112,7 @@ fn decide(
             Outcome::Pass => entry.passed = true,
             Outcome::NotApplicable => entry.not_applicable = true,
             Outcome::Unknown { why } => entry.undecided.extend(why.iter().cloned()),
-            Outcome::Error { message } => entry.undecided.extend([format!("the rule failed: {message}")]),
+            Outcome::Error { message } => entry.undecided.extend([Reason::from(format!("the rule failed: {message}"))]),
         }
     }
     let excepted = failures.iter().filter(|(_, (verdict, _))| verdict.exception.is_some());
@@ -153,7 +153,8 @@ fn decide(
             Some(j) if j.assumed.iter().any(|assumption| !finding.assumptions.contains(assumption)) => {
                 let beyond = j.assumed.iter().filter(|assumption| !finding.assumptions.contains(assumption));
                 let why = beyond.map(|assumption| {
-                    format!("it would be resolved only by the assumption that {}", assumption.sentence())
+                    let text = format!("it would be resolved only by the assumption that {}", assumption.sentence());
+                    Reason::new(text, Cause::Assumption(*assumption))
                 });
                 FindingAction::MarkStale { fingerprint, why: why.collect() }
             }
@@ -163,9 +164,8 @@ fn decide(
             _ => match presence(estate, subject) {
                 Presence::Gone => FindingAction::Resolve { fingerprint, why: Resolution::SubjectGone },
                 Presence::Present => {
-                    let why =
-                        vec![format!("the audit reached no verdict about {} {}", subject.kind.as_str(), subject.key)];
-                    FindingAction::MarkStale { fingerprint, why }
+                    let text = format!("the audit reached no verdict about {} {}", subject.kind.as_str(), subject.key);
+                    FindingAction::MarkStale { fingerprint, why: vec![text.into()] }
                 }
                 Presence::NotSeen(why) => FindingAction::MarkStale { fingerprint, why },
             },
@@ -194,7 +194,7 @@ enum Presence {
     /// It is not, and whole listings show it.
     Gone,
     /// It is not, and nothing follows; why.
-    NotSeen(Vec<String>),
+    NotSeen(Vec<Reason>),
 }
 
 /// Where a subject is, as far as the latest looks show.
@@ -216,10 +216,10 @@ fn presence(estate: &Estate, subject: &Subject) -> Presence {
     if found {
         return Presence::Present;
     }
-    let every = |kind: ScopeKind, mine: &dyn Fn(&Scope) -> bool| -> Vec<String> {
+    let every = |kind: ScopeKind, mine: &dyn Fn(&Scope) -> bool| -> Vec<Reason> {
         let scopes: Vec<_> = coverage.scopes().filter(|(s, _)| s.kind == kind && mine(s)).collect();
         if scopes.is_empty() {
-            return vec![format!("{kind} of account {account} incomplete: never scanned")];
+            return vec![Scope::global(account, kind).never_scanned()];
         }
         scopes.iter().flat_map(|(scope, _)| coverage.blind_spots(scope)).collect()
     };
@@ -245,7 +245,7 @@ fn presence(estate: &Estate, subject: &Subject) -> Presence {
         (SubjectKind::Account, ..) => every(ScopeKind::Organization, &|_| true),
         (SubjectKind::Session, ..) => every(ScopeKind::Sessions, &|s| s.account_id == account),
         (SubjectKind::Cluster | SubjectKind::Association, ..) => {
-            vec![format!("{} {key} names no place that can be scanned", subject.kind.as_str())]
+            vec![format!("{} {key} names no place that can be scanned", subject.kind.as_str()).into()]
         }
     };
     if blind.is_empty() { Presence::Gone } else { Presence::NotSeen(blind) }

@@ -18,7 +18,7 @@ use crate::finding::{Detection, Failure, FindingAction, KnownFinding, Resolution
 use crate::verdict::Fingerprint;
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Coverage, Scope};
-use rolecall_estate::{AssociationKey, Estate};
+use rolecall_estate::{AssociationKey, Estate, Reason};
 use rolecall_iam::{AccountId, Arn, Document, RoleArn};
 use rolecall_rules::{Outcome, RuleSet, Severity, Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,7 +223,7 @@ pub struct FindingChange {
     /// Why it would be closed.
     pub resolution: Option<Resolution>,
     /// Why nobody knows whether it was there before; empty where that is known.
-    pub unknown_before: Vec<String>,
+    pub unknown_before: Vec<Reason>,
     /// The proposal that it is shown at.
     pub place: Place,
 }
@@ -236,7 +236,7 @@ pub struct Undecided {
     /// The subject.
     pub subject: Subject,
     /// Why.
-    pub why: Vec<String>,
+    pub why: Vec<Reason>,
 }
 
 /// What cannot be told of a proposal.
@@ -502,7 +502,7 @@ fn known(failure: &Failure) -> KnownFinding {
 /// A rule and a subject.
 type Judged<'a> = (&'a str, SubjectKind, &'a str);
 
-fn unknowns(evaluation: &Evaluation) -> BTreeMap<Judged<'_>, &[String]> {
+fn unknowns(evaluation: &Evaluation) -> BTreeMap<Judged<'_>, &[Reason]> {
     let each = evaluation.verdicts.iter().filter_map(|verdict| match &verdict.outcome {
         Outcome::Unknown { why } => {
             Some(((verdict.rule.as_str(), verdict.subject.kind, verdict.subject.key.as_str()), why.as_slice()))

@@ -7,7 +7,7 @@ use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::FindingAction;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{Estate, OrgPolicyKind, ResourceKind};
+use rolecall_estate::{AttachedPolicy, Cause, Estate, OrgPolicyKind, ResourceKind};
 use rolecall_rules::Outcome;
 
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
@@ -123,6 +123,29 @@ fn a_scope_that_was_looked_at_answers_for_itself() {
     assert!(elsewhere.len() == 1 && elsewhere[0].contains("eks:ListClusters denied"), "{elsewhere:?}");
 }
 
+/// What each rule is unknown for leads to what would decide it.
+#[test]
+fn a_reason_tells_what_it_is_about() {
+    let wild = || Small::new().may(EVERYTHING).association("pay", "lost", LOST);
+    let causes = |small: &Small, rule: &str| -> Vec<Option<Cause>> {
+        let unknown = verdicts(small, rule).into_iter().filter_map(|verdict| match verdict.outcome {
+            Outcome::Unknown { why } => Some(why),
+            _ => None,
+        });
+        unknown.flatten().map(|reason| reason.cause().cloned()).collect()
+    };
+    let roles = Some(Cause::Gap(Scope::global(id(HOME), ScopeKind::Roles)));
+    let policies = Some(Cause::Gap(Scope::global(id(HOME), ScopeKind::Policies)));
+    assert_eq!(causes(&wild().cut(ScopeKind::Roles), "association-role-missing"), [roles]);
+    // A managed policy that was not seen, told by the policy language.
+    let mut attached = Small::new().cut(ScopeKind::Policies);
+    let arn = "arn:aws:iam::111122223333:policy/lost".parse().unwrap();
+    attached.0.roles[0].attached = vec![AttachedPolicy { name: "lost".to_owned(), arn }];
+    assert_eq!(causes(&attached, "admin-equivalent"), [policies]);
+    let unread = Small::new().may("{");
+    assert_eq!(causes(&unread, "admin-equivalent"), [Some(Cause::Document)]);
+}
+
 /// The estate of one account of which nobody provided an organisation.
 fn alone(small: Small) -> Small {
     let mut small = small;
@@ -163,7 +186,9 @@ fn policies_of_the_organization_that_nobody_provided_may_forbid_anything() {
         ],
     );
     let why = &verdicts(&admin(), "admin-equivalent")[0].outcome;
-    assert!(matches!(why, Outcome::Unknown { why } if why[0].contains(Assumption::NoScps.missing())), "{why:?}");
+    let Outcome::Unknown { why } = why else { panic!("{why:?}") };
+    assert!(why[0].contains(Assumption::NoScps.missing()), "{why:?}");
+    assert_eq!(why[0].cause(), Some(&Cause::Assumption(Assumption::NoScps)));
     assert!(evaluate(&admin().0, &RULES, crate::findings::now()).could_be_assumed[&Assumption::NoScps] > 0);
 }
 

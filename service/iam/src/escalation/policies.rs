@@ -13,6 +13,7 @@ use crate::policy::ast::{Clause, Effect, Policy, Statement};
 use crate::policy::compiled::CompiledStatement;
 use crate::policy::cost::of_statement;
 use crate::steps::{self, Exceeded, POLICIES, Steps};
+use crate::truth::Why;
 use crate::version::Version;
 use std::fmt;
 use std::fmt::Write as _;
@@ -34,9 +35,9 @@ impl PolicySet {
         ActionSet::union_of(allows.flat_map(CompiledStatement::actions_fitting))
     }
 
-    /// Why identity policies may allow more than was seen, as sentences.
-    pub fn unseen_identity(&self) -> impl Iterator<Item = String> {
-        self.identity().iter().filter_map(|layer| layer.policy.as_ref().err().map(ToString::to_string))
+    /// Why identity policies may allow more than was seen.
+    pub fn unseen_identity(&self) -> impl Iterator<Item = &Why> {
+        self.identity().iter().filter_map(|policy| policy.policy.as_ref().err())
     }
 
     /// Patterns of resources on which a role is let through by an Allow of every layer, in its own

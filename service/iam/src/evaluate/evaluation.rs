@@ -405,7 +405,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
                 (same, across) if same == across => same,
                 (same, across) => {
                     let whose = format!("the account that owns `{}` is not known", request.resource().as_str());
-                    let open = Truth::unknown(Why::NotSeen(whose));
+                    let open = Truth::unknown(Why::NotSeen(whose.into()));
                     same.and(open.or(across))
                 }
             },

@@ -9,7 +9,7 @@ use crate::policy::ast::{Effect, Policy, Statement};
 use crate::policy::compiled::{CompiledPolicy, CompiledStatement};
 use crate::policy::document::Document;
 use crate::policy::site::Site;
-use crate::truth::Why;
+use crate::truth::{NotSeen, Why};
 use std::sync::Arc;
 
 /// One policy.
@@ -33,12 +33,10 @@ impl PolicyRef {
 
     /// A policy that is there, but was not seen.
     #[must_use]
-    pub fn missing(source: &str, why: &str) -> Self {
-        Self {
-            source: source.into(),
-            digest: None,
-            policy: Err(Why::NotSeen(format!("the {source} was not seen: {why}"))),
-        }
+    pub fn missing(source: &str, why: impl Into<NotSeen>) -> Self {
+        let why = why.into();
+        let text = format!("the {source} was not seen: {}", why.text());
+        Self { source: source.into(), digest: None, policy: Err(Why::NotSeen(why.reworded(text))) }
     }
 
     /// How people call it.

@@ -34,7 +34,9 @@ pub(super) fn names(principal: &Principal, request: &Request) -> Result<Principa
         (Principal::Federated(name), Requester::Federated(own)) => when(name == own, PrincipalMatch::Direct),
         (Principal::CanonicalUser(id), Requester::Principal { .. }) => {
             let id = id.get(..12).unwrap_or(id);
-            Err(Why::NotSeen(format!("whether the canonical user `{id}` is the requester's account was not seen")))
+            Err(Why::NotSeen(
+                format!("whether the canonical user `{id}` is the requester's account was not seen").into(),
+            ))
         }
         (Principal::Aws(text), Requester::Principal { arn, unique_id }) => {
             let kind = request.kind();

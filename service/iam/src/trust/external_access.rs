@@ -233,7 +233,7 @@ impl Trust {
                     continue;
                 }
                 if let (Truth::True, Some(doubt)) = (&answer.truth, &membership.doubt) {
-                    answer.truth = Truth::unknown(Why::NotSeen(doubt.clone()));
+                    answer.truth = Truth::unknown(Why::NotSeen(doubt.clone().into()));
                 }
                 match &membership.named {
                     Some(id) => {

@@ -12,6 +12,7 @@ use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
 use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::Reason;
 use rolecall_iam::AccountId;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -401,6 +402,8 @@ impl Step {
                 }
             }
             (FindingAction::MarkStale { why, .. }, Some(mut life)) => {
+                let texts: Vec<&str> = why.iter().map(Reason::text).collect();
+                let texts = json!({ "why": texts });
                 let why = json!(why);
                 if life.workflow == Workflow::Resolved.as_str() {
                     return;
@@ -409,7 +412,7 @@ impl Step {
                 self.last_seen_before(&mut life);
                 let was = std::mem::replace(&mut life.detection, Detection::Stale.as_str().to_owned());
                 if was != Detection::Stale.as_str() || life.stale_why != why {
-                    self.event(&mut life, "stale", json!({ "why": &why }));
+                    self.event(&mut life, "stale", texts);
                     life.stale_why = why;
                     self.move_on(life);
                 }

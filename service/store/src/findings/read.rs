@@ -15,6 +15,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rolecall_audit::finding::{Detection, KnownFinding, Workflow};
 use rolecall_audit::reach::{Via, Workload};
 use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::Reason;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Severity, Subject};
@@ -98,7 +99,7 @@ pub struct FindingRow {
     /// The exception in force, if any.
     pub exception: Option<ExceptionRef>,
     /// Why it could not be decided; empty unless stale.
-    pub stale_why: Vec<String>,
+    pub stale_why: Vec<Reason>,
     /// First seen ever.
     pub first_seen_at: DateTime<Utc>,
     /// Begin of this episode.

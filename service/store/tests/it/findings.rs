@@ -3,6 +3,8 @@
 use crate::fixture::*;
 use rolecall_audit::finding::*;
 use rolecall_audit::verdict::*;
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{Cause, Reason};
 use rolecall_iam::Digest;
 use rolecall_rules::*;
 use rolecall_store::{
@@ -140,9 +142,14 @@ async fn what_could_not_be_decided_is_stale_and_nothing_more() {
     assert_eq!(counts, ApplyCounts { stale: 1, ..ApplyCounts::default() });
     let row = find(store, "a").await;
     assert_eq!((row.workflow, row.detection, row.last_seen_at), (Workflow::Open, Detection::Stale, at(0)));
-    assert_eq!(row.stale_why, ["roles not seen"]);
+    assert_eq!((row.stale_why.clone(), row.stale_why[0].cause()), (vec!["roles not seen".into()], None));
     apply(store, 20, &[stale("roles not seen")]).await;
-    apply(store, 30, &[stale("no entry")]).await;
+    let listing = Scope::global("111122223333".parse().unwrap(), ScopeKind::Roles);
+    let cause = Cause::Gap(listing);
+    let unseen = Reason::new("no entry", cause.clone());
+    let marked = FindingAction::MarkStale { fingerprint: known.fingerprint.clone(), why: vec![unseen] };
+    apply(store, 30, &[marked]).await;
+    assert_eq!(find(store, "a").await.stale_why[0].cause(), Some(&cause));
     apply(store, 40, &[refresh(known.clone(), false)]).await;
     let row = find(store, "a").await;
     assert_eq!((row.detection, row.stale_why, row.last_seen_at), (Detection::Active, vec![], at(40)));

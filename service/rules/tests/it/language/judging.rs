@@ -13,7 +13,7 @@ fn fail(message: &str, discriminator: &[&str]) -> Outcome {
 }
 
 fn unknown(why: &[&str]) -> Outcome {
-    Outcome::Unknown { why: why.iter().map(|s| (*s).to_owned()).collect() }
+    Outcome::Unknown { why: why.iter().map(|s| (*s).into()).collect() }
 }
 
 #[test]

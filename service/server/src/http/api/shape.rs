@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_audit::reach::Workload;
+use rolecall_estate::{Cause, Reason};
 use rolecall_rules::{EffectiveParam, Evidence, Subject};
 use rolecall_store::{
     AccountRow, AssociationRow, CoverageRow, Finding, FindingEvent, FindingRow, RoleRow, Run, SessionRow, Total,
@@ -82,6 +83,61 @@ pub(crate) fn listed<R, T: Serialize>(
 /// Whether the caller wants items counted.
 pub(crate) fn counts(params: &Params) -> bool {
     params.text("total") != Some("none")
+}
+
+/// Why something is not known.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReasonJson {
+    /// `gap` (an incomplete listing), `assumption` (data that was not provided and could be stated),
+    /// `document` (one that cannot be parsed), `condition_key` (one whose value is open), `budget` (an
+    /// analysis of too many steps) or `other`.
+    pub(crate) kind: &'static str,
+    /// One sentence without a full stop.
+    pub(crate) text: String,
+    /// The incomplete listing; only with `gap`.
+    pub(crate) scope: Option<ReasonScopeJson>,
+    /// What could be stated, such as `scp=none`; only with `assumption`.
+    pub(crate) assumption: Option<&'static str>,
+    /// The condition key; only with `condition_key`.
+    pub(crate) condition_key: Option<String>,
+}
+
+/// The listing that a reason is about: a row of `/api/v1/coverage`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReasonScopeJson {
+    pub(crate) account_id: String,
+    /// As in `/api/v1/coverage`.
+    pub(crate) scope: &'static str,
+    /// Null for a global service.
+    pub(crate) region: Option<String>,
+    /// Null where the listing is not of one cluster.
+    pub(crate) cluster: Option<String>,
+}
+
+impl From<&Reason> for ReasonJson {
+    fn from(reason: &Reason) -> Self {
+        let mut json = Self {
+            kind: reason.kind(),
+            text: reason.text().to_owned(),
+            scope: None,
+            assumption: None,
+            condition_key: None,
+        };
+        match reason.cause() {
+            Some(Cause::Gap(scope)) => {
+                json.scope = Some(ReasonScopeJson {
+                    account_id: scope.account_id.to_string(),
+                    scope: scope.kind.as_str(),
+                    region: scope.region.as_ref().map(ToString::to_string),
+                    cluster: scope.cluster.as_ref().map(ToString::to_string),
+                });
+            }
+            Some(Cause::Assumption(assumption)) => json.assumption = Some(assumption.as_str()),
+            Some(Cause::ConditionKey(key)) => json.condition_key = Some(key.clone()),
+            Some(Cause::Document | Cause::Budget) | None => {}
+        }
+        json
+    }
 }
 
 /// What a finding is about.
@@ -285,7 +341,7 @@ pub(crate) struct FindingJson {
     pub(crate) message: String,
     pub(crate) exception: Option<ExceptionJson>,
     /// Why it could not be decided; empty unless stale.
-    pub(crate) stale_reasons: Vec<String>,
+    pub(crate) stale_reasons: Vec<ReasonJson>,
     pub(crate) first_seen_at: DateTime<Utc>,
     /// Begin of the present episode.
     pub(crate) opened_at: DateTime<Utc>,
@@ -334,7 +390,7 @@ impl From<FindingRow> for FindingJson {
             part_count: row.parts,
             assumptions: row.assumptions.into_iter().map(assumption).collect(),
             exception,
-            stale_reasons: row.stale_why,
+            stale_reasons: row.stale_why.iter().map(ReasonJson::from).collect(),
             first_seen_at: row.first_seen_at,
             opened_at: row.opened_at,
             last_seen_at: row.last_seen_at,

@@ -1,7 +1,7 @@
 //! `/api/v1/what-if`: what proposed changes would come to, for workloads and for findings.
 
 use super::changes::{AccessJson, AffectedJson, StateJson};
-use super::shape::SubjectJson;
+use super::shape::{ReasonJson, SubjectJson};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::error::{AppError, Code, FieldError, Problem};
@@ -155,7 +155,7 @@ pub(crate) struct FindingChangeJson {
     /// Why it would be closed: `passed`, `subject_gone` or `not_applicable`.
     pub(crate) resolution: Option<&'static str>,
     /// Why nobody knows whether it is open already; empty where that is known.
-    pub(crate) unknown_before: Vec<String>,
+    pub(crate) unknown_before: Vec<ReasonJson>,
     pub(crate) proposal: PlaceJson,
 }
 
@@ -170,7 +170,7 @@ impl From<FindingChange> for FindingChangeJson {
             message: it.message,
             suppressed: it.is_suppressed,
             resolution: it.resolution.map(Resolution::as_str),
-            unknown_before: it.unknown_before,
+            unknown_before: it.unknown_before.iter().map(ReasonJson::from).collect(),
             proposal: it.place.into(),
         }
     }
@@ -181,12 +181,12 @@ impl From<FindingChange> for FindingChangeJson {
 pub(crate) struct UndecidedJson {
     pub(crate) rule_id: String,
     pub(crate) subject: SubjectJson,
-    pub(crate) why: Vec<String>,
+    pub(crate) why: Vec<ReasonJson>,
 }
 
 impl From<Undecided> for UndecidedJson {
     fn from(it: Undecided) -> Self {
-        Self { rule_id: it.rule, subject: it.subject.into(), why: it.why }
+        Self { rule_id: it.rule, subject: it.subject.into(), why: it.why.iter().map(ReasonJson::from).collect() }
     }
 }
 

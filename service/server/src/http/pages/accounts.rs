@@ -1,7 +1,7 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
 use super::estate::PageContext;
-use super::parts::{GapLine, Seen};
+use super::parts::{GapLine, Seen, scope_anchor};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -113,6 +113,7 @@ impl Line {
 
 /// A listing of one account.
 struct ScopeLine {
+    anchor: String,
     scope: &'static str,
     region: String,
     cluster: String,
@@ -178,6 +179,7 @@ pub(crate) async fn one(
 fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine> {
     let text = |part: Option<String>| part.unwrap_or_default();
     let line = |row: &&CoverageRow| ScopeLine {
+        anchor: scope_anchor(&row.scope),
         scope: words::scope(row.scope.kind),
         region: text(row.scope.region.as_ref().map(ToString::to_string)),
         cluster: text(row.scope.cluster.as_ref().map(ToString::to_string)),

@@ -3,7 +3,7 @@
 use super::associations::lines;
 use super::chain;
 use super::estate::PageContext;
-use super::parts::{Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
+use super::parts::{self, Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -15,7 +15,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Resolution};
-use rolecall_estate::Documents;
+use rolecall_estate::{Cause, Documents, Reason};
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef};
 use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingSort};
 use std::collections::BTreeMap;
@@ -55,6 +55,26 @@ struct ExceptionLine {
     origin: String,
 }
 
+/// Why it could not be decided, with a link to what would decide it.
+struct ReasonLine {
+    text: String,
+    /// Empty where no page shows it.
+    href: String,
+    label: &'static str,
+}
+
+impl From<&Reason> for ReasonLine {
+    fn from(reason: &Reason) -> Self {
+        let (href, label) = match reason.cause() {
+            Some(Cause::Gap(scope)) => (parts::scope_href(scope), "Coverage of this listing"),
+            Some(Cause::Assumption(_) | Cause::Document | Cause::ConditionKey(_) | Cause::Budget) | None => {
+                (String::new(), "")
+            }
+        };
+        Self { text: reason.text().to_owned(), href, label }
+    }
+}
+
 #[derive(Template, WebTemplate)]
 #[template(path = "pages/finding.html")]
 pub(crate) struct FindingPage {
@@ -75,7 +95,7 @@ pub(crate) struct FindingPage {
     state: Badge,
     detection: &'static str,
     stale: bool,
-    stale_why: Vec<String>,
+    stale_why: Vec<ReasonLine>,
     resolution: String,
     exception: Option<ExceptionLine>,
     chain: Vec<Node>,
@@ -169,7 +189,7 @@ impl FindingPage {
             last_run: row.last_run.0,
             fingerprint: row.fingerprint.0,
             subject_key: row.subject.key,
-            stale_why: row.stale_why,
+            stale_why: row.stale_why.iter().map(ReasonLine::from).collect(),
             message: row.message,
             rule_id: row.rule,
         }

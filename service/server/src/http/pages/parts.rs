@@ -131,12 +131,27 @@ pub(crate) fn place(scope: &Scope, names: &AccountNames) -> String {
     text
 }
 
+/// The id of a listing's row on its account's page.
+pub(crate) fn scope_anchor(scope: &Scope) -> String {
+    let mut anchor = format!("scope-{}", scope.kind);
+    for part in [scope.region.as_ref().map(ToString::to_string), scope.cluster.as_ref().map(ToString::to_string)] {
+        anchor.push('-');
+        anchor.push_str(&part.unwrap_or_default());
+    }
+    anchor
+}
+
+/// Where a listing's row is.
+pub(crate) fn scope_href(scope: &Scope) -> String {
+    format!("/accounts/{}#{}", scope.account_id, scope_anchor(scope))
+}
+
 impl GapLine {
     /// The line of a gap.
     pub(crate) fn of(gap: &Gap, names: &AccountNames) -> Self {
         let text = |part: Option<String>| part.unwrap_or_default();
         Self {
-            href: format!("/accounts/{}", gap.scope.account_id),
+            href: scope_href(&gap.scope),
             place: place(&gap.scope, names),
             why: words::gap(gap.reason).to_owned(),
             action: gap.action.clone(),
