@@ -1,8 +1,8 @@
 //! The steps that analyses may take: enough for every role that somebody has, and an end for those that
 //! somebody made to be dear.
 
+use crate::corpora;
 use crate::corpus::{documents, files};
-use crate::shared;
 use proptest::prelude::*;
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::escalation::{Holder, find_within};
@@ -43,14 +43,14 @@ fn steps(stack: &PolicySet) -> u64 {
 #[test]
 fn what_people_write_takes_a_part_of_the_steps_that_there_are() {
     let mut texts = Vec::new();
-    for folder in ["scp-rcp", "iam-authz", "estate-small", "policy-lint", "field", "trust-policies"] {
-        let Some(folder) = shared(folder) else { continue };
+    for folder in corpora(&["scp-rcp", "iam-authz", "estate-small", "policy-lint", "field", "trust-policies"]) {
         for path in files(&folder).iter().filter(|p| p.extension().is_none_or(|e| e == "json")) {
             if let Ok(value) = serde_json::from_slice(&std::fs::read(path).unwrap()) {
                 documents(&value, &mut texts);
             }
         }
     }
+    assert!(texts.len() > 500, "{}", texts.len());
     let layers: Vec<PolicyRef> = texts.iter().map(|text| PolicyRef::known("policy", &Document::new(text))).collect();
     let mut most = 0;
     for layer in &layers {

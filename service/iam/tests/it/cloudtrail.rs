@@ -44,8 +44,38 @@ fn pairs(value: &Value, out: &mut BTreeSet<(String, String)>) {
     }
 }
 
+/// Calls of everyday work, by the first part of their event source.
+const CALLS: [(&str, &[&str]); 14] = [
+    ("s3", &["GetObject", "PutObject", "DeleteObject", "ListBuckets", "GetBucketPolicy", "CreateMultipartUpload"]),
+    ("sts", &["AssumeRole", "AssumeRoleWithWebIdentity"]),
+    ("iam", &["CreateRole", "PutRolePolicy", "AttachRolePolicy", "GetRole", "CreatePolicyVersion"]),
+    ("ec2", &["DescribeInstances", "RunInstances", "CreateNetworkInterface", "DescribeVpcs"]),
+    ("eks", &["DescribeCluster", "CreatePodIdentityAssociation", "ListPodIdentityAssociations"]),
+    ("kms", &["Decrypt", "GenerateDataKey", "Encrypt"]),
+    ("secretsmanager", &["GetSecretValue", "DescribeSecret"]),
+    ("ssm", &["GetParameter", "GetParametersByPath", "SendCommand"]),
+    ("dynamodb", &["GetItem", "PutItem", "Query", "DescribeTable"]),
+    ("sqs", &["SendMessage", "ReceiveMessage", "DeleteMessage"]),
+    ("sns", &["Publish", "Subscribe"]),
+    ("lambda", &["Invoke", "UpdateFunctionCode20150331v2", "GetFunction20150331v2"]),
+    ("monitoring", &["PutMetricData", "GetMetricData"]),
+    ("logs", &["CreateLogStream", "PutLogEvents"]),
+];
+
 #[test]
-fn nearly_every_event_of_the_trails_maps() {
+fn calls_of_everyday_work_map() {
+    for (source, names) in CALLS {
+        for name in names {
+            let actions = actions_of_event(&format!("{source}.amazonaws.com"), name);
+            assert_ne!(actions, EventActions::NotKnown, "{source} {name}");
+        }
+    }
+    assert_eq!(actions_of_event("s3.amazonaws.com", "InventNothing"), EventActions::NotKnown);
+    // And where they are there, trails of third parties.
+    nearly_every_event_of_other_trails_maps();
+}
+
+fn nearly_every_event_of_other_trails_maps() {
     let (Some(trails), Some(estate)) = (shared("cloudtrail"), shared("estate-small")) else { return };
     let mut paths = Vec::new();
     files(&trails, &mut paths);

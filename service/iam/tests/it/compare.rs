@@ -1,7 +1,7 @@
 //! What a change of policies comes to, as hand-made pairs say it, and what must hold for every pair.
 
+use crate::corpora;
 use crate::corpus::{documents, files};
-use crate::shared;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -575,8 +575,9 @@ fn changed(document: &Value, n: usize) -> Option<Value> {
 #[test]
 fn nearly_every_change_of_the_corpus_is_told() {
     let mut texts = Vec::new();
-    for folder in ["estate-small", "iam-authz", "scp-rcp", "trust-policies", "policy-lint", "evaluation-cases"] {
-        let Some(folder) = shared(folder) else { return };
+    for folder in
+        corpora(&["estate-small", "iam-authz", "scp-rcp", "trust-policies", "policy-lint", "evaluation-cases"])
+    {
         for path in files(&folder).iter().filter(|p| p.extension().is_none_or(|e| e == "json")) {
             if let Ok(value) = serde_json::from_slice(&std::fs::read(path).unwrap()) {
                 documents(&value, &mut texts);

@@ -134,12 +134,9 @@ fn run(files: &[PathBuf]) -> usize {
 fn our_cases_are_decided_as_documented() {
     let count = run(&ours());
     assert!(count >= 400, "{count} cases are too few");
-}
-
-#[test]
-fn the_shared_cases_are_decided_as_expected() {
-    let Some(folder) = shared("evaluation-cases") else { return };
-    assert!(run(&files(&folder)) >= 18);
+    if let Some(folder) = shared("evaluation-cases") {
+        assert!(run(&files(&folder)) >= 18);
+    }
 }
 
 #[test]

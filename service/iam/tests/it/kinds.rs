@@ -60,7 +60,56 @@ fn refusals(faults: &BTreeMap<(Severity, String), usize>) -> Vec<&str> {
 }
 
 #[test]
-fn organisation_policies_are_what_aws_takes() {
+fn our_policies_are_what_aws_takes() {
+    let document = |statement: &str| format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#);
+    let deny = r#"{"Effect":"Deny","Action":"iam:CreateUser","Resource":"*"}"#;
+    let rcp = r#"{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}"#;
+    let trust = r#"{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole"}"#;
+    let bad = r#"{"Effect":"Allow","Action":"<action>","Resource":"here"}"#;
+    let cases: [(&str, PolicyType, &str, &[&str]); 8] = [
+        ("scp", PolicyType::Scp, deny, &[]),
+        ("identity", PolicyType::Identity, deny, &[]),
+        ("rcp", PolicyType::Rcp, rcp, &[]),
+        ("trust", PolicyType::Trust, trust, &[]),
+        (
+            "placeholders",
+            PolicyType::Scp,
+            bad,
+            &[
+                "placeholders /Statement/0/Action `<action>` has no service prefix",
+                "placeholders /Statement/0/Resource `here` is neither an ARN nor `*`",
+            ],
+        ),
+        (
+            "a key without a prefix",
+            PolicyType::Identity,
+            r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"team":"a"}}}"#,
+            &["a key without a prefix /Statement/0/Condition/StringEquals/team the condition key `team` has no prefix"],
+        ),
+        (
+            "no operator",
+            PolicyType::Identity,
+            r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"Resembles":{"aws:SourceVpc":"a"}}}"#,
+            &["no operator /Statement/0/Condition/Resembles `Resembles` is no condition operator"],
+        ),
+        (
+            "one Sid twice",
+            PolicyType::Identity,
+            r#"{"Sid":"A","Effect":"Allow","Action":"s3:*","Resource":"*"},{"Sid":"A","Effect":"Allow","Action":"sqs:*","Resource":"*"}"#,
+            &["one Sid twice /Statement/1/Sid the Sid `A` is there twice"],
+        ),
+    ];
+    for (name, kind, statement, expected) in cases {
+        let sample = Sample { file: name.to_owned(), kind, text: document(statement) };
+        assert_eq!(refusals(&faults(name, &[sample])), expected);
+    }
+    // And where they are there, those of third parties.
+    organization_policies_of_others();
+    account_policies_of_others();
+    a_linter_and_we_name_the_same_faults();
+}
+
+fn organization_policies_of_others() {
     let Some(folder) = shared("scp-rcp") else { return };
     let mut samples = Vec::new();
     for path in files(&folder).iter().filter(|p| p.extension().is_some_and(|e| e == "json")) {
@@ -89,8 +138,7 @@ fn organisation_policies_are_what_aws_takes() {
     assert_eq!(refusals(&found), expected);
 }
 
-#[test]
-fn policies_of_accounts_are_what_iam_takes() {
+fn account_policies_of_others() {
     let mut refused = Vec::new();
     let mut counts = Vec::new();
     for name in ["estate-small", "iam-authz", "trust-policies", "evaluation-cases"] {
@@ -117,7 +165,6 @@ fn policies_of_accounts_are_what_iam_takes() {
     assert_eq!(refused, expected);
 }
 
-#[test]
 fn a_linter_and_we_name_the_same_faults() {
     let Some(folder) = shared("policy-lint") else { return };
     let cases: Vec<Value> =

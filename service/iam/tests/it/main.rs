@@ -27,7 +27,15 @@ mod replay;
 
 use std::path::PathBuf;
 
-/// The folder of third-party test data beside the workspace; `None`, said aloud, where it is absent.
+/// Our own cases and policies, and after them those folders of third-party test data that are there.
+fn corpora(folders: &[&str]) -> Vec<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let own = ["cases", "cases-compare", "tests/corpus", "../../policies/aws"].map(|folder| root.join(folder));
+    own.into_iter().chain(folders.iter().filter_map(|folder| shared(folder))).collect()
+}
+
+/// The folder of third-party test data beside the workspace; `None`, said aloud, where it is absent. What
+/// needs it adds to a test that asserts without it.
 fn shared(folder: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
     if path.is_dir() {
