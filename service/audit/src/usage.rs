@@ -62,17 +62,17 @@ pub fn analyze_usage(
     let arn = role_of(estate, whose)?;
     let (role, unseen) = facts.role(&arn);
     let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
-    let mut remembered = texts(unseen);
+    let mut remembered = texts(unseen.as_ref());
     let mut policy = None;
     if let UsageSubject::Pods(key) = whose {
         let (association, unseen) = facts.association(key);
         policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
-        remembered.extend(texts(unseen));
+        remembered.extend(texts(unseen.as_ref()));
     }
     let stack = facts.stack(role, policy);
     Ok(against(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
 }
 
-fn texts(why: Option<rolecall_rules::Reasons>) -> Vec<String> {
-    why.iter().flat_map(|why| why.iter()).map(ToString::to_string).collect()
+fn texts(why: Option<&rolecall_rules::Reasons>) -> Vec<String> {
+    why.into_iter().flat_map(rolecall_rules::Reasons::iter).map(ToString::to_string).collect()
 }
