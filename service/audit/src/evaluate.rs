@@ -42,18 +42,18 @@ pub struct RuleTally {
     /// The account of the subjects.
     pub account_id: AccountId,
     /// Subjects that pass.
-    pub pass: u32,
+    pub pass: u64,
     /// Subjects that fail.
-    pub fail: u32,
+    pub fail: u64,
     /// Subjects that the rule does not concern.
-    pub not_applicable: u32,
+    pub not_applicable: u64,
     /// Subjects about which nothing can be said; at least one where the listing of the subjects
     /// themselves was not seen whole.
-    pub unknown: u32,
+    pub unknown: u64,
     /// Subjects on which the rule itself failed.
-    pub error: u32,
+    pub error: u64,
     /// Of those that pass, fail or are not concerned: answers that rest on an assumption.
-    pub assumed: u32,
+    pub assumed: u64,
     /// Why not known, each reason once.
     pub reasons: Vec<String>,
 }
@@ -128,12 +128,12 @@ pub fn evaluate_until(
         evaluation.tallies.extend(counts.into_iter().map(|(account_id, count)| RuleTally {
             rule: rule.id().to_owned(),
             account_id,
-            pass: count.pass,
-            fail: count.fail,
-            not_applicable: count.not_applicable,
-            unknown: count.unknown,
-            error: count.error,
-            assumed: count.assumed,
+            pass: count.pass.into(),
+            fail: count.fail.into(),
+            not_applicable: count.not_applicable.into(),
+            unknown: count.unknown.into(),
+            error: count.error.into(),
+            assumed: count.assumed.into(),
             reasons: count.reasons.into_iter().take(REASONS_KEPT).collect(),
         }));
     }

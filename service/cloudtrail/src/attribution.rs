@@ -182,13 +182,13 @@ enum Standing<'h> {
     Unknown,
 }
 
-/// By what a session is tied to its pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// How a session was attributed to its pod.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttributionMethod {
     /// By session tags that EKS set.
     Tags,
-    /// By its access key id: another account's record of the same session is tied.
+    /// By its access key id: another account's record of the same session is attributed.
     AccessKey,
     /// By the session that opened it.
     Chain,
@@ -197,6 +197,7 @@ pub enum AttributionMethod {
     /// By its role and name, which fit several: they are named.
     Ambiguous,
     /// Not at all; the reason says why.
+    #[default]
     None,
 }
 
@@ -216,10 +217,10 @@ impl AttributionMethod {
 }
 
 /// To which pod a session belongs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionAttribution {
     /// By what.
-    pub attribution_method: AttributionMethod,
+    pub method: AttributionMethod,
     /// The association that was valid at that moment.
     pub association: Option<AssociationKey>,
     /// Its id.
@@ -244,24 +245,12 @@ pub struct SessionAttribution {
 
 impl SessionAttribution {
     fn none(reason: impl Into<String>) -> Self {
-        Self {
-            attribution_method: AttributionMethod::None,
-            association: None,
-            association_id: None,
-            cluster: None,
-            namespace: None,
-            service_account: None,
-            pod: None,
-            candidates: Vec::new(),
-            parent: None,
-            depth: 0,
-            reason: Some(reason.into()),
-        }
+        Self { reason: Some(reason.into()), ..Self::default() }
     }
 
-    fn to(attribution_method: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
+    fn to(method: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
         Self {
-            attribution_method,
+            method,
             association: Some(span.key.clone()),
             association_id: Some(span.association_id.clone()),
             cluster: Some(span.key.cluster.to_string()),
@@ -280,7 +269,7 @@ impl SessionAttribution {
     }
 
     fn is_workload(&self) -> bool {
-        !matches!(self.attribution_method, AttributionMethod::None)
+        !matches!(self.method, AttributionMethod::None)
     }
 }
 
@@ -342,7 +331,7 @@ pub fn best(attributions: impl IntoIterator<Item = SessionAttribution>) -> Optio
         (
             attribution.association_id.is_none(),
             attribution.association.is_none(),
-            attribution.attribution_method,
+            attribution.method,
             &attribution.association_id,
             place,
             rest,
@@ -392,7 +381,7 @@ impl Tying<'_> {
             |copy: &usize| *copy != index && self.sessions.get(*copy).is_some_and(|s| s.role_arn == session.role_arn);
         let copies = copies.iter().copied().filter(same).map(|copy| self.own(copy));
         let best = best(copies.filter(|attribution| attribution.association.is_some()))?;
-        Some(SessionAttribution { attribution_method: AttributionMethod::AccessKey, ..best })
+        Some(SessionAttribution { method: AttributionMethod::AccessKey, ..best })
     }
 
     fn found(&self, session: &Session) -> SessionAttribution {
@@ -423,11 +412,11 @@ impl Tying<'_> {
                 let tagged = is_hop.then(|| by_tags(session, self.history)).flatten();
                 let attribution = match tagged {
                     Some(tagged) if tagged.association.is_some() => tagged,
-                    _ if parent.attribution_method == AttributionMethod::Ambiguous => SessionAttribution {
+                    _ if parent.method == AttributionMethod::Ambiguous => SessionAttribution {
                         reason: Some("the session that opened it can be of several associations".to_owned()),
                         ..parent.clone()
                     },
-                    _ => SessionAttribution { attribution_method: AttributionMethod::Chain, ..parent.clone() },
+                    _ => SessionAttribution { method: AttributionMethod::Chain, ..parent.clone() },
                 };
                 SessionAttribution {
                     parent: parent_key.map(str::to_owned),
@@ -470,6 +459,48 @@ fn by_web_identity(session: &Session) -> SessionAttribution {
     attribution
 }
 
+/// Which associations sessions can be of: what [`History`] must hold for [`attribute_sessions`]. A session
+/// is answered the same whatever others are asked about with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssociationQuery {
+    /// Associations with one of these roles, as role or as target.
+    pub roles: BTreeSet<String>,
+    /// Associations with a role of one of these names.
+    pub role_names: BTreeSet<String>,
+    /// Associations with one of these keys, as `AssociationKey` writes them.
+    pub keys: BTreeSet<String>,
+}
+
+impl AssociationQuery {
+    /// Of these sessions; `is_known` tells whether another session with this access key id is known.
+    #[must_use]
+    pub fn new(sessions: &[Session], is_known: &dyn Fn(&str) -> bool) -> Self {
+        let given: BTreeSet<&str> = sessions.iter().filter_map(|session| session.access_key_id.as_deref()).collect();
+        let is_known = |key: &str| given.contains(key) || is_known(key);
+        let orphans = sessions.iter().filter(|session| !session.parent_access_key_id.as_deref().is_some_and(is_known));
+        Self {
+            roles: sessions.iter().filter_map(|session| session.role_arn.clone()).collect(),
+            role_names: orphans.filter_map(|session| caller(&session.principal)).collect(),
+            keys: sessions.iter().filter_map(key_by_tags).collect(),
+        }
+    }
+}
+
+/// The name of the role whose session called, if EKS named that session.
+fn caller(principal: &str) -> Option<String> {
+    let (role, session) = principal.split_once(":assumed-role/")?.1.rsplit_once('/')?;
+    PodIdentityName::parse(session).map(|_| role.to_owned())
+}
+
+/// Which association the tags name.
+fn key_by_tags(session: &Session) -> Option<String> {
+    let arn: Arn = session.tags.get("eks-cluster-arn")?.parse().ok()?;
+    let cluster = arn.resource().strip_prefix("cluster/")?;
+    let namespace = session.tags.get("kubernetes-namespace")?;
+    let service_account = session.tags.get("kubernetes-service-account")?;
+    Some(format!("{}/{}/{cluster}/{namespace}/{service_account}", arn.account(), arn.region()))
+}
+
 fn tag<'s>(session: &'s Session, key: &str) -> Option<&'s str> {
     session.tags.get(key).map(String::as_str).filter(|value| !value.is_empty())
 }
@@ -485,7 +516,7 @@ fn by_tags(session: &Session, history: &History) -> Option<SessionAttribution> {
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
     let pod = tag(session, "kubernetes-pod-name").map(str::to_owned);
     let untied = |reason: &str| SessionAttribution {
-        attribution_method: AttributionMethod::Tags,
+        method: AttributionMethod::Tags,
         cluster: Some(cluster.to_owned()),
         namespace: Some(namespace.to_owned()),
         service_account: Some(service_account.to_owned()),
@@ -613,7 +644,7 @@ fn by_role_and_name(
             };
             let ids: BTreeSet<&String> = fits.iter().map(|span| &span.association_id).collect();
             SessionAttribution {
-                attribution_method: AttributionMethod::Ambiguous,
+                method: AttributionMethod::Ambiguous,
                 cluster: agreed(&|key| key.cluster.to_string()),
                 namespace: agreed(&|key| key.namespace.to_string()),
                 service_account: agreed(&|key| key.service_account.to_string()),

@@ -91,7 +91,7 @@ pub fn disagreements(session: &Session, attribution: &SessionAttribution, histor
                 }
             }
         }
-        None if attribution.attribution_method == AttributionMethod::Tags => {
+        None if attribution.method == AttributionMethod::Tags => {
             found.push(history.absence(session, attribution));
         }
         None => {}

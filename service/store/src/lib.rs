@@ -22,7 +22,7 @@ mod work;
 pub use access::{ApiToken, NewToken, WebSession};
 pub use count::Total;
 pub use error::Error;
-pub use findings::apply::{ApplyCounts, Tally};
+pub use findings::apply::ApplyCounts;
 pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use findings::owed::{DoneJudgement, Owed};
@@ -38,12 +38,12 @@ pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
 pub use trail::attempts::{Attempts, Life, SetAside, Suspect, Unit, UnitKind};
-pub use trail::attribution::{AssociationVersion, DueSessions, SessionKey};
-pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow, Tied};
+pub use trail::attribution::{DueSessions, SessionKey};
+pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};
 pub use trail::usage::{AttributionCount, DayRow, UsageOf, UseRow};
 pub use trail::{
-    BatchCounts, ChangeEventAfter, ChangeEventFilter, Counted, Damage, DayCounts, FileMark, Place, Problem,
-    SourceReport, SourceRow, SourceState, TrailBatch, TrailCursor, TrailWriter,
+    BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, Problem, SourceReport, SourceRow,
+    SourceState, TrailBatch, TrailCursor, TrailWriter,
 };
 
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

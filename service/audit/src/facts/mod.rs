@@ -5,6 +5,7 @@
 //! whom a trust policy admits) come from the policy language's engine, worked out once for each
 //! content. Refuses to decide what is bad, and what follows for findings.
 
+mod access_entry;
 mod association;
 mod data;
 mod doors;
@@ -70,6 +71,7 @@ fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
         .object(fallback::NodeFallback::object_type())
         .object(place::PolicyFacts::object_type())
         .object(place::ClusterFacts::object_type())
+        .object(access_entry::AccessEntryFacts::object_type())
         .object(place::AccountFacts::object_type())
         .function(network::contains())
         .function(data::reads())

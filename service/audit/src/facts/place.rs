@@ -1,6 +1,7 @@
 //! Accounts, clusters and managed policies as facts.
 
 use super::CachedIndex;
+use super::access_entry;
 use super::association::AssociationFacts;
 use super::role::tags;
 use super::view::{Def, Facts, fact, maybe, text, unreadable};
@@ -238,6 +239,12 @@ impl Facts for ClusterFacts {
                     Value::list_seen(items, missing)
                 })
             },
+        ),
+        Def::<Self>::new(
+            "access_entries",
+            || Type::list(Type::object("AccessEntry")),
+            "IAM principals that may enter the cluster by an access entry.",
+            |c| c.fixed(|it| access_entry::of_cluster(&c.world, it)),
         ),
         Def::<Self>::new(
             "evidence",

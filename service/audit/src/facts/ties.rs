@@ -186,7 +186,7 @@ pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttrib
         found.into_iter().filter_map(|disagreement| fault(world, session, tie, disagreement)).collect();
     match &tie.association {
         // Tags are what ties a session, unless a better record of it does.
-        Some(key) if tie.attribution_method != AttributionMethod::Tags => {
+        Some(key) if tie.method != AttributionMethod::Tags => {
             let tagged = |tag: &str, is: &str| {
                 let value = session.tags.get(tag).filter(|value| !value.is_empty() && *value != is)?;
                 Some(format!("its tag {tag} is `{value}`, and the association's is `{is}`"))
@@ -196,7 +196,7 @@ pub(super) fn faults(world: &CachedIndex, session: &Session, tie: &SessionAttrib
                 .or_else(|| tagged("kubernetes-service-account", key.service_account.as_str()));
             faults.extend(differing.map(|what| Fault { kind: "tags", what, why_not_known: None }));
         }
-        None if tie.attribution_method == AttributionMethod::None => {
+        None if tie.method == AttributionMethod::None => {
             let why_not_known = unseen_by_role(world, session, is_target).or_else(|| {
                 // As of a session with tags whose association was made later.
                 let role = session.role_arn.as_deref()?;

@@ -5,8 +5,8 @@ use crate::policies;
 use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, Small, UUID, allow};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::verdict::Verdict;
-use rolecall_estate::SessionKind;
 use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{AccessEntry, AccessPolicy, SessionKind};
 use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::sync::LazyLock;
 
@@ -408,6 +408,33 @@ fn cluster_and_account_rules() {
             ("Auto Mode", auto, "P"),
             ("the add-on", small(), "P"),
             ("add-ons not seen", bare.gap(ScopeKind::Addons), "U"),
+        ],
+    );
+    let entry = |principal: &str, policy: &str, namespaces: &[&str]| AccessEntry {
+        principal_arn: principal.to_owned(),
+        groups: Vec::new(),
+        kind: Some("STANDARD".to_owned()),
+        policies: vec![AccessPolicy {
+            arn: format!("arn:aws:eks::aws:cluster-access-policy/{policy}"),
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        }],
+    };
+    let entered = |entry: AccessEntry| {
+        let mut small = small().association("pay", "default", API);
+        small.0.clusters[0].access_entries = Some(vec![entry]);
+        small
+    };
+    let admin = "AmazonEKSClusterAdminPolicy";
+    let workload = entered(entry(API, admin, &[]));
+    check(
+        "access-entry-cluster-admin",
+        &[
+            ("a workload's role", workload.clone(), "F"),
+            ("within a namespace", entered(entry(API, admin, &["pay"])), ""),
+            ("another policy", entered(entry(API, "AmazonEKSViewPolicy", &[])), ""),
+            ("a user", entered(entry("arn:aws:iam::111122223333:user/ada", admin, &[])), "P"),
+            ("entries not seen", workload.clone().gap(ScopeKind::AccessEntries), "U"),
+            ("entries cut", workload.cut(ScopeKind::AccessEntries), "U"),
         ],
     );
     let mut silent = small();

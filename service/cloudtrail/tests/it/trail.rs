@@ -689,14 +689,14 @@ fn tags_tie_a_session_to_the_association_that_was_valid() {
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let attributions = attribution(from_ref(&pod), from_ref(&api));
     assert_eq!(
-        (attributions[0].attribution_method, attributions[0].association.as_ref()),
+        (attributions[0].method, attributions[0].association.as_ref()),
         (AttributionMethod::Tags, Some(&api.key))
     );
     assert_eq!(attributions[0].pod.as_deref(), Some("api-7d9f6c5b8-x2x9z"));
 
     let reason = |spans: Vec<AssociationSpan>, pod: &Session| {
         let attribution = attribute_sessions(from_ref(pod), &History::new(spans), &|_| None).remove(0);
-        assert_eq!((attribution.attribution_method, &attribution.association), (AttributionMethod::Tags, &None));
+        assert_eq!((attribution.method, &attribution.association), (AttributionMethod::Tags, &None));
         assert_eq!((attribution.service_account.as_deref(), attribution.may_improve()), (Some("api"), true));
         attribution.reason.unwrap()
     };
@@ -738,7 +738,7 @@ fn without_tags_role_and_name_decide_or_say_that_they_cannot() {
     for (role, name, by, candidates, cluster, account) in cases {
         let attribution = attribution(&[session(1, SessionKind::PodIdentity, role, &name)], &associations).remove(0);
         assert_eq!(
-            (attribution.attribution_method, attribution.candidates, attribution.cluster.as_deref()),
+            (attribution.method, attribution.candidates, attribution.cluster.as_deref()),
             (by, candidates.iter().map(ToString::to_string).collect(), cluster),
             "{role} {name}"
         );
@@ -776,7 +776,7 @@ fn a_chain_of_sessions_is_one_story_in_any_order() {
         ] {
             let attribution = of(id);
             assert_eq!(
-                (attribution.attribution_method, attribution.depth, attribution.association.as_ref()),
+                (attribution.method, attribution.depth, attribution.association.as_ref()),
                 (by, depth, Some(&api.key)),
                 "{id}"
             );
@@ -847,13 +847,13 @@ fn a_parent_that_comes_late_mends_the_tie() {
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let hop = child(2, 1, "more");
     let alone = attribute_sessions(from_ref(&hop), &history, &|_| None).remove(0);
-    assert_eq!((alone.attribution_method, alone.may_improve()), (AttributionMethod::None, true));
+    assert_eq!((alone.method, alone.may_improve()), (AttributionMethod::None, true));
     let parent = attribute_sessions(from_ref(&pod), &history, &|_| None).remove(0);
     let known = |key: &str| (key == "ASIA1").then(|| parent.clone());
     let later = attribute_sessions(from_ref(&hop), &history, &known).remove(0);
     let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
     assert_eq!((&later, later.may_improve()), (&together, false));
-    assert_eq!(later.attribution_method, AttributionMethod::Chain);
+    assert_eq!(later.method, AttributionMethod::Chain);
 }
 
 #[test]
@@ -866,14 +866,11 @@ fn what_a_caller_says_of_itself_ties_nothing() {
         principal: "arn:aws:sts::111122223333:assumed-role/dev/mallory".to_owned(),
         ..imitation
     };
-    assert_eq!(attribution(from_ref(&imitation), from_ref(&api))[0].attribution_method, AttributionMethod::None);
+    assert_eq!(attribution(from_ref(&imitation), from_ref(&api))[0].method, AttributionMethod::None);
     // The parent is known, and is no pod.
     let parent = Session { kind: SessionKind::Saml, ..session(1, SessionKind::Saml, "dev", "mallory") };
     let attributions = attribution(&[imitation, parent], &[api]);
-    assert_eq!(
-        (attributions[0].attribution_method, attributions[0].parent.as_deref()),
-        (AttributionMethod::None, Some("ASIA1"))
-    );
+    assert_eq!((attributions[0].method, attributions[0].parent.as_deref()), (AttributionMethod::None, Some("ASIA1")));
     assert!(attributions[0].reason.as_deref().unwrap().contains("no pod"));
 }
 
@@ -888,7 +885,7 @@ fn a_parent_of_a_later_second_is_the_parent() {
     let later = attribute_sessions(from_ref(&hop), &history, &|key| (key == "ASIA1").then(|| parent.clone())).remove(0);
     assert!(pod.at > hop.at);
     let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
-    assert_eq!((together.attribution_method, &together), (AttributionMethod::Chain, &later));
+    assert_eq!((together.method, &together), (AttributionMethod::Chain, &later));
 }
 
 #[test]
@@ -898,11 +895,7 @@ fn closed_and_long_chains_end() {
     for session in &mut ring {
         session.at = at("2026-11-20T09:00:00Z");
     }
-    assert!(
-        attribution(&ring, from_ref(&api))
-            .iter()
-            .all(|attribution| attribution.attribution_method == AttributionMethod::None)
-    );
+    assert!(attribution(&ring, from_ref(&api)).iter().all(|attribution| attribution.method == AttributionMethod::None));
     let mut chain = vec![tagged(session(0, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api")];
     chain.extend((1..5000).map(|n| child(n, n - 1, "r")));
     chain.reverse();
@@ -1019,7 +1012,7 @@ fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> BTreeMa
             attribution.association.is_some() || attribution.reason.as_ref().is_some_and(|why| !why.is_empty()),
             "{session:?} {attribution:?}"
         );
-        *figures.entry((session.kind.as_str(), attribution.attribution_method.as_str())).or_insert(0) += 1;
+        *figures.entry((session.kind.as_str(), attribution.method.as_str())).or_insert(0) += 1;
     }
     figures
 }

@@ -7,7 +7,6 @@ use rolecall_estate::{AccessPolicy, Observation, OrgPolicyKind, Recorded, Sessio
 use rolecall_sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Mutex;
 
 fn text(observation: &Observation, digest: rolecall_iam::Digest) -> String {
@@ -346,12 +345,10 @@ async fn a_watcher_is_told_of_every_scope_and_a_closed_sink_ends_the_look() {
 
 #[tokio::test]
 async fn a_whole_estate_of_files_comes_over_the_wire_without_loss() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/estate-small");
-    if !root.exists() {
-        eprintln!("SKIPPED: {} is not there", root.display());
-        return;
-    }
     let july = "2026-07-01T00:00:00Z".parse().unwrap();
+    let root = std::env::temp_dir().join(format!("rolecall-collect-{}", uuid::Uuid::now_v7()));
+    let written = rolecall_sandbox::demo::estate(july);
+    written.to_dir(&root).unwrap();
     let options = rolecall_sandbox::Options { now: Some(july), lookups_per_second: None, ..Default::default() };
     let estate = rolecall_sandbox::Estate::from_dir(&root).unwrap();
     let sandbox = Sandbox::start_with(estate, rolecall_sandbox::Faults::none(), options).await.unwrap();
@@ -374,8 +371,11 @@ async fn a_whole_estate_of_files_comes_over_the_wire_without_loss() {
         let scopes = seen.coverage.scopes().filter(|(scope, _)| scope.kind == ScopeKind::Sessions);
         read.extend(scopes.map(|(scope, _)| (scope.account_id, scope.region.clone())));
     }
-    // With the role that is assumed in each of the three accounts.
-    assert_eq!((roles, associations, clusters), (183, 42, 3));
+    let of_regions = || written.accounts.values().flat_map(|account| account.regions.values());
+    let all = || of_regions().flat_map(|region| &region.clusters);
+    assert!(roles >= written.accounts.values().map(|account| account.roles.len()).sum::<usize>(), "{roles}");
+    assert_eq!(associations, all().map(|cluster| cluster.associations.len()).sum::<usize>());
+    assert_eq!(clusters, all().count());
     let mut files = vec![root.join("trail")];
     let mut expected = BTreeSet::new();
     while let Some(path) = files.pop() {
@@ -387,6 +387,7 @@ async fn a_whole_estate_of_files_comes_over_the_wire_without_loss() {
         let looked_up = of_file.into_iter().filter(|s| read.contains(&(s.account_id, Some(s.region.clone()))));
         expected.extend(looked_up.map(|session| session.event_id));
     }
-    assert!(expected.len() > 600, "{}", expected.len());
+    std::fs::remove_dir_all(&root).unwrap();
+    assert!(expected.len() > 100, "{}", expected.len());
     assert_eq!(sessions, expected);
 }

@@ -372,76 +372,79 @@ fn read_estate(
     Tries { attempts, suspects }: &Tries,
 ) -> Result<EstateFiles, Error> {
     let database = tokio::runtime::Handle::current();
-    let mut importer = Importer::new(given);
-    let mut first_unread = None;
-    let mut refuse = |importer: &mut Importer, path: &Path, why: &str| {
-        importer.unread(&shown(path), why);
-        first_unread.get_or_insert_with(|| path.to_owned());
-    };
-    for (path, why) in unread {
-        refuse(&mut importer, path, why);
-    }
+    let mut reading = EstateReading::new(given, unread);
     let (alone, fresh): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, unit)| suspects.contains_key(&unit.name));
     let together: Vec<Unit> = fresh.iter().map(|(_, unit)| unit.clone()).collect();
     database.block_on(attempts.begin(&together))?;
-    let read = |importer: &mut Importer, path: &Path| -> std::io::Result<()> {
-        abort::within("reading", &shown(path));
-        importer.file(&InputFile { path: shown(path), bytes: bytes_of(path)? });
-        Ok(())
-    };
     for (path, _) in &fresh {
-        // Whatever was there a moment ago may be gone.
-        if let Err(error) = read(&mut importer, path) {
-            refuse(&mut importer, path, &error.to_string());
-        }
+        reading.file(path);
     }
     database.block_on(attempts.done(&together))?;
     for (path, unit) in alone {
         if let Some(Suspect::SetAside { deaths }) = suspects.get(&unit.name) {
-            refuse(&mut importer, &path, &set_aside(*deaths));
+            reading.refuse(&path, &set_aside(*deaths));
             continue;
         }
         let unit = [unit];
         database.block_on(attempts.begin(&unit))?;
-        if let Err(error) = read(&mut importer, &path) {
-            refuse(&mut importer, &path, &error.to_string());
-        }
+        reading.file(&path);
         database.block_on(attempts.done(&unit))?;
     }
-    Ok(held(importer, first_unread, problems))
+    Ok(reading.finish(problems))
 }
 
 /// Reads the files of an estate for one question: a process that dies at one of them answers nothing else.
 fn read_once(files: &Files, given: &Given, problems: &Problems) -> EstateFiles {
-    let mut importer = Importer::new(given);
-    let mut first_unread = None;
-    let mut refuse = |importer: &mut Importer, path: &Path, why: &str| {
-        importer.unread(&shown(path), why);
-        first_unread.get_or_insert_with(|| path.to_owned());
-    };
-    for (path, why) in &files.unread {
-        refuse(&mut importer, path, why);
-    }
+    let mut reading = EstateReading::new(given, &files.unread);
     for path in &files.estate {
-        match bytes_of(path) {
-            Ok(bytes) => importer.file(&InputFile { path: shown(path), bytes }),
-            Err(error) => refuse(&mut importer, path, &error.to_string()),
-        }
+        reading.file(path);
     }
-    held(importer, first_unread, problems)
+    reading.finish(problems)
 }
 
-/// What the files came to.
-fn held(importer: Importer, first_unread: Option<PathBuf>, problems: &Problems) -> EstateFiles {
-    let import = importer.finish();
-    let anything = import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
-    let digests = import.read.into_iter().filter(|file| file.kind == FileKind::TrailDigest).map(|file| file.path);
-    let digests = digests.collect();
-    for problem in import.problems {
-        problems.add(problem.to_string());
+/// The files of an estate while they are read.
+struct EstateReading {
+    importer: Importer,
+    first_unread: Option<PathBuf>,
+}
+
+impl EstateReading {
+    /// `unread`: what could not be opened, and why.
+    fn new(given: &Given, unread: &[(PathBuf, String)]) -> Self {
+        let mut reading = Self { importer: Importer::new(given), first_unread: None };
+        for (path, why) in unread {
+            reading.refuse(path, why);
+        }
+        reading
     }
-    problems.count(import.unnamed);
-    EstateFiles { observations: import.observations, digests, anything, first_unread }
+
+    fn refuse(&mut self, path: &Path, why: &str) {
+        self.importer.unread(&shown(path), why);
+        self.first_unread.get_or_insert_with(|| path.to_owned());
+    }
+
+    fn file(&mut self, path: &Path) {
+        abort::within("reading", &shown(path));
+        match bytes_of(path) {
+            Ok(bytes) => self.importer.file(&InputFile { path: shown(path), bytes }),
+            // Whatever was there a moment ago may be gone.
+            Err(error) => self.refuse(path, &error.to_string()),
+        }
+    }
+
+    fn finish(self, problems: &Problems) -> EstateFiles {
+        let Self { importer, first_unread } = self;
+        let import = importer.finish();
+        let anything =
+            import.read.iter().any(|file| !matches!(file.kind, FileKind::Unrecognised | FileKind::TrailDigest));
+        let digests = import.read.into_iter().filter(|file| file.kind == FileKind::TrailDigest).map(|file| file.path);
+        let digests = digests.collect();
+        for problem in import.problems {
+            problems.add(problem.to_string());
+        }
+        problems.count(import.unnamed);
+        EstateFiles { observations: import.observations, digests, anything, first_unread }
+    }
 }
 
 /// A file's bytes, and one more than may be read where there are more: then it is refused by name.

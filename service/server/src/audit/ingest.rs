@@ -13,7 +13,7 @@ use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt as _;
-use rolecall_cloudtrail::{EventAggregator, ReadProblem, TrailFile};
+use rolecall_cloudtrail::{EventAggregator, ReadProblem, TrailDay, TrailFile};
 use rolecall_collect::Plan;
 use rolecall_collect::trails::{
     self, Batch, Cursor, Missed, Object, Outcome, TrailConfig, TrailGap, TrailKind, TrailSource, fetch_each,
@@ -24,8 +24,8 @@ use rolecall_estate::{IncompleteDay, Observation};
 use rolecall_iam::AccountId;
 use rolecall_import::{trail_day, trail_place};
 use rolecall_store::{
-    Attempts, Counted, Damage, DayCounts, FileMark, Place, Problem, RunId, SourceReport, Store, Suspect, TrailBatch,
-    TrailCursor, TrailWriter, Unit, UnitKind,
+    Attempts, Damage, DayCounts, FileMark, Problem, RunId, SourceReport, Store, Suspect, TrailBatch, TrailCursor,
+    TrailWriter, Unit, UnitKind,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,7 @@ struct ReadFile {
     /// By what damage of it is known, whatever source it comes by.
     identity: String,
     mark: Option<FileMark>,
-    place: Option<Place>,
+    trail_day: Option<TrailDay>,
     /// What is not whole where a record of it cannot be read.
     incomplete: Option<IncompleteDay>,
 }
@@ -145,7 +145,7 @@ impl ReadFile {
             unit: unit_of(object),
             identity: identity_of(object),
             mark,
-            place: place_of(object),
+            trail_day: day_of(object),
             incomplete: incomplete_day_of(object, now),
         }
     }
@@ -167,12 +167,12 @@ impl ReadFile {
 
     /// The day under which it lies, by its key or by its path.
     fn day(&self) -> Option<NaiveDate> {
-        self.place.as_ref().map(|place| place.day).or_else(|| trail_day(&self.name))
+        self.trail_day.as_ref().map(|it| it.day).or_else(|| trail_day(&self.name))
     }
 
     /// Whose events it has, by its key or by where it lies.
     fn region(&self) -> Option<(AccountId, Region)> {
-        let of_key = self.place.as_ref().and_then(|place| Some((place.account_id, place.region.parse().ok()?)));
+        let of_key = self.trail_day.as_ref().map(|day| (day.account_id, day.region.clone()));
         of_key.or_else(|| trail_place(&self.name))
     }
 }
@@ -268,7 +268,7 @@ impl Reading<'_> {
         books: TrailWriter,
         index: &mut TrailWriter,
     ) -> Result<TrailWriter, Error> {
-        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(|object| mark_of(object, self.now)).collect();
+        let marks: Vec<Option<FileMark>> = batch.objects.iter().map(mark_of).collect();
         let asked: Vec<FileMark> = marks.iter().flatten().cloned().collect();
         let mut known = index.read_before(&asked).await?.into_iter();
         let known: Vec<bool> = marks.iter().map(|mark| mark.is_some() && known.next().unwrap_or(false)).collect();
@@ -515,26 +515,21 @@ async fn write<'b>(
     let marks: Vec<FileMark> = files.iter().filter_map(|file| file.mark.clone()).collect();
     let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     let mut accounts: BTreeSet<AccountId> = events.keys().map(|place| place.account_id).collect();
-    accounts.extend(marks.iter().map(|mark| mark.place.account_id));
+    accounts.extend(marks.iter().map(FileMark::account_id));
     let mut trail_batch = books.open(&accounts).await?;
-    let by_place: BTreeMap<Place, Vec<u64>> =
-        events.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
     // Read by another worker meanwhile: where days still know their events, that does no harm.
-    if trail_batch.unread(&marks).await?.contains(&false) && !trail_batch.closed(by_place.keys()).await?.is_empty() {
+    if trail_batch.unread(&marks).await?.contains(&false) && !trail_batch.closed(events.keys()).await?.is_empty() {
         return Err(Error::TrailShared { source_name: source.to_owned() });
     }
-    let counted = trail_batch.counted(&by_place).await?;
+    let counted = trail_batch.counted(&events).await?;
     let settled = blocking(move || {
-        let counted = counted.into_iter().filter_map(|(place, marks)| Some((read_place(&place)?, marks))).collect();
         let settled = aggregator.finish_batch(&counted);
-        let uses: Vec<Counted> = settled.uses.iter().map(use_of).collect();
-        let withdrawn: Vec<Counted> = settled.withdrawn.iter().map(use_of).collect();
         let instances = rolecall_cloudtrail::evidence::instance_uses(&settled.uses, &settled.withdrawn);
-        (settled, uses, withdrawn, instances)
+        (settled, instances)
     });
-    let (settled, uses, withdrawn, instances) = settled.await?;
-    let written = trail_batch.add(&settled.sessions, &uses).await?;
-    trail_batch.withdraw(&withdrawn).await?;
+    let (settled, instances) = settled.await?;
+    let written = trail_batch.add(&settled.sessions, &settled.uses).await?;
+    trail_batch.withdraw(&settled.withdrawn).await?;
     trail_batch.origins(&settled.origins).await?;
     trail_batch.instances(&instances).await?;
     let changes_written = trail_batch.changes(&settled.changes).await?;
@@ -548,29 +543,27 @@ async fn write<'b>(
     let identities: Vec<String> = files.iter().map(|file| file.identity.clone()).collect();
     trail_batch.damage(&identities, &damage).await?;
     trail_batch.attempted(attempts, &files.iter().map(|file| file.unit.clone()).collect::<Vec<_>>()).await?;
-    let mut days: BTreeMap<Place, DayCounts> = BTreeMap::new();
+    let mut days: BTreeMap<TrailDay, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
     // Such a file is known from now on, so what is not whole of it is noted along with that.
     let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
     let incomplete: Vec<IncompleteDay> = damaged.filter_map(|file| file.incomplete.clone()).collect();
     trail_batch.complete_ranges(source, &[], &incomplete).await?;
     for file in files.into_iter().filter(|file| !unreadable.contains_key(&file.name)) {
-        if let Some(place) = file.place {
-            days.entry(place).or_default().files += 1;
+        if let Some(day) = file.trail_day {
+            days.entry(day).or_default().files += 1;
         }
         marked.extend(file.mark);
     }
-    let new: BTreeMap<Place, Vec<u64>> =
-        settled.fingerprints.into_iter().map(|(place, marks)| (stored(&place), marks)).collect();
-    for (place, events) in &settled.events {
-        days.entry(stored(place)).or_default().events += events;
+    for (day, events) in &settled.events {
+        days.entry(day.clone()).or_default().events += events;
     }
     // A mark that another worker wrote meanwhile is not to be written twice.
     let unread = trail_batch.unread(&marked).await?;
     let marked: Vec<FileMark> =
         marked.into_iter().zip(unread).filter(|(_, unread)| *unread).map(|(mark, _)| mark).collect();
-    trail_batch.note(new, &marked, &days, now).await?;
-    let newest = uses.iter().map(|used| used.last_at).chain(settled.sessions.iter().map(|session| session.at));
+    trail_batch.note(settled.fingerprints, &marked, &days, now).await?;
+    let newest = settled.uses.iter().map(|used| used.last).chain(settled.sessions.iter().map(|session| session.at));
     let newest = newest.chain(settled.changes.iter().map(|change| change.event_time)).max();
     let stats = settled.stats;
     let report = SourceReport {
@@ -632,18 +625,6 @@ fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
     }
 }
 
-fn stored(place: &rolecall_cloudtrail::TrailDay) -> Place {
-    Place { account_id: place.account_id, region: place.region.to_string(), day: place.day }
-}
-
-fn read_place(place: &Place) -> Option<rolecall_cloudtrail::TrailDay> {
-    Some(rolecall_cloudtrail::TrailDay {
-        account_id: place.account_id,
-        region: place.region.parse().ok()?,
-        day: place.day,
-    })
-}
-
 /// What a process may die at.
 fn unit_of(object: &Object) -> Unit {
     let size = || object.size.map(|size| size.to_string());
@@ -660,9 +641,9 @@ fn aside(object: &Object, why: String) -> TrailGap {
     trails::gap_of(object, missed)
 }
 
-fn place_of(object: &Object) -> Option<Place> {
-    let (account_id, region, day) = (object.account_id?, object.region.as_ref()?, object.day?);
-    Some(Place { account_id, region: region.to_string(), day })
+fn day_of(object: &Object) -> Option<TrailDay> {
+    let (account_id, region, day) = (object.account_id?, object.region.clone()?, object.day?);
+    Some(TrailDay { account_id, region, day })
 }
 
 /// The day of which a record is lost with one of this object; where nobody knows which, today: then
@@ -673,27 +654,9 @@ fn incomplete_day_of(object: &Object, now: DateTime<Utc>) -> Option<IncompleteDa
 }
 
 /// By what a file is known again. The same file has the same mark by whatever way it comes.
-fn mark_of(object: &Object, now: DateTime<Utc>) -> Option<FileMark> {
+fn mark_of(object: &Object) -> Option<FileMark> {
     let identity = object.identity.as_ref()?;
     let hash = Sha256::digest(identity.as_bytes());
     let mark = hash.iter().take(8).fold(0_u64, |mark, byte| (mark << 8) | u64::from(*byte));
-    Some(FileMark { place: place_of(object).unwrap_or_else(|| FileMark::nowhere(now)), mark })
-}
-
-fn use_of(used: &rolecall_cloudtrail::Use) -> Counted {
-    Counted {
-        account_id: used.account_id,
-        day: used.day,
-        role_arn: used.role_arn.clone(),
-        access_key_id: used.access_key_id.clone().unwrap_or_default(),
-        action: used.action.clone(),
-        shape: used.shape.clone().unwrap_or_default(),
-        calls: used.count,
-        errors: used.errors,
-        denied: used.denied,
-        networks: used.networks.bits(),
-        source: used.source.clone(),
-        first_at: used.first,
-        last_at: used.last,
-    }
+    Some(FileMark { day: day_of(object), mark })
 }

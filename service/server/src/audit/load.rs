@@ -2,7 +2,6 @@
 //!
 //! One road for audits and for questions about proposed changes, so that both judge the same.
 
-use super::attribute::history;
 use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::Estate;
@@ -32,13 +31,9 @@ pub struct Judging {
 /// Where the database fails.
 pub async fn load(store: &Store, judging: &Judging) -> Result<Estate, Error> {
     let mut estate = store.estate(judging.since).await?;
-    estate.association_history = history(store, &estate.sessions).await?;
     estate.sessions_since = judging.read_since;
-    estate.sessions_judged_since = Some(judging.since);
     let kept = TimeDelta::from_std(judging.kept).unwrap_or(TimeDelta::MAX);
     estate.sessions_kept_since = judging.now.checked_sub_signed(kept);
-    estate.memory = store.trail_memory(store.now().await?).await?;
-    estate.memory.origins = store.session_origins(judging.since).await?;
     estate.assumed.clone_from(&judging.assumed);
     Ok(estate)
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::cancel::{Cancel, Cancelled};
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
 use rolecall_estate::assumption::Assumption;
@@ -26,7 +27,7 @@ use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_estate::{Estate, Observation};
 use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
-use rolecall_store::{Damage, DoneJudgement, NewRun, Owed, RunId, RunOutcome, Store, Suspect, Tally, Unit, UnitKind};
+use rolecall_store::{Damage, DoneJudgement, NewRun, Owed, RunId, RunOutcome, Store, Suspect, Unit, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
@@ -351,7 +352,7 @@ fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, BTreeSet<Option<Naive
 
 struct Judged {
     actions: Vec<FindingAction>,
-    tallies: Vec<Tally>,
+    tallies: Vec<RuleTally>,
     unknown: u64,
     rest_on_assumptions: u64,
     could_be_assumed: BTreeMap<Assumption, u64>,
@@ -373,24 +374,13 @@ async fn judge(
         let actions = reconcile(&known, &evaluation, &rules.set, &estate);
         let unknown =
             evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
-        let rest_on_assumptions = evaluation.tallies.iter().map(|tally| u64::from(tally.assumed)).sum();
+        let rest_on_assumptions = evaluation.tallies.iter().map(|tally| tally.assumed).sum();
         let could_be_assumed =
             evaluation.could_be_assumed.iter().map(|(it, number)| (*it, u64::from(*number))).collect();
-        let tallies = evaluation.tallies.into_iter().map(|tally| Tally {
-            rule: tally.rule,
-            account_id: tally.account_id,
-            pass: tally.pass.into(),
-            fail: tally.fail.into(),
-            not_applicable: tally.not_applicable.into(),
-            unknown: tally.unknown.into(),
-            error: tally.error.into(),
-            assumed: tally.assumed.into(),
-            reasons: tally.reasons,
-        });
+        let tallies = evaluation.tallies;
         let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
         unseen.sort();
         let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
-        let tallies = tallies.collect();
         Ok(Judged { actions, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
     });
     // Only whoever waits here lets it end early, by not waiting.

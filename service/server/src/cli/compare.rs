@@ -4,15 +4,13 @@
 //! configuration, no database and no network.
 
 use super::Format;
-use super::simulate::{note, read};
+use super::case_files::{CaseKind, read};
 use super::{print, print_json};
 use crate::error::Error;
-use rolecall_iam::cases::CaseError;
 use rolecall_iam::compare::pairs::{self, Pair, PairAnswer};
 use rolecall_iam::compare::{Asker, Comparison, Witness, compare};
 use rolecall_iam::{AccountId, PolicySet, Relation, Requester};
 use std::fmt::Write as _;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,7 +57,7 @@ fn principal(text: &str) -> Result<Requester, String> {
 pub fn run(args: &Args, format: Format) -> Result<ExitCode, Error> {
     match (&args.before, &args.after) {
         (Some(before), Some(after)) => two(args, format, [before, after]),
-        _ => many(args),
+        _ => PAIRS.run(&args.cases, args.check),
     }
 }
 
@@ -106,95 +104,27 @@ fn show(out: &mut String, head: &str, witness: &Witness) {
     }
 }
 
-/// How a run over pairs went.
-#[derive(Debug, Default)]
-struct Tally {
-    pairs: u64,
-    broken: u64,
-    compared: u64,
-    disagreements: u64,
-}
-
-fn many(args: &Args) -> Result<ExitCode, Error> {
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let mut notes = std::io::stderr().lock();
-    let mut tally = Tally::default();
-    for path in &args.cases {
-        let name = path.display().to_string();
-        match read(path) {
-            Ok(bytes) => each(&name, &bytes, args.check, &mut tally, &mut out, &mut notes)?,
-            Err(error) => {
-                tally.broken += 1;
-                note(&mut notes, &format!("rolecall: cannot read {name}: {error}; check the path"));
-            }
-        }
-    }
-    out.flush().map_err(Error::Output)?;
-    if args.check {
-        let Tally { pairs, broken, compared, disagreements } = tally;
-        let text = format!("{pairs} pairs, {compared} compared, {disagreements} differ, {broken} could not be read");
-        note(&mut notes, &text);
-    }
-    Ok(ExitCode::from(match tally {
-        Tally { broken: 1.., .. } => 2,
-        Tally { disagreements: 1.., .. } => 1,
-        _ => 0,
-    }))
-}
-
-fn each(
-    name: &str,
-    bytes: &[u8],
-    check: bool,
-    tally: &mut Tally,
-    out: &mut impl Write,
-    notes: &mut impl Write,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    pairs::each(name, bytes, |pair| {
-        if result.is_ok() {
-            result = one(&pair, check, tally, out, notes);
-        }
-    });
-    result
-}
-
-fn one(
-    pair: &Result<Pair, CaseError>,
-    check: bool,
-    tally: &mut Tally,
-    out: &mut impl Write,
-    notes: &mut impl Write,
-) -> Result<(), Error> {
-    tally.pairs += 1;
-    let answer = match pair {
+/// Pairs of policies.
+const PAIRS: CaseKind<Pair, PairAnswer> = CaseKind {
+    noun: "pairs",
+    each: |name, bytes, take| pairs::each(name, bytes, take),
+    answer: |pair| match pair {
         Ok(pair) => pair.answer(),
-        Err(error) => {
-            tally.broken += 1;
-            note(notes, &format!("rolecall: {error}; {}", error.remedy));
-            PairAnswer::broken(error)
-        }
-    };
-    if let Ok(pair) = pair
-        && check
-        && let Some(expected) = &pair.expected
-    {
-        tally.compared += 1;
-        let relation = answer.relation.as_str();
-        if expected != relation {
-            tally.disagreements += 1;
-            note(notes, &format!("{}: expected {expected}, found {relation}: {}", pair.id, answer.because));
-        }
-    }
-    serde_json::to_writer(&mut *out, &answer).map_err(|error| Error::Output(error.into()))?;
-    out.write_all(b"\n").map_err(Error::Output)
-}
+        Err(error) => PairAnswer::broken(error),
+    },
+    compare: |pair, answer| {
+        let (expected, relation) = (pair.expected.as_ref()?, answer.relation.as_str());
+        let difference = || format!("{}: expected {expected}, found {relation}: {}", pair.id, answer.because);
+        Some(if expected == relation { Ok(()) } else { Err(difference()) })
+    },
+};
 
 #[cfg(test)]
 mod tests {
+    use super::super::case_files::Tally;
     use super::*;
 
-    const PAIRS: &str = r#"[
+    const TEXT: &str = r#"[
         {"id":"a","before":{"policies":{"identity":[]}},"after":{"policies":{"identity":[]}},"expected":"equal"},
         {"id":"b","before":{"policies":{"identity":[]}},"after":{"policies":{"identity":[
           {"Statement":{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"*"}}]}},"expected":"narrowed"},
@@ -204,7 +134,7 @@ mod tests {
     #[test]
     fn answers_are_lines_in_order_and_differences_are_told() {
         let (mut tally, mut out, mut notes) = (Tally::default(), Vec::new(), Vec::new());
-        each("f.json", PAIRS.as_bytes(), true, &mut tally, &mut out, &mut notes).unwrap();
+        PAIRS.file("f.json", TEXT.as_bytes(), true, &mut tally, &mut out, &mut notes).unwrap();
         let lines: Vec<serde_json::Value> =
             String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let said: Vec<(&str, &str)> =
@@ -214,8 +144,8 @@ mod tests {
         assert_eq!(lines[1]["gained"]["action"], "sqs:SendMessage");
         assert!(lines[1]["lost"].is_null() && lines[0]["gained"].is_null());
         assert!(lines[3]["because"].as_str().unwrap().starts_with("before: the identity policy could not be read"));
-        let Tally { pairs, broken, compared, disagreements } = tally;
-        assert_eq!((pairs, broken, compared, disagreements), (4, 1, 3, 1));
+        let Tally { cases, broken, compared, disagreements } = tally;
+        assert_eq!((cases, broken, compared, disagreements), (4, 1, 3, 1));
         let notes = String::from_utf8(notes).unwrap();
         assert!(notes.contains("b: expected narrowed, found widened") && notes.contains("`/2/after`"), "{notes}");
     }

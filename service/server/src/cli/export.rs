@@ -479,7 +479,7 @@ fn gap_row(row: &GapRow) -> Value {
 }
 
 fn session_row(row: &SessionRow) -> Value {
-    let (session, attribution) = (&row.session, &row.attribution);
+    let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
     json!({
         "access_key_id": session.access_key_id,
         "time": session.at,
@@ -492,7 +492,7 @@ fn session_row(row: &SessionRow) -> Value {
         "service_account": attribution.service_account,
         "pod": attribution.pod,
         "association_id": attribution.association_id,
-        "attribution_method": attribution.attribution_method,
+        "attribution_method": row.attribution.as_ref().map(|found| found.method.as_str()),
         "parent_access_key_id": session.parent_access_key_id,
         "error": session.error,
         "event_id": session.event_id,
@@ -504,7 +504,7 @@ fn session_row(row: &SessionRow) -> Value {
         "external_id": session.external_id,
         "duration_seconds": session.duration_seconds,
         "packed_policy_size": session.packed_policy_size,
-        "attribution_reason": attribution.why,
+        "attribution_reason": attribution.reason,
         "candidates": attribution.candidates,
         "depth": attribution.depth,
     })

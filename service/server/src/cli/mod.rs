@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod case_files;
 mod compare;
 mod demo;
 mod doctor;

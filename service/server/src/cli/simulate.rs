@@ -5,17 +5,16 @@
 //! documents from files in the place of any policy type.
 
 use super::Format;
+use super::case_files::CaseKind;
 use super::{Context, print, print_json, with_database};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::query::simulate::{self, Answer, SimulateError};
-use crate::terminal::harmless;
 use rolecall_audit::simulate::{Given, Question, WhatIf};
-use rolecall_iam::cases::{self, Case, CaseError};
+use rolecall_iam::cases::{self, Case, CaseAnswer};
 use rolecall_iam::{AccountId, Document, Explanation, PolicyEffect};
 use std::fmt::Write as _;
-use std::io::{BufWriter, Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What to simulate.
@@ -207,121 +206,45 @@ fn text(question: &Question, answer: &Answer) -> String {
     out
 }
 
-/// How a run over cases went.
-#[derive(Debug, Default)]
-struct Tally {
-    cases: u64,
-    broken: u64,
-    compared: u64,
-    disagreements: u64,
+/// Evaluation cases.
+const CASES: CaseKind<Case, CaseAnswer> = CaseKind {
+    noun: "cases",
+    each: |name, bytes, take| cases::each(name, bytes, take),
+    answer: |case| match case {
+        Ok(case) => case.answer(),
+        Err(error) => error.answer(),
+    },
+    compare: |case, answer| {
+        Some(match case.agrees(answer.decision)? {
+            true => Ok(()),
+            false => Err(difference(case, answer)),
+        })
+    },
+};
+
+fn difference(case: &Case, answer: &CaseAnswer) -> String {
+    let expected = case.expected.as_deref().unwrap_or_default();
+    let mut text = format!("{}: expected {expected}, decided {}: {}", case.id, answer.decision, answer.because);
+    if !case.reason.is_empty() {
+        let _ = write!(text, " | expected because: {}", case.reason);
+    }
+    text
 }
 
 /// Decides every case of the files, in their order.
 ///
-/// Ends with 2 where a case or file could not be read, with 1 where an answer is not the expected
-/// one and that was asked for, and with 0 otherwise.
-///
 /// # Errors
 /// Nobody reads what we print.
 pub fn cases(args: &Args) -> Result<ExitCode, Error> {
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let mut notes = std::io::stderr().lock();
-    let mut tally = Tally::default();
-    for path in &args.cases {
-        let name = path.display().to_string();
-        match read(path) {
-            Ok(bytes) => run(&name, &bytes, args.check, &mut tally, &mut out, &mut notes)?,
-            Err(error) => {
-                tally.broken += 1;
-                note(&mut notes, &format!("rolecall: cannot read {name}: {error}; check the path"));
-            }
-        }
-    }
-    out.flush().map_err(Error::Output)?;
-    if args.check {
-        let Tally { cases, broken, compared, disagreements } = tally;
-        let text = format!("{cases} cases, {compared} compared, {disagreements} differ, {broken} could not be read");
-        note(&mut notes, &text);
-    }
-    Ok(ExitCode::from(match tally {
-        Tally { broken: 1.., .. } => 2,
-        Tally { disagreements: 1.., .. } => 1,
-        _ => 0,
-    }))
-}
-
-pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    if path.as_os_str() != "-" {
-        return std::fs::read(path);
-    }
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// What goes to stderr is a courtesy: the answers and the exit code stand without it.
-pub(super) fn note(notes: &mut impl Write, text: &str) {
-    let _lost = writeln!(notes, "{}", harmless(text));
-}
-
-fn run(
-    name: &str,
-    bytes: &[u8],
-    check: bool,
-    tally: &mut Tally,
-    out: &mut impl Write,
-    notes: &mut impl Write,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    cases::each(name, bytes, |case| {
-        if result.is_ok() {
-            result = one(&case, check, tally, out, notes);
-        }
-    });
-    result
-}
-
-fn one(
-    case: &Result<Case, CaseError>,
-    check: bool,
-    tally: &mut Tally,
-    out: &mut impl Write,
-    notes: &mut impl Write,
-) -> Result<(), Error> {
-    tally.cases += 1;
-    let answer = match case {
-        Ok(case) => case.answer(),
-        Err(error) => {
-            tally.broken += 1;
-            note(notes, &format!("rolecall: {error}; {}", error.remedy));
-            error.answer()
-        }
-    };
-    if let Ok(case) = case
-        && check
-        && let Some(agrees) = case.agrees(answer.decision)
-    {
-        tally.compared += 1;
-        if !agrees {
-            tally.disagreements += 1;
-            let mut text = format!("{name}: ", name = case.id);
-            let expected = case.expected.as_deref().unwrap_or_default();
-            let _ = write!(text, "expected {expected}, decided {}: {}", answer.decision, answer.because);
-            if !case.reason.is_empty() {
-                let _ = write!(text, " | expected because: {}", case.reason);
-            }
-            note(notes, &text);
-        }
-    }
-    serde_json::to_writer(&mut *out, &answer).map_err(|error| Error::Output(error.into()))?;
-    out.write_all(b"\n").map_err(Error::Output)
+    CASES.run(&args.cases, args.check)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::case_files::Tally;
     use super::*;
 
-    const CASES: &str = r#"[
+    const TEXT: &str = r#"[
         {"id":"a","request":{"principal":"anonymous","action":"s3:GetObject","resource":"arn:aws:s3:::b/k"},
          "policies":{},"expected":"Deny"},
         {"id":"b","request":{"principal":"anonymous","action":"s3:GetObject","resource":"arn:aws:s3:::b/k"},
@@ -332,7 +255,7 @@ mod tests {
     #[test]
     fn answers_are_lines_in_order_and_differences_are_told() {
         let (mut tally, mut out, mut notes) = (Tally::default(), Vec::new(), Vec::new());
-        run("f.json", CASES.as_bytes(), true, &mut tally, &mut out, &mut notes).unwrap();
+        CASES.file("f.json", TEXT.as_bytes(), true, &mut tally, &mut out, &mut notes).unwrap();
         let lines: Vec<serde_json::Value> =
             String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let said: Vec<(&str, &str)> =

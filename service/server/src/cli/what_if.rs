@@ -2,7 +2,7 @@
 //!
 //! Against the stored estate, or with `--estate` against files, without a database.
 
-use super::simulate::read as bytes_of;
+use super::case_files::read as bytes_of;
 use super::{Context, Format, print, print_json, with_database};
 use crate::audit::import::{self, Files, ImportOptions, Problems};
 use crate::audit::rules::Rules;

@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use chrono::Utc;
-use rolecall_store::{AccountRow, Overview, Tally};
+use rolecall_audit::evaluate::RuleTally;
+use rolecall_store::{AccountRow, Overview};
 use std::fmt::Write as _;
 
 /// `GET /metrics`
@@ -70,11 +71,11 @@ fn looks(text: &mut Text, accounts: &[AccountRow], now: i64) {
     }
 }
 
-fn answers(text: &mut Text, tallies: &[Tally]) {
+fn answers(text: &mut Text, tallies: &[RuleTally]) {
     text.family("rolecall_rule_results", "Results of a rule in the latest scan.");
     let rules: std::collections::BTreeSet<&str> = tallies.iter().map(|t| t.rule.as_str()).collect();
     for rule in rules {
-        let sum = |of: fn(&Tally) -> u64| tallies.iter().filter(|t| t.rule == rule).map(of).sum::<u64>();
+        let sum = |of: fn(&RuleTally) -> u64| tallies.iter().filter(|t| t.rule == rule).map(of).sum::<u64>();
         let counts = [
             ("pass", sum(|t| t.pass)),
             ("fail", sum(|t| t.fail)),

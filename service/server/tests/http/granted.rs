@@ -5,10 +5,11 @@ use crate::support::{Client, Seen, app};
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
 use rolecall::http::auth::token::Scope;
-use rolecall_estate::{CompleteRange, EventScope};
+use rolecall_cloudtrail::Use;
+use rolecall_estate::{CompleteRange, EventScope, Networks};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::recording::{Shown, shown};
-use rolecall_store::{Counted, Store};
+use rolecall_store::Store;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -28,20 +29,23 @@ async fn called(store: &Store, role: &str, action: &str) {
     let mut book = store.trail_writer();
     let mut trail_batch = book.open(&BTreeSet::from([account])).await.unwrap();
     let at = now - TimeDelta::days(3);
-    let counted = Counted {
+    let counted = Use {
         account_id: account,
         day: at.date_naive(),
         role_arn: role.to_owned(),
-        access_key_id: "ASIAEXAMPLE".to_owned(),
+        region: "us-east-1".parse().unwrap(),
+        access_key_id: Some("ASIAEXAMPLE".to_owned()),
+        session_name: None,
         action: action.to_owned(),
-        shape: String::new(),
-        calls: 7,
+        mapped: true,
+        shape: None,
+        count: 7,
         errors: 0,
         denied: 0,
-        networks: 0,
+        networks: Networks::NONE,
         source: None,
-        first_at: at,
-        last_at: at,
+        first: at,
+        last: at,
     };
     trail_batch.add(&[], &[counted]).await.unwrap();
     let whole = CompleteRange {

@@ -160,7 +160,7 @@ async fn the_page_asks_what_an_address_or_a_form_says() {
         ("principal", &key),
         ("action", "s3:GetObject"),
         ("resource", "arn:aws:s3:::orders/1"),
-        ("layer", "scp"),
+        ("policy_type", "scp"),
         ("document", &denies),
     ];
     let answer = person.send(Method::POST, "/simulate", encoded(&fields)).await;

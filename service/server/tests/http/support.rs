@@ -14,7 +14,7 @@ use rolecall_audit::finding::reconcile;
 use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
 use rolecall_import::{InputFile, read_files};
-use rolecall_store::{DoneJudgement, NewRun, NewToken, RunOutcome, Store, Tally};
+use rolecall_store::{DoneJudgement, NewRun, NewToken, RunOutcome, Store};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,24 +124,9 @@ pub async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let evaluation = evaluate(&estate, &rules.set, now);
     let known = store.known_findings().await.expect("findings");
     let actions = reconcile(&known, &evaluation, &rules.set, &estate);
-    let tallies: Vec<Tally> = evaluation.tallies.iter().map(tally).collect();
-    store.apply(run, &actions, &tallies, &DoneJudgement::default(), now).await.expect("applied");
+    store.apply(run, &actions, &evaluation.tallies, &DoneJudgement::default(), now).await.expect("applied");
     let report = serde_json::json!({ "accounts": observations.len(), "findings": { "opened": actions.len() } });
     store.finish_run(run, &RunOutcome::Done(report)).await.expect("finished");
-}
-
-fn tally(t: &rolecall_audit::evaluate::RuleTally) -> Tally {
-    Tally {
-        rule: t.rule.clone(),
-        account_id: t.account_id,
-        pass: t.pass.into(),
-        fail: t.fail.into(),
-        not_applicable: t.not_applicable.into(),
-        unknown: t.unknown.into(),
-        error: t.error.into(),
-        assumed: t.assumed.into(),
-        reasons: t.reasons.clone(),
-    }
 }
 
 /// An answer, read to its end.

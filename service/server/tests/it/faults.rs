@@ -2,7 +2,8 @@
 //! longer tell is Unknown, with the action in the reason.
 
 use crate::support::Harness;
-use rolecall_store::{FindingFilter, Tally};
+use rolecall_audit::evaluate::RuleTally;
+use rolecall_store::FindingFilter;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Actions whose answers no rule needs today: they feed pages. A rule that comes to need one is a
@@ -16,8 +17,8 @@ const NEEDED_BY_NO_RULE: &[&str] = &[
 
 type Counts = BTreeMap<(String, String), (u64, u64, u64, u64, u64)>;
 
-fn counts(tallies: &[Tally]) -> Counts {
-    let row = |tally: &Tally| {
+fn counts(tallies: &[RuleTally]) -> Counts {
+    let row = |tally: &RuleTally| {
         let key = (tally.rule.clone(), tally.account_id.to_string());
         (key, (tally.pass, tally.fail, tally.not_applicable, tally.unknown, tally.error))
     };
@@ -29,7 +30,7 @@ fn decided(counts: &Counts) -> u64 {
     counts.values().map(|(pass, fail, not_applicable, ..)| pass + fail + not_applicable).sum()
 }
 
-async fn tallies(harness: &Harness) -> Vec<Tally> {
+async fn tallies(harness: &Harness) -> Vec<RuleTally> {
     harness.store.latest_tallies().await.unwrap().unwrap().1
 }
 
@@ -67,7 +68,7 @@ async fn a_denied_action_resolves_nothing_and_is_named() {
         );
 
         let blind = tallies(&harness).await;
-        let changed: Vec<&Tally> = blind
+        let changed: Vec<&RuleTally> = blind
             .iter()
             .filter(|tally| {
                 let now = counts(std::slice::from_ref(*tally));

@@ -10,10 +10,10 @@ use crate::findings::owed::{self, DoneJudgement};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::Reason;
-use rolecall_iam::AccountId;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,29 +24,6 @@ const CHUNK: usize = 500;
 const STATEMENT_BYTES: usize = 4 << 20;
 /// So many workloads that came or went are named in a step.
 const NAMED: usize = 20;
-
-/// How often a rule gave each answer in an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
-    /// The rule.
-    pub rule: String,
-    /// The account.
-    pub account_id: AccountId,
-    /// Subjects that pass.
-    pub pass: u64,
-    /// Subjects that fail.
-    pub fail: u64,
-    /// Subjects that the rule does not concern.
-    pub not_applicable: u64,
-    /// Subjects that could not be decided.
-    pub unknown: u64,
-    /// Subjects on which the rule itself failed.
-    pub error: u64,
-    /// Answers that rest on an assumption, among those that pass, fail or do not concern their subject.
-    pub assumed: u64,
-    /// Why not decided, each reason once.
-    pub reasons: Vec<String>,
-}
 
 /// What one `apply` did. What is listed under another finding counts as folded, and nowhere else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -146,7 +123,7 @@ impl Store {
         &self,
         run: RunId,
         actions: &[FindingAction],
-        tallies: &[Tally],
+        tallies: &[RuleTally],
         done: &DoneJudgement,
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
@@ -826,11 +803,15 @@ async fn write_events(
     Ok(())
 }
 
-async fn write_tallies(tx: &mut Transaction<'static, Postgres>, tallies: &[Tally], run: RunId) -> Result<(), Error> {
+async fn write_tallies(
+    tx: &mut Transaction<'static, Postgres>,
+    tallies: &[RuleTally],
+    run: RunId,
+) -> Result<(), Error> {
     if tallies.is_empty() {
         return Ok(());
     }
-    let column = |of: &dyn Fn(&Tally) -> u64| {
+    let column = |of: &dyn Fn(&RuleTally) -> u64| {
         tallies.iter().map(|tally| i64::try_from(of(tally)).unwrap_or(i64::MAX)).collect::<Vec<i64>>()
     };
     let accounts: Vec<String> = tallies.iter().map(|tally| tally.account_id.to_string()).collect();

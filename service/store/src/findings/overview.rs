@@ -1,9 +1,9 @@
 //! The numbers of the overview: open findings by severity, rule and account, their trend, tallies.
 
-use crate::findings::apply::Tally;
 use crate::work::runs::{Run, RunId};
 use crate::{Error, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
 use std::collections::BTreeMap;
@@ -184,7 +184,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn tallies(&self, run: RunId) -> Result<Vec<Tally>, Error> {
+    pub async fn tallies(&self, run: RunId) -> Result<Vec<RuleTally>, Error> {
         let rows = sqlx::query!(
             "select account_id, rule, pass, fail, not_applicable, unknown, error, assumed, reasons from rule_tally
              where run_id = $1 order by rule, account_id",
@@ -194,7 +194,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Tally {
+                Ok(RuleTally {
                     account_id: parse::account("rule_tally", &row.account_id)?,
                     reasons: parse::json("rule_tally", &row.rule, row.reasons)?,
                     rule: row.rule,
@@ -213,7 +213,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn latest_tallies(&self) -> Result<Option<(RunId, Vec<Tally>)>, Error> {
+    pub async fn latest_tallies(&self) -> Result<Option<(RunId, Vec<RuleTally>)>, Error> {
         let latest = sqlx::query_scalar!("select max(run_id) from rule_tally").fetch_one(&self.pool).await?;
         match latest.map(RunId) {
             Some(run) => Ok(Some((run, self.tallies(run).await?))),

@@ -3,7 +3,7 @@
 //! Knows that an approval and the question whether the change is still there are one transaction, and that
 //! of many changes either all are approved or none. Refuses to know who may approve.
 
-use crate::inventory::changes::{ChangeFilter, ChangeRow, later_than, page};
+use crate::inventory::changes::{ChangeFilter, ChangeRow, count, later_than, page};
 use crate::{Error, Store, parse};
 use rolecall_audit::drift::{Approval, ApprovalState, ApprovalStep, Change, Withdrawal, replaced_by};
 use sqlx::PgConnection;
@@ -75,8 +75,8 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn changes_to_approve(&self, filter: &ChangeFilter) -> Result<u64, Error> {
-        let mut connection = self.pool.acquire().await?;
-        Ok(to_approve(&mut connection, filter).await?.len() as u64)
+        let Some(filter) = approvable(filter) else { return Ok(0) };
+        count(&self.pool, &filter, MOST_APPROVED + 1).await
     }
 
     /// Approves every change of a filter that is not approved and follows from no other, if there are as
@@ -92,7 +92,10 @@ impl Store {
         who: &str,
     ) -> Result<AllApproved, Error> {
         let mut tx = self.pool.begin().await?;
-        let rows = to_approve(&mut tx, filter).await?;
+        let rows = match approvable(filter) {
+            Some(filter) => page(&mut *tx, &filter, None, MOST_APPROVED + 1).await?,
+            None => Vec::new(),
+        };
         let found = rows.len() as u64;
         if found != expected || found > u64::from(MOST_APPROVED) {
             return Ok(AllApproved::Unexpected(found));
@@ -168,17 +171,14 @@ impl Store {
     }
 }
 
-async fn to_approve(connection: &mut PgConnection, filter: &ChangeFilter) -> Result<Vec<ChangeRow>, Error> {
+/// The changes of a filter that can be approved; `None` where it asks for approved ones only.
+fn approvable(filter: &ChangeFilter) -> Option<ChangeFilter> {
     let approved = ApprovalState::Approved.as_str();
     let approval: Vec<String> = match filter.approval.as_slice() {
         [] => ["none", "expired", "withdrawn"].map(str::to_owned).to_vec(),
         asked => asked.iter().filter(|state| *state != approved).cloned().collect(),
     };
-    if approval.is_empty() {
-        return Ok(Vec::new());
-    }
-    let filter = ChangeFilter { approval, roots: true, ..filter.clone() };
-    page(connection, &filter, None, MOST_APPROVED + 1).await
+    (!approval.is_empty()).then(|| ChangeFilter { approval, roots: true, ..filter.clone() })
 }
 
 async fn lock(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {

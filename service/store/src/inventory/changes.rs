@@ -121,6 +121,72 @@ struct Row {
     approval_until: Option<DateTime<Utc>>,
 }
 
+/// A query for changes with the last steps of their approvals; the list of columns is written once.
+macro_rules! select_changes {
+    ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
+                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
+                      a.until as "approval_until?"
+               from change c
+               left join change_approval a on a.account_id = c.account_id
+                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+               "# + $first $(+ $more)*
+            $(, $arg)*
+        )
+    };
+}
+
+macro_rules! count_changes {
+    ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "number!" from (
+                   select from change c
+                   left join change_approval a on a.account_id = c.account_id
+                                              and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+                   "# + $first $(+ $more)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// A query over the changes of a filter, whose condition and twelve parameters are written once;
+/// `$tail` follows them, and its own parameters count from `$13`.
+macro_rules! of_filter {
+    ($query:ident!, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "where (cardinality($1::text[]) = 0 or c.account_id = any($1))
+               and (cardinality($2::text[]) = 0 or c.effect = any($2))
+               and (cardinality($3::text[]) = 0 or c.actor = any($3))
+               and ($4::text is null or c.affected @> array[$4::text])
+               and ($5::text is null or c.resource = $5)
+               and (cardinality($6::text[]) = 0 or c.resource_type = any($6))
+               and (cardinality($7::text[]) = 0 or c.change = any($7))
+               and (cardinality($8::text[]) = 0 or c.attribution = any($8))
+               and ($9::timestamptz is null or c.detected_at >= $9)
+               and ($10::timestamptz is null or c.detected_at < $10)
+               and (cardinality($11::text[]) = 0 or coalesce(a.state, 'none') = any($11))
+               and (not $12 or c.body ->> 'caused_by' is null)
+             " + $tail,
+            &$filter.account_id,
+            &$filter.effect,
+            &$filter.actor,
+            $filter.workload.as_ref().map(ToString::to_string),
+            $filter.resource.as_ref(),
+            &$filter.resource_type,
+            &$filter.change,
+            &$filter.attribution,
+            $filter.since,
+            $filter.until,
+            &$filter.approval,
+            $filter.roots,
+            $($arg,)*
+        )
+    };
+}
+
 fn read(row: Row) -> Result<ChangeRow, Error> {
     const TABLE: &str = "change";
     let approval = match (row.approval, row.approval_at, row.approval_who, row.approval_reason) {
@@ -268,20 +334,10 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn unattributed_changes(&self, since: DateTime<Utc>) -> Result<Vec<ChangeRow>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
-                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
-                      a.until as "approval_until?"
-               from change c
-               left join change_approval a on a.account_id = c.account_id
-                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
-               where c.attribution <> 'exact' and c.until >= $1 order by c.detected_at, c.id"#,
-            since
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows =
+            select_changes!("where c.attribution <> 'exact' and c.until >= $1 order by c.detected_at, c.id", since)
+                .fetch_all(&self.pool)
+                .await?;
         rows.into_iter().map(read).collect()
     }
 
@@ -351,82 +407,40 @@ pub(super) async fn page(
     after: Option<&ChangeAfter>,
     limit: u32,
 ) -> Result<Vec<ChangeRow>, Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
-                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
-                      a.until as "approval_until?"
-               from change c
-               left join change_approval a on a.account_id = c.account_id
-                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
-               where (cardinality($1::text[]) = 0 or c.account_id = any($1))
-                 and (cardinality($2::text[]) = 0 or c.effect = any($2))
-                 and (cardinality($3::text[]) = 0 or c.actor = any($3))
-                 and ($4::text is null or c.affected @> array[$4::text])
-                 and ($5::text is null or c.resource = $5)
-                 and (cardinality($6::text[]) = 0 or c.resource_type = any($6))
-                 and (cardinality($7::text[]) = 0 or c.change = any($7))
-                 and (cardinality($8::text[]) = 0 or c.attribution = any($8))
-                 and ($9::timestamptz is null or c.detected_at >= $9)
-                 and ($10::timestamptz is null or c.detected_at < $10)
-                 and ($11::timestamptz is null or (c.detected_at, c.id) < ($11, $12::text))
-                 and (cardinality($14::text[]) = 0 or coalesce(a.state, 'none') = any($14))
-                 and (not $15 or c.body ->> 'caused_by' is null)
-               order by c.detected_at desc, c.id desc
-               limit $13"#,
-        &filter.account_id,
-        &filter.effect,
-        &filter.actor,
-        filter.workload.as_ref().map(ToString::to_string),
-        filter.resource.as_ref(),
-        &filter.resource_type,
-        &filter.change,
-        &filter.attribution,
-        filter.since,
-        filter.until,
+    let rows = of_filter!(
+        select_changes!,
+        filter,
+        "and ($13::timestamptz is null or (c.detected_at, c.id) < ($13, $14::text))
+         order by c.detected_at desc, c.id desc
+         limit $15",
         after.map(|after| after.detected_at),
         after.map(|after| after.id.as_str()),
         i64::from(limit),
-        &filter.approval,
-        filter.roots
     )
     .fetch_all(executor)
     .await?;
     rows.into_iter().map(read).collect()
 }
 
+/// How many changes a filter has, counted up to a limit.
+pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, limit: u32) -> Result<u64, Error> {
+    let number =
+        of_filter!(count_changes!, filter, "limit $13) as counted", i64::from(limit)).fetch_one(executor).await?;
+    Ok(parse::count(number))
+}
+
 pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Option<ChangeRow>, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
-                      a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
-                      a.until as "approval_until?"
-               from change c
-               left join change_approval a on a.account_id = c.account_id
-                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
-               where c.id = $1"#,
-        id
-    )
-    .fetch_optional(executor)
-    .await?;
+    let row = select_changes!("where c.id = $1", id).fetch_optional(executor).await?;
     row.map(read).transpose()
 }
 
-/// The changes of the same resources that later scans show, the oldest first; without their approvals.
+/// The changes of the same resources that later scans show, the oldest first.
 pub(super) async fn later_than(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                  c.attribution_because, c.events, null::text as "approval?", null::timestamptz as "approval_at?",
-                  null::text as "approval_who?", null::text as "approval_reason?", null::text as "approval_ticket?",
-                  null::timestamptz as "approval_until?"
-           from change c
-           where exists (select from change of where of.id = any($1) and of.account_id = c.account_id
-                           and of.resource_type = c.resource_type and of.resource = c.resource
-                           and of.run_id < c.run_id)
-           order by c.run_id, c.id"#,
+    let rows = select_changes!(
+        "where exists (select from change of where of.id = any($1) and of.account_id = c.account_id
+                         and of.resource_type = c.resource_type and of.resource = c.resource
+                         and of.run_id < c.run_id)
+         order by c.run_id, c.id",
         ids
     )
     .fetch_all(executor)

@@ -2,10 +2,11 @@
 
 use crate::inventory::coverage;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
-use crate::trail::sessions;
+use crate::trail::{attribution, memory, origin, sessions};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
+use rolecall_cloudtrail::AssociationQuery;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::{Documents, Estate, RoleLastUsed};
 use rolecall_iam::{AccountId, Digest, Document};
@@ -19,8 +20,8 @@ struct Row {
 }
 
 impl Store {
-    /// The estate as last seen, with the sessions from a moment on and the latest look at every
-    /// scope, all of one instant.
+    /// The estate as last seen, with the sessions from a moment on, the associations over time that they
+    /// can be of, what is remembered of trails, and the latest coverage of every scope: all of one instant.
     ///
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
@@ -41,6 +42,12 @@ impl Store {
             estate.last_used.push(RoleLastUsed { role, at: row.at, region: row.region });
         }
         estate.sessions = sessions::since(&mut tx, sessions_since).await?;
+        estate.sessions_judged_since = Some(sessions_since);
+        let query = AssociationQuery::new(&estate.sessions, &|_| false);
+        estate.association_history = attribution::spans(&mut tx, &query).await?;
+        let now = sqlx::query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(&mut *tx).await?;
+        estate.memory = memory::memory(&mut tx, now).await?;
+        estate.memory.origins = origin::of_sessions(&mut tx, sessions_since).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
         estate.as_of = as_of(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, None).await?;

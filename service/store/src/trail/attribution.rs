@@ -1,14 +1,16 @@
-//! Which sessions are to be tied to an association, by what they could be tied, and to what they are.
+//! Which sessions are to be attributed to an association, what they could be attributed by, and the result.
 //!
 //! Knows that a session must be looked at again when its parent or an association that it may
 //! belong to comes late, so that the order in which things arrive does not matter in the end.
-//! Refuses to decide a tie: that is `rolecall_audit`'s.
+//! Refuses to attribute a session: `rolecall_cloudtrail` does.
 
-use crate::trail::sessions::{Record, SessionRow, Tied, select_sessions};
+use crate::trail::sessions::{Record, SessionRow, select_sessions};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_estate::Association;
+use rolecall_cloudtrail::{AssociationQuery, SessionAttribution};
+use rolecall_estate::{Association, AssociationSpan};
 use rolecall_iam::AccountId;
+use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What names a session.
@@ -38,15 +40,49 @@ pub struct DueSessions {
     pub known: HashMap<String, Vec<SessionRow>>,
 }
 
-/// An association as our looks found it for a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssociationVersion {
-    /// As it was.
-    pub association: Association,
-    /// The look that first saw it so.
-    pub from: DateTime<Utc>,
-    /// The look that saw it otherwise, or gone; `None`: still.
-    pub to: Option<DateTime<Utc>>,
+/// See [`Store::association_spans`].
+pub(crate) async fn spans(
+    connection: &mut PgConnection,
+    query: &AssociationQuery,
+) -> Result<Vec<AssociationSpan>, Error> {
+    let mut roles: BTreeSet<String> = query.roles.clone();
+    if !query.role_names.is_empty() {
+        let names: Vec<String> = query.role_names.iter().cloned().collect();
+        let named = sqlx::query_scalar!(
+            r#"select distinct w.arn as "arn!" from resource r, unnest(array[r.role_arn, r.target_role_arn]) as w (arn)
+               where r.kind = 'association' and substring(w.arn from '[^/]*$') = any($1)"#,
+            &names
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        roles.extend(named);
+    }
+    let roles: Vec<String> = roles.into_iter().collect();
+    let keys: Vec<String> = query.keys.iter().cloned().collect();
+    let rows = sqlx::query!(
+        r#"select r.key, r.body, b.started_at as "began?", e.started_at as "ended?"
+           from resource r
+           left join run b on b.account_id = $3 and b.id = r.seen_from
+           left join run e on e.account_id = $3 and e.id = r.seen_to
+           where r.kind = 'association' and (r.account_id, r.key) in (
+               select account_id, key from resource where kind = 'association' and role_arn = any($1)
+               union select account_id, key from resource where kind = 'association' and target_role_arn = any($1)
+               union select account_id, key from resource where kind = 'association' and key = any($2)
+               union select account_id, key from resource where kind = 'association' and role_arn is null)
+           order by r.account_id, r.key, r.seen_from"#,
+        &roles,
+        &keys,
+        INSTALLATION
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let association: Association = parse::json("resource", &row.key, row.body)?;
+            // Runs are forgotten in time; what they saw is not.
+            Ok(AssociationSpan::of(&association, row.began.unwrap_or(DateTime::UNIX_EPOCH), row.ended))
+        })
+        .collect()
 }
 
 impl Store {
@@ -80,59 +116,14 @@ impl Store {
         Ok(DueSessions { rows, known })
     }
 
-    /// Every version of the associations that ever had one of these roles, as role or as target, or
-    /// a role of one of these names, or that has one of these keys; and of those that nobody could
-    /// describe, whose role can be any.
+    /// The associations of a query as scans found them over time, and those that nobody could describe,
+    /// whose role can be any.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn association_versions(
-        &self,
-        roles: &BTreeSet<String>,
-        names: &BTreeSet<String>,
-        keys: &BTreeSet<String>,
-    ) -> Result<Vec<AssociationVersion>, Error> {
-        let mut roles: BTreeSet<String> = roles.clone();
-        if !names.is_empty() {
-            let names: Vec<String> = names.iter().cloned().collect();
-            let named = sqlx::query_scalar!(
-                r#"select distinct w.arn as "arn!" from resource r, unnest(array[r.role_arn, r.target_role_arn]) as w (arn)
-                   where r.kind = 'association' and substring(w.arn from '[^/]*$') = any($1)"#,
-                &names
-            )
-            .fetch_all(&self.pool)
-            .await?;
-            roles.extend(named);
-        }
-        let roles: Vec<String> = roles.into_iter().collect();
-        let keys: Vec<String> = keys.iter().cloned().collect();
-        let rows = sqlx::query!(
-            r#"select r.key, r.body, b.started_at as "began?", e.started_at as "ended?"
-               from resource r
-               left join run b on b.account_id = $3 and b.id = r.seen_from
-               left join run e on e.account_id = $3 and e.id = r.seen_to
-               where r.kind = 'association' and (r.account_id, r.key) in (
-                   select account_id, key from resource where kind = 'association' and role_arn = any($1)
-                   union select account_id, key from resource where kind = 'association' and target_role_arn = any($1)
-                   union select account_id, key from resource where kind = 'association' and key = any($2)
-                   union select account_id, key from resource where kind = 'association' and role_arn is null)
-               order by r.account_id, r.key, r.seen_from"#,
-            &roles,
-            &keys,
-            INSTALLATION
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(AssociationVersion {
-                    association: parse::json("resource", &row.key, row.body)?,
-                    // Runs are forgotten in time; what they saw is not.
-                    from: row.began.unwrap_or(DateTime::UNIX_EPOCH),
-                    to: row.ended,
-                })
-            })
-            .collect()
+    pub async fn association_spans(&self, query: &AssociationQuery) -> Result<Vec<AssociationSpan>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        spans(&mut connection, query).await
     }
 
     /// Has the sessions looked at again that associations may concern which came, changed or went
@@ -207,11 +198,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn set_attributions(&self, attributions: &[(SessionKey, Tied)]) -> Result<(), Error> {
-        let column = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
+    pub async fn set_attributions(&self, attributions: &[(SessionKey, SessionAttribution)]) -> Result<(), Error> {
+        let column = |of: &dyn Fn(&(SessionKey, SessionAttribution)) -> Option<String>| -> Vec<Option<String>> {
             attributions.iter().map(|attribution| of(attribution).map(|text| parse::storable(&text))).collect()
         };
-        let indexed = |of: &dyn Fn(&(SessionKey, Tied)) -> Option<String>| -> Vec<Option<String>> {
+        let indexed = |of: &dyn Fn(&(SessionKey, SessionAttribution)) -> Option<String>| -> Vec<Option<String>> {
             attributions.iter().map(|attribution| of(attribution).map(|text| parse::indexed_beside(&text))).collect()
         };
         let accounts: Vec<String> = attributions.iter().map(|(key, _)| key.account_id.to_string()).collect();
@@ -247,8 +238,8 @@ impl Store {
             &indexed(&|(_, attribution)| attribution.service_account.clone()) as &[Option<String>],
             &column(&|(_, attribution)| attribution.pod.clone()) as &[Option<String>],
             &indexed(&|(_, attribution)| attribution.association_id.clone()) as &[Option<String>],
-            &column(&|(_, attribution)| attribution.attribution_method.clone()) as &[Option<String>],
-            &column(&|(_, attribution)| attribution.why.clone()) as &[Option<String>],
+            &column(&|(_, attribution)| Some(attribution.method.as_str().to_owned())) as &[Option<String>],
+            &column(&|(_, attribution)| attribution.reason.clone()) as &[Option<String>],
             &candidates,
             &depths
         )

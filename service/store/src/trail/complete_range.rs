@@ -8,6 +8,7 @@ use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{CompleteRange, EventScope, IncompleteDay};
 use rolecall_iam::AccountId;
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -183,23 +184,32 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn complete_ranges(&self, accounts: &[AccountId]) -> Result<Vec<CompleteRange>, Error> {
-        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query_as!(
-            Record,
-            r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.event_scope, t.bucket,
-                      t.all_regions and not exists (
-                          select from trail_complete_range e
-                          where e.account_id = t.account_id and e.source = t.source and (e.from_at >= e.to_at or e.to_at > now() + $2)
-                      ) as "all_regions!"
-               from trail_complete_range t
-               where (cardinality($1::text[]) = 0 or t.account_id = any($1)) and t.from_at < t.to_at
-                     and t.to_at <= now() + $2
-               order by t.account_id, t.region, t.source"#,
-            &accounts,
-            interval(AHEAD)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(Record::read).collect()
+        let mut connection = self.pool.acquire().await?;
+        complete_ranges(&mut connection, accounts).await
     }
+}
+
+/// See [`Store::complete_ranges`].
+pub(crate) async fn complete_ranges(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+) -> Result<Vec<CompleteRange>, Error> {
+    let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query_as!(
+        Record,
+        r#"select t.account_id, t.region, t.source, t.from_at, t.to_at, t.event_scope, t.bucket,
+                  t.all_regions and not exists (
+                      select from trail_complete_range e
+                      where e.account_id = t.account_id and e.source = t.source and (e.from_at >= e.to_at or e.to_at > now() + $2)
+                  ) as "all_regions!"
+           from trail_complete_range t
+           where (cardinality($1::text[]) = 0 or t.account_id = any($1)) and t.from_at < t.to_at
+                 and t.to_at <= now() + $2
+           order by t.account_id, t.region, t.source"#,
+        &accounts,
+        interval(AHEAD)
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Record::read).collect()
 }

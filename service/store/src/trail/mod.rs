@@ -15,8 +15,8 @@ mod complete_range;
 mod damage;
 mod dictionary;
 mod marks;
-mod memory;
-mod origin;
+pub(crate) mod memory;
+pub(crate) mod origin;
 mod seen;
 pub(crate) mod sessions;
 mod source;
@@ -27,29 +27,18 @@ pub use change::{ChangeEventAfter, ChangeEventFilter};
 pub use damage::Damage;
 pub use seen::FileMark;
 pub use source::{Problem, SourceReport, SourceRow, SourceState, TrailCursor};
-pub use write::{BatchCounts, Counted, DayCounts};
+pub use write::{BatchCounts, DayCounts};
 
 use crate::pool::Pool;
 use crate::{Error, Store, parse};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use dictionary::Names;
 use rolecall_iam::AccountId;
 use seen::Segments;
 use sqlx::{Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A day of a region's trail in one account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// In whose trail.
-    pub account_id: AccountId,
-    /// The events' region; empty where nobody says.
-    pub region: String,
-    /// In UTC.
-    pub day: NaiveDate,
-}
-
-/// Opens ledgers, one after the other, and remembers between them what cannot change: the numbers
+/// Opens batches, one after the other, and remembers between them what cannot change: the numbers
 /// of texts and the marks of written sets.
 #[derive(Debug)]
 pub struct TrailWriter {
@@ -85,7 +74,7 @@ struct Given {
 }
 
 impl Store {
-    /// Somebody who keeps the books of the trail.
+    /// A writer of trail batches.
     #[must_use]
     pub fn trail_writer(&self) -> TrailWriter {
         TrailWriter {
@@ -195,7 +184,7 @@ impl Store {
         Ok(closed)
     }
 
-    /// Folds what access keys did that were last used before a moment into their roles and
+    /// Rolls up what access keys did that were last used before a moment into their roles and
     /// associations, and says how many keys that were. What they did is kept by day; which session
     /// did it is not.
     ///

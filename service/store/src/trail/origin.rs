@@ -7,6 +7,7 @@ use super::TrailBatch;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{Origin, UsedFrom};
+use sqlx::PgConnection;
 
 /// Rows of one statement.
 const CHUNK: usize = 5_000;
@@ -69,73 +70,76 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn session_origins(&self, since: DateTime<Utc>) -> Result<Vec<Origin>, Error> {
-        let rows = sqlx::query!(
-            "select o.account_id, p.access_key_id, r.text as role_arn, o.region, o.network, o.endpoint, o.agent,
-                    o.is_rest, o.first_at, o.last_at, o.action, o.source
-             from (select distinct access_key_id from session
-                   where at >= $1 and access_key_id is not null and error is null
-                     and kind in ('pod_identity', 'pod_identity_target')) s
-             join trail_principal p on p.access_key_id = s.access_key_id and p.access_key_id <> ''
-             join trail_name r on r.account_id = p.account_id and r.id = p.role
-             join trail_origin o on o.account_id = p.account_id and o.principal = p.id
-             order by p.access_key_id, o.account_id, r.text, o.region, o.network, o.endpoint, o.agent, o.is_rest",
-            since
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let origins = rows.into_iter().map(|row| {
-            const TABLE: &str = "trail_origin";
-            Ok(Origin {
-                account_id: parse::account(TABLE, &row.account_id)?,
-                region: parse::text(TABLE, &row.access_key_id, &row.region)?,
-                access_key_id: Some(row.access_key_id),
-                role_arn: row.role_arn,
-                network: some(row.network),
-                endpoint: some(row.endpoint),
-                agent: some(row.agent),
-                first: row.first_at,
-                last: row.last_at,
-                action: row.action,
-                source: row.source,
-                is_rest: row.is_rest,
-            })
-        });
-        origins.collect()
+        let mut connection = self.pool.acquire().await?;
+        of_sessions(&mut connection, since).await
     }
+}
 
-    /// From where sessions of pods were used, by role and association, however long ago.
-    ///
-    /// # Errors
-    /// Where the database fails, or holds what this program cannot read.
-    pub async fn used_from(&self) -> Result<Vec<UsedFrom>, Error> {
-        let rows = sqlx::query!(
-            r#"select p.association_id, r.text as role_arn, o.region, o.network, o.endpoint, o.agent,
-                      max(o.last_at) as "last_at!",
-                      (array_agg(p.id order by o.first_at, p.id))[1:5] as "sessions!",
-                      (array_agg(o.first_at order by o.first_at, p.id))[1:5] as "firsts!"
-               from trail_origin o
-               join trail_principal p on p.account_id = o.account_id and p.id = o.principal
-               join trail_name r on r.account_id = p.account_id and r.id = p.role
-               where not o.is_rest and (p.association_id <> '' or exists (
-                   select from resource a where a.kind = 'association'
-                   and (a.role_arn = r.text or a.target_role_arn = r.text)))
-               group by p.association_id, r.text, o.region, o.network, o.endpoint, o.agent
-               order by r.text, p.association_id, o.region, o.network, o.endpoint, o.agent"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let used = rows.into_iter().map(|row| {
-            Ok(UsedFrom {
-                region: parse::text("trail_origin", &row.role_arn, &row.region)?,
-                association_id: some(row.association_id),
-                role_arn: row.role_arn,
-                network: some(row.network),
-                endpoint: some(row.endpoint),
-                agent: some(row.agent),
-                last: row.last_at,
-                sessions: row.sessions.into_iter().zip(row.firsts).collect(),
-            })
-        });
-        used.collect()
-    }
+/// See [`Store::session_origins`].
+pub(crate) async fn of_sessions(connection: &mut PgConnection, since: DateTime<Utc>) -> Result<Vec<Origin>, Error> {
+    let rows = sqlx::query!(
+        "select o.account_id, p.access_key_id, r.text as role_arn, o.region, o.network, o.endpoint, o.agent,
+                o.is_rest, o.first_at, o.last_at, o.action, o.source
+         from (select distinct access_key_id from session
+               where at >= $1 and access_key_id is not null and error is null
+                 and kind in ('pod_identity', 'pod_identity_target')) s
+         join trail_principal p on p.access_key_id = s.access_key_id and p.access_key_id <> ''
+         join trail_name r on r.account_id = p.account_id and r.id = p.role
+         join trail_origin o on o.account_id = p.account_id and o.principal = p.id
+         order by p.access_key_id, o.account_id, r.text, o.region, o.network, o.endpoint, o.agent, o.is_rest",
+        since
+    )
+    .fetch_all(connection)
+    .await?;
+    let origins = rows.into_iter().map(|row| {
+        const TABLE: &str = "trail_origin";
+        Ok(Origin {
+            account_id: parse::account(TABLE, &row.account_id)?,
+            region: parse::text(TABLE, &row.access_key_id, &row.region)?,
+            access_key_id: Some(row.access_key_id),
+            role_arn: row.role_arn,
+            network: some(row.network),
+            endpoint: some(row.endpoint),
+            agent: some(row.agent),
+            first: row.first_at,
+            last: row.last_at,
+            action: row.action,
+            source: row.source,
+            is_rest: row.is_rest,
+        })
+    });
+    origins.collect()
+}
+
+/// From where sessions of pods were used, by role and association, however long ago.
+pub(crate) async fn used_from(connection: &mut PgConnection) -> Result<Vec<UsedFrom>, Error> {
+    let rows = sqlx::query!(
+        r#"select p.association_id, r.text as role_arn, o.region, o.network, o.endpoint, o.agent,
+                  max(o.last_at) as "last_at!",
+                  (array_agg(p.id order by o.first_at, p.id))[1:5] as "sessions!",
+                  (array_agg(o.first_at order by o.first_at, p.id))[1:5] as "firsts!"
+           from trail_origin o
+           join trail_principal p on p.account_id = o.account_id and p.id = o.principal
+           join trail_name r on r.account_id = p.account_id and r.id = p.role
+           where not o.is_rest and (p.association_id <> '' or exists (
+               select from resource a where a.kind = 'association'
+               and (a.role_arn = r.text or a.target_role_arn = r.text)))
+           group by p.association_id, r.text, o.region, o.network, o.endpoint, o.agent
+           order by r.text, p.association_id, o.region, o.network, o.endpoint, o.agent"#
+    )
+    .fetch_all(connection)
+    .await?;
+    let used = rows.into_iter().map(|row| {
+        Ok(UsedFrom {
+            region: parse::text("trail_origin", &row.role_arn, &row.region)?,
+            association_id: some(row.association_id),
+            role_arn: row.role_arn,
+            network: some(row.network),
+            endpoint: some(row.endpoint),
+            agent: some(row.agent),
+            last: row.last_at,
+            sessions: row.sessions.into_iter().zip(row.firsts).collect(),
+        })
+    });
+    used.collect()
 }

@@ -4,9 +4,11 @@
 //! ones have come together they are replaced by one, so that reading stays cheap and writing costs
 //! each mark a few rewrites in all.
 
-use super::{Place, TrailBatch, TrailWriter, marks};
+use super::{TrailBatch, TrailWriter, marks};
 use crate::{Error, INSTALLATION, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
+use rolecall_cloudtrail::TrailDay;
+use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -18,23 +20,57 @@ const MERGED: usize = 4;
 /// A segment is small beside one that is this many times smaller.
 const SMALL: usize = 4;
 
-/// A file by its name and size, and the place where it lies.
+/// A file by its name and size, and the day whose events it has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileMark {
-    /// Where; see [`FileMark::nowhere`].
-    pub place: Place,
+    /// `None`: it lies in no trail's layout. Read in whatever month, it is known.
+    pub day: Option<TrailDay>,
     /// A 64-bit hash of its identity.
     pub mark: u64,
 }
 
 impl FileMark {
-    /// The place of files that lie in no trail's layout and are read at a moment: that month, so
-    /// that they can be forgotten in time. Read in whatever month, a file is known.
+    /// The account that must be open to write it.
     #[must_use]
-    pub fn nowhere(at: DateTime<Utc>) -> Place {
-        let day = at.date_naive();
-        let day = partition::first_of_month(day).unwrap_or(day);
-        Place { account_id: crate::installation(), region: String::new(), day }
+    pub fn account_id(&self) -> AccountId {
+        self.day.as_ref().map_or_else(crate::installation, |day| day.account_id)
+    }
+}
+
+/// The row key of a set of marks: a day of a trail, or the month in which files of no layout were read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MarkSet {
+    account_id: AccountId,
+    /// Empty for files of no layout.
+    region: String,
+    day: NaiveDate,
+}
+
+impl MarkSet {
+    pub(super) fn of_day(day: &TrailDay) -> Self {
+        Self { account_id: day.account_id, region: day.region.to_string(), day: day.day }
+    }
+
+    /// A file of no layout belongs to the month in which it is read, so that it can be forgotten in time.
+    pub(super) fn of_file(file: &FileMark, read_at: DateTime<Utc>) -> Self {
+        let month = || {
+            let day = read_at.date_naive();
+            Self::of_month(partition::first_of_month(day).unwrap_or(day))
+        };
+        file.day.as_ref().map_or_else(month, Self::of_day)
+    }
+
+    fn of_month(day: NaiveDate) -> Self {
+        Self { account_id: crate::installation(), region: String::new(), day }
+    }
+
+    fn is_month(&self) -> bool {
+        self.region.is_empty() && self.account_id == crate::installation()
+    }
+
+    fn trail_day(&self) -> Result<TrailDay, Error> {
+        let region = parse::text("trail_seen", &self.account_id, &self.region)?;
+        Ok(TrailDay { account_id: self.account_id, region, day: self.day })
     }
 }
 
@@ -79,7 +115,7 @@ struct Held {
     marks: Arc<[u64]>,
 }
 
-fn keys<'p>(places: impl Iterator<Item = &'p Place>) -> (Vec<String>, Vec<String>, Vec<NaiveDate>) {
+fn keys<'p>(places: impl Iterator<Item = &'p MarkSet>) -> (Vec<String>, Vec<String>, Vec<NaiveDate>) {
     let (mut accounts, mut regions, mut days) = (Vec::new(), Vec::new(), Vec::new());
     for place in places {
         accounts.push(place.account_id.to_string());
@@ -106,18 +142,15 @@ async fn known_files(
     segments: &mut Segments,
     files: &[FileMark],
 ) -> Result<Vec<bool>, Error> {
-    let mut places: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+    let mut places: BTreeMap<MarkSet, Vec<u64>> = BTreeMap::new();
+    let mut elsewhere = Vec::new();
     for file in files {
-        places.entry(file.place.clone()).or_default().push(file.mark);
-    }
-    let mut somewhere = Vec::new();
-    places.retain(|place, marks| {
-        if is_nowhere(place) {
-            somewhere.append(marks);
+        match &file.day {
+            Some(day) => places.entry(MarkSet::of_day(day)).or_default().push(file.mark),
+            None => elsewhere.push(file.mark),
         }
-        !marks.is_empty()
-    });
-    if !somewhere.is_empty() {
+    }
+    if !elsewhere.is_empty() {
         let months = sqlx::query_scalar!(
             "select distinct day from trail_seen where account_id = $1 and region = '' and kind = 'file'",
             INSTALLATION
@@ -125,8 +158,7 @@ async fn known_files(
         .fetch_all(&mut *connection)
         .await?;
         for day in months {
-            let place = Place { account_id: crate::installation(), region: String::new(), day };
-            places.insert(place, somewhere.clone());
+            places.insert(MarkSet::of_month(day), elsewhere.clone());
         }
     }
     for marks in places.values_mut() {
@@ -135,18 +167,11 @@ async fn known_files(
     }
     let found = intersect(connection, segments, Kind::File, &places).await?;
     let holds = |marks: &Vec<u64>, mark: u64| marks.binary_search(&mark).is_ok();
-    let known = |file: &FileMark| {
-        if is_nowhere(&file.place) {
-            found.iter().any(|(place, marks)| is_nowhere(place) && holds(marks, file.mark))
-        } else {
-            found.get(&file.place).is_some_and(|marks| holds(marks, file.mark))
-        }
+    let known = |file: &FileMark| match &file.day {
+        Some(day) => found.get(&MarkSet::of_day(day)).is_some_and(|marks| holds(marks, file.mark)),
+        None => found.iter().any(|(set, marks)| set.is_month() && holds(marks, file.mark)),
     };
     Ok(files.iter().map(known).collect())
-}
-
-fn is_nowhere(place: &Place) -> bool {
-    place.region.is_empty() && place.account_id == crate::installation()
 }
 
 /// What of each place's marks is kept already.
@@ -154,8 +179,8 @@ async fn intersect(
     connection: &mut sqlx::PgConnection,
     segments: &mut Segments,
     kind: Kind,
-    places: &BTreeMap<Place, Vec<u64>>,
-) -> Result<BTreeMap<Place, Vec<u64>>, Error> {
+    places: &BTreeMap<MarkSet, Vec<u64>>,
+) -> Result<BTreeMap<MarkSet, Vec<u64>>, Error> {
     let held = load(connection, segments, kind, places.keys()).await?;
     let mut found = BTreeMap::new();
     for (place, marks) in places {
@@ -182,8 +207,8 @@ async fn load(
     connection: &mut sqlx::PgConnection,
     segments: &mut Segments,
     kind: Kind,
-    places: impl Iterator<Item = &Place>,
-) -> Result<BTreeMap<Place, Vec<Held>>, Error> {
+    places: impl Iterator<Item = &MarkSet>,
+) -> Result<BTreeMap<MarkSet, Vec<Held>>, Error> {
     let (accounts, regions, days) = keys(places);
     let rows = sqlx::query!(
         "select s.account_id, s.region, s.day, s.id
@@ -196,10 +221,10 @@ async fn load(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let mut held: BTreeMap<Place, Vec<Held>> = BTreeMap::new();
+    let mut held: BTreeMap<MarkSet, Vec<Held>> = BTreeMap::new();
     for row in rows {
         let place =
-            Place { account_id: parse::account("trail_seen", &row.account_id)?, region: row.region, day: row.day };
+            MarkSet { account_id: parse::account("trail_seen", &row.account_id)?, region: row.region, day: row.day };
         let marks = match segments.known.get(&row.id) {
             Some(marks) => Arc::clone(marks),
             None => {
@@ -243,12 +268,17 @@ impl TrailBatch<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn counted(&mut self, marks: &BTreeMap<Place, Vec<u64>>) -> Result<BTreeMap<Place, Vec<u64>>, Error> {
-        intersect(&mut self.tx, &mut self.book.segments, Kind::Event, marks).await
+    pub async fn counted(
+        &mut self,
+        marks: &BTreeMap<TrailDay, Vec<u64>>,
+    ) -> Result<BTreeMap<TrailDay, Vec<u64>>, Error> {
+        let marks = marks.iter().map(|(day, marks)| (MarkSet::of_day(day), marks.clone())).collect();
+        let found = intersect(&mut self.tx, &mut self.book.segments, Kind::Event, &marks).await?;
+        found.into_iter().map(|(set, marks)| Ok((set.trail_day()?, marks))).collect()
     }
 
     /// Adds marks that are sorted, unique and new.
-    pub(super) async fn remember(&mut self, kind: Kind, new: BTreeMap<Place, Vec<u64>>) -> Result<(), Error> {
+    pub(super) async fn remember(&mut self, kind: Kind, new: BTreeMap<MarkSet, Vec<u64>>) -> Result<(), Error> {
         let held = load(&mut self.tx, &mut self.book.segments, kind, new.keys()).await?;
         for (place, mut marks) in new {
             if marks.is_empty() {

@@ -7,7 +7,8 @@ use crate::pool::Pool;
 use crate::work::runs::RunId;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_estate::{Session, SessionKind, VpcEndpoint};
+use rolecall_cloudtrail::SessionAttribution;
+use rolecall_estate::{AssociationKey, Session, SessionKind, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -71,36 +72,13 @@ impl SessionAfter {
     }
 }
 
-/// The attribution of a session.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tied {
-    /// The cluster.
-    pub cluster: Option<String>,
-    /// The namespace.
-    pub namespace: Option<String>,
-    /// The service account.
-    pub service_account: Option<String>,
-    /// The pod, or the part of its name that is known.
-    pub pod: Option<String>,
-    /// The association that was valid at that moment.
-    pub association_id: Option<String>,
-    /// The attribution method.
-    pub attribution_method: Option<String>,
-    /// Why there is no attribution, or no certain one.
-    pub why: Option<String>,
-    /// Ids of the associations that it can belong to, where there are several.
-    pub candidates: Vec<String>,
-    /// How many sessions lie between it and the one that EKS opened.
-    pub depth: u8,
-}
-
 /// A session and its attribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// The event.
     pub session: Session,
-    /// Where it comes from, as far as that is known.
-    pub attribution: Tied,
+    /// To which pod it belongs; `None` until that is worked out.
+    pub attribution: Option<SessionAttribution>,
 }
 
 /// Sessions of one day.
@@ -235,18 +213,39 @@ macro_rules! of_filter {
 
 impl Record {
     pub(crate) fn into_row(self) -> Result<SessionRow, Error> {
-        let attribution = Tied {
+        let attribution = self.attribution()?;
+        Ok(SessionRow { session: self.into_session()?, attribution })
+    }
+
+    fn attribution(&self) -> Result<Option<SessionAttribution>, Error> {
+        const TABLE: &str = "session";
+        let key = &self.event_id;
+        let Some(method) = &self.attribution_method else { return Ok(None) };
+        Ok(Some(SessionAttribution {
+            method: parse::name(TABLE, key, method)?,
+            association: self.association_id.as_ref().and_then(|_| self.association()),
+            association_id: self.association_id.clone(),
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
             service_account: self.service_account.clone(),
             pod: self.pod.clone(),
-            association_id: self.association_id.clone(),
-            attribution_method: self.attribution_method.clone(),
-            why: self.attribution_reason.clone(),
+            candidates: parse::json(TABLE, key, self.candidates.clone())?,
+            parent: self.parent_access_key_id.clone(),
             depth: u8::try_from(self.attribution_depth).unwrap_or_default(),
-            candidates: parse::json("session", &self.event_id, self.candidates.clone())?,
-        };
-        Ok(SessionRow { session: self.into_session()?, attribution })
+            reason: self.attribution_reason.clone(),
+        }))
+    }
+
+    /// The key of the association that the session is attributed to. Its account and Region are the
+    /// session's: of what another account's session inherits, only its presence is asked for.
+    fn association(&self) -> Option<AssociationKey> {
+        Some(AssociationKey {
+            account_id: self.account_id.parse().ok()?,
+            region: self.region.parse().ok()?,
+            cluster: self.cluster.as_deref()?.parse().ok()?,
+            namespace: self.namespace.as_deref()?.parse().ok()?,
+            service_account: self.service_account.as_deref()?.parse().ok()?,
+        })
     }
 
     fn into_session(self) -> Result<Session, Error> {

@@ -1,10 +1,11 @@
 //! Writing one batch: few rows, in bulk, in the order of their keys.
 
-use super::seen::Kind;
-use super::{FileMark, Place, TrailBatch};
+use super::seen::{Kind, MarkSet};
+use super::{FileMark, TrailBatch};
 use crate::trail::sessions;
 use crate::{Error, RunId, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
+use rolecall_cloudtrail::{TrailDay, Use};
 use rolecall_estate::Session;
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,38 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Rows of one statement.
 const CHUNK: usize = 5_000;
 
-/// Calls of one kind by one access key on one day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
-    /// In whose trail.
-    pub account_id: AccountId,
-    /// In UTC.
-    pub day: NaiveDate,
-    /// The role whose session called.
-    pub role_arn: String,
-    /// The session's key; empty where the event has none.
-    pub access_key_id: String,
-    /// The IAM action such as `s3:GetObject`; where none is known, the event's source and name.
-    pub action: String,
-    /// What it was done to, without what changes from call to call.
-    pub shape: String,
-    /// How often.
-    pub calls: u64,
-    /// How often in vain.
-    pub errors: u64,
-    /// How often refused, which is among the errors.
-    pub denied: u64,
-    /// Kinds of networks that the calls came from, as bits.
-    pub networks: u8,
-    /// One of the addresses.
-    pub source: Option<String>,
-    /// The first time.
-    pub first_at: DateTime<Utc>,
-    /// The last time.
-    pub last_at: DateTime<Utc>,
-}
-
-/// What was read of one place in one batch.
+/// What was read of one day in one batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DayCounts {
     /// Files.
@@ -75,16 +45,16 @@ struct Sum<'u> {
 }
 
 impl<'u> Sum<'u> {
-    fn of(counted: &'u Counted) -> Self {
+    fn of(used: &'u Use) -> Self {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Self {
-            first_at: counted.first_at,
-            last_at: counted.last_at,
-            calls: signed(counted.calls),
-            errors: signed(counted.errors),
-            denied: signed(counted.denied),
-            networks: counted.networks,
-            source: counted.source.as_deref(),
+            first_at: used.first,
+            last_at: used.last,
+            calls: signed(used.count),
+            errors: signed(used.errors),
+            denied: signed(used.denied),
+            networks: used.networks.bits(),
+            source: used.source.as_deref(),
         }
     }
 
@@ -102,6 +72,16 @@ impl<'u> Sum<'u> {
 
 fn add<'u, K: Ord>(sums: &mut BTreeMap<K, Sum<'u>>, key: K, sum: Sum<'u>) {
     sums.entry(key).and_modify(|known| known.add(sum)).or_insert(sum);
+}
+
+/// Its access key; empty where the event has none.
+fn key(used: &Use) -> &str {
+    used.access_key_id.as_deref().unwrap_or_default()
+}
+
+/// What it was done to, without what changes from call to call; empty where the event names nothing.
+fn shape(used: &Use) -> &str {
+    used.shape.as_deref().unwrap_or_default()
 }
 
 /// The columns of sums.
@@ -126,11 +106,11 @@ impl Columns {
 }
 
 impl TrailBatch<'_> {
-    /// Adds sessions and calls, all of accounts that this ledger was opened for.
+    /// Adds sessions and calls, all of accounts that this batch was opened for.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn add(&mut self, sessions: &[Session], uses: &[Counted]) -> Result<BatchCounts, Error> {
+    pub async fn add(&mut self, sessions: &[Session], uses: &[Use]) -> Result<BatchCounts, Error> {
         let pool = self.book.pool.clone();
         let mut made = self.book.partitions.clone();
         let written = sessions::write(&mut self.tx, &pool, &mut made, RunId(0), sessions).await?;
@@ -143,7 +123,7 @@ impl TrailBatch<'_> {
         let mut texts: BTreeMap<AccountId, BTreeSet<&str>> = BTreeMap::new();
         for used in uses {
             let texts = texts.entry(used.account_id).or_default();
-            texts.extend([used.action.as_str(), used.shape.as_str(), used.role_arn.as_str()]);
+            texts.extend([&*used.action, shape(used), &*used.role_arn]);
         }
         let numbers = self.numbers(texts).await?;
 
@@ -152,7 +132,7 @@ impl TrailBatch<'_> {
         for used in uses {
             let number = |text: &str| numbers.of(used.account_id, text);
             let (role, sum) = (number(&used.role_arn)?, Sum::of(used));
-            add(&mut principals, (used.account_id, role, &used.access_key_id), sum);
+            add(&mut principals, (used.account_id, role, key(used)), sum);
             add(&mut actions, (used.account_id, role, number(&used.action)?), sum);
         }
         let ids = self.principals(&principals).await?;
@@ -160,11 +140,11 @@ impl TrailBatch<'_> {
         let mut rows: BTreeMap<(AccountId, i32, i32, i32, NaiveDate), Sum<'_>> = BTreeMap::new();
         for used in uses {
             let number = |text: &str| numbers.of(used.account_id, text);
-            let principal: Principal<'_> = (used.account_id, number(&used.role_arn)?, &used.access_key_id);
+            let principal: Principal<'_> = (used.account_id, number(&used.role_arn)?, key(used));
             let id = ids.get(&principal).copied().ok_or_else(|| {
-                Error::corrupt("trail_principal", used.access_key_id.clone(), "the principal has no number")
+                Error::corrupt("trail_principal", key(used).to_owned(), "the principal has no number")
             })?;
-            let key = (used.account_id, id, number(&used.action)?, number(&used.shape)?, used.day);
+            let key = (used.account_id, id, number(&used.action)?, number(shape(used))?, used.day);
             add(&mut rows, key, Sum::of(used));
         }
         self.uses(&rows).await?;
@@ -178,12 +158,12 @@ impl TrailBatch<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn withdraw(&mut self, uses: &[Counted]) -> Result<(), Error> {
+    pub async fn withdraw(&mut self, uses: &[Use]) -> Result<(), Error> {
         if uses.is_empty() {
             return Ok(());
         }
-        let column = |of: &dyn Fn(&Counted) -> String| -> Vec<String> { uses.iter().map(of).collect() };
-        let numbers = |of: &dyn Fn(&Counted) -> u64| -> Vec<i64> {
+        let column = |of: &dyn Fn(&Use) -> String| -> Vec<String> { uses.iter().map(of).collect() };
+        let numbers = |of: &dyn Fn(&Use) -> u64| -> Vec<i64> {
             uses.iter().map(|used| i64::try_from(of(used)).unwrap_or(i64::MAX)).collect()
         };
         let days: Vec<NaiveDate> = uses.iter().map(|used| used.day).collect();
@@ -234,11 +214,11 @@ impl TrailBatch<'_> {
                and t.shape = f.shape and t.day = f.day and t.calls > f.calls",
             &column(&|used| used.account_id.to_string()),
             &column(&|used| parse::indexed(&used.role_arn)),
-            &column(&|used| parse::indexed(&used.access_key_id)),
+            &column(&|used| parse::indexed(key(used))),
             &column(&|used| parse::indexed(&used.action)),
-            &column(&|used| parse::indexed(&used.shape)),
+            &column(&|used| parse::indexed(shape(used))),
             &days,
-            &numbers(&|used| used.calls),
+            &numbers(&|used| used.count),
             &numbers(&|used| used.errors),
             &numbers(&|used| used.denied)
         )
@@ -392,23 +372,24 @@ impl TrailBatch<'_> {
     }
 
     /// Notes what was read: the marks of events and files, which must be new, and the counts of
-    /// each place.
+    /// each day.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn note(
         &mut self,
-        events: BTreeMap<Place, Vec<u64>>,
+        events: BTreeMap<TrailDay, Vec<u64>>,
         files: &[FileMark],
-        days: &BTreeMap<Place, DayCounts>,
+        days: &BTreeMap<TrailDay, DayCounts>,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let closed = self.closed(events.keys()).await?;
-        let open: BTreeMap<_, _> = events.into_iter().filter(|(place, _)| !closed.contains(place)).collect();
+        let open = events.into_iter().filter(|(day, _)| !closed.contains(day));
+        let open: BTreeMap<_, _> = open.map(|(day, marks)| (MarkSet::of_day(&day), marks)).collect();
         self.remember(Kind::Event, open).await?;
-        let mut marks: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+        let mut marks: BTreeMap<MarkSet, Vec<u64>> = BTreeMap::new();
         for file in files {
-            marks.entry(file.place.clone()).or_default().push(file.mark);
+            marks.entry(MarkSet::of_file(file, now)).or_default().push(file.mark);
         }
         for marks in marks.values_mut() {
             marks.sort_unstable();
@@ -418,9 +399,9 @@ impl TrailBatch<'_> {
         let signed = |of: fn(&DayCounts) -> u64| -> Vec<i64> {
             days.values().map(|counts| i64::try_from(of(counts)).unwrap_or(i64::MAX)).collect()
         };
-        let accounts: Vec<String> = days.keys().map(|place| place.account_id.to_string()).collect();
-        let regions: Vec<String> = days.keys().map(|place| place.region.clone()).collect();
-        let dates: Vec<NaiveDate> = days.keys().map(|place| place.day).collect();
+        let accounts: Vec<String> = days.keys().map(|day| day.account_id.to_string()).collect();
+        let regions: Vec<String> = days.keys().map(|day| day.region.to_string()).collect();
+        let dates: Vec<NaiveDate> = days.keys().map(|day| day.day).collect();
         sqlx::query!(
             "insert into trail_day as d (account_id, region, day, files, events, last_written_at)
              select w.account_id, w.region, w.day, w.files, w.events, $6
@@ -445,11 +426,11 @@ impl TrailBatch<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn closed(&mut self, places: impl Iterator<Item = &Place>) -> Result<BTreeSet<Place>, Error> {
+    pub async fn closed(&mut self, places: impl Iterator<Item = &TrailDay>) -> Result<BTreeSet<TrailDay>, Error> {
         let (mut accounts, mut regions, mut days) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             accounts.push(place.account_id.to_string());
-            regions.push(place.region.clone());
+            regions.push(place.region.to_string());
             days.push(place.day);
         }
         let rows = sqlx::query!(
@@ -466,7 +447,8 @@ impl TrailBatch<'_> {
         rows.into_iter()
             .map(|row| {
                 let account_id = parse::account("trail_day", &row.account_id)?;
-                Ok(Place { account_id, region: row.region, day: row.day })
+                let region = parse::text("trail_day", &row.account_id, &row.region)?;
+                Ok(TrailDay { account_id, region, day: row.day })
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! The life of a finding.
 
 use crate::fixture::*;
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::*;
 use rolecall_audit::verdict::*;
 use rolecall_estate::coverage::{Scope, ScopeKind};
@@ -8,7 +9,7 @@ use rolecall_estate::{Cause, Reason};
 use rolecall_iam::Digest;
 use rolecall_rules::*;
 use rolecall_store::{
-    ApplyCounts, DoneJudgement, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Store, Tally,
+    ApplyCounts, DoneJudgement, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Store,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -252,7 +253,7 @@ async fn tallies_are_kept_by_run() {
     let database = database().await;
     let store = &database.store;
     assert_eq!(store.latest_tallies().await.unwrap(), None);
-    let tally = |rule: &str, account_id, fail| Tally {
+    let tally = |rule: &str, account_id, fail| RuleTally {
         rule: rule.into(),
         account_id,
         pass: 5,

@@ -3,13 +3,14 @@
 use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
+use rolecall_cloudtrail::{AttributionMethod, SessionAttribution, TrailDay, Use};
 use rolecall_estate::{
     Association, CompleteRange, EventScope, IncompleteDay, InstanceUse, Networks, Observation, Origin, Session,
     SessionKind, Tags, TrailMemory, UsedFrom,
 };
 use rolecall_store::{
-    Counted, DayCounts, Error, FileMark, Place, SessionFilter, SessionKey, SourceReport, SourceState, Store, Tied,
-    TrailWriter, UsageOf, UseRow,
+    DayCounts, Error, FileMark, SessionFilter, SessionKey, SourceReport, SourceState, Store, TrailWriter, UsageOf,
+    UseRow,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,29 +28,32 @@ fn day_of(minute: i64) -> NaiveDate {
     at(minute).date_naive()
 }
 
-fn place(minute: i64) -> Place {
-    Place { account_id: account(), region: REGION.into(), day: day_of(minute) }
+fn place(minute: i64) -> TrailDay {
+    TrailDay { account_id: account(), region: REGION.parse().unwrap(), day: day_of(minute) }
 }
 
 fn file(mark: u64) -> FileMark {
-    FileMark { place: place(0), mark }
+    FileMark { day: Some(place(0)), mark }
 }
 
-fn counted(event: &Event) -> Counted {
-    Counted {
+fn counted(event: &Event) -> Use {
+    Use {
         account_id: account(),
         day: day_of(event.minute),
         role_arn: role_arn("api"),
-        access_key_id: event.key.clone(),
+        region: REGION.parse().unwrap(),
+        access_key_id: Some(event.key.clone()),
+        session_name: None,
         action: event.action.clone(),
-        shape: "arn:aws:s3:::bucket/*".into(),
-        calls: 1,
+        mapped: true,
+        shape: Some("arn:aws:s3:::bucket/*".into()),
+        count: 1,
         errors: u64::from(event.failed),
         denied: 0,
-        networks: 1,
+        networks: Networks::PUBLIC,
         source: Some(format!("10.0.0.{}", event.mark % 7)),
-        first_at: at(event.minute),
-        last_at: at(event.minute),
+        first: at(event.minute),
+        last: at(event.minute),
     }
 }
 
@@ -60,7 +64,7 @@ async fn batch(books: &mut TrailWriter, files: &[FileMark], events: &[Event], co
     if !files.is_empty() && unread.iter().all(|unread| !unread) {
         return Ok(0);
     }
-    let mut marks: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+    let mut marks: BTreeMap<TrailDay, Vec<u64>> = BTreeMap::new();
     for event in events {
         marks.entry(place(event.minute)).or_default().push(event.mark);
     }
@@ -80,7 +84,7 @@ async fn batch(books: &mut TrailWriter, files: &[FileMark], events: &[Event], co
     for (place, marks) in &mut marks {
         marks.retain(|mark| !known.get(place).is_some_and(|known| known.contains(mark)));
     }
-    let uses: Vec<Counted> = new.iter().map(|event| counted(event)).collect();
+    let uses: Vec<Use> = new.iter().map(|event| counted(event)).collect();
     trail_batch.add(&[], &uses).await?;
     let day = DayCounts { files: 1, events: new.len() as u64 };
     trail_batch.note(marks, files, &BTreeMap::from([(place(0), day)]), at(0)).await?;
@@ -186,17 +190,17 @@ async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
 #[tokio::test]
 async fn a_file_outside_every_layout_is_known_until_its_events_are_forgotten() {
     let database = database().await;
-    let somewhere = |month: i64, mark: u64| FileMark { place: FileMark::nowhere(at(month * 31 * 24 * 60)), mark };
+    let somewhere = |mark: u64| FileMark { day: None, mark };
     let mut books = database.store.trail_writer();
-    for month in 0..3 {
-        let mut trail_batch = books.open(&BTreeSet::from([somewhere(0, 0).place.account_id])).await.unwrap();
-        let read = [somewhere(month, month.cast_unsigned())];
+    for month in 0..3_i64 {
+        let mut trail_batch = books.open(&BTreeSet::from([somewhere(0).account_id()])).await.unwrap();
+        let read = [somewhere(month.cast_unsigned())];
         assert_eq!(trail_batch.unread(&read).await.unwrap(), [true]);
-        trail_batch.note(BTreeMap::new(), &read, &BTreeMap::new(), at(0)).await.unwrap();
+        trail_batch.note(BTreeMap::new(), &read, &BTreeMap::new(), at(month * 31 * 24 * 60)).await.unwrap();
         trail_batch.commit().await.unwrap();
     }
     // Whenever it comes again.
-    let again: Vec<FileMark> = (0..4).map(|mark| somewhere(5, mark)).collect();
+    let again: Vec<FileMark> = (0..4).map(somewhere).collect();
     let mut books = database.store.trail_writer();
     assert_eq!(books.read_before(&again).await.unwrap(), [true, true, true, false]);
     // The month of the cut is kept: so is what was used in it.
@@ -240,7 +244,7 @@ async fn add_sessions(store: &Store, sessions: &[Session]) {
 async fn attribute_due_sessions(store: &Store) -> usize {
     let due = store.due_sessions(100).await.unwrap();
     let opened = |key: &String| due.rows.iter().find(|row| row.session.access_key_id.as_ref() == Some(key));
-    let attributions: Vec<(SessionKey, Tied)> = due
+    let attributions: Vec<(SessionKey, SessionAttribution)> = due
         .rows
         .iter()
         .map(|row| {
@@ -251,10 +255,17 @@ async fn attribute_due_sessions(store: &Store) -> usize {
             }
             let association = match &first.session.parent_access_key_id {
                 None => Some("a-1".to_owned()),
-                Some(key) => due.known.get(key).and_then(|parents| parents[0].attribution.association_id.clone()),
+                Some(key) => due.known.get(key).and_then(|parents| parents[0].attribution.clone()?.association_id),
             };
             let key = SessionKey { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at };
-            (key, Tied { association_id: association, attribution_method: Some("chain".into()), ..Tied::default() })
+            (
+                key,
+                SessionAttribution {
+                    association_id: association,
+                    method: AttributionMethod::Chain,
+                    ..SessionAttribution::default()
+                },
+            )
         })
         .collect();
     store.set_attributions(&attributions).await.unwrap();
@@ -330,13 +341,13 @@ async fn folding_keeps_every_sum_and_forgets_the_keys() {
 }
 
 /// Calls of one key as a VPC endpoint tells of them, or as their own events do.
-fn told(key: &str, by_endpoint: bool, calls: u64) -> Counted {
+fn told(key: &str, by_endpoint: bool, calls: u64) -> Use {
     let event = Event { mark: 1, minute: 5, key: key.into(), action: "s3:GetObject".into(), failed: false };
-    let shape = if by_endpoint { String::new() } else { "arn:aws:s3:::bucket/*".into() };
-    Counted { shape, calls, ..counted(&event) }
+    let shape = (!by_endpoint).then(|| "arn:aws:s3:::bucket/*".into());
+    Use { shape, count: calls, ..counted(&event) }
 }
 
-async fn add(store: &Store, uses: &[Counted], withdrawn: &[Counted], origins: &[Origin]) {
+async fn add(store: &Store, uses: &[Use], withdrawn: &[Use], origins: &[Origin]) {
     let mut books = store.trail_writer();
     let mut trail_batch = books.open(&BTreeSet::from([account()])).await.unwrap();
     trail_batch.add(&[], uses).await.unwrap();
@@ -405,9 +416,9 @@ async fn origins_are_kept_by_session_and_then_by_workload() {
     assert_eq!(store.session_origins(at(0)).await.unwrap(), [merged, elsewhere]);
     assert_eq!(store.session_origins(at(2)).await.unwrap(), []);
 
-    assert_eq!(store.used_from().await.unwrap(), [], "no workload's");
+    assert_eq!(store.trail_memory(at(0)).await.unwrap().used_from, [], "no workload's");
     attribute_due_sessions(store).await;
-    let before = store.used_from().await.unwrap();
+    let before = store.trail_memory(at(0)).await.unwrap().used_from;
     let told: Vec<_> = before.iter().map(|one| (one.network.as_deref(), one.sessions[0].1, one.last)).collect();
     assert_eq!(told, [(Some("10.0.0.0/16"), at(2), at(5)), (Some("198.51.100.7"), at(7), at(8))]);
     assert_eq!(before[0].association_id.as_deref(), Some("a-1"));
@@ -416,10 +427,10 @@ async fn origins_are_kept_by_session_and_then_by_workload() {
     let told = |used: &[UsedFrom]| -> Vec<_> {
         used.iter().map(|one| (one.association_id.clone(), one.network.clone(), one.sessions[0].1, one.last)).collect()
     };
-    assert_eq!(told(&store.used_from().await.unwrap()), told(&before));
+    assert_eq!(told(&store.trail_memory(at(0)).await.unwrap().used_from), told(&before));
     assert_eq!(store.session_origins(at(0)).await.unwrap(), []);
     store.drop_usage_before((at(0) + TimeDelta::days(60)).date_naive()).await.unwrap();
-    assert_eq!(store.used_from().await.unwrap(), []);
+    assert_eq!(store.trail_memory(at(0)).await.unwrap().used_from, []);
 }
 
 #[tokio::test]
@@ -633,7 +644,7 @@ async fn no_text_of_an_event_ends_the_reading() {
     let long: String = (0..2_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     for odd in ["a\0b", "␀", &long] {
         let event = Event { mark: 1, minute: 5, key: odd.into(), action: odd.into(), failed: false };
-        let used = Counted { role_arn: odd.into(), shape: odd.into(), source: Some(odd.into()), ..counted(&event) };
+        let used = Use { role_arn: odd.into(), shape: Some(odd.into()), source: Some(odd.into()), ..counted(&event) };
         let mut opened = session(odd, 1, odd, Some(odd));
         opened.role_arn = Some(odd.into());
         opened.session_name = Some(odd.into());
@@ -672,13 +683,13 @@ async fn no_text_of_an_event_ends_the_reading() {
             trail_batch.instances(std::slice::from_ref(&instance)).await.unwrap();
             trail_batch.commit().await.unwrap();
         }
-        let attribution = Tied {
+        let attribution = SessionAttribution {
             cluster: Some(odd.into()),
             namespace: Some(odd.into()),
             service_account: Some(odd.into()),
             association_id: Some(odd.into()),
-            why: Some(odd.into()),
-            ..Tied::default()
+            reason: Some(odd.into()),
+            ..SessionAttribution::default()
         };
         let known = store.sessions(&SessionFilter::default(), None, 10).await.unwrap();
         let key = |session: Session| SessionKey { account_id: account(), event_id: session.event_id, at: session.at };

@@ -11,7 +11,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use rolecall_store::{Tally, Total};
+use rolecall_audit::evaluate::RuleTally;
+use rolecall_store::Total;
 use std::collections::BTreeSet;
 
 api_query! {
@@ -57,9 +58,9 @@ pub(super) async fn rule(
     Ok(Json(shape(rule, &tallies)))
 }
 
-fn shape(rule: RuleText, tallies: &[Tally]) -> RuleJson {
-    let of_rule: Vec<&Tally> = tallies.iter().filter(|t| t.rule == rule.id).collect();
-    let sum = |of: fn(&Tally) -> u64| of_rule.iter().map(|t| of(t)).sum();
+fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
+    let of_rule: Vec<&RuleTally> = tallies.iter().filter(|t| t.rule == rule.id).collect();
+    let sum = |of: fn(&RuleTally) -> u64| of_rule.iter().map(|t| of(t)).sum();
     let answers = RuleResultsJson {
         pass: sum(|t| t.pass),
         fail: sum(|t| t.fail),

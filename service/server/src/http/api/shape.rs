@@ -736,13 +736,15 @@ pub(crate) struct SessionJson {
 impl From<SessionRow> for SessionJson {
     fn from(row: SessionRow) -> Self {
         let (s, attribution) = (row.session, row.attribution);
+        let attribution_method = attribution.as_ref().map(|found| found.method.as_str().to_owned());
+        let attribution = attribution.unwrap_or_default();
         Self {
             namespace: attribution.namespace,
             service_account: attribution.service_account,
             pod: attribution.pod,
             association_id: attribution.association_id,
-            attribution_method: attribution.attribution_method,
-            attribution_reason: attribution.why,
+            attribution_method,
+            attribution_reason: attribution.reason,
             candidates: attribution.candidates,
             depth: attribution.depth,
             event_id: s.event_id,

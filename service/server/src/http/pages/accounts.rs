@@ -1,7 +1,7 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
 use super::estate::PageContext;
-use super::parts::{GapLine, Seen, scope_anchor};
+use super::parts::{GapLine, Seen, role_href, scope_anchor};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -10,8 +10,9 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
+use rolecall_estate::AccessPolicy;
 use rolecall_estate::coverage::ScopeKind;
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
 use std::collections::BTreeMap;
 
@@ -123,6 +124,18 @@ struct ScopeLine {
     last_complete: Option<Stamp>,
 }
 
+/// An access entry of a cluster.
+struct EntryLine {
+    cluster: String,
+    region: String,
+    principal: String,
+    /// Empty where the principal is no role of the inventory.
+    href: String,
+    /// Each access policy with its scope.
+    policies: Vec<String>,
+    groups: String,
+}
+
 #[derive(Template, WebTemplate)]
 #[template(path = "pages/account.html")]
 pub(crate) struct AccountPage {
@@ -138,6 +151,7 @@ pub(crate) struct AccountPage {
     clusters: String,
     associations: String,
     findings: String,
+    entries: Vec<EntryLine>,
     scopes: Vec<ScopeLine>,
     statement: String,
 }
@@ -169,11 +183,43 @@ pub(crate) async fn one(
         clusters: words::count_u64(row.clusters),
         associations: words::count_u64(row.associations),
         findings: words::count_u64(row.open_findings),
+        entries: entry_lines(&app, wanted).await?,
         scopes: scope_lines(&scopes, &context),
         statement: missing_statement(&scopes),
         id,
         chrome,
     })
+}
+
+/// The access entries of the account's clusters.
+async fn entry_lines(app: &App, account: AccountId) -> Result<Vec<EntryLine>, AppError> {
+    let mut lines = Vec::new();
+    for cluster in app.store.clusters(account).await? {
+        for entry in cluster.access_entries.unwrap_or_default() {
+            let known = match entry.principal_arn.parse::<RoleArn>() {
+                Ok(role) => app.store.role(&role).await?.is_some(),
+                Err(_) => false,
+            };
+            lines.push(EntryLine {
+                cluster: cluster.name.to_string(),
+                region: cluster.region.to_string(),
+                href: if known { role_href(&entry.principal_arn) } else { String::new() },
+                principal: entry.principal_arn,
+                policies: entry.policies.iter().map(access_policy).collect(),
+                groups: entry.groups.join(", "),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+fn access_policy(policy: &AccessPolicy) -> String {
+    let scope = match policy.namespaces.as_slice() {
+        [] => "cluster".to_owned(),
+        [one] => format!("namespace {one}"),
+        several => format!("namespaces {}", several.join(", ")),
+    };
+    format!("{} ({scope})", words::short_name(&policy.arn))
 }
 
 fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine> {

@@ -15,8 +15,9 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::TimeDelta;
 use rolecall_audit::drift::Effect;
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_rules::Severity;
-use rolecall_store::{Counts, Overview, Tally};
+use rolecall_store::{Counts, Overview};
 use std::collections::BTreeMap;
 
 query! {
@@ -181,8 +182,8 @@ fn class(severity: Severity) -> &'static str {
     }
 }
 
-fn answers(tallies: &[Tally]) -> (Bar, Vec<(&'static str, String)>) {
-    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+fn answers(tallies: &[RuleTally]) -> (Bar, Vec<(&'static str, String)>) {
+    let sum = |of: fn(&RuleTally) -> u64| tallies.iter().map(of).sum::<u64>();
     let (pass, fail, unknown, error) = (sum(|t| t.pass), sum(|t| t.fail), sum(|t| t.unknown), sum(|t| t.error));
     let shares = [
         ("c-pass", "pass", pass),

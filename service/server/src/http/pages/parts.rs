@@ -9,11 +9,12 @@ use crate::http::view::words::{self, Stamp};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::reach::{Via, Workload};
+use rolecall_cloudtrail::{AttributionMethod, SessionAttribution};
 use rolecall_estate::Session;
 use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{Severity, Subject, SubjectKind};
-use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Tied, Total};
+use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Total};
 use std::collections::BTreeMap;
 
 /// A severity: its class, which picks colour and shape, and its word.
@@ -573,7 +574,7 @@ pub(crate) fn association_links(ids: &[String], names: &BTreeMap<String, Associa
     ids.iter().map(link).collect()
 }
 
-/// By what a session is tied to its pod, or why it is not.
+/// How a session was attributed to its pod, or why it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttributionMark {
     pub(crate) badge: Badge,
@@ -581,23 +582,25 @@ pub(crate) struct AttributionMark {
 }
 
 impl AttributionMark {
-    /// The mark of a tie.
-    pub(crate) fn of(attribution: &Tied) -> Self {
-        let why = || attribution.why.clone().unwrap_or_default();
-        let (mark, text) = match attribution.attribution_method.as_deref() {
-            Some("tags") => ("Attributed", "by the session tags that EKS set".to_owned()),
-            Some("access_key") => ("Attributed", "by its access key, as another account recorded it".to_owned()),
-            Some("chain") => ("Attributed", "by the session that created it".to_owned()),
-            Some("name") => ("Attributed", "by role and session name, which match one association only".to_owned()),
-            Some("ambiguous") => return Self { badge: badge("unseen", "Ambiguous"), text: why() },
-            Some(_) => return Self { badge: badge("", "Not attributed"), text: why() },
-            None => return Self { badge: badge("unseen", "Not attributed yet"), text: String::new() },
+    /// The mark of an attribution; `None`: it is still due.
+    pub(crate) fn of(attribution: Option<&SessionAttribution>) -> Self {
+        let Some(attribution) = attribution else {
+            return Self { badge: badge("unseen", "Not attributed yet"), text: String::new() };
         };
-        // The evidence names a pod, and no association of that moment is known: not the same as tied.
+        let why = || attribution.reason.clone().unwrap_or_default();
+        let text = match attribution.method {
+            AttributionMethod::Tags => "by the session tags that EKS set",
+            AttributionMethod::AccessKey => "by its access key, as another account recorded it",
+            AttributionMethod::Chain => "by the session that created it",
+            AttributionMethod::Name => "by role and session name, which match one association only",
+            AttributionMethod::Ambiguous => return Self { badge: badge("unseen", "Ambiguous"), text: why() },
+            AttributionMethod::None => return Self { badge: badge("", "Not attributed"), text: why() },
+        };
+        // The evidence names a pod, and no association of that moment is known: not the same as attributed.
         if attribution.association_id.is_none() {
             return Self { badge: badge("bad", "No association"), text: format!("pod known {text}; {}", why()) };
         }
-        Self { badge: badge("ok", mark), text }
+        Self { badge: badge("ok", "Attributed"), text: text.to_owned() }
     }
 }
 
@@ -640,16 +643,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_an_association_is_not_tied() {
-        let attribution = |by: Option<&str>, association: Option<&str>| {
-            let (attribution_method, association_id) = (by.map(str::to_owned), association.map(str::to_owned));
-            AttributionMark::of(&Tied { attribution_method, association_id, ..Tied::default() }).badge.label
+    fn a_pod_without_an_association_is_not_attributed() {
+        let label = |method: AttributionMethod, association: Option<&str>| {
+            let association_id = association.map(str::to_owned);
+            let attribution = SessionAttribution { method, association_id, ..SessionAttribution::default() };
+            AttributionMark::of(Some(&attribution)).badge.label
         };
-        assert_eq!(attribution(Some("tags"), Some("a-1")), "Attributed");
-        assert_eq!(attribution(Some("tags"), None), "No association");
-        assert_eq!(attribution(Some("ambiguous"), None), "Ambiguous");
-        assert_eq!(attribution(Some("none"), None), "Not attributed");
-        assert_eq!(attribution(None, None), "Not attributed yet");
+        assert_eq!(label(AttributionMethod::Tags, Some("a-1")), "Attributed");
+        assert_eq!(label(AttributionMethod::Tags, None), "No association");
+        assert_eq!(label(AttributionMethod::Ambiguous, None), "Ambiguous");
+        assert_eq!(label(AttributionMethod::None, None), "Not attributed");
+        assert_eq!(AttributionMark::of(None).badge.label, "Not attributed yet");
     }
 
     #[test]

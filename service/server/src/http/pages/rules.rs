@@ -11,8 +11,9 @@ use crate::http::view::words;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
-use rolecall_store::{FindingFilter, FindingSort, Tally};
+use rolecall_store::{FindingFilter, FindingSort};
 use std::collections::BTreeSet;
 
 query! {
@@ -32,7 +33,7 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// Adds tallies up.
-    pub(crate) fn of<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Self {
+    pub(crate) fn of<'a>(tallies: impl Iterator<Item = &'a RuleTally>) -> Self {
         tallies.fold(Self::default(), |sum, t| Self {
             pass: sum.pass + t.pass,
             fail: sum.fail + t.fail,
@@ -90,7 +91,7 @@ pub(crate) async fn list(
     Ok(RulesPage { chrome, seen: context.seen, lines, digest: app.rules.set.digest().to_string() })
 }
 
-fn line(rule: RuleText, tallies: &[Tally]) -> Line {
+fn line(rule: RuleText, tallies: &[RuleTally]) -> Line {
     let of_rule = || tallies.iter().filter(|t| t.rule == rule.id);
     let answers = Answers::of(of_rule());
     Line {
@@ -142,7 +143,7 @@ pub(crate) async fn one(
     let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
     let context = PageContext::load(&app).await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
-    let tallies: Vec<Tally> = tallies.into_iter().filter(|t| t.rule == rule.id).collect();
+    let tallies: Vec<RuleTally> = tallies.into_iter().filter(|t| t.rule == rule.id).collect();
     let open = FindingFilter {
         rules: vec![rule.id.clone()],
         workflow: vec![Workflow::Open, Workflow::Acknowledged],
@@ -167,7 +168,7 @@ pub(crate) async fn one(
     })
 }
 
-fn account_line(tally: &Tally, context: &PageContext) -> AccountLine {
+fn account_line(tally: &RuleTally, context: &PageContext) -> AccountLine {
     let answers = Answers::of(std::iter::once(tally));
     AccountLine {
         href: format!("/accounts/{}", tally.account_id),

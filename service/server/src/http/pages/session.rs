@@ -102,6 +102,7 @@ pub(crate) async fn page(
     };
     let chain = app.store.chain(row.clone()).await?;
     let session = &row.session;
+    let attribution = row.attribution.clone().unwrap_or_default();
     Ok(SessionPage {
         name: session.session_name.clone().unwrap_or_else(|| "Session without a name".to_owned()),
         kind: words::session_kind(session.kind),
@@ -111,9 +112,9 @@ pub(crate) async fn page(
         json: format!("/api/v1{}", session_href(session)),
         error: session.error.clone().unwrap_or_default(),
         orphan: orphan(&chain.up),
-        attribution: AttributionMark::of(&row.attribution),
-        association: association_links(row.attribution.association_id.as_slice(), &names).pop(),
-        candidates: association_links(&row.attribution.candidates, &names),
+        attribution: AttributionMark::of(row.attribution.as_ref()),
+        association: association_links(attribution.association_id.as_slice(), &names).pop(),
+        candidates: association_links(&attribution.candidates, &names),
         role: session.role_arn.as_ref().map(|arn| Link {
             name: arn.clone(),
             place: if present { "" } else { "not in the inventory" }.to_owned(),
@@ -134,7 +135,10 @@ pub(crate) async fn page(
 fn orphan(up: &[SessionRow]) -> String {
     let Some(SessionRow { session, attribution }) = up.first() else { return String::new() };
     match &session.parent_access_key_id {
-        Some(key) if session.kind != SessionKind::PodIdentity && attribution.association_id.is_none() => {
+        Some(key)
+            if session.kind != SessionKind::PodIdentity
+                && attribution.as_ref().is_none_or(|found| found.association_id.is_none()) =>
+        {
             format!("The first session was created with access key {key}. A session that owns this key is unknown.")
         }
         _ => String::new(),
@@ -165,7 +169,8 @@ fn story(up: &[SessionRow], context: &PageContext) -> Vec<Node> {
     nodes
 }
 
-fn origin(SessionRow { session, attribution }: &SessionRow) -> Node {
+fn origin(row: &SessionRow) -> Node {
+    let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
     let of_pod =
         matches!(session.kind, SessionKind::PodIdentity | SessionKind::PodIdentityTarget | SessionKind::AgentRequest);
     let workload = match (&attribution.namespace, &attribution.service_account) {
@@ -175,7 +180,7 @@ fn origin(SessionRow { session, attribution }: &SessionRow) -> Node {
     };
     let notes = [
         attribution.pod.as_ref().map(|pod| format!("pod {pod}")),
-        attribution.cluster.as_ref().map(|c| format!("cluster {c}")),
+        session.cluster.as_ref().map(|c| format!("cluster {c}")),
     ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     let node = |class, icon, kind: &str, name: String, notes| Node {
@@ -189,7 +194,7 @@ fn origin(SessionRow { session, attribution }: &SessionRow) -> Node {
     match workload {
         Some(name) => node("", "cluster", "Pod", name, notes),
         None if of_pod => {
-            let why = attribution.why.clone().unwrap_or_else(|| "not attributed to an association".to_owned());
+            let why = attribution.reason.clone().unwrap_or_else(|| "not attributed to an association".to_owned());
             node("unseen", "cluster", "Pod", "not known".to_owned(), notes.into_iter().chain([why]).collect())
         }
         None => {
@@ -216,8 +221,8 @@ fn facts(SessionRow { session, attribution }: &SessionRow) -> Vec<Pair> {
         pair("Region", Some(session.region.to_string())),
         pair("Key", session.access_key_id.clone()),
         pair("Key of the caller", session.parent_access_key_id.clone()),
-        pair("Cluster", attribution.cluster.clone()),
-        pair("Pod", attribution.pod.clone()),
+        pair("Cluster", session.cluster.clone()),
+        pair("Pod", attribution.as_ref().and_then(|found| found.pod.clone())),
         pair("External id", session.external_id.clone()),
         pair("Asked for so long", session.duration_seconds.map(|s| words::span(i64::from(s) * 1_000))),
         pair("Packed policy", session.packed_policy_size.map(|p| format!("{p} % of the limit"))),

@@ -252,7 +252,8 @@ pub(super) async fn association_names(
     app: &App,
     rows: &[SessionRow],
 ) -> Result<BTreeMap<String, AssociationName>, AppError> {
-    let named = rows.iter().flat_map(|row| row.attribution.association_id.iter().chain(&row.attribution.candidates));
+    let named = rows.iter().filter_map(|row| row.attribution.as_ref());
+    let named = named.flat_map(|found| found.association_id.iter().chain(&found.candidates));
     let ids: BTreeSet<String> = named.cloned().collect();
     Ok(app.store.association_names(&ids.into_iter().collect::<Vec<_>>()).await?)
 }
@@ -343,14 +344,14 @@ async fn days(
 impl Line {
     fn of(row: &SessionRow, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
         const SHOWN: usize = 3;
-        let SessionRow { session, attribution } = row;
+        let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
         let role = session.role_arn.as_deref().map(short_name).unwrap_or_default();
         let pod = match (&attribution.namespace, &attribution.service_account) {
             (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
             (Some(namespace), None) => format!("namespace {namespace}"),
             _ => String::new(),
         };
-        let cluster = attribution.cluster.as_ref().map(|cluster| format!("cluster {cluster}"));
+        let cluster = session.cluster.as_ref().map(|cluster| format!("cluster {cluster}"));
         let whose = attribution.pod.as_ref().map(|pod| format!("pod {pod}"));
         Self {
             href: session_href(session),
@@ -363,7 +364,7 @@ impl Line {
             pod,
             place: [whose, cluster].into_iter().flatten().collect::<Vec<_>>().join(", "),
             association: association_links(attribution.association_id.as_slice(), names).pop(),
-            attribution: AttributionMark::of(attribution),
+            attribution: AttributionMark::of(row.attribution.as_ref()),
             candidates: association_links(
                 attribution.candidates.get(..SHOWN).unwrap_or(&attribution.candidates),
                 names,

@@ -17,7 +17,7 @@ const TOP: u64 = 8;
 pub struct Day {
     /// In UTC.
     pub day: NaiveDate,
-    /// Tied to one association.
+    /// Attributed to one association.
     pub attributed: u64,
     /// Several associations can have led to them.
     pub ambiguous: u64,
@@ -58,7 +58,7 @@ pub struct Column {
 pub struct Row {
     /// The day.
     pub day: String,
-    /// Tied to one association.
+    /// Attributed to one association.
     pub attributed: String,
     /// Several associations can have led to them.
     pub ambiguous: String,
