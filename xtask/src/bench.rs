@@ -42,20 +42,32 @@ struct Spent {
     peak_kib: u64,
 }
 
+impl Spent {
+    fn without(self, before: Self) -> Self {
+        Self {
+            wall: self.wall.saturating_sub(before.wall),
+            own: self.own.saturating_sub(before.own),
+            database: self.database.saturating_sub(before.database),
+            peak_kib: self.peak_kib,
+        }
+    }
+}
+
 impl Cost {
     /// What was spent from the first line that begins so to the first that begins otherwise.
     fn between(&self, from: &str, to: &str) -> Result<Spent, String> {
-        let at = |words: &str| {
-            let said = self.said.iter().find(|(line, _)| line.starts_with(words));
-            said.map(|(_, spent)| *spent).ok_or_else(|| format!("rolecall never said `{words}`"))
-        };
-        let (from, to) = (at(from)?, at(to)?);
-        Ok(Spent {
-            wall: to.wall.saturating_sub(from.wall),
-            own: to.own.saturating_sub(from.own),
-            database: to.database.saturating_sub(from.database),
-            peak_kib: to.peak_kib,
-        })
+        Ok(self.at(to)?.without(self.at(from)?))
+    }
+
+    /// What was spent from the first line that begins so to the end.
+    fn since(&self, from: &str) -> Result<Spent, String> {
+        Ok(self.all().without(self.at(from)?))
+    }
+
+    /// What was spent until the first line that begins so.
+    fn at(&self, words: &str) -> Result<Spent, String> {
+        let said = self.said.iter().find(|(line, _)| line.starts_with(words));
+        said.map(|(_, spent)| *spent).ok_or_else(|| format!("rolecall never said `{words}`"))
     }
 
     /// All of it, the start of the database too.

@@ -89,6 +89,12 @@ pub fn evaluate_until(
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     evaluation.reach.follow(|role| facts.assumed_from(role));
     cancel.check()?;
+    // Most rules give one answer about each subject.
+    let mut answers = 0;
+    for kind in rules.rules().iter().map(|rule| rule.subject()) {
+        answers += subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).len();
+    }
+    evaluation.verdicts.reserve(answers);
     for rule in rules.rules() {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
@@ -97,7 +103,10 @@ pub fn evaluate_until(
             cancel.check()?;
             let count = counts.entry(judged.subject.account_id).or_default();
             let (judgement, assumptions) = stated.decide(rule, index, judgement);
-            for (outcome, assumptions) in judgement.outcomes.into_iter().zip(assumptions) {
+            let exception = judgement.exception.map(Arc::new);
+            let mut assumptions = assumptions.into_iter();
+            for outcome in judgement.outcomes {
+                let assumptions = assumptions.next().unwrap_or_default();
                 count.add(&outcome, !assumptions.is_empty());
                 note_missing(&mut evaluation.could_be_assumed, &estate.assumed, &outcome);
                 let graded = outcome.graded();
@@ -105,13 +114,13 @@ pub fn evaluate_until(
                 let severity_because = graded.map(|graded| graded.because.clone());
                 evaluation.verdicts.push(Verdict {
                     rule: rule.id().to_owned(),
-                    subject: judged.subject.clone(),
+                    subject: Arc::clone(&judged.subject),
                     outcome,
                     severity,
                     severity_because,
                     assumptions,
                     params: Arc::clone(&judgement.params),
-                    exception: judgement.exception.clone(),
+                    exception: exception.clone(),
                     happened_at: judged.happened,
                 });
             }
@@ -175,16 +184,15 @@ impl<'a> Stated<'a> {
     }
 
     /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
-    /// its outcomes those that it rests on.
+    /// its outcomes those that it rests on; nothing where it rests on none.
     fn decide(&mut self, rule: &Rule, index: usize, plain: Judgement) -> (Judgement, Vec<Vec<Assumption>>) {
-        let none = vec![Vec::new(); plain.outcomes.len()];
         let is_open = plain.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown { .. }));
         if self.estate.assumed.is_empty() || !is_open {
-            return (plain, none);
+            return (plain, Vec::new());
         }
         let mut needed = self.estate.assumed.clone();
         let Some(mut settled) = self.under(&needed, rule, index).filter(|it| answers(it) != answers(&plain)) else {
-            return (plain, none);
+            return (plain, Vec::new());
         };
         for assumption in &self.estate.assumed {
             let mut fewer = needed.clone();

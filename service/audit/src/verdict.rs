@@ -19,8 +19,8 @@ pub struct Fingerprint(pub String);
 pub struct Verdict {
     /// The rule's immutable slug.
     pub rule: String,
-    /// About what.
-    pub subject: Subject,
+    /// About what; all verdicts about it share it.
+    pub subject: Arc<Subject>,
     /// The answer.
     pub outcome: Outcome,
     /// After bindings.
@@ -32,7 +32,7 @@ pub struct Verdict {
     /// Parameters in force, with where each came from.
     pub params: Arc<BTreeMap<String, EffectiveParam>>,
     /// The exception that covers this subject, if any is in force.
-    pub exception: Option<ExceptionRef>,
+    pub exception: Option<Arc<ExceptionRef>>,
     /// Of a subject that is an event, as sessions are: when it last happened.
     pub happened_at: Option<DateTime<Utc>>,
 }

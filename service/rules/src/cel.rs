@@ -5,6 +5,8 @@
 //! thread of its own with a stack that the caps below cannot exhaust. Refuses to know types.
 
 use cel::common::ast::{self, EntryExpr, LiteralValue, operators};
+use std::cell::Cell;
+use std::panic;
 use std::thread;
 
 /// An expression longer than this is refused, in bytes.
@@ -132,13 +134,35 @@ pub(super) fn parse(text: &str) -> Result<Expr, Syntax> {
         return Err(Syntax { at: 0, message: "the expression is empty".to_owned() });
     }
     brackets(text)?;
+    let gave_up = || Err(Syntax { at: 0, message: "the parser gave up on the expression".to_owned() });
+    if ROOMY.get() {
+        return panic::catch_unwind(|| parse_here(text)).unwrap_or_else(|_| gave_up());
+    }
     thread::scope(|scope| {
         let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(text));
         match parser.map(thread::ScopedJoinHandle::join) {
             Ok(Ok(parsed)) => parsed,
-            Ok(Err(_)) => Err(Syntax { at: 0, message: "the parser gave up on the expression".to_owned() }),
+            Ok(Err(_)) => gave_up(),
             Err(error) => Err(Syntax { at: 0, message: format!("the parser could not start: {error}") }),
         }
+    })
+}
+
+thread_local! {
+    /// Whether this thread has a stack for the parser.
+    static ROOMY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does work that parses many expressions, on one thread with a stack for all of them: a thread for each
+/// costs more than to parse it. Where none can be had, each expression says so.
+pub(super) fn with_room<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    thread::scope(|scope| {
+        let roomy = || {
+            ROOMY.set(true);
+            work()
+        };
+        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, roomy);
+        worker.ok().and_then(|worker| worker.join().ok()).unwrap_or_else(&work)
     })
 }
 

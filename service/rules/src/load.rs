@@ -4,6 +4,7 @@
 //! so that judging has none. Refuses to know where files lie.
 
 use super::binding::Settings;
+use super::cel;
 use super::check::{self, Scope};
 use super::decode::Doc;
 use super::fixture::Reader;
@@ -28,6 +29,10 @@ const TEST_NOW: &str = "2026-01-01";
 
 /// Reads all files.
 pub(super) fn load(files: &[SourceFile], schema: &Schema) -> Loaded {
+    cel::with_room(|| read(files, schema))
+}
+
+fn read(files: &[SourceFile], schema: &Schema) -> Loaded {
     let mut loaded = Loaded::default();
     let mut bindings = Vec::new();
     let mut exceptions = Vec::new();

@@ -59,9 +59,27 @@ pub(super) fn organisation(roles: &str, accounts: &str) -> Result<(), String> {
     build()?;
     let files = generate(size)?;
     heading();
-    let first = audit(size, &files)?;
-    let field = |key: &str| first.summary.get(key).map_or_else(|| "-".to_owned(), ToString::to_string);
-    println!("\nfindings: {}", field("findings"));
+    let data = tempdir()?;
+    scan(&data, "http://127.0.0.1:9", &["migrate"])?;
+    let mut server = serve(&data)?;
+    let measured = twice(&data, size, &files);
+    stop(&mut server)?;
+    measured
+}
+
+/// A first audit, and one of the same files again, in which nothing has changed.
+fn twice(data: &Path, size: Size, files: &Path) -> Result<(), String> {
+    for name in ["first", "unchanged"] {
+        let cost = scan(data, "http://127.0.0.1:9", &["--format", "json", "import", &files.display().to_string()])?;
+        row(name, size, &cost);
+        let to_the_end = cost.since("Comparing with")?;
+        println!(
+            "{name:<16}drift: {:.2} s of processor time, PostgreSQL {:.2} s; findings: {}",
+            to_the_end.own.as_secs_f64(),
+            to_the_end.database.as_secs_f64(),
+            cost.summary.get("findings").map_or_else(|| "-".to_owned(), ToString::to_string)
+        );
+    }
     Ok(())
 }
 

@@ -87,7 +87,7 @@ fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
 /// A subject to judge.
 pub(crate) struct Judged {
     /// Who it is.
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     /// Its facts.
     pub object: Arc<dyn Object>,
     /// The account's OU path, where the organisation is known.
@@ -279,7 +279,7 @@ impl Facts {
 
     fn judged(&self, subject: Subject, object: Arc<dyn Object>, unseen: Option<Reasons>) -> Judged {
         let ou_path = self.world.ou_path(subject.account_id).map(str::to_owned);
-        Judged { subject, object, ou_path, unseen, happened: None }
+        Judged { subject: Arc::new(subject), object, ou_path, unseen, happened: None }
     }
 
     fn roles(&self) -> Vec<Judged> {

@@ -16,14 +16,14 @@ use rolecall_iam::{
 };
 use rolecall_rules::{Evidence, Reasons, Type, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// So many steps all sessions of one role may take together: twice as many as one of them.
 const STEPS_OF_SESSIONS: u64 = 2_000_000;
 
-/// Answers about stacks, by their content.
+/// Answers about stacks, by their content; and about roles, which many rules ask for.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<HashMap<Digest, Arc<Answers>>>);
+pub(super) struct Memo(Mutex<HashMap<Digest, Arc<Answers>>>, Mutex<HashMap<usize, Value>>);
 
 /// A policy of a role's stack, found or not.
 pub(super) struct Part<'a> {
@@ -232,13 +232,19 @@ impl Answers {
 /// AWS counts a few actions as writing that only read, such as `athena:GetSessionEndpoint`: a
 /// statement that is left with nothing else, as those of `ReadOnlyAccess`, writes nothing.
 fn writing(mut granted: Granted) -> Granted {
-    let reads = |grant: &Grant| grant.actions.names().iter().all(|action| says_it_reads(action));
-    granted.grants.retain(|grant| !grant.unlisted.is_empty() || !reads(grant));
+    granted.grants.retain(|grant| !grant.unlisted.is_empty() || !READING_BY_NAME.includes(&grant.actions));
     if granted.grants.is_empty() && granted.truth.is_true() {
         granted.truth = Truth::False;
     }
     granted
 }
+
+/// The actions of the catalogue whose names say that they only read.
+static READING_BY_NAME: LazyLock<ActionSet> = LazyLock::new(|| {
+    let all = ActionSet::all();
+    let reading = all.numbers().zip(all.iter()).filter(|(_, action)| says_it_reads(action.name));
+    ActionSet::of(reading.map(|(number, _)| number))
+});
 
 /// Whether an action's name says that it only reads.
 fn says_it_reads(action: &str) -> bool {
@@ -552,6 +558,16 @@ pub(super) fn steps_of_sessions() -> Steps {
 
 /// The permissions of a role by every way in that is known.
 pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
+    let Some(index) = world.role_index(role.arn.as_str()) else { return work_out(world, role) };
+    if let Some(known) = world.memo.1.lock().unwrap_or_else(PoisonError::into_inner).get(&index) {
+        return known.clone();
+    }
+    let permissions = work_out(world, role);
+    world.memo.1.lock().unwrap_or_else(PoisonError::into_inner).insert(index, permissions.clone());
+    permissions
+}
+
+fn work_out(world: &CachedIndex, role: &Role) -> Value {
     let (sessions, mut unseen) = sessions_of(world, role);
     let whole = answers(world, role, None);
     if sessions.iter().all(Option::is_none) {

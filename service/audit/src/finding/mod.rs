@@ -206,7 +206,7 @@ impl Failure {
         Some(Self {
             fingerprint: verdict.fingerprint(root)?,
             rule: verdict.rule.clone(),
-            subject: verdict.subject.clone(),
+            subject: verdict.subject.as_ref().clone(),
             severity: verdict.severity,
             severity_because: verdict.severity_because.clone(),
             part_of,
@@ -216,7 +216,7 @@ impl Failure {
             evidence: evidence.clone(),
             evidence_digest: Digest::sha256(shown.to_string().as_bytes()),
             params: verdict.params.as_ref().clone(),
-            exception: verdict.exception.clone(),
+            exception: verdict.exception.as_deref().cloned(),
             happened_at: verdict.happened_at.map(|at| newest_event(evidence).unwrap_or(at)),
         })
     }

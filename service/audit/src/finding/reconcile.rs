@@ -11,7 +11,7 @@ use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{Cause, Estate, Reason};
 use rolecall_rules::{Outcome, Rule, RuleSet, Subject, SubjectKind};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Which finding each failing one is listed under, after every chain is followed to its end.
 ///
@@ -98,14 +98,26 @@ fn decide(
     estate: &Estate,
 ) -> Vec<FindingAction> {
     let by_fingerprint: BTreeMap<&Fingerprint, &KnownFinding> = known.iter().map(|k| (&k.fingerprint, k)).collect();
+    let unresolved = || known.iter().filter(|finding| finding.workflow != Workflow::Resolved);
+    // What is said of anything else decides about no kept finding.
+    let kept: HashSet<(SubjectKind, &str)> =
+        unresolved().map(|finding| (finding.subject.kind, finding.subject.key.as_str())).collect();
     let mut judged: BTreeMap<(String, SubjectKind, &str), Judged> = BTreeMap::new();
     let mut failures: BTreeMap<Fingerprint, (&Verdict, String)> = BTreeMap::new();
     for verdict in &evaluation.verdicts {
+        let subject = (verdict.subject.kind, verdict.subject.key.as_str());
+        let is_kept = kept.contains(&subject);
+        if !is_kept && !matches!(verdict.outcome, Outcome::Fail { .. }) {
+            continue;
+        }
         let root = root(&verdict.rule);
         if let Some(fingerprint) = verdict.fingerprint(&root) {
             failures.entry(fingerprint).or_insert_with(|| (verdict, root.clone()));
         }
-        let entry = judged.entry((root, verdict.subject.kind, &verdict.subject.key)).or_default();
+        if !is_kept {
+            continue;
+        }
+        let entry = judged.entry((root, subject.0, subject.1)).or_default();
         entry.assumed.extend(&verdict.assumptions);
         match &verdict.outcome {
             Outcome::Fail { .. } => entry.failed = true,
@@ -128,7 +140,7 @@ fn decide(
         .collect();
 
     let mut actions = Vec::new();
-    for finding in known.iter().filter(|k| !failing.contains_key(&k.fingerprint) && k.workflow != Workflow::Resolved) {
+    for finding in unresolved().filter(|finding| !failing.contains_key(&finding.fingerprint)) {
         let fingerprint = finding.fingerprint.clone();
         let subject = &finding.subject;
         let in_force = active(&finding.rule, subject);

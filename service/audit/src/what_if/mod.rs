@@ -474,7 +474,7 @@ fn findings(
         let decided_before = subjects.contains(&(kind, key));
         let was_unknown = unknown_before.contains_key(&(verdict.rule.as_str(), kind, key));
         if decided_before && !was_unknown && !told.contains(&(verdict.rule.clone(), kind, key.to_owned())) {
-            let (rule, subject) = (verdict.rule.clone(), verdict.subject.clone());
+            let (rule, subject) = (verdict.rule.clone(), verdict.subject.as_ref().clone());
             out.undecided.push(Undecided { rule, subject, why: why.clone() });
         }
     }

@@ -44,6 +44,14 @@ fn small() -> Small {
     Small::new()
 }
 
+#[test]
+fn the_documentation_says_of_each_rule_how_its_verdicts_are_reached() {
+    let page = include_str!("../../../../docs/verdicts.md");
+    let missing: Vec<&str> =
+        RULES.rules().iter().map(|rule| rule.id()).filter(|id| !page.contains(&format!("`{id}`"))).collect();
+    assert!(missing.is_empty(), "docs/verdicts.md does not name {missing:?}");
+}
+
 const ADMIN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 const S3_STAR: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
 const LIMIT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::orders/*"}]}"#;

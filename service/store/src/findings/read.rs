@@ -25,6 +25,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Findings that an export reads at once.
 const EXPORTED: i64 = 500;
+/// So many findings are a short page, one more than is shown among them.
+const SHORT: i64 = 201;
 
 /// In which order; ties go to the greater number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -266,6 +268,20 @@ macro_rules! of_state {
     };
 }
 
+/// The same for a page of at most [`SHORT`] findings. The number is written into the statement, so that
+/// PostgreSQL knows without the parameters how little there is to read, and keeps its plan: otherwise it
+/// plans anew for each page, which costs more than reading it.
+macro_rules! of_short_page {
+    ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "from (select * from finding f where f.part_of is null and f.workflow = any($1::text[]) "
+                + $tail $(+ $more)*,
+            &$bound.states,
+            $($arg,)*
+        )
+    };
+}
+
 /// The findings of a filter that names no place; its condition and parameters are written once.
 /// Parameters of `$tail` count from `$15`.
 macro_rules! of_filter {
@@ -357,16 +373,18 @@ macro_rules! with_conditions {
 }
 
 /// A page of a family of statements, in each order that there is: each order has its own index.
-/// `$a`, `$b` and `$c` are the parameters of the family's tail.
+/// `$a`, `$b` and `$c` are the parameters of the family's tail; `$most`, where the family reads from a
+/// list of its own, is how long that one is.
 macro_rules! page_of {
-    ($of:ident!($($known:ident),*), [$a:literal, $b:literal, $c:literal], $pool:expr, $sort:ident, $from:ident, $limit:ident) => {
+    ($of:ident!($($known:ident),*), [$a:literal, $b:literal, $c:literal $(; $most:literal)?], $pool:expr, $sort:ident, $from:ident, $limit:ident) => {
         match $sort {
             FindingSort::Severity => {
                 $of!(
                     select_findings!,
                     $($known,)*
                     "and (f.severity_rank, f.number) < (" + $a + "::smallint, " + $b + "::bigint)
-                     order by f.severity_rank desc, f.number desc limit " + $c,
+                     order by f.severity_rank desc, f.number desc limit "
+                        $(+ $most + ") f order by f.severity_rank desc, f.number desc limit ")? + $c,
                     $from.rank,
                     $from.number,
                     $limit
@@ -380,7 +398,9 @@ macro_rules! page_of {
                     $($known,)*
                     "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
                          < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b + "::bigint)
-                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit " + $c,
+                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit "
+                        $(+ $most + ") f order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc,
+                                    f.number desc limit ")? + $c,
                     $from.at,
                     $from.number,
                     $limit
@@ -393,7 +413,8 @@ macro_rules! page_of {
                     select_findings!,
                     $($known,)*
                     "and (f.opened_at, f.number) < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b
-                        + "::bigint) order by f.opened_at desc, f.number desc limit " + $c,
+                        + "::bigint) order by f.opened_at desc, f.number desc limit "
+                        $(+ $most + ") f order by f.opened_at desc, f.number desc limit ")? + $c,
                     $from.at,
                     $from.number,
                     $limit
@@ -405,7 +426,8 @@ macro_rules! page_of {
                 $of!(
                     select_findings!,
                     $($known,)*
-                    "and f.number < " + $a + "::bigint order by f.number desc limit " + $b,
+                    "and f.number < " + $a + "::bigint order by f.number desc limit "
+                        $(+ $most + ") f order by f.number desc limit ")? + $b,
                     $from.number,
                     $limit
                 )
@@ -598,6 +620,9 @@ impl Store {
         let bound = Bound::of(filter);
         let (from, limit) = (Start::of(after), parse::limit(limit));
         let records = match Family::of(filter) {
+            Family::State if limit <= SHORT => {
+                page_of!(of_short_page!(bound), ["$2", "$3", "$4"; "201"], &self.pool, sort, from, limit)
+            }
             Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
             Family::Filter => page_of!(of_filter!(bound, filter), ["$15", "$16", "$17"], &self.pool, sort, from, limit),
             Family::Place => page_of!(of_place!(bound, filter), ["$25", "$26", "$27"], &self.pool, sort, from, limit),
