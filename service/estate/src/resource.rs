@@ -53,6 +53,11 @@ impl Documents {
         self.0.is_empty()
     }
 
+    /// Keeps those whose address is wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Digest) -> bool) {
+        self.0.retain(|digest, _| wanted(digest));
+    }
+
     /// Takes over another set.
     pub fn absorb(&mut self, other: Self) {
         for document in other.0.into_values() {

@@ -38,6 +38,15 @@ pub(crate) fn json<T: DeserializeOwned>(
     serde_json::from_value(value).map_err(|why| Error::corrupt(table, key.to_string(), why.to_string()))
 }
 
+/// A value that is kept as JSON, from its text.
+pub(crate) fn json_of<T: DeserializeOwned>(
+    table: &'static str,
+    key: &(impl Display + ?Sized),
+    text: &str,
+) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|why| Error::corrupt(table, key.to_string(), why.to_string()))
+}
+
 /// An enum that is kept by its snake-case serde name.
 pub(crate) fn name<T: DeserializeOwned>(
     table: &'static str,

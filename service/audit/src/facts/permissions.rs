@@ -243,7 +243,7 @@ fn writing(mut granted: Granted) -> Granted {
 static READING_BY_NAME: LazyLock<ActionSet> = LazyLock::new(|| {
     let all = ActionSet::all();
     let reading = all.numbers().zip(all.iter()).filter(|(_, action)| says_it_reads(action.name));
-    ActionSet::of(reading.map(|(number, _)| number))
+    ActionSet::from_numbers(reading.map(|(number, _)| number))
 });
 
 /// Whether an action's name says that it only reads.

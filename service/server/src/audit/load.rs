@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_estate::Estate;
+use rolecall_estate::{Documents, Estate};
 use rolecall_estate::assumption::Assumption;
 use rolecall_store::Store;
 use std::collections::BTreeSet;
@@ -25,12 +25,13 @@ pub struct Judging {
     pub assumed: BTreeSet<Assumption>,
 }
 
-/// Loads the estate with everything that rules ask for.
+/// Loads the estate with everything that rules ask for; `written` are documents that the snapshot of this
+/// process has just written, and that need not be read again.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn load(store: &Store, judging: &Judging) -> Result<Estate, Error> {
-    let mut estate = store.estate(judging.since).await?;
+pub async fn load(store: &Store, judging: &Judging, written: Documents) -> Result<Estate, Error> {
+    let mut estate = store.estate_with(judging.since, written).await?;
     estate.sessions_since = judging.read_since;
     let kept = TimeDelta::from_std(judging.kept).unwrap_or(TimeDelta::MAX);
     estate.sessions_kept_since = judging.now.checked_sub_signed(kept);

@@ -190,6 +190,7 @@ impl Audit {
         }
         writer.owe(since).await?;
         abort::point("snapshot written");
+        let written = writer.take_written();
         let counts = writer.commit().await?;
         abort::point("snapshot kept");
         // A look and a trail tell of the same sessions: added up they would be counted twice.
@@ -213,7 +214,7 @@ impl Audit {
             kept: self.kept,
             assumed: self.assumed.clone(),
         };
-        let estate = load(&self.store, &judging).await?;
+        let estate = load(&self.store, &judging, written).await?;
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         abort::point("estate loaded");

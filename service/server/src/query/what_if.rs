@@ -12,7 +12,7 @@ use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::what_if::{Answer, Proposed, what_if};
-use rolecall_estate::Estate;
+use rolecall_estate::{Documents, Estate};
 use rolecall_store::{Store, UnitKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub async fn of_store(
         kept: config.retention.sessions,
         assumed: config.assume.clone(),
     };
-    let estate = load(store, &judging).await?;
+    let estate = load(store, &judging, Documents::default()).await?;
     // What processes died at would end this one too.
     let mut aside = BTreeMap::new();
     for it in store.set_aside().await?.into_iter().filter(|it| it.kind == UnitKind::Judging) {

@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Row {
     kind: String,
     key: String,
-    body: serde_json::Value,
+    /// JSON, read into its resource at once: a tree of values between would cost more than both.
+    body: String,
 }
 
 impl Store {
@@ -26,14 +27,23 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn estate(&self, sessions_since: DateTime<Utc>) -> Result<Estate, Error> {
+        self.estate_with(sessions_since, Documents::default()).await
+    }
+
+    /// As [`Store::estate`]; documents that a snapshot of this process has just written
+    /// ([`SnapshotWriter::take_written`](crate::SnapshotWriter::take_written)) are not read again.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn estate_with(&self, sessions_since: DateTime<Utc>, written: Documents) -> Result<Estate, Error> {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let rows = sqlx::query_as!(
             Row,
-            "select kind, key, body from resource where seen_to is null order by kind, key, account_id"
+            r#"select kind, key, body::text as "body!" from resource where seen_to is null order by kind, key, account_id"#
         )
         .fetch_all(&mut *tx)
         .await?;
-        let mut estate = assemble(&mut tx, rows).await?;
+        let mut estate = assemble(&mut tx, rows, written).await?;
         let used = sqlx::query!("select role_arn, at, region from role_last_used order by role_arn")
             .fetch_all(&mut *tx)
             .await?;
@@ -66,14 +76,14 @@ impl Store {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let rows = sqlx::query_as!(
             Row,
-            "select kind, key, body from resource
-             where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail'))
-             order by kind, key, account_id",
+            r#"select kind, key, body::text as "body!" from resource
+               where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail'))
+               order by kind, key, account_id"#,
             &accounts
         )
         .fetch_all(&mut *tx)
         .await?;
-        let mut estate = assemble(&mut tx, rows).await?;
+        let mut estate = assemble(&mut tx, rows, Documents::default()).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
         estate.as_of = as_of(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, Some(&accounts)).await?;
@@ -91,13 +101,13 @@ impl Store {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let rows = sqlx::query_as!(
             Row,
-            "select kind, key, body from resource
-             where seen_from <= $1 and (seen_to is null or seen_to > $1) order by kind, key, account_id",
+            r#"select kind, key, body::text as "body!" from resource
+               where seen_from <= $1 and (seen_to is null or seen_to > $1) order by kind, key, account_id"#,
             run.0
         )
         .fetch_all(&mut *tx)
         .await?;
-        let estate = assemble(&mut tx, rows).await?;
+        let estate = assemble(&mut tx, rows, Documents::default()).await?;
         tx.rollback().await?;
         Ok(estate)
     }
@@ -110,7 +120,7 @@ impl Store {
 pub(crate) async fn around_change(connection: &mut PgConnection, run: RunId, before: bool) -> Result<Estate, Error> {
     let rows = sqlx::query_as!(
         Row,
-        "with touched as materialized (select account_id, kind, key from changed_resource where run_id = $1),
+        r#"with touched as materialized (select account_id, kind, key from changed_resource where run_id = $1),
               wide as materialized (
                   select distinct account_id from touched where kind in ('policy', 'oidc_provider')),
               named as materialized (
@@ -119,20 +129,20 @@ pub(crate) async fn around_change(connection: &mut PgConnection, run: RunId, bef
                   union
                   select target_role_arn from resource
                   where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to >= $1))
-         select r.kind, r.key, r.body from resource r
+         select r.kind, r.key, r.body::text as "body!" from resource r
          where case when $2 then r.seen_from < $1 and (r.seen_to is null or r.seen_to >= $1)
                     else r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) end
            and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy', 'trail')
                 or r.kind = 'role' and (r.key in (select key from named where key is not null)
                                         or r.account_id in (select account_id from wide))
                 or (r.account_id, r.kind, r.key) in (select account_id, kind, key from touched))
-         order by r.kind, r.key, r.account_id",
+         order by r.kind, r.key, r.account_id"#,
         run.0,
         before
     )
     .fetch_all(&mut *connection)
     .await?;
-    assemble(connection, rows).await
+    assemble(connection, rows, Documents::default()).await
 }
 
 async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
@@ -151,23 +161,27 @@ pub(crate) async fn assumed(connection: &mut PgConnection) -> Result<BTreeSet<As
     latest.map_or_else(|| Ok(BTreeSet::new()), |assumed| parse::json("run", "assumed", assumed))
 }
 
-async fn assemble(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Estate, Error> {
+async fn assemble(connection: &mut PgConnection, rows: Vec<Row>, known: Documents) -> Result<Estate, Error> {
     let mut estate = Estate::default();
     for Row { kind, key, body } in rows {
         const TABLE: &str = "resource";
         match Kind::read(&kind)? {
-            Kind::Account => estate.accounts.push(parse::json(TABLE, &key, body)?),
-            Kind::Role => estate.roles.push(parse::json(TABLE, &key, body)?),
-            Kind::Policy => estate.policies.push(parse::json(TABLE, &key, body)?),
-            Kind::OidcProvider => estate.oidc_providers.push(parse::json(TABLE, &key, body)?),
-            Kind::Cluster => estate.clusters.push(parse::json(TABLE, &key, body)?),
-            Kind::Association => estate.associations.push(parse::json(TABLE, &key, body)?),
-            Kind::Trail => estate.trails.push(parse::json(TABLE, &key, body)?),
-            Kind::OrgPolicy => estate.org_policies.push(parse::json(TABLE, &key, body)?),
-            Kind::OrgUnit => estate.org_units.push(parse::json(TABLE, &key, body)?),
+            Kind::Account => estate.accounts.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Role => estate.roles.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Policy => estate.policies.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::OidcProvider => estate.oidc_providers.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Cluster => estate.clusters.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Association => estate.associations.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Trail => estate.trails.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::OrgPolicy => estate.org_policies.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::OrgUnit => estate.org_units.push(parse::json_of(TABLE, &key, &body)?),
         }
     }
-    estate.documents = documents(connection, &named(&estate)).await?;
+    let named = named(&estate);
+    let known = alone(connection, known, &named).await?;
+    let others = named.into_iter().filter(|digest| known.get(digest).is_none()).collect();
+    estate.documents = documents(connection, &others).await?;
+    estate.documents.absorb(known);
     Ok(estate)
 }
 
@@ -182,6 +196,29 @@ fn named(estate: &Estate) -> BTreeSet<Digest> {
     named.extend(estate.associations.iter().filter_map(|found| found.detail.as_ref()?.policy));
     named.extend(estate.org_policies.iter().map(|policy| policy.document));
     named
+}
+
+/// Of documents that were just written, those that are wanted and that one account alone has: of several
+/// accounts' texts [`documents`] gives one, which need not be the one that was written.
+async fn alone(
+    connection: &mut PgConnection,
+    mut written: Documents,
+    wanted: &BTreeSet<Digest>,
+) -> Result<Documents, Error> {
+    written.retain(|digest| wanted.contains(digest));
+    if written.is_empty() {
+        return Ok(written);
+    }
+    let digests: Vec<Vec<u8>> = written.iter().map(|document| document.digest.as_bytes().to_vec()).collect();
+    let shared = sqlx::query_scalar!(
+        "select digest from document where digest = any($1) group by digest having count(*) <> 1",
+        &digests
+    )
+    .fetch_all(connection)
+    .await?;
+    let shared: BTreeSet<Vec<u8>> = shared.into_iter().collect();
+    written.retain(|digest| !shared.contains(digest.as_bytes().as_slice()));
+    Ok(written)
 }
 
 /// Documents by address: one text where many accounts hold the same.

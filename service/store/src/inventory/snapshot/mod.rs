@@ -16,7 +16,7 @@ use crate::work::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, error, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use facts::{Fact, Kind};
-use rolecall_estate::Observation;
+use rolecall_estate::{Documents, Observation};
 use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_iam::{AccountId, Digest};
 use sqlx::{Postgres, Transaction};
@@ -72,6 +72,8 @@ pub struct SnapshotWriter {
     left: BTreeSet<Scope>,
     /// Resources of scopes that this run did not come to yet.
     unvisited: BTreeMap<Key, Scope>,
+    /// Documents that this run wrote, as they were read.
+    written: Documents,
     /// Of what date accounts were known before this run.
     dates: BTreeMap<String, Option<DateTime<Utc>>>,
 }
@@ -140,6 +142,7 @@ impl Store {
             looked: Coverage::default(),
             left: BTreeSet::new(),
             unvisited: BTreeMap::new(),
+            written: Documents::default(),
             dates: BTreeMap::new(),
         })
     }
@@ -200,6 +203,12 @@ impl SnapshotWriter {
     #[must_use]
     pub fn counts(&self) -> SaveCounts {
         self.counts
+    }
+
+    /// The documents that were written so far and not taken yet: text for text what is kept.
+    #[must_use]
+    pub fn take_written(&mut self) -> Documents {
+        std::mem::take(&mut self.written)
     }
 
     /// Makes everything saved visible at once.
@@ -329,6 +338,7 @@ impl SnapshotWriter {
                 accounts.push(row.account_id);
                 digests.push(row.digest);
                 texts.push(parse::storable_document(&document.text));
+                self.written.add(document.clone());
             }
         }
         if accounts.is_empty() {
