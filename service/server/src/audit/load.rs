@@ -4,8 +4,8 @@
 
 use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_estate::{Documents, Estate};
 use rolecall_estate::assumption::Assumption;
+use rolecall_estate::{Documents, Estate};
 use rolecall_store::Store;
 use std::collections::BTreeSet;
 use std::time::Duration;
