@@ -18,14 +18,14 @@ use crate::database::place;
 use crate::database::{self, Database, Schema};
 use crate::error::Error;
 use crate::progress::Progress;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::drift::Approval;
 use rolecall_collect::Hub;
 use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
 use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
-use rolecall_store::{ChangeFilter, Store};
+use rolecall_store::{ChangeFilter, Run, RunState, Store};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -74,15 +74,19 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         let hub = hub(&sandbox)?;
         let app = App::new(database.store.clone(), rules, context.config.clone(), hub, true).await?;
         let demo = Demo { app: &app, context: &context, sandbox: &sandbox, progress: &progress, cancel: &cancel };
-        let is_new = app.store.runs(None, 1).await?.is_empty();
+        // One that was ended before its first scan of today goes on where it was.
+        let runs = app.store.runs(None, RECENT).await?;
+        let done: Vec<&Run> = runs.iter().filter(|run| run.state == RunState::Done).collect();
+        let is_new = done.iter().all(|run| run.trigger == DAYS_BEFORE);
         if is_new {
-            demo.tell(&past, &bucket, now).await?;
+            let told = done.iter().map(|run| run.started_at.date_naive()).max();
+            demo.tell(&past, told, &bucket, now).await?;
             sandbox.serve_bucket(&past.changes);
         }
         sandbox.serve_bucket(&bucket);
         sandbox.mutate(|held| *held = estate);
         sandbox.set_clock(None);
-        let summary = demo.audit(&app.store, &progress).await?;
+        let summary = demo.audit(&app.store, "command line", &progress).await?;
         if is_new {
             approve(&app.store).await?;
         }
@@ -102,6 +106,11 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     result.map(|()| ExitCode::SUCCESS)
 }
 
+/// The trigger of scans of the days before.
+const DAYS_BEFORE: &str = "days before";
+/// So many of the newest runs tell whether today was scanned.
+const RECENT: u32 = 100;
+
 /// What the demo's audits share.
 struct Demo<'d> {
     app: &'d App,
@@ -112,29 +121,36 @@ struct Demo<'d> {
 }
 
 impl Demo<'_> {
-    /// Scans the estate as it was on each of the days before.
-    async fn tell(&self, past: &Past, bucket: &TrailBucket, now: DateTime<Utc>) -> Result<(), Error> {
-        self.progress.steps("Scanning the days before", u64::try_from(past.days.len()).unwrap_or(u64::MAX));
-        for day in &past.days {
+    /// Scans the estate as it was on each of the days before, after the last one that is told.
+    async fn tell(
+        &self,
+        past: &Past,
+        told: Option<NaiveDate>,
+        bucket: &TrailBucket,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let days: Vec<_> = past.days.iter().filter(|day| told.is_none_or(|told| day.at.date_naive() > told)).collect();
+        self.progress.steps("Scanning the days before", u64::try_from(days.len()).unwrap_or(u64::MAX));
+        for day in days {
             let date = day.at.date_naive();
             self.sandbox.set_clock(Some(day.at));
             self.sandbox.mutate(|held| *held = day.estate.clone());
             self.sandbox.serve_bucket(&bucket.before(date));
             self.sandbox.serve_bucket(&past.changes.before(date));
             let store = self.app.store.behind((now - day.at).to_std().unwrap_or_default());
-            self.audit(&store, &Progress::silent()).await?;
+            self.audit(&store, DAYS_BEFORE, &Progress::silent()).await?;
             self.progress.part(&date.to_string());
         }
         Ok(())
     }
 
-    async fn audit(&self, store: &Store, progress: &Progress) -> Result<Summary, Error> {
+    async fn audit(&self, store: &Store, trigger: &str, progress: &Progress) -> Result<Summary, Error> {
         let aws = &self.context.config.aws;
         let audit = Audit {
             store: store.clone(),
             rules: self.app.rules.clone(),
             kind: "demo",
-            trigger: "command line".to_owned(),
+            trigger: trigger.to_owned(),
             window: TimeDelta::days(aws.trail_lookback_days.into()),
             kept: self.context.config.retention.sessions,
             assumed: self.context.config.assume.clone(),

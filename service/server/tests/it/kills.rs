@@ -1,7 +1,7 @@
 //! A process that is killed anywhere in an audit, and the next audit: together they know what one that
 //! nobody disturbs knows.
 //!
-//! Kills are at points of the program (`ROLECALL_ABORT_AT`): each point once, and chains of seven, 103 in
+//! Kills are at points of the program (`ROLECALL_ABORT_AT`): each point once, and chains of seven, 114 in
 //! all. `ROLECALL_KILLS=1000` draws chains of so many kills, `ROLECALL_KILL_SEED` others than those of the
 //! day. At some points it is the database that is killed.
 
@@ -393,4 +393,53 @@ async fn a_database_that_is_killed_in_an_import_loses_nothing() {
             Some(wanted) => same(&known, wanted, &format!("the database was killed at {point:?}")),
         }
     }
+}
+
+/// Steps of the demo: all but the last in the second scan of a run, so that each run scans a day whole and ends
+/// in the next; the last in the scan of today.
+const DEMO: &[&str] = &[
+    "run begun:2",
+    "batch written:2",
+    "batch kept:2",
+    "batch acknowledged:2",
+    "snapshot written:2",
+    "snapshot kept:2",
+    "sessions attributed:2",
+    "estate loaded:2",
+    "judged:2",
+    "findings kept:2",
+    "changes kept:3",
+];
+
+/// The demo, killed at each of its steps, one run after the other, over one folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_killed_at_each_step_shows_what_an_undisturbed_one_shows() {
+    let shown = async |points: &[&str]| {
+        let home = Folder::new();
+        let data = home.path().join("data");
+        let demo = || {
+            let mut command = rolecall(home.path());
+            command.arg("--data-dir").arg(&data).args(["demo", "--once"]);
+            command
+        };
+        let points: Vec<String> = points.iter().map(|point| (*point).to_owned()).collect();
+        killed(demo, &points).await;
+        let options = Options { fetch: None, ..Options::new(data.join("demo")) };
+        let server = start(&options).await.unwrap();
+        let mut connection = sqlx::PgConnection::connect_with(&server.options()).await.unwrap();
+        let mut known = known_by(&mut connection).await;
+        let changes =
+            "select jsonb_build_array(account_id, resource_type, resource, change, effect, attribution, actor)
+                       from change";
+        let mut changes: Vec<Value> = sqlx::query_scalar(changes).fetch_all(&mut connection).await.unwrap();
+        changes.sort_by_key(ToString::to_string);
+        connection.close().await.unwrap();
+        server.stop().await.unwrap();
+        known.retain(|what, _| ["findings", "scopes", "gaps", "usage", "problems", "owed"].contains(what));
+        known.insert("changes", changes);
+        known
+    };
+    let wanted = shown(&[]).await;
+    assert!(wanted["findings"].len() > 30 && wanted["changes"].len() > 10, "{:#?}", wanted["findings"]);
+    same(&shown(DEMO).await, &wanted, "a kill at each step");
 }
