@@ -84,7 +84,7 @@ pub fn evaluate_until(
     cancel: &Cancel,
 ) -> Result<Evaluation, Cancelled> {
     let facts = Facts::until(estate, &BTreeSet::new(), cancel);
-    let mut stated = Stated::of(estate, now, cancel);
+    let mut stated = Stated::new(estate, now, cancel);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     evaluation.reach.follow(|role| facts.assumed_from(role));
@@ -179,7 +179,7 @@ struct Stated<'a> {
 }
 
 impl<'a> Stated<'a> {
-    fn of(estate: &'a Estate, now: DateTime<Utc>, cancel: &'a Cancel) -> Self {
+    fn new(estate: &'a Estate, now: DateTime<Utc>, cancel: &'a Cancel) -> Self {
         Self { estate, now, cancel, by_assumptions: BTreeMap::new() }
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn listed_under(verdicts: &[Verdict], rules: &RuleSet) -> BTreeMap<Fi
             continue;
         };
         let subject = &verdict.subject;
-        let fingerprint = Fingerprint::of(rule.root(), subject.kind, &subject.key, discriminator);
+        let fingerprint = Fingerprint::new(rule.root(), subject.kind, &subject.key, discriminator);
         let order = (Reverse(verdict.severity), rule.root(), fingerprint);
         let apart = rule.meta().category == AVAILABILITY;
         let failing = Failing { order, rule, statements: if apart { BTreeSet::new() } else { statements(evidence) } };

@@ -630,7 +630,7 @@ impl EstateIndex {
     }
 
     /// As [`EstateIndex::org_levels`], with what the policies say.
-    pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
+    pub(crate) fn org_policy_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
         let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
         let layer = |policy: &OrgPolicy| {
             let source = format!("{name} {}", policy.name);

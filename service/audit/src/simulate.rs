@@ -196,7 +196,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         let shown = question.action.chars().take(LONGEST_ACTION).collect();
         return Err(AskError::Action(shown));
     }
-    let facts = Facts::of(estate);
+    let facts = Facts::new(estate);
     let mut notes = Vec::new();
     let mut context = if question.closed { Context::closed() } else { Context::open() };
     for (key, values) in &question.context {
@@ -297,7 +297,7 @@ fn caller(
     };
     *context = role_tags(context.clone(), role);
     let requester = requester.with_unique_id(&role.role_id);
-    let mut layers = facts.session_layers(role, None);
+    let mut layers = facts.session_policies(role, None);
     last_seen("role", facts.role(role.arn.as_str()).1.as_ref(), &mut layers, notes);
     Ok(Caller { requester, layers, account })
 }
@@ -340,7 +340,7 @@ fn pod(
             format!("pods of {key} act as {arn}, by way of {by}; whether that one may assume it is not asked here")
         }
     });
-    let mut layers = facts.session_layers(role, detail.policy.as_ref());
+    let mut layers = facts.session_policies(role, detail.policy.as_ref());
     last_seen("role", facts.role(arn).1.as_ref(), &mut layers, notes);
     last_seen("association", unseen.as_ref(), &mut layers, notes);
     Ok(Caller {
@@ -381,9 +381,9 @@ fn above(
     let stated = [(account, OrgPolicyKind::Scp), (request.resource_account(), OrgPolicyKind::Rcp)];
     let stated = stated.into_iter().filter_map(|(account, kind)| facts.assumes_no_policies(account?, kind));
     notes.extend(stated.map(|assumption| format!("it is assumed that {}", assumption.sentence())));
-    layers.scp = account.and_then(|account| facts.org_layers(account, OrgPolicyKind::Scp)).map(Arc::from);
+    layers.scp = account.and_then(|account| facts.org_policy_levels(account, OrgPolicyKind::Scp)).map(Arc::from);
     layers.rcp =
-        request.resource_account().and_then(|owner| facts.org_layers(owner, OrgPolicyKind::Rcp)).map(Arc::from);
+        request.resource_account().and_then(|owner| facts.org_policy_levels(owner, OrgPolicyKind::Rcp)).map(Arc::from);
 }
 
 /// The policy on the resource, and the trust policy where the resource is a role to be assumed.
@@ -392,7 +392,7 @@ fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &m
     let assumes = service == "sts" && request.resource().as_str().contains(":role/");
     if assumes {
         layers.trust = Some(match facts.role(&question.resource) {
-            (Some(role), None) => facts.trust_layer(role),
+            (Some(role), None) => facts.trust_policy_ref(role),
             (_, Some(why)) => PolicyRef::missing("trust policy", &why.joined()),
             (None, None) => PolicyRef::missing("trust policy", "the role is not among those that were seen"),
         });

@@ -136,7 +136,7 @@ impl UsageReport {
 }
 
 /// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.
-pub(crate) fn against(
+pub(crate) fn usage_report(
     stack: &PolicySet,
     grants: &Grants,
     role: &Role,
@@ -145,7 +145,7 @@ pub(crate) fn against(
     uses: &[Used],
     window: Covered,
 ) -> UsageReport {
-    let calls = Calls::of(uses, role.arn.as_str(), window.since);
+    let calls = Calls::new(uses, role.arn.as_str(), window.since);
     let granted = grants.actions().clone();
 
     let mut weighed = UsageReport {
@@ -226,7 +226,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn of(uses: &[Used], role_arn: &str, since: DateTime<Utc>) -> Self {
+    fn new(uses: &[Used], role_arn: &str, since: DateTime<Utc>) -> Self {
         let mut calls = Self::default();
         let mut unmapped: BTreeMap<&str, Used> = BTreeMap::new();
         for used in uses.iter().filter(|used| used.role_arn == role_arn && used.last >= since) {

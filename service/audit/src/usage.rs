@@ -4,7 +4,7 @@
 //! calls. Refuses to know where the calls are kept.
 
 use crate::facts::Facts;
-use crate::unused::{Covered, UsageReport, against};
+use crate::unused::{Covered, UsageReport, usage_report};
 use rolecall_estate::{AssociationKey, Estate, Used};
 use rolecall_iam::Grants;
 
@@ -58,7 +58,7 @@ pub fn analyze_usage(
     uses: &[Used],
     window: Covered,
 ) -> Result<UsageReport, UsageError> {
-    let facts = Facts::of(estate);
+    let facts = Facts::new(estate);
     let arn = role_of(estate, whose)?;
     let (role, unseen) = facts.role(&arn);
     let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
@@ -70,7 +70,7 @@ pub fn analyze_usage(
         remembered.extend(texts(unseen.as_ref()));
     }
     let stack = facts.stack(role, policy);
-    Ok(against(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
+    Ok(usage_report(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
 }
 
 fn texts(why: Option<&rolecall_rules::Reasons>) -> Vec<String> {

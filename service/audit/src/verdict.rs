@@ -43,7 +43,7 @@ impl Fingerprint {
     /// `rule` is the rule's root id: the oldest slug that it supersedes, so that a renamed rule
     /// keeps its findings. Changing anything here orphans every kept finding and its ticket.
     #[must_use]
-    pub fn of(rule: &str, kind: SubjectKind, key: &str, discriminator: &[String]) -> Self {
+    pub fn new(rule: &str, kind: SubjectKind, key: &str, discriminator: &[String]) -> Self {
         let mut parts = vec!["v1", rule, kind.as_str(), key];
         parts.extend(discriminator.iter().map(String::as_str));
         let canonical = serde_json::Value::from(parts).to_string();
@@ -73,6 +73,6 @@ impl Verdict {
     #[must_use]
     pub fn fingerprint(&self, root: &str) -> Option<Fingerprint> {
         let Outcome::Fail { discriminator, .. } = &self.outcome else { return None };
-        Some(Fingerprint::of(root, self.subject.kind, &self.subject.key, discriminator))
+        Some(Fingerprint::new(root, self.subject.kind, &self.subject.key, discriminator))
     }
 }

@@ -13,6 +13,7 @@ pub mod id;
 pub mod loss;
 mod reason;
 mod resource;
+mod scope;
 mod snapshot;
 
 pub use activity::{

@@ -4,7 +4,7 @@
 //! statement that could be made, the document that cannot be parsed, the condition key that is open.
 
 use crate::assumption::Assumption;
-use crate::coverage::Scope;
+use crate::scope::Scope;
 use rolecall_iam::{NotSeen, Truth, Why};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -263,7 +263,7 @@ impl TryFrom<Flat> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::ScopeKind;
+    use crate::scope::ScopeKind;
 
     fn causes() -> Vec<Option<Cause>> {
         let scope = Scope::of_cluster(

@@ -145,7 +145,7 @@ pub fn compare(asker: &Asker, before: &PolicySet, after: &PolicySet) -> Comparis
     Comparison { relation, gained: gained.map(witness), lost: lost.map(witness), because }
 }
 
-fn layers_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
+fn policies_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
     let lists = [&layers.identity, &layers.boundary, &layers.session, &layers.vpc_endpoint];
     let levels = [&layers.scp, &layers.rcp].into_iter().flatten().flat_map(|levels| levels.iter());
     let levels = levels.flat_map(|level| &level.policies);
@@ -155,7 +155,7 @@ fn layers_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
 
 /// The first document of a side that could not be read.
 fn unreadable(layers: &PolicySet, side: &str) -> Option<String> {
-    let broken = layers_of(layers).find(|layer| layer.digest.is_some() && layer.policy.is_err())?;
+    let broken = policies_of(layers).find(|layer| layer.digest.is_some() && layer.policy.is_err())?;
     let why = broken.policy.as_ref().err()?;
     Some(format!("{side}: {why}"))
 }
@@ -209,7 +209,7 @@ impl Found {
         let (before, after) = (first.as_ref().unwrap_or(before), second.as_ref().unwrap_or(after));
         // Within one account the requester's own policies would do, and those are not asked about.
         let elsewhere = first.is_some().then(|| "909090909090".parse().ok()).flatten();
-        let mut both = Both::of(who, owner.or(elsewhere).or(who.account_id()));
+        let mut both = Both::new(who, owner.or(elsewhere).or(who.account_id()));
         let (was, is) = (both.side(before), both.side(after));
         let changes = Changes::between(&was, &is);
         if changes.are_none() {

@@ -240,7 +240,7 @@ impl Context {
     /// What a key holds; letter case does not count.
     #[must_use]
     pub fn get(&self, key: &str) -> ContextValue<'_> {
-        self.look_up(&KeyName::new(key))
+        self.value_of(&KeyName::new(key))
     }
 
     fn hold(mut self, key: &str, held: Held) -> Self {
@@ -273,7 +273,7 @@ impl Context {
         Err(at)
     }
 
-    pub(crate) fn look_up(&self, name: &KeyName) -> ContextValue<'_> {
+    pub(crate) fn value_of(&self, name: &KeyName) -> ContextValue<'_> {
         if let Some(entry) = self.find(name).ok().and_then(|at| self.entries.get(at)) {
             return match &entry.held {
                 Held::One(value) => ContextValue::Known(value),

@@ -21,7 +21,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn of(subject: &'a Subject, ou_path: Option<&'a str>) -> Self {
+    pub(super) fn new(subject: &'a Subject, ou_path: Option<&'a str>) -> Self {
         Self {
             account_id: subject.account_id,
             ou_path,

@@ -112,7 +112,7 @@ impl Checker<'_> {
     }
 
     fn unknown_name(&mut self, at: usize, what: String, name: &str, candidates: &[&str]) -> Typed {
-        let (message, remedy) = match text::nearest(name, candidates.iter().copied()) {
+        let (message, remedy) = match text::closest(name, candidates.iter().copied()) {
             Some(near) => (format!("{what}; did you mean `{near}`?"), format!("write `{near}`")),
             None => (what, format!("known are: {}", candidates.join(", "))),
         };

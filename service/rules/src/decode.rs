@@ -59,7 +59,7 @@ impl<'a> Doc<'a, '_> {
         };
         for (key, at, _) in entries {
             if !known.contains(&key.as_str()) {
-                let hint = text::nearest(key, known.iter().copied());
+                let hint = text::closest(key, known.iter().copied());
                 let (hint, remedy) = match hint {
                     Some(near) => (format!("; did you mean `{near}`?"), format!("write `{near}`")),
                     None => (String::new(), format!("known are: {}", known.join(", "))),
@@ -157,7 +157,7 @@ impl<'a> Doc<'a, '_> {
         let found = read(&text);
         if found.is_none() {
             let at = node.map_or_else(At::default, |node| node.at);
-            let hint = text::nearest(&text, all.iter().copied());
+            let hint = text::closest(&text, all.iter().copied());
             let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             self.wrong(at, field, format!("`{text}` is not known{hint}"), format!("known are: {}", all.join(", ")));
         }

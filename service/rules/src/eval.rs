@@ -31,7 +31,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    fn of(message: impl Into<Box<str>>) -> Self {
+    fn new(message: impl Into<Box<str>>) -> Self {
         Self::Operation(message.into())
     }
 
@@ -133,7 +133,7 @@ pub(super) fn eval(ir: &Ir, cx: &Context<'_>) -> Answer {
         Ir::Field(of, field) => match &*hold(of, cx)? {
             Value::Object(object) => Ok(object.get(*field)),
             Value::Unknown(why) => Ok(Value::Unknown(why.clone())),
-            other => Err(Fault::of(format!("{} has no fields", other.kind()))),
+            other => Err(Fault::new(format!("{} has no fields", other.kind()))),
         },
         Ir::Present(of) => Ok(match &*hold(of, cx)? {
             Value::Unknown(why) => Value::Unknown(why.clone()),
@@ -186,7 +186,7 @@ pub(super) fn eval(ir: &Ir, cx: &Context<'_>) -> Answer {
             match &*list {
                 Value::List(list) => each(*how, list, *slot, only.as_deref(), body, cx),
                 Value::Unknown(why) => Ok(Value::Unknown(why.clone())),
-                other => Err(Fault::of(format!("{} is not a list", other.kind()))),
+                other => Err(Fault::new(format!("{} is not a list", other.kind()))),
             }
         }
         Ir::Call(builtin, args) => call(*builtin, args, cx),
@@ -209,7 +209,7 @@ pub(super) fn eval(ir: &Ir, cx: &Context<'_>) -> Answer {
                     return Ok(answer);
                 }
             }
-            let answer = native(&args).map_err(Fault::of)?;
+            let answer = native(&args).map_err(Fault::new)?;
             if let Value::List(list) = &answer {
                 cx.step(list.items().len())?;
             }
@@ -219,7 +219,7 @@ pub(super) fn eval(ir: &Ir, cx: &Context<'_>) -> Answer {
 }
 
 fn overflow() -> Fault {
-    Fault::of("a number is too large")
+    Fault::new("a number is too large")
 }
 
 /// The reasons of all that is unknown; `None` where everything is known.
@@ -247,7 +247,7 @@ fn junction(answers: impl Iterator<Item = Answer>, decides: bool) -> Answer {
             Ok(Value::Bool(b)) if b == decides => return Ok(Value::Bool(decides)),
             Ok(Value::Bool(_)) => {}
             Ok(Value::Unknown(why)) => merge(&mut unknown, &why),
-            Ok(other) => return Err(Fault::of(format!("{} is neither true nor false", other.kind()))),
+            Ok(other) => return Err(Fault::new(format!("{} is neither true nor false", other.kind()))),
             Err(Fault::Cost) => return Err(Fault::Cost),
             Err(operation) => fault = fault.or(Some(operation)),
         }
@@ -265,7 +265,7 @@ fn condition(three: &[Ir; 3], cx: &Context<'_>) -> Answer {
         Value::Bool(true) => return eval(yes, cx),
         Value::Bool(false) => return eval(no, cx),
         Value::Unknown(why) => why,
-        other => return Err(Fault::of(format!("{} is neither true nor false", other.kind()))),
+        other => return Err(Fault::new(format!("{} is neither true nor false", other.kind()))),
     };
     let mut sides = Vec::new();
     for side in [yes, no] {
@@ -392,7 +392,7 @@ fn compare(how: Comparison, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
             match order(&a, &b) {
                 Some(order) => Ok(Value::Bool(holds(how, order))),
                 None if matches!((&*a, &*b), (Value::Double(_), Value::Double(_))) => Ok(Value::Bool(false)),
-                None => Err(Fault::of(format!("{} cannot be compared with {}", a.kind(), b.kind()))),
+                None => Err(Fault::new(format!("{} cannot be compared with {}", a.kind(), b.kind()))),
             }
         }
     }
@@ -423,14 +423,14 @@ fn arith(how: Arith, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
     if let Some(why) = unknowns([&*a, &*b].into_iter()) {
         return Ok(Value::Unknown(why));
     }
-    let out_of_range = || Fault::of("a moment or span of time is out of range");
+    let out_of_range = || Fault::new("a moment or span of time is out of range");
     match (how, &*a, &*b) {
         (Arith::Add, Value::Str(a), Value::Str(b)) => join_texts(&[a, b], "", cx),
         (Arith::Add, Value::List(a), Value::List(b)) => {
             let length = a.items().len() + b.items().len();
             cx.step(length)?;
             if length > LONGEST_LIST {
-                return Err(Fault::of(format!("a list has more than {LONGEST_LIST} elements")));
+                return Err(Fault::new(format!("a list has more than {LONGEST_LIST} elements")));
             }
             let mut missing = a.missing().cloned();
             if let Some(why) = b.missing() {
@@ -441,7 +441,7 @@ fn arith(how: Arith, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
         (how, Value::Int(a), Value::Int(b)) => {
             let zero = *b == 0 && matches!(how, Arith::Divide | Arith::Modulo);
             if zero {
-                return Err(Fault::of("a number is divided by zero"));
+                return Err(Fault::new("a number is divided by zero"));
             }
             let result = match how {
                 Arith::Add => a.checked_add(*b),
@@ -473,7 +473,7 @@ fn arith(how: Arith, sides: &[Ir; 2], cx: &Context<'_>) -> Answer {
         (Arith::Subtract, Value::Duration(a), Value::Duration(b)) => {
             a.checked_sub(b).map(Value::Duration).ok_or_else(out_of_range)
         }
-        (how, a, b) => Err(Fault::of(format!("`{}` does not apply to {} and {}", how.symbol(), a.kind(), b.kind()))),
+        (how, a, b) => Err(Fault::new(format!("`{}` does not apply to {} and {}", how.symbol(), a.kind(), b.kind()))),
     }
 }
 
@@ -481,7 +481,7 @@ fn join_texts(parts: &[&str], separator: &str, cx: &Context<'_>) -> Answer {
     let length: usize = parts.iter().map(|part| part.len() + separator.len()).sum();
     cx.step(length / 64)?;
     if length > LONGEST_TEXT {
-        return Err(Fault::of(format!("a text has more than {LONGEST_TEXT} bytes")));
+        return Err(Fault::new(format!("a text has more than {LONGEST_TEXT} bytes")));
     }
     Ok(Value::text(parts.join(separator)))
 }
@@ -507,7 +507,7 @@ fn membership(item: &Value, list: &Value, cx: &Context<'_>) -> Answer {
             Ok(unknown.map_or(Value::Bool(false), Value::Unknown))
         }
         (Value::Str(key), Value::Map(map)) => Ok(Value::Bool(map.contains_key(key))),
-        (_, other) => Err(Fault::of(format!("{} is neither a list nor a map", other.kind()))),
+        (_, other) => Err(Fault::new(format!("{} is neither a list nor a map", other.kind()))),
     }
 }
 
@@ -523,10 +523,10 @@ fn element(of: &Value, index: &Value, cx: &Context<'_>) -> Answer {
             let found = usize::try_from(*index).ok().and_then(|index| list.items().get(index));
             found
                 .cloned()
-                .ok_or_else(|| Fault::of(format!("there is no element {index} in a list of {}", list.items().len())))
+                .ok_or_else(|| Fault::new(format!("there is no element {index} in a list of {}", list.items().len())))
         }
         (Value::Map(map), Value::Str(key)) => Ok(map.get(key).cloned().unwrap_or(Value::Null)),
-        (of, _) => Err(Fault::of(format!("{} has no elements", of.kind()))),
+        (of, _) => Err(Fault::new(format!("{} has no elements", of.kind()))),
     }
 }
 
@@ -625,7 +625,7 @@ fn call(builtin: Builtin, args: &[Ir], cx: &Context<'_>) -> Answer {
                 (None, None) => eval(otherwise, cx),
             }
         }
-        _ => Err(Fault::of("a function was given the wrong number of arguments")),
+        _ => Err(Fault::new("a function was given the wrong number of arguments")),
     }
 }
 
@@ -651,7 +651,7 @@ fn count(n: usize) -> Value {
 }
 
 fn one(builtin: Builtin, a: &Value, cx: &Context<'_>) -> Answer {
-    let unreadable = |text: &str, what: &str| Fault::of(format!("`{text}` is not {what}"));
+    let unreadable = |text: &str, what: &str| Fault::new(format!("`{text}` is not {what}"));
     Ok(match (builtin, a) {
         (Builtin::Size, Value::List(list)) => match cx.missing(list) {
             Some(why) => Value::Unknown(why.clone()),
@@ -681,10 +681,10 @@ fn one(builtin: Builtin, a: &Value, cx: &Context<'_>) -> Answer {
         (Builtin::ToDouble, Value::Str(text)) => Value::Double(text.parse().map_err(|_| unreadable(text, "a number"))?),
         (Builtin::ToDouble, Value::Int(n)) => Value::Double(near(*n)),
         (Builtin::ToTimestamp, Value::Str(text)) => {
-            Value::Timestamp(super::literal::read_timestamp(text).map_err(Fault::of)?)
+            Value::Timestamp(super::literal::read_timestamp(text).map_err(Fault::new)?)
         }
-        (Builtin::ToDuration, Value::Str(text)) => Value::Duration(text::read_duration(text).map_err(Fault::of)?),
-        (_, other) => return Err(Fault::of(format!("{} does not fit", other.kind()))),
+        (Builtin::ToDuration, Value::Str(text)) => Value::Duration(text::read_duration(text).map_err(Fault::new)?),
+        (_, other) => return Err(Fault::new(format!("{} does not fit", other.kind()))),
     })
 }
 
@@ -716,7 +716,7 @@ fn two(builtin: Builtin, a: &Value, b: &Value, cx: &Context<'_>) -> Answer {
         }
         (Builtin::GlobLookup, map, key) => lookup(map, key).ok_or_else(|| {
             let key = key.as_str().unwrap_or_default();
-            Fault::of(format!("no key of the map matches `{key}`; add `*`, or give `glob.lookup` a third argument"))
+            Fault::new(format!("no key of the map matches `{key}`; add `*`, or give `glob.lookup` a third argument"))
         })?,
         (Builtin::Split, Value::Str(a), Value::Str(b)) => {
             cx.step(a.len() / 8)?;
@@ -739,7 +739,7 @@ fn two(builtin: Builtin, a: &Value, b: &Value, cx: &Context<'_>) -> Answer {
         }
         (Builtin::Min, a, b) => if order(a, b).is_some_and(Ordering::is_gt) { b } else { a }.clone(),
         (Builtin::Max, a, b) => if order(a, b).is_some_and(Ordering::is_lt) { b } else { a }.clone(),
-        (_, a, b) => return Err(Fault::of(format!("{} and {} do not fit", a.kind(), b.kind()))),
+        (_, a, b) => return Err(Fault::new(format!("{} and {} do not fit", a.kind(), b.kind()))),
     })
 }
 
@@ -809,7 +809,7 @@ fn extreme(builtin: Builtin, list: &List, cx: &Context<'_>) -> Answer {
     }
     cx.step(list.items().len())?;
     let mut items = list.items().iter();
-    let first = items.next().ok_or_else(|| Fault::of("an empty list has neither minimum nor maximum"))?;
+    let first = items.next().ok_or_else(|| Fault::new("an empty list has neither minimum nor maximum"))?;
     let best = items.fold(first, |best, item| {
         let better = if builtin == Builtin::Min { Ordering::is_lt } else { Ordering::is_gt };
         if order(item, best).is_some_and(better) { item } else { best }

@@ -160,7 +160,7 @@ impl Reader<'_> {
                     stated.insert(key, self.value(node, &field.ty, &inner));
                 }
                 None => {
-                    let near = text::nearest(key, object.fields.iter().map(|field| field.name.as_ref()));
+                    let near = text::closest(key, object.fields.iter().map(|field| field.name.as_ref()));
                     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                     let message = format!("type {} has no field `{key}`{hint}", object.name);
                     self.wrong(*at, place, message, "see `rolecall policies schema`");

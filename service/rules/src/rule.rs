@@ -309,7 +309,7 @@ impl Rule {
         ou_path: Option<&str>,
         times: Times,
     ) -> Option<Judgement> {
-        let place = Place::of(subject, ou_path);
+        let place = Place::new(subject, ou_path);
         let value = Value::Object(Arc::clone(object));
         let (settings, outcomes) = match self.settings(&place) {
             Ok(settings) if !settings.enabled => return None,
@@ -335,7 +335,7 @@ impl Rule {
     /// Whether the rule is in force for a subject; unknown counts as in force.
     #[must_use]
     pub fn is_enabled(&self, subject: &Subject, ou_path: Option<&str>) -> bool {
-        self.settings(&Place::of(subject, ou_path)).map_or(true, |settings| settings.enabled)
+        self.settings(&Place::new(subject, ou_path)).map_or(true, |settings| settings.enabled)
     }
 
     /// What is in force in a place, or why that cannot be said.

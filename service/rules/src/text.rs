@@ -161,7 +161,7 @@ impl OuPattern {
     ///
     /// # Errors
     /// What is wrong with it, in one sentence.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err(format!("`{text}` is not an OU path; it starts with `/`, as in `/workloads/prod/**`"));
         };
@@ -219,7 +219,7 @@ impl OuPattern {
 }
 
 /// The candidate nearest to a misspelt name, if any is near.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
@@ -287,10 +287,10 @@ mod tests {
             ("/**/b", "/x/y/b", true),
             ("/**/b", "/x/y/c", false),
         ] {
-            assert_eq!(OuPattern::read(pattern).unwrap().matches(path), expect, "{pattern} {path}");
+            assert_eq!(OuPattern::parse(pattern).unwrap().matches(path), expect, "{pattern} {path}");
         }
         for text in ["", "a", "//", "/a//b", "/a**"] {
-            assert!(OuPattern::read(text).is_err(), "{text}");
+            assert!(OuPattern::parse(text).is_err(), "{text}");
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
         fn a_common_ou_is_an_overlap(
             a in "(/(a|b|\\*|\\*\\*)){1,4}", b in "(/(a|b|\\*|\\*\\*)){1,4}", path in "(/(a|b)){0,4}",
         ) {
-            let (a, b) = (OuPattern::read(&a).unwrap(), OuPattern::read(&b).unwrap());
+            let (a, b) = (OuPattern::parse(&a).unwrap(), OuPattern::parse(&b).unwrap());
             if a.matches(&path) && b.matches(&path) {
                 prop_assert!(a.overlaps(&b));
             }

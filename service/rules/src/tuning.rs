@@ -49,9 +49,9 @@ fn named(source: Source<'_>, wanted: &[(At, String)], rules: &[Rule], errors: &m
         };
         if found.is_empty() && name != "*" {
             let near = match name.strip_prefix("category:") {
-                Some(category) => text::nearest(category, rules.iter().map(|rule| rule.meta.category.as_str()))
+                Some(category) => text::closest(category, rules.iter().map(|rule| rule.meta.category.as_str()))
                     .map(|near| format!("category:{near}")),
-                None => text::nearest(name, rules.iter().map(|rule| rule.meta.id.as_str())).map(str::to_owned),
+                None => text::closest(name, rules.iter().map(|rule| rule.meta.id.as_str())).map(str::to_owned),
             };
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let message = format!("no rule is selected by `{name}`{hint}");
@@ -114,7 +114,7 @@ pub(super) fn spread(binding: &RawBinding<'_>, schema: &Schema, loaded: &mut Loa
         rule.bounds.sort_by_key(|bound| bound.select.rank());
     }
     for (name, at, _) in binding.params.iter().filter(|(name, _, _)| !used.contains(name.as_str())) {
-        let hint = text::nearest(name, known.iter().map(String::as_str));
+        let hint = text::closest(name, known.iter().map(String::as_str));
         let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         let message = format!("no selected rule has a parameter `{name}`{hint}");
         loaded.errors.push(binding.source.error(
@@ -186,7 +186,7 @@ impl<'a> Doc<'a, '_> {
             return Select::default();
         }
         let ou_field = format!("{field}.ou");
-        let ou = self.text(node.get("ou"), &ou_field).and_then(|text| match OuPattern::read(&text) {
+        let ou = self.text(node.get("ou"), &ou_field).and_then(|text| match OuPattern::parse(&text) {
             Ok(pattern) => Some(pattern),
             Err(why) => {
                 let at = node.get("ou").map_or(node.at, |node| node.at);

@@ -113,7 +113,7 @@ pub struct Calls<'a>(HashMap<(&'a str, String), Vec<&'a ChangeEvent>>);
 impl<'a> Calls<'a> {
     /// Sorts events by what they change. Those that failed change nothing.
     #[must_use]
-    pub fn of(events: &'a [ChangeEvent]) -> Self {
+    pub fn new(events: &'a [ChangeEvent]) -> Self {
         let mut by: HashMap<(&str, String), Vec<&ChangeEvent>> = HashMap::new();
         for event in events.iter().filter(|event| event.error_code.is_none()) {
             for resource in event.resources.iter().filter(|resource| resource.is_changed) {

@@ -212,15 +212,15 @@ fn document(digest: &Digest) -> State {
 
 /// Every difference, in a fixed order: what others may follow from comes first.
 pub(super) fn all(scans: &Scans<'_>) -> Vec<Difference> {
-    let sight = Sight { before: scans.listed_before, after: scans.listed_after };
+    let listed = ListedScopes { before: scans.listed_before, after: scans.listed_after };
     let mut out = Vec::new();
-    organization(scans, sight, &mut out);
-    policies(scans, sight, &mut out);
-    roles(scans, sight, &mut out);
-    providers(scans, sight, &mut out);
-    clusters(scans, sight, &mut out);
-    associations(scans, sight, &mut out);
-    trails(scans, sight, &mut out);
+    organization(scans, listed, &mut out);
+    policies(scans, listed, &mut out);
+    roles(scans, listed, &mut out);
+    providers(scans, listed, &mut out);
+    clusters(scans, listed, &mut out);
+    associations(scans, listed, &mut out);
+    trails(scans, listed, &mut out);
     out
 }
 
@@ -268,12 +268,12 @@ const OWNED_BY: &str = "owned by ";
 const STAYS_IN: &str = "stays in ";
 
 #[derive(Clone, Copy)]
-struct Sight<'a> {
+struct ListedScopes<'a> {
     before: &'a Coverage,
     after: &'a Coverage,
 }
 
-impl Sight<'_> {
+impl ListedScopes<'_> {
     /// What may be said of a thing that one side lacks.
     fn presence(self, was_there: bool, scope: &Scope) -> Option<Presence> {
         let whole = |coverage: &Coverage| coverage.blind_spots(scope).is_empty();
@@ -330,7 +330,7 @@ fn each<'a, T, K: Ord>(
     }
 }
 
-fn organization(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn organization(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     let (before, after) = (scans.before, scans.after);
     each(
         &before.org_policies,
@@ -356,7 +356,7 @@ fn organization(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) 
                 }
                 (was, is) => {
                     let scope = Scope::global(account_id, ScopeKind::OrgPolicies);
-                    of.presence(sight.presence(was.is_some(), &scope), was, is);
+                    of.presence(listed.presence(was.is_some(), &scope), was, is);
                 }
             }
         },
@@ -379,7 +379,7 @@ fn organization(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) 
                         of.note(RENAMED, None, Some(text(&was.path)), Some(text(&is.path)));
                     }
                 }
-                (was, is) => of.presence(sight.member(was.is_some()), was, is),
+                (was, is) => of.presence(listed.member(was.is_some()), was, is),
             }
         },
     );
@@ -418,13 +418,13 @@ fn organization(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) 
                 }
                 // An account that only its files told of is no member that joined.
                 (None, Some(only)) if only.ou_path.is_none() && !only.is_management => {}
-                (was, is) => of.presence(sight.member(was.is_some()), was, is),
+                (was, is) => of.presence(listed.member(was.is_some()), was, is),
             }
         },
     );
 }
 
-fn policies(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn policies(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.policies,
         &scans.after.policies,
@@ -456,7 +456,7 @@ fn policies(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
                 _ if arn.account() == "aws" => {}
                 (was, is) => {
                     let scope = Scope::global(account_id, ScopeKind::Policies);
-                    let Some(presence) = sight.presence(was.is_some(), &scope) else { return };
+                    let Some(presence) = listed.presence(was.is_some(), &scope) else { return };
                     let change = if presence == Presence::Added { ADDED } else { REMOVED };
                     let state = |it: Option<&ManagedPolicy>| it.and_then(|it| it.document.as_ref()).map(document);
                     of.note(change, None, state(was), state(is));
@@ -466,7 +466,7 @@ fn policies(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
     );
 }
 
-fn roles(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn roles(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.roles,
         &scans.after.roles,
@@ -488,7 +488,7 @@ fn roles(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
                 (Some(was), Some(is)) => role(was, is, &mut of),
                 (was, is) => {
                     let scope = Scope::global(arn.account_id(), ScopeKind::Roles);
-                    of.presence(sight.presence(was.is_some(), &scope), was, is);
+                    of.presence(listed.presence(was.is_some(), &scope), was, is);
                 }
             }
         },
@@ -535,7 +535,7 @@ fn role(was: &Role, is: &Role, of: &mut Of<'_>) {
     of.tags(&was.tags, &is.tags);
 }
 
-fn providers(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn providers(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.oidc_providers,
         &scans.after.oidc_providers,
@@ -551,12 +551,12 @@ fn providers(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
                 out,
             };
             let scope = Scope::global(account_id, ScopeKind::OidcProviders);
-            of.presence(sight.presence(was.is_some(), &scope), was, is);
+            of.presence(listed.presence(was.is_some(), &scope), was, is);
         },
     );
 }
 
-fn clusters(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn clusters(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.clusters,
         &scans.after.clusters,
@@ -587,7 +587,7 @@ fn clusters(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
                 }
                 (was, is) => {
                     let scope = Scope::regional(account_id, ScopeKind::Clusters, region.clone());
-                    of.presence(sight.presence(was.is_some(), &scope), was, is);
+                    of.presence(listed.presence(was.is_some(), &scope), was, is);
                 }
             }
         },
@@ -673,7 +673,7 @@ fn entries(was: &Cluster, is: &Cluster, out: &mut Vec<Difference>) {
     );
 }
 
-fn associations(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn associations(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.associations,
         &scans.after.associations,
@@ -696,7 +696,7 @@ fn associations(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) 
                     of.note(RECREATED, None, Some(json(was)), Some(json(is)));
                 }
                 (Some(was), Some(is)) => association(was, is, &mut of),
-                (was, is) => of.presence(sight.association(was.is_some(), key), was, is),
+                (was, is) => of.presence(listed.association(was.is_some(), key), was, is),
             }
         },
     );
@@ -724,7 +724,7 @@ fn association(was: &Association, is: &Association, of: &mut Of<'_>) {
     of.tags(&was.tags, &is.tags);
 }
 
-fn trails(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
+fn trails(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
     each(
         &scans.before.trails,
         &scans.after.trails,
@@ -742,7 +742,7 @@ fn trails(scans: &Scans<'_>, sight: Sight<'_>, out: &mut Vec<Difference>) {
                 (Some(was), Some(is)) => trail(was, is, &mut of),
                 (was, is) => {
                     let scope = Scope::regional(account_id, ScopeKind::Trails, region.clone());
-                    of.presence(sight.presence(was.is_some(), &scope), was, is);
+                    of.presence(listed.presence(was.is_some(), &scope), was, is);
                 }
             }
         },

@@ -69,12 +69,12 @@ impl Label {
         Self::plain(Effect::None, because)
     }
 
-    fn of(told: &Told) -> Self {
-        let Told { effect, gained, lost, because } = told.clone();
+    fn new(told: &AccessChange) -> Self {
+        let AccessChange { effect, gained, lost, because } = told.clone();
         Self { effect, gained, lost, ..Self::none(&because) }
     }
 
-    fn add(&mut self, workload: &AssociationKey, told: &Told) {
+    fn add(&mut self, workload: &AssociationKey, told: &AccessChange) {
         let first = self.affected.is_empty();
         if first {
             self.because.clone_from(&told.because);
@@ -96,7 +96,7 @@ impl Label {
         });
     }
 
-    fn also(&mut self, told: &Told) {
+    fn also(&mut self, told: &AccessChange) {
         if told.effect == Effect::None {
             return;
         }
@@ -111,14 +111,14 @@ impl Label {
 
 /// What a comparison says.
 #[derive(Debug, Clone)]
-struct Told {
+struct AccessChange {
     effect: Effect,
     gained: Option<Access>,
     lost: Option<Access>,
     because: String,
 }
 
-impl Told {
+impl AccessChange {
     fn none(because: &str) -> Self {
         Self { effect: Effect::None, gained: None, lost: None, because: because.to_owned() }
     }
@@ -134,7 +134,7 @@ impl Told {
     }
 }
 
-impl From<Comparison> for Told {
+impl From<Comparison> for AccessChange {
     fn from(found: Comparison) -> Self {
         let effect = match found.relation {
             Relation::Equal => Effect::None,
@@ -143,7 +143,12 @@ impl From<Comparison> for Told {
             Relation::Mixed => Effect::Mixed,
             Relation::Unknown => Effect::Unknown,
         };
-        Self { effect, gained: found.gained.map(Access::of), lost: found.lost.map(Access::of), because: found.because }
+        Self {
+            effect,
+            gained: found.gained.map(Access::new),
+            lost: found.lost.map(Access::new),
+            because: found.because,
+        }
     }
 }
 
@@ -229,7 +234,7 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(estate: &'a Estate) -> Self {
         Self {
-            facts: Facts::of(estate),
+            facts: Facts::new(estate),
             estate,
             at: estate.associations.iter().map(|it| (&it.key, it)).collect(),
             parts: RefCell::default(),
@@ -242,7 +247,7 @@ impl<'a> Side<'a> {
         if let Some(known) = self.levels.borrow().get(&(account, kind)) {
             return known.clone();
         }
-        let levels: Levels = self.facts.org_layers(account, kind).map(Arc::from);
+        let levels: Levels = self.facts.org_policy_levels(account, kind).map(Arc::from);
         // What nobody saw is taken to refuse nothing: it is the same before and after.
         let levels = levels.filter(|levels| {
             let unseen = levels.iter().flat_map(|level| &level.policies).all(|policy| policy.policy().is_none());
@@ -271,7 +276,7 @@ impl<'a> Side<'a> {
     }
 
     fn parts_of(&self, role: &Role, session: Option<&Digest>) -> Parts {
-        let layers = self.facts.session_layers(role, session);
+        let layers = self.facts.session_policies(role, session);
         let account = role.arn.account_id();
         let inline = role.inline.iter().map(|policy| Slot::Inline(policy.name.clone()));
         let attached = role.attached.iter().map(|policy| Slot::Attached(policy.arn.to_string()));
@@ -378,7 +383,7 @@ struct Both<'a> {
     /// The workloads of each role, as role or target role, on either side.
     users: BTreeMap<String, BTreeSet<AssociationKey>>,
     workloads: BTreeSet<AssociationKey>,
-    compared: RefCell<HashMap<String, Told>>,
+    compared: RefCell<HashMap<String, AccessChange>>,
 }
 
 /// Labels each difference, by its index.
@@ -435,17 +440,17 @@ fn asker(who: &Requester) -> Asker {
 
 impl Both<'_> {
     /// What a workload, or whoever has a role, gains and loses altogether.
-    fn held(&self, before: &Held, after: &Held) -> Told {
+    fn held(&self, before: &Held, after: &Held) -> AccessChange {
         let nothing = || PolicySet { identity: Some(Vec::new()), ..PolicySet::default() };
         match (before, after) {
-            (Held::Unknown(why), _) | (_, Held::Unknown(why)) => Told::unknown(why.clone()),
+            (Held::Unknown(why), _) | (_, Held::Unknown(why)) => AccessChange::unknown(why.clone()),
             (Held::Nothing(_), Held::Nothing(why)) => {
-                Told::none(&format!("nothing was allowed before and after: {why}"))
+                AccessChange::none(&format!("nothing was allowed before and after: {why}"))
             }
             (Held::Nothing(_), Held::Policies(is)) => compare(&asker(&is.who), &nothing(), &is.layers()).into(),
             (Held::Policies(was), Held::Nothing(why)) => {
-                let told: Told = compare(&asker(&was.who), &was.layers(), &nothing()).into();
-                Told { because: format!("{why}; {}", told.because), ..told }
+                let told: AccessChange = compare(&asker(&was.who), &was.layers(), &nothing()).into();
+                AccessChange { because: format!("{why}; {}", told.because), ..told }
             }
             (Held::Policies(was), Held::Policies(is)) => {
                 let key = format!("{}|{:?}|{}|{:?}", was.role, was.session_digest, is.role, is.session_digest);
@@ -454,7 +459,7 @@ impl Both<'_> {
         }
     }
 
-    fn memo(&self, key: String, work: impl FnOnce() -> Told) -> Told {
+    fn memo(&self, key: String, work: impl FnOnce() -> AccessChange) -> AccessChange {
         if let Some(known) = self.compared.borrow().get(&key) {
             return known.clone();
         }
@@ -464,10 +469,10 @@ impl Both<'_> {
     }
 
     /// What some parts of the stack come to, whatever else changed.
-    fn slots(&self, was: &Parts, is: &Parts, slots: &[Slot]) -> Told {
+    fn slots(&self, was: &Parts, is: &Parts, slots: &[Slot]) -> AccessChange {
         let key = format!("{}|{:?}|{}|{:?}|{slots:?}", was.role, was.session_digest, is.role, is.session_digest);
         self.memo(key, || {
-            let told: Told = compare(&asker(&is.who), &was.layers(), &was.with(is, slots).layers()).into();
+            let told: AccessChange = compare(&asker(&is.who), &was.layers(), &was.with(is, slots).layers()).into();
             if told.effect != Effect::None {
                 return told;
             }
@@ -505,7 +510,7 @@ impl Both<'_> {
                 }
                 // The role is on the way to the target role: all that counts is whether it still gets there.
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
-                    Told::none("the pods act as the target role, and still get there")
+                    AccessChange::none("the pods act as the target role, and still get there")
                 }
                 // A trust policy let them in by the same scan: of the role's own parts, these come to this.
                 (Held::Nothing(_), Held::Policies(is)) if is.role == arn => {
@@ -523,7 +528,7 @@ impl Both<'_> {
         }
     }
 
-    fn without_workload(&self, arn: &str, both: impl FnOnce(&Parts, &Parts) -> Told) -> Told {
+    fn without_workload(&self, arn: &str, both: impl FnOnce(&Parts, &Parts) -> AccessChange) -> AccessChange {
         match (self.before.role(arn, None), self.after.role(arn, None)) {
             (Held::Policies(was), Held::Policies(is)) => both(&was, &is),
             (was, is) => self.held(&was, &is),
@@ -576,9 +581,11 @@ impl Both<'_> {
         for key in self.users_of(arn).filter(|key| !self.is_led_elsewhere(key)) {
             let (was, is) = (self.before.workload(key), self.after.workload(key));
             let told = match (&was, &is) {
-                _ if !both_read => Told::unknown("the trust policy could not be read before or after".to_owned()),
+                _ if !both_read => {
+                    AccessChange::unknown("the trust policy could not be read before or after".to_owned())
+                }
                 (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
-                    Told::none("the trust policy lets the pods in before and after")
+                    AccessChange::none("the trust policy lets the pods in before and after")
                 }
                 _ => self.held(&was, &is),
             };
@@ -590,7 +597,7 @@ impl Both<'_> {
             let none = || PolicyRef::missing("trust policy", "the role's listing does not have it");
             PolicySet { trust: Some(trust.unwrap_or_else(none)), ..PolicySet::default() }
         };
-        let told: Told = compare(&Asker::default(), &layers(old), &layers(new)).into();
+        let told: AccessChange = compare(&Asker::default(), &layers(old), &layers(new)).into();
         label.also(&told.on(arn));
     }
 
@@ -609,13 +616,13 @@ impl Both<'_> {
             let access = || Some(Access::said(format!("{ASSUME} on {arn}"), ASSUME, arn));
             let told = match opened {
                 None => continue,
-                Some(true) => Told {
+                Some(true) => AccessChange {
                     effect: Effect::Widened,
                     gained: access(),
                     lost: None,
                     because: format!("{} may assume {arn} now", parts.role),
                 },
-                Some(false) => Told {
+                Some(false) => AccessChange {
                     effect: Effect::Narrowed,
                     gained: None,
                     lost: access(),
@@ -646,9 +653,9 @@ impl Both<'_> {
         };
         let told = match self.after.role(arn, None) {
             Held::Policies(parts) if asked(&parts) => {
-                Told::unknown("a policy asks for a tag that changed, as aws:PrincipalTag".to_owned())
+                AccessChange::unknown("a policy asks for a tag that changed, as aws:PrincipalTag".to_owned())
             }
-            _ => Told::none("no policy of the role asks for a tag that changed"),
+            _ => AccessChange::none("no policy of the role asks for a tag that changed"),
         };
         for key in self.users_of(arn) {
             label.add(key, &told);
@@ -691,11 +698,12 @@ impl Both<'_> {
                 if label.affected.is_empty() && label.effect == Effect::None {
                     label.because.clone_from(&because);
                 }
-                label.also(&Told { effect, gained, lost, because });
+                label.also(&AccessChange { effect, gained, lost, because });
                 continue;
             }
             for it in own.affected.into_iter().filter(|it| seen.insert(it.workload.clone())) {
-                let told = Told { effect: it.effect, gained: it.gained, lost: it.lost, because: own.because.clone() };
+                let told =
+                    AccessChange { effect: it.effect, gained: it.gained, lost: it.lost, because: own.because.clone() };
                 let before = label.effect;
                 label.add(&it.workload, &told);
                 label.effect = before.and(told.effect);
@@ -719,16 +727,16 @@ impl Both<'_> {
             kind::SESSION_TAGS_OFF | kind::SESSION_TAGS_ON => self.session_tags(key, difference, &was, &is),
             // EKS makes it with the target role, which is a change of its own.
             kind::EXTERNAL_ID if self.before.target(key) != self.after.target(key) => {
-                Told::none("it comes and goes with the target role")
+                AccessChange::none("it comes and goes with the target role")
             }
             kind::EXTERNAL_ID => match (&was, &is) {
-                (Held::Policies(was), Held::Policies(is)) if was.role == is.role => {
-                    Told::none("no trust policy on the way lets the pods in by the old or the new external id alone")
-                }
+                (Held::Policies(was), Held::Policies(is)) if was.role == is.role => AccessChange::none(
+                    "no trust policy on the way lets the pods in by the old or the new external id alone",
+                ),
                 _ => self.held(&was, &is),
             },
-            kind::FIELD => Told::unknown("this version does not know what the field means".to_owned()),
-            kind::OWNER | kind::TAGS => Told::none("it changes nothing that the pods may do"),
+            kind::FIELD => AccessChange::unknown("this version does not know what the field means".to_owned()),
+            kind::OWNER | kind::TAGS => AccessChange::none("it changes nothing that the pods may do"),
             _ => self.held(&was, &is),
         };
         label.add(key, &told);
@@ -740,7 +748,7 @@ impl Both<'_> {
     }
 
     /// Session tags count where a policy asks for one of them.
-    fn session_tags(&self, key: &AssociationKey, difference: &Difference, was: &Held, is: &Held) -> Told {
+    fn session_tags(&self, key: &AssociationKey, difference: &Difference, was: &Held, is: &Held) -> AccessChange {
         // Without its tags a session may not get through a trust policy at all.
         let (Held::Policies(old), Held::Policies(new)) = (was, is) else { return self.held(was, is) };
         let mut asks = Asks::default();
@@ -751,20 +759,24 @@ impl Both<'_> {
         let words = format!("what policies allow to sessions with the tags of {key}");
         let access = Some(Access { principal: None, ..Access::said(words, "*", "*") });
         match asks {
-            Asks { allow: false, other: false, .. } => Told::none("no policy on the way asks for a session tag"),
-            Asks { allow: true, other: false, .. } if off => Told {
+            Asks { allow: false, other: false, .. } => {
+                AccessChange::none("no policy on the way asks for a session tag")
+            }
+            Asks { allow: true, other: false, .. } if off => AccessChange {
                 effect: Effect::Narrowed,
                 gained: None,
                 lost: access,
                 because: "statements that allow ask for a session tag, which is not sent any more".to_owned(),
             },
-            Asks { allow: true, other: false, .. } => Told {
+            Asks { allow: true, other: false, .. } => AccessChange {
                 effect: Effect::Widened,
                 gained: access,
                 lost: None,
                 because: "statements that allow ask for a session tag, which is sent now".to_owned(),
             },
-            _ => Told::unknown("a policy asks for a session tag in a way that may both allow and refuse".to_owned()),
+            _ => AccessChange::unknown(
+                "a policy asks for a session tag in a way that may both allow and refuse".to_owned(),
+            ),
         }
     }
 
@@ -789,7 +801,7 @@ impl Both<'_> {
             let words = format!("credentials of {}", parts.role);
             let access = Some(Access::said(words, "eks-auth:AssumeRoleForPodIdentity", &difference.resource.name));
             let told = if added {
-                Told {
+                AccessChange {
                     effect: Effect::Widened,
                     gained: access,
                     lost: None,
@@ -797,7 +809,7 @@ impl Both<'_> {
                         .to_owned(),
                 }
             } else {
-                Told {
+                AccessChange {
                     effect: Effect::Narrowed,
                     gained: None,
                     lost: access,
@@ -844,8 +856,8 @@ impl Both<'_> {
             (None, None) => Effect::None,
         };
         let because = "an access entry says what its principal may do in the cluster".to_owned();
-        let told = Told { effect, gained, lost, because };
-        let mut label = Label::of(&told);
+        let told = AccessChange { effect, gained, lost, because };
+        let mut label = Label::new(&told);
         for key in self.users_of(principal) {
             let holds =
                 |side: &Side<'_>| matches!(side.workload(key), Held::Policies(parts) if parts.role == principal);
@@ -883,9 +895,9 @@ impl Both<'_> {
             return Label::plain(Effect::Unknown, "what a status of an account does to its pods is not known");
         }
         let mut label = Label::none("the organization's policies above every workload say the same");
-        let hybrid = (!alone).then(|| Facts::of(&with_organization(scans, difference)));
+        let hybrid = (!alone).then(|| Facts::new(&with_organization(scans, difference)));
         let is = |account, kind| match &hybrid {
-            Some(facts) => facts.org_layers(account, kind).map(Arc::from),
+            Some(facts) => facts.org_policy_levels(account, kind).map(Arc::from),
             None => self.after.levels(account, kind),
         };
         let mut levels: BTreeMap<AccountId, Option<[Levels; 2]>> = BTreeMap::new();
@@ -923,7 +935,7 @@ impl Both<'_> {
                 let [old_scp, old_rcp] = kinds.map(|kind| self.before.levels(account, kind));
                 let who = Requester::parse(&format!("arn:aws:sts::{account}:assumed-role/example/session"));
                 let asker = Asker { principal: who, resource_account: None };
-                let told: Told = compare(&asker, &own(old_scp, old_rcp), &own(scp, rcp)).into();
+                let told: AccessChange = compare(&asker, &own(old_scp, old_rcp), &own(scp, rcp)).into();
                 label.also(&told);
                 break;
             }

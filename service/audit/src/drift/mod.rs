@@ -91,7 +91,7 @@ pub struct Access {
 }
 
 impl Access {
-    fn of(witness: Witness) -> Self {
+    fn new(witness: Witness) -> Self {
         let Witness { action, resource, context, principal } = witness;
         Self { words: String::new(), action, resource, context, principal }.in_words()
     }

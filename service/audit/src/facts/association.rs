@@ -1,10 +1,10 @@
 //! Pod Identity associations as facts: the association, its roles, and whether EKS gets through.
 
 use super::CachedIndex;
+use super::attributions;
 use super::permissions;
 use super::place::{AccountFacts, ClusterFacts};
 use super::role::{RoleFacts, digest, tags};
-use super::ties;
 use super::trust::{self, Hop};
 use super::view::{Def, Facts, evidences, fact, maybe, text, truth};
 use crate::index::unless;
@@ -376,13 +376,13 @@ impl Facts for AssociationFacts {
             "uses",
             || Type::list(Type::object("Use")),
             "When its credentials were used last, by the trail and by IAM, and until when they may have been.",
-            |a| a.listed(|it| ties::uses_of_association(&a.world, it)),
+            |a| a.listed(|it| attributions::uses_of_association(&a.world, it)),
         ),
         Def::<Self>::new(
             "web_identity",
             || Type::list(Type::object("WebIdentityUse")),
             "Sessions of the same service account by IRSA, where it has sessions by the association as well.",
-            |a| a.listed(|it| ties::web_identity(&a.world, it)),
+            |a| a.listed(|it| attributions::web_identity(&a.world, it)),
         ),
         Def::<Self>::new(
             "node_fallbacks",

@@ -69,7 +69,7 @@ pub(super) struct Admitted {
 }
 
 /// A role of an account that no policy names.
-fn stranger(partition: &str, account: AccountId) -> Option<Requester> {
+fn outside_caller(partition: &str, account: AccountId) -> Option<Requester> {
     let arn = format!("arn:{partition}:iam::{account}:role/nobody-of-this-name");
     arn.parse::<RoleArn>().ok().map(|arn| Requester::role(&arn))
 }
@@ -84,7 +84,7 @@ fn asked_for(admission: &Admission) -> Vec<String> {
 }
 
 impl Door {
-    fn of(answers: &trust::TrustAnswers, accounts: &[AccountId]) -> Self {
+    fn new(answers: &trust::TrustAnswers, accounts: &[AccountId]) -> Self {
         let mut door = Self::default();
         let trust = &answers.trust;
         let admissions = match answers.admissions() {
@@ -105,7 +105,7 @@ impl Door {
             if !asked.insert(account) {
                 return;
             }
-            let Some(caller) = stranger("aws", account) else { return };
+            let Some(caller) = outside_caller("aws", account) else { return };
             if steps.take(weight).is_err() {
                 unsure.push(Reason::from(&steps.why()));
                 return;
@@ -161,7 +161,7 @@ fn add(list: &mut Vec<usize>, role: usize) {
 }
 
 impl Doors {
-    pub(super) fn of(world: &CachedIndex) -> Self {
+    pub(super) fn new(world: &CachedIndex) -> Self {
         let mut doors = Self::default();
         let mut lists = Lists::default();
         let accounts: Vec<AccountId> = world.accounts.keys().copied().collect();
@@ -249,7 +249,7 @@ impl Doors {
             return Ok(Arc::clone(door));
         }
         let answers = trust::answers(world, role)?;
-        let door = Arc::new(Door::of(&answers, accounts));
+        let door = Arc::new(Door::new(&answers, accounts));
         self.by_trust.extend(role.trust.map(|digest| (digest, Arc::clone(&door))));
         Ok(door)
     }
@@ -329,7 +329,7 @@ impl Doors {
         let own_account = role.arn.account_id() == owner;
         let direct = || !answers.trust.admits_by_account_only(&caller, ASSUME, &context);
         let apart = || {
-            let other = stranger(role.arn.arn().partition(), role.arn.account_id());
+            let other = outside_caller(role.arn.arn().partition(), role.arn.account_id());
             other.is_some_and(|other| answers.trust.admits_in(&other, ASSUME, &at(other.context())).truth.is_false())
         };
         let by_trust = own_account && direct() && apart();

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 pub(super) struct Memo(OnceLock<Graph>);
 
 fn graph(world: &CachedIndex) -> &Graph {
-    world.escalations.0.get_or_init(|| Graph::of(world))
+    world.escalations.0.get_or_init(|| Graph::new(world))
 }
 
 /// The roles that these roles become by assuming one after the other, for certain; themselves included.

@@ -6,8 +6,8 @@
 //! Where calls were not read whole, or are not recorded, that none was found says nothing.
 
 use super::CachedIndex;
+use super::attributions::LAG;
 use super::permissions;
-use super::ties::LAG;
 use super::view::{Def, Facts, count, fact, text};
 use crate::unused::{Covered, ReadRegion, unseen_calls};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -72,7 +72,7 @@ pub(super) fn of(world: &CachedIndex, association: &Association, detail: &Associ
         match (&answer, &own) {
             (Truth::False, _) | (_, Truth::True) => {}
             (Truth::True, Truth::False) => {
-                found.entry(&used.role_arn).or_insert_with(|| NodeFallback::of(used, from)).add(used);
+                found.entry(&used.role_arn).or_insert_with(|| NodeFallback::new(used, from)).add(used);
             }
             (open, Truth::False) | (_, open) => doubt = crate::index::join(doubt, Some(&super::view::why(open))),
         }
@@ -165,7 +165,7 @@ pub(super) struct NodeFallback {
 }
 
 impl NodeFallback {
-    fn of(used: &InstanceUse, since: DateTime<Utc>) -> Self {
+    fn new(used: &InstanceUse, since: DateTime<Utc>) -> Self {
         Self {
             node_role: used.role_arn.clone(),
             since,

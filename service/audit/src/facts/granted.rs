@@ -8,7 +8,7 @@ use super::CachedIndex;
 use super::permissions;
 use super::view::{Def, Facts, count, fact, text};
 use crate::index::{join, reasons};
-use crate::unused::{UsageReport, Window, against, covered_by};
+use crate::unused::{UsageReport, Window, covered_by, usage_report};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Role;
 use rolecall_iam::ActionSet;
@@ -54,7 +54,7 @@ pub(super) fn of_role(world: &CachedIndex, role: &Role) -> Value {
     let days = begin.map_or(1, |begin| (shortest.until - begin).num_days() - 1).clamp(1, LONGEST);
     let window = look(u16::try_from(days).unwrap_or(1));
     let uses = memory.calls.get(role.arn.as_str()).map(Vec::as_slice).unwrap_or_default();
-    let weighed = against(&stack, &grants, role, &world.trails, &[], uses, window);
+    let weighed = usage_report(&stack, &grants, role, &world.trails, &[], uses, window);
     let missing = weighed.unknown.iter().filter(|open| open.actions.intersects(writes()));
     let missing = join(reasons(missing.map(|open| open.why.clone())), more.as_ref());
     Value::list_seen(groups(&weighed).into_iter().map(Facts::into_value), missing)

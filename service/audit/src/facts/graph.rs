@@ -104,7 +104,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    pub(super) fn of(world: &CachedIndex) -> Self {
+    pub(super) fn new(world: &CachedIndex) -> Self {
         let mut builder = Builder::of(world);
         // Where the work is to end nobody reads the graph any more.
         let all = (0..world.roles.len()).take_while(|_| !world.cancel.is_cancelled());
@@ -113,7 +113,7 @@ impl Graph {
         let mut graph = Self { nodes, groups: builder.doors.groups, nearest: Vec::new() };
         let into = graph.backwards();
         graph.lead(&into);
-        graph.tell_missing(&into);
+        graph.spread_missing(&into);
         graph
     }
 
@@ -208,7 +208,7 @@ impl Graph {
     /// Why a role may have paths that are not listed: what its own policies and those of roles that it
     /// reaches leave open. Reasons are kept up to their limit; what reaches a role that has as many
     /// has them too, so that each place is passed by no more reasons than are kept.
-    fn tell_missing(&mut self, into: &[Vec<Place>]) {
+    fn spread_missing(&mut self, into: &[Vec<Place>]) {
         let mut at: BTreeMap<Reason, Vec<usize>> = BTreeMap::new();
         for (index, node) in self.nodes.iter().enumerate() {
             for why in node.missing.iter().flat_map(Reasons::iter) {
@@ -319,7 +319,7 @@ impl<'a> Builder<'a> {
             world.accounts.keys().filter_map(|account| Some((*account, world.visibility(*account).roles.clone()?)));
         Self {
             world,
-            doors: Doors::of(world),
+            doors: Doors::new(world),
             over: HashMap::new(),
             unlisted: HashMap::new(),
             incomplete: incomplete.collect(),
@@ -872,7 +872,7 @@ mod tests {
             });
         }
         let facts = crate::facts::Facts::under(&estate, &std::collections::BTreeSet::new());
-        Graph::of(&facts.world)
+        Graph::new(&facts.world)
     }
 
     fn size(graph: &Graph) -> usize {

@@ -7,6 +7,7 @@
 
 mod access_entry;
 mod association;
+mod attributions;
 mod data;
 mod doors;
 mod escalation;
@@ -21,7 +22,6 @@ mod reach;
 mod role;
 mod session;
 mod sessions;
-mod ties;
 mod trust;
 mod view;
 
@@ -65,9 +65,9 @@ fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
         .object(session::SessionFault::object_type())
         .object(session::SessionSource::object_type())
         .object(origins::SessionUse::object_type())
-        .object(ties::UseFacts::object_type())
+        .object(attributions::UseFacts::object_type())
         .object(granted::UnusedFacts::object_type())
-        .object(ties::WebIdentityUse::object_type())
+        .object(attributions::WebIdentityUse::object_type())
         .object(fallback::NodeFallback::object_type())
         .object(place::PolicyFacts::object_type())
         .object(place::ClusterFacts::object_type())
@@ -105,7 +105,7 @@ struct CachedIndex {
     /// Whether the work is to end.
     cancel: Cancel,
     /// What the trail tells.
-    trail: ties::TrailFacts,
+    trail: attributions::TrailFacts,
     memo: permissions::Memo,
     trusts: trust::Memo,
     escalations: escalation::Memo,
@@ -131,7 +131,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Indexes an estate, by what is stated of it.
-    pub(crate) fn of(estate: &Estate) -> Self {
+    pub(crate) fn new(estate: &Estate) -> Self {
         Self::under(estate, &estate.assumed)
     }
 
@@ -142,7 +142,7 @@ impl Facts {
 
     /// As [`Facts::under`]; once somebody wants the work to end, facts are worth nothing.
     pub(crate) fn until(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
-        let (trail, ties) = ties::read(estate);
+        let (trail, ties) = attributions::read(estate);
         let world = Arc::new(CachedIndex {
             index: EstateIndex::new(estate, assumed),
             cancel: cancel.clone(),
@@ -194,7 +194,7 @@ impl Facts {
     }
 
     /// The policies of a role's session: its own, its boundary, and a session policy.
-    pub(crate) fn session_layers(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
+    pub(crate) fn session_policies(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
         let stack = permissions::stack(&self.world, role, session);
         PolicySet { scp: None, ..stack }
     }
@@ -206,8 +206,8 @@ impl Facts {
 
     /// The organisation's policies above an account, by level; `None` where none bind it. Where they
     /// are not known, a level that is missing.
-    pub(crate) fn org_layers(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
-        match self.world.org_layers(account, kind) {
+    pub(crate) fn org_policy_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
+        match self.world.org_policy_levels(account, kind) {
             Err(why) => {
                 let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
                 let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &why.joined());
@@ -223,7 +223,7 @@ impl Facts {
     }
 
     /// The trust policy of a role.
-    pub(crate) fn trust_layer(&self, role: &Role) -> PolicyRef {
+    pub(crate) fn trust_policy_ref(&self, role: &Role) -> PolicyRef {
         let document = role.trust.and_then(|digest| self.world.documents.get(&digest));
         document.map_or_else(
             || PolicyRef::missing("trust policy", "the role's listing does not have it"),

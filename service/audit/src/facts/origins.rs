@@ -101,7 +101,7 @@ fn workload(association_id: Option<&str>, role_arn: &str) -> Box<str> {
 }
 
 impl Origins {
-    pub(super) fn of(estate: &Estate) -> Self {
+    pub(super) fn new(estate: &Estate) -> Self {
         let mut origins = Self::default();
         for origin in &estate.memory.origins {
             if let Some(key) = &origin.access_key_id {

@@ -183,7 +183,7 @@ pub(super) fn answers_of(world: &CachedIndex, stack: &PolicySet) -> Arc<Answers>
     if let Some(answers) = world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Arc::clone(answers);
     }
-    let answers = Arc::new(Answers::of(&Grants::new(stack)));
+    let answers = Arc::new(Answers::new(&Grants::new(stack)));
     world.memo.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&answers));
     answers
 }
@@ -194,7 +194,7 @@ impl Answers {
         &self.admin
     }
 
-    fn of(grants: &Grants) -> Self {
+    fn new(grants: &Grants) -> Self {
         let unread = grants.unseen_grants();
         let admin = grants.admin();
         let pass = grants.pass_role();

@@ -4,7 +4,7 @@ use super::CachedIndex;
 use super::association::AssociationFacts;
 use super::place::AccountFacts;
 use super::view::{Def, Facts, maybe, text, truth, unless_known};
-use super::{escalation, granted, permissions, reach, ties, trust};
+use super::{attributions, escalation, granted, permissions, reach, trust};
 use crate::index::{join, unless};
 use rolecall_estate::Role;
 use rolecall_iam::{Clause, Digest, Effect, ResourcePattern, Site, Statement, Truth};
@@ -213,7 +213,7 @@ impl Facts for RoleFacts {
             "uses",
             || Type::list(Type::object("Use")),
             "When it was used last, by IAM and by the sessions of the trail.",
-            |r| r.seen(|role| ties::uses_of_role(&r.world, role)),
+            |r| r.seen(|role| attributions::uses_of_role(&r.world, role)),
         ),
         Def::<Self>::new(
             "tags",

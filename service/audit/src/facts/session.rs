@@ -2,10 +2,10 @@
 
 use super::CachedIndex;
 use super::association::AssociationFacts;
+use super::attributions::Fault;
 use super::place::AccountFacts;
 use super::role::RoleFacts;
 use super::sessions::{Group, Observed, Place, kind_name};
-use super::ties::Fault;
 use super::view::{Def, Facts, count, fact, maybe, text};
 use rolecall_cloudtrail::session_name;
 use rolecall_cloudtrail::session_name::PodIdentityName;

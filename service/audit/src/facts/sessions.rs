@@ -4,8 +4,8 @@
 //! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
 
 use super::CachedIndex;
+use super::attributions::{self, Fault, LAG};
 use super::origins::{UseKey, UseSeen};
-use super::ties::{self, Fault, LAG};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{SessionAttribution, session_name};
@@ -175,7 +175,7 @@ pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionA
         if session.error.is_none() {
             world.trail.origins.note(group, session.access_key_id.as_deref(), tie, &observed);
         }
-        for fault in ties::faults(world, session, tie) {
+        for fault in attributions::faults(world, session, tie) {
             if let Some((count, last)) = group.faults.get_mut(&fault) {
                 *count = count.saturating_add(1);
                 *last = observed();
@@ -289,7 +289,7 @@ fn perhaps_by_eks(world: &CachedIndex, session: &Session) -> Option<Reason> {
             && session.session_name.as_deref().is_some_and(|name| PodIdentityName::parse(name).is_some()));
     let caller = session.principal.parse::<Arn>().ok()?;
     let by_role = caller.service() == "sts" && caller.resource().starts_with("assumed-role/");
-    (is_hop && by_role).then(|| ties::unseen_by_caller(world, session)).flatten()
+    (is_hop && by_role).then(|| attributions::unseen_by_caller(world, session)).flatten()
 }
 
 /// Whether `arn:aws:sts::1:assumed-role/NAME` is the session form of the role's ARN.

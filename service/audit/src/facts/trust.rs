@@ -63,7 +63,7 @@ pub(super) struct TrustAnswers {
 }
 
 impl TrustAnswers {
-    fn of(document: Digest, trust: Trust) -> Self {
+    fn new(document: Digest, trust: Trust) -> Self {
         let pods = Requester::service(PODS);
         // A statement that only limits `sts:TagSession` limits nothing: tags can be switched off.
         let keys: Vec<String> = SOURCES.iter().map(ToString::to_string).chain(request_tags()).collect();
@@ -185,7 +185,7 @@ pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswe
     let document =
         world.documents.get(&digest).ok_or_else(|| format!("the trust policy of {} is not in the estate", role.arn))?;
     let trust = Trust::new("trust policy", document);
-    let answers = Arc::new(TrustAnswers::of(digest, rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
+    let answers = Arc::new(TrustAnswers::new(digest, rcps.map_or(trust.clone(), |rcps| trust.under(rcps))));
     memo.answers.insert(key, Arc::clone(&answers));
     Ok(answers)
 }
@@ -194,7 +194,7 @@ pub(super) fn answers(world: &CachedIndex, role: &Role) -> Result<Arc<TrustAnswe
 /// nobody provided RCPs, answers are about the trust policy alone: what it says is wrong with it or
 /// not, whatever else may stand in the way.
 fn rcps_on_sts(world: &CachedIndex, account: AccountId) -> Option<Arc<[Level]>> {
-    let levels = world.org_layers(account, OrgPolicyKind::Rcp).ok()?;
+    let levels = world.org_policy_levels(account, OrgPolicyKind::Rcp).ok()?;
     let refuses = |layer: &PolicyRef| {
         layer.policy().is_none_or(|policy| {
             let mut denies = policy.statements.iter().filter(|statement| statement.effect == Effect::Deny);
@@ -612,7 +612,7 @@ impl Facts for FederatedFacts {
             "admits_stranger",
             || Type::Bool,
             "Whether a token is taken whose subject, and where it tells tenants apart audience, the policy does not name; of a cluster, one of another namespace.",
-            |f| truth(&f.access.stranger),
+            |f| truth(&f.access.outside_caller),
         ),
         Def::<Self>::new(
             "example",

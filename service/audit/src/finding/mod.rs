@@ -193,7 +193,7 @@ impl Failure {
     /// What a failing verdict says, under the rule's root id; `None` for other verdicts. `part_of` is
     /// the finding under which it is listed, `workloads` are those that reach the role concerned.
     #[must_use]
-    pub fn of(verdict: &Verdict, root: &str, part_of: Option<Fingerprint>, workloads: Vec<Workload>) -> Option<Self> {
+    pub fn new(verdict: &Verdict, root: &str, part_of: Option<Fingerprint>, workloads: Vec<Workload>) -> Option<Self> {
         let Outcome::Fail { message, evidence, .. } = &verdict.outcome else { return None };
         let shown = serde_json::json!({
             "evidence": evidence,

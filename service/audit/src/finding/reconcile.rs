@@ -135,7 +135,7 @@ fn decide(
         .filter_map(|(fingerprint, (verdict, root))| {
             let workloads = evaluation.reach.of_subject(&verdict.subject);
             let part_of = heads.get(&fingerprint).cloned();
-            Some((fingerprint, Failure::of(verdict, &root, part_of, workloads)?))
+            Some((fingerprint, Failure::new(verdict, &root, part_of, workloads)?))
         })
         .collect();
 

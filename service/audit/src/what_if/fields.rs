@@ -19,7 +19,7 @@ pub(super) fn step(pointer: &str, name: impl std::fmt::Display) -> String {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(value: &'a Value, place: &Place) -> Result<Self, Problem> {
+    pub(super) fn new(value: &'a Value, place: &Place) -> Result<Self, Problem> {
         match value {
             Value::Object(map) => Ok(Self { map, place: place.clone() }),
             other => Err(Problem {

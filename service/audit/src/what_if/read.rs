@@ -51,7 +51,7 @@ impl Reading<'_> {
     }
 
     fn wrapped(&mut self, value: &Value, defaults: &Defaults) -> Result<(), Problem> {
-        let fields = Fields::of(value, &self.place(String::new()))?;
+        let fields = Fields::new(value, &self.place(String::new()))?;
         fields.only(&["changes", "account", "region"])?;
         let account = fields.text("account")?.map(|text| fields.parsed("account", text, "give twelve digits"));
         let region = fields.text("region")?.map(|text| fields.parsed("region", text, "give a region of AWS"));
@@ -74,7 +74,7 @@ impl Reading<'_> {
 
     fn item(&mut self, pointer: String, value: &Value, defaults: &Defaults) {
         let place = self.place(pointer);
-        let proposal = Fields::of(value, &place)
+        let proposal = Fields::new(value, &place)
             .and_then(|fields| if fields.has("kind") { own(&fields, defaults) } else { cli(&fields, defaults) });
         match proposal {
             Ok(proposal) => self.proposed.push(Proposed { place, proposal }),

@@ -99,7 +99,7 @@ fn bad() -> Small {
 fn fingerprints_never_change() {
     let of = |rule: &str, kind, key: &str, more: &[&str]| {
         let more: Vec<String> = more.iter().map(ToString::to_string).collect();
-        Fingerprint::of(rule, kind, key, &more).0
+        Fingerprint::new(rule, kind, key, &more).0
     };
     let golden = [
         of("wildcard-action", SubjectKind::Role, API, &[]),
@@ -119,7 +119,7 @@ fn fingerprints_never_change() {
 
 #[test]
 fn the_parts_of_a_fingerprint_do_not_run_together() {
-    let of = |key: &str, more: &str| Fingerprint::of("r", SubjectKind::Role, key, &[more.to_owned()]);
+    let of = |key: &str, more: &str| Fingerprint::new("r", SubjectKind::Role, key, &[more.to_owned()]);
     assert_ne!(of("ab", "c"), of("a", "bc"));
     assert_ne!(of("a\",\"b", "c"), of("a", "b\",\"c"));
 }
@@ -362,9 +362,10 @@ fn depends(kind: ScopeKind) -> &'static [&'static str] {
 /// The bad estate, made to hang on every kind of scope.
 fn hanging() -> Small {
     let managed = "arn:aws:iam::111122223333:policy/all";
-    let stranger = allow(r#""Principal":{"AWS":"999988887777"},"Action":"sts:AssumeRole""#);
+    let outside_caller = allow(r#""Principal":{"AWS":"999988887777"},"Action":"sts:AssumeRole""#);
     let shared = "arn:aws:iam::111122223333:role/shared";
-    let mut hanging = bad().managed(managed, &allow(r#""Action":"*","Resource":"*""#)).role(shared, &stranger, &[]);
+    let mut hanging =
+        bad().managed(managed, &allow(r#""Action":"*","Resource":"*""#)).role(shared, &outside_caller, &[]);
     let attached = AttachedPolicy { arn: managed.parse().unwrap(), name: String::new() };
     hanging.0.roles.iter_mut().find(|role| role.arn.as_str() == shared).unwrap().attached.push(attached);
     hanging

@@ -273,8 +273,8 @@ fn access_that_aws_makes_is_accepted_where_only_the_organisation_gets_in() {
     let sso = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1a2b3c";
     assert_eq!(heads(access, &management), accepted);
     assert_eq!(heads(sso, saml), accepted);
-    let stranger = trusting(r#"{"AWS":"arn:aws:iam::909090909091:root"}"#);
-    let open = heads(access, &stranger);
+    let outside_caller = trusting(r#"{"AWS":"arn:aws:iam::909090909091:root"}"#);
+    let open = heads(access, &outside_caller);
     assert!(
         open.iter().any(|(rule, severity)| rule == "admin-equivalent" && *severity == Severity::Critical),
         "{open:?}"

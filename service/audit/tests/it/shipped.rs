@@ -222,7 +222,7 @@ fn trust_rules_go_by_what_the_policy_lets_through() {
             ("a stranger", small().trust(&principal("999988887777", "")), "F"),
             ("an account of the estate", small().trust(&principal(AWAY, "")), "P"),
             (
-                "a stranger, where the organisation was not seen",
+                "a outside_caller, where the organisation was not seen",
                 small().trust(&principal("999988887777", "")).gap(ScopeKind::Organization),
                 "U",
             ),

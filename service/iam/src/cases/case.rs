@@ -32,7 +32,7 @@ pub struct Case {
 }
 
 impl Case {
-    pub(super) fn read(file: &str, place: Place, value: &Value) -> Result<Self, CaseError> {
+    pub(super) fn parse(file: &str, place: Place, value: &Value) -> Result<Self, CaseError> {
         let id = id_of(place, value);
         build(&id, value).map_err(|problem| problem.of(file, place, &id))
     }

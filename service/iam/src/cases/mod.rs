@@ -23,7 +23,7 @@ use file::each_read;
 /// Memory does not grow with the number of cases. What comes after a syntax error is read on where
 /// cases stand on lines of their own; the rest of an array is lost.
 pub fn each(file: &str, bytes: &[u8], call: impl FnMut(Result<Case, CaseError>)) {
-    each_read(file, bytes, Case::read, call);
+    each_read(file, bytes, Case::parse, call);
 }
 
 /// Every case of a text.

@@ -191,7 +191,7 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    fn read(letter: char) -> Self {
+    fn parse(letter: char) -> Self {
         match letter {
             'S' => Self::Text,
             'A' => Self::Arn,
@@ -226,7 +226,7 @@ pub struct Service {
 
 impl Service {
     fn details(&self) -> &Details {
-        self.details.get_or_init(|| Details::read(self.text, self.actions.len()))
+        self.details.get_or_init(|| Details::parse(self.text, self.actions.len()))
     }
 
     /// What AWS calls it, such as `Amazon S3`.
@@ -280,7 +280,7 @@ fn numbers(text: &str) -> impl Iterator<Item = usize> {
 }
 
 impl Details {
-    fn read(text: &'static str, actions: usize) -> Self {
+    fn parse(text: &'static str, actions: usize) -> Self {
         let mut out = Self { of: vec![usize::MAX; actions], ..Self::default() };
         for (kind, rest) in text.lines().filter_map(|line| line.split_once(' ')) {
             let mut fields = rest.split('\t');
@@ -289,7 +289,7 @@ impl Details {
                 "k" => {
                     let keys = rest.split('\t').filter_map(|key| {
                         let letter = key.chars().next()?;
-                        Some(ConditionKey { name: key.strip_prefix(letter)?, kind: KeyKind::read(letter) })
+                        Some(ConditionKey { name: key.strip_prefix(letter)?, kind: KeyKind::parse(letter) })
                     });
                     out.keys = keys.collect();
                 }
@@ -350,7 +350,7 @@ static NAMES: LazyLock<String> = LazyLock::new(|| {
 const ACTIONS: &str = include_str!("../../data/catalogue.txt");
 static DETAILS: &str = include_str!("../../data/details.txt");
 
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::read);
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::parse);
 
 /// The committed catalogue.
 #[must_use]
@@ -372,7 +372,7 @@ fn hash(name: &str) -> u64 {
 }
 
 impl Catalogue {
-    fn read() -> Self {
+    fn parse() -> Self {
         let names: &'static str = &NAMES;
         let mut actions: Vec<Action> = Vec::with_capacity(24_000);
         let mut services = Vec::with_capacity(512);

@@ -38,7 +38,7 @@ impl Steps {
 
     /// Whether the text matches.
     pub(super) fn matches(&self, text: &str) -> bool {
-        let machine = Machine::of(std::slice::from_ref(self));
+        let machine = Machine::new(std::slice::from_ref(self));
         let (mut state, mut next) = (machine.start(), State::new());
         for c in text.chars() {
             machine.step(&state, c, &mut next);
@@ -96,7 +96,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn of(patterns: &[Steps]) -> Self {
+    fn new(patterns: &[Steps]) -> Self {
         let (mut places, mut starts) = (Vec::new(), Vec::new());
         for (owner, pattern) in patterns.iter().enumerate() {
             starts.push(u32::try_from(places.len()).unwrap_or(u32::MAX));
@@ -131,7 +131,7 @@ impl Machine {
     fn start(&self) -> State {
         let mut state = State::new();
         self.starts.iter().for_each(|start| self.enter(&mut state, *start));
-        settle(&mut state);
+        sort_once(&mut state);
         state
     }
 
@@ -149,7 +149,7 @@ impl Machine {
                 Token::OneWithin | Token::Within => {}
             }
         }
-        settle(next);
+        sort_once(next);
     }
 
     /// The letters that lead to different places from here, beside those that no pattern spells.
@@ -172,7 +172,7 @@ fn same_letter(a: char, b: char) -> bool {
     a.eq_ignore_ascii_case(&b) || a.to_lowercase().eq(b.to_lowercase())
 }
 
-fn settle(state: &mut State) {
+fn sort_once(state: &mut State) {
     if !state.is_sorted_by(|a, b| a < b) {
         state.sort_unstable();
         state.dedup();
@@ -199,7 +199,7 @@ pub(super) fn together(asked: &Asked<'_>, left: &mut usize) -> Option<Vec<Found>
     let is_of_universe = |owner: usize| (count..behind).contains(&owner);
     let is_wanted: Vec<bool> = (0..count).map(|at| asked.wanted.is_empty() || asked.wanted.contains(&at)).collect();
     let wants = |owner: usize| is_wanted.get(owner) == Some(&true);
-    let machine = Machine::of(&all);
+    let machine = Machine::new(&all);
     let other = unwritten(&all);
     // From where each state was first reached, and by which letter.
     let mut reached: Vec<(usize, char)> = vec![(0, other)];

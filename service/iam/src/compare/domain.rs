@@ -69,7 +69,7 @@ fn takes_lists(key: &str, conditions: &[Asking<'_>]) -> bool {
 
 impl Domain {
     /// The values of a key, in lower case, that the conditions can tell apart.
-    pub(super) fn of(key: &str, conditions: &[Asking<'_>], base: &Context) -> Self {
+    pub(super) fn new(key: &str, conditions: &[Asking<'_>], base: &Context) -> Self {
         let mut values = Values::default();
         let kinds: BTreeSet<Compares> = conditions.iter().filter_map(|(condition, _)| condition.compares()).collect();
         let has = |kind| kinds.contains(&kind);

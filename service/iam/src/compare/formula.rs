@@ -11,7 +11,7 @@ pub(super) type Term = u128;
 pub(super) struct Any(Vec<Term>);
 
 impl Any {
-    pub(super) fn of(mut terms: Vec<Term>) -> Self {
+    pub(super) fn new(mut terms: Vec<Term>) -> Self {
         terms.sort_unstable();
         terms.dedup();
         if terms.first() == Some(&0) {
@@ -41,7 +41,7 @@ impl Any {
             return self.clone();
         }
         let left = self.0.iter().filter(|term| **term & asked & !holding == 0);
-        Self::of(left.map(|term| term & !asked).collect())
+        Self::new(left.map(|term| term & !asked).collect())
     }
 
     fn without(&self, denied: &Self) -> Self {
@@ -89,14 +89,14 @@ pub(super) struct Formula {
 
 impl Formula {
     pub(super) fn new(groups: Vec<Any>, denies: Any, grants: Option<Grants>) -> Self {
-        Self { groups, denies, grants: grants.map(Box::new) }.settled()
+        Self { groups, denies, grants: grants.map(Box::new) }.simplified()
     }
 
     fn never() -> Self {
         Self { groups: vec![Any::default()], denies: Any::default(), grants: None }
     }
 
-    fn settled(self) -> Self {
+    fn simplified(self) -> Self {
         if self.denies.is_true() {
             return Self::never();
         }
@@ -131,7 +131,7 @@ impl Formula {
                 how: grants.how,
             })
         });
-        Self { groups: self.groups.iter().map(any).collect(), denies: any(&self.denies), grants }.settled()
+        Self { groups: self.groups.iter().map(any).collect(), denies: any(&self.denies), grants }.simplified()
     }
 
     /// The conditions that it depends on.
@@ -163,7 +163,7 @@ impl Grants {
         match self.how {
             How::Granted => {
                 let all = [&self.direct, &self.role, &self.account];
-                let granted = Any::of(all.into_iter().flat_map(|any| any.0.iter().copied()).collect());
+                let granted = Any::new(all.into_iter().flat_map(|any| any.0.iter().copied()).collect());
                 if !granted.is_true() {
                     groups.push(granted);
                 }
@@ -171,7 +171,7 @@ impl Grants {
             }
             How::Across => {
                 let all = [&self.direct, &self.role, &self.account];
-                let granted = Any::of(all.into_iter().flat_map(|any| any.0.iter().copied()).collect());
+                let granted = Any::new(all.into_iter().flat_map(|any| any.0.iter().copied()).collect());
                 if !granted.is_true() {
                     groups.push(granted);
                 }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_means_the_same_looks_the_same() {
-        let any = |terms: &[Term]| Any::of(terms.to_vec());
+        let any = |terms: &[Term]| Any::new(terms.to_vec());
         assert_eq!(any(&[0b11, 0b1]), any(&[0b1]));
         let formula = |allow: &[Term], deny: &[Term]| Formula::new(vec![any(allow)], any(deny), None);
         assert_eq!(formula(&[0b11], &[0b1]).value(), Some(false));

@@ -55,7 +55,7 @@ impl PairAnswer {
 }
 
 impl Pair {
-    fn read(file: &str, place: Place, value: &Value) -> Result<Self, CaseError> {
+    fn parse(file: &str, place: Place, value: &Value) -> Result<Self, CaseError> {
         let id = id_of(place, value);
         Self::build(&id, value).map_err(|problem| problem.of(file, place, &id))
     }
@@ -84,8 +84,8 @@ impl Pair {
     ///
     /// # Errors
     /// What is wrong, and where.
-    pub fn of(value: &Value) -> Result<Self, CaseError> {
-        Self::read("", Place::Whole, value)
+    pub fn new(value: &Value) -> Result<Self, CaseError> {
+        Self::parse("", Place::Whole, value)
     }
 
     /// Compares its two sides.
@@ -98,7 +98,7 @@ impl Pair {
 
 /// Reads pairs and hands them on one by one: a JSON array of pairs, one pair, or one pair a line.
 pub fn each(file: &str, bytes: &[u8], call: impl FnMut(Result<Pair, CaseError>)) {
-    each_read(file, bytes, Pair::read, call);
+    each_read(file, bytes, Pair::parse, call);
 }
 
 /// One side, from the text of a file.

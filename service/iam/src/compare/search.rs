@@ -414,7 +414,7 @@ impl<'s, 'a> Search<'s, 'a> {
             for piece in pieces {
                 terms.extend(self.term(*piece, cell)?);
             }
-            Some(Any::of(terms))
+            Some(Any::new(terms))
         };
         let mut groups: Vec<Any> = picked.groups.iter().map(&mut any).collect::<Option<_>>()?;
         let ceilings: Vec<Any> = picked.ceilings.iter().map(&mut any).collect::<Option<_>>()?;
@@ -562,7 +562,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let read = |context: &Context| {
             let atoms = conditions.iter().filter_map(|(number, _)| both.atoms.get(*number));
             let asking: Vec<Asking<'_>> = atoms.map(|atom| (atom.condition, atom.language)).collect();
-            Rc::new(Domain::of(key, &asking, context))
+            Rc::new(Domain::new(key, &asking, context))
         };
         let atoms = conditions.iter().filter_map(|(number, _)| both.atoms.get(*number));
         let domain = if atoms.flat_map(|atom| &atom.free).any(|key| key == RESOURCE_ACCOUNT) {

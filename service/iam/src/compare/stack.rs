@@ -188,7 +188,7 @@ const NOT_FIXED: [&str; 2] = ["aws:resourceaccount", "aws:viaawsservice"];
 const EVERYTHING: Piece = Piece { place: Place::All, atoms: Vec::new(), opaque: Vec::new() };
 
 impl<'a> Both<'a> {
-    pub(super) fn of(requester: &Requester, owner: Option<AccountId>) -> Self {
+    pub(super) fn new(requester: &Requester, owner: Option<AccountId>) -> Self {
         let sample = Request::new(requester.clone(), "unlisted:Action", "*", requester.account_id(), Context::closed());
         Self {
             requester: requester.clone(),

@@ -107,7 +107,7 @@ impl Condition {
                 "the condition operator `{operator}` is not understood"
             )));
         };
-        let value = context.look_up(&self.name);
+        let value = context.value_of(&self.name);
         if known.test == Test::Null {
             return self.null(value);
         }

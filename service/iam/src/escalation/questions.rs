@@ -130,7 +130,7 @@ impl<'a> Asked<'a> {
         let mut best = Best::new(places.is_cut);
         let resources = places.patterns.iter().flat_map(|pattern| filled(pattern));
         for resource in resources {
-            if best.is_settled_by(self.ask(action, &resource, &context)) {
+            if best.is_decided_by(self.ask(action, &resource, &context)) {
                 break;
             }
         }
@@ -162,7 +162,7 @@ impl<'a> Asked<'a> {
                     if seen.contains(&resource) {
                         continue;
                     }
-                    if best.is_settled_by(self.ask_both(first, second, &resource)) {
+                    if best.is_decided_by(self.ask_both(first, second, &resource)) {
                         return best.answer(|| self.why());
                     }
                     seen.insert(resource);
@@ -207,7 +207,7 @@ impl<'a> Asked<'a> {
                 return;
             };
             for resource in narrowed.iter().flat_map(|pattern| exclusions.filled(pattern)) {
-                if best.is_settled_by(ask(self, &resource)) {
+                if best.is_decided_by(ask(self, &resource)) {
                     return;
                 }
             }
@@ -231,14 +231,14 @@ impl<'a> Asked<'a> {
         if is_of_policy(action) {
             let context = self.context.clone();
             for arn in self.holder.policies {
-                if best.is_settled_by(self.ask(action, arn.as_str(), &context)) {
+                if best.is_decided_by(self.ask(action, arn.as_str(), &context)) {
                     break;
                 }
             }
             return best.answer(|| self.why());
         }
         let context = changing(self.context.clone(), self.holder.boundary);
-        best.is_settled_by(self.ask(action, self.holder.role.as_str(), &context));
+        best.is_decided_by(self.ask(action, self.holder.role.as_str(), &context));
         best.answer(|| self.why())
     }
 }
@@ -260,7 +260,7 @@ impl Best {
     }
 
     /// Takes an answer in; whether no other can change anything, or be asked for.
-    fn is_settled_by(&mut self, answer: Result<Answer, Exceeded>) -> bool {
+    fn is_decided_by(&mut self, answer: Result<Answer, Exceeded>) -> bool {
         let Ok(answer) = answer else {
             self.is_cut = true;
             return true;

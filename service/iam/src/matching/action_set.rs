@@ -351,7 +351,7 @@ impl ActionSet {
         if wild == "*" {
             return Self::from_numbers(same.iter().map(|action| action.number));
         }
-        let wild = Wild::of(pattern.as_str());
+        let wild = Wild::new(pattern.as_str());
         Self::from_numbers(same.iter().map(|action| action.number).filter(|number| wild.matches(*number)))
     }
 }
@@ -363,10 +363,10 @@ struct Name {
 }
 
 static NAMES: LazyLock<Vec<Name>> =
-    LazyLock::new(|| catalogue().actions().iter().map(|action| Name::of(action.short_name())).collect());
+    LazyLock::new(|| catalogue().actions().iter().map(|action| Name::new(action.short_name())).collect());
 
 impl Name {
-    fn of(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         let text: Box<[u8]> = name.bytes().map(|b| b.to_ascii_lowercase()).collect();
         let letters = text.iter().filter(|b| !matches!(b, b'*' | b'?')).fold(0, |all, b| all | 1 << (b % 64));
         Self { text, letters }
@@ -377,8 +377,8 @@ impl Name {
 struct Wild(Name);
 
 impl Wild {
-    fn of(pattern: &str) -> Self {
-        Self(Name::of(pattern.split_once(':').map_or(pattern, |(_, name)| name)))
+    fn new(pattern: &str) -> Self {
+        Self(Name::new(pattern.split_once(':').map_or(pattern, |(_, name)| name)))
     }
 
     /// Whether it matches the name after the colon. Most names lack some letter of the pattern.

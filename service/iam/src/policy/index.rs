@@ -89,7 +89,7 @@ impl Bits {
 }
 
 impl Asks {
-    fn of(statement: &Statement) -> Self {
+    fn new(statement: &Statement) -> Self {
         let everything = match &statement.resources {
             None => true,
             Some(Clause::In(list)) => list.iter().any(|pattern| pattern.as_str() == "*"),
@@ -116,7 +116,7 @@ fn place(n: u32) -> usize {
 fn members(policy: &Policy, effect: Effect, wanted: impl Fn(usize, &Statement) -> bool) -> Vec<Candidate> {
     let each = policy.statements.iter().enumerate().filter(|(at, s)| s.effect == effect && wanted(*at, s));
     let mut out: Vec<Candidate> =
-        each.map(|(at, statement)| Candidate { at: position(at), asks: Asks::of(statement) }).collect();
+        each.map(|(at, statement)| Candidate { at: position(at), asks: Asks::new(statement) }).collect();
     out.sort_by_key(|candidate| candidate.asks == Asks::Something);
     out
 }

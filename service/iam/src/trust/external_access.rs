@@ -92,7 +92,7 @@ impl Trust {
         }
         let memberships = self.memberships(organization);
         let tried = candidates.into_iter().map(|candidate| {
-            let mut access = ExternalAccess::of(&candidate);
+            let mut access = ExternalAccess::new(&candidate);
             if self.tried(&candidate, home, organization, &memberships, &steps, &mut access).is_err() {
                 // It may be limited to none of those that were found so far.
                 access.organizations.clear();
@@ -270,7 +270,7 @@ impl Trust {
 
 impl ExternalAccess {
     /// Of a candidate that was not tried.
-    fn of(candidate: &Candidate) -> Self {
+    fn new(candidate: &Candidate) -> Self {
         Self {
             principal: candidate.principal.clone(),
             account_id: candidate.account_id,
@@ -348,7 +348,7 @@ mod tests {
     fn conditions_are_part_of_who_is_let_in() {
         let known = Organization::Known(OURS.to_owned());
         let not_seen = Organization::NotSeen("not listed".to_owned());
-        let stranger = "arn:aws:iam::999988887777:root";
+        let outside_caller = "arn:aws:iam::999988887777:root";
         let by_ours = r#"{"StringEquals":{"aws:PrincipalOrgID":"o-ours000000"}}"#;
         let by_theirs = r#"{"StringEquals":{"aws:PrincipalOrgID":"o-theirs0000"}}"#;
         let path = |org: &str| {
@@ -358,13 +358,13 @@ mod tests {
         let account = |id: &str| format!(r#"{{"StringEquals":{{"aws:PrincipalAccount":"{id}"}}}}"#);
         let arn = |arn: &str| format!(r#"{{"ArnLike":{{"aws:PrincipalArn":"{arn}"}}}}"#);
         let cases: Vec<(&str, String, &Organization, &str)> = vec![
-            ("a stranger", allow(stranger, "{}"), &known, "999988887777 yes"),
+            ("a stranger", allow(outside_caller, "{}"), &known, "999988887777 yes"),
             ("a member", allow("222233334444", "{}"), &known, ""),
             ("the account itself", allow(HOME, "{}"), &known, ""),
-            ("a named account under our organization", allow(stranger, by_ours), &known, ""),
+            ("a named account under our organization", allow(outside_caller, by_ours), &known, ""),
             (
                 "the same, our organization not seen",
-                allow(stranger, by_ours),
+                allow(outside_caller, by_ours),
                 &not_seen,
                 "999988887777 unknown o-ours000000",
             ),
@@ -399,13 +399,13 @@ mod tests {
             ("a role name in any account", allow("*", &arn("arn:aws:iam::*:role/ci")), &known, "* yes"),
             (
                 "an account limited to one role",
-                allow(stranger, &arn("arn:aws:iam::999988887777:role/ci")),
+                allow(outside_caller, &arn("arn:aws:iam::999988887777:role/ci")),
                 &known,
                 "999988887777 yes",
             ),
             (
                 "an account limited to another's role",
-                allow(stranger, &arn("arn:aws:iam::222233334444:role/ci")),
+                allow(outside_caller, &arn("arn:aws:iam::222233334444:role/ci")),
                 &known,
                 "",
             ),
@@ -418,13 +418,13 @@ mod tests {
             ("our VPC", allow("*", r#"{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#), &known, ""),
             (
                 "an external id",
-                allow(stranger, r#"{"StringEquals":{"sts:ExternalId":"x"}}"#),
+                allow(outside_caller, r#"{"StringEquals":{"sts:ExternalId":"x"}}"#),
                 &known,
                 "999988887777 yes asked",
             ),
             (
                 "any external id",
-                allow(stranger, r#"{"StringLike":{"sts:ExternalId":"*"}}"#),
+                allow(outside_caller, r#"{"StringLike":{"sts:ExternalId":"*"}}"#),
                 &known,
                 "999988887777 yes",
             ),

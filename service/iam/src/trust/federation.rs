@@ -1,7 +1,7 @@
 //! Tokens and assertions of identity providers that a trust policy takes.
 //!
 //! Knows which issuers of tokens serve many organizations under one URL, and which of their claims say
-//! to whom a token was given. The question is put to the engine with a token of a stranger: a
+//! to whom a token was given. The question is put to the engine with a token of a outside_caller: a
 //! subject, and where it tells tenants apart an audience, that the policy does not name. Claims that
 //! such a token always has are never tried as absent; those of another issuer always are. Refuses to
 //! know which providers an account has.
@@ -33,7 +33,7 @@ struct Claim {
     /// What stands before the tenant's name in the claim, such as `repo:`; empty where the value as a
     /// whole is the tenant's, or where its form is not known.
     marks: &'static [&'static str],
-    /// A value that a stranger has.
+    /// A value that a outside_caller has.
     foreign: &'static str,
 }
 
@@ -137,7 +137,7 @@ pub struct FederatedAccess {
     pub tenancy: Tenancy,
     /// Whether a token is taken whose subject (where it tells tenants apart: and audience) the policy
     /// does not name.
-    pub stranger: Truth,
+    pub outside_caller: Truth,
     /// The subject or audience of such a token.
     pub example: Option<String>,
     /// Whether a token or assertion for another audience is taken.
@@ -221,7 +221,7 @@ impl Trust {
             provider: who,
             issuer,
             tenancy: Tenancy::Saml,
-            stranger: Truth::False,
+            outside_caller: Truth::False,
             example: None,
             by: answer.by,
         })
@@ -241,21 +241,21 @@ impl Trust {
             return None;
         }
         let (tenancy, claims) = claims(&issuer);
-        let (stranger, example) = self.stranger(&caller, &issuer, claims, &context, steps);
+        let (outside_caller, example) = self.outside_caller(&caller, &issuer, claims, &context, steps);
         let foreign = context.set(&format!("{own}aud"), ["nowhere"]);
         Some(FederatedAccess {
             any_audience: self.admits_in(&caller, WEB_IDENTITY, &foreign).truth,
             provider: who,
             issuer,
             tenancy,
-            by: if stranger.truth.is_true() { stranger.by } else { answer.by },
-            stranger: stranger.truth,
+            by: if outside_caller.truth.is_true() { outside_caller.by } else { answer.by },
+            outside_caller: outside_caller.truth,
             example,
         })
     }
 
     /// Whether a token is taken that somebody else was given, and what it says.
-    fn stranger(
+    fn outside_caller(
         &self,
         caller: &Requester,
         issuer: &str,
@@ -322,8 +322,8 @@ fn untold(who: Who, steps: &Steps) -> FederatedAccess {
     };
     let issuer = issuer.unwrap_or_else(|| who.text());
     let tenancy = if matches!(who, Who::Saml(_)) { Tenancy::Saml } else { claims(&issuer).0 };
-    let (stranger, any_audience) = (open(), open());
-    FederatedAccess { provider: who, issuer, tenancy, stranger, example: None, any_audience, by: Vec::new() }
+    let (outside_caller, any_audience) = (open(), open());
+    FederatedAccess { provider: who, issuer, tenancy, outside_caller, example: None, any_audience, by: Vec::new() }
 }
 
 /// A call that no AWS credentials sign: it has no keys of an AWS principal.
@@ -352,7 +352,7 @@ mod tests {
         format!("arn:aws:iam::111122223333:oidc-provider/{issuer}")
     }
 
-    /// `issuer`, the conditions with `@` for the issuer, and whether a stranger's token is taken.
+    /// `issuer`, the conditions with `@` for the issuer, and whether a outside_caller's token is taken.
     const TOKENS: &[(&str, &str, Option<bool>)] = &[
         ("token.actions.githubusercontent.com", r#"{}"#, Some(true)),
         ("token.actions.githubusercontent.com", r#"{"StringEquals":{"@:aud":"sts.amazonaws.com"}}"#, Some(true)),
@@ -449,13 +449,13 @@ mod tests {
     ];
 
     #[test]
-    fn tokens_of_strangers() {
+    fn tokens_of_outsiders() {
         for (issuer, condition, expect) in TOKENS {
             let builtin = SHARED.iter().rev().take(4).any(|shared| shared.url == *issuer);
             let principal = if builtin { (*issuer).to_owned() } else { oidc(issuer) };
             let found = access(&principal, WEB_IDENTITY, &condition.replace('@', issuer));
-            let stranger = found.first().map(|access| access.stranger.is_true());
-            assert_eq!(stranger, *expect, "{issuer} {condition}: {found:?}");
+            let outside_caller = found.first().map(|access| access.outside_caller.is_true());
+            assert_eq!(outside_caller, *expect, "{issuer} {condition}: {found:?}");
         }
     }
 

@@ -229,7 +229,9 @@ fn a_trust_policy_that_is_dear_comes_to_unknown_and_never_to_nobody() {
     assert!(admissions.iter().all(|a| !a.possible.is_false()));
     let federated = trust(1_000).federated_access().unwrap();
     assert!(
-        federated.last().is_some_and(|a| matches!(&a.stranger, Truth::Unknown(why) if why.iter().any(is_exceeded)))
+        federated
+            .last()
+            .is_some_and(|a| matches!(&a.outside_caller, Truth::Unknown(why) if why.iter().any(is_exceeded)))
     );
 }
 

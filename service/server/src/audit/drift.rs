@@ -59,7 +59,7 @@ fn rows(
         listed_after: &scan.listed_after,
         pair: &pair,
     });
-    let calls = Calls::of(events);
+    let calls = Calls::new(events);
     let records = Records { whole, trails: &scan.after.trails };
     let mut rows: Vec<ChangeRow> = Vec::with_capacity(found.len());
     for change in found {
@@ -107,7 +107,7 @@ async fn ask_again(store: &Store) -> Result<(), Error> {
     let whole = store.complete_ranges(&[]).await?;
     let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.trails;
     let told = blocking(move || {
-        let calls = Calls::of(&events);
+        let calls = Calls::new(&events);
         let records = Records { whole: &whole, trails: &trails };
         let mut told: Vec<(ChangeRow, ChangeRow)> = Vec::new();
         for was in waiting {

@@ -261,10 +261,11 @@ async fn what_was_not_seen_is_said_and_resolves_nothing() {
         })
     };
     let finding = stale.iter().find(of_gap).expect("some finding depends on the listing of roles");
-    let page = client.get(finding["page"].as_str().unwrap()).await.text;
+    let person = Client::person(&app).await;
+    let page = person.get(finding["page"].as_str().unwrap()).await.text;
     let anchor = "scope-roles--";
     assert!(page.contains(&format!("href=\"/accounts/{REFUSED}#{anchor}\"")), "{page}");
-    let account = client.get(&format!("/accounts/{REFUSED}")).await.text;
+    let account = person.get(&format!("/accounts/{REFUSED}")).await.text;
     assert!(account.contains(&format!("<tr id=\"{anchor}\">")), "{account}");
     let rules = client.json("/api/v1/rules?limit=1000").await["items"].as_array().unwrap().clone();
     assert!(rules.iter().any(|r| r["results"]["unknown"].as_u64() > Some(0) && r["unknown_reasons"] != json!([])));

@@ -110,3 +110,82 @@ fn the_api_speaks_the_glossary() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// Words of names that are gone from the pure crates that judge: of modules, types and functions.
+const GONE_NAMES: &[&str] = &[
+    "look",
+    "looked",
+    "torn",
+    "tie",
+    "ties",
+    "tied",
+    "harvest",
+    "settle",
+    "settled",
+    "deed",
+    "weigh",
+    "weighed",
+    "way",
+    "ways",
+    "gain",
+    "gains",
+    "grips",
+    "teller",
+    "sight",
+    "around",
+    "whereabouts",
+    "bookkeeper",
+    "ledger",
+    "bell",
+    "pulse",
+    "stranger",
+    "strangers",
+    "told",
+    "world",
+    "nearest",
+];
+
+/// The words of a name in snake or camel case.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![String::new()];
+    for letter in name.chars() {
+        if letter == '_'
+            || (letter.is_uppercase() && words.last().is_some_and(|word| !word.ends_with(char::is_uppercase)))
+        {
+            words.push(String::new());
+        }
+        words.last_mut().unwrap().extend(Some(letter).filter(|letter| *letter != '_'));
+    }
+    words.into_iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase()).collect()
+}
+
+/// Tests are named by sentences; names of at most three words are those of the code.
+#[test]
+fn names_in_the_pure_crates_speak_the_glossary() {
+    let mut left: Vec<_> = ["iam", "rules", "audit"]
+        .map(|krate| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(krate).join("src"))
+        .into();
+    let (mut names, mut found) = (0, Vec::new());
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let tokens: Vec<&str> =
+            text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|token| !token.is_empty()).collect();
+        let declared =
+            tokens.windows(2).filter(|pair| matches!(pair[0], "fn" | "struct" | "enum" | "trait" | "type" | "mod"));
+        for name in declared.map(|pair| pair[1]).chain(path.file_stem().and_then(|stem| stem.to_str())) {
+            names += 1;
+            let words = words_of(name);
+            if words.len() <= 3 && words.iter().any(|word| GONE_NAMES.contains(&word.as_str())) {
+                found.push(format!("{name} in {}", path.display()));
+            }
+        }
+    }
+    assert!(names > 1_000, "{names} names");
+    assert!(found.is_empty(), "{found:#?}");
+    assert_eq!(words_of("AccountVisibility"), ["account", "visibility"]);
+    assert_eq!(words_of("look_up"), ["look", "up"]);
+}

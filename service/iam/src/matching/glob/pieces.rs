@@ -83,7 +83,7 @@ impl Piece {
 
 impl Variable {
     pub(super) fn value<'a>(&'a self, context: &'a Context) -> Result<&'a str, Unresolved> {
-        match context.look_up(&self.key) {
+        match context.value_of(&self.key) {
             ContextValue::Known([one]) => Ok(one),
             // A key with several values cannot be a variable.
             ContextValue::Known(_) | ContextValue::List(_) | ContextValue::Absent => {

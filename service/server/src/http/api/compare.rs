@@ -90,7 +90,7 @@ pub(super) async fn compare(RawQuery(raw): RawQuery, body: Bytes) -> Result<Json
     })?;
     let id = asked.id.clone();
     let pair = serde_json::to_value(&asked).map_err(AppError::internal)?;
-    let pair = Pair::of(&pair).map_err(|error| {
+    let pair = Pair::new(&pair).map_err(|error| {
         let message = format!("{}: {}", error.message, error.remedy);
         let error = FieldError { parameter: error.pointer, message };
         AppError::of_fields(Code::InvalidParameter, vec![error])

@@ -475,7 +475,7 @@ pub(crate) struct GapJson {
     pub(crate) reason: &'static str,
     /// What AWS said.
     pub(crate) detail: String,
-    /// Where only CloudTrail files of one day were not read whole, that day; null: anything of the listing may be
+    /// Where only CloudTrail files of one day were not read completely, that day; null: anything of the listing may be
     /// missing.
     pub(crate) day: Option<NaiveDate>,
 }

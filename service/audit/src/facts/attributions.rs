@@ -109,7 +109,7 @@ struct Last {
 }
 
 impl Last {
-    fn of(session: &Session) -> Self {
+    fn new(session: &Session) -> Self {
         Self { at: session.at, event_id: session.event_id.clone(), name: session.session_name.clone() }
     }
 
@@ -128,18 +128,18 @@ pub(super) fn read(estate: &Estate) -> (TrailFacts, Vec<SessionAttribution>) {
     let mut facts =
         TrailFacts { history, since: estate.sessions_since, memory: estate.memory.clone(), ..TrailFacts::default() };
     facts.remember(&estate.confirmed_trails());
-    facts.origins = Origins::of(estate);
+    facts.origins = Origins::new(estate);
     for (session, tie) in estate.sessions.iter().zip(&ties).filter(|(session, _)| session.error.is_none()) {
         let newer = |last: Option<&Last>| last.is_none_or(|last| last.at < session.at);
         if let Some(role) = session.role_arn.as_deref()
             && newer(facts.roles.get(role))
         {
-            facts.roles.insert(role.into(), Last::of(session));
+            facts.roles.insert(role.into(), Last::new(session));
         }
         if let Some(key) = &tie.association
             && newer(facts.used.get(key))
         {
-            facts.used.insert(key.clone(), Last::of(session));
+            facts.used.insert(key.clone(), Last::new(session));
         }
         for id in &tie.candidates {
             let last = facts.possible.entry(id.clone()).or_insert(session.at);
