@@ -3,6 +3,7 @@
 use rolecall_audit::facts;
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{EventAggregator, Limits, ProblemKind, TrailFile, read_bounded, read_event, session_name};
+use rolecall_declared::{Defaults, Reader};
 use rolecall_import::{FileKind, InputFile, read_files};
 use rolecall_rules::{RuleSet, SourceFile};
 use std::collections::BTreeMap;
@@ -41,6 +42,18 @@ pub fn import(bytes: &[u8]) {
         let complete = import.observations.iter().flat_map(|o| o.coverage.scopes());
         assert!(complete.filter(|(scope, _)| scope.kind.as_str() != "entry").all(|(_, gaps)| !gaps.is_empty()));
     }
+}
+
+/// Any bytes declare something, are passed over, or are named as a problem; each with a line that the file
+/// has. Terraform, CloudFormation, eksctl and Kubernetes are told by what the file holds.
+pub fn declared(bytes: &[u8]) {
+    let mut reader = Reader::new(Defaults::default());
+    reader.file("f", bytes);
+    let declared = reader.finish();
+    let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count();
+    assert!(declared.problems.iter().all(|it| (1..=lines).contains(&it.line)));
+    assert!(declared.declarations.iter().all(|it| (1..=lines).contains(&it.place.line)));
+    assert!(declared.unplaced.iter().all(|it| (1..=lines).contains(&it.place.line)));
 }
 
 /// Gives few bytes at a time.

@@ -4,6 +4,7 @@
 //! the clock ("now" is an argument), files, logging.
 
 pub mod cancel;
+pub mod declared;
 pub mod drift;
 pub mod evaluate;
 pub mod facts;

@@ -10,7 +10,7 @@ use super::difference::{self as kind, About, ClusterKey, Difference};
 use super::{Access, Affected, Effect, Scans, State, TakesHold};
 use crate::facts::{Facts, hop_request, pods_request};
 use rolecall_estate::{AccessEntry, Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::compare::{Asker, Comparison, Relation, compare};
+use rolecall_iam::compare::{Asker, Comparison, compare};
 use rolecall_iam::trust::Trust;
 use rolecall_iam::{
     AccountId, Arn, Digest, Document, Grants, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth, decide,
@@ -136,15 +136,8 @@ impl AccessChange {
 
 impl From<Comparison> for AccessChange {
     fn from(found: Comparison) -> Self {
-        let effect = match found.relation {
-            Relation::Equal => Effect::None,
-            Relation::Narrowed => Effect::Narrowed,
-            Relation::Widened => Effect::Widened,
-            Relation::Mixed => Effect::Mixed,
-            Relation::Unknown => Effect::Unknown,
-        };
         Self {
-            effect,
+            effect: Effect::from(found.relation),
             gained: found.gained.map(Access::new),
             lost: found.lost.map(Access::new),
             because: found.because,

@@ -21,7 +21,7 @@ use difference::Difference;
 use rolecall_estate::coverage::Coverage;
 use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate};
-use rolecall_iam::compare::Witness;
+use rolecall_iam::compare::{Relation, Witness};
 use rolecall_iam::{AccountId, Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -73,6 +73,18 @@ impl Effect {
     }
 }
 
+impl From<Relation> for Effect {
+    fn from(relation: Relation) -> Self {
+        match relation {
+            Relation::Equal => Self::None,
+            Relation::Narrowed => Self::Narrowed,
+            Relation::Widened => Self::Widened,
+            Relation::Mixed => Self::Mixed,
+            Relation::Unknown => Self::Unknown,
+        }
+    }
+}
+
 /// Access that was gained or lost: in words, and as a request that shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
@@ -91,7 +103,7 @@ pub struct Access {
 }
 
 impl Access {
-    fn new(witness: Witness) -> Self {
+    pub(crate) fn new(witness: Witness) -> Self {
         let Witness { action, resource, context, principal } = witness;
         Self { words: String::new(), action, resource, context, principal }.in_words()
     }

@@ -160,6 +160,9 @@ impl Work {
                     self.touch(resource, None, false);
                 }
             }
+            Proposal::Open { resource, why } => {
+                self.note(format!("what {resource} comes to is not known: {why}"));
+            }
             Proposal::DeleteOrganizationPolicy { policy } => {
                 let at = self.organization_policy(policy)?;
                 let gone = self.applied.estate.org_policies.remove(at);

@@ -6,9 +6,11 @@
 
 mod apply;
 mod fields;
+mod plan;
 mod read;
 
 pub use apply::{Applied, Touched, apply};
+pub use plan::read_plan;
 pub use read::{Defaults, read};
 
 use crate::cancel::{Cancel, Cancelled};
@@ -28,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Place {
     /// The file; empty where it came without one.
     pub file: String,
-    /// RFC 6901 pointer of the proposal in the file.
+    /// RFC 6901 pointer of the proposal in the file; of a Terraform plan the resource's address.
     pub pointer: String,
 }
 
@@ -186,6 +188,13 @@ pub enum Proposal {
         policy: String,
         /// Its document.
         document: Document,
+    },
+    /// What nobody knows before it is made.
+    Open {
+        /// Of what, as its file calls it.
+        resource: String,
+        /// Why, in lower case, without a full stop.
+        why: String,
     },
     /// A service or resource control policy that is deleted.
     DeleteOrganizationPolicy {

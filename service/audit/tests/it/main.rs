@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod declared;
+#[cfg(test)]
 mod depth;
 #[cfg(test)]
 mod drift;

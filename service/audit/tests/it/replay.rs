@@ -8,9 +8,10 @@ use std::path::Path;
 /// A target's name and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("trail", records::trail),
     ("import", records::import),
+    ("declared", records::declared),
     ("pieces", records::pieces),
     ("deep", records::deep),
     ("rules", records::rules),

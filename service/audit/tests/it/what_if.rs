@@ -8,7 +8,7 @@ use rolecall_audit::drift::Effect;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{FindingAction, reconcile};
 use rolecall_audit::verdict::Fingerprint;
-use rolecall_audit::what_if::{Answer, Defaults, FailOn, apply, read, what_if};
+use rolecall_audit::what_if::{Answer, Defaults, FailOn, apply, read, read_plan, what_if};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_rules::Severity;
 use serde_json::{Value, json};
@@ -278,4 +278,50 @@ fn what_names_nothing_that_is_there_is_not_applied() {
         read("f", &json!({"RoleName": "api", "PolicyName": "x", "PolicyDocument": read_policy}), &Defaults::default());
     let refused = apply(&two.0, &proposed).problems;
     assert!(refused[0].message.contains("several accounts"), "{refused:?}");
+}
+
+const PLAN: &str = include_str!("../../../declared/tests/samples/plan.json");
+
+#[test]
+fn a_terraform_plan_is_what_it_would_do() {
+    let small = Small::new().managed(POLICY, &allow(READ)).attach(POLICY);
+    let (proposed, problems) = read_plan("plan.json", PLAN.as_bytes(), &defaults()).unwrap();
+    assert_eq!(problems, []);
+    let answer = what_if(&small.0, &RULES, &proposed, now(), &Cancel::default()).unwrap();
+    assert_eq!(answer.problems, []);
+    assert_eq!(answer.notes, []);
+    let mut told: Vec<(&str, &str, Effect)> = answer
+        .changes
+        .iter()
+        .map(|it| (it.place.pointer.as_str(), it.change.change.as_str(), it.change.effect))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("aws_iam_role_policy.own", "inline_policy_changed", Effect::Widened),
+            ("aws_iam_role_policy.own", "policy_detached", Effect::None),
+            ("module.worker.aws_eks_pod_identity_association.this", "added", Effect::Widened),
+            ("module.worker.aws_iam_policy.this[0]", "added", Effect::None),
+            ("module.worker.aws_iam_role.this[0]", "added", Effect::Widened),
+        ]
+    );
+    let reached: Vec<String> = answer.workloads.iter().map(|it| it.workload.to_string()).collect();
+    assert_eq!(reached, [WORKLOAD, "111122223333/eu-west-1/prod/pay/worker"]);
+    assert!(answer.matches("widened".parse().unwrap()));
+    assert!(read_plan("c.json", b"{\"kind\": \"role\"}", &defaults()).is_none());
+}
+
+#[test]
+fn what_a_plan_knows_after_apply_is_unknown() {
+    let plan = json!({"format_version": "1.2", "resource_changes": [{
+        "address": "aws_iam_role_policy.own", "mode": "managed", "type": "aws_iam_role_policy", "name": "own",
+        "change": {"actions": ["update"], "before": {"name": "own", "role": "api", "policy": "{}"},
+            "after": {"name": "own", "role": "api"}, "after_unknown": {"policy": true}}}]});
+    let (proposed, problems) = read_plan("plan.json", plan.to_string().as_bytes(), &defaults()).unwrap();
+    assert_eq!(problems, []);
+    let answer = what_if(&Small::new().0, &RULES, &proposed, now(), &Cancel::default()).unwrap();
+    assert_eq!((answer.effect, answer.problems.len()), (Effect::Unknown, 0));
+    assert!(answer.notes[0].message.contains("known after apply"), "{:?}", answer.notes);
+    assert!(answer.matches("unknown".parse().unwrap()));
 }

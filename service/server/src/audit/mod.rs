@@ -5,6 +5,7 @@
 
 mod abort;
 pub mod attribute;
+pub mod declared;
 mod drift;
 pub mod import;
 pub mod ingest;

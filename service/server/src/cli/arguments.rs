@@ -5,7 +5,8 @@
 //! anything is done: each command is a function of a file beside this one.
 
 use super::{
-    Context, Format, admin, compare, demo, doctor, export, health, import, policies, scan, serve, simulate, what_if,
+    Context, Format, admin, compare, declared, demo, doctor, export, health, import, policies, scan, serve, simulate,
+    what_if,
 };
 use crate::config::Config;
 use crate::database;
@@ -41,6 +42,9 @@ allowed (--no-wider), 2 a file or pair could not be read. The format of pairs: d
 
 const WHAT_IF_CODES: &str = "Exit codes: 0 done, 1 something to fail on (--fail-on), 2 a change could not be read or \
 applied. The format of changes: docs/what-if.md.";
+
+const DECLARED_CODES: &str = "Exit codes: 0 done, 1 something to fail on (--fail-on), 2 a file could not be read. The \
+formats of files: docs/declared.md.";
 
 #[derive(Debug, Args)]
 struct Options {
@@ -139,6 +143,11 @@ enum Command {
     /// Say what proposed changes would come to, before anybody makes them
     #[command(name = "what-if", after_help = WHAT_IF_CODES)]
     WhatIf(Box<what_if::Args>),
+    /// Compare what infrastructure code declares with what is there
+    Declared {
+        #[command(subcommand)]
+        what: Declared,
+    },
     /// Check and test rules
     Policies {
         #[command(subcommand)]
@@ -164,6 +173,13 @@ enum Command {
         #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
         bind: Option<SocketAddr>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Declared {
+    /// Tell what is unmanaged, missing and different, with file and line
+    #[command(after_help = DECLARED_CODES)]
+    Check(Box<declared::Args>),
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -313,7 +329,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
         Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         Command::Compare(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
-        Command::WhatIf(_) => options.format(&[Format::Text, Format::Json, Format::Sarif])?,
+        Command::WhatIf(_) | Command::Declared { .. } => {
+            options.format(&[Format::Text, Format::Json, Format::Sarif])?
+        }
         _ => options.format(REPORT)?,
     };
     // Needs nothing but its files.
@@ -346,6 +364,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Simulate(args) => simulate::one_request(context, &args).await,
         Command::Compare(args) => compare::run(&args, format),
         Command::WhatIf(args) => what_if::run(context, &args).await,
+        Command::Declared { what: Declared::Check(args) } => declared::check(context, &args).await,
         Command::Export { what, narrow } => export::run(context, what, narrow).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());

@@ -4,12 +4,14 @@ mod admin;
 mod arguments;
 mod case_files;
 mod compare;
+mod declared;
 mod demo;
 mod doctor;
 mod export;
 mod health;
 mod import;
 mod policies;
+mod sarif;
 mod scan;
 pub mod serve;
 mod simulate;
@@ -40,7 +42,7 @@ pub enum Format {
     Ndjson,
     /// RFC 4180 (`export`)
     Csv,
-    /// SARIF 2.1.0 (`what-if`)
+    /// SARIF 2.1.0 (`what-if`, `declared check`)
     Sarif,
 }
 

@@ -3,6 +3,7 @@
 //! Against the stored estate, or with `--estate` against files, without a database.
 
 use super::case_files::read as bytes_of;
+use super::sarif;
 use super::{Context, Format, print, print_json, with_database};
 use crate::audit::import::{self, Files, ImportOptions, Problems};
 use crate::audit::rules::Rules;
@@ -12,7 +13,7 @@ use crate::progress::Progress;
 use crate::query::what_if;
 use crate::terminal;
 use rolecall_audit::drift::{Access, Affected};
-use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, read};
+use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, read, read_plan};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 /// What to ask about.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files of proposed changes, `-` for stdin
+    /// Files of proposed changes, or Terraform plans (`terraform show -json`); `-` for stdin
     #[arg(required = true, value_name = "CHANGE")]
     pub changes: Vec<PathBuf>,
     /// End with 1 where a change widens access (`widened`), where it is not proved what it comes to (`unknown`),
@@ -88,13 +89,13 @@ pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
     let code = if answer.problems.is_empty() { u8::from(fails) } else { 2 };
     match context.format {
         Format::Json => print_json(&WhatIfJson::from(answer))?,
-        Format::Sarif => print_json(&sarif(&answer))?,
+        Format::Sarif => print_json(&sarif_of(&answer))?,
         _ => print(&text(&answer))?,
     }
     Ok(ExitCode::from(code))
 }
 
-/// Reads a file of proposals: JSON, or YAML.
+/// Reads a file of proposals: a Terraform plan, our own form or the input of an AWS CLI command, in JSON or YAML.
 fn changes_of(path: &Path, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>) {
     let file = path.display().to_string();
     let wrong = |message: String, remedy: &str| {
@@ -108,6 +109,9 @@ fn changes_of(path: &Path, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>)
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return wrong("it is no text in UTF-8".to_owned(), "save it in UTF-8");
     };
+    if let Some(planned) = read_plan(&file, &bytes, defaults) {
+        return planned;
+    }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value = match text.trim_start().starts_with(['{', '[']) {
         true => serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}")),
@@ -197,17 +201,10 @@ fn finding(out: &mut String, it: &FindingChange) {
 /// The answer as a SARIF 2.1.0 log (OASIS, "Static Analysis Results Interchange Format Version 2.1.0"): a
 /// result for each change that widens access or is not understood, and each finding that would be opened or
 /// come to another severity.
-fn sarif(answer: &Answer) -> serde_json::Value {
+fn sarif_of(answer: &Answer) -> serde_json::Value {
     use rolecall_audit::drift::Effect;
     use serde_json::json;
-    let location = |place: &Place, resource: &str| {
-        let logical = json!([{"fullyQualifiedName": resource, "kind": "resource"}]);
-        if place.file.is_empty() || place.file == "-" {
-            return json!([{"logicalLocations": logical}]);
-        }
-        let file = place.file.trim_start_matches("./").replace('\\', "/");
-        json!([{"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": file}}}])
-    };
+    let location = |place: &Place, resource: &str| sarif::location(&place.file, None, resource);
     let mut results = Vec::new();
     let mut rules: std::collections::BTreeMap<String, &'static str> = std::collections::BTreeMap::new();
     for it in &answer.changes {
@@ -255,16 +252,5 @@ fn sarif(answer: &Answer) -> serde_json::Value {
             "locations": location(&it.place, &it.place.pointer)})
         })
         .collect();
-    let rules: Vec<serde_json::Value> =
-        rules.into_iter().map(|(id, text)| json!({"id": id, "shortDescription": {"text": text}})).collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {"name": "Rolecall", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
-            "invocations": [{"executionSuccessful": answer.problems.is_empty(),
-                "toolExecutionNotifications": notifications}],
-            "results": results,
-        }],
-    })
+    sarif::log(rules, &results, &notifications)
 }

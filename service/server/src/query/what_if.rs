@@ -27,6 +27,15 @@ pub async fn of_store(
     rules: Arc<Rules>,
     proposed: Vec<Proposed>,
 ) -> Result<Answer, Error> {
+    let (estate, now) = stored(store, config).await?;
+    of_estate(estate, rules, proposed, now).await
+}
+
+/// The stored estate, without the accounts whose judgement is set aside, and the time.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn stored(store: &Store, config: &Config) -> Result<(Estate, DateTime<Utc>), Error> {
     let now = store.now().await?;
     let window = TimeDelta::days(config.aws.trail_lookback_days.into());
     let judging = Judging {
@@ -47,7 +56,7 @@ pub async fn of_store(
             aside.insert(account, set_aside(it.deaths));
         }
     }
-    of_estate(estate.without(&aside), rules, proposed, now).await
+    Ok((estate.without(&aside), now))
 }
 
 /// Asks about an estate. Long enough on a large one to be kept off the threads that serve requests; ends soon

@@ -12,7 +12,8 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use rolecall_audit::finding::Resolution;
 use rolecall_audit::what_if::{
-    Answer, Defaults, FindingChange, Note, Place, Problem as ProposalProblem, ProposedChange, Undecided, read,
+    Answer, Defaults, FindingChange, Note, Place, Problem as ProposalProblem, Proposed, ProposedChange, Undecided,
+    read, read_plan,
 };
 use rolecall_rules::Severity;
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,35 @@ pub(super) struct ProposalsJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     region: Option<String>,
     /// Each as `{"kind", "resource", …}`, or as the input of an AWS CLI command such as `put-role-policy`.
+    #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     changes: Vec<serde_json::Value>,
+    /// A Terraform plan as `terraform show -json` prints it, in the place of `changes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    plan: Option<serde_json::Value>,
+}
+
+impl ProposalsJson {
+    fn proposals(&self) -> Result<(Vec<Proposed>, Vec<ProposalProblem>), AppError> {
+        let Some(plan) = &self.plan else {
+            let asked = serde_json::to_value(self).map_err(AppError::internal)?;
+            return Ok(read("", &asked, &Defaults::default()));
+        };
+        let wrong = |what: &str| AppError::new(Code::InvalidParameter, what.to_owned());
+        if !self.changes.is_empty() {
+            return Err(wrong("the body has both `changes` and `plan`; give one of them"));
+        }
+        let account = self.account.as_ref().map(|text| text.parse()).transpose();
+        let region = self.region.as_ref().map(|text| text.parse()).transpose();
+        let defaults = Defaults {
+            account: account.map_err(|_| wrong("`account` is no account id; give twelve digits"))?,
+            region: region.map_err(|_| wrong("`region` is no region of AWS"))?,
+        };
+        let bytes = serde_json::to_vec(plan).map_err(AppError::internal)?;
+        read_plan("", &bytes, &defaults)
+            .ok_or_else(|| wrong("`plan` is no Terraform plan; give what `terraform show -json PLAN` prints"))
+    }
 }
 
 /// What proposed changes would come to.
@@ -260,8 +288,7 @@ pub(super) async fn what_if(
     let asked: ProposalsJson = serde_json::from_slice(&body).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body holds no proposed changes: {error}"))
     })?;
-    let asked = serde_json::to_value(&asked).map_err(AppError::internal)?;
-    let (proposed, problems) = read("", &asked, &Defaults::default());
+    let (proposed, problems) = asked.proposals()?;
     refuse(problems)?;
     let asked = what_if::of_store(&app.store, &app.config, app.rules.clone(), proposed).await;
     let mut answer = asked.map_err(|error| match error {

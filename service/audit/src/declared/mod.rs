@@ -1,0 +1,242 @@
+//! What is declared, and what is there.
+//!
+//! Resources that infrastructure code declares are looked for in the estate: what is missing, what is there and not
+//! declared, and what is there and different, with what the difference comes to (`iam::compare`: a document that is
+//! written another way and means the same is not different). Where an expression or what was not seen does not
+//! decide, the answer is unknown, with the reason. Refuses to know the formats of files.
+
+mod association;
+mod differs;
+mod place;
+mod role;
+
+use crate::drift::{Access, Effect, Resource, ResourceType};
+pub(crate) use place::key;
+use place::{Matched, World};
+use rolecall_declared::{Declaration, Declared, Format, Place, Resource as DeclaredResource};
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{AssociationKey, Estate};
+use rolecall_iam::{AccountId, Arn};
+use std::collections::BTreeSet;
+
+/// How what is declared stands to what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It is declared, and there, with another configuration.
+    Different,
+    /// It is declared, and not there.
+    Missing,
+    /// It is there, and not declared.
+    Unmanaged,
+    /// It is not decided; the answer says why.
+    Unknown,
+    /// It is there as it is declared.
+    Same,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Different, Self::Missing, Self::Unmanaged, Self::Unknown, Self::Same];
+
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Different => "different",
+            Self::Missing => "missing",
+            Self::Unmanaged => "unmanaged",
+            Self::Unknown => "unknown",
+            Self::Same => "same",
+        }
+    }
+}
+
+/// A part of a resource that is not as it is declared.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Which part, such as `trust policy` or `inline policy orders`.
+    pub part: String,
+    /// What is declared; `None`: nothing.
+    pub declared: Option<String>,
+    /// What is there; `None`: nothing.
+    pub actual: Option<String>,
+    /// What the estate allows, compared with what is declared.
+    pub effect: Effect,
+    /// What is allowed, and would not be as declared.
+    pub gained: Option<Access>,
+    /// What would be allowed as declared, and is not.
+    pub lost: Option<Access>,
+    /// Why, in a sentence; may be empty.
+    pub because: String,
+    /// Where the part is declared, where it is.
+    pub place: Option<Place>,
+}
+
+/// A resource, as it is declared and as it is there.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// How the two stand to each other.
+    pub status: Status,
+    /// The resource, by its ARN or an association's key. What is not known of a name is `…`.
+    pub resource: Resource,
+    /// Its account, where it is known.
+    pub account: Option<AccountId>,
+    /// Where it is declared.
+    pub place: Option<Place>,
+    /// In which format.
+    pub format: Option<Format>,
+    /// What is different.
+    pub differences: Vec<Difference>,
+    /// What is not decided, and why.
+    pub unknown: Vec<String>,
+}
+
+/// How all that is declared stands to the estate.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Each resource that is declared, or that should be, in the order of their statuses.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// How many resources have a status.
+    #[must_use]
+    pub fn count(&self, status: Status) -> usize {
+        self.rows.iter().filter(|row| row.status == status).count()
+    }
+}
+
+/// Compares what is declared with the estate.
+///
+/// Unmanaged are associations of accounts for which associations are declared (but for those that an add-on owns),
+/// the roles that pods get through associations of accounts for which roles are declared, and the managed
+/// policies of these roles of accounts for which managed policies are declared.
+#[must_use]
+pub fn check(estate: &Estate, declared: &Declared) -> Report {
+    let world = World::new(estate, declared);
+    let mut rows: Vec<Row> = declared.declarations.iter().filter_map(|it| row(&world, it)).collect();
+    rows.extend(unmanaged(&world));
+    rows.sort_by(|a, b| {
+        let key = |row: &Row| (row.status, row.resource.kind, row.resource.name.clone(), row.place.clone());
+        key(a).cmp(&key(b))
+    });
+    Report { rows }
+}
+
+fn row(world: &World<'_>, declaration: &Declaration) -> Option<Row> {
+    let Declaration { place, format, condition, resource, .. } = declaration;
+    let mut row = match resource {
+        DeclaredResource::Role(role) => role::row(world, declaration, role),
+        DeclaredResource::Association(association) => association::row(world, declaration, association),
+        DeclaredResource::Policy(policy) => {
+            let text = world.policy_arn(policy);
+            let mut row = blank(ResourceType::ManagedPolicy, text.to_string(), policy.account);
+            match world.policy(declaration) {
+                Matched::One(found) => {
+                    row.resource.name = found.arn.to_string();
+                    let (differences, unknown) = differs::managed_policy(world, policy, found, place);
+                    row.differences = differences;
+                    row.unknown = unknown;
+                    let remembered = rolecall_estate::ResourceKind::Policy;
+                    row.unknown.extend(world.unconfirmed(remembered, found.account_id, found.arn.as_str()));
+                }
+                Matched::None => row.status = Status::Missing,
+                Matched::Unknown(why) => row.unknown.push(why),
+            }
+            row
+        }
+        DeclaredResource::OidcProvider(provider) => {
+            let mut row =
+                blank(ResourceType::OidcProvider, format!("oidc-provider/{}", provider.issuer), provider.account);
+            match world.provider(provider) {
+                Matched::One(arn) => row.resource.name = arn.to_string(),
+                Matched::None => row.status = Status::Missing,
+                Matched::Unknown(why) => row.unknown.push(why),
+            }
+            row
+        }
+    };
+    row.place = Some(place.clone());
+    row.format = Some(*format);
+    if let (Status::Missing, Some(why)) = (row.status, condition) {
+        row.status = Status::Unknown;
+        row.unknown.push(why.to_string());
+    }
+    if row.status == Status::Same {
+        row.status = match (row.differences.is_empty(), row.unknown.is_empty()) {
+            (false, _) => Status::Different,
+            (true, false) => Status::Unknown,
+            (true, true) => Status::Same,
+        };
+    }
+    // A role that is declared elsewhere is no row of its own, unless a policy of it is not there as declared.
+    let is_part = matches!(resource, DeclaredResource::Role(role) if !role.is_whole);
+    (!is_part || row.status != Status::Same).then_some(row)
+}
+
+fn blank(kind: ResourceType, name: String, account: Option<AccountId>) -> Row {
+    Row {
+        status: Status::Same,
+        resource: Resource { kind, name },
+        account,
+        place: None,
+        format: None,
+        differences: Vec::new(),
+        unknown: Vec::new(),
+    }
+}
+
+/// What is there and not declared.
+fn unmanaged(world: &World<'_>) -> Vec<Row> {
+    let mut out = Vec::new();
+    let mut add = |kind, name: &str, account, perhaps: Option<&String>| {
+        let mut row = blank(kind, name.to_owned(), Some(account));
+        row.unknown.extend(perhaps.cloned().map(|why| format!("it may be one that is declared: {why}")));
+        row.unknown.extend(world.unread.clone());
+        row.status = if row.unknown.is_empty() { Status::Unmanaged } else { Status::Unknown };
+        out.push(row);
+    };
+    for it in &world.estate.associations {
+        let account = it.key.account_id;
+        let name = it.key.to_string();
+        let is_due = world.covered(ResourceType::Association, account) && it.owner_arn.is_none();
+        let remembered = world.unconfirmed(rolecall_estate::ResourceKind::Association, account, &name);
+        if is_due && remembered.is_none() && !world.found.contains(&name) {
+            add(ResourceType::Association, &name, account, world.perhaps.get(&name));
+        }
+    }
+    let used = used_roles(world.estate);
+    for role in world.estate.roles.iter().filter(|role| used.contains(role.arn.as_str())) {
+        let (account, name) = (role.arn.account_id(), role.arn.as_str());
+        let remembered = world.unconfirmed(rolecall_estate::ResourceKind::Role, account, name);
+        if world.covered(ResourceType::Role, account) && remembered.is_none() && !world.found.contains(name) {
+            add(ResourceType::Role, name, account, world.perhaps.get(name));
+        }
+    }
+    let of_used: BTreeSet<&Arn> = world
+        .estate
+        .roles
+        .iter()
+        .filter(|role| used.contains(role.arn.as_str()))
+        .flat_map(|role| role.attached.iter().map(|it| &it.arn).chain(&role.boundary))
+        .collect();
+    for policy in of_used {
+        // Those of AWS belong to nobody's code.
+        let Some(account) = policy.account_id() else { continue };
+        let name = policy.as_str();
+        if world.covered(ResourceType::ManagedPolicy, account) && !world.found.contains(name) {
+            add(ResourceType::ManagedPolicy, name, account, world.perhaps.get(name));
+        }
+    }
+    out
+}
+
+/// The roles and target roles of associations.
+fn used_roles(estate: &Estate) -> BTreeSet<&str> {
+    let details = estate.associations.iter().filter_map(|it| it.detail.as_ref());
+    details.flat_map(|it| std::iter::once(it.role_arn.as_str()).chain(it.target_role_arn.as_deref())).collect()
+}
+
+fn listing_of(key: &AssociationKey) -> Scope {
+    Scope::of_cluster(key.account_id, ScopeKind::Associations, key.region.clone(), key.cluster.clone())
+}
