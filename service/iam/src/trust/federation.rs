@@ -1,7 +1,7 @@
 //! Tokens and assertions of identity providers that a trust policy takes.
 //!
 //! Knows which issuers of tokens serve many organizations under one URL, and which of their claims say
-//! to whom a token was given. The question is put to the engine with a token of a outside_caller: a
+//! to whom a token was given. The question is put to the engine with a token of an outside caller: a
 //! subject, and where it tells tenants apart an audience, that the policy does not name. Claims that
 //! such a token always has are never tried as absent; those of another issuer always are. Refuses to
 //! know which providers an account has.
@@ -33,7 +33,7 @@ struct Claim {
     /// What stands before the tenant's name in the claim, such as `repo:`; empty where the value as a
     /// whole is the tenant's, or where its form is not known.
     marks: &'static [&'static str],
-    /// A value that a outside_caller has.
+    /// A value that an outside caller has.
     foreign: &'static str,
 }
 
@@ -352,7 +352,7 @@ mod tests {
         format!("arn:aws:iam::111122223333:oidc-provider/{issuer}")
     }
 
-    /// `issuer`, the conditions with `@` for the issuer, and whether a outside_caller's token is taken.
+    /// `issuer`, the conditions with `@` for the issuer, and whether an outside caller's token is taken.
     const TOKENS: &[(&str, &str, Option<bool>)] = &[
         ("token.actions.githubusercontent.com", r#"{}"#, Some(true)),
         ("token.actions.githubusercontent.com", r#"{"StringEquals":{"@:aud":"sts.amazonaws.com"}}"#, Some(true)),

@@ -10,12 +10,15 @@ use std::io::{BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Takes the cases of a file as they are read.
+type Taker<'t, C> = &'t mut dyn FnMut(Result<C, CaseError>);
+
 /// What a kind of case is, and how it is answered.
 pub(super) struct CaseKind<C, A> {
     /// Such as `cases`.
     pub noun: &'static str,
     /// Reads a file's cases, one after the other.
-    pub each: fn(&str, &[u8], &mut dyn FnMut(Result<C, CaseError>)),
+    pub each: fn(&str, &[u8], Taker<'_, C>),
     /// The answer to a case, or to one that could not be read.
     pub answer: fn(&Result<C, CaseError>) -> A,
     /// `None` where nothing is expected of the case; otherwise how the answer differs, if it does.
