@@ -5,7 +5,7 @@
 //! it: gzipped or plain, in UTF-8 or UTF-16, one value or many, single records and lists of any of
 //! them. A file is recognised by what it holds; its path only adds the account and
 //! the region where the content names neither. What a file holds was seen; that it holds all there is
-//! must show (see [`listing`]), or whoever gives it must say so. What no file
+//! must show (see `listing`), or whoever gives it must say so. What no file
 //! provides becomes a gap, so that nothing passes on it. A record that cannot be read is named, and
 //! the rest is still read. Refuses to know the file system.
 

@@ -15,7 +15,7 @@ const REASONS_KEPT: usize = 16;
 
 /// Why something is not known: reasons, sorted, without repetition.
 ///
-/// INVARIANT: never empty, at most [`REASONS_KEPT`].
+/// INVARIANT: never empty, at most `REASONS_KEPT`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reasons(Arc<Vec<Reason>>);
 

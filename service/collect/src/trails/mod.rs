@@ -8,7 +8,7 @@
 //!    consumer has marked as read cost no more than that.
 //! 2. [`TrailSource::fetch`] gives the bytes of one. [`fetch_each`] gives those of many, several
 //!    fetched at once within the source's room.
-//! 3. [`TrailSource::settle`] takes what became of each, and says what to store **in the same
+//! 3. [`TrailSource::finish_batch`] takes what became of each, and says what to store **in the same
 //!    transaction** as what was read: cursors, gaps, messages set aside.
 //! 4. [`TrailSource::acknowledge`], after the commit, lets go of the batch.
 //!
