@@ -1,7 +1,7 @@
 //! A declared association against the one that is there.
 
 use super::differs::{self, Slot, asker, difference, known_document, label, sets};
-use super::place::{self, Matched, World};
+use super::place::{self, Matched, Matching};
 use super::role::actual_set;
 use super::{Difference, Row, Status, blank};
 use crate::drift::{Effect, ResourceType};
@@ -9,7 +9,7 @@ use rolecall_declared::{Association, Declaration, Match, Place, Text};
 use rolecall_estate::{AssociationDetail, ResourceKind};
 use rolecall_iam::Document;
 
-pub(super) fn row(world: &World<'_>, declaration: &Declaration, association: &Association) -> Row {
+pub(super) fn row(matching: &Matching<'_>, declaration: &Declaration, association: &Association) -> Row {
     let name = match place::key(association) {
         Ok(key) => key.to_string(),
         Err(_) => {
@@ -20,22 +20,22 @@ pub(super) fn row(world: &World<'_>, declaration: &Declaration, association: &As
         }
     };
     let mut row = blank(ResourceType::Association, name, association.account);
-    match world.association(association) {
+    match matching.association(association) {
         Matched::None => row.status = Status::Missing,
         Matched::Unknown(why) => row.unknown.push(why),
         Matched::One(found) => {
             let (account, key) = (found.key.account_id, found.key.to_string());
-            row.unknown.extend(world.unconfirmed(ResourceKind::Association, account, &key));
+            row.unknown.extend(matching.unconfirmed(ResourceKind::Association, account, &key));
             match &found.detail {
                 None => row.unknown.push("its description was not seen".to_owned()),
                 Some(detail) => {
                     let place = &declaration.place;
                     let mut against =
-                        Against { world, association, detail, place, differences: Vec::new(), unknown: Vec::new() };
+                        Against { matching, association, detail, place, differences: Vec::new(), unknown: Vec::new() };
                     against.all();
                     row.differences = against.differences;
                     row.unknown.append(&mut against.unknown);
-                    row.unknown.extend(world.unconfirmed(ResourceKind::AssociationDetail, account, &key));
+                    row.unknown.extend(matching.unconfirmed(ResourceKind::AssociationDetail, account, &key));
                 }
             }
         }
@@ -44,7 +44,7 @@ pub(super) fn row(world: &World<'_>, declaration: &Declaration, association: &As
 }
 
 struct Against<'w, 'a> {
-    world: &'w World<'a>,
+    matching: &'w Matching<'a>,
     association: &'w Association,
     detail: &'w AssociationDetail,
     place: &'w Place,
@@ -55,8 +55,8 @@ struct Against<'w, 'a> {
 impl Against<'_, '_> {
     fn all(&mut self) {
         let (it, detail) = (self.association, self.detail);
-        self.role("role", Some(&self.world.arn_of(&it.role)), Some(&detail.role_arn));
-        let target = it.target_role.as_ref().map(|target| self.world.arn_of(target));
+        self.role("role", Some(&self.matching.arn_of(&it.role)), Some(&detail.role_arn));
+        let target = it.target_role.as_ref().map(|target| self.matching.arn_of(target));
         self.role("target role", target.as_ref(), detail.target_role_arn.as_deref());
         match &it.disable_session_tags {
             Err(why) => self.unknown.push(format!("whether session tags are left out: {why}")),
@@ -98,14 +98,14 @@ impl Against<'_, '_> {
     /// What the role that is there is allowed, compared with the declared one.
     fn access(&self, difference: &mut Difference, declared: Option<&Text>, there: Option<&str>) {
         difference.effect = Effect::Unknown;
-        let role = |arn: Option<&str>| arn.and_then(|arn| self.world.role_by_arn(arn));
+        let role = |arn: Option<&str>| arn.and_then(|arn| self.matching.role_by_arn(arn));
         let before = role(declared.and_then(Text::as_known));
         let (Some(before), Some(after)) = (before, role(there)) else {
             "one of the two roles was not seen".clone_into(&mut difference.because);
             return;
         };
         let asker = asker(after.arn.account_id(), after.arn.name());
-        label(difference, sets(&asker, &actual_set(self.world, before), &actual_set(self.world, after)));
+        label(difference, sets(&asker, &actual_set(self.matching, before), &actual_set(self.matching, after)));
     }
 
     fn session_policy(&mut self) {
@@ -118,11 +118,11 @@ impl Against<'_, '_> {
                 let Some(account) = account else { return };
                 let out = (&mut self.differences, &mut self.unknown);
                 let asker = asker(account, "any");
-                known_document(self.world, &asker, Slot::Session, part, declared, Some(there), self.place, out);
+                known_document(self.matching, &asker, Slot::Session, part, declared, Some(there), self.place, out);
             }
             (declared, there) => {
                 let text = declared.as_ref().map(|it| it.as_ref().map_or_else(|_| "…".to_owned(), Document::canonical));
-                let there = there.and_then(|it| self.world.estate.documents.get(it)).map(Document::canonical);
+                let there = there.and_then(|it| self.matching.estate.documents.get(it)).map(Document::canonical);
                 let mut difference = difference(part, text, there, Some(self.place));
                 // A session policy only limits.
                 difference.effect = if declared.is_some() { Effect::Widened } else { Effect::Narrowed };

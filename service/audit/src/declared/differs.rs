@@ -1,7 +1,7 @@
 //! What a document that is not as declared comes to.
 
 use super::Difference;
-use super::place::World;
+use super::place::Matching;
 use crate::drift::{Access, Effect};
 use rolecall_declared::{Known, ManagedPolicy, Match, Place, Text};
 use rolecall_iam::compare::{Asker, Comparison, Relation, compare};
@@ -90,7 +90,7 @@ pub(super) fn label(difference: &mut Difference, found: Comparison) {
 /// Compares a declared document with that of a digest.
 #[expect(clippy::too_many_arguments, reason = "one question: what, where, and how both sides say it")]
 pub(super) fn known_document(
-    world: &World<'_>,
+    matching: &Matching<'_>,
     asker: &Asker,
     slot: Slot,
     part: &str,
@@ -100,7 +100,7 @@ pub(super) fn known_document(
     out: (&mut Vec<Difference>, &mut Vec<String>),
 ) {
     let (differences, unknown) = out;
-    let actual = actual.and_then(|digest| world.estate.documents.get(digest));
+    let actual = actual.and_then(|digest| matching.estate.documents.get(digest));
     match (declared, actual) {
         (Err(why), _) => unknown.push(format!("the declared {part}: {why}")),
         (Ok(_), None) => unknown.push(format!("the {part} that is there was not seen")),
@@ -109,7 +109,7 @@ pub(super) fn known_document(
 }
 
 pub(super) fn managed_policy(
-    world: &World<'_>,
+    matching: &Matching<'_>,
     declared: &ManagedPolicy,
     found: &rolecall_estate::ManagedPolicy,
     place: &Place,
@@ -118,7 +118,7 @@ pub(super) fn managed_policy(
     let out = (&mut differences, &mut unknown);
     let asker = asker(found.account_id, "any");
     let part = "policy document";
-    known_document(world, &asker, Slot::Identity, part, &declared.document, found.document.as_ref(), place, out);
+    known_document(matching, &asker, Slot::Identity, part, &declared.document, found.document.as_ref(), place, out);
     (differences, unknown)
 }
 

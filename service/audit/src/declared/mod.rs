@@ -12,7 +12,7 @@ mod role;
 
 use crate::drift::{Access, Effect, Resource, ResourceType};
 pub(crate) use place::key;
-use place::{Matched, World};
+use place::{Matched, Matching};
 use rolecall_declared::{Declaration, Declared, Format, Place, Resource as DeclaredResource};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{AssociationKey, Estate};
@@ -113,9 +113,9 @@ impl Report {
 /// policies of these roles of accounts for which managed policies are declared.
 #[must_use]
 pub fn check(estate: &Estate, declared: &Declared) -> Report {
-    let world = World::new(estate, declared);
-    let mut rows: Vec<Row> = declared.declarations.iter().filter_map(|it| row(&world, it)).collect();
-    rows.extend(unmanaged(&world));
+    let matching = Matching::new(estate, declared);
+    let mut rows: Vec<Row> = declared.declarations.iter().filter_map(|it| row(&matching, it)).collect();
+    rows.extend(unmanaged(&matching));
     rows.sort_by(|a, b| {
         let key = |row: &Row| (row.status, row.resource.kind, row.resource.name.clone(), row.place.clone());
         key(a).cmp(&key(b))
@@ -123,22 +123,22 @@ pub fn check(estate: &Estate, declared: &Declared) -> Report {
     Report { rows }
 }
 
-fn row(world: &World<'_>, declaration: &Declaration) -> Option<Row> {
+fn row(matching: &Matching<'_>, declaration: &Declaration) -> Option<Row> {
     let Declaration { place, format, condition, resource, .. } = declaration;
     let mut row = match resource {
-        DeclaredResource::Role(role) => role::row(world, declaration, role),
-        DeclaredResource::Association(association) => association::row(world, declaration, association),
+        DeclaredResource::Role(role) => role::row(matching, declaration, role),
+        DeclaredResource::Association(association) => association::row(matching, declaration, association),
         DeclaredResource::Policy(policy) => {
-            let text = world.policy_arn(policy);
+            let text = matching.policy_arn(policy);
             let mut row = blank(ResourceType::ManagedPolicy, text.to_string(), policy.account);
-            match world.policy(declaration) {
+            match matching.policy(declaration) {
                 Matched::One(found) => {
                     row.resource.name = found.arn.to_string();
-                    let (differences, unknown) = differs::managed_policy(world, policy, found, place);
+                    let (differences, unknown) = differs::managed_policy(matching, policy, found, place);
                     row.differences = differences;
                     row.unknown = unknown;
                     let remembered = rolecall_estate::ResourceKind::Policy;
-                    row.unknown.extend(world.unconfirmed(remembered, found.account_id, found.arn.as_str()));
+                    row.unknown.extend(matching.unconfirmed(remembered, found.account_id, found.arn.as_str()));
                 }
                 Matched::None => row.status = Status::Missing,
                 Matched::Unknown(why) => row.unknown.push(why),
@@ -148,7 +148,7 @@ fn row(world: &World<'_>, declaration: &Declaration) -> Option<Row> {
         DeclaredResource::OidcProvider(provider) => {
             let mut row =
                 blank(ResourceType::OidcProvider, format!("oidc-provider/{}", provider.issuer), provider.account);
-            match world.provider(provider) {
+            match matching.provider(provider) {
                 Matched::One(arn) => row.resource.name = arn.to_string(),
                 Matched::None => row.status = Status::Missing,
                 Matched::Unknown(why) => row.unknown.push(why),
@@ -187,33 +187,33 @@ fn blank(kind: ResourceType, name: String, account: Option<AccountId>) -> Row {
 }
 
 /// What is there and not declared.
-fn unmanaged(world: &World<'_>) -> Vec<Row> {
+fn unmanaged(matching: &Matching<'_>) -> Vec<Row> {
     let mut out = Vec::new();
     let mut add = |kind, name: &str, account, perhaps: Option<&String>| {
         let mut row = blank(kind, name.to_owned(), Some(account));
         row.unknown.extend(perhaps.cloned().map(|why| format!("it may be one that is declared: {why}")));
-        row.unknown.extend(world.unread.clone());
+        row.unknown.extend(matching.unread.clone());
         row.status = if row.unknown.is_empty() { Status::Unmanaged } else { Status::Unknown };
         out.push(row);
     };
-    for it in &world.estate.associations {
+    for it in &matching.estate.associations {
         let account = it.key.account_id;
         let name = it.key.to_string();
-        let is_due = world.covered(ResourceType::Association, account) && it.owner_arn.is_none();
-        let remembered = world.unconfirmed(rolecall_estate::ResourceKind::Association, account, &name);
-        if is_due && remembered.is_none() && !world.found.contains(&name) {
-            add(ResourceType::Association, &name, account, world.perhaps.get(&name));
+        let is_due = matching.covered(ResourceType::Association, account) && it.owner_arn.is_none();
+        let remembered = matching.unconfirmed(rolecall_estate::ResourceKind::Association, account, &name);
+        if is_due && remembered.is_none() && !matching.found.contains(&name) {
+            add(ResourceType::Association, &name, account, matching.perhaps.get(&name));
         }
     }
-    let used = used_roles(world.estate);
-    for role in world.estate.roles.iter().filter(|role| used.contains(role.arn.as_str())) {
+    let used = used_roles(matching.estate);
+    for role in matching.estate.roles.iter().filter(|role| used.contains(role.arn.as_str())) {
         let (account, name) = (role.arn.account_id(), role.arn.as_str());
-        let remembered = world.unconfirmed(rolecall_estate::ResourceKind::Role, account, name);
-        if world.covered(ResourceType::Role, account) && remembered.is_none() && !world.found.contains(name) {
-            add(ResourceType::Role, name, account, world.perhaps.get(name));
+        let remembered = matching.unconfirmed(rolecall_estate::ResourceKind::Role, account, name);
+        if matching.covered(ResourceType::Role, account) && remembered.is_none() && !matching.found.contains(name) {
+            add(ResourceType::Role, name, account, matching.perhaps.get(name));
         }
     }
-    let of_used: BTreeSet<&Arn> = world
+    let of_used: BTreeSet<&Arn> = matching
         .estate
         .roles
         .iter()
@@ -224,8 +224,8 @@ fn unmanaged(world: &World<'_>) -> Vec<Row> {
         // Those of AWS belong to nobody's code.
         let Some(account) = policy.account_id() else { continue };
         let name = policy.as_str();
-        if world.covered(ResourceType::ManagedPolicy, account) && !world.found.contains(name) {
-            add(ResourceType::ManagedPolicy, name, account, world.perhaps.get(name));
+        if matching.covered(ResourceType::ManagedPolicy, account) && !matching.found.contains(name) {
+            add(ResourceType::ManagedPolicy, name, account, matching.perhaps.get(name));
         }
     }
     out

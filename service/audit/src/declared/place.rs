@@ -1,6 +1,6 @@
 //! Which thing of the estate a declaration means.
 //!
-//! Refuses to say that something is missing where its listing was not seen whole, or its name is not known.
+//! Refuses to say that something is missing where its listing was not complete, or its name is not known.
 
 use super::listing_of;
 use crate::drift::ResourceType;
@@ -21,7 +21,7 @@ pub(super) enum Matched<T> {
 }
 
 /// The estate and what is declared, with what was found of it.
-pub(super) struct World<'a> {
+pub(super) struct Matching<'a> {
     pub(super) estate: &'a Estate,
     pub(super) declared: &'a Declared,
     /// The names of what is declared and there.
@@ -42,14 +42,14 @@ pub(super) struct World<'a> {
 
 const NO_ACCOUNT: &str = "the file does not say of which account it is; say it with --account";
 
-impl<'a> World<'a> {
+impl<'a> Matching<'a> {
     pub(super) fn new(estate: &'a Estate, declared: &'a Declared) -> Self {
         let unread = declared.problems.first().map(|problem| {
             let more = u64::try_from(declared.problems.len()).unwrap_or(u64::MAX) - 1 + declared.unnamed;
             let more = if more == 0 { String::new() } else { format!(", and {more} more") };
             format!("what {}:{} declares could not be read{more}", problem.file, problem.line)
         });
-        let mut world = Self {
+        let mut matching = Self {
             estate,
             declared,
             found: BTreeSet::new(),
@@ -63,9 +63,9 @@ impl<'a> World<'a> {
             partition: estate.roles.first().map(|role| role.arn.arn().partition()),
         };
         for declaration in &declared.declarations {
-            world.place(declaration);
+            matching.place(declaration);
         }
-        world
+        matching
     }
 
     fn place(&mut self, declaration: &'a Declaration) {

@@ -1,36 +1,36 @@
 //! A declared role against the one that is there.
 
 use super::differs::{self, Slot, asker, difference, known_document, label, sets};
-use super::place::{Matched, World};
+use super::place::{Matched, Matching};
 use super::{Difference, Row, Status, blank};
 use crate::drift::ResourceType;
 use rolecall_declared::{Declaration, Match, Place, Role, RoleName, Text};
 use rolecall_estate::ResourceKind;
 use rolecall_iam::{AccountId, Arn, Comparison, Document, PolicyRef, PolicySet};
 
-pub(super) fn row(world: &World<'_>, declaration: &Declaration, role: &Role) -> Row {
+pub(super) fn row(matching: &Matching<'_>, declaration: &Declaration, role: &Role) -> Row {
     let name = match &role.name {
         RoleName::Given(name) => name.to_string(),
         RoleName::Made { contains, .. } => format!("…{contains}…"),
     };
     let mut row = blank(ResourceType::Role, name, role.account);
-    match world.role(declaration, role) {
+    match matching.role(declaration, role) {
         Matched::One(found) => {
             row.resource.name = found.arn.to_string();
             row.account = Some(found.arn.account_id());
             let mut against = Against {
-                world,
+                matching,
                 role,
                 found,
                 place: &declaration.place,
                 differences: Vec::new(),
                 unknown: Vec::new(),
-                open: open(world, role, found.arn.name()),
+                open: open(matching, role, found.arn.name()),
             };
             against.all();
             (row.differences, row.unknown) = (against.differences, against.unknown);
             let account = found.arn.account_id();
-            row.unknown.extend(world.unconfirmed(ResourceKind::Role, account, found.arn.as_str()));
+            row.unknown.extend(matching.unconfirmed(ResourceKind::Role, account, found.arn.as_str()));
         }
         // A role whose policies only are declared here may be declared elsewhere.
         Matched::None => row.status = Status::Missing,
@@ -40,19 +40,19 @@ pub(super) fn row(world: &World<'_>, declaration: &Declaration, role: &Role) -> 
 }
 
 /// Why further policies of a role may be declared.
-fn open(world: &World<'_>, role: &Role, name: &str) -> Option<String> {
+fn open(matching: &Matching<'_>, role: &Role, name: &str) -> Option<String> {
     let own = role.open.first().map(ToString::to_string);
     let may_be = |text: &Text| {
         let last = |name: &str| text.matches(name) != Match::No;
         last(name) || text.to_string().starts_with('…') || text.to_string().contains(":role")
     };
-    let unplaced = || world.declared.unplaced.iter().find(|it| may_be(&it.role));
+    let unplaced = || matching.declared.unplaced.iter().find(|it| may_be(&it.role));
     let of_other = || unplaced().map(|it| format!("whose policy {}:{} is: {}", it.place.file, it.place.line, it.why));
-    own.or_else(of_other).or_else(|| world.unread.clone())
+    own.or_else(of_other).or_else(|| matching.unread.clone())
 }
 
 struct Against<'w, 'a> {
-    world: &'w World<'a>,
+    matching: &'w Matching<'a>,
     role: &'w Role,
     found: &'a rolecall_estate::Role,
     place: &'w Place,
@@ -76,7 +76,7 @@ impl Against<'_, '_> {
         if let Some(trust) = &role.trust {
             let out = (&mut self.differences, &mut self.unknown);
             known_document(
-                self.world,
+                self.matching,
                 &asker,
                 Slot::Trust,
                 "trust policy",
@@ -108,7 +108,7 @@ impl Against<'_, '_> {
     /// What the whole role is allowed, compared with what it is allowed as declared.
     fn access(&self) -> Comparison {
         let asker = asker(self.found.arn.account_id(), self.found.arn.name());
-        sets(&asker, &self.declared_set(), &actual_set(self.world, self.found))
+        sets(&asker, &self.declared_set(), &actual_set(self.matching, self.found))
     }
 
     fn declared_set(&self) -> PolicySet {
@@ -120,7 +120,7 @@ impl Against<'_, '_> {
                 Err(why) => PolicyRef::missing(&source, why.0.as_str()),
             }
         });
-        let attached = self.role.attached.iter().map(|it| match self.world.arn_of(&it.policy).resolved() {
+        let attached = self.role.attached.iter().map(|it| match self.matching.arn_of(&it.policy).resolved() {
             Ok(arn) => self.policy(account, &arn),
             Err(why) => PolicyRef::missing("a policy that is attached", why.0.as_str()),
         });
@@ -134,10 +134,10 @@ impl Against<'_, '_> {
 
     /// A managed policy as it is declared or, where it is not, as it is there.
     fn policy(&self, account: AccountId, arn: &str) -> PolicyRef {
-        match self.world.declared_policy(arn).map(|it| &it.document) {
+        match self.matching.declared_policy(arn).map(|it| &it.document) {
             Some(Ok(document)) => PolicyRef::known(arn, document),
             Some(Err(why)) => PolicyRef::missing(arn, why.0.as_str()),
-            None => actual_policy(self.world, account, arn),
+            None => actual_policy(self.matching, account, arn),
         }
     }
 
@@ -147,7 +147,7 @@ impl Against<'_, '_> {
         let mut seen_only = Vec::new();
         let mut open = Vec::new();
         for it in &role.attached {
-            let text = self.world.arn_of(&it.policy);
+            let text = self.matching.arn_of(&it.policy);
             let at = left.iter().position(|arn| text.matches(arn.as_str()) == Match::Yes);
             match (at, text.as_known()) {
                 (Some(at), _) if it.is_certain => drop(left.remove(at)),
@@ -228,7 +228,7 @@ impl Against<'_, '_> {
                     let part = format!("inline policy {name}");
                     let out = (&mut self.differences, &mut self.unknown);
                     known_document(
-                        self.world,
+                        self.matching,
                         asker,
                         Slot::Identity,
                         &part,
@@ -271,7 +271,7 @@ impl Against<'_, '_> {
                     let part = format!("inline policy {}", there.name);
                     let out = (&mut self.differences, &mut self.unknown);
                     known_document(
-                        self.world,
+                        self.matching,
                         asker,
                         Slot::Identity,
                         &part,
@@ -291,7 +291,7 @@ impl Against<'_, '_> {
                 }
                 None if role.is_whole => {
                     let part = format!("inline policy {}", there.name);
-                    let text = self.world.estate.documents.get(&there.document).map(Document::canonical);
+                    let text = self.matching.estate.documents.get(&there.document).map(Document::canonical);
                     alone.push(difference(&part, None, text, Some(self.place)));
                 }
                 None => {}
@@ -316,25 +316,25 @@ impl Against<'_, '_> {
 }
 
 /// A managed policy as it is there.
-fn actual_policy(world: &World<'_>, account: AccountId, arn: &str) -> PolicyRef {
-    let document = world.policy_of(account, arn).and_then(|it| it.document);
-    match document.and_then(|digest| world.estate.documents.get(&digest)) {
+fn actual_policy(matching: &Matching<'_>, account: AccountId, arn: &str) -> PolicyRef {
+    let document = matching.policy_of(account, arn).and_then(|it| it.document);
+    match document.and_then(|digest| matching.estate.documents.get(&digest)) {
         Some(document) => PolicyRef::known(arn, document),
         None => PolicyRef::missing(arn, "its document is not in the estate"),
     }
 }
 
 /// What a role is allowed as it is there.
-pub(super) fn actual_set(world: &World<'_>, role: &rolecall_estate::Role) -> PolicySet {
+pub(super) fn actual_set(matching: &Matching<'_>, role: &rolecall_estate::Role) -> PolicySet {
     let account = role.arn.account_id();
     let inline = role.inline.iter().map(|it| {
         let source = format!("inline policy {}", it.name);
-        match world.estate.documents.get(&it.document) {
+        match matching.estate.documents.get(&it.document) {
             Some(document) => PolicyRef::known(&source, document),
             None => PolicyRef::missing(&source, "its document is not in the estate"),
         }
     });
-    let attached = role.attached.iter().map(|it| actual_policy(world, account, it.arn.as_str()));
-    let boundary = role.boundary.as_ref().map(|arn| vec![actual_policy(world, account, arn.as_str())]);
+    let attached = role.attached.iter().map(|it| actual_policy(matching, account, it.arn.as_str()));
+    let boundary = role.boundary.as_ref().map(|arn| vec![actual_policy(matching, account, arn.as_str())]);
     PolicySet { identity: Some(inline.chain(attached).collect()), boundary, ..PolicySet::default() }
 }
