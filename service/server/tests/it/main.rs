@@ -11,6 +11,8 @@ mod cli;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod declared;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod faults;
