@@ -36,7 +36,7 @@ fn differences_from_what_is_declared_are_told_with_file_and_line() {
     assert_eq!(at("/fraud/exporter"), "different cluster.yaml:11");
     assert_eq!(at("/ledger/archiver"), "different cluster.yaml:14");
     assert_eq!(at("/payments/refunds"), "missing cluster.yaml:17");
-    assert_eq!(at("/payments/api"), "same cluster.yaml:8");
+    assert_eq!(at("payments-prod-euw1/payments/api"), "same cluster.yaml:8");
     assert_eq!(of("/fraud/scorer")["status"], "unmanaged");
     let only = |name: &str| -> &Value {
         let differences = of(name)["differences"].as_array().unwrap();
