@@ -1,6 +1,6 @@
 //! Trails as a whole: what is counted once however it comes, and which pod each session belongs to.
 
-use crate::shared;
+use crate::{Demo, shared};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_cloudtrail::evidence::Disagreement;
@@ -1017,35 +1017,60 @@ fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> BTreeMa
     figures
 }
 
-#[test]
-fn every_session_of_a_whole_estate_is_tied_or_says_why() {
-    let Some(root) = shared("estate-small") else { return };
+/// The associations and the trail of an estate's folder: counts of sessions by kind and attribution, of their
+/// reasons, and what the trail held.
+fn attributed(root: &Path) -> (usize, BTreeMap<(&'static str, &'static str), usize>, BTreeMap<String, usize>, Stats) {
     let mut paths = Vec::new();
     files(&root.join("eks"), &mut paths);
     let input: Vec<InputFile> = paths
         .into_iter()
         .map(|path| InputFile {
-            path: path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(),
+            path: path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
             bytes: std::fs::read(&path).unwrap(),
         })
         .collect();
     let associations: Vec<Association> =
         read_files(&input).observations.into_iter().flat_map(|observation| observation.associations).collect();
-    assert_eq!(associations.len(), 42);
-    let settled = harvest(&root.join("trail"), &[]);
-    let stats: &Stats = &settled.stats;
-    assert_eq!((stats.events, stats.malformed, &stats.problems), (8058, 0, &BTreeMap::new()));
+    let batch = harvest(&root.join("trail"), &[]);
     let history = History::new(associations.iter().map(seen).collect());
-    let attributions = attribute_sessions(&settled.sessions, &history, &|_| None);
-    let figures = figures(&settled.sessions, &attributions);
-    eprintln!("{stats:#?}\n{figures:#?}");
-    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (session, attribution) in settled.sessions.iter().zip(&attributions) {
+    let attributions = attribute_sessions(&batch.sessions, &history, &|_| None);
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for (session, attribution) in batch.sessions.iter().zip(&attributions) {
         if let Some(reason) = &attribution.reason {
-            *reasons.entry((session.kind.as_str(), reason)).or_insert(0) += 1;
+            *reasons.entry(format!("{}: {reason}", session.kind.as_str())).or_insert(0) += 1;
         }
     }
-    eprintln!("{reasons:#?}");
+    (associations.len(), figures(&batch.sessions, &attributions), reasons, batch.stats)
+}
+
+#[test]
+fn every_session_of_an_estate_is_attributed_or_says_why() {
+    let demo = Demo::new("attributed");
+    let (associations, figures, reasons, stats) = attributed(&demo.0);
+    assert_eq!((associations, stats.malformed, &stats.problems), (51, 0, &BTreeMap::new()));
+    assert_eq!(
+        figures,
+        [
+            (("agent_request", "none"), 644),
+            (("assume_role", "chain"), 14),
+            (("assume_role", "name"), 7),
+            (("assume_role", "none"), 19),
+            (("pod_identity", "name"), 28),
+            (("pod_identity", "tags"), 630),
+            (("pod_identity_target", "chain"), 14),
+            (("pod_identity_target", "name"), 28),
+            (("pod_identity_target", "tags"), 14),
+            (("service", "none"), 84),
+            (("web_identity", "none"), 84),
+        ]
+        .into()
+    );
+    assert_eq!(reasons.get("pod_identity: no association of its service account is known"), Some(&14));
+
+    let Some(root) = shared("estate-small") else { return };
+    let (associations, figures, reasons, stats) = attributed(&root);
+    assert_eq!(associations, 42);
+    assert_eq!((stats.events, stats.malformed, &stats.problems), (8058, 0, &BTreeMap::new()));
     assert_eq!(
         figures,
         [
@@ -1059,15 +1084,18 @@ fn every_session_of_a_whole_estate_is_tied_or_says_why() {
         ]
         .into()
     );
-    assert_eq!(reasons.get(&("pod_identity", "no association of its service account is known")), Some(&3));
+    assert_eq!(reasons.get("pod_identity: no association of its service account is known"), Some(&3));
     assert_eq!((stats.calls, stats.refused, &stats.unmapped), (7647, 16, &BTreeMap::new()));
 }
 
 #[test]
-fn records_of_other_projects_give_uses_and_no_problem() {
+fn records_of_many_kinds_give_uses_and_no_problem() {
+    let demo = Demo::new("records");
+    let own = harvest(&demo.0.join("trail"), &[]).stats;
+    assert_eq!((own.events, own.malformed), (1601, 0));
+
     let Some(root) = shared("cloudtrail") else { return };
     // These two hold API answers and names, not records.
     let settled = harvest(&root, &["api-samples.json", "session-names.json"]);
-    eprintln!("{:#?}", settled.stats);
     assert_eq!((settled.stats.events, settled.stats.malformed), (314, 0));
 }
