@@ -14,21 +14,3 @@ fn shared(folder: &str) -> Option<PathBuf> {
     eprintln!("SKIPPED: no ../shared/data/{folder} beside the workspace");
     None
 }
-
-/// The files of an invented company, with the trail of fourteen days; gone when it is dropped.
-struct Demo(PathBuf);
-
-impl Demo {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("rolecall-cloudtrail-{name}-{}", std::process::id()));
-        rolecall_sandbox::demo::estate("2026-11-23T06:00:00Z".parse().unwrap()).to_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        // What stays in a folder for temporary files does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}

@@ -1,6 +1,6 @@
 //! Trails as a whole: what is counted once however it comes, and which pod each session belongs to.
 
-use crate::{Demo, shared};
+use crate::shared;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_cloudtrail::evidence::Disagreement;
@@ -1005,7 +1005,7 @@ fn harvest(root: &Path, skip: &[&str]) -> AggregatedBatch {
 }
 
 /// Counts of ties, with a session of a pod that is neither tied nor explained as a failure.
-fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> BTreeMap<(&'static str, &'static str), usize> {
+fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> Figures {
     let mut figures = BTreeMap::new();
     for (session, attribution) in sessions.iter().zip(attributions) {
         assert!(
@@ -1017,9 +1017,29 @@ fn figures(sessions: &[Session], attributions: &[SessionAttribution]) -> BTreeMa
     figures
 }
 
+/// The files of an invented company, with the trail of fourteen days; gone when it is dropped.
+struct Demo(PathBuf);
+
+impl Demo {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("rolecall-cloudtrail-{name}-{}", std::process::id()));
+        rolecall_sandbox::demo::estate("2026-11-23T06:00:00Z".parse().unwrap()).to_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // What stays in a folder for temporary files does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+type Figures = BTreeMap<(&'static str, &'static str), usize>;
+
 /// The associations and the trail of an estate's folder: counts of sessions by kind and attribution, of their
 /// reasons, and what the trail held.
-fn attributed(root: &Path) -> (usize, BTreeMap<(&'static str, &'static str), usize>, BTreeMap<String, usize>, Stats) {
+fn attributed(root: &Path) -> (usize, Figures, BTreeMap<String, usize>, Stats) {
     let mut paths = Vec::new();
     files(&root.join("eks"), &mut paths);
     let input: Vec<InputFile> = paths
