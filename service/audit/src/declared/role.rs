@@ -215,6 +215,20 @@ impl Against<'_, '_> {
         }
     }
 
+    /// Compares a declared inline policy with the one that it is.
+    fn inline_policy(
+        &mut self,
+        asker: &rolecall_iam::Asker,
+        name: &str,
+        declared: &rolecall_declared::InlinePolicy,
+        there: &rolecall_estate::InlinePolicy,
+    ) {
+        let part = format!("inline policy {name}");
+        let out = (&mut self.differences, &mut self.unknown);
+        let (document, place) = (&declared.document, &declared.place);
+        known_document(self.matching, asker, Slot::Identity, &part, document, Some(&there.document), place, out);
+    }
+
     fn inline(&mut self, asker: &rolecall_iam::Asker) {
         let (role, found) = (self.role, self.found);
         let mut left: Vec<&rolecall_estate::InlinePolicy> = found.inline.iter().collect();
@@ -224,19 +238,7 @@ impl Against<'_, '_> {
         for it in &role.inline {
             match (left.iter().position(|there| it.name.matches(&there.name) == Match::Yes), it.name.as_known()) {
                 (Some(at), Some(name)) => {
-                    let there = left.remove(at);
-                    let part = format!("inline policy {name}");
-                    let out = (&mut self.differences, &mut self.unknown);
-                    known_document(
-                        self.matching,
-                        asker,
-                        Slot::Identity,
-                        &part,
-                        &it.document,
-                        Some(&there.document),
-                        &it.place,
-                        out,
-                    );
+                    self.inline_policy(asker, name, it, left.remove(at));
                 }
                 (None, Some(name)) if it.is_certain => {
                     let part = format!("inline policy {name}");
@@ -268,18 +270,7 @@ impl Against<'_, '_> {
                 // The only one that is left is the only one that is declared.
                 [at] => {
                     let there = left.remove(*at);
-                    let part = format!("inline policy {}", there.name);
-                    let out = (&mut self.differences, &mut self.unknown);
-                    known_document(
-                        self.matching,
-                        asker,
-                        Slot::Identity,
-                        &part,
-                        &it.document,
-                        Some(&there.document),
-                        &it.place,
-                        out,
-                    );
+                    self.inline_policy(asker, &there.name, it, there);
                 }
                 _ => self.open = self.open.take().or(Some(why)),
             }

@@ -74,7 +74,7 @@ async fn an_unknown_parameter_names_the_nearest_on_every_list() {
 
 #[tokio::test]
 async fn paging_walks_all_of_a_list_once() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     for (list, key) in [
         ("findings", "number"),
@@ -126,7 +126,7 @@ async fn paging_walks_all_of_a_list_once() {
 
 #[tokio::test]
 async fn a_cursor_fits_only_the_list_that_it_came_with() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let page = client.json("/api/v1/findings?severity=high,medium&limit=1").await;
     let cursor = page["next_cursor"].as_str().unwrap().to_owned();
@@ -146,7 +146,7 @@ async fn a_cursor_fits_only_the_list_that_it_came_with() {
 
 #[tokio::test]
 async fn every_filter_of_findings_leaves_what_it_says() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let all = client.json("/api/v1/findings?limit=1000").await["items"].as_array().unwrap().clone();
     let sample = all.iter().find(|f| !f["subject"]["namespace"].is_null()).expect("a finding about an association");
@@ -181,7 +181,7 @@ async fn every_filter_of_findings_leaves_what_it_says() {
 
 #[tokio::test]
 async fn a_place_finds_what_is_about_its_workloads_and_their_roles() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let list = async |query: &str| {
         client.json(&format!("/api/v1/findings?limit=1000&{query}")).await["items"].as_array().unwrap().clone()
@@ -273,7 +273,7 @@ async fn what_was_not_seen_is_said_and_resolves_nothing() {
 
 #[tokio::test]
 async fn one_of_each_reads_by_the_address_that_the_list_gives() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let first = async |list: &str| client.json(&format!("/api/v1/{list}")).await["items"][0].clone();
     let finding = first("findings?sort=number").await;
@@ -325,7 +325,7 @@ fn still(value: Value) -> Value {
 
 #[tokio::test]
 async fn the_shapes_are_these() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     for (name, path) in [
         ("findings", "/api/v1/findings?limit=1&rule_id=admin-equivalent"),

@@ -74,7 +74,7 @@ fn operations() -> Vec<(Method, String, Vec<String>)> {
 
 #[tokio::test]
 async fn no_parameter_of_the_api_makes_it_fail() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let operations = operations();
     assert!(operations.len() >= 20, "the contract was walked");
@@ -115,7 +115,7 @@ async fn no_parameter_of_the_api_makes_it_fail() {
 
 #[tokio::test]
 async fn no_parameter_of_a_page_makes_it_fail() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::person(&app).await;
     let mut asked_for = BTreeSet::new();
     for (method, path) in rolecall::http::pages().into_iter().filter(|(method, _)| *method == Method::GET) {
@@ -152,7 +152,7 @@ async fn no_parameter_of_a_page_makes_it_fail() {
 
 #[tokio::test]
 async fn no_body_makes_it_fail() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let program = Client::program(&app, &[Scope::Admin]).await.with(header::CONTENT_TYPE, "application/json");
     let whole = json!({
         "principal": "anonymous", "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k",

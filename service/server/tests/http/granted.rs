@@ -63,7 +63,7 @@ async fn called(store: &Store, role: &str, action: &str) {
 
 #[tokio::test]
 async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let person = Client::person(&app).await;
     let listed = client.json("/api/v1/associations?limit=1000").await;
@@ -116,7 +116,7 @@ async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
 
 #[tokio::test]
 async fn what_cannot_be_weighed_says_why() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let nobody = "arn:aws:iam::111122223333:role%2Fnobody";
     for (path, status, code) in [

@@ -164,7 +164,7 @@ async fn the_overview_says_first_what_was_not_seen() {
     };
     let nothing = page(Seen::Nothing).await;
     assert!(text(&nothing, "main .notice").contains("No scan has finished"));
-    let whole = page(Seen::Whole).await;
+    let whole = page(Seen::Complete).await;
     assert!(text(&whole, "main .notice").contains("Coverage complete"));
     let tiles: Vec<String> = all(&whole, ".tile-link").iter().map(|t| t.text().collect::<String>()).collect();
     assert_eq!(tiles.len(), 5);
@@ -190,7 +190,7 @@ async fn an_empty_list_says_why_it_is_empty() {
 
 #[tokio::test]
 async fn the_findings_page_and_its_request_say_the_same() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let person = Client::person(&app).await;
     let page = person.get("/findings?severity=critical,high&sort=last_seen").await.html();
     let rows = all(&page, "tbody tr").len();
@@ -223,7 +223,7 @@ async fn the_findings_page_and_its_request_say_the_same() {
 
 #[tokio::test]
 async fn a_finding_shows_the_statement_that_decided() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let person = Client::person(&app).await;
     let findings = person.json("/api/v1/findings?limit=1000").await["items"].as_array().unwrap().clone();
     let marked =
@@ -262,7 +262,7 @@ async fn a_finding_shows_the_statement_that_decided() {
 
 #[tokio::test]
 async fn a_pod_shows_the_findings_of_its_role_and_a_finding_its_pods() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let person = Client::person(&app).await;
     let open = "/api/v1/findings?state=open&via=role&limit=1";
     let finding = person.json(open).await["items"][0].clone();
@@ -288,7 +288,7 @@ async fn a_pod_shows_the_findings_of_its_role_and_a_finding_its_pods() {
 
 #[tokio::test]
 async fn an_association_shows_its_chain_and_a_role_its_documents() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let person = Client::person(&app).await;
     let associations = person.json("/api/v1/associations?limit=1000").await["items"].as_array().unwrap().clone();
     let chained =

@@ -19,7 +19,7 @@ async fn dies_at(store: &Store, kind: UnitKind, source: &str, unit: &str) -> Run
 
 #[tokio::test]
 async fn what_processes_died_at_twice_is_told_to_programs_and_to_people_until_it_is_tried_again() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let (person, stranger) = (Client::person(&app).await, Client::unauthenticated(&app));
     let program = Client::program(&app, &[Scope::Admin]).await;
     let units = [

@@ -27,7 +27,7 @@ fn s3(effect: &str) -> Value {
 
 #[tokio::test]
 async fn a_pod_is_decided_with_documents_in_the_place_of_what_is_stored() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let (key, found) = pod(&client, "fraud/signals").await;
     let target = found["detail"]["target_role_arn"].as_str().unwrap();
@@ -56,7 +56,7 @@ async fn a_pod_is_decided_with_documents_in_the_place_of_what_is_stored() {
 
 #[tokio::test]
 async fn conditions_that_the_asker_leaves_open_stay_open() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let (key, _) = pod(&client, "analytics/job-runner").await;
     let own = |key: &str, value: &str| {
@@ -121,7 +121,7 @@ fn encoded(fields: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn the_page_asks_what_an_address_or_a_form_says() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let person = Client::person(&app).await;
     let program = Client::program(&app, &[Scope::InventoryRead]).await;
     let (key, found) = pod(&program, "ledger/journal").await;

@@ -24,11 +24,11 @@ use tower::ServiceExt as _;
 /// What the estate is seen like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// Nobody has looked.
+    /// No scan was made.
     Nothing,
-    /// Everything was read to its end.
-    Whole,
-    /// A first look read everything; in a second one AWS refused the roles of one account.
+    /// A scan that was complete.
+    Complete,
+    /// A complete scan; in a second one AWS refused the roles of one account.
     Gaps,
 }
 

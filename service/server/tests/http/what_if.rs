@@ -20,7 +20,7 @@ fn admin(role: &str) -> Value {
 
 #[tokio::test]
 async fn a_proposed_change_is_answered_and_changes_nothing() {
-    let app = app(Seen::Whole).await;
+    let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead, Scope::FindingsRead]).await;
     let role = some_role(&client).await;
     let findings = client.json("/api/v1/findings").await["total"].clone();
