@@ -25,7 +25,7 @@ use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
 use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
-use rolecall_store::{ChangeFilter, Run, RunState, Store};
+use rolecall_store::{Approved, ChangeFilter, Run, RunState, Store};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -180,10 +180,16 @@ async fn approve(store: &Store) -> Result<(), Error> {
     let now = store.now().await?;
     for (resource, reason, ticket, days) in APPROVED {
         let until = days.map(|days| now + TimeDelta::days(days));
-        let Ok(approval) = Approval::new(reason, Some(ticket), until, now) else { continue };
+        let approval = Approval::new(reason, Some(ticket), until, now).map_err(|faults| Error::Usage {
+            what: faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "),
+            remedy: "report this".to_owned(),
+        })?;
         let filter = ChangeFilter { resource: Some(resource.to_owned()), roots: true, ..ChangeFilter::default() };
         for change in store.changes(&filter, None, 1).await? {
-            store.approve_change(&change.change.id, &approval, "demo").await?;
+            let approved = store.approve_change(&change.change.id, &approval, "demo").await?;
+            if !matches!(approved, Approved::Done(_)) {
+                tracing::warn!(resource, ticket, ?approved, "the demo's change was not approved");
+            }
         }
     }
     Ok(())
