@@ -67,20 +67,13 @@ pub(super) struct Evidence<'t> {
 }
 
 impl Evidence<'_> {
-    fn partition(&self) -> &'static str {
-        let region = self.region.as_str();
-        let prefixes =
-            [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b")];
-        prefixes.into_iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
-    }
-
     fn iam(&self, kind: &str, path: &str, name: &str) -> String {
         let slash = if path.starts_with('/') && path.ends_with('/') { path } else { "/" };
-        format!("arn:{}:iam::{}:{kind}{slash}{name}", self.partition(), self.account)
+        format!("arn:{}:iam::{}:{kind}{slash}{name}", self.region.partition(), self.account)
     }
 
     fn regional(&self, service: &str, rest: &str) -> String {
-        format!("arn:{}:{service}:{}:{}:{rest}", self.partition(), self.region, self.account)
+        format!("arn:{}:{service}:{}:{}:{rest}", self.region.partition(), self.region, self.account)
     }
 
     fn association(&self, cluster: &str, namespace: &str, service_account: &str) -> Option<AssociationKey> {

@@ -4,7 +4,7 @@
 //! count what is taken in only in part, by resource or by operation: a call that is not there proves
 //! nothing then.
 
-use rolecall_estate::Recorded;
+use rolecall_estate::{Recorded, Trail};
 use std::collections::BTreeSet;
 
 /// A selector of a trail.
@@ -27,6 +27,13 @@ pub struct BasicSelector {
     pub excluded_sources: Vec<String>,
     /// Resource types, each with the ARNs or beginnings of ARNs whose data events it takes in.
     pub data: Vec<(String, Vec<String>)>,
+}
+
+impl BasicSelector {
+    /// `ReadWriteType`, where one is given.
+    fn read_write(&self) -> Option<&str> {
+        self.read_write.as_deref().filter(|text| !text.is_empty())
+    }
 }
 
 /// One field of an advanced selector. An operator without values says nothing; of several values of
@@ -90,6 +97,18 @@ struct Taken {
     data: BTreeSet<String>,
 }
 
+/// Notes what a trail records by its selectors; says whether there are any. Without any nothing is noted: AWS
+/// answers with those of a trail that nobody configured too, so that an answer without them says nothing.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetEventSelectors.html>
+pub fn set_recorded(trail: &mut Trail, selectors: &[Selector]) -> bool {
+    if selectors.is_empty() {
+        return false;
+    }
+    trail.records_read_only_management = Some(records_assume_role(selectors));
+    trail.recorded = Some(recorded(selectors));
+    true
+}
+
 /// What the selectors of a trail take in together.
 #[must_use]
 pub fn recorded(selectors: &[Selector]) -> Recorded {
@@ -116,7 +135,7 @@ pub fn recorded(selectors: &[Selector]) -> Recorded {
 pub fn records_assume_role(selectors: &[Selector]) -> bool {
     selectors.iter().any(|selector| match selector {
         Selector::Basic(basic) => {
-            basic.management.unwrap_or(true) && matches!(basic.read_write.as_deref(), None | Some("All" | "ReadOnly"))
+            basic.management.unwrap_or(true) && matches!(basic.read_write(), None | Some("All" | "ReadOnly"))
         }
         Selector::Advanced(fields) => {
             fields
@@ -138,7 +157,7 @@ pub fn records_assume_role(selectors: &[Selector]) -> bool {
 fn taken(selector: &Selector) -> Option<Taken> {
     match selector {
         Selector::Basic(basic) => {
-            let (reads, writes) = match basic.read_write.as_deref() {
+            let (reads, writes) = match basic.read_write() {
                 None | Some("All") => (true, true),
                 Some("ReadOnly") => (true, false),
                 Some("WriteOnly") => (false, true),

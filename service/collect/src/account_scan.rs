@@ -123,11 +123,6 @@ macro_rules! client {
 }
 pub(crate) use client;
 
-/// A text that AWS gave; an empty one stands for what is not set.
-pub(crate) fn non_empty(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
-}
-
 /// An SDK time as ours; `None` where it is out of range.
 pub(crate) fn time(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos())

@@ -5,7 +5,7 @@
 //! reported by its name; what else was last known of it stays. What a cluster holds is read all the
 //! same, as it stands on its own.
 
-use crate::account_scan::{AccountScan, client, non_empty, time};
+use crate::account_scan::{AccountScan, client, time};
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use aws_config::SdkConfig;
 use aws_sdk_eks::Client;
@@ -18,9 +18,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use futures::future::join_all;
 use rolecall_estate::coverage::{GapReason, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
-use rolecall_estate::{
-    AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Tags,
-};
+use rolecall_estate::{AccessEntry, Addon, Association, AssociationDetail, Cluster, Tags, aws};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -86,10 +84,10 @@ impl ClusterScan<'_, '_> {
         let Self { scan, client, region } = *self;
         let described = scan.caller.call(&DESCRIBE_CLUSTER, client.describe_cluster().name(name.as_str()).send()).await;
         let described = described.and_then(|answer| {
-            let malformed = |what: &str| Refusal::malformed(&DESCRIBE_CLUSTER, format!("no {what} of cluster {name}"));
-            let cluster = answer.cluster.ok_or_else(|| malformed("description"))?;
-            let arn = cluster.arn.clone().ok_or_else(|| malformed("ARN"))?;
-            Ok((cluster, arn))
+            let malformed =
+                |what: &dyn std::fmt::Display| Refusal::malformed(&DESCRIBE_CLUSTER, format!("cluster {name}: {what}"));
+            let described = cluster(answer.cluster.ok_or_else(|| malformed(&"no description"))?);
+            described.into_cluster(scan.account_id, region.clone()).map_err(|error| malformed(&error))
         });
         let details = scan.of_cluster(ScopeKind::ClusterDetails, region, name);
         let mut cluster = match described {
@@ -97,9 +95,9 @@ impl ClusterScan<'_, '_> {
             // What was listed is there, and what it holds has calls of its own.
             Err(refusal) => {
                 scan.gap(&details, &refusal);
-                self.listed_only(name)
+                Cluster::new(scan.account_id, region.clone(), name.clone())
             }
-            Ok((cluster, arn)) => self.convert(name, arn, cluster),
+            Ok(cluster) => cluster,
         };
         scan.close_scope(&details);
         // A cluster of this mode has no access entries, and EKS refuses to list them.
@@ -123,54 +121,6 @@ impl ClusterScan<'_, '_> {
         scan.with(|seen| seen.clusters.push(cluster));
     }
 
-    /// A cluster of which no more than its name is known.
-    fn listed_only(&self, name: &ClusterName) -> Cluster {
-        let (account_id, region) = (self.scan.account_id, self.region.clone());
-        let partition = match region.as_str().split('-').next() {
-            Some("cn") => "aws-cn",
-            Some("us") if region.as_str().starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
-        Cluster {
-            arn: format!("arn:{partition}:eks:{region}:{account_id}:cluster/{name}"),
-            account_id,
-            region,
-            name: name.clone(),
-            created_at: None,
-            version: None,
-            status: None,
-            role_arn: None,
-            oidc_issuer: None,
-            authentication_mode: None,
-            auto_mode: None,
-            addons: None,
-            access_entries: None,
-            tags: Tags::new(),
-        }
-    }
-
-    fn convert(&self, name: &ClusterName, arn: String, cluster: aws_sdk_eks::types::Cluster) -> Cluster {
-        Cluster {
-            account_id: self.scan.account_id,
-            region: self.region.clone(),
-            name: name.clone(),
-            arn,
-            created_at: cluster.created_at.as_ref().and_then(time),
-            version: non_empty(cluster.version),
-            status: cluster.status.map(|status| status.as_str().to_owned()),
-            role_arn: non_empty(cluster.role_arn),
-            oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| non_empty(oidc.issuer)),
-            authentication_mode: cluster
-                .access_config
-                .and_then(|access| access.authentication_mode)
-                .map(|mode| mode.as_str().to_owned()),
-            auto_mode: cluster.compute_config.and_then(|compute| compute.enabled),
-            addons: None,
-            access_entries: None,
-            tags: tags(cluster.tags),
-        }
-    }
-
     async fn associations(&self, cluster: &ClusterName) {
         let Self { scan, client, region } = *self;
         let listing = scan.of_cluster(ScopeKind::Associations, region, cluster);
@@ -184,9 +134,14 @@ impl ClusterScan<'_, '_> {
             associations,
             |associations| {
                 for summary in associations {
-                    match self.listed(cluster, summary) {
+                    let id = summary.association_id.clone().unwrap_or_default();
+                    let summary = association_summary(cluster, summary);
+                    match summary.into_association(scan.account_id, region.clone()) {
                         Ok(association) => listed.push(association),
-                        Err(fault) => scan.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault)),
+                        Err(error) => {
+                            let fault = format!("association {id}: {error}");
+                            scan.gap(&listing, &Refusal::malformed(&LIST_ASSOCIATIONS, fault));
+                        }
                     }
                 }
             }
@@ -235,20 +190,6 @@ impl ClusterScan<'_, '_> {
         }
     }
 
-    fn listed(&self, cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> Result<Association, String> {
-        let id = summary.association_id.ok_or_else(|| "an association without an id".to_owned())?;
-        let fault = |error: rolecall_estate::id::IdError| format!("association {id}: {error}");
-        let key = AssociationKey {
-            account_id: self.scan.account_id,
-            region: self.region.clone(),
-            cluster: cluster.clone(),
-            namespace: summary.namespace.unwrap_or_default().parse().map_err(fault)?,
-            service_account: summary.service_account.unwrap_or_default().parse().map_err(fault)?,
-        };
-        let arn = summary.association_arn.ok_or_else(|| format!("association {id}: no ARN"))?;
-        Ok(Association { key, association_id: id, arn, detail: None, owner_arn: non_empty(summary.owner_arn) })
-    }
-
     async fn describe(&self, cluster: &ClusterName, id: &str) -> Result<AssociationDetail, Refusal> {
         let body = Body::default();
         let request = self
@@ -262,26 +203,8 @@ impl ClusterScan<'_, '_> {
         let malformed = |what: &str| Refusal::malformed(&DESCRIBE_ASSOCIATION, format!("association {id}: {what}"));
         let found = answer.association.ok_or_else(|| malformed("no description"))?;
         let extra = body.unknown_fields().map_err(|error| malformed(&error.to_string()))?;
-        self.detail(found, extra).ok_or_else(|| malformed("no role"))
-    }
-
-    fn detail(
-        &self,
-        found: PodIdentityAssociation,
-        extra: BTreeMap<String, serde_json::Value>,
-    ) -> Option<AssociationDetail> {
-        let policy = non_empty(found.policy).map(|policy| self.scan.with(|seen| seen.documents.read(&policy)));
-        Some(AssociationDetail {
-            role_arn: non_empty(found.role_arn)?,
-            target_role_arn: non_empty(found.target_role_arn),
-            external_id: non_empty(found.external_id),
-            disable_session_tags: found.disable_session_tags.unwrap_or(false),
-            policy,
-            tags: tags(found.tags),
-            created_at: found.created_at.as_ref().and_then(time),
-            modified_at: found.modified_at.as_ref().and_then(time),
-            extra,
-        })
+        let described = association_description(found, extra);
+        self.scan.with(|seen| described.into_detail(&mut seen.documents)).ok_or_else(|| malformed("no role"))
     }
 
     /// The add-ons; `None` where their listing was refused or broke off, so that the last known ones
@@ -301,27 +224,23 @@ impl ClusterScan<'_, '_> {
         let described = join_all(names.into_iter().map(|name| async move {
             let request = client.describe_addon().cluster_name(cluster.as_str()).addon_name(&name);
             let answer = scan.caller.call(&DESCRIBE_ADDON, request.send()).await;
-            let malformed = || Refusal::malformed(&DESCRIBE_ADDON, format!("no description of add-on {name}"));
-            let named = |addon: &aws_sdk_eks::types::Addon| addon.addon_name.is_some();
-            let described = answer.and_then(|answer| answer.addon.filter(named).ok_or_else(malformed));
+            let malformed =
+                |what: &dyn std::fmt::Display| Refusal::malformed(&DESCRIBE_ADDON, format!("add-on {name}: {what}"));
+            let described = answer.and_then(|answer| {
+                let described = addon(answer.addon.ok_or_else(|| malformed(&"no description"))?);
+                described.into_addon().map_err(|error| malformed(&error))
+            });
             (name, described)
         }))
         .await;
         let mut addons = Vec::new();
         for (name, described) in described {
             match described {
-                Ok(found) => addons.push(addon(name, found)),
+                Ok(addon) => addons.push(addon),
                 Err(refusal) if refusal.is_gone() => {}
                 Err(refusal) => {
                     scan.gap(&scope, &refusal);
-                    addons.push(Addon {
-                        name,
-                        version: None,
-                        status: None,
-                        service_account_role_arn: None,
-                        association_arns: Vec::new(),
-                        health_issues: Vec::new(),
-                    });
+                    addons.push(Addon::new(name));
                 }
             }
         }
@@ -389,20 +308,15 @@ impl ClusterScan<'_, '_> {
         };
         let (described, ended) = futures::join!(described, listed);
         refusals.extend(ended);
+        let described = described.and_then(|answer| {
+            let malformed = |what: &dyn std::fmt::Display| {
+                Refusal::malformed(&DESCRIBE_ACCESS_ENTRY, format!("access entry {principal_arn}: {what}"))
+            };
+            let entry = answer.access_entry.ok_or_else(|| malformed(&"no description"))?;
+            access_entry(entry, policies).into_entry().map_err(|error| malformed(&error))
+        });
         let entry = match described {
-            Ok(answer) => match answer.access_entry.filter(|entry| entry.principal_arn.is_some()) {
-                Some(entry) => Some(AccessEntry {
-                    principal_arn,
-                    groups: entry.kubernetes_groups.unwrap_or_default(),
-                    kind: non_empty(entry.r#type),
-                    policies: policies.into_iter().filter_map(access_policy).collect(),
-                }),
-                None => {
-                    let what = format!("no description of access entry {principal_arn}");
-                    refusals.push(Refusal::malformed(&DESCRIBE_ACCESS_ENTRY, what));
-                    None
-                }
-            },
+            Ok(entry) => Some(entry),
             Err(refusal) => {
                 refusals.push(refusal);
                 None
@@ -412,44 +326,83 @@ impl ClusterScan<'_, '_> {
     }
 }
 
-fn addon(name: String, addon: aws_sdk_eks::types::Addon) -> Addon {
-    let issues = addon.health.and_then(|health| health.issues).unwrap_or_default();
-    Addon {
-        name,
-        version: non_empty(addon.addon_version),
-        status: addon.status.map(|status| status.as_str().to_owned()),
-        service_account_role_arn: non_empty(addon.service_account_role_arn),
-        association_arns: addon.pod_identity_associations.unwrap_or_default(),
-        health_issues: issues.into_iter().filter_map(|issue| issue.code).map(|code| code.as_str().to_owned()).collect(),
+fn cluster(cluster: aws_sdk_eks::types::Cluster) -> aws::ClusterDescription {
+    aws::ClusterDescription {
+        name: cluster.name,
+        arn: cluster.arn,
+        created_at: cluster.created_at.as_ref().and_then(time),
+        version: cluster.version,
+        status: cluster.status.map(|status| status.as_str().to_owned()),
+        role_arn: cluster.role_arn,
+        oidc_issuer: cluster.identity.and_then(|identity| identity.oidc).and_then(|oidc| oidc.issuer),
+        authentication_mode: cluster
+            .access_config
+            .and_then(|access| access.authentication_mode)
+            .map(|mode| mode.as_str().to_owned()),
+        auto_mode: cluster.compute_config.and_then(|compute| compute.enabled),
+        tags: tags(cluster.tags),
     }
 }
 
-fn access_policy(policy: aws_sdk_eks::types::AssociatedAccessPolicy) -> Option<AccessPolicy> {
-    let namespaces = policy.access_scope.and_then(|scope| scope.namespaces).unwrap_or_default();
-    Some(AccessPolicy { arn: policy.policy_arn?, namespaces })
+fn association_summary(cluster: &ClusterName, summary: PodIdentityAssociationSummary) -> aws::AssociationSummary {
+    aws::AssociationSummary {
+        cluster_name: Some(cluster.to_string()),
+        namespace: summary.namespace,
+        service_account: summary.service_account,
+        association_arn: summary.association_arn,
+        association_id: summary.association_id,
+        owner_arn: summary.owner_arn,
+    }
+}
+
+fn association_description(
+    found: PodIdentityAssociation,
+    extra: BTreeMap<String, serde_json::Value>,
+) -> aws::AssociationDescription {
+    aws::AssociationDescription {
+        role_arn: found.role_arn,
+        target_role_arn: found.target_role_arn,
+        external_id: found.external_id,
+        disable_session_tags: found.disable_session_tags,
+        policy: found.policy,
+        tags: tags(found.tags),
+        created_at: found.created_at.as_ref().and_then(time),
+        modified_at: found.modified_at.as_ref().and_then(time),
+        extra,
+    }
+}
+
+fn addon(addon: aws_sdk_eks::types::Addon) -> aws::AddonDescription {
+    let issues = addon.health.and_then(|health| health.issues).unwrap_or_default();
+    aws::AddonDescription {
+        addon_name: addon.addon_name,
+        addon_version: addon.addon_version,
+        status: addon.status.map(|status| status.as_str().to_owned()),
+        service_account_role_arn: addon.service_account_role_arn,
+        pod_identity_associations: addon.pod_identity_associations.unwrap_or_default(),
+        health_issues: issues.into_iter().map(|issue| issue.code.map(|code| code.as_str().to_owned())).collect(),
+    }
+}
+
+fn access_entry(
+    entry: aws_sdk_eks::types::AccessEntry,
+    policies: Vec<aws_sdk_eks::types::AssociatedAccessPolicy>,
+) -> aws::AccessEntryDescription {
+    let policy = |policy: aws_sdk_eks::types::AssociatedAccessPolicy| aws::AssociatedAccessPolicy {
+        policy_arn: policy.policy_arn,
+        namespaces: policy.access_scope.and_then(|scope| scope.namespaces).unwrap_or_default(),
+    };
+    aws::AccessEntryDescription {
+        principal_arn: entry.principal_arn,
+        kubernetes_groups: entry.kubernetes_groups.unwrap_or_default(),
+        kind: entry.r#type,
+        associated_access_policies: policies.into_iter().map(policy).collect(),
+    }
 }
 
 fn tags(tags: Option<HashMap<String, String>>) -> Tags {
     tags.unwrap_or_default().into_iter().collect()
 }
-
-/// The fields of an association that the SDK knows; every other one goes to `extra`.
-const KNOWN: [&str; 14] = [
-    "clusterName",
-    "namespace",
-    "serviceAccount",
-    "roleArn",
-    "associationArn",
-    "associationId",
-    "tags",
-    "createdAt",
-    "modifiedAt",
-    "ownerArn",
-    "disableSessionTags",
-    "targetRoleArn",
-    "externalId",
-    "policy",
-];
 
 /// Keeps the body of an answer beside what the SDK makes of it, as the SDK drops what it does not
 /// know.
@@ -481,8 +434,6 @@ impl Body {
             association: BTreeMap<String, serde_json::Value>,
         }
         let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut fields = serde_json::from_slice::<Answer>(&body)?.association;
-        fields.retain(|name, _| !KNOWN.contains(&name.as_str()));
-        Ok(fields)
+        Ok(aws::unknown_association_fields(serde_json::from_slice::<Answer>(&body)?.association))
     }
 }

@@ -4,14 +4,14 @@
 //! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
 //! than one is held.
 
-use crate::account_scan::{AccountScan, client, non_empty, time};
+use crate::account_scan::{AccountScan, client, time};
 use crate::call::{Fresh, Holder, PermissionUse, Refusal, listed};
 use crate::entry::HubSession;
 use aws_config::SdkConfig;
-use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, RoleDetail};
+use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail};
 use rolecall_estate::coverage::ScopeKind;
-use rolecall_estate::{AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed};
-use rolecall_iam::{AccountId, Arn, RoleArn};
+use rolecall_estate::{Role, aws};
+use rolecall_iam::Arn;
 use std::collections::{BTreeSet, HashSet};
 
 pub(crate) static AUTHORIZATION_DETAILS: PermissionUse = PermissionUse {
@@ -108,18 +108,27 @@ async fn authorization_pages(
         let mut faults = Vec::new();
         scan.with(|seen| {
             for detail in roles.into_iter().filter(|role| once.is_new(role.arn.as_deref())) {
-                match role(detail, &mut seen.documents) {
+                let arn = detail.arn.clone().unwrap_or_default();
+                match role(detail).into_role(&mut seen.documents) {
                     Ok((role, last_used)) => {
                         seen.roles.push(role);
                         seen.last_used.extend(last_used);
                     }
-                    Err(fault) => faults.push((fault, true)),
+                    Err(error) => faults.push((format!("role {arn}: {error}"), true)),
                 }
             }
             for detail in policies.into_iter().filter(|policy| once.is_new(policy.arn.as_deref())) {
-                match policy(scan.account_id, detail, &mut seen.documents) {
-                    Ok(policy) => seen.policies.push(policy),
-                    Err(fault) => faults.push((fault, false)),
+                let arn = detail.arn.clone().unwrap_or_default();
+                match policy(detail).into_policy(scan.account_id, &mut seen.documents) {
+                    Ok(policy) => {
+                        if policy.document.is_none() {
+                            let version = &policy.default_version;
+                            faults
+                                .push((format!("policy {arn}: no document of the version {version} in force"), false));
+                        }
+                        seen.policies.push(policy);
+                    }
+                    Err(error) => faults.push((format!("policy {arn}: {error}"), false)),
                 }
             }
         });
@@ -164,85 +173,52 @@ impl Once {
     }
 }
 
-/// A role, and its last use. Whatever of it cannot be read makes the whole role unreadable: half a
-/// role would be judged as if it were whole.
-fn role(detail: RoleDetail, documents: &mut Documents) -> Result<(Role, Option<RoleLastUsed>), String> {
-    let arn = detail.arn.ok_or_else(|| "a role without an ARN".to_owned())?;
-    let arn: RoleArn = arn.parse().map_err(|error| format!("{error}"))?;
-    let fault = |what: &str| format!("role {arn}: {what}");
-    let lacking = |list: &str| fault(&format!("the answer holds no {list}"));
-    let inline = detail.role_policy_list.ok_or_else(|| lacking("RolePolicyList"))?.into_iter().map(|inline| {
-        let name = inline.policy_name.ok_or_else(|| fault("an inline policy without a name"))?;
-        let text = inline.policy_document.ok_or_else(|| fault(&format!("inline policy {name} has no document")))?;
-        Ok(InlinePolicy { name, document: documents.read(&text) })
-    });
-    let mut inline = inline.collect::<Result<Vec<_>, String>>()?;
-    inline.sort_by(|a, b| a.name.cmp(&b.name));
-    let attached = detail.attached_managed_policies.ok_or_else(|| lacking("AttachedManagedPolicies"))?.into_iter().map(
-        |attached| {
-            let text = attached.policy_arn.ok_or_else(|| fault("an attached policy without an ARN"))?;
-            let policy_arn: Arn = text.parse().map_err(|error| fault(&format!("{error}")))?;
-            let name = non_empty(attached.policy_name).unwrap_or_else(|| name_of(&policy_arn));
-            Ok(AttachedPolicy { arn: policy_arn, name })
-        },
-    );
-    let mut attached = attached.collect::<Result<Vec<_>, String>>()?;
-    attached.sort_by(|a, b| a.arn.cmp(&b.arn));
-    let boundary = detail
-        .permissions_boundary
-        .filter(|boundary| boundary.permissions_boundary_arn.as_deref() != Some(""))
-        .map(|boundary| {
-            let text = boundary.permissions_boundary_arn.ok_or_else(|| fault("a boundary without an ARN"))?;
-            text.parse::<Arn>().map_err(|error| fault(&format!("{error}")))
-        })
-        .transpose()?;
-    let role_id = detail.role_id.ok_or_else(|| fault("no role id"))?;
-    let profiles = detail.instance_profile_list.ok_or_else(|| lacking("InstanceProfileList"))?;
-    let mut instance_profiles: Vec<String> = profiles.into_iter().map(|profile| profile.arn).collect();
-    instance_profiles.sort();
-    let last_used = detail.role_last_used.and_then(|used| {
-        let at = time(&used.last_used_date?)?;
-        Some(RoleLastUsed { role: arn.clone(), at, region: non_empty(used.region) })
-    });
-    let role = Role {
-        role_id,
-        created_at: detail.create_date.as_ref().and_then(time),
-        trust: non_empty(detail.assume_role_policy_document).map(|text| documents.read(&text)),
-        inline,
-        attached,
-        boundary,
-        instance_profiles,
-        tags: detail.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
-        arn,
+fn role(detail: RoleDetail) -> aws::RoleDetail {
+    let inline = |policy: PolicyDetail| aws::RolePolicy {
+        policy_name: policy.policy_name,
+        policy_document: policy.policy_document,
     };
-    Ok((role, last_used))
+    let attached = |policy: aws_sdk_iam::types::AttachedPolicy| aws::AttachedManagedPolicy {
+        policy_arn: policy.policy_arn,
+        policy_name: policy.policy_name,
+    };
+    aws::RoleDetail {
+        arn: detail.arn,
+        role_id: detail.role_id,
+        create_date: detail.create_date.as_ref().and_then(time),
+        assume_role_policy_document: detail.assume_role_policy_document,
+        role_policy_list: detail.role_policy_list.map(|list| list.into_iter().map(inline).collect()),
+        attached_managed_policies: detail
+            .attached_managed_policies
+            .map(|list| list.into_iter().map(attached).collect()),
+        permissions_boundary: detail
+            .permissions_boundary
+            .map(|boundary| aws::PermissionsBoundary { permissions_boundary_arn: boundary.permissions_boundary_arn }),
+        instance_profiles: detail
+            .instance_profile_list
+            .map(|list| list.into_iter().map(|profile| Some(profile.arn)).collect()),
+        role_last_used: detail.role_last_used.map(|used| aws::LastUsed {
+            last_used_date: used.last_used_date.as_ref().and_then(time),
+            region: used.region,
+        }),
+        tags: detail.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+    }
 }
 
-fn policy(
-    account_id: AccountId,
-    detail: ManagedPolicyDetail,
-    documents: &mut Documents,
-) -> Result<ManagedPolicy, String> {
-    let arn = detail.arn.ok_or_else(|| "a managed policy without an ARN".to_owned())?;
-    let arn: Arn = arn.parse().map_err(|error| format!("{error}"))?;
-    let versions = detail.policy_version_list.unwrap_or_default();
-    let in_force = versions.into_iter().find(|version| version.is_default_version);
-    let version_id = in_force.as_ref().and_then(|version| version.version_id.clone());
-    let text = in_force.and_then(|version| version.document);
-    let document = text.ok_or_else(|| format!("policy {arn}: no document of the version in force"))?;
-    Ok(ManagedPolicy {
-        account_id,
-        name: non_empty(detail.policy_name).unwrap_or_else(|| name_of(&arn)),
-        policy_id: detail.policy_id.unwrap_or_default(),
-        default_version: non_empty(detail.default_version_id).or(version_id).unwrap_or_default(),
-        document: Some(documents.read(&document)),
-        updated_at: detail.update_date.as_ref().and_then(time),
-        arn,
-    })
-}
-
-fn name_of(policy: &Arn) -> String {
-    policy.resource().rsplit('/').next().unwrap_or_default().to_owned()
+fn policy(detail: ManagedPolicyDetail) -> aws::ManagedPolicyDetail {
+    let version = |version: aws_sdk_iam::types::PolicyVersion| aws::PolicyVersion {
+        version_id: version.version_id,
+        is_default_version: version.is_default_version,
+        document: version.document,
+    };
+    aws::ManagedPolicyDetail {
+        arn: detail.arn,
+        policy_name: detail.policy_name,
+        policy_id: detail.policy_id,
+        default_version_id: detail.default_version_id,
+        update_date: detail.update_date.as_ref().and_then(time),
+        policy_version_list: detail.policy_version_list.unwrap_or_default().into_iter().map(version).collect(),
+    }
 }
 
 async fn oidc_providers(scan: &AccountScan<'_>, client: &aws_sdk_iam::Client) {
@@ -251,12 +227,9 @@ async fn oidc_providers(scan: &AccountScan<'_>, client: &aws_sdk_iam::Client) {
     match answer.and_then(|answer| listed(&LIST_OIDC_PROVIDERS, answer.open_id_connect_provider_list)) {
         Ok(providers) => {
             for entry in providers {
-                match entry.arn.as_deref().unwrap_or_default().parse() {
-                    Ok(arn) => scan.with(|seen| seen.oidc_providers.push(OidcProvider { arn })),
-                    Err(error) => {
-                        let error: rolecall_iam::ArnError = error;
-                        scan.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string()));
-                    }
+                match aws::oidc_provider(entry.arn) {
+                    Ok((_, provider)) => scan.with(|seen| seen.oidc_providers.push(provider)),
+                    Err(error) => scan.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string())),
                 }
             }
         }

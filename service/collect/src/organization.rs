@@ -4,16 +4,17 @@
 //! account or a delegated administrator. When the list of accounts is refused, the hub's own and
 //! those known from earlier looks are looked at.
 
-use crate::account_scan::{AccountScan, client, non_empty};
+use crate::account_scan::{AccountScan, client};
 use crate::call::{Holder, PermissionUse, Refusal, pages};
 use crate::entry::HubSession;
 use crate::plan::{Accounts, Target};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::PolicyType;
 use futures::future::join_all;
+use rolecall_estate::aws::{OrganizationAccount, OrganizationPolicy};
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
-use rolecall_iam::{AccountId, Arn};
+use rolecall_estate::{Account, OrgPolicyKind, OrgUnit};
+use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
 
 macro_rules! permissions {
@@ -108,11 +109,6 @@ async fn organization(scan: &AccountScan<'_>, hub: &HubSession) -> Vec<Found> {
     accounts.into_values().map(Found::usual).collect()
 }
 
-/// The organization's id in an account's ARN: `…:account/o-exampleorgid/111122223333`.
-fn organization_of(arn: &Arn) -> Option<&str> {
-    arn.resource().strip_prefix("account/")?.split('/').next().filter(|id| id.starts_with("o-"))
-}
-
 type ById = BTreeMap<AccountId, Account>;
 
 /// The accounts, and the management account as their ARNs name it.
@@ -122,20 +118,20 @@ async fn accounts(scan: &AccountScan<'_>, client: &Client, scope: &Scope) -> (By
     let request = || client.list_accounts();
     let ended = pages!(scan, &LIST_ACCOUNTS, |token| request().set_next_token(token), accounts, |accounts| {
         for listed in accounts {
-            let id = match listed.id.as_deref().unwrap_or_default().parse::<AccountId>() {
-                Ok(id) => id,
-                Err(error) => {
-                    scan.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, error.to_string()));
-                    continue;
-                }
+            let listed = OrganizationAccount {
+                id: listed.id,
+                arn: listed.arn,
+                name: listed.name,
+                state: listed.state.map(|state| state.as_str().to_owned()),
+                status: listed.status.map(|status| status.as_str().to_owned()),
             };
-            let arn = listed.arn.as_deref().and_then(|arn| arn.parse::<Arn>().ok());
-            management = management.or_else(|| arn.as_ref()?.account_id());
-            let organization_id = arn.as_ref().and_then(organization_of).map(str::to_owned);
-            // `Status` was retired in 2026; stand-ins for AWS still send it alone.
-            let state = listed.state.map(|state| state.as_str().to_owned());
-            let status = state.or_else(|| listed.status.map(|status| status.as_str().to_owned()));
-            found.insert(id, Account { status, organization_id, ..bare(id, non_empty(listed.name)) });
+            match listed.into_account() {
+                Ok((account, named)) => {
+                    management = management.or(named);
+                    found.insert(account.id, account);
+                }
+                Err(error) => scan.gap(scope, &Refusal::malformed(&LIST_ACCOUNTS, format!("an account: {error}"))),
+            }
         }
     });
     if let Some(refusal) = ended {
@@ -157,7 +153,7 @@ async fn tree(scan: &AccountScan<'_>, client: &Client, scope: &Scope) -> BTreeMa
         for root in roots {
             match root.id {
                 Some(id) => {
-                    level.push(OrgUnit { account_id: scan.account_id, id, parent: None, path: "/".to_owned() });
+                    level.push(OrgUnit::root(scan.account_id, id));
                 }
                 None => scan.gap(scope, &Refusal::malformed(&LIST_ROOTS, "a root without an id")),
             }
@@ -192,12 +188,7 @@ async fn units_of(scan: &AccountScan<'_>, client: &Client, scope: &Scope, parent
                 scan.gap(scope, &Refusal::malformed(&LIST_UNITS, fault));
                 continue;
             };
-            units.push(OrgUnit {
-                account_id: scan.account_id,
-                id,
-                parent: Some(parent.id.clone()),
-                path: format!("{}/{name}", parent.path.trim_end_matches('/')),
-            });
+            units.push(parent.child(id, &name));
         }
     });
     if let Some(refusal) = ended {
@@ -224,17 +215,13 @@ async fn accounts_of(scan: &AccountScan<'_>, client: &Client, scope: &Scope, par
 }
 
 async fn control_policies(scan: &AccountScan<'_>, client: &Client, scope: &Scope) {
-    let kinds = [
-        (OrgPolicyKind::Scp, PolicyType::ServiceControlPolicy),
-        (OrgPolicyKind::Rcp, PolicyType::ResourceControlPolicy),
-    ];
-    for (kind, filter) in kinds {
+    for kind in OrgPolicyKind::ALL {
         let mut listed = Vec::new();
-        let request = || client.list_policies().filter(filter.clone());
+        let request = || client.list_policies().filter(PolicyType::from(kind.policy_type()));
         let ended = pages!(scan, &LIST_POLICIES, |token| request().set_next_token(token), policies, |policies| {
             for policy in policies {
                 match policy.id {
-                    Some(id) => listed.push((id, policy.name.unwrap_or_default())),
+                    Some(id) => listed.push((id, policy.name)),
                     None => scan.gap(scope, &Refusal::malformed(&LIST_POLICIES, "a policy without an id")),
                 }
             }
@@ -243,27 +230,33 @@ async fn control_policies(scan: &AccountScan<'_>, client: &Client, scope: &Scope
             scan.gap(scope, &refusal);
         }
         let read = join_all(listed.into_iter().map(|(id, name)| async move {
-            let (document, targets) = futures::join!(document(scan, client, &id), targets(scan, client, &id));
-            (id, name, document, targets)
+            let (content, targets) = futures::join!(content(scan, client, &id), targets(scan, client, &id));
+            (id, name, content, targets)
         }))
         .await;
-        for (id, name, document, targets) in read {
-            // A policy without its text, or without the places where it binds, would be judged as
-            // if it bound nothing: it is left out, and the gap says so.
-            match (document, targets) {
-                (Ok(text), Ok(targets)) => scan.with(|seen| {
-                    let document = seen.documents.read(&text);
-                    seen.org_policies.push(OrgPolicy {
-                        account_id: scan.account_id,
-                        id,
-                        kind,
+        for (id, name, content, targets) in read {
+            // A policy that was not read to its end is left out, and the gap says so.
+            match (content, targets) {
+                (Ok(content), Ok(targets)) => {
+                    let policy = OrganizationPolicy {
+                        id: Some(id.clone()),
                         name,
-                        document,
+                        kind: Some(kind.policy_type().to_owned()),
+                        content,
                         targets,
-                    });
-                }),
-                (document, targets) => {
-                    for refusal in document.err().iter().chain(&targets.err()).filter(|refusal| !refusal.is_gone()) {
+                    };
+                    let read = scan.with(|seen| policy.into_policy(scan.account_id, &mut seen.documents));
+                    match read {
+                        Ok(policy) => scan.with(|seen| seen.org_policies.push(policy)),
+                        Err(error) => {
+                            let of_targets = error.field.starts_with("/Targets");
+                            let action = if of_targets { &LIST_TARGETS } else { &DESCRIBE_POLICY };
+                            scan.gap(scope, &Refusal::malformed(action, format!("policy {id}: {error}")));
+                        }
+                    }
+                }
+                (content, targets) => {
+                    for refusal in content.err().iter().chain(&targets.err()).filter(|refusal| !refusal.is_gone()) {
                         scan.gap(scope, refusal);
                     }
                 }
@@ -272,20 +265,16 @@ async fn control_policies(scan: &AccountScan<'_>, client: &Client, scope: &Scope
     }
 }
 
-async fn document(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<String, Refusal> {
+async fn content(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<Option<String>, Refusal> {
     let answer = scan.caller.call(&DESCRIBE_POLICY, client.describe_policy().policy_id(id).send()).await?;
-    let content = answer.policy.and_then(|policy| policy.content);
-    content.ok_or_else(|| Refusal::malformed(&DESCRIBE_POLICY, format!("policy {id} has no content")))
+    Ok(answer.policy.and_then(|policy| policy.content))
 }
 
-async fn targets(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<Vec<String>, Refusal> {
+async fn targets(scan: &AccountScan<'_>, client: &Client, id: &str) -> Result<Vec<Option<String>>, Refusal> {
     let mut found = Vec::new();
     let request = || client.list_targets_for_policy().policy_id(id);
     let ended = pages!(scan, &LIST_TARGETS, |token| request().set_next_token(token), targets, |targets| {
         found.extend(targets.into_iter().map(|target| target.target_id));
     });
-    let nameless = || Refusal::malformed(&LIST_TARGETS, format!("policy {id}: a target without an id"));
-    let mut found = found.into_iter().collect::<Option<Vec<String>>>().ok_or_else(nameless)?;
-    found.sort();
     ended.map_or(Ok(found), Err)
 }

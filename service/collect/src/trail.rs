@@ -11,7 +11,7 @@
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
 //! said to be complete by what one look saw.
 
-use crate::account_scan::{AccountScan, client, non_empty};
+use crate::account_scan::{AccountScan, client};
 use crate::call::{Fresh, Holder, Pages, PermissionUse, Refusal, listed};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
@@ -19,11 +19,10 @@ use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
 use aws_sdk_cloudtrail::types::{AdvancedFieldSelector, EventSelector, LookupAttribute, LookupAttributeKey};
 use futures::future::join_all;
 use rolecall_cloudtrail::read_event;
-use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
-use rolecall_estate::Trail;
+use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, set_recorded};
+use rolecall_estate::aws::TrailDescription;
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::id::Region;
-use rolecall_iam::Arn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -65,12 +64,12 @@ pub(crate) async fn trails(scan: &AccountScan<'_>, config: &SdkConfig, regions: 
     let mut trails = BTreeMap::new();
     for (region, trails_there) in regions.iter().zip(by_region) {
         for trail in trails_there {
-            match convert(scan, region, trail) {
+            match description(trail).into_trail(Some(scan.account_id)) {
                 Ok((arn, trail)) => {
                     trails.entry(arn).or_insert((region, trail));
                 }
-                Err(fault) => {
-                    let refusal = Refusal::malformed(&DESCRIBE_TRAILS, fault);
+                Err(error) => {
+                    let refusal = Refusal::malformed(&DESCRIBE_TRAILS, format!("a trail: {error}"));
                     scan.gap(&scan.regional(ScopeKind::Trails, region), &refusal);
                 }
             }
@@ -81,17 +80,11 @@ pub(crate) async fn trails(scan: &AccountScan<'_>, config: &SdkConfig, regions: 
         if arn.account_id() == Some(scan.account_id) {
             let client = client!(aws_sdk_cloudtrail, config, &trail.region, scan.account_id);
             let request = client.get_event_selectors().trail_name(arn.as_str());
-            let told = scan.caller.call(&EVENT_SELECTORS, request.send()).await.and_then(|told| {
-                let none = told.event_selectors.is_none() && told.advanced_event_selectors.is_none();
-                // A trail always has selectors of one of the two kinds.
-                if none { Err(Refusal::malformed(&EVENT_SELECTORS, "the answer holds no list")) } else { Ok(told) }
-            });
-            match told {
-                Ok(told) => {
-                    let selectors = selectors(&told);
-                    trail.records_read_only_management = Some(records_assume_role(&selectors));
-                    trail.recorded = Some(recorded(&selectors));
-                }
+            match scan.caller.call(&EVENT_SELECTORS, request.send()).await.and_then(|answer| {
+                let missing = || Refusal::malformed(&EVENT_SELECTORS, "the answer holds no selectors");
+                set_recorded(&mut trail, &selectors(&answer)).then_some(()).ok_or_else(missing)
+            }) {
+                Ok(()) => {}
                 Err(refusal) if refusal.is_gone() => return None,
                 Err(refusal) => {
                     let home = if regions.contains(&trail.region) { &trail.region } else { seen_in };
@@ -108,33 +101,19 @@ pub(crate) async fn trails(scan: &AccountScan<'_>, config: &SdkConfig, regions: 
     }
 }
 
-fn convert(
-    scan: &AccountScan<'_>,
-    seen_in: &Region,
-    trail: aws_sdk_cloudtrail::types::Trail,
-) -> Result<(Arn, Trail), String> {
-    let arn = trail.trail_arn.unwrap_or_default();
-    let arn: Arn = arn.parse().map_err(|error| format!("a trail: {error}"))?;
-    let region = match non_empty(trail.home_region) {
-        Some(home) => home.parse().map_err(|error| format!("trail {arn}: {error}"))?,
-        None => seen_in.clone(),
-    };
-    let converted = Trail {
-        account_id: scan.account_id,
-        region,
-        arn: arn.as_str().to_owned(),
-        name: trail.name.unwrap_or_default(),
-        bucket: non_empty(trail.s3_bucket_name),
-        is_multi_region: trail.is_multi_region_trail.unwrap_or(false),
-        is_organization: trail.is_organization_trail.unwrap_or(false),
-        records_read_only_management: None,
-        recorded: None,
-    };
-    Ok((arn, converted))
+fn description(trail: aws_sdk_cloudtrail::types::Trail) -> TrailDescription {
+    TrailDescription {
+        trail_arn: trail.trail_arn,
+        name: trail.name,
+        home_region: trail.home_region,
+        s3_bucket_name: trail.s3_bucket_name,
+        is_multi_region_trail: trail.is_multi_region_trail,
+        is_organization_trail: trail.is_organization_trail,
+    }
 }
 
-/// The selectors as AWS said them.
-fn selectors(told: &GetEventSelectorsOutput) -> Vec<Selector> {
+/// The selectors of an answer.
+fn selectors(answer: &GetEventSelectorsOutput) -> Vec<Selector> {
     let basic = |selector: &EventSelector| {
         let data = selector.data_resources().iter();
         Selector::Basic(BasicSelector {
@@ -153,9 +132,9 @@ fn selectors(told: &GetEventSelectorsOutput) -> Vec<Selector> {
         not_starts_with: selector.not_starts_with().to_vec(),
         not_ends_with: selector.not_ends_with().to_vec(),
     };
-    let advanced = told.advanced_event_selectors().iter();
+    let advanced = answer.advanced_event_selectors().iter();
     let advanced = advanced.map(|selector| Selector::Advanced(selector.field_selectors().iter().map(field).collect()));
-    told.event_selectors().iter().map(basic).chain(advanced).collect()
+    answer.event_selectors().iter().map(basic).chain(advanced).collect()
 }
 
 /// Reads the sessions of a region's window.

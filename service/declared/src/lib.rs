@@ -46,12 +46,10 @@ pub struct Defaults {
 impl Defaults {
     /// The partition of what lies in a region (AWS General Reference, "Amazon Resource Names").
     fn partition(&self, region: Option<&Region>) -> Text {
-        match (&self.partition, region.or(self.region.as_ref()).map(Region::as_str)) {
+        match (&self.partition, region.or(self.region.as_ref())) {
             (Some(partition), _) => Text::known(partition.as_str()),
             (None, None) => Text::open("the partition is not known, since no region is"),
-            (None, Some(region)) if region.starts_with("cn-") => Text::known("aws-cn"),
-            (None, Some(region)) if region.starts_with("us-gov-") => Text::known("aws-us-gov"),
-            (None, Some(_)) => Text::known("aws"),
+            (None, Some(region)) => Text::known(region.partition()),
         }
     }
 }

@@ -91,3 +91,15 @@ name!(
     SessionName, "a role session name", "2 to 64 letters, digits and `_+=,.@-` are needed",
     |s| of_charset(s, 2, 64, "_+=,.@-")
 );
+
+impl Region {
+    /// The partition of the Region, as its ARNs name it.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        const PARTITIONS: [(&str, &str); 4] =
+            [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b")];
+        let partition = PARTITIONS.into_iter().find(|(prefix, _)| self.as_str().starts_with(prefix));
+        partition.map_or("aws", |(_, partition)| partition)
+    }
+}

@@ -5,6 +5,7 @@
 
 mod activity;
 pub mod assumption;
+pub mod aws;
 pub mod before;
 mod change_event;
 mod complete_range;

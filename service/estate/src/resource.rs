@@ -181,6 +181,21 @@ pub struct Addon {
     pub health_issues: Vec<String>,
 }
 
+impl Addon {
+    /// An add-on of which no more than its name is known.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            version: None,
+            status: None,
+            service_account_role_arn: None,
+            association_arns: Vec::new(),
+            health_issues: Vec::new(),
+        }
+    }
+}
+
 /// Who may enter a cluster by an access entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessEntry {
@@ -237,6 +252,27 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A cluster of which no more than its name is known.
+    #[must_use]
+    pub fn new(account_id: AccountId, region: Region, name: ClusterName) -> Self {
+        Self {
+            arn: format!("arn:{}:eks:{region}:{account_id}:cluster/{name}", region.partition()),
+            account_id,
+            region,
+            name,
+            created_at: None,
+            version: None,
+            status: None,
+            role_arn: None,
+            oidc_issuer: None,
+            authentication_mode: None,
+            auto_mode: None,
+            addons: None,
+            access_entries: None,
+            tags: Tags::new(),
+        }
+    }
+
     /// Its key within its account: `region/name`.
     #[must_use]
     pub fn key(&self) -> String {
@@ -383,6 +419,15 @@ impl OrgPolicyKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Scp, Self::Rcp];
 
+    /// AWS Organizations' word for it.
+    #[must_use]
+    pub fn policy_type(self) -> &'static str {
+        match self {
+            Self::Scp => "SERVICE_CONTROL_POLICY",
+            Self::Rcp => "RESOURCE_CONTROL_POLICY",
+        }
+    }
+
     /// The call that lists policies of this kind, as the action of a gap that concerns no other kind:
     /// `ListPolicies` answers for one kind at a time.
     #[must_use]
@@ -422,4 +467,19 @@ pub struct OrgUnit {
     pub parent: Option<String>,
     /// Path such as `/workloads/prod`.
     pub path: String,
+}
+
+impl OrgUnit {
+    /// A root of the organization.
+    #[must_use]
+    pub fn root(account_id: AccountId, id: String) -> Self {
+        Self { account_id, id, parent: None, path: "/".to_owned() }
+    }
+
+    /// An OU below this one.
+    #[must_use]
+    pub fn child(&self, id: String, name: &str) -> Self {
+        let path = format!("{}/{name}", self.path.trim_end_matches('/'));
+        Self { account_id: self.account_id, id, parent: Some(self.id.clone()), path }
+    }
 }

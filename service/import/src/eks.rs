@@ -8,30 +8,9 @@ use super::listing::Page;
 use super::{AccountDraft, Builder, Source};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
-use rolecall_estate::{
-    AccessEntry, AccessPolicy, Addon, Association, AssociationDetail, AssociationKey, Cluster, Documents,
-};
+use rolecall_estate::{AccessEntry, Addon, Association, Cluster, Documents, aws};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// Fields of an association that have a place of their own.
-const KNOWN: [&str; 14] = [
-    "clusterName",
-    "namespace",
-    "serviceAccount",
-    "associationArn",
-    "associationId",
-    "ownerArn",
-    "roleArn",
-    "targetRoleArn",
-    "externalId",
-    "disableSessionTags",
-    "policy",
-    "tags",
-    "createdAt",
-    "modifiedAt",
-];
 
 /// Where a record is: its ARN says so, or else the file's path.
 fn place(item: &Item<'_>, key: &str, source: Source<'_>) -> Read<(AccountId, Region)> {
@@ -165,7 +144,8 @@ impl Builder {
 
     pub(super) fn addons(&mut self, source: Source<'_>, value: &Value) -> usize {
         self.parts(source, value, ["addons", "addon"], "addonArn", ScopeKind::Addons, |draft, at, item| {
-            draft.addons.entry(at).or_default().push(addon(item)?);
+            let addon = addon(item)?;
+            draft.addons.entry(at).or_default().insert(addon.name.clone(), addon);
             Ok(())
         })
     }
@@ -173,7 +153,8 @@ impl Builder {
     pub(super) fn access_entries(&mut self, source: Source<'_>, value: &Value) -> usize {
         let keys = ["accessEntries", "accessEntry"];
         self.parts(source, value, keys, "accessEntryArn", ScopeKind::AccessEntries, |draft, at, item| {
-            draft.access_entries.entry(at).or_default().push(access_entry(item)?);
+            let entry = access_entry(item)?;
+            draft.access_entries.entry(at).or_default().insert(entry.principal_arn.clone(), entry);
             Ok(())
         })
     }
@@ -244,95 +225,73 @@ impl Builder {
 
 fn cluster(item: &Item<'_>, source: Source<'_>) -> Read<Cluster> {
     let (account_id, region) = place(item, "arn", source)?;
-    let nested = |outer: &str, inner: &str| -> Read<Option<String>> {
-        item.maybe_item(outer)?.map_or(Ok(None), |o| o.owned(inner))
-    };
-    let issuer = match item.maybe_item("identity")? {
-        Some(identity) => identity.maybe_item("oidc")?.map_or(Ok(None), |oidc| oidc.owned("issuer"))?,
-        None => None,
-    };
-    let auto_mode = item.maybe_item("computeConfig")?.map_or(Ok(None), |c| c.flag("enabled"))?;
-    let name: rolecall_estate::id::ClusterName = item.parsed("name")?;
-    Ok(Cluster {
-        account_id,
-        arn: item.owned("arn")?.unwrap_or_else(|| format!("arn:aws:eks:{region}:{account_id}:cluster/{name}")),
-        region,
-        name,
+    let oidc = item.maybe_item("identity")?.map(|identity| identity.maybe_item("oidc")).transpose()?.flatten();
+    let access = item.maybe_item("accessConfig")?;
+    let compute = item.maybe_item("computeConfig")?;
+    let description = aws::ClusterDescription {
+        name: item.owned("name")?,
+        arn: item.owned("arn")?,
         created_at: item.time("createdAt")?,
         version: item.owned("version")?,
         status: item.owned("status")?,
         role_arn: item.owned("roleArn")?,
-        oidc_issuer: issuer,
-        authentication_mode: nested("accessConfig", "authenticationMode")?,
-        auto_mode,
-        addons: None,
-        access_entries: None,
+        oidc_issuer: oidc.map(|oidc| oidc.owned("issuer")).transpose()?.flatten(),
+        authentication_mode: access.map(|access| access.owned("authenticationMode")).transpose()?.flatten(),
+        auto_mode: compute.map(|compute| compute.flag("enabled")).transpose()?.flatten(),
         tags: item.tags("tags")?,
-    })
+    };
+    description.into_cluster(account_id, region).map_err(|error| item.fault(&error))
 }
 
 fn association(item: &Item<'_>, source: Source<'_>, documents: &mut Documents) -> Read<Association> {
     let (account_id, region) = place(item, "associationArn", source)?;
-    let key = AssociationKey {
-        account_id,
-        region,
-        cluster: item.parsed("clusterName")?,
-        namespace: item.parsed("namespace")?,
-        service_account: item.parsed("serviceAccount")?,
-    };
-    let extra: BTreeMap<String, Value> =
-        item.map.iter().filter(|(k, _)| !KNOWN.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let detail = match item.owned("roleArn")? {
-        None => None,
-        Some(role_arn) => Some(AssociationDetail {
-            role_arn,
-            target_role_arn: item.owned("targetRoleArn")?,
-            external_id: item.owned("externalId")?,
-            disable_session_tags: item.flag("disableSessionTags")?.unwrap_or(false),
-            policy: item.document("policy")?.map(|text| documents.read(&text)),
-            tags: item.tags("tags")?,
-            created_at: item.time("createdAt")?,
-            modified_at: item.time("modifiedAt")?,
-            extra,
-        }),
-    };
-    Ok(Association {
-        key,
-        association_id: item.text("associationId")?.to_owned(),
-        arn: item.owned("associationArn")?.unwrap_or_default(),
-        detail,
+    let summary = aws::AssociationSummary {
+        cluster_name: item.owned("clusterName")?,
+        namespace: item.owned("namespace")?,
+        service_account: item.owned("serviceAccount")?,
+        association_arn: item.owned("associationArn")?,
+        association_id: item.owned("associationId")?,
         owner_arn: item.owned("ownerArn")?,
-    })
+    };
+    let description = aws::AssociationDescription {
+        role_arn: item.owned("roleArn")?,
+        target_role_arn: item.owned("targetRoleArn")?,
+        external_id: item.owned("externalId")?,
+        disable_session_tags: item.flag("disableSessionTags")?,
+        policy: item.document("policy")?,
+        tags: item.tags("tags")?,
+        created_at: item.time("createdAt")?,
+        modified_at: item.time("modifiedAt")?,
+        extra: aws::unknown_association_fields(item.map.iter().map(|(k, v)| (k.clone(), v.clone()))),
+    };
+    let association = summary.into_association(account_id, region).map_err(|error| item.fault(&error))?;
+    Ok(Association { detail: description.into_detail(documents), ..association })
 }
 
 fn addon(item: &Item<'_>) -> Read<Addon> {
-    let issues = match item.maybe_item("health")? {
-        Some(health) => {
-            health.items("issues")?.iter().map(|i| i.text("code").map(str::to_owned)).collect::<Read<_>>()?
-        }
-        None => Vec::new(),
-    };
-    Ok(Addon {
-        name: item.text("addonName")?.to_owned(),
-        version: item.owned("addonVersion")?,
+    let issues = item.maybe_item("health")?.map(|health| health.each("issues", |issue| issue.owned("code")));
+    let description = aws::AddonDescription {
+        addon_name: item.owned("addonName")?,
+        addon_version: item.owned("addonVersion")?,
         status: item.owned("status")?,
         service_account_role_arn: item.owned("serviceAccountRoleArn")?,
-        association_arns: item.texts("podIdentityAssociations")?,
-        health_issues: issues,
-    })
+        pod_identity_associations: item.texts("podIdentityAssociations")?,
+        health_issues: issues.transpose()?.flatten().unwrap_or_default(),
+    };
+    description.into_addon().map_err(|error| item.fault(&error))
 }
 
 fn access_entry(item: &Item<'_>) -> Read<AccessEntry> {
-    let mut policies = Vec::new();
-    for policy in item.items("associatedAccessPolicies")? {
+    let policy = |policy: &Item<'_>| {
         let scope = policy.maybe_item("accessScope")?;
         let namespaces = scope.map_or(Ok(Vec::new()), |scope| scope.texts("namespaces"))?;
-        policies.push(AccessPolicy { arn: policy.text("policyArn")?.to_owned(), namespaces });
-    }
-    Ok(AccessEntry {
-        principal_arn: item.text("principalArn")?.to_owned(),
-        groups: item.texts("kubernetesGroups")?,
+        Ok(aws::AssociatedAccessPolicy { policy_arn: policy.owned("policyArn")?, namespaces })
+    };
+    let description = aws::AccessEntryDescription {
+        principal_arn: item.owned("principalArn")?,
+        kubernetes_groups: item.texts("kubernetesGroups")?,
         kind: item.owned("type")?,
-        policies,
-    })
+        associated_access_policies: item.each("associatedAccessPolicies", policy)?.unwrap_or_default(),
+    };
+    description.into_entry().map_err(|error| item.fault(&error))
 }

@@ -8,9 +8,7 @@ use super::listing::Proof;
 use super::{AccountDraft, Builder, Source};
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{
-    AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, Observation, OidcProvider, Role, RoleLastUsed,
-};
+use rolecall_estate::{Documents, ManagedPolicy, Observation, Role, RoleLastUsed, aws};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,7 +28,7 @@ impl Builder {
             self.problem(source, Fault::new("", "no ARN in it names an account", remedy), None, None);
             return 0;
         };
-        let mut read = 0;
+        let mut count = 0;
         let seen = |key: &str| value.get(key).is_some_and(Value::is_array);
         let list = |key: &'static str| {
             let list = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -38,15 +36,19 @@ impl Builder {
         };
         for (i, item) in list("RoleDetailList") {
             let mut documents = Documents::default();
-            match item.and_then(|item| role(&item, &mut documents)) {
-                Ok((role, last_used)) => read += usize::from(self.role(source, account, role, last_used, documents)),
+            let read = item.and_then(|item| role(&item)?.into_role(&mut documents).map_err(|error| item.fault(&error)));
+            match read {
+                Ok((role, last_used)) => count += usize::from(self.role(source, account, role, last_used, documents)),
                 Err(fault) => self.refused(source, fault, i, Scope::global(account, ScopeKind::Roles)),
             }
         }
         for (i, item) in list("Policies") {
             let mut documents = Documents::default();
-            match item.and_then(|item| managed_policy(account, &item, &mut documents)) {
-                Ok(policy) => read += usize::from(self.managed_policy(source, policy, documents)),
+            let read = item.and_then(|item| {
+                managed_policy(&item)?.into_policy(account, &mut documents).map_err(|error| item.fault(&error))
+            });
+            match read {
+                Ok(policy) => count += usize::from(self.managed_policy(source, policy, documents)),
                 Err(fault) => self.refused(source, fault, i, Scope::global(account, ScopeKind::Policies)),
             }
         }
@@ -63,7 +65,7 @@ impl Builder {
         let draft = self.draft(account);
         draft.held = true;
         draft.newest = draft.newest.max(newest(value));
-        read
+        count
     }
 
     fn refused(&mut self, source: Source<'_>, fault: Fault, record: usize, scope: Scope) {
@@ -134,29 +136,19 @@ impl Builder {
 
     pub(super) fn oidc_providers(&mut self, source: Source<'_>, value: &Value) -> usize {
         let list = value.get("OpenIDConnectProviderList").and_then(Value::as_array);
-        let mut read = 0;
+        let mut count = 0;
         let mut accounts: Vec<AccountId> = source.place.account.into_iter().collect();
         for (i, value) in list.into_iter().flatten().enumerate() {
             let item = Item::of(value, format!("/OpenIDConnectProviderList/{i}"));
-            let owned = item.and_then(|item| {
-                let arn: Arn = item.parsed("Arn")?;
-                let nobody = || {
-                    Fault::new(
-                        format!("{}/Arn", item.pointer),
-                        "the ARN names no account",
-                        "give the ARN as AWS printed it",
-                    )
-                };
-                Ok((arn.account_id().ok_or_else(nobody)?, arn))
-            });
-            match owned {
-                Ok((account, arn)) => {
+            let read = item.and_then(|item| aws::oidc_provider(item.owned("Arn")?).map_err(|error| item.fault(&error)));
+            match read {
+                Ok((account, provider)) => {
                     accounts.push(account);
                     let providers = &mut self.draft(account).observation.oidc_providers;
-                    if !providers.iter().any(|known| known.arn == arn) {
-                        providers.push(OidcProvider { arn });
+                    if !providers.contains(&provider) {
+                        providers.push(provider);
                     }
-                    read += 1;
+                    count += 1;
                 }
                 Err(fault) => self.problem(source, fault, None, Some(i)),
             }
@@ -165,7 +157,7 @@ impl Builder {
             let page = source.page(value, source.is_below("iam"));
             self.page(account, (ScopeKind::OidcProviders, None, None), page);
         }
-        read
+        count
     }
 }
 
@@ -232,60 +224,50 @@ fn account_of(value: &Value) -> Option<AccountId> {
     })
 }
 
-fn role(item: &Item<'_>, documents: &mut Documents) -> Read<(Role, Option<RoleLastUsed>)> {
-    let arn: rolecall_iam::RoleArn = item.parsed("Arn")?;
-    let mut inline = Vec::new();
-    for policy in item.items("RolePolicyList")? {
-        let missing =
-            || Fault::new(format!("{}/PolicyDocument", policy.pointer), "missing", "give the policy with its document");
-        let text = policy.document("PolicyDocument")?.ok_or_else(missing)?;
-        inline.push(InlinePolicy { name: policy.text("PolicyName")?.to_owned(), document: documents.read(&text) });
-    }
-    inline.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut attached = Vec::new();
-    for policy in item.items("AttachedManagedPolicies")? {
-        attached.push(AttachedPolicy { arn: policy.parsed("PolicyArn")?, name: policy.text("PolicyName")?.to_owned() });
-    }
-    attached.sort_by(|a, b| a.arn.cmp(&b.arn));
-    let boundary = item.maybe_item("PermissionsBoundary")?;
-    let boundary = boundary.map(|b| b.maybe_parsed("PermissionsBoundaryArn")).transpose()?.flatten();
-    let profiles = item.items("InstanceProfileList")?;
-    let last_used = match item.maybe_item("RoleLastUsed")? {
-        None => None,
-        Some(used) => match used.time("LastUsedDate")? {
-            None => None,
-            Some(at) => Some(RoleLastUsed { role: arn.clone(), at, region: used.owned("Region")? }),
-        },
-    };
-    let role = Role {
-        role_id: item.text("RoleId")?.to_owned(),
-        created_at: item.time("CreateDate")?,
-        trust: item.document("AssumeRolePolicyDocument")?.map(|text| documents.read(&text)),
-        inline,
-        attached,
-        boundary,
-        instance_profiles: profiles.iter().map(|p| p.text("Arn").map(str::to_owned)).collect::<Read<_>>()?,
+fn role(item: &Item<'_>) -> Read<aws::RoleDetail> {
+    Ok(aws::RoleDetail {
+        arn: item.owned("Arn")?,
+        role_id: item.owned("RoleId")?,
+        create_date: item.time("CreateDate")?,
+        assume_role_policy_document: item.document("AssumeRolePolicyDocument")?,
+        role_policy_list: item.each("RolePolicyList", |policy| {
+            let (policy_name, policy_document) = (policy.owned("PolicyName")?, policy.document("PolicyDocument")?);
+            Ok(aws::RolePolicy { policy_name, policy_document })
+        })?,
+        attached_managed_policies: item.each("AttachedManagedPolicies", |policy| {
+            let (policy_arn, policy_name) = (policy.owned("PolicyArn")?, policy.owned("PolicyName")?);
+            Ok(aws::AttachedManagedPolicy { policy_arn, policy_name })
+        })?,
+        permissions_boundary: item
+            .maybe_item("PermissionsBoundary")?
+            .map(|boundary| {
+                let permissions_boundary_arn = boundary.owned("PermissionsBoundaryArn")?;
+                Ok(aws::PermissionsBoundary { permissions_boundary_arn })
+            })
+            .transpose()?,
+        instance_profiles: item.each("InstanceProfileList", |profile| profile.owned("Arn"))?,
+        role_last_used: item
+            .maybe_item("RoleLastUsed")?
+            .map(|used| Ok(aws::LastUsed { last_used_date: used.time("LastUsedDate")?, region: used.owned("Region")? }))
+            .transpose()?,
         tags: item.tags("Tags")?,
-        arn,
-    };
-    Ok((role, last_used))
+    })
 }
 
-fn managed_policy(account_id: AccountId, item: &Item<'_>, documents: &mut Documents) -> Read<ManagedPolicy> {
-    let default_version = item.text("DefaultVersionId")?.to_owned();
-    let mut document = None;
-    for version in item.items("PolicyVersionList")? {
-        if version.maybe_text("VersionId")? == Some(&default_version) {
-            document = version.document("Document")?.map(|text| documents.read(&text));
-        }
-    }
-    Ok(ManagedPolicy {
-        account_id,
-        arn: item.parsed("Arn")?,
-        name: item.text("PolicyName")?.to_owned(),
-        policy_id: item.text("PolicyId")?.to_owned(),
-        default_version,
-        document,
-        updated_at: item.time("UpdateDate")?,
+fn managed_policy(item: &Item<'_>) -> Read<aws::ManagedPolicyDetail> {
+    let version = |version: &Item<'_>| {
+        Ok(aws::PolicyVersion {
+            version_id: version.owned("VersionId")?,
+            is_default_version: version.flag("IsDefaultVersion")?.unwrap_or(false),
+            document: version.document("Document")?,
+        })
+    };
+    Ok(aws::ManagedPolicyDetail {
+        arn: item.owned("Arn")?,
+        policy_name: item.owned("PolicyName")?,
+        policy_id: item.owned("PolicyId")?,
+        default_version_id: item.owned("DefaultVersionId")?,
+        update_date: item.time("UpdateDate")?,
+        policy_version_list: item.each("PolicyVersionList", version)?.unwrap_or_default(),
     })
 }

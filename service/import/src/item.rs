@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use rolecall_estate::Tags;
+use rolecall_estate::aws::FieldError;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -65,8 +66,15 @@ impl<'a> Item<'a> {
         self.maybe_text(key)?.ok_or_else(missing)
     }
 
+    /// The text as it stands, an empty one too; null counts as absent.
     pub(super) fn owned(&self, key: &str) -> Read<Option<String>> {
-        Ok(self.maybe_text(key)?.map(str::to_owned))
+        let value = self.map.get(key).filter(|value| !value.is_null());
+        value.map(|value| value.as_str().map(str::to_owned).ok_or_else(|| self.wrong(key, "a text"))).transpose()
+    }
+
+    /// An error of a field of this record.
+    pub(super) fn fault(&self, error: &FieldError) -> Fault {
+        Fault::new(format!("{}{}", self.pointer, error.field), &*error.message, "give the record as AWS printed it")
     }
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Read<T> {
@@ -75,19 +83,26 @@ impl<'a> Item<'a> {
             .map_err(|error: T::Err| Fault::new(self.at(key), error.to_string(), "give the record as AWS printed it"))
     }
 
-    pub(super) fn maybe_parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Read<Option<T>> {
-        if self.get(key).is_none() { Ok(None) } else { self.parsed(key).map(Some) }
-    }
-
     pub(super) fn flag(&self, key: &str) -> Read<Option<bool>> {
         self.get(key).map(|value| value.as_bool().ok_or_else(|| self.wrong(key, "true or false"))).transpose()
     }
 
     /// The objects of a list; an absent list is empty.
     pub(super) fn items(&self, key: &str) -> Read<Vec<Item<'a>>> {
-        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        Ok(self.maybe_items(key)?.unwrap_or_default())
+    }
+
+    /// The objects of a list, where there is one.
+    pub(super) fn maybe_items(&self, key: &str) -> Read<Option<Vec<Item<'a>>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
         let list = value.as_array().ok_or_else(|| self.wrong(key, "a list"))?;
-        list.iter().enumerate().map(|(i, value)| Item::of(value, format!("{}/{i}", self.at(key)))).collect()
+        let items = list.iter().enumerate().map(|(i, value)| Item::of(value, format!("{}/{i}", self.at(key))));
+        items.collect::<Read<_>>().map(Some)
+    }
+
+    /// Something of each object of a list, where there is one.
+    pub(super) fn each<T>(&self, key: &str, of: impl Fn(&Item<'a>) -> Read<T>) -> Read<Option<Vec<T>>> {
+        self.maybe_items(key)?.map(|items| items.iter().map(of).collect()).transpose()
     }
 
     /// The texts of a list; an absent list is empty.
@@ -108,10 +123,7 @@ impl<'a> Item<'a> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let time = match value {
             Value::String(text) => DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)),
-            Value::Number(seconds) => seconds.to_string().split('.').next().and_then(|s| {
-                let seconds: i64 = s.parse().ok()?;
-                DateTime::from_timestamp(seconds, 0)
-            }),
+            Value::Number(seconds) => from_seconds(&seconds.to_string()),
             _ => None,
         };
         time.map(Some).ok_or_else(|| self.wrong(key, "a time such as 2026-01-31T08:00:00Z"))
@@ -145,4 +157,11 @@ impl<'a> Item<'a> {
             Some(_) => Err(self.wrong(key, "a policy document")),
         }
     }
+}
+
+/// Seconds since 1970 with their fraction, as version 1 of the AWS CLI prints times.
+fn from_seconds(text: &str) -> Option<DateTime<Utc>> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanoseconds = format!("{fraction:0<9.9}").parse().ok()?;
+    DateTime::from_timestamp(seconds.parse().ok()?, nanoseconds)
 }

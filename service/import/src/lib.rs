@@ -296,8 +296,10 @@ struct AccountDraft {
     newest: Option<DateTime<Utc>>,
     clusters: BTreeMap<(Region, ClusterName), Cluster>,
     associations: BTreeMap<AssociationKey, Association>,
-    addons: BTreeMap<(Region, ClusterName), Vec<Addon>>,
-    access_entries: BTreeMap<(Region, ClusterName), Vec<AccessEntry>>,
+    /// By their names.
+    addons: BTreeMap<(Region, ClusterName), BTreeMap<String, Addon>>,
+    /// By their principals.
+    access_entries: BTreeMap<(Region, ClusterName), BTreeMap<String, AccessEntry>>,
     /// Each once, however many records of a file are wrong.
     gaps: BTreeMap<(Scope, String), Gap>,
     /// Where each role and policy stands among those of the observation, by its ARN.
@@ -658,8 +660,10 @@ impl AccountDraft {
             let entries = listed(ScopeKind::AccessEntries, self.access_entries.contains_key(&key));
             if let Some(own) = all_clusters.get_mut(&key) {
                 // Those of a listing that is not whole were seen.
-                own.addons = self.addons.remove(&key).or_else(|| addons.is_ok().then(Vec::new));
-                own.access_entries = self.access_entries.remove(&key).or_else(|| entries.is_ok().then(Vec::new));
+                let known = self.addons.remove(&key).map(|known| known.into_values().collect());
+                own.addons = known.or_else(|| addons.is_ok().then(Vec::new));
+                let known = self.access_entries.remove(&key).map(|known| known.into_values().collect());
+                own.access_entries = known.or_else(|| entries.is_ok().then(Vec::new));
             }
             say(scope(ScopeKind::Addons), addons, "eks:ListAddons");
             say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");

@@ -7,9 +7,10 @@
 use super::item::{Fault, Item, Read};
 use super::listing::Page;
 use super::{Builder, Source};
+use rolecall_estate::aws::{OrganizationAccount, OrganizationPolicy, organization_of};
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_estate::{Account, OrgPolicy, OrgPolicyKind, OrgUnit};
-use rolecall_iam::{AccountId, Arn, Document};
+use rolecall_estate::{Account, Documents, OrgPolicy, OrgPolicyKind, OrgUnit};
+use rolecall_iam::{AccountId, Arn};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -45,11 +46,7 @@ fn management(map: &Map<String, Value>) -> Option<AccountId> {
     let keys = ["management", "managementAccount", "ManagementAccountId", "MasterAccountId"];
     let organization = || map.get("organization").or(map.get("Organization"))?.as_object();
     let named = text(map, &keys).or_else(|| text(organization()?, &keys));
-    let by_arn = || {
-        let arn: Arn = text(map, &["Arn", "arn"])?.parse().ok()?;
-        if arn.service() == "organizations" { arn.account_id() } else { None }
-    };
-    named.and_then(|id| id.parse().ok()).or_else(by_arn)
+    named.and_then(|id| id.parse().ok()).or_else(|| named_by_arn(map).0)
 }
 
 /// The organization's id, where the map names it: outright, or in an Organizations ARN.
@@ -58,11 +55,34 @@ fn organization_id(map: &Map<String, Value>) -> Option<String> {
     let keys = ["organization", "Organization", "organizationId", "OrganizationId"];
     let within = || text(map.get("organization").or(map.get("Organization"))?.as_object()?, &["Id", "id"]);
     let named = text(map, &keys).or_else(within).filter(is_id).map(str::to_owned);
-    named.or_else(|| {
-        let arn: Arn = text(map, &["Arn", "arn"])?.parse().ok()?;
-        let id = arn.resource().split('/').nth(1).filter(is_id).map(str::to_owned);
-        id.filter(|_| arn.service() == "organizations")
-    })
+    named.or_else(|| named_by_arn(map).1)
+}
+
+/// The management account and the organization that the ARN of the map names.
+fn named_by_arn(map: &Map<String, Value>) -> (Option<AccountId>, Option<String>) {
+    let arn = text(map, &["Arn", "arn"]).and_then(|arn| arn.parse::<Arn>().ok());
+    arn.as_ref().map(organization_of).unwrap_or_default()
+}
+
+/// An account as `list-accounts`, the tree of an organization or `accounts.json` has it.
+fn account(map: &Map<String, Value>) -> OrganizationAccount {
+    let owned = |keys: &[&str]| text(map, keys).map(str::to_owned);
+    OrganizationAccount {
+        id: owned(&["Id", "id"]),
+        arn: owned(&["Arn", "arn"]),
+        name: owned(&["Name", "name"]),
+        state: owned(&["State", "state"]),
+        status: owned(&["Status", "status"]),
+    }
+}
+
+/// Takes over what another record says of the account.
+fn merge(known: &mut Account, other: Account) {
+    known.name = other.name.or(known.name.take());
+    known.status = other.status.or(known.status.take());
+    known.ou_path = other.ou_path.or(known.ou_path.take());
+    known.organization_id = other.organization_id.or(known.organization_id.take());
+    known.is_management |= other.is_management;
 }
 
 type Below<'a> = BTreeMap<&'a str, Vec<&'a Map<String, Value>>>;
@@ -95,25 +115,22 @@ impl Builder {
         let key = if map.contains_key("accounts") { "accounts" } else { "Accounts" };
         for (i, value) in list(map, &[key]).into_iter().enumerate() {
             let pointer = format!("/{key}/{i}");
-            let account = Item::of(value, pointer.clone()).and_then(|item| {
-                let key = if item.get("Id").is_some() { "Id" } else { "id" };
-                Ok((item.parsed::<AccountId>(key)?, item))
+            let record = Item::of(value, pointer.clone()).and_then(|item| {
+                let (account, _) = account(item.map).into_account().map_err(|error| item.fault(&error))?;
+                Ok((account, item))
             });
-            let (id, item) = match account {
-                Ok(account) => account,
+            let (account, item) = match record {
+                Ok(record) => record,
                 Err(fault) => {
                     self.problem(source, fault, None, Some(i));
                     continue;
                 }
             };
-            let by_arn = management(item.map);
-            let own_organization = organization_id(item.map).or_else(|| organization.clone());
-            let draft = self.draft(id);
-            let account = draft.observation.account.get_or_insert(Account::new(id));
-            account.name = text(item.map, &["Name", "name"]).map(str::to_owned).or(account.name.take());
-            account.status = text(item.map, &["Status", "status"]).map(str::to_owned).or(account.status.take());
-            account.is_management |= by_arn == Some(id);
-            account.organization_id = own_organization.or(account.organization_id.take());
+            let organization_id = organization_id(item.map).or_else(|| organization.clone());
+            let draft = self.draft(account.id);
+            let known = draft.observation.account.get_or_insert(Account::new(account.id));
+            let is_management = management(item.map) == Some(account.id);
+            merge(known, Account { organization_id, is_management, ..account });
             draft.home = text(item.map, &["region"]).and_then(|r| r.parse().ok()).or(draft.home.take());
             read += 1;
         }
@@ -158,10 +175,11 @@ impl Builder {
         let listing = single.is_none();
         let mut read = 0;
         for (i, (pointer, value)) in policies.into_iter().enumerate() {
-            match Item::of(value, pointer).and_then(|item| policy(&item, manager)) {
-                Ok((policy, document)) => {
+            let mut documents = Documents::default();
+            match Item::of(value, pointer).and_then(|item| policy(&item, manager, &mut documents)) {
+                Ok(policy) => {
                     read += 1;
-                    self.add_policy(manager, policy, document);
+                    self.add_policy(manager, policy, documents);
                 }
                 Err(fault) => {
                     self.problem(source, fault, None, Some(i));
@@ -177,16 +195,19 @@ impl Builder {
         read
     }
 
-    fn add_policy(&mut self, manager: AccountId, policy: OrgPolicy, document: Document) {
+    fn add_policy(&mut self, manager: AccountId, mut policy: OrgPolicy, documents: Documents) {
         let observation = &mut self.draft(manager).observation;
-        observation.documents.add(document);
+        observation.documents.absorb(documents);
         match observation.org_policies.iter_mut().find(|known| known.id == policy.id) {
             Some(known) => {
                 known.targets.extend(policy.targets);
                 known.targets.sort();
                 known.targets.dedup();
             }
-            None => observation.org_policies.push(policy),
+            None => {
+                policy.targets.sort();
+                observation.org_policies.push(policy);
+            }
         }
     }
 
@@ -214,7 +235,7 @@ impl Builder {
         let places: usize = below.values().map(Vec::len).sum();
         let organization_id = roots.iter().find_map(|root| organization_id(root)).or_else(|| organization_id(map));
         let tree = Tree { source, manager, organization_id, below, page };
-        let read: usize = roots.iter().map(|root| self.node(&tree, root, None, "", 0)).sum();
+        let read: usize = roots.iter().map(|root| self.node(&tree, root, None, 0)).sum();
         if places > 0 && read < places + roots.len() {
             let message = format!("{} units and accounts are below nothing", places + roots.len() - read);
             self.problem(source, Fault::new("", message, "give every unit with its parent"), None, None);
@@ -223,34 +244,40 @@ impl Builder {
         read
     }
 
-    /// Reads a root, an OU or an account, and what is below it. `path` is its parent's.
-    fn node(
-        &mut self,
-        tree: &Tree<'_>,
-        map: &Map<String, Value>,
-        parent: Option<&str>,
-        path: &str,
-        depth: usize,
-    ) -> usize {
+    /// Notes where an account is.
+    fn place_account(&mut self, tree: &Tree<'_>, account: Account, parent: Option<&OrgUnit>) {
+        let known = self.draft(account.id).observation.account.get_or_insert(Account::new(account.id));
+        let ou_path = Some(parent.map_or_else(|| "/".to_owned(), |parent| parent.path.clone()));
+        let organization_id = tree.organization_id.clone().or(account.organization_id.clone());
+        merge(known, Account { ou_path, organization_id, ..account });
+    }
+
+    fn malformed_node(&mut self, tree: &Tree<'_>, message: &str) -> usize {
+        self.problem(tree.source, Fault::new("", message, "give the tree as AWS prints it"), None, None);
+        let scope = Scope::global(tree.manager, ScopeKind::Organization);
+        self.malformed(scope, "organizations:ListChildren", tree.source.path);
+        0
+    }
+
+    /// Reads a root, an OU or an account, and what is below it.
+    fn node(&mut self, tree: &Tree<'_>, map: &Map<String, Value>, parent: Option<&OrgUnit>, depth: usize) -> usize {
         let (source, manager) = (tree.source, tree.manager);
         let id = text(map, &["Id", "id"]).unwrap_or_default();
-        let name = text(map, &["Name", "name"]).unwrap_or(id);
         if depth > MAX_DEPTH || id.is_empty() {
-            let (message, remedy) = ("a node without an id, or nested too deep", "give the tree as AWS prints it");
-            self.problem(source, Fault::new("", message, remedy), None, None);
-            self.malformed(Scope::global(manager, ScopeKind::Organization), "organizations:ListChildren", source.path);
-            return 0;
+            return self.malformed_node(tree, "a node without an id, or nested too deep");
         }
         for (i, value) in list(map, &["Policies", "policies"]).into_iter().enumerate() {
             // A node may also name its policies by id only.
             if value.get("Content").or(value.get("content")).is_none() {
                 continue;
             }
-            match Item::of(value, format!("{id}/Policies/{i}")).and_then(|item| policy(&item, manager)) {
-                Ok((mut policy, document)) => {
+            let mut documents = Documents::default();
+            let item = Item::of(value, format!("{id}/Policies/{i}"));
+            match item.and_then(|item| policy(&item, manager, &mut documents)) {
+                Ok(mut policy) => {
                     policy.targets.push(id.to_owned());
                     self.page(manager, (ScopeKind::OrgPolicies, None, None), tree.page.clone());
-                    self.add_policy(manager, policy, document);
+                    self.add_policy(manager, policy, documents);
                 }
                 Err(fault) => {
                     self.problem(source, fault, None, Some(i));
@@ -259,75 +286,67 @@ impl Builder {
                 }
             }
         }
-        if let Ok(account) = id.parse::<AccountId>() {
-            let draft = self.draft(account);
-            let own = draft.observation.account.get_or_insert(Account::new(account));
-            own.name = text(map, &["Name", "name"]).map(str::to_owned).or(own.name.take());
-            own.status = text(map, &["Status", "status"]).map(str::to_owned).or(own.status.take());
-            own.ou_path = Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() });
-            own.organization_id = tree.organization_id.clone().or(own.organization_id.take());
+        if id.parse::<AccountId>().is_ok() {
+            if let Ok((account, _)) = account(map).into_account() {
+                self.place_account(tree, account, parent);
+            }
             return 1;
         }
-        let own = if parent.is_none() { String::new() } else { format!("{path}/{name}") };
-        let unit = OrgUnit {
-            account_id: manager,
-            id: id.to_owned(),
-            parent: parent.map(str::to_owned),
-            path: if own.is_empty() { "/".to_owned() } else { own.clone() },
+        let unit = match (parent, text(map, &["Name", "name"])) {
+            (None, _) => OrgUnit::root(manager, id.to_owned()),
+            (Some(parent), Some(name)) => parent.child(id.to_owned(), name),
+            (Some(_), None) => return self.malformed_node(tree, "an OU without a name"),
         };
         let units = &mut self.draft(manager).observation.org_units;
         if !units.contains(&unit) {
-            units.push(unit);
+            units.push(unit.clone());
         }
         let below =
             ["Children", "children", "OrganizationalUnits", "organizationalUnits", "ous", "Accounts", "accounts"];
         let mut read = 1;
         for child in list(map, &below) {
             if let Some(account) = child.as_str().and_then(|id| id.parse::<AccountId>().ok()) {
-                let draft = self.draft(account);
-                let account = draft.observation.account.get_or_insert(Account::new(account));
-                account.ou_path = Some(if own.is_empty() { "/".to_owned() } else { own.clone() });
-                account.organization_id = tree.organization_id.clone().or(account.organization_id.take());
+                self.place_account(tree, Account::new(account), Some(&unit));
                 read += 1;
             } else if let Some(child) = child.as_object() {
-                read += self.node(tree, child, Some(id), &own, depth + 1);
+                read += self.node(tree, child, Some(&unit), depth + 1);
             }
         }
         // The root's own lists are read once, by their parents' ids.
         for child in tree.below.get(id).into_iter().flatten() {
-            read += self.node(tree, child, Some(id), &own, depth + 1);
+            read += self.node(tree, child, Some(&unit), depth + 1);
         }
         read
     }
 }
 
-fn policy(item: &Item<'_>, manager: AccountId) -> Read<(OrgPolicy, Document)> {
+fn policy(item: &Item<'_>, manager: AccountId, documents: &mut Documents) -> Read<OrgPolicy> {
     let summary = item.maybe_item("PolicySummary")?;
     let about = summary.as_ref().unwrap_or(item);
-    let needed = |keys: [&str; 2]| {
-        let missing =
-            || Fault::new(format!("{}/{}", about.pointer, keys[0]), "missing", "give the policy as AWS prints it");
-        text(about.map, &keys).ok_or_else(missing)
-    };
-    let kind = match needed(["Type", "type"])?.to_ascii_uppercase().as_str() {
-        "SERVICE_CONTROL_POLICY" | "SCP" => OrgPolicyKind::Scp,
-        "RESOURCE_CONTROL_POLICY" | "RCP" => OrgPolicyKind::Rcp,
-        other => {
-            let remedy = "give SERVICE_CONTROL_POLICY and RESOURCE_CONTROL_POLICY only";
-            return Err(Fault::new(format!("{}/Type", about.pointer), format!("the type {other} is not read"), remedy));
-        }
-    };
+    let owned = |keys: [&str; 2]| text(about.map, &keys).map(str::to_owned);
     let content = if item.get("Content").is_some() { "Content" } else { "content" };
-    let missing = || Fault::new(format!("{}/Content", item.pointer), "missing", "give the policy with its content");
-    let document = Document::new(&item.document(content)?.ok_or_else(missing)?);
-    let mut targets = Vec::new();
-    for target in list(item.map, &["Targets", "targets"]) {
-        let id = target.as_str().or_else(|| text(target.as_object()?, &["TargetId", "targetId", "id"]));
-        let unnamed =
-            || Fault::new(format!("{}/Targets", item.pointer), "a target without its id", "give each target's id");
-        targets.push(id.ok_or_else(unnamed)?.to_owned());
-    }
-    let id = needed(["Id", "id"])?.to_owned();
-    let name = text(about.map, &["Name", "name"]).unwrap_or(&id).to_owned();
-    Ok((OrgPolicy { account_id: manager, name, id, kind, document: document.digest, targets }, document))
+    let kind = owned(["Type", "type"]).map(|kind| match kind.to_ascii_uppercase().as_str() {
+        "SCP" => OrgPolicyKind::Scp.policy_type().to_owned(),
+        "RCP" => OrgPolicyKind::Rcp.policy_type().to_owned(),
+        kind => kind.to_owned(),
+    });
+    let target = |target: &&Value| {
+        let named = || text(target.as_object()?, &["TargetId", "targetId", "id"]);
+        target.as_str().or_else(named).map(str::to_owned)
+    };
+    let policy = OrganizationPolicy {
+        id: owned(["Id", "id"]),
+        name: owned(["Name", "name"]),
+        kind,
+        content: item.document(content)?,
+        targets: list(item.map, &["Targets", "targets"]).iter().map(target).collect(),
+    };
+    policy.into_policy(manager, documents).map_err(|error| {
+        let record = if matches!(error.field.as_str(), "/Id" | "/Type") { about } else { item };
+        let mut fault = record.fault(&error);
+        if error.field == "/Type" {
+            fault.remedy = "give SERVICE_CONTROL_POLICY and RESOURCE_CONTROL_POLICY only".to_owned();
+        }
+        fault
+    })
 }

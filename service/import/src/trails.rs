@@ -2,12 +2,12 @@
 //!
 //! Refuses to know what selectors mean, and what the trails recorded.
 
-use super::item::{Fault, Item, Read};
+use super::item::{Item, Read};
 use super::{Builder, Source};
-use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, recorded, records_assume_role};
+use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, set_recorded};
 use rolecall_estate::Trail;
+use rolecall_estate::aws::TrailDescription;
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 
 impl Builder {
@@ -45,12 +45,14 @@ impl Builder {
 }
 
 fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
-    let arn: Arn = item.parsed("TrailARN")?;
-    let owner: Option<AccountId> = source.place.account.or_else(|| arn.account_id());
-    let nobody = || {
-        Fault::new(format!("{}/TrailARN", item.pointer), "the ARN names no account", "give the ARN as AWS printed it")
+    let description = TrailDescription {
+        trail_arn: item.owned("TrailARN")?,
+        name: item.owned("Name")?,
+        home_region: item.owned("HomeRegion")?,
+        s3_bucket_name: item.owned("S3BucketName")?,
+        is_multi_region_trail: item.flag("IsMultiRegionTrail")?,
+        is_organization_trail: item.flag("IsOrganizationTrail")?,
     };
-    let region = if item.get("HomeRegion").is_some() { item.parsed("HomeRegion")? } else { region_of(item, &arn)? };
     let mut selectors = Vec::new();
     for selector in item.items("EventSelectors")? {
         selectors.push(basic_selector(&selector)?);
@@ -58,26 +60,9 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
     for selector in item.items("AdvancedEventSelectors")? {
         selectors.push(advanced_selector(&selector)?);
     }
-    // Without any the file does not say: AWS shows those of a trail that nobody configured, too.
-    let are_known = !selectors.is_empty();
-    Ok(Trail {
-        account_id: owner.ok_or_else(nobody)?,
-        region,
-        name: item.owned("Name")?.unwrap_or_default(),
-        bucket: item.owned("S3BucketName")?,
-        is_multi_region: item.flag("IsMultiRegionTrail")?.unwrap_or(false),
-        is_organization: item.flag("IsOrganizationTrail")?.unwrap_or(false),
-        records_read_only_management: are_known.then(|| records_assume_role(&selectors)),
-        recorded: are_known.then(|| recorded(&selectors)),
-        arn: arn.as_str().to_owned(),
-    })
-}
-
-fn region_of(item: &Item<'_>, arn: &Arn) -> Read<rolecall_estate::id::Region> {
-    let refused = |error: rolecall_estate::id::IdError| {
-        Fault::new(format!("{}/TrailARN", item.pointer), error.to_string(), "give the trail with its HomeRegion")
-    };
-    arn.region().parse().map_err(refused)
+    let (_, mut trail) = description.into_trail(source.place.account).map_err(|error| item.fault(&error))?;
+    set_recorded(&mut trail, &selectors);
+    Ok(trail)
 }
 
 fn basic_selector(selector: &Item<'_>) -> Read<Selector> {

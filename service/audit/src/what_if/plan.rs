@@ -15,11 +15,7 @@ use rolecall_iam::{AccountId, Arn, RoleArn};
 pub fn read_plan(file: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<Proposed>, Vec<Problem>)> {
     let given = declared::Defaults { account: defaults.account, region: defaults.region.clone(), partition: None };
     let (planned, problems) = declared::plan(file, bytes, &given)?;
-    let partition = match defaults.region.as_ref().map(rolecall_estate::id::Region::as_str) {
-        Some(region) if region.starts_with("cn-") => "aws-cn",
-        Some(region) if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
+    let partition = defaults.region.as_ref().map_or("aws", rolecall_estate::id::Region::partition);
     let mut steps: Vec<(u8, Proposed)> = Vec::new();
     for one in planned {
         let place = Place { file: file.to_owned(), pointer: one.place.address.clone() };

@@ -11,6 +11,7 @@ mod complete;
 mod complete_ranges;
 mod doctor;
 mod estate;
+mod files;
 mod gaps;
 mod permissions;
 mod trails;

@@ -336,6 +336,73 @@ fn a_broken_file_is_a_hole_where_it_lies() {
 }
 
 #[test]
+fn a_role_that_lost_a_list_or_its_boundary_is_refused_and_not_half_read() {
+    let cases = [
+        ("RolePolicyList", "RoleDetailList/0/RolePolicyList"),
+        ("AttachedManagedPolicies", "RoleDetailList/0/AttachedManagedPolicies"),
+        ("InstanceProfileList", "RoleDetailList/0/InstanceProfileList"),
+        ("PermissionsBoundaryArn", "RoleDetailList/0/PermissionsBoundary/PermissionsBoundaryArn"),
+        ("RoleId", "RoleDetailList/0/RoleId"),
+    ];
+    for (key, field) in cases {
+        let text = gaad(TRUST).replace(&format!("\"{key}\""), "\"Other\"");
+        let import = read(&[("iam/111122223333/gaad.json", &text)]);
+        assert_eq!(import.problems[0].field, format!("/{field}"));
+        assert!(import.observations[0].roles.is_empty(), "{key}");
+        assert_eq!(reason(&import.observations[0], &scope(ScopeKind::Roles)), Some(GapReason::Malformed), "{key}");
+    }
+}
+
+#[test]
+fn parts_of_a_cluster_that_are_given_twice_are_one() {
+    let addon = |name: &str| format!(r#"{{"addon":{{"addonName":"{name}","clusterName":"prod"}}}}"#);
+    let entry = |name: &str| {
+        format!(r#"{{"accessEntry":{{"clusterName":"prod","principalArn":"arn:aws:iam::111122223333:role/{name}"}}}}"#)
+    };
+    let folder = "eks/111122223333/eu-west-1";
+    let import = read(&[
+        (&format!("{folder}/clusters.json"), &format!(r#"{{"clusters":[{CLUSTER}]}}"#)),
+        (&format!("{folder}/1.json"), &addon("z")),
+        (&format!("{folder}/2.json"), &addon("a")),
+        (&format!("{folder}/3.json"), &addon("z")),
+        (&format!("{folder}/4.json"), &entry("z")),
+        (&format!("{folder}/5.json"), &entry("a")),
+        (&format!("{folder}/6.json"), &entry("z")),
+    ]);
+    let cluster = &import.observations[0].clusters[0];
+    let addons: Vec<&str> = cluster.addons.as_ref().unwrap().iter().map(|it| it.name.as_str()).collect();
+    let entries: Vec<&str> =
+        cluster.access_entries.as_ref().unwrap().iter().filter_map(|it| it.principal_arn.rsplit('/').next()).collect();
+    assert_eq!((addons, entries), (vec!["a", "z"], vec!["a", "z"]));
+}
+
+#[test]
+fn an_account_has_the_state_of_its_record_or_the_status_of_an_older_one() {
+    for (fields, expected) in [
+        (r#""State":"SUSPENDED","Status":"ACTIVE""#, "SUSPENDED"),
+        (r#""State":"PENDING_CLOSURE""#, "PENDING_CLOSURE"),
+        (r#""Status":"ACTIVE""#, "ACTIVE"),
+    ] {
+        let import = read(&[("a.json", &format!(r#"{{"Accounts":[{{"Id":"{ACCOUNT}",{fields}}}]}}"#))]);
+        assert_eq!(import.observations[0].account.as_ref().unwrap().status.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn times_keep_their_fraction_in_either_form() {
+    for (text, expected) in [
+        ("1770000000.25", "2026-02-02T02:40:00.250Z"),
+        ("1770000000", "2026-02-02T02:40:00Z"),
+        ("\"2026-02-02T02:40:00.25+00:00\"", "2026-02-02T02:40:00.250Z"),
+    ] {
+        let cluster = CLUSTER.replace("\"2026-01-01T00:00:00Z\"", text);
+        let import = read(&[("clusters.json", &format!(r#"{{"clusters":[{cluster}]}}"#))]);
+        let created_at = import.observations[0].clusters[0].created_at.unwrap();
+        assert_eq!(created_at, expected.parse::<chrono::DateTime<chrono::Utc>>().unwrap(), "{text}");
+    }
+}
+
+#[test]
 fn the_same_role_told_twice_must_be_the_same() {
     let other = gaad(TRUST).replace("AROAEXAMPLE000000001", "AROAEXAMPLE000000002");
     let import = read(&[("a.json", &gaad(TRUST)), ("b.json", &gaad(TRUST)), ("c.json", &other)]);
