@@ -7,8 +7,8 @@ use crate::facts::{Facts, Judged};
 use crate::reach::Reach;
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
-use rolecall_estate::Estate;
 use rolecall_estate::assumption::Assumption;
+use rolecall_estate::{Estate, Reason};
 use rolecall_iam::AccountId;
 use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, SubjectKind, Times};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub struct RuleTally {
     /// Of those that pass, fail or are not concerned: answers that rest on an assumption.
     pub assumed: u64,
     /// Why not known, each reason once.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Reason>,
 }
 
 /// Judges every subject of the estate by every rule.
@@ -131,7 +131,7 @@ pub fn evaluate_until(
             if rule.is_enabled(&facts.anything(kind, account), facts.ou_path(account)) {
                 let count = counts.entry(account).or_default();
                 count.unknown = count.unknown.max(1);
-                count.reasons.extend(why.iter().map(ToString::to_string));
+                count.reasons.extend(why.iter().cloned());
             }
         }
         evaluation.tallies.extend(counts.into_iter().map(|(account_id, count)| RuleTally {
@@ -273,7 +273,7 @@ struct Count {
     unknown: u32,
     error: u32,
     assumed: u32,
-    reasons: BTreeSet<String>,
+    reasons: BTreeSet<Reason>,
 }
 
 impl Count {
@@ -288,8 +288,8 @@ impl Count {
         };
         *counter = counter.saturating_add(1);
         match outcome {
-            Outcome::Unknown { why } => self.reasons.extend(why.iter().map(ToString::to_string)),
-            Outcome::Error { message } => self.reasons.extend([message.clone()]),
+            Outcome::Unknown { why } => self.reasons.extend(why.iter().cloned()),
+            Outcome::Error { message } => self.reasons.extend([Reason::from(message.as_str())]),
             _ => {}
         }
     }

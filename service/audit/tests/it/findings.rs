@@ -401,7 +401,7 @@ fn whatever_is_refused_nothing_resolves_and_the_rules_say_why() {
                     .tallies
                     .iter()
                     .filter(|tally| tally.rule == *rule && tally.account_id == id(HOME) && tally.unknown > 0)
-                    .flat_map(|tally| tally.reasons.iter().map(String::as_str))
+                    .flat_map(|tally| tally.reasons.iter().map(rolecall_estate::Reason::text))
                     .collect();
                 assert!(unknown.iter().any(|why| why.contains(action_of(kind))), "{kind}: {rule}: {unknown:?}");
             }

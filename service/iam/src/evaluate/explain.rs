@@ -36,12 +36,11 @@ pub fn explain(request: &Request, layers: &PolicySet) -> Explanation {
 #[must_use]
 pub fn explain_within(request: &Request, layers: &PolicySet, steps: &Steps) -> Explanation {
     if steps.take(weight(request, layers)).is_err() {
-        let why = steps.why().to_string();
-        let reasons = vec![why.clone()];
+        let why = steps.why();
         return Explanation {
             outcome: Outcome::Unknown,
-            because: why,
-            reasons,
+            because: why.to_string(),
+            reasons: vec![why],
             policies: Vec::new(),
             minimal_changes: Vec::new(),
         };
@@ -58,17 +57,16 @@ pub fn explain_within(request: &Request, layers: &PolicySet, steps: &Steps) -> E
         Outcome::DenyExplicit => explainer.denials(),
         Outcome::DenyImplicit => explainer.misses(&gathered, &places),
     };
-    let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
     let because = match decision.outcome {
         Outcome::Allow => match decision.by {
             Some(by) => format!("{} allows it, and nothing refuses it", called(by.layer, by.statement)),
             None if request.kind() == Kind::Root => "it is the account's root, and nothing refuses it".to_owned(),
             None => "AWS allows it to everyone".to_owned(),
         },
-        Outcome::Unknown => reasons.join("; "),
+        Outcome::Unknown => decision.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         _ => minimal_changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>().join("; "),
     };
-    Explanation { outcome: decision.outcome, because, reasons, policies: answers, minimal_changes }
+    Explanation { outcome: decision.outcome, because, reasons: decision.reasons, policies: answers, minimal_changes }
 }
 
 /// The steps of reading every statement, and of asking it about the request. A resource that is asked for
@@ -476,7 +474,7 @@ mod tests {
         assert_eq!((wanted.as_slice(), got.as_deref()), (&["a".to_owned()][..], Some(&["b".to_owned()][..])));
         assert_eq!(pointer, "/Statement/1/Condition/StringEquals/aws:RequestTag~1team");
         assert!(told.because.contains("`near`") && told.because.contains("it is `b`"), "{told}");
-        assert!(serde_json::to_value(&told).unwrap()["minimal_changes"][0]["change"]["kind"] == "condition");
+        assert!(serde_json::to_value(&told.minimal_changes).unwrap()[0]["change"]["kind"] == "condition");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::evaluate::decision::Outcome;
 use crate::policy::policy_type::PolicyType;
+use crate::truth::Why;
 use serde::Serialize;
 use std::fmt;
 
@@ -122,14 +123,14 @@ pub struct RequiredChange {
 }
 
 /// Why a request is decided as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The answer.
     pub outcome: Outcome,
     /// Why, in one sentence without a full stop.
     pub because: String,
     /// Why it is unknown; empty otherwise.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Why>,
     /// The effect of each policy that was given, in the order in which AWS evaluates them.
     pub policies: Vec<PolicyExplanation>,
     /// The smallest change that allows a denied request: all of these together; empty otherwise.

@@ -47,6 +47,7 @@ const DECLARED_CODES: &str = "Exit codes: 0 done, 1 something to fail on (--fail
 formats of files: docs/declared.md.";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Options {
     /// Configuration [default: ./rolecall.toml, else /etc/rolecall/rolecall.toml, else built-in defaults]
     #[arg(long, global = true, value_name = "FILE", env = "ROLECALL_CONFIG")]
@@ -128,11 +129,8 @@ enum Command {
     },
     /// Export rows as NDJSON or CSV
     Export {
-        /// What to export
-        #[arg(value_enum)]
-        what: export::What,
-        #[command(flatten)]
-        narrow: export::Narrow,
+        #[command(subcommand)]
+        asked: export::Asked,
     },
     /// Evaluate requests as AWS would, with the reason
     #[command(after_help = SIMULATE_CODES)]
@@ -365,7 +363,7 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Compare(args) => compare::run(&args, format),
         Command::WhatIf(args) => what_if::run(context, &args).await,
         Command::Declared { what: Declared::Check(args) } => declared::check(context, &args).await,
-        Command::Export { what, narrow } => export::run(context, what, narrow).await,
+        Command::Export { asked } => export::run(context, asked).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());
             match what {

@@ -3,19 +3,21 @@
 use super::Format;
 use super::{Context, with_database};
 use crate::error::Error;
+use crate::http::filters;
+use crate::http::listing::{self, Listing};
+use crate::http::lists::Associations;
+use crate::http::query::{Param, Params};
 use crate::http::{ChangeEventJson, ChangeJson};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt as _;
 use rolecall_audit::reach::Workload;
-use rolecall_store::{
-    AssociationFilter, AssociationRow, ChangeEventAfter, ChangeEventFilter, ChangeFilter, Finding, FindingFilter,
-    FindingVia, GapRow, RoleFilter, RoleRow, SessionAfter, SessionFilter, SessionRow, Store, UsageOf, UseRow,
-};
+use rolecall_store::{AssociationRow, Finding, GapRow, RoleRow, SessionRow, Store, UsageOf, UseRow};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
+use std::pin::pin;
 use std::process::ExitCode;
 
 /// Rows asked for at a time.
@@ -43,6 +45,10 @@ pub enum What {
 }
 
 impl What {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     /// The columns, in order: the keys of an NDJSON object and the head of a CSV file.
     fn columns(self) -> &'static [&'static str] {
         match self {
@@ -214,42 +220,84 @@ impl What {
     }
 }
 
-/// Which findings; without options all that are listed by themselves.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
-pub struct Narrow {
-    /// Findings in this cluster, or on roles that its pods reach
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    cluster: Option<String>,
-    /// Findings in this namespace, or on roles that its pods reach
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    namespace: Option<String>,
-    /// Findings of this service account, or on roles that its pods reach
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    service_account: Option<String>,
-    /// Path from the pods: subject, role, direct, target or chain; any path if not given
-    #[arg(long, value_name = "PATH", value_parser = via, value_delimiter = ',')]
-    via: Vec<FindingVia>,
-    /// Also findings that are listed under a graver one about the same statement
-    #[arg(long)]
-    folded: bool,
+/// What is asked for: the rows, and what they are filtered by.
+#[derive(Debug)]
+pub struct Asked {
+    what: What,
+    given: Vec<(String, String)>,
 }
 
-fn via(text: &str) -> Result<FindingVia, String> {
-    let known = || FindingVia::ALL.map(FindingVia::as_str).join(", ");
-    let found = FindingVia::ALL.into_iter().find(|via| via.as_str() == text);
-    found.ok_or_else(|| format!("`{text}` is not one of {}", known()))
-}
-
-impl Narrow {
-    fn filter(&self) -> FindingFilter {
-        FindingFilter {
-            cluster: self.cluster.clone(),
-            namespace: self.namespace.clone(),
-            service_account: self.service_account.clone(),
-            via: self.via.clone(),
-            folded: self.folded,
-            ..FindingFilter::default()
+impl What {
+    /// What the rows may be filtered by: of a list that the API has too, as there.
+    fn filters(self) -> &'static [Param] {
+        match self {
+            Self::Findings => filters::FINDINGS,
+            Self::Associations => filters::ASSOCIATIONS,
+            Self::Roles => filters::ROLES,
+            Self::Gaps => filters::GAPS,
+            Self::Sessions => filters::SESSIONS,
+            Self::Usage => filters::USAGE,
+            Self::Changes => filters::CHANGES,
+            Self::ChangeEvents => filters::CHANGE_EVENTS,
         }
+    }
+
+    fn options(self) -> impl Iterator<Item = (&'static Param, clap::Arg)> {
+        // Rows come in the order that costs least.
+        self.filters().iter().filter(|param| param.name != "sort").map(|param| (param, option(param)))
+    }
+}
+
+/// A filter as an option: `severity_min` is `--severity-min`.
+fn option(param: &'static Param) -> clap::Arg {
+    let kind = param.kind;
+    let read = move |text: &str| match kind.is_empty(text) {
+        true => Err("it has no value; leave the option out to not filter by it".to_owned()),
+        false => kind.read(text).map(|_| text.to_owned()),
+    };
+    clap::Arg::new(param.name)
+        .long(param.name.replace('_', "-"))
+        .value_name(kind.placeholder())
+        .help(param.about)
+        .help_heading("Filters")
+        .action(if kind.is_list() { clap::ArgAction::Append } else { clap::ArgAction::Set })
+        .value_parser(read)
+}
+
+impl clap::Subcommand for Asked {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        What::value_variants().iter().fold(command, |command, what| {
+            let Some(name) = what.to_possible_value() else { return command };
+            let about = name.get_help().cloned().unwrap_or_default();
+            let options = what.options().map(|(_, option)| option);
+            command.subcommand(clap::Command::new(name.get_name().to_owned()).about(about).args(options))
+        })
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        What::from_str(name, false).is_ok()
+    }
+}
+
+impl clap::FromArgMatches for Asked {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+        let (name, matches) = matches.subcommand().ok_or_else(missing)?;
+        let what = What::from_str(name, false).map_err(|_| missing())?;
+        let values = |param: &'static Param| {
+            let values = matches.get_many::<String>(param.name).unwrap_or_default();
+            values.map(|value| (param.name.to_owned(), value.clone()))
+        };
+        Ok(Self { what, given: what.options().flat_map(|(param, _)| values(param)).collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -257,27 +305,26 @@ impl Narrow {
 ///
 /// # Errors
 /// What stopped it. Rows already printed are whole.
-pub async fn run(context: Context, what: What, narrow: Narrow) -> Result<ExitCode, Error> {
-    if what != What::Findings && narrow != Narrow::default() {
-        return Err(Error::Usage {
-            what: "`--cluster`, `--namespace`, `--service-account`, `--via` and `--folded` are for findings".to_owned(),
-            remedy: "leave them out, or export `findings`".to_owned(),
-        });
-    }
+pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
+    let Asked { what, given } = asked;
+    let params = Params::from_pairs(given, &[what.filters()]).map_err(|error| Error::Usage {
+        what: error.detail,
+        remedy: format!("see `rolecall export {} --help`", what.name()),
+    })?;
     let progress = Progress::silent();
     with_database(&context, &progress, async |database| {
         let mut out = Rows::begin(context.format, what.columns())?;
-        write(&database.store, what, &narrow, &mut out).await?;
+        write(&database.store, what, &params, &mut out).await?;
         out.end()
     })
     .await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(store: &Store, what: What, narrow: &Narrow, out: &mut Rows) -> Result<(), Error> {
+async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Result<(), Error> {
     match what {
         What::Findings => {
-            let filter = narrow.filter();
+            let filter = filters::findings(params);
             let mut findings = store.export_findings(&filter);
             while let Some(finding) = findings.try_next().await? {
                 // A row shows some of its workloads; an export gives all.
@@ -289,87 +336,66 @@ async fn write(store: &Store, what: What, narrow: &Narrow, out: &mut Rows) -> Re
                 };
                 out.row(&finding_row(&finding, &workloads))?;
             }
+            Ok(())
         }
         What::Associations => {
-            let mut after = None;
-            loop {
-                let page = store
-                    .associations(&AssociationFilter::default(), after.as_ref(), PAGE, DateTime::<Utc>::MAX_UTC)
-                    .await?;
-                for row in &page {
-                    out.row(&association_row(row))?;
-                }
-                match page.last() {
-                    Some(last) => after = Some(last.after()),
-                    None => return Ok(()),
-                }
-            }
+            let filter = filters::associations(params);
+            every(store, &Associations { filter, sessions_since: DateTime::<Utc>::MAX_UTC }, out, association_row).await
         }
-        What::Roles => {
-            let mut after = None;
-            loop {
-                let page = store.roles(&RoleFilter::default(), after.as_ref(), PAGE).await?;
-                for row in &page {
-                    out.row(&role_row(row))?;
-                }
-                match page.last() {
-                    Some(last) => after = Some(last.after()),
-                    None => return Ok(()),
-                }
-            }
+        What::Roles => every(store, &filters::roles(params), out, role_row).await,
+        What::Sessions => every(store, &filters::sessions(params), out, session_row).await,
+        What::Changes => every(store, &filters::changes(params), out, |row| shape(ChangeJson::from(row))).await,
+        What::ChangeEvents => {
+            every(store, &filters::change_events(params), out, |row| shape(ChangeEventJson::from(row.clone()))).await
         }
         What::Gaps => {
-            for row in store.gaps().await? {
-                out.row(&gap_row(&row))?;
-            }
-        }
-        What::Sessions => {
-            let mut after = None;
-            loop {
-                let page = store.sessions(&SessionFilter::default(), after.as_ref(), PAGE).await?;
-                for row in &page {
-                    out.row(&session_row(row))?;
-                }
-                match page.last() {
-                    Some(last) => after = Some(SessionAfter::of(last)),
-                    None => return Ok(()),
+            let kinds = filters::scopes(params);
+            for row in store.gaps(&params.parsed("account_id")).await? {
+                if kinds.is_empty() || kinds.contains(&row.gap.scope.kind) {
+                    out.row(&gap_row(&row))?;
                 }
             }
-        }
-        What::Changes => {
-            let mut after = None;
-            loop {
-                let page = store.changes(&ChangeFilter::default(), after.as_ref(), PAGE).await?;
-                for row in &page {
-                    out.row(&serde_json::to_value(ChangeJson::from(row)).unwrap_or_default())?;
-                }
-                match page.last() {
-                    Some(last) => after = Some(last.after()),
-                    None => return Ok(()),
-                }
-            }
-        }
-        What::ChangeEvents => {
-            let mut after = None;
-            loop {
-                let page = store.change_events(&ChangeEventFilter::default(), after.as_ref(), PAGE).await?;
-                after = page.last().map(ChangeEventAfter::of);
-                for event in page {
-                    out.row(&serde_json::to_value(ChangeEventJson::from(event)).unwrap_or_default())?;
-                }
-                if after.is_none() {
-                    return Ok(());
-                }
-            }
+            Ok(())
         }
         What::Usage => {
-            let mut rows = store.usage(&UsageOf::All, None, false);
+            let of = match (params.text("role_arn"), params.text("association_id")) {
+                (None, None) => UsageOf::All,
+                (Some(role), None) => UsageOf::Role(role.to_owned()),
+                (None, Some(association)) => UsageOf::Association(association.to_owned()),
+                (Some(_), Some(_)) => {
+                    return Err(Error::Usage {
+                        what: "calls are given of a role or of an association".to_owned(),
+                        remedy: "leave out `--role-arn` or `--association-id`".to_owned(),
+                    });
+                }
+            };
+            let since = params.instant("since").map(|since| since.date_naive());
+            let mut rows = store.usage(&of, since, false);
             while let Some(row) = rows.try_next().await? {
                 out.row(&use_row(&row))?;
             }
+            Ok(())
         }
     }
+}
+
+/// Every row of a list.
+async fn every<L: Listing>(
+    store: &Store,
+    list: &L,
+    out: &mut Rows,
+    shape: impl Fn(&L::Row) -> Value,
+) -> Result<(), Error> {
+    let mut pages = pin!(listing::all(store, list, PAGE));
+    while let Some(rows) = pages.try_next().await? {
+        rows.iter().try_for_each(|row| out.row(&shape(row)))?;
+    }
     Ok(())
+}
+
+/// A row as the API gives it.
+fn shape(row: impl Serialize) -> Value {
+    serde_json::to_value(row).unwrap_or_default()
 }
 
 fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {

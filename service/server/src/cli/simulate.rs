@@ -156,6 +156,7 @@ pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Erro
 
 fn json(question: &Question, answer: &Answer) -> serde_json::Value {
     let Explanation { outcome, because, reasons, policies, minimal_changes } = &answer.explanation;
+    let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     serde_json::json!({
         "decision": outcome.as_str(), "because": because, "reasons": reasons, "policies": policies,
         "minimal_changes": minimal_changes,
@@ -177,7 +178,7 @@ fn text(question: &Question, answer: &Answer) -> String {
         line("note", note);
     }
     for reason in reasons {
-        line("unknown", reason);
+        line("unknown", &reason.to_string());
     }
     out.push_str("\nPolicies\n");
     for policy in policies {

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: a parameter that a table names changes what its filter leaves.
 
+use super::lists::Findings;
 use super::query::{Kind, Param, Params, param};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::verdict::Fingerprint;
@@ -139,8 +140,13 @@ const SUBJECT_KINDS: &[SubjectKind] = &[
     SubjectKind::Account,
 ];
 
+/// Findings by their filter, in the order that is asked for.
+pub(crate) fn findings_in_order(params: &Params) -> Findings {
+    Findings { filter: findings(params), sort: finding_sort(params) }
+}
+
 /// The order of findings.
-pub(crate) fn finding_sort(params: &Params) -> FindingSort {
+fn finding_sort(params: &Params) -> FindingSort {
     let all = [FindingSort::Severity, FindingSort::LastSeen, FindingSort::Opened, FindingSort::Number];
     words(params, "sort", &all, FindingSort::as_str).first().copied().unwrap_or_default()
 }
@@ -330,6 +336,16 @@ pub(crate) const COVERAGE: &[Param] = &[
     ACCOUNT,
     param("scope", Kind::Words(SCOPES), "What is listed."),
     param("complete", Kind::Flag, "Only complete listings; or only those with gaps."),
+];
+
+/// Filters of gaps.
+pub(crate) const GAPS: &[Param] = &[ACCOUNT, param("scope", Kind::Words(SCOPES), "What is listed.")];
+
+/// Filters of calls.
+pub(crate) const USAGE: &[Param] = &[
+    param("role_arn", Kind::Text, "Of this role."),
+    param("association_id", Kind::Text, "Of this association."),
+    param("since", Kind::Instant, "From the day of this time on."),
 ];
 
 /// The kinds of scope that are asked for; empty: all.

@@ -81,7 +81,7 @@ impl Params {
     /// # Errors
     /// `unknown_parameter` or `invalid_parameter`, with every fault in `errors`.
     pub fn read(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
-        Self::read_with(query, table, |_| None)
+        Self::checked(pairs(query.unwrap_or_default()), table, |_| None)
     }
 
     /// Reads the query string of a request to the API. An empty value is refused: whoever sends one
@@ -90,11 +90,19 @@ impl Params {
     /// # Errors
     /// As [`Params::read`], and `invalid_parameter` for an empty value.
     pub fn read_filled(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
-        Self::read_with(query, table, |name| Some(format!("`{name}` has no value; leave it out to not filter by it")))
+        Self::from_pairs(pairs(query.unwrap_or_default()), table)
     }
 
-    fn read_with(
-        query: Option<&str>,
+    /// Reads values by name, as somebody gives them who wants to filter by each.
+    ///
+    /// # Errors
+    /// As [`Params::read_filled`].
+    pub fn from_pairs(given: impl IntoIterator<Item = (String, String)>, table: &[&[Param]]) -> Result<Self, AppError> {
+        Self::checked(given, table, |name| Some(format!("`{name}` has no value; leave it out to not filter by it")))
+    }
+
+    fn checked(
+        given: impl IntoIterator<Item = (String, String)>,
         table: &[&[Param]],
         empty: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, AppError> {
@@ -102,7 +110,7 @@ impl Params {
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let mut unknown = Vec::new();
         let mut wrong = Vec::new();
-        for (name, value) in pairs(query.unwrap_or_default()) {
+        for (name, value) in given {
             match known().find(|p| p.name == name) {
                 None => unknown.push(FieldError { message: misnamed(&name, known()), parameter: name }),
                 Some(p) if p.kind.is_empty(&value) => {
@@ -293,17 +301,30 @@ fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
 }
 
 impl Kind {
-    fn is_list(self) -> bool {
+    pub(crate) fn is_list(self) -> bool {
         matches!(self, Self::Words(_) | Self::Accounts | Self::Texts)
     }
 
+    /// What stands for its value in the help of an option.
+    pub(crate) fn placeholder(self) -> String {
+        match self {
+            Self::Words(words) | Self::Word(words) => words.join("|"),
+            Self::Accounts => "ACCOUNT".to_owned(),
+            Self::Texts | Self::Text | Self::Cursor => "TEXT".to_owned(),
+            Self::Association => "KEY".to_owned(),
+            Self::Instant => "TIME".to_owned(),
+            Self::Flag => "true|false".to_owned(),
+            Self::Number(..) => "NUMBER".to_owned(),
+        }
+    }
+
     /// Whether a value says nothing; a list of commas does not either.
-    fn is_empty(self, value: &str) -> bool {
+    pub(crate) fn is_empty(self, value: &str) -> bool {
         let mut parts = value.split(',').map(str::trim);
         value.is_empty() || (self.is_list() && parts.all(str::is_empty))
     }
 
-    fn read(self, value: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn read(self, value: &str) -> Result<Vec<String>, String> {
         if value.len() > MAX_TEXT && !matches!(self, Self::Cursor) {
             return Err(format!("longer than {MAX_TEXT} bytes"));
         }

@@ -540,6 +540,41 @@ async fn exports_are_rows_that_programs_can_read() {
     }
     assert_eq!(export("gaps", "ndjson").await.out, "");
     export("gaps", "text").await.one_line(&["--format text", "ndjson or csv"]);
+
+    // The filters of the API's lists.
+    let narrowed = |arguments: &[&str]| {
+        let mut command = harness.rolecall(&folder);
+        command.arg("export").args(arguments);
+        run_beside(command)
+    };
+    let rows =
+        |out: &str| -> Vec<serde_json::Value> { out.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    let of_all = rows(&export("findings", "ndjson").await.out);
+    let grave =
+        narrowed(&["findings", "--severity", "critical,high", "--state", "open", "--subject-kind", "role"]).await;
+    let is_grave = |row: &&serde_json::Value| {
+        ["critical", "high"].contains(&row["severity"].as_str().unwrap())
+            && row["state"] == "open"
+            && row["subject_kind"] == "role"
+    };
+    assert_eq!(rows(&grave.out).iter().collect::<Vec<_>>(), of_all.iter().filter(is_grave).collect::<Vec<_>>());
+    assert!(rows(&grave.out).len() > 1 && rows(&grave.out).len() < of_all.len());
+    let associated = rows(&narrowed(&["roles", "--associated", "true"]).await.out);
+    assert!(!associated.is_empty() && associated.iter().all(|row| row["associations"].as_u64() > Some(0)));
+    let used = rows(&narrowed(&["usage", "--role-arn", associated[0]["role_arn"].as_str().unwrap()]).await.out);
+    assert!(used.iter().all(|row| row["role_arn"] == associated[0]["role_arn"]), "{used:?}");
+    for (arguments, said) in [
+        (&["findings", "--severity", "hihg"][..], "`hihg` is not one of critical, high"),
+        (&["findings", "--cluster", ""], "it has no value"),
+        (&["findings", "--namspace", "a"], "--namespace"),
+        (&["roles", "--severity", "high"], "unexpected argument"),
+        (&["roles", "--account-id", "12"], "--account-id"),
+        (&["usage", "--role-arn", "a", "--association-id", "b"], "`--association-id`"),
+    ] {
+        let refused = narrowed(arguments).await;
+        assert_eq!(refused.code, Some(2), "{arguments:?}: {refused:?}");
+        assert!(refused.err.contains(said), "{arguments:?}: {}", refused.err);
+    }
 }
 
 #[test]

@@ -367,8 +367,9 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn gaps(&self) -> Result<Vec<GapRow>, Error> {
-        self.gap_rows(&[]).await
+    pub async fn gaps(&self, accounts: &[AccountId]) -> Result<Vec<GapRow>, Error> {
+        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+        self.gap_rows(&accounts).await
     }
 
     async fn gap_rows(&self, accounts: &[String]) -> Result<Vec<GapRow>, Error> {

@@ -163,6 +163,25 @@ impl Store {
             .transpose()
     }
 
+    /// Which of these ARNs are roles of the inventory.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn roles_among(&self, arns: &[RoleArn]) -> Result<BTreeSet<String>, Error> {
+        let accounts: Vec<String> = arns.iter().map(|arn| arn.account_id().to_string()).collect();
+        let keys: Vec<String> = arns.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            "select r.key from unnest($1::text[], $2::text[]) as asked (account_id, key)
+             join resource r on r.account_id = asked.account_id and r.key = asked.key
+             where r.kind = 'role' and r.seen_to is null",
+            &accounts,
+            &keys
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(found.into_iter().collect())
+    }
+
     /// The managed policies that a role names and that were seen, attached ones first.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rolecall_estate::ChangeEvent;
-use rolecall_store::ChangeEventAfter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -115,9 +114,6 @@ impl From<ChangeEvent> for ChangeEventJson {
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ChangeEventsQuery::read(raw.as_deref())?;
-    let (filter, limit) = (filters::change_events(&params), params.limit(100));
-    let after: Option<ChangeEventAfter> = listing::after(&app, &params, "newest")?;
-    let rows = app.store.change_events(&filter, after.as_ref(), limit + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, limit, ChangeEventAfter::of)?;
+    let slice = listing::page(&app, &params, &filters::change_events(&params), params.limit(100)).await?;
     listed("/api/v1/change-events", &params, slice, None, ChangeEventJson::from)
 }

@@ -15,7 +15,7 @@ use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use rolecall_audit::drift::{Access, Affected, ApprovalStep, State as Of};
 use rolecall_cloudtrail::change::ChangeEvent;
-use rolecall_store::{ChangeAfter, ChangeRow};
+use rolecall_store::ChangeRow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -264,10 +264,7 @@ impl From<ChangeRow> for ChangeDetailJson {
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ChangesQuery::read(raw.as_deref())?;
-    let (filter, limit) = (filters::changes(&params), params.limit(100));
-    let after: Option<ChangeAfter> = listing::after(&app, &params, "newest")?;
-    let rows = app.store.changes(&filter, after.as_ref(), limit + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, limit, ChangeRow::after)?;
+    let slice = listing::page(&app, &params, &filters::changes(&params), params.limit(100)).await?;
     listed("/api/v1/changes", &params, slice, None, |row| ChangeJson::from(&row))
 }
 

@@ -35,11 +35,9 @@ api_query! {
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = FindingsQuery::read(raw.as_deref())?;
-    let (filter, sort, limit) = (filters::findings(&params), filters::finding_sort(&params), params.limit(100));
-    let after = listing::after(&app, &params, sort.as_str())?;
-    let rows = app.store.findings(&filter, sort, after, limit + 1).await?;
-    let slice = listing::slice(&app, &params, sort.as_str(), rows, limit, |row| row.after(sort))?;
-    let total = if counts(&params) { Some(app.store.count_findings(&filter).await?) } else { None };
+    let list = filters::findings_in_order(&params);
+    let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
+    let total = if counts(&params) { Some(app.store.count_findings(&list.filter).await?) } else { None };
     listed("/api/v1/findings", &params, slice, total, FindingJson::from)
 }
 

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::listing;
+use crate::http::lists::Associations;
 use crate::http::pages::{read_key, sessions_since};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use axum::Json;
@@ -15,7 +16,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use chrono::Utc;
 use rolecall_iam::RoleArn;
-use rolecall_store::{AssociationRow, CoverageRow, PolicyRow, RoleRow, SessionAfter, Total};
+use rolecall_store::{CoverageRow, PolicyRow, Total};
 
 api_query! {
     /// Query of accounts.
@@ -89,12 +90,10 @@ fn scope_key(row: &CoverageRow) -> String {
 )]
 pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AssociationsQuery::read(raw.as_deref())?;
-    let (filter, limit) = (filters::associations(&params), params.limit(100));
-    let after = listing::after(&app, &params, "key")?;
-    let since = sessions_since(&app, Utc::now());
-    let rows = app.store.associations(&filter, after.as_ref(), limit + 1, since).await?;
-    let slice = listing::slice(&app, &params, "key", rows, limit, AssociationRow::after)?;
-    let total = if counts(&params) { Some(app.store.count_associations(&filter).await?) } else { None };
+    let list =
+        Associations { filter: filters::associations(&params), sessions_since: sessions_since(&app, Utc::now()) };
+    let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
+    let total = if counts(&params) { Some(app.store.count_associations(&list.filter).await?) } else { None };
     listed("/api/v1/associations", &params, slice, total, AssociationJson::from)
 }
 
@@ -128,10 +127,8 @@ pub(super) async fn association(
 )]
 pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RolesQuery::read(raw.as_deref())?;
-    let (filter, limit) = (filters::roles(&params), params.limit(100));
-    let after = listing::after(&app, &params, "arn")?;
-    let rows = app.store.roles(&filter, after.as_ref(), limit + 1).await?;
-    let slice = listing::slice(&app, &params, "arn", rows, limit, RoleRow::after)?;
+    let filter = filters::roles(&params);
+    let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_roles(&filter).await?) } else { None };
     listed("/api/v1/roles", &params, slice, total, RoleJson::from)
 }
@@ -175,9 +172,6 @@ fn managed(row: PolicyRow) -> ManagedPolicyJson {
 )]
 pub(super) async fn sessions(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = SessionsQuery::read(raw.as_deref())?;
-    let (filter, limit) = (filters::sessions(&params), params.limit(100));
-    let after: Option<SessionAfter> = listing::after(&app, &params, "newest")?;
-    let rows = app.store.sessions(&filter, after.as_ref(), limit + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, limit, SessionAfter::of)?;
+    let slice = listing::page(&app, &params, &filters::sessions(&params), params.limit(100)).await?;
     listed("/api/v1/sessions", &params, slice, None, SessionJson::from)
 }

@@ -1,9 +1,12 @@
 //! `/api/v1`: rules with their results, and scans.
 
-use super::shape::{Listed, RuleJson, RuleParamJson, RuleResultsJson, ScanJson, ScanRequestedJson, counts, listed};
+use super::shape::{
+    Listed, ReasonJson, RuleJson, RuleParamJson, RuleResultsJson, ScanJson, ScanRequestedJson, counts, listed,
+};
 use crate::app::{App, RunNow};
 use crate::http::error::{AppError, Problem};
 use crate::http::listing;
+use crate::http::lists::Scans;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::rule_text::{self, RuleText};
@@ -12,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
 use rolecall_audit::evaluate::RuleTally;
+use rolecall_estate::Reason;
 use rolecall_store::Total;
 use std::collections::BTreeSet;
 
@@ -68,7 +72,7 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
         error: sum(|t| t.error),
         not_applicable: sum(|t| t.not_applicable),
     };
-    let reasons: BTreeSet<String> = of_rule.iter().flat_map(|t| t.reasons.iter().cloned()).collect();
+    let reasons: BTreeSet<&Reason> = of_rule.iter().flat_map(|t| &t.reasons).collect();
     let param = |p: rule_text::ParamText| RuleParamJson {
         name: p.name,
         type_name: p.type_name,
@@ -91,7 +95,7 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
         origin: rule.origin,
         digest: rule.digest,
         results: (!of_rule.is_empty()).then_some(answers),
-        unknown_reasons: reasons.into_iter().collect(),
+        unknown_reasons: reasons.into_iter().map(ReasonJson::from).collect(),
     }
 }
 
@@ -102,10 +106,7 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
 )]
 pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RunsQuery::read(raw.as_deref())?;
-    let limit = params.limit(100);
-    let before = listing::after(&app, &params, "newest")?;
-    let rows = app.store.runs(before, limit + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, limit, |run| run.id)?;
+    let slice = listing::page(&app, &params, &Scans, params.limit(100)).await?;
     listed("/api/v1/scans", &params, slice, None, ScanJson::from)
 }
 

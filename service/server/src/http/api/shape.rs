@@ -86,7 +86,7 @@ pub(crate) fn counts(params: &Params) -> bool {
 }
 
 /// Why something is not known.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReasonJson {
     /// `gap` (an incomplete listing), `assumption` (data that was not provided and could be stated),
     /// `document` (one that cannot be parsed), `condition_key` (one whose value is open), `budget` (an
@@ -103,7 +103,7 @@ pub(crate) struct ReasonJson {
 }
 
 /// The listing that a reason is about: a row of `/api/v1/coverage`.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReasonScopeJson {
     pub(crate) account_id: String,
     /// As in `/api/v1/coverage`.
@@ -858,5 +858,5 @@ pub(crate) struct RuleJson {
     /// Null where it was not judged yet.
     pub(crate) results: Option<RuleResultsJson>,
     /// Why some results are `unknown`.
-    pub(crate) unknown_reasons: Vec<String>,
+    pub(crate) unknown_reasons: Vec<ReasonJson>,
 }

@@ -1,5 +1,6 @@
 //! `/api/v1/simulate`: may this principal do this to that resource, and why.
 
+use super::shape::ReasonJson;
 use crate::app::App;
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::query::api_query;
@@ -8,6 +9,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
+use rolecall_estate::Reason;
 use rolecall_iam::{Document, Explanation, PolicyExplanation, RequiredChange, StatementMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -117,7 +119,7 @@ pub(super) struct SimulatedJson {
     /// Why, in one sentence.
     because: String,
     /// Why it is unknown; empty otherwise.
-    reasons: Vec<String>,
+    reasons: Vec<ReasonJson>,
     /// The principal, as policies see it.
     principal: String,
     /// The action.
@@ -261,7 +263,7 @@ pub(super) async fn simulate(
     Ok(Json(SimulatedJson {
         decision: outcome.as_str().to_owned(),
         because,
-        reasons,
+        reasons: reasons.iter().map(|why| ReasonJson::from(&Reason::from(why))).collect(),
         principal,
         action: question.action,
         resource,

@@ -193,17 +193,19 @@ pub(crate) async fn one(
 
 /// The access entries of the account's clusters.
 async fn entry_lines(app: &App, account: AccountId) -> Result<Vec<EntryLine>, AppError> {
+    let clusters = app.store.clusters(account).await?;
+    let entries = clusters.iter().flat_map(|cluster| cluster.access_entries.iter().flatten());
+    let named: Vec<RoleArn> = entries.filter_map(|entry| entry.principal_arn.parse().ok()).collect();
+    let known = app.store.roles_among(&named).await?;
     let mut lines = Vec::new();
-    for cluster in app.store.clusters(account).await? {
+    for cluster in clusters {
         for entry in cluster.access_entries.unwrap_or_default() {
-            let known = match entry.principal_arn.parse::<RoleArn>() {
-                Ok(role) => app.store.role(&role).await?.is_some(),
-                Err(_) => false,
-            };
+            let href =
+                if known.contains(&entry.principal_arn) { role_href(&entry.principal_arn) } else { String::new() };
             lines.push(EntryLine {
                 cluster: cluster.name.to_string(),
                 region: cluster.region.to_string(),
-                href: if known { role_href(&entry.principal_arn) } else { String::new() },
+                href,
                 principal: entry.principal_arn,
                 policies: entry.policies.iter().map(access_policy).collect(),
                 groups: entry.groups.join(", "),

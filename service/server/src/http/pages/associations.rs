@@ -12,8 +12,9 @@ use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
-use crate::http::listing::{self, Slice};
-use crate::http::query::{CURSOR, Params, encode, query};
+use crate::http::listing;
+use crate::http::lists::Associations;
+use crate::http::query::{CURSOR, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp, short_name};
 use askama::Template;
@@ -92,8 +93,10 @@ pub(crate) async fn list(
 ) -> Result<AssociationsPage, AppError> {
     let params = AssociationsQuery::read(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
-    let slice = rows(&app, &params, context.now).await?;
-    let total = app.store.count_associations(&filters::associations(&params)).await?;
+    let list =
+        Associations { filter: filters::associations(&params), sessions_since: sessions_since(&app, context.now) };
+    let slice = listing::page(&app, &params, &list, ROWS).await?;
+    let total = app.store.count_associations(&list.filter).await?;
     Ok(AssociationsPage {
         q: params.text("q").unwrap_or_default().to_owned(),
         selects: vec![select("account_id", "Account", context.names.choices(), &params)],
@@ -107,13 +110,6 @@ pub(crate) async fn list(
         seen: context.seen,
         chrome,
     })
-}
-
-async fn rows(app: &App, params: &Params, now: DateTime<Utc>) -> Result<Slice<AssociationRow>, AppError> {
-    let filter = filters::associations(params);
-    let after = listing::after(app, params, "key")?;
-    let rows = app.store.associations(&filter, after.as_ref(), ROWS + 1, sessions_since(app, now)).await?;
-    listing::slice(app, params, "key", rows, ROWS, AssociationRow::after)
 }
 
 impl Line {

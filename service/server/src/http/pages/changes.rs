@@ -206,9 +206,7 @@ pub(crate) async fn list(
 ) -> Result<ChangesPage, AppError> {
     let params = ChangesQuery::read(raw.as_deref())?;
     let filter = filters::changes(&params);
-    let after = listing::after(&app, &params, "newest")?;
-    let rows = app.store.changes(&filter, after.as_ref(), ROWS + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, ROWS, ChangeRow::after)?;
+    let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let context = PageContext::load(&app).await?;
     let effects = Effect::ALL.map(|it| (it.as_str().to_owned(), effect_badge(it).label));
     let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));

@@ -3,7 +3,9 @@
 use super::associations::lines;
 use super::chain;
 use super::estate::PageContext;
-use super::parts::{self, Badge, DocumentCard, FindingLine, Node, SeverityMark, WorkloadLine, numbered, subject_href};
+use super::parts::{
+    Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, WorkloadLine, numbered, subject_href,
+};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -15,7 +17,7 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Resolution};
-use rolecall_estate::{Cause, Documents, Reason};
+use rolecall_estate::Documents;
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef};
 use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingSort};
 use std::collections::BTreeMap;
@@ -53,26 +55,6 @@ struct ExceptionLine {
     ticket: String,
     expires: Stamp,
     origin: String,
-}
-
-/// Why it could not be decided, with a link to what would decide it.
-struct ReasonLine {
-    text: String,
-    /// Empty where no page shows it.
-    href: String,
-    label: &'static str,
-}
-
-impl From<&Reason> for ReasonLine {
-    fn from(reason: &Reason) -> Self {
-        let (href, label) = match reason.cause() {
-            Some(Cause::Gap(scope)) => (parts::scope_href(scope), "Coverage of this listing"),
-            Some(Cause::Assumption(_) | Cause::Document | Cause::ConditionKey(_) | Cause::Budget) | None => {
-                (String::new(), "")
-            }
-        };
-        Self { text: reason.text().to_owned(), href, label }
-    }
 }
 
 #[derive(Template, WebTemplate)]
@@ -189,7 +171,7 @@ impl FindingPage {
             last_run: row.last_run.0,
             fingerprint: row.fingerprint.0,
             subject_key: row.subject.key,
-            stale_why: row.stale_why.iter().map(ReasonLine::from).collect(),
+            stale_why: ReasonLine::each(&row.stale_why),
             message: row.message,
             rule_id: row.rule,
         }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
-use crate::http::listing::{self, Slice};
+use crate::http::listing;
 use crate::http::query::{CURSOR, Kind, Params, param, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words;
@@ -98,8 +98,9 @@ pub(crate) async fn page(
     // Without a state the page shows what is to be done; the address and the API say so themselves.
     let params = if given.list("state").is_empty() { given.defaulting("state", &OPEN) } else { given.clone() };
     let grouped = params.text("group") == Some("rule");
-    let slice = rows(&app, &params, if grouped { GROUPED } else { ROWS }).await?;
-    let total = app.store.count_findings(&filters::findings(&params)).await?;
+    let list = filters::findings_in_order(&params);
+    let slice = listing::page(&app, &params, &list, if grouped { GROUPED } else { ROWS }).await?;
+    let total = app.store.count_findings(&list.filter).await?;
     let context = PageContext::load(&app).await?;
     let titles = titles(&app);
     let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &context.names, context.now);
@@ -124,13 +125,6 @@ pub(crate) async fn page(
         seen: context.seen,
         chrome,
     })
-}
-
-async fn rows(app: &App, params: &Params, limit: u32) -> Result<Slice<FindingRow>, AppError> {
-    let (filter, sort) = (filters::findings(params), filters::finding_sort(params));
-    let after = listing::after(app, params, sort.as_str())?;
-    let rows = app.store.findings(&filter, sort, after, limit + 1).await?;
-    listing::slice(app, params, sort.as_str(), rows, limit, |row| row.after(sort))
 }
 
 fn title(titles: &BTreeMap<String, String>, rule: &str) -> String {

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::reach::{Via, Workload};
 use rolecall_cloudtrail::{AttributionMethod, SessionAttribution};
-use rolecall_estate::Session;
 use rolecall_estate::coverage::{Gap, Scope};
+use rolecall_estate::{Cause, Reason, Session};
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{Severity, Subject, SubjectKind};
 use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Total};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A severity: its class, which picks colour and shape, and its word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -627,6 +627,33 @@ pub(super) fn unused_access_of_role(arn: &str) -> String {
 /// The page of the unused access of an association's pods.
 pub(super) fn unused_access_of_pods(key: &str) -> String {
     format!("/unused-access?association={}", encode(key))
+}
+
+/// Why it could not be decided, with a link to what would decide it.
+pub(crate) struct ReasonLine {
+    pub(crate) text: String,
+    /// Empty where no page shows it.
+    pub(crate) href: String,
+    pub(crate) label: &'static str,
+}
+
+impl From<&Reason> for ReasonLine {
+    fn from(reason: &Reason) -> Self {
+        let (href, label) = match reason.cause() {
+            Some(Cause::Gap(scope)) => (scope_href(scope), "Coverage of this listing"),
+            Some(Cause::Assumption(_) | Cause::Document | Cause::ConditionKey(_) | Cause::Budget) | None => {
+                (String::new(), "")
+            }
+        };
+        Self { text: reason.text().to_owned(), href, label }
+    }
+}
+
+impl ReasonLine {
+    /// Each reason once, in the order of their sentences.
+    pub(crate) fn each<'r>(reasons: impl IntoIterator<Item = &'r Reason>) -> Vec<Self> {
+        reasons.into_iter().collect::<BTreeSet<_>>().into_iter().map(Self::from).collect()
+    }
 }
 
 #[cfg(test)]

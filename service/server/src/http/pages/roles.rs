@@ -76,9 +76,7 @@ pub(crate) async fn list(
 ) -> Result<RolesPage, AppError> {
     let params = RolesQuery::read(raw.as_deref())?;
     let filter = filters::roles(&params);
-    let after = listing::after(&app, &params, "arn")?;
-    let rows = app.store.roles(&filter, after.as_ref(), ROWS + 1).await?;
-    let slice = listing::slice(&app, &params, "arn", rows, ROWS, RoleRow::after)?;
+    let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let total = app.store.count_roles(&filter).await?;
     let context = PageContext::load(&app).await?;
     Ok(RolesPage {

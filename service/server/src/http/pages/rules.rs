@@ -1,7 +1,7 @@
 //! `/rules` and one rule: what it asks, how often each answer came, and why some were “unknown”.
 
 use super::estate::PageContext;
-use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
+use super::parts::{Bar, FindingLine, ReasonLine, Seen, SeverityMark, bar};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -14,7 +14,6 @@ use axum::extract::{Path, RawQuery, State};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
 use rolecall_store::{FindingFilter, FindingSort};
-use std::collections::BTreeSet;
 
 query! {
     /// The pages take no parameter.
@@ -125,7 +124,7 @@ pub(crate) struct RulePage {
     answers: Answers,
     bar: Bar,
     judged: bool,
-    reasons: Vec<String>,
+    reasons: Vec<ReasonLine>,
     accounts: Vec<AccountLine>,
     findings: Vec<FindingLine>,
     all_findings: String,
@@ -156,7 +155,7 @@ pub(crate) async fn one(
         severity: rule.severity.into(),
         subject: words::subject(rule.subject),
         judged: !tallies.is_empty(),
-        reasons: tallies.iter().flat_map(|t| t.reasons.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect(),
+        reasons: ReasonLine::each(tallies.iter().flat_map(|t| &t.reasons)),
         accounts: tallies.iter().map(|t| account_line(t, &context)).collect(),
         findings: findings.iter().map(line).collect(),
         all_findings: format!("/findings?rule_id={}", rule.id),

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::listing;
+use crate::http::lists::Scans;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, param, query};
 use crate::http::view::words::{self, Stamp};
@@ -85,9 +86,7 @@ pub(crate) async fn list(
 ) -> Result<RunsPage, AppError> {
     let params = RunsQuery::read(raw.as_deref())?;
     let now = Utc::now();
-    let before = listing::after(&app, &params, "newest")?;
-    let rows = app.store.runs(before, ROWS + 1).await?;
-    let slice = listing::slice(&app, &params, "newest", rows, ROWS, |run| run.id)?;
+    let slice = listing::page(&app, &params, &Scans, ROWS).await?;
     Ok(RunsPage {
         chrome,
         asked: params.text("asked").unwrap_or_default().to_owned(),

@@ -8,7 +8,7 @@ use super::parts::{
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
-use crate::http::listing::{self, Slice};
+use crate::http::listing;
 use crate::http::query::{CURSOR, Params, query};
 use crate::http::view::timeline::{Day, Timeline, timeline};
 use crate::http::view::words::{self, Stamp, short_name};
@@ -18,7 +18,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use rolecall_estate::SessionKind;
-use rolecall_store::{AssociationName, SessionAfter, SessionFilter, SessionRow};
+use rolecall_store::{AssociationName, SessionFilter, SessionRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/sessions";
@@ -201,7 +201,7 @@ pub(crate) async fn list(
         let kinds = filters::ALL_SESSION_KINDS.iter().copied();
         filter.kinds = kinds.filter(|kind| *kind != SessionKind::AgentRequest).collect();
     }
-    let slice = rows(&app, &params, &filter).await?;
+    let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let names = association_names(&app, &slice.rows).await?;
     let (since, until, cut) = window(&filter, context.now);
     let read = Read::load(&app, since).await?;
@@ -239,12 +239,6 @@ pub(crate) async fn list(
 /// for them, or for what was refused, only sessions are listed.
 fn leaves_out_requests(params: &Params) -> bool {
     params.list("kind").is_empty() && params.flag("failed") != Some(true)
-}
-
-async fn rows(app: &App, params: &Params, filter: &SessionFilter) -> Result<Slice<SessionRow>, AppError> {
-    let after = listing::after(app, params, "newest")?;
-    let rows = app.store.sessions(filter, after.as_ref(), ROWS + 1).await?;
-    listing::slice(app, params, "newest", rows, ROWS, SessionAfter::of)
 }
 
 /// The associations that sessions name, by id.

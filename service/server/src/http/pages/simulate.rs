@@ -4,7 +4,7 @@
 //! whole question, so that an answer can be sent to somebody; a document travels in a form's body
 //! alone. Refuses to know how a request is decided.
 
-use super::parts::{Badge, Choice, DocumentCard, Select, badge, numbered};
+use super::parts::{Badge, Choice, DocumentCard, ReasonLine, Select, badge, numbered};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::error::PassThrough;
@@ -18,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
 
+use rolecall_estate::Reason;
 use rolecall_iam::{AccountId, Digest, Document, Outcome, PolicyEffect, PolicyExplanation, StatementMatch};
 use std::collections::BTreeMap;
 
@@ -200,7 +201,7 @@ struct Told {
     principal: String,
     action: String,
     resource: String,
-    reasons: Vec<String>,
+    reasons: Vec<ReasonLine>,
     notes: Vec<String>,
     minimal_changes: Vec<String>,
     policies: Vec<PolicyLine>,
@@ -314,7 +315,7 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
         principal,
         action: question.action.clone(),
         resource,
-        reasons: explanation.reasons,
+        reasons: ReasonLine::each(&explanation.reasons.iter().map(Reason::from).collect::<Vec<_>>()),
         notes,
         minimal_changes: explanation.minimal_changes.into_iter().map(|change| change.text).collect(),
         policies: explanation.policies.iter().map(|policy| policy_line(policy, &href)).collect(),

@@ -1,0 +1,169 @@
+//! The lists: what a row of each is, and in which order rows come.
+
+use super::listing::Listing;
+use chrono::{DateTime, Utc};
+use rolecall_cloudtrail::change::ChangeEvent;
+use rolecall_store::{
+    AssociationAfter, AssociationFilter, AssociationRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter,
+    ChangeFilter, ChangeRow, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter,
+    RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, SessionRow, Store,
+};
+
+/// Findings in one of their orders.
+pub(crate) struct Findings {
+    pub(crate) filter: FindingFilter,
+    pub(crate) sort: FindingSort,
+}
+
+impl Listing for Findings {
+    type Row = FindingRow;
+    type After = FindingAfter;
+
+    fn order(&self) -> &'static str {
+        self.sort.as_str()
+    }
+
+    fn key(&self, row: &FindingRow) -> FindingAfter {
+        row.after(self.sort)
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&FindingAfter>,
+        limit: u32,
+    ) -> Result<Vec<FindingRow>, StoreError> {
+        store.findings(&self.filter, self.sort, after.copied(), limit).await
+    }
+}
+
+/// Associations by key.
+pub(crate) struct Associations {
+    pub(crate) filter: AssociationFilter,
+    /// Sessions are counted from here.
+    pub(crate) sessions_since: DateTime<Utc>,
+}
+
+impl Listing for Associations {
+    type Row = AssociationRow;
+    type After = AssociationAfter;
+
+    fn order(&self) -> &'static str {
+        "key"
+    }
+
+    fn key(&self, row: &AssociationRow) -> AssociationAfter {
+        row.after()
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&AssociationAfter>,
+        limit: u32,
+    ) -> Result<Vec<AssociationRow>, StoreError> {
+        store.associations(&self.filter, after, limit, self.sessions_since).await
+    }
+}
+
+/// Roles by ARN.
+impl Listing for RoleFilter {
+    type Row = RoleRow;
+    type After = RoleAfter;
+
+    fn order(&self) -> &'static str {
+        "arn"
+    }
+
+    fn key(&self, row: &RoleRow) -> RoleAfter {
+        row.after()
+    }
+
+    async fn rows(&self, store: &Store, after: Option<&RoleAfter>, limit: u32) -> Result<Vec<RoleRow>, StoreError> {
+        store.roles(self, after, limit).await
+    }
+}
+
+/// Sessions, the newest first.
+impl Listing for SessionFilter {
+    type Row = SessionRow;
+    type After = SessionAfter;
+
+    fn order(&self) -> &'static str {
+        "newest"
+    }
+
+    fn key(&self, row: &SessionRow) -> SessionAfter {
+        SessionAfter::of(row)
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&SessionAfter>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        store.sessions(self, after, limit).await
+    }
+}
+
+/// Changes, the latest first.
+impl Listing for ChangeFilter {
+    type Row = ChangeRow;
+    type After = ChangeAfter;
+
+    fn order(&self) -> &'static str {
+        "newest"
+    }
+
+    fn key(&self, row: &ChangeRow) -> ChangeAfter {
+        row.after()
+    }
+
+    async fn rows(&self, store: &Store, after: Option<&ChangeAfter>, limit: u32) -> Result<Vec<ChangeRow>, StoreError> {
+        store.changes(self, after, limit).await
+    }
+}
+
+/// Change events, the newest first.
+impl Listing for ChangeEventFilter {
+    type Row = ChangeEvent;
+    type After = ChangeEventAfter;
+
+    fn order(&self) -> &'static str {
+        "newest"
+    }
+
+    fn key(&self, row: &ChangeEvent) -> ChangeEventAfter {
+        ChangeEventAfter::of(row)
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&ChangeEventAfter>,
+        limit: u32,
+    ) -> Result<Vec<ChangeEvent>, StoreError> {
+        store.change_events(self, after, limit).await
+    }
+}
+
+/// Scans, the newest first.
+pub(crate) struct Scans;
+
+impl Listing for Scans {
+    type Row = Run;
+    type After = RunId;
+
+    fn order(&self) -> &'static str {
+        "newest"
+    }
+
+    fn key(&self, row: &Run) -> RunId {
+        row.id
+    }
+
+    async fn rows(&self, store: &Store, after: Option<&RunId>, limit: u32) -> Result<Vec<Run>, StoreError> {
+        store.runs(after.copied(), limit).await
+    }
+}
