@@ -126,11 +126,7 @@ pub async fn collect(
         count(&mut summary.calls, caller);
         let account_id = observation.account.as_ref().map(|account| account.id);
         if account_id == Some(hub.account_id) {
-            let organization = std::mem::take(&mut of_hub);
-            observation.org_policies = organization.org_policies;
-            observation.org_units = organization.org_units;
-            observation.documents.absorb(organization.documents);
-            observation.coverage.absorb(organization.coverage);
+            observation.snapshot.absorb(std::mem::take(&mut of_hub).snapshot);
         }
         let gaps = observation.coverage.gaps().count();
         summary.accounts += 1;

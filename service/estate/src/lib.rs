@@ -29,4 +29,4 @@ pub use resource::{
     Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,
     RoleLastUsed, Tags, Trail,
 };
-pub use snapshot::{Estate, Observation, ResourceKind, Unconfirmed};
+pub use snapshot::{Estate, Observation, ResourceKind, Snapshot, Unconfirmed};

@@ -107,6 +107,7 @@ fn action(kind: ScopeKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::resource::OidcProvider;
+    use crate::snapshot::Snapshot;
     use rolecall_iam::AccountId;
 
     fn known(scope: &Scope, names: impl IntoIterator<Item = usize>, missing: &[usize]) -> Vec<Before> {
@@ -121,7 +122,7 @@ mod tests {
     fn providers(shown: impl IntoIterator<Item = usize>) -> Observation {
         let arn = |n| format!("arn:aws:iam::111122223333:oidc-provider/{n}").parse().unwrap();
         let oidc_providers = shown.into_iter().map(|n| OidcProvider { arn: arn(n) }).collect();
-        Observation { oidc_providers, ..Observation::default() }
+        Snapshot { oidc_providers, ..Snapshot::default() }.into()
     }
 
     #[test]

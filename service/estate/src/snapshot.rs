@@ -4,7 +4,7 @@
 
 use crate::activity::{AssociationSpan, Session, TrailMemory};
 use crate::assumption::Assumption;
-use crate::coverage::{Gap, GapReason};
+use crate::coverage::{Coverage, Gap, GapReason};
 use crate::resource::{
     Account, Association, Cluster, Documents, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed,
     Trail,
@@ -13,12 +13,11 @@ use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 
-/// Everything observed of one account in one look, before it is stored.
+/// What was seen: of one account in one scan, or of all accounts at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Observation {
-    /// The account, where it is known.
-    pub account: Option<Account>,
+pub struct Snapshot {
     /// Every document that the facts name.
     pub documents: Documents,
     /// Roles.
@@ -35,16 +34,79 @@ pub struct Observation {
     pub associations: Vec<Association>,
     /// Trails.
     pub trails: Vec<Trail>,
-    /// Sessions.
+    /// Sessions: those that a scan read, or those of the window that is judged.
     pub sessions: Vec<Session>,
-    /// Organisation policies, where this account was asked for them.
+    /// Organization policies, under the account that was asked for them.
     pub org_policies: Vec<OrgPolicy>,
-    /// Roots and OUs, where this account was asked for them.
+    /// Roots and OUs, under the account that was asked for them.
     pub org_units: Vec<OrgUnit>,
-    /// What was looked at, and what could not be seen.
-    pub coverage: crate::coverage::Coverage,
+    /// Which listings are complete, and what the others lack, each as its latest scan left it.
+    pub coverage: Coverage,
+}
+
+impl Snapshot {
+    /// Takes over what was seen of another account.
+    pub fn absorb(&mut self, other: Self) {
+        let Self {
+            documents,
+            roles,
+            last_used,
+            policies,
+            oidc_providers,
+            clusters,
+            associations,
+            trails,
+            sessions,
+            org_policies,
+            org_units,
+            coverage,
+        } = other;
+        self.documents.absorb(documents);
+        self.roles.extend(roles);
+        self.last_used.extend(last_used);
+        self.policies.extend(policies);
+        self.oidc_providers.extend(oidc_providers);
+        self.clusters.extend(clusters);
+        self.associations.extend(associations);
+        self.trails.extend(trails);
+        self.sessions.extend(sessions);
+        self.org_policies.extend(org_policies);
+        self.org_units.extend(org_units);
+        self.coverage.absorb(coverage);
+    }
+}
+
+/// Everything observed of one account in one scan, before it is stored.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// The account, where it is known.
+    pub account: Option<Account>,
     /// Of what date files are that it was read from: the newest date in them. `None`: it is of now.
     pub as_of: Option<DateTime<Utc>>,
+    /// What was seen of it.
+    pub snapshot: Snapshot,
+}
+
+impl From<Snapshot> for Observation {
+    /// What was seen of no account in particular, now.
+    fn from(snapshot: Snapshot) -> Self {
+        Self { account: None, as_of: None, snapshot }
+    }
+}
+
+/// An observation is used as its snapshot, whose fields it had to repeat otherwise.
+impl Deref for Observation {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl DerefMut for Observation {
+    fn deref_mut(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
+    }
 }
 
 /// A kind of resource, or of description of one, that a scan shows or does not show.
@@ -154,42 +216,20 @@ impl Unconfirmed {
 pub struct Estate {
     /// Accounts.
     pub accounts: Vec<Account>,
-    /// Every document that the facts name.
-    pub documents: Documents,
-    /// Roles of all accounts.
-    pub roles: Vec<Role>,
-    /// Last use of roles.
-    pub last_used: Vec<RoleLastUsed>,
-    /// Managed policies of all accounts.
-    pub policies: Vec<ManagedPolicy>,
-    /// OIDC providers.
-    pub oidc_providers: Vec<OidcProvider>,
-    /// Clusters.
-    pub clusters: Vec<Cluster>,
-    /// Associations.
-    pub associations: Vec<Association>,
-    /// Trails.
-    pub trails: Vec<Trail>,
-    /// Sessions of the window that is judged.
-    pub sessions: Vec<Session>,
-    /// Since when `sessions` holds all that the trails have, where they were read whole; `None`
+    /// What was seen of all of them.
+    pub snapshot: Snapshot,
+    /// Since when `sessions` holds all that the trails have, where they were read completely; `None`
     /// where nobody can say.
     pub sessions_since: Option<DateTime<Utc>>,
     /// From when on `sessions` holds every session that is kept; `None`: all of them.
     pub sessions_judged_since: Option<DateTime<Utc>>,
     /// What happened before this moment is not kept any more; `None`: everything is.
     pub sessions_kept_since: Option<DateTime<Utc>>,
-    /// Associations as looks found them over time, those that are gone too. Empty: of the past only
+    /// Associations as scans found them over time, those that are gone too. Empty: of the past only
     /// the dates of the present ones are known.
     pub association_history: Vec<AssociationSpan>,
     /// What is remembered of trails beyond `sessions`.
     pub memory: TrailMemory,
-    /// Organisation policies.
-    pub org_policies: Vec<OrgPolicy>,
-    /// Roots and OUs.
-    pub org_units: Vec<OrgUnit>,
-    /// The state of the latest look at every scope.
-    pub coverage: crate::coverage::Coverage,
     /// Of what date is what is known of each account: the time of its latest scan, or the newest date
     /// in its files. Ages are counted up to there; an account without one is of now.
     pub as_of: BTreeMap<AccountId, DateTime<Utc>>,
@@ -197,6 +237,21 @@ pub struct Estate {
     pub unconfirmed: Unconfirmed,
     /// What is stated of the rest, which nobody provided.
     pub assumed: BTreeSet<Assumption>,
+}
+
+/// An estate is used as its snapshot, whose fields it had to repeat otherwise.
+impl Deref for Estate {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl DerefMut for Estate {
+    fn deref_mut(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
+    }
 }
 
 impl Estate {
@@ -235,18 +290,7 @@ impl Estate {
                 estate.as_of.insert(account.id, as_of);
             }
             estate.accounts.extend(seen.account);
-            estate.documents.absorb(seen.documents);
-            estate.roles.extend(seen.roles);
-            estate.last_used.extend(seen.last_used);
-            estate.policies.extend(seen.policies);
-            estate.oidc_providers.extend(seen.oidc_providers);
-            estate.clusters.extend(seen.clusters);
-            estate.associations.extend(seen.associations);
-            estate.trails.extend(seen.trails);
-            estate.sessions.extend(seen.sessions);
-            estate.org_policies.extend(seen.org_policies);
-            estate.org_units.extend(seen.org_units);
-            estate.coverage.absorb(seen.coverage);
+            estate.snapshot.absorb(seen.snapshot);
         }
         estate
     }

@@ -8,7 +8,7 @@ use super::listing::Proof;
 use super::{AccountDraft, Builder, Source};
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{Documents, ManagedPolicy, Observation, Role, RoleLastUsed, aws};
+use rolecall_estate::{Documents, ManagedPolicy, Role, RoleLastUsed, Snapshot, aws};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -165,7 +165,7 @@ impl AccountDraft {
     /// Whether authorization details may be whole by what they hold. `--filter` leaves the lists of
     /// other kinds empty and AWS's word that there are no further pages, so neither proves anything
     /// without the roles that no account lacks, and the policies that roles name.
-    pub(super) fn check_details(&mut self, account: AccountId, seen: &Observation, complete: bool) {
+    pub(super) fn check_details(&mut self, account: AccountId, seen: &Snapshot, complete: bool) {
         let is_listed = |kind| self.listings.contains_key(&(kind, None, None));
         let gap = |kind, detail: String| Gap {
             scope: Scope::global(account, kind),

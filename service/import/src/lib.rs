@@ -24,7 +24,9 @@ pub use rolecall_cloudtrail::ReadProblem;
 use rolecall_cloudtrail::{ProblemKind, encoding};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::id::{ClusterName, Region};
-use rolecall_estate::{AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation, OrgPolicyKind};
+use rolecall_estate::{
+    AccessEntry, Account, Addon, Association, AssociationKey, Cluster, Observation, OrgPolicyKind, Snapshot,
+};
 use rolecall_iam::AccountId;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -545,8 +547,9 @@ impl AccountDraft {
 
     /// Turns what was seen, and what was not, into an observation with its coverage.
     fn finish(mut self, account: AccountId, of_organization: bool, complete: bool) -> Observation {
-        let mut out = std::mem::take(&mut self.observation);
-        self.check_details(account, &out, complete);
+        let mut observation = std::mem::take(&mut self.observation);
+        let out = &mut observation.snapshot;
+        self.check_details(account, out, complete);
         let listings = std::mem::take(&mut self.listings);
         let pages = |listing: &Listing| listings.get(listing).into_iter().flatten();
         // A trail that could not be read may be one of any region.
@@ -669,12 +672,12 @@ impl AccountDraft {
             say(scope(ScopeKind::AccessEntries), entries, "eks:ListAccessEntries");
         }
 
-        out.account.get_or_insert(Account::new(account));
+        observation.account.get_or_insert(Account::new(account));
         out.clusters = all_clusters.into_values().collect();
         out.associations = self.associations.into_values().collect();
-        let newest = self.newest.into_iter().chain(newest(&out)).max();
-        out.as_of = Some(newest.unwrap_or(DateTime::UNIX_EPOCH));
-        out
+        let newest = self.newest.into_iter().chain(newest(out)).max();
+        observation.as_of = Some(newest.unwrap_or(DateTime::UNIX_EPOCH));
+        observation
     }
 }
 
@@ -683,7 +686,7 @@ fn not_provided() -> (GapReason, String) {
 }
 
 /// The newest date that the facts themselves have.
-fn newest(seen: &Observation) -> Option<DateTime<Utc>> {
+fn newest(seen: &Snapshot) -> Option<DateTime<Utc>> {
     let roles = seen.roles.iter().filter_map(|role| role.created_at);
     let used = seen.last_used.iter().map(|used| used.at);
     let policies = seen.policies.iter().filter_map(|policy| policy.updated_at);

@@ -659,9 +659,10 @@ fn push(
 ) {
     let trust = Some(estate.documents.read(trust));
     let inline = inline.into_iter().enumerate().map(|(at, document)| InlinePolicy { name: format!("p{at}"), document });
+    let role_id = format!("AROA{:016}", estate.roles.len());
     estate.roles.push(Role {
         arn: arn.parse().expect("a role's ARN"),
-        role_id: format!("AROA{:016}", estate.roles.len()),
+        role_id,
         created_at: None,
         trust,
         inline: inline.collect(),

@@ -9,7 +9,9 @@
 use super::difference::{self as kind, About, ClusterKey, Difference};
 use super::{Access, Affected, Effect, Scans, State, TakesHold};
 use crate::facts::{Facts, hop_request, pods_request};
-use rolecall_estate::{AccessEntry, Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role};
+use rolecall_estate::{
+    AccessEntry, Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role, Snapshot,
+};
 use rolecall_iam::compare::{Asker, Comparison, compare};
 use rolecall_iam::trust::Trust;
 use rolecall_iam::{
@@ -1079,10 +1081,13 @@ fn with_organization(scans: &Scans<'_>, difference: &Difference) -> Estate {
     let (before, after) = (scans.before, scans.after);
     let mut estate = Estate {
         accounts: before.accounts.clone(),
-        org_policies: before.org_policies.clone(),
-        org_units: before.org_units.clone(),
-        documents: before.documents.clone(),
-        coverage: before.coverage.clone(),
+        snapshot: Snapshot {
+            org_policies: before.org_policies.clone(),
+            org_units: before.org_units.clone(),
+            documents: before.documents.clone(),
+            coverage: before.coverage.clone(),
+            ..Snapshot::default()
+        },
         assumed: before.assumed.clone(),
         ..Estate::default()
     };

@@ -217,7 +217,7 @@ fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
     let shared = || old(Small::new(), 7).association("pay", "batch", API);
     let shared = |small: Small| {
         let mut both = shared();
-        both.0.last_used = small.0.last_used;
+        both.0.last_used = small.0.snapshot.last_used;
         both.0.associations[1].detail.as_mut().unwrap().created_at = Some(at("2026-11-20T00:00:00Z"));
         both
     };

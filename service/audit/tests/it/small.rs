@@ -5,7 +5,7 @@ use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::{
     Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster, CompleteRange, Estate,
     EventScope, InlinePolicy, ManagedPolicy, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, ResourceKind, Role, Session,
-    SessionKind, Tags, Trail, TrailMemory,
+    SessionKind, Snapshot, Tags, Trail, TrailMemory,
 };
 use rolecall_iam::{AccountId, Arn};
 
@@ -349,8 +349,8 @@ impl Small {
 
     /// Notes everything that listings of a kind show as not shown by the latest scan.
     fn forget(&mut self, kind: ScopeKind) {
-        let Estate { roles, policies, clusters, associations, trails, org_policies, org_units, unconfirmed, .. } =
-            &mut self.0;
+        let Estate { snapshot, unconfirmed, .. } = &mut self.0;
+        let Snapshot { roles, policies, clusters, associations, trails, org_policies, org_units, .. } = snapshot;
         match kind {
             ScopeKind::Roles => {
                 roles.iter().for_each(|it| unconfirmed.add(ResourceKind::Role, it.arn.account_id(), it.arn.as_str()));

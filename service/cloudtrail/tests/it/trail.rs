@@ -1050,7 +1050,7 @@ fn attributed(root: &Path) -> (usize, Figures, BTreeMap<String, usize>, Stats) {
         })
         .collect();
     let associations: Vec<Association> =
-        read_files(&input).observations.into_iter().flat_map(|observation| observation.associations).collect();
+        read_files(&input).observations.into_iter().flat_map(|observation| observation.snapshot.associations).collect();
     let batch = harvest(&root.join("trail"), &[]);
     let history = History::new(associations.iter().map(seen).collect());
     let attributions = attribute_sessions(&batch.sessions, &history, &|_| None);

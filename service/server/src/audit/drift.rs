@@ -105,7 +105,7 @@ async fn ask_again(store: &Store) -> Result<(), Error> {
         return Ok(());
     }
     let whole = store.complete_ranges(&[]).await?;
-    let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.trails;
+    let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.snapshot.trails;
     let told = blocking(move || {
         let calls = Calls::new(&events);
         let records = Records { whole: &whole, trails: &trails };

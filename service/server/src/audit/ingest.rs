@@ -20,7 +20,7 @@ use rolecall_collect::trails::{
 };
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_estate::{IncompleteDay, Observation};
+use rolecall_estate::{IncompleteDay, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_import::{trail_day, trail_place};
 use rolecall_store::{
@@ -113,7 +113,7 @@ pub async fn configured(
             }
         }
     }
-    let seen = Observation { coverage: all.coverage(&places), ..Observation::default() };
+    let seen = Observation::from(Snapshot { coverage: all.coverage(&places), ..Snapshot::default() });
     if sender.send(seen).await.is_err() {
         return Err(Error::Interrupted);
     }

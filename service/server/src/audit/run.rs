@@ -24,7 +24,7 @@ use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
-use rolecall_estate::{Estate, Observation};
+use rolecall_estate::{Estate, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
 use rolecall_store::{Damage, DoneJudgement, NewRun, Owed, RunId, RunOutcome, Store, Suspect, Unit, UnitKind};
@@ -184,7 +184,7 @@ impl Audit {
         let told: Vec<Uuid> = collected.owed.iter().chain(&trails.owed).copied().collect();
         // A damaged file lacks events of its day, whichever run it was that read it.
         let damage = self.store.trail_damage(since.date_naive()).await?;
-        let lacking = Observation { coverage: lacking(damage, &sessions), ..Observation::default() };
+        let lacking = Observation::from(Snapshot { coverage: lacking(damage, &sessions), ..Snapshot::default() });
         if lacking.coverage.gaps().next().is_some() {
             writer.save(&lacking).await?;
         }

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_collect::trails::TrailConfig;
 use rolecall_collect::{Accounts, Event, Hub, Plan, Regions, Settings, Target};
-use rolecall_estate::{Account, Observation};
+use rolecall_estate::{Account, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_store::{RunId, Store};
 use std::collections::BTreeSet;
@@ -97,7 +97,7 @@ pub async fn collect_and_read(
         }
     }
     collected.trails = Box::pin(ingest::configured(store, run, &plan, trails, places, &sender, progress)).await?;
-    let told = Observation { sessions: told, ..Observation::default() };
+    let told = Observation::from(Snapshot { sessions: told, ..Snapshot::default() });
     if !told.sessions.is_empty() && sender.send(told).await.is_err() {
         return Err(Error::Interrupted);
     }

@@ -85,7 +85,7 @@ async fn a_file_of_an_estate_that_kills_an_import_is_set_aside_until_it_is_anoth
     let name = format!("iam/{}/gaad.json", ACCOUNTS[0]);
     dies_twice(|| import(&folder, &database), &format!("reading {name}")).await;
     one_aside(&database, &folder, UnitKind::File, &name).await;
-    let roles = database.store.estate(Utc::now()).await.unwrap().roles;
+    let roles = database.store.estate(Utc::now()).await.unwrap().snapshot.roles;
     assert!(roles.iter().all(|role| role.arn.account_id().to_string() == ACCOUNTS[1]) && !roles.is_empty());
     // Another file of that name is another unit.
     let text = std::fs::read_to_string(folder.path().join(&name)).unwrap();

@@ -260,19 +260,16 @@ impl Store {
                 listed_after.complete(scope);
             }
         }
-        let before = estate::around_change(&mut tx, run, true).await?;
+        let mut before = estate::around_change(&mut tx, run, true).await?;
         let mut after = estate::around_change(&mut tx, run, false).await?;
         // What one scan and the next could not see is the same for both sides: only what was written differs.
         after.coverage = coverage::latest(&mut tx).await?;
         after.unconfirmed = marks_beside(&mut tx, None).await?;
         after.assumed = estate::assumed(&mut tx).await?;
         tx.rollback().await?;
-        let before = Estate {
-            coverage: after.coverage.clone(),
-            unconfirmed: after.unconfirmed.clone(),
-            assumed: after.assumed.clone(),
-            ..before
-        };
+        before.coverage = after.coverage.clone();
+        before.unconfirmed = after.unconfirmed.clone();
+        before.assumed = after.assumed.clone();
         Ok(ChangedScan { run, before, after, listed_before, listed_after, windows })
     }
 

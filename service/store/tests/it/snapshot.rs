@@ -184,8 +184,11 @@ async fn a_scope_that_was_not_looked_at_keeps_its_latest_look() {
     let database = database().await;
     let whole = estate();
     look(&database.store, 0, &with_gaps(&whole, &[ScopeKind::Trails])).await;
-    let mut roles_only =
-        Observation { roles: whole.roles.clone(), documents: whole.documents.clone(), ..Observation::default() };
+    let mut roles_only = Observation::from(Snapshot {
+        roles: whole.roles.clone(),
+        documents: whole.documents.clone(),
+        ..Snapshot::default()
+    });
     roles_only.coverage.complete(scope(ScopeKind::Roles));
     look(&database.store, 5, &roles_only).await;
     let estate = estate_of(&database.store).await;
@@ -462,19 +465,16 @@ fn with_names(seen: &Observation, name: &str) -> Observation {
     seen.last_used.push(RoleLastUsed { role: role.arn.clone(), at: at(-5), region: Some(name.into()) });
     seen.roles.push(role);
     let arn: Arn = format!("arn:aws:iam::{ACCOUNT}:policy/{name}").parse().unwrap();
-    seen.policies.push(ManagedPolicy {
-        arn: arn.clone(),
-        name: name.into(),
-        policy_id: name.into(),
-        ..seen.policies[0].clone()
-    });
+    let first = seen.policies[0].clone();
+    seen.policies.push(ManagedPolicy { arn: arn.clone(), name: name.into(), policy_id: name.into(), ..first });
     seen.oidc_providers
         .push(OidcProvider { arn: format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{name}").parse().unwrap() });
     let mut cluster = Cluster { name: "odd".parse().unwrap(), role_arn: Some(name.into()), ..seen.clusters[0].clone() };
     cluster.addons = None;
     seen.clusters.push(cluster);
     seen.associations.push(Association { association_id: name.into(), ..association("web", "odd", name) });
-    seen.trails.push(Trail { arn: name.into(), name: name.into(), recorded: None, ..seen.trails[0].clone() });
+    let first = seen.trails[0].clone();
+    seen.trails.push(Trail { arn: name.into(), name: name.into(), recorded: None, ..first });
     let document = seen.documents.read(&format!("not JSON: {name}"));
     seen.org_policies.push(OrgPolicy {
         account_id: account(),
