@@ -2,9 +2,9 @@
 //!
 //! Refuses to know what becomes of findings: that is [`crate::finding`]'s.
 
+use crate::access::reach::Reach;
 use crate::cancel::{Cancel, Cancelled};
-use crate::facts::{Facts, Judged};
-use crate::reach::Reach;
+use crate::facts::{Judged, SubjectIndex};
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
@@ -83,7 +83,7 @@ pub fn evaluate_until(
     now: DateTime<Utc>,
     cancel: &Cancel,
 ) -> Result<Evaluation, Cancelled> {
-    let facts = Facts::until(estate, &BTreeSet::new(), cancel);
+    let facts = SubjectIndex::new(estate, &BTreeSet::new(), cancel);
     let mut stated = Stated::new(estate, now, cancel);
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
@@ -165,7 +165,7 @@ fn judge(rule: &Rule, judged: &Judged, times: Times) -> Option<Judgement> {
 }
 
 /// Facts under one set of statements, and the subjects that were asked for.
-type AssumedFacts = (Facts, BTreeMap<SubjectKind, Vec<Judged>>);
+type AssumedFacts = (SubjectIndex, BTreeMap<SubjectKind, Vec<Judged>>);
 
 /// The same estate under what is stated of it.
 ///
@@ -212,7 +212,7 @@ impl<'a> Stated<'a> {
 
     fn under(&mut self, assumed: &BTreeSet<Assumption>, rule: &Rule, index: usize) -> Option<Judgement> {
         let kind = rule.subject();
-        let make = || (Facts::until(self.estate, assumed, self.cancel), BTreeMap::new());
+        let make = || (SubjectIndex::new(self.estate, assumed, self.cancel), BTreeMap::new());
         let (facts, subjects) = self.by_assumptions.entry(assumed.clone()).or_insert_with(make);
         // What is stated changes no subject, so the same place holds the same one.
         let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;

@@ -13,7 +13,7 @@ use rolecall_estate::{
 };
 use rolecall_iam::trust::Organization;
 use rolecall_iam::{AccountId, Arn, Level, PolicyRef};
-use rolecall_rules::{Reasons, Value};
+use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Reasons together; `None` where there are none.
@@ -30,11 +30,14 @@ pub(crate) fn join(a: Option<Reasons>, b: Option<&Reasons>) -> Option<Reasons> {
     }
 }
 
-/// A value, unless there are reasons not to believe it.
-pub(crate) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Value {
+/// What is known, unless there are reasons not to believe it.
+///
+/// # Errors
+/// These reasons.
+pub(crate) fn unless<T>(why: Option<&Reasons>, known: impl FnOnce() -> T) -> Result<T, Reasons> {
     match why {
-        Some(why) => Value::Unknown(why.clone()),
-        None => value(),
+        Some(why) => Err(why.clone()),
+        None => Ok(known()),
     }
 }
 
@@ -479,30 +482,30 @@ impl EstateIndex {
     }
 
     /// Whether a role exists: true where the latest scan showed it, false where a whole listing lacks it.
-    pub(crate) fn role_exists(&self, arn: &str) -> Value {
+    pub(crate) fn role_exists(&self, arn: &str) -> Result<bool, Reasons> {
         let Ok(parsed) = arn.parse::<rolecall_iam::RoleArn>() else {
-            return Value::unknown(format!("`{arn}` is not the ARN of a role"));
+            return Err(Reasons::one(format!("`{arn}` is not the ARN of a role")));
         };
         let account = parsed.account_id();
         if !self.accounts.contains_key(&account) {
-            return Value::unknown(format!("account {account} of role {arn} is not in the estate"));
+            return Err(Reasons::one(format!("account {account} of role {arn} is not in the estate")));
         }
         match self.role(arn) {
-            Some(role) => unless(self.role_unseen(role).as_ref(), || Value::Bool(true)),
-            None => unless(self.visibility(account).roles.as_ref(), || Value::Bool(false)),
+            Some(role) => unless(self.role_unseen(role).as_ref(), || true),
+            None => unless(self.visibility(account).roles.as_ref(), || false),
         }
     }
 
     /// Whether an account belongs to the organisation or the estate; unknown where no whole list of the
     /// organisation's accounts was seen, unless the estate's accounts are stated to be all of them.
-    pub(crate) fn account_known(&self, account: AccountId) -> Value {
+    pub(crate) fn account_known(&self, account: AccountId) -> Result<bool, Reasons> {
         if self.accounts.contains_key(&account) {
-            return Value::Bool(true);
+            return Ok(true);
         }
         if self.org.listed || self.assumed.contains(&Assumption::OrganizationIsFiles) {
-            return Value::Bool(false);
+            return Ok(false);
         }
-        Value::Unknown(self.org.membership.clone().unwrap_or_else(|| {
+        Err(self.org.membership.clone().unwrap_or_else(|| {
             let assumption = Assumption::OrganizationIsFiles;
             let text = format!("{}: account {account} may belong to it", assumption.missing());
             Reasons::one(Reason::new(text, Cause::Assumption(assumption)))
@@ -531,12 +534,12 @@ impl EstateIndex {
     }
 
     /// Whether an account has an OIDC provider, as far as whole listings show.
-    pub(crate) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Value {
+    pub(crate) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Result<bool, Reasons> {
         if self.oidc_providers.contains(arn) {
-            return Value::Bool(true);
+            return Ok(true);
         }
         let unseen = reasons(self.coverage.blind_spots(&Scope::global(account, ScopeKind::OidcProviders)));
-        unless(unseen.as_ref(), || Value::Bool(false))
+        unless(unseen.as_ref(), || false)
     }
 
     /// The account's OU path; `None` where its place is not known.

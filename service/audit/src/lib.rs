@@ -3,6 +3,7 @@
 //! Knows: roles, associations, clusters, sessions and what was *not* seen of them; what changed between two scans; the rule language and the findings it yields. Refuses to know: AWS calls, tables, HTTP,
 //! the clock ("now" is an argument), files, logging.
 
+pub mod access;
 pub mod cancel;
 pub mod declared;
 pub mod drift;
@@ -11,9 +12,5 @@ pub mod facts;
 pub mod finding;
 mod grouping;
 mod index;
-pub mod reach;
-pub mod simulate;
-pub mod unused;
-pub mod usage;
 pub mod verdict;
 pub mod what_if;

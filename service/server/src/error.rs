@@ -66,7 +66,7 @@ pub enum Error {
     Plan(Vec<rolecall_collect::PlanError>),
     /// A request that cannot be decided.
     #[error(transparent)]
-    Question(#[from] rolecall_audit::simulate::AskError),
+    Question(#[from] rolecall_audit::access::simulate::AskError),
     /// The stand-in for AWS.
     #[error("the stand-in for AWS does not start")]
     Sandbox(#[from] rolecall_sandbox::Error),

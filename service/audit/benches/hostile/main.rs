@@ -11,11 +11,11 @@
 mod kinds;
 
 use kinds::{KINDS, Kind, estate};
+use rolecall_audit::access::simulate::{Question, WhatIf, ask};
+use rolecall_audit::access::unused::{Window, covered};
+use rolecall_audit::access::usage::{UsageSubject, analyze_usage};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::facts;
-use rolecall_audit::simulate::{Question, WhatIf, ask};
-use rolecall_audit::unused::{Window, covered};
-use rolecall_audit::usage::{UsageSubject, analyze_usage};
 use rolecall_estate::Estate;
 use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use std::process::Command;

@@ -8,7 +8,9 @@
 
 use super::difference::{self as kind, About, ClusterKey, Difference};
 use super::{Access, Affected, Effect, Scans, State, TakesHold};
-use crate::facts::{Facts, hop_request, pods_request};
+use crate::access::index::AccessIndex;
+use crate::access::pods_request::{hop_request, pods_request};
+use crate::access::stack::own_policies;
 use rolecall_estate::{
     AccessEntry, Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role, Snapshot,
 };
@@ -217,7 +219,7 @@ enum Held {
 
 /// One side of the comparison.
 struct Side<'a> {
-    facts: Facts,
+    index: AccessIndex,
     estate: &'a Estate,
     at: HashMap<&'a AssociationKey, &'a Association>,
     parts: RefCell<HashMap<(String, Option<Digest>), Held>>,
@@ -229,7 +231,7 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(estate: &'a Estate) -> Self {
         Self {
-            facts: Facts::new(estate),
+            index: AccessIndex::new(estate),
             estate,
             at: estate.associations.iter().map(|it| (&it.key, it)).collect(),
             parts: RefCell::default(),
@@ -242,7 +244,7 @@ impl<'a> Side<'a> {
         if let Some(known) = self.levels.borrow().get(&(account, kind)) {
             return known.clone();
         }
-        let levels: Levels = self.facts.org_policy_levels(account, kind).map(Arc::from);
+        let levels: Levels = self.index.levels_or_missing(account, kind).map(Arc::from);
         // What nobody saw is taken to refuse nothing: it is the same before and after.
         let levels = levels.filter(|levels| {
             let unseen = levels.iter().flat_map(|level| &level.policies).all(|policy| policy.policy().is_none());
@@ -261,7 +263,7 @@ impl<'a> Side<'a> {
         if let Some(known) = self.parts.borrow().get(&key) {
             return known.clone();
         }
-        let held = match self.facts.role(arn) {
+        let held = match self.index.role_or_unseen(arn) {
             (Some(role), _) => Held::Policies(Rc::new(self.parts_of(role, session))),
             (None, Some(why)) => Held::Unknown(format!("role {arn} was not seen: {}", why.to_vec().join("; "))),
             (None, None) => Held::Nothing(format!("role {arn} does not exist")),
@@ -271,7 +273,7 @@ impl<'a> Side<'a> {
     }
 
     fn parts_of(&self, role: &Role, session: Option<&Digest>) -> Parts {
-        let layers = self.facts.session_policies(role, session);
+        let layers = own_policies(&self.index, role, session);
         let account = role.arn.account_id();
         let inline = role.inline.iter().map(|policy| Slot::Inline(policy.name.clone()));
         let attached = role.attached.iter().map(|policy| Slot::Attached(policy.arn.to_string()));
@@ -317,7 +319,7 @@ impl<'a> Side<'a> {
     }
 
     fn trust(&self, arn: &str) -> Option<Trust> {
-        let role = self.facts.role(arn).0?;
+        let role = self.index.role_or_unseen(arn).0?;
         let document = self.estate.documents.get(role.trust.as_ref()?)?;
         let rcps = self.levels(role.arn.account_id(), OrgPolicyKind::Rcp).unwrap_or_else(|| Arc::from([]));
         Some(Trust::new("trust policy", document).under(rcps))
@@ -890,9 +892,9 @@ impl Both<'_> {
             return Label::plain(Effect::Unknown, "what a status of an account does to its pods is not known");
         }
         let mut label = Label::none("the organization's policies above every workload say the same");
-        let hybrid = (!alone).then(|| Facts::new(&with_organization(scans, difference)));
+        let hybrid = (!alone).then(|| AccessIndex::new(&with_organization(scans, difference)));
         let is = |account, kind| match &hybrid {
-            Some(facts) => facts.org_policy_levels(account, kind).map(Arc::from),
+            Some(index) => index.levels_or_missing(account, kind).map(Arc::from),
             None => self.after.levels(account, kind),
         };
         let mut levels: BTreeMap<AccountId, Option<[Levels; 2]>> = BTreeMap::new();

@@ -1,8 +1,8 @@
 //! EKS access entries as facts: which IAM principals may enter a cluster, and with what.
 
-use super::CachedIndex;
-use super::role::RoleFacts;
+use super::objects::RoleFacts;
 use super::view::{Def, Facts, fact, text};
+use crate::access::index::AccessIndex;
 use crate::index::reasons;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{AccessEntry, Cluster};
@@ -16,24 +16,24 @@ const CLUSTER_ADMIN: &str = ":cluster-access-policy/AmazonEKSClusterAdminPolicy"
 /// An access entry of a cluster.
 #[derive(Debug)]
 pub(super) struct AccessEntryFacts {
-    world: Arc<CachedIndex>,
+    index: Arc<AccessIndex>,
     cluster: String,
     entry: AccessEntry,
 }
 
 /// The access entries of a cluster. An entry of a listing that is incomplete now may be one of an earlier
 /// scan, so such a listing shows none.
-pub(super) fn of_cluster(world: &Arc<CachedIndex>, cluster: &Cluster) -> Value {
+pub(super) fn of_cluster(index: &Arc<AccessIndex>, cluster: &Cluster) -> Value {
     let scope =
         Scope::of_cluster(cluster.account_id, ScopeKind::AccessEntries, cluster.region.clone(), cluster.name.clone());
-    if let Some(why) = reasons(world.coverage.blind_spots(&scope)) {
+    if let Some(why) = reasons(index.coverage.blind_spots(&scope)) {
         return Value::Unknown(why);
     }
     let Some(entries) = &cluster.access_entries else {
         return Value::unknown(format!("the access entries of cluster {} were not listed", cluster.name));
     };
     Value::list(entries.iter().map(|entry| {
-        AccessEntryFacts { world: Arc::clone(world), cluster: cluster.name.to_string(), entry: entry.clone() }
+        AccessEntryFacts { index: Arc::clone(index), cluster: cluster.name.to_string(), entry: entry.clone() }
             .into_value()
     }))
 }
@@ -45,12 +45,12 @@ impl AccessEntryFacts {
         if !arn.contains(":role/") {
             return Value::Null;
         }
-        match self.world.role_exists(arn) {
-            Value::Bool(_) => self
-                .world
+        match self.index.role_exists(arn) {
+            Ok(_) => self
+                .index
                 .role_index(arn)
-                .map_or(Value::Null, |index| RoleFacts { world: Arc::clone(&self.world), index }.into_value()),
-            unknown => unknown,
+                .map_or(Value::Null, |at| RoleFacts { index: Arc::clone(&self.index), at }.into_value()),
+            Err(why) => Value::Unknown(why),
         }
     }
 

@@ -1,43 +1,53 @@
-//! The facts that rules may name, over an estate and what was not seen of it.
+//! The facts that rules may name: rule values made of typed answers.
 //!
-//! Every fact is a value, or unknown with the reason: a gap of the latest look, a document that
-//! does not parse, an account outside the estate. Deep answers (what a stack of policies grants,
-//! whom a trust policy admits) come from the policy language's engine, worked out once for each
-//! content. Refuses to decide what is bad, and what follows for findings.
+//! Every fact is a value, or unknown with the reason: a gap of the latest scan, a document that
+//! does not parse, an account outside the estate. What it says is decided in [`crate::access`]; here it
+//! gets its name, its type and its sentence. Refuses to decide what is bad, and what follows for findings.
 
 mod access_entry;
+mod account;
 mod association;
-mod attributions;
-mod data;
-mod doors;
+mod cluster;
 mod escalation;
 mod fallback;
-mod granted;
-mod graph;
 mod network;
-mod origins;
+mod objects;
 mod permissions;
-mod place;
+mod policy;
+mod principals;
 mod reach;
 mod role;
 mod session;
-mod sessions;
+mod session_parts;
+mod session_use;
+mod tag_condition;
 mod trust;
+mod unused;
+mod uses;
 mod view;
 
-pub(crate) use trust::{hop_request, pods_request};
-
+use crate::access::callers::Callers;
+use crate::access::escalation::{Escalation, assumed_from};
+use crate::access::fallback::NodeFallback;
+use crate::access::grant::{GrantAnswers, StatementGrant};
+use crate::access::index::AccessIndex;
+use crate::access::role_trust::RoleTrust;
+use crate::access::session_group::Group;
+use crate::access::sessions::gather;
+use crate::access::tag_conditions::TagCondition;
+use crate::access::unused_grants::UnusedActions;
+use crate::access::uses::{Use, WebIdentityUse};
 use crate::cancel::Cancel;
-use crate::index::{self, EstateIndex};
+use crate::index::{organisation_listed, reasons};
+use objects::{AccountFacts, AssociationFacts, ClusterFacts, RoleFacts};
+use rolecall_estate::Estate;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::trust::Organization;
-use rolecall_iam::{AccountId, Digest, GrantsCache, Level, PolicyRef, PolicySet};
+use rolecall_iam::AccountId;
 use rolecall_rules::{Object, Reasons, Schema, Subject, SubjectKind};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
-use view::{Facts as _, View};
+use view::{Facts, View};
 
 /// Everything that a rule may name: objects, fields and their documentation.
 #[must_use]
@@ -49,38 +59,38 @@ pub fn schema() -> &'static Schema {
 
 fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
     Schema::builder()
-        .object(role::RoleFacts::object_type())
-        .object(trust::TrustFacts::object_type())
-        .object(trust::AdmissionFacts::object_type())
-        .object(trust::ExternalFacts::object_type())
-        .object(trust::FederatedFacts::object_type())
-        .object(permissions::Permissions::object_type())
-        .object(permissions::GrantFacts::object_type())
-        .object(reach::ReachFacts::object_type())
-        .object(escalation::EscalationFacts::object_type())
-        .object(role::TagCondition::object_type())
-        .object(association::AssociationFacts::object_type())
+        .object(RoleFacts::object_type())
+        .object(RoleTrust::object_type())
+        .object(principals::AdmissionFacts::object_type())
+        .object(principals::ExternalFacts::object_type())
+        .object(principals::FederatedFacts::object_type())
+        .object(Arc::<GrantAnswers>::object_type())
+        .object(Arc::<StatementGrant>::object_type())
+        .object(Callers::object_type())
+        .object(Escalation::object_type())
+        .object(TagCondition::object_type())
+        .object(AssociationFacts::object_type())
         .object(session::SessionFacts::object_type())
-        .object(session::SessionNameFacts::object_type())
-        .object(session::SessionFault::object_type())
-        .object(session::SessionSource::object_type())
-        .object(origins::SessionUse::object_type())
-        .object(attributions::UseFacts::object_type())
-        .object(granted::UnusedFacts::object_type())
-        .object(attributions::WebIdentityUse::object_type())
-        .object(fallback::NodeFallback::object_type())
-        .object(place::PolicyFacts::object_type())
-        .object(place::ClusterFacts::object_type())
+        .object(session_parts::SessionNameFacts::object_type())
+        .object(session_parts::SessionFault::object_type())
+        .object(session_parts::SessionSource::object_type())
+        .object(session_use::SessionUse::object_type())
+        .object(Use::object_type())
+        .object(UnusedActions::object_type())
+        .object(WebIdentityUse::object_type())
+        .object(NodeFallback::object_type())
+        .object(policy::PolicyFacts::object_type())
+        .object(ClusterFacts::object_type())
         .object(access_entry::AccessEntryFacts::object_type())
-        .object(place::AccountFacts::object_type())
+        .object(AccountFacts::object_type())
         .function(network::contains())
-        .function(data::reads())
-        .subject(SubjectKind::Role, role::RoleFacts::NAME)
-        .subject(SubjectKind::Policy, place::PolicyFacts::NAME)
-        .subject(SubjectKind::Association, association::AssociationFacts::NAME)
+        .function(permissions::reads())
+        .subject(SubjectKind::Role, RoleFacts::NAME)
+        .subject(SubjectKind::Policy, policy::PolicyFacts::NAME)
+        .subject(SubjectKind::Association, AssociationFacts::NAME)
         .subject(SubjectKind::Session, session::SessionFacts::NAME)
-        .subject(SubjectKind::Cluster, place::ClusterFacts::NAME)
-        .subject(SubjectKind::Account, place::AccountFacts::NAME)
+        .subject(SubjectKind::Cluster, ClusterFacts::NAME)
+        .subject(SubjectKind::Account, AccountFacts::NAME)
         .build()
 }
 
@@ -98,147 +108,31 @@ pub(crate) struct Judged {
     pub happened: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-/// The index of an estate, and what was worked out about it, each answer once.
-#[derive(Debug)]
-struct CachedIndex {
-    index: EstateIndex,
-    /// Whether the work is to end.
-    cancel: Cancel,
-    /// What the trail tells.
-    trail: attributions::TrailFacts,
-    memo: permissions::Memo,
-    trusts: trust::Memo,
-    escalations: escalation::Memo,
-    reached: reach::Memo,
-    /// What policy sets grant.
-    grants: GrantsCache,
+/// The subjects of one estate, with their facts.
+pub(crate) struct SubjectIndex {
+    index: Arc<AccessIndex>,
+    groups: Vec<Arc<Group>>,
 }
 
-// Every fact asks the index and one of the caches.
-impl std::ops::Deref for CachedIndex {
-    type Target = EstateIndex;
-
-    fn deref(&self) -> &EstateIndex {
-        &self.index
-    }
-}
-
-/// Facts over one estate.
-pub(crate) struct Facts {
-    world: Arc<CachedIndex>,
-    groups: Vec<Arc<sessions::Group>>,
-}
-
-impl Facts {
-    /// Indexes an estate, by what is stated of it.
-    pub(crate) fn new(estate: &Estate) -> Self {
-        Self::under(estate, &estate.assumed)
-    }
-
-    /// Indexes an estate under some assumptions and no others.
-    pub(crate) fn under(estate: &Estate, assumed: &BTreeSet<Assumption>) -> Self {
-        Self::until(estate, assumed, &Cancel::default())
-    }
-
-    /// As [`Facts::under`]; once somebody wants the work to end, facts are worth nothing.
-    pub(crate) fn until(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
-        let (trail, ties) = attributions::read(estate);
-        let world = Arc::new(CachedIndex {
-            index: EstateIndex::new(estate, assumed),
-            cancel: cancel.clone(),
-            trail,
-            memo: permissions::Memo::default(),
-            trusts: trust::Memo::default(),
-            escalations: escalation::Memo::default(),
-            reached: reach::Memo::default(),
-            grants: GrantsCache::default(),
-        });
-        let groups = sessions::gather(&world, &estate.sessions, &ties).into_iter().map(Arc::new).collect();
-        Self { world, groups }
-    }
-
-    /// A role, and why it may be another than the estate has, or be there though the estate lacks it.
-    pub(crate) fn role(&self, arn: &str) -> (Option<&Role>, Option<Reasons>) {
-        if let Some(role) = self.world.role(arn) {
-            return (Some(role), self.world.role_unseen(role));
-        }
-        let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
-        (None, account.and_then(|account| self.world.visibility(account).roles.clone()))
+impl SubjectIndex {
+    /// Indexes an estate under some assumptions; once somebody wants the work to end, facts are worth
+    /// nothing.
+    pub(crate) fn new(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
+        let (index, attributions) = AccessIndex::with_attributions(estate, assumed, cancel);
+        let groups = gather(&index, &estate.sessions, &attributions).into_iter().map(Arc::new).collect();
+        Self { index: Arc::new(index), groups }
     }
 
     /// The roles that a role becomes for certain by assuming one after the other, itself included.
     pub(crate) fn assumed_from(&self, role: &str) -> Vec<String> {
-        let reached = escalation::assumed_from(&self.world, self.world.role_index(role));
-        let roles = reached.into_iter().filter_map(|index| self.world.roles.get(index));
+        let reached = assumed_from(&self.index, self.index.role_index(role));
+        let roles = reached.into_iter().filter_map(|at| self.index.roles.get(at));
         roles.map(|role| role.arn.to_string()).collect()
-    }
-
-    /// An association, and why it may be another than the estate has.
-    pub(crate) fn association(&self, key: &AssociationKey) -> (Option<&Association>, Option<Reasons>) {
-        let found = self.world.associations.iter().find(|association| association.key == *key);
-        let unseen = match found {
-            Some(found) => index::join(self.world.association_unseen(found), self.world.detail_unseen(found).as_ref()),
-            None => {
-                let place = (key.account_id, key.region.clone(), key.cluster.clone());
-                let visibility = self.world.cluster_visibility(&place);
-                visibility
-                    .and_then(|visibility| index::join(visibility.associations.clone(), visibility.details.as_ref()))
-            }
-        };
-        (found, unseen)
-    }
-
-    /// The role that a session of this account and role name belongs to.
-    pub(crate) fn role_named(&self, account: AccountId, name: &str) -> Option<&Role> {
-        self.world.roles.iter().find(|role| role.arn.account_id() == account && role.arn.name() == name)
-    }
-
-    /// The policies of a role's session: its own, its boundary, and a session policy.
-    pub(crate) fn session_policies(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
-        let stack = permissions::stack(&self.world, role, session);
-        PolicySet { scp: None, ..stack }
-    }
-
-    /// Everything that bounds a role's session, SCPs among it.
-    pub(crate) fn stack(&self, role: &Role, session: Option<&Digest>) -> PolicySet {
-        permissions::stack(&self.world, role, session)
-    }
-
-    /// The organisation's policies above an account, by level; `None` where none bind it. Where they
-    /// are not known, a level that is missing.
-    pub(crate) fn org_policy_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Vec<Level>> {
-        match self.world.org_policy_levels(account, kind) {
-            Err(why) => {
-                let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &why.joined());
-                Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
-            }
-            Ok(levels) => (!levels.is_empty()).then_some(levels),
-        }
-    }
-
-    /// The assumption by which no policy of a kind binds an account.
-    pub(crate) fn assumes_no_policies(&self, account: AccountId, kind: OrgPolicyKind) -> Option<Assumption> {
-        self.world.assumes_no_policies(account, kind)
-    }
-
-    /// The trust policy of a role.
-    pub(crate) fn trust_policy_ref(&self, role: &Role) -> PolicyRef {
-        let document = role.trust.and_then(|digest| self.world.documents.get(&digest));
-        document.map_or_else(
-            || PolicyRef::missing("trust policy", "the role's listing does not have it"),
-            |document| PolicyRef::known("trust policy", document),
-        )
-    }
-
-    /// The organization that an account belongs to.
-    pub(crate) fn organization(&self, account: AccountId) -> Organization {
-        self.world.organization(account)
     }
 
     /// The account's OU path, where the organisation is known.
     pub(crate) fn ou_path(&self, account: AccountId) -> Option<&str> {
-        self.world.ou_path(account)
+        self.index.ou_path(account)
     }
 
     /// Some subject of the account, where it matters which account it is and nothing else.
@@ -248,12 +142,12 @@ impl Facts {
 
     /// Every account, known by name or only by what it owns.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
-        self.world.accounts.keys().copied()
+        self.index.accounts.keys().copied()
     }
 
     /// Why subjects of a kind may exist in an account that the estate does not have.
     pub(crate) fn unlisted(&self, kind: SubjectKind, account: AccountId) -> Option<Reasons> {
-        let visibility = self.world.visibility(account);
+        let visibility = self.index.visibility(account);
         match kind {
             SubjectKind::Role => visibility.roles.clone(),
             SubjectKind::Policy => visibility.policies.clone(),
@@ -278,33 +172,33 @@ impl Facts {
     }
 
     fn judged(&self, subject: Subject, object: Arc<dyn Object>, unseen: Option<Reasons>) -> Judged {
-        let ou_path = self.world.ou_path(subject.account_id).map(str::to_owned);
+        let ou_path = self.index.ou_path(subject.account_id).map(str::to_owned);
         Judged { subject: Arc::new(subject), object, ou_path, unseen, happened: None }
     }
 
     fn roles(&self) -> Vec<Judged> {
-        let each = self.world.roles.iter().enumerate().map(|(index, role)| {
+        let each = self.index.roles.iter().enumerate().map(|(at, role)| {
             let account = role.arn.account_id();
             let mut subject = plain(SubjectKind::Role, role.arn.as_str().to_owned(), account);
             subject.role_arn = Some(role.arn.as_str().to_owned());
-            let object = View(role::RoleFacts { world: Arc::clone(&self.world), index });
-            self.judged(subject, Arc::new(object), self.world.role_unseen(role))
+            let object = View(RoleFacts { index: Arc::clone(&self.index), at });
+            self.judged(subject, Arc::new(object), self.index.role_unseen(role))
         });
         each.collect()
     }
 
     fn policies(&self) -> Vec<Judged> {
-        let own = self.world.policies.iter().enumerate().filter(|(_, policy)| policy.arn.account() != "aws");
-        let each = own.map(|(index, policy)| {
+        let own = self.index.policies.iter().enumerate().filter(|(_, policy)| policy.arn.account() != "aws");
+        let each = own.map(|(at, policy)| {
             let subject = plain(SubjectKind::Policy, policy.arn.as_str().to_owned(), policy.account_id);
-            let object = View(place::PolicyFacts { world: Arc::clone(&self.world), index });
-            self.judged(subject, Arc::new(object), self.world.policy_unseen(policy))
+            let object = View(policy::PolicyFacts { index: Arc::clone(&self.index), at });
+            self.judged(subject, Arc::new(object), self.index.policy_unseen(policy))
         });
         each.collect()
     }
 
     fn associations(&self) -> Vec<Judged> {
-        let each = self.world.associations.iter().enumerate().map(|(index, association)| {
+        let each = self.index.associations.iter().enumerate().map(|(at, association)| {
             let key = &association.key;
             let detail = association.detail.as_ref();
             let subject = Subject {
@@ -316,31 +210,31 @@ impl Facts {
                 target_role_arn: detail.and_then(|d| d.target_role_arn.clone()),
                 ..plain(SubjectKind::Association, key.to_string(), key.account_id)
             };
-            let unseen = self.world.association_unseen(association);
-            let object = View(association::AssociationFacts { world: Arc::clone(&self.world), index });
+            let unseen = self.index.association_unseen(association);
+            let object = View(AssociationFacts { index: Arc::clone(&self.index), at });
             self.judged(subject, Arc::new(object), unseen)
         });
         each.collect()
     }
 
     fn clusters(&self) -> Vec<Judged> {
-        let each = self.world.clusters.iter().enumerate().map(|(index, cluster)| {
+        let each = self.index.clusters.iter().enumerate().map(|(at, cluster)| {
             let subject = Subject {
                 region: Some(cluster.region.to_string()),
                 cluster: Some(cluster.name.to_string()),
                 role_arn: cluster.role_arn.clone(),
                 ..plain(SubjectKind::Cluster, cluster.arn.clone(), cluster.account_id)
             };
-            let unseen = self.world.cluster_unseen(cluster);
-            let object = View(place::ClusterFacts { world: Arc::clone(&self.world), index });
+            let unseen = self.index.cluster_unseen(cluster);
+            let object = View(ClusterFacts { index: Arc::clone(&self.index), at });
             self.judged(subject, Arc::new(object), unseen)
         });
         each.collect()
     }
 
     fn all_accounts(&self) -> Vec<Judged> {
-        let each = self.world.accounts.keys().map(|&id| {
-            let object = View(place::AccountFacts { world: Arc::clone(&self.world), id });
+        let each = self.index.accounts.keys().map(|&id| {
+            let object = View(AccountFacts { index: Arc::clone(&self.index), id });
             self.judged(plain(SubjectKind::Account, id.to_string(), id), Arc::new(object), None)
         });
         each.collect()
@@ -361,8 +255,8 @@ impl Facts {
             let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
             // What a day's file may lack are sessions of that day: those of others were seen whole.
             let concerns = |day| group.days.contains(&day);
-            let unseen = index::reasons(scopes.flat_map(|scope| self.world.coverage.blind_spots_on(&scope, concerns)));
-            let object = View(session::SessionFacts { world: Arc::clone(&self.world), group: Arc::clone(group) });
+            let unseen = reasons(scopes.flat_map(|scope| self.index.coverage.blind_spots_on(&scope, concerns)));
+            let object = View(session::SessionFacts { index: Arc::clone(&self.index), group: Arc::clone(group) });
             Judged { happened: Some(group.last), ..self.judged(subject, Arc::new(object), unseen) }
         });
         each.collect()
@@ -373,7 +267,7 @@ impl Facts {
 /// was not seen.
 pub(crate) fn ou_path(estate: &Estate, account: AccountId) -> Option<String> {
     let known = estate.accounts.iter().find(|a| a.id == account).and_then(|a| a.ou_path.clone());
-    known.or_else(|| index::organisation_listed(estate).then(|| "/".to_owned()))
+    known.or_else(|| organisation_listed(estate).then(|| "/".to_owned()))
 }
 
 fn plain(kind: SubjectKind, key: String, account_id: AccountId) -> Subject {

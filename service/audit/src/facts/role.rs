@@ -1,33 +1,25 @@
 //! Roles as facts.
 
-use super::CachedIndex;
-use super::association::AssociationFacts;
-use super::place::AccountFacts;
-use super::view::{Def, Facts, maybe, text, truth, unless_known};
-use super::{attributions, escalation, granted, permissions, reach, trust};
-use crate::index::{join, unless};
+use super::objects::{AccountFacts, AssociationFacts, RoleFacts};
+use super::view::{Def, Facts, flag, listed, maybe, objects, tags, text, unless, unreadable};
+use crate::access::callers::{self, Callers};
+use crate::access::index::AccessIndex;
+use crate::access::role_trust::{self, RoleTrust};
+use crate::access::{escalation, permissions, stack, tag_conditions, unused_grants, uses};
+use crate::index::join;
 use rolecall_estate::Role;
-use rolecall_iam::{Clause, Digest, Effect, ResourcePattern, Site, Statement, Truth};
 use rolecall_rules::{Type, Value};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// A role of the estate.
-#[derive(Debug, Clone)]
-pub(super) struct RoleFacts {
-    pub world: Arc<CachedIndex>,
-    pub index: usize,
-}
 
 impl RoleFacts {
     fn role(&self) -> Option<&Role> {
-        self.world.roles.get(self.index)
+        self.index.roles.get(self.at)
     }
 
     /// A fact that the latest listing of the account's roles showed.
     fn seen(&self, fact: impl FnOnce(&Role) -> Value) -> Value {
         let Some(role) = self.role() else { return Value::unknown("the role is not in the estate") };
-        unless(self.world.role_unseen(role).as_ref(), || fact(role))
+        unless(self.index.role_unseen(role).as_ref(), || fact(role))
     }
 
     /// A fact that never changes.
@@ -35,37 +27,14 @@ impl RoleFacts {
         self.role().map_or_else(|| Value::unknown("the role is not in the estate"), fact)
     }
 
-    /// Whether pods can get to the role: EKS Pod Identity is named, or an association makes the hop.
-    fn reached_by_pods(&self, role: &Role) -> Value {
-        let (named, hop) = match trust::answers(&self.world, role) {
-            Ok(answers) => answers.pods_by_trust(),
-            Err(why) => return Value::unknown(why),
-        };
-        if !self.world.associations_into(role.arn.as_str()).is_empty() {
-            return truth(&named.or(hop));
-        }
-        let unseen = self.world.accounts.keys().map(|account| self.world.visibility(*account));
-        let unseen = unseen.fold(None, |unseen, visibility| {
-            join(join(unseen, visibility.associations.as_ref()), visibility.details.as_ref())
-        });
-        match (&named, &hop, unseen) {
-            (Truth::True, ..) | (_, Truth::False, _) | (_, _, None) => truth(&named),
-            (Truth::Unknown(_), _, Some(why)) => match truth(&named) {
-                Value::Unknown(more) => Value::Unknown(why.and(&more)),
-                known => known,
-            },
-            (Truth::False, _, Some(why)) => Value::Unknown(why),
-        }
-    }
-
-    fn associations(&self, of: fn(&CachedIndex, &str) -> Vec<usize>, everywhere: bool) -> Value {
+    fn associations(&self, of: fn(&AccessIndex, &str) -> Vec<usize>, everywhere: bool) -> Value {
         self.fixed(|role| {
-            let (shown, unconfirmed) = self.world.confirmed(&of(&self.world, role.arn.as_str()));
+            let (shown, unconfirmed) = self.index.confirmed(&of(&self.index, role.arn.as_str()));
             let items =
-                shown.into_iter().map(|index| AssociationFacts { world: Arc::clone(&self.world), index }.into_value());
+                shown.into_iter().map(|at| AssociationFacts { index: Arc::clone(&self.index), at }.into_value());
             let accounts: Vec<_> =
-                if everywhere { self.world.accounts.keys().copied().collect() } else { vec![role.arn.account_id()] };
-            let missing = accounts.iter().map(|account| self.world.visibility(*account)).fold(
+                if everywhere { self.index.accounts.keys().copied().collect() } else { vec![role.arn.account_id()] };
+            let missing = accounts.iter().map(|account| self.index.visibility(*account)).fold(
                 unconfirmed,
                 |missing, visibility| {
                     join(join(missing, visibility.associations.as_ref()), visibility.details.as_ref())
@@ -74,92 +43,6 @@ impl RoleFacts {
             Value::list_seen(items, missing)
         })
     }
-}
-
-/// Every document of a role's stack that does not parse, as evidence.
-fn unreadable(world: &CachedIndex, role: &Role) -> Vec<Value> {
-    let trust = role.trust.and_then(|digest| world.documents.get(&digest)).map(|d| ("trust policy".to_owned(), d));
-    let parts = permissions::identity(world, role).into_iter().chain(permissions::boundary(world, role));
-    let parts = parts.filter_map(|part| part.document.ok().map(|document| (part.source, document)));
-    let broken = trust.into_iter().chain(parts).filter_map(|(source, document)| {
-        let error = document.parsed.as_ref().err()?;
-        Some(super::view::unreadable(&source, document, error))
-    });
-    broken.collect()
-}
-
-/// Conditions on the session tags of Pod Identity, by statement. What a Deny asks for, everything
-/// that the role may do asks for.
-fn tag_conditions(world: &CachedIndex, role: &Role) -> Vec<TagCondition> {
-    let parts = permissions::identity(world, role);
-    let statements = || {
-        parts
-            .iter()
-            .filter_map(|part| part.document.as_ref().ok().map(|document| (part, *document)))
-            .flat_map(|(part, document)| document.statements().iter().map(move |statement| (part, document, statement)))
-    };
-    let denied: BTreeSet<&str> =
-        statements().filter(|(.., s)| s.effect == Effect::Deny).flat_map(|(.., s)| pod_tag_keys(s)).collect();
-    let allows = statements().filter(|(.., s)| s.effect == Effect::Allow);
-    let found = allows.filter_map(|(part, document, statement)| {
-        let mut keys = pod_tag_keys(statement);
-        if keys.is_empty() {
-            return None;
-        }
-        keys.extend(&denied);
-        keys.sort_unstable();
-        keys.dedup();
-        let site =
-            Site { source: part.source.as_str().into(), document: document.digest, statement: Arc::clone(statement) };
-        Some(TagCondition { site, keys })
-    });
-    found.collect()
-}
-
-/// The tags of Pod Identity that a statement asks for: as the key of a condition, or as a variable in
-/// a condition's value or a resource.
-fn pod_tag_keys(statement: &Statement) -> Vec<&'static str> {
-    let resources = statement.resources.iter().flat_map(Clause::elements).map(ResourcePattern::as_str);
-    let values = statement.conditions.iter().flat_map(|condition| condition.values.iter().map(String::as_str));
-    let texts: Vec<String> = resources.chain(values).map(str::to_ascii_lowercase).collect();
-    let asks = |tag: &str| {
-        let key = format!("aws:principaltag/{tag}");
-        let variable = format!("${{{key}");
-        statement.conditions.iter().any(|condition| condition.key.eq_ignore_ascii_case(&key))
-            || texts.iter().any(|text| text.contains(&variable))
-    };
-    trust::TAGS.into_iter().filter(|tag| asks(tag)).collect()
-}
-
-/// A statement that asks for session tags of Pod Identity.
-#[derive(Debug)]
-pub(super) struct TagCondition {
-    site: Site,
-    keys: Vec<&'static str>,
-}
-
-impl Facts for TagCondition {
-    const NAME: &'static str = "TagCondition";
-    const DOC: &'static str = "A statement of a role's policies that asks for session tags of Pod Identity.";
-    const FIELDS: &'static [Def<Self>] = &[
-        Def::<Self>::new(
-            "keys",
-            || Type::list(Type::String),
-            "The tags, such as `kubernetes-namespace`.",
-            |t| Value::texts(&t.keys),
-        ),
-        Def::<Self>::new(
-            "evidence",
-            || Type::object("Evidence"),
-            "The statement and where it stands.",
-            |t| Value::object(super::view::evidence("asks for session tags", &t.site)),
-        ),
-    ];
-}
-
-/// Tags of a resource, as a map.
-pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
-    Value::Map(Arc::new(tags.iter().map(|(key, value)| (Arc::from(key.as_str()), text(value))).collect()))
 }
 
 impl Facts for RoleFacts {
@@ -189,7 +72,7 @@ impl Facts for RoleFacts {
             "account",
             || Type::object("Account"),
             "The account that owns the role.",
-            |r| r.fixed(|role| AccountFacts { world: Arc::clone(&r.world), id: role.arn.account_id() }.into_value()),
+            |r| r.fixed(|role| AccountFacts { index: Arc::clone(&r.index), id: role.arn.account_id() }.into_value()),
         ),
         Def::<Self>::new(
             "role_id",
@@ -207,13 +90,13 @@ impl Facts for RoleFacts {
             "last_used_at",
             || Type::optional(Type::Timestamp),
             "When IAM last saw the role used, within 400 days; absent where it was not.",
-            |r| r.seen(|role| Value::optional(r.world.last_used(role.arn.as_str()).map(|used| used.at))),
+            |r| r.seen(|role| Value::optional(r.index.last_used(role.arn.as_str()).map(|used| used.at))),
         ),
         Def::<Self>::new(
             "uses",
             || Type::list(Type::object("Use")),
             "When it was used last, by IAM and by the sessions of the trail.",
-            |r| r.seen(|role| attributions::uses_of_role(&r.world, role)),
+            |r| r.seen(|role| listed(uses::of_role(&r.index, role))),
         ),
         Def::<Self>::new(
             "tags",
@@ -225,7 +108,7 @@ impl Facts for RoleFacts {
             "is_service_linked",
             || Type::Bool,
             "Whether an AWS service made the role for itself (path `/aws-service-role/`).",
-            |r| r.fixed(|role| permissions::is_service_linked(role).into()),
+            |r| r.fixed(|role| stack::is_service_linked(role).into()),
         )
         .or(|| Value::Bool(false)),
         Def::<Self>::new(
@@ -235,15 +118,15 @@ impl Facts for RoleFacts {
             |r| {
                 r.fixed(|role| {
                     let own = |c: &&rolecall_estate::Cluster| c.role_arn.as_deref() == Some(role.arn.as_str());
-                    let undescribed = |c: &rolecall_estate::Cluster| r.world.cluster_undescribed(c);
-                    if r.world.clusters.iter().filter(own).any(|c| undescribed(c).is_none()) {
+                    let undescribed = |c: &rolecall_estate::Cluster| r.index.cluster_undescribed(c);
+                    if r.index.clusters.iter().filter(own).any(|c| undescribed(c).is_none()) {
                         return Value::Bool(true);
                     }
                     // A cluster runs under a role of its own account.
                     let account = role.arn.account_id();
-                    let here = r.world.clusters.iter().filter(|c| c.account_id == account);
+                    let here = r.index.clusters.iter().filter(|c| c.account_id == account);
                     let missing = join(
-                        r.world.visibility(account).clusters.clone(),
+                        r.index.visibility(account).clusters.clone(),
                         here.filter_map(undescribed).next().as_ref(),
                     );
                     unless(missing.as_ref(), || Value::Bool(false))
@@ -274,10 +157,10 @@ impl Facts for RoleFacts {
             || Type::object("Trust"),
             "Who may assume the role.",
             |r| {
-                r.seen(|role| match trust::answers(&r.world, role) {
+                r.seen(|role| match role_trust::answers(&r.index, role) {
                     Ok(answers) => {
-                        let (world, account) = (Arc::clone(&r.world), role.arn.account_id());
-                        trust::TrustFacts { world, account, answers }.into_value()
+                        let (index, account) = (Arc::clone(&r.index), role.arn.account_id());
+                        RoleTrust { index, account, answers }.into_value()
                     }
                     Err(why) => Value::unknown(why),
                 })
@@ -287,55 +170,49 @@ impl Facts for RoleFacts {
             "reached_by_pods",
             || Type::Bool,
             "Whether pods can get to it: its trust policy names EKS Pod Identity, or an association has it as target role.",
-            |r| r.seen(|role| r.reached_by_pods(role)),
+            |r| r.seen(|role| flag(callers::reached_by_pods(&r.index, role))),
         ),
         Def::<Self>::new(
             "permissions",
             || Type::object("Permissions"),
             "What sessions of the role may do, by all its policies under boundary and SCPs; where nobody but Pod Identity can assume it, also under the session policies of its associations.",
-            |r| r.seen(|role| permissions::of_role(&r.world, role)),
+            |r| r.seen(|role| permissions::of_role(&r.index, role).into_value()),
         ),
         Def::<Self>::new(
             "reach",
             || Type::object("Reach"),
             "Who gets to the role: pods by their associations, users and roles, outsiders, AWS services.",
-            |r| r.seen(|_| reach::ReachFacts { world: Arc::clone(&r.world), index: r.index }.into_value()),
+            |r| r.seen(|_| Callers { index: Arc::clone(&r.index), at: r.at }.into_value()),
         ),
         Def::<Self>::new(
             "unused_grants",
             || Type::list(Type::object("UnusedGrant")),
             "What it may do that changes something, with since when no session of it did; as far as the trail of its account is complete.",
-            |r| r.seen(|role| granted::of_role(&r.world, role)),
+            |r| r.seen(|role| listed(unused_grants::of_role(&r.index, role))),
         ),
         Def::<Self>::new(
             "escalations",
             || Type::list(Type::object("Escalation")),
             "Privilege-escalation paths: to more permissions of its own, to other roles and users, over any number of roles. None where it grants administrator access already.",
-            |r| r.seen(|_| escalation::of_role(&r.world, r.index)),
+            |r| r.seen(|_| listed(escalation::of_role(&r.index, r.at))),
         ),
         Def::<Self>::new(
             "tag_conditions",
             || Type::list(Type::object("TagCondition")),
             "Statements of its policies that ask for session tags of Pod Identity.",
-            |r| {
-                r.seen(|role| {
-                    let whole = permissions::identity(&r.world, role).into_iter().find_map(|p| unless_known(&p));
-                    let items = tag_conditions(&r.world, role).into_iter().map(Facts::into_value);
-                    Value::list_seen(items, whole)
-                })
-            },
+            |r| r.seen(|role| objects(tag_conditions::of_role(&r.index, role))),
         ),
         Def::<Self>::new(
             "associations",
             || Type::list(Type::object("Association")),
             "Pod Identity associations that name it as association role.",
-            |r| r.associations(|world, arn| world.associations_of(arn).to_vec(), false),
+            |r| r.associations(|index, arn| index.associations_of(arn).to_vec(), false),
         ),
         Def::<Self>::new(
             "target_associations",
             || Type::list(Type::object("Association")),
             "Pod Identity associations that name it as target role.",
-            |r| r.associations(|world, arn| world.associations_into(arn).to_vec(), true),
+            |r| r.associations(|index, arn| index.associations_into(arn).to_vec(), true),
         ),
         Def::<Self>::new(
             "unreadable",
@@ -343,18 +220,11 @@ impl Facts for RoleFacts {
             "Documents of the role (trust, inline and managed policies, boundary) that could not be read.",
             |r| {
                 r.seen(|role| {
-                    let missing = permissions::identity(&r.world, role)
-                        .into_iter()
-                        .chain(permissions::boundary(&r.world, role))
-                        .find_map(|part| permissions::not_seen(&part));
-                    Value::list_seen(unreadable(&r.world, role), missing)
+                    let broken = stack::unreadable(&r.index, role).into_iter();
+                    let items = broken.map(|(source, document, error)| unreadable(&source, document, error));
+                    Value::list_seen(items, stack::unseen_part(&r.index, role))
                 })
             },
         ),
     ];
-}
-
-/// The digest of a document, as text.
-pub(super) fn digest(digest: Option<&Digest>) -> Value {
-    digest.map_or(Value::Null, |digest| text(&digest.to_string()))
 }

@@ -1,15 +1,14 @@
 //! Sessions as facts: what was observed, gathered by shape.
 
-use super::CachedIndex;
-use super::association::AssociationFacts;
-use super::attributions::Fault;
-use super::place::AccountFacts;
-use super::role::RoleFacts;
-use super::sessions::{Group, Observed, Place, kind_name};
-use super::view::{Def, Facts, count, fact, maybe, text};
+use super::objects::{AccountFacts, AssociationFacts, RoleFacts};
+use super::session_parts::{SessionFault, SessionNameFacts, SessionSource};
+use super::session_use;
+use super::view::{Def, Facts, count, fact, maybe, text, value};
+use crate::access::index::AccessIndex;
+use crate::access::session_group::{Group, Observed, kind_name};
+use crate::access::sessions::{candidates, namespace, unseen_associations};
 use rolecall_cloudtrail::session_name;
 use rolecall_cloudtrail::session_name::PodIdentityName;
-use rolecall_estate::Association;
 use rolecall_iam::Arn;
 use rolecall_rules::{Reasons, Type, Value};
 use std::sync::Arc;
@@ -20,67 +19,11 @@ const EXAMPLES: usize = 3;
 /// Sessions of one shape.
 #[derive(Debug)]
 pub(super) struct SessionFacts {
-    pub world: Arc<CachedIndex>,
+    pub index: Arc<AccessIndex>,
     pub group: Arc<Group>,
 }
 
 impl SessionFacts {
-    /// Associations that can have led to the sessions: by the tags where there are any, else by the
-    /// role and the cluster's part of the name.
-    fn candidates(&self) -> Vec<usize> {
-        let key = &self.group.key;
-        let Some(role) = key.role_arn.as_deref() else { return Vec::new() };
-        let own = self.world.associations_of(role).iter().chain(self.world.associations_into(role));
-        let agrees = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|wanted| wanted == has);
-        let fits = |association: &Association| {
-            let at = &association.key;
-            let by_name = key.cluster.is_some()
-                || self.group.names.values().any(|observed| {
-                    PodIdentityName::parse(&observed.name).is_none_or(|name| name.pod_in(at.cluster.as_str()).is_some())
-                });
-            agrees(&key.cluster, at.cluster.as_str())
-                && agrees(&key.namespace, at.namespace.as_str())
-                && agrees(&key.service_account, at.service_account.as_str())
-                && by_name
-        };
-        let mut found: Vec<usize> =
-            own.copied().filter(|index| self.world.associations.get(*index).is_some_and(fits)).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    /// Why associations can have led to the sessions that nobody saw.
-    fn unseen_associations(&self) -> Option<Reasons> {
-        let visibility = self.world.visibility(self.group.key.account_id);
-        crate::index::join(visibility.associations.clone(), visibility.details.as_ref())
-    }
-
-    /// The namespace by the tags, else by the candidates where they agree.
-    fn namespace(&self) -> Value {
-        if let Some(namespace) = &self.group.key.namespace {
-            return text(namespace);
-        }
-        if self.group.key.role_arn.is_none() {
-            return Value::Null;
-        }
-        if let Some(why) = self.unseen_associations() {
-            return Value::Unknown(why);
-        }
-        let mut namespaces: Vec<&str> = self
-            .candidates()
-            .into_iter()
-            .filter_map(|index| self.world.associations.get(index))
-            .map(|association| association.key.namespace.as_str())
-            .collect();
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        match namespaces.as_slice() {
-            [one] => text(one),
-            _ => Value::Null,
-        }
-    }
-
     fn name(&self) -> Option<&str> {
         self.group.names.values().next().map(|observed| observed.name.as_str())
     }
@@ -123,7 +66,7 @@ impl Facts for SessionFacts {
             "account",
             || Type::object("Account"),
             "The account in whose trail they were recorded.",
-            |s| AccountFacts { world: Arc::clone(&s.world), id: s.group.key.account_id }.into_value(),
+            |s| AccountFacts { index: Arc::clone(&s.index), id: s.group.key.account_id }.into_value(),
         ),
         Def::<Self>::new(
             "kind",
@@ -155,11 +98,11 @@ impl Facts for SessionFacts {
             "The role asked for; absent where there is no such role.",
             |s| {
                 let Some(arn) = s.group.key.role_arn.as_deref() else { return Value::Null };
-                if let Some(index) = s.world.role_index(arn) {
-                    return RoleFacts { world: Arc::clone(&s.world), index }.into_value();
+                if let Some(at) = s.index.role_index(arn) {
+                    return RoleFacts { index: Arc::clone(&s.index), at }.into_value();
                 }
                 let account = arn.parse::<Arn>().ok().and_then(|arn| arn.account_id());
-                let unseen = account.and_then(|account| s.world.visibility(account).roles.clone());
+                let unseen = account.and_then(|account| s.index.visibility(account).roles.clone());
                 unseen.map_or(Value::Null, Value::Unknown)
             },
         ),
@@ -173,7 +116,7 @@ impl Facts for SessionFacts {
             "namespace",
             || Type::optional(Type::String),
             "The namespace by the session tags, else by the associations that can have led here, where they agree.",
-            Self::namespace,
+            |s| value(namespace(&s.index, &s.group).map(|namespace| maybe(namespace.as_deref()))),
         ),
         Def::<Self>::new(
             "service_account",
@@ -186,11 +129,10 @@ impl Facts for SessionFacts {
             || Type::list(Type::object("Association")),
             "The associations that can have led to the sessions.",
             |s| {
-                let candidates = s.candidates();
-                let items = candidates
-                    .into_iter()
-                    .map(|index| AssociationFacts { world: Arc::clone(&s.world), index }.into_value());
-                Value::list_seen(items, s.unseen_associations())
+                let candidates = candidates(&s.index, &s.group);
+                let items =
+                    candidates.into_iter().map(|at| AssociationFacts { index: Arc::clone(&s.index), at }.into_value());
+                Value::list_seen(items, unseen_associations(&s.index, &s.group))
             },
         ),
         Def::<Self>::new(
@@ -268,7 +210,7 @@ impl Facts for SessionFacts {
             "uses",
             || Type::list(Type::object("SessionUse")),
             "From where and by what the sessions' credentials were used, as far as trails record calls. Not known where no call is recorded.",
-            |s| super::origins::uses(&s.group, &|label, observed| s.event(label, observed)),
+            |s| session_use::uses(&s.group, &|label, observed| s.event(label, observed)),
         ),
         Def::<Self>::new(
             "packed_policy_size",
@@ -312,96 +254,5 @@ impl Facts for SessionFacts {
                 None => s.examples(),
             },
         ),
-    ];
-}
-
-/// One distinct session name.
-#[derive(Debug)]
-pub(super) struct SessionNameFacts {
-    name: String,
-    count: u32,
-    evidence: Value,
-}
-
-impl Facts for SessionNameFacts {
-    const NAME: &'static str = "SessionName";
-    const DOC: &'static str = "A session name as observed.";
-    const FIELDS: &'static [Def<Self>] = &[
-        Def::<Self>::new("name", || Type::String, "The name.", |n| text(&n.name)),
-        Def::<Self>::new(
-            "count",
-            || Type::Int,
-            "Sessions with this name, its random part aside.",
-            |n| Value::Int(i64::from(n.count)),
-        ),
-        Def::<Self>::new("evidence", || Type::object("Evidence"), "One event with this name.", |n| n.evidence.clone()),
-    ];
-}
-
-/// One way in which sessions that EKS opened differ from what associations explain.
-#[derive(Debug)]
-pub(super) struct SessionFault {
-    fault: Fault,
-    count: u32,
-    evidence: Value,
-}
-
-impl Facts for SessionFault {
-    const NAME: &'static str = "SessionFault";
-    const DOC: &'static str = "A way in which sessions that EKS opened differ from what associations explain.";
-    const FIELDS: &'static [Def<Self>] = &[
-        Def::<Self>::new(
-            "kind",
-            || Type::String,
-            "`no_association`, `after_end` (opened when its association had ended or changed, and pods could not hold credentials of before any more), `role` or `tags`.",
-            |f| text(f.fault.kind),
-        ),
-        Def::<Self>::new("what", || Type::String, "What differs, in a sentence.", |f| text(&f.fault.what)),
-        Def::<Self>::new(
-            "holds",
-            || Type::Bool,
-            "Whether it is so: true, or unknown where what would explain it was not seen.",
-            |f| f.fault.why_not_known.as_ref().map_or(Value::Bool(true), |why| Value::unknown(why.clone())),
-        )
-        .or(|| Value::Bool(true)),
-        Def::<Self>::new("count", || Type::Int, "So many sessions.", |f| Value::Int(i64::from(f.count)))
-            .or(|| Value::Int(1)),
-        Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |f| f.evidence.clone()),
-    ];
-}
-
-/// One place that asked for sessions.
-#[derive(Debug)]
-pub(super) struct SessionSource {
-    place: Place,
-    count: u32,
-    evidence: Value,
-}
-
-impl Facts for SessionSource {
-    const NAME: &'static str = "SessionSource";
-    const DOC: &'static str = "An address that asked for sessions, or a VPC endpoint through which it did.";
-    const FIELDS: &'static [Def<Self>] = &[
-        Def::<Self>::new(
-            "address",
-            || Type::optional(Type::String),
-            "The IP address.",
-            |s| maybe(s.place.address.map(|address| address.to_string()).as_deref()),
-        ),
-        Def::<Self>::new(
-            "vpc_endpoint",
-            || Type::optional(Type::String),
-            "The VPC endpoint's id (`vpce-…`), where the request came through one.",
-            |s| maybe(s.place.endpoint.as_ref().map(|endpoint| endpoint.id.as_str())),
-        ),
-        Def::<Self>::new(
-            "vpc_endpoint_account",
-            || Type::optional(Type::String),
-            "The account that owns the VPC endpoint, where the event says so.",
-            |s| maybe(s.place.endpoint.as_ref().and_then(|endpoint| endpoint.account_id.as_deref())),
-        ),
-        Def::<Self>::new("count", || Type::Int, "So many sessions.", |s| Value::Int(i64::from(s.count)))
-            .or(|| Value::Int(1)),
-        Def::<Self>::new("evidence", || Type::object("Evidence"), "The last of the events.", |s| s.evidence.clone()),
     ];
 }

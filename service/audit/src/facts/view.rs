@@ -1,9 +1,12 @@
 //! How a fact is declared: name, type, sentence and code in one place, so that none can drift.
 
-use rolecall_estate::{Cause, Reason};
-use rolecall_iam::{Document, DocumentError, Site, Truth};
+use crate::access::answer::{self, Known, Listed, Partial};
+use chrono::{DateTime, Utc};
+use rolecall_iam::{Digest, Document, DocumentError, Site, Truth};
 use rolecall_rules::{Evidence, Object, ObjectType, Reasons, Type, Value};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A field of an object that rules see.
 pub(super) struct Def<T> {
@@ -73,16 +76,50 @@ pub(super) fn count(n: usize) -> Value {
 
 /// What the engine of the policy language answers.
 pub(super) fn truth(truth: &Truth) -> Value {
-    match truth {
-        Truth::True => Value::Bool(true),
-        Truth::False => Value::Bool(false),
-        Truth::Unknown(_) => Value::Unknown(why(truth)),
+    flag(answer::known(truth))
+}
+
+/// Whether something is so.
+pub(super) fn flag(known: Known<bool>) -> Value {
+    known.map_or_else(Value::Unknown, Value::Bool)
+}
+
+/// A moment.
+pub(super) fn moment(known: &Known<DateTime<Utc>>) -> Value {
+    match known {
+        Ok(at) => (*at).into(),
+        Err(why) => Value::Unknown(why.clone()),
     }
 }
 
-/// The reasons of an unknown truth.
-pub(super) fn why(truth: &Truth) -> Reasons {
-    Reasons::several(Reason::of_truth(truth)).unwrap_or_else(|| Reasons::one("the policy language leaves it open"))
+/// A value, or why there is none.
+pub(super) fn value(known: Known<Value>) -> Value {
+    known.unwrap_or_else(Value::Unknown)
+}
+
+/// A value, unless there are reasons not to believe it.
+pub(super) fn unless(why: Option<&Reasons>, value: impl FnOnce() -> Value) -> Value {
+    why.map_or_else(value, |why| Value::Unknown(why.clone()))
+}
+
+/// A list of objects, known whole or in part.
+pub(super) fn objects<T: Facts>(found: Partial<T>) -> Value {
+    Value::list_seen(found.items.into_iter().map(Facts::into_value), found.missing)
+}
+
+/// As [`objects`], or why nothing can be said.
+pub(super) fn listed<T: Facts>(found: Listed<T>) -> Value {
+    found.map_or_else(Value::Unknown, objects)
+}
+
+/// The digest of a document, as text.
+pub(super) fn digest(digest: Option<&Digest>) -> Value {
+    digest.map_or(Value::Null, |digest| text(&digest.to_string()))
+}
+
+/// Tags of a resource, as a map.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
+    Value::Map(Arc::new(tags.iter().map(|(key, value)| (Arc::from(key.as_str()), text(value))).collect()))
 }
 
 /// A statement that decided, as evidence.
@@ -115,16 +152,4 @@ pub(super) fn unreadable(source: &str, document: &Document, error: &DocumentErro
         pointer: error.pointer.clone(),
         value: document.text.chars().take(2_000).collect::<String>().into(),
     })
-}
-
-/// Why a policy says nothing: it was not seen, or does not parse.
-pub(super) fn unless_known(part: &super::permissions::Part<'_>) -> Option<Reasons> {
-    match &part.document {
-        Ok(document) => {
-            let error = document.parsed.as_ref().err()?;
-            let text = format!("the {} could not be read: {error}", part.source);
-            Some(Reasons::one(Reason::new(text, Cause::Document)))
-        }
-        Err(_) => super::permissions::not_seen(part),
-    }
 }

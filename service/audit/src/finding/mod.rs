@@ -8,7 +8,7 @@ mod reconcile;
 
 pub use reconcile::reconcile;
 
-use crate::reach::Workload;
+use crate::access::reach::Workload;
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Reason;

@@ -3,9 +3,9 @@
 use crate::shipped::RULES;
 use crate::small::{API, DATA, OPEN, Small, allow};
 use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::Via;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{Failure, FindingAction, reconcile};
-use rolecall_audit::reach::Via;
 use rolecall_rules::SubjectKind;
 
 const ALL: &str = r#""Action":"*","Resource":"*""#;
@@ -22,7 +22,7 @@ fn opened(small: &Small) -> Vec<Failure> {
 
 /// `namespace/service account` and the way, of each workload.
 fn workloads(failure: &Failure) -> Vec<(String, Via)> {
-    let name = |w: &rolecall_audit::reach::Workload| {
+    let name = |w: &rolecall_audit::access::reach::Workload| {
         (format!("{}/{}", w.association.namespace, w.association.service_account), w.via)
     };
     failure.workloads.iter().map(name).collect()

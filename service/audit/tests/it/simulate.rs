@@ -1,7 +1,7 @@
 //! Questions to an estate of which a part was not seen: nothing is allowed by what is only remembered.
 
 use crate::small::{API, HOME, Small};
-use rolecall_audit::simulate::{Question, WhatIf, ask};
+use rolecall_audit::access::simulate::{Question, WhatIf, ask};
 use rolecall_estate::coverage::ScopeKind;
 
 const POD: &str = "111122223333/eu-west-1/prod/pay/api";

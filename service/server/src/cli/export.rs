@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
-use rolecall_audit::reach::Workload;
+use rolecall_audit::access::reach::Workload;
 use rolecall_store::{AssociationRow, Finding, GapRow, RoleRow, SessionRow, Store, UsageOf, UseRow};
 use serde::Serialize;
 use serde_json::{Value, json};

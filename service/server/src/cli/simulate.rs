@@ -10,7 +10,7 @@ use super::{Context, print, print_json, with_database};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::query::simulate::{self, Answer, SimulateError};
-use rolecall_audit::simulate::{Given, Question, WhatIf};
+use rolecall_audit::access::simulate::{Given, Question, WhatIf};
 use rolecall_iam::cases::{self, Case, CaseAnswer};
 use rolecall_iam::{AccountId, Document, Explanation, PolicyEffect};
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@
 //!
 //! One road for the command and the API. Refuses to know how a question is written down.
 
-use rolecall_audit::simulate::{AskError, Question, accounts, ask};
+use rolecall_audit::access::simulate::{AskError, Question, accounts, ask};
 use rolecall_iam::{AccountId, Explanation};
 use rolecall_store::Store;
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use rolecall_audit::unused::{UsageReport, Window, covered};
-use rolecall_audit::usage::{UsageError, UsageSubject, analyze_usage, role_of};
+use rolecall_audit::access::unused::{UsageReport, Window, covered};
+use rolecall_audit::access::usage::{UsageError, UsageSubject, analyze_usage, role_of};
 use rolecall_estate::Used;
 use rolecall_iam::{AccountId, RoleArn};
 use rolecall_store::{Store, UsageOf, UseRow};

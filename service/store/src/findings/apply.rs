@@ -327,7 +327,7 @@ struct Step {
 struct Reached {
     account: String,
     fingerprint: String,
-    workloads: Vec<rolecall_audit::reach::Workload>,
+    workloads: Vec<rolecall_audit::access::reach::Workload>,
 }
 
 impl Step {
@@ -750,7 +750,7 @@ async fn write_workloads(tx: &mut Transaction<'static, Postgres>, reached: &[Rea
     sqlx::query!("delete from finding_workload where fingerprint = any($1)", &fingerprints).execute(&mut **tx).await?;
     let each: Vec<_> = reached.iter().flat_map(|finding| finding.workloads.iter().map(move |w| (finding, w))).collect();
     for some in each.chunks(10 * CHUNK) {
-        let column = |of: &dyn Fn(&Reached, &rolecall_audit::reach::Workload) -> String| {
+        let column = |of: &dyn Fn(&Reached, &rolecall_audit::access::reach::Workload) -> String| {
             some.iter().map(|(finding, workload)| of(finding, workload)).collect::<Vec<String>>()
         };
         sqlx::query!(

@@ -1,8 +1,8 @@
 //! Which findings: what pages, the API and exports narrow a list by.
 
 use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::Via;
 use rolecall_audit::finding::{Detection, Workflow};
-use rolecall_audit::reach::Via;
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::AssociationKey;
 use rolecall_iam::AccountId;

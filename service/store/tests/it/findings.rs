@@ -272,12 +272,12 @@ async fn tallies_are_kept_by_run() {
     assert_eq!(store.tallies(first).await.unwrap(), [tally("a", account(), 1)]);
 }
 
-fn workload(namespace: &str, via: rolecall_audit::reach::Via) -> rolecall_audit::reach::Workload {
-    rolecall_audit::reach::Workload { association: key(namespace, "api"), via }
+fn workload(namespace: &str, via: rolecall_audit::access::reach::Via) -> rolecall_audit::access::reach::Workload {
+    rolecall_audit::access::reach::Workload { association: key(namespace, "api"), via }
 }
 
 /// A finding on a role that these workloads reach.
-fn on_role(name: &str, severity: Severity, workloads: &[(&str, rolecall_audit::reach::Via)]) -> Failure {
+fn on_role(name: &str, severity: Severity, workloads: &[(&str, rolecall_audit::access::reach::Via)]) -> Failure {
     let mut failure = failure(name, severity, "m");
     failure.subject = Subject {
         kind: SubjectKind::Role,
@@ -305,7 +305,7 @@ async fn numbers(store: &Store, filter: FindingFilter) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_finding_on_a_role_is_found_by_the_workloads_that_reach_it() {
-    use rolecall_audit::reach::Via;
+    use rolecall_audit::access::reach::Via;
     let database = database().await;
     let store = &database.store;
     let one = on_role("a", Severity::High, &[("billing", Via::Direct), ("web", Via::Target)]);

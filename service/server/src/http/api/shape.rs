@@ -11,7 +11,7 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_audit::reach::Workload;
+use rolecall_audit::access::reach::Workload;
 use rolecall_estate::{Cause, Reason};
 use rolecall_rules::{EffectiveParam, Evidence, Subject};
 use rolecall_store::{

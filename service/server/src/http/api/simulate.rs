@@ -8,7 +8,7 @@ use crate::query::simulate::{self, Answer, SimulateError};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
+use rolecall_audit::access::simulate::{AskError, Given, Question, WhatIf};
 use rolecall_estate::Reason;
 use rolecall_iam::{Document, Explanation, PolicyExplanation, RequiredChange, StatementMatch};
 use serde::{Deserialize, Serialize};

@@ -14,8 +14,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::unused::{Covered, UsageReport, UsedAction};
-use rolecall_audit::usage::UsageSubject;
+use rolecall_audit::access::unused::{Covered, UsageReport, UsedAction};
+use rolecall_audit::access::usage::UsageSubject;
 use rolecall_estate::EventScope;
 use rolecall_iam::ActionSet;
 use rolecall_iam::catalogue::{AccessLevel, catalogue};
@@ -243,7 +243,7 @@ fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
 }
 
 fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
-    let row = |read: &rolecall_audit::unused::ReadRegion| {
+    let row = |read: &rolecall_audit::access::unused::ReadRegion| {
         let whole = read.whole.as_ref();
         RegionRow {
             region: read.region.to_string(),
@@ -343,7 +343,7 @@ fn by_service(actions: &ActionSet) -> Vec<Names> {
 }
 
 fn paths(usage_report: &UsageReport) -> Vec<PathRow> {
-    let row = |path: &rolecall_audit::unused::GrantedPath| PathRow {
+    let row = |path: &rolecall_audit::access::unused::GrantedPath| PathRow {
         actions: path.found.path.actions().collect::<Vec<_>>().join(", "),
         outcome: match path.found.path.outcome.as_str() {
             "own_permissions" => "changes its own permissions",

@@ -16,7 +16,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rolecall_audit::simulate::{AskError, Given, Question, WhatIf};
+use rolecall_audit::access::simulate::{AskError, Given, Question, WhatIf};
 
 use rolecall_estate::Reason;
 use rolecall_iam::{AccountId, Digest, Document, Outcome, PolicyEffect, PolicyExplanation, StatementMatch};

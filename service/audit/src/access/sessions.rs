@@ -3,17 +3,18 @@
 //! Knows which events belong together: same role, same principal, same workload, names of the same
 //! shape. Keeps counts and a few examples. Refuses to decide whether a name is right.
 
-use super::CachedIndex;
-use super::attributions::{self, Fault, LAG};
-use super::origins::{UseKey, UseSeen};
-use chrono::{DateTime, NaiveDate, Utc};
+use super::answer::Known;
+use super::attributions;
+use super::index::AccessIndex;
+use super::session_group::{Group, GroupKey, Observed, Place};
+use super::trail::LAG;
+use crate::index::join;
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{SessionAttribution, session_name};
-use rolecall_estate::id::Region;
-use rolecall_estate::{Reason, Session, SessionKind, VpcEndpoint};
-use rolecall_iam::{AccountId, Arn};
+use rolecall_estate::{Association, Reason, Session, SessionKind};
+use rolecall_iam::Arn;
+use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// So many distinct names are kept of a group, one event each.
@@ -23,115 +24,14 @@ const FAULTS_KEPT: usize = 50;
 /// So many places are kept of a group, one event each.
 const SOURCES_KEPT: usize = 200;
 
-/// Sessions of one kind, from one principal, into one role, for one workload, with names of one shape.
-#[derive(Debug, Clone)]
-pub(super) struct Group {
-    pub key: GroupKey,
-    pub count: u32,
-    pub refused: u32,
-    pub first: DateTime<Utc>,
-    pub last: DateTime<Utc>,
-    pub regions: BTreeSet<Region>,
-    /// Days under which a trail has its events.
-    pub days: BTreeSet<NaiveDate>,
-    /// One event for each distinct name without its random part, by that part.
-    pub names: BTreeMap<String, Observed>,
-    /// Whether there were more distinct names than are kept.
-    pub more_names: bool,
-    /// Sessions whose name contradicts the tags of the same event.
-    pub contradictions: u32,
-    /// One such event.
-    pub contradiction: Option<Observed>,
-    /// How sessions differ from what associations explain, with one event each.
-    pub faults: BTreeMap<Fault, (u32, Observed)>,
-    /// The fullest packed policy among them, in percent, and its event.
-    pub packed: Option<(u8, Observed)>,
-    /// One event for each place that asked; services have none.
-    pub sources: BTreeMap<Place, (u32, Observed)>,
-    /// Whether there were more places than are kept.
-    pub more_sources: bool,
-    /// From where and by what they were used.
-    pub uses: BTreeMap<UseKey, UseSeen>,
-    /// Whether there were more uses than are kept.
-    pub more_uses: bool,
-    /// Why EKS may have made them all the same.
-    pub perhaps_by_eks: Option<Reason>,
-}
-
-/// From where a session was asked for: an address, and the VPC endpoint that it came through.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub address: Option<IpAddr>,
-    pub endpoint: Option<VpcEndpoint>,
-}
-
-/// What makes sessions one subject.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GroupKey {
-    pub account_id: AccountId,
-    pub role_arn: Option<Arc<str>>,
-    pub kind: SessionKind,
-    /// Without what changes from session to session.
-    pub principal: String,
-    pub cluster: Option<String>,
-    pub namespace: Option<String>,
-    pub service_account: Option<String>,
-    pub shape: Option<String>,
-    /// Whether EKS itself made the sessions, as far as associations were seen.
-    pub by_eks: bool,
-}
-
-/// One event, as evidence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Observed {
-    pub event_id: String,
-    pub at: DateTime<Utc>,
-    pub region: Region,
-    pub name: String,
-    pub principal: String,
-    pub source_ip: Option<String>,
-    pub vpc_endpoint: Option<VpcEndpoint>,
-    pub count: u32,
-}
-
-impl GroupKey {
-    /// Immutable identity: the role, then what tells its sessions apart.
-    pub(super) fn text(&self) -> String {
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        format!(
-            "{} {} {} {}/{}/{} {}",
-            self.role_arn.as_deref().unwrap_or("-"),
-            kind_name(self.kind),
-            self.principal,
-            or_dash(&self.cluster),
-            or_dash(&self.namespace),
-            or_dash(&self.service_account),
-            or_dash(&self.shape),
-        )
-    }
-}
-
-/// The snake-case name of a kind.
-pub(super) fn kind_name(kind: SessionKind) -> &'static str {
-    match kind {
-        SessionKind::PodIdentity => "pod_identity",
-        SessionKind::PodIdentityTarget => "pod_identity_target",
-        SessionKind::WebIdentity => "web_identity",
-        SessionKind::Saml => "saml",
-        SessionKind::Service => "service",
-        SessionKind::AssumeRole => "assume_role",
-        SessionKind::AgentRequest => "agent_request",
-    }
-}
-
 /// Gathers sessions; the answer is in the order of the keys and does not depend on theirs.
-pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionAttribution]) -> Vec<Group> {
+pub(crate) fn gather(index: &AccessIndex, sessions: &[Session], attributed: &[SessionAttribution]) -> Vec<Group> {
     let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    let mut ordered: Vec<(&Session, &SessionAttribution)> = sessions.iter().zip(ties).collect();
+    let mut ordered: Vec<(&Session, &SessionAttribution)> = sessions.iter().zip(attributed).collect();
     ordered.sort_by(|(a, _), (b, _)| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
     ordered.dedup_by(|(a, _), (b, _)| a.event_id == b.event_id && a.account_id == b.account_id);
-    for (session, tie) in ordered {
-        let key = key_of(world, session);
+    for (session, attribution) in ordered {
+        let key = key_of(index, session);
         let group = groups.entry(key.clone()).or_insert_with(|| Group {
             key,
             count: 0,
@@ -153,7 +53,7 @@ pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionA
             perhaps_by_eks: None,
         });
         if !group.key.by_eks && group.perhaps_by_eks.is_none() {
-            group.perhaps_by_eks = perhaps_by_eks(world, session);
+            group.perhaps_by_eks = perhaps_by_eks(index, session);
         }
         group.count = group.count.saturating_add(1);
         group.refused = group.refused.saturating_add(u32::from(session.error.is_some()));
@@ -173,9 +73,9 @@ pub(super) fn gather(world: &CachedIndex, sessions: &[Session], ties: &[SessionA
             count: 1,
         };
         if session.error.is_none() {
-            world.trail.origins.note(group, session.access_key_id.as_deref(), tie, &observed);
+            index.trail.origins.note(group, session.access_key_id.as_deref(), attribution, &observed);
         }
-        for fault in attributions::faults(world, session, tie) {
+        for fault in attributions::faults(index, session, attribution) {
             if let Some((count, last)) = group.faults.get_mut(&fault) {
                 *count = count.saturating_add(1);
                 *last = observed();
@@ -227,7 +127,7 @@ fn stem(name: &str) -> &str {
     }
 }
 
-fn key_of(world: &CachedIndex, session: &Session) -> GroupKey {
+fn key_of(index: &AccessIndex, session: &Session) -> GroupKey {
     let tag = |key: &str| session.tags.get(key).filter(|value| !value.is_empty()).cloned();
     GroupKey {
         account_id: session.account_id,
@@ -238,7 +138,7 @@ fn key_of(world: &CachedIndex, session: &Session) -> GroupKey {
         namespace: tag("kubernetes-namespace"),
         service_account: tag("kubernetes-service-account"),
         shape: session.session_name.as_deref().map(|name| session_name::shape(name).into_owned()),
-        by_eks: by_eks(world, session),
+        by_eks: by_eks(index, session),
     }
 }
 
@@ -263,7 +163,7 @@ fn principal_shape(principal: &str) -> String {
 ///
 /// AWS sets the source of calls that its services make, so a caller cannot forge it. Everything
 /// else in the event the caller chooses, except its own principal.
-fn by_eks(world: &CachedIndex, session: &Session) -> bool {
+fn by_eks(index: &AccessIndex, session: &Session) -> bool {
     if matches!(session.kind, SessionKind::PodIdentity | SessionKind::AgentRequest) {
         return true;
     }
@@ -275,21 +175,21 @@ fn by_eks(world: &CachedIndex, session: &Session) -> bool {
     }
     let Some(target) = &session.role_arn else { return false };
     let caller = principal_shape(&session.principal);
-    world.associations_into(target).iter().filter_map(|index| world.associations.get(*index)).any(|association| {
+    index.associations_into(target).iter().filter_map(|at| index.associations.get(*at)).any(|association| {
         let Some(role_arn) = association.detail.as_ref().map(|d| d.role_arn.as_str()) else { return false };
-        is_session_of(&caller, role_arn) || world.role_by_id(&caller).is_some_and(|role| role.arn.as_str() == role_arn)
+        is_session_of(&caller, role_arn) || index.role_by_id(&caller).is_some_and(|role| role.arn.as_str() == role_arn)
     })
 }
 
 /// Why a session that no association explains may be EKS's hop to a target role: it is named as EKS
 /// names sessions, a role's session asked for it, and that role's associations were not all seen.
-fn perhaps_by_eks(world: &CachedIndex, session: &Session) -> Option<Reason> {
+fn perhaps_by_eks(index: &AccessIndex, session: &Session) -> Option<Reason> {
     let is_hop = session.kind == SessionKind::PodIdentityTarget
         || (session.kind == SessionKind::AssumeRole
             && session.session_name.as_deref().is_some_and(|name| PodIdentityName::parse(name).is_some()));
     let caller = session.principal.parse::<Arn>().ok()?;
     let by_role = caller.service() == "sts" && caller.resource().starts_with("assumed-role/");
-    (is_hop && by_role).then(|| attributions::unseen_by_caller(world, session)).flatten()
+    (is_hop && by_role).then(|| attributions::unseen_by_caller(index, session)).flatten()
 }
 
 /// Whether `arn:aws:sts::1:assumed-role/NAME` is the session form of the role's ARN.
@@ -313,5 +213,59 @@ fn contradicts(session: &Session, name: &str) -> bool {
             (Some(_), None) => false,
         },
         None => pod.is_some_and(|pod| !parsed.readings().any(|reading| reading.pod == session_name::cut(pod))),
+    }
+}
+
+/// Associations that can have led to the sessions: by the tags where there are any, else by the
+/// role and the cluster's part of the name.
+pub(crate) fn candidates(index: &AccessIndex, group: &Group) -> Vec<usize> {
+    let key = &group.key;
+    let Some(role) = key.role_arn.as_deref() else { return Vec::new() };
+    let own = index.associations_of(role).iter().chain(index.associations_into(role));
+    let agrees = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|wanted| wanted == has);
+    let fits = |association: &Association| {
+        let at = &association.key;
+        let by_name = key.cluster.is_some()
+            || group.names.values().any(|observed| {
+                PodIdentityName::parse(&observed.name).is_none_or(|name| name.pod_in(at.cluster.as_str()).is_some())
+            });
+        agrees(&key.cluster, at.cluster.as_str())
+            && agrees(&key.namespace, at.namespace.as_str())
+            && agrees(&key.service_account, at.service_account.as_str())
+            && by_name
+    };
+    let mut found: Vec<usize> = own.copied().filter(|at| index.associations.get(*at).is_some_and(fits)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Why associations can have led to the sessions that nobody saw.
+pub(crate) fn unseen_associations(index: &AccessIndex, group: &Group) -> Option<Reasons> {
+    let visibility = index.visibility(group.key.account_id);
+    join(visibility.associations.clone(), visibility.details.as_ref())
+}
+
+/// The namespace by the tags, else by the candidates where they agree.
+pub(crate) fn namespace(index: &AccessIndex, group: &Group) -> Known<Option<String>> {
+    if let Some(namespace) = &group.key.namespace {
+        return Ok(Some(namespace.clone()));
+    }
+    if group.key.role_arn.is_none() {
+        return Ok(None);
+    }
+    if let Some(why) = unseen_associations(index, group) {
+        return Err(why);
+    }
+    let mut namespaces: Vec<&str> = candidates(index, group)
+        .into_iter()
+        .filter_map(|at| index.associations.get(at))
+        .map(|association| association.key.namespace.as_str())
+        .collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    match namespaces.as_slice() {
+        [one] => Ok(Some((*one).to_owned())),
+        _ => Ok(None),
     }
 }

@@ -1,10 +1,11 @@
 //! The unused-access analysis of a role, or of an association's pods.
 //!
-//! Finds the role, its policies and what was not seen of them; [`crate::unused`] compares them with the
+//! Finds the role, its policies and what was not seen of them; [`super::unused`] compares them with the
 //! calls. Refuses to know where the calls are kept.
 
-use crate::facts::Facts;
-use crate::unused::{Covered, UsageReport, usage_report};
+use super::index::AccessIndex;
+use super::stack::policy_set;
+use super::unused::{Covered, UsageReport, usage_report};
 use rolecall_estate::{AssociationKey, Estate, Used};
 use rolecall_iam::Grants;
 
@@ -58,19 +59,19 @@ pub fn analyze_usage(
     uses: &[Used],
     window: Covered,
 ) -> Result<UsageReport, UsageError> {
-    let facts = Facts::new(estate);
+    let index = AccessIndex::new(estate);
     let arn = role_of(estate, whose)?;
-    let (role, unseen) = facts.role(&arn);
+    let (role, unseen) = index.role_or_unseen(&arn);
     let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
     let mut remembered = texts(unseen.as_ref());
     let mut policy = None;
     if let UsageSubject::Pods(key) = whose {
-        let (association, unseen) = facts.association(key);
+        let (association, unseen) = index.association_or_unseen(key);
         policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
         remembered.extend(texts(unseen.as_ref()));
     }
-    let stack = facts.stack(role, policy);
-    Ok(usage_report(&stack, &Grants::new(&stack), role, &estate.confirmed_trails(), &remembered, uses, window))
+    let policies = policy_set(&index, role, policy);
+    Ok(usage_report(&policies, &Grants::new(&policies), role, &estate.confirmed_trails(), &remembered, uses, window))
 }
 
 fn texts(why: Option<&rolecall_rules::Reasons>) -> Vec<String> {

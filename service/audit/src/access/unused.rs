@@ -429,3 +429,54 @@ fn selectors(
     }
     Ok(recorded)
 }
+
+/// Why calls of some of these actions may be missing from what was read whole.
+pub(crate) fn unseen_in(trails: &[Trail], whole: &CompleteRange, actions: &ActionSet) -> Option<String> {
+    let read = ReadRegion { region: whole.region.clone(), whole: Some(whole.clone()) };
+    let covered = Covered {
+        account_id: whole.account_id,
+        since: whole.from,
+        until: whole.to,
+        regions: vec![read],
+        gaps: Vec::new(),
+    };
+    unseen_calls(trails, &covered, actions).into_iter().find_map(|(why, set)| {
+        let open = set.intersection(actions);
+        let first = open.iter().next()?.name;
+        Some(match open.len() {
+            1 => format!("{first}: {why}"),
+            n => format!("{first} and {} more: {why}", n - 1),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_trail_would_not_show_is_told() {
+        let at = DateTime::<Utc>::UNIX_EPOCH;
+        let why = |event_scope, names: &[&str]| {
+            let whole = CompleteRange {
+                source: "org".to_owned(),
+                account_id: "111122223333".parse().unwrap(),
+                region: "eu-west-1".parse().unwrap(),
+                from: at,
+                to: at,
+                event_scope,
+                all_regions: true,
+            };
+            unseen_in(&[], &whole, &ActionSet::from_names(names.iter().copied()))
+        };
+        assert_eq!(why(EventScope::Management, &["kms:Decrypt", "ec2:RunInstances"]), None);
+        for (holds, names, expected) in [
+            (EventScope::Management, ["s3:GetObject", "s3:PutObject"], "s3:GetObject and 1 more: data events"),
+            (EventScope::Bucket("b".to_owned()), ["kms:Decrypt", "kms:Decrypt"], "kms:Decrypt: what the trails of"),
+            (EventScope::Stated, ["kms:Decrypt", "kms:Decrypt"], "no trail was seen to record it"),
+        ] {
+            let why = why(holds, &names).unwrap();
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+}

@@ -5,9 +5,10 @@
 //! the account, and asks about single roles only where a policy tells them apart: by a principal, or
 //! by a condition on who asks. Refuses to know what roles may do by themselves, but for one question.
 
-use super::CachedIndex;
-use super::permissions;
-use super::trust;
+use super::index::AccessIndex;
+use super::role_trust;
+use super::stack::is_service_linked;
+use super::trust::{ASSUME, TrustAnswers};
 use crate::index::reasons;
 use rolecall_estate::{Cause, Reason, Role};
 use rolecall_iam::trust::{Admission, Who};
@@ -17,8 +18,6 @@ use rolecall_iam::{
 use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-use super::graph::ASSUME;
 
 /// Which roles a trust policy lets in.
 #[derive(Debug, Default)]
@@ -40,7 +39,7 @@ struct Door {
 
 /// The roles of the estate by whom they let in, in groups that are entered alike.
 #[derive(Debug, Default)]
-pub(super) struct Doors {
+pub(crate) struct Doors {
     /// Each sorted.
     pub groups: Vec<Arc<[usize]>>,
     /// The trust policies, by document.
@@ -61,7 +60,7 @@ pub(super) struct Doors {
 /// What a trust policy says to a role that wants to assume the role that holds it. It says the same for
 /// every role of an account that holds it.
 #[derive(Debug, Clone)]
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     truth: Truth,
     /// Whether the trust policy alone lets it in, without a permission of its own.
     pub by_trust: bool,
@@ -84,7 +83,7 @@ fn asked_for(admission: &Admission) -> Vec<String> {
 }
 
 impl Door {
-    fn new(answers: &trust::TrustAnswers, accounts: &[AccountId]) -> Self {
+    fn new(answers: &TrustAnswers, accounts: &[AccountId]) -> Self {
         let mut door = Self::default();
         let trust = &answers.trust;
         let admissions = match answers.admissions() {
@@ -161,68 +160,68 @@ fn add(list: &mut Vec<usize>, role: usize) {
 }
 
 impl Doors {
-    pub(super) fn new(world: &CachedIndex) -> Self {
+    pub(crate) fn new(index: &AccessIndex) -> Self {
         let mut doors = Self::default();
         let mut lists = Lists::default();
-        let accounts: Vec<AccountId> = world.accounts.keys().copied().collect();
-        for (index, role) in world.roles.iter().enumerate() {
+        let accounts: Vec<AccountId> = index.accounts.keys().copied().collect();
+        for (at, role) in index.roles.iter().enumerate() {
             let account = role.arn.account_id();
-            let is_service_linked = permissions::is_service_linked(role);
+            let is_service_linked = is_service_linked(role);
             // AWS lets nobody change these, and nobody but their service pass or assume them.
             if is_service_linked {
                 continue;
             }
             let is_reserved = role.arn.path().starts_with("/aws-reserved/");
-            if let Some(why) = world.role_unseen(role) {
-                add(&mut lists.unsure, index);
+            if let Some(why) = index.role_unseen(role) {
+                add(&mut lists.unsure, at);
                 if !is_reserved {
-                    add(&mut lists.remembered, index);
+                    add(&mut lists.remembered, at);
                 }
-                doors.why.insert(index, why);
+                doors.why.insert(at, why);
                 continue;
             }
             if !is_reserved {
-                add(lists.changeable.entry(account).or_default(), index);
+                add(lists.changeable.entry(account).or_default(), at);
             }
-            let door = match doors.door(world, role, &accounts) {
+            let door = match doors.door(index, role, &accounts) {
                 Ok(door) => door,
                 Err(why) => {
-                    add(&mut lists.unsure, index);
-                    doors.why.insert(index, Reasons::one(why));
+                    add(&mut lists.unsure, at);
+                    doors.why.insert(at, Reasons::one(why));
                     continue;
                 }
             };
             if let Some(why) = &door.unsure {
-                add(&mut lists.unsure, index);
+                add(&mut lists.unsure, at);
                 let named = why.iter().map(|why| format!("role {}: {why}", role.arn));
-                doors.why.extend(reasons(named).map(|why| (index, why)));
+                doors.why.extend(reasons(named).map(|why| (at, why)));
             }
-            let callers = door.roles.iter().filter_map(|arn| world.role_index(arn.as_str()));
-            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
-            door.accounts.iter().for_each(|account| add(lists.open.entry(*account).or_default(), index));
+            let callers = door.roles.iter().filter_map(|arn| index.role_index(arn.as_str()));
+            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), at));
+            door.accounts.iter().for_each(|account| add(lists.open.entry(*account).or_default(), at));
             if door.everyone {
-                add(&mut lists.everyone, index);
+                add(&mut lists.everyone, at);
             }
             for service in &door.services {
-                add(lists.served.entry((account, service.clone())).or_default(), index);
+                add(lists.served.entry((account, service.clone())).or_default(), at);
             }
             let steps = Steps::for_others("whom the trust policy names by patterns");
             for (account, patterns) in &door.some {
                 match (account, patterns.is_empty()) {
-                    (Some(account), true) => add(lists.vague.entry(*account).or_default(), index),
-                    (None, true) => add(&mut lists.vague_everyone, index),
+                    (Some(account), true) => add(lists.vague.entry(*account).or_default(), at),
+                    (None, true) => add(&mut lists.vague_everyone, at),
                     (account, false) => {
                         for pattern in patterns {
-                            let Ok(callers) = named_by(world, pattern, &steps) else {
-                                add(&mut lists.unsure, index);
-                                doors.why.insert(index, Reasons::one(over_budget(role, &steps)));
+                            let Ok(callers) = named_by(index, pattern, &steps) else {
+                                add(&mut lists.unsure, at);
+                                doors.why.insert(at, Reasons::one(over_budget(role, &steps)));
                                 break;
                             };
                             let callers = callers.into_iter().filter(|caller| {
-                                let role = world.roles.get(*caller);
+                                let role = index.roles.get(*caller);
                                 account.is_none_or(|account| role.is_some_and(|role| role.arn.account_id() == account))
                             });
-                            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), index));
+                            callers.for_each(|caller| add(doors.naming.entry(caller).or_default(), at));
                         }
                     }
                 }
@@ -243,19 +242,19 @@ impl Doors {
         (self.everyone, self.vague_everyone, self.unsure, self.remembered) = (everyone, vague, unsure, remembered);
     }
 
-    fn door(&mut self, world: &CachedIndex, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, Reason> {
+    fn door(&mut self, index: &AccessIndex, role: &Role, accounts: &[AccountId]) -> Result<Arc<Door>, Reason> {
         let known = role.trust.as_ref().and_then(|digest| self.by_trust.get(digest));
         if let Some(door) = known {
             return Ok(Arc::clone(door));
         }
-        let answers = trust::answers(world, role)?;
+        let answers = role_trust::answers(index, role)?;
         let door = Arc::new(Door::new(&answers, accounts));
         self.by_trust.extend(role.trust.map(|digest| (digest, Arc::clone(&door))));
         Ok(door)
     }
 
     /// The group of these roles, given in order.
-    pub(super) fn group(&mut self, roles: Vec<usize>) -> usize {
+    pub(crate) fn group(&mut self, roles: Vec<usize>) -> usize {
         let roles: Arc<[usize]> = roles.into();
         if let Some(group) = self.known.get(&roles) {
             return *group;
@@ -266,47 +265,47 @@ impl Doors {
     }
 
     /// The roles that let in every role of the account that has the permission.
-    pub(super) fn open_to(&self, account: AccountId) -> Vec<usize> {
+    pub(crate) fn open_to(&self, account: AccountId) -> Vec<usize> {
         self.open.get(&account).copied().into_iter().chain(self.everyone).collect()
     }
 
     /// Whether this is the group of the roles that let in everyone, of any account.
-    pub(super) fn is_everyones(&self, group: usize) -> bool {
+    pub(crate) fn is_everyones(&self, group: usize) -> bool {
         self.everyone == Some(group)
     }
 
     /// The roles that let in some role of the account, and do not say which.
-    pub(super) fn vague(&self, account: AccountId) -> Vec<usize> {
+    pub(crate) fn vague(&self, account: AccountId) -> Vec<usize> {
         self.vague.get(&account).copied().into_iter().chain(self.vague_everyone).collect()
     }
 
     /// The roles that name this one.
-    pub(super) fn naming(&self, role: usize) -> &[usize] {
+    pub(crate) fn naming(&self, role: usize) -> &[usize] {
         self.naming.get(&role).map_or(&[], Vec::as_slice)
     }
 
     /// The roles of which it is not known whom they let in.
-    pub(super) fn unsure(&self) -> Option<usize> {
+    pub(crate) fn unsure(&self) -> Option<usize> {
         self.unsure
     }
 
     /// The roles that are only remembered, and that AWS would let others change.
-    pub(super) fn remembered(&self) -> Option<usize> {
+    pub(crate) fn remembered(&self) -> Option<usize> {
         self.remembered
     }
 
     /// Why it is not known whom a role lets in.
-    pub(super) fn why(&self, role: usize) -> Option<&Reasons> {
+    pub(crate) fn why(&self, role: usize) -> Option<&Reasons> {
         self.why.get(&role)
     }
 
     /// The roles of an account that AWS lets others change.
-    pub(super) fn changeable(&self, account: AccountId) -> Option<usize> {
+    pub(crate) fn changeable(&self, account: AccountId) -> Option<usize> {
         self.changeable.get(&account).copied()
     }
 
     /// The roles of an account that let a service in.
-    pub(super) fn served(&self, account: AccountId, service: &str) -> Option<usize> {
+    pub(crate) fn served(&self, account: AccountId, service: &str) -> Option<usize> {
         self.served.get(&(account, service.to_owned())).copied()
     }
 
@@ -316,8 +315,8 @@ impl Doors {
     /// Within one account a trust policy that names the role lets it in by itself; one that lets in
     /// anybody, or the whole account, asks for a permission of its own: else each role of the account
     /// would be at fault for the open one. Across accounts the permission is always needed.
-    pub(super) fn admits(world: &CachedIndex, role: &Role, target: &Role) -> Option<Admitted> {
-        let answers = trust::answers(world, target).ok()?;
+    pub(crate) fn admits(index: &AccessIndex, role: &Role, target: &Role) -> Option<Admitted> {
+        let answers = role_trust::answers(index, target).ok()?;
         let owner = target.arn.account_id();
         let caller = Requester::role(&role.arn).with_unique_id(&role.role_id);
         let at = |context: Context| context.or_set("aws:ResourceAccount", &owner.to_string());
@@ -337,14 +336,14 @@ impl Doors {
     }
 
     /// The steps of [`Doors::admits`].
-    pub(super) fn weight(world: &CachedIndex, target: &Role) -> usize {
-        trust::answers(world, target).map_or(1, |answers| answers.trust.weight().saturating_mul(3))
+    pub(crate) fn weight(index: &AccessIndex, target: &Role) -> usize {
+        role_trust::answers(index, target).map_or(1, |answers| answers.trust.weight().saturating_mul(3))
     }
 }
 
 impl Admitted {
     /// Whether the role gets in: by its own permissions as well, where the trust policy does not do alone.
-    pub(super) fn reaches(&self, stack: &PolicySet, target: &Role) -> Truth {
+    pub(crate) fn reaches(&self, stack: &PolicySet, target: &Role) -> Truth {
         let own = if self.by_trust {
             stack.unrefused(ASSUME, target.arn.as_str(), &self.context)
         } else {
@@ -355,13 +354,13 @@ impl Admitted {
 }
 
 /// The roles that a pattern of ARNs names.
-fn named_by(world: &CachedIndex, pattern: &str, steps: &Steps) -> Result<Vec<usize>, Exceeded> {
+fn named_by(index: &AccessIndex, pattern: &str, steps: &Steps) -> Result<Vec<usize>, Exceeded> {
     if !pattern.contains(['*', '?']) {
-        return Ok(world.role_index(pattern).into_iter().collect());
+        return Ok(index.role_index(pattern).into_iter().collect());
     }
     let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
-    let from = world.roles.partition_point(|role| role.arn.as_str() < fixed);
-    let among = world.roles.get(from..).unwrap_or_default();
+    let from = index.roles.partition_point(|role| role.arn.as_str() < fixed);
+    let among = index.roles.get(from..).unwrap_or_default();
     let among = among.get(..among.partition_point(|role| role.arn.as_str().starts_with(fixed))).unwrap_or_default();
     steps.take(among.len().saturating_mul(1 + pattern.len() / 32))?;
     let compiled = ResourcePattern::new(pattern);

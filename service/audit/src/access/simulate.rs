@@ -6,7 +6,8 @@
 //! the policy on a bucket, counts as not seen wherever it can matter. Refuses to decide: the policy
 //! language does.
 
-use crate::facts::Facts;
+use super::index::AccessIndex;
+use super::stack::{own_policies, trust_policy};
 use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::trust::Organization;
@@ -196,7 +197,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         let shown = question.action.chars().take(LONGEST_ACTION).collect();
         return Err(AskError::Action(shown));
     }
-    let facts = Facts::new(estate);
+    let index = AccessIndex::new(estate);
     let mut notes = Vec::new();
     let mut context = if question.closed { Context::closed() } else { Context::open() };
     for (key, values) in &question.context {
@@ -205,11 +206,11 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
             several => context.set_list(key, several.iter().map(String::as_str)),
         };
     }
-    let Caller { requester, layers, account } = caller(&facts, question, &mut context, &mut notes)?;
+    let Caller { requester, layers, account } = caller(&index, question, &mut context, &mut notes)?;
     let owner = question.resource_account.or_else(|| owner_of(&question.resource)).or(account);
     for (key, account) in [("aws:PrincipalOrgID", account), ("aws:ResourceOrgID", owner)] {
         context = match account {
-            Some(account) => organization_id(&facts, context, key, account),
+            Some(account) => organization_id(&index, context, key, account),
             None => context,
         };
     }
@@ -221,8 +222,8 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
     }
     let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
     let mut layers = layers;
-    above(&facts, &request, account, &mut layers, &mut notes);
-    on_resource(&facts, &request, question, &mut layers);
+    above(&index, &request, account, &mut layers, &mut notes);
+    on_resource(&index, &request, question, &mut layers);
     stand_in(&question.what_if, &mut layers);
     if question.what_if.vpc_endpoint.is_none() {
         notes.push("no VPC endpoint is taken to be in the way".to_owned());
@@ -231,11 +232,11 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
 }
 
 /// The organization of an account under a condition key, where the question does not say otherwise.
-fn organization_id(facts: &Facts, context: Context, key: &str, account: AccountId) -> Context {
+fn organization_id(index: &AccessIndex, context: Context, key: &str, account: AccountId) -> Context {
     if context.names(key) {
         return context;
     }
-    match facts.organization(account) {
+    match index.organization(account) {
         Organization::Known(id) => context.set(key, [id]),
         Organization::None => context.absent(key),
         Organization::NotSeen(why) if matches!(context.get(key), ContextValue::Absent) => {
@@ -257,13 +258,13 @@ struct Caller {
 }
 
 fn caller(
-    facts: &Facts,
+    index: &AccessIndex,
     question: &Question,
     context: &mut Context,
     notes: &mut Vec<String>,
 ) -> Result<Caller, AskError> {
     if let Some(key) = read_key(&question.principal) {
-        return pod(facts, &key, context, notes);
+        return pod(index, &key, context, notes);
     }
     let requester =
         Requester::parse(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
@@ -273,10 +274,10 @@ fn caller(
     let account = arn.account_id();
     let given = || question.what_if.identity.is_some();
     let role = match (arn.service(), arn.resource().split('/').next().unwrap_or_default()) {
-        ("iam", "role") => facts.role(arn.as_str()).0,
+        ("iam", "role") => index.role_or_unseen(arn.as_str()).0,
         ("sts", "assumed-role") => {
             let name = arn.resource().split('/').nth(1).unwrap_or_default();
-            account.and_then(|account| facts.role_named(account, name))
+            account.and_then(|account| index.role_named(account, name))
         }
         // The root user has no policies of its own and may do everything that nothing above forbids.
         ("iam", "root") => {
@@ -297,8 +298,8 @@ fn caller(
     };
     *context = role_tags(context.clone(), role);
     let requester = requester.with_unique_id(&role.role_id);
-    let mut layers = facts.session_policies(role, None);
-    last_seen("role", facts.role(role.arn.as_str()).1.as_ref(), &mut layers, notes);
+    let mut layers = own_policies(index, role, None);
+    last_seen("role", index.role_or_unseen(role.arn.as_str()).1.as_ref(), &mut layers, notes);
     Ok(Caller { requester, layers, account })
 }
 
@@ -316,17 +317,17 @@ fn role_tags(context: Context, role: &Role) -> Context {
 
 /// The session that a pod ends up with: of the association's role, or of its target role.
 fn pod(
-    facts: &Facts,
+    index: &AccessIndex,
     key: &AssociationKey,
     context: &mut Context,
     notes: &mut Vec<String>,
 ) -> Result<Caller, AskError> {
     let none = |what: &str| AskError::Association(format!("{what} {key}"));
-    let (association, unseen) = facts.association(key);
+    let (association, unseen) = index.association_or_unseen(key);
     let association = association.ok_or_else(|| none("no association was seen for"))?;
     let detail = association.detail.as_ref().ok_or_else(|| none("EKS refused to describe the association of"))?;
     let arn = detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn);
-    let role = facts.role(arn).0.ok_or_else(|| AskError::Role(arn.clone()))?;
+    let role = index.role_or_unseen(arn).0.ok_or_else(|| AskError::Role(arn.clone()))?;
     // EKS sends its own tags or none, and nobody else can add to them.
     let mut tagged = context.clone().absent_under("aws:PrincipalTag/");
     if !detail.disable_session_tags {
@@ -340,8 +341,8 @@ fn pod(
             format!("pods of {key} act as {arn}, by way of {by}; whether that one may assume it is not asked here")
         }
     });
-    let mut layers = facts.session_policies(role, detail.policy.as_ref());
-    last_seen("role", facts.role(arn).1.as_ref(), &mut layers, notes);
+    let mut layers = own_policies(index, role, detail.policy.as_ref());
+    last_seen("role", index.role_or_unseen(arn).1.as_ref(), &mut layers, notes);
     last_seen("association", unseen.as_ref(), &mut layers, notes);
     Ok(Caller {
         requester: Requester::role(&role.arn).with_unique_id(&role.role_id),
@@ -372,27 +373,27 @@ fn session_tags(mut context: Context, association: &Association) -> Context {
 
 /// What the organisation says, above the principal and above the resource.
 fn above(
-    facts: &Facts,
+    index: &AccessIndex,
     request: &Request,
     account: Option<AccountId>,
     layers: &mut PolicySet,
     notes: &mut Vec<String>,
 ) {
     let stated = [(account, OrgPolicyKind::Scp), (request.resource_account(), OrgPolicyKind::Rcp)];
-    let stated = stated.into_iter().filter_map(|(account, kind)| facts.assumes_no_policies(account?, kind));
+    let stated = stated.into_iter().filter_map(|(account, kind)| index.assumes_no_policies(account?, kind));
     notes.extend(stated.map(|assumption| format!("it is assumed that {}", assumption.sentence())));
-    layers.scp = account.and_then(|account| facts.org_policy_levels(account, OrgPolicyKind::Scp)).map(Arc::from);
+    layers.scp = account.and_then(|account| index.levels_or_missing(account, OrgPolicyKind::Scp)).map(Arc::from);
     layers.rcp =
-        request.resource_account().and_then(|owner| facts.org_policy_levels(owner, OrgPolicyKind::Rcp)).map(Arc::from);
+        request.resource_account().and_then(|owner| index.levels_or_missing(owner, OrgPolicyKind::Rcp)).map(Arc::from);
 }
 
 /// The policy on the resource, and the trust policy where the resource is a role to be assumed.
-fn on_resource(facts: &Facts, request: &Request, question: &Question, layers: &mut PolicySet) {
+fn on_resource(index: &AccessIndex, request: &Request, question: &Question, layers: &mut PolicySet) {
     let service = request.action().service();
     let assumes = service == "sts" && request.resource().as_str().contains(":role/");
     if assumes {
-        layers.trust = Some(match facts.role(&question.resource) {
-            (Some(role), None) => facts.trust_policy_ref(role),
+        layers.trust = Some(match index.role_or_unseen(&question.resource) {
+            (Some(role), None) => trust_policy(index, role),
             (_, Some(why)) => PolicyRef::missing("trust policy", &why.joined()),
             (None, None) => PolicyRef::missing("trust policy", "the role is not among those that were seen"),
         });

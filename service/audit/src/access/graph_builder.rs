@@ -1,15 +1,15 @@
-//! The estate's roles as a graph: which role becomes which other, and by what.
+//! Which role becomes which other: the steps of the graph of an estate's roles.
 //!
-//! Knows, of every role, its privilege-escalation paths and the roles that they lead to. Roles that
-//! are entered alike (all that an account may change, all that trust an account, all that a service
-//! may be passed) are one place in the graph, and what a stack allows over such a place is worked out
-//! once for all stacks that say the same of the action: the graph grows with the roles, not with
-//! their pairs. A step that depends on something unseen is no step, and its reason is kept. Refuses
-//! to follow roles of accounts that were not looked at, and to decide how bad it is.
+//! What a set of policies allows over a group of roles is worked out once for all sets that say the
+//! same of the action. A step that depends on something unseen is no step, and its reason is kept.
+//! Refuses to follow roles of accounts that were not looked at, and to decide how bad it is.
 
-use super::CachedIndex;
 use super::doors::{Admitted, Doors};
+use super::graph::{By, FoundPath, Graph, Node, Place, Step};
+use super::index::AccessIndex;
 use super::permissions;
+use super::stack;
+use super::trust::ASSUME;
 use crate::index::{join, reasons};
 use rolecall_estate::{Reason, Role};
 use rolecall_iam::escalation::{self, EscalationOutcome, EscalationPath, Found, Holder};
@@ -18,10 +18,9 @@ use rolecall_iam::{
 };
 use rolecall_rules::Reasons;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-pub(super) const ASSUME: &str = "sts:AssumeRole";
 const PASS: &str = "iam:PassRole";
 const RETRUST: &str = "iam:UpdateAssumeRolePolicy";
 
@@ -29,222 +28,19 @@ const RETRUST: &str = "iam:UpdateAssumeRolePolicy";
 const MOST_SITES: usize = 50;
 
 /// How many roles that a path reaches are named.
-pub(super) const NAMED: usize = 10;
+pub(crate) const NAMED: usize = 10;
 
 /// A policy that allows everything.
 const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 
-/// Where a step leads: to a role, or to any of several roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Place {
-    Role(usize),
-    Group(usize),
-}
-
-/// By what a role becomes another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    /// It assumes the role.
-    Assuming,
-    /// The role's trust policy names it: that alone lets it in.
-    Trust,
-    /// It changes the role's trust policy, and assumes it.
-    Retrusting,
-    /// It hands the role to this service, through which it acts.
-    Passing(&'static str),
-}
-
-/// A step from a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
-    pub to: Place,
-    pub by: By,
-}
-
-/// A path that a role has, and where it leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Led {
-    pub path: &'static EscalationPath,
-    /// The statements that allow its actions.
-    pub by: Vec<Site>,
-    /// Some of the roles that it reaches, where it reaches roles of the estate.
-    pub targets: Vec<usize>,
-    /// Whether whoever has it makes itself an administrator by it alone.
-    pub makes_admin: bool,
-}
-
-/// A role in the graph.
-#[derive(Debug, Default)]
-pub(super) struct Node {
-    /// Whether it is as good as an administrator by what it holds.
-    pub admin: bool,
-    /// The paths that it has for certain.
-    pub paths: Vec<Led>,
-    pub steps: Vec<Step>,
-    /// Why it may have others, or may reach others.
-    missing: Option<Reasons>,
-    /// The next step of the shortest chain to a role that is, or makes itself, an administrator.
-    pub toward: Option<Step>,
-}
-
-impl Node {
-    fn is_strong(&self) -> bool {
-        self.admin || self.paths.iter().any(|led| led.makes_admin)
-    }
-}
-
-/// The roles, and the groups of those that are entered alike.
-#[derive(Debug, Default)]
-pub(super) struct Graph {
-    pub nodes: Vec<Node>,
-    /// Each sorted.
-    groups: Vec<Arc<[usize]>>,
-    /// Of each group, the role in it that is nearest to an administrator.
-    nearest: Vec<Option<usize>>,
-}
-
-impl Graph {
-    pub(super) fn new(world: &CachedIndex) -> Self {
-        let mut builder = Builder::of(world);
-        // Where the work is to end nobody reads the graph any more.
-        let all = (0..world.roles.len()).take_while(|_| !world.cancel.is_cancelled());
-        let mut nodes: Vec<Node> = all.map(|index| builder.node(index)).collect();
-        nodes.resize_with(world.roles.len(), Node::default);
-        let mut graph = Self { nodes, groups: builder.doors.groups, nearest: Vec::new() };
-        let into = graph.backwards();
-        graph.lead(&into);
-        graph.spread_missing(&into);
-        graph
-    }
-
-    /// The role that a step of a chain leads to.
-    pub(super) fn next(&self, step: Step) -> Option<usize> {
-        match step.to {
-            Place::Role(role) => Some(role),
-            Place::Group(group) => *self.nearest.get(group)?,
-        }
-    }
-
-    /// The roles that these roles become by assuming, themselves included, over any number of steps.
-    pub(super) fn assumed_from(&self, start: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
-        let mut reached: BTreeSet<usize> = BTreeSet::new();
-        let mut entered = vec![false; self.groups.len()];
-        let mut open: Vec<usize> = start.into_iter().collect();
-        while let Some(at) = open.pop() {
-            if !reached.insert(at) {
-                continue;
-            }
-            let steps = self.nodes.get(at).into_iter().flat_map(|node| &node.steps);
-            for step in steps.filter(|step| matches!(step.by, By::Assuming | By::Trust)) {
-                match step.to {
-                    Place::Role(role) => open.push(role),
-                    Place::Group(group) => {
-                        let first = entered.get_mut(group).is_some_and(|entered| !std::mem::replace(entered, true));
-                        let roles = self.groups.get(group).filter(|_| first);
-                        open.extend(roles.into_iter().flat_map(|roles| roles.iter()));
-                    }
-                }
-            }
-        }
-        reached
-    }
-
-    fn number(&self, place: Place) -> usize {
-        match place {
-            Place::Role(role) => role,
-            Place::Group(group) => self.nodes.len() + group,
-        }
-    }
-
-    /// The places from which one step leads to each place; roles first, then groups.
-    fn backwards(&self) -> Vec<Vec<Place>> {
-        let mut into: Vec<Vec<Place>> = vec![Vec::new(); self.nodes.len() + self.groups.len()];
-        let mut add = |to: usize, from: Place| {
-            if let Some(list) = into.get_mut(to).filter(|list| list.last() != Some(&from)) {
-                list.push(from);
-            }
-        };
-        for (index, node) in self.nodes.iter().enumerate() {
-            node.steps.iter().for_each(|step| add(self.number(step.to), Place::Role(index)));
-        }
-        let entered: BTreeSet<usize> = self.nodes.iter().flat_map(|node| &node.steps).filter_map(group).collect();
-        for group in entered {
-            let roles = self.groups.get(group).into_iter().flat_map(|roles| roles.iter());
-            roles.for_each(|role| add(*role, Place::Group(group)));
-        }
-        into
-    }
-
-    /// Marks, from the strong roles backwards, by which step every role comes nearer to one.
-    fn lead(&mut self, into: &[Vec<Place>]) {
-        self.nearest = vec![None; self.groups.len()];
-        let mut queue: VecDeque<Place> = (0..self.nodes.len())
-            .filter(|n| self.nodes.get(*n).is_some_and(Node::is_strong))
-            .map(Place::Role)
-            .collect();
-        while let Some(near) = queue.pop_front() {
-            for from in into.get(self.number(near)).into_iter().flatten() {
-                match (*from, near) {
-                    (Place::Group(group), Place::Role(role)) => {
-                        // A group is no step of its own: what leads to it is as near as what leads to the role.
-                        if let Some(nearest) = self.nearest.get_mut(group).filter(|nearest| nearest.is_none()) {
-                            *nearest = Some(role);
-                            queue.push_front(Place::Group(group));
-                        }
-                    }
-                    (Place::Role(role), _) => {
-                        let node = self.nodes.get_mut(role).filter(|node| !node.is_strong() && node.toward.is_none());
-                        if let Some(node) = node {
-                            node.toward = node.steps.iter().find(|step| step.to == near).copied();
-                            queue.push_back(Place::Role(role));
-                        }
-                    }
-                    (Place::Group(_), Place::Group(_)) => {}
-                }
-            }
-        }
-    }
-
-    /// Why a role may have paths that are not listed: what its own policies and those of roles that it
-    /// reaches leave open. Reasons are kept up to their limit; what reaches a role that has as many
-    /// has them too, so that each place is passed by no more reasons than are kept.
-    fn spread_missing(&mut self, into: &[Vec<Place>]) {
-        let mut at: BTreeMap<Reason, Vec<usize>> = BTreeMap::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            for why in node.missing.iter().flat_map(Reasons::iter) {
-                at.entry(why.clone()).or_default().push(index);
-            }
-        }
-        let mut known: Vec<Option<Reasons>> = vec![None; into.len()];
-        for (why, roles) in at {
-            let why = Reasons::one(why);
-            let mut open: Vec<usize> = roles;
-            while let Some(place) = open.pop() {
-                let Some(known) = known.get_mut(place) else { continue };
-                let more = join(known.clone(), Some(&why));
-                if more == *known {
-                    continue;
-                }
-                *known = more;
-                open.extend(into.get(place).into_iter().flatten().map(|from| self.number(*from)));
-            }
-        }
-        for (node, known) in self.nodes.iter_mut().zip(known) {
-            node.missing = known;
-        }
-    }
-
-    /// Why a role may have paths that are not listed, over all roles that it reaches.
-    pub(super) fn missing(&self, index: usize) -> Option<Reasons> {
-        self.nodes.get(index)?.missing.clone()
-    }
-}
-
-fn group(step: &Step) -> Option<usize> {
-    match step.to {
-        Place::Group(group) => Some(group),
-        Place::Role(_) => None,
-    }
+/// The graph of the estate's roles.
+pub(crate) fn graph_of(index: &AccessIndex) -> Graph {
+    let mut builder = Builder::new(index);
+    // Where the work is to end nobody reads the graph any more.
+    let all = (0..index.roles.len()).take_while(|_| !index.cancel.is_cancelled());
+    let mut nodes: Vec<Node> = all.map(|at| builder.node(at)).collect();
+    nodes.resize_with(index.roles.len(), Node::default);
+    Graph::linked(nodes, builder.doors.groups)
 }
 
 /// The roles of a group on which a stack allows an action.
@@ -284,7 +80,7 @@ impl Holding<'_> {
 }
 
 struct Builder<'a> {
-    world: &'a CachedIndex,
+    index: &'a AccessIndex,
     doors: Doors,
     /// By what decides, the action, the service that a role is passed to, and the group.
     over: HashMap<(Digest, &'static str, Option<&'static str>, usize), Over>,
@@ -314,12 +110,12 @@ fn writes_permissions(path: &EscalationPath) -> bool {
 }
 
 impl<'a> Builder<'a> {
-    fn of(world: &'a CachedIndex) -> Self {
+    fn new(index: &'a AccessIndex) -> Self {
         let incomplete =
-            world.accounts.keys().filter_map(|account| Some((*account, world.visibility(*account).roles.clone()?)));
+            index.accounts.keys().filter_map(|account| Some((*account, index.visibility(*account).roles.clone()?)));
         Self {
-            world,
-            doors: Doors::new(world),
+            index,
+            doors: Doors::new(index),
             over: HashMap::new(),
             unlisted: HashMap::new(),
             incomplete: incomplete.collect(),
@@ -328,17 +124,17 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn node(&mut self, index: usize) -> Node {
-        let world = self.world;
+    fn node(&mut self, at: usize) -> Node {
+        let index = self.index;
         // Nobody but its service acts as a service-linked role.
-        let Some(role) = world.roles.get(index).filter(|role| !permissions::is_service_linked(role)) else {
+        let Some(role) = index.roles.get(at).filter(|role| !stack::is_service_linked(role)) else {
             return Node::default();
         };
         // What it may do now was not seen.
-        if let Some(why) = world.role_unseen(role) {
+        if let Some(why) = index.role_unseen(role) {
             return Node { missing: Some(why), ..Node::default() };
         }
-        let (sessions, unseen) = permissions::sessions_of(world, role);
+        let (sessions, unseen) = permissions::sessions_of(index, role);
         let own: Vec<Arn> = customers_policies(role).cloned().collect();
         let mut node = Node { missing: unseen, ..Node::default() };
         let all = permissions::steps_of_sessions();
@@ -347,31 +143,31 @@ impl<'a> Builder<'a> {
                 node.missing = join(node.missing.take(), reasons([all.why().to_string()]).as_ref());
                 break;
             }
-            let stack = permissions::stack(world, role, session);
-            if permissions::answers_of(world, &stack).admin().as_bool() == Some(true) {
+            let policies = stack::policy_set(index, role, session);
+            if permissions::answers_of(index, &policies).admin == Ok(true) {
                 return Node { admin: true, ..Node::default() };
             }
             let holder = Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() };
             let steps = Steps::new("the policies of the role");
-            let found = escalation::find_within(&stack, holder, &steps);
+            let found = escalation::find_within(&policies, holder, &steps);
             let _ = all.take(usize::try_from(steps.taken()).unwrap_or(usize::MAX));
             let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
             let why = open
                 .iter()
                 .flat_map(|found| Reason::of_truth(&found.truth))
-                .chain(stack.unseen_identity().map(Reason::from));
+                .chain(policies.unseen_identity().map(Reason::from));
             node.missing = join(node.missing.take(), reasons(why).as_ref());
             let deciding = RefCell::default();
-            let holding = Holding { role, stack: &stack, context: holder.context(), deciding };
-            self.follow(index, &holding, certain, &mut node);
+            let holding = Holding { role, stack: &policies, context: holder.context(), deciding };
+            self.follow(at, &holding, certain, &mut node);
         }
         node
     }
 
     /// Takes the paths that a stack has by its policies to the roles that they lead to.
-    fn follow(&mut self, index: usize, holding: &Holding<'_>, found: Vec<Found>, node: &mut Node) {
+    fn follow(&mut self, at: usize, holding: &Holding<'_>, found: Vec<Found>, node: &mut Node) {
         let assumes = found.iter().any(|found| found.path.actions().any(|action| action == ASSUME));
-        let assumed = self.assumed(index, holding, assumes, node);
+        let assumed = self.assumed(at, holding, assumes, node);
         let mut passed: HashMap<&'static str, Targets> = HashMap::new();
         let account = holding.role.arn.account_id();
         for found in found {
@@ -379,11 +175,14 @@ impl<'a> Builder<'a> {
             match found.path.outcome {
                 EscalationOutcome::Own => {
                     let makes_admin = makes && self.is_free(holding.role, Some(holding.stack));
-                    add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin });
+                    add(node, FoundPath { path: found.path, by: found.by, targets: Vec::new(), makes_admin });
                 }
                 EscalationOutcome::Role if found.path.is_of_identity_center() => match self.identity_center(account) {
                     Ok(true) => {
-                        add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
+                        add(
+                            node,
+                            FoundPath { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes },
+                        );
                     }
                     Ok(false) => {}
                     Err(why) => node.missing = join(node.missing.take(), Some(&why)),
@@ -401,7 +200,7 @@ impl<'a> Builder<'a> {
                         let steps = steps.map(|over| Step { to: Place::Group(over.group), by: By::Retrusting });
                         node.steps.extend(steps);
                     }
-                    self.lead(index, holding, &found, &sets, makes, node);
+                    self.lead(at, holding, &found, &sets, makes, node);
                 }
                 EscalationOutcome::PassedRole(service) => {
                     let targets = passed.remove(service).unwrap_or_else(|| {
@@ -411,11 +210,11 @@ impl<'a> Builder<'a> {
                         node.steps.extend(steps.map(|over| Step { to: Place::Group(over.group), by }));
                         targets
                     });
-                    self.lead(index, holding, &found, &[&targets], false, node);
+                    self.lead(at, holding, &found, &[&targets], false, node);
                     passed.insert(service, targets);
                 }
                 EscalationOutcome::User | EscalationOutcome::Running | EscalationOutcome::Pods => {
-                    add(node, Led { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
+                    add(node, FoundPath { path: found.path, by: found.by, targets: Vec::new(), makes_admin: makes });
                 }
             }
         }
@@ -425,7 +224,7 @@ impl<'a> Builder<'a> {
     /// from being none, goes to the reasons.
     fn lead(
         &mut self,
-        index: usize,
+        at: usize,
         holding: &Holding<'_>,
         found: &Found,
         sets: &[&Targets],
@@ -436,11 +235,11 @@ impl<'a> Builder<'a> {
         let mut makes_admin = false;
         let least = sets.iter().min_by_key(|set| self.len(set));
         let candidates: Vec<usize> = least.map_or_else(Vec::new, |set| self.sure(set).collect());
-        for target in candidates.into_iter().filter(|target| *target != index) {
+        for target in candidates.into_iter().filter(|target| *target != at) {
             if !sets.iter().all(|set| self.is_sure(set, target)) {
                 continue;
             }
-            let Some(role) = self.world.roles.get(target) else { continue };
+            let Some(role) = self.index.roles.get(target) else { continue };
             let free = makes && !makes_admin && self.is_free(role, None);
             makes_admin |= free;
             if targets.len() < NAMED {
@@ -455,22 +254,22 @@ impl<'a> Builder<'a> {
         }
         if !targets.is_empty() {
             let by = self.evidence(holding, found, targets.first());
-            add(node, Led { path: found.path, by, targets, makes_admin });
+            add(node, FoundPath { path: found.path, by, targets, makes_admin });
             return;
         }
-        let mut open = sets.iter().flat_map(|set| Self::open(set)).filter(|target| *target != index);
+        let mut open = sets.iter().flat_map(|set| Self::open(set)).filter(|target| *target != at);
         if open.any(|target| sets.iter().all(|set| self.is_sure(set, target) || Self::is_open(set, target))) {
             for why in sets.iter().flat_map(|set| set.over.iter().map(|over| &over.why).chain([&set.why])) {
                 node.missing = join(node.missing.take(), why.as_ref());
             }
         }
         // A role that was not listed may be one.
-        node.missing = join(node.missing.take(), self.world.visibility(holding.role.arn.account_id()).roles.as_ref());
+        node.missing = join(node.missing.take(), self.index.visibility(holding.role.arn.account_id()).roles.as_ref());
     }
 
     /// The statements that allow a path, on the first of its targets where its actions are on roles.
     fn evidence(&self, holding: &Holding<'_>, found: &Found, target: Option<&usize>) -> Vec<Site> {
-        let Some(target) = target.and_then(|target| self.world.roles.get(*target)) else { return found.by.clone() };
+        let Some(target) = target.and_then(|target| self.index.roles.get(*target)) else { return found.by.clone() };
         let mut by: Vec<Site> = Vec::new();
         for step in &found.path.steps {
             let sites = match step.action {
@@ -496,7 +295,7 @@ impl<'a> Builder<'a> {
 
     /// Whether IAM Identity Center is administered from an account.
     fn identity_center(&self, account: AccountId) -> Result<bool, Reasons> {
-        if self.world.accounts.get(&account).is_some_and(|account| account.is_management) {
+        if self.index.accounts.get(&account).is_some_and(|account| account.is_management) {
             return Ok(true);
         }
         let why = "whether it is the management account, or administers IAM Identity Center for it, was not seen";
@@ -509,7 +308,7 @@ impl<'a> Builder<'a> {
     fn is_free(&mut self, role: &Role, stack: Option<&PolicySet>) -> bool {
         let mut whole = match stack {
             Some(stack) => stack.clone(),
-            None => permissions::ceilings(self.world, role),
+            None => stack::ceilings(self.index, role),
         };
         whole.identity = Some(vec![self.everything.clone()]);
         let key = whole.own_digest();
@@ -517,8 +316,8 @@ impl<'a> Builder<'a> {
     }
 
     /// The roles that the role becomes by assuming them.
-    fn assumed(&mut self, index: usize, holding: &Holding<'_>, assumes: bool, node: &mut Node) -> Targets {
-        let world = self.world;
+    fn assumed(&mut self, at: usize, holding: &Holding<'_>, assumes: bool, node: &mut Node) -> Targets {
+        let index = self.index;
         let mut targets = Targets::default();
         let account = holding.role.arn.account_id();
         if assumes {
@@ -542,7 +341,7 @@ impl<'a> Builder<'a> {
             let unlisted = self.unlisted(holding);
             node.missing = join(node.missing.take(), unlisted.as_ref());
         }
-        let mut candidates = self.doors.naming(index).to_vec();
+        let mut candidates = self.doors.naming(at).to_vec();
         if assumes {
             for group in self.doors.vague(account) {
                 let over = self.over(holding, ASSUME, None, group);
@@ -554,10 +353,10 @@ impl<'a> Builder<'a> {
         let steps = Steps::for_others("the role and the roles that may let it in");
         let own = holding.stack.weight(ASSUME);
         let mut asked: HashMap<(Option<Digest>, AccountId), Option<Admitted>> = HashMap::new();
-        for to in candidates.into_iter().filter(|to| *to != index) {
-            let Some(target) = world.roles.get(to) else { continue };
+        for to in candidates.into_iter().filter(|to| *to != at) {
+            let Some(target) = index.roles.get(to) else { continue };
             let key = (target.trust, target.arn.account_id());
-            let weight = if asked.contains_key(&key) { 1 } else { Doors::weight(world, target) };
+            let weight = if asked.contains_key(&key) { 1 } else { Doors::weight(index, target) };
             if steps.take(weight).is_err() {
                 let why = reasons([Reason::from(&steps.why())]);
                 node.missing = join(node.missing.take(), why.as_ref());
@@ -565,7 +364,7 @@ impl<'a> Builder<'a> {
                 targets.open.push(to);
                 continue;
             }
-            let admitted = asked.entry(key).or_insert_with(|| Doors::admits(world, holding.role, target));
+            let admitted = asked.entry(key).or_insert_with(|| Doors::admits(index, holding.role, target));
             let Some(admitted) = admitted else { continue };
             // The last one that there are steps for is asked to its end.
             let _ = steps.take(own);
@@ -623,7 +422,7 @@ impl<'a> Builder<'a> {
     }
 
     fn is_of(&self, role: usize, account: AccountId) -> bool {
-        self.world.roles.get(role).is_some_and(|role| role.arn.account_id() == account)
+        self.index.roles.get(role).is_some_and(|role| role.arn.account_id() == account)
     }
 
     fn members(&self, group: usize) -> Vec<usize> {
@@ -702,8 +501,8 @@ impl<'a> Builder<'a> {
         let (mut sure, mut open, mut why) = (Vec::new(), Vec::new(), None);
         let steps = Steps::for_others("the policies of the role for each role that it may act on");
         let weight = holding.stack.weight(action);
-        for index in candidates {
-            let Some(target) = self.world.roles.get(index) else { continue };
+        for at in candidates {
+            let Some(target) = self.index.roles.get(at) else { continue };
             if of_boundary && target.boundary.is_none() {
                 continue;
             }
@@ -712,10 +511,10 @@ impl<'a> Builder<'a> {
                 Err(Exceeded) => Truth::unknown(steps.why()),
             };
             match truth {
-                Truth::True => sure.push(index),
+                Truth::True => sure.push(at),
                 Truth::False => {}
                 truth => {
-                    open.push(index);
+                    open.push(at);
                     why = join(why, reasons(Reason::of_truth(&truth)).as_ref());
                 }
             }
@@ -729,18 +528,18 @@ impl<'a> Builder<'a> {
         let Some(patterns) = holding.stack.patterns(action, &holding.role.arn) else { return roles.to_vec() };
         let mut found: BTreeSet<usize> = BTreeSet::new();
         let steps = Steps::for_others("the patterns of roles");
-        let arn = |index: &usize| self.world.roles.get(*index).map_or("", |role| role.arn.as_str());
+        let arn = |at: &usize| self.index.roles.get(*at).map_or("", |role| role.arn.as_str());
         for pattern in patterns {
             let fixed = pattern.split(['*', '?', '$']).next().unwrap_or_default();
-            let from = roles.partition_point(|index| arn(index) < fixed);
+            let from = roles.partition_point(|at| arn(at) < fixed);
             let compiled = ResourcePattern::new(&pattern);
             let among = roles.get(from..).unwrap_or_default();
-            let among = among.get(..among.partition_point(|index| arn(index).starts_with(fixed))).unwrap_or_default();
+            let among = among.get(..among.partition_point(|at| arn(at).starts_with(fixed))).unwrap_or_default();
             if steps.take(among.len().saturating_mul(1 + pattern.len() / 32)).is_err() {
                 return roles.to_vec();
             }
             // What a variable stands for, the stack knows.
-            found.extend(among.iter().filter(|index| compiled.has_variable() || compiled.matches(arn(index))));
+            found.extend(among.iter().filter(|at| compiled.has_variable() || compiled.matches(arn(at))));
         }
         found.into_iter().collect()
     }
@@ -792,11 +591,11 @@ fn in_account(pattern: &str, account: AccountId) -> Option<String> {
 }
 
 /// The policies attached to a role that the customer made.
-pub(super) fn customers_policies(role: &Role) -> impl Iterator<Item = &Arn> {
+pub(crate) fn customers_policies(role: &Role) -> impl Iterator<Item = &Arn> {
     role.attached.iter().map(|policy| &policy.arn).filter(|arn| arn.account() != "aws")
 }
 
-fn add(node: &mut Node, led: Led) {
+fn add(node: &mut Node, led: FoundPath) {
     if !node.paths.contains(&led) {
         node.paths.push(led);
     }
@@ -871,8 +670,7 @@ mod tests {
                 tags: Tags::new(),
             });
         }
-        let facts = crate::facts::Facts::under(&estate, &std::collections::BTreeSet::new());
-        Graph::new(&facts.world)
+        graph_of(&AccessIndex::under_assumptions(&estate, &BTreeSet::new()))
     }
 
     fn size(graph: &Graph) -> usize {

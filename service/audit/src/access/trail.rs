@@ -1,0 +1,152 @@
+//! What the trail says of associations and roles: when they were last used, and where it is complete.
+
+use super::origins::Origins;
+use super::unused::unseen_in;
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_cloudtrail::evidence::BothCredentials;
+use rolecall_cloudtrail::{History, SessionAttribution, attribute_sessions, evidence};
+use rolecall_estate::id::Region;
+use rolecall_estate::{
+    AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Session, Trail, TrailMemory,
+};
+use rolecall_iam::{AccountId, ActionSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// From one moment up to, and without, another.
+pub(crate) type Span = (DateTime<Utc>, DateTime<Utc>);
+
+/// What the trail tells of associations and roles.
+#[derive(Debug, Default)]
+pub(crate) struct TrailEvidence {
+    pub history: History,
+    /// Since when the trail was read whole.
+    pub since: Option<DateTime<Utc>>,
+    /// What is remembered beyond the sessions that are judged.
+    pub memory: TrailMemory,
+    /// The stretches of each place's trail that were read whole and show sessions.
+    pub stretches: BTreeMap<(AccountId, Region), Vec<Span>>,
+    /// From when to when an account's sessions were read whole wherever they can be.
+    pub everywhere: BTreeMap<AccountId, Vec<Span>>,
+    pub used: HashMap<AssociationKey, LastSession>,
+    /// By association id: the last session that can be this association's or another's.
+    pub possible: HashMap<String, DateTime<Utc>>,
+    pub roles: HashMap<Box<str>, LastSession>,
+    pub both_credentials: BTreeMap<(AccountId, String, String), BothCredentials>,
+    /// From where sessions were used.
+    pub origins: Origins,
+}
+
+impl TrailEvidence {
+    /// Works out where sessions were read whole.
+    fn remember(&mut self, trails: &[Trail]) {
+        let begins =
+            ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
+        let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
+        for whole in &self.memory.whole {
+            let shows = whole.event_scope == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
+            if shows {
+                let place = (whole.account_id, whole.region.clone());
+                self.stretches.entry(place).or_default().push((whole.from, whole.to));
+            }
+            sources.entry((whole.account_id, &whole.source)).or_default().push((whole, shows));
+        }
+        for ((account, _), regions) in sources {
+            let from = regions.iter().map(|(whole, _)| whole.from).max();
+            let to = regions.iter().map(|(whole, _)| whole.to).min();
+            let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(whole, _)| whole.all_regions);
+            if let (true, Some(from), Some(to)) = (all, from, to) {
+                self.everywhere.entry(account).or_default().push((from, to));
+            }
+        }
+    }
+
+    /// Whether a session of the window is the association's.
+    pub(crate) fn has_session(&self, key: &AssociationKey) -> bool {
+        self.used.contains_key(key)
+    }
+
+    /// Whether a session of the window can be the association's.
+    pub(crate) fn may_have_session(&self, association_id: &str) -> bool {
+        self.possible.contains_key(association_id)
+    }
+
+    /// Since when stretches show everything up to now, going back from where `since` does already.
+    pub(crate) fn back(&self, since: Option<DateTime<Utc>>, stretches: Option<&Vec<Span>>) -> Option<DateTime<Utc>> {
+        let mut left: Vec<_> = stretches.into_iter().flatten().copied().collect();
+        let up_to_now = |to: DateTime<Utc>| self.memory.at.is_some_and(|at| to + LAG >= at);
+        let mut since = since;
+        while let Some(found) =
+            left.iter().position(|(_, to)| since.map_or_else(|| up_to_now(*to), |since| *to >= since))
+        {
+            let (from, _) = left.swap_remove(found);
+            since = Some(since.map_or(from, |since| since.min(from)));
+        }
+        since
+    }
+}
+
+/// So far may a trail that was read whole lag behind.
+pub(crate) const LAG: TimeDelta = TimeDelta::hours(6);
+
+/// The last session of many.
+#[derive(Debug, Clone)]
+pub(crate) struct LastSession {
+    pub at: DateTime<Utc>,
+    pub event_id: String,
+    pub name: Option<String>,
+}
+
+impl LastSession {
+    fn new(session: &Session) -> Self {
+        Self { at: session.at, event_id: session.event_id.clone(), name: session.session_name.clone() }
+    }
+}
+
+/// Attributes every session of the estate, in their order, and sums up what follows.
+pub(crate) fn evidence_of(estate: &Estate) -> (TrailEvidence, Vec<SessionAttribution>) {
+    let history = History::new(spans(estate));
+    let attributions = attribute_sessions(&estate.sessions, &history, &|_| None);
+    let mut facts = TrailEvidence {
+        history,
+        since: estate.sessions_since,
+        memory: estate.memory.clone(),
+        ..TrailEvidence::default()
+    };
+    facts.remember(&estate.confirmed_trails());
+    facts.origins = Origins::new(estate);
+    for (session, attribution) in
+        estate.sessions.iter().zip(&attributions).filter(|(session, _)| session.error.is_none())
+    {
+        let newer = |last: Option<&LastSession>| last.is_none_or(|last| last.at < session.at);
+        if let Some(role) = session.role_arn.as_deref()
+            && newer(facts.roles.get(role))
+        {
+            facts.roles.insert(role.into(), LastSession::new(session));
+        }
+        if let Some(key) = &attribution.association
+            && newer(facts.used.get(key))
+        {
+            facts.used.insert(key.clone(), LastSession::new(session));
+        }
+        for id in &attribution.candidates {
+            let last = facts.possible.entry(id.clone()).or_insert(session.at);
+            *last = session.at.max(*last);
+        }
+    }
+    facts.both_credentials = evidence::both_credentials(&estate.sessions, &attributions)
+        .into_iter()
+        .map(|both| ((both.account_id, both.namespace.clone(), both.service_account.clone()), both))
+        .collect();
+    (facts, attributions)
+}
+
+/// Associations over time: as looks found them, and those of the present that no look dates.
+fn spans(estate: &Estate) -> Vec<AssociationSpan> {
+    let mut spans = estate.association_history.clone();
+    let dated: BTreeSet<AssociationKey> =
+        spans.iter().filter(|span| span.to.is_none()).map(|span| span.key.clone()).collect();
+    let undated = estate.associations.iter().filter(|association| !dated.contains(&association.key));
+    // Nobody says when it was first seen: only its own dates tell its beginning.
+    spans.extend(undated.map(|association| AssociationSpan::of(association, DateTime::<Utc>::MAX_UTC, None)));
+    spans
+}
