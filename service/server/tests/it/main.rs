@@ -27,6 +27,8 @@ mod kills;
 #[cfg(test)]
 mod losses;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod stopping;
