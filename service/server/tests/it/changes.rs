@@ -1,18 +1,20 @@
 //! Two imports of an estate, the second changed and with the trail of the changes: every change, and no other.
 
 use crate::mutations::{
-    Expected, Files, HOME, POLICY, ROLE, before, mutated, mutations, put_trail, role_arn, workload,
+    CLUSTER, Expected, Files, HOME, POLICY, ROLE, before, event, mutated, mutations, put_trail, role_arn, workload,
 };
+use crate::subsets::{ACCOUNTS, REGION};
 use crate::support::{Folder, Harness, Serving, import, rolecall, run};
 use chrono::{TimeDelta, Utc};
 use rolecall::audit::import::ImportOptions;
-use rolecall_audit::drift::Attribution;
+use rolecall_audit::drift::{Attribution, Change, Effect};
 use rolecall_collect::trails::{Events, Limits, LookupConfig, TrailConfig, TrailKind};
-use rolecall_sandbox::Estate;
+use rolecall_sandbox::estate::{Estate, Event, OrgPolicy, Unit};
 use rolecall_store::testing::database;
 use rolecall_store::{ChangeFilter, ChangeRow, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn import_of(store: &Store, files: &Files) {
@@ -159,6 +161,16 @@ fn served(files: &Files) -> Estate {
     Estate::from_dir(folder.path()).unwrap()
 }
 
+fn history() -> [TrailConfig; 1] {
+    let lookup = LookupConfig {
+        places: BTreeSet::new(),
+        events: Events::Changes,
+        lookback: TimeDelta::days(1),
+        overlap: TimeDelta::days(1),
+    };
+    [TrailConfig { id: "history".to_owned(), kind: TrailKind::Lookup(lookup), limits: Limits::default() }]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_scans_give_every_change_and_no_other() {
     let first = before();
@@ -166,13 +178,7 @@ async fn two_scans_give_every_change_and_no_other() {
     let store = harness.store.clone();
     // The calls of the trail are made an hour ago.
     harness.store = store.behind(Duration::from_secs(7_200));
-    let lookup = LookupConfig {
-        places: BTreeSet::new(),
-        events: Events::Changes,
-        lookback: TimeDelta::days(1),
-        overlap: TimeDelta::days(1),
-    };
-    let trails = [TrailConfig { id: "history".to_owned(), kind: TrailKind::Lookup(lookup), limits: Limits::default() }];
+    let trails = history();
     harness.audit_with(&trails).await.unwrap();
     assert_eq!(changes(&store).await, [], "a first scan shows no change");
     harness.audit_with(&trails).await.unwrap();
@@ -197,4 +203,106 @@ async fn two_scans_give_every_change_and_no_other() {
     harness.audit_with(&trails).await.unwrap();
     let later: Vec<Expected> = told(&changes(&store).await).into_iter().filter(|it| !expected.contains(it)).collect();
     assert!(later.iter().all(|it| it.0 != ROLE && it.0 != POLICY), "{later:#?}");
+}
+
+fn scp(id: &str, document: &Value, targets: &[&str]) -> OrgPolicy {
+    OrgPolicy {
+        id: id.to_owned(),
+        name: format!("name of {id}"),
+        kind: "SERVICE_CONTROL_POLICY".to_owned(),
+        aws_managed: id == "p-FullAWSAccess",
+        content: document.to_string(),
+        targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+    }
+}
+
+fn refuse(action: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_an_organization_of_trails_and_of_clusters_are_found() {
+    let mut first = served(&before());
+    let everything =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let organization = first.organization.as_mut().unwrap();
+    let unit = |id: &str| Unit { id: id.to_owned(), name: format!("name of {id}"), parent: "r-root".to_owned() };
+    organization.units = vec![unit("ou-root-prod"), unit("ou-root-test")];
+    for member in &mut organization.members {
+        member.parent = "ou-root-prod".to_owned();
+    }
+    organization.policies = vec![
+        scp("p-FullAWSAccess", &everything, &["r-root", "ou-root-prod", "ou-root-test", ACCOUNTS[0], ACCOUNTS[1]]),
+        scp("p-attached", &refuse("s3:DeleteObject"), &[]),
+        scp("p-detached", &refuse("s3:GetObjectAcl"), &[ACCOUNTS[1]]),
+        scp("p-updated", &refuse("dynamodb:*"), &["ou-root-prod"]),
+        scp("p-test", &refuse("sqs:*"), &["ou-root-test"]),
+    ];
+    let mut harness = Harness::over(first.clone()).await;
+    let store = harness.store.clone();
+    harness.store = store.behind(Duration::from_secs(7_200));
+    harness.audit_with(&history()).await.unwrap();
+    harness.store = store.clone();
+    let mut second = first;
+    let organization = second.organization.as_mut().unwrap();
+    let mut attach = |id: &str, targets: &[&str]| {
+        let policy = organization.policies.iter_mut().find(|policy| policy.id == id).unwrap();
+        policy.targets = targets.iter().map(|target| (*target).to_owned()).collect();
+    };
+    attach("p-attached", &[ACCOUNTS[0]]);
+    attach("p-detached", &[]);
+    organization.policies.iter_mut().find(|policy| policy.id == "p-updated").unwrap().content =
+        refuse("sqs:*").to_string();
+    organization.members.iter_mut().find(|member| member.id == ACCOUNTS[1]).unwrap().parent = "ou-root-test".to_owned();
+    let home = second.accounts.get_mut(HOME).unwrap();
+    home.trails[0]["EventSelectors"] = json!([{"ReadWriteType": "ReadOnly", "IncludeManagementEvents": true}]);
+    home.region(REGION).clusters.retain(|cluster| cluster.detail["name"] != "blue");
+    // Nobody called DetachPolicy: its trail has no event.
+    let calls = [
+        ("organizations", "AttachPolicy", json!({"policyId": "p-attached", "targetId": ACCOUNTS[0]})),
+        ("organizations", "UpdatePolicy", json!({"policyId": "p-updated", "content": refuse("sqs:*").to_string()})),
+        (
+            "organizations",
+            "MoveAccount",
+            json!({"accountId": ACCOUNTS[1], "sourceParentId": "ou-root-prod", "destinationParentId": "ou-root-test"}),
+        ),
+        ("cloudtrail", "PutEventSelectors", json!({"trailName": "t"})),
+        ("eks", "DeleteCluster", json!({"name": "blue"})),
+    ];
+    for (n, call) in calls.iter().enumerate() {
+        let record = event(Utc::now() - TimeDelta::hours(1), n, call, None);
+        let region = record["awsRegion"].as_str().unwrap().to_owned();
+        home.region(&region).events.extend(Event::of_record(&record).map(Arc::new));
+    }
+    harness.sandbox.mutate(|estate| *estate = second);
+    harness.audit_with(&history()).await.unwrap();
+    let rows = changes(&store).await;
+    let cluster = rows.iter().find(|row| row.change.resource.kind.as_str() == CLUSTER).unwrap();
+    let mut found: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let Change { resource, change, effect, affected, caused_by, .. } = &row.change;
+            let name = resource.name.rsplit_once("o-exampleorgid/").map_or(resource.name.as_str(), |(_, name)| name);
+            let follows = caused_by.as_ref() == Some(&cluster.change.id);
+            (name, change.as_str(), *effect, affected.len(), row.attributed.attribution, follows)
+        })
+        .collect();
+    found.sort();
+    let cluster = format!("arn:aws:eks:{REGION}:{HOME}:cluster/blue");
+    let trail = format!("arn:aws:cloudtrail:{REGION}:{HOME}:trail/t");
+    let [api, job, admin] = ["pay/api", "pay/job", "ops/admin"].map(|name| format!("{HOME}/{REGION}/blue/{name}"));
+    let mut expected = vec![
+        // SCPs do not restrict the management account; of the other account three associations have a role.
+        ("service_control_policy/p-attached", "attached_to_target", Effect::None, 0, Attribution::Exact, false),
+        ("service_control_policy/p-detached", "detached_from_target", Effect::Widened, 3, Attribution::None, false),
+        ("service_control_policy/p-updated", "document_changed", Effect::Mixed, 3, Attribution::Exact, false),
+        (ACCOUNTS[1], "moved", Effect::Mixed, 3, Attribution::Exact, false),
+        (&trail, "event_selectors_changed", Effect::None, 0, Attribution::Exact, false),
+        (&cluster, "removed", Effect::None, 0, Attribution::Exact, false),
+        (&api, "removed", Effect::Narrowed, 1, Attribution::Exact, true),
+        (&job, "removed", Effect::None, 1, Attribution::Exact, true),
+        (&admin, "removed", Effect::Narrowed, 1, Attribution::Exact, true),
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
 }

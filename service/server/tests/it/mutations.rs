@@ -14,7 +14,7 @@ pub(crate) const POLICY: &str = "AWS::IAM::ManagedPolicy";
 const ASSOCIATION: &str = "AWS::EKS::PodIdentityAssociation";
 const ADDON: &str = "AWS::EKS::Addon";
 const ENTRY: &str = "AWS::EKS::AccessEntry";
-const CLUSTER: &str = "AWS::EKS::Cluster";
+pub(crate) const CLUSTER: &str = "AWS::EKS::Cluster";
 const PROVIDER: &str = "AWS::IAM::OIDCProvider";
 
 /// Roles that the estate has besides, each with an association of its own in cluster `green`.
@@ -551,14 +551,14 @@ pub(crate) fn mutations() -> Vec<Mutation> {
 }
 
 /// The record of a call that was made so many seconds after the time.
-fn event(
+pub(crate) fn event(
     from: DateTime<Utc>,
     number: usize,
     (service, name, request): &(&str, &str, Value),
     error: Option<&str>,
 ) -> Value {
     let at = from + TimeDelta::seconds(i64::try_from(number).unwrap());
-    let region = if *service == "iam" { "us-east-1" } else { REGION };
+    let region = if ["iam", "organizations"].contains(service) { "us-east-1" } else { REGION };
     let mut event = json!({
         "eventVersion": "1.09", "eventSource": format!("{service}.amazonaws.com"), "eventName": name,
         "userIdentity": {
