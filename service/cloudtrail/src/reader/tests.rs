@@ -3,7 +3,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 
 /// Remembers event ids.
 #[derive(Default)]
