@@ -12,5 +12,7 @@ pub mod facts;
 pub mod finding;
 mod grouping;
 mod index;
+mod label;
+mod resource;
 pub mod verdict;
 pub mod what_if;

@@ -5,12 +5,12 @@
 
 use crate::Defaults;
 use crate::reading::{Reading, document, document_of};
-use crate::resource::{
-    Association, AttachedPolicy, Format, InlinePolicy, Item, Known, ManagedPolicy, OidcProvider, Place, Reference,
-    Resource, Role, RoleName, arn,
-};
-use crate::text::{Text, Unresolved};
+use crate::resource::{Item, arn};
 use crate::tree::{Node, Value};
+use rolecall_estate::declared::{
+    Association, AttachedPolicy, Format, InlinePolicy, Known, ManagedPolicy, OidcProvider, Place, Reference, Resource,
+    Role, RoleName, Text, Unresolved,
+};
 use rolecall_iam::Document;
 use std::collections::BTreeMap;
 

@@ -4,9 +4,11 @@
 //! eksctl makes is one of a CloudFormation stack of its own for each association.
 
 use crate::reading::{Reading, document};
-use crate::resource::{Association, AttachedPolicy, Format, InlinePolicy, Item, Reference, Resource, Role, RoleName};
-use crate::text::{Text, Unresolved};
+use crate::resource::Item;
 use crate::tree::{Node, Value};
+use rolecall_estate::declared::{
+    Association, AttachedPolicy, Format, InlinePolicy, Place, Reference, Resource, Role, RoleName, Text, Unresolved,
+};
 use rolecall_iam::Document;
 use std::collections::BTreeMap;
 
@@ -107,7 +109,7 @@ impl Config<'_> {
         reading.found(place, Format::Eksctl, key, None, Item::Resource(Resource::Association(Box::new(association))));
     }
 
-    fn role(&self, node: &Node, made: &str, account: Option<rolecall_iam::AccountId>, place: &crate::Place) -> Role {
+    fn role(&self, node: &Node, made: &str, account: Option<rolecall_iam::AccountId>, place: &Place) -> Role {
         let cluster = self.cluster;
         let name = match node.get("roleName").and_then(Node::text).filter(|name| !name.is_empty()) {
             Some(name) => RoleName::Given(Text::known(name)),
@@ -125,7 +127,7 @@ impl Config<'_> {
             role.inline.push(InlinePolicy {
                 name: Text::open("eksctl makes the policy's name"),
                 document: document(inline, &mut |_| None),
-                place: crate::Place { line: inline.line, ..place.clone() },
+                place: Place { line: inline.line, ..place.clone() },
                 is_certain: true,
             });
         }

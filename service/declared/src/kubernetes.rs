@@ -5,12 +5,12 @@
 //! still has to fill in (`$NAME`, `${NAME}`, `{{ … }}`) stays open.
 
 use crate::reading::{Reading, document, document_of};
-use crate::resource::{
-    Association, AttachedPolicy, Format, InlinePolicy, Item, Known, ManagedPolicy, OidcProvider, Place, Reference,
-    Resource, Role, RoleName,
-};
-use crate::text::{Text, Unresolved};
+use crate::resource::Item;
 use crate::tree::{Node, Value};
+use rolecall_estate::declared::{
+    Association, AttachedPolicy, Format, InlinePolicy, Known, ManagedPolicy, OidcProvider, Place, Reference, Resource,
+    Role, RoleName, Text, Unresolved,
+};
 use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, Arn, Document};
 use std::collections::BTreeMap;

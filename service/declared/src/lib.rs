@@ -12,19 +12,14 @@ mod merge;
 mod reading;
 mod resource;
 mod terraform;
-mod text;
 mod tree;
 
-pub use merge::Unplaced;
-pub use resource::{
-    Association, AttachedPolicy, Declaration, Format, InlinePolicy, Item, Known, ManagedPolicy, OidcProvider, Place,
-    Reference, Resource, Role, RoleName,
-};
+pub use resource::Item;
 pub use terraform::{Action, Planned};
-pub use text::{Match, Text, Unresolved};
 
 use reading::{Problems, Reading};
 use resource::Found;
+use rolecall_estate::declared::{Declared, Problem, Text};
 use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 use tree::{Broken, Node};
@@ -52,41 +47,6 @@ impl Defaults {
             (None, Some(region)) => Text::known(region.partition()),
         }
     }
-}
-
-/// Something that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("{file}:{line}: {}{message}; {remedy}", prefix(.field))]
-pub struct Problem {
-    /// The file, as it was given.
-    pub file: String,
-    /// Its line, from 1.
-    pub line: usize,
-    /// The field; may be empty.
-    pub field: String,
-    /// What is wrong, in lower case, without a full stop.
-    pub message: String,
-    /// What would make it right.
-    pub remedy: String,
-}
-
-fn prefix(field: &str) -> String {
-    if field.is_empty() { String::new() } else { format!("{field}: ") }
-}
-
-/// What files declare.
-#[derive(Debug, Clone, Default)]
-pub struct Declared {
-    /// Each resource, in the order of the files; a role with the policies that are declared apart from it.
-    pub declarations: Vec<Declaration>,
-    /// Policies of roles of which nobody knows which they are.
-    pub unplaced: Vec<Unplaced>,
-    /// What cannot be read: the first thousand.
-    pub problems: Vec<Problem>,
-    /// How many more problems there are.
-    pub unnamed: u64,
-    /// Files in which nothing is declared that is read here.
-    pub passed_over: Vec<String>,
 }
 
 /// Reads files one after the other: none is kept once it was read.

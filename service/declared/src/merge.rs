@@ -4,23 +4,12 @@
 //! known.
 
 use crate::Defaults;
-use crate::resource::{
-    AttachedPolicy, Declaration, Found, InlinePolicy, Item, Place, Reference, Resource, Role, RoleName, arn,
+use crate::resource::{Found, Item, arn};
+use rolecall_estate::declared::{
+    AttachedPolicy, Declaration, InlinePolicy, Reference, Resource, Role, RoleName, Text, Unplaced, Unresolved,
 };
-use crate::text::{Text, Unresolved};
 use rolecall_iam::AccountId;
 use std::collections::BTreeMap;
-
-/// A policy of a role of which nobody knows which it is.
-#[derive(Debug, Clone)]
-pub struct Unplaced {
-    /// Where.
-    pub place: Place,
-    /// The role, as far as the file says it.
-    pub role: Text,
-    /// Why it is not known.
-    pub why: Unresolved,
-}
 
 pub(crate) fn merge(found: Vec<Found>, defaults: &Defaults) -> (Vec<Declaration>, Vec<Unplaced>) {
     let arns = arns(&found, defaults);
@@ -30,7 +19,7 @@ pub(crate) fn merge(found: Vec<Found>, defaults: &Defaults) -> (Vec<Declaration>
         match item {
             Item::Resource(mut resource) => {
                 resolve(&mut resource, &arns);
-                declarations.push(Declaration { place, format, key, condition, resource });
+                declarations.push(Declaration { place, format, key, condition, remembered: None, resource });
             }
             Item::Inline { role, account, policy } => {
                 parts.push((place, format, condition, role, account, Part::Inline(policy)));
@@ -62,7 +51,14 @@ pub(crate) fn merge(found: Vec<Found>, defaults: &Defaults) -> (Vec<Declaration>
                 role.is_whole = false;
                 let resource = Resource::Role(Box::new(role));
                 let key = format!("{}/role", place.address);
-                declarations.push(Declaration { place: place.clone(), format, key, condition: None, resource });
+                declarations.push(Declaration {
+                    place: place.clone(),
+                    format,
+                    key,
+                    condition: None,
+                    remembered: None,
+                    resource,
+                });
                 let at = declarations.len() - 1;
                 by_name.insert((account, name), at);
                 at

@@ -1,9 +1,9 @@
 //! One file while it is read: what was found in it, and what is wrong with it.
 
-use crate::resource::{Format, Found, Item, Known, Place};
-use crate::text::{Text, Unresolved};
+use crate::Defaults;
+use crate::resource::{Found, Item};
 use crate::tree::{Node, Value};
-use crate::{Defaults, Problem};
+use rolecall_estate::declared::{Format, Known, Place, Problem, Text, Unresolved};
 use rolecall_iam::Document;
 
 /// So many problems are named of all files; the others are only counted.

@@ -4,12 +4,12 @@
 //! the AWS provider's attributes of each resource type.
 
 use crate::reading::{Reading, document_of};
-use crate::resource::{
-    Association, AttachedPolicy, Format, InlinePolicy, Item, Known, ManagedPolicy, OidcProvider, Place, Reference,
-    Resource, Role, RoleName, arn,
-};
-use crate::text::{Text, Unresolved};
+use crate::resource::{Item, arn};
 use crate::tree::{Node, Value};
+use rolecall_estate::declared::{
+    Association, AttachedPolicy, Format, InlinePolicy, Known, ManagedPolicy, OidcProvider, Place, Reference, Resource,
+    Role, RoleName, Text, Unresolved,
+};
 use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};

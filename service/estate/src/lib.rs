@@ -10,6 +10,7 @@ pub mod before;
 mod change_event;
 mod complete_range;
 pub mod coverage;
+pub mod declared;
 pub mod id;
 pub mod loss;
 mod reason;

@@ -5,6 +5,7 @@
 use crate::activity::{AssociationSpan, Session, TrailMemory};
 use crate::assumption::Assumption;
 use crate::coverage::{Coverage, Gap, GapReason};
+use crate::declared::Declared;
 use crate::resource::{
     Account, Association, Cluster, Documents, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed,
     Trail,
@@ -14,6 +15,7 @@ use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// What was seen: of one account in one scan, or of all accounts at one moment.
 #[derive(Debug, Clone, Default)]
@@ -237,6 +239,8 @@ pub struct Estate {
     pub unconfirmed: Unconfirmed,
     /// What is stated of the rest, which nobody provided.
     pub assumed: BTreeSet<Assumption>,
+    /// What infrastructure code declares; `None`: nobody gave any.
+    pub declared: Option<Arc<Declared>>,
 }
 
 /// An estate is used as its snapshot, whose fields it had to repeat otherwise.

@@ -5,6 +5,7 @@ use super::graph::Graph;
 use super::trail::{self, TrailEvidence};
 use super::trust::TrustCache;
 use crate::cancel::Cancel;
+use crate::declared::DeclaredIndex;
 use crate::index::{EstateIndex, join};
 use rolecall_cloudtrail::SessionAttribution;
 use rolecall_estate::assumption::Assumption;
@@ -24,6 +25,8 @@ pub(crate) struct AccessIndex {
     /// Whether the work is to end.
     pub cancel: Cancel,
     pub trail: TrailEvidence,
+    /// How infrastructure code stands to it.
+    pub declared: DeclaredIndex,
     trusts: Mutex<TrustCache>,
     /// By the content of a set of policies.
     granted: Mutex<HashMap<Digest, Arc<GrantAnswers>>>,
@@ -70,6 +73,7 @@ impl AccessIndex {
             estate: EstateIndex::new(estate, assumed),
             cancel: cancel.clone(),
             trail,
+            declared: DeclaredIndex::new(estate),
             trusts: Mutex::default(),
             granted: Mutex::default(),
             granted_to_roles: Mutex::default(),

@@ -4,8 +4,9 @@ use super::differs::{self, Slot, asker, difference, known_document, label, sets}
 use super::place::{self, Matched, Matching};
 use super::role::actual_set;
 use super::{Difference, Row, Status, blank};
-use crate::drift::{Effect, ResourceType};
-use rolecall_declared::{Association, Declaration, Match, Place, Text};
+use crate::label::Effect;
+use crate::resource::ResourceType;
+use rolecall_estate::declared::{Association, Declaration, Match, Place, Text};
 use rolecall_estate::{AssociationDetail, ResourceKind};
 use rolecall_iam::Document;
 

@@ -2,8 +2,8 @@
 
 use super::Difference;
 use super::place::Matching;
-use crate::drift::{Access, Effect};
-use rolecall_declared::{Known, ManagedPolicy, Match, Place, Text};
+use crate::label::{Access, Effect};
+use rolecall_estate::declared::{Known, ManagedPolicy, Match, Place, Text};
 use rolecall_iam::compare::{Asker, Comparison, Relation, compare};
 use rolecall_iam::{AccountId, Digest, Document, PolicyRef, PolicySet, Requester};
 use std::collections::BTreeMap;

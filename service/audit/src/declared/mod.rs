@@ -6,15 +6,18 @@
 //! decide, the answer is unknown, with the reason. Refuses to know the formats of files.
 
 mod association;
+mod by_resource;
 mod differs;
 mod place;
 mod role;
 
-use crate::drift::{Access, Effect, Resource, ResourceType};
+use crate::label::{Access, Effect};
+use crate::resource::{Resource, ResourceType};
+pub(crate) use by_resource::DeclaredIndex;
 pub(crate) use place::key;
 use place::{Matched, Matching};
-use rolecall_declared::{Declaration, Declared, Format, Place, Resource as DeclaredResource};
 use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::declared::{Declaration, Declared, Format, Place, Resource as DeclaredResource};
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::BTreeSet;
@@ -81,6 +84,8 @@ pub struct Row {
     pub resource: Resource,
     /// Its account, where it is known.
     pub account: Option<AccountId>,
+    /// Whether it is declared; `None`: not decided.
+    pub is_declared: Option<bool>,
     /// Where it is declared.
     pub place: Option<Place>,
     /// In which format.
@@ -108,9 +113,10 @@ impl Report {
 
 /// Compares what is declared with the estate.
 ///
-/// Unmanaged are associations of accounts for which associations are declared (but for those that an add-on owns),
-/// the roles that pods get through associations of accounts for which roles are declared, and the managed
-/// policies of these roles of accounts for which managed policies are declared.
+/// Unmanaged are associations of clusters for which associations are declared (but for those that an add-on owns);
+/// in accounts for which roles are declared, the roles that pods of these clusters get or, where no association of
+/// the account is declared, pods of any cluster; in accounts for which managed policies are declared, the managed
+/// policies of these roles.
 #[must_use]
 pub fn check(estate: &Estate, declared: &Declared) -> Report {
     let matching = Matching::new(estate, declared);
@@ -156,8 +162,14 @@ fn row(matching: &Matching<'_>, declaration: &Declaration) -> Option<Row> {
             row
         }
     };
+    row.is_declared = declaration.remembered.is_none().then_some(true);
     row.place = Some(place.clone());
     row.format = Some(*format);
+    if let Some(why) = &declaration.remembered {
+        row.status = Status::Unknown;
+        row.differences.clear();
+        row.unknown = vec![format!("what declares it could not be read any more: {why}")];
+    }
     if let (Status::Missing, Some(why)) = (row.status, condition) {
         row.status = Status::Unknown;
         row.unknown.push(why.to_string());
@@ -179,6 +191,7 @@ fn blank(kind: ResourceType, name: String, account: Option<AccountId>) -> Row {
         status: Status::Same,
         resource: Resource { kind, name },
         account,
+        is_declared: None,
         place: None,
         format: None,
         differences: Vec::new(),
@@ -194,18 +207,19 @@ fn unmanaged(matching: &Matching<'_>) -> Vec<Row> {
         row.unknown.extend(perhaps.cloned().map(|why| format!("it may be one that is declared: {why}")));
         row.unknown.extend(matching.unread.clone());
         row.status = if row.unknown.is_empty() { Status::Unmanaged } else { Status::Unknown };
+        row.is_declared = row.unknown.is_empty().then_some(false);
         out.push(row);
     };
     for it in &matching.estate.associations {
         let account = it.key.account_id;
         let name = it.key.to_string();
-        let is_due = matching.covered(ResourceType::Association, account) && it.owner_arn.is_none();
+        let is_due = matching.covers_cluster(&it.key) && it.owner_arn.is_none();
         let remembered = matching.unconfirmed(rolecall_estate::ResourceKind::Association, account, &name);
         if is_due && remembered.is_none() && !matching.found.contains(&name) {
             add(ResourceType::Association, &name, account, matching.perhaps.get(&name));
         }
     }
-    let used = used_roles(matching.estate);
+    let used = used_roles(matching);
     for role in matching.estate.roles.iter().filter(|role| used.contains(role.arn.as_str())) {
         let (account, name) = (role.arn.account_id(), role.arn.as_str());
         let remembered = matching.unconfirmed(rolecall_estate::ResourceKind::Role, account, name);
@@ -231,9 +245,10 @@ fn unmanaged(matching: &Matching<'_>) -> Vec<Row> {
     out
 }
 
-/// The roles and target roles of associations.
-fn used_roles(estate: &Estate) -> BTreeSet<&str> {
-    let details = estate.associations.iter().filter_map(|it| it.detail.as_ref());
+/// The roles and target roles of associations that are to be declared.
+fn used_roles<'a>(matching: &Matching<'a>) -> BTreeSet<&'a str> {
+    let associations = matching.estate.associations.iter().filter(|it| matching.covers_pods(&it.key));
+    let details = associations.filter_map(|it| it.detail.as_ref());
     details.flat_map(|it| std::iter::once(it.role_arn.as_str()).chain(it.target_role_arn.as_deref())).collect()
 }
 

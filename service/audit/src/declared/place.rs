@@ -3,11 +3,12 @@
 //! Refuses to say that something is missing where its listing was not complete, or its name is not known.
 
 use super::listing_of;
-use crate::drift::ResourceType;
-use rolecall_declared::{
+use crate::resource::ResourceType;
+use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::declared::{
     Association, Declaration, Declared, ManagedPolicy, Match, OidcProvider, Reference, Resource, Role, RoleName, Text,
 };
-use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate, ResourceKind};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,10 +32,18 @@ pub(super) struct Matching<'a> {
     /// Why further things may be declared that were not read.
     pub(super) unread: Option<String>,
     covered: BTreeSet<(ResourceType, AccountId)>,
+    /// The clusters of which associations are declared; without a region: of whatever region.
+    clusters: BTreeSet<(AccountId, Option<&'a Region>, &'a str)>,
+    /// The accounts of which associations are declared.
+    associating: BTreeSet<AccountId>,
     /// The role of the estate that a declaration means, by its key.
     roles: BTreeMap<&'a str, &'a rolecall_estate::Role>,
     roles_by_arn: BTreeMap<&'a str, &'a rolecall_estate::Role>,
+    roles_by_name: BTreeMap<(AccountId, &'a str), &'a rolecall_estate::Role>,
+    associations: BTreeMap<&'a AssociationKey, &'a rolecall_estate::Association>,
     policies: BTreeMap<(AccountId, &'a str), &'a rolecall_estate::ManagedPolicy>,
+    /// A managed policy as some account has it, with its document.
+    any_policies: BTreeMap<&'a str, &'a rolecall_estate::ManagedPolicy>,
     /// Declared managed policies, by their ARN where it is known.
     declared_policies: BTreeMap<String, &'a ManagedPolicy>,
     partition: Option<&'a str>,
@@ -56,8 +65,19 @@ impl<'a> Matching<'a> {
             perhaps: BTreeMap::new(),
             unread,
             covered: BTreeSet::new(),
+            clusters: BTreeSet::new(),
+            associating: BTreeSet::new(),
             roles: BTreeMap::new(),
             roles_by_arn: estate.roles.iter().map(|role| (role.arn.as_str(), role)).collect(),
+            roles_by_name: estate.roles.iter().map(|it| ((it.arn.account_id(), it.arn.name()), it)).collect(),
+            associations: estate.associations.iter().map(|it| (&it.key, it)).collect(),
+            any_policies: estate
+                .policies
+                .iter()
+                .rev()
+                .filter(|it| it.document.is_some())
+                .map(|it| (it.arn.as_str(), it))
+                .collect(),
             policies: estate.policies.iter().map(|it| ((it.account_id, it.arn.as_str()), it)).collect(),
             declared_policies: BTreeMap::new(),
             partition: estate.roles.first().map(|role| role.arn.arn().partition()),
@@ -76,6 +96,10 @@ impl<'a> Matching<'a> {
             Resource::OidcProvider(provider) => (ResourceType::OidcProvider, provider.account),
         };
         self.covered.extend(account.map(|account| (kind, account)));
+        if let (Resource::Association(it), Some(account)) = (&declaration.resource, account) {
+            self.associating.insert(account);
+            self.clusters.extend(it.cluster.as_known().map(|cluster| (account, it.region.as_ref(), cluster)));
+        }
         match &declaration.resource {
             Resource::Role(role) => match self.match_role(role) {
                 Matched::One(found) => {
@@ -127,6 +151,18 @@ impl<'a> Matching<'a> {
         self.covered.contains(&(kind, account))
     }
 
+    /// Whether associations of a cluster are declared.
+    pub(super) fn covers_cluster(&self, key: &AssociationKey) -> bool {
+        let of = |region| self.clusters.contains(&(key.account_id, region, key.cluster.as_str()));
+        of(Some(&key.region)) || of(None)
+    }
+
+    /// Whether the roles that the pods of a cluster get are to be declared: those of clusters of which associations
+    /// are declared, or of every cluster of an account of which none are.
+    pub(super) fn covers_pods(&self, key: &AssociationKey) -> bool {
+        self.covers_cluster(key) || !self.associating.contains(&key.account_id)
+    }
+
     /// Why something that is remembered may not be there any more.
     pub(super) fn unconfirmed(&self, kind: ResourceKind, account: AccountId, key: &str) -> Option<String> {
         let is_remembered = self.estate.unconfirmed.contains(kind, account, key);
@@ -155,6 +191,11 @@ impl<'a> Matching<'a> {
 
     /// The roles that may be meant, and whether one of them is for certain.
     fn candidates(&self, role: &Role) -> Vec<(&'a rolecall_estate::Role, bool)> {
+        if let (RoleName::Given(name), Some(account)) = (&role.name, role.account)
+            && let Some(name) = name.as_known()
+        {
+            return self.roles_by_name.get(&(account, name)).map(|found| (*found, true)).into_iter().collect();
+        }
         let roles = self.estate.roles.iter();
         let roles = roles.filter(|it| role.account.is_none_or(|account| it.arn.account_id() == account));
         let meant = |it: &rolecall_estate::Role| match &role.name {
@@ -233,7 +274,7 @@ impl<'a> Matching<'a> {
     /// A managed policy as an account has it.
     pub(super) fn policy_of(&self, account: AccountId, arn: &str) -> Option<&'a rolecall_estate::ManagedPolicy> {
         let own = self.policies.get(&(account, arn)).copied();
-        own.or_else(|| self.estate.policies.iter().find(|it| it.arn.as_str() == arn && it.document.is_some()))
+        own.or_else(|| self.any_policies.get(arn).copied())
     }
 
     pub(super) fn declared_policy(&self, arn: &str) -> Option<&'a ManagedPolicy> {
@@ -274,7 +315,7 @@ impl<'a> Matching<'a> {
             Ok(key) => key,
             Err(why) => return Matched::Unknown(why),
         };
-        if let Some(found) = self.like(it).next() {
+        if let Some(found) = self.associations.get(&key) {
             return Matched::One(found);
         }
         let scope = listing_of(&key);

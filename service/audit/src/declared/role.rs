@@ -3,9 +3,9 @@
 use super::differs::{self, Slot, asker, difference, known_document, label, sets};
 use super::place::{Matched, Matching};
 use super::{Difference, Row, Status, blank};
-use crate::drift::ResourceType;
-use rolecall_declared::{Declaration, Match, Place, Role, RoleName, Text};
+use crate::resource::ResourceType;
 use rolecall_estate::ResourceKind;
+use rolecall_estate::declared::{Declaration, Match, Place, Role, RoleName, Text};
 use rolecall_iam::{AccountId, Arn, Comparison, Document, PolicyRef, PolicySet};
 
 pub(super) fn row(matching: &Matching<'_>, declaration: &Declaration, role: &Role) -> Row {
@@ -220,7 +220,7 @@ impl Against<'_, '_> {
         &mut self,
         asker: &rolecall_iam::Asker,
         name: &str,
-        declared: &rolecall_declared::InlinePolicy,
+        declared: &rolecall_estate::declared::InlinePolicy,
         there: &rolecall_estate::InlinePolicy,
     ) {
         let part = format!("inline policy {name}");

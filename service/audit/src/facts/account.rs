@@ -1,5 +1,6 @@
 //! Accounts as facts.
 
+use super::declared;
 use super::objects::AccountFacts;
 use super::view::{Def, Facts, fact, maybe, text, unless};
 use crate::index::join;
@@ -78,6 +79,19 @@ impl Facts for AccountFacts {
                 let missing = join(a.index.visibility(a.id).trails.clone(), unseen.as_ref());
                 Value::list_seen(shown.into_iter().map(|trail| text(&trail.arn)), missing)
             },
+        ),
+        Def::<Self>::new(
+            "is_declared",
+            || Type::Bool,
+            "Whether infrastructure code declares roles or associations of the account.",
+            |a| a.index.declared.declares(a.id).into(),
+        )
+        .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "declared_missing",
+            || Type::list(Type::object("MissingResource")),
+            "Roles and associations of the account that infrastructure code declares and that are not there.",
+            |a| declared::missing(&a.index, a.id),
         ),
         Def::<Self>::new(
             "records_assume_role",

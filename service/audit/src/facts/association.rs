@@ -1,5 +1,6 @@
 //! Pod Identity associations as facts: the association, its roles, and whether EKS gets through.
 
+use super::declared;
 use super::objects::{AccountFacts, AssociationFacts, ClusterFacts, RoleFacts};
 use super::view::{
     Def, Facts, digest, evidences, fact, flag, listed, maybe, tags, text, truth, unless, unreadable, value,
@@ -8,6 +9,7 @@ use crate::access::associations::{self, cluster_of, gap};
 use crate::access::pods_request::{Hop, Refusal};
 use crate::access::trust::{ASSUME, TAG};
 use crate::access::{fallback, uses};
+use crate::resource::ResourceType;
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{Association, AssociationDetail, Reason};
 use rolecall_iam::lint::{self, Severity};
@@ -108,6 +110,12 @@ impl Facts for AssociationFacts {
             a.listed(|it| text(&it.association_id))
         }),
         Def::<Self>::new("arn", || Type::String, "The association's ARN.", |a| a.listed(|it| text(&it.arn))),
+        Def::<Self>::new(
+            "declared",
+            || Type::optional(Type::object("Declared")),
+            "How it stands to what infrastructure code declares; absent where no code declares associations of its cluster, or an add-on owns it.",
+            |a| a.fixed(|it| declared::of(&a.index, ResourceType::Association, &it.key.to_string())),
+        ),
         Def::<Self>::new("owner_arn", || Type::optional(Type::String), "The add-on that owns it.", |a| {
             a.listed(|it| maybe(it.owner_arn.as_deref()))
         }),

@@ -8,6 +8,7 @@ mod access_entry;
 mod account;
 mod association;
 mod cluster;
+mod declared;
 mod escalation;
 mod fallback;
 mod network;
@@ -83,6 +84,9 @@ fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
         .object(ClusterFacts::object_type())
         .object(access_entry::AccessEntryFacts::object_type())
         .object(AccountFacts::object_type())
+        .object(declared::DeclaredFacts::object_type())
+        .object(declared::DifferenceFacts::object_type())
+        .object(declared::MissingFacts::object_type())
         .function(network::contains())
         .function(permissions::reads())
         .subject(SubjectKind::Role, RoleFacts::NAME)

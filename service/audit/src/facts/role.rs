@@ -1,5 +1,6 @@
 //! Roles as facts.
 
+use super::declared;
 use super::objects::{AccountFacts, AssociationFacts, RoleFacts};
 use super::view::{Def, Facts, flag, listed, maybe, objects, tags, text, unless, unreadable};
 use crate::access::callers::{self, Callers};
@@ -7,6 +8,7 @@ use crate::access::index::AccessIndex;
 use crate::access::role_trust::{self, RoleTrust};
 use crate::access::{escalation, permissions, stack, tag_conditions, unused_grants, uses};
 use crate::index::join;
+use crate::resource::ResourceType;
 use rolecall_estate::Role;
 use rolecall_rules::{Type, Value};
 use std::sync::Arc;
@@ -195,6 +197,12 @@ impl Facts for RoleFacts {
             || Type::list(Type::object("Escalation")),
             "Privilege-escalation paths: to more permissions of its own, to other roles and users, over any number of roles. None where it grants administrator access already.",
             |r| r.seen(|_| listed(escalation::of_role(&r.index, r.at))),
+        ),
+        Def::<Self>::new(
+            "declared",
+            || Type::optional(Type::object("Declared")),
+            "How it stands to what infrastructure code declares; absent where it is not declared and has not to be: no code declares roles of its account, or no pod of a cluster that is declared gets it.",
+            |r| r.fixed(|role| declared::of(&r.index, ResourceType::Role, role.arn.as_str())),
         ),
         Def::<Self>::new(
             "tag_conditions",

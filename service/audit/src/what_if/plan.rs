@@ -6,8 +6,9 @@
 
 use super::{AssociationPut, AssociationRef, Defaults, Named, Place, Problem, Proposal, Proposed};
 use rolecall_declared as declared;
-use rolecall_declared::{Action, Association, Item, Planned, Reference, Resource, Role, RoleName, Text};
+use rolecall_declared::{Action, Item, Planned};
 use rolecall_estate::AssociationKey;
+use rolecall_estate::declared::{Association, Reference, Resource, Role, RoleName, Text};
 use rolecall_iam::{AccountId, Arn, RoleArn};
 
 /// Reads a Terraform plan as `terraform show -json` prints it; `None` where the file is none.
@@ -152,7 +153,7 @@ impl Of<'_> {
         }
         let old = |name: &Text| before.into_iter().flat_map(|it| &it.inline).find(|it| it.name == *name);
         for it in &role.inline {
-            let same = |old: &declared::InlinePolicy| match (&old.document, &it.document) {
+            let same = |old: &rolecall_estate::declared::InlinePolicy| match (&old.document, &it.document) {
                 (Ok(old), Ok(new)) => old.digest == new.digest,
                 _ => false,
             };

@@ -1,10 +1,12 @@
 //! What is declared against an estate: each status, and what a difference comes to.
 
+use crate::shipped::check as check_rule;
 use crate::small::{API, BOUND, Small, allow};
 use rolecall_audit::declared::{Report, Row, Status, check};
 use rolecall_audit::drift::Effect;
-use rolecall_declared::{Declared, Defaults, Reader};
+use rolecall_declared::{Defaults, Reader};
 use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::declared::Declared;
 
 const POLICY: &str = "arn:aws:iam::111122223333:policy/p";
 const WORKLOAD: &str = "111122223333/eu-west-1/prod/pay/api";
@@ -214,4 +216,169 @@ fn another_association_is_different_in_each_field() {
             "different {WORKLOAD} role=widened disableSessionTags=unknown session policy=widened tag team=none"
         )],
     );
+}
+
+/// The small estate, judged with what is declared.
+fn judged(mut small: Small, declared: Declared) -> Small {
+    small.0.declared = Some(std::sync::Arc::new(declared));
+    small
+}
+
+#[test]
+fn only_the_clusters_that_are_declared_are_asked_for() {
+    let other = "arn:aws:iam::111122223333:role/other";
+    let mut small = Small::new().role(other, BOUND, &[]).cluster("dev").association("pay", "other", other);
+    let elsewhere = small.0.associations.last_mut().unwrap();
+    elsewhere.key.cluster = "dev".parse().unwrap();
+    // A repository that declares one cluster says nothing of another, nor of the roles that only its pods get.
+    let of_prod = state(&[role(BOUND), own(&allow(READ)), association("api", API)]);
+    expect(&small, &of_prod, &[&format!("same {API}"), &format!("same {WORKLOAD}")]);
+    // One that declares roles alone is asked for the roles of every cluster.
+    let roles = state(&[role(BOUND), own(&allow(READ))]);
+    expect(&small, &roles, &[&format!("unmanaged {other}"), &format!("same {API}")]);
+}
+
+#[test]
+fn what_could_not_be_read_any_more_is_remembered() {
+    let before = state(&[role(BOUND), own(&allow(READ)), association("api", API)]);
+    let of = |files: &dyn Fn(&mut Reader)| {
+        let mut reader = Reader::new(Defaults::default());
+        files(&mut reader);
+        reader.finish().remembering(&before)
+    };
+    let small = Small::new().association("pay", "web", API);
+    let web = "111122223333/eu-west-1/prod/pay/web";
+    let why = "what declares it could not be read any more: state.json: it cannot be read: it is gone";
+    let gone = "what state.json:1 declares could not be read";
+    let expected =
+        [format!("unknown {API} ({why})"), format!("unknown {WORKLOAD} ({why})"), format!("unknown {web} ({gone})")];
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    expect(&small, &of(&|reader| reader.unread("state.json", "it is gone")), &expected);
+    // It stays so, however often it is looked for.
+    let mut reader = Reader::new(Defaults::default());
+    reader.unread("state.json", "it is gone");
+    let again = reader.finish().remembering(&of(&|reader| reader.unread("state.json", "it is gone")));
+    expect(&small, &again, &expected);
+    // A file that is gone from a folder that was read, or that declares nothing any more, declares nothing.
+    expect(&small, &of(&|_| {}), &[]);
+    expect(&small, &of(&|reader| reader.file("state.json", b"[]")), &[]);
+    expect(&small, &of(&|reader| reader.unread("other/state.json", "it is gone")), &[]);
+}
+
+#[test]
+fn what_is_kept_comes_back_as_it_was() {
+    let template = "Parameters: {Name: {Type: String}}\nResources:\n  R:\n    Type: AWS::IAM::Role\n    Properties:\n      \
+        RoleName: !Sub \"a-${Name}\"\n      AssumeRolePolicyDocument: {Statement: [{Effect: Allow}]}\n      Policies:\n      \
+        - {PolicyName: own, PolicyDocument: not a policy}\n";
+    for declared in [state(&[role(BOUND), own(&allow(READ)), association("api", API)]), read("t.yaml", template)] {
+        let text = serde_json::to_string(&declared).unwrap();
+        let again: Declared = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{declared:?}"));
+        assert_eq!(told(&check(&Small::new().0, &again)), told(&check(&Small::new().0, &declared)));
+    }
+}
+
+#[test]
+fn rules_judge_what_is_declared() {
+    let all = || state(&[role(BOUND), own(&allow(READ)), association("api", API)]);
+    let with = |resources: &[(&str, serde_json::Value)]| state(resources);
+    let wide = allow(r#""Action":["s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::orders/*""#);
+    let unread = || {
+        let mut reader = Reader::new(Defaults::default());
+        reader.unread("state.json", "it is gone");
+        reader.finish().remembering(&all())
+    };
+    let second = || Small::new().association("pay", "web", API);
+    let without = Small::new();
+    check_rule(
+        "association-not-declared",
+        &[
+            ("nothing is declared", without.clone(), ""),
+            ("both are declared", judged(second(), with(&[association("api", API), association("web", API)])), "PP"),
+            ("one is not", judged(second(), all()), "PF"),
+            ("an add-on owns the other", judged(owned(second()), all()), "P"),
+            ("a file could not be read", judged(second(), unread()), "UU"),
+            ("another cluster is declared", judged(Small::new(), with(&[elsewhere()])), ""),
+        ],
+    );
+    check_rule(
+        "association-differs-from-declaration",
+        &[
+            ("nothing is declared", without.clone(), ""),
+            ("as declared", judged(Small::new(), all()), "P"),
+            ("another role", judged(Small::new(), with(&[association("api", OTHER)])), "F"),
+            ("a file could not be read", judged(Small::new(), unread()), "U"),
+        ],
+    );
+    check_rule(
+        "role-differs-from-declaration",
+        &[
+            ("nothing is declared", without.clone(), ""),
+            ("as declared", judged(Small::new(), all()), "P"),
+            ("a policy allows more", judged(Small::new().may(&wide), all()), "F"),
+            ("a file could not be read", judged(Small::new(), unread()), "U"),
+        ],
+    );
+    check_rule(
+        "role-not-declared",
+        &[
+            ("nothing is declared", without.clone(), ""),
+            ("declared", judged(Small::new(), all()), "P"),
+            ("pods get one that is not", judged(Small::new(), with(&[named("web"), association("api", API)])), "F"),
+            ("no pod gets it", judged(Small::new().role(OTHER, BOUND, &[]), all()), "P"),
+            ("no role is declared", judged(Small::new(), with(&[association("api", API)])), ""),
+        ],
+    );
+    check_rule(
+        "declared-resource-missing",
+        &[
+            ("nothing is declared", without, ""),
+            ("all is there", judged(Small::new(), all()), "P"),
+            ("an association is not", judged(Small::new(), with(&[association("gone", API)])), "F"),
+            ("a role is not", judged(Small::new(), with(&[named("gone")])), "F"),
+            (
+                "associations were not seen",
+                judged(Small::new().cut(ScopeKind::Associations), with(&[association("gone", API)])),
+                "U",
+            ),
+        ],
+    );
+}
+
+const OTHER: &str = "arn:aws:iam::111122223333:role/other";
+
+fn named(name: &str) -> (&'static str, serde_json::Value) {
+    let arn = format!("arn:aws:iam::111122223333:role/{name}");
+    ("aws_iam_role", serde_json::json!({"name": name, "path": "/", "assume_role_policy": BOUND, "arn": arn}))
+}
+
+fn elsewhere() -> (&'static str, serde_json::Value) {
+    let (kind, mut values) = association("api", API);
+    values["cluster_name"] = "dev".into();
+    (kind, values)
+}
+
+fn owned(mut small: Small) -> Small {
+    small.0.associations.last_mut().unwrap().owner_arn =
+        Some("arn:aws:eks:eu-west-1:111122223333:addon/prod/a/b".to_owned());
+    small
+}
+
+#[test]
+fn a_finding_says_where_it_is_declared_and_what_is_different() {
+    let wide = allow(r#""Action":["s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::orders/*""#);
+    let small = judged(Small::new().may(&wide), state(&[role(BOUND), own(&allow(READ)), association("api", API)]));
+    let verdicts = crate::shipped::verdicts(&small, "role-differs-from-declaration");
+    let [verdict] = verdicts.as_slice() else { panic!("{verdicts:?}") };
+    let rolecall_rules::Outcome::Fail { message, evidence, .. } = &verdict.outcome else { panic!("{verdict:?}") };
+    assert_eq!(verdict.severity, rolecall_rules::Severity::High);
+    let place = message.strip_prefix("role api is not as ").and_then(|rest| rest.split_once(" declares it: "));
+    let (place, words) = place.unwrap();
+    assert!(place.starts_with("state.json:"), "{message}");
+    assert!(words.starts_with("inline policy own allows more than declared, such as s3:DeleteObject"), "{message}");
+    let [evidence] = evidence.as_slice() else { panic!("{evidence:?}") };
+    assert!(evidence.source.starts_with("state.json:"), "{evidence:?}");
+    assert_eq!(evidence.value["file"], "state.json");
+    assert!(evidence.value["line"].as_u64().is_some_and(|line| line > 1), "{evidence:?}");
+    assert!(evidence.value["gained"].as_str().unwrap().contains("s3:DeleteObject"), "{evidence:?}");
 }

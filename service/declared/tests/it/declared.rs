@@ -1,7 +1,8 @@
 //! Each format, read into what it declares.
 
 use proptest::prelude::*;
-use rolecall_declared::{Declared, Defaults, Item, Known, Reader, Reference, Resource, Role, RoleName, plan};
+use rolecall_declared::{Defaults, Item, Reader, plan};
+use rolecall_estate::declared::{Declared, Known, Reference, Resource, Role, RoleName};
 use rolecall_iam::Document;
 
 const SAMPLES: [(&str, &str); 5] = [
@@ -100,7 +101,7 @@ fn resource(resource: &Resource) -> String {
 }
 
 fn told(declared: &Declared) -> Vec<String> {
-    let line = |it: &rolecall_declared::Declaration| {
+    let line = |it: &rolecall_estate::declared::Declaration| {
         format!("{} {}: {}", it.place.line, it.place.address, resource(&it.resource))
     };
     declared.declarations.iter().map(line).collect()

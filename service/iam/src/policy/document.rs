@@ -24,6 +24,19 @@ pub struct Document {
     pub parsed: Result<Arc<CompiledPolicy>, DocumentError>,
 }
 
+/// As its text.
+impl serde::Serialize for Document {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Document {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <std::borrow::Cow<'_, str> as serde::Deserialize>::deserialize(deserializer).map(|text| Self::plain(&text))
+    }
+}
+
 impl Document {
     /// Reads a document, percent-encoded or plain. Never fails: what does not parse is kept.
     ///

@@ -35,6 +35,11 @@ pub const DATA: &str = "123456789012";
 /// A vendor's account, outside of the organisation.
 pub const VENDOR: &str = "999988887777";
 
+/// Infrastructure code of one of the clusters, in [`COMMERCE`], by the names of its files. A role and an association
+/// are not as it declares them, an association of it is missing, and one of the cluster is not declared, with its role.
+pub const DECLARED: [(&str, &str); 2] =
+    [("cluster.yaml", include_str!("declared/cluster.yaml")), ("roles.yaml", include_str!("declared/roles.yaml"))];
+
 /// Account, region and name of a cluster.
 type Place = (&'static str, &'static str, &'static str);
 
@@ -121,6 +126,16 @@ pub mod problem {
     pub const BLOCKED: &str = "trust-blocks-association";
     /// A session policy that does not parse.
     pub const UNREADABLE_SESSION: &str = "unreadable-session-policy";
+    /// A role that is not as infrastructure code declares it.
+    pub const ROLE_DIFFERS: &str = "role-differs-from-declaration";
+    /// An association that is not as infrastructure code declares it.
+    pub const ASSOCIATION_DIFFERS: &str = "association-differs-from-declaration";
+    /// A workload's role that infrastructure code does not declare.
+    pub const ROLE_NOT_DECLARED: &str = "role-not-declared";
+    /// An association that infrastructure code does not declare.
+    pub const ASSOCIATION_NOT_DECLARED: &str = "association-not-declared";
+    /// A declared role or association that is not there; of its account.
+    pub const DECLARED_MISSING: &str = "declared-resource-missing";
     /// No trail that records sessions.
     pub const NO_TRAIL: &str = "trail-misses-read-only-events";
 }
@@ -173,6 +188,23 @@ pub fn manifest() -> Manifest {
     draft(NaiveDate::default(), &mut None).manifest
 }
 
+/// What [`DECLARED`] says, and what it does not.
+fn declared(draft: &mut Draft) {
+    let association = |namespace, service_account| key(EDGE, namespace, service_account);
+    let role = |name: &str| role_arn(COMMERCE, name);
+    draft.expect(problem::ROLE_DIFFERS, role("pods/media-renditions"), "it may also write objects");
+    draft.expect(problem::ASSOCIATION_DIFFERS, association("media", "renditions"), "the declared tag is not there");
+    draft.expect(problem::ROLE_NOT_DECLARED, role("edge-geo-cache"), "the template does not have it");
+    draft.expect(problem::ASSOCIATION_NOT_DECLARED, association("edge", "geo-cache"), "no file has it");
+    draft.expect(problem::DECLARED_MISSING, COMMERCE.to_owned(), "an association for thumbnails is declared");
+    draft.spare(problem::ROLE_DIFFERS, role("pods/edge-personalise"), "only the order of the actions is another");
+    draft.spare(
+        problem::ASSOCIATION_NOT_DECLARED,
+        key(SHOP, "checkout", "basket"),
+        "nothing of its cluster is declared",
+    );
+}
+
 fn draft(today: NaiveDate, files: &mut Option<bucket::Files>) -> Draft {
     let mut draft = Draft {
         estate: Estate::default(),
@@ -194,6 +226,7 @@ fn draft(today: NaiveDate, files: &mut Option<bucket::Files>) -> Draft {
     people::add(&mut draft);
     workloads::add(&mut draft);
     cases::add(&mut draft);
+    declared(&mut draft);
     draft.add_trails();
     days::add(&mut draft, today, files);
     for account in draft.estate.accounts.values_mut() {

@@ -250,7 +250,11 @@ async fn audited(estate: Estate, now: chrono::DateTime<chrono::Utc>) -> rolecall
         observations
     };
     let ((), observations) = tokio::join!(collecting, taking);
-    let estate = rolecall_estate::Estate::observed(observations);
+    let mut estate = rolecall_estate::Estate::observed(observations);
+    let account = Some(demo::COMMERCE.parse().unwrap());
+    let mut code = rolecall_declared::Reader::new(rolecall_declared::Defaults { account, ..Default::default() });
+    demo::DECLARED.iter().for_each(|(file, text)| code.file(file, text.as_bytes()));
+    estate.declared = Some(std::sync::Arc::new(code.finish()));
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let mut files = Vec::new();
     for folder in ["builtin", "bindings"] {

@@ -1,12 +1,16 @@
 //! Files of infrastructure code, found and read.
 //!
-//! Refuses to open what is no file on a disk, and folders that hold what tools fetched.
+//! Passes over folders that hold what tools fetched.
 
+use crate::audit::files::{self, Found};
+use crate::config::DeclaredConfig;
 use crate::error::Error;
-use rolecall_declared::{Declared, Defaults, LARGEST, Reader};
+use rolecall_declared::{Defaults, LARGEST, Reader};
 use rolecall_estate::Estate;
-use std::collections::BTreeSet;
+use rolecall_estate::declared::Declared;
+use rolecall_store::{RunId, Store};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Endings of files in a folder that may declare something.
 const ENDINGS: [&str; 5] = ["json", "yaml", "yml", "template", "tfstate"];
@@ -29,69 +33,67 @@ pub fn defaults(given: &Defaults, estate: &Estate) -> Defaults {
 }
 
 /// Reads files and folders. Files that are named are read whatever their name; of a folder those whose names
-/// end as such files do.
+/// end as such files do. What is not there is a problem like any other. What lies below `base` is named from there.
+#[must_use]
+pub fn read(paths: &[PathBuf], base: &Path, defaults: Defaults) -> Declared {
+    let named = |path: &Path| path.strip_prefix(base).unwrap_or(path).display().to_string();
+    let mut reader = Reader::new(defaults);
+    let mut found = Vec::new();
+    files::walk(paths, |it| {
+        match it {
+            Found::Named(path) => found.push(path.to_owned()),
+            Found::File(path) if is_code(path) => found.push(path.to_owned()),
+            Found::File(_) => {}
+            Found::Folder(path) => {
+                let name = files::name(path);
+                return !name.starts_with('.') && !FETCHED.contains(&name.as_str());
+            }
+            Found::Unread(path, why) => reader.unread(&named(path), &why.to_string()),
+        }
+        false
+    });
+    found.sort();
+    found.dedup();
+    for path in found {
+        let name = named(&path);
+        match files::head(&path, LARGEST + 1) {
+            Ok(bytes) => reader.file(&name, &bytes),
+            Err(why) => reader.unread(&name, &why.to_string()),
+        }
+    }
+    reader.finish()
+}
+
+fn is_code(path: &Path) -> bool {
+    let name = files::name(path);
+    !name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
+}
+
+/// Reads anew what the configuration names, keeps it, and gives it to the estate that is judged. Without paths
+/// what was read last stands; of a file that cannot be read now what it declared is remembered.
 ///
 /// # Errors
-/// A path that is not there.
-pub fn read(paths: &[PathBuf], defaults: Defaults) -> Result<Declared, Error> {
-    let mut reader = Reader::new(defaults);
-    let mut files = Vec::new();
-    let mut walked = BTreeSet::new();
-    for path in paths {
-        let metadata = std::fs::metadata(path);
-        let metadata = metadata.map_err(|source| Error::File { doing: "read", path: path.clone(), source })?;
-        match metadata.is_dir() {
-            true => walk(&mut reader, path.clone(), &mut walked, &mut files),
-            false => files.push(path.clone()),
-        }
+/// Where the database fails.
+pub(crate) async fn renew(
+    store: &Store,
+    run: RunId,
+    config: &DeclaredConfig,
+    estate: &mut Estate,
+) -> Result<(), Error> {
+    let Some(paths) = config.paths.clone() else { return Ok(()) };
+    if paths.is_empty() {
+        estate.declared = None;
+        return Ok(store.keep_declared(run, None).await?);
     }
-    files.sort();
-    files.dedup();
-    for path in files {
-        let name = path.display().to_string();
-        match bytes(&path) {
-            Ok(bytes) => reader.file(&name, &bytes),
-            Err(why) => reader.unread(&name, &why),
-        }
+    let given = Defaults { account: config.account, region: config.region.clone(), partition: None };
+    let defaults = defaults(&given, estate);
+    let base = config.base.clone();
+    let reading = tokio::task::spawn_blocking(move || read(&paths, &base, defaults));
+    let mut declared = reading.await.map_err(Error::Judging)?;
+    if let Some(before) = &estate.declared {
+        declared = declared.remembering(before);
     }
-    Ok(reader.finish())
-}
-
-fn walk(reader: &mut Reader, dir: PathBuf, walked: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) {
-    let mut left = vec![dir];
-    while let Some(dir) = left.pop() {
-        // Each folder once, by whatever links it is come to.
-        let entries = dir.canonicalize().and_then(|place| match walked.insert(place) {
-            true => std::fs::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect(),
-            false => Ok(Vec::new()),
-        });
-        match entries {
-            Err(error) => reader.unread(&dir.display().to_string(), &error.to_string()),
-            Ok(entries) => {
-                for path in entries {
-                    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                    if name.starts_with('.') || FETCHED.contains(&name.as_str()) {
-                        continue;
-                    }
-                    let ending = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
-                    if path.is_dir() {
-                        left.push(path);
-                    } else if ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
-                        files.push(path);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is no file on a disk".to_owned());
-    }
-    if metadata.len() > LARGEST {
-        return Err(format!("it has more than {LARGEST} bytes"));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
+    store.keep_declared(run, Some(&declared)).await?;
+    estate.declared = Some(Arc::new(declared));
+    Ok(())
 }

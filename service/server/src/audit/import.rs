@@ -6,6 +6,7 @@
 //! holds all there is, with `--complete`. What files tell is of the newest date in them, not of now.
 
 use crate::audit::abort;
+use crate::audit::files::{self, Found};
 use crate::audit::ingest::{self, HEAVY};
 use crate::audit::ingested::{FILES, Ingested, PAGE, Places, set_aside};
 use crate::audit::owed::{self, Left};
@@ -26,7 +27,6 @@ use rolecall_iam::AccountId;
 use rolecall_import::{FileKind, Given, Importer, InputFile, LARGEST, holds_records, trail_gap, trail_place};
 use rolecall_store::{Attempts, RunId, Store, Suspect, Unit, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -425,7 +425,8 @@ impl EstateReading {
 
     fn file(&mut self, path: &Path) {
         abort::within("reading", &shown(path));
-        match bytes_of(path) {
+        // One more than may be read where there are more: then it is refused by name.
+        match files::head(path, LARGEST + 1) {
             Ok(bytes) => self.importer.file(&InputFile { path: shown(path), bytes }),
             // Whatever was there a moment ago may be gone.
             Err(error) => self.refuse(path, &error.to_string()),
@@ -445,13 +446,6 @@ impl EstateReading {
         problems.count(import.unnamed);
         EstateFiles { observations: import.observations, digests, anything, first_unread }
     }
-}
-
-/// A file's bytes, and one more than may be read where there are more: then it is refused by name.
-fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    trails::open_file(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn shown(path: &Path) -> String {
@@ -489,16 +483,34 @@ impl Files {
     /// names or by what they begin with.
     pub(crate) fn find(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut files = Self::default();
-        // Each folder once, by whatever links it is come to: links may lead in a circle.
-        let mut walked = BTreeSet::new();
-        for path in paths {
-            let metadata = std::fs::metadata(path);
-            let metadata = metadata.map_err(|source| Error::File { doing: "read", path: path.clone(), source })?;
-            if metadata.is_dir() {
-                files.walk(path.clone(), &mut walked);
-            } else {
-                files.add(path.clone(), head_of(path));
+        let mut gone = None;
+        files::walk(paths, |found| match found {
+            Found::Named(path) => {
+                files.add(path.to_owned(), files::head(path, HEAD));
+                false
             }
+            Found::File(path) => {
+                files.file(path);
+                false
+            }
+            Found::Folder(path) => {
+                let is_hidden = files::name(path).starts_with('.');
+                if is_hidden {
+                    files.passed_over.push(path.to_owned());
+                }
+                !is_hidden
+            }
+            Found::Unread(path, source) => {
+                if paths.iter().any(|named| named == path) && !path.exists() {
+                    gone.get_or_insert((path.to_owned(), source));
+                } else {
+                    files.unread.push((path.to_owned(), source.to_string()));
+                }
+                false
+            }
+        });
+        if let Some((path, source)) = gone {
+            return Err(Error::File { doing: "read", path, source });
         }
         for list in [&mut files.estate, &mut files.trail, &mut files.passed_over] {
             list.sort();
@@ -508,27 +520,14 @@ impl Files {
         Ok(files)
     }
 
-    fn walk(&mut self, dir: PathBuf, walked: &mut BTreeSet<PathBuf>) {
-        let mut left = vec![dir];
-        while let Some(dir) = left.pop() {
-            match inside(&dir, walked) {
-                Ok(entries) => left.extend(entries.into_iter().filter(|path| !self.file(path))),
-                Err(error) => self.unread.push((dir, error.to_string())),
-            }
-        }
-    }
-
-    /// Takes what lies in a folder, or leaves it: `false` for a folder.
-    fn file(&mut self, path: &Path) -> bool {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    /// Takes a file of a folder, or leaves it.
+    fn file(&mut self, path: &Path) {
+        let name = files::name(path);
         if name.starts_with('.') {
             self.passed_over.push(path.to_owned());
-            return true;
+            return;
         }
-        if path.is_dir() {
-            return false;
-        }
-        match head_of(path) {
+        match files::head(path, HEAD) {
             Ok(head) if has_data_name(&name) || may_be_data(&head) => self.add(path.to_owned(), Ok(head)),
             // What is no file on a disk holds data only where it is named so.
             Err(error) if error.kind() != std::io::ErrorKind::InvalidInput || has_data_name(&name) => {
@@ -536,7 +535,6 @@ impl Files {
             }
             _ => self.passed_over.push(path.to_owned()),
         }
-        true
     }
 
     fn add(&mut self, path: PathBuf, head: std::io::Result<Vec<u8>>) {
@@ -547,14 +545,6 @@ impl Files {
             Err(error) => self.unread.push((path, error.to_string())),
         }
     }
-}
-
-/// What lies in a folder; nothing where it was looked into before.
-fn inside(dir: &Path, walked: &mut BTreeSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
-    if !walked.insert(dir.canonicalize()?) {
-        return Ok(Vec::new());
-    }
-    std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// Whether a file's name, in lower case, is one of data.
@@ -578,13 +568,6 @@ fn is_trail(path: &Path, head: &[u8]) -> bool {
         || name.contains("_CloudTrail_")
         || rolecall_cloudtrail::begins_as_records(head)
         || holds_records(head)
-}
-
-/// The beginning of a file.
-fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    trails::open_file(path)?.take(HEAD).read_to_end(&mut head)?;
-    Ok(head)
 }
 
 #[cfg(test)]

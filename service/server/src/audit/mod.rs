@@ -7,6 +7,7 @@ mod abort;
 pub mod attribute;
 pub mod declared;
 mod drift;
+mod files;
 pub mod import;
 pub mod ingest;
 pub mod ingested;

@@ -11,10 +11,12 @@
 
 use crate::audit::abort;
 use crate::audit::attribute::attribute_due_sessions;
+use crate::audit::declared;
 use crate::audit::ingested::{Ingested, READ_TRAIL, set_aside};
 use crate::audit::load::{Judging, load};
 use crate::audit::rules::Rules;
-use crate::audit::summary::{BySeverity, Seen, Summary, TrailFigures, Unseen};
+use crate::audit::summary::{BySeverity, DeclaredFigures, Seen, Summary, TrailFigures, Unseen};
+use crate::config::DeclaredConfig;
 use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -68,6 +70,8 @@ pub struct Audit {
     pub kept: Duration,
     /// What is stated where nobody provided it.
     pub assumed: BTreeSet<Assumption>,
+    /// Where infrastructure code is.
+    pub declared: DeclaredConfig,
     /// Whether the summary holds figures of the trail.
     pub figures: bool,
     /// Who watches.
@@ -214,7 +218,9 @@ impl Audit {
             kept: self.kept,
             assumed: self.assumed.clone(),
         };
-        let estate = load(&self.store, &judging, written).await?;
+        let mut estate = load(&self.store, &judging, written).await?;
+        declared::renew(&self.store, run, &self.declared, &mut estate).await?;
+        let declared = estate.declared.clone();
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         abort::point("estate loaded");
@@ -262,6 +268,7 @@ impl Audit {
             assumed: self.assumed.clone(),
             rest_on_assumptions: judged.rest_on_assumptions,
             could_be_assumed: judged.could_be_assumed,
+            declared: declared.as_deref().map(DeclaredFigures::from),
             gaps: u64::try_from(judged.unseen.len()).unwrap_or(u64::MAX),
             unseen: judged.unseen,
             set_aside: self.store.set_aside().await?,

@@ -7,11 +7,15 @@ use rolecall_cloudtrail::Stats;
 use rolecall_estate::Observation;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Gap, GapReason};
+use rolecall_estate::declared::Declared;
 use rolecall_rules::Severity;
 use rolecall_store::{AttributionCount, SetAside};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+/// So many problems of declared state are kept by name.
+const PROBLEMS_KEPT: usize = 100;
 
 /// An audit's summary.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +57,9 @@ pub struct Summary {
     /// Verdicts that are unknown for want of what could be stated and is not, by what that is.
     #[serde(default)]
     pub could_be_assumed: BTreeMap<Assumption, u64>,
+    /// What infrastructure code declares, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<DeclaredFigures>,
     /// How many holes there are in what was seen.
     pub gaps: u64,
     /// The holes.
@@ -77,6 +84,32 @@ pub struct Summary {
     pub passed_over_files: Vec<String>,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// What infrastructure code declares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredFigures {
+    /// Declared resources.
+    pub resources: u64,
+    /// Of these, remembered: what declares them could not be read now.
+    pub remembered: u64,
+    /// What could not be read, with file and line: the first of it.
+    pub problems: Vec<String>,
+    /// How many more problems there are.
+    pub more_problems: u64,
+}
+
+impl From<&Declared> for DeclaredFigures {
+    fn from(declared: &Declared) -> Self {
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let remembered = declared.declarations.iter().filter(|it| it.remembered.is_some()).count();
+        Self {
+            resources: number(declared.declarations.len()),
+            remembered: number(remembered),
+            problems: declared.problems.iter().take(PROBLEMS_KEPT).map(ToString::to_string).collect(),
+            more_problems: number(declared.problems.len().saturating_sub(PROBLEMS_KEPT)) + declared.unnamed,
+        }
+    }
 }
 
 /// What was read of trails in this run, and what is known of all sessions that are kept.
@@ -384,6 +417,18 @@ impl Summary {
             let more = self.unseen.len().saturating_sub(GAPS_NAMED);
             if more > 0 {
                 let _infallible = writeln!(out, "          and {more} more: `rolecall export gaps`");
+            }
+        }
+        if let Some(declared) = &self.declared {
+            let DeclaredFigures { resources, remembered, problems, more_problems } = declared;
+            let of = if *remembered > 0 { format!(", {remembered} of them remembered") } else { String::new() };
+            let _infallible = writeln!(out, "Declared  {}{of}", count(*resources, "resource"));
+            for problem in problems.iter().take(GAPS_NAMED) {
+                let _infallible = writeln!(out, "          {problem}");
+            }
+            let more = u64::try_from(problems.len().saturating_sub(GAPS_NAMED)).unwrap_or(u64::MAX) + more_problems;
+            if more > 0 {
+                let _infallible = writeln!(out, "          and {}", count(more, "more problem"));
             }
         }
         let loose = GapReason::Unproven.as_str();

@@ -126,6 +126,10 @@ enum Command {
         /// accounts are those of the files), addons=none. Results that rest on one say so
         #[arg(long, value_name = "STATEMENT", value_delimiter = ',')]
         assume: Vec<Assumption>,
+        /// Files and folders of infrastructure code, as `declared check` reads them, besides those of the
+        /// configuration; may be given more than once
+        #[arg(long, value_name = "PATH")]
+        declared: Vec<PathBuf>,
     },
     /// Export rows as NDJSON or CSV
     Export {
@@ -355,9 +359,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => demo::run(context, once, bind).await,
         Command::Scan { fail_on } => scan::run(context, fail_on).await,
         Command::Serve { role, bind } => serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on, stats, whole_trail, complete, as_of, assume } => {
+        Command::Import { paths, fail_on, stats, whole_trail, complete, as_of, assume, declared } => {
             let options = crate::audit::import::ImportOptions { whole_trail, complete, as_of, assume };
-            import::run(context, &paths, fail_on, stats, options).await
+            import::run(context, &paths, fail_on, stats, options, declared).await
         }
         Command::Simulate(args) => simulate::one_request(context, &args).await,
         Command::Compare(args) => compare::run(&args, format),

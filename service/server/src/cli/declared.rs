@@ -2,9 +2,9 @@
 //!
 //! Against the stored estate, or with `--estate` against files, without a database.
 
+use super::estate_args::EstateArgs;
 use super::{Context, Format, print, print_json, sarif, with_database};
 use crate::audit::declared;
-use crate::audit::import::{self, Files, ImportOptions, Problems};
 use crate::database::Database;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -12,14 +12,12 @@ use crate::query::what_if::stored;
 use crate::terminal;
 use rolecall_audit::declared::{Difference, Report, Row, Status, check as compare};
 use rolecall_audit::drift::{Access, Effect};
-use rolecall_declared::{Declared, Defaults, Place, Problem};
-use rolecall_estate::assumption::Assumption;
-use rolecall_estate::id::Region;
-use rolecall_iam::AccountId;
+use rolecall_declared::Defaults;
+use rolecall_estate::declared::{Declared, Place, Problem};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What to compare.
@@ -29,21 +27,8 @@ pub struct Args {
     /// of ACK and Crossplane
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Files or a folder as `import` reads them, in the place of the stored estate; may be given more than once
-    #[arg(long, value_name = "PATH")]
-    pub estate: Vec<PathBuf>,
-    /// Declare the listings in the files of --estate complete
-    #[arg(long, requires = "estate")]
-    pub complete: bool,
-    /// Assumptions about data that the files of --estate do not have, as of `import`
-    #[arg(long, value_name = "STATEMENT", value_delimiter = ',', requires = "estate")]
-    pub assume: Vec<Assumption>,
-    /// The account of what does not name one [default: that of the estate, where it has only one]
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: Option<AccountId>,
-    /// The region of what does not name one
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<Region>,
+    #[command(flatten)]
+    pub of: EstateArgs,
     /// End with 1 where a resource has one of these statuses: different, missing, unmanaged, unknown; or where one
     /// that is there is allowed more than declared: widened
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = fail_on)]
@@ -83,26 +68,22 @@ fn widens(difference: &Difference) -> bool {
 /// # Errors
 /// An estate or a path that cannot be had.
 pub async fn check(context: Context, args: &Args) -> Result<ExitCode, Error> {
-    let estate = if args.estate.is_empty() {
-        let silent = Progress::silent();
-        let work = async |database: &Database| stored(&database.store, &context.config).await;
-        with_database(&context, &silent, work).await?.0
-    } else {
-        let options =
-            ImportOptions { complete: args.complete, assume: args.assume.clone(), ..ImportOptions::default() };
-        let unread = Problems::default();
-        let read = import::estate(Files::find(&args.estate)?, &options, &unread).await;
-        unread.print();
-        read?.0
+    let estate = match args.of.read().await? {
+        None => {
+            let silent = Progress::silent();
+            let work = async |database: &Database| stored(&database.store, &context.config).await;
+            with_database(&context, &silent, work).await?.0
+        }
+        Some((estate, _)) => estate,
     };
-    let given = Defaults { account: args.account, region: args.region.clone(), partition: None };
+    let given = Defaults { account: args.of.account, region: args.of.region.clone(), partition: None };
     let paths = args.paths.clone();
     let work = move || {
-        let declared = declared::read(&paths, declared::defaults(&given, &estate))?;
+        let declared = declared::read(&paths, Path::new(""), declared::defaults(&given, &estate));
         let report = compare(&estate, &declared);
-        Ok::<_, Error>((declared, report))
+        (declared, report)
     };
-    let (declared, report) = tokio::task::spawn_blocking(work).await.map_err(Error::Judging)??;
+    let (declared, report) = tokio::task::spawn_blocking(work).await.map_err(Error::Judging)?;
     for problem in &declared.problems {
         terminal::err(&format!("rolecall: {problem}"));
     }
@@ -207,7 +188,7 @@ fn as_json(declared: &Declared, report: &Report, all: bool) -> Value {
                 .collect();
             json!({"status": row.status.as_str(), "resource_type": row.resource.kind.as_str(),
                 "resource": row.resource.name, "account_id": row.account.map(|it| it.to_string()),
-                "place": row.place.as_ref().map(place_json), "format": row.format.map(rolecall_declared::Format::as_str),
+                "place": row.place.as_ref().map(place_json), "format": row.format.map(rolecall_estate::declared::Format::as_str),
                 "differences": differences, "unknown": row.unknown})
         })
         .collect();

@@ -13,7 +13,7 @@ use crate::audit::Summary;
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
 use crate::audit::scan::{collect_and_read, settings};
-use crate::config::{AwsConfig, Config};
+use crate::config::{AwsConfig, Config, DeclaredConfig};
 use crate::database::place;
 use crate::database::{self, Database, Schema};
 use crate::error::Error;
@@ -28,6 +28,8 @@ use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox,
 use rolecall_store::{Approved, ChangeFilter, Run, RunState, Store};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -45,12 +47,11 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     }
     // What a configuration says of real accounts is not for an invented estate; rules are.
     let policies = context.config.policies.clone();
+    let data_dir = place::data_dir(context.database.data_dir).join("demo");
+    let declared = demo_declared(&data_dir)?;
     let context = Context {
-        config: Config { aws: demo_aws(), trails: vec![demo_trail()?], policies, ..Config::default() },
-        database: database::Options {
-            data_dir: Some(place::data_dir(context.database.data_dir).join("demo")),
-            ..context.database
-        },
+        config: Config { aws: demo_aws(), trails: vec![demo_trail()?], policies, declared, ..Config::default() },
+        database: database::Options { data_dir: Some(data_dir), ..context.database },
         ..context
     };
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
@@ -154,6 +155,7 @@ impl Demo<'_> {
             window: TimeDelta::days(aws.trail_lookback_days.into()),
             kept: self.context.config.retention.sessions,
             assumed: self.context.config.assume.clone(),
+            declared: self.context.config.declared.clone(),
             figures: false,
             progress: progress.clone(),
             cancel: self.cancel.clone(),
@@ -198,6 +200,23 @@ async fn approve(store: &Store) -> Result<(), Error> {
 /// The stand-in answers at once; asking it slowly would only look slow.
 fn demo_aws() -> AwsConfig {
     AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() }
+}
+
+/// The infrastructure code of the organisation, in files beside its database.
+fn demo_declared(data_dir: &Path) -> Result<DeclaredConfig, Error> {
+    let folder = data_dir.join("declared");
+    let written = |path: &Path, source| Error::File { doing: "write", path: path.to_owned(), source };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&folder).map_err(|why| written(&folder, why))?;
+    for (file, text) in demo::DECLARED {
+        let path = folder.join(file);
+        std::fs::write(&path, text).map_err(|why| written(&path, why))?;
+    }
+    let account = Some(demo::COMMERCE.parse().map_err(|error: rolecall_iam::ArnError| Error::Usage {
+        what: error.to_string(),
+        remedy: "report this".to_owned(),
+    })?);
+    Ok(DeclaredConfig { paths: Some(vec![folder]), base: data_dir.to_owned(), account, region: None })
 }
 
 /// The bucket of the organisation's trails, as `[[trails]]` would name it.

@@ -23,6 +23,7 @@ pub async fn run(
     fail_on: Option<Severity>,
     stats: bool,
     options: ImportOptions,
+    code: Vec<PathBuf>,
 ) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let files = Files::find(paths)?;
@@ -38,6 +39,10 @@ pub async fn run(
             remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
         });
     }
+    let mut declared = context.config.declared.clone();
+    if !code.is_empty() {
+        declared.paths.get_or_insert_default().extend(code);
+    }
     let progress = Progress::stderr();
     let cancel = on_signal();
     let problems = Problems::default();
@@ -50,6 +55,7 @@ pub async fn run(
             window: TimeDelta::days(context.config.aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
             assumed: context.config.assume.iter().copied().chain(options.assume.iter().copied()).collect(),
+            declared: declared.clone(),
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),

@@ -7,6 +7,7 @@ mod compare;
 mod declared;
 mod demo;
 mod doctor;
+mod estate_args;
 mod export;
 mod health;
 mod import;

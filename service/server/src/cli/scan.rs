@@ -30,6 +30,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             window: TimeDelta::days(aws.trail_lookback_days.into()),
             kept: context.config.retention.sessions,
             assumed: context.config.assume.clone(),
+            declared: context.config.declared.clone(),
             figures: false,
             progress: progress.clone(),
             cancel: cancel.clone(),

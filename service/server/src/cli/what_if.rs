@@ -3,9 +3,9 @@
 //! Against the stored estate, or with `--estate` against files, without a database.
 
 use super::case_files::read as bytes_of;
+use super::estate_args::EstateArgs;
 use super::sarif;
 use super::{Context, Format, print, print_json, with_database};
-use crate::audit::import::{self, Files, ImportOptions, Problems};
 use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::api::what_if::WhatIfJson;
@@ -14,9 +14,6 @@ use crate::query::what_if;
 use crate::terminal;
 use rolecall_audit::drift::{Access, Affected};
 use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, read, read_plan};
-use rolecall_estate::assumption::Assumption;
-use rolecall_estate::id::Region;
-use rolecall_iam::AccountId;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,21 +29,8 @@ pub struct Args {
     /// or where a finding of at least this severity would be opened; several are separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
-    /// Files or a folder as `import` reads them, in the place of the stored estate; may be given more than once
-    #[arg(long, value_name = "PATH")]
-    pub estate: Vec<PathBuf>,
-    /// Declare the listings in the files of --estate complete
-    #[arg(long, requires = "estate")]
-    pub complete: bool,
-    /// Assumptions about data that the files of --estate do not have, as of `import`
-    #[arg(long, value_name = "STATEMENT", value_delimiter = ',', requires = "estate")]
-    pub assume: Vec<Assumption>,
-    /// The account of changes that do not name one
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: Option<AccountId>,
-    /// The region of changes that do not name one
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<Region>,
+    #[command(flatten)]
+    pub of: EstateArgs,
 }
 
 /// Runs the command.
@@ -58,27 +42,24 @@ pub struct Args {
 /// An estate that cannot be had.
 pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
-    let defaults = Defaults { account: args.account, region: args.region.clone() };
+    let defaults = Defaults { account: args.of.account, region: args.of.region.clone() };
     let (mut proposed, mut problems) = (Vec::new(), Vec::new());
     for path in &args.changes {
         let (some, wrong) = changes_of(path, &defaults);
         proposed.extend(some);
         problems.extend(wrong);
     }
-    let mut answer = if args.estate.is_empty() {
-        with_database(&context, &Progress::silent(), async |database| {
-            what_if::of_store(&database.store, &context.config, rules.clone(), proposed).await
-        })
-        .await?
-    } else {
-        let options =
-            ImportOptions { complete: args.complete, assume: args.assume.clone(), ..ImportOptions::default() };
-        let unread = Problems::default();
-        let read = import::estate(Files::find(&args.estate)?, &options, &unread).await;
-        unread.print();
-        let (mut estate, now) = read?;
-        estate.assumed.extend(&context.config.assume);
-        what_if::of_estate(estate, rules, proposed, now).await?
+    let mut answer = match args.of.read().await? {
+        None => {
+            with_database(&context, &Progress::silent(), async |database| {
+                what_if::of_store(&database.store, &context.config, rules.clone(), proposed).await
+            })
+            .await?
+        }
+        Some((mut estate, now)) => {
+            estate.assumed.extend(&context.config.assume);
+            what_if::of_estate(estate, rules, proposed, now).await?
+        }
     };
     problems.append(&mut answer.problems);
     answer.problems = problems;

@@ -39,6 +39,8 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// What is stated where nobody provides it.
     pub assume: BTreeSet<Assumption>,
+    /// Where infrastructure code is.
+    pub declared: DeclaredConfig,
     /// Where an operator's own rules, bindings and exceptions are.
     pub policies: PoliciesConfig,
     /// Where the dashboard listens.
@@ -110,6 +112,19 @@ pub struct ScheduleConfig {
     pub timezone: chrono_tz::Tz,
     /// A start is put off by up to this, evenly spread.
     pub jitter: Duration,
+}
+
+/// `[declared]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeclaredConfig {
+    /// Files and folders, read at every scan; `None`: what was read last stands.
+    pub paths: Option<Vec<PathBuf>>,
+    /// The folder from which files below it are named: the configuration's. Empty: they are named as they are given.
+    pub base: PathBuf,
+    /// The account of what does not name one.
+    pub account: Option<AccountId>,
+    /// The region of what does not name one.
+    pub region: Option<Region>,
 }
 
 /// `[policies]`
@@ -313,6 +328,10 @@ impl Config {
                     reader.section("schedule", section, |reader, raw| reader.schedule(raw, &mut config.schedule));
                 }
                 "assume" => reader.section("assume", section, |reader, raw| config.assume = reader.assume(raw)),
+                "declared" => reader.section("declared", section, |reader, raw| {
+                    let base = file.parent().unwrap_or_else(|| Path::new(""));
+                    config.declared = reader.declared(raw, base);
+                }),
                 "policies" => reader.section("policies", section, |_, raw: RawPolicies| {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
                     config.policies.dir = raw.dir.map(|dir| base.join(dir));
@@ -328,7 +347,8 @@ impl Config {
                     config.auth = raw;
                 }),
                 other => {
-                    let known = ["aws", "trails", "schedule", "assume", "policies", "server", "retention", "auth"];
+                    let known =
+                        ["aws", "trails", "schedule", "assume", "declared", "policies", "server", "retention", "auth"];
                     let nearest =
                         known.into_iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
                     let remedy = format!("the nearest section is [{}]", nearest.unwrap_or("aws"));
@@ -388,6 +408,14 @@ struct RawAssume {
     rcp: Option<Spanned<String>>,
     organization: Option<Spanned<String>>,
     addons: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeclared {
+    paths: Option<Vec<Spanned<String>>>,
+    account: Option<Spanned<String>>,
+    region: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -600,6 +628,26 @@ impl Reader<'_> {
         stated
     }
 
+    fn declared(&mut self, raw: RawDeclared, base: &Path) -> DeclaredConfig {
+        let RawDeclared { paths, account, region } = raw;
+        let mut declared = DeclaredConfig::default();
+        for path in paths.iter().flatten().filter(|path| path.get_ref().is_empty()) {
+            self.problem(path.span().start, "declared.paths", "it is empty", "name a file or a folder");
+        }
+        if paths.is_some() {
+            declared.base = base.to_owned();
+        }
+        declared.paths = paths.map(|paths| paths.into_iter().map(|path| base.join(path.into_inner())).collect());
+        self.parsed("declared.account", account, &mut declared.account, "write the 12 digits in quotes", |text| {
+            text.parse::<AccountId>().map(Some).map_err(|error| error.to_string())
+        });
+        let remedy = "write a region code such as \"eu-west-1\"";
+        self.parsed("declared.region", region, &mut declared.region, remedy, |text| {
+            text.parse().map(Some).map_err(|error: rolecall_estate::id::IdError| error.to_string())
+        });
+        declared
+    }
+
     fn schedule(&mut self, raw: RawSchedule, schedule: &mut ScheduleConfig) {
         if let Some(enabled) = raw.enabled {
             schedule.enabled = enabled;
@@ -732,7 +780,9 @@ mod tests {
 
     #[test]
     fn every_commented_option_of_the_example_is_one() {
-        let is_option = |line: &&str| line.starts_with("# ") && (line.contains(" = ") || line.contains("[["));
+        let is_option = |line: &&str| {
+            line.starts_with("# ") && (line.contains(" = ") || line.contains("[[") || *line == "# [declared]")
+        };
         let text: String = EXAMPLE
             .lines()
             .map(|line| if is_option(&line) { line.trim_start_matches("# ") } else { line })
@@ -745,6 +795,8 @@ mod tests {
         assert_eq!(config.trails.len(), 3);
         assert_eq!(config.policies.dir.as_deref(), Some(Path::new("/etc/rolecall/policies")));
         assert!(config.aws.external_id.is_some());
+        assert_eq!(config.declared.paths, Some(vec!["/etc/rolecall/infra/".into()]));
+        assert!(config.declared.account.is_some() && config.declared.region.is_some());
     }
 
     #[test]

@@ -328,6 +328,7 @@ async fn an_audit_that_is_stopped_says_what_is_kept() {
             window: TimeDelta::days(7),
             kept: Duration::from_secs(400 * 86_400),
             assumed: std::collections::BTreeSet::new(),
+            declared: rolecall::config::DeclaredConfig::default(),
             figures: false,
             progress: Progress::silent(),
             cancel: cancel.clone(),

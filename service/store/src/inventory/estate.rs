@@ -1,7 +1,7 @@
 //! Giving the estate back, as it is now or as a run left it.
 
-use crate::inventory::coverage;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
+use crate::inventory::{coverage, declared};
 use crate::trail::{attribution, memory, origin, sessions};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
@@ -12,6 +12,7 @@ use rolecall_estate::{Documents, Estate, RoleLastUsed};
 use rolecall_iam::{AccountId, Digest, Document};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 struct Row {
     kind: String,
@@ -22,7 +23,8 @@ struct Row {
 
 impl Store {
     /// The estate as last seen, with the sessions from a moment on, the associations over time that they
-    /// can be of, what is remembered of trails, and the latest coverage of every scope: all of one instant.
+    /// can be of, what is remembered of trails, what infrastructure code declares, and the latest coverage of every
+    /// scope: all of one instant.
     ///
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
@@ -61,6 +63,7 @@ impl Store {
         estate.coverage = coverage::latest(&mut tx).await?;
         estate.as_of = as_of(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, None).await?;
+        estate.declared = declared::latest(&mut tx).await?.map(Arc::new);
         tx.rollback().await?;
         Ok(estate)
     }

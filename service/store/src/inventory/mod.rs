@@ -5,6 +5,7 @@ pub(crate) mod approval;
 pub(crate) mod associations;
 pub(crate) mod changes;
 pub(crate) mod coverage;
+pub(crate) mod declared;
 pub(crate) mod estate;
 pub(crate) mod listed;
 pub(crate) mod roles;

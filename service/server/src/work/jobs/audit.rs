@@ -19,6 +19,7 @@ pub(super) async fn run(app: &App, trigger: &str, cancel: CancellationToken) -> 
         window: TimeDelta::days(aws.trail_lookback_days.into()),
         kept: app.config.retention.sessions,
         assumed: app.config.assume.clone(),
+        declared: app.config.declared.clone(),
         figures: false,
         progress: progress.clone(),
         cancel,

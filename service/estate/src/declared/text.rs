@@ -1,17 +1,18 @@
 //! A text of which parts may be known only when it is deployed.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why something cannot be told from the file, in lower case, without a full stop.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub struct Unresolved(pub String);
 
 /// A text, or the pieces of it that are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text(Vec<Piece>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Piece {
     Known(String),
     Open(Unresolved),

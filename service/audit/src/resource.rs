@@ -105,12 +105,12 @@ impl Resource {
     }
 
     /// The ARN that EKS gives an add-on, without the id at its end, which no listing shows.
-    pub(super) fn addon(cluster: &Cluster, name: &str) -> Self {
+    pub(crate) fn addon(cluster: &Cluster, name: &str) -> Self {
         Self::new(ResourceType::Addon, &of_cluster(cluster, "addon", name))
     }
 
     /// The ARN that EKS gives an access entry, without the id at its end, which no listing shows.
-    pub(super) fn access_entry(cluster: &Cluster, principal: &str) -> Self {
+    pub(crate) fn access_entry(cluster: &Cluster, principal: &str) -> Self {
         let mut parts = principal.splitn(6, ':').skip(4);
         let (account, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let (kind, name) = rest.split_once('/').unwrap_or(("role", rest));
@@ -134,14 +134,14 @@ impl Resource {
         Self::new(ResourceType::OrgPolicy, &name)
     }
 
-    pub(super) fn org_unit(estate: &Estate, account: AccountId, id: &str) -> Self {
+    pub(crate) fn org_unit(estate: &Estate, account: AccountId, id: &str) -> Self {
         let kind = if id.starts_with("r-") { "root" } else { "ou" };
         let name = organization(estate)
             .map_or_else(|| id.to_owned(), |it| format!("arn:aws:organizations::{account}:{kind}/{it}/{id}"));
         Self::new(ResourceType::OrgUnit, &name)
     }
 
-    pub(super) fn account(estate: &Estate, id: AccountId) -> Self {
+    pub(crate) fn account(estate: &Estate, id: AccountId) -> Self {
         let manager = estate.accounts.iter().find(|account| account.is_management).map(|account| account.id);
         let name = match (organization(estate), manager) {
             (Some(organization), Some(manager)) => {
