@@ -28,7 +28,7 @@ pub(super) type Broken = (Fault, Option<usize>);
 pub(super) fn read(text: &[u8]) -> (Vec<Given>, Option<Broken>) {
     if weight(text) > MOST_VALUES {
         let message = format!("more than {MOST_VALUES} values");
-        return (Vec::new(), Some((Fault::new("", message, super::TOO_LARGE), None)));
+        return (Vec::new(), Some((Fault::new("", message, super::decompress::TOO_LARGE), None)));
     }
     let mut out = Vec::new();
     let mut any = false;

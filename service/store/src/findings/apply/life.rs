@@ -1,0 +1,192 @@
+//! A finding while it is judged: as it was, and what changes of it.
+
+use super::step::fingerprint_of;
+use crate::{Error, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+
+pub(super) struct Event {
+    pub(super) account: String,
+    pub(super) fingerprint: String,
+    pub(super) kind: &'static str,
+    pub(super) detail: Value,
+}
+
+/// What decides the next step of a finding's life, and what the step changes.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) account_id: String,
+    pub(super) fingerprint: String,
+    pub(super) number: i64,
+    pub(super) rule: String,
+    pub(super) severity: String,
+    pub(super) severity_because: Option<String>,
+    pub(super) part_of: Option<String>,
+    pub(super) assumptions: Value,
+    pub(super) message: String,
+    pub(super) evidence_digest: Vec<u8>,
+    pub(super) params: Value,
+    pub(super) exception: Option<Value>,
+    pub(super) detection: String,
+    pub(super) workflow: String,
+    pub(super) resolution: Option<String>,
+    pub(super) stale_why: Value,
+    pub(super) first_seen_at: DateTime<Utc>,
+    pub(super) opened_at: DateTime<Utc>,
+    /// Absent where the latest run that judged has seen it failing.
+    pub(super) last_seen_at: Option<DateTime<Utc>>,
+    pub(super) resolved_at: Option<DateTime<Utc>>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) reopened_count: i32,
+    pub(super) first_run: i64,
+    pub(super) last_run: Option<i64>,
+    pub(super) version: i64,
+    pub(super) change_seq: i64,
+}
+
+/// The columns of [`Life`], written once.
+macro_rules! select_lives {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Life,
+            "select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of,
+                    f.assumptions, f.message, f.evidence_digest, f.params, f.exception, f.detection, f.workflow,
+                    f.resolution, f.stale_why, f.first_seen_at, f.opened_at, f.last_seen_at, f.resolved_at, f.updated_at,
+                    f.reopened_count, f.first_run, f.last_run, f.version, f.change_seq
+             from finding f " + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+/// The run that judged before this one, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    pub(super) run: i64,
+    pub(super) at: DateTime<Utc>,
+}
+
+pub(super) async fn lives(
+    connection: &mut PgConnection,
+    actions: &[FindingAction],
+) -> Result<HashMap<String, Life>, Error> {
+    let wanted: Vec<String> = actions.iter().map(|action| fingerprint_of(action).0.clone()).collect();
+    let found = select_lives!("where f.fingerprint = any($1)", &wanted).fetch_all(connection).await?;
+    Ok(found.into_iter().map(|life| (life.fingerprint.clone(), life)).collect())
+}
+
+/// Whether the finding shows what it showed before: [`Failure::evidence_digest`] covers all the rest.
+pub(super) fn is_same(life: &Life, failure: &Failure) -> bool {
+    life.evidence_digest == failure.evidence_digest.as_bytes()
+}
+
+pub(super) fn seen(life: &mut Life) {
+    life.detection = Detection::Active.as_str().to_owned();
+    life.stale_why = json!([]);
+    life.last_seen_at = None;
+    life.last_run = None;
+}
+
+impl Life {
+    /// A finding that was never seen before.
+    pub(super) fn new(failure: &Failure, number: i64, run: i64, now: DateTime<Utc>) -> Self {
+        Self {
+            account_id: failure.subject.account_id.to_string(),
+            fingerprint: failure.fingerprint.0.clone(),
+            number,
+            rule: failure.rule.clone(),
+            severity: String::new(),
+            severity_because: None,
+            part_of: None,
+            assumptions: json!([]),
+            message: String::new(),
+            evidence_digest: Vec::new(),
+            params: json!({}),
+            exception: None,
+            detection: Detection::Active.as_str().to_owned(),
+            workflow: Workflow::Open.as_str().to_owned(),
+            resolution: None,
+            stale_why: json!([]),
+            first_seen_at: now,
+            opened_at: now,
+            last_seen_at: None,
+            resolved_at: None,
+            updated_at: now,
+            reopened_count: 0,
+            first_run: run,
+            last_run: None,
+            version: 0,
+            change_seq: 0,
+        }
+    }
+
+    /// What the failure says goes into the record; its life stays.
+    pub(super) fn show(&mut self, failure: &Failure) {
+        failure.severity.as_str().clone_into(&mut self.severity);
+        self.severity_because.clone_from(&failure.severity_because);
+        self.part_of = failure.part_of.as_ref().map(|head| head.0.clone());
+        self.assumptions = parse::to_json(&failure.assumptions);
+        self.message.clone_from(&failure.message);
+        self.evidence_digest = failure.evidence_digest.as_bytes().to_vec();
+        self.params = parse::to_json(&failure.params);
+    }
+
+    /// The columns of life, as `jsonb_populate_recordset` reads a row of the table.
+    pub(super) fn steps(&self) -> Value {
+        json!({
+            "account_id": self.account_id, "fingerprint": self.fingerprint, "part_of": self.part_of,
+            "detection": self.detection, "workflow": self.workflow, "resolution": self.resolution,
+            "stale_why": self.stale_why, "last_seen_at": self.last_seen_at, "resolved_at": self.resolved_at,
+            "updated_at": self.updated_at, "last_run": self.last_run, "version": self.version,
+            "change_seq": self.change_seq,
+        })
+    }
+
+    /// All columns, as `jsonb_populate_recordset` reads a row of the table.
+    pub(super) fn row(&self, failure: &Failure) -> Value {
+        let digest: String = self.evidence_digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let subject = &failure.subject;
+        let shown = json!({
+            "number": self.number, "rule": self.rule, "severity": self.severity,
+            "severity_rank": parse::severity_rank(failure.severity), "severity_because": self.severity_because,
+            "assumptions": self.assumptions, "workloads": failure.workloads.len(),
+            "subject_kind": subject.kind.as_str(), "subject_key": subject.key, "region": subject.region,
+            "cluster": subject.cluster, "namespace": subject.namespace, "service_account": subject.service_account,
+            "role_arn": subject.role_arn, "target_role_arn": subject.target_role_arn, "message": self.message,
+            "evidence": failure.evidence, "evidence_digest": format!("\\x{digest}"), "params": self.params,
+            "exception": self.exception, "first_seen_at": self.first_seen_at, "opened_at": self.opened_at,
+            "reopened_count": self.reopened_count, "first_run": self.first_run,
+        });
+        let mut row = self.steps();
+        if let (Value::Object(row), Value::Object(shown)) = (&mut row, shown) {
+            row.extend(shown);
+        }
+        row
+    }
+}
+
+pub(super) fn differences(life: &Life, failure: &Failure) -> serde_json::Map<String, Value> {
+    let mut changes = serde_json::Map::new();
+    let mut note = |what: &str, from: Value, to: Value| {
+        if from != to {
+            changes.insert(what.to_owned(), json!({ "from": from, "to": to }));
+        }
+    };
+    note("severity", json!(life.severity), json!(failure.severity.as_str()));
+    note("severity_because", json!(life.severity_because), json!(failure.severity_because));
+    note("part_of", json!(life.part_of), json!(failure.part_of));
+    note("assumptions", life.assumptions.clone(), parse::to_json(&failure.assumptions));
+    note("message", json!(life.message), json!(failure.message));
+    let before = parse::digest("finding", &life.fingerprint, &life.evidence_digest);
+    note(
+        "evidence_digest",
+        json!(before.map(|digest| digest.to_string()).unwrap_or_default()),
+        json!(failure.evidence_digest.to_string()),
+    );
+    changes
+}
+
+pub(super) use select_lives;

@@ -1,0 +1,297 @@
+//! Actions of one judgement, in steps of a bounded size.
+
+use super::life::{Event, Judged, Life, differences, is_same, seen};
+use super::write::{statements, write_events, write_moved, write_shown, write_workloads};
+use super::{ApplyCounts, NAMED};
+use crate::work::runs::RunId;
+use crate::{Error, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::Reason;
+use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) fn fingerprint_of(action: &FindingAction) -> &Fingerprint {
+    match action {
+        FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
+            &failure.fingerprint
+        }
+        FindingAction::Resolve { fingerprint, .. } | FindingAction::MarkStale { fingerprint, .. } => fingerprint,
+    }
+}
+
+pub(super) fn failure_of(action: &FindingAction) -> Option<&Failure> {
+    match action {
+        FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
+            Some(failure)
+        }
+        FindingAction::Resolve { .. } | FindingAction::MarkStale { .. } => None,
+    }
+}
+
+/// The state of one `apply`.
+pub(super) struct Step {
+    pub(super) run: RunId,
+    pub(super) now: DateTime<Utc>,
+    pub(super) before: Option<Judged>,
+    /// The last number given to a finding.
+    pub(super) number: i64,
+    /// The last number given to a change.
+    pub(super) seq: i64,
+    pub(super) counts: ApplyCounts,
+    /// What is kept of the workloads of the findings that change, until the next chunk.
+    pub(super) workloads: HashMap<String, BTreeMap<String, String>>,
+    pub(super) events: Vec<(i64, Event)>,
+    /// Findings that show something new, as rows of the table.
+    pub(super) shown: Vec<Value>,
+    /// Findings whose life went on, and that show what they showed.
+    pub(super) moved: Vec<Value>,
+    /// The workloads of the findings that have others than before.
+    pub(super) reached: Vec<Reached>,
+}
+
+/// A finding with the workloads that reach it now.
+pub(super) struct Reached {
+    pub(super) account: String,
+    pub(super) fingerprint: String,
+    pub(super) workloads: Vec<rolecall_audit::access::reach::Workload>,
+}
+
+impl Step {
+    pub(super) fn new(seq: i64) -> Self {
+        Self {
+            run: RunId(0),
+            now: DateTime::UNIX_EPOCH,
+            before: None,
+            number: 0,
+            seq,
+            counts: ApplyCounts::default(),
+            workloads: HashMap::new(),
+            events: Vec::new(),
+            shown: Vec::new(),
+            moved: Vec::new(),
+            reached: Vec::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, action: &FindingAction, before: Option<Life>) {
+        match (action, before) {
+            (
+                FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. },
+                None,
+            ) => {
+                self.open(failure);
+            }
+            (
+                FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. },
+                Some(life),
+            ) => {
+                if life.workflow == Workflow::Resolved.as_str() {
+                    self.reopen(failure, life);
+                } else {
+                    self.refresh(failure, life);
+                }
+            }
+            (FindingAction::Resolve { why, .. }, Some(mut life)) => {
+                if life.workflow != Workflow::Resolved.as_str() {
+                    self.last_seen_before(&mut life);
+                    let from = std::mem::replace(&mut life.workflow, Workflow::Resolved.as_str().to_owned());
+                    life.detection = Detection::Cleared.as_str().to_owned();
+                    life.resolution = Some(why.as_str().to_owned());
+                    life.resolved_at = Some(self.now);
+                    life.stale_why = json!([]);
+                    self.count(life.part_of.is_some(), |counts| &mut counts.resolved);
+                    self.event(&mut life, "resolved", json!({ "why": why.as_str(), "from": from }));
+                    self.move_on(life);
+                }
+            }
+            (FindingAction::MarkStale { why, .. }, Some(mut life)) => {
+                let texts: Vec<&str> = why.iter().map(Reason::text).collect();
+                let texts = json!({ "why": texts });
+                let why = json!(why);
+                if life.workflow == Workflow::Resolved.as_str() {
+                    return;
+                }
+                self.count(life.part_of.is_some(), |counts| &mut counts.stale);
+                self.last_seen_before(&mut life);
+                let was = std::mem::replace(&mut life.detection, Detection::Stale.as_str().to_owned());
+                if was != Detection::Stale.as_str() || life.stale_why != why {
+                    self.event(&mut life, "stale", texts);
+                    life.stale_why = why;
+                    self.move_on(life);
+                }
+            }
+            // Nothing is known of it, so nothing can end.
+            (FindingAction::Resolve { .. } | FindingAction::MarkStale { .. }, None) => {}
+        }
+    }
+
+    fn count(&mut self, folded: bool, of: fn(&mut ApplyCounts) -> &mut u64) {
+        let counter = if folded { &mut self.counts.folded } else { of(&mut self.counts) };
+        *counter += 1;
+    }
+
+    fn open(&mut self, failure: &Failure) {
+        self.number += 1;
+        let mut life = Life::new(failure, self.number, self.run.0, self.now);
+        life.show(failure);
+        self.count(failure.part_of.is_some(), |counts| &mut counts.opened);
+        self.event(&mut life, "opened", json!({ "severity": failure.severity.as_str(), "message": failure.message }));
+        self.except(&mut life, failure);
+        self.show(life, failure, !failure.workloads.is_empty());
+    }
+
+    fn reopen(&mut self, failure: &Failure, mut life: Life) {
+        let resolution = life.resolution.take();
+        life.workflow = Workflow::Open.as_str().to_owned();
+        life.resolved_at = None;
+        life.opened_at = self.now;
+        life.reopened_count += 1;
+        life.exception = None;
+        seen(&mut life);
+        let reached = self.reach(&life, failure).is_some();
+        life.show(failure);
+        self.count(failure.part_of.is_some(), |counts| &mut counts.reopened);
+        self.event(&mut life, "reopened", json!({ "was_resolved_as": resolution, "message": failure.message }));
+        self.except(&mut life, failure);
+        self.show(life, failure, reached);
+    }
+
+    fn refresh(&mut self, failure: &Failure, mut life: Life) {
+        let was_stale = life.detection == Detection::Stale.as_str();
+        let was_seen = life.last_seen_at.is_none();
+        let mut changes = differences(&life, failure);
+        let same_exception = life.exception == failure.exception.as_ref().map(parse::to_json);
+        let same_params = life.params == parse::to_json(&failure.params);
+        let folded = failure.part_of.is_some();
+        if was_seen && changes.is_empty() && same_exception && same_params {
+            self.count(folded, |counts| &mut counts.unchanged);
+            return;
+        }
+        let reached = self.reach(&life, failure);
+        let others = reached.is_some();
+        if let Some(reached) = reached {
+            changes.insert("workloads".to_owned(), reached);
+        }
+        seen(&mut life);
+        life.show(failure);
+        if changes.is_empty() {
+            self.count(folded, |counts| &mut counts.unchanged);
+        } else {
+            self.count(folded, |counts| &mut counts.changed);
+        }
+        if was_stale {
+            self.event(&mut life, "seen_again", json!({}));
+        }
+        if !changes.is_empty() {
+            self.event(&mut life, "changed", Value::Object(changes));
+        }
+        if !same_exception {
+            self.except(&mut life, failure);
+        }
+        self.show(life, failure, others);
+    }
+
+    /// What differs between the workloads that are kept and those that reach the finding now.
+    pub(super) fn reach(&self, life: &Life, failure: &Failure) -> Option<Value> {
+        if is_same(life, failure) {
+            return None;
+        }
+        let none = BTreeMap::new();
+        let before = self.workloads.get(&life.fingerprint).unwrap_or(&none);
+        let now: BTreeMap<String, String> =
+            failure.workloads.iter().map(|w| (w.association.to_string(), w.via.as_str().to_owned())).collect();
+        if *before == now {
+            return None;
+        }
+        let only = |some: &BTreeMap<String, String>, other: &BTreeMap<String, String>| -> Vec<String> {
+            some.keys().filter(|key| !other.contains_key(*key)).take(NAMED).cloned().collect()
+        };
+        Some(json!({
+            "from": before.len(), "to": now.len(), "added": only(&now, before), "removed": only(before, &now),
+        }))
+    }
+
+    /// Brings the exception in force into the workflow. What a person suppressed stays so.
+    fn except(&mut self, life: &mut Life, failure: &Failure) {
+        let suppressed = life.workflow == Workflow::Suppressed.as_str();
+        match &failure.exception {
+            Some(exception) => {
+                let detail = parse::to_json(exception);
+                if !suppressed || life.exception.is_some() {
+                    self.event(life, "suppressed", json!({ "exception": &detail, "from": life.workflow }));
+                }
+                if !suppressed {
+                    self.counts.suppressed += 1;
+                    life.workflow = Workflow::Suppressed.as_str().to_owned();
+                }
+                life.exception = Some(detail);
+            }
+            None => {
+                if let Some(exception) = life.exception.take()
+                    && suppressed
+                {
+                    life.workflow = Workflow::Open.as_str().to_owned();
+                    self.event(life, "suppression_expired", json!({ "exception": exception }));
+                }
+            }
+        }
+    }
+
+    /// The finding under which this one was listed is no longer listed itself.
+    pub(super) fn list_alone(&mut self, mut life: Life) {
+        let head = life.part_of.take();
+        self.event(&mut life, "changed", json!({ "part_of": { "from": head, "to": null } }));
+        self.move_on(life);
+    }
+
+    /// From here on the latest run does not see it failing: the one before was the last to.
+    fn last_seen_before(&self, life: &mut Life) {
+        if life.last_seen_at.is_none() {
+            life.last_seen_at = Some(self.before.map_or(life.updated_at, |before| before.at));
+            life.last_run = Some(self.before.map_or(life.first_run, |before| before.run));
+        }
+    }
+
+    fn event(&mut self, life: &mut Life, kind: &'static str, detail: Value) {
+        let (account, fingerprint) = (life.account_id.clone(), life.fingerprint.clone());
+        self.seq += 1;
+        life.change_seq = self.seq;
+        self.events.push((self.seq, Event { account, fingerprint, kind, detail }));
+    }
+
+    /// Writes what the failure shows, and with it the workloads where others reach it than before.
+    fn show(&mut self, mut life: Life, failure: &Failure, reached: bool) {
+        if reached {
+            self.reached.push(Reached {
+                account: life.account_id.clone(),
+                fingerprint: life.fingerprint.clone(),
+                workloads: failure.workloads.clone(),
+            });
+        }
+        life.version += 1;
+        life.updated_at = self.now;
+        self.shown.push(life.row(failure));
+    }
+
+    /// Writes the life alone.
+    fn move_on(&mut self, mut life: Life) {
+        life.version += 1;
+        life.updated_at = self.now;
+        self.moved.push(life.steps());
+    }
+
+    /// Writes what the steps since the last time came to.
+    pub(super) async fn write_down(&mut self, tx: &mut Transaction<'static, Postgres>) -> Result<(), Error> {
+        for rows in statements(std::mem::take(&mut self.shown)) {
+            write_shown(tx, rows).await?;
+        }
+        for rows in statements(std::mem::take(&mut self.moved)) {
+            write_moved(tx, rows).await?;
+        }
+        write_workloads(tx, &std::mem::take(&mut self.reached)).await?;
+        write_events(tx, &std::mem::take(&mut self.events), self.run, self.now).await
+    }
+}

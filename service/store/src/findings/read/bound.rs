@@ -1,0 +1,113 @@
+//! A filter as parameters of a statement, and which family of statements it needs.
+
+use super::row::FindingAfter;
+use crate::findings::filter::{FindingFilter, FindingVia};
+use crate::parse::severity_rank;
+use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::Via;
+use rolecall_audit::finding::Workflow;
+
+/// A filter as the statements take it.
+pub(super) struct Bound {
+    pub(super) workflow: Vec<String>,
+    /// The same, with every state where none is asked for.
+    pub(super) states: Vec<String>,
+    pub(super) detection: Vec<String>,
+    pub(super) severity: Vec<String>,
+    pub(super) severity_min: Option<i16>,
+    pub(super) accounts: Vec<String>,
+    pub(super) kinds: Vec<String>,
+    pub(super) folded: bool,
+    pub(super) part_of: Option<String>,
+    /// Whether findings count whose own subject is in the place.
+    pub(super) own: bool,
+    /// The ways by which a workload may reach the role of a finding that counts.
+    pub(super) ways: Vec<String>,
+    pub(super) association: Option<String>,
+}
+
+impl Bound {
+    pub(super) fn of(filter: &FindingFilter) -> Self {
+        let workflow: Vec<String> = filter.workflow.iter().map(|v| v.as_str().to_owned()).collect();
+        let all = [Workflow::Open, Workflow::Acknowledged, Workflow::Suppressed, Workflow::Resolved];
+        let any = filter.via.is_empty();
+        let through =
+            |way: Via| any || filter.via.iter().any(|v| *v == FindingVia::Role || *v == FindingVia::Reach(way));
+        let ways = [Via::Direct, Via::Target, Via::Chain].into_iter().filter(|way| through(*way));
+        Self {
+            states: if workflow.is_empty() { all.map(|v| v.as_str().to_owned()).into() } else { workflow.clone() },
+            workflow,
+            detection: filter.detection.iter().map(|v| v.as_str().to_owned()).collect(),
+            severity: filter.severity.iter().map(|v| v.as_str().to_owned()).collect(),
+            severity_min: filter.severity_min.map(severity_rank),
+            accounts: filter.accounts.iter().map(ToString::to_string).collect(),
+            kinds: filter.subject_kinds.iter().map(|v| v.as_str().to_owned()).collect(),
+            folded: filter.folded || filter.part_of.is_some(),
+            part_of: filter.part_of.as_ref().map(|head| head.0.clone()),
+            own: any || filter.via.contains(&FindingVia::Subject),
+            ways: ways.map(|way| way.as_str().to_owned()).collect(),
+            association: filter.association.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Which family of statements serves a filter.
+pub(super) enum Family {
+    State,
+    Filter,
+    Place,
+}
+
+impl Family {
+    pub(super) fn of(filter: &FindingFilter) -> Self {
+        // Every field is named: a new one must be put in its place.
+        let FindingFilter {
+            workflow: _,
+            detection,
+            severity,
+            severity_min,
+            accounts,
+            rules,
+            subject_kinds,
+            subject_key,
+            region,
+            cluster,
+            namespace,
+            service_account,
+            association,
+            via,
+            role_arn,
+            part_of,
+            folded,
+            updated_since,
+            first_seen_after,
+            q,
+        } = filter;
+        let place = [region, cluster, namespace, service_account].into_iter().any(Option::is_some);
+        if place || association.is_some() || !via.is_empty() {
+            return Self::Place;
+        }
+        let texts = [subject_key, role_arn, q].into_iter().any(Option::is_some);
+        let times = [updated_since, first_seen_after].into_iter().any(Option::is_some);
+        let lists = detection.is_empty() && severity.is_empty() && accounts.is_empty();
+        let plain = lists && rules.is_empty() && subject_kinds.is_empty() && severity_min.is_none();
+        if plain && !texts && !times && part_of.is_none() && !folded { Self::State } else { Self::Filter }
+    }
+}
+
+/// Where a page begins, as each order takes it; without a page before, ahead of everything.
+pub(super) struct Start {
+    pub(super) rank: i16,
+    /// `None` is ahead of every instant.
+    pub(super) at: Option<DateTime<Utc>>,
+    pub(super) number: i64,
+}
+
+impl Start {
+    pub(super) fn of(after: Option<FindingAfter>) -> Self {
+        let ahead = FindingAfter { value: i64::MAX, number: i64::MAX };
+        let FindingAfter { value, number } = after.unwrap_or(ahead);
+        let at = DateTime::from_timestamp_micros(value).filter(|_| value != i64::MAX);
+        Self { rank: i16::try_from(value).unwrap_or(i16::MAX), at, number }
+    }
+}

@@ -1,0 +1,337 @@
+//! The statements that read findings: the columns once, the conditions of a filter once.
+
+use super::row::FindingRow;
+use crate::work::runs::RunId;
+use crate::{Error, parse};
+use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::Workload;
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_rules::Subject;
+use serde_json::Value;
+
+pub(super) struct Record {
+    pub(super) account_id: String,
+    pub(super) fingerprint: String,
+    pub(super) number: i64,
+    pub(super) rule: String,
+    pub(super) severity: String,
+    pub(super) severity_because: Option<String>,
+    pub(super) part_of: Option<String>,
+    pub(super) parts: i64,
+    pub(super) assumptions: Value,
+    pub(super) workload_count: i32,
+    pub(super) workloads: Option<Value>,
+    pub(super) subject_kind: String,
+    pub(super) subject_key: String,
+    pub(super) region: Option<String>,
+    pub(super) cluster: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) service_account: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) target_role_arn: Option<String>,
+    pub(super) detection: String,
+    pub(super) workflow: String,
+    pub(super) resolution: Option<String>,
+    pub(super) message: String,
+    pub(super) exception: Option<Value>,
+    pub(super) stale_why: Value,
+    pub(super) first_seen_at: DateTime<Utc>,
+    pub(super) opened_at: DateTime<Utc>,
+    pub(super) last_seen_at: DateTime<Utc>,
+    pub(super) seen_by_latest: bool,
+    pub(super) resolved_at: Option<DateTime<Utc>>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) reopened_count: i32,
+    pub(super) first_run: i64,
+    pub(super) last_run: i64,
+    pub(super) version: i64,
+    pub(super) change_seq: i64,
+}
+
+/// The columns of [`Record`], written once, of `finding` as `f`; `$tail` is the rest of the statement.
+macro_rules! select_findings {
+    ($first:literal $(+ $tail:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of,
+                      (select count(*) from finding p where p.part_of = f.fingerprint and p.workflow <> 'resolved')
+                          as "parts!",
+                      f.assumptions, f.workloads as workload_count,
+                      case when f.workloads > 0 then (
+                          select jsonb_agg(jsonb_build_array(w.association, w.via)) from (
+                              select association, via from finding_workload w
+                              where w.account_id = f.account_id and w.fingerprint = f.fingerprint
+                              order by array_position('{direct,target,chain}'::text[], via), association limit 10) w) end
+                          as workloads,
+                      f.subject_kind, f.subject_key, f.region, f.cluster, f.namespace, f.service_account, f.role_arn,
+                      f.target_role_arn, f.detection, f.workflow, f.resolution, f.message, f.exception, f.stale_why,
+                      f.first_seen_at, f.opened_at,
+                      coalesce(f.last_seen_at, (select judged_at from run where judged_at is not null
+                                                order by id desc limit 1), f.updated_at) as "last_seen_at!",
+                      f.last_seen_at is null as "seen_by_latest!",
+                      f.resolved_at, f.updated_at, f.reopened_count, f.first_run,
+                      coalesce(f.last_run, (select id from run where judged_at is not null order by id desc limit 1),
+                               f.first_run) as "last_run!",
+                      f.version, f.change_seq "# + $first $(+ $tail)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// How many findings there are, up to a limit that `$tail` gives.
+macro_rules! count_findings {
+    ($first:literal $(+ $tail:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (select 1 "# + $first $(+ $tail)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// The findings that are listed by themselves, by people's side alone: what pages and bots ask for most.
+/// Parameters of `$tail` count from `$2`.
+macro_rules! of_state {
+    ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "from finding f where f.part_of is null and f.workflow = any($1::text[]) " + $tail $(+ $more)*,
+            &$bound.states,
+            $($arg,)*
+        )
+    };
+}
+
+/// The same for a page of at most [`SHORT`] findings. The number is written into the statement, so that
+/// PostgreSQL knows without the parameters how little there is to read, and keeps its plan: otherwise it
+/// plans anew for each page, which costs more than reading it.
+macro_rules! of_short_page {
+    ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        $query!(
+            "from (select * from finding f where f.part_of is null and f.workflow = any($1::text[]) "
+                + $tail $(+ $more)*,
+            &$bound.states,
+            $($arg,)*
+        )
+    };
+}
+
+/// The findings of a filter that names no place; its condition and parameters are written once.
+/// Parameters of `$tail` count from `$15`.
+macro_rules! of_filter {
+    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        with_conditions!($query!, $bound, $filter, "from finding f ", $tail $(+ $more)* $(, $arg)*)
+    };
+}
+
+/// The findings of a filter that names a place or a way: those whose subject is there, and those on
+/// roles that a workload there reaches. Parameters of `$tail` count from `$25`.
+macro_rules! of_place {
+    ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        with_conditions!(
+            $query!,
+            $bound,
+            $filter,
+            "from (
+                 select o.account_id, o.fingerprint from finding o
+                 where $15::bool
+                   and ($16::text is null or o.region = $16)
+                   and ($17::text is null or o.cluster = $17)
+                   and ($18::text is null or o.namespace = $18)
+                   and ($19::text is null or o.service_account = $19)
+                   and ($20::text is null or o.subject_key = $20
+                        or (o.subject_kind = 'session' and o.cluster = $21 and o.namespace = $22
+                            and o.service_account = $23))
+                   and (num_nonnulls($16, $17, $18, $19, $20) > 0 or o.namespace is not null)
+                 union
+                 select w.account_id, w.fingerprint from finding_workload w
+                 where w.via = any($24::text[])
+                   and ($16::text is null or w.region = $16)
+                   and ($17::text is null or w.cluster = $17)
+                   and ($18::text is null or w.namespace = $18)
+                   and ($19::text is null or w.service_account = $19)
+                   and ($20::text is null or w.association = $20)
+             ) place join finding f on f.account_id = place.account_id and f.fingerprint = place.fingerprint ",
+            $tail $(+ $more)*,
+            $bound.own,
+            $filter.region,
+            $filter.cluster,
+            $filter.namespace,
+            $filter.service_account,
+            $bound.association,
+            $filter.association.as_ref().map(|key| key.cluster.to_string()),
+            $filter.association.as_ref().map(|key| key.namespace.to_string()),
+            $filter.association.as_ref().map(|key| key.service_account.to_string()),
+            &$bound.ways
+            $(, $arg)*
+        )
+    };
+}
+
+macro_rules! with_conditions {
+    ($query:ident!, $bound:ident, $filter:ident, $from:literal, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        $query!(
+            $from + "where (cardinality($1::text[]) = 0 or f.workflow = any($1))
+               and (cardinality($2::text[]) = 0 or f.detection = any($2))
+               and (cardinality($3::text[]) = 0 or f.severity = any($3))
+               and ($4::smallint is null or f.severity_rank >= $4)
+               and (cardinality($5::text[]) = 0 or f.account_id = any($5))
+               and (cardinality($6::text[]) = 0 or f.rule = any($6))
+               and (cardinality($7::text[]) = 0 or f.subject_kind = any($7))
+               and ($8::text is null or f.subject_key = $8)
+               and ($9::text is null or f.role_arn = $9 or f.target_role_arn = $9)
+               and ($10::timestamptz is null or f.updated_at >= $10)
+               and ($11::timestamptz is null or f.first_seen_at >= $11)
+               and ($12::text is null
+                    or position(lower($12) in lower(f.message || ' ' || f.subject_key || ' ' || f.rule)) > 0)
+               and ($13::bool or f.part_of is null)
+               and ($14::text is null or f.part_of = $14)
+             " + $tail $(+ $more)*,
+            &$bound.workflow,
+            &$bound.detection,
+            &$bound.severity,
+            $bound.severity_min,
+            &$bound.accounts,
+            &$filter.rules,
+            &$bound.kinds,
+            $filter.subject_key,
+            $filter.role_arn,
+            $filter.updated_since,
+            $filter.first_seen_after,
+            $filter.q,
+            $bound.folded,
+            $bound.part_of,
+            $($arg,)*
+        )
+    };
+}
+
+/// A page of a family of statements, in each order that there is: each order has its own index.
+/// `$a`, `$b` and `$c` are the parameters of the family's tail; `$most`, where the family reads from a
+/// list of its own, is how long that one is.
+macro_rules! page_of {
+    ($of:ident!($($known:ident),*), [$a:literal, $b:literal, $c:literal $(; $most:literal)?], $pool:expr, $sort:ident, $from:ident, $limit:ident) => {
+        match $sort {
+            FindingSort::Severity => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (f.severity_rank, f.number) < (" + $a + "::smallint, " + $b + "::bigint)
+                     order by f.severity_rank desc, f.number desc limit "
+                        $(+ $most + ") f order by f.severity_rank desc, f.number desc limit ")? + $c,
+                    $from.rank,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::LastSeen => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (coalesce(f.last_seen_at, 'infinity'::timestamptz), f.number)
+                         < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b + "::bigint)
+                     order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc, f.number desc limit "
+                        $(+ $most + ") f order by coalesce(f.last_seen_at, 'infinity'::timestamptz) desc,
+                                    f.number desc limit ")? + $c,
+                    $from.at,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::Opened => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and (f.opened_at, f.number) < (coalesce(" + $a + "::timestamptz, 'infinity'::timestamptz), " + $b
+                        + "::bigint) order by f.opened_at desc, f.number desc limit "
+                        $(+ $most + ") f order by f.opened_at desc, f.number desc limit ")? + $c,
+                    $from.at,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+            FindingSort::Number => {
+                $of!(
+                    select_findings!,
+                    $($known,)*
+                    "and f.number < " + $a + "::bigint order by f.number desc limit "
+                        $(+ $most + ") f order by f.number desc limit ")? + $b,
+                    $from.number,
+                    $limit
+                )
+                .fetch_all($pool)
+                .await?
+            }
+        }
+    };
+}
+
+impl Record {
+    pub(super) fn into_row(self) -> Result<FindingRow, Error> {
+        const TABLE: &str = "finding";
+        let key = self.fingerprint;
+        let subject = Subject {
+            kind: parse::name(TABLE, &key, &self.subject_kind)?,
+            key: self.subject_key,
+            account_id: parse::account(TABLE, &self.account_id)?,
+            region: self.region,
+            cluster: self.cluster,
+            namespace: self.namespace,
+            service_account: self.service_account,
+            role_arn: self.role_arn,
+            target_role_arn: self.target_role_arn,
+        };
+        let shown: Vec<(String, String)> = match self.workloads {
+            Some(shown) => parse::json("finding_workload", &key, shown)?,
+            None => Vec::new(),
+        };
+        let workloads = shown.iter().map(|(association, via)| workload(&key, association, via));
+        Ok(FindingRow {
+            number: self.number,
+            rule: self.rule,
+            severity: parse::name(TABLE, &key, &self.severity)?,
+            severity_because: self.severity_because,
+            part_of: self.part_of.map(Fingerprint),
+            parts: parse::count(self.parts),
+            assumptions: parse::json(TABLE, &key, self.assumptions)?,
+            workload_count: parse::count(self.workload_count.into()),
+            workloads: workloads.collect::<Result<_, Error>>()?,
+            subject,
+            detection: parse::name(TABLE, &key, &self.detection)?,
+            workflow: parse::name(TABLE, &key, &self.workflow)?,
+            resolution: self.resolution,
+            message: self.message,
+            exception: self.exception.map(|value| parse::json(TABLE, &key, value)).transpose()?,
+            stale_why: parse::json(TABLE, &key, self.stale_why)?,
+            first_seen_at: self.first_seen_at,
+            opened_at: self.opened_at,
+            last_seen_at: self.last_seen_at,
+            seen_by_latest: self.seen_by_latest,
+            resolved_at: self.resolved_at,
+            updated_at: self.updated_at,
+            reopened_count: u32::try_from(self.reopened_count).unwrap_or_default(),
+            first_run: RunId(self.first_run),
+            last_run: RunId(self.last_run),
+            version: self.version,
+            change_seq: self.change_seq,
+            fingerprint: Fingerprint(key),
+        })
+    }
+}
+
+pub(super) fn workload(fingerprint: &str, association: &str, via: &str) -> Result<Workload, Error> {
+    const TABLE: &str = "finding_workload";
+    let corrupt = || Error::corrupt(TABLE, fingerprint.to_owned(), format!("`{association}` is no association's key"));
+    Ok(Workload {
+        association: association.parse().map_err(|_| corrupt())?,
+        via: parse::name(TABLE, fingerprint, via)?,
+    })
+}
+
+pub(super) use {
+    count_findings, of_filter, of_place, of_short_page, of_state, page_of, select_findings, with_conditions,
+};

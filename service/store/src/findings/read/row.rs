@@ -1,0 +1,164 @@
+//! A finding as it is read.
+
+use crate::parse::severity_rank;
+use crate::work::runs::RunId;
+use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::Workload;
+use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::verdict::Fingerprint;
+use rolecall_estate::Reason;
+use rolecall_estate::assumption::Assumption;
+use rolecall_iam::{AccountId, Digest};
+use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Severity, Subject};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// In which order; ties go to the greater number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingSort {
+    /// The worst first.
+    #[default]
+    Severity,
+    /// The last seen first.
+    LastSeen,
+    /// The newest episode first.
+    Opened,
+    /// The greatest number first.
+    Number,
+}
+
+impl FindingSort {
+    /// The snake-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Severity => "severity",
+            Self::LastSeen => "last_seen",
+            Self::Opened => "opened",
+            Self::Number => "number",
+        }
+    }
+}
+
+/// The last finding of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingAfter {
+    /// What it was sorted by.
+    pub value: i64,
+    /// Its number.
+    pub number: i64,
+}
+
+/// A finding in a list: what it says, without what decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingRow {
+    /// For people; unique in the installation.
+    pub number: i64,
+    /// Identity.
+    pub fingerprint: Fingerprint,
+    /// The rule.
+    pub rule: String,
+    /// After bindings.
+    pub severity: Severity,
+    /// What the severity follows from, where it is neither the rule's own nor a binding's.
+    pub severity_because: Option<String>,
+    /// The graver finding about the same statement under which this one is listed.
+    pub part_of: Option<Fingerprint>,
+    /// How many findings that are not resolved are listed under this one.
+    pub parts: u64,
+    /// What was stated and not seen, and the finding rests on.
+    pub assumptions: Vec<Assumption>,
+    /// How many workloads reach the role concerned.
+    pub workload_count: u64,
+    /// The first of them, the nearest first.
+    pub workloads: Vec<Workload>,
+    /// About what.
+    pub subject: Subject,
+    /// The scanner's side.
+    pub detection: Detection,
+    /// People's side.
+    pub workflow: Workflow,
+    /// Why it was resolved, as [`rolecall_audit::finding::Resolution`] names it.
+    pub resolution: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// The exception in force, if any.
+    pub exception: Option<ExceptionRef>,
+    /// Why it could not be decided; empty unless stale.
+    pub stale_why: Vec<Reason>,
+    /// First seen ever.
+    pub first_seen_at: DateTime<Utc>,
+    /// Begin of this episode.
+    pub opened_at: DateTime<Utc>,
+    /// Last seen failing.
+    pub last_seen_at: DateTime<Utc>,
+    /// Whether that was by the latest run that judged.
+    pub seen_by_latest: bool,
+    /// Resolved.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// Last step of its life; being seen again unchanged is none.
+    pub updated_at: DateTime<Utc>,
+    /// How often it came back.
+    pub reopened_count: u32,
+    /// The run that first saw it.
+    pub first_run: RunId,
+    /// The run that last saw it failing.
+    pub last_run: RunId,
+    /// Grows with every step.
+    pub version: i64,
+    /// The place of its last step in the order of all changes.
+    pub change_seq: i64,
+}
+
+impl FindingRow {
+    /// The key of this finding in a sorted list.
+    #[must_use]
+    pub fn after(&self, sort: FindingSort) -> FindingAfter {
+        let value = match sort {
+            FindingSort::Severity => i64::from(severity_rank(self.severity)),
+            // Ahead of all others, whichever run is the latest when the next page is read.
+            FindingSort::LastSeen if self.seen_by_latest => i64::MAX,
+            FindingSort::LastSeen => self.last_seen_at.timestamp_micros(),
+            FindingSort::Opened => self.opened_at.timestamp_micros(),
+            FindingSort::Number => self.number,
+        };
+        FindingAfter { value, number: self.number }
+    }
+}
+
+/// A finding with what decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What a list shows of it.
+    pub row: FindingRow,
+    /// What decided.
+    pub evidence: Vec<Evidence>,
+    /// Digest of what it shows besides message and severity.
+    pub evidence_digest: Digest,
+    /// Parameters in force.
+    pub params: BTreeMap<String, EffectiveParam>,
+}
+
+/// A step in a finding's life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingEvent {
+    /// Place in the order of all changes.
+    pub change_seq: i64,
+    /// Whose account.
+    pub account_id: AccountId,
+    /// Whose step.
+    pub fingerprint: Fingerprint,
+    /// The run, where the scanner did it.
+    pub run: Option<RunId>,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed`,
+    /// `suppression_expired`.
+    pub kind: String,
+    /// `scanner`, or who did it.
+    pub actor: String,
+    /// Values before and after.
+    pub detail: Value,
+}
