@@ -1,6 +1,7 @@
 //! `[[trails]]`: where CloudTrail's files are read from.
 
-use super::{DURATION, EXTERNAL_ID, Reader, duration, external_id};
+use super::read::{EXTERNAL_ID, Reader, external_id};
+use super::values::{DURATION, duration};
 use chrono::TimeDelta;
 use rolecall_collect::trails::{ByQueue, Entry, Events, InBucket, Limits, LookupConfig, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
