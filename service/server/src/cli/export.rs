@@ -7,7 +7,7 @@ use crate::http::filters;
 use crate::http::listing::{self, Listing};
 use crate::http::lists::Associations;
 use crate::http::query::{Param, Params};
-use crate::http::{ChangeEventJson, ChangeJson};
+use crate::http::{ChangeEventJson, ChangeJson, ClusterJson};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -30,6 +30,8 @@ pub enum What {
     Findings,
     /// Pod Identity associations
     Associations,
+    /// EKS clusters with their add-ons and access entries
+    Clusters,
     /// Roles
     Roles,
     /// Coverage gaps of the latest scans
@@ -106,6 +108,26 @@ impl What {
                 "open_role_findings",
                 "worst_severity",
                 "extra",
+            ],
+            Self::Clusters => &[
+                "arn",
+                "account_id",
+                "region",
+                "name",
+                "created_at",
+                "version",
+                "status",
+                "role_arn",
+                "oidc_issuer",
+                "authentication_mode",
+                "auto_mode",
+                "tags",
+                "addons",
+                "access_entries",
+                "associations",
+                "namespaces",
+                "open_findings",
+                "worst_severity",
             ],
             Self::Roles => &[
                 "role_arn",
@@ -233,6 +255,7 @@ impl What {
         match self {
             Self::Findings => filters::FINDINGS,
             Self::Associations => filters::ASSOCIATIONS,
+            Self::Clusters => filters::CLUSTERS,
             Self::Roles => filters::ROLES,
             Self::Gaps => filters::GAPS,
             Self::Sessions => filters::SESSIONS,
@@ -341,6 +364,9 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
         What::Associations => {
             let filter = filters::associations(params);
             every(store, &Associations { filter, sessions_since: DateTime::<Utc>::MAX_UTC }, out, association_row).await
+        }
+        What::Clusters => {
+            every(store, &filters::clusters(params), out, |row| shape(ClusterJson::from(row.clone()))).await
         }
         What::Roles => every(store, &filters::roles(params), out, role_row).await,
         What::Sessions => every(store, &filters::sessions(params), out, session_row).await,

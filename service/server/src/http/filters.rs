@@ -11,8 +11,8 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AssociationFilter, ChangeEventFilter, ChangeFilter, FindingFilter, FindingSort, FindingVia, RoleFilter,
-    SessionFilter,
+    AssociationFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter, FindingSort, FindingVia,
+    RoleFilter, SessionFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -63,6 +63,11 @@ pub(crate) const FINDINGS: &[Param] = &[
     param("subject_key", Kind::Text, "About exactly this subject."),
     param("region", Kind::Text, "Whose subject is in this region, or whose role a workload in it reaches."),
     param("cluster", Kind::Text, "Whose subject is in this cluster, or whose role a workload in it reaches."),
+    param(
+        "cluster_account_id",
+        Kind::Account,
+        "Whose subject, or a workload that reaches its role, is in a cluster of this account.",
+    ),
     param("namespace", Kind::Text, "Whose subject is in this namespace, or whose role a workload in it reaches."),
     param("service_account", Kind::Text, "Of this service account, or on a role that a workload with it reaches."),
     param(
@@ -118,6 +123,7 @@ pub(crate) fn findings(params: &Params) -> FindingFilter {
         subject_key: text("subject_key"),
         region: text("region"),
         cluster: text("cluster"),
+        cluster_account: params.text("cluster_account_id").and_then(|id| id.parse().ok()),
         namespace: text("namespace"),
         service_account: text("service_account"),
         association: params.text("association").and_then(|key| key.parse().ok()),
@@ -174,6 +180,16 @@ pub(crate) fn associations(params: &Params) -> AssociationFilter {
         role_arn: text("role_arn"),
         q: text("q"),
     }
+}
+
+/// Filters of clusters.
+pub(crate) const CLUSTERS: &[Param] =
+    &[ACCOUNT, REGION, param("q", Kind::Text, "Whose name or ARN holds this text, in any case.")];
+
+/// The filter of clusters.
+pub(crate) fn clusters(params: &Params) -> ClusterFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    ClusterFilter { accounts: params.parsed("account_id"), region: text("region"), q: text("q") }
 }
 
 /// Filters of roles.

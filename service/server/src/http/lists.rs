@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_store::{
     AssociationAfter, AssociationFilter, AssociationRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter,
-    ChangeFilter, ChangeRow, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter,
-    RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, SessionRow, Store,
+    ChangeFilter, ChangeRow, ClusterAfter, ClusterFilter, ClusterRow, Error as StoreError, FindingAfter, FindingFilter,
+    FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, SessionRow,
+    Store,
 };
 
 /// Findings in one of their orders.
@@ -63,6 +64,29 @@ impl Listing for Associations {
         limit: u32,
     ) -> Result<Vec<AssociationRow>, StoreError> {
         store.associations(&self.filter, after, limit, self.sessions_since).await
+    }
+}
+
+/// Clusters by account, region and name.
+impl Listing for ClusterFilter {
+    type Row = ClusterRow;
+    type After = ClusterAfter;
+
+    fn order(&self) -> &'static str {
+        "key"
+    }
+
+    fn key(&self, row: &ClusterRow) -> ClusterAfter {
+        row.after()
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&ClusterAfter>,
+        limit: u32,
+    ) -> Result<Vec<ClusterRow>, StoreError> {
+        store.clusters(self, after, limit).await
     }
 }
 

@@ -29,6 +29,7 @@ pub mod view;
 
 pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
+pub(crate) use api::clusters::ClusterJson;
 pub use routes::Sample;
 
 use crate::app::App;

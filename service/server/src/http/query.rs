@@ -25,6 +25,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A comma-separated list of account ids.
     Accounts,
+    /// One account id.
+    Account,
     /// A comma-separated list of free texts.
     Texts,
     /// One free text.
@@ -309,7 +311,7 @@ impl Kind {
     pub(crate) fn placeholder(self) -> String {
         match self {
             Self::Words(words) | Self::Word(words) => words.join("|"),
-            Self::Accounts => "ACCOUNT".to_owned(),
+            Self::Accounts | Self::Account => "ACCOUNT".to_owned(),
             Self::Texts | Self::Text | Self::Cursor => "TEXT".to_owned(),
             Self::Association => "KEY".to_owned(),
             Self::Instant => "TIME".to_owned(),
@@ -340,7 +342,7 @@ impl Kind {
             Self::Words(words) | Self::Word(words) if !words.contains(&value) => {
                 Err(format!("`{value}` is not one of {}", words.join(", ")))
             }
-            Self::Accounts => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
+            Self::Accounts | Self::Account => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
             Self::Association => value.parse::<AssociationKey>().map(drop),
             Self::Instant if instant(value).is_none() => Err(format!(
                 "`{value}` is not an instant such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"
@@ -360,6 +362,7 @@ impl Kind {
             Self::Words(words) => of(text().enum_values(Some(words.iter().copied()))),
             Self::Word(words) => Schema::Object(text().enum_values(Some(words.iter().copied())).build()),
             Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
+            Self::Account => Schema::Object(text().pattern(Some("^[0-9]{12}$")).build()),
             Self::Texts => of(text()),
             Self::Text | Self::Association | Self::Cursor => Schema::Object(text().build()),
             Self::Instant => {

@@ -179,7 +179,7 @@ async fn the_overview_says_first_what_was_not_seen() {
 async fn an_empty_list_says_why_it_is_empty() {
     let nothing = app(Seen::Nothing).await;
     let person = Client::person(&nothing).await;
-    for path in ["/findings", "/associations", "/roles"] {
+    for path in ["/findings", "/associations", "/clusters", "/roles"] {
         assert_eq!(text(&person.get(path).await.html(), ".empty h2"), "Not scanned yet", "{path}");
     }
     let gaps = app(Seen::Gaps).await;

@@ -499,6 +499,7 @@ async fn exports_are_rows_that_programs_can_read() {
     for (what, keys) in [
         ("findings", &["fingerprint", "rule_id", "severity", "detection", "subject", "account_id", "message"][..]),
         ("associations", &["account_id", "cluster", "namespace", "service_account", "role_arn"]),
+        ("clusters", &["arn", "account_id", "region", "name", "addons", "access_entries", "associations"]),
         (
             "roles",
             &["role_arn", "account_id", "trust_digest", "boundary_arn", "inline_policies", "attached_policies", "tags"],

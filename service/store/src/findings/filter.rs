@@ -34,6 +34,8 @@ pub struct FindingFilter {
     pub region: Option<String>,
     /// In this cluster.
     pub cluster: Option<String>,
+    /// In a cluster of this account.
+    pub cluster_account: Option<AccountId>,
     /// In this namespace.
     pub namespace: Option<String>,
     /// Of this service account.

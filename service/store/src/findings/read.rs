@@ -51,7 +51,7 @@ impl Store {
             }
             Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
             Family::Filter => page_of!(of_filter!(bound, filter), ["$15", "$16", "$17"], &self.pool, sort, from, limit),
-            Family::Place => page_of!(of_place!(bound, filter), ["$25", "$26", "$27"], &self.pool, sort, from, limit),
+            Family::Place => page_of!(of_place!(bound, filter), ["$26", "$27", "$28"], &self.pool, sort, from, limit),
         };
         records.into_iter().map(Record::into_row).collect()
     }
@@ -68,7 +68,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $25::bigint order by f.number limit $26",
+                        "and f.number > $26::bigint order by f.number limit $27",
                         after,
                         EXPORTED,
                     )
@@ -117,7 +117,7 @@ impl Store {
                     .await?
             }
             Family::Place => {
-                of_place!(count_findings!, bound, filter, "limit $25) as found", COUNTED + 1)
+                of_place!(count_findings!, bound, filter, "limit $26) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }

@@ -7,8 +7,8 @@ use crate::inventory::coverage;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
+use rolecall_estate::Account;
 use rolecall_estate::coverage::{Gap, Scope, ScopeKind};
-use rolecall_estate::{Account, Cluster};
 use rolecall_iam::AccountId;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -129,20 +129,6 @@ pub struct Counts {
 }
 
 impl Store {
-    /// The clusters of an account, by Region and name.
-    ///
-    /// # Errors
-    /// Where the database fails, or holds what this program cannot read.
-    pub async fn clusters(&self, account: AccountId) -> Result<Vec<Cluster>, Error> {
-        let rows = sqlx::query!(
-            "select key, body from resource where kind = 'cluster' and seen_to is null and account_id = $1 order by key",
-            account.to_string()
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(|row| parse::json("resource", &row.key, row.body)).collect()
-    }
-
     /// Every account that is known or was looked at, by id.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod approval;
 pub(crate) mod associations;
 pub(crate) mod changes;
+pub(crate) mod clusters;
 pub(crate) mod coverage;
 pub(crate) mod declared;
 pub(crate) mod estate;

@@ -5,6 +5,7 @@
 
 pub(crate) mod change_events;
 pub(crate) mod changes;
+pub(crate) mod clusters;
 mod compare;
 mod findings;
 mod granted;
@@ -67,6 +68,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::ChangesApprove, routes!(changes::approve_all))
         .api(Scope::InventoryRead, routes!(inventory::accounts))
         .api(Scope::InventoryRead, routes!(inventory::coverage))
+        .api(Scope::InventoryRead, routes!(clusters::list))
+        .api(Scope::InventoryRead, routes!(clusters::one))
         .api(Scope::InventoryRead, routes!(inventory::associations))
         .api(Scope::InventoryRead, routes!(inventory::association))
         .api(Scope::InventoryRead, routes!(inventory::roles))

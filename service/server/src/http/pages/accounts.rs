@@ -1,7 +1,7 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
 use super::estate::PageContext;
-use super::parts::{GapLine, Seen, role_href, scope_anchor};
+use super::parts::{GapLine, Seen, scope_anchor};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -10,9 +10,8 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
-use rolecall_estate::AccessPolicy;
 use rolecall_estate::coverage::ScopeKind;
-use rolecall_iam::{AccountId, RoleArn};
+use rolecall_iam::AccountId;
 use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
 use std::collections::BTreeMap;
 
@@ -124,18 +123,6 @@ struct ScopeLine {
     last_complete: Option<Stamp>,
 }
 
-/// An access entry of a cluster.
-struct EntryLine {
-    cluster: String,
-    region: String,
-    principal: String,
-    /// Empty where the principal is no role of the inventory.
-    href: String,
-    /// Each access policy with its scope.
-    policies: Vec<String>,
-    groups: String,
-}
-
 #[derive(Template, WebTemplate)]
 #[template(path = "pages/account.html")]
 pub(crate) struct AccountPage {
@@ -151,7 +138,7 @@ pub(crate) struct AccountPage {
     clusters: String,
     associations: String,
     findings: String,
-    entries: Vec<EntryLine>,
+    clusters_href: String,
     scopes: Vec<ScopeLine>,
     statement: String,
 }
@@ -183,45 +170,12 @@ pub(crate) async fn one(
         clusters: words::count_u64(row.clusters),
         associations: words::count_u64(row.associations),
         findings: words::count_u64(row.open_findings),
-        entries: entry_lines(&app, wanted).await?,
+        clusters_href: format!("/clusters?account_id={wanted}"),
         scopes: scope_lines(&scopes, &context),
         statement: missing_statement(&scopes),
         id,
         chrome,
     })
-}
-
-/// The access entries of the account's clusters.
-async fn entry_lines(app: &App, account: AccountId) -> Result<Vec<EntryLine>, AppError> {
-    let clusters = app.store.clusters(account).await?;
-    let entries = clusters.iter().flat_map(|cluster| cluster.access_entries.iter().flatten());
-    let named: Vec<RoleArn> = entries.filter_map(|entry| entry.principal_arn.parse().ok()).collect();
-    let known = app.store.roles_among(&named).await?;
-    let mut lines = Vec::new();
-    for cluster in clusters {
-        for entry in cluster.access_entries.unwrap_or_default() {
-            let href =
-                if known.contains(&entry.principal_arn) { role_href(&entry.principal_arn) } else { String::new() };
-            lines.push(EntryLine {
-                cluster: cluster.name.to_string(),
-                region: cluster.region.to_string(),
-                href,
-                principal: entry.principal_arn,
-                policies: entry.policies.iter().map(access_policy).collect(),
-                groups: entry.groups.join(", "),
-            });
-        }
-    }
-    Ok(lines)
-}
-
-fn access_policy(policy: &AccessPolicy) -> String {
-    let scope = match policy.namespaces.as_slice() {
-        [] => "cluster".to_owned(),
-        [one] => format!("namespace {one}"),
-        several => format!("namespaces {}", several.join(", ")),
-    };
-    format!("{} ({scope})", words::short_name(&policy.arn))
 }
 
 fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine> {

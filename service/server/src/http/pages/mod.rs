@@ -7,6 +7,7 @@ mod accounts;
 mod associations;
 mod chain;
 mod changes;
+mod clusters;
 mod estate;
 mod finding;
 mod findings;
@@ -49,6 +50,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .form("/changes/{id}/withdrawal", "/changes/chg_0/withdrawal", post(changes::withdraw))
         .page("/associations", "/associations", get(associations::list))
         .page("/associations/{*key}", "/associations/111122223333/eu-west-1/c/n/s", get(associations::one))
+        .page("/clusters", "/clusters", get(clusters::list))
+        .page("/clusters/{account_id}/{region}/{name}", "/clusters/111122223333/eu-west-1/c", get(clusters::one))
         .page("/roles", "/roles", get(roles::list))
         .page("/roles/{*arn}", "/roles/arn:aws:iam::111122223333:role/r", get(roles::one))
         .page("/accounts", "/accounts", get(accounts::list))

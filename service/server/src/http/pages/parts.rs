@@ -542,8 +542,17 @@ pub(crate) fn subject_href(subject: &Subject) -> String {
         SubjectKind::Association => association_href(&subject.key),
         SubjectKind::Account => format!("/accounts/{}", subject.account_id),
         SubjectKind::Session => subject.role_arn.as_deref().map(role_href).unwrap_or_default(),
-        SubjectKind::Policy | SubjectKind::Cluster => String::new(),
+        SubjectKind::Cluster => match (&subject.region, &subject.cluster) {
+            (Some(region), Some(name)) => cluster_href(subject.account_id, region, name),
+            _ => String::new(),
+        },
+        SubjectKind::Policy => String::new(),
     }
+}
+
+/// A cluster's page.
+pub(crate) fn cluster_href(account: AccountId, region: &str, name: &str) -> String {
+    format!("/clusters/{account}/{region}/{}", encode(name))
 }
 
 /// Something that may have a page.

@@ -24,6 +24,7 @@ pub(super) struct Bound {
     /// The ways by which a workload may reach the role of a finding that counts.
     pub(super) ways: Vec<String>,
     pub(super) association: Option<String>,
+    pub(super) cluster_account: Option<String>,
 }
 
 impl Bound {
@@ -47,6 +48,7 @@ impl Bound {
             own: any || filter.via.contains(&FindingVia::Subject),
             ways: ways.map(|way| way.as_str().to_owned()).collect(),
             association: filter.association.as_ref().map(ToString::to_string),
+            cluster_account: filter.cluster_account.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -72,6 +74,7 @@ impl Family {
             subject_key,
             region,
             cluster,
+            cluster_account,
             namespace,
             service_account,
             association,
@@ -84,7 +87,7 @@ impl Family {
             q,
         } = filter;
         let place = [region, cluster, namespace, service_account].into_iter().any(Option::is_some);
-        if place || association.is_some() || !via.is_empty() {
+        if place || cluster_account.is_some() || association.is_some() || !via.is_empty() {
             return Self::Place;
         }
         let texts = [subject_key, role_arn, q].into_iter().any(Option::is_some);

@@ -140,7 +140,8 @@ macro_rules! of_place {
                    and ($20::text is null or o.subject_key = $20
                         or (o.subject_kind = 'session' and o.cluster = $21 and o.namespace = $22
                             and o.service_account = $23))
-                   and (num_nonnulls($16, $17, $18, $19, $20) > 0 or o.namespace is not null)
+                   and ($25::text is null or (o.account_id = $25 and o.cluster is not null))
+                   and (num_nonnulls($16, $17, $18, $19, $20, $25) > 0 or o.namespace is not null)
                  union
                  select w.account_id, w.fingerprint from finding_workload w
                  where w.via = any($24::text[])
@@ -149,6 +150,7 @@ macro_rules! of_place {
                    and ($18::text is null or w.namespace = $18)
                    and ($19::text is null or w.service_account = $19)
                    and ($20::text is null or w.association = $20)
+                   and ($25::text is null or w.cluster_account_id = $25)
              ) place join finding f on f.account_id = place.account_id and f.fingerprint = place.fingerprint ",
             $tail $(+ $more)*,
             $bound.own,
@@ -160,7 +162,8 @@ macro_rules! of_place {
             $filter.association.as_ref().map(|key| key.cluster.to_string()),
             $filter.association.as_ref().map(|key| key.namespace.to_string()),
             $filter.association.as_ref().map(|key| key.service_account.to_string()),
-            &$bound.ways
+            &$bound.ways,
+            $bound.cluster_account
             $(, $arg)*
         )
     };

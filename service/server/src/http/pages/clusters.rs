@@ -1,0 +1,340 @@
+//! `/clusters` and one cluster: its namespaces, add-ons and access entries, and what was found in it.
+
+use super::associations::lines;
+use super::changes::History;
+use super::estate::PageContext;
+use super::parts::{
+    Badge, Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, badge, carried, chips, cluster_href, curl,
+    empty, role_href, select,
+};
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::filters;
+use crate::http::frame::Chrome;
+use crate::http::listing;
+use crate::http::query::{CURSOR, encode, query};
+use crate::http::rule_text::titles;
+use crate::http::view::words::{self, Stamp};
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::finding::Workflow;
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{AccessEntry, AccessPolicy, Addon, Cluster};
+use rolecall_iam::{AccountId, RoleArn};
+use rolecall_store::{ClusterRow, FindingFilter, FindingSort, NamespaceRow};
+use std::collections::BTreeSet;
+
+const PATH: &str = "/clusters";
+const ROWS: u32 = 50;
+/// So many findings are shown of one cluster.
+const FINDINGS: u32 = 20;
+
+query! {
+    /// Query of the list.
+    ClustersQuery = filters::CLUSTERS, &[CURSOR]
+}
+query! {
+    /// A page of one thing takes no parameter.
+    NoQuery = &[]
+}
+
+/// A row of the list.
+struct Line {
+    href: String,
+    name: String,
+    region: String,
+    account_name: String,
+    account_id: String,
+    version: String,
+    agent: Badge,
+    associations: u64,
+    associations_href: String,
+    findings: u64,
+    findings_href: String,
+    worst: Option<SeverityMark>,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/clusters.html")]
+pub(crate) struct ClustersPage {
+    chrome: Chrome,
+    seen: Seen,
+    q: String,
+    selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    clear: &'static str,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Option<Empty>,
+    curl: String,
+}
+
+/// `GET /clusters`
+pub(crate) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<ClustersPage, AppError> {
+    let params = ClustersQuery::read(raw.as_deref())?;
+    let filter = filters::clusters(&params);
+    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let total = app.store.count_clusters(&filter).await?;
+    let context = PageContext::load(&app).await?;
+    Ok(ClustersPage {
+        q: params.text("q").unwrap_or_default().to_owned(),
+        selects: vec![select("account_id", "Account", context.names.choices(), &params)],
+        carried: carried(&params, &["q", "account_id"]),
+        chips: chips(PATH, &params, &["cursor", "q"]),
+        clear: PATH,
+        lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
+        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "cluster", "clusters"),
+        empty: slice.rows.is_empty().then(|| empty("cluster", params.filters(), PATH, &context.seen)),
+        curl: curl(&listing::base(&app), "/api/v1/clusters", &params, filters::CLUSTERS),
+        seen: context.seen,
+        chrome,
+    })
+}
+
+impl Line {
+    fn new(row: &ClusterRow, context: &PageContext) -> Self {
+        let Cluster { account_id, region, name, .. } = &row.cluster;
+        Self {
+            href: cluster_href(*account_id, region.as_str(), name.as_str()),
+            name: name.to_string(),
+            region: region.to_string(),
+            account_name: context.names.name(*account_id).to_owned(),
+            account_id: account_id.to_string(),
+            version: row.cluster.version.clone().unwrap_or_default(),
+            agent: agent(&row.cluster),
+            associations: row.associations,
+            associations_href: associations_href(&row.cluster),
+            findings: row.open_findings,
+            findings_href: findings_href(&row.cluster),
+            worst: row.worst.map(SeverityMark::from),
+        }
+    }
+}
+
+/// Whether pods can get credentials: by the add-on, or as EKS Auto Mode has the agent built in.
+fn agent(cluster: &Cluster) -> Badge {
+    const AGENT: &str = "eks-pod-identity-agent";
+    if cluster.auto_mode == Some(true) {
+        return badge("ok", "Built in (Auto Mode)");
+    }
+    match cluster.addons.as_ref().map(|addons| addons.iter().find(|addon| addon.name == AGENT)) {
+        None => badge("unseen", "Not seen"),
+        Some(None) => badge("", "No add-on"),
+        Some(Some(addon)) => match addon.status.as_deref() {
+            Some("ACTIVE") => badge("ok", "Active"),
+            _ => badge("bad", "Not active"),
+        },
+    }
+}
+
+/// Associations in the cluster.
+fn associations_href(cluster: &Cluster) -> String {
+    let Cluster { account_id, region, name, .. } = cluster;
+    format!("/associations?account_id={account_id}&region={region}&cluster={}", encode(name.as_str()))
+}
+
+/// Findings in the cluster, and on roles that its workloads reach.
+fn findings_href(cluster: &Cluster) -> String {
+    let Cluster { account_id, region, name, .. } = cluster;
+    format!("/findings?region={region}&cluster={}&cluster_account_id={account_id}", encode(name.as_str()))
+}
+
+/// A namespace of the cluster.
+struct NamespaceLine {
+    name: String,
+    associations: u64,
+    associations_href: String,
+    findings: u64,
+    findings_href: String,
+    worst: Option<SeverityMark>,
+}
+
+/// An add-on of the cluster.
+struct AddonLine {
+    name: String,
+    version: String,
+    status: String,
+    health: String,
+    role: RoleLink,
+}
+
+/// A role, with a link where the inventory has it.
+struct RoleLink {
+    arn: String,
+    /// Empty where it is no role of the inventory.
+    href: String,
+}
+
+/// An access entry of the cluster.
+struct EntryLine {
+    principal: RoleLink,
+    kind: String,
+    /// Each access policy with its scope.
+    policies: Vec<String>,
+    groups: String,
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/cluster.html")]
+pub(crate) struct ClusterPage {
+    chrome: Chrome,
+    name: String,
+    arn: String,
+    account: String,
+    account_id: String,
+    region: String,
+    json: String,
+    version: String,
+    status: String,
+    created: Option<Stamp>,
+    authentication_mode: String,
+    agent: Badge,
+    issuer: String,
+    role: RoleLink,
+    tags: Vec<(String, String)>,
+    associations: String,
+    associations_href: String,
+    open_findings: String,
+    findings_href: String,
+    namespace_count: String,
+    namespaces: Vec<NamespaceLine>,
+    /// `None` where they were not seen.
+    addons: Option<Vec<AddonLine>>,
+    /// `None` where they were not seen.
+    entries: Option<Vec<EntryLine>>,
+    coverage_href: String,
+    findings: Vec<FindingLine>,
+    history: History,
+}
+
+/// `GET /clusters/{account_id}/{region}/{name}`
+pub(crate) async fn one(
+    State(app): State<App>,
+    Path((account, region, name)): Path<(String, String, String)>,
+    RawQuery(raw): RawQuery,
+    chrome: Chrome,
+) -> Result<ClusterPage, AppError> {
+    NoQuery::read(raw.as_deref())?;
+    let unknown = || AppError::not_found(format!("cluster `{account}/{region}/{name}`"));
+    let id: AccountId = account.parse().map_err(|_| unknown())?;
+    let place: Region = region.parse().map_err(|_| unknown())?;
+    let named: ClusterName = name.parse().map_err(|_| unknown())?;
+    let row = app.store.cluster(id, &place, &named).await?.ok_or_else(unknown)?;
+    let context = PageContext::load(&app).await?;
+    let here = FindingFilter {
+        region: Some(region),
+        cluster: Some(name),
+        cluster_account: Some(id),
+        workflow: vec![Workflow::Open, Workflow::Acknowledged],
+        ..FindingFilter::default()
+    };
+    let (namespaces, findings, known) = tokio::try_join!(
+        app.store.namespaces(id, &place, &named),
+        app.store.findings(&here, FindingSort::Severity, None, FINDINGS),
+        known_roles(&app, &row.cluster),
+    )?;
+    let history = History::of_resource(&app, &row.cluster.arn, &context).await?;
+    let mut page = ClusterPage::new(chrome, row, &known, history, &context);
+    page.namespaces = namespaces.into_iter().map(|it| NamespaceLine::new(it, &page)).collect();
+    page.findings = lines(&findings, &titles(&app), &context);
+    Ok(page)
+}
+
+/// Of the roles that the cluster names, those of the inventory.
+async fn known_roles(app: &App, cluster: &Cluster) -> Result<BTreeSet<String>, rolecall_store::Error> {
+    let of_addons = cluster.addons.iter().flatten().filter_map(|addon| addon.service_account_role_arn.as_deref());
+    let of_entries = cluster.access_entries.iter().flatten().map(|entry| entry.principal_arn.as_str());
+    let named = cluster.role_arn.as_deref().into_iter().chain(of_addons).chain(of_entries);
+    let roles: Vec<RoleArn> = named.filter_map(|arn| arn.parse().ok()).collect();
+    app.store.roles_among(&roles).await
+}
+
+impl ClusterPage {
+    fn new(chrome: Chrome, row: ClusterRow, known: &BTreeSet<String>, history: History, context: &PageContext) -> Self {
+        let (associations_href, findings_href) = (associations_href(&row.cluster), findings_href(&row.cluster));
+        let agent = agent(&row.cluster);
+        let Cluster { account_id, region, name, .. } = &row.cluster;
+        let link =
+            |arn: String| RoleLink { href: if known.contains(&arn) { role_href(&arn) } else { String::new() }, arn };
+        Self {
+            chrome,
+            json: format!("/api/v1/clusters/{account_id}/{region}/{}", encode(name.as_str())),
+            account: context.names.of(*account_id),
+            account_id: account_id.to_string(),
+            region: region.to_string(),
+            name: name.to_string(),
+            version: row.cluster.version.unwrap_or_default(),
+            status: row.cluster.status.unwrap_or_default(),
+            created: row.cluster.created_at.map(|at| Stamp::of(at, context.now)),
+            authentication_mode: row.cluster.authentication_mode.unwrap_or_default(),
+            agent,
+            issuer: row.cluster.oidc_issuer.unwrap_or_default(),
+            role: link(row.cluster.role_arn.unwrap_or_default()),
+            tags: row.cluster.tags.into_iter().collect(),
+            associations: words::count_u64(row.associations),
+            associations_href,
+            open_findings: words::count_u64(row.open_findings),
+            findings_href,
+            namespace_count: words::count_u64(row.namespaces),
+            namespaces: Vec::new(),
+            addons: row.cluster.addons.map(|all| all.into_iter().map(|it| AddonLine::new(it, link)).collect()),
+            entries: row.cluster.access_entries.map(|all| all.into_iter().map(|it| EntryLine::new(it, link)).collect()),
+            coverage_href: format!("/accounts/{}#scopes-h", row.cluster.account_id),
+            findings: Vec::new(),
+            history,
+            arn: row.cluster.arn,
+        }
+    }
+}
+
+impl NamespaceLine {
+    fn new(row: NamespaceRow, page: &ClusterPage) -> Self {
+        let narrowed = |href: &str| format!("{href}&namespace={}", encode(&row.namespace));
+        Self {
+            associations_href: narrowed(&page.associations_href),
+            findings_href: narrowed(&page.findings_href),
+            associations: row.associations,
+            findings: row.open_findings,
+            worst: row.worst.map(SeverityMark::from),
+            name: row.namespace,
+        }
+    }
+}
+
+impl AddonLine {
+    fn new(addon: Addon, link: impl Fn(String) -> RoleLink) -> Self {
+        Self {
+            name: addon.name,
+            version: addon.version.unwrap_or_default(),
+            status: addon.status.unwrap_or_default(),
+            health: addon.health_issues.join(", "),
+            role: link(addon.service_account_role_arn.unwrap_or_default()),
+        }
+    }
+}
+
+impl EntryLine {
+    fn new(entry: AccessEntry, link: impl Fn(String) -> RoleLink) -> Self {
+        Self {
+            principal: link(entry.principal_arn),
+            kind: entry.kind.unwrap_or_default(),
+            policies: entry.policies.iter().map(access_policy).collect(),
+            groups: entry.groups.join(", "),
+        }
+    }
+}
+
+fn access_policy(policy: &AccessPolicy) -> String {
+    let scope = match policy.namespaces.as_slice() {
+        [] => "cluster".to_owned(),
+        [one] => format!("namespace {one}"),
+        several => format!("namespaces {}", several.join(", ")),
+    };
+    format!("{} ({scope})", words::short_name(&policy.arn))
+}

@@ -1,0 +1,233 @@
+//! Clusters for pages, the API and exports, with what is known around each.
+
+use crate::count::{Total, total};
+use crate::parse::severity_of;
+use crate::{Error, Store, parse};
+use rolecall_estate::Cluster;
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_iam::AccountId;
+use rolecall_rules::Severity;
+use serde::{Deserialize, Serialize};
+
+/// Which clusters. Empty lists and `None` leave out nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterFilter {
+    /// Of these accounts.
+    pub accounts: Vec<AccountId>,
+    /// In this region.
+    pub region: Option<String>,
+    /// Whose name or ARN holds this text, in any case.
+    pub q: Option<String>,
+}
+
+/// The last cluster of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterAfter {
+    /// Its account.
+    pub account_id: AccountId,
+    /// `region/name`.
+    pub key: String,
+}
+
+/// A cluster and what is known around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterRow {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Pod Identity associations in it.
+    pub associations: u64,
+    /// Namespaces that have one.
+    pub namespaces: u64,
+    /// Findings that are open or acknowledged: about it and what is in it, and about roles that its
+    /// workloads reach.
+    pub open_findings: u64,
+    /// The worst severity among them; `None` where there is none.
+    pub worst: Option<Severity>,
+}
+
+impl ClusterRow {
+    /// The key of this row in the list.
+    #[must_use]
+    pub fn after(&self) -> ClusterAfter {
+        let Cluster { account_id, region, name, .. } = &self.cluster;
+        ClusterAfter { account_id: *account_id, key: format!("{region}/{name}") }
+    }
+}
+
+struct Record {
+    key: String,
+    body: serde_json::Value,
+    associations: i64,
+    namespaces: i64,
+    findings: i64,
+    worst: Option<i16>,
+}
+
+impl Record {
+    fn into_row(self) -> Result<ClusterRow, Error> {
+        Ok(ClusterRow {
+            cluster: parse::json("resource", &self.key, self.body)?,
+            associations: parse::count(self.associations),
+            namespaces: parse::count(self.namespaces),
+            open_findings: parse::count(self.findings),
+            worst: self.worst.map(severity_of),
+        })
+    }
+}
+
+/// A namespace of a cluster that has associations, or findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceRow {
+    /// Its name.
+    pub namespace: String,
+    /// Pod Identity associations in it.
+    pub associations: u64,
+    /// Findings that are open or acknowledged: about what is in it, and about roles that its workloads
+    /// reach.
+    pub open_findings: u64,
+    /// The worst severity among them; `None` where there is none.
+    pub worst: Option<Severity>,
+}
+
+/// The columns of [`Record`], written once.
+macro_rules! select_clusters {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select c.key, c.body, a.associations as "associations!", a.namespaces as "namespaces!",
+                      f.findings as "findings!", f.worst
+               from resource c
+               cross join lateral (select split_part(c.key, '/', 1) as region, split_part(c.key, '/', 2) as name) k
+               cross join lateral (
+                   select count(*) as associations, count(distinct namespace) as namespaces from resource
+                   where kind = 'association' and seen_to is null and account_id = c.account_id
+                     and region = k.region and cluster = k.name) a
+               cross join lateral (
+                   select count(*) as findings, max(severity_rank) as worst from (
+                       select o.account_id, o.fingerprint, o.severity_rank from finding o
+                       where o.cluster = k.name and o.region = k.region and o.account_id = c.account_id
+                         and o.part_of is null and o.workflow in ('open', 'acknowledged')
+                       union
+                       select o.account_id, o.fingerprint, o.severity_rank from finding_workload w
+                       join finding o on o.account_id = w.account_id and o.fingerprint = w.fingerprint
+                       where w.cluster = k.name and w.region = k.region and w.cluster_account_id = c.account_id
+                         and o.part_of is null and o.workflow in ('open', 'acknowledged')) found) f
+               where c.kind = 'cluster' and c.seen_to is null "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+impl Store {
+    /// A page of clusters, by account, region and name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn clusters(
+        &self,
+        filter: &ClusterFilter,
+        after: Option<&ClusterAfter>,
+        limit: u32,
+    ) -> Result<Vec<ClusterRow>, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let rows = select_clusters!(
+            "and (cardinality($1::text[]) = 0 or c.account_id = any($1))
+             and ($2::text is null or k.region = $2)
+             and ($3::text is null or position(lower($3) in lower(c.body ->> 'arn')) > 0)
+             and ($4::text is null or (c.account_id, c.key) > ($4, $5))
+             order by c.account_id, c.key limit $6",
+            &accounts,
+            filter.region,
+            filter.q,
+            after.map(|last| last.account_id.to_string()),
+            after.map(|last| last.key.clone()),
+            parse::limit(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// How many clusters a filter leaves; exact up to 10,000.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn count_clusters(&self, filter: &ClusterFilter) -> Result<Total, Error> {
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+             select 1 from resource c where c.kind = 'cluster' and c.seen_to is null
+             and (cardinality($1::text[]) = 0 or c.account_id = any($1))
+             and ($2::text is null or split_part(c.key, '/', 1) = $2)
+             and ($3::text is null or position(lower($3) in lower(c.body ->> 'arn')) > 0)
+             limit 10001) as found"#,
+            &accounts,
+            filter.region,
+            filter.q
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(total(found))
+    }
+
+    /// One cluster.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn cluster(
+        &self,
+        account: AccountId,
+        region: &Region,
+        name: &ClusterName,
+    ) -> Result<Option<ClusterRow>, Error> {
+        select_clusters!("and c.account_id = $1 and c.key = $2", account.to_string(), format!("{region}/{name}"))
+            .fetch_optional(&self.pool)
+            .await?
+            .map(Record::into_row)
+            .transpose()
+    }
+
+    /// The namespaces of a cluster, by name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn namespaces(
+        &self,
+        account: AccountId,
+        region: &Region,
+        name: &ClusterName,
+    ) -> Result<Vec<NamespaceRow>, Error> {
+        let rows = sqlx::query!(
+            r#"with found as (
+                   select o.namespace, o.account_id, o.fingerprint, o.severity_rank from finding o
+                   where o.account_id = $1 and o.region = $2 and o.cluster = $3 and o.namespace is not null
+                     and o.part_of is null and o.workflow in ('open', 'acknowledged')
+                   union
+                   select w.namespace, o.account_id, o.fingerprint, o.severity_rank from finding_workload w
+                   join finding o on o.account_id = w.account_id and o.fingerprint = w.fingerprint
+                   where w.cluster_account_id = $1 and w.region = $2 and w.cluster = $3
+                     and o.part_of is null and o.workflow in ('open', 'acknowledged')),
+               findings as (select namespace, count(*) as findings, max(severity_rank) as worst from found group by 1),
+               associations as (
+                   select namespace, count(*) as associations from resource
+                   where kind = 'association' and seen_to is null and account_id = $1 and region = $2 and cluster = $3
+                   group by 1)
+               select coalesce(a.namespace, f.namespace) as "namespace!",
+                      coalesce(a.associations, 0) as "associations!", coalesce(f.findings, 0) as "findings!", f.worst
+               from associations a full join findings f on f.namespace = a.namespace
+               order by 1"#,
+            account.to_string(),
+            region.as_str(),
+            name.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rows = rows.into_iter().map(|row| NamespaceRow {
+            namespace: row.namespace,
+            associations: parse::count(row.associations),
+            open_findings: parse::count(row.findings),
+            worst: row.worst.map(severity_of),
+        });
+        Ok(rows.collect())
+    }
+}
