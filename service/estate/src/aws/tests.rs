@@ -1,3 +1,5 @@
+//! AWS's answers, as they come from calls and from files.
+
 use super::*;
 use crate::resource::{Documents, OrgPolicyKind};
 use rolecall_iam::AccountId;
