@@ -397,6 +397,91 @@ fn the_organization() {
     assert!(below.0.org_policies.iter().all(|policy| policy.kind == OrgPolicyKind::Scp));
 }
 
+/// A document that is no policy.
+const BROKEN: &str = "{ this is no policy";
+
+#[test]
+fn what_limits_on_both_sides_alike_leaves_no_change_open() {
+    let deny = |action: &str| {
+        format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"{action}","Resource":"*"}}]}}"#)
+    };
+    let below = |small: &Small, action: &str| small.clone().scp("No", &deny(action), &["ou-1"]);
+    let session = Small::new().may(&allow(READ_AND_DELETE)).session_policy(BROKEN);
+    let boundary = Small::new().may(&allow(READ_AND_DELETE)).managed(POLICY, BROKEN).boundary(POLICY);
+    for small in [&session, &boundary] {
+        // The organization's policies.
+        expect(small, &below(small, "s3:*"), &[(ORG, "added", Effect::Narrowed, true)]);
+        expect(&below(small, "s3:*"), small, &[(ORG, "removed", Effect::Widened, true)]);
+        expect(small, &below(small, "ec2:*"), &[(ORG, "added", Effect::None, true)]);
+        let found = between(small, &below(small, "s3:*"));
+        assert!(found[0].because.contains("what else limits it is not known: "), "{found:#?}");
+        // A gain that may be none beside a loss that may be none.
+        let (get, delete) = (below(small, "s3:GetObject"), below(small, "s3:DeleteObject"));
+        expect(&get, &delete, &[(ORG, "document_changed", Effect::Unknown, true)]);
+    }
+    // The role's own policies.
+    let read = Small::new().session_policy(BROKEN);
+    let more = Small::new().may(&allow(READ_AND_DELETE)).session_policy(BROKEN);
+    expect(&read, &more, &[(ROLE, "inline_policy_changed", Effect::Widened, true)]);
+    expect(&more, &read, &[(ROLE, "inline_policy_changed", Effect::Narrowed, true)]);
+    // What cannot be read and may allow more decides for the role's own policies, and for no SCP.
+    let also = |policy: &str| Small::new().role(API, BOUND, &[("own", policy), ("other", BROKEN)]);
+    let (read, more) = (also(&allow(READ)), also(&allow(READ_AND_DELETE)));
+    expect(&read, &more, &[(ROLE, "inline_policy_changed", Effect::Unknown, true)]);
+    expect(&read, &below(&read, "s3:*"), &[(ORG, "added", Effect::Narrowed, true)]);
+    // A session policy that cannot be read and is the change itself.
+    let set = Small::new().session_policy(BROKEN);
+    let set = between(&Small::new(), &set);
+    assert!(set.iter().any(|it| it.change == "session_policy_set" && it.effect == Effect::Unknown), "{set:#?}");
+}
+
+#[test]
+fn organization_policies_that_nobody_saw_are_said_or_decide() {
+    let unseen = |small: &Small| small.clone().gap(ScopeKind::OrgPolicies);
+    let (read, more) = (Small::new(), Small::new().may(&allow(READ_AND_DELETE)));
+    let said = "the SCPs and RCPs above account 111122223333 were not seen, and ";
+    for (before, after, effect, may) in [
+        (&read, &more, Effect::Widened, "may refuse it"),
+        (&more, &read, Effect::Narrowed, "may have refused it before"),
+    ] {
+        expect(&unseen(before), &unseen(after), &[(ROLE, "inline_policy_changed", effect, true)]);
+        let found = between(&unseen(before), &unseen(after));
+        assert!(found[0].because.ends_with(&format!("{said}{may}")), "{found:#?}");
+        // Seen, they leave nothing to be said.
+        assert!(!between(before, after)[0].because.contains("were not seen"));
+    }
+    let other = Small::new().may(&allow(&READ.replace(r#""s3:GetObject""#, r#"["s3:GetObject","s3:GetObject*"]"#)));
+    let same = Small::new().may(&allow(&READ.replace(r#""s3:GetObject""#, r#""s3:GetObject*""#)));
+    let found = between(&unseen(&other), &unseen(&same));
+    assert_eq!(told(&found), [(ROLE, "inline_policy_changed".to_owned(), Effect::None, true)]);
+    assert!(found[0].because.ends_with(&format!("{said}are taken to be the same before and after")), "{found:#?}");
+
+    // Seen on one side alone they make no difference.
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#;
+    let twin = "arn:aws:iam::111122223333:role/twin";
+    let small = Small::new().scp("NoS3", deny, &["ou-1"]).role(twin, OPEN, &[("own", &allow(READ))]);
+    let moved = unseen(&small.clone().detail(|detail| detail.role_arn = twin.to_owned()));
+    expect(&small, &moved, &[(ASSOCIATION, "role_changed", Effect::None, true)]);
+    expect(&moved, &small, &[(ASSOCIATION, "role_changed", Effect::None, true)]);
+
+    // A policy that nobody saw may ask for a tag.
+    let mut tagged = unseen(&Small::new());
+    tagged.change_role(|role| drop(role.tags.insert("team".to_owned(), "pay".to_owned())));
+    expect(&unseen(&Small::new()), &tagged, &[(ROLE, "tags_changed", Effect::Unknown, true)]);
+    let off = |small: &Small| small.clone().detail(|detail| detail.disable_session_tags = true);
+    let expected = [(ASSOCIATION, "session_tags_disabled", Effect::Unknown, true)];
+    expect(&unseen(&Small::new()), &unseen(&off(&Small::new())), &expected);
+
+    // An account whose place in the organization is not known may be below what changed.
+    let lost = |small: Small| {
+        let mut small = small;
+        small.0.accounts[0].ou_path = None;
+        small
+    };
+    let below = lost(Small::new().scp("NoS3", deny, &["ou-1"]));
+    expect(&lost(Small::new()), &below, &[(ORG, "added", Effect::Unknown, true)]);
+}
+
 #[test]
 fn clusters_and_what_is_in_them() {
     let small = Small::new();
