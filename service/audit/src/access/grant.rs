@@ -102,7 +102,10 @@ impl GrantAnswers {
             let mut missing: Option<Reasons> = None;
             for answers in each {
                 match field(answers) {
-                    Ok(found) => items.extend(found.items),
+                    Ok(found) => {
+                        items.extend(found.items);
+                        missing = join(missing, found.missing.as_ref());
+                    }
                     Err(why) => missing = join(missing, Some(&why)),
                 }
             }

@@ -123,6 +123,13 @@ fn a_session_policy_narrows_a_role_only_where_nobody_else_can_assume_it() {
         "Principal":{"Service":["pods.eks.amazonaws.com","ec2.amazonaws.com"]}}]}"#;
     let small = small().role(API, shared, &[("own", S3_STAR)]).session_policy(LIMIT);
     assert_eq!(letters(&small, "wildcard-action"), "F", "EC2 does not go through the association");
+    // What AWS's own policy grants is no fault, and beside it stands what nobody could read.
+    let aws = "arn:aws:iam::aws:policy/AmazonEKSLoadBalancingPolicy";
+    let own = |policy: &str| self::small().role(API, BOUND, &[("own", policy)]).managed(aws, S3_STAR).attach(aws);
+    for (policy, expected) in [(S3_STAR, "F"), (LIMIT, "P"), (BROKEN, "U")] {
+        assert_eq!(letters(&own(policy), "wildcard-action"), expected, "{policy}");
+        assert_eq!(letters(&own(policy).session_policy(S3_STAR), "wildcard-action"), expected, "{policy}");
+    }
 }
 
 #[test]
