@@ -29,6 +29,7 @@ pub(crate) mod sessions;
 pub mod simulate;
 pub(crate) mod stack;
 pub(crate) mod tag_conditions;
+mod targets;
 pub(crate) mod trail;
 pub(crate) mod trust;
 pub mod unused;

@@ -3,7 +3,7 @@
 //! Knows what an approval must say, and that only what is still there can be approved. Refuses to know who
 //! may approve, and where approvals are kept.
 
-use super::difference as kind;
+use super::difference::kind;
 use super::{Change, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fmt;

@@ -4,7 +4,7 @@
 //! counts, and what it takes for a trail to have shown a call. Refuses to guess: where several calls may
 //! have made a change, all of them are named.
 
-use super::difference as kind;
+use super::difference::kind;
 use super::{Change, ResourceType, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::change::{ChangeEvent, resource_key};

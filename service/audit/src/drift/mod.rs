@@ -17,7 +17,7 @@ pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdra
 pub use attribution::{Attributed, Attribution, Calls, Records, Window, attribute, span};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use difference::Difference;
+use difference::{Difference, kind};
 use rolecall_estate::coverage::Coverage;
 use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate};
@@ -200,9 +200,7 @@ pub fn changes(scans: &Scans<'_>) -> Vec<Change> {
 fn followers(scans: &Scans<'_>, roots: &[Change]) -> Vec<Change> {
     let policies: BTreeMap<(AccountId, &str), &Change> = roots
         .iter()
-        .filter(|change| {
-            change.resource.kind == ResourceType::ManagedPolicy && change.change == difference::DEFAULT_VERSION
-        })
+        .filter(|change| change.resource.kind == ResourceType::ManagedPolicy && change.change == kind::DEFAULT_VERSION)
         .map(|change| ((change.account_id, change.resource.name.as_str()), change))
         .collect();
     let mut out = Vec::new();
@@ -221,7 +219,7 @@ fn followers(scans: &Scans<'_>, roots: &[Change]) -> Vec<Change> {
                 .filter(|it| scans.after.associations.iter().any(|found| found.key == it.workload && uses(found, arn)))
                 .cloned()
                 .collect();
-            let change = if is_boundary { difference::BOUNDARY_VERSION } else { difference::ATTACHED_VERSION };
+            let change = if is_boundary { kind::BOUNDARY_VERSION } else { kind::ATTACHED_VERSION };
             let effect = affected.iter().map(|it| it.effect).reduce(Effect::and).unwrap_or(root.effect);
             let resource = Resource::new(ResourceType::Role, arn);
             let part = Some(policy.to_string());
@@ -274,5 +272,5 @@ fn digest_id(parts: &[&str]) -> String {
 /// Every kind of change, with what it means: the values of [`Change::change`].
 #[must_use]
 pub fn kinds() -> &'static [(&'static str, &'static str)] {
-    difference::KINDS
+    kind::KINDS
 }

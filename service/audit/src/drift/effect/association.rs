@@ -4,7 +4,7 @@ use super::Both;
 use super::label::{AccessChange, Label};
 use super::side::{Held, Slot};
 use crate::access::trust::TAGS;
-use crate::drift::difference::{self as kind, Difference};
+use crate::drift::difference::{Difference, kind};
 use crate::drift::{Access, Effect};
 use rolecall_estate::AssociationKey;
 

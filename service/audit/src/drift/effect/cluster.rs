@@ -3,7 +3,7 @@
 use super::Both;
 use super::label::{AccessChange, Label};
 use super::side::{Held, Side};
-use crate::drift::difference::{self as kind, ClusterKey, Difference};
+use crate::drift::difference::{ClusterKey, Difference, kind};
 use crate::drift::{Access, Effect, State};
 use rolecall_estate::{AccessEntry, AssociationKey};
 use std::collections::BTreeSet;

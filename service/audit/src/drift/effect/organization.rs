@@ -4,7 +4,7 @@ use super::Both;
 use super::label::{AccessChange, Label};
 use super::side::{Held, Levels, Parts, compare_within, lift_unread, not_seen, seen_levels};
 use crate::access::index::AccessIndex;
-use crate::drift::difference::{self as kind, About, Difference};
+use crate::drift::difference::{About, Difference, kind};
 use crate::drift::{Effect, Scans};
 use rolecall_estate::{Estate, OrgPolicyKind, Snapshot};
 use rolecall_iam::{AccountId, Document, Level, PolicyRef, PolicySet, Requester};

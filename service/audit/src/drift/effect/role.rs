@@ -4,7 +4,7 @@ use super::Both;
 use super::label::{AccessChange, Label};
 use super::side::{Held, Parts, Side, Slot, decide_open};
 use crate::access::trust::ASSUME;
-use crate::drift::difference::{self as kind, Difference};
+use crate::drift::difference::{Difference, kind};
 use crate::drift::{Access, Effect, State};
 use rolecall_estate::{AssociationKey, Role};
 use rolecall_iam::compare::{Asker, compare};
