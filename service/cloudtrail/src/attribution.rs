@@ -182,37 +182,23 @@ enum Standing<'h> {
     Unknown,
 }
 
-/// How a session was attributed to its pod.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttributionMethod {
-    /// By session tags that EKS set.
-    Tags,
-    /// By its access key id: another account's record of the same session is attributed.
-    AccessKey,
-    /// By the session that opened it.
-    Chain,
-    /// By its role and name, which fit one association alone.
-    Name,
-    /// By its role and name, which fit several: they are named.
-    Ambiguous,
-    /// Not at all; the reason says why.
-    #[default]
-    None,
-}
-
-impl AttributionMethod {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tags => "tags",
-            Self::AccessKey => "access_key",
-            Self::Chain => "chain",
-            Self::Name => "name",
-            Self::Ambiguous => "ambiguous",
-            Self::None => "none",
-        }
+rolecall_iam::vocabulary! {
+    /// How a session was attributed to its pod.
+    #[derive(Default)]
+    pub enum AttributionMethod: "an attribution method" {
+        /// By session tags that EKS set.
+        Tags = "tags",
+        /// By its access key id: another account's record of the same session is attributed.
+        AccessKey = "access_key",
+        /// By the session that opened it.
+        Chain = "chain",
+        /// By its role and name, which fit one association alone.
+        Name = "name",
+        /// By its role and name, which fit several: they are named.
+        Ambiguous = "ambiguous",
+        /// Not at all; the reason says why.
+        #[default]
+        None = "none",
     }
 }
 

@@ -10,39 +10,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How a session came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionKind {
-    /// STS `AssumeRole` by `pods.eks.amazonaws.com`.
-    PodIdentity,
-    /// STS `AssumeRole` by a session of an association role, into its target role.
-    PodIdentityTarget,
-    /// STS `AssumeRoleWithWebIdentity`.
-    WebIdentity,
-    /// STS `AssumeRoleWithSAML`.
-    Saml,
-    /// STS `AssumeRole` by another AWS service.
-    Service,
-    /// Any other STS `AssumeRole`.
-    AssumeRole,
-    /// `eks-auth:AssumeRoleForPodIdentity`: the agent's request, which names no role.
-    AgentRequest,
-}
-
-impl SessionKind {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PodIdentity => "pod_identity",
-            Self::PodIdentityTarget => "pod_identity_target",
-            Self::WebIdentity => "web_identity",
-            Self::Saml => "saml",
-            Self::Service => "service",
-            Self::AssumeRole => "assume_role",
-            Self::AgentRequest => "agent_request",
-        }
+rolecall_iam::vocabulary! {
+    /// How a session came to be.
+    pub enum SessionKind: "a kind of session" {
+        /// STS `AssumeRole` by `pods.eks.amazonaws.com`.
+        PodIdentity = "pod_identity",
+        /// STS `AssumeRole` by a session of an association role, into its target role.
+        PodIdentityTarget = "pod_identity_target",
+        /// STS `AssumeRoleWithWebIdentity`.
+        WebIdentity = "web_identity",
+        /// STS `AssumeRoleWithSAML`.
+        Saml = "saml",
+        /// STS `AssumeRole` by another AWS service.
+        Service = "service",
+        /// Any other STS `AssumeRole`.
+        AssumeRole = "assume_role",
+        /// `eks-auth:AssumeRoleForPodIdentity`: the agent's request, which names no role.
+        AgentRequest = "agent_request",
     }
 }
 

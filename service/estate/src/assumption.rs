@@ -5,38 +5,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A statement about what was not provided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Assumption {
-    /// No service control policy binds an account whose policies were not provided.
-    #[serde(rename = "scp=none")]
-    NoScps,
-    /// No resource control policy binds an account whose policies were not provided.
-    #[serde(rename = "rcp=none")]
-    NoRcps,
-    /// The organization consists of the accounts that the files name, and of no others.
-    #[serde(rename = "organization=files")]
-    OrganizationIsFiles,
-    /// A cluster whose add-ons were not provided has none.
-    #[serde(rename = "addons=none")]
-    NoAddons,
+rolecall_iam::vocabulary! {
+    /// A statement about what was not provided.
+    pub enum Assumption: "an assumption" {
+        /// No service control policy binds an account whose policies were not provided.
+        NoScps = "scp=none",
+        /// No resource control policy binds an account whose policies were not provided.
+        NoRcps = "rcp=none",
+        /// The organization consists of the accounts that the files name, and of no others.
+        OrganizationIsFiles = "organization=files",
+        /// A cluster whose add-ons were not provided has none.
+        NoAddons = "addons=none",
+    }
 }
 
 impl Assumption {
-    /// Every assumption that can be stated.
-    pub const ALL: [Self; 4] = [Self::NoScps, Self::NoRcps, Self::OrganizationIsFiles, Self::NoAddons];
-
-    /// The name, as it is stated.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoScps => "scp=none",
-            Self::NoRcps => "rcp=none",
-            Self::OrganizationIsFiles => "organization=files",
-            Self::NoAddons => "addons=none",
-        }
-    }
-
     /// What is missing where it could be stated: every reason of an unknown verdict that it would
     /// take away says this.
     #[must_use]
@@ -61,18 +44,6 @@ impl Assumption {
     }
 }
 
-impl std::str::FromStr for Assumption {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|assumption| assumption.as_str() == s)
-            .ok_or_else(|| format!("`{s}` is not an assumption; known are {}", known()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +54,6 @@ mod tests {
             assert_eq!(assumption.as_str().parse(), Ok(assumption));
             assert_eq!(serde_json::to_value(assumption).unwrap(), assumption.as_str());
         }
-        assert!("scp=all".parse::<Assumption>().unwrap_err().contains("scp=none"));
+        assert!("scp=all".parse::<Assumption>().unwrap_err().words.contains(&"scp=none"));
     }
 }

@@ -175,69 +175,26 @@ fn parts(arn: &str) -> Option<[&str; 6]> {
     Some([parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?])
 }
 
-/// With what kind of program a call was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AgentClass {
-    /// The AWS Management Console, by a person.
-    Console,
-    /// Terraform or `OpenTofu`.
-    Terraform,
-    /// CloudFormation, for a stack.
-    #[serde(rename = "cloudformation")]
-    CloudFormation,
-    /// `eksctl`.
-    Eksctl,
-    /// A controller in a Kubernetes cluster: ACK, Crossplane, Cluster API, Karpenter and others.
-    Controller,
-    /// The AWS CLI, or AWS Tools for PowerShell.
-    Cli,
-    /// A program with an AWS SDK.
-    Sdk,
-    /// An AWS service, for itself or on behalf of a principal.
-    AwsService,
-    /// None of these, or the record does not tell.
-    Other,
-}
-
-impl AgentClass {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Console,
-        Self::Terraform,
-        Self::CloudFormation,
-        Self::Eksctl,
-        Self::Controller,
-        Self::Cli,
-        Self::Sdk,
-        Self::AwsService,
-        Self::Other,
-    ];
-
-    /// As text.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Console => "console",
-            Self::Terraform => "terraform",
-            Self::CloudFormation => "cloudformation",
-            Self::Eksctl => "eksctl",
-            Self::Controller => "controller",
-            Self::Cli => "cli",
-            Self::Sdk => "sdk",
-            Self::AwsService => "aws-service",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl std::str::FromStr for AgentClass {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|class| class.as_str() == s)
-            .ok_or_else(|| format!("`{s}` is no class of user agent"))
+rolecall_iam::vocabulary! {
+    /// With what kind of program a call was made.
+    pub enum AgentClass: "a class of user agent" {
+        /// The AWS Management Console, by a person.
+        Console = "console",
+        /// Terraform or `OpenTofu`.
+        Terraform = "terraform",
+        /// CloudFormation, for a stack.
+        CloudFormation = "cloudformation",
+        /// `eksctl`.
+        Eksctl = "eksctl",
+        /// A controller in a Kubernetes cluster: ACK, Crossplane, Cluster API, Karpenter and others.
+        Controller = "controller",
+        /// The AWS CLI, or AWS Tools for PowerShell.
+        Cli = "cli",
+        /// A program with an AWS SDK.
+        Sdk = "sdk",
+        /// An AWS service, for itself or on behalf of a principal.
+        AwsService = "aws-service",
+        /// None of these, or the record does not tell.
+        Other = "other",
     }
 }

@@ -19,58 +19,36 @@ impl Scope {
     }
 }
 
-/// Why a scope was not seen whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    /// AWS refused the call.
-    Denied,
-    /// AWS throttled until the retries were used up.
-    Throttled,
-    /// No answer in time.
-    Timeout,
-    /// No connection, or a server error.
-    Unreachable,
-    /// An answer, or a part of one, that could not be read.
-    Malformed,
-    /// The credentials were expired or not valid.
-    Credentials,
-    /// Not looked at, since a scope that it depends on has a gap.
-    NotReached,
-    /// The source does not hold it (an import without that file).
-    NotProvided,
-    /// One page of a listing that has several: a token says that there is more.
-    Truncated,
-    /// A listing that was thinned before it was given: empty where no account is, without what its
-    /// other parts name, or of another shape than AWS answers in.
-    Filtered,
-    /// A file whose form cannot show that it holds all there is. What it holds was seen.
-    Unproven,
-    /// A complete listing that lost so much at once that the next one must say so, too.
-    Lost,
-    /// The process that read it died at it, again and again. It is not read until somebody asks for it.
-    SetAside,
-}
-
-impl GapReason {
-    /// The snake-case name that the store and the API use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Denied => "denied",
-            Self::Throttled => "throttled",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Malformed => "malformed",
-            Self::Credentials => "credentials",
-            Self::NotReached => "not_reached",
-            Self::NotProvided => "not_provided",
-            Self::Truncated => "truncated",
-            Self::Filtered => "filtered",
-            Self::Unproven => "unproven",
-            Self::Lost => "lost",
-            Self::SetAside => "set_aside",
-        }
+rolecall_iam::vocabulary! {
+    /// Why a scope was not seen whole.
+    pub enum GapReason: "a reason of a gap" {
+        /// AWS refused the call.
+        Denied = "denied",
+        /// AWS throttled until the retries were used up.
+        Throttled = "throttled",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// No connection, or a server error.
+        Unreachable = "unreachable",
+        /// An answer, or a part of one, that could not be read.
+        Malformed = "malformed",
+        /// The credentials were expired or not valid.
+        Credentials = "credentials",
+        /// Not looked at, since a scope that it depends on has a gap.
+        NotReached = "not_reached",
+        /// The source does not hold it (an import without that file).
+        NotProvided = "not_provided",
+        /// One page of a listing that has several: a token says that there is more.
+        Truncated = "truncated",
+        /// A listing that was thinned before it was given: empty where no account is, without what its
+        /// other parts name, or of another shape than AWS answers in.
+        Filtered = "filtered",
+        /// A file whose form cannot show that it holds all there is. What it holds was seen.
+        Unproven = "unproven",
+        /// A complete listing that lost so much at once that the next one must say so, too.
+        Lost = "lost",
+        /// The process that read it died at it, again and again. It is not read until somebody asks for it.
+        SetAside = "set_aside",
     }
 }
 

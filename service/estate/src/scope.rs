@@ -8,84 +8,37 @@ use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a scope lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScopeKind {
-    /// Stepping into the account at all (`sts:AssumeRole`). A gap here is a gap in every scope.
-    Entry,
-    /// The organisation's accounts, roots and OUs.
-    Organization,
-    /// SCPs and RCPs and their targets.
-    OrgPolicies,
-    /// Roles, their inline policies and attachments.
-    Roles,
-    /// Managed policies and their documents.
-    Policies,
-    /// OIDC providers.
-    OidcProviders,
-    /// Clusters of a region: the listing.
-    Clusters,
-    /// The description of a cluster.
-    ClusterDetails,
-    /// Associations of a cluster: the listing.
-    Associations,
-    /// Associations of a cluster: the description of each.
-    AssociationDetails,
-    /// Add-ons of a cluster.
-    Addons,
-    /// Access entries of a cluster.
-    AccessEntries,
-    /// Trails of a region and their selectors.
-    Trails,
-    /// AssumeRole events of a region.
-    Sessions,
-}
-
-impl ScopeKind {
-    /// Every kind.
-    pub const ALL: [Self; 14] = [
-        Self::Entry,
-        Self::Organization,
-        Self::OrgPolicies,
-        Self::Roles,
-        Self::Policies,
-        Self::OidcProviders,
-        Self::Clusters,
-        Self::ClusterDetails,
-        Self::Associations,
-        Self::AssociationDetails,
-        Self::Addons,
-        Self::AccessEntries,
-        Self::Trails,
-        Self::Sessions,
-    ];
-
-    /// The snake-case name that the store and the API use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Entry => "entry",
-            Self::Organization => "organization",
-            Self::OrgPolicies => "org_policies",
-            Self::Roles => "roles",
-            Self::Policies => "policies",
-            Self::OidcProviders => "oidc_providers",
-            Self::Clusters => "clusters",
-            Self::ClusterDetails => "cluster_details",
-            Self::Associations => "associations",
-            Self::AssociationDetails => "association_details",
-            Self::Addons => "addons",
-            Self::AccessEntries => "access_entries",
-            Self::Trails => "trails",
-            Self::Sessions => "sessions",
-        }
-    }
-}
-
-impl fmt::Display for ScopeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+rolecall_iam::vocabulary! {
+    /// What a scope lists.
+    pub enum ScopeKind: "a kind of listing" {
+        /// Stepping into the account at all (`sts:AssumeRole`). A gap here is a gap in every scope.
+        Entry = "entry",
+        /// The organisation's accounts, roots and OUs.
+        Organization = "organization",
+        /// SCPs and RCPs and their targets.
+        OrgPolicies = "org_policies",
+        /// Roles, their inline policies and attachments.
+        Roles = "roles",
+        /// Managed policies and their documents.
+        Policies = "policies",
+        /// OIDC providers.
+        OidcProviders = "oidc_providers",
+        /// Clusters of a region: the listing.
+        Clusters = "clusters",
+        /// The description of a cluster.
+        ClusterDetails = "cluster_details",
+        /// Associations of a cluster: the listing.
+        Associations = "associations",
+        /// Associations of a cluster: the description of each.
+        AssociationDetails = "association_details",
+        /// Add-ons of a cluster.
+        Addons = "addons",
+        /// Access entries of a cluster.
+        AccessEntries = "access_entries",
+        /// Trails of a region and their selectors.
+        Trails = "trails",
+        /// AssumeRole events of a region.
+        Sessions = "sessions",
     }
 }
 

@@ -111,74 +111,35 @@ impl DerefMut for Observation {
     }
 }
 
-/// A kind of resource, or of description of one, that a scan shows or does not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResourceKind {
-    /// An account.
-    Account,
-    /// A role; its key is the ARN.
-    Role,
-    /// A managed policy; its key is the ARN.
-    Policy,
-    /// The document of a managed policy; its key is the policy's.
-    PolicyDocument,
-    /// An OIDC provider; its key is the ARN.
-    OidcProvider,
-    /// A cluster; its key is `region/name`.
-    Cluster,
-    /// The add-ons of a cluster; their key is the cluster's.
-    ClusterAddons,
-    /// An association; its key is `AssociationKey`'s text.
-    Association,
-    /// The description of an association; its key is the association's.
-    AssociationDetail,
-    /// A trail; its key is the ARN.
-    Trail,
-    /// What a trail's selectors take in; its key is the trail's.
-    TrailSelectors,
-    /// A service or resource control policy; its key is the id.
-    OrgPolicy,
-    /// A root or organisational unit; its key is the id.
-    OrgUnit,
-}
-
-impl ResourceKind {
-    /// Every kind.
-    pub const ALL: [Self; 13] = [
-        Self::Account,
-        Self::Role,
-        Self::Policy,
-        Self::PolicyDocument,
-        Self::OidcProvider,
-        Self::Cluster,
-        Self::ClusterAddons,
-        Self::Association,
-        Self::AssociationDetail,
-        Self::Trail,
-        Self::TrailSelectors,
-        Self::OrgPolicy,
-        Self::OrgUnit,
-    ];
-
-    /// The snake-case name that the store uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Role => "role",
-            Self::Policy => "policy",
-            Self::PolicyDocument => "policy_document",
-            Self::OidcProvider => "oidc_provider",
-            Self::Cluster => "cluster",
-            Self::ClusterAddons => "cluster_addons",
-            Self::Association => "association",
-            Self::AssociationDetail => "association_detail",
-            Self::Trail => "trail",
-            Self::TrailSelectors => "trail_selectors",
-            Self::OrgPolicy => "org_policy",
-            Self::OrgUnit => "org_unit",
-        }
+rolecall_iam::vocabulary! {
+    /// A kind of resource, or of description of one, that a scan shows or does not show.
+    pub enum ResourceKind: "a kind of resource" {
+        /// An account.
+        Account = "account",
+        /// A role; its key is the ARN.
+        Role = "role",
+        /// A managed policy; its key is the ARN.
+        Policy = "policy",
+        /// The document of a managed policy; its key is the policy's.
+        PolicyDocument = "policy_document",
+        /// An OIDC provider; its key is the ARN.
+        OidcProvider = "oidc_provider",
+        /// A cluster; its key is `region/name`.
+        Cluster = "cluster",
+        /// The add-ons of a cluster; their key is the cluster's.
+        ClusterAddons = "cluster_addons",
+        /// An association; its key is `AssociationKey`'s text.
+        Association = "association",
+        /// The description of an association; its key is the association's.
+        AssociationDetail = "association_detail",
+        /// A trail; its key is the ARN.
+        Trail = "trail",
+        /// What a trail's selectors take in; its key is the trail's.
+        TrailSelectors = "trail_selectors",
+        /// A service or resource control policy; its key is the id.
+        OrgPolicy = "org_policy",
+        /// A root or organisational unit; its key is the id.
+        OrgUnit = "org_unit",
     }
 }
 

@@ -29,33 +29,19 @@ use serde_json::{Map, Value};
 use stack::{Both, Changes};
 use std::collections::BTreeSet;
 
-/// How what is allowed after stands to what was allowed before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Relation {
-    /// The same requests.
-    Equal,
-    /// Less, and nothing more.
-    Narrowed,
-    /// More, and nothing less.
-    Widened,
-    /// Some more and some less.
-    Mixed,
-    /// It is not proved.
-    Unknown,
-}
-
-impl Relation {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "equal",
-            Self::Narrowed => "narrowed",
-            Self::Widened => "widened",
-            Self::Mixed => "mixed",
-            Self::Unknown => "unknown",
-        }
+crate::vocabulary! {
+    /// How what is allowed after stands to what was allowed before.
+    pub enum Relation: "a relation of two policy sets" {
+        /// The same requests.
+        Equal = "equal",
+        /// Less, and nothing more.
+        Narrowed = "narrowed",
+        /// More, and nothing less.
+        Widened = "widened",
+        /// Some more and some less.
+        Mixed = "mixed",
+        /// It is not proved.
+        Unknown = "unknown",
     }
 }
 

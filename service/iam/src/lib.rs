@@ -24,6 +24,7 @@ mod steps;
 pub mod trust;
 mod truth;
 mod version;
+pub mod vocabulary;
 
 pub use arn::{AccountId, Arn, ArnError, RoleArn};
 pub use catalogue::action_name::ActionName;

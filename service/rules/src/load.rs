@@ -611,7 +611,7 @@ impl Doc<'_, '_> {
             }
             let name = self.full_text(node.get("name"), &format!("{field}.name"));
             let all: Vec<&str> = Expect::ALL.iter().map(|expect| expect.as_str()).collect();
-            let read = |text: &str| Expect::ALL.into_iter().find(|expect| expect.as_str() == text);
+            let read = |text: &str| text.parse::<Expect>().ok();
             let expect = self.choice(node.get("expect"), &format!("{field}.expect"), &all, read);
             let mut values = defaults.to_vec();
             if let Some(stated) = node.get("params") {

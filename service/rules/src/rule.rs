@@ -124,25 +124,13 @@ pub struct SeverityWhen {
     pub because: String,
 }
 
-/// What an embedded test expects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Expect {
-    Fail,
-    Pass,
-    Unknown,
-    NotApplicable,
-}
-
-impl Expect {
-    pub(super) const ALL: [Self; 4] = [Self::Fail, Self::Pass, Self::Unknown, Self::NotApplicable];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::Pass => "pass",
-            Self::Unknown => "unknown",
-            Self::NotApplicable => "not_applicable",
-        }
+rolecall_iam::vocabulary! {
+    /// What an embedded test expects.
+    pub(super) enum Expect: "an expected result" {
+        Fail = "fail",
+        Pass = "pass",
+        Unknown = "unknown",
+        NotApplicable = "not_applicable",
     }
 }
 

@@ -5,77 +5,42 @@ use rolecall_estate::Reason;
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 
-/// How bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Untidy.
-    Low,
-    /// Should be fixed.
-    Medium,
-    /// Must be fixed soon.
-    High,
-    /// Must be fixed now.
-    Critical,
+rolecall_iam::vocabulary! {
+    /// How bad.
+    pub enum Severity: "a severity" {
+        /// Worth knowing.
+        Info = "info",
+        /// Untidy.
+        Low = "low",
+        /// Should be fixed.
+        Medium = "medium",
+        /// Must be fixed soon.
+        High = "high",
+        /// Must be fixed now.
+        Critical = "critical",
+    }
 }
 
 impl Severity {
     /// From the worst to the least.
-    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
+    pub const WORST_FIRST: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
 }
 
-impl std::str::FromStr for Severity {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|v| v.as_str() == s).ok_or_else(|| format!("`{s}` is not a severity"))
-    }
-}
-
-/// What a rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectKind {
-    /// An IAM role; key: its ARN.
-    Role,
-    /// A managed policy; key: its ARN.
-    Policy,
-    /// An association; key: `rolecall_estate::AssociationKey` as text.
-    Association,
-    /// A session (one AssumeRole); key: role ARN and the shape of the session name.
-    Session,
-    /// A cluster; key: its ARN.
-    Cluster,
-    /// A whole account; key: its id.
-    Account,
-}
-
-impl SubjectKind {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Role => "role",
-            Self::Policy => "policy",
-            Self::Association => "association",
-            Self::Session => "session",
-            Self::Cluster => "cluster",
-            Self::Account => "account",
-        }
+rolecall_iam::vocabulary! {
+    /// What a rule is about.
+    pub enum SubjectKind: "a kind of subject" {
+        /// An IAM role; key: its ARN.
+        Role = "role",
+        /// A managed policy; key: its ARN.
+        Policy = "policy",
+        /// An association; key: `rolecall_estate::AssociationKey` as text.
+        Association = "association",
+        /// A session (one AssumeRole); key: role ARN and the shape of the session name.
+        Session = "session",
+        /// A cluster; key: its ARN.
+        Cluster = "cluster",
+        /// A whole account; key: its id.
+        Account = "account",
     }
 }
 

@@ -47,15 +47,6 @@ pub(crate) fn json_of<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|why| Error::corrupt(table, key.to_string(), why.to_string()))
 }
 
-/// An enum that is kept by its snake-case serde name.
-pub(crate) fn name<T: DeserializeOwned>(
-    table: &'static str,
-    key: &(impl Display + ?Sized),
-    value: &str,
-) -> Result<T, Error> {
-    json(table, key, serde_json::Value::String(value.to_owned()))
-}
-
 /// A count that the database gives as `bigint`.
 pub(crate) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()

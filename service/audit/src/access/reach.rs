@@ -7,27 +7,15 @@ use rolecall_rules::{Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a workload reaches a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Via {
-    /// It is the association's role.
-    Direct,
-    /// It is the association's target role.
-    Target,
-    /// The association's role or target role may assume it, by itself or through other roles.
-    Chain,
-}
-
-impl Via {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Target => "target",
-            Self::Chain => "chain",
-        }
+rolecall_iam::vocabulary! {
+    /// How a workload reaches a role.
+    pub enum Via: "a way to a role" {
+        /// It is the association's role.
+        Direct = "direct",
+        /// It is the association's target role.
+        Target = "target",
+        /// The association's role or target role may assume it, by itself or through other roles.
+        Chain = "chain",
     }
 }
 

@@ -22,35 +22,19 @@ use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::{AccountId, Arn};
 use std::collections::BTreeSet;
 
-/// How what is declared stands to what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// It is declared, and there, with another configuration.
-    Different,
-    /// It is declared, and not there.
-    Missing,
-    /// It is there, and not declared.
-    Unmanaged,
-    /// It is not decided; the answer says why.
-    Unknown,
-    /// It is there as it is declared.
-    Same,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 5] = [Self::Different, Self::Missing, Self::Unmanaged, Self::Unknown, Self::Same];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Different => "different",
-            Self::Missing => "missing",
-            Self::Unmanaged => "unmanaged",
-            Self::Unknown => "unknown",
-            Self::Same => "same",
-        }
+rolecall_iam::vocabulary! {
+    /// How what is declared stands to what is there.
+    pub enum Status: "a status" {
+        /// It is declared, and there, with another configuration.
+        Different = "different",
+        /// It is declared, and not there.
+        Missing = "missing",
+        /// It is there, and not declared.
+        Unmanaged = "unmanaged",
+        /// It is not decided; the answer says why.
+        Unknown = "unknown",
+        /// It is there as it is declared.
+        Same = "same",
     }
 }
 

@@ -18,54 +18,29 @@ use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What the scanner last saw of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Detection {
-    /// The rule fails.
-    Active,
-    /// The rule could not be decided in the latest audit; the last answer was a fail.
-    Stale,
-    /// The rule passes, or the subject is gone.
-    Cleared,
-}
-
-impl Detection {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Stale => "stale",
-            Self::Cleared => "cleared",
-        }
+rolecall_iam::vocabulary! {
+    /// What the scanner last saw of a finding.
+    pub enum Detection: "a detection" {
+        /// The rule fails.
+        Active = "active",
+        /// The rule could not be decided in the latest audit; the last answer was a fail.
+        Stale = "stale",
+        /// The rule passes, or the subject is gone.
+        Cleared = "cleared",
     }
 }
 
-/// What people made of a finding, except that the scanner resolves and reopens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Workflow {
-    /// To be looked at.
-    Open,
-    /// Somebody is on it.
-    Acknowledged,
-    /// Accepted until a date.
-    Suppressed,
-    /// Done.
-    Resolved,
-}
-
-impl Workflow {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Suppressed => "suppressed",
-            Self::Resolved => "resolved",
-        }
+rolecall_iam::vocabulary! {
+    /// What people made of a finding, except that the scanner resolves and reopens.
+    pub enum Workflow: "a workflow state" {
+        /// To be looked at.
+        Open = "open",
+        /// Somebody is on it.
+        Acknowledged = "acknowledged",
+        /// Accepted until a date.
+        Suppressed = "suppressed",
+        /// Done.
+        Resolved = "resolved",
     }
 }
 
@@ -94,33 +69,19 @@ pub struct KnownFinding {
     pub happened_at: Option<DateTime<Utc>>,
 }
 
-/// Why a finding was resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resolution {
-    /// The rule passes now.
-    Passed,
-    /// The subject is gone, as complete listings show.
-    SubjectGone,
-    /// The rule does not concern the subject any more, as seen.
-    NotApplicable,
-    /// The rule was removed or switched off.
-    RuleDisabled,
-    /// It happened so long ago that what was recorded of it is not kept any more.
-    Expired,
-}
-
-impl Resolution {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::SubjectGone => "subject_gone",
-            Self::NotApplicable => "not_applicable",
-            Self::RuleDisabled => "rule_disabled",
-            Self::Expired => "expired",
-        }
+rolecall_iam::vocabulary! {
+    /// Why a finding was resolved.
+    pub enum Resolution: "a resolution" {
+        /// The rule passes now.
+        Passed = "passed",
+        /// The subject is gone, as complete listings show.
+        SubjectGone = "subject_gone",
+        /// The rule does not concern the subject any more, as seen.
+        NotApplicable = "not_applicable",
+        /// The rule was removed or switched off.
+        RuleDisabled = "rule_disabled",
+        /// It happened so long ago that what was recorded of it is not kept any more.
+        Expired = "expired",
     }
 }
 

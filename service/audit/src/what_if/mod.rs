@@ -540,7 +540,7 @@ impl std::str::FromStr for FailOn {
             "widened" => Ok(Self::Widened),
             "unknown" => Ok(Self::Unknown),
             text => text.parse().map(Self::Severity).map_err(|_| {
-                let names = Severity::ALL.map(Severity::as_str).join(", ");
+                let names = Severity::WORST_FIRST.map(Severity::as_str).join(", ");
                 format!("`{text}` is nothing to fail on; choose one of widened, unknown, {names}")
             }),
         }

@@ -14,41 +14,27 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-/// What an action does, in AWS's own five classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccessLevel {
-    /// Sees what there is.
-    List,
-    /// Reads content.
-    Read,
-    /// Changes things.
-    Write,
-    /// Changes tags.
-    Tagging,
-    /// Changes who may do what.
-    PermissionsManagement,
+crate::vocabulary! {
+    /// What an action does, in AWS's own five classes.
+    pub enum AccessLevel: "an access level" {
+        /// Sees what there is.
+        List = "list",
+        /// Reads content.
+        Read = "read",
+        /// Changes things.
+        Write = "write",
+        /// Changes tags.
+        Tagging = "tagging",
+        /// Changes who may do what.
+        PermissionsManagement = "permissions_management",
+    }
 }
 
 impl AccessLevel {
-    /// Every level.
-    pub const ALL: [Self; 5] = [Self::List, Self::Read, Self::Write, Self::Tagging, Self::PermissionsManagement];
-
     /// Whether it changes anything: write, tagging, permissions management.
     #[must_use]
     pub fn changes(self) -> bool {
         matches!(self, Self::Write | Self::Tagging | Self::PermissionsManagement)
-    }
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Tagging => "tagging",
-            Self::PermissionsManagement => "permissions_management",
-        }
     }
 }
 

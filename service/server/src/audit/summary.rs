@@ -305,13 +305,13 @@ impl BySeverity {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        Severity::ALL.into_iter().map(|severity| self.of(severity)).sum()
+        Severity::WORST_FIRST.into_iter().map(|severity| self.of(severity)).sum()
     }
 
     /// Whether there is any of a severity, or of a worse one.
     #[must_use]
     pub fn any_from(&self, least: Severity) -> bool {
-        Severity::ALL.into_iter().any(|severity| severity >= least && self.of(severity) > 0)
+        Severity::WORST_FIRST.into_iter().any(|severity| severity >= least && self.of(severity) > 0)
     }
 }
 
@@ -391,7 +391,7 @@ impl Summary {
                 writeln!(out, "As of     {}, the newest date in the files\n", as_of.format("%Y-%m-%d %H:%M UTC"));
         }
         let _infallible = writeln!(out, "Findings  {:<10}{:>6}", "severity", "open");
-        for severity in Severity::ALL {
+        for severity in Severity::WORST_FIRST {
             let _infallible = writeln!(out, "          {:<10}{:>6}", severity.as_str(), self.findings.of(severity));
         }
         let _infallible = writeln!(

@@ -71,7 +71,11 @@ pub async fn login(context: Context, bind: Option<SocketAddr>) -> Result<ExitCod
 /// A scope that there is not; what else stopped it.
 pub async fn create_token(context: Context, name: &str, scopes: &[String], days: u16) -> Result<ExitCode, Error> {
     let unusable = |what: String| Error::Usage { what, remedy: "see `rolecall admin token create --help`".to_owned() };
-    let parsed = scopes.iter().map(|scope| scope.parse::<Scope>()).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+    let parsed = scopes
+        .iter()
+        .map(|scope| scope.parse::<Scope>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(error.to_string()))?;
     let (created, minted, scopes) = with_database(&context, &Progress::silent(), async |database| {
         let now = database.store.now().await?;
         let minted = mint(&parsed, days.into(), now).map_err(|error| unusable(error.to_string()))?;

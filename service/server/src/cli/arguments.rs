@@ -257,7 +257,7 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 
 fn severity(text: &str) -> Result<Severity, String> {
     text.parse::<Severity>().map_err(|error| {
-        let names = Severity::ALL.map(Severity::as_str).join(", ");
+        let names = Severity::WORST_FIRST.map(Severity::as_str).join(", ");
         format!("{error}; choose one of {names}")
     })
 }

@@ -51,7 +51,7 @@ fn fail_on(text: &str) -> Result<FailOn, String> {
     if text == "widened" {
         return Ok(FailOn::Widened);
     }
-    let status = Status::ALL.into_iter().find(|it| it.as_str() == text && *it != Status::Same);
+    let status = text.parse().ok().filter(|status| *status != Status::Same);
     let remedy = "choose one of different, missing, unmanaged, unknown, widened";
     status.map(FailOn::Status).ok_or_else(|| format!("`{text}` is nothing to fail on; {remedy}"))
 }

@@ -273,7 +273,7 @@ impl Reader<'_> {
                 }
                 Err(message) => {
                     let remedy = "write what the message names, or leave it out";
-                    self.problem(value.span().start, &format!("assume.{name}"), &message, remedy);
+                    self.problem(value.span().start, &format!("assume.{name}"), &message.to_string(), remedy);
                 }
             }
         }

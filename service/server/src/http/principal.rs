@@ -1,55 +1,26 @@
 //! Who sent a request, and what a route requires of them.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
-macro_rules! scopes {
-    ($($name:ident $text:literal $about:literal;)*) => {
-        /// What a token may do.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Scope {
-            $(#[doc = $about] $name,)*
-        }
-
-        impl Scope {
-            /// Every scope.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// Its name, such as `findings:read`.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-scopes! {
-    FindingsRead "findings:read" "Read findings.";
-    InventoryRead "inventory:read" "Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.";
-    PoliciesRead "policies:read" "Read rules and their results.";
-    ScansRead "scans:read" "Read scans.";
-    ScansWrite "scans:write" "Start a scan.";
-    ChangesApprove "changes:approve" "Approve changes, and withdraw that.";
-    MetricsRead "metrics:read" "Read `/metrics`.";
-    Admin "admin" "Everything.";
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|v| v.as_str() == s).ok_or_else(|| {
-            let known = Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
-            format!("`{s}` is not a scope; known are {known}")
-        })
+rolecall_iam::vocabulary! {
+    /// What a token may do.
+    pub enum Scope: "a scope" {
+        /// Read findings.
+        FindingsRead = "findings:read",
+        /// Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.
+        InventoryRead = "inventory:read",
+        /// Read rules and their results.
+        PoliciesRead = "policies:read",
+        /// Read scans.
+        ScansRead = "scans:read",
+        /// Start a scan.
+        ScansWrite = "scans:write",
+        /// Approve changes, and withdraw that.
+        ChangesApprove = "changes:approve",
+        /// Read `/metrics`.
+        MetricsRead = "metrics:read",
+        /// Everything.
+        Admin = "admin",
     }
 }
 

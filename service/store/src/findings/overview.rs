@@ -78,7 +78,8 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut open: BTreeMap<Severity, u64> = Severity::ALL.into_iter().map(|severity| (severity, 0)).collect();
+        let mut open: BTreeMap<Severity, u64> =
+            Severity::WORST_FIRST.into_iter().map(|severity| (severity, 0)).collect();
         let (mut stale, mut suppressed) = (0, 0);
         for row in by_severity {
             *open.entry(parse::severity_of(row.severity_rank)).or_default() += parse::count(row.open);

@@ -231,7 +231,7 @@ impl Store {
             known.push(KnownFinding {
                 rule: row.rule,
                 subject: Subject {
-                    kind: parse::name(TABLE, &key, &row.subject_kind)?,
+                    kind: parse::text(TABLE, &key, &row.subject_kind)?,
                     key: row.subject_key,
                     account_id: parse::account(TABLE, &row.account_id)?,
                     region: row.region,
@@ -241,10 +241,10 @@ impl Store {
                     role_arn: row.role_arn,
                     target_role_arn: row.target_role_arn,
                 },
-                detection: parse::name(TABLE, &key, &row.detection)?,
-                workflow: parse::name(TABLE, &key, &row.workflow)?,
+                detection: parse::text(TABLE, &key, &row.detection)?,
+                workflow: parse::text(TABLE, &key, &row.workflow)?,
                 evidence_digest: parse::digest(TABLE, &key, &row.evidence_digest)?,
-                severity: parse::name(TABLE, &key, &row.severity)?,
+                severity: parse::text(TABLE, &key, &row.severity)?,
                 message: row.message,
                 assumptions: parse::json(TABLE, &key, row.assumptions)?,
                 happened_at: row.happened_at,

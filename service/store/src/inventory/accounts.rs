@@ -250,7 +250,7 @@ impl Store {
             .map(|row| {
                 Ok(KindCoverage {
                     account_id: parse::account("coverage", &row.account_id)?,
-                    kind: parse::name("coverage", &row.account_id, &row.scope)?,
+                    kind: parse::text("coverage", &row.account_id, &row.scope)?,
                     scopes: parse::count(row.scopes),
                     complete: parse::count(row.complete),
                 })

@@ -250,7 +250,7 @@ impl Store {
             let account = parse::account(TABLE, &row.account_id)?;
             windows.entry(account).or_insert((row.since, row.until));
             let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            let kind = Kind::read(&row.kind)?;
+            let kind = parse::text("resource", &row.kind, &row.kind)?;
             let scope = match kind {
                 Kind::Account => Some(Scope::global(account, ScopeKind::Organization)),
                 kind => kind.scope(account, text(&row.region).as_deref(), text(&row.cluster).as_deref()),

@@ -10,14 +10,14 @@ pub(crate) fn read_scope(account: &str, kind: &str, region: &str, cluster: &str)
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Ok(Scope {
         account_id: parse::account(TABLE, account)?,
-        kind: parse::name(TABLE, account, kind)?,
+        kind: parse::text(TABLE, account, kind)?,
         region: some(region).map(|text| parse::text(TABLE, account, &text)).transpose()?,
         cluster: some(cluster).map(|text| parse::text(TABLE, account, &text)).transpose()?,
     })
 }
 
 pub(crate) fn read_reason(reason: &str) -> Result<GapReason, Error> {
-    parse::name("coverage_gap", reason, reason)
+    parse::text("coverage_gap", reason, reason)
 }
 
 /// The latest look at every scope.

@@ -168,7 +168,7 @@ async fn assemble(connection: &mut PgConnection, rows: Vec<Row>, known: Document
     let mut estate = Estate::default();
     for Row { kind, key, body } in rows {
         const TABLE: &str = "resource";
-        match Kind::read(&kind)? {
+        match parse::text("resource", &kind, &kind)? {
             Kind::Account => estate.accounts.push(parse::json_of(TABLE, &key, &body)?),
             Kind::Role => estate.roles.push(parse::json_of(TABLE, &key, &body)?),
             Kind::Policy => estate.policies.push(parse::json_of(TABLE, &key, &body)?),

@@ -46,7 +46,7 @@ impl Store {
         let mut listed = Vec::new();
         for row in rows {
             let account = parse::account(TABLE, &row.account_id)?;
-            let kind = ResourceKind::read(&row.kind)?;
+            let kind: ResourceKind = parse::text("resource", &row.kind, &row.kind)?;
             let pod = match (&row.namespace, &row.service_account) {
                 (Some(namespace), Some(name)) => {
                     Some((parse::text(TABLE, &row.key, namespace)?, parse::text(TABLE, &row.key, name)?))

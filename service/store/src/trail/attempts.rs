@@ -15,27 +15,15 @@ use std::collections::BTreeMap;
 /// A unit that was in the work of so many processes that died is set aside.
 const DEATHS: i64 = 2;
 
-/// What is worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnitKind {
-    /// A file of a trail that is read.
-    Trail,
-    /// A file of an estate that is imported.
-    File,
-    /// An account that is judged, or all of them together.
-    Judging,
-}
-
-impl UnitKind {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trail => "trail",
-            Self::File => "file",
-            Self::Judging => "judging",
-        }
+rolecall_iam::vocabulary! {
+    /// What is worked on.
+    pub enum UnitKind: "a kind of unit" {
+        /// A file of a trail that is read.
+        Trail = "trail",
+        /// A file of an estate that is imported.
+        File = "file",
+        /// An account that is judged, or all of them together.
+        Judging = "judging",
     }
 }
 
@@ -133,7 +121,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let kind = parse::name("attempt", &row.unit, &row.kind)?;
+                let kind = parse::text("attempt", &row.unit, &row.kind)?;
                 let deaths = parse::count(row.deaths);
                 Ok(SetAside { kind, source: row.source, unit: row.unit, deaths, at: row.at })
             })

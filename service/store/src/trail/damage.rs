@@ -84,7 +84,7 @@ impl Store {
                     region: parse::text("trail_damage", &row.file, &row.region)?,
                     day: row.day,
                     lies_there: row.lies_there,
-                    reason: parse::name("trail_damage", &row.file, &row.reason)?,
+                    reason: parse::text("trail_damage", &row.file, &row.reason)?,
                     file: row.file,
                     location: row.location,
                     detail: row.detail,

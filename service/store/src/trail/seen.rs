@@ -94,19 +94,11 @@ impl Segments {
     }
 }
 
-/// The sets of marks of which a place has one each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Event,
-    File,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::File => "file",
-        }
+rolecall_iam::vocabulary! {
+    /// The sets of marks of which a place has one each.
+    pub(super) enum Kind: "a kind of mark" {
+        Event = "event",
+        File = "file",
     }
 }
 

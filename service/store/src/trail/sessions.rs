@@ -222,7 +222,7 @@ impl Record {
         let key = &self.event_id;
         let Some(method) = &self.attribution_method else { return Ok(None) };
         Ok(Some(SessionAttribution {
-            method: parse::name(TABLE, key, method)?,
+            method: parse::text(TABLE, key, method)?,
             association: self.association_id.as_ref().and_then(|_| self.association()),
             association_id: self.association_id.clone(),
             cluster: self.cluster.clone(),
@@ -255,7 +255,7 @@ impl Record {
             account_id: parse::account(TABLE, &self.account_id)?,
             at: self.at,
             region: parse::text(TABLE, &key, &self.region)?,
-            kind: parse::name(TABLE, &key, &self.kind)?,
+            kind: parse::text(TABLE, &key, &self.kind)?,
             role_arn: self.role_arn,
             session_name: self.session_name,
             access_key_id: self.access_key_id,

@@ -11,27 +11,15 @@ use uuid::Uuid;
 /// So many problems of a source are kept; all are counted.
 const KEPT: i64 = 1_000;
 
-/// Where a source stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceState {
-    /// Being read.
-    Reading,
-    /// Read to its end the last time.
-    Idle,
-    /// Its reading stopped with an error.
-    Failed,
-}
-
-impl SourceState {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reading => "reading",
-            Self::Idle => "idle",
-            Self::Failed => "failed",
-        }
+rolecall_iam::vocabulary! {
+    /// Where a source stands.
+    pub enum SourceState: "a state of a source" {
+        /// Being read.
+        Reading = "reading",
+        /// Read to its end the last time.
+        Idle = "idle",
+        /// Its reading stopped with an error.
+        Failed = "failed",
     }
 }
 
@@ -314,7 +302,7 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 Ok(SourceRow {
-                    state: parse::name("trail_source", &row.name, &row.state)?,
+                    state: parse::text("trail_source", &row.name, &row.state)?,
                     total: SourceReport {
                         files: parse::count(row.files),
                         events: parse::count(row.events),

@@ -41,18 +41,18 @@ pub struct NewJob {
     pub max_attempts: u16,
 }
 
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Waits.
-    Queued,
-    /// Somebody is on it.
-    Running,
-    /// Done.
-    Done,
-    /// Tried as often as it may be.
-    Failed,
+rolecall_iam::vocabulary! {
+    /// Where a job stands.
+    pub enum JobState: "a state of a job" {
+        /// Waits.
+        Queued = "queued",
+        /// Somebody is on it.
+        Running = "running",
+        /// Done.
+        Done = "done",
+        /// Tried as often as it may be.
+        Failed = "failed",
+    }
 }
 
 /// A job as it is kept.
@@ -103,7 +103,7 @@ impl Record {
     fn into_job(self) -> Result<Job, Error> {
         Ok(Job {
             id: self.id,
-            state: parse::name("job", &self.id, &self.state)?,
+            state: parse::text("job", &self.id, &self.state)?,
             kind: self.kind,
             dedupe_key: self.dedupe_key,
             payload: self.payload,

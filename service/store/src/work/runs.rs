@@ -42,30 +42,17 @@ pub struct NewRun {
     pub lease: Duration,
 }
 
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Under way.
-    Running,
-    /// Ended as it should.
-    Done,
-    /// Ended with an error.
-    Failed,
-    /// Its process went away; nothing of an uncommitted snapshot is kept.
-    Interrupted,
-}
-
-impl RunState {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
+rolecall_iam::vocabulary! {
+    /// Where a run stands.
+    pub enum RunState: "a state of a run" {
+        /// Under way.
+        Running = "running",
+        /// Ended as it should.
+        Done = "done",
+        /// Ended with an error.
+        Failed = "failed",
+        /// Its process went away; nothing of an uncommitted snapshot is kept.
+        Interrupted = "interrupted",
     }
 }
 
@@ -115,7 +102,7 @@ struct Record {
 
 impl Record {
     fn into_run(self) -> Result<Run, Error> {
-        let state = parse::name("run", &self.id, &self.state)?;
+        let state = parse::text("run", &self.id, &self.state)?;
         let Self { id, kind, trigger, started_at, finished_at, snapshot_at, report, error, .. } = self;
         Ok(Run { id: RunId(id), kind, trigger, state, started_at, finished_at, snapshot_at, report, error })
     }

@@ -15,7 +15,7 @@ async fn many(store: &Store) {
     for round in 0..3 {
         let run = begin(store, round * 60).await;
         let open = (0..20).map(|n| {
-            let severity = Severity::ALL[n % 5];
+            let severity = Severity::WORST_FIRST[n % 5];
             let mut failure = failure(&format!("{}{round}{n}", if n % 2 == 0 { 'a' } else { 'b' }), severity, "m");
             failure.subject.namespace = Some(format!("ns{}", n % 3));
             failure.subject.account_id = if n % 4 == 0 { other() } else { account() };

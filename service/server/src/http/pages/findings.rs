@@ -156,7 +156,7 @@ fn views(given: &Params, grouped: bool) -> Vec<Tab> {
 }
 
 fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageContext) -> Vec<Select> {
-    let severities = Severity::ALL.map(|s| (s.as_str().to_owned(), words::severity(s).to_owned()));
+    let severities = Severity::WORST_FIRST.map(|s| (s.as_str().to_owned(), words::severity(s).to_owned()));
     let mut rules: Vec<_> = titles.iter().map(|(id, title)| (id.clone(), title.clone())).collect();
     rules.sort_by(|a, b| a.1.cmp(&b.1));
     let kinds = [

@@ -109,7 +109,7 @@ fn tiles(overview: &Overview) -> Vec<Tile> {
             none: n == 0,
         }
     };
-    Severity::ALL.into_iter().map(tile).collect()
+    Severity::WORST_FIRST.into_iter().map(tile).collect()
 }
 
 fn changes(overview: &Overview) -> Vec<Figure> {

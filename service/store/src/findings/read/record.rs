@@ -278,7 +278,7 @@ impl Record {
         const TABLE: &str = "finding";
         let key = self.fingerprint;
         let subject = Subject {
-            kind: parse::name(TABLE, &key, &self.subject_kind)?,
+            kind: parse::text(TABLE, &key, &self.subject_kind)?,
             key: self.subject_key,
             account_id: parse::account(TABLE, &self.account_id)?,
             region: self.region,
@@ -296,7 +296,7 @@ impl Record {
         Ok(FindingRow {
             number: self.number,
             rule: self.rule,
-            severity: parse::name(TABLE, &key, &self.severity)?,
+            severity: parse::text(TABLE, &key, &self.severity)?,
             severity_because: self.severity_because,
             part_of: self.part_of.map(Fingerprint),
             parts: parse::count(self.parts),
@@ -304,8 +304,8 @@ impl Record {
             workload_count: parse::count(self.workload_count.into()),
             workloads: workloads.collect::<Result<_, Error>>()?,
             subject,
-            detection: parse::name(TABLE, &key, &self.detection)?,
-            workflow: parse::name(TABLE, &key, &self.workflow)?,
+            detection: parse::text(TABLE, &key, &self.detection)?,
+            workflow: parse::text(TABLE, &key, &self.workflow)?,
             resolution: self.resolution,
             message: self.message,
             exception: self.exception.map(|value| parse::json(TABLE, &key, value)).transpose()?,
@@ -331,7 +331,7 @@ pub(super) fn workload(fingerprint: &str, association: &str, via: &str) -> Resul
     let corrupt = || Error::corrupt(TABLE, fingerprint.to_owned(), format!("`{association}` is no association's key"));
     Ok(Workload {
         association: association.parse().map_err(|_| corrupt())?,
-        via: parse::name(TABLE, fingerprint, via)?,
+        via: parse::text(TABLE, fingerprint, via)?,
     })
 }
 

@@ -14,31 +14,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// In which order; ties go to the greater number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingSort {
-    /// The worst first.
-    #[default]
-    Severity,
-    /// The last seen first.
-    LastSeen,
-    /// The newest episode first.
-    Opened,
-    /// The greatest number first.
-    Number,
-}
-
-impl FindingSort {
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Severity => "severity",
-            Self::LastSeen => "last_seen",
-            Self::Opened => "opened",
-            Self::Number => "number",
-        }
+rolecall_iam::vocabulary! {
+    /// In which order; ties go to the greater number.
+    #[derive(Default)]
+    pub enum FindingSort: "an order of findings" {
+        /// The worst first.
+        #[default]
+        Severity = "severity",
+        /// The last seen first.
+        LastSeen = "last_seen",
+        /// The newest episode first.
+        Opened = "opened",
+        /// The greatest number first.
+        Number = "number",
     }
 }
 

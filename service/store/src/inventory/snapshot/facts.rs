@@ -12,55 +12,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
-    Account,
-    Role,
-    Policy,
-    OidcProvider,
-    Cluster,
-    Association,
-    Trail,
-    OrgPolicy,
-    OrgUnit,
+rolecall_iam::vocabulary! {
+    /// What a resource is.
+    pub(crate) enum Kind: "a kind of resource" {
+        Account = "account",
+        Role = "role",
+        Policy = "policy",
+        OidcProvider = "oidc_provider",
+        Cluster = "cluster",
+        Association = "association",
+        Trail = "trail",
+        OrgPolicy = "org_policy",
+        OrgUnit = "org_unit",
+    }
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
-        Self::Account,
-        Self::Role,
-        Self::Policy,
-        Self::OidcProvider,
-        Self::Cluster,
-        Self::Association,
-        Self::Trail,
-        Self::OrgPolicy,
-        Self::OrgUnit,
-    ];
-
-    /// The name in the column `resource.kind`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Role => "role",
-            Self::Policy => "policy",
-            Self::OidcProvider => "oidc_provider",
-            Self::Cluster => "cluster",
-            Self::Association => "association",
-            Self::Trail => "trail",
-            Self::OrgPolicy => "org_policy",
-            Self::OrgUnit => "org_unit",
-        }
-    }
-
-    pub(crate) fn read(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| Error::corrupt("resource", name, "no such kind of resource"))
-    }
-
     /// The kind of resource that a mark of this kind is of.
     pub(super) fn resource(self) -> ResourceKind {
         match self {

@@ -17,7 +17,8 @@ impl SnapshotWriter {
         .await?;
         let mut known = HashMap::with_capacity(rows.len());
         for row in rows {
-            let key = (parse::account("resource", &row.account_id)?, Kind::read(&row.kind)?, row.key);
+            let key =
+                (parse::account("resource", &row.account_id)?, parse::text("resource", &row.kind, &row.kind)?, row.key);
             let digest = parse::digest("resource", &key.2, &row.digest)?;
             let current = Current { seen_from: row.seen_from, digest, region: row.region, cluster: row.cluster };
             known.insert(key, current);
@@ -69,7 +70,11 @@ impl SnapshotWriter {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let key = (parse::account("resource", &row.account_id)?, Kind::read(&row.kind)?, row.key);
+                let key = (
+                    parse::account("resource", &row.account_id)?,
+                    parse::text("resource", &row.kind, &row.kind)?,
+                    row.key,
+                );
                 Ok((key, row.body))
             })
             .collect()

@@ -137,9 +137,7 @@ pub(crate) async fn marks_beside(
 }
 
 fn read(account: &str, kind: &str, key: String) -> Result<Mark, Error> {
-    let found = ResourceKind::ALL.into_iter().find(|it| it.as_str() == kind);
-    let kind = found.ok_or_else(|| Error::corrupt("unconfirmed", kind, "no such kind of resource"))?;
-    Ok((parse::account("unconfirmed", account)?, kind, key))
+    Ok((parse::account("unconfirmed", account)?, parse::text("unconfirmed", &key, kind)?, key))
 }
 
 fn columns(marks: &BTreeSet<Mark>) -> (Vec<String>, Vec<String>, Vec<String>) {
