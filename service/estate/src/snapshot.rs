@@ -12,7 +12,6 @@ use crate::resource::{
 };
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

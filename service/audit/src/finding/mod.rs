@@ -15,7 +15,6 @@ use rolecall_estate::Reason;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::Digest;
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 rolecall_iam::vocabulary! {

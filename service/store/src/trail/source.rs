@@ -4,7 +4,6 @@ use super::TrailBatch;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_iam::AccountId;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 

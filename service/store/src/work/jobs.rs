@@ -5,7 +5,6 @@
 
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sqlx::postgres::types::PgInterval;
 use std::time::Duration;
 use uuid::Uuid;

@@ -4,7 +4,7 @@
 //! and how to complete a fact of which this look saw only a part by what was known before.
 
 use super::Key;
-use crate::{Error, parse};
+use crate::parse;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::{Account, Addon, Association, Cluster, ManagedPolicy, Observation, ResourceKind, Role, Trail};
 use rolecall_iam::{AccountId, Digest};

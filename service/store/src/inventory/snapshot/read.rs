@@ -1,6 +1,5 @@
 //! What is known before an observation is written.
 
-use super::facts::Kind;
 use super::{Before, Current, Key, SnapshotWriter, columns};
 use crate::{Error, parse};
 use rolecall_estate::coverage::Scope;
