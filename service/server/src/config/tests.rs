@@ -1,3 +1,5 @@
+//! What a configuration says, and what is wrong with one.
+
 use super::values::duration;
 use super::*;
 

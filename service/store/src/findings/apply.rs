@@ -14,12 +14,12 @@ use crate::findings::owed::{self, DoneJudgement};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
-use life::{Judged, Life, is_same, lives, select_lives};
+use life::{Judged, Life, fingerprint_of, is_same, lives, select_lives};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::FindingAction;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use step::{Step, failure_of, fingerprint_of};
+use step::{Step, failure_of};
 use write::{write_happened, write_tallies};
 
 /// So many actions are taken at once.

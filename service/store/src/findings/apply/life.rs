@@ -1,9 +1,9 @@
 //! A finding while it is judged: as it was, and what changes of it.
 
-use super::step::fingerprint_of;
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
+use rolecall_audit::verdict::Fingerprint;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -190,3 +190,12 @@ pub(super) fn differences(life: &Life, failure: &Failure) -> serde_json::Map<Str
 }
 
 pub(super) use select_lives;
+
+pub(super) fn fingerprint_of(action: &FindingAction) -> &Fingerprint {
+    match action {
+        FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
+            &failure.fingerprint
+        }
+        FindingAction::Resolve { fingerprint, .. } | FindingAction::MarkStale { fingerprint, .. } => fingerprint,
+    }
+}

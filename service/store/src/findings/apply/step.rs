@@ -1,26 +1,16 @@
 //! Actions of one judgement, in steps of a bounded size.
 
 use super::life::{Event, Judged, Life, differences, is_same, seen};
-use super::write::{statements, write_events, write_moved, write_shown, write_workloads};
+use super::write::{Reached, statements, write_events, write_moved, write_shown, write_workloads};
 use super::{ApplyCounts, NAMED};
 use crate::work::runs::RunId;
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
-use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::Reason;
 use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap};
-
-pub(super) fn fingerprint_of(action: &FindingAction) -> &Fingerprint {
-    match action {
-        FindingAction::Open(failure) | FindingAction::Reopen(failure) | FindingAction::Refresh { failure, .. } => {
-            &failure.fingerprint
-        }
-        FindingAction::Resolve { fingerprint, .. } | FindingAction::MarkStale { fingerprint, .. } => fingerprint,
-    }
-}
 
 pub(super) fn failure_of(action: &FindingAction) -> Option<&Failure> {
     match action {
@@ -50,13 +40,6 @@ pub(super) struct Step {
     pub(super) moved: Vec<Value>,
     /// The workloads of the findings that have others than before.
     pub(super) reached: Vec<Reached>,
-}
-
-/// A finding with the workloads that reach it now.
-pub(super) struct Reached {
-    pub(super) account: String,
-    pub(super) fingerprint: String,
-    pub(super) workloads: Vec<rolecall_audit::access::reach::Workload>,
 }
 
 impl Step {

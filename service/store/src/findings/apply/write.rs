@@ -1,7 +1,6 @@
 //! Writes what a step came to.
 
 use super::life::Event;
-use super::step::Reached;
 use super::{CHUNK, STATEMENT_BYTES};
 use crate::work::runs::RunId;
 use crate::{Error, parse};
@@ -212,4 +211,11 @@ pub(super) async fn write_tallies(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// A finding with the workloads that reach it now.
+pub(super) struct Reached {
+    pub(super) account: String,
+    pub(super) fingerprint: String,
+    pub(super) workloads: Vec<rolecall_audit::access::reach::Workload>,
 }
