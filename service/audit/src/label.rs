@@ -103,7 +103,7 @@ impl Access {
         Self { words, action, resource, context, principal }
     }
 
-    pub(crate) fn said(words: String, action: &str, resource: &str) -> Self {
+    pub(crate) fn described(words: String, action: &str, resource: &str) -> Self {
         Self { words, action: action.to_owned(), resource: resource.to_owned(), context: Map::new(), principal: None }
     }
 }

@@ -89,7 +89,7 @@ fn run(kind: &Kind, seed: u64) {
     let arn = kinds::HOSTILE.parse().expect("a role's ARN");
     let whose = UsageSubject::Role(kinds::HOSTILE.to_owned());
     let (weighing, weighed) = timed(|| {
-        let window = covered(&estate, &arn, Window { days: 90, now, whole: &[] });
+        let window = covered(&estate, &arn, Window { days: 90, now, complete: &[] });
         analyze_usage(&estate, &whose, &[], window)
     });
     let paths = weighed.map_or(0, |weighed| weighed.escalation_paths.len());

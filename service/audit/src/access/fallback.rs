@@ -97,14 +97,14 @@ fn of_nodes(index: &AccessIndex) -> Arc<Grants> {
     };
     let mut met = BTreeSet::new();
     let documents = index.policies.iter().filter(names).filter(|policy| met.insert(policy.arn.as_str()));
-    let layers = documents.map(|policy| {
+    let policies = documents.map(|policy| {
         let source = policy.arn.to_string();
         match policy.document.as_ref().and_then(|digest| index.documents.get(digest)) {
             Some(document) => PolicyRef::known(&source, document),
             None => PolicyRef::missing(&source, "its document is not in the estate"),
         }
     });
-    index.grants.get(&PolicySet { identity: Some(layers.collect()), ..PolicySet::default() })
+    index.grants.get(&PolicySet { identity: Some(policies.collect()), ..PolicySet::default() })
 }
 
 /// Why an instance may have done unseen what the association's pods may do. What CloudTrail never

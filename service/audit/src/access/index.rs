@@ -130,8 +130,8 @@ impl AccessIndex {
         match self.org_policy_levels(account, kind) {
             Err(why) => {
                 let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-                let layer = PolicyRef::missing(&format!("{name}s above account {account}"), &why.joined());
-                Some(vec![Level { name: "organisation".into(), policies: vec![layer] }])
+                let policy = PolicyRef::missing(&format!("{name}s above account {account}"), &why.joined());
+                Some(vec![Level { name: "organisation".into(), policies: vec![policy] }])
             }
             Ok(levels) => (!levels.is_empty()).then_some(levels),
         }

@@ -39,8 +39,8 @@ pub(crate) fn answers(index: &AccessIndex, role: &Role) -> Result<Arc<TrustAnswe
 /// not, whatever else may stand in the way.
 fn rcps_on_sts(index: &AccessIndex, account: AccountId) -> Option<Arc<[Level]>> {
     let levels = index.org_policy_levels(account, OrgPolicyKind::Rcp).ok()?;
-    let refuses = |layer: &PolicyRef| {
-        layer.policy().is_none_or(|policy| {
+    let refuses = |policy: &PolicyRef| {
+        policy.policy().is_none_or(|policy| {
             let mut denies = policy.statements.iter().filter(|statement| statement.effect == Effect::Deny);
             denies.any(|statement| STS_ACTIONS.iter().any(|action| statement.names_action(action)))
         })

@@ -1,6 +1,6 @@
 //! One question to an estate: may this principal do this to that resource, and why?
 //!
-//! Knows how to put the layers together that decide: the policies of a role or of a pod's session,
+//! Knows how to put the policies together that decide: the policies of a role or of a pod's session,
 //! those of the organisation above it and above the resource, the trust policy of a role that is
 //! asked for, and whatever the asker puts in their place. What the estate does not hold, such as
 //! the policy on a bucket, counts as not seen wherever it can matter. Refuses to decide: the policy
@@ -70,7 +70,7 @@ pub struct Given {
     pub document: Document,
 }
 
-/// What stands in for what the estate holds. `None` leaves a layer as it is; an empty list takes
+/// What stands in for what the estate holds. `None` leaves the policies as they are; an empty list takes
 /// it out.
 #[derive(Debug, Clone, Default)]
 pub struct WhatIf {
@@ -139,17 +139,17 @@ pub enum AskError {
 pub struct Asked {
     /// The request.
     pub request: Request,
-    /// The layers.
-    pub layers: PolicySet,
+    /// The policies.
+    pub policies: PolicySet,
     /// What a reader should know: whom a pod's request comes from, and what was taken as given.
     pub notes: Vec<String>,
 }
 
 impl Asked {
-    /// The answer, layer by layer.
+    /// The answer, policy type by policy type.
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        explain(&self.request, &self.layers)
+        explain(&self.request, &self.policies)
     }
 }
 
@@ -206,7 +206,7 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
             several => context.set_list(key, several.iter().map(String::as_str)),
         };
     }
-    let Caller { requester, layers, account } = caller(&index, question, &mut context, &mut notes)?;
+    let Caller { requester, policies, account } = caller(&index, question, &mut context, &mut notes)?;
     let owner = question.resource_account.or_else(|| owner_of(&question.resource)).or(account);
     for (key, account) in [("aws:PrincipalOrgID", account), ("aws:ResourceOrgID", owner)] {
         context = match account {
@@ -221,14 +221,14 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
         }
     }
     let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
-    let mut layers = layers;
-    above(&index, &request, account, &mut layers, &mut notes);
-    on_resource(&index, &request, question, &mut layers);
-    stand_in(&question.what_if, &mut layers);
+    let mut policies = policies;
+    above(&index, &request, account, &mut policies, &mut notes);
+    on_resource(&index, &request, question, &mut policies);
+    stand_in(&question.what_if, &mut policies);
     if question.what_if.vpc_endpoint.is_none() {
         notes.push("no VPC endpoint is taken to be in the way".to_owned());
     }
-    Ok(Asked { request, layers, notes })
+    Ok(Asked { request, policies, notes })
 }
 
 /// The organization of an account under a condition key, where the question does not say otherwise.
@@ -253,7 +253,7 @@ fn owner_of(resource: &str) -> Option<AccountId> {
 
 struct Caller {
     requester: Requester,
-    layers: PolicySet,
+    policies: PolicySet,
     account: Option<AccountId>,
 }
 
@@ -269,7 +269,7 @@ fn caller(
     let requester =
         Requester::parse(&question.principal).ok_or_else(|| AskError::Principal(question.principal.clone()))?;
     let Requester::Principal { arn, .. } = &requester else {
-        return Ok(Caller { requester, layers: PolicySet::default(), account: None });
+        return Ok(Caller { requester, policies: PolicySet::default(), account: None });
     };
     let account = arn.account_id();
     let given = || question.what_if.identity.is_some();
@@ -283,30 +283,30 @@ fn caller(
         ("iam", "root") => {
             let document =
                 Document::new(r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#);
-            let layers =
+            let policies =
                 PolicySet { identity: Some(vec![PolicyRef::known("root user", &document)]), ..PolicySet::default() };
-            return Ok(Caller { requester, layers, account });
+            return Ok(Caller { requester, policies, account });
         }
-        _ if given() => return Ok(Caller { layers: PolicySet::default(), account, requester }),
+        _ if given() => return Ok(Caller { policies: PolicySet::default(), account, requester }),
         _ => return Err(AskError::NotCollected(question.principal.clone())),
     };
     let Some(role) = role else {
         if given() {
-            return Ok(Caller { layers: PolicySet::default(), account, requester });
+            return Ok(Caller { policies: PolicySet::default(), account, requester });
         }
         return Err(AskError::Role(question.principal.clone()));
     };
     *context = role_tags(context.clone(), role);
     let requester = requester.with_unique_id(&role.role_id);
-    let mut layers = own_policies(index, role, None);
-    last_seen("role", index.role_or_unseen(role.arn.as_str()).1.as_ref(), &mut layers, notes);
-    Ok(Caller { requester, layers, account })
+    let mut policies = own_policies(index, role, None);
+    last_seen("role", index.role_or_unseen(role.arn.as_str()).1.as_ref(), &mut policies, notes);
+    Ok(Caller { requester, policies, account })
 }
 
-/// What was not seen in the latest look may say otherwise by now: nothing is allowed by it.
-fn last_seen(what: &str, unseen: Option<&Reasons>, layers: &mut PolicySet, notes: &mut Vec<String>) {
+/// What was not seen in the latest scan may say otherwise by now: nothing is allowed by it.
+fn last_seen(what: &str, unseen: Option<&Reasons>, policies: &mut PolicySet, notes: &mut Vec<String>) {
     let Some(why) = unseen.map(Reasons::joined) else { return };
-    layers.identity = Some(vec![PolicyRef::missing(&format!("{what} of today"), &why)]);
+    policies.identity = Some(vec![PolicyRef::missing(&format!("{what} of today"), &why)]);
     notes.push(format!("the {what} is known only as it was last seen: {why}"));
 }
 
@@ -341,12 +341,12 @@ fn pod(
             format!("pods of {key} act as {arn}, by way of {by}; whether that one may assume it is not asked here")
         }
     });
-    let mut layers = own_policies(index, role, detail.policy.as_ref());
-    last_seen("role", index.role_or_unseen(arn).1.as_ref(), &mut layers, notes);
-    last_seen("association", unseen.as_ref(), &mut layers, notes);
+    let mut policies = own_policies(index, role, detail.policy.as_ref());
+    last_seen("role", index.role_or_unseen(arn).1.as_ref(), &mut policies, notes);
+    last_seen("association", unseen.as_ref(), &mut policies, notes);
     Ok(Caller {
         requester: Requester::role(&role.arn).with_unique_id(&role.role_id),
-        layers,
+        policies,
         account: Some(role.arn.account_id()),
     })
 }
@@ -376,23 +376,23 @@ fn above(
     index: &AccessIndex,
     request: &Request,
     account: Option<AccountId>,
-    layers: &mut PolicySet,
+    policies: &mut PolicySet,
     notes: &mut Vec<String>,
 ) {
     let stated = [(account, OrgPolicyKind::Scp), (request.resource_account(), OrgPolicyKind::Rcp)];
     let stated = stated.into_iter().filter_map(|(account, kind)| index.assumes_no_policies(account?, kind));
     notes.extend(stated.map(|assumption| format!("it is assumed that {}", assumption.sentence())));
-    layers.scp = account.and_then(|account| index.levels_or_missing(account, OrgPolicyKind::Scp)).map(Arc::from);
-    layers.rcp =
+    policies.scp = account.and_then(|account| index.levels_or_missing(account, OrgPolicyKind::Scp)).map(Arc::from);
+    policies.rcp =
         request.resource_account().and_then(|owner| index.levels_or_missing(owner, OrgPolicyKind::Rcp)).map(Arc::from);
 }
 
 /// The policy on the resource, and the trust policy where the resource is a role to be assumed.
-fn on_resource(index: &AccessIndex, request: &Request, question: &Question, layers: &mut PolicySet) {
+fn on_resource(index: &AccessIndex, request: &Request, question: &Question, policies: &mut PolicySet) {
     let service = request.action().service();
     let assumes = service == "sts" && request.resource().as_str().contains(":role/");
     if assumes {
-        layers.trust = Some(match index.role_or_unseen(&question.resource) {
+        policies.trust = Some(match index.role_or_unseen(&question.resource) {
             (Some(role), None) => trust_policy(index, role),
             (_, Some(why)) => PolicyRef::missing("trust policy", &why.joined()),
             (None, None) => PolicyRef::missing("trust policy", "the role is not among those that were seen"),
@@ -401,40 +401,40 @@ fn on_resource(index: &AccessIndex, request: &Request, question: &Question, laye
     }
     let own = request.resource_account().is_some() && request.resource_account() == request.principal().account_id();
     if request.action().on_resources() && (WITH_RESOURCE_POLICIES.contains(&service) || !own) {
-        layers.resource = Some(PolicyRef::missing(
+        policies.resource = Some(PolicyRef::missing(
             "policy of the resource",
             "such policies are not collected; give it, or say that there is none",
         ));
     }
 }
 
-fn layer(given: &Given) -> PolicyRef {
+fn policy_ref(given: &Given) -> PolicyRef {
     PolicyRef::known(&given.name, &given.document)
 }
 
-fn stand_in(what_if: &WhatIf, layers: &mut PolicySet) {
+fn stand_in(what_if: &WhatIf, policies: &mut PolicySet) {
     let list = |given: &Option<Vec<Given>>, place: &mut Option<Vec<PolicyRef>>| {
         if let Some(given) = given {
-            *place = Some(given.iter().map(layer).collect());
+            *place = Some(given.iter().map(policy_ref).collect());
         }
     };
-    list(&what_if.identity, &mut layers.identity);
-    list(&what_if.boundary, &mut layers.boundary);
-    list(&what_if.session, &mut layers.session);
-    list(&what_if.vpc_endpoint, &mut layers.vpc_endpoint);
+    list(&what_if.identity, &mut policies.identity);
+    list(&what_if.boundary, &mut policies.boundary);
+    list(&what_if.session, &mut policies.session);
+    list(&what_if.vpc_endpoint, &mut policies.vpc_endpoint);
     let levels = |given: &Option<Vec<Given>>, place: &mut Option<Arc<[Level]>>| {
         if let Some(given) = given {
-            let level = Level { name: "as given".into(), policies: given.iter().map(layer).collect() };
+            let level = Level { name: "as given".into(), policies: given.iter().map(policy_ref).collect() };
             *place = (!given.is_empty()).then(|| Arc::from([level]));
         }
     };
-    levels(&what_if.scp, &mut layers.scp);
-    levels(&what_if.rcp, &mut layers.rcp);
+    levels(&what_if.scp, &mut policies.scp);
+    levels(&what_if.rcp, &mut policies.rcp);
     let single = |given: &Option<Vec<Given>>, place: &mut Option<PolicyRef>| {
         if let Some(given) = given {
-            *place = given.first().map(layer);
+            *place = given.first().map(policy_ref);
         }
     };
-    single(&what_if.resource, &mut layers.resource);
-    single(&what_if.trust, &mut layers.trust);
+    single(&what_if.resource, &mut policies.resource);
+    single(&what_if.trust, &mut policies.trust);
 }

@@ -13,7 +13,7 @@ pub(crate) struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn layer(&self) -> PolicyRef {
+    fn policy_ref(&self) -> PolicyRef {
         match &self.document {
             Ok(document) => PolicyRef::known(&self.source, document),
             Err(why) => PolicyRef::missing(&self.source, why),
@@ -92,7 +92,7 @@ pub(crate) fn session_policy<'a>(index: &'a AccessIndex, digest: &Digest) -> Par
 
 fn scp_levels(index: &AccessIndex, role: &Role) -> Arc<[Level]> {
     let level = |(n, policies): (usize, &Vec<Part<'_>>)| {
-        Level::new(&format!("level {}", n + 1), policies.iter().map(Part::layer).collect())
+        Level::new(&format!("level {}", n + 1), policies.iter().map(Part::policy_ref).collect())
     };
     scps(index, role).iter().enumerate().map(level).collect()
 }
@@ -105,9 +105,9 @@ pub(crate) fn own_policies(index: &AccessIndex, role: &Role, session: Option<&Di
 /// The policies that apply to a role's session.
 pub(crate) fn policy_set(index: &AccessIndex, role: &Role, session: Option<&Digest>) -> PolicySet {
     PolicySet {
-        identity: Some(identity(index, role).iter().map(Part::layer).collect()),
-        boundary: boundary(index, role).map(|part| vec![part.layer()]),
-        session: session.map(|digest| vec![session_policy(index, digest).layer()]),
+        identity: Some(identity(index, role).iter().map(Part::policy_ref).collect()),
+        boundary: boundary(index, role).map(|part| vec![part.policy_ref()]),
+        session: session.map(|digest| vec![session_policy(index, digest).policy_ref()]),
         scp: Some(scp_levels(index, role)),
         ..PolicySet::default()
     }
@@ -116,7 +116,7 @@ pub(crate) fn policy_set(index: &AccessIndex, role: &Role, session: Option<&Dige
 /// What holds back whoever becomes the role, whatever its own policies allow: its boundary and SCPs.
 pub(crate) fn ceilings(index: &AccessIndex, role: &Role) -> PolicySet {
     PolicySet {
-        boundary: boundary(index, role).map(|part| vec![part.layer()]),
+        boundary: boundary(index, role).map(|part| vec![part.policy_ref()]),
         scp: Some(scp_levels(index, role)),
         ..PolicySet::default()
     }

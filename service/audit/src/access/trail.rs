@@ -140,7 +140,7 @@ pub(crate) fn evidence_of(estate: &Estate) -> (TrailEvidence, Vec<SessionAttribu
     (facts, attributions)
 }
 
-/// Associations over time: as looks found them, and those of the present that no look dates.
+/// Associations over time: as scans found them, and those of the present that no scan dates.
 fn spans(estate: &Estate) -> Vec<AssociationSpan> {
     let mut spans = estate.association_history.clone();
     let dated: BTreeSet<AssociationKey> =

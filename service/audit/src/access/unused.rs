@@ -1,8 +1,8 @@
 //! What a workload may do, against what it did.
 //!
-//! Every action that a role's whole stack of policies allows is used, unused, or unknown with the
+//! Every action that the policies of a role allow is used, unused, or unknown with the
 //! reason. Unused is said of an action only where its calls would have been seen: the trail of the
-//! account was read whole over the window, its selectors record such events, the calls of the role can
+//! account was read to the end over the window, its selectors record such events, the calls of the role can
 //! be told apart by workload, and no call that was made can have needed it besides. Everything else
 //! that no call shows is unknown. Refuses to know where the calls are kept, and what day it is.
 
@@ -25,8 +25,8 @@ pub struct Window<'w> {
     pub days: u16,
     /// Now.
     pub now: DateTime<Utc>,
-    /// The stretches that were read whole.
-    pub whole: &'w [CompleteRange],
+    /// The stretches that were read to the end.
+    pub complete: &'w [CompleteRange],
 }
 
 /// An action that was called.
@@ -46,7 +46,7 @@ pub struct ReadRegion {
     /// The region.
     pub region: Region,
     /// The stretch that serves best; `None` where there is none.
-    pub whole: Option<CompleteRange>,
+    pub complete: Option<CompleteRange>,
 }
 
 /// The window, and whether a call within it would have been seen.
@@ -56,11 +56,11 @@ pub struct Covered {
     pub account_id: AccountId,
     /// The first moment of the window, at midnight UTC.
     pub since: DateTime<Utc>,
-    /// Up to when the trail was read whole; calls after it count as calls, their absence as nothing.
+    /// Up to when the trail was read to the end; calls after it count as calls, their absence as nothing.
     pub until: DateTime<Utc>,
     /// Each region that calls may stand in.
     pub regions: Vec<ReadRegion>,
-    /// Why the window was not read whole; empty where it was.
+    /// Why the window was not read to the end; empty where it was.
     pub gaps: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct GrantedPath {
     pub unused: Vec<&'static str>,
 }
 
-/// Grants, weighed.
+/// What was granted, beside what was used.
 #[derive(Debug, Clone)]
 pub struct UsageReport {
     /// The role whose policies grant.
@@ -95,7 +95,7 @@ pub struct UsageReport {
     pub used: Vec<UsedAction>,
     /// What was called and let through, though the stack as it was seen does not allow it: the policies
     /// changed, or a resource's policy allowed it.
-    pub beyond: Vec<UsedAction>,
+    pub used_outside_grants: Vec<UsedAction>,
     /// What was called and always refused.
     pub refused: Vec<UsedAction>,
     /// Calls whose action is not known.
@@ -106,7 +106,7 @@ pub struct UsageReport {
     pub unknown: Vec<Open>,
     /// Patterns that grant what the catalogue does not know.
     pub unlisted: Vec<String>,
-    /// Why the grants may be others than those weighed.
+    /// Why the grants may be others than those that were seen.
     pub unseen: Vec<String>,
     /// The privilege-escalation paths among the grants.
     pub escalation_paths: Vec<GrantedPath>,
@@ -125,7 +125,7 @@ impl UsageReport {
         ActionSet::union_of(self.unknown.iter().map(|open| &open.actions))
     }
 
-    /// What of the unused grants weighs: actions of privilege-escalation paths, and those that manage
+    /// What of the unused grants matters most: actions of privilege-escalation paths, and those that manage
     /// permissions.
     #[must_use]
     pub fn unused_at_risk(&self) -> ActionSet {
@@ -135,7 +135,7 @@ impl UsageReport {
     }
 }
 
-/// Weighs the grants of a stack. `remembered`: why the role may be another than the one at hand.
+/// Compares what a set of policies grants with the calls. `remembered`: why the role may be another than the one at hand.
 pub(crate) fn usage_report(
     stack: &PolicySet,
     grants: &Grants,
@@ -148,11 +148,11 @@ pub(crate) fn usage_report(
     let calls = Calls::new(uses, role.arn.as_str(), window.since);
     let granted = grants.actions().clone();
 
-    let mut weighed = UsageReport {
+    let mut report = UsageReport {
         role_arn: role.arn.clone(),
         granted: granted.clone(),
         used: Vec::new(),
-        beyond: Vec::new(),
+        used_outside_grants: Vec::new(),
         refused: Vec::new(),
         unmapped: calls.unmapped,
         unused: ActionSet::default(),
@@ -162,26 +162,26 @@ pub(crate) fn usage_report(
         escalation_paths: Vec::new(),
         covered: window,
     };
-    weighed.unseen.dedup();
+    report.unseen.dedup();
     for (number, used) in calls.own {
         let Some(action) = catalogue().actions().get(number) else { continue };
         let is_certain = grants.certainly_allowed().contains_number(number);
         let of = if used.denied >= used.calls {
-            &mut weighed.refused
+            &mut report.refused
         } else if granted.contains_number(number) {
-            &mut weighed.used
+            &mut report.used
         } else {
-            &mut weighed.beyond
+            &mut report.used_outside_grants
         };
         of.push(UsedAction { action, used, is_certain });
     }
 
-    let mut left = granted.minus(&weighed.used_set());
+    let mut left = granted.minus(&report.used_set());
     let mut set_aside = |why: String, actions: ActionSet| {
         let actions = left.intersection(&actions);
         if !actions.is_empty() {
             left = left.minus(&actions);
-            weighed.unknown.push(Open { why, actions });
+            report.unknown.push(Open { why, actions });
         }
     };
     if let Some(why) = remembered.first() {
@@ -189,27 +189,27 @@ pub(crate) fn usage_report(
     }
     set_aside(
         "it was called, and refused each time".to_owned(),
-        ActionSet::from_numbers(weighed.refused.iter().map(|used| used.action.number)),
+        ActionSet::from_numbers(report.refused.iter().map(|used| used.action.number)),
     );
     set_aside(
         "sessions of the role that no workload is known of called it".to_owned(),
         ActionSet::from_numbers(calls.others),
     );
-    for used in &weighed.used {
+    for used in &report.used {
         let besides = ActionSet::from_numbers(used.action.dependent_actions().iter().map(|action| action.number));
         set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
     }
-    for (why, actions) in unseen_calls(trails, &weighed.covered, &left_of(&granted, &weighed.used)) {
+    for (why, actions) in unseen_calls(trails, &report.covered, &left_of(&granted, &report.used)) {
         set_aside(why, actions);
     }
-    weighed.unused = left;
+    report.unused = left;
 
     let own: Vec<Arn> = role.attached.iter().map(|p| p.arn.clone()).filter(|arn| arn.account() != "aws").collect();
     for found in escalation::find(stack, Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() }) {
-        let unused = found.path.actions().filter(|action| weighed.unused.contains(action)).collect();
-        weighed.escalation_paths.push(GrantedPath { found, unused });
+        let unused = found.path.actions().filter(|action| report.unused.contains(action)).collect();
+        report.escalation_paths.push(GrantedPath { found, unused });
     }
-    weighed
+    report
 }
 
 fn left_of(granted: &ActionSet, used: &[UsedAction]) -> ActionSet {
@@ -263,7 +263,7 @@ fn global_region(arn: &RoleArn) -> Option<Region> {
     region.parse().ok()
 }
 
-/// Whether the trail of a role's account was read whole over the window, in each region that calls may
+/// Whether the trail of a role's account was read to the end over the window, in each region that calls may
 /// stand in.
 #[must_use]
 pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
@@ -273,7 +273,8 @@ pub fn covered(estate: &Estate, role: &RoleArn, window: Window<'_>) -> Covered {
 /// As [`covered`], by what was looked at.
 pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>) -> Covered {
     let account_id = role.account_id();
-    let of_account: Vec<&CompleteRange> = window.whole.iter().filter(|whole| whole.account_id == account_id).collect();
+    let of_account: Vec<&CompleteRange> =
+        window.complete.iter().filter(|range| range.account_id == account_id).collect();
     let mut gaps = Vec::new();
     // Sources that would have shown any region: a region that such a source does not have had no events.
     let everywhere: BTreeMap<&str, CompleteRange> = everywhere(&of_account);
@@ -281,30 +282,30 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
         scope.account_id == account_id && matches!(scope.kind, ScopeKind::Trails | ScopeKind::Clusters)
     });
     let mut regions: BTreeSet<Region> = looked_at.filter_map(|(scope, _)| scope.region.clone()).collect();
-    regions.extend(of_account.iter().map(|whole| whole.region.clone()));
+    regions.extend(of_account.iter().map(|range| range.region.clone()));
     regions.extend(global_region(role));
     let best = |region: &Region| {
-        let own = of_account.iter().filter(|whole| whole.region == *region).map(|whole| (*whole).clone());
+        let own = of_account.iter().filter(|range| range.region == *region).map(|range| (*range).clone());
         let without = everywhere
             .values()
-            .filter(|whole| !of_account.iter().any(|other| other.source == whole.source && other.region == *region));
-        let candidates = own.chain(without.cloned()).filter(|whole| whole.event_scope != EventScope::Sessions);
+            .filter(|range| !of_account.iter().any(|other| other.source == range.source && other.region == *region));
+        let candidates = own.chain(without.cloned()).filter(|range| range.event_scope != EventScope::Sessions);
         let long = TimeDelta::days(i64::from(window.days));
         // Of those that reach back far enough the one that has more kinds of events.
-        candidates.max_by_key(|whole| {
-            let reach = whole.to - whole.from;
-            (reach.min(long), matches!(whole.event_scope, EventScope::Bucket(_)), whole.to)
+        candidates.max_by_key(|range| {
+            let reach = range.to - range.from;
+            (reach.min(long), matches!(range.event_scope, EventScope::Bucket(_)), range.to)
         })
     };
     let regions: Vec<ReadRegion> =
-        regions.into_iter().map(|region| ReadRegion { whole: best(&region), region }).collect();
-    let until = regions.iter().filter_map(|read| Some(read.whole.as_ref()?.to)).min().unwrap_or(window.now);
+        regions.into_iter().map(|region| ReadRegion { complete: best(&region), region }).collect();
+    let until = regions.iter().filter_map(|read| Some(read.complete.as_ref()?.to)).min().unwrap_or(window.now);
     let since = until - TimeDelta::days(i64::from(window.days));
     // Calls are counted by day.
     let since = since.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
     let mut short: BTreeMap<Option<DateTime<Utc>>, Vec<&str>> = BTreeMap::new();
     for read in &regions {
-        let from = read.whole.as_ref().map(|whole| whole.from);
+        let from = read.complete.as_ref().map(|range| range.from);
         if from.is_none_or(|from| from > since) {
             short.entry(from).or_default().push(read.region.as_str());
         }
@@ -333,15 +334,15 @@ fn day(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// What each source that sees every region read whole in all of them.
+/// What each source that sees every region read to the end in all of them.
 fn everywhere<'w>(of_account: &[&'w CompleteRange]) -> BTreeMap<&'w str, CompleteRange> {
     let mut sources: BTreeMap<&str, CompleteRange> = BTreeMap::new();
-    for whole in of_account.iter().filter(|whole| whole.all_regions) {
-        let least = sources.entry(&whole.source).or_insert_with(|| (*whole).clone());
-        least.from = least.from.max(whole.from);
-        least.to = least.to.min(whole.to);
+    for range in of_account.iter().filter(|range| range.all_regions) {
+        let least = sources.entry(&range.source).or_insert_with(|| (*range).clone());
+        least.from = least.from.max(range.from);
+        least.to = least.to.min(range.to);
     }
-    sources.retain(|_, whole| whole.from < whole.to);
+    sources.retain(|_, range| range.from < range.to);
     sources
 }
 
@@ -361,9 +362,9 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
     let not_known = "nothing is known of where calls of it would show";
     open.push((not_known.to_owned(), ActionSet::all().minus(&shown).minus(recording::unrecorded())));
     for read in &covered.regions {
-        let Some(whole) = &read.whole else { continue };
+        let Some(range) = &read.complete else { continue };
         let region = &read.region;
-        let recorded = match &whole.event_scope {
+        let recorded = match &range.event_scope {
             EventScope::Sessions => Err("only events that begin sessions are read".to_owned()),
             EventScope::Management => {
                 Ok(vec![Recorded { management_reads: true, management_writes: true, ..Recorded::default() }])
@@ -430,13 +431,13 @@ fn selectors(
     Ok(recorded)
 }
 
-/// Why calls of some of these actions may be missing from what was read whole.
-pub(crate) fn unseen_in(trails: &[Trail], whole: &CompleteRange, actions: &ActionSet) -> Option<String> {
-    let read = ReadRegion { region: whole.region.clone(), whole: Some(whole.clone()) };
+/// Why calls of some of these actions may be missing from what was read to the end.
+pub(crate) fn unseen_in(trails: &[Trail], range: &CompleteRange, actions: &ActionSet) -> Option<String> {
+    let read = ReadRegion { region: range.region.clone(), complete: Some(range.clone()) };
     let covered = Covered {
-        account_id: whole.account_id,
-        since: whole.from,
-        until: whole.to,
+        account_id: range.account_id,
+        since: range.from,
+        until: range.to,
         regions: vec![read],
         gaps: Vec::new(),
     };
@@ -458,7 +459,7 @@ mod tests {
     fn what_a_trail_would_not_show_is_told() {
         let at = DateTime::<Utc>::UNIX_EPOCH;
         let why = |event_scope, names: &[&str]| {
-            let whole = CompleteRange {
+            let range = CompleteRange {
                 source: "org".to_owned(),
                 account_id: "111122223333".parse().unwrap(),
                 region: "eu-west-1".parse().unwrap(),
@@ -467,7 +468,7 @@ mod tests {
                 event_scope,
                 all_regions: true,
             };
-            unseen_in(&[], &whole, &ActionSet::from_names(names.iter().copied()))
+            unseen_in(&[], &range, &ActionSet::from_names(names.iter().copied()))
         };
         assert_eq!(why(EventScope::Management, &["kms:Decrypt", "ec2:RunInstances"]), None);
         for (holds, names, expected) in [

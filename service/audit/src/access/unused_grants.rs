@@ -43,14 +43,14 @@ pub(crate) fn of_role(index: &AccessIndex, role: &Role) -> Listed<UnusedActions>
         return Ok(Partial { items: Vec::new(), missing: more });
     }
     let Some(now) = memory.at else { return Err(Reasons::one("calls were not counted")) };
-    let look = |days: u16| covered_by(&index.coverage, &role.arn, Window { days, now, whole: &memory.whole });
-    let shortest = look(1);
+    let covered = |days: u16| covered_by(&index.coverage, &role.arn, Window { days, now, complete: &memory.whole });
+    let shortest = covered(1);
     if let Some(why) = reasons(shortest.gaps.iter().cloned()) {
         return Err(why);
     }
-    let begin = shortest.regions.iter().filter_map(|read| Some(read.whole.as_ref()?.from)).max();
+    let begin = shortest.regions.iter().filter_map(|read| Some(read.complete.as_ref()?.from)).max();
     let days = begin.map_or(1, |begin| (shortest.until - begin).num_days() - 1).clamp(1, LONGEST);
-    let window = look(u16::try_from(days).unwrap_or(1));
+    let window = covered(u16::try_from(days).unwrap_or(1));
     let uses = memory.calls.get(role.arn.as_str()).map(Vec::as_slice).unwrap_or_default();
     let usage = usage_report(&stack, &grants, role, &index.trails, &[], uses, window);
     let missing = usage.unknown.iter().filter(|open| open.actions.intersects(writes()));

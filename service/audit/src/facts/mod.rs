@@ -39,7 +39,7 @@ use crate::access::tag_conditions::TagCondition;
 use crate::access::unused_grants::UnusedActions;
 use crate::access::uses::{Use, WebIdentityUse};
 use crate::cancel::Cancel;
-use crate::index::{organisation_listed, reasons};
+use crate::index::reasons;
 use objects::{AccountFacts, AssociationFacts, ClusterFacts, RoleFacts};
 use rolecall_estate::Estate;
 use rolecall_estate::assumption::Assumption;
@@ -265,13 +265,6 @@ impl SubjectIndex {
         });
         each.collect()
     }
-}
-
-/// The account's OU path: `/` for one outside a listed organisation, `None` where the organisation
-/// was not seen.
-pub(crate) fn ou_path(estate: &Estate, account: AccountId) -> Option<String> {
-    let known = estate.accounts.iter().find(|a| a.id == account).and_then(|a| a.ou_path.clone());
-    known.or_else(|| organisation_listed(estate).then(|| "/".to_owned()))
 }
 
 fn plain(kind: SubjectKind, key: String, account_id: AccountId) -> Subject {

@@ -63,7 +63,7 @@ pub fn reconcile(
     let active = |id: &str, subject: &Subject| {
         by_id
             .get(id)
-            .is_some_and(|rule| rule.is_enabled(subject, crate::facts::ou_path(estate, subject.account_id).as_deref()))
+            .is_some_and(|rule| rule.is_enabled(subject, crate::index::ou_path(estate, subject.account_id).as_deref()))
     };
     decide(known, evaluation, root, active, estate)
 }
@@ -209,7 +209,7 @@ enum Presence {
     NotSeen(Vec<Reason>),
 }
 
-/// Where a subject is, as far as the latest looks show.
+/// Where a subject is, as far as the latest scans show.
 fn presence(estate: &Estate, subject: &Subject) -> Presence {
     let coverage = &estate.coverage;
     let account = subject.account_id;

@@ -6,7 +6,7 @@
 mod organization;
 mod visibility;
 
-pub(crate) use organization::organisation_listed;
+pub(crate) use organization::ou_path;
 pub(crate) use visibility::{AccountVisibility, ClusterVisibility};
 
 use chrono::{DateTime, Utc};

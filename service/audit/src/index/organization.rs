@@ -170,7 +170,7 @@ impl EstateIndex {
     /// As [`EstateIndex::org_levels`], with what the policies say.
     pub(crate) fn org_policy_levels(&self, account: AccountId, kind: OrgPolicyKind) -> Result<Vec<Level>, Reasons> {
         let name = if kind == OrgPolicyKind::Scp { "SCP" } else { "RCP" };
-        let layer = |policy: &OrgPolicy| {
+        let policy_ref = |policy: &OrgPolicy| {
             let source = format!("{name} {}", policy.name);
             self.documents.get(&policy.document).map_or_else(
                 || PolicyRef::missing(&source, "its document is not in the estate"),
@@ -179,7 +179,7 @@ impl EstateIndex {
         };
         let level = |(name, policies): OrgLevel<'_>| Level {
             name: name.into(),
-            policies: policies.into_iter().map(layer).collect(),
+            policies: policies.into_iter().map(policy_ref).collect(),
         };
         Ok(self.org_levels(account, kind)?.into_iter().map(level).collect())
     }
@@ -201,9 +201,11 @@ impl OrganizationIndex {
     }
 }
 
-/// Whether the organisation was listed whole.
-pub(crate) fn organisation_listed(estate: &Estate) -> bool {
-    asked(&estate.coverage, ScopeKind::Organization).0
+/// The account's OU path: `/` for one outside a listed organisation, `None` where the organisation
+/// was not seen.
+pub(crate) fn ou_path(estate: &Estate, account: AccountId) -> Option<String> {
+    let known = estate.accounts.iter().find(|a| a.id == account).and_then(|a| a.ou_path.clone());
+    known.or_else(|| asked(&estate.coverage, ScopeKind::Organization).0.then(|| "/".to_owned()))
 }
 
 /// Whether the organisation was asked and answered whole, and why not where it was asked.

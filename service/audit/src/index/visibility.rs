@@ -131,8 +131,8 @@ impl EstateIndex {
         let first = open.map(|association| association.key.to_string()).next()?;
         let (account_id, region, cluster) = place.clone();
         let scope = Scope::of_cluster(account_id, ScopeKind::AssociationDetails, region, cluster);
-        let told = reasons(self.coverage.blind_spots(&scope));
-        Some(told.unwrap_or_else(|| {
+        let gaps = reasons(self.coverage.blind_spots(&scope));
+        Some(gaps.unwrap_or_else(|| {
             let text = format!("association {first} was listed, but not described");
             Reasons::one(Reason::new(text, Cause::Gap(scope)))
         }))

@@ -473,7 +473,7 @@ fn findings(
         }
     }
     // What passes now, and nobody could say of it afterwards.
-    let told: BTreeSet<(String, SubjectKind, String)> =
+    let already_failing: BTreeSet<(String, SubjectKind, String)> =
         out.undecided.iter().map(|it| (it.rule.clone(), it.subject.kind, it.subject.key.clone())).collect();
     let subjects: BTreeSet<(SubjectKind, &str)> =
         before.verdicts.iter().map(|it| (it.subject.kind, it.subject.key.as_str())).collect();
@@ -482,7 +482,7 @@ fn findings(
         let (kind, key) = (verdict.subject.kind, verdict.subject.key.as_str());
         let decided_before = subjects.contains(&(kind, key));
         let was_unknown = unknown_before.contains_key(&(verdict.rule.as_str(), kind, key));
-        if decided_before && !was_unknown && !told.contains(&(verdict.rule.clone(), kind, key.to_owned())) {
+        if decided_before && !was_unknown && !already_failing.contains(&(verdict.rule.clone(), kind, key.to_owned())) {
             let (rule, subject) = (verdict.rule.clone(), verdict.subject.as_ref().clone());
             out.undecided.push(Undecided { rule, subject, why: why.clone() });
         }

@@ -78,7 +78,7 @@ impl Case {
 
     fn of(&self, whose: &UsageSubject) -> Result<UsageReport, UsageError> {
         let role = role_of(&self.small.0, whose)?.parse().unwrap();
-        let window = covered(&self.small.0, &role, Window { days: 90, now: now(), whole: &self.whole });
+        let window = covered(&self.small.0, &role, Window { days: 90, now: now(), complete: &self.whole });
         analyze_usage(&self.small.0, whose, &self.uses, window)
     }
 
@@ -107,7 +107,7 @@ fn what_was_granted_and_not_called_is_unused() {
     assert_eq!(case.verdict("s3:GetBucketPolicy"), "unused");
     assert_eq!(case.verdict("s3:PutObject"), "not granted");
     let weighed = case.weighed();
-    assert_eq!(weighed.beyond.iter().map(|used| used.action.name).collect::<Vec<_>>(), ["s3:PutObject"]);
+    assert_eq!(weighed.used_outside_grants.iter().map(|used| used.action.name).collect::<Vec<_>>(), ["s3:PutObject"]);
     assert!(weighed.used[0].is_certain && weighed.covered.gaps.is_empty() && weighed.unseen.is_empty());
     assert_eq!(weighed.covered.since, "2026-08-22T00:00:00Z".parse::<DateTime<Utc>>().unwrap());
 }

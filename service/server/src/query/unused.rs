@@ -53,7 +53,7 @@ pub(crate) async fn usage_report(
         }
     };
     let whole = store.complete_ranges(&[account]).await?;
-    let window = covered(&estate, &role, Window { days, now, whole: &whole });
+    let window = covered(&estate, &role, Window { days, now, complete: &whole });
     let since = window.since.date_naive();
     let rows: Vec<UseRow> = store.usage(&UsageOf::Role(arn), Some(since), false).try_collect().await?;
     let weighing = tokio::task::spawn_blocking(move || {

@@ -141,10 +141,10 @@ pub(super) struct ListedScopes<'a> {
 impl ListedScopes<'_> {
     /// What may be said of a thing that one side lacks.
     pub(super) fn presence(self, was_there: bool, scope: &Scope) -> Option<Presence> {
-        let whole = |coverage: &Coverage| coverage.blind_spots(scope).is_empty();
+        let is_complete = |coverage: &Coverage| coverage.blind_spots(scope).is_empty();
         match was_there {
-            true => (whole(self.before) && whole(self.after)).then_some(Presence::Removed),
-            false => whole(self.before).then_some(Presence::Added),
+            true => (is_complete(self.before) && is_complete(self.after)).then_some(Presence::Removed),
+            false => is_complete(self.before).then_some(Presence::Added),
         }
     }
 
@@ -153,25 +153,25 @@ impl ListedScopes<'_> {
         let (account_id, region) = (key.account_id, key.region.clone());
         let clusters = Scope::regional(account_id, ScopeKind::Clusters, region.clone());
         let own = Scope::of_cluster(account_id, ScopeKind::Associations, region, key.cluster.clone());
-        let whole = |coverage: &Coverage| {
+        let is_complete = |coverage: &Coverage| {
             coverage.blind_spots(&own).is_empty()
                 || (coverage.gaps_of(&own).is_none() && coverage.blind_spots(&clusters).is_empty())
         };
         match was_there {
-            true => (whole(self.before) && whole(self.after)).then_some(Presence::Removed),
-            false => whole(self.before).then_some(Presence::Added),
+            true => (is_complete(self.before) && is_complete(self.after)).then_some(Presence::Removed),
+            false => is_complete(self.before).then_some(Presence::Added),
         }
     }
 
     /// An account, which the organization's listing shows, whosever it is.
     pub(super) fn member(self, was_there: bool) -> Option<Presence> {
-        let whole = |coverage: &Coverage| {
+        let is_complete = |coverage: &Coverage| {
             let mut listings = coverage.scopes().filter(|(scope, _)| scope.kind == ScopeKind::Organization).peekable();
             listings.peek().is_some() && listings.all(|(_, gaps)| gaps.is_empty())
         };
         match was_there {
-            true => (whole(self.before) && whole(self.after)).then_some(Presence::Removed),
-            false => whole(self.before).then_some(Presence::Added),
+            true => (is_complete(self.before) && is_complete(self.after)).then_some(Presence::Removed),
+            false => is_complete(self.before).then_some(Presence::Added),
         }
     }
 }

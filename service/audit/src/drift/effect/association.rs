@@ -54,7 +54,7 @@ impl Both<'_> {
         }
         let off = difference.change == kind::SESSION_TAGS_OFF;
         let words = format!("what policies allow to sessions with the tags of {key}");
-        let access = Some(Access { principal: None, ..Access::said(words, "*", "*") });
+        let access = Some(Access { principal: None, ..Access::described(words, "*", "*") });
         match asks {
             Asks { allow: false, other: false } => match old.first_unseen().or(new.first_unseen()) {
                 Some(unseen) => AccessChange::unknown(format!("{unseen}, and may ask for a session tag")),

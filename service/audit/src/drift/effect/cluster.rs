@@ -31,7 +31,7 @@ impl Both<'_> {
             let side = if added { &self.after } else { &self.before };
             let Held::Policies(parts) = side.workload(key) else { continue };
             let words = format!("credentials of {}", parts.role);
-            let access = Some(Access::said(words, "eks-auth:AssumeRoleForPodIdentity", &difference.resource.name));
+            let access = Some(Access::described(words, "eks-auth:AssumeRoleForPodIdentity", &difference.resource.name));
             let change = if added {
                 AccessChange {
                     effect: Effect::Widened,
@@ -78,7 +78,7 @@ impl Both<'_> {
             let words: Vec<&str> = more.iter().map(|it| it.as_str()).collect();
             (!words.is_empty()).then(|| {
                 let said = format!("{principal}: {}", words.join(", "));
-                let access = Access::said(said, "eks:AccessKubernetesApi", &difference.resource.name);
+                let access = Access::described(said, "eks:AccessKubernetesApi", &difference.resource.name);
                 Access { principal: Some(principal.to_owned()), ..access }
             })
         };
@@ -107,8 +107,9 @@ impl Both<'_> {
             let trusts = side.estate.roles.iter().filter_map(|role| role.trust.as_ref());
             trusts.filter_map(|digest| side.estate.documents.get(digest)).any(|document| document.text.contains(arn))
         };
-        let access =
-            || Some(Access::said(format!("AssumeRoleWithWebIdentity by {arn}"), "sts:AssumeRoleWithWebIdentity", arn));
+        let access = || {
+            Some(Access::described(format!("AssumeRoleWithWebIdentity by {arn}"), "sts:AssumeRoleWithWebIdentity", arn))
+        };
         let trusted = names(&self.before) || names(&self.after);
         match (trusted, difference.change) {
             (false, _) => Label::none("no role trusts the provider"),

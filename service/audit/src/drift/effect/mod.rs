@@ -92,7 +92,7 @@ fn asker(who: &Requester) -> Asker {
 fn compare_roles(was: &Parts, is: &Parts) -> AccessChange {
     let unseen: BTreeSet<OrgPolicyKind> = was.unseen.union(&is.unseen).copied().collect();
     let seen = |parts: &Parts| {
-        let mut policies = parts.layers();
+        let mut policies = parts.policies();
         if unseen.contains(&OrgPolicyKind::Scp) {
             policies.scp = None;
         }
@@ -119,9 +119,9 @@ impl Both<'_> {
             (Held::Nothing(_), Held::Nothing(why)) => {
                 AccessChange::none(&format!("nothing was allowed before and after: {why}"))
             }
-            (Held::Nothing(_), Held::Policies(is)) => compare(&asker(&is.who), &nothing(), &is.layers()).into(),
+            (Held::Nothing(_), Held::Policies(is)) => compare(&asker(&is.who), &nothing(), &is.policies()).into(),
             (Held::Policies(was), Held::Nothing(why)) => {
-                let change: AccessChange = compare(&asker(&was.who), &was.layers(), &nothing()).into();
+                let change: AccessChange = compare(&asker(&was.who), &was.policies(), &nothing()).into();
                 AccessChange { because: format!("{why}; {}", change.because), ..change }
             }
             (Held::Policies(was), Held::Policies(is)) => {
@@ -150,12 +150,12 @@ impl Both<'_> {
             boundary || session || scp || rcp
         };
         self.memo(key, || {
-            let change = compare_within(&is.who, [was.layers(), was.with(is, slots).layers()], lift);
+            let change = compare_within(&is.who, [was.policies(), was.with(is, slots).policies()], lift);
             if change.effect != Effect::None {
                 return change;
             }
             // What others of the same scan opened or closed may be what makes the difference.
-            compare_within(&is.who, [is.with(was, slots).layers(), is.layers()], lift)
+            compare_within(&is.who, [is.with(was, slots).policies(), is.policies()], lift)
         })
     }
 
@@ -227,7 +227,7 @@ impl Both<'_> {
         }
         let admin = |held: Held| match held {
             Held::Policies(parts) => {
-                let policies = PolicySet { rcp: None, ..parts.layers() };
+                let policies = PolicySet { rcp: None, ..parts.policies() };
                 Some(Grants::new(&policies).admin().answer.truth.is_true())
             }
             Held::Nothing(_) => Some(false),

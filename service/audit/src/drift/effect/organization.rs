@@ -112,7 +112,7 @@ impl LevelChange {
 
     /// What it comes to for a role's sessions.
     fn for_role(&self, parts: &Parts, account: AccountId) -> AccessChange {
-        let with = |[scp, rcp]: &[Levels; 2]| Parts { scp: scp.clone(), rcp: rcp.clone(), ..parts.clone() }.layers();
+        let with = |[scp, rcp]: &[Levels; 2]| Parts { scp: scp.clone(), rcp: rcp.clone(), ..parts.clone() }.policies();
         self.compare(account, &parts.who, with)
     }
 

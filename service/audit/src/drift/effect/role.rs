@@ -84,13 +84,13 @@ impl Both<'_> {
 
     /// Who may assume the role, and which workloads get its permissions by that.
     fn trust(&self, arn: &str, difference: &Difference, label: &mut Label) {
-        let layer = |side: &Side<'_>, state: &Option<State>| match state {
+        let policy_ref = |side: &Side<'_>, state: &Option<State>| match state {
             Some(State::Document(digest)) => {
                 side.estate.documents.get(digest).map(|it| PolicyRef::known("trust policy", it))
             }
             _ => None,
         };
-        let (old, new) = (layer(&self.before, &difference.before), layer(&self.after, &difference.after));
+        let (old, new) = (policy_ref(&self.before, &difference.before), policy_ref(&self.after, &difference.after));
         let is_read = |trust: &Option<PolicyRef>| trust.as_ref().is_some_and(|trust| trust.policy().is_some());
         let both_read = is_read(&old) && is_read(&new);
         for key in self.users_of(arn).filter(|key| !self.is_led_elsewhere(key)) {
@@ -108,11 +108,11 @@ impl Both<'_> {
         }
         label.takes_hold = self.next_credentials(label);
         self.hops(arn, label);
-        let layers = |trust: Option<PolicyRef>| {
+        let policies = |trust: Option<PolicyRef>| {
             let none = || PolicyRef::missing("trust policy", "the role's listing does not have it");
             PolicySet { trust: Some(trust.unwrap_or_else(none)), ..PolicySet::default() }
         };
-        let change: AccessChange = compare(&Asker::default(), &layers(old), &layers(new)).into();
+        let change: AccessChange = compare(&Asker::default(), &policies(old), &policies(new)).into();
         label.also(&change.on(arn));
     }
 
@@ -128,7 +128,7 @@ impl Both<'_> {
                 let (had, has) = (admits(&was), admits(&is));
                 (had != has && decide_open(&parts, ASSUME, arn).is_true()).then_some(has)
             });
-            let access = || Some(Access::said(format!("{ASSUME} on {arn}"), ASSUME, arn));
+            let access = || Some(Access::described(format!("{ASSUME} on {arn}"), ASSUME, arn));
             let change = match opened {
                 None => continue,
                 Some(true) => AccessChange {

@@ -66,7 +66,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn layers(&self) -> PolicySet {
+    pub(super) fn policies(&self) -> PolicySet {
         PolicySet {
             identity: Some(self.identity.values().cloned().collect()),
             boundary: self.boundary.clone(),
@@ -86,7 +86,7 @@ impl Parts {
                 Slot::Session => out.session.clone_from(&other.session),
                 slot => {
                     match other.identity.get(slot) {
-                        Some(layer) => out.identity.insert(slot.clone(), layer.clone()),
+                        Some(policy) => out.identity.insert(slot.clone(), policy.clone()),
                         None => out.identity.remove(slot),
                     };
                 }
@@ -204,7 +204,7 @@ impl<'a> Side<'a> {
     }
 
     fn parts_of(&self, role: &Role, session: Option<&Digest>) -> Parts {
-        let layers = own_policies(&self.index, role, session);
+        let policies = own_policies(&self.index, role, session);
         let account = role.arn.account_id();
         let inline = role.inline.iter().map(|policy| Slot::Inline(policy.name.clone()));
         let attached = role.attached.iter().map(|policy| Slot::Attached(policy.arn.to_string()));
@@ -218,9 +218,9 @@ impl<'a> Side<'a> {
             role: role.arn.to_string(),
             session_digest: session.copied(),
             account,
-            identity: inline.chain(attached).zip(layers.identity.unwrap_or_default()).collect(),
-            boundary: layers.boundary,
-            session: layers.session,
+            identity: inline.chain(attached).zip(policies.identity.unwrap_or_default()).collect(),
+            boundary: policies.boundary,
+            session: policies.session,
             scp: scp.unwrap_or_default(),
             rcp: rcp.unwrap_or_default(),
             unseen: unseen.into_iter().filter(|(_, is_unseen)| *is_unseen).map(|(kind, _)| kind).collect(),
@@ -281,7 +281,7 @@ impl<'a> Side<'a> {
 /// Whether a role's own side may let a request through.
 pub(super) fn decide_open(parts: &Parts, action: &str, resource: &str) -> Truth {
     let request = Request::new(parts.who.clone(), action, resource, None, parts.who.context());
-    match decide(&request, &parts.layers()).outcome {
+    match decide(&request, &parts.policies()).outcome {
         Outcome::Allow => Truth::True,
         Outcome::DenyExplicit => Truth::False,
         // What another account's trust policy must allow is asked of that.
@@ -295,8 +295,8 @@ fn own_side(parts: &Parts, action: &str, resource: &str) -> Truth {
         r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#,
     );
     let request = Request::new(parts.who.clone(), action, resource, None, parts.who.context());
-    let layers = PolicySet { trust: Some(PolicyRef::known("trust policy", &all)), ..parts.layers() };
-    match decide(&request, &layers).outcome {
+    let policies = PolicySet { trust: Some(PolicyRef::known("trust policy", &all)), ..parts.policies() };
+    match decide(&request, &policies).outcome {
         Outcome::DenyExplicit | Outcome::DenyImplicit => Truth::False,
         _ => Truth::True,
     }
@@ -323,7 +323,7 @@ impl Parts {
             .values()
             .chain(lists)
             .chain(above)
-            .filter_map(|layer| layer.policy())
+            .filter_map(|policy| policy.policy())
             .map(rolecall_iam::Policy::canonical)
     }
 }

@@ -172,7 +172,7 @@ impl From<UsageReport> for UnusedAccessJson {
             used: called(&usage_report.used),
             unused,
             unknown: open.collect(),
-            used_outside_grants: called(&usage_report.beyond),
+            used_outside_grants: called(&usage_report.used_outside_grants),
             denied: called(&usage_report.refused),
             unmapped: usage_report.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
             unlisted_patterns: usage_report.unlisted.clone(),
@@ -195,10 +195,10 @@ impl From<Covered> for PeriodJson {
                 .iter()
                 .map(|read| RegionRangeJson {
                     region: read.region.to_string(),
-                    source: read.whole.as_ref().map(|whole| whole.source.clone()),
-                    event_scope: read.whole.as_ref().map(|whole| holds(&whole.event_scope)),
-                    from: read.whole.as_ref().map(|whole| whole.from),
-                    to: read.whole.as_ref().map(|whole| whole.to),
+                    source: read.complete.as_ref().map(|whole| whole.source.clone()),
+                    event_scope: read.complete.as_ref().map(|whole| holds(&whole.event_scope)),
+                    from: read.complete.as_ref().map(|whole| whole.from),
+                    to: read.complete.as_ref().map(|whole| whole.to),
                 })
                 .collect(),
             gaps: covered.gaps,

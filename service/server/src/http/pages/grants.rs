@@ -211,7 +211,7 @@ impl GrantsPage {
             services: services(usage_report, &counts),
             used: called(&usage_report.used, now),
             refused: called(&usage_report.refused, now),
-            beyond: called(&usage_report.beyond, now),
+            beyond: called(&usage_report.used_outside_grants, now),
             unused: by_service(&usage_report.unused),
             unknown: usage_report.unknown.iter().map(|open| names(open.why.clone(), &open.actions, true)).collect(),
             unmapped: usage_report.unmapped.iter().map(|u| (u.action.clone(), words::count_u64(u.calls))).collect(),
@@ -244,7 +244,7 @@ fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
 
 fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
     let row = |read: &rolecall_audit::access::unused::ReadRegion| {
-        let whole = read.whole.as_ref();
+        let whole = read.complete.as_ref();
         RegionRow {
             region: read.region.to_string(),
             state: match whole {
