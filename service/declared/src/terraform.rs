@@ -66,10 +66,10 @@ pub(crate) fn is_state(node: &Node) -> bool {
 /// Reads what a state or a plan declares: of a plan, what is there once it is applied.
 pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) {
     let instances = instances(reading, root);
-    let world = World::of(reading, root, &instances);
+    let context = PlanContext::of(reading, root, &instances);
     for one in instances.iter().filter(|one| one.action != Action::Delete) {
         let Some(values) = one.values else { continue };
-        for item in world.items(reading, one, values, one.unknown) {
+        for item in context.items(reading, one, values, one.unknown) {
             let format = if one.is_plan { Format::TerraformPlan } else { Format::TerraformState };
             let place = reading.place(one.line, &one.address);
             reading.found(place, format, one.address.clone(), None, item);
@@ -80,11 +80,11 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) {
 /// What a plan does.
 pub(crate) fn planned(reading: &mut Reading<'_>, root: &Node) -> Vec<Planned> {
     let instances = instances(reading, root);
-    let world = World::of(reading, root, &instances);
+    let context = PlanContext::of(reading, root, &instances);
     let mut out = Vec::new();
     for one in instances.iter().filter(|one| one.action != Action::Keep) {
-        let before = one.before.map(|values| world.items(reading, one, values, None)).unwrap_or_default();
-        let after = one.values.map(|values| world.items(reading, one, values, one.unknown)).unwrap_or_default();
+        let before = one.before.map(|values| context.items(reading, one, values, None)).unwrap_or_default();
+        let after = one.values.map(|values| context.items(reading, one, values, one.unknown)).unwrap_or_default();
         if !before.is_empty() || !after.is_empty() {
             out.push(Planned { place: reading.place(one.line, &one.address), action: one.action, before, after });
         }
@@ -194,7 +194,7 @@ fn state_file<'a>(node: &'a Node, out: &mut Vec<Instance<'a>>) {
 }
 
 /// What the resources of a file tell of each other.
-struct World<'a> {
+struct PlanContext<'a> {
     account: Option<AccountId>,
     region: Option<Region>,
     /// The region and account of clusters, by name.
@@ -205,7 +205,7 @@ struct World<'a> {
     configuration: Option<&'a Node>,
 }
 
-impl<'a> World<'a> {
+impl<'a> PlanContext<'a> {
     fn of(reading: &Reading<'_>, root: &'a Node, instances: &[Instance<'a>]) -> Self {
         let mut accounts = BTreeSet::new();
         let mut regions = BTreeSet::new();
@@ -226,7 +226,7 @@ impl<'a> World<'a> {
         }
         let only_account = if accounts.len() == 1 { accounts.first().copied() } else { None };
         let only_region = if regions.len() == 1 { regions.first().cloned() } else { None };
-        let mut world = Self {
+        let mut context = Self {
             account: reading.defaults.account.or(only_account),
             region: reading.defaults.region.clone().or(only_region),
             clusters,
@@ -240,20 +240,20 @@ impl<'a> World<'a> {
                 _ => continue,
             };
             let Some(values) = one.values.or(one.before) else { continue };
-            let attributes = Attributes { world: &world, one, values, unknown: one.unknown };
+            let attributes = Attributes { context: &context, one, values, unknown: one.unknown };
             let name = attributes.text("name").unwrap_or_else(|| Text::open("its name is known after apply"));
             let account = attributes.account();
-            let partition = reading.defaults.partition(world.region.as_ref());
+            let partition = reading.defaults.partition(context.region.as_ref());
             let given = values.get("arn").and_then(Node::text).filter(|text| !text.is_empty()).map(Text::known);
             let arn = given.unwrap_or_else(|| arn(&partition, account, kind, attributes.text("path").as_ref(), &name));
-            world.known.insert(one.address.clone(), (name, arn));
+            context.known.insert(one.address.clone(), (name, arn));
         }
-        world
+        context
     }
 
     fn items(&self, reading: &mut Reading<'_>, one: &Instance<'_>, values: &Node, unknown: Option<&Node>) -> Vec<Item> {
         let place = reading.place(one.line, &one.address);
-        let attributes = Attributes { world: self, one, values, unknown };
+        let attributes = Attributes { context: self, one, values, unknown };
         let account = attributes.account();
         match one.kind {
             "aws_iam_role" => vec![Item::Resource(Resource::Role(Box::new(attributes.role(&place))))],
@@ -315,7 +315,7 @@ impl<'a> World<'a> {
 const AFTER_APPLY: &str = "it is known after apply";
 
 struct Attributes<'w, 'a> {
-    world: &'w World<'a>,
+    context: &'w PlanContext<'a>,
     one: &'w Instance<'a>,
     values: &'w Node,
     unknown: Option<&'w Node>,
@@ -364,7 +364,7 @@ impl Attributes<'_, '_> {
     fn account(&self) -> Option<AccountId> {
         let arns = ["arn", "association_arn"];
         let own = arns.iter().find_map(|name| self.values.get(name)?.text()?.parse::<Arn>().ok()?.account_id());
-        own.or(self.world.account)
+        own.or(self.context.account)
     }
 
     /// A role or policy that an attribute names: by its value or, where that is known after apply only, by
@@ -382,7 +382,7 @@ impl Attributes<'_, '_> {
 
     fn configured(&self, name: &str) -> Option<(Text, String)> {
         let (modules, local) = split_address(&self.one.address);
-        let mut module = self.world.configuration?;
+        let mut module = self.context.configuration?;
         for call in &modules {
             module = module.at(&["module_calls", without_index(call), "module"])?;
         }
@@ -398,7 +398,7 @@ impl Attributes<'_, '_> {
             };
             let candidates = [format!("{prefix}{target}"), format!("{prefix}{target}{index}")];
             for address in candidates {
-                if let Some((name, arn)) = self.world.known.get(&address) {
+                if let Some((name, arn)) = self.context.known.get(&address) {
                     let is_name = attribute == "name" || (attribute == "id" && target.starts_with("aws_iam_role."));
                     return Some((if is_name { name.clone() } else { arn.clone() }, address));
                 }
@@ -451,7 +451,7 @@ impl Attributes<'_, '_> {
     fn association(&self) -> Association {
         let arn: Option<Arn> = self.values.get("association_arn").and_then(Node::text).and_then(|arn| arn.parse().ok());
         let cluster = self.needed("cluster_name");
-        let of_cluster = cluster.as_known().and_then(|name| self.world.clusters.get(name));
+        let of_cluster = cluster.as_known().and_then(|name| self.context.clusters.get(name));
         let region = arn.as_ref().and_then(|arn| arn.region().parse().ok());
         let region = region.or_else(|| self.values.get("region")?.text()?.parse().ok());
         let disable_session_tags = match self.is_unknown("disable_session_tags") {
@@ -459,8 +459,8 @@ impl Attributes<'_, '_> {
             false => Ok(self.values.get("disable_session_tags").and_then(Node::flag).unwrap_or(false)),
         };
         Association {
-            account: arn.as_ref().and_then(Arn::account_id).or(of_cluster.and_then(|it| it.0)).or(self.world.account),
-            region: region.or_else(|| of_cluster.and_then(|it| it.1.clone())).or_else(|| self.world.region.clone()),
+            account: arn.as_ref().and_then(Arn::account_id).or(of_cluster.and_then(|it| it.0)).or(self.context.account),
+            region: region.or_else(|| of_cluster.and_then(|it| it.1.clone())).or_else(|| self.context.region.clone()),
             cluster,
             namespace: self.needed("namespace"),
             service_account: self.needed("service_account"),

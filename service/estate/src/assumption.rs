@@ -3,7 +3,6 @@
 //! An assumption decides nothing by itself: it takes the place of a listing that was not provided,
 //! and every verdict that rests on it carries it.
 
-
 rolecall_iam::vocabulary! {
     /// A statement about what was not provided.
     pub enum Assumption: "an assumption" {

@@ -1,5 +1,5 @@
-//! Which stretches of a trail were read whole: from one moment to another nothing is missing of what
-//! CloudTrail delivered there. Only within such a stretch is a call that is not there a call that was
+//! Which time ranges of a trail are complete: from one moment to another nothing is missing of what
+//! CloudTrail delivered there. Only within such a range is a call that is not there a call that was
 //! not made. Refuses to know what a trail's selectors leave out.
 
 use crate::id::Region;
@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 
-/// A stretch of the trail of an account's region that one source read whole.
+/// A time range of the trail of an account's region that one source read completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompleteRange {
     /// The name of the source.
@@ -36,7 +36,7 @@ pub enum EventScope {
     Management,
     /// What the trails record that deliver to this bucket.
     Bucket(String),
-    /// Whatever the trail records, of which nobody says what it is: files that somebody says are whole.
+    /// Whatever the trail records, of which nobody says what it is: files that somebody says are complete.
     Stated,
 }
 
@@ -58,19 +58,19 @@ impl CompleteRange {
         self.to <= self.from
     }
 
-    /// What is kept of a source's region once it tells of a stretch. Stretches that meet become one.
+    /// What is kept of a source's region once it tells of a range. Ranges that meet become one.
     /// Of two that lie apart the later is kept, as what is between them was not read; of two that
-    /// hold different events the one told now. The beginning never moves back: something may have
+    /// hold different events the later one told. The beginning never moves back: something may have
     /// been given up before it.
     #[must_use]
-    pub fn then(self, told: Self) -> Self {
-        if told.is_empty() || told.to <= self.from {
+    pub fn then(self, next: Self) -> Self {
+        if next.is_empty() || next.to <= self.from {
             return self;
         }
-        if self.event_scope != told.event_scope || self.to < told.from {
-            return Self { from: self.from.max(told.from), ..told };
+        if self.event_scope != next.event_scope || self.to < next.from {
+            return Self { from: self.from.max(next.from), ..next };
         }
-        Self { from: self.from, to: self.to.max(told.to), ..told }
+        Self { from: self.from, to: self.to.max(next.to), ..next }
     }
 
     /// What is kept once something of a day was given up: only what lies behind that day.
@@ -89,8 +89,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Debug, Clone)]
-    enum Told {
-        Stretch(i64, i64, bool),
+    enum Reading {
+        Range(i64, i64, bool),
         IncompleteDay(i64),
     }
 
@@ -98,7 +98,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
     }
 
-    fn stretch(from: i64, to: i64, sessions: bool) -> CompleteRange {
+    fn range(from: i64, to: i64, sessions: bool) -> CompleteRange {
         CompleteRange {
             source: "trail".into(),
             account_id: "111122223333".parse().unwrap(),
@@ -110,42 +110,42 @@ mod tests {
         }
     }
 
-    fn told() -> impl Strategy<Value = Told> {
+    fn readings() -> impl Strategy<Value = Reading> {
         prop_oneof![
             4 => (0..240_i64, 0..60_i64, prop::bool::weighted(0.1))
-                .prop_map(|(from, length, sessions)| Told::Stretch(from, from + length, sessions)),
-            1 => (0..10_i64).prop_map(Told::IncompleteDay),
+                .prop_map(|(from, length, sessions)| Reading::Range(from, from + length, sessions)),
+            1 => (0..10_i64).prop_map(Reading::IncompleteDay),
         ]
     }
 
     proptest! {
-        /// Hour by hour: what is kept was told as whole, of the same events, and no day that
-        /// something was given up of is in it, however late it is told again.
+        /// Hour by hour: what is kept was read completely, of the same events, and no day that
+        /// something was given up of is in it, however late it is read again.
         #[test]
-        fn nothing_is_whole_that_was_not_told_or_was_torn(all in prop::collection::vec(told(), 1..12)) {
-            let mut kept = stretch(0, 0, false);
+        fn nothing_is_complete_that_was_not_read_or_was_given_up(all in prop::collection::vec(readings(), 1..12)) {
+            let mut kept = range(0, 0, false);
             for (n, step) in all.iter().enumerate() {
                 let before = kept.clone();
                 kept = match step {
-                    Told::Stretch(from, to, sessions) => kept.then(stretch(*from, *to, *sessions)),
-                    Told::IncompleteDay(day) => kept.without(hour(day * 24).date_naive()),
+                    Reading::Range(from, to, sessions) => kept.then(range(*from, *to, *sessions)),
+                    Reading::IncompleteDay(day) => kept.without(hour(day * 24).date_naive()),
                 };
                 prop_assert!(before.from <= kept.from && kept.from <= kept.to);
                 let sessions = kept.event_scope == EventScope::Sessions;
                 for h in (0..300).filter(|h| kept.from <= hour(*h) && hour(*h) < kept.to) {
                     let so_far = all.iter().take(n + 1);
-                    let was_told = so_far.clone().any(|told| {
-                        matches!(told, Told::Stretch(from, to, of) if *of == sessions && *from <= h && h < *to)
+                    let was_read = so_far.clone().any(|reading| {
+                        matches!(reading, Reading::Range(from, to, of) if *of == sessions && *from <= h && h < *to)
                     });
-                    let was_torn = so_far.clone().any(|told| matches!(told, Told::IncompleteDay(day) if h / 24 == *day));
-                    prop_assert!(was_told && !was_torn, "hour {h} of {kept:?}");
+                    let was_given_up = so_far.clone().any(|reading| matches!(reading, Reading::IncompleteDay(day) if h / 24 == *day));
+                    prop_assert!(was_read && !was_given_up, "hour {h} of {kept:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn stretches_that_meet_become_one_and_others_do_not() {
+    fn ranges_that_meet_become_one_and_others_do_not() {
         type Span = (i64, i64);
         let cases: [(Span, Span, Span); 7] = [
             ((0, 10), (10, 20), (0, 20)),
@@ -156,13 +156,13 @@ mod tests {
             ((11, 20), (0, 10), (11, 20)),
             ((24, 24), (20, 30), (24, 30)),
         ];
-        for (kept, told, expected) in cases {
-            let joined = stretch(kept.0, kept.1, true).then(stretch(told.0, told.1, true));
-            assert_eq!(joined, stretch(expected.0, expected.1, true), "{kept:?} then {told:?}");
+        for (kept, next, expected) in cases {
+            let joined = range(kept.0, kept.1, true).then(range(next.0, next.1, true));
+            assert_eq!(joined, range(expected.0, expected.1, true), "{kept:?} then {next:?}");
         }
-        let other = stretch(0, 30, false).then(stretch(5, 20, true));
-        assert_eq!(other, stretch(5, 20, true), "what held other events says nothing of these");
-        assert_eq!(stretch(0, 30, true).without(hour(3).date_naive()), stretch(24, 30, true));
-        assert_eq!(stretch(0, 10, true).without(hour(3).date_naive()), stretch(24, 24, true));
+        let other = range(0, 30, false).then(range(5, 20, true));
+        assert_eq!(other, range(5, 20, true), "what held other events says nothing of these");
+        assert_eq!(range(0, 30, true).without(hour(3).date_naive()), range(24, 30, true));
+        assert_eq!(range(0, 10, true).without(hour(3).date_naive()), range(24, 24, true));
     }
 }

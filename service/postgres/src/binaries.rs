@@ -38,7 +38,7 @@ pub(super) async fn find(options: &Options, wanted: Option<u32>, pgdata: &Path) 
     let named = options.bin_dir.clone().or_else(|| std::env::var_os("ROLECALL_PG_BINDIR").map(PathBuf::from));
     let mut found = Vec::new();
     if let Some(dir) = named {
-        let one = look(&dir).await.map_err(|why| EmbeddedError::BinDir { dir: dir.clone(), why })?;
+        let one = inspect(&dir).await.map_err(|why| EmbeddedError::BinDir { dir: dir.clone(), why })?;
         if one.major < OLDEST {
             let why = format!("it is PostgreSQL {}, {OLDEST} or later is needed", one.major);
             return Err(EmbeddedError::BinDir { dir, why });
@@ -46,7 +46,7 @@ pub(super) async fn find(options: &Options, wanted: Option<u32>, pgdata: &Path) 
         found.push(one);
     } else {
         for dir in candidates(options).await {
-            if let Ok(one) = look(&dir).await
+            if let Ok(one) = inspect(&dir).await
                 && one.major >= OLDEST
                 && !found.contains(&one)
             {
@@ -79,7 +79,7 @@ async fn fetched(
         && wanted.is_none_or(|major| major == build.major)
     {
         match fetch::fetch(cache, build).await {
-            Ok(dir) => match look(&dir).await {
+            Ok(dir) => match inspect(&dir).await {
                 Ok(one) => return Ok(one),
                 Err(problem) => why = format!(", and the build that was fetched is not usable ({problem})"),
             },
@@ -144,7 +144,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
 
 /// The installation in a directory, or what is missing there. Links are followed: the server
 /// looks for its own files beside its real place.
-async fn look(dir: &Path) -> Result<Binaries, String> {
+async fn inspect(dir: &Path) -> Result<Binaries, String> {
     let postgres = dir.join("postgres").canonicalize().map_err(|_| "no program `postgres` in it".to_owned())?;
     let dir = postgres.parent().unwrap_or(dir).to_owned();
     if let Some(missing) = PROGRAMS.iter().find(|name| !dir.join(name).is_file()) {

@@ -470,7 +470,7 @@ async fn bring_up(layout: &Layout, binaries: &Binaries, identity: &Identity) -> 
                         let died = || not_ready(last_words(&log).unwrap_or_else(|| status.to_string()));
                         return Err(held.filter(|_| locked).unwrap_or_else(died));
                     }
-                    take_from_strangers(layout)?;
+                    take_stale_locks(layout)?;
                     waited_for_lock = true;
                     child = None;
                     tokio::time::sleep(Duration::from_millis(250)).await;
@@ -490,9 +490,9 @@ fn possible(file: PathBuf, pgdata: &Path) -> Option<EmbeddedError> {
 }
 
 /// Lets no lock file that names another program keep the server from starting.
-fn take_from_strangers(layout: &Layout) -> Result<(), EmbeddedError> {
+fn take_stale_locks(layout: &Layout) -> Result<(), EmbeddedError> {
     for file in layout.lock_files() {
-        if let Some(Holder::Stranger { pid, name }) = lock::holder(&file, &layout.pgdata) {
+        if let Some(Holder::OtherProgram { pid, name }) = lock::holder(&file, &layout.pgdata) {
             tracing::warn!(file = %file.display(), pid, name, "a stale lock file names another program: taking it");
             lock::take(&file).map_err(files("write", &file))?;
         }

@@ -12,7 +12,7 @@ pub(super) enum Holder {
     /// Nobody: the process is gone.
     Gone,
     /// A process that is no PostgreSQL of this cluster.
-    Stranger {
+    OtherProgram {
         /// Its process id.
         pid: u32,
         /// What it calls itself.
@@ -48,7 +48,7 @@ fn of(pid: u32, words: &[String], pgdata: &Path) -> Holder {
     if postgres && !words.iter().any(|word| word == "-D") {
         Holder::Possible { pid }
     } else {
-        Holder::Stranger { pid, name }
+        Holder::OtherProgram { pid, name }
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
             ("/usr/bin/vim /var/lib/rolecall/pgdata/postgresql.conf", true),
         ] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(matches!(of(7, &words, pgdata), Holder::Stranger { pid: 7, .. }), stranger, "{line}");
+            assert_eq!(matches!(of(7, &words, pgdata), Holder::OtherProgram { pid: 7, .. }), stranger, "{line}");
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
         take(&file).unwrap();
         let ours = std::process::id();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{ours}\n/x\n"));
-        assert!(matches!(holder(&file, Path::new("/x")), Some(Holder::Stranger { pid, .. }) if pid == ours));
+        assert!(matches!(holder(&file, Path::new("/x")), Some(Holder::OtherProgram { pid, .. }) if pid == ours));
         std::fs::remove_file(&file).unwrap();
     }
 }

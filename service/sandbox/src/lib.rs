@@ -31,9 +31,9 @@ mod server;
 mod service;
 mod shared;
 mod shelf;
+mod state;
 mod trail;
 mod wire;
-mod world;
 
 pub use estate::Estate;
 pub use faults::{Fault, FaultId, FaultKind, Faults};
@@ -162,8 +162,8 @@ impl Sandbox {
         let bind = |source| Error::Bind { port, source };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(bind)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(bind)?);
-        let world = world::World::new(server::with_hub(estate), options);
-        let shared = Arc::new(shared::Shared { world, faults });
+        let state = state::State::new(server::with_hub(estate), options);
+        let shared = Arc::new(shared::Shared { state, faults });
         let (stop, stopped) = oneshot::channel();
         let serving = server::serve(listener, shared.clone(), async move {
             // An error means that the handle is gone, which is a reason to stop as well.
@@ -199,7 +199,7 @@ impl Sandbox {
     /// The hub account's id.
     #[must_use]
     pub fn hub(&self) -> String {
-        self.shared.world.snapshot().estate.hub.clone()
+        self.shared.state.snapshot().estate.hub.clone()
     }
 
     /// A long-lived access key id of an account of the estate, to ask without assuming a role.
@@ -217,49 +217,49 @@ impl Sandbox {
     /// What was called since the start or the last reset.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        self.shared.world.calls()
+        self.shared.state.calls()
     }
 
     /// Counts from zero again.
     pub fn reset_calls(&self) {
-        self.shared.world.reset_calls();
+        self.shared.state.reset_calls();
     }
 
     /// Changes the estate. Calls that are being answered see the estate before or after, never between.
     pub fn mutate<T>(&self, change: impl FnOnce(&mut Estate) -> T) -> T {
-        self.shared.world.mutate(change)
+        self.shared.state.mutate(change)
     }
 
     /// The estate of this moment.
     #[must_use]
     pub fn estate(&self) -> Estate {
-        self.shared.world.snapshot().estate.clone()
+        self.shared.state.snapshot().estate.clone()
     }
 
     /// The estate's time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        self.shared.world.now()
+        self.shared.state.now()
     }
 
     /// Sets the estate's time; `None` follows the machine's clock. Sessions follow that always.
     pub fn set_clock(&self, now: Option<DateTime<Utc>>) {
-        self.shared.world.set_clock(now);
+        self.shared.state.set_clock(now);
     }
 
     /// Ends every session that was handed out: their next call meets `ExpiredToken`.
     pub fn expire_sessions(&self) {
-        self.shared.world.expire_sessions();
+        self.shared.state.expire_sessions();
     }
 
     /// Makes a bucket, which every caller may read and write; one that is there stays.
     pub fn make_bucket(&self, name: &str, region: &str) {
-        self.shared.world.shelf.make_bucket(name, region);
+        self.shared.state.shelf.make_bucket(name, region);
     }
 
     /// Puts an object into a bucket; `false`: there is no such bucket.
     pub fn put_object(&self, bucket: &str, key: &str, bytes: &[u8]) -> bool {
-        self.shared.world.shelf.put(bucket, key, bytes, self.now()).is_some()
+        self.shared.state.shelf.put(bucket, key, bytes, self.now()).is_some()
     }
 
     /// Makes the bucket of the demo's trails, with all of its files.
@@ -272,7 +272,7 @@ impl Sandbox {
 
     /// Takes an object out of a bucket; one that is not there is no error.
     pub fn remove_object(&self, bucket: &str, key: &str) {
-        if let Some(bucket) = self.shared.world.shelf.buckets().get_mut(bucket) {
+        if let Some(bucket) = self.shared.state.shelf.buckets().get_mut(bucket) {
             bucket.objects.remove(key);
         }
     }
@@ -280,20 +280,20 @@ impl Sandbox {
     /// Makes a queue of an account, and says its URL. `visibility`: unless a receiver chooses.
     #[must_use]
     pub fn make_queue(&self, account: &str, name: &str, visibility: std::time::Duration) -> String {
-        self.shared.world.shelf.make_queue(account, name, visibility);
+        self.shared.state.shelf.make_queue(account, name, visibility);
         format!("{}/{account}/{name}", self.endpoint)
     }
 
     fn with_queue<T>(&self, url: &str, with: impl FnOnce(&mut shelf::Queue) -> T) -> Option<T> {
         let mut parts = url.rsplit('/');
         let (name, account) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        self.shared.world.shelf.queues().get_mut(&(account, name)).map(with)
+        self.shared.state.shelf.queues().get_mut(&(account, name)).map(with)
     }
 
     /// Sends a message; `false`: there is no such queue.
     pub fn send_message(&self, queue_url: &str, body: &str) -> bool {
         let sent = self.with_queue(queue_url, |queue| queue.send(body.to_owned())).is_some();
-        self.shared.world.shelf.sent.notify_waiters();
+        self.shared.state.shelf.sent.notify_waiters();
         sent
     }
 

@@ -7,8 +7,8 @@ use crate::estate::Estate;
 use crate::faults::FaultKind;
 use crate::service::{self, Call, s3, sqs};
 use crate::shared::Shared;
+use crate::state::Caller;
 use crate::wire::{Answer, Paging, Problem, Protocol, Service, Spoil, form};
-use crate::world::Caller;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -75,7 +75,7 @@ async fn answer(
     };
     let text = String::from_utf8_lossy(&body);
     let token = parts.headers.get("x-amz-security-token").and_then(|t| t.to_str().ok());
-    let caller = shared.world.caller(&scope.key, token);
+    let caller = shared.state.caller(&scope.key, token);
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let asked = match service.protocol() {
         Protocol::S3 => {
@@ -119,7 +119,7 @@ async fn answer(
         Err(problem) => return problem.answer(service, &request_id).send(service, &request_id),
     };
     let account = input.account_entered().unwrap_or(&caller.account).to_owned();
-    shared.world.count(&account, &scope.region, &action);
+    shared.state.count(&account, &scope.region, &action);
     let faults = shared.faults.meeting(&account, &scope.region, &action);
     for fault in &faults {
         if let FaultKind::Latency(by) = fault {
@@ -137,8 +137,8 @@ async fn answer(
         _ => None,
     });
     let call = Call {
-        world: &shared.world,
-        snapshot: shared.world.snapshot(),
+        state: &shared.state,
+        snapshot: shared.state.snapshot(),
         caller: &caller,
         service,
         operation: &operation,
@@ -149,7 +149,7 @@ async fn answer(
         malformed_policy: faults.contains(&FaultKind::MalformedPolicy),
     };
     if let (None, "sqs:ReceiveMessage", service::Input::Json(asked)) = (&refused, action.as_str(), &input) {
-        sqs::wait(&shared.world, asked).await;
+        sqs::wait(&shared.state, asked).await;
     }
     let refused = refused.or_else(|| if action == "s3:GetObject" { s3::undecryptable(&shared, &call) } else { None });
     let mut answer = match refused {

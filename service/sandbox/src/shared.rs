@@ -1,10 +1,10 @@
 //! What all handlers share.
 
 use crate::faults::Faults;
-use crate::world::World;
+use crate::state::State;
 
 /// What the handlers share.
 pub(crate) struct Shared {
-    pub(crate) world: World,
+    pub(crate) state: State,
     pub(crate) faults: Faults,
 }

@@ -51,17 +51,17 @@ fn merge(into: &mut Value, changes: &Value) {
     }
 }
 
-fn settled(records: &[Value]) -> AggregatedBatch {
+fn aggregated(records: &[Value]) -> AggregatedBatch {
     let mut aggregator = EventAggregator::new(Limits::default());
     aggregator.read("a.json", json!({ "Records": records }).to_string().as_bytes());
     aggregator.finish_batch(&BTreeMap::new())
 }
 
 fn one(record: &Value) -> ChangeEvent {
-    let mut settled = settled(std::slice::from_ref(record));
-    assert_eq!(settled.problems, [], "{record}");
-    assert_eq!(settled.changes.len(), 1, "{record}");
-    settled.changes.remove(0)
+    let mut aggregated = aggregated(std::slice::from_ref(record));
+    assert_eq!(aggregated.problems, [], "{record}");
+    assert_eq!(aggregated.changes.len(), 1, "{record}");
+    aggregated.changes.remove(0)
 }
 
 /// Resources as `TYPE RESOURCE`, with a star before those that change.
@@ -88,9 +88,9 @@ fn reads_and_calls_of_other_services_are_no_changes() {
         ("ssm.amazonaws.com", "CreatePolicy"),
     ];
     for (source, name) in cases {
-        let settled = settled(&[record(source, name, &json!({"requestParameters": {"roleName": "api"}}))]);
+        let aggregated = aggregated(&[record(source, name, &json!({"requestParameters": {"roleName": "api"}}))]);
         assert_eq!(
-            (settled.changes.len(), settled.stats.change_events, settled.stats.calls),
+            (aggregated.changes.len(), aggregated.stats.change_events, aggregated.stats.calls),
             (0, 0, 1),
             "{source} {name}"
         );
@@ -161,14 +161,14 @@ fn who_called_is_told() {
         (Value::Null, None, None),
     ];
     for (identity, principal, session) in cases {
-        let settled = settled(&[record(
+        let aggregated = aggregated(&[record(
             "iam.amazonaws.com",
             "DeleteRole",
             &json!({"userIdentity": identity, "requestParameters": {"roleName": "api"}}),
         )]);
-        let [event] = &*settled.changes else { panic!("{identity}: {settled:?}") };
+        let [event] = &*aggregated.changes else { panic!("{identity}: {aggregated:?}") };
         assert_eq!((event.actor.principal(), event.actor.session_name.as_deref()), (principal, session), "{identity}");
-        assert_eq!((settled.stats.calls, settled.uses.len()), (0, 0), "only sessions of roles have uses");
+        assert_eq!((aggregated.stats.calls, aggregated.uses.len()), (0, 0), "only sessions of roles have uses");
     }
 }
 
@@ -354,7 +354,7 @@ fn a_record_may_have_its_fields_in_any_order() {
         }),
     );
     for (record, is_change) in [(whole, true), (session, false)] {
-        let as_is = settled(std::slice::from_ref(&record));
+        let as_is = aggregated(std::slice::from_ref(&record));
         let members = record.as_object().expect("a record").clone();
         let fields: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
         for turn in 0..fields.len() {
@@ -397,14 +397,14 @@ fn an_event_counts_once() {
 
 #[test]
 fn an_event_without_a_time_is_named() {
-    let settled = settled(&[record(
+    let aggregated = aggregated(&[record(
         "iam.amazonaws.com",
         "DeleteRole",
         &json!({"eventTime": null, "requestParameters": {"roleName": "api"}}),
     )]);
-    assert_eq!(settled.changes, []);
-    let fields: Vec<&str> = settled.problems.iter().map(|problem| &*problem.field).collect();
-    assert_eq!((fields, settled.stats.malformed), (vec!["/Records/0/eventTime"], 1));
+    assert_eq!(aggregated.changes, []);
+    let fields: Vec<&str> = aggregated.problems.iter().map(|problem| &*problem.field).collect();
+    assert_eq!((fields, aggregated.stats.malformed), (vec!["/Records/0/eventTime"], 1));
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl TrailSource for Files {
     }
 
     fn progress(&self) -> Progress {
-        self.counts.told()
+        self.counts.progress()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A trail's bucket, read by listing it.
 //!
-//! A stretch is an account's region. Keys begin with the day, so one listing of a stretch from the
+//! An account's region has one prefix. Keys below it begin with the day, so one listing of it from the
 //! cursor's day, less the days that late files may need, and one request for its oldest file is all
 //! that a pass costs where nothing is new. Digests and insights lie under prefixes that are never
 //! listed.
@@ -105,7 +105,7 @@ enum Found {
     Ended(Ended),
 }
 
-/// What of a stretch is asked for next.
+/// What of a region's prefix is asked for next.
 enum Step {
     Oldest,
     Page { oldest: Option<DateTime<Utc>>, token: Option<String>, pages: Pages },
@@ -113,7 +113,7 @@ enum Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stretch {
+struct RegionPrefix {
     account_id: AccountId,
     region: Region,
     prefix: String,
@@ -136,9 +136,9 @@ impl Listing {
         }
     }
 
-    /// The first day of a stretch that is listed.
-    fn first_day(&self, stretch: &(AccountId, Region), now: DateTime<Utc>) -> NaiveDate {
-        match self.positions.get(stretch).and_then(|position| self.window(position)) {
+    /// The first day of a region that is listed.
+    fn first_day(&self, prefix: &(AccountId, Region), now: DateTime<Utc>) -> NaiveDate {
+        match self.positions.get(prefix).and_then(|position| self.window(position)) {
             Some(day) => day,
             None => (now - self.shared.layout.lookback).date_naive(),
         }
@@ -155,11 +155,11 @@ impl Listing {
         self.accounts.clear();
         self.left.clear();
         self.began = now;
-        let (stretches, missed) = self.shared.stretches().await;
+        let (prefixes, missed) = self.shared.prefixes().await;
         let all_accounts = missed.iter().all(|gap| gap.account_id.is_some());
-        for stretch in &stretches {
-            let refused = missed.iter().any(|gap| gap.account_id == Some(stretch.account_id));
-            let account = self.accounts.entry(stretch.account_id).or_default();
+        for prefix in &prefixes {
+            let refused = missed.iter().any(|gap| gap.account_id == Some(prefix.account_id));
+            let account = self.accounts.entry(prefix.account_id).or_default();
             account.under_way += 1;
             account.all_regions = self.shared.layout.regions.is_empty() && all_accounts && !refused;
         }
@@ -167,8 +167,8 @@ impl Listing {
         let listings: Vec<_> = stretches
             .into_iter()
             .map(|stretch| {
-                let from = self.first_day(&(stretch.account_id, stretch.region.clone()), now);
-                self.shared.clone().listed(stretch, from).boxed()
+                let from = self.first_day(&(prefix.account_id, prefix.region.clone()), now);
+                self.shared.clone().listed(prefix, from).boxed()
             })
             .collect();
         stream::iter(listings).flatten_unordered(LISTINGS).boxed()
@@ -284,7 +284,7 @@ impl TrailSource for Listing {
     }
 
     fn progress(&self) -> Progress {
-        self.shared.counts.told()
+        self.shared.counts.progress()
     }
 }
 
@@ -328,7 +328,7 @@ impl Shared {
     }
 
     /// Every account's regions, those of organisations too.
-    async fn stretches(&self) -> (Vec<Stretch>, Vec<TrailGap>) {
+    async fn prefixes(&self) -> (Vec<RegionPrefix>, Vec<TrailGap>) {
         let (mut accounts, mut gaps) = (Vec::new(), Vec::new());
         let root = format!("{}AWSLogs/", self.layout.prefix);
         let mut left = vec![root.clone()];
@@ -351,46 +351,46 @@ impl Shared {
             .buffered(LISTINGS)
             .collect()
             .await;
-        let mut stretches = Vec::new();
+        let mut prefixes = Vec::new();
         for (account_id, folders, prefix) in listed {
             match folders {
                 Err(refusal) => gaps.push(self.gap(&refusal, &prefix, Some(account_id), None)),
-                Ok(folders) => stretches.extend(folders.into_iter().filter_map(|folder| {
+                Ok(folders) => prefixes.extend(folders.into_iter().filter_map(|folder| {
                     let region: Region = folder.parse().ok()?;
                     let wanted = self.layout.regions.is_empty() || self.layout.regions.contains(&region);
-                    wanted.then(|| Stretch { account_id, region, prefix: format!("{prefix}{folder}/") })
+                    wanted.then(|| RegionPrefix { account_id, region, prefix: format!("{prefix}{folder}/") })
                 })),
             }
         }
-        if stretches.is_empty() && gaps.is_empty() {
+        if prefixes.is_empty() && gaps.is_empty() {
             let detail = "no trail's files are under this prefix".to_owned();
             let nothing = Refusal { action: LIST_BUCKET.action, reason: GapReason::NotProvided, detail, code: None };
             gaps.push(self.gap(&nothing, &root, None, None));
         }
-        (stretches, gaps)
+        (prefixes, gaps)
     }
 
-    /// When the oldest file of a stretch was delivered, where that can be told of it.
-    async fn oldest(&self, stretch: &Stretch) -> Result<Option<DateTime<Utc>>, Refusal> {
-        let page = self.layout.bucket.list(&stretch.prefix, false, None, None, Some(1)).await?;
+    /// When the oldest file of a region was delivered, where that can be told of it.
+    async fn oldest(&self, prefix: &RegionPrefix) -> Result<Option<DateTime<Utc>>, Refusal> {
+        let page = self.layout.bucket.list(&prefix.prefix, false, None, None, Some(1)).await?;
         let file = page.contents().first().and_then(|first| LogFile::of_key(first.key()?).ok());
         Ok(file.map(|file| file.at))
     }
 
     /// A stretch's files from a day on, page by page, and the end of them.
-    fn listed(self: Arc<Self>, stretch: Stretch, from: NaiveDate) -> impl Stream<Item = Found> + Send + 'static {
+    fn listed(self: Arc<Self>, prefix: RegionPrefix, from: NaiveDate) -> impl Stream<Item = Found> + Send + 'static {
         // No key is just this; every key of the day lies behind it.
-        let after = format!("{}{}", stretch.prefix, from.format("%Y/%m/%d/"));
+        let after = format!("{}{}", prefix.prefix, from.format("%Y/%m/%d/"));
         stream::unfold(Some(Step::Oldest), move |step| {
-            let (shared, stretch, after) = (self.clone(), stretch.clone(), after.clone());
+            let (shared, prefix, after) = (self.clone(), prefix.clone(), after.clone());
             async move {
                 let refused = |refusal: &Refusal| {
-                    let region = Some(stretch.region.clone());
-                    let gap = shared.gap(refusal, &stretch.prefix, Some(stretch.account_id), region);
+                    let region = Some(prefix.region.clone());
+                    let gap = shared.gap(refusal, &prefix.prefix, Some(prefix.account_id), region);
                     (Found::Gap(gap), Some(Step::End { oldest: None, is_whole: false }))
                 };
                 Some(match step? {
-                    Step::Oldest => match shared.oldest(&stretch).await {
+                    Step::Oldest => match shared.oldest(&prefix).await {
                         Ok(oldest) => {
                             let pages = Pages::long(&LIST_BUCKET);
                             (Found::Objects(Vec::new()), Some(Step::Page { oldest, token: None, pages }))
@@ -398,9 +398,9 @@ impl Shared {
                         Err(refusal) => refused(&refusal),
                     },
                     Step::Page { oldest, token, mut pages } => {
-                        let page = shared.layout.bucket.list(&stretch.prefix, false, Some(&after), token, None).await;
+                        let page = shared.layout.bucket.list(&prefix.prefix, false, Some(&after), token, None).await;
                         let read = page.and_then(|page| {
-                            let objects = shared.files(&stretch, page.contents());
+                            let objects = shared.files(&prefix, page.contents());
                             Ok((objects, pages.next(page.next_continuation_token)?))
                         });
                         match read {
@@ -414,7 +414,7 @@ impl Shared {
                         }
                     }
                     Step::End { oldest, is_whole } => {
-                        let Stretch { account_id, region, .. } = stretch;
+                        let RegionPrefix { account_id, region, .. } = prefix;
                         (Found::Ended(Ended { account_id, region, is_whole, from, oldest }), None)
                     }
                 })
@@ -422,7 +422,7 @@ impl Shared {
         })
     }
 
-    fn files(&self, stretch: &Stretch, listed: &[aws_sdk_s3::types::Object]) -> Vec<Object> {
+    fn files(&self, prefix: &RegionPrefix, listed: &[aws_sdk_s3::types::Object]) -> Vec<Object> {
         let count = |objects: usize| u64::try_from(objects).unwrap_or_default();
         let files: Vec<Object> = listed
             .iter()
@@ -430,13 +430,13 @@ impl Shared {
                 let key = listed.key()?;
                 let file = LogFile::of_key(key).ok()?;
                 let mut object = log_object(&self.layout.bucket.name, key, file);
-                object.account_id = Some(stretch.account_id);
-                object.region = Some(stretch.region.clone());
+                object.account_id = Some(prefix.account_id);
+                object.region = Some(prefix.region.clone());
                 object.etag = listed.e_tag().map(|tag| tag.trim_matches('"').to_owned());
                 object.size = listed.size().and_then(|size| u64::try_from(size).ok());
                 object.position = Some(Position {
-                    account_id: stretch.account_id,
-                    region: stretch.region.clone(),
+                    account_id: prefix.account_id,
+                    region: prefix.region.clone(),
                     text: key.to_owned(),
                 });
                 Some(object)

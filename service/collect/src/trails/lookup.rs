@@ -156,11 +156,11 @@ impl Lookup {
             .lanes
             .iter()
             .map(|lane| {
-                let stretch = (lane.account_id, lane.region.clone());
-                let from = self.positions.get(&stretch).copied().unwrap_or(now - self.manner.lookback);
+                let owner = (lane.account_id, lane.region.clone());
+                let from = self.positions.get(&owner).copied().unwrap_or(now - self.manner.lookback);
                 // Of a lane that is asked for changes alone, nothing is whole.
                 if lane.has_sessions || self.manner.events == Events::All {
-                    whole_from.insert(stretch, from.max(kept));
+                    whole_from.insert(owner, from.max(kept));
                 }
                 let lost = (from < kept).then(|| {
                     let reason = "CloudTrail keeps 90 days, and the reading stopped longer ago";
@@ -227,11 +227,10 @@ impl TrailSource for Lookup {
         for (object, outcome) in batch.objects.iter().zip(&outcomes) {
             // An answer that is given up tells of a moment that nobody knows: the lane is whole again
             // from where the next pass begins.
-            let stretch = object.account_id.zip(object.region.clone());
-            if let (Outcome::Missed(Missed { gone: true, .. }) | Outcome::Unreadable(_), Some(stretch)) =
-                (outcome, stretch)
+            let owner = object.account_id.zip(object.region.clone());
+            if let (Outcome::Missed(Missed { gone: true, .. }) | Outcome::Unreadable(_), Some(owner)) = (outcome, owner)
             {
-                self.whole_from.remove(&stretch);
+                self.whole_from.remove(&owner);
             }
         }
         let mut settlement = finish_by_position(&self.id, batch, outcomes, &mut self.held);
@@ -241,9 +240,8 @@ impl TrailSource for Lookup {
             stored.is_none_or(|stored| reached.is_some_and(|reached| *stored < reached))
         });
         for cursor in &settlement.cursors {
-            let stretch = (cursor.account_id, cursor.region.clone());
-            if let (Some(from), Ok(to)) =
-                (self.whole_from.get(&stretch), DateTime::parse_from_rfc3339(&cursor.position))
+            let owner = (cursor.account_id, cursor.region.clone());
+            if let (Some(from), Ok(to)) = (self.whole_from.get(&owner), DateTime::parse_from_rfc3339(&cursor.position))
             {
                 settlement.whole.push(CompleteRange {
                     source: self.id.clone(),
@@ -273,11 +271,11 @@ impl TrailSource for Lookup {
     }
 
     fn progress(&self) -> Progress {
-        self.counts.told()
+        self.counts.progress()
     }
 }
 
-fn told(at: DateTime<Utc>) -> String {
+fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -289,7 +287,7 @@ fn gap(lane: &Lane, refusal: &Refusal, (from, to): (DateTime<Utc>, DateTime<Utc>
         action: refusal.action.to_owned(),
         reason: refusal.reason,
         detail: refusal.detail.clone(),
-        location: format!("events from {} to {}", told(from), told(to)),
+        location: format!("events from {} to {}", rfc3339(from), rfc3339(to)),
     }
 }
 
@@ -379,7 +377,7 @@ fn read(
             let reached = step.to.min(now - manner.overlap);
             if reached > from {
                 let (account_id, region) = (lane.account_id, lane.region.clone());
-                object.position = Some(Position { account_id, region, text: told(reached) });
+                object.position = Some(Position { account_id, region, text: rfc3339(reached) });
             }
             Some((Found::Page(Box::new(object)), step.after(now, names)))
         }
@@ -445,8 +443,8 @@ fn answer(lane: &Lane, step: &Step, events: &[Event]) -> Object {
         identity: None,
         location: format!(
             "LookupEvents of {account} in {region}, {} to {}, page {}",
-            told(step.from),
-            told(step.to),
+            rfc3339(step.from),
+            rfc3339(step.to),
             step.pages
         ),
         account_id: Some(account),

@@ -371,7 +371,7 @@ impl Counts {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(crate) fn told(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -401,10 +401,10 @@ pub(crate) fn finish_by_position(source: &str, batch: Batch, outcomes: Vec<Outco
     let mut reached = std::collections::BTreeMap::new();
     for object in batch.objects {
         let outcome = outcomes.next().unwrap_or_else(|| Outcome::Missed(unsettled()));
-        let stretch = object.account_id.zip(object.region.clone());
+        let owner = object.account_id.zip(object.region.clone());
         match outcome {
             Outcome::Missed(missed) if !missed.gone => {
-                held.extend(stretch.clone());
+                held.extend(owner.clone());
                 settlement.gaps.push(gap_of(&object, missed));
                 continue;
             }

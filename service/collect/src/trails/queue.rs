@@ -144,7 +144,13 @@ impl Queue {
     }
 
     /// What becomes of a message, by what became of its objects.
-    fn settled(&self, message: Message, objects: &[Object], outcomes: &[Outcome], settlement: &mut FinishedBatch) {
+    fn finish_message(
+        &self,
+        message: Message,
+        objects: &[Object],
+        outcomes: &[Outcome],
+        settlement: &mut FinishedBatch,
+    ) {
         let mut reasons: Vec<String> = message.fault.iter().cloned().collect();
         let mut comes_again = false;
         for index in &message.objects {
@@ -213,7 +219,7 @@ impl TrailSource for Queue {
     fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
         let mut settlement = FinishedBatch { gaps: batch.gaps, ..FinishedBatch::default() };
         for message in batch.messages {
-            self.settled(message, &batch.objects, &outcomes, &mut settlement);
+            self.finish_message(message, &batch.objects, &outcomes, &mut settlement);
         }
         settlement
     }
@@ -232,7 +238,7 @@ impl TrailSource for Queue {
     }
 
     fn progress(&self) -> Progress {
-        self.counts.told()
+        self.counts.progress()
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) fn add(draft: &Draft, callers: &[Caller], day: NaiveDate, turn: u64, 
         let mut emit = |call: &Call<'_>, nth: u64| {
             let id = format!("{}/{}/{}/{nth}", caller.key, call.action, call.resource);
             let after = i64::try_from(5 + ids::hash(&id) % room).unwrap_or(5);
-            caller.told(
+            caller.write_record(
                 &id,
                 caller.since + Duration::seconds(after.min((end - caller.since).num_seconds().max(5))),
                 call,
@@ -230,7 +230,7 @@ impl Caller {
     }
 
     /// Writes the records of one call into the files of the caller's account.
-    fn told(&self, id: &str, at: DateTime<Utc>, call: &Call<'_>, files: &mut Files) {
+    fn write_record(&self, id: &str, at: DateTime<Utc>, call: &Call<'_>, files: &mut Files) {
         let account = account_of(&self.role);
         let (service, action) = call.action.split_once(':').unwrap_or((call.action, ""));
         let data = is_data(service, action);

@@ -38,7 +38,7 @@ pub(super) fn add(draft: &mut Draft, n: usize) {
             draft.problem("administrator-of-functions", &role, ADMINISTRATOR, Medium);
             role
         };
-        ways(draft, n, &place, &administrator);
+        escalation_paths(draft, n, &place, &administrator);
         broad(draft, n, &place);
         pods(draft, n, &place);
     }
@@ -110,7 +110,7 @@ fn tokens(draft: &mut Draft, n: usize, id: &str) {
 }
 
 /// Pods that make themselves an administrator.
-fn ways(draft: &mut Draft, n: usize, place: &Place, administrator: &str) {
+fn escalation_paths(draft: &mut Draft, n: usize, place: &Place, administrator: &str) {
     let id = place.account.as_str();
     let name = |base: &str| format!("{base}-{n:02}");
 

@@ -47,7 +47,7 @@ const ATTRIBUTES: [&str; 8] =
     ["EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId"];
 
 fn lookup(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
-    if !call.world.may_look_up(&call.caller.account, call.region) {
+    if !call.state.may_lookup_events(&call.caller.account, call.region) {
         return Err(Problem::Throttled);
     }
     let attributes = input.get("LookupAttributes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -70,7 +70,7 @@ fn lookup(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
             "A maximum of 50 results, and at least 1, can be asked for.",
         ));
     };
-    let now = call.world.now();
+    let now = call.state.now();
     let start = time(input, "StartTime");
     let end = time(input, "EndTime");
     if let (Some(start), Some(end)) = (start, end)
@@ -114,7 +114,7 @@ fn lookup(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
         Some(last) if more => Some(format!("{seal:016x}.{}.{}", last.time.timestamp(), last.id)),
         _ => None,
     };
-    let events: Vec<Value> = found.into_iter().map(|e| told(e)).collect();
+    let events: Vec<Value> = found.into_iter().map(|e| event_json(e)).collect();
     Ok(json!({"Events": events, "NextToken": next}).to_string())
 }
 
@@ -135,20 +135,20 @@ fn position(token: &str, seal: u64) -> Option<(DateTime<Utc>, String)> {
     Some((time, parts.next()?.to_owned()))
 }
 
-fn told(event: &Event) -> Value {
+fn event_json(event: &Event) -> Value {
     let resources: Vec<Value> =
         event.resources.iter().map(|(kind, name)| json!({"ResourceType": kind, "ResourceName": name})).collect();
-    let mut told = json!({
+    let mut answer = json!({
         "EventId": event.id, "EventName": event.name, "ReadOnly": event.read_only.to_string(),
         "EventTime": event.time.timestamp(), "EventSource": event.source, "Resources": resources,
         "CloudTrailEvent": event.record,
     });
     for (key, value) in [("AccessKeyId", &event.access_key), ("Username", &event.username)] {
-        if let (Some(value), Some(map)) = (value, told.as_object_mut()) {
+        if let (Some(value), Some(map)) = (value, answer.as_object_mut()) {
             map.insert(key.to_owned(), json!(value));
         }
     }
-    told
+    answer
 }
 
 /// Trails that an account sees in a region: its own of that region, its multi-region ones
@@ -191,8 +191,8 @@ fn selectors(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
         let message = format!("Unknown trail: {name} for the user: {}", call.caller.account);
         return Err(refused("TrailNotFoundException", &message));
     };
-    let mut told = json!({"TrailARN": text(&found, "TrailARN")});
-    if let Some(map) = told.as_object_mut() {
+    let mut answer = json!({"TrailARN": text(&found, "TrailARN")});
+    if let Some(map) = answer.as_object_mut() {
         for key in ["EventSelectors", "AdvancedEventSelectors"] {
             if let Some(value) = found.get(key) {
                 map.insert(key.to_owned(), value.clone());
@@ -205,5 +205,5 @@ fn selectors(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
             map.insert("EventSelectors".to_owned(), all);
         }
     }
-    Ok(told.to_string())
+    Ok(answer.to_string())
 }

@@ -2,8 +2,8 @@
 
 use super::{Call, Input, MALFORMED};
 use crate::estate::text;
+use crate::state::{Item, ItemKind};
 use crate::wire::{Answer, Problem, Xml, is_document, page};
-use crate::world::{Item, ItemKind};
 use serde_json::{Value, json};
 
 pub(super) fn answer(call: &Call<'_>, input: &Input) -> Result<Answer, Problem> {

@@ -10,8 +10,8 @@ pub(crate) mod s3;
 pub(crate) mod sqs;
 mod sts;
 
+use crate::state::{Caller, Snapshot, State};
 use crate::wire::{Answer, Paging, Problem, Service};
-use crate::world::{Caller, Snapshot, World};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Input {
 
 /// A call, and what its answer depends on.
 pub(crate) struct Call<'a> {
-    pub(crate) world: &'a World,
+    pub(crate) state: &'a State,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) caller: &'a Caller,
     pub(crate) service: Service,

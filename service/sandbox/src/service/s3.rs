@@ -78,7 +78,7 @@ pub(crate) fn undecryptable(shared: &Shared, call: &Call<'_>) -> Option<Problem>
 
 pub(super) fn answer(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> {
     let no_bucket = || Problem::Named(404, "NoSuchBucket", "The specified bucket does not exist".to_owned());
-    let region = call.world.shelf.buckets().get(&asked.bucket).map(|bucket| bucket.region.clone());
+    let region = call.state.shelf.buckets().get(&asked.bucket).map(|bucket| bucket.region.clone());
     let region = region.ok_or_else(no_bucket)?;
     if region != call.region {
         return Ok(redirect(call, &region));
@@ -87,7 +87,7 @@ pub(super) fn answer(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> 
         "ListBucket" => list(call, asked)?,
         "GetObject" => get(call, asked)?,
         "PutObject" => {
-            let etag = call.world.shelf.put(&asked.bucket, &asked.key, &asked.body, call.world.now());
+            let etag = call.state.shelf.put(&asked.bucket, &asked.key, &asked.body, call.state.now());
             Answer::ok(String::new()).with("etag", format!("\"{}\"", etag.ok_or_else(no_bucket)?))
         }
         _ => return Err(call.unknown()),
@@ -102,7 +102,7 @@ fn redirect(call: &Call<'_>, region: &str) -> Answer {
 }
 
 fn get(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> {
-    let buckets = call.world.shelf.buckets();
+    let buckets = call.state.shelf.buckets();
     let stored = buckets.get(&asked.bucket).and_then(|bucket| bucket.objects.get(&asked.key)).cloned();
     drop(buckets);
     let missing = || Problem::Named(404, "NoSuchKey", "The specified key does not exist.".to_owned());
@@ -146,7 +146,7 @@ fn list(call: &Call<'_>, asked: &Asked) -> Result<Answer, Problem> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     let mut truncated = false;
     {
-        let buckets = call.world.shelf.buckets();
+        let buckets = call.state.shelf.buckets();
         let objects = buckets.get(&asked.bucket).map(|bucket| &bucket.objects);
         for (key, stored) in objects.into_iter().flatten() {
             let Some(rest) = key.strip_prefix(prefix) else { continue };

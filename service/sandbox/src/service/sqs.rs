@@ -3,8 +3,8 @@
 use super::Call;
 use crate::estate::text;
 use crate::shelf::{Message, Queue};
+use crate::state::State;
 use crate::wire::{Answer, Problem};
-use crate::world::World;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -22,38 +22,38 @@ fn key(input: &Value) -> Option<(String, String)> {
     Some((parts.next()?.to_owned(), name.to_owned()))
 }
 
-fn on<T>(world: &World, input: &Value, with: impl FnOnce(&mut Queue) -> T) -> Result<T, Problem> {
+fn on<T>(state: &State, input: &Value, with: impl FnOnce(&mut Queue) -> T) -> Result<T, Problem> {
     let missing = || refused("QueueDoesNotExist", "The specified queue does not exist.");
     let key = key(input).ok_or_else(missing)?;
-    world.shelf.queues().get_mut(&key).map(with).ok_or_else(missing)
+    state.shelf.queues().get_mut(&key).map(with).ok_or_else(missing)
 }
 
 /// Waits until there is something to receive, for as long as the call says.
-pub(crate) async fn wait(world: &World, input: &Value) {
+pub(crate) async fn wait(state: &State, input: &Value) {
     let seconds = input.get("WaitTimeSeconds").and_then(Value::as_u64).unwrap_or(0).min(LONGEST_WAIT);
     let until = Instant::now() + Duration::from_secs(seconds);
     // A message may become visible again without anybody's doing.
     let look_again = Duration::from_millis(50);
     while Instant::now() < until {
-        if on(world, input, |queue| queue.counts().0 > 0) != Ok(false) {
+        if on(state, input, |queue| queue.counts().0 > 0) != Ok(false) {
             return;
         }
-        let _either = tokio::time::timeout(look_again, world.shelf.sent.notified()).await;
+        let _either = tokio::time::timeout(look_again, state.shelf.sent.notified()).await;
     }
 }
 
 pub(super) fn answer(call: &Call<'_>, input: &Value) -> Result<Answer, Problem> {
-    let world = call.world;
+    let state = call.state;
     let body = match call.operation {
         "SendMessage" => {
-            let id = on(world, input, |queue| queue.send(text(input, "MessageBody").to_owned()))?;
-            world.shelf.sent.notify_waiters();
+            let id = on(state, input, |queue| queue.send(text(input, "MessageBody").to_owned()))?;
+            state.shelf.sent.notify_waiters();
             json!({ "MessageId": id })
         }
         "ReceiveMessage" => receive(call, input)?,
         "DeleteMessage" => {
             let handle = handle(input).ok_or_else(invalid_handle)?;
-            on(world, input, |queue| queue.delete(handle))?;
+            on(state, input, |queue| queue.delete(handle))?;
             json!({})
         }
         "DeleteMessageBatch" => batch(call, input, |queue, entry| {
@@ -61,9 +61,9 @@ pub(super) fn answer(call: &Call<'_>, input: &Value) -> Result<Answer, Problem> 
             queue.delete(handle);
             Ok(())
         })?,
-        "ChangeMessageVisibility" => on(world, input, |queue| hide(queue, input))?.map(|()| json!({}))?,
+        "ChangeMessageVisibility" => on(state, input, |queue| hide(queue, input))?.map(|()| json!({}))?,
         "ChangeMessageVisibilityBatch" => batch(call, input, hide)?,
-        "GetQueueAttributes" => on(world, input, |queue| {
+        "GetQueueAttributes" => on(state, input, |queue| {
             let (visible, hidden) = queue.counts();
             json!({"Attributes": {
                 "ApproximateNumberOfMessages": visible.to_string(),
@@ -114,7 +114,7 @@ fn receive(call: &Call<'_>, input: &Value) -> Result<Value, Problem> {
         json!({"MessageId": message.id, "ReceiptHandle": message.handle, "Body": message.body, "Attributes": attributes})
     };
     let most = call.limit(asked);
-    on(call.world, input, |queue| {
+    on(call.state, input, |queue| {
         let own = input.get("VisibilityTimeout").and_then(Value::as_u64).map(Duration::from_secs);
         let received = queue.receive(most, own.unwrap_or(queue.visibility));
         // As the service does, an empty answer holds no list.
@@ -132,7 +132,7 @@ fn batch(
     if entries.is_empty() || entries.len() > 10 {
         return Err(refused("InvalidParameterValue", "A batch has 1 to 10 entries."));
     }
-    on(call.world, input, |queue| {
+    on(call.state, input, |queue| {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for entry in entries {
             let id = text(entry, "Id");

@@ -2,8 +2,8 @@
 
 use super::{Call, Input};
 use crate::estate::{account_of, text};
+use crate::state::Caller;
 use crate::wire::{Answer, Problem, Xml};
-use crate::world::Caller;
 use chrono::SecondsFormat;
 
 pub(super) fn answer(call: &Call<'_>, input: &Input) -> Result<Answer, Problem> {
@@ -44,7 +44,7 @@ fn assume_role(call: &Call<'_>, input: &Input) -> Result<Xml, Problem> {
     }
     let account = account_of(arn);
     let role = arn.rsplit('/').next().unwrap_or_default();
-    let options = &call.world.options;
+    let options = &call.state.options;
     let known = call.snapshot.estate.accounts.get(account);
     let external = options.external_id.as_deref().is_none_or(|id| input.form("ExternalId") == Some(id));
     // A role of another name, an account out of the estate and a wrong external id are refused in
@@ -57,7 +57,7 @@ fn assume_role(call: &Call<'_>, input: &Input) -> Result<Xml, Problem> {
     };
     let role_id = known.role(role).map(|r| text(r, "RoleId")).filter(|id| !id.is_empty());
     let role_id = role_id.map_or_else(|| crate::ids::role_id(arn), str::to_owned);
-    let given = call.world.assume(account, role, &role_id, name, seconds);
+    let given = call.state.assume(account, role, &role_id, name, seconds);
     let mut xml = Xml::default();
     xml.element("AssumedRoleUser", |x| {
         x.leaf("AssumedRoleId", &given.caller.user_id);

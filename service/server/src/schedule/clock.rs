@@ -187,11 +187,11 @@ mod tests {
             let zero = TimeDelta::zero();
             let machine =
                 Self { clock: Clock::default(), at: Instant::now(), passed: Duration::ZERO, set: zero, local: zero };
-            assert_eq!(machine.look(), Condition::Even);
+            assert_eq!(machine.condition(), Condition::Even);
             machine
         }
 
-        fn look(&self) -> Condition {
+        fn condition(&self) -> Condition {
             let true_time = DateTime::from_timestamp(1_780_000_000, 0).unwrap() + self.passed;
             let database = true_time + self.set;
             self.clock.observe(self.at + self.passed, database, database + self.local).0
@@ -199,7 +199,7 @@ mod tests {
 
         fn tick(&mut self) -> Condition {
             self.passed += TICK;
-            self.look()
+            self.condition()
         }
 
         /// For how long the clock is not believed, up to an hour.

@@ -260,8 +260,8 @@ impl Store {
                 listed_after.complete(scope);
             }
         }
-        let mut before = estate::around_change(&mut tx, run, true).await?;
-        let mut after = estate::around_change(&mut tx, run, false).await?;
+        let mut before = estate::of_change(&mut tx, run, true).await?;
+        let mut after = estate::of_change(&mut tx, run, false).await?;
         // What one scan and the next could not see is the same for both sides: only what was written differs.
         after.coverage = coverage::latest(&mut tx).await?;
         after.unconfirmed = marks_beside(&mut tx, None).await?;

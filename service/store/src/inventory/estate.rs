@@ -120,7 +120,7 @@ impl Store {
 /// policy, account and trail, the organization's units and policies, the roles that associations name on either
 /// side, whatever the run changed, and the roles of accounts in which it changed a managed policy or an
 /// OIDC provider.
-pub(crate) async fn around_change(connection: &mut PgConnection, run: RunId, before: bool) -> Result<Estate, Error> {
+pub(crate) async fn of_change(connection: &mut PgConnection, run: RunId, before: bool) -> Result<Estate, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"with touched as materialized (select account_id, kind, key from changed_resource where run_id = $1),

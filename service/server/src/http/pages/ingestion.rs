@@ -133,8 +133,8 @@ pub(crate) async fn page(
     let waiting: Vec<String> = waiting.collect();
     let mut sources = Vec::new();
     for row in &rows {
-        let stretches = app.store.cursors(&row.name).await?.len();
-        sources.push(SourceLine::of(row, stretches, &context));
+        let cursors = app.store.cursors(&row.name).await?.len();
+        sources.push(SourceLine::of(row, cursors, &context));
     }
     let mut whole = CompleteRangeLine::all(app.store.complete_ranges(&[]).await?, &context);
     let all_whole = whole.len() <= STRETCHES;
@@ -207,7 +207,7 @@ pub(crate) async fn page(
 }
 
 impl SourceLine {
-    fn of(row: &SourceRow, stretches: usize, context: &PageContext) -> Self {
+    fn of(row: &SourceRow, cursors: usize, context: &PageContext) -> Self {
         let state = match row.state {
             SourceState::Reading => badge("accent", "Reading"),
             SourceState::Idle => badge("ok", "Idle"),
@@ -227,7 +227,7 @@ impl SourceLine {
             bytes: words::count_u64(total.bytes.div_ceil(1_000_000)),
             duplicates: words::count_u64(total.duplicates),
             malformed: words::count_u64(total.malformed),
-            places: if stretches == 0 { String::new() } else { plural(stretches, "cursor", "cursors") },
+            places: if cursors == 0 { String::new() } else { plural(cursors, "cursor", "cursors") },
         }
     }
 }

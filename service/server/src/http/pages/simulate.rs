@@ -194,7 +194,7 @@ struct PolicyLine {
 }
 
 /// The answer, ready to be shown.
-struct Told {
+struct Answered {
     class: &'static str,
     verdict: &'static str,
     because: String,
@@ -216,7 +216,7 @@ pub(crate) struct SimulatePage {
     form: Form,
     policy_type: Select,
     faults: Vec<Fault>,
-    told: Option<Told>,
+    answered: Option<Answered>,
 }
 
 impl SimulatePage {
@@ -228,14 +228,14 @@ impl SimulatePage {
         };
         let policy_type =
             Select { name: "policy_type", label: "Replaces", options: POLICY_TYPES.into_iter().map(option).collect() };
-        Self { chrome, form, policy_type, faults: Vec::new(), told: None }
+        Self { chrome, form, policy_type, faults: Vec::new(), answered: None }
     }
 
     async fn answered(mut self, app: &App) -> Result<Response, AppError> {
         match self.form.question() {
             Ok(question) => match simulate::answer(&app.store, &question).await {
                 Ok(answer) => {
-                    self.told = Some(told(app, &self.form, &question, answer).await?);
+                    self.answered = Some(answered(app, &self.form, &question, answer).await?);
                     return Ok(self.into_response());
                 }
                 Err(SimulateError::Store(error)) => return Err(error.into()),
@@ -275,7 +275,7 @@ pub(crate) async fn ask(State(app): State<App>, chrome: Chrome, body: String) ->
     SimulatePage::new(chrome, Form::of_body(&body)).answered(&app).await
 }
 
-async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Result<Told, AppError> {
+async fn answered(app: &App, form: &Form, question: &Question, answer: Answer) -> Result<Answered, AppError> {
     let Answer { explanation, principal, resource, notes } = answer;
     let (class, verdict) = match explanation.outcome {
         Outcome::Allow => ("ok", "Allow"),
@@ -308,7 +308,7 @@ async fn told(app: &App, form: &Form, question: &Question, answer: Answer) -> Re
         let card = place.and_then(|at| documents.get(at));
         card.map(|card| format!("#{}{}", card.id, statement.pointer)).unwrap_or_default()
     };
-    Ok(Told {
+    Ok(Answered {
         class,
         verdict,
         because: explanation.because,

@@ -123,7 +123,7 @@ impl Snapshot {
 }
 
 /// Everything that changes while the sandbox runs.
-pub(crate) struct World {
+pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) shelf: Shelf,
     snapshot: RwLock<Arc<Snapshot>>,
@@ -134,7 +134,7 @@ pub(crate) struct World {
     clock: Mutex<Option<DateTime<Utc>>>,
 }
 
-impl World {
+impl State {
     pub(crate) fn new(estate: Estate, options: Options) -> Self {
         Self {
             shelf: Shelf::default(),
@@ -228,7 +228,7 @@ impl World {
     }
 
     /// Takes one lookup out of an account's and region's allowance; `false` where it is used up.
-    pub(crate) fn may_look_up(&self, account: &str, region: &str) -> bool {
+    pub(crate) fn may_lookup_events(&self, account: &str, region: &str) -> bool {
         let Some(rate) = self.options.lookups_per_second else { return true };
         let rate = f64::from(rate.get());
         let now = Instant::now();
