@@ -47,7 +47,7 @@ pub(crate) struct Layout {
 pub(crate) struct Listing {
     id: String,
     shared: Arc<Shared>,
-    /// As stored: each stretch's last key.
+    /// As stored: the last key of each account and region.
     positions: BTreeMap<(AccountId, Region), String>,
     held: Held,
     /// Behind a lock only so that the source can be shared: a stream cannot.
@@ -164,9 +164,9 @@ impl Listing {
             account.all_regions = self.shared.layout.regions.is_empty() && all_accounts && !refused;
         }
         gaps.extend(missed);
-        let listings: Vec<_> = stretches
+        let listings: Vec<_> = prefixes
             .into_iter()
-            .map(|stretch| {
+            .map(|prefix| {
                 let from = self.first_day(&(prefix.account_id, prefix.region.clone()), now);
                 self.shared.clone().listed(prefix, from).boxed()
             })
@@ -377,7 +377,7 @@ impl Shared {
         Ok(file.map(|file| file.at))
     }
 
-    /// A stretch's files from a day on, page by page, and the end of them.
+    /// The files of a region from a day on, page by page, and the end of them.
     fn listed(self: Arc<Self>, prefix: RegionPrefix, from: NaiveDate) -> impl Stream<Item = Found> + Send + 'static {
         // No key is just this; every key of the day lies behind it.
         let after = format!("{}{}", prefix.prefix, from.format("%Y/%m/%d/"));

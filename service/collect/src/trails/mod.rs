@@ -95,19 +95,19 @@ pub struct Progress {
     pub waiting: Option<u64>,
 }
 
-/// One stretch of a source, and how far it was read. To be stored and given back, never read:
+/// An account's region of a source, and how far it was read. To be stored and given back, never read:
 /// `position` means something to its source alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// The source's name.
     pub source: String,
-    /// Whose events the stretch holds.
+    /// Whose events it holds.
     pub account_id: AccountId,
     /// Of which region.
     pub region: Region,
     /// Up to where.
     pub position: String,
-    /// Objects of this stretch of an earlier day are not handed out again, so the marks of such
+    /// Objects of this region of an earlier day are not handed out again, so the marks of such
     /// objects may be dropped.
     pub from_day: Option<NaiveDate>,
 }
@@ -133,7 +133,7 @@ pub struct Object {
     /// Its size in bytes, where it was told.
     pub size: Option<u64>,
     pub(crate) content: Content,
-    /// The stretch's position once everything up to this object is stored, where it moves.
+    /// The region's position once everything up to this object is stored, where it moves.
     pub(crate) position: Option<Position>,
 }
 
@@ -282,7 +282,7 @@ pub struct FinishedBatch {
     pub gaps: Vec<TrailGap>,
     /// What was given up.
     pub set_aside: Vec<SetAside>,
-    /// Of which stretches of time nothing is missing, with this batch.
+    /// Which time ranges are complete, with this batch.
     pub whole: Vec<CompleteRange>,
     /// Days of which something was given up. It may not come again, so this is told once.
     pub incomplete: Vec<IncompleteDay>,
@@ -393,8 +393,8 @@ impl Counts {
     }
 }
 
-/// Settles a batch whose stretches advance by position: up to the first object that was missed. An
-/// object that cannot be had or read by asking again is set aside, and the stretch goes on.
+/// Finishes a batch whose regions advance by position: up to the first object that was missed. An
+/// object that cannot be had or read by asking again is set aside, and the region goes on.
 pub(crate) fn finish_by_position(source: &str, batch: Batch, outcomes: Vec<Outcome>, held: &mut Held) -> FinishedBatch {
     let mut settlement = FinishedBatch { gaps: batch.gaps, ..FinishedBatch::default() };
     let mut outcomes = outcomes.into_iter();
