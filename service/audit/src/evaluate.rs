@@ -2,8 +2,9 @@
 //!
 //! Refuses to know what becomes of findings: that is [`crate::finding`]'s.
 
-use crate::access::reach::Reach;
+use crate::access::reach::{Changed, Reach};
 use crate::cancel::{Cancel, Cancelled};
+use crate::drift::{OpenChange, ResourceType};
 use crate::facts::{Judged, SubjectIndex};
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub struct Evaluation {
     pub listed_under: BTreeMap<Fingerprint, Fingerprint>,
     /// Which workloads reach which role.
     pub reach: Reach,
+    /// The changes that were judged, by id, each with the later one that took it back.
+    pub changes: BTreeMap<String, Option<String>>,
     /// So many verdicts are unknown for want of what could be stated and is not, by what that is.
     pub could_be_assumed: BTreeMap<Assumption, u32>,
 }
@@ -70,32 +73,70 @@ pub struct RuleTally {
 #[must_use]
 pub fn evaluate(estate: &Estate, rules: &RuleSet, now: DateTime<Utc>) -> Evaluation {
     // Nobody has this one.
-    evaluate_until(estate, rules, now, &Cancel::default()).unwrap_or_default()
+    evaluate_until(estate, &[], rules, now, &Cancel::default()).unwrap_or_default()
 }
 
-/// As [`evaluate`], as long as nobody wants it to end.
+/// Judges changes alone, by the rules about changes.
+///
+/// # Errors
+/// Somebody wanted it to end before it was done.
+pub fn evaluate_changes(
+    estate: &Estate,
+    changes: &[Arc<OpenChange>],
+    rules: &RuleSet,
+    now: DateTime<Utc>,
+    cancel: &Cancel,
+) -> Result<Evaluation, Cancelled> {
+    judge_all(estate, changes, rules, now, cancel, |kind| kind == SubjectKind::Change)
+}
+
+/// As [`evaluate`], with changes between scans, as long as nobody wants it to end.
 ///
 /// # Errors
 /// Somebody wanted it to end before it was done.
 pub fn evaluate_until(
     estate: &Estate,
+    changes: &[Arc<OpenChange>],
     rules: &RuleSet,
     now: DateTime<Utc>,
     cancel: &Cancel,
 ) -> Result<Evaluation, Cancelled> {
-    let facts = SubjectIndex::new(estate, &BTreeSet::new(), cancel);
-    let mut stated = Stated::new(estate, now, cancel);
+    judge_all(estate, changes, rules, now, cancel, |_| true)
+}
+
+fn judge_all(
+    estate: &Estate,
+    changes: &[Arc<OpenChange>],
+    rules: &RuleSet,
+    now: DateTime<Utc>,
+    cancel: &Cancel,
+    wanted: impl Fn(SubjectKind) -> bool,
+) -> Result<Evaluation, Cancelled> {
+    let facts = SubjectIndex::new(estate, &BTreeSet::new(), cancel).with_changes(changes);
+    let mut stated = Stated { estate, changes, now, cancel, by_assumptions: BTreeMap::new() };
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
-    evaluation.reach.follow(|role| facts.assumed_from(role));
+    if wanted(SubjectKind::Role) {
+        evaluation.reach.follow(|role| facts.assumed_from(role));
+    }
+    for open in changes {
+        let change = &open.change;
+        let of = match change.resource.kind {
+            ResourceType::Role => Changed::Role(&change.resource.name),
+            ResourceType::ManagedPolicy => Changed::Policy(&change.resource.name),
+            _ => Changed::Other,
+        };
+        evaluation.reach.note_change(&change.id, of, change.affected.iter().map(|it| &it.workload));
+        evaluation.changes.insert(open.change.id.clone(), open.reversed_by().map(str::to_owned));
+    }
     cancel.check()?;
     // Most rules give one answer about each subject.
     let mut answers = 0;
-    for kind in rules.rules().iter().map(|rule| rule.subject()) {
+    for kind in rules.rules().iter().map(|rule| rule.subject()).filter(|kind| wanted(*kind)) {
         answers += subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).len();
     }
     evaluation.verdicts.reserve(answers);
-    for rule in rules.rules() {
+    for rule in rules.rules().iter().filter(|rule| wanted(rule.subject())) {
         let kind = rule.subject();
         let mut counts: BTreeMap<AccountId, Count> = BTreeMap::new();
         for (index, judged) in subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).iter().enumerate() {
@@ -173,16 +214,13 @@ type AssumedFacts = (SubjectIndex, BTreeMap<SubjectKind, Vec<Judged>>);
 /// before an answer without assumptions is unknown.
 struct Stated<'a> {
     estate: &'a Estate,
+    changes: &'a [Arc<OpenChange>],
     now: DateTime<Utc>,
     cancel: &'a Cancel,
     by_assumptions: BTreeMap<BTreeSet<Assumption>, AssumedFacts>,
 }
 
 impl<'a> Stated<'a> {
-    fn new(estate: &'a Estate, now: DateTime<Utc>, cancel: &'a Cancel) -> Self {
-        Self { estate, now, cancel, by_assumptions: BTreeMap::new() }
-    }
-
     /// The judgement under the fewest assumptions that settle it as all of them do, and for each of
     /// its outcomes those that it rests on; nothing where it rests on none.
     fn decide(&mut self, rule: &Rule, index: usize, plain: Judgement) -> (Judgement, Vec<Vec<Assumption>>) {
@@ -212,7 +250,8 @@ impl<'a> Stated<'a> {
 
     fn under(&mut self, assumed: &BTreeSet<Assumption>, rule: &Rule, index: usize) -> Option<Judgement> {
         let kind = rule.subject();
-        let make = || (SubjectIndex::new(self.estate, assumed, self.cancel), BTreeMap::new());
+        let make =
+            || (SubjectIndex::new(self.estate, assumed, self.cancel).with_changes(self.changes), BTreeMap::new());
         let (facts, subjects) = self.by_assumptions.entry(assumed.clone()).or_insert_with(make);
         // What is stated changes no subject, so the same place holds the same one.
         let judged = subjects.entry(kind).or_insert_with(|| facts.subjects(kind)).get(index)?;

@@ -96,6 +96,16 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The cluster that it belongs to.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        match self.kind {
+            ResourceType::Association => self.name.split('/').nth(2),
+            ResourceType::Cluster | ResourceType::Addon | ResourceType::AccessEntry => self.name.split('/').nth(1),
+            _ => None,
+        }
+    }
+
     pub(crate) fn new(kind: ResourceType, name: &str) -> Self {
         Self { kind, name: name.to_owned() }
     }

@@ -10,13 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Every subject kind, in the order of the documentation.
-pub(super) const SUBJECTS: [SubjectKind; 6] = [
+pub(super) const SUBJECTS: [SubjectKind; 7] = [
     SubjectKind::Role,
     SubjectKind::Policy,
     SubjectKind::Association,
     SubjectKind::Session,
     SubjectKind::Cluster,
     SubjectKind::Account,
+    SubjectKind::Change,
 ];
 
 /// A type of the rule language.

@@ -67,8 +67,8 @@ fn placeable(source: Source<'_>, at: At, select: &Select, ids: &BTreeSet<String>
     let kinds: BTreeSet<SubjectKind> =
         loaded.rules.iter().filter(|rule| ids.contains(&rule.meta.id)).map(|rule| rule.subject).collect();
     let has = |places: &[SubjectKind]| kinds.is_empty() || kinds.iter().any(|kind| places.contains(kind));
-    let in_namespace = [SubjectKind::Association, SubjectKind::Session];
-    let in_cluster = [SubjectKind::Association, SubjectKind::Session, SubjectKind::Cluster];
+    let in_namespace = [SubjectKind::Association, SubjectKind::Session, SubjectKind::Change];
+    let in_cluster = [SubjectKind::Association, SubjectKind::Session, SubjectKind::Cluster, SubjectKind::Change];
     let wrong = if !select.namespaces.is_empty() && !has(&in_namespace) {
         "namespaces"
     } else if !select.clusters.is_empty() && !has(&in_cluster) {

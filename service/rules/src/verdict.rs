@@ -41,6 +41,8 @@ rolecall_iam::vocabulary! {
         Cluster = "cluster",
         /// A whole account; key: its id.
         Account = "account",
+        /// A change between two scans; key: its id.
+        Change = "change",
     }
 }
 

@@ -156,6 +156,16 @@ impl App {
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
     }
 
+    /// Asks for changes to be judged again. Where that already waits, once is enough.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn judge_changes(&self, requested_by: &str) -> Result<(), Error> {
+        self.store.enqueue(&job::changes_again(requested_by)).await?;
+        self.job_notify.notify_one();
+        Ok(())
+    }
+
     /// Whether the service can do its work.
     pub async fn readiness(&self) -> Readiness {
         let asked = tokio::time::timeout(READY_WITHIN, self.store.check_schema()).await;

@@ -34,6 +34,7 @@ pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};
+pub use inventory::open_changes::PassedChanges;
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).

@@ -32,12 +32,25 @@ pub struct Workload {
     pub via: Via,
 }
 
+/// What a change is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed<'a> {
+    /// A role, by its ARN.
+    Role(&'a str),
+    /// A managed policy, by its ARN.
+    Policy(&'a str),
+    /// Anything else.
+    Other,
+}
+
 /// The workloads of every role that has any.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reach {
     by_role: BTreeMap<String, BTreeMap<AssociationKey, Via>>,
     /// The roles to which each managed policy is attached.
     holders: BTreeMap<String, Vec<String>>,
+    /// The workloads that each change reaches.
+    by_change: BTreeMap<String, Vec<Workload>>,
 }
 
 impl Reach {
@@ -83,6 +96,23 @@ impl Reach {
         }
     }
 
+    /// Notes the workloads that a change reaches. Where it is of a role or a managed policy, each comes to it as
+    /// to that; any other change concerns the role that the workload has.
+    pub fn note_change<'a>(&mut self, id: &str, of: Changed<'_>, affected: impl Iterator<Item = &'a AssociationKey>) {
+        let near = match of {
+            Changed::Role(role) => self.of_role(role).collect(),
+            Changed::Policy(policy) => self.of_policy(policy),
+            Changed::Other => Vec::new(),
+        };
+        let via: BTreeMap<&AssociationKey, Via> = near.iter().map(|it| (&it.association, it.via)).collect();
+        let workloads = affected.map(|key| {
+            let via = via.get(key).copied().unwrap_or(Via::Direct);
+            Workload { association: key.clone(), via }
+        });
+        let workloads = workloads.collect();
+        self.by_change.insert(id.to_owned(), workloads);
+    }
+
     /// Notes a way; of several to one role, the nearest stays.
     pub fn add(&mut self, role_arn: &str, association: &AssociationKey, via: Via) {
         let workloads = self.by_role.entry(role_arn.to_owned()).or_default();
@@ -118,6 +148,7 @@ impl Reach {
         match (subject.kind, &subject.role_arn) {
             (SubjectKind::Role, _) => self.of_role(&subject.key).collect(),
             (SubjectKind::Policy, _) => self.of_policy(&subject.key),
+            (SubjectKind::Change, _) => self.by_change.get(&subject.key).cloned().unwrap_or_default(),
             (SubjectKind::Session, Some(role)) if subject.namespace.is_none() => self.of_role(role).collect(),
             _ => Vec::new(),
         }

@@ -64,6 +64,9 @@ pub struct Attributed {
     pub because: String,
     /// The calls, the latest last, without their parameters.
     pub calls: Vec<ChangeEvent>,
+    /// Where no call is known: whether the trail was read completely and records such calls, so that it
+    /// would have shown one.
+    pub is_trail_complete: bool,
 }
 
 impl Attributed {
@@ -164,6 +167,7 @@ pub fn attribute(change: &Change, window: Window, calls: &Calls<'_>, records: Re
         attribution: Attribution::Exact,
         because,
         calls: vec![bare(event)],
+        is_trail_complete: false,
     };
     match found.as_slice() {
         [] => none(change, window, records),
@@ -183,6 +187,7 @@ pub fn attribute(change: &Change, window: Window, calls: &Calls<'_>, records: Re
                     attribution: Attribution::Candidates,
                     because: format!("{} calls between the two scans may have made it", several.len()),
                     calls: several.iter().map(|event| bare(event)).collect(),
+                    is_trail_complete: false,
                 },
             }
         }
@@ -203,6 +208,7 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     };
     let ours = |trail: &Trail| trail.account_id == change.account_id || trail.is_organization;
     let mut of_account = records.whole.iter().filter(of_place).peekable();
+    let mut is_trail_complete = false;
     let because = if of_account.peek().is_none() {
         "the trail of its account and region was not read completely".to_owned()
     } else {
@@ -214,6 +220,7 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
             EventScope::Bucket(bucket) => records_writes(&|trail| trail.bucket.as_ref() == Some(bucket)),
             EventScope::Stated => records_writes(&ours),
         });
+        is_trail_complete = shown;
         match (covering.is_empty(), shown) {
             (true, _) => "the trail was not read completely for all of the time between the two scans".to_owned(),
             (false, true) => "the trail was read completely and records such calls: it has none, so the change was \
@@ -222,7 +229,7 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
             (false, false) => "it is not known that the trail which was read records such calls".to_owned(),
         }
     };
-    Attributed { attribution: Attribution::None, because, calls: Vec::new() }
+    Attributed { attribution: Attribution::None, because, calls: Vec::new(), is_trail_complete }
 }
 
 /// Where CloudTrail records calls about a resource; `None` for those of the organization, whose region
@@ -291,6 +298,25 @@ fn names(change: &Change) -> &'static [&'static str] {
         (Of::Trail, kind::SELECTORS) => &["PutEventSelectors"],
         (Of::Trail, _) => &["UpdateTrail"],
     }
+}
+
+/// The calls that make a resource of those whose changes are told.
+pub fn creating_calls() -> impl Iterator<Item = &'static str> {
+    [
+        "CreateRole",
+        "CreateServiceLinkedRole",
+        "AcquireRole",
+        "CreatePolicy",
+        "CreateOpenIDConnectProvider",
+        "CreatePodIdentityAssociation",
+        "CreateAddon",
+        "CreateAccessEntry",
+        "CreateCluster",
+        "RegisterCluster",
+        "CreateOrganizationalUnit",
+        "CreateTrail",
+    ]
+    .into_iter()
 }
 
 /// A parameter of a call, whatever the letter case of its name.

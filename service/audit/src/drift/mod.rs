@@ -10,11 +10,13 @@ mod approval;
 mod attribution;
 mod difference;
 mod effect;
+mod open;
 
 pub use crate::label::{Access, Effect};
 pub use crate::resource::{Resource, ResourceType};
 pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdrawal, replaced_by, state_words};
-pub use attribution::{Attributed, Attribution, Calls, Records, Window, attribute, span};
+pub use attribution::{Attributed, Attribution, Calls, Records, Window, attribute, creating_calls, span};
+pub use open::{EarlierCalls, Later, OpenChange, Standing, TrustedAccount, standing};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use difference::{Difference, kind};
@@ -128,6 +130,10 @@ pub struct Change {
     /// Whether it opens (`true`) or closes administrator access.
     #[serde(default)]
     pub administrator: Option<bool>,
+    /// Of a role's trust policy: the accounts that it lets in now and did not before. `None` where a policy
+    /// could not be read, and of any other change.
+    #[serde(default)]
+    pub trusted: Option<Vec<TrustedAccount>>,
     /// Names by which events may call the resource, beside its own: an association's id.
     #[serde(default)]
     pub aliases: Vec<String>,
@@ -187,6 +193,7 @@ pub fn changes(scans: &Scans<'_>) -> Vec<Change> {
             caused_by,
             takes_hold: label.takes_hold,
             administrator: label.administrator,
+            trusted: label.trusted,
             aliases: difference.aliases.clone(),
         });
     }

@@ -7,6 +7,7 @@
 mod access_entry;
 mod account;
 mod association;
+mod change;
 mod cluster;
 mod declared;
 mod escalation;
@@ -39,11 +40,12 @@ use crate::access::tag_conditions::TagCondition;
 use crate::access::unused_grants::UnusedActions;
 use crate::access::uses::{Use, WebIdentityUse};
 use crate::cancel::Cancel;
-use crate::index::reasons;
+use crate::drift::{OpenChange, ResourceType};
+use crate::index::{join, reasons};
 use objects::{AccountFacts, AssociationFacts, ClusterFacts, RoleFacts};
-use rolecall_estate::Estate;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Scope, ScopeKind};
+use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::AccountId;
 use rolecall_rules::{Object, Reasons, Schema, Subject, SubjectKind};
 use std::collections::BTreeSet;
@@ -87,14 +89,19 @@ fn declare() -> Result<Schema, rolecall_rules::SchemaError> {
         .object(declared::DeclaredFacts::object_type())
         .object(declared::DifferenceFacts::object_type())
         .object(declared::MissingFacts::object_type())
+        .object(change::ChangeFacts::object_type())
+        .object(change::AffectedFacts::object_type())
+        .object(change::TrustedAccountFacts::object_type())
         .function(network::contains())
         .function(permissions::reads())
+        .function(change::grants_access_to())
         .subject(SubjectKind::Role, RoleFacts::NAME)
         .subject(SubjectKind::Policy, policy::PolicyFacts::NAME)
         .subject(SubjectKind::Association, AssociationFacts::NAME)
         .subject(SubjectKind::Session, session::SessionFacts::NAME)
         .subject(SubjectKind::Cluster, ClusterFacts::NAME)
         .subject(SubjectKind::Account, AccountFacts::NAME)
+        .subject(SubjectKind::Change, change::ChangeFacts::NAME)
         .build()
 }
 
@@ -116,6 +123,7 @@ pub(crate) struct Judged {
 pub(crate) struct SubjectIndex {
     index: Arc<AccessIndex>,
     groups: Vec<Arc<Group>>,
+    changes: Vec<Arc<OpenChange>>,
 }
 
 impl SubjectIndex {
@@ -124,7 +132,13 @@ impl SubjectIndex {
     pub(crate) fn new(estate: &Estate, assumed: &BTreeSet<Assumption>, cancel: &Cancel) -> Self {
         let (index, attributions) = AccessIndex::with_attributions(estate, assumed, cancel);
         let groups = gather(&index, &estate.sessions, &attributions).into_iter().map(Arc::new).collect();
-        Self { index: Arc::new(index), groups }
+        Self { index: Arc::new(index), groups, changes: Vec::new() }
+    }
+
+    /// The same with changes to be judged. What a later change took back is over, and judged no more.
+    pub(crate) fn with_changes(self, changes: &[Arc<OpenChange>]) -> Self {
+        let changes = changes.iter().filter(|open| open.reversed_by().is_none()).cloned().collect();
+        Self { changes, ..self }
     }
 
     /// The roles that a role becomes for certain by assuming one after the other, itself included.
@@ -160,6 +174,10 @@ impl SubjectIndex {
             SubjectKind::Cluster => visibility.clusters.clone(),
             // Accounts are listed by whoever asks for the audit.
             SubjectKind::Account => None,
+            // What was not listed may have changed.
+            SubjectKind::Change => [&visibility.policies, &visibility.associations, &visibility.clusters]
+                .into_iter()
+                .fold(visibility.roles.clone(), |why, more| join(why, more.as_ref())),
         }
     }
 
@@ -172,6 +190,7 @@ impl SubjectIndex {
             SubjectKind::Session => self.sessions(),
             SubjectKind::Cluster => self.clusters(),
             SubjectKind::Account => self.all_accounts(),
+            SubjectKind::Change => self.changes(),
         }
     }
 
@@ -240,6 +259,31 @@ impl SubjectIndex {
         let each = self.index.accounts.keys().map(|&id| {
             let object = View(AccountFacts { index: Arc::clone(&self.index), id });
             self.judged(plain(SubjectKind::Account, id.to_string(), id), Arc::new(object), None)
+        });
+        each.collect()
+    }
+
+    fn changes(&self) -> Vec<Judged> {
+        let each = self.changes.iter().map(|open| {
+            let (change, resource) = (&open.change, &open.change.resource);
+            let key: Option<AssociationKey> = match resource.kind {
+                ResourceType::Association => resource.name.parse().ok(),
+                _ => None,
+            };
+            let role = match resource.kind {
+                ResourceType::Role => Some(resource.name.clone()),
+                _ => change.leads_to().and_then(|roles| roles.into_iter().next()),
+            };
+            let subject = Subject {
+                region: change.region.as_ref().map(ToString::to_string),
+                cluster: resource.cluster().map(str::to_owned),
+                namespace: key.as_ref().map(|key| key.namespace.to_string()),
+                service_account: key.as_ref().map(|key| key.service_account.to_string()),
+                role_arn: role,
+                ..plain(SubjectKind::Change, change.id.clone(), change.account_id)
+            };
+            let object = View(change::ChangeFacts { index: Arc::clone(&self.index), open: Arc::clone(open) });
+            self.judged(subject, Arc::new(object), None)
         });
         each.collect()
     }

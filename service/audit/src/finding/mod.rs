@@ -81,6 +81,8 @@ rolecall_iam::vocabulary! {
         RuleDisabled = "rule_disabled",
         /// It happened so long ago that what was recorded of it is not kept any more.
         Expired = "expired",
+        /// It is about a change, and a later one took it back.
+        Reversed = "reversed",
     }
 }
 
@@ -139,6 +141,8 @@ pub enum FindingAction {
         fingerprint: Fingerprint,
         /// Why.
         why: Resolution,
+        /// Of a change that was taken back: the later change.
+        by: Option<String>,
     },
     /// Could not be decided: stays as it is, marked stale.
     MarkStale {

@@ -147,7 +147,7 @@ fn decide(
         if let Some(happened) = finding.happened_at.filter(|_| in_force) {
             let before = |moment: Option<DateTime<Utc>>| moment.is_some_and(|moment| happened < moment);
             if before(estate.sessions_kept_since) {
-                actions.push(FindingAction::Resolve { fingerprint, why: Resolution::Expired });
+                actions.push(FindingAction::Resolve { fingerprint, why: Resolution::Expired, by: None });
                 continue;
             }
             // Nothing that is judged now tells of it.
@@ -156,8 +156,13 @@ fn decide(
                 continue;
             }
         }
+        let change = evaluation.changes.get(&subject.key).filter(|_| subject.kind == SubjectKind::Change);
+        if let (true, Some(Some(by))) = (in_force, change) {
+            actions.push(FindingAction::Resolve { fingerprint, why: Resolution::Reversed, by: Some(by.clone()) });
+            continue;
+        }
         actions.push(match judged.get(&(root(&finding.rule), subject.kind, subject.key.as_str())) {
-            _ if !in_force => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled },
+            _ if !in_force => FindingAction::Resolve { fingerprint, why: Resolution::RuleDisabled, by: None },
             Some(j) if !j.undecided.is_empty() => {
                 FindingAction::MarkStale { fingerprint, why: j.undecided.iter().cloned().collect() }
             }
@@ -171,10 +176,14 @@ fn decide(
                 FindingAction::MarkStale { fingerprint, why: why.collect() }
             }
             // Failing in another way only: this way it passes.
-            Some(j) if j.passed || j.failed => FindingAction::Resolve { fingerprint, why: Resolution::Passed },
-            Some(j) if j.not_applicable => FindingAction::Resolve { fingerprint, why: Resolution::NotApplicable },
+            Some(j) if j.passed || j.failed => {
+                FindingAction::Resolve { fingerprint, why: Resolution::Passed, by: None }
+            }
+            Some(j) if j.not_applicable => {
+                FindingAction::Resolve { fingerprint, why: Resolution::NotApplicable, by: None }
+            }
             _ => match presence(estate, subject) {
-                Presence::Gone => FindingAction::Resolve { fingerprint, why: Resolution::SubjectGone },
+                Presence::Gone => FindingAction::Resolve { fingerprint, why: Resolution::SubjectGone, by: None },
                 Presence::Present => {
                     let text = format!("the audit reached no verdict about {} {}", subject.kind.as_str(), subject.key);
                     FindingAction::MarkStale { fingerprint, why: vec![text.into()] }
@@ -222,8 +231,8 @@ fn presence(estate: &Estate, subject: &Subject) -> Presence {
         SubjectKind::Association => estate.associations.iter().any(|a| a.key.to_string() == key),
         SubjectKind::Cluster => estate.clusters.iter().any(|c| c.arn == key),
         SubjectKind::Account => estate.accounts.iter().any(|a| a.id.to_string() == key),
-        // Shapes of sessions are subjects only in the window that is judged.
-        SubjectKind::Session => false,
+        // Shapes of sessions are subjects only in the window that is judged, changes only while they are open.
+        SubjectKind::Session | SubjectKind::Change => false,
     };
     if found {
         return Presence::Present;
@@ -256,6 +265,7 @@ fn presence(estate: &Estate, subject: &Subject) -> Presence {
         }
         (SubjectKind::Account, ..) => every(ScopeKind::Organization, &|_| true),
         (SubjectKind::Session, ..) => every(ScopeKind::Sessions, &|s| s.account_id == account),
+        (SubjectKind::Change, ..) => vec![format!("change {key} was not judged").into()],
         (SubjectKind::Cluster | SubjectKind::Association, ..) => {
             vec![format!("{} {key} names no place that can be scanned", subject.kind.as_str()).into()]
         }

@@ -309,8 +309,8 @@ pub fn what_if(
     }
     cancel.check()?;
     let places = Places::new(&touched, &found);
-    let before = evaluate_until(estate, rules, now, cancel)?;
-    let later = evaluate_until(&after, rules, now, cancel)?;
+    let before = evaluate_until(estate, &[], rules, now, cancel)?;
+    let later = evaluate_until(&after, &[], rules, now, cancel)?;
     let findings = findings(estate, &before, &after, &later, rules, &places);
     let mut effect = found.iter().map(|change| change.effect).reduce(Effect::and).unwrap_or(Effect::None);
     if !notes.is_empty() {
@@ -462,7 +462,7 @@ fn findings(
                     out.regrades.push(FindingChange { severity_before: was, ..change(&failure) });
                 }
             }
-            FindingAction::Resolve { fingerprint, why } => {
+            FindingAction::Resolve { fingerprint, why, .. } => {
                 let Some(was) = failures.get(&fingerprint) else { continue };
                 out.closes.push(FindingChange { resolution: Some(why), ..change(was) });
             }

@@ -19,7 +19,7 @@ pub(crate) fn now() -> DateTime<Utc> {
 /// What the store keeps of findings, by identity.
 pub(crate) type Kept = BTreeMap<Fingerprint, KnownFinding>;
 
-fn kept(failure: &Failure) -> KnownFinding {
+pub(crate) fn kept(failure: &Failure) -> KnownFinding {
     KnownFinding {
         fingerprint: failure.fingerprint.clone(),
         rule: failure.rule.clone(),
@@ -212,7 +212,7 @@ fn the_associations_of_a_deleted_cluster_are_gone() {
     {
         let why = Resolution::SubjectGone;
         assert!(
-            actions.contains(&FindingAction::Resolve { fingerprint: finding.fingerprint.clone(), why }),
+            actions.contains(&FindingAction::Resolve { fingerprint: finding.fingerprint.clone(), why, by: None }),
             "{finding:?}"
         );
     }

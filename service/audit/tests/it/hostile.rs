@@ -69,10 +69,10 @@ fn the_same_estate_has_the_same_verdicts_each_time() {
 fn judging_ends_when_somebody_wants_it_to() {
     let small = Small::new();
     let cancel = Cancel::default();
-    assert_eq!(evaluate_until(&small.0, &RULES, now(), &cancel), Ok(evaluate(&small.0, &RULES, now())));
+    assert_eq!(evaluate_until(&small.0, &[], &RULES, now(), &cancel), Ok(evaluate(&small.0, &RULES, now())));
     // Whoever waits for the result has gone.
     drop(cancel.on_drop());
-    assert_eq!(evaluate_until(&small.0, &RULES, now(), &cancel), Err(Cancelled));
+    assert_eq!(evaluate_until(&small.0, &[], &RULES, now(), &cancel), Err(Cancelled));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn judging_that_has_begun_ends_within_a_few_subjects() {
     }
     let cancel = Cancel::default();
     let judging = std::thread::scope(|scope| {
-        let judging = scope.spawn(|| evaluate_until(&small.0, &RULES, now(), &cancel));
+        let judging = scope.spawn(|| evaluate_until(&small.0, &[], &RULES, now(), &cancel));
         std::thread::sleep(std::time::Duration::from_millis(300));
         cancel.cancel();
         judging.join().unwrap()

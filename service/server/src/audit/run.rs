@@ -21,6 +21,7 @@ use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::cancel::{Cancel, Cancelled};
+use rolecall_audit::drift::OpenChange;
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::evaluate::evaluate_until;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
@@ -29,7 +30,9 @@ use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
 use rolecall_estate::{Estate, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
-use rolecall_store::{Damage, DoneJudgement, NewRun, Owed, RunId, RunOutcome, Store, Suspect, Unit, UnitKind};
+use rolecall_store::{
+    Damage, DoneJudgement, NewRun, Owed, PassedChanges, RunId, RunOutcome, Store, Suspect, Unit, UnitKind,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
@@ -52,6 +55,8 @@ const JUDGING: &str = "scan";
 pub(crate) const EVERY_ACCOUNT: &str = "all accounts";
 /// How many of the newest runs are looked through for one that overtook us.
 const RECENT: u32 = 20;
+/// A transaction that approves a change may have begun so long before changes were loaded, and end later.
+const MEANWHILE: TimeDelta = TimeDelta::minutes(1);
 
 /// What an audit needs, whoever looks.
 #[derive(Clone)]
@@ -205,12 +210,20 @@ impl Audit {
         self.progress.step("Attributing sessions to pods");
         attribute_due_sessions(&self.store).await?;
         abort::point("sessions attributed");
+        // Rules judge changes, too.
+        self.progress.step("Comparing with the scan before");
+        let changes_kept = super::drift::work_out(&self.store).await?;
+        abort::point("changes kept");
         self.progress.step("Evaluating rules");
         // Before what is judged is loaded: what is owed later may not be in it.
         let owed = self.store.owed().await?;
         since = owed.iter().filter_map(|debt| debt.since).fold(since, DateTime::min);
-        let done =
-            DoneJudgement { judged_since: since, owed: owed.into_iter().map(|debt| debt.id).collect(), reported: told };
+        let done = DoneJudgement {
+            judged_since: since,
+            owed: owed.into_iter().map(|debt| debt.id).collect(),
+            reported: told,
+            passed: PassedChanges::default(),
+        };
         let judging = Judging {
             since,
             read_since: collected.read_since,
@@ -221,10 +234,16 @@ impl Audit {
         let mut estate = load(&self.store, &judging, written).await?;
         declared::renew(&self.store, run, &self.declared, &mut estate).await?;
         let declared = estate.declared.clone();
+        let changes_at = self.store.now().await?;
+        let changes = super::changes::open(&self.store, &self.rules, changes_at).await?;
         self.store.note_assumed(run, &self.assumed).await?;
         let known = self.store.known_findings().await?;
         abort::point("estate loaded");
-        let judged = self.judge(run, estate, known, started).await?;
+        let mut judged = self.judge(run, estate, &changes, known, started).await?;
+        let done = DoneJudgement {
+            passed: PassedChanges { loaded_at: Some(changes_at), ..std::mem::take(&mut judged.passed) },
+            ..done
+        };
         abort::point("judged");
         // Fenced: a run that was given up or overtaken while it was judging has nothing to say any more.
         self.store.renew_run(run, LEASE).await?;
@@ -233,9 +252,10 @@ impl Audit {
         }
         let applied = self.store.apply(run, &judged.actions, &judged.tallies, &done, started).await?;
         abort::point("findings kept");
-        self.progress.step("Comparing with the scan before");
-        let changes = super::drift::work_out(&self.store).await?;
-        abort::point("changes kept");
+        // What was approved while it was judged would be open again.
+        if self.store.approved_since(changes_at - MEANWHILE).await? {
+            super::changes::judge_again(&self.store, &self.rules, &self.assumed).await?;
+        }
 
         let mut findings = BySeverity::default();
         for (severity, open) in self.store.overview().await?.open {
@@ -246,7 +266,7 @@ impl Audit {
             seen,
             documents_written: counts.documents_written,
             resources_changed: counts.resources_changed,
-            changes,
+            changes: changes_kept,
             sessions_written: counts.sessions_written + trails.sessions_written,
             rows_written: counts.documents_written
                 + counts.resources_opened
@@ -285,6 +305,7 @@ impl Audit {
         &self,
         run: RunId,
         mut estate: Estate,
+        changes: &[Arc<OpenChange>],
         known: Vec<KnownFinding>,
         started: DateTime<Utc>,
     ) -> Result<Judged, Error> {
@@ -303,6 +324,8 @@ impl Audit {
         };
         let aside: BTreeMap<AccountId, String> = accounts.iter().filter_map(deadly).collect();
         estate = estate.without(&aside);
+        let changes: Vec<Arc<OpenChange>> =
+            changes.iter().filter(|open| !aside.contains_key(&open.change.account_id)).cloned().collect();
         for account in accounts.iter().filter(|account| !aside.contains_key(account)) {
             if !suspects.contains_key(&account.to_string()) {
                 continue;
@@ -312,13 +335,14 @@ impl Audit {
             let others = accounts.iter().filter(|other| *other != account);
             let alone = estate.without(&others.map(|other| (*other, String::new())).collect());
             abort::within("judging", &account.to_string());
-            judge(alone, Vec::new(), self.rules.clone(), started).await?;
+            let own = changes.iter().filter(|open| open.change.account_id == *account).cloned().collect();
+            judge(alone, own, Vec::new(), self.rules.clone(), started).await?;
             attempts.done(&unit).await?;
         }
         units.retain(|unit| unit.name.parse().map_or(true, |account| !aside.contains_key(&account)));
         attempts.begin(&units).await?;
         units.iter().for_each(|unit| abort::within("judging", &unit.name));
-        let judged = judge(estate, known, self.rules.clone(), started).await?;
+        let judged = judge(estate, changes, known, self.rules.clone(), started).await?;
         attempts.done(&units).await?;
         Ok(judged)
     }
@@ -360,6 +384,7 @@ fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, BTreeSet<Option<Naive
 
 struct Judged {
     actions: Vec<FindingAction>,
+    passed: PassedChanges,
     tallies: Vec<RuleTally>,
     unknown: u64,
     rest_on_assumptions: u64,
@@ -371,6 +396,7 @@ struct Judged {
 /// nobody waits for it any more: the process waits for such threads before it ends.
 async fn judge(
     estate: Estate,
+    changes: Vec<Arc<OpenChange>>,
     known: Vec<KnownFinding>,
     rules: Arc<Rules>,
     now: DateTime<Utc>,
@@ -378,10 +404,11 @@ async fn judge(
     let cancel = Cancel::default();
     let _until_dropped = cancel.on_drop();
     let judging = tokio::task::spawn_blocking(move || {
-        let evaluation = evaluate_until(&estate, &rules.set, now, &cancel)?;
+        let evaluation = evaluate_until(&estate, &changes, &rules.set, now, &cancel)?;
         let actions = reconcile(&known, &evaluation, &rules.set, &estate);
         let unknown =
             evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
+        let passed = super::changes::passed(&changes, &evaluation, &rules, now);
         let rest_on_assumptions = evaluation.tallies.iter().map(|tally| tally.assumed).sum();
         let could_be_assumed =
             evaluation.could_be_assumed.iter().map(|(it, number)| (*it, u64::from(*number))).collect();
@@ -389,7 +416,7 @@ async fn judge(
         let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
         unseen.sort();
         let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
-        Ok(Judged { actions, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
+        Ok(Judged { actions, passed, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
     });
     // Only whoever waits here lets it end early, by not waiting.
     judging.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)

@@ -1,5 +1,5 @@
 //! Approving changes and withdrawing that: one way for the API and for forms, with what refuses it said in
-//! the same words. Refuses to know SQL and what replaces a change.
+//! the same words. What is approved or no longer approved is judged again. Refuses to know SQL and what replaces a change.
 
 use super::error::{AppError, Code, FieldError};
 use super::principal::Principal;
@@ -31,7 +31,10 @@ fn fault(it: ApprovalFault) -> FieldError {
 pub(super) async fn approve(app: &App, id: &str, asked: &Asked, who: &Principal) -> Result<ChangeRow, AppError> {
     let approval = asked.read(app).await?;
     match app.store.approve_change(id, &approval, &who.label()).await? {
-        Approved::Done(row) => Ok(*row),
+        Approved::Done(row) => {
+            app.judge_changes(&who.label()).await?;
+            Ok(*row)
+        }
         Approved::Absent => Err(AppError::not_found(format!("change `{id}`"))),
         Approved::Follows(root) => Err(follows(id, &root)),
         Approved::Replaced(later) => Err(AppError::of_fields(
@@ -58,7 +61,10 @@ pub(super) async fn approve_all(
         ));
     }
     match app.store.approve_changes(filter, expected, &approval, &who.label()).await? {
-        AllApproved::Done(ids) => Ok(ids),
+        AllApproved::Done(ids) => {
+            app.judge_changes(&who.label()).await?;
+            Ok(ids)
+        }
         AllApproved::Unexpected(found) => {
             let more = if found > u64::from(MOST_APPROVED) { "more than 1,000".to_owned() } else { found.to_string() };
             let detail = format!(
@@ -80,7 +86,10 @@ pub(super) async fn withdraw(app: &App, id: &str, reason: &str, who: &Principal)
     let why =
         Withdrawal::new(reason).map_err(|wrong| AppError::of_fields(Code::InvalidParameter, vec![fault(wrong)]))?;
     match app.store.withdraw_approval(id, &why, &who.label()).await? {
-        Withdrawn::Done(row) => Ok(*row),
+        Withdrawn::Done(row) => {
+            app.judge_changes(&who.label()).await?;
+            Ok(*row)
+        }
         Withdrawn::Absent => Err(AppError::not_found(format!("change `{id}`"))),
         Withdrawn::Follows(root) => Err(follows(id, &root)),
         Withdrawn::NotApproved => {

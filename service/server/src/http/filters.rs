@@ -18,7 +18,7 @@ use rolecall_store::{
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
 const STATES: &[&str] = &["open", "acknowledged", "suppressed", "resolved"];
 const DETECTIONS: &[&str] = &["active", "stale", "cleared"];
-const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster", "account"];
+const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster", "account", "change"];
 const VIAS: &[&str] = &["subject", "role", "direct", "target", "chain"];
 const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
@@ -144,6 +144,7 @@ const SUBJECT_KINDS: &[SubjectKind] = &[
     SubjectKind::Session,
     SubjectKind::Cluster,
     SubjectKind::Account,
+    SubjectKind::Change,
 ];
 
 /// Findings by their filter, in the order that is asked for.

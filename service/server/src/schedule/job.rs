@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const AUDIT: &str = "audit";
 /// The kind of run that it is.
 pub const AUDITS_AS: &str = "scan";
+/// Judging changes again, without a scan.
+pub const CHANGES: &str = "changes";
 /// Forgetting what is older than the configuration wants to keep.
 pub const CLEANUP: &str = "cleanup";
 
@@ -14,6 +16,12 @@ pub const CLEANUP: &str = "cleanup";
 #[must_use]
 pub fn audit_now(requested_by: &str) -> NewJob {
     new(AUDIT, requested_by, 10, Duration::ZERO)
+}
+
+/// Judging changes again, since an approval was given, withdrawn or has ended.
+#[must_use]
+pub fn changes_again(requested_by: &str) -> NewJob {
+    new(CHANGES, requested_by, 20, Duration::ZERO)
 }
 
 /// A job that its schedule started, to be put off for a while.

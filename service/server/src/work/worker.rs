@@ -157,7 +157,7 @@ async fn start_due(app: &App, scheduled: &Scheduled, begun: DateTime<Utc>, now: 
 async fn work(app: App, stop: CancellationToken) {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "rolecall".to_owned());
     let owner = format!("{host}-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
-    let kinds = [job::AUDIT, job::CLEANUP].map(str::to_owned);
+    let kinds = [job::AUDIT, job::CHANGES, job::CLEANUP].map(str::to_owned);
     while !stop.is_cancelled() {
         // By a clock that was just set, all that is kept for a time would be too old.
         let claimed = match app.clock.condition().is_trusted() {

@@ -44,7 +44,12 @@ async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<U
             detected_at: at,
             since: None,
             until: at,
-            attributed: Attributed { attribution: Attribution::None, because: "No event".into(), calls: vec![] },
+            attributed: Attributed {
+                attribution: Attribution::None,
+                because: "No event".into(),
+                calls: vec![],
+                is_trail_complete: false,
+            },
             effective_at: at,
             approval: None,
         };

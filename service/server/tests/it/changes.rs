@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn import_of(store: &Store, files: &Files) {
+pub(crate) async fn import_of(store: &Store, files: &Files) {
     let folder = Folder::new();
     for (path, content) in files {
         folder.write(path, &content.to_string());

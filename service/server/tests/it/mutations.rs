@@ -89,7 +89,7 @@ fn list<'a>(value: &'a mut Value, name: &str) -> &'a mut Vec<Value> {
     value[name].as_array_mut().unwrap()
 }
 
-fn role<'a>(files: &'a mut Files, name: &str) -> &'a mut Value {
+pub(crate) fn role<'a>(files: &'a mut Files, name: &str) -> &'a mut Value {
     list(details(files), "RoleDetailList").iter_mut().find(|role| role["RoleName"] == name).unwrap()
 }
 

@@ -239,9 +239,21 @@ impl Serving {
 
     /// The same with a header.
     pub(crate) fn get_with(&self, path: &str, header: &str) -> (u16, String) {
+        self.send("GET", path, header, "")
+    }
+
+    /// The status and the body of a request with a header and JSON.
+    pub(crate) fn send(&self, method: &str, path: &str, header: &str, json: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.addr).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{header}\r\n\r\n", self.addr);
+        let kind = match json.len() {
+            0 => String::new(),
+            length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{kind}{header}\r\n\r\n{json}",
+            self.addr
+        );
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

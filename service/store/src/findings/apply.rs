@@ -11,6 +11,7 @@ mod step;
 mod write;
 
 use crate::findings::owed::{self, DoneJudgement};
+use crate::inventory::open_changes::{PassedChanges, note_passed};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
@@ -71,71 +72,111 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
-        // The lock orders those who apply, so that changes are numbered in the order they appear.
-        let counters = sqlx::query!(
-            "select name, value from counter where account_id = $1 and name in ('change', 'finding')
-             order by name for update",
-            INSTALLATION
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let counter = |name: &str| counters.iter().find(|row| row.name == name).map_or(0, |row| row.value);
-        let before = sqlx::query!(
-            r#"select id, judged_at as "at!" from run where judged_at is not null order by id desc limit 1"#
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .map(|row| Judged { run: row.id, at: row.at });
-
-        let mut step = Step { run, now, before, number: counter("finding"), ..Step::new(counter("change")) };
-        for chunk in actions.chunks(CHUNK) {
-            let mut known = lives(&mut tx, chunk).await?;
-            let changed = chunk
-                .iter()
-                .filter_map(failure_of)
-                .filter(|failure| known.get(&failure.fingerprint.0).is_some_and(|life| !is_same(life, failure)));
-            let changed: Vec<String> = changed.map(|failure| failure.fingerprint.0.clone()).collect();
-            step.workloads = workloads(&mut tx, &changed).await?;
-            for action in chunk {
-                let life = known.remove(&fingerprint_of(action).0);
-                step.take(action, life);
-            }
-            step.write_down(&mut tx).await?;
-            write_happened(&mut tx, chunk).await?;
-        }
-        if let Some(before) = before {
+        let mut step = Step { run, ..locked(&mut tx, now).await? };
+        take_all(&mut tx, &mut step, actions).await?;
+        if let Some(before) = step.before {
             missing_since(&mut tx, actions, before).await?;
         }
-        // A finding is not hidden under one that is itself no longer listed.
-        let orphans = select_lives!(
-            "where f.part_of is not null and f.workflow <> 'resolved' and not exists (
-                 select from finding head where head.fingerprint = f.part_of
-                     and head.workflow in ('open', 'acknowledged'))"
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        for orphan in orphans {
-            step.list_alone(orphan);
-        }
-        step.write_down(&mut tx).await?;
-
+        end(&mut tx, &mut step).await?;
         write_tallies(&mut tx, tallies, run).await?;
         sqlx::query!("update run set judged_at = $3 where account_id = $1 and id = $2", INSTALLATION, run.0, now)
             .execute(&mut *tx)
             .await?;
-        sqlx::query!(
-            "update counter c set value = w.value
-             from unnest($2::text[], $3::bigint[]) as w (name, value) where c.account_id = $1 and c.name = w.name",
-            INSTALLATION,
-            &["change".to_owned(), "finding".to_owned()],
-            &[step.seq, step.number]
-        )
-        .execute(&mut *tx)
-        .await?;
         owed::delete_done(&mut tx, done).await?;
+        note_passed(&mut tx, &done.passed).await?;
         tx.commit().await?;
         Ok(step.counts)
     }
+
+    /// Does what came of judging changes alone, or nothing: every other finding stays as the latest run that
+    /// judged left it, and so do the tallies.
+    ///
+    /// # Errors
+    /// Where the database fails; then nothing is done.
+    pub async fn apply_changes(
+        &self,
+        actions: &[FindingAction],
+        passed: &PassedChanges,
+        now: DateTime<Utc>,
+    ) -> Result<ApplyCounts, Error> {
+        let mut tx = self.pool.begin().await?;
+        let step = locked(&mut tx, now).await?;
+        // Nothing was judged yet: whoever judges first judges changes, too.
+        let Some(before) = step.before else { return Ok(ApplyCounts::default()) };
+        let mut step = Step { run: RunId(before.run), ..step };
+        take_all(&mut tx, &mut step, actions).await?;
+        end(&mut tx, &mut step).await?;
+        note_passed(&mut tx, passed).await?;
+        tx.commit().await?;
+        Ok(step.counts)
+    }
+}
+
+/// Begins after everybody else who applies: changes are numbered in the order they appear.
+async fn locked(tx: &mut Transaction<'static, Postgres>, now: DateTime<Utc>) -> Result<Step, Error> {
+    let counters = sqlx::query!(
+        "select name, value from counter where account_id = $1 and name in ('change', 'finding')
+         order by name for update",
+        INSTALLATION
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let counter = |name: &str| counters.iter().find(|row| row.name == name).map_or(0, |row| row.value);
+    let before =
+        sqlx::query!(r#"select id, judged_at as "at!" from run where judged_at is not null order by id desc limit 1"#)
+            .fetch_optional(&mut **tx)
+            .await?
+            .map(|row| Judged { run: row.id, at: row.at });
+    Ok(Step { now, before, number: counter("finding"), ..Step::new(counter("change")) })
+}
+
+async fn take_all(
+    tx: &mut Transaction<'static, Postgres>,
+    step: &mut Step,
+    actions: &[FindingAction],
+) -> Result<(), Error> {
+    for chunk in actions.chunks(CHUNK) {
+        let mut known = lives(tx, chunk).await?;
+        let changed = chunk
+            .iter()
+            .filter_map(failure_of)
+            .filter(|failure| known.get(&failure.fingerprint.0).is_some_and(|life| !is_same(life, failure)));
+        let changed: Vec<String> = changed.map(|failure| failure.fingerprint.0.clone()).collect();
+        step.workloads = workloads(tx, &changed).await?;
+        for action in chunk {
+            let life = known.remove(&fingerprint_of(action).0);
+            step.take(action, life);
+        }
+        step.write_down(tx).await?;
+        write_happened(tx, chunk).await?;
+    }
+    Ok(())
+}
+
+/// Lists alone what was listed under a finding that is no longer listed itself, and keeps the numbers.
+async fn end(tx: &mut Transaction<'static, Postgres>, step: &mut Step) -> Result<(), Error> {
+    // A finding is not hidden under one that is itself no longer listed.
+    let orphans = select_lives!(
+        "where f.part_of is not null and f.workflow <> 'resolved' and not exists (
+             select from finding head where head.fingerprint = f.part_of
+                 and head.workflow in ('open', 'acknowledged'))"
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    for orphan in orphans {
+        step.list_alone(orphan);
+    }
+    step.write_down(tx).await?;
+    sqlx::query!(
+        "update counter c set value = w.value
+         from unnest($2::text[], $3::bigint[]) as w (name, value) where c.account_id = $1 and c.name = w.name",
+        INSTALLATION,
+        &["change".to_owned(), "finding".to_owned()],
+        &[step.seq, step.number]
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The kept workloads of some findings: association and way, by fingerprint.

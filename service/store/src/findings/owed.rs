@@ -3,6 +3,7 @@
 //! Knows that a debt becomes visible together with what it is about, and goes together with the
 //! findings of an audit that judged it. Refuses to know what a debt reports.
 
+use crate::inventory::open_changes::PassedChanges;
 use crate::trail::TrailBatch;
 use crate::{Error, INSTALLATION, SnapshotWriter, Store};
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub struct DoneJudgement {
     pub owed: Vec<Uuid>,
     /// Those whose report is in its snapshot.
     pub reported: Vec<Uuid>,
+    /// The changes that need not be judged again.
+    pub passed: PassedChanges,
 }
 
 impl Store {

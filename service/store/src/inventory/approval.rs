@@ -124,6 +124,7 @@ impl Store {
             return Ok(Withdrawn::NotApproved);
         }
         let account = row.change.account_id.to_string();
+        judge_again(&mut tx, &[id.to_owned()]).await?;
         sqlx::query!("update approval set is_last = false where account_id = $1 and change_id = $2", account, id)
             .execute(&mut *tx)
             .await?;
@@ -181,8 +182,23 @@ fn approvable(filter: &ChangeFilter) -> Option<ChangeFilter> {
     (!approval.is_empty()).then(|| ChangeFilter { approval, roots: true, ..filter.clone() })
 }
 
+/// Holds changes until the transaction ends.
 async fn lock(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {
     sqlx::query!("select id from change where id = any($1) order by id for update", ids).fetch_all(connection).await?;
+    Ok(())
+}
+
+/// What was judged under another approval is judged again, and so is what these took the place of.
+async fn judge_again(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {
+    sqlx::query!(
+        "update change c set passed_under = null
+         from change of
+         where of.id = any($1) and of.account_id = c.account_id and of.resource_type = c.resource_type
+           and of.resource = c.resource and of.run_id >= c.run_id and c.passed_under is not null",
+        ids
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -226,6 +242,7 @@ async fn approve(
         rows.iter().map(|row| (row.change.account_id.to_string(), row.change.id.as_str())).collect();
     let (accounts, ids): (Vec<String>, Vec<String>) =
         unique.into_iter().map(|(account, id)| (account, id.to_owned())).unzip();
+    judge_again(connection, &ids).await?;
     sqlx::query!(
         "update approval a set is_last = false from unnest($1::text[], $2::text[]) as it (account_id, id)
          where a.account_id = it.account_id and a.change_id = it.id and a.is_last",

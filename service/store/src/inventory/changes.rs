@@ -111,6 +111,7 @@ struct Row {
     effective_at: DateTime<Utc>,
     attribution: String,
     attribution_because: String,
+    is_trail_complete: bool,
     events: Value,
     id: String,
     approval: Option<String>,
@@ -127,7 +128,7 @@ macro_rules! select_changes {
         sqlx::query_as!(
             Row,
             r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.events, a.state as "approval?", a.at as "approval_at?",
+                      c.attribution_because, c.is_trail_complete, c.events, a.state as "approval?", a.at as "approval_at?",
                       a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
                       a.until as "approval_until?"
                from change c
@@ -211,6 +212,7 @@ fn read(row: Row) -> Result<ChangeRow, Error> {
             attribution: parse::text(TABLE, &row.id, &row.attribution)?,
             because: row.attribution_because,
             calls: parse::json(TABLE, &row.id, row.events)?,
+            is_trail_complete: row.is_trail_complete,
         },
         effective_at: row.effective_at,
     })
@@ -294,9 +296,9 @@ impl Store {
             let done = sqlx::query!(
                 "insert into change (account_id, id, run_id, resource_type, resource, change, effect, affected,
                                      detected_at, since, until, body, attribution, attribution_because, event_time,
-                                     effective_at, actor, events)
+                                     effective_at, actor, events, is_trail_complete)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $17,
-                         $18::text::jsonb)
+                         $18::text::jsonb, $19)
                  on conflict (account_id, id) do nothing",
                 change.account_id.to_string(),
                 change.id,
@@ -315,7 +317,8 @@ impl Store {
                 row.attributed.event_time(),
                 row.effective_at,
                 row.attributed.actor().map(parse::storable),
-                parse::json_text(&row.attributed.calls)
+                parse::json_text(&row.attributed.calls),
+                row.attributed.is_trail_complete
             )
             .execute(&mut *tx)
             .await?;
@@ -338,14 +341,14 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Keeps who made a change.
+    /// Keeps who made a change. Rules may ask for that, so it is judged again.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn attribute_change(&self, row: &ChangeRow) -> Result<(), Error> {
         sqlx::query!(
             "update change set attribution = $3, attribution_because = $4, event_time = $5, effective_at = $6,
-                               actor = $7, events = $8::text::jsonb
+                               actor = $7, events = $8::text::jsonb, is_trail_complete = $9, passed_under = null
              where account_id = $1 and id = $2",
             row.change.account_id.to_string(),
             row.change.id,
@@ -354,7 +357,8 @@ impl Store {
             row.attributed.event_time(),
             row.effective_at,
             row.attributed.actor().map(parse::storable),
-            parse::json_text(&row.attributed.calls)
+            parse::json_text(&row.attributed.calls),
+            row.attributed.is_trail_complete
         )
         .execute(&self.pool)
         .await?;
@@ -429,6 +433,27 @@ pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, 
 pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Option<ChangeRow>, Error> {
     let row = select_changes!("where c.id = $1", id).fetch_optional(executor).await?;
     row.map(read).transpose()
+}
+
+/// The changes that are to be judged by rules of a digest; see [`Store::open_changes`].
+pub(super) async fn open_rows(
+    executor: impl PgExecutor<'_>,
+    rules: &str,
+    since: DateTime<Utc>,
+) -> Result<Vec<ChangeRow>, Error> {
+    let rows = select_changes!(
+        "where c.body ->> 'caused_by' is null
+           and ((c.passed_under is distinct from $1 and (c.detected_at >= $2 or a.state is not null))
+                or exists (select from finding f
+                           where f.account_id = c.account_id and f.subject_kind = 'change' and f.subject_key = c.id
+                             and f.workflow <> 'resolved'))
+         order by c.run_id, c.id",
+        rules,
+        since
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(read).collect()
 }
 
 /// The changes of the same resources that later scans show, the oldest first.

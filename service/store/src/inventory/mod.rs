@@ -9,5 +9,6 @@ pub(crate) mod coverage;
 pub(crate) mod declared;
 pub(crate) mod estate;
 pub(crate) mod listed;
+pub(crate) mod open_changes;
 pub(crate) mod roles;
 pub(crate) mod snapshot;

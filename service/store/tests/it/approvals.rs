@@ -41,7 +41,12 @@ async fn look_at(store: &Store, minute: i64, seen: &Observation) -> Vec<ChangeRo
                 detected_at: at(minute),
                 since: None,
                 until: at(minute),
-                attributed: Attributed { attribution: Attribution::None, because: "none".into(), calls: vec![] },
+                attributed: Attributed {
+                    attribution: Attribution::None,
+                    because: "none".into(),
+                    calls: vec![],
+                    is_trail_complete: false,
+                },
                 effective_at: at(minute),
                 approval: None,
             })

@@ -113,7 +113,8 @@ async fn a_finding_opens_stays_changes_goes_and_comes_back() {
     let event = store.finding_events(&row).await.unwrap().pop().unwrap();
     assert_eq!(event.detail["severity"], json!({"from": "high", "to": "critical"}));
 
-    let resolve = FindingAction::Resolve { fingerprint: worse.fingerprint.clone(), why: Resolution::SubjectGone };
+    let resolve =
+        FindingAction::Resolve { fingerprint: worse.fingerprint.clone(), why: Resolution::SubjectGone, by: None };
     let (_, counts) = apply(store, 30, std::slice::from_ref(&resolve)).await;
     assert_eq!(counts, ApplyCounts { resolved: 1, ..ApplyCounts::default() });
     let row = find(store, "a").await;
@@ -156,8 +157,12 @@ async fn what_could_not_be_decided_is_stale_and_nothing_more() {
     assert_eq!((row.detection, row.stale_why, row.last_seen_at), (Detection::Active, vec![], at(40)));
     assert_eq!(steps(store, "a").await, ["opened", "stale", "stale", "seen_again"]);
     // A finding that ended is not stale.
-    apply(store, 50, &[FindingAction::Resolve { fingerprint: known.fingerprint.clone(), why: Resolution::Passed }])
-        .await;
+    apply(
+        store,
+        50,
+        &[FindingAction::Resolve { fingerprint: known.fingerprint.clone(), why: Resolution::Passed, by: None }],
+    )
+    .await;
     let (_, counts) = apply(store, 60, &[stale("no entry")]).await;
     assert_eq!(counts, ApplyCounts::default());
     assert_eq!(find(store, "a").await.detection, Detection::Cleared);
@@ -181,8 +186,12 @@ async fn an_exception_suppresses_in_the_open_and_ends() {
     let row = find(store, "a").await;
     assert_eq!((row.workflow, row.exception), (Workflow::Open, None));
     apply(store, 30, &[refresh(excepted.clone(), true)]).await;
-    apply(store, 40, &[FindingAction::Resolve { fingerprint: plain.fingerprint.clone(), why: Resolution::Passed }])
-        .await;
+    apply(
+        store,
+        40,
+        &[FindingAction::Resolve { fingerprint: plain.fingerprint.clone(), why: Resolution::Passed, by: None }],
+    )
+    .await;
     apply(store, 50, &[FindingAction::Reopen(excepted)]).await;
     assert_eq!(find(store, "a").await.workflow, Workflow::Suppressed);
     assert_eq!(
@@ -200,8 +209,12 @@ async fn known_findings_are_what_was_applied() {
     apply(store, 0, &[FindingAction::Open(a.clone()), FindingAction::Open(b.clone())]).await;
     a.happened_at = Some(at(-3));
     apply(store, 1, &[refresh(a.clone(), false)]).await;
-    apply(store, 1, &[FindingAction::Resolve { fingerprint: b.fingerprint.clone(), why: Resolution::RuleDisabled }])
-        .await;
+    apply(
+        store,
+        1,
+        &[FindingAction::Resolve { fingerprint: b.fingerprint.clone(), why: Resolution::RuleDisabled, by: None }],
+    )
+    .await;
     let known = |failure: &Failure, detection, workflow| KnownFinding {
         fingerprint: failure.fingerprint.clone(),
         rule: failure.rule.clone(),
@@ -388,7 +401,7 @@ async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends(
     assert_eq!(store.accounts().await.unwrap().iter().map(|account| account.open_findings).sum::<u64>(), 0);
 
     // The head ends while the part cannot be decided: it stands by itself, and is not lost from sight.
-    let ended = FindingAction::Resolve { fingerprint: head.fingerprint.clone(), why: Resolution::Passed };
+    let ended = FindingAction::Resolve { fingerprint: head.fingerprint.clone(), why: Resolution::Passed, by: None };
     let stale = FindingAction::MarkStale { fingerprint: part.fingerprint.clone(), why: vec!["roles not seen".into()] };
     apply(store, 1, &[ended, stale]).await;
     let open = FindingFilter { workflow: vec![Workflow::Open], ..all() };
@@ -423,7 +436,7 @@ async fn who_is_not_seen_any_more_was_last_seen_by_the_run_before() {
     let (a, b) = (failure("a", Severity::High, "m"), failure("b", Severity::High, "m"));
     apply(store, 0, &[FindingAction::Open(a.clone()), FindingAction::Open(b.clone())]).await;
     let (second, _) = apply(store, 10, &[refresh(a.clone(), false), refresh(b.clone(), false)]).await;
-    let gone = FindingAction::Resolve { fingerprint: a.fingerprint.clone(), why: Resolution::Passed };
+    let gone = FindingAction::Resolve { fingerprint: a.fingerprint.clone(), why: Resolution::Passed, by: None };
     let stale = FindingAction::MarkStale { fingerprint: b.fingerprint.clone(), why: vec!["roles not seen".into()] };
     apply(store, 20, &[gone, stale.clone()]).await;
     apply(store, 30, &[stale]).await;

@@ -23,7 +23,12 @@ async fn judge(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid]) {
 }
 
 async fn judge_and_report(store: &Store, run: RunId, judged_since: i64, owed: &[Uuid], told: &[Uuid]) {
-    let done = DoneJudgement { judged_since: at(judged_since), owed: owed.to_vec(), reported: told.to_vec() };
+    let done = DoneJudgement {
+        judged_since: at(judged_since),
+        owed: owed.to_vec(),
+        reported: told.to_vec(),
+        ..DoneJudgement::default()
+    };
     store.apply(run, &[], &[], &done, at(0)).await.unwrap();
 }
 

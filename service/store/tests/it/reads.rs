@@ -85,7 +85,7 @@ async fn each_filter_leaves_what_it_says() {
     store
         .apply(
             run,
-            &[FindingAction::Resolve { fingerprint: gone, why: Resolution::Passed }],
+            &[FindingAction::Resolve { fingerprint: gone, why: Resolution::Passed, by: None }],
             &[],
             &DoneJudgement::default(),
             at(300),
@@ -131,8 +131,11 @@ async fn the_overview_adds_up() {
     let store = &database.store;
     many(store).await;
     let run = begin(store, 24 * 60).await;
-    let resolve =
-        |name: &str| FindingAction::Resolve { fingerprint: Fingerprint(name.into()), why: Resolution::Passed };
+    let resolve = |name: &str| FindingAction::Resolve {
+        fingerprint: Fingerprint(name.into()),
+        why: Resolution::Passed,
+        by: None,
+    };
     let stale = FindingAction::MarkStale { fingerprint: Fingerprint("v1:a02".into()), why: vec!["gap".into()] };
     let open = FindingAction::Open(failure("c", Severity::Info, "m"));
     store

@@ -1,6 +1,6 @@
 //! What is said of a difference: its effect, what is gained and lost by it, and for whom.
 
-use crate::drift::{Access, Affected, Effect, TakesHold};
+use crate::drift::{Access, Affected, Effect, TakesHold, TrustedAccount};
 use rolecall_estate::AssociationKey;
 use rolecall_iam::compare::Comparison;
 
@@ -14,6 +14,7 @@ pub(in crate::drift) struct Label {
     pub(in crate::drift) affected: Vec<Affected>,
     pub(in crate::drift) takes_hold: TakesHold,
     pub(in crate::drift) administrator: Option<bool>,
+    pub(in crate::drift) trusted: Option<Vec<TrustedAccount>>,
     pub(super) is_compared: bool,
 }
 
@@ -33,6 +34,7 @@ impl Label {
             affected: Vec::new(),
             takes_hold: TakesHold::AtOnce,
             administrator: None,
+            trusted: None,
             is_compared: false,
         }
     }

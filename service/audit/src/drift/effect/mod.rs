@@ -12,6 +12,7 @@ mod label;
 mod organization;
 mod role;
 mod side;
+mod trusted;
 
 pub(in crate::drift) use label::Label;
 
@@ -20,10 +21,13 @@ use super::{Effect, Scans, TakesHold};
 use label::AccessChange;
 use rolecall_estate::{AssociationKey, OrgPolicyKind};
 use rolecall_iam::compare::{Asker, compare};
-use rolecall_iam::{AccountId, Grants, PolicySet, Requester};
+use rolecall_iam::{AccountId, Digest, Grants, PolicySet, Requester};
 use side::{Held, Parts, Side, Slot, compare_within, lift_unread, lift_unread_levels, not_seen};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Of so many roles that a change reaches it is asked whether they become administrators.
+const ROLES_ASKED: usize = 200;
 
 /// Both sides, and who uses what.
 struct Both<'a> {
@@ -69,6 +73,7 @@ pub(in crate::drift) fn label(scans: &Scans<'_>, differences: &[Difference]) -> 
     for (index, difference) in differences.iter().enumerate() {
         if let Some(label) = labels.get_mut(&index) {
             label.administrator = both.administrator(difference, label);
+            label.trusted = both.trusted(difference);
             let change = match label.administrator {
                 Some(true) => label.gained.as_mut(),
                 Some(false) => label.lost.as_mut(),
@@ -233,14 +238,34 @@ impl Both<'_> {
             Held::Nothing(_) => Some(false),
             Held::Unknown(_) => None,
         };
-        let (had, has) = match (&difference.about, label.affected.first()) {
-            (About::Role(_) | About::Policy(_) | About::Association(_), Some(first)) => {
-                let changed = label.affected.iter().find(|it| it.effect != Effect::None).unwrap_or(first);
-                (admin(self.before.workload(&changed.workload))?, admin(self.after.workload(&changed.workload))?)
-            }
-            (About::Role(arn), None) => (admin(self.before.role(arn, None))?, admin(self.after.role(arn, None))?),
-            _ => return None,
+        let change = |before: Held, after: Held| {
+            let (had, has) = (admin(before)?, admin(after)?);
+            (had != has).then_some(has)
         };
-        (had != has).then_some(has)
+        if label.affected.is_empty() {
+            let About::Role(arn) = &difference.about else { return None };
+            return change(self.before.role(arn, None), self.after.role(arn, None));
+        }
+        // One workload of each role: the others have the same policies.
+        let mut roles: BTreeSet<(String, Option<Digest>)> = BTreeSet::new();
+        let mut closes = None;
+        for it in label.affected.iter().filter(|it| it.effect != Effect::None) {
+            let (before, after) = (self.before.workload(&it.workload), self.after.workload(&it.workload));
+            let held = [&before, &after].into_iter().find_map(|held| match held {
+                Held::Policies(parts) => Some((parts.role.clone(), parts.session_digest)),
+                Held::Nothing(_) | Held::Unknown(_) => None,
+            });
+            if held.is_some_and(|held| !roles.insert(held)) {
+                continue;
+            }
+            if roles.len() > ROLES_ASKED {
+                break;
+            }
+            match change(before, after) {
+                Some(true) => return Some(true),
+                other => closes = closes.or(other),
+            }
+        }
+        closes
     }
 }

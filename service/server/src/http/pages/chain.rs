@@ -71,6 +71,7 @@ pub(super) fn of_subject(subject: &Subject, href: String, context: &PageContext)
             SubjectKind::Policy => ("role", "Managed policy"),
             SubjectKind::Association => ("association", "Association"),
             SubjectKind::Role => ("role", "Role"),
+            SubjectKind::Change => ("change", "Change"),
         };
         let name = super::parts::subject_name(subject);
         nodes.push(Node { class: "subject", icon, kind: kind.to_owned(), name, href, notes: vec![account] });

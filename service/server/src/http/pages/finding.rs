@@ -79,6 +79,8 @@ pub(crate) struct FindingPage {
     stale: bool,
     stale_why: Vec<ReasonLine>,
     resolution: String,
+    /// The page of the change that took back the one that it is about.
+    reversed_by: String,
     exception: Option<ExceptionLine>,
     chain: Vec<Node>,
     params: Vec<ParamLine>,
@@ -154,6 +156,7 @@ impl FindingPage {
             detection: words::detection(row.detection),
             stale: row.detection == Detection::Stale,
             resolution: row.resolution.as_deref().map(resolution).unwrap_or_default().to_owned(),
+            reversed_by: reversed_by(row.resolution.as_deref(), events),
             exception: row.exception.as_ref().map(|e| exception(e, now)),
             chain: chain::of_subject(&row.subject, href.clone(), context),
             params: param_lines(&params),
@@ -207,9 +210,21 @@ fn resolution(word: &str) -> &'static str {
         "The rule no longer applies to the subject."
     } else if word == Resolution::Expired.as_str() {
         "The session is older than the retention period."
+    } else if word == Resolution::Reversed.as_str() {
+        "A later change took it back."
     } else {
         "The rule was removed or disabled."
     }
+}
+
+/// The page of the change that took back what a finding is about, as its last end tells.
+fn reversed_by(resolution: Option<&str>, events: &[FindingEvent]) -> String {
+    if resolution != Some(Resolution::Reversed.as_str()) {
+        return String::new();
+    }
+    let end = events.iter().rev().find(|event| event.kind == "resolved");
+    let by = end.and_then(|event| event.detail.get("change")?.as_str());
+    by.map(|by| format!("/changes/{by}")).unwrap_or_default()
 }
 
 /// Each document once, with everything in it that decided marked.

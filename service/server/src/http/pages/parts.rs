@@ -520,7 +520,7 @@ pub(crate) fn subject_name(subject: &Subject) -> String {
             (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
             _ => subject.key.clone(),
         },
-        SubjectKind::Account | SubjectKind::Session => subject.key.clone(),
+        SubjectKind::Account | SubjectKind::Session | SubjectKind::Change => subject.key.clone(),
         SubjectKind::Role | SubjectKind::Policy | SubjectKind::Cluster => words::short_name(&subject.key).to_owned(),
     }
 }
@@ -547,6 +547,7 @@ pub(crate) fn subject_href(subject: &Subject) -> String {
             _ => String::new(),
         },
         SubjectKind::Policy => String::new(),
+        SubjectKind::Change => format!("/changes/{}", subject.key),
     }
 }
 

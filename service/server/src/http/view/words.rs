@@ -128,6 +128,7 @@ pub fn subject(kind: SubjectKind) -> &'static str {
         SubjectKind::Session => "Session",
         SubjectKind::Cluster => "Cluster",
         SubjectKind::Account => "Account",
+        SubjectKind::Change => "Change",
     }
 }
 

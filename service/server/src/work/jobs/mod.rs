@@ -3,11 +3,12 @@
 //! A job takes no more input than who asked for it, and doing it twice does no harm.
 
 mod audit;
+mod changes;
 mod cleanup;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::schedule::job::{AUDIT, CLEANUP};
+use crate::schedule::job::{AUDIT, CHANGES, CLEANUP};
 use chrono::Utc;
 use rolecall_store::Job;
 use std::time::Instant;
@@ -26,6 +27,7 @@ pub async fn run(app: &App, job: &Job, cancel: CancellationToken) -> Result<(), 
     let trigger = job.payload.get("trigger").and_then(serde_json::Value::as_str).unwrap_or("schedule");
     match job.kind.as_str() {
         AUDIT => audit::run(app, trigger, cancel).await,
+        CHANGES => changes::run(app).await,
         CLEANUP => cleanup::run(app).await,
         other => Err(Error::Usage {
             what: format!("no job is called `{other}`"),

@@ -6,7 +6,7 @@ use super::{ApplyCounts, NAMED};
 use crate::work::runs::RunId;
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
+use rolecall_audit::finding::{Detection, Failure, FindingAction, Resolution, Workflow};
 use rolecall_estate::Reason;
 use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
@@ -18,6 +18,14 @@ pub(super) fn failure_of(action: &FindingAction) -> Option<&Failure> {
             Some(failure)
         }
         FindingAction::Resolve { .. } | FindingAction::MarkStale { .. } => None,
+    }
+}
+
+/// What is kept of the end of a finding.
+fn resolved(why: Resolution, by: Option<&str>, from: &str) -> Value {
+    match by {
+        Some(change) => json!({ "why": why.as_str(), "from": from, "change": change }),
+        None => json!({ "why": why.as_str(), "from": from }),
     }
 }
 
@@ -77,7 +85,7 @@ impl Step {
                     self.refresh(failure, life);
                 }
             }
-            (FindingAction::Resolve { why, .. }, Some(mut life)) => {
+            (FindingAction::Resolve { why, by, .. }, Some(mut life)) => {
                 if life.workflow != Workflow::Resolved.as_str() {
                     self.last_seen_before(&mut life);
                     let from = std::mem::replace(&mut life.workflow, Workflow::Resolved.as_str().to_owned());
@@ -86,7 +94,7 @@ impl Step {
                     life.resolved_at = Some(self.now);
                     life.stale_why = json!([]);
                     self.count(life.part_of.is_some(), |counts| &mut counts.resolved);
-                    self.event(&mut life, "resolved", json!({ "why": why.as_str(), "from": from }));
+                    self.event(&mut life, "resolved", resolved(*why, by.as_deref(), &from));
                     self.move_on(life);
                 }
             }
