@@ -12,8 +12,9 @@ use super::trail::LAG;
 use super::unused::unseen_in;
 use crate::index::join;
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
-    Association, AssociationDetail, CompleteRange, EventScope, InstanceUse, ManagedPolicy, Networks,
+    Association, AssociationDetail, Cause, CompleteRange, EventScope, InstanceUse, ManagedPolicy, Networks, Reason,
 };
 use rolecall_iam::{Grants, PolicyRef, PolicySet, Truth, recording};
 use rolecall_rules::Reasons;
@@ -125,8 +126,10 @@ fn calls_unseen(
             && whole.to + LAG >= at
     };
     let beyond = pods.possibly_allowed().minus(nodes.certainly_allowed()).minus(recording::unrecorded());
-    let mut why =
-        format!("the trail of {} in account {} since {} is incomplete", key.region, key.account_id, since.to_rfc3339());
+    let mut why = Reason::new(
+        format!("the trail of {} in account {} since {} is incomplete", key.region, key.account_id, since.to_rfc3339()),
+        Cause::Gap(Scope::regional(key.account_id, ScopeKind::Sessions, key.region.clone())),
+    );
     for whole in index.trail.memory.whole.iter().filter(here) {
         match unseen_in(&index.trails, whole, &beyond) {
             None => return None,

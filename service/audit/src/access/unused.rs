@@ -9,7 +9,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::id::Region;
-use rolecall_estate::{CompleteRange, Estate, EventScope, Recorded, Role, Trail, Used};
+use rolecall_estate::{Cause, CompleteRange, Estate, EventScope, Reason, Recorded, Role, Trail, Used};
 use rolecall_iam::catalogue::{AccessLevel, Action, catalogue};
 use rolecall_iam::escalation::{self, Found, Holder};
 use rolecall_iam::{AccountId, ActionSet, Arn, Grants, PolicySet, RoleArn, recording};
@@ -61,14 +61,14 @@ pub struct Covered {
     /// Each region that calls may stand in.
     pub regions: Vec<ReadRegion>,
     /// Why the window was not read to the end; empty where it was.
-    pub gaps: Vec<String>,
+    pub gaps: Vec<Reason>,
 }
 
 /// Actions that nobody can say were not used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     /// Why.
-    pub why: String,
+    pub why: Reason,
     /// The actions. Each stands under one reason, the first that holds.
     pub actions: ActionSet,
 }
@@ -107,7 +107,7 @@ pub struct UsageReport {
     /// Patterns that grant what the catalogue does not know.
     pub unlisted: Vec<String>,
     /// Why the grants may be others than those that were seen.
-    pub unseen: Vec<String>,
+    pub unseen: Vec<Reason>,
     /// The privilege-escalation paths among the grants.
     pub escalation_paths: Vec<GrantedPath>,
 }
@@ -141,7 +141,7 @@ pub(crate) fn usage_report(
     grants: &Grants,
     role: &Role,
     trails: &[Trail],
-    remembered: &[String],
+    remembered: &[Reason],
     uses: &[Used],
     window: Covered,
 ) -> UsageReport {
@@ -158,7 +158,7 @@ pub(crate) fn usage_report(
         unused: ActionSet::default(),
         unknown: Vec::new(),
         unlisted: grants.unlisted_patterns(),
-        unseen: grants.unseen().map(ToString::to_string).chain(remembered.iter().cloned()).collect(),
+        unseen: grants.unseen().map(Reason::from).chain(remembered.iter().cloned()).collect(),
         escalation_paths: Vec::new(),
         covered: window,
     };
@@ -177,7 +177,7 @@ pub(crate) fn usage_report(
     }
 
     let mut left = granted.minus(&report.used_set());
-    let mut set_aside = |why: String, actions: ActionSet| {
+    let mut set_aside = |why: Reason, actions: ActionSet| {
         let actions = left.intersection(&actions);
         if !actions.is_empty() {
             left = left.minus(&actions);
@@ -185,19 +185,20 @@ pub(crate) fn usage_report(
         }
     };
     if let Some(why) = remembered.first() {
-        set_aside(format!("the grants are known only as they were last seen: {why}"), ActionSet::all().clone());
+        let why = why.reworded(format!("the grants are known only as they were last seen: {why}"));
+        set_aside(why, ActionSet::all().clone());
     }
     set_aside(
-        "it was called, and refused each time".to_owned(),
+        "it was called, and refused each time".into(),
         ActionSet::from_numbers(report.refused.iter().map(|used| used.action.number)),
     );
     set_aside(
-        "sessions of the role that no workload is known of called it".to_owned(),
+        "sessions of the role that no workload is known of called it".into(),
         ActionSet::from_numbers(calls.others),
     );
     for used in &report.used {
         let besides = ActionSet::from_numbers(used.action.dependent_actions().iter().map(|action| action.number));
-        set_aside(format!("a call of {} may have needed it besides", used.action.name), besides);
+        set_aside(format!("a call of {} may have needed it besides", used.action.name).into(), besides);
     }
     for (why, actions) in unseen_calls(trails, &report.covered, &left_of(&granted, &report.used)) {
         set_aside(why, actions);
@@ -303,29 +304,32 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
     let since = until - TimeDelta::days(i64::from(window.days));
     // Calls are counted by day.
     let since = since.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-    let mut short: BTreeMap<Option<DateTime<Utc>>, Vec<&str>> = BTreeMap::new();
+    let mut short: BTreeMap<Option<DateTime<Utc>>, Vec<&Region>> = BTreeMap::new();
     for read in &regions {
         let from = read.complete.as_ref().map(|range| range.from);
         if from.is_none_or(|from| from > since) {
-            short.entry(from).or_default().push(read.region.as_str());
+            short.entry(from).or_default().push(&read.region);
         }
     }
     for (from, regions) in short {
-        let regions = regions.join(", ");
-        gaps.push(match from {
-            None => format!("completeness of the trail of {regions} is unknown"),
-            Some(from) => format!("the trail of {regions} is complete only from {} on", day(from)),
-        });
+        let names = regions.iter().map(|region| region.as_str()).collect::<Vec<_>>().join(", ");
+        let text = match from {
+            None => format!("completeness of the trail of {names} is unknown"),
+            Some(from) => format!("the trail of {names} is complete only from {} on", day(from)),
+        };
+        let listing = |region: &&Region| Scope::regional(account_id, ScopeKind::Sessions, (*region).clone());
+        let cause = regions.first().map(listing).map(Cause::Gap);
+        gaps.push(cause.map_or_else(|| Reason::from(text.as_str()), |cause| Reason::new(text.as_str(), cause)));
     }
     if everywhere.is_empty() {
         let listing = Scope::global(account_id, ScopeKind::Clusters);
-        gaps.extend(coverage.blind_spots(&listing).iter().map(ToString::to_string));
+        gaps.extend(coverage.blind_spots(&listing));
     }
     if regions.is_empty() {
-        gaps.push("no region is known in which calls would stand".to_owned());
+        gaps.push("no region is known in which calls would stand".into());
     }
     if window.now - until > STALE {
-        gaps.push(format!("the trail is complete up to {}", day(until)));
+        gaps.push(format!("the trail is complete up to {}", day(until)).into());
     }
     Covered { account_id, since, until, regions, gaps }
 }
@@ -347,20 +351,20 @@ fn everywhere<'w>(of_account: &[&'w CompleteRange]) -> BTreeMap<&'w str, Complet
 }
 
 /// What of these actions could have been called without being seen, and why.
-pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &ActionSet) -> Vec<(String, ActionSet)> {
+pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &ActionSet) -> Vec<(Reason, ActionSet)> {
     let mut open = Vec::new();
     if let Some(why) = covered.gaps.first() {
         let more = match covered.gaps.len() {
             1 => String::new(),
             n => format!(", and {} more", n - 1),
         };
-        return vec![(format!("{why}{more}"), actions.clone())];
+        return vec![(why.reworded(format!("{why}{more}")), actions.clone())];
     }
     let never = "AWS does not say that calls of it are recorded, or it is never a call of its own";
-    open.push((never.to_owned(), recording::unrecorded().clone()));
+    open.push((never.into(), recording::unrecorded().clone()));
     let shown = ActionSet::union_of(recording::data().map(|(_, set)| set).chain([recording::management()]));
     let not_known = "nothing is known of where calls of it would show";
-    open.push((not_known.to_owned(), ActionSet::all().minus(&shown).minus(recording::unrecorded())));
+    open.push((not_known.into(), ActionSet::all().minus(&shown).minus(recording::unrecorded())));
     for read in &covered.regions {
         let Some(range) = &read.complete else { continue };
         let region = &read.region;
@@ -378,10 +382,9 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
         let recorded = match recorded {
             Ok(recorded) => recorded,
             Err(why) => {
-                open.push((
-                    format!("what the trails of {region} record is not known: {why}"),
-                    ActionSet::all().clone(),
-                ));
+                let text = format!("what the trails of {region} record is not known: {why}");
+                let listing = Scope::regional(covered.account_id, ScopeKind::Trails, region.clone());
+                open.push((Reason::new(text, Cause::Gap(listing)), ActionSet::all().clone()));
                 continue;
             }
         };
@@ -390,19 +393,22 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
         let excluded = recorded.iter().filter(both).map(|one| one.excluded_sources.clone());
         match excluded.reduce(|a, b| a.intersection(&b).cloned().collect()) {
             None => open.push((
-                format!("no trail of {region} records both reading and writing management events"),
+                format!("no trail of {region} records both reading and writing management events").into(),
                 recording::management().clone(),
             )),
             Some(sources) => {
                 for source in sources {
                     let why = format!("the trail of {region} leaves out the events of {source}");
-                    open.push((why, recording::of_source(&source)));
+                    open.push((why.into(), recording::of_source(&source)));
                 }
             }
         }
         for (kind, actions) in recording::data() {
             if !recorded.iter().any(|one| one.data.contains(kind)) {
-                open.push((format!("data events of {kind} are not recorded for every resource"), actions.clone()));
+                open.push((
+                    format!("data events of {kind} are not recorded for every resource").into(),
+                    actions.clone(),
+                ));
             }
         }
     }
@@ -432,7 +438,7 @@ fn selectors(
 }
 
 /// Why calls of some of these actions may be missing from what was read to the end.
-pub(crate) fn unseen_in(trails: &[Trail], range: &CompleteRange, actions: &ActionSet) -> Option<String> {
+pub(crate) fn unseen_in(trails: &[Trail], range: &CompleteRange, actions: &ActionSet) -> Option<Reason> {
     let read = ReadRegion { region: range.region.clone(), complete: Some(range.clone()) };
     let covered = Covered {
         account_id: range.account_id,
@@ -444,10 +450,10 @@ pub(crate) fn unseen_in(trails: &[Trail], range: &CompleteRange, actions: &Actio
     unseen_calls(trails, &covered, actions).into_iter().find_map(|(why, set)| {
         let open = set.intersection(actions);
         let first = open.iter().next()?.name;
-        Some(match open.len() {
+        Some(why.reworded(match open.len() {
             1 => format!("{first}: {why}"),
             n => format!("{first} and {} more: {why}", n - 1),
-        })
+        }))
     })
 }
 

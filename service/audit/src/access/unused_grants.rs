@@ -10,7 +10,7 @@ use super::stack::policy_set;
 use super::unused::{UsageReport, Window, covered_by, usage_report};
 use crate::index::{join, reasons};
 use chrono::{DateTime, Utc};
-use rolecall_estate::Role;
+use rolecall_estate::{Reason, Role};
 use rolecall_iam::ActionSet;
 use rolecall_iam::grants::writes;
 use rolecall_rules::Reasons;
@@ -37,8 +37,9 @@ pub(crate) fn of_role(index: &AccessIndex, role: &Role) -> Listed<UnusedActions>
     let stack = policy_set(index, role, None);
     let grants = index.grants.get(&stack);
     // What else may be granted, and so unused.
-    let unlisted = grants.unlisted_patterns().into_iter().map(|pattern| format!("what `{pattern}` names is not known"));
-    let more = reasons(grants.unseen_grants().iter().map(ToString::to_string).chain(unlisted));
+    let unlisted = grants.unlisted_patterns().into_iter();
+    let unlisted = unlisted.map(|pattern| Reason::from(format!("what `{pattern}` names is not known")));
+    let more = reasons(grants.unseen_grants().iter().map(Reason::from).chain(unlisted));
     if !grants.actions().intersects(writes()) {
         return Ok(Partial { items: Vec::new(), missing: more });
     }

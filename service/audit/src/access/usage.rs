@@ -6,8 +6,9 @@
 use super::index::AccessIndex;
 use super::stack::policy_set;
 use super::unused::{Covered, UsageReport, usage_report};
-use rolecall_estate::{AssociationKey, Estate, Used};
+use rolecall_estate::{AssociationKey, Estate, Reason, Used};
 use rolecall_iam::Grants;
+use rolecall_rules::Reasons;
 
 /// The role or the pods whose grants are analyzed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,17 +64,17 @@ pub fn analyze_usage(
     let arn = role_of(estate, whose)?;
     let (role, unseen) = index.role_or_unseen(&arn);
     let role = role.ok_or_else(|| UsageError::Role(arn.clone()))?;
-    let mut remembered = texts(unseen.as_ref());
+    let mut remembered = each(unseen.as_ref());
     let mut policy = None;
     if let UsageSubject::Pods(key) = whose {
         let (association, unseen) = index.association_or_unseen(key);
         policy = association.and_then(|association| association.detail.as_ref()?.policy.as_ref());
-        remembered.extend(texts(unseen.as_ref()));
+        remembered.extend(each(unseen.as_ref()));
     }
     let policies = policy_set(&index, role, policy);
     Ok(usage_report(&policies, &Grants::new(&policies), role, &estate.confirmed_trails(), &remembered, uses, window))
 }
 
-fn texts(why: Option<&rolecall_rules::Reasons>) -> Vec<String> {
-    why.into_iter().flat_map(rolecall_rules::Reasons::iter).map(ToString::to_string).collect()
+fn each(why: Option<&Reasons>) -> Vec<Reason> {
+    why.into_iter().flat_map(Reasons::iter).cloned().collect()
 }

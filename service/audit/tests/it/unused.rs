@@ -93,7 +93,7 @@ fn verdict(weighed: &UsageReport, action: &str) -> String {
     match (weighed.used_set().contains(action), weighed.unused.contains(action), open) {
         (true, false, None) => "used".to_owned(),
         (false, true, None) => "unused".to_owned(),
-        (false, false, Some(open)) => open.why.clone(),
+        (false, false, Some(open)) => open.why.to_string(),
         _ => "not granted".to_owned(),
     }
 }

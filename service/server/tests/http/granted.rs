@@ -111,7 +111,7 @@ async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
     let granted = client.json(&format!("/api/v1/associations/{key}/unused-access?days=30")).await;
     assert_eq!(granted["used"], serde_json::json!([]));
     let why = granted["unknown"].as_array().unwrap().iter().find(|open| names(&open["actions"]).contains(&told[0]));
-    assert!(why.unwrap()["reason"].as_str().unwrap().contains("no workload is known of"), "{granted}");
+    assert!(why.unwrap()["reason"]["text"].as_str().unwrap().contains("no workload is known of"), "{granted}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `/api/v1/…/unused-access`: what a workload may do, compared with what it did.
 
+use super::shape::ReasonJson;
 use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
@@ -49,7 +50,7 @@ pub(super) struct UnusedAccessJson {
     /// Patterns that are granted and name nothing that is known.
     unlisted_patterns: Vec<String>,
     /// Policies that are missing, so that more or less may be granted.
-    missing_policies: Vec<String>,
+    missing_policies: Vec<ReasonJson>,
     /// Privilege-escalation paths of the role.
     escalation_paths: Vec<EscalationPathJson>,
 }
@@ -65,7 +66,7 @@ struct PeriodJson {
     /// Whether the trail of the period is complete, in every region.
     is_complete: bool,
     /// Why it was not.
-    gaps: Vec<String>,
+    gaps: Vec<ReasonJson>,
     regions: Vec<RegionRangeJson>,
 }
 
@@ -117,7 +118,7 @@ struct UnusedJson {
 /// Actions of which it is unknown whether they were used, and why.
 #[derive(Serialize, ToSchema)]
 struct UnknownActionsJson {
-    reason: String,
+    reason: ReasonJson,
     count: usize,
     /// Names without the service, by service.
     actions: BTreeMap<&'static str, Vec<&'static str>>,
@@ -161,7 +162,7 @@ impl From<UsageReport> for UnusedAccessJson {
             for action in open.actions.iter() {
                 actions.entry(action.service()).or_default().push(action.short_name());
             }
-            UnknownActionsJson { reason: open.why.clone(), count: open.actions.len(), actions }
+            UnknownActionsJson { reason: ReasonJson::from(&open.why), count: open.actions.len(), actions }
         });
         let called = |actions: &[UsedAction]| actions.iter().map(UsedActionJson::from).collect();
         Self {
@@ -176,7 +177,7 @@ impl From<UsageReport> for UnusedAccessJson {
             denied: called(&usage_report.refused),
             unmapped: usage_report.unmapped.iter().map(|used| (used.action.clone(), used.calls)).collect(),
             unlisted_patterns: usage_report.unlisted.clone(),
-            missing_policies: usage_report.unseen.clone(),
+            missing_policies: usage_report.unseen.iter().map(ReasonJson::from).collect(),
             escalation_paths: usage_report.escalation_paths.iter().map(EscalationPathJson::from).collect(),
             window: usage_report.covered.into(),
         }
@@ -201,7 +202,7 @@ impl From<Covered> for PeriodJson {
                     to: read.complete.as_ref().map(|whole| whole.to),
                 })
                 .collect(),
-            gaps: covered.gaps,
+            gaps: covered.gaps.iter().map(ReasonJson::from).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Three columns and never two: used, not used, not known. What is not known says why.
 
 use super::associations::read_key;
-use super::parts::{Badge, Bar, Select, association_href, badge, bar, plural, role_href, select};
+use super::parts::{Badge, Bar, ReasonLine, Select, association_href, badge, bar, plural, role_href, select};
 use crate::app::App;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
@@ -14,7 +14,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::access::unused::{Covered, UsageReport, UsedAction};
+use rolecall_audit::access::unused::{Covered, Open, UsageReport, UsedAction};
 use rolecall_audit::access::usage::UsageSubject;
 use rolecall_estate::EventScope;
 use rolecall_iam::ActionSet;
@@ -72,6 +72,12 @@ struct Names {
     more: String,
 }
 
+/// Actions of which it is unknown whether they were used.
+struct UnknownRow {
+    reason: ReasonLine,
+    actions: Names,
+}
+
 /// How far a region's trail was read.
 struct RegionRow {
     region: String,
@@ -106,7 +112,7 @@ pub(crate) struct GrantsPage {
     is_whole: bool,
     since: Stamp,
     until: Stamp,
-    gaps: Vec<String>,
+    gaps: Vec<ReasonLine>,
     regions: Vec<RegionRow>,
     figures: Vec<(String, &'static str)>,
     shares: Bar,
@@ -118,10 +124,10 @@ pub(crate) struct GrantsPage {
     refused: Vec<CalledRow>,
     beyond: Vec<CalledRow>,
     unused: Vec<Names>,
-    unknown: Vec<Names>,
+    unknown: Vec<UnknownRow>,
     unmapped: Vec<(String, String)>,
     unlisted: Vec<String>,
-    unseen: Vec<String>,
+    unseen: Vec<ReasonLine>,
 }
 
 fn whose(params: &Params) -> Result<UsageSubject, AppError> {
@@ -196,7 +202,7 @@ impl GrantsPage {
             is_whole: gaps.is_empty(),
             since: Stamp::of(*since, now),
             until: Stamp::of(*until, now),
-            gaps: gaps.clone(),
+            gaps: gaps.iter().map(ReasonLine::from).collect(),
             regions: regions(&usage_report.covered, now),
             figures: vec![
                 (number(granted), "granted"),
@@ -213,10 +219,10 @@ impl GrantsPage {
             refused: called(&usage_report.refused, now),
             beyond: called(&usage_report.used_outside_grants, now),
             unused: by_service(&usage_report.unused),
-            unknown: usage_report.unknown.iter().map(|open| names(open.why.clone(), &open.actions, true)).collect(),
+            unknown: usage_report.unknown.iter().map(UnknownRow::from).collect(),
             unmapped: usage_report.unmapped.iter().map(|u| (u.action.clone(), words::count_u64(u.calls))).collect(),
             unlisted: usage_report.unlisted.clone(),
-            unseen: usage_report.unseen.clone(),
+            unseen: usage_report.unseen.iter().map(ReasonLine::from).collect(),
         }
     }
 }
@@ -318,6 +324,12 @@ fn called(actions: &[UsedAction], now: DateTime<Utc>) -> Vec<CalledRow> {
         last: Stamp::of(called.used.last, now),
     };
     actions.iter().map(row).collect()
+}
+
+impl From<&Open> for UnknownRow {
+    fn from(open: &Open) -> Self {
+        Self { reason: ReasonLine::from(&open.why), actions: names(open.why.to_string(), &open.actions, true) }
+    }
 }
 
 fn names(title: String, actions: &ActionSet, whole_names: bool) -> Names {
