@@ -48,13 +48,13 @@ pub(crate) fn of_role(index: &AccessIndex, at: usize) -> Listed<Escalation> {
     let Some(node) = graph.nodes.get(at) else { return Err(Reasons::one("the role is not in the estate")) };
     let mut items: Vec<Escalation> = Vec::new();
     items.extend(chain(index, graph, at));
-    items.extend(node.paths.iter().map(|led| Escalation {
-        path: Some(led.path),
-        to_admin: led.makes_admin,
+    items.extend(node.paths.iter().map(|found| Escalation {
+        path: Some(found.path),
+        to_admin: found.makes_admin,
         through: Vec::new(),
-        targets: led.targets.iter().map(|target| arn(index, *target)).collect(),
+        targets: found.targets.iter().map(|target| arn(index, *target)).collect(),
         is_chain: false,
-        evidence: led.by.clone(),
+        evidence: found.by.clone(),
     }));
     Ok(Partial { items, missing: graph.missing(at) })
 }
@@ -65,7 +65,7 @@ fn arn(index: &AccessIndex, at: usize) -> String {
 
 /// The path that a step is taken by; `None` where the trust policy alone lets it in.
 fn path(node: &Node, step: Step) -> Option<&'static EscalationPath> {
-    let mut paths = node.paths.iter().map(|led| led.path);
+    let mut paths = node.paths.iter().map(|found| found.path);
     match step.by {
         By::Assuming => paths.find(|path| path.id == "assume-role"),
         By::Trust => None,
@@ -121,9 +121,9 @@ fn allowing(index: &AccessIndex, node: &Node, from: usize, to: usize, step: Step
         By::Trust => admitting(),
         By::Retrusting => own("iam:UpdateAssumeRolePolicy", &context),
         By::Passing(service) => {
-            let led = node.paths.iter().find(|led| led.path.outcome == EscalationOutcome::PassedRole(service));
+            let found = node.paths.iter().find(|found| found.path.outcome == EscalationOutcome::PassedRole(service));
             let pass = own("iam:PassRole", &context.set("iam:PassedToService", [service]));
-            led.into_iter().flat_map(|led| led.by.iter().cloned()).chain(pass).collect()
+            found.into_iter().flat_map(|found| found.by.iter().cloned()).chain(pass).collect()
         }
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct Node {
 
 impl Node {
     fn is_strong(&self) -> bool {
-        self.admin || self.paths.iter().any(|led| led.makes_admin)
+        self.admin || self.paths.iter().any(|found| found.makes_admin)
     }
 }
 

@@ -338,9 +338,9 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn add(node: &mut Node, led: FoundPath) {
-    if !node.paths.contains(&led) {
-        node.paths.push(led);
+fn add(node: &mut Node, found: FoundPath) {
+    if !node.paths.contains(&found) {
+        node.paths.push(found);
     }
 }
 
