@@ -31,6 +31,7 @@ pub use inventory::accounts::{
     AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
 };
 pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
+pub use inventory::as_of::{AsOf, NotThen};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};

@@ -3,6 +3,7 @@
 use super::Format;
 use super::{Context, with_database};
 use crate::error::Error;
+use crate::http::as_of::{self, AsOfError};
 use crate::http::filters;
 use crate::http::listing::{self, Listing};
 use crate::http::lists::Associations;
@@ -13,7 +14,7 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
 use rolecall_audit::access::reach::Workload;
-use rolecall_store::{AssociationRow, Finding, GapRow, RoleRow, SessionRow, Store, UsageOf, UseRow};
+use rolecall_store::{AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, SessionRow, Store, UsageOf, UseRow};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -362,13 +363,13 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
             Ok(())
         }
         What::Associations => {
-            let filter = filters::associations(params);
+            let filter = filters::associations(params, as_of(store, params).await?);
             every(store, &Associations { filter, sessions_since: DateTime::<Utc>::MAX_UTC }, out, association_row).await
         }
         What::Clusters => {
             every(store, &filters::clusters(params), out, |row| shape(ClusterJson::from(row.clone()))).await
         }
-        What::Roles => every(store, &filters::roles(params), out, role_row).await,
+        What::Roles => every(store, &filters::roles(params, as_of(store, params).await?), out, role_row).await,
         What::Sessions => every(store, &filters::sessions(params), out, session_row).await,
         What::Changes => every(store, &filters::changes(params), out, |row| shape(ChangeJson::from(row))).await,
         What::ChangeEvents => {
@@ -376,7 +377,12 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
         }
         What::Gaps => {
             let kinds = filters::scopes(params);
-            for row in store.gaps(&params.parsed("account_id")).await? {
+            let accounts = params.parsed("account_id");
+            let rows = match as_of(store, params).await? {
+                None => store.gaps(&accounts).await?,
+                Some(as_of) => gaps_at(store.coverage_at(as_of, &accounts).await?, as_of),
+            };
+            for row in rows {
                 if kinds.is_empty() || kinds.contains(&row.gap.scope.kind) {
                     out.row(&gap_row(&row))?;
                 }
@@ -403,6 +409,20 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
             Ok(())
         }
     }
+}
+
+/// The moment that is asked for.
+async fn as_of(store: &Store, params: &Params) -> Result<Option<AsOf>, Error> {
+    as_of::of(store, params).await.map_err(|error| match error {
+        AsOfError::Store(error) => error.into(),
+        AsOfError::Never(what) => Error::Usage { what, remedy: "name another time with --at".to_owned() },
+    })
+}
+
+/// The gaps of a moment.
+fn gaps_at(coverage: Vec<CoverageRow>, as_of: AsOf) -> Vec<GapRow> {
+    let gaps = coverage.into_iter().flat_map(|row| row.gaps.into_iter().map(move |gap| (gap, row.run)));
+    gaps.map(|(gap, run)| GapRow { gap, run, looked_at: as_of.scanned_at() }).collect()
 }
 
 /// Every row of a list.

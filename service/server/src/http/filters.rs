@@ -3,6 +3,7 @@
 //!
 //! INVARIANT: a parameter that a table names changes what its filter leaves.
 
+use super::as_of::AT;
 use super::lists::Findings;
 use super::query::{Kind, Param, Params, param};
 use rolecall_audit::finding::{Detection, Workflow};
@@ -11,7 +12,7 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AssociationFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter, FindingSort, FindingVia,
+    AsOf, AssociationFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter, FindingSort, FindingVia,
     RoleFilter, SessionFilter,
 };
 
@@ -167,10 +168,11 @@ pub(crate) const ASSOCIATIONS: &[Param] = &[
     SERVICE_ACCOUNT,
     ROLE,
     param("q", Kind::Text, "Whose key or roles hold this text, in any case."),
+    AT,
 ];
 
-/// The filter of associations.
-pub(crate) fn associations(params: &Params) -> AssociationFilter {
+/// The filter of associations, as of a moment.
+pub(crate) fn associations(params: &Params, as_of: Option<AsOf>) -> AssociationFilter {
     let text = |name: &str| params.text(name).map(str::to_owned);
     AssociationFilter {
         accounts: params.parsed("account_id"),
@@ -180,6 +182,7 @@ pub(crate) fn associations(params: &Params) -> AssociationFilter {
         service_account: text("service_account"),
         role_arn: text("role_arn"),
         q: text("q"),
+        as_of,
     }
 }
 
@@ -198,14 +201,16 @@ pub(crate) const ROLES: &[Param] = &[
     ACCOUNT,
     param("associated", Kind::Flag, "Only roles that an association names, as role or target role; or only others."),
     param("q", Kind::Text, "Whose ARN holds this text, in any case."),
+    AT,
 ];
 
-/// The filter of roles.
-pub(crate) fn roles(params: &Params) -> RoleFilter {
+/// The filter of roles, as of a moment.
+pub(crate) fn roles(params: &Params, as_of: Option<AsOf>) -> RoleFilter {
     RoleFilter {
         accounts: params.parsed("account_id"),
         associated: params.flag("associated"),
         q: params.text("q").map(str::to_owned),
+        as_of,
     }
 }
 
@@ -353,10 +358,11 @@ pub(crate) const COVERAGE: &[Param] = &[
     ACCOUNT,
     param("scope", Kind::Words(SCOPES), "What is listed."),
     param("complete", Kind::Flag, "Only complete listings; or only those with gaps."),
+    AT,
 ];
 
 /// Filters of gaps.
-pub(crate) const GAPS: &[Param] = &[ACCOUNT, param("scope", Kind::Words(SCOPES), "What is listed.")];
+pub(crate) const GAPS: &[Param] = &[ACCOUNT, param("scope", Kind::Words(SCOPES), "What is listed."), AT];
 
 /// Filters of calls.
 pub(crate) const USAGE: &[Param] = &[

@@ -1,5 +1,6 @@
 //! What every page has around its content; the pages for failures and for signing in.
 
+use super::as_of::AsOfBanner;
 use super::assets::{ASSETS, Assets};
 use super::error::{AppError, PassThrough};
 use super::principal::Principal;
@@ -61,6 +62,8 @@ pub(crate) struct Chrome {
     pub(crate) can_sign_out: bool,
     pub(crate) form_token: String,
     pub(crate) path: String,
+    /// Where the page shows a time that has passed.
+    pub(crate) as_of: Option<AsOfBanner>,
     pub(crate) assets: &'static Assets,
     pub(crate) version: &'static str,
 }
@@ -85,9 +88,20 @@ impl Chrome {
             can_sign_out: false,
             form_token: String::new(),
             path,
+            as_of: None,
             assets: &ASSETS,
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+
+    /// What links to the inventory end with: nothing, or the time that the page shows.
+    pub(crate) fn at(&self) -> &str {
+        self.as_of.as_ref().map_or("", |as_of| as_of.suffix.as_str())
+    }
+
+    /// The same, where a query stands before it.
+    pub(crate) fn and_at(&self) -> String {
+        self.at().replacen('?', "&", 1)
     }
 
     /// Marks the navigation's entry for the section of this name.

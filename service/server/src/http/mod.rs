@@ -7,6 +7,7 @@
 
 pub(crate) mod api;
 mod approval;
+pub(crate) mod as_of;
 pub mod assets;
 pub mod auth;
 mod border;

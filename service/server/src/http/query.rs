@@ -35,6 +35,8 @@ pub enum Kind {
     Association,
     /// An RFC 3339 instant, or a day, which stands for its first moment in UTC.
     Instant,
+    /// An RFC 3339 instant, or a day, which stands for its last moment in UTC.
+    Moment,
     /// `true` or `false`.
     Flag,
     /// A whole number between these bounds.
@@ -165,6 +167,12 @@ impl Params {
         instant(self.text(name)?)
     }
 
+    /// The value of a moment.
+    #[must_use]
+    pub fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
+        moment(self.text(name)?)
+    }
+
     /// The value of a flag.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
@@ -285,6 +293,18 @@ pub(crate) fn instant(value: &str) -> Option<DateTime<Utc>> {
     value.parse().ok().or_else(day).filter(|instant: &DateTime<Utc>| (0..=9999).contains(&instant.year()))
 }
 
+/// As [`instant`], but a day stands for its last moment. To the minute is exact enough: `2026-10-03T10:00Z`.
+pub(crate) fn moment(value: &str) -> Option<DateTime<Utc>> {
+    let end = |day: NaiveDate| day.and_hms_micro_opt(23, 59, 59, 999_999).map(|end| end.and_utc());
+    match value.parse::<NaiveDate>() {
+        Ok(day) => end(day).filter(|end| (0..=9999).contains(&end.year())),
+        Err(_) => instant(value).or_else(|| {
+            let to_the_minute = DateTime::parse_from_str(value, "%Y-%m-%dT%H:%M%#z").ok()?;
+            Some(to_the_minute.to_utc()).filter(|at| (0..=9999).contains(&at.year()))
+        }),
+    }
+}
+
 fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
     let mut names: Vec<&str> = known.map(|p| p.name).collect();
     names.sort_unstable();
@@ -314,7 +334,7 @@ impl Kind {
             Self::Accounts | Self::Account => "ACCOUNT".to_owned(),
             Self::Texts | Self::Text | Self::Cursor => "TEXT".to_owned(),
             Self::Association => "KEY".to_owned(),
-            Self::Instant => "TIME".to_owned(),
+            Self::Instant | Self::Moment => "TIME".to_owned(),
             Self::Flag => "true|false".to_owned(),
             Self::Number(..) => "NUMBER".to_owned(),
         }
@@ -347,6 +367,9 @@ impl Kind {
             Self::Instant if instant(value).is_none() => Err(format!(
                 "`{value}` is not an instant such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"
             )),
+            Self::Moment if moment(value).is_none() => {
+                Err(format!("`{value}` is not a time such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"))
+            }
             Self::Flag if !matches!(value, "true" | "false") => Err(format!("`{value}` is not one of true, false")),
             Self::Number(min, max) if !value.parse::<u32>().is_ok_and(|n| (min..=max).contains(&n)) => {
                 Err(format!("`{value}` is not a whole number from {min} to {max}"))
@@ -365,7 +388,7 @@ impl Kind {
             Self::Account => Schema::Object(text().pattern(Some("^[0-9]{12}$")).build()),
             Self::Texts => of(text()),
             Self::Text | Self::Association | Self::Cursor => Schema::Object(text().build()),
-            Self::Instant => {
+            Self::Instant | Self::Moment => {
                 Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build())
             }
             Self::Flag => Schema::Object(ObjectBuilder::new().schema_type(Type::Boolean).build()),

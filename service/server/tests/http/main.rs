@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod as_of;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod borders;

@@ -26,8 +26,8 @@ pub struct AccountRow {
     pub clusters: u64,
     /// Associations seen.
     pub associations: u64,
-    /// Findings that are open or acknowledged and not listed under another.
-    pub open_findings: u64,
+    /// Findings that are open or acknowledged and not listed under another; `None` of a moment that has passed.
+    pub open_findings: Option<u64>,
     /// Scopes whose latest look is complete.
     pub complete_scopes: u64,
     /// Scopes whose latest look has gaps.
@@ -45,11 +45,11 @@ pub struct CoverageRow {
     pub complete: bool,
     /// Its gaps; empty where complete.
     pub gaps: Vec<Gap>,
-    /// When it was looked at.
-    pub looked_at: DateTime<Utc>,
-    /// By which run.
+    /// When it was looked at; `None` of a moment that has passed.
+    pub looked_at: Option<DateTime<Utc>>,
+    /// By which run; of a moment that has passed: since which run it stood so.
     pub run: RunId,
-    /// When it was last read to its end; `None`: never.
+    /// When it was last read to its end; `None`: never, and of a moment that has passed.
     pub last_complete_at: Option<DateTime<Utc>>,
 }
 
@@ -167,7 +167,7 @@ impl Store {
                     roles: parse::count(row.roles),
                     clusters: parse::count(row.clusters),
                     associations: parse::count(row.associations),
-                    open_findings: parse::count(row.findings),
+                    open_findings: Some(parse::count(row.findings)),
                     complete_scopes: parse::count(row.complete),
                     gap_scopes: parse::count(row.gaps),
                     last_look_at: row.last_at,
@@ -340,7 +340,7 @@ impl Store {
                 Ok(CoverageRow {
                     complete: row.complete,
                     gaps: gaps.remove(&scope).unwrap_or_default(),
-                    looked_at: row.last_at,
+                    looked_at: Some(row.last_at),
                     run: RunId(row.last_run),
                     last_complete_at: row.last_complete_at,
                     scope,

@@ -1,6 +1,7 @@
 //! Associations for pages, the API and exports, with what is known around each.
 
 use crate::count::{Total, total};
+use crate::inventory::as_of::AsOf;
 use crate::parse::severity_of;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
@@ -27,6 +28,8 @@ pub struct AssociationFilter {
     pub role_arn: Option<String>,
     /// Whose key or roles hold this text, in any case.
     pub q: Option<String>,
+    /// As it was at this moment; `None`: as it is.
+    pub as_of: Option<AsOf>,
 }
 
 /// The last association of a page.
@@ -45,10 +48,11 @@ pub struct AssociationRow {
     pub role_exists: Option<bool>,
     /// Whether the target role is in the estate; `None` where it has none.
     pub target_role_exists: Option<bool>,
-    /// Findings that are open or acknowledged: about it, and about roles that it reaches.
-    pub open_findings: u64,
-    /// Of these, those about roles that it reaches.
-    pub open_role_findings: u64,
+    /// Findings that are open or acknowledged: about it, and about roles that it reaches; `None` of a moment that has
+    /// passed.
+    pub open_findings: Option<u64>,
+    /// Of these, those about roles that it reaches; `None` of a moment that has passed.
+    pub open_role_findings: Option<u64>,
     /// The worst severity among them; `None` where there is none.
     pub worst: Option<Severity>,
     /// Sessions of its role from the moment asked for on; several associations may share a role.
@@ -81,8 +85,8 @@ struct Record {
     target_role_arn: Option<String>,
     role_exists: bool,
     target_role_exists: bool,
-    own_findings: i64,
-    role_findings: i64,
+    own_findings: Option<i64>,
+    role_findings: Option<i64>,
     worst: Option<i16>,
     sessions: i64,
     last_session: Option<DateTime<Utc>>,
@@ -93,8 +97,8 @@ impl Record {
         Ok(AssociationRow {
             role_exists: self.role_arn.map(|_| self.role_exists),
             target_role_exists: self.target_role_arn.map(|_| self.target_role_exists),
-            open_findings: parse::count(self.own_findings + self.role_findings),
-            open_role_findings: parse::count(self.role_findings),
+            open_findings: self.own_findings.zip(self.role_findings).map(|(own, role)| parse::count(own + role)),
+            open_role_findings: self.role_findings.map(parse::count),
             worst: self.worst.map(severity_of),
             role_sessions: parse::count(self.sessions),
             role_last_session: self.last_session,
@@ -113,7 +117,7 @@ macro_rules! select_associations {
                                  and r.seen_to is null) as "role_exists!",
                       exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
                                  and r.seen_to is null) as "target_role_exists!",
-                      own.found as "own_findings!", reached.found as "role_findings!",
+                      own.found as own_findings, reached.found as role_findings,
                       greatest(own.worst, reached.worst) as worst,
                       s.sessions as "sessions!", s.last_session
                from resource a
@@ -135,6 +139,29 @@ macro_rules! select_associations {
     };
 }
 
+/// As [`select_associations`], of a moment that has passed: `$1` as there, `$2` is its run, `$3` the moment.
+macro_rules! select_associations_at {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select a.key, a.body, a.role_arn, a.target_role_arn,
+                      exists (select from resource r where r.kind = 'role' and r.key = a.role_arn
+                                 and r.seen_from <= $2 and (r.seen_to is null or r.seen_to > $2)) as "role_exists!",
+                      exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
+                                 and r.seen_from <= $2 and (r.seen_to is null or r.seen_to > $2))
+                          as "target_role_exists!",
+                      null::bigint as own_findings, null::bigint as role_findings, null::smallint as worst,
+                      s.sessions as "sessions!", s.last_session
+               from resource a
+               left join lateral (
+                   select count(*) as sessions, max(at) as last_session from session s
+                   where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $1 and s.at <= $3) s on true
+               where a.kind = 'association' and a.seen_from <= $2 and (a.seen_to is null or a.seen_to > $2) "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
 impl Store {
     /// A page of associations, by account, region, cluster, namespace and service account.
     ///
@@ -148,6 +175,36 @@ impl Store {
         sessions_since: DateTime<Utc>,
     ) -> Result<Vec<AssociationRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let after = after.map(|last| last.key.clone());
+        if let Some(as_of) = filter.as_of {
+            let rows = select_associations_at!(
+                "and (cardinality($4::text[]) = 0 or a.account_id = any($4))
+             and ($5::text is null or a.region = $5)
+             and ($6::text is null or a.cluster = $6)
+             and ($7::text is null or a.namespace = $7)
+             and ($8::text is null or a.service_account = $8)
+             and ($9::text is null or a.role_arn = $9 or a.target_role_arn = $9)
+             and ($10::text is null or position(lower($10) in
+                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+             and ($11::text is null or a.key > $11)
+             order by a.key limit $12",
+                sessions_since,
+                as_of.run().0,
+                as_of.at(),
+                &accounts,
+                filter.region,
+                filter.cluster,
+                filter.namespace,
+                filter.service_account,
+                filter.role_arn,
+                filter.q,
+                after,
+                parse::limit(limit),
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            return rows.into_iter().map(Record::into_row).collect();
+        }
         let rows = select_associations!(
             "and (cardinality($2::text[]) = 0 or a.account_id = any($2))
              and ($3::text is null or a.region = $3)
@@ -167,7 +224,7 @@ impl Store {
             filter.service_account,
             filter.role_arn,
             filter.q,
-            after.map(|last| last.key.clone()),
+            after,
             parse::limit(limit),
         )
         .fetch_all(&self.pool)
@@ -181,6 +238,32 @@ impl Store {
     /// Where the database fails.
     pub async fn count_associations(&self, filter: &AssociationFilter) -> Result<Total, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        if let Some(as_of) = filter.as_of {
+            let found = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+             select 1 from resource a where a.kind = 'association' and a.seen_from <= $8 and (a.seen_to is null or a.seen_to > $8)
+             and (cardinality($1::text[]) = 0 or a.account_id = any($1))
+             and ($2::text is null or a.region = $2)
+             and ($3::text is null or a.cluster = $3)
+             and ($4::text is null or a.namespace = $4)
+             and ($5::text is null or a.service_account = $5)
+             and ($6::text is null or a.role_arn = $6 or a.target_role_arn = $6)
+             and ($7::text is null or position(lower($7) in
+                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+             limit 10001) as found"#,
+            &accounts,
+            filter.region,
+            filter.cluster,
+            filter.namespace,
+            filter.service_account,
+            filter.role_arn,
+            filter.q,
+            as_of.run().0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+            return Ok(total(found));
+        }
         let found = sqlx::query_scalar!(
             r#"select count(*) as "count!" from (
              select 1 from resource a where a.kind = 'association' and a.seen_to is null
@@ -224,7 +307,7 @@ impl Store {
         Ok(names.collect())
     }
 
-    /// One association.
+    /// One association, as it is or as it was at a moment.
     ///
     /// # Errors
     /// Where the database fails.
@@ -232,7 +315,22 @@ impl Store {
         &self,
         key: &AssociationKey,
         sessions_since: DateTime<Utc>,
+        as_of: Option<AsOf>,
     ) -> Result<Option<AssociationRow>, Error> {
+        if let Some(as_of) = as_of {
+            return select_associations_at!(
+                "and a.account_id = $4 and a.key = $5",
+                sessions_since,
+                as_of.run().0,
+                as_of.at(),
+                key.account_id.to_string(),
+                key.to_string()
+            )
+            .fetch_optional(&self.pool)
+            .await?
+            .map(Record::into_row)
+            .transpose();
+        }
         select_associations!(
             "and a.account_id = $2 and a.key = $3",
             sessions_since,

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod approval;
+pub(crate) mod as_of;
 pub(crate) mod associations;
 pub(crate) mod changes;
 pub(crate) mod clusters;
@@ -10,5 +11,6 @@ pub(crate) mod declared;
 pub(crate) mod estate;
 pub(crate) mod listed;
 pub(crate) mod open_changes;
+pub(crate) mod past;
 pub(crate) mod roles;
 pub(crate) mod snapshot;

@@ -1,6 +1,7 @@
 //! Roles, their managed policies and documents, for pages, the API and exports.
 
 use crate::count::{Total, total};
+use crate::inventory::as_of::AsOf;
 use crate::inventory::estate;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
@@ -18,6 +19,8 @@ pub struct RoleFilter {
     pub associated: Option<bool>,
     /// Whose ARN holds this text, in any case.
     pub q: Option<String>,
+    /// As it was at this moment; `None`: as it is.
+    pub as_of: Option<AsOf>,
 }
 
 /// The last role of a page.
@@ -32,14 +35,14 @@ pub struct RoleAfter {
 pub struct RoleRow {
     /// The role.
     pub role: Role,
-    /// When IAM last saw it used.
+    /// When IAM last saw it used; of a moment that has passed only where that was before.
     pub last_used_at: Option<DateTime<Utc>>,
     /// Where that was.
     pub last_used_region: Option<String>,
     /// Associations that name it, as role or as target role.
     pub associations: u64,
-    /// Findings that concern it and are open or acknowledged.
-    pub open_findings: u64,
+    /// Findings that concern it and are open or acknowledged; `None` of a moment that has passed.
+    pub open_findings: Option<u64>,
 }
 
 impl RoleRow {
@@ -65,7 +68,7 @@ struct Record {
     last_used_at: Option<DateTime<Utc>>,
     last_used_region: Option<String>,
     associations: i64,
-    open_findings: i64,
+    open_findings: Option<i64>,
 }
 
 impl Record {
@@ -74,7 +77,7 @@ impl Record {
             last_used_at: self.last_used_at,
             last_used_region: self.last_used_region,
             associations: parse::count(self.associations),
-            open_findings: parse::count(self.open_findings),
+            open_findings: self.open_findings.map(parse::count),
             role: parse::json("resource", &self.key, self.body)?,
         })
     }
@@ -89,10 +92,28 @@ macro_rules! select_roles {
                       (select count(*) from resource a where a.kind = 'association' and a.seen_to is null
                           and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
                       (select count(*) from finding f where (f.role_arn = r.key or f.target_role_arn = r.key)
-                          and f.part_of is null and f.workflow in ('open', 'acknowledged')) as "open_findings!"
+                          and f.part_of is null and f.workflow in ('open', 'acknowledged')) as open_findings
                from resource r
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
                where r.kind = 'role' and r.seen_to is null "# + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+/// As [`select_roles`], of a moment that has passed: `$1` is its run, `$2` the moment.
+macro_rules! select_roles_at {
+    ($tail:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
+                      (select count(*) from resource a where a.kind = 'association'
+                          and a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)
+                          and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
+                      null::bigint as open_findings
+               from resource r
+               left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key and u.at <= $2
+               where r.kind = 'role' and r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) "# + $tail
             $(, $arg)*
         )
     };
@@ -110,21 +131,46 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<RoleRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = select_roles!(
-            "and (cardinality($1::text[]) = 0 or r.account_id = any($1))
+        let after = after.map(|last| last.arn.clone());
+        let rows = match filter.as_of {
+            None => {
+                select_roles!(
+                    "and (cardinality($1::text[]) = 0 or r.account_id = any($1))
              and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
                   and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
              and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
              and ($4::text is null or r.key > $4)
              order by r.key limit $5",
-            &accounts,
-            filter.associated,
-            filter.q,
-            after.map(|last| last.arn.clone()),
-            parse::limit(limit),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+                    &accounts,
+                    filter.associated,
+                    filter.q,
+                    after,
+                    parse::limit(limit),
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            Some(as_of) => {
+                select_roles_at!(
+                    "and (cardinality($3::text[]) = 0 or r.account_id = any($3))
+             and ($4::bool is null or $4 = exists (select from resource a where a.kind = 'association'
+                  and a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)
+                  and (a.role_arn = r.key or a.target_role_arn = r.key)))
+             and ($5::text is null or position(lower($5) in lower(r.key)) > 0)
+             and ($6::text is null or r.key > $6)
+             order by r.key limit $7",
+                    as_of.run().0,
+                    as_of.at(),
+                    &accounts,
+                    filter.associated,
+                    filter.q,
+                    after,
+                    parse::limit(limit),
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
         rows.into_iter().map(Record::into_row).collect()
     }
 
@@ -134,33 +180,71 @@ impl Store {
     /// Where the database fails.
     pub async fn count_roles(&self, filter: &RoleFilter) -> Result<Total, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let found = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
+        let found = match filter.as_of {
+            None => {
+                sqlx::query_scalar!(
+                    r#"select count(*) as "count!" from (
              select 1 from resource r where r.kind = 'role' and r.seen_to is null
              and (cardinality($1::text[]) = 0 or r.account_id = any($1))
              and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
                   and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
              and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
              limit 10001) as found"#,
-            &accounts,
-            filter.associated,
-            filter.q
-        )
-        .fetch_one(&self.pool)
-        .await?;
+                    &accounts,
+                    filter.associated,
+                    filter.q
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+            Some(as_of) => {
+                sqlx::query_scalar!(
+                    r#"select count(*) as "count!" from (
+             select 1 from resource r where r.kind = 'role'
+             and r.seen_from <= $4 and (r.seen_to is null or r.seen_to > $4)
+             and (cardinality($1::text[]) = 0 or r.account_id = any($1))
+             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
+                  and a.seen_from <= $4 and (a.seen_to is null or a.seen_to > $4)
+                  and (a.role_arn = r.key or a.target_role_arn = r.key)))
+             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
+             limit 10001) as found"#,
+                    &accounts,
+                    filter.associated,
+                    filter.q,
+                    as_of.run().0
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+        };
         Ok(total(found))
     }
 
-    /// One role.
+    /// One role, as it is or as it was at a moment.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn role(&self, arn: &RoleArn) -> Result<Option<RoleRow>, Error> {
-        select_roles!("and r.account_id = $1 and r.key = $2", arn.account_id().to_string(), arn.as_str())
-            .fetch_optional(&self.pool)
-            .await?
-            .map(Record::into_row)
-            .transpose()
+    pub async fn role(&self, arn: &RoleArn, as_of: Option<AsOf>) -> Result<Option<RoleRow>, Error> {
+        let account = arn.account_id().to_string();
+        let found = match as_of {
+            None => {
+                select_roles!("and r.account_id = $1 and r.key = $2", account, arn.as_str())
+                    .fetch_optional(&self.pool)
+                    .await?
+            }
+            Some(as_of) => {
+                select_roles_at!(
+                    "and r.account_id = $3 and r.key = $4",
+                    as_of.run().0,
+                    as_of.at(),
+                    account,
+                    arn.as_str()
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+        };
+        found.map(Record::into_row).transpose()
     }
 
     /// Which of these ARNs are roles of the inventory.
@@ -186,25 +270,42 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn policies_of(&self, role: &Role) -> Result<Vec<PolicyRow>, Error> {
+    pub async fn policies_of(&self, role: &Role, as_of: Option<AsOf>) -> Result<Vec<PolicyRow>, Error> {
         let boundary = role.boundary.as_ref().map(ToString::to_string);
         let mut arns: Vec<String> = role.attached.iter().map(|policy| policy.arn.to_string()).collect();
         arns.extend(boundary.clone());
-        let rows = sqlx::query!(
-            "select key, body from resource
-             where account_id = $1 and kind = 'policy' and key = any($2) and seen_to is null order by key",
-            role.arn.account_id().to_string(),
-            &arns
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let account = role.arn.account_id().to_string();
+        let bodies = match as_of {
+            None => {
+                sqlx::query_scalar!(
+                    "select body from resource
+                     where account_id = $1 and kind = 'policy' and key = any($2) and seen_to is null order by key",
+                    account,
+                    &arns
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            Some(as_of) => {
+                sqlx::query_scalar!(
+                    "select body from resource
+                     where account_id = $1 and kind = 'policy' and key = any($2)
+                       and seen_from <= $3 and (seen_to is null or seen_to > $3) order by key",
+                    account,
+                    &arns,
+                    as_of.run().0
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
         let mut found = Vec::new();
-        for row in rows {
-            let policy: ManagedPolicy = parse::json("resource", &row.key, row.body)?;
+        for body in bodies {
+            let policy: ManagedPolicy = parse::json("resource", &account, body)?;
             if role.attached.iter().any(|attached| attached.arn == policy.arn) {
                 found.push(PolicyRow { policy: policy.clone(), is_boundary: false });
             }
-            if boundary.as_deref() == Some(row.key.as_str()) {
+            if boundary.as_deref() == Some(policy.arn.as_str()) {
                 found.push(PolicyRow { policy, is_boundary: true });
             }
         }

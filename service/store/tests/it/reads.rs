@@ -187,13 +187,16 @@ async fn associations_and_roles_know_each_other() {
         .iter()
         .map(|row| (row.association.key.namespace.as_str(), row.role_exists, row.target_role_exists, row.open_findings))
         .collect();
-    assert_eq!(brief, [("other", None, None, 0), ("web", Some(true), None, 1), ("web", Some(false), Some(true), 0)]);
+    assert_eq!(
+        brief,
+        [("other", None, None, Some(0)), ("web", Some(true), None, Some(1)), ("web", Some(false), Some(true), Some(0)),]
+    );
     assert_eq!((rows[1].role_sessions, rows[1].role_last_session), (1, Some(at(-10))));
     let second = store.associations(&AssociationFilter::default(), Some(&rows[0].after()), 1, since).await.unwrap();
     assert_eq!(second, rows[1..2]);
-    let one = store.association(&key("web", "api"), since).await.unwrap();
+    let one = store.association(&key("web", "api"), since, None).await.unwrap();
     assert_eq!(one.as_ref(), Some(&rows[1]));
-    assert_eq!(store.association(&key("web", "nobody"), since).await.unwrap(), None);
+    assert_eq!(store.association(&key("web", "nobody"), since, None).await.unwrap(), None);
     let of_role = AssociationFilter { role_arn: Some(role_arn("api")), ..AssociationFilter::default() };
     assert_eq!(store.count_associations(&of_role).await.unwrap(), Total::Exact(2));
     let text = AssociationFilter { q: Some("MISSING".into()), ..AssociationFilter::default() };
@@ -217,13 +220,13 @@ async fn associations_and_roles_know_each_other() {
     let roles = store.roles(&RoleFilter::default(), None, 10).await.unwrap();
     let brief: Vec<_> =
         roles.iter().map(|row| (row.role.arn.name(), row.last_used_at, row.associations, row.open_findings)).collect();
-    assert_eq!(brief, [("api", Some(at(-30)), 2, 1), ("worker", None, 0, 0)]);
+    assert_eq!(brief, [("api", Some(at(-30)), 2, Some(1)), ("worker", None, 0, Some(0))]);
     assert_eq!(store.roles(&RoleFilter::default(), Some(&roles[0].after()), 10).await.unwrap(), roles[1..]);
     let free = RoleFilter { associated: Some(false), ..RoleFilter::default() };
     assert_eq!(store.roles(&free, None, 10).await.unwrap(), roles[1..]);
     assert_eq!(store.count_roles(&free).await.unwrap(), Total::Exact(1));
-    let role = store.role(&roles[0].role.arn).await.unwrap().unwrap();
-    let policies = store.policies_of(&role.role).await.unwrap();
+    let role = store.role(&roles[0].role.arn, None).await.unwrap().unwrap();
+    let policies = store.policies_of(&role.role, None).await.unwrap();
     assert_eq!((policies.len(), policies[0].is_boundary), (1, false));
     let trust = role.role.trust.unwrap();
     assert_eq!(
@@ -300,7 +303,7 @@ async fn accounts_and_their_coverage() {
     assert_eq!((trails.complete, trails.run, trails.last_complete_at), (false, run, Some(at(0))));
     assert_eq!(trails.gaps.len(), 1);
     let roles = coverage.iter().find(|row| row.scope.kind == ScopeKind::Roles).unwrap();
-    assert_eq!((roles.complete, roles.run, roles.looked_at), (true, first, at(0)));
+    assert_eq!((roles.complete, roles.run, roles.looked_at), (true, first, Some(at(0))));
     assert_eq!(store.gaps(&[]).await.unwrap().len(), 2);
     assert_eq!(store.gaps_of_run(run).await.unwrap().len(), 2);
     assert_eq!(store.gaps_of_run(first).await.unwrap().len(), 0);

@@ -5,6 +5,7 @@ use super::shape::{
     counts, listed,
 };
 use crate::app::App;
+use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::listing;
@@ -16,11 +17,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use chrono::Utc;
 use rolecall_iam::RoleArn;
-use rolecall_store::{CoverageRow, PolicyRow, Total};
+use rolecall_store::{AsOf, CoverageRow, PolicyRow, Total};
 
 api_query! {
     /// Query of accounts.
-    AccountsQuery = &[LIMIT, CURSOR, TOTAL]
+    AccountsQuery = &[AT], &[LIMIT, CURSOR, TOTAL]
 }
 api_query! {
     /// Query of coverage.
@@ -39,8 +40,8 @@ api_query! {
     SessionsQuery = filters::SESSIONS, &[LIMIT, CURSOR]
 }
 api_query! {
-    /// One thing takes no parameter.
-    NoQuery = &[]
+    /// One thing is asked for as of a moment.
+    OneQuery = &[AT]
 }
 
 fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
@@ -54,7 +55,10 @@ fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
 )]
 pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AccountsQuery::read(raw.as_deref())?;
-    let rows = app.store.accounts().await?;
+    let rows = match as_of::of(&app.store, &params).await? {
+        None => app.store.accounts().await?,
+        Some(as_of) => app.store.accounts_at(as_of).await?,
+    };
     let total = all(&params, &rows);
     let slice = listing::within(&app, &params, "id", rows, params.limit(100), |row| row.id.to_string())?;
     listed("/api/v1/accounts", &params, slice, total, AccountJson::from)
@@ -68,7 +72,11 @@ pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) ->
 pub(super) async fn coverage(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = CoverageQuery::read(raw.as_deref())?;
     let (kinds, complete) = (filters::scopes(&params), params.flag("complete"));
-    let mut rows = app.store.coverage(&params.parsed("account_id")).await?;
+    let accounts = params.parsed("account_id");
+    let mut rows = match as_of::of(&app.store, &params).await? {
+        None => app.store.coverage(&accounts).await?,
+        Some(as_of) => app.store.coverage_at(as_of, &accounts).await?,
+    };
     rows.retain(|row| kinds.is_empty() || kinds.contains(&row.scope.kind));
     rows.retain(|row| complete.is_none_or(|complete| complete == row.complete));
     let total = all(&params, &rows);
@@ -90,8 +98,10 @@ fn scope_key(row: &CoverageRow) -> String {
 )]
 pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AssociationsQuery::read(raw.as_deref())?;
-    let list =
-        Associations { filter: filters::associations(&params), sessions_since: sessions_since(&app, Utc::now()) };
+    let as_of = as_of::of(&app.store, &params).await?;
+    let now = as_of.map_or_else(Utc::now, AsOf::at);
+    let filter = filters::associations(&params, as_of);
+    let list = Associations { filter, sessions_since: sessions_since(&app, now) };
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_associations(&list.filter).await?) } else { None };
     listed("/api/v1/associations", &params, slice, total, AssociationJson::from)
@@ -103,7 +113,7 @@ pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery
     tag = "inventory", operation_id = "get_association",
     params(
         ("account_id" = String, Path), ("region" = String, Path), ("cluster" = String, Path),
-        ("namespace" = String, Path), ("service_account" = String, Path)
+        ("namespace" = String, Path), ("service_account" = String, Path), OneQuery
     ),
     responses((status = 200, body = AssociationJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
@@ -112,11 +122,13 @@ pub(super) async fn association(
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AssociationJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
-    let row = app.store.association(&key, sessions_since(&app, Utc::now())).await?;
+    let as_of = as_of::of(&app.store, &params).await?;
+    let now = as_of.map_or_else(Utc::now, AsOf::at);
+    let row = app.store.association(&key, sessions_since(&app, now), as_of).await?;
     Ok(Json(row.ok_or_else(unknown)?.into()))
 }
 
@@ -127,7 +139,7 @@ pub(super) async fn association(
 )]
 pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RolesQuery::read(raw.as_deref())?;
-    let filter = filters::roles(&params);
+    let filter = filters::roles(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_roles(&filter).await?) } else { None };
     listed("/api/v1/roles", &params, slice, total, RoleJson::from)
@@ -136,7 +148,7 @@ pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Re
 /// One role with its policies and documents.
 #[utoipa::path(
     get, path = "/api/v1/roles/{arn}", tag = "inventory", operation_id = "get_role",
-    params(("arn" = String, Path, description = "The ARN, with its slashes as %2F")),
+    params(("arn" = String, Path, description = "The ARN, with its slashes as %2F"), OneQuery),
     responses((status = 200, body = RoleDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn role(
@@ -144,11 +156,12 @@ pub(super) async fn role(
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<RoleDetailJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("role `{arn}`"));
     let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
-    let row = app.store.role(&wanted).await?.ok_or_else(unknown)?;
-    let policies = app.store.policies_of(&row.role).await?;
+    let as_of = as_of::of(&app.store, &params).await?;
+    let row = app.store.role(&wanted, as_of).await?.ok_or_else(unknown)?;
+    let policies = app.store.policies_of(&row.role, as_of).await?;
     let documents = app.store.documents(&crate::http::pages::digests(&row.role, &policies)).await?;
     let texts = documents.iter().map(|d| (d.digest.to_string(), d.text.to_string())).collect();
     let managed_policies = policies.into_iter().map(managed).collect();

@@ -285,7 +285,7 @@ pub(super) async fn of_association(
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
     let now = Utc::now();
-    let row = app.store.association(&key, now).await?.ok_or_else(unknown)?;
+    let row = app.store.association(&key, now, None).await?.ok_or_else(unknown)?;
     let mut accounts = BTreeSet::from([key.account_id]);
     if let Some(detail) = &row.association.detail {
         let roles = [Some(&detail.role_arn), detail.target_role_arn.as_ref()];

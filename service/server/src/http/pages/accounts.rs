@@ -1,8 +1,9 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
-use super::estate::PageContext;
+use super::estate::{PageContext, summary};
 use super::parts::{GapLine, Seen, scope_anchor};
 use crate::app::App;
+use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::query;
@@ -16,8 +17,8 @@ use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
 use std::collections::BTreeMap;
 
 query! {
-    /// The pages take no parameter.
-    NoQuery = &[]
+    /// The pages show accounts as of a moment.
+    AtQuery = &[AT]
 }
 
 /// What was seen of one kind of listing in one account.
@@ -36,7 +37,8 @@ struct Line {
     cells: Vec<Cell>,
     roles: String,
     associations: String,
-    findings: u64,
+    /// `None`: they are not told of a time that has passed.
+    findings: Option<u64>,
     findings_href: String,
     looked: Option<Stamp>,
 }
@@ -59,12 +61,19 @@ const GAPS: u32 = 200;
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
-    let context = PageContext::load(&app).await?;
-    let (accounts, coverage, summary) =
-        tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?;
+    let params = AtQuery::read(raw.as_deref())?;
+    let context = PageContext::as_of(&app, &params, "/accounts", &mut chrome).await?;
+    let (accounts, coverage, seen) = match context.as_of {
+        None => tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?,
+        Some(as_of) => {
+            let (accounts, coverage) =
+                tokio::try_join!(app.store.accounts_at(as_of), app.store.coverage_at(as_of, &[]))?;
+            let shown = usize::try_from(GAPS).unwrap_or(usize::MAX);
+            (accounts, by_kind(&coverage), summary(&coverage, as_of, shown))
+        }
+    };
     // A column for each kind that was listed anywhere.
     let listed = |kind: &ScopeKind| coverage.iter().any(|row| row.kind == *kind);
     let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(listed).collect();
@@ -73,15 +82,27 @@ pub(crate) async fn list(
         of_account.entry(row.account_id).or_default().push(row);
     }
     let of = |id: AccountId| of_account.get(&id).map_or(&[][..], Vec::as_slice);
-    let more = summary.gap_count.saturating_sub(u64::try_from(summary.gaps.len()).unwrap_or(u64::MAX));
+    let more = seen.gap_count.saturating_sub(u64::try_from(seen.gaps.len()).unwrap_or(u64::MAX));
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
         lines: accounts.iter().map(|row| Line::of(row, &kinds, &context, of(row.id))).collect(),
-        gaps: summary.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
+        gaps: seen.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
         more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
         seen: context.seen,
         chrome,
     })
+}
+
+/// Listings counted by account and kind.
+fn by_kind(coverage: &[CoverageRow]) -> Vec<KindCoverage> {
+    let mut counted: BTreeMap<(AccountId, ScopeKind), (u64, u64)> = BTreeMap::new();
+    for row in coverage {
+        let (scopes, complete) = counted.entry((row.scope.account_id, row.scope.kind)).or_default();
+        *scopes += 1;
+        *complete += u64::from(row.complete);
+    }
+    let each = counted.into_iter();
+    each.map(|((account_id, kind), (scopes, complete))| KindCoverage { account_id, kind, scopes, complete }).collect()
 }
 
 impl Line {
@@ -97,7 +118,7 @@ impl Line {
             }
         };
         Self {
-            href: format!("/accounts/{}", row.id),
+            href: context.href(&format!("/accounts/{}", row.id)),
             name: context.names.of(row.id),
             id: row.id.to_string(),
             ou: ou.unwrap_or_default(),
@@ -119,7 +140,8 @@ struct ScopeLine {
     cluster: String,
     complete: bool,
     gaps: Vec<GapLine>,
-    looked: Stamp,
+    /// `None`: it is not told of a time that has passed.
+    looked: Option<Stamp>,
     last_complete: Option<Stamp>,
 }
 
@@ -148,14 +170,17 @@ pub(crate) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<AccountPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = AtQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("account `{id}`"));
     let wanted: AccountId = id.parse().map_err(|_| unknown())?;
-    let context = PageContext::load(&app).await?;
+    let context = PageContext::as_of(&app, &params, &format!("/accounts/{wanted}"), &mut chrome).await?;
     let only = [wanted];
-    let (accounts, coverage) = tokio::try_join!(app.store.accounts(), app.store.coverage(&only))?;
+    let (accounts, coverage) = match context.as_of {
+        None => tokio::try_join!(app.store.accounts(), app.store.coverage(&only))?,
+        Some(as_of) => tokio::try_join!(app.store.accounts_at(as_of), app.store.coverage_at(as_of, &only))?,
+    };
     let row = accounts.iter().find(|row| row.id == wanted).ok_or_else(unknown)?;
     let scopes: Vec<&CoverageRow> = coverage.iter().collect();
     let account = row.account.as_ref();
@@ -169,7 +194,7 @@ pub(crate) async fn one(
         roles: words::count_u64(row.roles),
         clusters: words::count_u64(row.clusters),
         associations: words::count_u64(row.associations),
-        findings: words::count_u64(row.open_findings),
+        findings: row.open_findings.map_or_else(|| "–".to_owned(), words::count_u64),
         clusters_href: format!("/clusters?account_id={wanted}"),
         scopes: scope_lines(&scopes, &context),
         statement: missing_statement(&scopes),
@@ -187,7 +212,7 @@ fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine>
         cluster: text(row.scope.cluster.as_ref().map(ToString::to_string)),
         complete: row.complete,
         gaps: row.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
-        looked: Stamp::of(row.looked_at, context.now),
+        looked: row.looked_at.map(|at| Stamp::of(at, context.now)),
         last_complete: row.last_complete_at.map(|at| Stamp::of(at, context.now)),
     };
     let mut lines: Vec<ScopeLine> = scopes.iter().map(line).collect();

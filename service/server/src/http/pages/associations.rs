@@ -9,6 +9,7 @@ use super::parts::{
 };
 use super::usage::UsageCard;
 use crate::app::App;
+use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -24,7 +25,7 @@ use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::{Association, AssociationKey, Session};
 use rolecall_iam::RoleArn;
-use rolecall_store::{AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow, UsageOf};
+use rolecall_store::{AsOf, AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow, UsageOf};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/associations";
@@ -35,8 +36,8 @@ query! {
     AssociationsQuery = filters::ASSOCIATIONS, &[CURSOR]
 }
 query! {
-    /// A page of one thing takes no parameter.
-    NoQuery = &[]
+    /// A page of one thing shows it as of a moment.
+    OneQuery = &[AT]
 }
 
 /// A role in a cell: its name, where it leads, and whether it is known.
@@ -57,7 +58,8 @@ struct Line {
     role: Option<RoleCell>,
     target: Option<RoleCell>,
     tags: Badge,
-    findings: u64,
+    /// `None`: they are not told of a time that has passed.
+    findings: Option<u64>,
     findings_href: String,
     worst: Option<SeverityMark>,
     sessions: String,
@@ -89,12 +91,12 @@ pub(crate) fn sessions_since(app: &App, now: DateTime<Utc>) -> DateTime<Utc> {
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<AssociationsPage, AppError> {
     let params = AssociationsQuery::read(raw.as_deref())?;
-    let context = PageContext::load(&app).await?;
-    let list =
-        Associations { filter: filters::associations(&params), sessions_since: sessions_since(&app, context.now) };
+    let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
+    let filter = filters::associations(&params, context.as_of);
+    let list = Associations { filter, sessions_since: sessions_since(&app, context.now) };
     let slice = listing::page(&app, &params, &list, ROWS).await?;
     let total = app.store.count_associations(&list.filter).await?;
     Ok(AssociationsPage {
@@ -117,11 +119,11 @@ impl Line {
         let Association { key, detail, .. } = &row.association;
         let cell = |arn: &str, exists: Option<bool>| RoleCell {
             name: short_name(arn).to_owned(),
-            href: if exists == Some(true) { role_href(arn) } else { String::new() },
+            href: if exists == Some(true) { context.href(&role_href(arn)) } else { String::new() },
             note: if exists == Some(true) { "" } else { "not in the inventory" },
         };
         Self {
-            href: association_href(&key.to_string()),
+            href: context.href(&association_href(&key.to_string())),
             name: format!("{}/{}", key.namespace, key.service_account),
             cluster: key.cluster.to_string(),
             region: key.region.to_string(),
@@ -216,18 +218,22 @@ pub(crate) async fn one(
     State(app): State<App>,
     Path(path): Path<String>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<AssociationPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
-    let context = PageContext::load(&app).await?;
+    let context = PageContext::as_of(&app, &params, &association_href(&key.to_string()), &mut chrome).await?;
     let since = sessions_since(&app, context.now);
-    let row = app.store.association(&key, since).await?.ok_or_else(unknown)?;
+    let row = app.store.association(&key, since, context.as_of).await?.ok_or_else(unknown)?;
     let detail = row.association.detail.as_ref();
     let documents = app.store.documents(detail.and_then(|d| d.policy).as_slice()).await?;
-    let of_role =
-        |arn: &String| SessionFilter { role_arn: Some(arn.clone()), since: Some(since), ..SessionFilter::default() };
+    let of_role = |arn: &String| SessionFilter {
+        role_arn: Some(arn.clone()),
+        since: Some(since),
+        until: context.as_of.map(AsOf::at),
+        ..SessionFilter::default()
+    };
     let sessions = match detail.map(|d| of_role(&d.role_arn)) {
         Some(filter) => app.store.sessions(&filter, None, 20).await?,
         None => Vec::new(),
@@ -241,7 +247,10 @@ pub(crate) async fn one(
     let usage =
         UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, context.now)
             .await?;
-    let coverage = app.store.coverage(&accounts).await?;
+    let coverage = match context.as_of {
+        None => app.store.coverage(&accounts).await?,
+        Some(as_of) => app.store.coverage_at(as_of, &accounts).await?,
+    };
     let chain = chain::of_association(&row, &context, &coverage);
     let days = app.config.aws.trail_lookback_days;
     let history = History::of_workload(&app, &key, &context).await?;
@@ -299,7 +308,7 @@ impl AssociationPage {
             account: context.names.of(key.account_id),
             account_id: key.account_id.to_string(),
             simulate: super::simulate::href(&path),
-            json: format!("/api/v1{}", association_href(&path)),
+            json: context.href(&format!("/api/v1{}", association_href(&path))),
             described: detail.is_some(),
             chain: Vec::new(),
             tags: tags(&row.association),

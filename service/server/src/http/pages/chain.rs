@@ -92,7 +92,7 @@ fn role(kind: &str, arn: &str, exists: bool, context: &PageContext, coverage: &[
         icon: "role",
         kind: kind.to_owned(),
         name: short_name(arn).to_owned(),
-        href: if exists { role_href(arn) } else { String::new() },
+        href: if exists { context.href(&role_href(arn)) } else { String::new() },
         notes: account.into_iter().chain(note.map(str::to_owned)).collect(),
     }
 }

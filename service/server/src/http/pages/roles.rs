@@ -9,6 +9,7 @@ use super::parts::{
 };
 use super::usage::UsageCard;
 use crate::app::App;
+use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -23,7 +24,8 @@ use rolecall_estate::{Documents, Role};
 use rolecall_iam::{Digest, RoleArn};
 use rolecall_rules::Evidence;
 use rolecall_store::{
-    AssociationFilter, AssociationRow, Finding, FindingFilter, FindingSort, PolicyRow, RoleRow, SessionFilter, UsageOf,
+    AsOf, AssociationFilter, AssociationRow, Finding, FindingFilter, FindingSort, PolicyRow, RoleRow, SessionFilter,
+    UsageOf,
 };
 use std::collections::BTreeMap;
 
@@ -35,8 +37,8 @@ query! {
     RolesQuery = filters::ROLES, &[CURSOR]
 }
 query! {
-    /// A page of one thing takes no parameter.
-    NoQuery = &[]
+    /// A page of one thing shows it as of a moment.
+    OneQuery = &[AT]
 }
 
 /// A row of the list.
@@ -49,7 +51,8 @@ struct Line {
     policies: usize,
     associations: u64,
     last_used: Option<Stamp>,
-    findings: u64,
+    /// `None`: they are not told of a time that has passed.
+    findings: Option<u64>,
 }
 
 #[derive(Template, WebTemplate)]
@@ -72,13 +75,13 @@ pub(crate) struct RolesPage {
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<RolesPage, AppError> {
     let params = RolesQuery::read(raw.as_deref())?;
-    let filter = filters::roles(&params);
+    let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
+    let filter = filters::roles(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let total = app.store.count_roles(&filter).await?;
-    let context = PageContext::load(&app).await?;
     Ok(RolesPage {
         q: params.text("q").unwrap_or_default().to_owned(),
         selects: selects(&params, &context),
@@ -104,7 +107,7 @@ impl Line {
     fn of(row: &RoleRow, context: &PageContext) -> Self {
         let role = &row.role;
         Self {
-            href: role_href(role.arn.as_str()),
+            href: context.href(&role_href(role.arn.as_str())),
             name: role.arn.name().to_owned(),
             path: role.arn.path().to_owned(),
             account_name: context.names.name(role.arn.account_id()).to_owned(),
@@ -158,21 +161,27 @@ pub(crate) async fn one(
     State(app): State<App>,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<RolePage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("role `{arn}`"));
     let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
-    let row = app.store.role(&wanted).await?.ok_or_else(unknown)?;
-    let context = PageContext::load(&app).await?;
+    let context = PageContext::as_of(&app, &params, &role_href(wanted.as_str()), &mut chrome).await?;
+    let row = app.store.role(&wanted, context.as_of).await?.ok_or_else(unknown)?;
     let since = sessions_since(&app, context.now);
-    let policies = app.store.policies_of(&row.role).await?;
+    let policies = app.store.policies_of(&row.role, context.as_of).await?;
     let documents = app.store.documents(&digests(&row.role, &policies)).await?;
-    let used_by = AssociationFilter { role_arn: Some(arn.clone()), ..AssociationFilter::default() };
+    let used_by =
+        AssociationFilter { role_arn: Some(arn.clone()), as_of: context.as_of, ..AssociationFilter::default() };
     let users = app.store.associations(&used_by, None, 100, since).await?;
     let concerning = FindingFilter { role_arn: Some(arn.clone()), ..FindingFilter::default() };
     let findings = app.store.findings(&concerning, FindingSort::Severity, None, 50).await?;
-    let of_role = SessionFilter { role_arn: Some(arn), since: Some(since), ..SessionFilter::default() };
+    let of_role = SessionFilter {
+        role_arn: Some(arn),
+        since: Some(since),
+        until: context.as_of.map(AsOf::at),
+        ..SessionFilter::default()
+    };
     let sessions = app.store.sessions(&of_role, None, 20).await?;
     let accounts = [row.role.arn.account_id()];
     let used = UsageOf::Role(row.role.arn.to_string());
@@ -182,7 +191,8 @@ pub(crate) async fn one(
     let history = History::of_resource(&app, row.role.arn.as_str(), &context).await?;
     let mut page = RolePage::new(chrome, &row, &users, (usage, history), &context);
     page.findings = lines(&findings, &titles(&app), &context);
-    let findings = app.store.decided(findings).await?;
+    // What findings are about may have been otherwise then.
+    let findings = if context.as_of.is_some() { Vec::new() } else { app.store.decided(findings).await? };
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, context.now)).collect();
     Ok(page)
@@ -253,7 +263,7 @@ impl RolePage {
             let key = &user.association.key;
             let as_role = user.association.detail.as_ref().is_some_and(|d| d.role_arn == arn);
             User {
-                href: association_href(&key.to_string()),
+                href: context.href(&association_href(&key.to_string())),
                 name: format!("{}/{}", key.namespace, key.service_account),
                 place: format!("{}, {}, {}", key.cluster, key.region, context.names.of(key.account_id)),
                 part: if as_role { "role" } else { "target role" },
@@ -263,7 +273,7 @@ impl RolePage {
             chrome,
             name: role.arn.name().to_owned(),
             simulate: super::simulate::href(arn),
-            json: format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F")),
+            json: context.href(&format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F"))),
             account: context.names.of(account_id),
             account_id: account_id.to_string(),
             role_id: role.role_id.clone(),

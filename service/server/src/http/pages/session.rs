@@ -97,7 +97,7 @@ pub(crate) async fn page(
         }
     };
     let present = match &role {
-        Some(arn) => app.store.role(arn).await?.is_some(),
+        Some(arn) => app.store.role(arn, None).await?.is_some(),
         None => false,
     };
     let chain = app.store.chain(row.clone()).await?;

@@ -16,6 +16,27 @@ impl SnapshotWriter {
         let scopes: Vec<_> = seen.scopes().filter(|(scope, gaps)| told(scope, gaps)).collect();
         let part = |of: &dyn Fn(&Scope) -> String| scopes.iter().map(|(scope, _)| of(scope)).collect::<Vec<String>>();
         let complete: Vec<bool> = scopes.iter().map(|(_, gaps)| gaps.is_empty()).collect();
+        // How it stood before is still in `coverage`. What one look of a run did not read stays unread in the run.
+        sqlx::query!(
+            "insert into coverage_state as t (account_id, scope, region, cluster, run_id, complete)
+             select w.account_id, w.scope, w.region, w.cluster, $6::bigint, w.complete
+             from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[])
+                  as w (account_id, scope, region, cluster, complete)
+             left join coverage c on c.account_id = w.account_id and c.scope = w.scope and c.region = w.region
+                                 and c.cluster = w.cluster
+             where c.account_id is null
+                or c.complete <> w.complete and (c.last_run <> $6::bigint or not w.complete)
+             on conflict (account_id, scope, region, cluster, run_id) do update
+             set complete = excluded.complete and coalesce(t.complete, true)",
+            &part(&|scope| scope.account_id.to_string()),
+            &part(&|scope| scope.kind.as_str().to_owned()),
+            &part(&|scope| scope.region.as_ref().map(ToString::to_string).unwrap_or_default()),
+            &part(&|scope| scope.cluster.as_ref().map(ToString::to_string).unwrap_or_default()),
+            &complete,
+            self.run.0
+        )
+        .execute(&mut *self.tx)
+        .await?;
         sqlx::query!(
             "insert into coverage as c (account_id, scope, region, cluster, last_run, last_at, complete,
                                         last_complete_run, last_complete_at)
@@ -86,10 +107,16 @@ impl SnapshotWriter {
         let accounts: Vec<String> = clusters.iter().map(|key| key.0.to_string()).collect();
         let keys: Vec<String> = clusters.iter().map(|key| key.2.clone()).collect();
         sqlx::query!(
-            "delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, key)
-             where c.account_id = w.account_id and c.cluster <> '' and c.region || '/' || c.cluster = w.key",
+            "with ended as (
+                 delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, key)
+                 where c.account_id = w.account_id and c.cluster <> '' and c.region || '/' || c.cluster = w.key
+                 returning c.account_id, c.scope, c.region, c.cluster)
+             insert into coverage_state (account_id, scope, region, cluster, run_id, complete)
+             select account_id, scope, region, cluster, $3, null from ended
+             on conflict (account_id, scope, region, cluster, run_id) do update set complete = null",
             &accounts,
-            &keys
+            &keys,
+            self.run.0
         )
         .execute(&mut *self.tx)
         .await?;

@@ -96,10 +96,16 @@ impl SnapshotWriter {
         let (accounts, regions): (Vec<String>, Vec<String>) =
             ended.filter_map(|scope| Some((scope.account_id.to_string(), scope.region.as_ref()?.to_string()))).unzip();
         sqlx::query!(
-            "delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, region)
-             where c.account_id = w.account_id and c.scope = 'sessions' and c.region = w.region and not c.complete",
+            "with ended as (
+                 delete from coverage c using unnest($1::text[], $2::text[]) as w (account_id, region)
+                 where c.account_id = w.account_id and c.scope = 'sessions' and c.region = w.region and not c.complete
+                 returning c.account_id, c.scope, c.region, c.cluster)
+             insert into coverage_state (account_id, scope, region, cluster, run_id, complete)
+             select account_id, scope, region, cluster, $3, null from ended
+             on conflict (account_id, scope, region, cluster, run_id) do update set complete = null",
             &accounts,
-            &regions
+            &regions,
+            self.run.0
         )
         .execute(&mut *self.tx)
         .await?;

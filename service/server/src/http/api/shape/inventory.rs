@@ -18,7 +18,8 @@ pub(crate) struct AccountJson {
     pub(crate) roles: u64,
     pub(crate) clusters: u64,
     pub(crate) associations: u64,
-    pub(crate) open_findings: u64,
+    /// Null as of a time that has passed.
+    pub(crate) open_findings: Option<u64>,
     /// Listings that are complete in the latest scan.
     pub(crate) complete_scopes: u64,
     /// Listings that were not.
@@ -71,9 +72,11 @@ pub(crate) struct CoverageJson {
     /// Whether it was read to its end.
     pub(crate) complete: bool,
     pub(crate) gaps: Vec<GapJson>,
-    pub(crate) scanned_at: DateTime<Utc>,
+    /// Null as of a time that has passed.
+    pub(crate) scanned_at: Option<DateTime<Utc>>,
+    /// The latest scan of it; as of a time that has passed, the scan since which it stood so.
     pub(crate) scan: i64,
-    /// When it was last read to its end; null: never.
+    /// When it was last read to its end; null: never, and as of a time that has passed.
     pub(crate) last_complete_at: Option<DateTime<Utc>>,
 }
 
@@ -116,10 +119,11 @@ pub(crate) struct AssociationJson {
     pub(crate) owner_arn: Option<String>,
     /// What only describing it shows; null where that was refused.
     pub(crate) detail: Option<AssociationDetailJson>,
-    /// Findings that are open or acknowledged: about it, and about roles that it reaches.
-    pub(crate) open_findings: u64,
-    /// Of these, those about roles that it reaches.
-    pub(crate) open_role_findings: u64,
+    /// Findings that are open or acknowledged: about it, and about roles that it reaches; null as of a time that has
+    /// passed.
+    pub(crate) open_findings: Option<u64>,
+    /// Of these, those about roles that it reaches; null as of a time that has passed.
+    pub(crate) open_role_findings: Option<u64>,
     /// The worst severity among them; null where there is none.
     pub(crate) worst_severity: Option<&'static str>,
     /// Sessions of its role in the lookback window; associations may share a role.
@@ -220,7 +224,8 @@ pub(crate) struct RoleJson {
     pub(crate) last_used_region: Option<String>,
     /// Associations that name it, as role or as target role.
     pub(crate) associations: u64,
-    pub(crate) open_findings: u64,
+    /// Null as of a time that has passed.
+    pub(crate) open_findings: Option<u64>,
 }
 
 impl From<RoleRow> for RoleJson {

@@ -1,0 +1,86 @@
+//! A moment that has passed, as a request names it.
+//!
+//! Parsed once, here: the rest of a request knows the snapshot that it means. Refuses to know what is shown of it.
+
+use super::error::{AppError, Code, FieldError};
+use super::query::{Kind, Param, Params, param};
+use chrono::{DateTime, SecondsFormat, Utc};
+use rolecall_store::{AsOf, NotThen, Store};
+
+/// The parameter, the same for pages, API and export.
+pub(crate) const AT: Param = param(
+    "at",
+    Kind::Moment,
+    "As it was known at this time, an RFC 3339 instant, or a day, which stands for its last moment in UTC. Findings are \
+     not told of a time that has passed.",
+);
+
+/// Why a request cannot be answered as of a moment.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AsOfError {
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] rolecall_store::Error),
+    /// There is nothing to tell of it.
+    #[error("{0}")]
+    Never(String),
+}
+
+impl From<AsOfError> for AppError {
+    fn from(error: AsOfError) -> Self {
+        match error {
+            AsOfError::Store(error) => error.into(),
+            AsOfError::Never(message) => {
+                let fault = FieldError { parameter: AT.name.to_owned(), message };
+                Self::of_fields(Code::InvalidParameter, vec![fault])
+            }
+        }
+    }
+}
+
+/// The moment that parameters name; `None`: now.
+pub(crate) async fn of(store: &Store, params: &Params) -> Result<Option<AsOf>, AsOfError> {
+    let Some(at) = params.moment(AT.name) else { return Ok(None) };
+    let given = params.text(AT.name).unwrap_or_default();
+    match store.as_of(at).await? {
+        Ok(as_of) => Ok(Some(as_of)),
+        Err(NotThen::Future) => {
+            Err(AsOfError::Never(format!("`at`: `{given}` is still to come; leave it out for the latest scan")))
+        }
+        Err(NotThen::BeforeFirst(None)) => Err(AsOfError::Never("`at`: no scan has finished yet".to_owned())),
+        Err(NotThen::BeforeFirst(Some(first))) => {
+            let first = written(first);
+            Err(AsOfError::Never(format!("`at`: `{given}` is before the first scan that is kept, of {first}")))
+        }
+    }
+}
+
+/// What a page says of a moment that has passed, and how its links keep to it.
+#[derive(Debug, Clone)]
+pub(crate) struct AsOfBanner {
+    /// The moment.
+    pub(crate) at: String,
+    /// When the snapshot was made that it shows.
+    pub(crate) scanned_at: String,
+    /// The same page as of now.
+    pub(crate) now: String,
+    /// What links to the inventory end with.
+    pub(crate) suffix: String,
+}
+
+impl AsOfBanner {
+    /// Of a page at `path`, whose query is `params`.
+    pub(crate) fn of(as_of: AsOf, path: &str, params: &Params) -> Self {
+        let given = params.only(&[AT.name]).query();
+        Self {
+            at: written(as_of.at()),
+            scanned_at: written(as_of.scanned_at()),
+            now: params.without(AT.name).link(path),
+            suffix: format!("?{given}"),
+        }
+    }
+}
+
+fn written(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
