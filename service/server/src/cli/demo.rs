@@ -10,6 +10,7 @@ use super::Format;
 use super::{Context, on_signal, print, print_summary, serve};
 use crate::app::App;
 use crate::audit::Summary;
+use crate::audit::changes::judge_again;
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
 use crate::audit::scan::{collect_and_read, settings};
@@ -90,6 +91,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         let summary = demo.audit(&app.store, "command line", &progress).await?;
         if is_new {
             approve(&app.store).await?;
+            judge_again(&app.store, &app.rules, &context.config.assume).await?;
         }
         print_summary(context.format, &summary)?;
         if context.format == Format::Text {
