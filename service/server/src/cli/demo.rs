@@ -49,10 +49,9 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     // What a configuration says of real accounts is not for an invented estate; rules are.
     let policies = context.config.policies.clone();
     let data_dir = place::data_dir(context.database.data_dir).join("demo");
-    let declared = demo_declared(&data_dir)?;
-    let context = Context {
-        config: Config { aws: demo_aws(), trails: vec![demo_trail()?], policies, declared, ..Config::default() },
-        database: database::Options { data_dir: Some(data_dir), ..context.database },
+    let mut context = Context {
+        config: Config { aws: demo_aws(), trails: vec![demo_trail()?], policies, ..Config::default() },
+        database: database::Options { data_dir: Some(data_dir.clone()), ..context.database },
         ..context
     };
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
@@ -63,6 +62,8 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
             Some(serve::listen(addr, &context).await?)
         }
     };
+    // Nothing is written before the port is known to be free.
+    context.config.declared = demo_declared(&data_dir)?;
     let progress = Progress::stderr();
     let cancel = on_signal();
     // While the database starts.
