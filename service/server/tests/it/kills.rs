@@ -437,6 +437,15 @@ async fn a_demo_that_is_killed_at_each_step_shows_what_an_undisturbed_one_shows(
         connection.close().await.unwrap();
         server.stop().await.unwrap();
         known.retain(|what, _| ["findings", "scopes", "gaps", "usage", "problems", "owed"].contains(what));
+        // A change is known by the numbers of the two runs that show it, and killed runs have numbers too.
+        let findings = known.entry("findings").or_default();
+        for row in findings.iter_mut().filter_map(Value::as_array_mut) {
+            if row[1].as_str().is_some_and(|rule| rule.starts_with("change-")) {
+                let is_fingerprint = |cell: &&mut Value| cell.as_str().is_some_and(|text| text.starts_with("v1:"));
+                row.iter_mut().filter(is_fingerprint).for_each(|cell| *cell = "v1:".into());
+            }
+        }
+        findings.sort_by_key(ToString::to_string);
         known.insert("changes", changes);
         known
     };

@@ -199,7 +199,7 @@ fn estate(counts: &Counts) -> Vec<Figure> {
     let figure = |n: u64, word, href: &str| Figure { n: words::count_u64(n), word, href: href.to_owned() };
     vec![
         figure(counts.accounts, "accounts", "/accounts"),
-        figure(counts.clusters, "clusters", "/accounts"),
+        figure(counts.clusters, "clusters", "/clusters"),
         figure(counts.associations, "associations", "/associations"),
         figure(counts.roles, "roles", "/roles"),
         figure(counts.policies, "managed policies", ""),
