@@ -171,7 +171,7 @@ const SPECS: &[(&str, usize, usize, &str)] = &[
         "subject: rol\nmatch: 'true'\nmessage: \"'m'\"",
         0,
         12,
-        "spec.subject: `rol` is not known; did you mean `role`?; known are: role, policy, association, session, cluster, account",
+        "spec.subject: `rol` is not known; did you mean `role`?; known are: role, policy, association, session, cluster, account, change",
     ),
     (
         "subject: cluster\nmatch: 'true'\nmessage: \"'m'\"",

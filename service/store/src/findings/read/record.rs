@@ -100,7 +100,7 @@ macro_rules! of_state {
     };
 }
 
-/// The same for a page of at most [`SHORT`] findings. The number is written into the statement, so that
+/// The same for a page of at most `SHORT` findings. The number is written into the statement, so that
 /// PostgreSQL knows without the parameters how little there is to read, and keeps its plan: otherwise it
 /// plans anew for each page, which costs more than reading it.
 macro_rules! of_short_page {
