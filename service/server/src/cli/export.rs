@@ -367,7 +367,10 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
             every(store, &Associations { filter, sessions_since: DateTime::<Utc>::MAX_UTC }, out, association_row).await
         }
         What::Clusters => {
-            every(store, &filters::clusters(params), out, |row| shape(ClusterJson::from(row.clone()))).await
+            every(store, &filters::clusters(params, as_of(store, params).await?), out, |row| {
+                shape(ClusterJson::from(row.clone()))
+            })
+            .await
         }
         What::Roles => every(store, &filters::roles(params, as_of(store, params).await?), out, role_row).await,
         What::Sessions => every(store, &filters::sessions(params), out, session_row).await,

@@ -188,12 +188,12 @@ pub(crate) fn associations(params: &Params, as_of: Option<AsOf>) -> AssociationF
 
 /// Filters of clusters.
 pub(crate) const CLUSTERS: &[Param] =
-    &[ACCOUNT, REGION, param("q", Kind::Text, "Whose name or ARN holds this text, in any case.")];
+    &[ACCOUNT, REGION, param("q", Kind::Text, "Whose name or ARN holds this text, in any case."), AT];
 
 /// The filter of clusters.
-pub(crate) fn clusters(params: &Params) -> ClusterFilter {
+pub(crate) fn clusters(params: &Params, as_of: Option<AsOf>) -> ClusterFilter {
     let text = |name: &str| params.text(name).map(str::to_owned);
-    ClusterFilter { accounts: params.parsed("account_id"), region: text("region"), q: text("q") }
+    ClusterFilter { accounts: params.parsed("account_id"), region: text("region"), q: text("q"), as_of }
 }
 
 /// Filters of roles.

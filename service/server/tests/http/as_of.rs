@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// A role that the second scan does not show any more, though an association names it.
 const GONE: &str = "arn:aws:iam::777788889999:role/pods/search-query";
 const CHANGED: &str = "444455556666/eu-west-1/payments-prod-euw1/payments/api";
+const CLUSTER: &str = "payments-prod-euw1";
 const OTHER: &str = "arn:aws:iam::444455556666:role/pods/ledger-balances";
 
 fn encoded(arn: &str) -> String {
@@ -23,6 +24,9 @@ fn encoded(arn: &str) -> String {
 fn changed(mut observations: Vec<Observation>) -> Vec<Observation> {
     for observation in &mut observations {
         observation.roles.retain(|role| role.arn.as_str() != GONE);
+        for cluster in observation.clusters.iter_mut().filter(|cluster| cluster.name.as_str() == CLUSTER) {
+            cluster.version = Some("1.99".to_owned());
+        }
         for association in &mut observation.associations {
             if association.key.to_string() == CHANGED {
                 association.detail.as_mut().unwrap().role_arn = OTHER.to_owned();
@@ -82,6 +86,14 @@ async fn the_api_tells_the_inventory_of_each_time() {
     assert_eq!(association(&format!("?at={second}")).await, OTHER);
     assert_ne!(association(&format!("?at={first}")).await, OTHER);
 
+    let version = async |at: &str| {
+        let found = client.json(&format!("/api/v1/clusters/444455556666/eu-west-1/{CLUSTER}{at}")).await;
+        assert_eq!(found["open_findings"].is_null(), !at.is_empty(), "{at}");
+        found["version"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((version("").await.as_str(), version(&format!("?at={second}")).await.as_str()), ("1.99", "1.99"));
+    assert_ne!(version(&format!("?at={first}")).await, "1.99");
+
     let of = async |list: &str, at: &str| {
         let found = client.json(&format!("/api/v1/{list}at={at}&limit=1000")).await;
         found["items"].as_array().unwrap().clone()
@@ -98,6 +110,14 @@ async fn the_api_tells_the_inventory_of_each_time() {
     assert_eq!(of(free, &first).await.len() + 1, of(free, &second).await.len());
     let with = |role: &str| format!("associations?role_arn={role}&");
     assert_eq!(of(&with(OTHER), &first).await.len() + 1, of(&with(OTHER), &second).await.len());
+
+    let versions = async |at: &str| -> Vec<String> {
+        of("clusters?", at).await.iter().map(|it| it["version"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let is_new = |version: &&String| *version == "1.99";
+    assert_eq!(versions(&first).await.iter().filter(is_new).count(), 0);
+    assert_eq!(versions(&second).await.iter().filter(is_new).count(), 1);
+    assert_eq!(versions(&first).await.len(), versions(&third).await.len());
 
     // What was not seen at a time is a gap of that time.
     let gaps = async |at: &str| of("coverage?complete=false&", at).await.len();
@@ -124,7 +144,7 @@ async fn the_api_tells_the_inventory_of_each_time() {
         ("1999-01-01", "is before the first scan"),
         ("soon", "is not a time such as"),
     ] {
-        for path in ["accounts?", "coverage?", "roles?", "associations?"] {
+        for path in ["accounts?", "clusters?", "coverage?", "roles?", "associations?"] {
             let answer = client.get(&format!("/api/v1/{path}at={at}")).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {at}: {}", answer.text);
             assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains(why), "{}", answer.text);
@@ -142,13 +162,18 @@ async fn pages_keep_to_the_time_that_they_show() {
         answer.text
     };
     let given = first.replace('+', "%2B");
-    for path in
-        ["/accounts".to_owned(), format!("/accounts/{REFUSED}"), "/roles".to_owned(), "/associations".to_owned()]
-    {
+    for path in [
+        "/accounts".to_owned(),
+        format!("/accounts/{REFUSED}"),
+        "/clusters".to_owned(),
+        format!("/clusters/444455556666/eu-west-1/{CLUSTER}"),
+        "/roles".to_owned(),
+        "/associations".to_owned(),
+    ] {
         let text = page(format!("{path}?at={given}")).await;
         assert!(text.contains("As of "), "{path}");
         assert!(text.contains(&format!("href=\"{path}\"")), "{path} links to now");
-        for section in ["accounts", "roles", "associations"] {
+        for section in ["accounts", "clusters", "roles", "associations"] {
             assert!(text.contains(&format!("href=\"/{section}?at=")), "{path} leads to {section} of that time");
         }
         assert!(!page(path.clone()).await.contains("As of "), "{path}");

@@ -1,5 +1,6 @@
 //! Clusters for pages, the API and exports, with what is known around each.
 
+use super::as_of::AsOf;
 use crate::count::{Total, total};
 use crate::parse::severity_of;
 use crate::{Error, Store, parse};
@@ -18,6 +19,8 @@ pub struct ClusterFilter {
     pub region: Option<String>,
     /// Whose name or ARN holds this text, in any case.
     pub q: Option<String>,
+    /// As they were at a moment; `None`: as they are.
+    pub as_of: Option<AsOf>,
 }
 
 /// The last cluster of a page.
@@ -39,8 +42,8 @@ pub struct ClusterRow {
     /// Namespaces that have one.
     pub namespaces: u64,
     /// Findings that are open or acknowledged: about it and what is in it, and about roles that its
-    /// workloads reach.
-    pub open_findings: u64,
+    /// workloads reach. `None` of a moment that has passed.
+    pub open_findings: Option<u64>,
     /// The worst severity among them; `None` where there is none.
     pub worst: Option<Severity>,
 }
@@ -59,7 +62,7 @@ struct Record {
     body: serde_json::Value,
     associations: i64,
     namespaces: i64,
-    findings: i64,
+    findings: Option<i64>,
     worst: Option<i16>,
 }
 
@@ -69,7 +72,7 @@ impl Record {
             cluster: parse::json("resource", &self.key, self.body)?,
             associations: parse::count(self.associations),
             namespaces: parse::count(self.namespaces),
-            open_findings: parse::count(self.findings),
+            open_findings: self.findings.map(parse::count),
             worst: self.worst.map(severity_of),
         })
     }
@@ -83,36 +86,40 @@ pub struct NamespaceRow {
     /// Pod Identity associations in it.
     pub associations: u64,
     /// Findings that are open or acknowledged: about what is in it, and about roles that its workloads
-    /// reach.
-    pub open_findings: u64,
+    /// reach. `None` of a moment that has passed.
+    pub open_findings: Option<u64>,
     /// The worst severity among them; `None` where there is none.
     pub worst: Option<Severity>,
 }
 
-/// The columns of [`Record`], written once.
+/// The columns of [`Record`], written once; `$1` is the run of a moment that has passed, or null.
 macro_rules! select_clusters {
     ($tail:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
             r#"select c.key, c.body, a.associations as "associations!", a.namespaces as "namespaces!",
-                      f.findings as "findings!", f.worst
+                      case when $1::bigint is null then f.findings end as findings, f.worst
                from resource c
                cross join lateral (select split_part(c.key, '/', 1) as region, split_part(c.key, '/', 2) as name) k
                cross join lateral (
                    select count(*) as associations, count(distinct namespace) as namespaces from resource
-                   where kind = 'association' and seen_to is null and account_id = c.account_id
-                     and region = k.region and cluster = k.name) a
+                   where kind = 'association' and account_id = c.account_id
+                     and region = k.region and cluster = k.name
+                     and case when $1::bigint is null then seen_to is null
+                              else seen_from <= $1 and (seen_to is null or seen_to > $1) end) a
                cross join lateral (
                    select count(*) as findings, max(severity_rank) as worst from (
                        select o.account_id, o.fingerprint, o.severity_rank from finding o
-                       where o.cluster = k.name and o.region = k.region and o.account_id = c.account_id
+                       where $1::bigint is null and o.cluster = k.name and o.region = k.region and o.account_id = c.account_id
                          and o.part_of is null and o.workflow in ('open', 'acknowledged')
                        union
                        select o.account_id, o.fingerprint, o.severity_rank from finding_workload w
                        join finding o on o.account_id = w.account_id and o.fingerprint = w.fingerprint
-                       where w.cluster = k.name and w.region = k.region and w.cluster_account_id = c.account_id
+                       where $1::bigint is null and w.cluster = k.name and w.region = k.region and w.cluster_account_id = c.account_id
                          and o.part_of is null and o.workflow in ('open', 'acknowledged')) found) f
-               where c.kind = 'cluster' and c.seen_to is null "# + $tail
+               where c.kind = 'cluster'
+                 and case when $1::bigint is null then c.seen_to is null
+                          else c.seen_from <= $1 and (c.seen_to is null or c.seen_to > $1) end "# + $tail
             $(, $arg)*
         )
     };
@@ -131,11 +138,12 @@ impl Store {
     ) -> Result<Vec<ClusterRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
         let rows = select_clusters!(
-            "and (cardinality($1::text[]) = 0 or c.account_id = any($1))
-             and ($2::text is null or k.region = $2)
-             and ($3::text is null or position(lower($3) in lower(c.body ->> 'arn')) > 0)
-             and ($4::text is null or (c.account_id, c.key) > ($4, $5))
-             order by c.account_id, c.key limit $6",
+            "and (cardinality($2::text[]) = 0 or c.account_id = any($2))
+             and ($3::text is null or k.region = $3)
+             and ($4::text is null or position(lower($4) in lower(c.body ->> 'arn')) > 0)
+             and ($5::text is null or (c.account_id, c.key) > ($5, $6))
+             order by c.account_id, c.key limit $7",
+            filter.as_of.map(|as_of| as_of.run().0),
             &accounts,
             filter.region,
             filter.q,
@@ -156,21 +164,24 @@ impl Store {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
         let found = sqlx::query_scalar!(
             r#"select count(*) as "count!" from (
-             select 1 from resource c where c.kind = 'cluster' and c.seen_to is null
+             select 1 from resource c where c.kind = 'cluster'
+             and case when $4::bigint is null then c.seen_to is null
+                      else c.seen_from <= $4 and (c.seen_to is null or c.seen_to > $4) end
              and (cardinality($1::text[]) = 0 or c.account_id = any($1))
              and ($2::text is null or split_part(c.key, '/', 1) = $2)
              and ($3::text is null or position(lower($3) in lower(c.body ->> 'arn')) > 0)
              limit 10001) as found"#,
             &accounts,
             filter.region,
-            filter.q
+            filter.q,
+            filter.as_of.map(|as_of| as_of.run().0)
         )
         .fetch_one(&self.pool)
         .await?;
         Ok(total(found))
     }
 
-    /// One cluster.
+    /// One cluster, as it is or as it was at a moment.
     ///
     /// # Errors
     /// Where the database fails.
@@ -179,12 +190,18 @@ impl Store {
         account: AccountId,
         region: &Region,
         name: &ClusterName,
+        as_of: Option<AsOf>,
     ) -> Result<Option<ClusterRow>, Error> {
-        select_clusters!("and c.account_id = $1 and c.key = $2", account.to_string(), format!("{region}/{name}"))
-            .fetch_optional(&self.pool)
-            .await?
-            .map(Record::into_row)
-            .transpose()
+        select_clusters!(
+            "and c.account_id = $2 and c.key = $3",
+            as_of.map(|as_of| as_of.run().0),
+            account.to_string(),
+            format!("{region}/{name}")
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Record::into_row)
+        .transpose()
     }
 
     /// The namespaces of a cluster, by name.
@@ -196,21 +213,24 @@ impl Store {
         account: AccountId,
         region: &Region,
         name: &ClusterName,
+        as_of: Option<AsOf>,
     ) -> Result<Vec<NamespaceRow>, Error> {
         let rows = sqlx::query!(
             r#"with found as (
                    select o.namespace, o.account_id, o.fingerprint, o.severity_rank from finding o
-                   where o.account_id = $1 and o.region = $2 and o.cluster = $3 and o.namespace is not null
+                   where $4::bigint is null and o.account_id = $1 and o.region = $2 and o.cluster = $3 and o.namespace is not null
                      and o.part_of is null and o.workflow in ('open', 'acknowledged')
                    union
                    select w.namespace, o.account_id, o.fingerprint, o.severity_rank from finding_workload w
                    join finding o on o.account_id = w.account_id and o.fingerprint = w.fingerprint
-                   where w.cluster_account_id = $1 and w.region = $2 and w.cluster = $3
+                   where $4::bigint is null and w.cluster_account_id = $1 and w.region = $2 and w.cluster = $3
                      and o.part_of is null and o.workflow in ('open', 'acknowledged')),
                findings as (select namespace, count(*) as findings, max(severity_rank) as worst from found group by 1),
                associations as (
                    select namespace, count(*) as associations from resource
-                   where kind = 'association' and seen_to is null and account_id = $1 and region = $2 and cluster = $3
+                   where kind = 'association' and account_id = $1 and region = $2 and cluster = $3
+                     and case when $4::bigint is null then seen_to is null
+                              else seen_from <= $4 and (seen_to is null or seen_to > $4) end
                    group by 1)
                select coalesce(a.namespace, f.namespace) as "namespace!",
                       coalesce(a.associations, 0) as "associations!", coalesce(f.findings, 0) as "findings!", f.worst
@@ -218,14 +238,15 @@ impl Store {
                order by 1"#,
             account.to_string(),
             region.as_str(),
-            name.as_str()
+            name.as_str(),
+            as_of.map(|as_of| as_of.run().0)
         )
         .fetch_all(&self.pool)
         .await?;
         let rows = rows.into_iter().map(|row| NamespaceRow {
             namespace: row.namespace,
             associations: parse::count(row.associations),
-            open_findings: parse::count(row.findings),
+            open_findings: as_of.is_none().then(|| parse::count(row.findings)),
             worst: row.worst.map(severity_of),
         });
         Ok(rows.collect())

@@ -247,19 +247,22 @@ impl Store {
         found.map(Record::into_row).transpose()
     }
 
-    /// Which of these ARNs are roles of the inventory.
+    /// Which of these ARNs are roles of the inventory, as it is or as it was at a moment.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn roles_among(&self, arns: &[RoleArn]) -> Result<BTreeSet<String>, Error> {
+    pub async fn roles_among(&self, arns: &[RoleArn], as_of: Option<AsOf>) -> Result<BTreeSet<String>, Error> {
         let accounts: Vec<String> = arns.iter().map(|arn| arn.account_id().to_string()).collect();
         let keys: Vec<String> = arns.iter().map(ToString::to_string).collect();
         let found = sqlx::query_scalar!(
             "select r.key from unnest($1::text[], $2::text[]) as asked (account_id, key)
              join resource r on r.account_id = asked.account_id and r.key = asked.key
-             where r.kind = 'role' and r.seen_to is null",
+             where r.kind = 'role'
+               and case when $3::bigint is null then r.seen_to is null
+                        else r.seen_from <= $3 and (r.seen_to is null or r.seen_to > $3) end",
             &accounts,
-            &keys
+            &keys,
+            as_of.map(|as_of| as_of.run().0)
         )
         .fetch_all(&self.pool)
         .await?;

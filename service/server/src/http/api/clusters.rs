@@ -2,6 +2,7 @@
 
 use super::shape::{Listed, counts, listed};
 use crate::app::App;
+use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::{filters, listing};
@@ -22,8 +23,8 @@ api_query! {
     ClustersQuery = filters::CLUSTERS, &[LIMIT, CURSOR, TOTAL]
 }
 api_query! {
-    /// One thing takes no parameter.
-    NoQuery = &[]
+    /// One thing, as of a time.
+    OneQuery = &[AT]
 }
 
 /// An EKS cluster.
@@ -56,8 +57,9 @@ pub(crate) struct ClusterJson {
     pub(crate) associations: u64,
     /// Namespaces that have one.
     pub(crate) namespaces: u64,
-    /// Findings that are open or acknowledged: about it and what is in it, and about roles that its workloads reach.
-    pub(crate) open_findings: u64,
+    /// Findings that are open or acknowledged: about it and what is in it, and about roles that its workloads reach;
+    /// null of a time that has passed.
+    pub(crate) open_findings: Option<u64>,
     /// The worst severity among them; null where there is none.
     pub(crate) worst_severity: Option<&'static str>,
 }
@@ -151,7 +153,7 @@ impl From<ClusterRow> for ClusterJson {
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ClustersQuery::read(raw.as_deref())?;
-    let filter = filters::clusters(&params);
+    let filter = filters::clusters(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_clusters(&filter).await?) } else { None };
     listed("/api/v1/clusters", &params, slice, total, ClusterJson::from)
@@ -160,7 +162,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
 /// One cluster.
 #[utoipa::path(
     get, path = "/api/v1/clusters/{account_id}/{region}/{name}", tag = "inventory", operation_id = "get_cluster",
-    params(("account_id" = String, Path), ("region" = String, Path), ("name" = String, Path)),
+    params(("account_id" = String, Path), ("region" = String, Path), ("name" = String, Path), OneQuery),
     responses((status = 200, body = ClusterJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
@@ -168,11 +170,12 @@ pub(super) async fn one(
     Path((account, region, name)): Path<(String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ClusterJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("cluster `{account}/{region}/{name}`"));
     let account_id: AccountId = account.parse().map_err(|_| unknown())?;
     let at: Region = region.parse().map_err(|_| unknown())?;
     let named: ClusterName = name.parse().map_err(|_| unknown())?;
-    let row = app.store.cluster(account_id, &at, &named).await?;
+    let as_of = as_of::of(&app.store, &params).await?;
+    let row = app.store.cluster(account_id, &at, &named, as_of).await?;
     Ok(Json(row.ok_or_else(unknown)?.into()))
 }

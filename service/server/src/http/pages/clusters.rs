@@ -8,6 +8,7 @@ use super::parts::{
     empty, role_href, select,
 };
 use crate::app::App;
+use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -22,7 +23,7 @@ use rolecall_audit::finding::Workflow;
 use rolecall_estate::id::{ClusterName, Region};
 use rolecall_estate::{AccessEntry, AccessPolicy, Addon, Cluster};
 use rolecall_iam::{AccountId, RoleArn};
-use rolecall_store::{ClusterRow, FindingFilter, FindingSort, NamespaceRow};
+use rolecall_store::{AsOf, ClusterRow, FindingFilter, FindingSort, NamespaceRow};
 use std::collections::BTreeSet;
 
 const PATH: &str = "/clusters";
@@ -35,8 +36,8 @@ query! {
     ClustersQuery = filters::CLUSTERS, &[CURSOR]
 }
 query! {
-    /// A page of one thing takes no parameter.
-    NoQuery = &[]
+    /// Query of one cluster: as of a time.
+    OneQuery = &[AT]
 }
 
 /// A row of the list.
@@ -50,7 +51,8 @@ struct Line {
     agent: Badge,
     associations: u64,
     associations_href: String,
-    findings: u64,
+    /// `None`: they are not told of a time that has passed.
+    findings: Option<u64>,
     findings_href: String,
     worst: Option<SeverityMark>,
 }
@@ -75,13 +77,13 @@ pub(crate) struct ClustersPage {
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<ClustersPage, AppError> {
     let params = ClustersQuery::read(raw.as_deref())?;
-    let filter = filters::clusters(&params);
+    let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
+    let filter = filters::clusters(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let total = app.store.count_clusters(&filter).await?;
-    let context = PageContext::load(&app).await?;
     Ok(ClustersPage {
         q: params.text("q").unwrap_or_default().to_owned(),
         selects: vec![select("account_id", "Account", context.names.choices(), &params)],
@@ -101,7 +103,7 @@ impl Line {
     fn new(row: &ClusterRow, context: &PageContext) -> Self {
         let Cluster { account_id, region, name, .. } = &row.cluster;
         Self {
-            href: cluster_href(*account_id, region.as_str(), name.as_str()),
+            href: context.href(&cluster_href(*account_id, region.as_str(), name.as_str())),
             name: name.to_string(),
             region: region.to_string(),
             account_name: context.names.name(*account_id).to_owned(),
@@ -109,7 +111,7 @@ impl Line {
             version: row.cluster.version.clone().unwrap_or_default(),
             agent: agent(&row.cluster),
             associations: row.associations,
-            associations_href: associations_href(&row.cluster),
+            associations_href: context.href_of_query(&associations_href(&row.cluster)),
             findings: row.open_findings,
             findings_href: findings_href(&row.cluster),
             worst: row.worst.map(SeverityMark::from),
@@ -150,7 +152,8 @@ struct NamespaceLine {
     name: String,
     associations: u64,
     associations_href: String,
-    findings: u64,
+    /// `None`: they are not told of a time that has passed.
+    findings: Option<u64>,
     findings_href: String,
     worst: Option<SeverityMark>,
 }
@@ -200,6 +203,7 @@ pub(crate) struct ClusterPage {
     tags: Vec<(String, String)>,
     associations: String,
     associations_href: String,
+    /// Empty: they are not told of a time that has passed.
     open_findings: String,
     findings_href: String,
     namespace_count: String,
@@ -218,15 +222,16 @@ pub(crate) async fn one(
     State(app): State<App>,
     Path((account, region, name)): Path<(String, String, String)>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<ClusterPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = OneQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("cluster `{account}/{region}/{name}`"));
     let id: AccountId = account.parse().map_err(|_| unknown())?;
     let place: Region = region.parse().map_err(|_| unknown())?;
     let named: ClusterName = name.parse().map_err(|_| unknown())?;
-    let row = app.store.cluster(id, &place, &named).await?.ok_or_else(unknown)?;
-    let context = PageContext::load(&app).await?;
+    let path = cluster_href(id, place.as_str(), named.as_str());
+    let context = PageContext::as_of(&app, &params, &path, &mut chrome).await?;
+    let row = app.store.cluster(id, &place, &named, context.as_of).await?.ok_or_else(unknown)?;
     let here = FindingFilter {
         region: Some(region),
         cluster: Some(name),
@@ -235,36 +240,45 @@ pub(crate) async fn one(
         ..FindingFilter::default()
     };
     let (namespaces, findings, known) = tokio::try_join!(
-        app.store.namespaces(id, &place, &named),
+        app.store.namespaces(id, &place, &named, context.as_of),
         app.store.findings(&here, FindingSort::Severity, None, FINDINGS),
-        known_roles(&app, &row.cluster),
+        known_roles(&app, &row.cluster, context.as_of),
     )?;
     let history = History::of_resource(&app, &row.cluster.arn, &context).await?;
     let mut page = ClusterPage::new(chrome, row, &known, history, &context);
     page.namespaces = namespaces.into_iter().map(|it| NamespaceLine::new(it, &page)).collect();
-    page.findings = lines(&findings, &titles(&app), &context);
+    if context.as_of.is_none() {
+        page.findings = lines(&findings, &titles(&app), &context);
+    }
     Ok(page)
 }
 
 /// Of the roles that the cluster names, those of the inventory.
-async fn known_roles(app: &App, cluster: &Cluster) -> Result<BTreeSet<String>, rolecall_store::Error> {
+async fn known_roles(
+    app: &App,
+    cluster: &Cluster,
+    as_of: Option<AsOf>,
+) -> Result<BTreeSet<String>, rolecall_store::Error> {
     let of_addons = cluster.addons.iter().flatten().filter_map(|addon| addon.service_account_role_arn.as_deref());
     let of_entries = cluster.access_entries.iter().flatten().map(|entry| entry.principal_arn.as_str());
     let named = cluster.role_arn.as_deref().into_iter().chain(of_addons).chain(of_entries);
     let roles: Vec<RoleArn> = named.filter_map(|arn| arn.parse().ok()).collect();
-    app.store.roles_among(&roles).await
+    app.store.roles_among(&roles, as_of).await
 }
 
 impl ClusterPage {
     fn new(chrome: Chrome, row: ClusterRow, known: &BTreeSet<String>, history: History, context: &PageContext) -> Self {
-        let (associations_href, findings_href) = (associations_href(&row.cluster), findings_href(&row.cluster));
+        let associations_href = context.href_of_query(&associations_href(&row.cluster));
+        let findings_href = findings_href(&row.cluster);
         let agent = agent(&row.cluster);
         let Cluster { account_id, region, name, .. } = &row.cluster;
-        let link =
-            |arn: String| RoleLink { href: if known.contains(&arn) { role_href(&arn) } else { String::new() }, arn };
+        let link = |arn: String| RoleLink {
+            href: if known.contains(&arn) { context.href(&role_href(&arn)) } else { String::new() },
+            arn,
+        };
         Self {
             chrome,
-            json: format!("/api/v1/clusters/{account_id}/{region}/{}", encode(name.as_str())),
+            json: context.href(&format!("/api/v1/clusters/{account_id}/{region}/{}", encode(name.as_str()))),
             account: context.names.of(*account_id),
             account_id: account_id.to_string(),
             region: region.to_string(),
@@ -279,13 +293,13 @@ impl ClusterPage {
             tags: row.cluster.tags.into_iter().collect(),
             associations: words::count_u64(row.associations),
             associations_href,
-            open_findings: words::count_u64(row.open_findings),
+            open_findings: row.open_findings.map(words::count_u64).unwrap_or_default(),
             findings_href,
             namespace_count: words::count_u64(row.namespaces),
             namespaces: Vec::new(),
             addons: row.cluster.addons.map(|all| all.into_iter().map(|it| AddonLine::new(it, link)).collect()),
             entries: row.cluster.access_entries.map(|all| all.into_iter().map(|it| EntryLine::new(it, link)).collect()),
-            coverage_href: format!("/accounts/{}#scopes-h", row.cluster.account_id),
+            coverage_href: format!("{}#scopes-h", context.href(&format!("/accounts/{}", row.cluster.account_id))),
             findings: Vec::new(),
             history,
             arn: row.cluster.arn,
