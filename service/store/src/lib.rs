@@ -45,8 +45,8 @@ pub use trail::attribution::{DueSessions, SessionKey};
 pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};
 pub use trail::usage::{AttributionCount, DayRow, UsageOf, UseRow};
 pub use trail::{
-    BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, Problem, SourceReport, SourceRow,
-    SourceState, TrailBatch, TrailCursor, TrailWriter,
+    BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, SourceReport, SourceRow,
+    SourceState, TrailBatch, TrailCursor, TrailProblem, TrailWriter,
 };
 
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

@@ -24,7 +24,7 @@ use rolecall_estate::{IncompleteDay, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_import::{trail_day, trail_place};
 use rolecall_store::{
-    Attempts, Damage, DayCounts, FileMark, Problem, RunId, SourceReport, Store, Suspect, TrailBatch, TrailCursor,
+    Attempts, Damage, DayCounts, FileMark, RunId, SourceReport, Store, Suspect, TrailBatch, TrailCursor, TrailProblem,
     TrailWriter, Unit, UnitKind,
 };
 use sha2::{Digest as _, Sha256};
@@ -415,7 +415,7 @@ impl Reading<'_> {
         trail_batch.complete_ranges(self.name, &settlement.whole, &settlement.incomplete).await?;
         // What processes died at is told as long as it is set aside, and not as a problem of the file.
         let untold = settlement.set_aside.iter().filter(|it| left_aside.iter().all(|gap| gap.location != it.id));
-        let aside = untold.map(|aside| Problem {
+        let aside = untold.map(|aside| TrailProblem {
             source: self.name.to_owned(),
             file: aside.id.clone(),
             place: String::new(),
@@ -576,7 +576,7 @@ async fn write<'b>(
         waiting,
     };
     trail_batch.progress(source, &report).await?;
-    let problems: Vec<Problem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
+    let problems: Vec<TrailProblem> = settled.problems.iter().map(|problem| kept(problem, source, now)).collect();
     trail_batch.problems_of(source, &names, &problems).await?;
     let mut ingested = Ingested {
         known: 0,
@@ -604,13 +604,13 @@ async fn write<'b>(
     Ok((trail_batch, Receipt { ingested, unreadable }))
 }
 
-fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> Problem {
+fn kept(problem: &ReadProblem, source: &str, at: DateTime<Utc>) -> TrailProblem {
     let place = match (problem.line, problem.field.is_empty()) {
         (Some(line), true) => format!("line {line}"),
         (Some(line), false) => format!("line {line}, {}", problem.field),
         (None, _) => problem.field.clone(),
     };
-    Problem {
+    TrailProblem {
         source: source.to_owned(),
         file: problem.file.clone(),
         place,

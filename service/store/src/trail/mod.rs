@@ -26,7 +26,7 @@ mod write;
 pub use change::{ChangeEventAfter, ChangeEventFilter};
 pub use damage::Damage;
 pub use seen::FileMark;
-pub use source::{Problem, SourceReport, SourceRow, SourceState, TrailCursor};
+pub use source::{SourceReport, SourceRow, SourceState, TrailCursor, TrailProblem};
 pub use write::{BatchCounts, DayCounts};
 
 use crate::pool::Pool;

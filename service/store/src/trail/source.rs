@@ -75,9 +75,9 @@ pub struct TrailCursor {
     pub from_day: Option<NaiveDate>,
 }
 
-/// Something that could not be read.
+/// Something that could not be read, as it is kept of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct TrailProblem {
     /// The source's name.
     pub source: String,
     /// The file or message.
@@ -92,7 +92,7 @@ pub struct Problem {
     pub at: DateTime<Utc>,
 }
 
-impl Problem {
+impl TrailProblem {
     /// The same for the same problem, however often it is met.
     fn id(&self) -> Uuid {
         let mut hash = Sha256::new();
@@ -160,9 +160,14 @@ impl TrailBatch<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn problems_of(&mut self, source: &str, files: &[String], problems: &[Problem]) -> Result<(), Error> {
+    pub async fn problems_of(
+        &mut self,
+        source: &str,
+        files: &[String],
+        problems: &[TrailProblem],
+    ) -> Result<(), Error> {
         let files: Vec<String> = files.iter().map(|file| parse::storable(file)).collect();
-        let still: Vec<Uuid> = problems.iter().map(Problem::id).collect();
+        let still: Vec<Uuid> = problems.iter().map(TrailProblem::id).collect();
         sqlx::query!(
             "delete from trail_problem
              where account_id = $1 and source = $2 and file = any($3) and kind <> 'set_aside' and id <> all($4)",
@@ -180,7 +185,7 @@ impl TrailBatch<'_> {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn problems(&mut self, problems: &[Problem]) -> Result<(), Error> {
+    pub async fn problems(&mut self, problems: &[TrailProblem]) -> Result<(), Error> {
         if problems.is_empty() {
             return Ok(());
         }
@@ -188,11 +193,11 @@ impl TrailBatch<'_> {
     }
 }
 
-async fn write_problems(connection: &mut sqlx::PgConnection, problems: &[Problem]) -> Result<(), Error> {
-    let column = |of: &dyn Fn(&Problem) -> &str| -> Vec<String> {
+async fn write_problems(connection: &mut sqlx::PgConnection, problems: &[TrailProblem]) -> Result<(), Error> {
+    let column = |of: &dyn Fn(&TrailProblem) -> &str| -> Vec<String> {
         problems.iter().map(|problem| parse::storable(of(problem))).collect()
     };
-    let ids: Vec<Uuid> = problems.iter().map(Problem::id).collect();
+    let ids: Vec<Uuid> = problems.iter().map(TrailProblem::id).collect();
     let times: Vec<DateTime<Utc>> = problems.iter().map(|problem| problem.at).collect();
     sqlx::query!(
         "insert into trail_problem (account_id, id, source, file, place, kind, message, at)
@@ -346,9 +351,9 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn trail_problems(&self, source: Option<&str>, limit: u32) -> Result<Vec<Problem>, Error> {
+    pub async fn trail_problems(&self, source: Option<&str>, limit: u32) -> Result<Vec<TrailProblem>, Error> {
         let rows = sqlx::query_as!(
-            Problem,
+            TrailProblem,
             "select source, file, place, kind, message, at from trail_problem
              where account_id = $1 and ($2::text is null or source = $2) order by at desc, id limit $3",
             INSTALLATION,
@@ -364,7 +369,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn add_trail_problems(&self, problems: &[Problem]) -> Result<(), Error> {
+    pub async fn add_trail_problems(&self, problems: &[TrailProblem]) -> Result<(), Error> {
         if problems.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
-use rolecall_store::{AttributionCount, Problem, SetAside, SourceRow, SourceState, UnitKind};
+use rolecall_store::{AttributionCount, SetAside, SourceRow, SourceState, TrailProblem, UnitKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems on the page; the store keeps some more.
@@ -147,10 +147,10 @@ pub(crate) async fn page(
         .filter(|problem| matches!(problem.kind.as_str(), "file" | "page"))
         .map(|problem| (problem.source.clone(), problem.file.clone()))
         .collect();
-    let of_file = |problem: &Problem| told.contains(&(problem.source.clone(), problem.file.clone()));
+    let of_file = |problem: &TrailProblem| told.contains(&(problem.source.clone(), problem.file.clone()));
     let aside: BTreeSet<String> =
         problems.iter().filter(|problem| problem.kind == "set_aside").map(|problem| problem.file.clone()).collect();
-    let problems: Vec<Problem> =
+    let problems: Vec<TrailProblem> =
         problems.into_iter().filter(|problem| problem.kind != "set_aside" || !of_file(problem)).collect();
     let unread = problems.len();
     let problems = problems.into_iter().map(|problem| ProblemLine {
