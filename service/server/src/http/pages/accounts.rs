@@ -1,5 +1,6 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
+use super::changes::History;
 use super::estate::{PageContext, summary};
 use super::parts::{GapLine, Seen, scope_anchor};
 use crate::app::App;
@@ -160,9 +161,9 @@ pub(crate) struct AccountPage {
     clusters: String,
     associations: String,
     findings: String,
-    clusters_href: String,
     scopes: Vec<ScopeLine>,
     statement: String,
+    history: History,
 }
 
 /// `GET /accounts/{id}`
@@ -184,7 +185,9 @@ pub(crate) async fn one(
     let row = accounts.iter().find(|row| row.id == wanted).ok_or_else(unknown)?;
     let scopes: Vec<&CoverageRow> = coverage.iter().collect();
     let account = row.account.as_ref();
+    let history = History::of_account(&app, wanted, &context).await?;
     Ok(AccountPage {
+        history,
         name: context.names.of(wanted),
         ou: account.and_then(|a| a.ou_path.clone()).unwrap_or_default(),
         status: account.and_then(|a| a.status.clone()).unwrap_or_default(),
@@ -195,7 +198,6 @@ pub(crate) async fn one(
         clusters: words::count_u64(row.clusters),
         associations: words::count_u64(row.associations),
         findings: row.open_findings.map_or_else(|| "–".to_owned(), words::count_u64),
-        clusters_href: format!("/clusters?account_id={wanted}"),
         scopes: scope_lines(&scopes, &context),
         statement: missing_statement(&scopes),
         id,

@@ -26,7 +26,7 @@ use rolecall_audit::drift::{
 };
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
-use rolecall_iam::Digest;
+use rolecall_iam::{AccountId, Digest};
 use rolecall_store::{ChangeFilter, ChangeRow, MOST_APPROVED};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -265,6 +265,13 @@ impl History {
     pub(super) async fn of_resource(app: &App, resource: &str, context: &PageContext) -> Result<Self, AppError> {
         let filter = ChangeFilter { resource: Some(resource.to_owned()), ..ChangeFilter::default() };
         let all = format!("{PATH}?resource={}", encode(resource));
+        Self::load(app, &filter, all, context).await
+    }
+
+    /// Those of an account's resources.
+    pub(super) async fn of_account(app: &App, account: AccountId, context: &PageContext) -> Result<Self, AppError> {
+        let filter = ChangeFilter { account_id: vec![account.to_string()], ..ChangeFilter::default() };
+        let all = format!("{PATH}?account_id={account}");
         Self::load(app, &filter, all, context).await
     }
 

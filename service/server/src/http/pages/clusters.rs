@@ -111,7 +111,7 @@ impl Line {
             version: row.cluster.version.clone().unwrap_or_default(),
             agent: agent(&row.cluster),
             associations: row.associations,
-            associations_href: context.href_of_query(&associations_href(&row.cluster)),
+            associations_href: associations_href(&row.cluster),
             findings: row.open_findings,
             findings_href: findings_href(&row.cluster),
             worst: row.worst.map(SeverityMark::from),
@@ -268,7 +268,7 @@ async fn known_roles(
 
 impl ClusterPage {
     fn new(chrome: Chrome, row: ClusterRow, known: &BTreeSet<String>, history: History, context: &PageContext) -> Self {
-        let associations_href = context.href_of_query(&associations_href(&row.cluster));
+        let associations_href = associations_href(&row.cluster);
         let findings_href = findings_href(&row.cluster);
         let agent = agent(&row.cluster);
         let Cluster { account_id, region, name, .. } = &row.cluster;

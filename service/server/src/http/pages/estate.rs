@@ -50,11 +50,6 @@ impl PageContext {
             false => format!("{href}{}", self.suffix),
         }
     }
-
-    /// The same of a link that has a query.
-    pub(super) fn href_of_query(&self, href: &str) -> String {
-        format!("{href}{}", self.suffix.replacen('?', "&", 1))
-    }
 }
 
 /// What listings did and did not show at a moment, with the first gaps.
