@@ -136,7 +136,8 @@ impl ManagedPolicyDetail {
     /// The first field that cannot be read.
     pub fn into_policy(self, account_id: AccountId, documents: &mut Documents) -> Result<ManagedPolicy, FieldError> {
         let arn: Arn = parsed(self.arn, "/Arn")?;
-        let policy_id = text(self.policy_id, "/PolicyId")?;
+        // Without an id all is known of a policy but whether it was made anew.
+        let policy_id = non_empty(self.policy_id).unwrap_or_default();
         let named = non_empty(self.default_version_id);
         let is_default = |version: &PolicyVersion| match &named {
             Some(named) => version.version_id.as_ref() == Some(named),

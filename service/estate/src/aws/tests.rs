@@ -129,6 +129,17 @@ fn the_document_of_a_policy_is_that_of_its_default_version() {
 }
 
 #[test]
+fn a_policy_without_an_id_is_a_policy() {
+    let detail = ManagedPolicyDetail {
+        arn: some("arn:aws:iam::111122223333:policy/P"),
+        default_version_id: some("v1"),
+        ..ManagedPolicyDetail::default()
+    };
+    let policy = detail.into_policy(account(), &mut Documents::default()).unwrap();
+    assert_eq!((policy.policy_id.as_str(), policy.name.as_str()), ("", "P"));
+}
+
+#[test]
 fn an_arn_that_is_not_given_is_made_in_the_partition_of_its_region() {
     let cases = [
         ("eu-west-1", "aws"),

@@ -22,7 +22,7 @@ pub(super) fn policies(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Ve
                 out,
             };
             match (was, is) {
-                (Some(was), Some(is)) if was.policy_id != is.policy_id => {
+                (Some(was), Some(is)) if is_other(&was.policy_id, &is.policy_id) => {
                     notes.note(
                         kind::RECREATED,
                         None,
@@ -81,6 +81,11 @@ pub(super) fn roles(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<D
             }
         },
     );
+}
+
+/// Whether two ids are of different things; an id that one side does not tell says nothing.
+fn is_other(was: &str, is: &str) -> bool {
+    !was.is_empty() && !is.is_empty() && was != is
 }
 
 fn role(was: &Role, is: &Role, notes: &mut Notes<'_>) {
