@@ -520,7 +520,12 @@ pub(crate) fn subject_name(subject: &Subject) -> String {
             (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
             _ => subject.key.clone(),
         },
-        SubjectKind::Account | SubjectKind::Session | SubjectKind::Change => subject.key.clone(),
+        // The role that changed says more than the change's id.
+        SubjectKind::Change => {
+            let role = subject.role_arn.as_deref().map(words::short_name);
+            role.or(subject.cluster.as_deref()).unwrap_or(&subject.key).to_owned()
+        }
+        SubjectKind::Account | SubjectKind::Session => subject.key.clone(),
         SubjectKind::Role | SubjectKind::Policy | SubjectKind::Cluster => words::short_name(&subject.key).to_owned(),
     }
 }
