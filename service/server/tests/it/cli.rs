@@ -68,6 +68,18 @@ fn a_second_demo_writes_nothing() {
     assert_eq!(administrator["subject"], release["change_id"]);
     assert_eq!(administrator["workloads"][0]["association"], release["affected"][0]);
 
+    // One of its clusters was updated eight days ago.
+    let clusters = |at: &[&str]| {
+        let mut export = rolecall(folder.path());
+        export.arg("--data-dir").arg(folder.path().join("data/demo")).args(["export", "clusters"]);
+        run(export.args(["--account-id", "123456789012"]).args(at))
+    };
+    let then = (chrono::Utc::now() - chrono::TimeDelta::days(10)).date_naive().to_string();
+    let (is, was) = (clusters(&[]).json(), clusters(&["--at", &then]).json());
+    assert_eq!((&is["arn"], &is["version"], &was["version"]), (&was["arn"], &"1.34".into(), &"1.33".into()));
+    assert!(is["open_findings"].as_u64() > Some(0) && was["open_findings"].is_null(), "{was}");
+    clusters(&["--at", "2999-01-01"]).one_line(&["is still to come", "--at"]);
+
     let second = run(&mut data(&folder, &["demo", "--once"]));
     assert_eq!(second.code, Some(0), "{second:?}");
     // What is lacking of the file stays lacking.
