@@ -1,7 +1,7 @@
 //! Who gets to a role: principals, outsiders, services and pods.
 //!
 //! A trust policy says who may come; associations say which pods do. Where the trust policy rules a way
-//! out, it is ruled out though a listing was not seen whole. Refuses to say how bad it is.
+//! out, it is ruled out though a listing is incomplete. Refuses to say how bad it is.
 
 use super::answer::{Known, any, known};
 use super::escalation;

@@ -10,7 +10,7 @@ use rolecall_iam::AccountId;
 use rolecall_rules::Reasons;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What of an account was not seen whole, by listing. `None`: seen whole.
+/// Why listings of an account are incomplete, by listing. `None`: complete.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AccountVisibility {
     pub roles: Option<Reasons>,
@@ -25,7 +25,7 @@ pub(crate) struct AccountVisibility {
     pub sessions: Option<Reasons>,
 }
 
-/// What of a cluster was not seen whole.
+/// Why listings of a cluster are incomplete.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClusterVisibility {
     pub associations: Option<Reasons>,

@@ -6,8 +6,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall::app::App;
 use rolecall::audit::rules::Rules;
 use rolecall::config::Config;
-use rolecall::http::auth::token::Scope;
+use rolecall::http::auth::token::Scope as Grant;
 use rolecall_estate::Observation;
+use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ async fn scans() -> Scans {
 #[tokio::test]
 async fn the_api_tells_the_inventory_of_each_time() {
     let Scans { app, at: [before, first, second, third] } = scans().await;
-    let client = Client::program(&app, &[Scope::InventoryRead]).await;
+    let client = Client::program(&app, &[Grant::InventoryRead]).await;
     let role = format!("/api/v1/roles/{}", encoded(GONE));
     let was = client.json(&format!("{role}?at={first}")).await;
     assert_eq!((&was["arn"], &was["open_findings"]), (&GONE.into(), &serde_json::Value::Null));
@@ -190,4 +191,42 @@ async fn pages_keep_to_the_time_that_they_show() {
     let refused = client.get(&format!("/roles?at={before}")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.text.contains("before the first scan"), "{}", refused.text);
+}
+
+/// A list of add-ons that broke off says nothing of one that is not in it.
+#[tokio::test]
+async fn an_incomplete_list_of_addons_is_no_lack_of_one() {
+    let store = rolecall_store::testing::database().await.unwrap().store;
+    let rules = Arc::new(Rules::load(None).unwrap());
+    let mut seen = observations();
+    for observation in &mut seen {
+        let mut clusters = observation.clusters.iter_mut().filter(|cluster| cluster.name.as_str() == CLUSTER);
+        let scope = clusters.next().map(|cluster| {
+            cluster.addons.as_mut().unwrap().retain(|addon| addon.name != "eks-pod-identity-agent");
+            let (account, region, name) = (cluster.account_id, cluster.region.clone(), cluster.name.clone());
+            Scope::of_cluster(account, ScopeKind::Addons, region, name)
+        });
+        if let Some(scope) = scope {
+            let (action, detail) = ("eks:ListAddons".to_owned(), "not authorized".to_owned());
+            observation.coverage.gap(Gap { scope, action, reason: GapReason::Denied, detail, day: None });
+        }
+    }
+    look(&store, &rules, &seen).await;
+    let after = written(store.now().await.unwrap());
+    look(&store, &rules, &observations()).await;
+    let hub = rolecall_collect::Hub::Environment { profile: None, region: None, endpoint_url: None };
+    let app = App::new(store, rules, Config::default(), hub, false).await.unwrap();
+    let person = Client::person(&app).await;
+    let program = Client::program(&app, &[Grant::InventoryRead]).await;
+    let path = format!("/clusters/444455556666/eu-west-1/{CLUSTER}");
+    let complete = async |at: &str| program.json(&format!("/api/v1{path}{at}")).await["addons_complete"].clone();
+    let page = async |at: &str| person.get(&format!("{path}{at}")).await.text;
+    let then = format!("?at={after}");
+    assert_eq!((complete(&then).await, complete("").await), (false.into(), true.into()));
+    let (was, is) = (page(&then).await, page("").await);
+    assert!(was.contains("Not seen") && was.contains("Add-ons may be missing") && !was.contains("No add-on"), "{was}");
+    assert!(is.contains("Active") && !is.contains("may be missing"), "{is}");
+    // Where the list is complete, the agent is not there.
+    let other = person.get("/clusters/123456789012/eu-west-1/analytics-dev").await.text;
+    assert!(other.contains("No add-on"), "{other}");
 }

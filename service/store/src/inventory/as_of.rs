@@ -51,27 +51,21 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn as_of(&self, at: DateTime<Utc>) -> Result<Result<AsOf, NotThen>, Error> {
-        let found = sqlx::query!(
-            r#"select id, snapshot_at as "snapshot_at!", clock_timestamp() as "now!",
-                      (select min(snapshot_at) from run where account_id = $1) as first
-               from run where account_id = $1 and snapshot_at <= $2 order by id desc limit 1"#,
+        let row = sqlx::query!(
+            r#"select t.now as "now!", (select min(snapshot_at) from run where account_id = $1) as first,
+                      s.id as "id?", s.snapshot_at as "snapshot_at?"
+               from (select clock_timestamp() as now) t
+               left join lateral (select id, snapshot_at from run where account_id = $1 and snapshot_at <= $2
+                                  order by id desc limit 1) s on true"#,
             INSTALLATION,
             at
         )
-        .fetch_optional(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        let Some(row) = found else {
-            let first = sqlx::query_scalar!("select min(snapshot_at) from run where account_id = $1", INSTALLATION)
-                .fetch_one(&self.pool)
-                .await?;
-            return Ok(Err(match at > Utc::now() {
-                true => NotThen::Future,
-                false => NotThen::BeforeFirst(first),
-            }));
-        };
-        if at > row.now {
-            return Ok(Err(NotThen::Future));
-        }
-        Ok(Ok(AsOf { at, run: RunId(row.id), scanned_at: row.snapshot_at }))
+        Ok(match row.id.zip(row.snapshot_at) {
+            _ if at > row.now => Err(NotThen::Future),
+            Some((id, scanned_at)) => Ok(AsOf { at, run: RunId(id), scanned_at }),
+            None => Err(NotThen::BeforeFirst(row.first)),
+        })
     }
 }

@@ -37,6 +37,10 @@ pub struct ClusterAfter {
 pub struct ClusterRow {
     /// The cluster.
     pub cluster: Cluster,
+    /// Whether its add-ons were listed to the end: one that is not there does not exist.
+    pub has_all_addons: bool,
+    /// The same of its access entries.
+    pub has_all_access_entries: bool,
     /// Pod Identity associations in it.
     pub associations: u64,
     /// Namespaces that have one.
@@ -60,6 +64,8 @@ impl ClusterRow {
 struct Record {
     key: String,
     body: serde_json::Value,
+    addons_complete: Option<bool>,
+    entries_complete: Option<bool>,
     associations: i64,
     namespaces: i64,
     findings: Option<i64>,
@@ -70,6 +76,8 @@ impl Record {
     fn into_row(self) -> Result<ClusterRow, Error> {
         Ok(ClusterRow {
             cluster: parse::json("resource", &self.key, self.body)?,
+            has_all_addons: self.addons_complete == Some(true),
+            has_all_access_entries: self.entries_complete == Some(true),
             associations: parse::count(self.associations),
             namespaces: parse::count(self.namespaces),
             open_findings: self.findings.map(parse::count),
@@ -97,7 +105,14 @@ macro_rules! select_clusters {
     ($tail:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
-            r#"select c.key, c.body, a.associations as "associations!", a.namespaces as "namespaces!",
+            r#"select c.key, c.body,
+                      (select s.complete from coverage_state s where s.account_id = c.account_id and s.scope = 'addons'
+                         and s.region = k.region and s.cluster = k.name and ($1::bigint is null or s.run_id <= $1)
+                       order by s.run_id desc limit 1) as addons_complete,
+                      (select s.complete from coverage_state s where s.account_id = c.account_id and s.scope = 'access_entries'
+                         and s.region = k.region and s.cluster = k.name and ($1::bigint is null or s.run_id <= $1)
+                       order by s.run_id desc limit 1) as entries_complete,
+                      a.associations as "associations!", a.namespaces as "namespaces!",
                       case when $1::bigint is null then f.findings end as findings, f.worst
                from resource c
                cross join lateral (select split_part(c.key, '/', 1) as region, split_part(c.key, '/', 2) as name) k

@@ -51,8 +51,12 @@ pub(crate) struct ClusterJson {
     pub(crate) tags: BTreeMap<String, String>,
     /// Null where they were not listed.
     pub(crate) addons: Option<Vec<AddonJson>>,
+    /// Whether add-ons were listed to the end: one that is not there does not exist.
+    pub(crate) addons_complete: bool,
     /// Null where they were not listed.
     pub(crate) access_entries: Option<Vec<AccessEntryJson>>,
+    /// Whether access entries were listed to the end.
+    pub(crate) access_entries_complete: bool,
     /// Pod Identity associations in it.
     pub(crate) associations: u64,
     /// Namespaces that have one.
@@ -136,6 +140,8 @@ impl From<ClusterRow> for ClusterJson {
             authentication_mode: it.authentication_mode,
             auto_mode: it.auto_mode,
             tags: it.tags,
+            addons_complete: row.has_all_addons,
+            access_entries_complete: row.has_all_access_entries,
             addons: it.addons.map(|all| all.into_iter().map(AddonJson::from).collect()),
             access_entries: it.access_entries.map(|all| all.into_iter().map(AccessEntryJson::from).collect()),
             associations: row.associations,

@@ -109,7 +109,7 @@ impl Line {
             account_name: context.names.name(*account_id).to_owned(),
             account_id: account_id.to_string(),
             version: row.cluster.version.clone().unwrap_or_default(),
-            agent: agent(&row.cluster),
+            agent: agent(row),
             associations: row.associations,
             associations_href: associations_href(&row.cluster),
             findings: row.open_findings,
@@ -120,14 +120,14 @@ impl Line {
 }
 
 /// Whether pods can get credentials: by the add-on, or as EKS Auto Mode has the agent built in.
-fn agent(cluster: &Cluster) -> Badge {
+fn agent(row: &ClusterRow) -> Badge {
     const AGENT: &str = "eks-pod-identity-agent";
-    if cluster.auto_mode == Some(true) {
+    if row.cluster.auto_mode == Some(true) {
         return badge("ok", "Built in (Auto Mode)");
     }
-    match cluster.addons.as_ref().map(|addons| addons.iter().find(|addon| addon.name == AGENT)) {
-        None => badge("unseen", "Not seen"),
-        Some(None) => badge("", "No add-on"),
+    match row.cluster.addons.as_ref().map(|addons| addons.iter().find(|addon| addon.name == AGENT)) {
+        Some(None) if row.has_all_addons => badge("", "No add-on"),
+        None | Some(None) => badge("unseen", "Not seen"),
         Some(Some(addon)) => match addon.status.as_deref() {
             Some("ACTIVE") => badge("ok", "Active"),
             _ => badge("bad", "Not active"),
@@ -210,8 +210,10 @@ pub(crate) struct ClusterPage {
     namespaces: Vec<NamespaceLine>,
     /// `None` where they were not seen.
     addons: Option<Vec<AddonLine>>,
+    has_all_addons: bool,
     /// `None` where they were not seen.
     entries: Option<Vec<EntryLine>>,
+    has_all_entries: bool,
     coverage_href: String,
     findings: Vec<FindingLine>,
     history: History,
@@ -270,7 +272,7 @@ impl ClusterPage {
     fn new(chrome: Chrome, row: ClusterRow, known: &BTreeSet<String>, history: History, context: &PageContext) -> Self {
         let associations_href = associations_href(&row.cluster);
         let findings_href = findings_href(&row.cluster);
-        let agent = agent(&row.cluster);
+        let agent = agent(&row);
         let Cluster { account_id, region, name, .. } = &row.cluster;
         let link = |arn: String| RoleLink {
             href: if known.contains(&arn) { context.href(&role_href(&arn)) } else { String::new() },
@@ -297,6 +299,8 @@ impl ClusterPage {
             findings_href,
             namespace_count: words::count_u64(row.namespaces),
             namespaces: Vec::new(),
+            has_all_addons: row.has_all_addons,
+            has_all_entries: row.has_all_access_entries,
             addons: row.cluster.addons.map(|all| all.into_iter().map(|it| AddonLine::new(it, link)).collect()),
             entries: row.cluster.access_entries.map(|all| all.into_iter().map(|it| EntryLine::new(it, link)).collect()),
             coverage_href: format!("{}#scopes-h", context.href(&format!("/accounts/{}", row.cluster.account_id))),
