@@ -51,7 +51,7 @@ pub struct RuleTally {
     /// Subjects that the rule does not concern.
     pub not_applicable: u64,
     /// Subjects about which nothing can be said; at least one where the listing of the subjects
-    /// themselves was not seen whole.
+    /// themselves was not seen completely.
     pub unknown: u64,
     /// Subjects on which the rule itself failed.
     pub error: u64,

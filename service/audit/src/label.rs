@@ -6,38 +6,23 @@ use rolecall_iam::compare::{Relation, Witness};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What a change comes to for whom it reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effect {
-    /// More is allowed, and nothing less.
-    Widened,
-    /// Less is allowed, and nothing more.
-    Narrowed,
-    /// Some more and some less.
-    Mixed,
-    /// The same requests are allowed.
-    None,
-    /// It is not proved; the change's sentence says why.
-    Unknown,
+rolecall_iam::vocabulary! {
+    /// What a change comes to for whom it reaches.
+    pub enum Effect: "an effect" {
+        /// More is allowed, and nothing less.
+        Widened = "widened",
+        /// Less is allowed, and nothing more.
+        Narrowed = "narrowed",
+        /// Some more and some less.
+        Mixed = "mixed",
+        /// The same requests are allowed.
+        None = "none",
+        /// It is not proved; the change's sentence says why.
+        Unknown = "unknown",
+    }
 }
 
 impl Effect {
-    /// Every effect.
-    pub const ALL: [Self; 5] = [Self::Widened, Self::Narrowed, Self::Mixed, Self::None, Self::Unknown];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Widened => "widened",
-            Self::Narrowed => "narrowed",
-            Self::Mixed => "mixed",
-            Self::None => "none",
-            Self::Unknown => "unknown",
-        }
-    }
-
     /// The effect on several together. What is known of some stands beside what is not known of others
     /// only where it is both a gain and a loss.
     #[must_use]

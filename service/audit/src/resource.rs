@@ -4,84 +4,34 @@
 //! another one after it was made anew.
 
 use rolecall_estate::{AssociationKey, Cluster, Estate, OrgPolicyKind};
-use rolecall_iam::AccountId;
+use rolecall_iam::{AccountId, ArnText};
 use serde::{Deserialize, Serialize};
 
-/// A kind of resource, by CloudFormation's name of its type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
-pub enum ResourceType {
-    /// An IAM role.
-    Role,
-    /// A managed policy.
-    ManagedPolicy,
-    /// An IAM OIDC identity provider.
-    OidcProvider,
-    /// A Pod Identity association.
-    Association,
-    /// An add-on of an EKS cluster.
-    Addon,
-    /// An access entry of an EKS cluster.
-    AccessEntry,
-    /// An EKS cluster.
-    Cluster,
-    /// A service or resource control policy.
-    OrgPolicy,
-    /// An organizational unit.
-    OrgUnit,
-    /// An account of the organization.
-    Account,
-    /// A CloudTrail trail.
-    Trail,
-}
-
-impl ResourceType {
-    /// Every type.
-    pub const ALL: [Self; 11] = [
-        Self::Role,
-        Self::ManagedPolicy,
-        Self::OidcProvider,
-        Self::Association,
-        Self::Addon,
-        Self::AccessEntry,
-        Self::Cluster,
-        Self::OrgPolicy,
-        Self::OrgUnit,
-        Self::Account,
-        Self::Trail,
-    ];
-
-    /// CloudFormation's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Role => "AWS::IAM::Role",
-            Self::ManagedPolicy => "AWS::IAM::ManagedPolicy",
-            Self::OidcProvider => "AWS::IAM::OIDCProvider",
-            Self::Association => "AWS::EKS::PodIdentityAssociation",
-            Self::Addon => "AWS::EKS::Addon",
-            Self::AccessEntry => "AWS::EKS::AccessEntry",
-            Self::Cluster => "AWS::EKS::Cluster",
-            Self::OrgPolicy => "AWS::Organizations::Policy",
-            Self::OrgUnit => "AWS::Organizations::OrganizationalUnit",
-            Self::Account => "AWS::Organizations::Account",
-            Self::Trail => "AWS::CloudTrail::Trail",
-        }
-    }
-}
-
-impl From<ResourceType> for &'static str {
-    fn from(it: ResourceType) -> Self {
-        it.as_str()
-    }
-}
-
-impl TryFrom<String> for ResourceType {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|it| it.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is not a type of resource of which changes are kept"))
+rolecall_iam::vocabulary! {
+    /// A kind of resource, by CloudFormation's name of its type.
+    pub enum ResourceType: "a type of resource of which changes are kept" {
+        /// An IAM role.
+        Role = "AWS::IAM::Role",
+        /// A managed policy.
+        ManagedPolicy = "AWS::IAM::ManagedPolicy",
+        /// An IAM OIDC identity provider.
+        OidcProvider = "AWS::IAM::OIDCProvider",
+        /// A Pod Identity association.
+        Association = "AWS::EKS::PodIdentityAssociation",
+        /// An add-on of an EKS cluster.
+        Addon = "AWS::EKS::Addon",
+        /// An access entry of an EKS cluster.
+        AccessEntry = "AWS::EKS::AccessEntry",
+        /// An EKS cluster.
+        Cluster = "AWS::EKS::Cluster",
+        /// A service or resource control policy.
+        OrgPolicy = "AWS::Organizations::Policy",
+        /// An organizational unit.
+        OrgUnit = "AWS::Organizations::OrganizationalUnit",
+        /// An account of the organization.
+        Account = "AWS::Organizations::Account",
+        /// A CloudTrail trail.
+        Trail = "AWS::CloudTrail::Trail",
     }
 }
 
@@ -166,7 +116,7 @@ impl Resource {
 /// `arn:…:cluster/NAME` as the ARN of something of the cluster.
 fn of_cluster(cluster: &Cluster, kind: &str, name: &str) -> String {
     let Cluster { account_id, region, name: of, arn, .. } = cluster;
-    let partition = arn.split(':').nth(1).unwrap_or("aws");
+    let partition = ArnText(arn).partition().unwrap_or("aws");
     format!("arn:{partition}:eks:{region}:{account_id}:{kind}/{of}/{name}")
 }
 

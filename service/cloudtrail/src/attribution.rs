@@ -2,16 +2,17 @@
 //!
 //! Knows the evidence that a session carries: tags that EKS set, the key that it was opened with,
 //! its role and its name; and the associations with the time in which each was valid. A session is
-//! tied by the best evidence there is, and says by which; where it could be several, it carries all
+//! attributed by the best evidence there is, and says by which; where it could be several, it carries all
 //! of them. A chain of sessions is one story: pod, association role, target role, further roles.
 //! Refuses to choose among candidates, and to believe tags that the caller of a session set itself.
 
 use crate::session_name::PodIdentityName;
 use chrono::{DateTime, Utc};
 use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
-use rolecall_estate::{AssociationKey, AssociationSpan, Session, SessionKind, SpanDetail};
+use rolecall_estate::{
+    AssociationKey, AssociationSpan, AttributionMethod, Session, SessionAttribution, SessionKind, SpanDetail,
+};
 use rolecall_iam::{AccountId, Arn};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Associations over time.
@@ -182,88 +183,12 @@ enum Standing<'h> {
     Unknown,
 }
 
-rolecall_iam::vocabulary! {
-    /// How a session was attributed to its pod.
-    #[derive(Default)]
-    pub enum AttributionMethod: "an attribution method" {
-        /// By session tags that EKS set.
-        Tags = "tags",
-        /// By its access key id: another account's record of the same session is attributed.
-        AccessKey = "access_key",
-        /// By the session that opened it.
-        Chain = "chain",
-        /// By its role and name, which fit one association alone.
-        Name = "name",
-        /// By its role and name, which fit several: they are named.
-        Ambiguous = "ambiguous",
-        /// Not at all; the reason says why.
-        #[default]
-        None = "none",
-    }
-}
-
-/// To which pod a session belongs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionAttribution {
-    /// By what.
-    pub method: AttributionMethod,
-    /// The association that was valid at that moment.
-    pub association: Option<AssociationKey>,
-    /// Its id.
-    pub association_id: Option<String>,
-    /// The cluster.
-    pub cluster: Option<String>,
-    /// The namespace.
-    pub namespace: Option<String>,
-    /// The service account.
-    pub service_account: Option<String>,
-    /// The pod's name; cut to ten characters where only the session's name tells it.
-    pub pod: Option<String>,
-    /// Ids of the associations that it can be, where they are several.
-    pub candidates: Vec<String>,
-    /// The access key id of the session that opened this one, where that session is known.
-    pub parent: Option<String>,
-    /// How many sessions lie between the pod's own and this one.
-    pub depth: u8,
-    /// Why it is not tied, or not to an association.
-    pub reason: Option<String>,
-}
-
-impl SessionAttribution {
-    fn none(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::default() }
-    }
-
-    fn to(method: AttributionMethod, span: &AssociationSpan, pod: Option<String>) -> Self {
-        Self {
-            method,
-            association: Some(span.key.clone()),
-            association_id: Some(span.association_id.clone()),
-            cluster: Some(span.key.cluster.to_string()),
-            namespace: Some(span.key.namespace.to_string()),
-            service_account: Some(span.key.service_account.to_string()),
-            pod,
-            reason: None,
-            ..Self::none("")
-        }
-    }
-
-    /// Whether later evidence may still make it better.
-    #[must_use]
-    pub fn may_improve(&self) -> bool {
-        self.association.is_none()
-    }
-
-    fn is_workload(&self) -> bool {
-        !matches!(self.method, AttributionMethod::None)
-    }
-}
-
-/// Ties sessions, in their order. `known` tells the tie of a session that is not among them, by the
-/// access key id that it was given; where several have it, [`best`] tells which.
+/// Attributes sessions, in their order; one that has an attribution keeps it. `known` tells the attribution of
+/// a session that is not among them, by the access key id that it was given; where several have it, [`best`]
+/// tells which.
 ///
 /// Sessions may come in any order, and what their clocks say does not matter: a key tells who
-/// opened a session. One whose parent comes later is tied when all of them are tied again. All
+/// opened a session. One whose parent comes later is attributed when all of them are attributed again. All
 /// records of one access key must be given together: they say what one session is.
 #[must_use]
 pub fn attribute_sessions(
@@ -277,9 +202,9 @@ pub fn attribute_sessions(
             by_key.entry(key).or_default().push(index);
         }
     }
-    let mut tying = Tying { sessions, history, known, by_key, own: vec![None; sessions.len()] };
+    let mut attributing = Attributing { sessions, history, known, by_key, own: vec![None; sessions.len()] };
     // A session waits for every record of the key that opened it.
-    let mut waits: Vec<usize> = sessions.iter().map(|session| tying.opened_by(session).len()).collect();
+    let mut waits: Vec<usize> = sessions.iter().map(|session| attributing.opened_by(session).len()).collect();
     let mut ready: Vec<usize> =
         waits.iter().enumerate().filter(|(_, waits)| **waits == 0).map(|(index, _)| index).collect();
     let mut by_parent: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -290,8 +215,8 @@ pub fn attribute_sessions(
     }
     while let Some(index) = ready.pop() {
         let Some(session) = sessions.get(index) else { continue };
-        let attribution = tying.found(session);
-        if let Some(own) = tying.own.get_mut(index) {
+        let attribution = attributing.found(session);
+        if let Some(own) = attributing.own.get_mut(index) {
             *own = Some(attribution);
         }
         let opened = session.access_key_id.as_deref().and_then(|key| by_parent.get(key));
@@ -304,10 +229,10 @@ pub fn attribute_sessions(
             }
         }
     }
-    (0..sessions.len()).map(|index| tying.attribution(index)).collect()
+    (0..sessions.len()).map(|index| attributing.attribution(index)).collect()
 }
 
-/// The best of several ties of one session: to an association rather than to none, and by the better
+/// The best of several attributions of one session: to an association rather than to none, and by the better
 /// evidence. Which it is does not depend on their order.
 #[must_use]
 pub fn best(attributions: impl IntoIterator<Item = SessionAttribution>) -> Option<SessionAttribution> {
@@ -328,13 +253,13 @@ pub fn best(attributions: impl IntoIterator<Item = SessionAttribution>) -> Optio
         .reduce(|best, attribution| if rank(&attribution) < rank(&best) { attribution } else { best })
 }
 
-/// The key that opened a session, where its tie can depend on it.
+/// The key that opened a session, where its attribution can depend on it.
 fn parent_key(session: &Session) -> Option<&str> {
     let follows = matches!(session.kind, SessionKind::PodIdentityTarget | SessionKind::AssumeRole);
     session.parent_access_key_id.as_deref().filter(|_| follows)
 }
 
-struct Tying<'t> {
+struct Attributing<'t> {
     sessions: &'t [Session],
     history: &'t History,
     known: &'t dyn Fn(&str) -> Option<SessionAttribution>,
@@ -344,19 +269,20 @@ struct Tying<'t> {
     own: Vec<Option<SessionAttribution>>,
 }
 
-impl Tying<'_> {
+impl Attributing<'_> {
     fn opened_by(&self, session: &Session) -> &[usize] {
         parent_key(session).and_then(|key| self.by_key.get(key)).map_or(&[], Vec::as_slice)
     }
 
     fn own(&self, index: usize) -> SessionAttribution {
         let found = self.own.get(index).cloned().flatten();
-        found.unwrap_or_else(|| SessionAttribution::none("the chain of sessions that opened it is closed"))
+        found.unwrap_or_else(|| SessionAttribution::unattributed("the chain of sessions that opened it is closed"))
     }
 
     fn attribution(&self, index: usize) -> SessionAttribution {
         let own = self.own(index);
-        if own.association.is_some() { own } else { self.by_copy(index).unwrap_or(own) }
+        let is_known = self.sessions.get(index).is_some_and(|session| session.attribution.is_some());
+        if is_known || own.association.is_some() { own } else { self.by_copy(index).unwrap_or(own) }
     }
 
     /// By another account's record of the same session.
@@ -371,16 +297,22 @@ impl Tying<'_> {
     }
 
     fn found(&self, session: &Session) -> SessionAttribution {
+        if let Some(known) = &session.attribution {
+            return (**known).clone();
+        }
         match session.kind {
             SessionKind::AgentRequest => {
-                let mut attribution =
-                    SessionAttribution::none("the agent's request names its cluster and no pod, role or association");
+                let mut attribution = SessionAttribution::unattributed(
+                    "the agent's request names its cluster and no pod, role or association",
+                );
                 attribution.cluster.clone_from(&session.cluster);
                 attribution
             }
             SessionKind::WebIdentity => by_web_identity(session),
-            SessionKind::Saml => SessionAttribution::none("opened by a SAML identity"),
-            SessionKind::Service => SessionAttribution::none("opened by an AWS service other than EKS Pod Identity"),
+            SessionKind::Saml => SessionAttribution::unattributed("opened by a SAML identity"),
+            SessionKind::Service => {
+                SessionAttribution::unattributed("opened by an AWS service other than EKS Pod Identity")
+            }
             SessionKind::PodIdentity => {
                 by_tags(session, self.history).unwrap_or_else(|| by_name(session, self.history))
             }
@@ -414,7 +346,7 @@ impl Tying<'_> {
             Some(parent) => SessionAttribution {
                 parent: parent_key.map(str::to_owned),
                 depth: parent.depth.saturating_add(1),
-                ..SessionAttribution::none("the session that opened it belongs to no pod")
+                ..SessionAttribution::unattributed("the session that opened it belongs to no pod")
             },
             None if is_hop => {
                 let attribution = by_tags(session, self.history)
@@ -435,7 +367,7 @@ impl Tying<'_> {
 
 /// A session of a service account that IAM trusts through the cluster's OIDC provider.
 fn by_web_identity(session: &Session) -> SessionAttribution {
-    let mut attribution = SessionAttribution::none("opened by a web identity and not through an association");
+    let mut attribution = SessionAttribution::unattributed("opened by a web identity and not through an association");
     if let Some((namespace, service_account)) =
         session.principal.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
     {
@@ -501,22 +433,22 @@ fn by_tags(session: &Session, history: &History) -> Option<SessionAttribution> {
     let account = arn.as_ref().and_then(Arn::account_id).unwrap_or(session.account_id);
     let region = arn.as_ref().map_or(session.region.as_str(), Arn::region);
     let pod = tag(session, "kubernetes-pod-name").map(str::to_owned);
-    let untied = |reason: &str| SessionAttribution {
+    let unattributed = |reason: &str| SessionAttribution {
         method: AttributionMethod::Tags,
         cluster: Some(cluster.to_owned()),
         namespace: Some(namespace.to_owned()),
         service_account: Some(service_account.to_owned()),
         pod: pod.clone(),
-        ..SessionAttribution::none(reason)
+        ..SessionAttribution::unattributed(reason)
     };
     let Some(key) = key_of(account, region, cluster, namespace, service_account) else {
-        return Some(untied("its tags name no service account that can exist"));
+        return Some(unattributed("its tags name no service account that can exist"));
     };
     Some(match history.at(&key, session.at) {
-        Standing::Valid(span) | Standing::Earlier(span) => SessionAttribution::to(AttributionMethod::Tags, span, pod),
-        Standing::NotYet => untied("the association of its service account was made later"),
-        Standing::Ended => untied("the association of its service account was gone"),
-        Standing::Unknown => untied("no association of its service account is known"),
+        Standing::Valid(span) | Standing::Earlier(span) => SessionAttribution::by(AttributionMethod::Tags, span, pod),
+        Standing::NotYet => unattributed("the association of its service account was made later"),
+        Standing::Ended => unattributed("the association of its service account was gone"),
+        Standing::Unknown => unattributed("no association of its service account is known"),
     })
 }
 
@@ -547,7 +479,7 @@ fn by_external_id(session: &Session, history: &History) -> Option<SessionAttribu
         Standing::Valid(span) | Standing::Earlier(span) => {
             let pod = session.session_name.as_deref().and_then(PodIdentityName::parse);
             let pod = pod.and_then(|name| name.pod_in(cluster)).map(str::to_owned);
-            Some(SessionAttribution::to(AttributionMethod::Name, span, pod))
+            Some(SessionAttribution::by(AttributionMethod::Name, span, pod))
         }
         Standing::NotYet | Standing::Ended | Standing::Unknown => None,
     }
@@ -556,13 +488,15 @@ fn by_external_id(session: &Session, history: &History) -> Option<SessionAttribu
 /// By role and session name.
 fn by_name(session: &Session, history: &History) -> SessionAttribution {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
-    let Some(role) = session.role_arn.as_deref() else { return SessionAttribution::none("the event names no role") };
+    let Some(role) = session.role_arn.as_deref() else {
+        return SessionAttribution::unattributed("the event names no role");
+    };
     by_role_and_name(session, role, session.session_name.as_deref(), is_target, history)
 }
 
 /// By the role and name of the session that called, whose own record is not there.
 fn by_caller(session: &Session, history: &History) -> SessionAttribution {
-    let unknown = || SessionAttribution::none("no session of a pod is known to have opened it");
+    let unknown = || SessionAttribution::unattributed("no session of a pod is known to have opened it");
     let Ok(arn) = session.principal.parse::<Arn>() else { return unknown() };
     let Some((role, name)) = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.rsplit_once('/')) else {
         return unknown();
@@ -614,7 +548,7 @@ fn by_role_and_name(
         |span: &AssociationSpan| parsed.and_then(|name| name.pod_in(span.key.cluster.as_str())).map(str::to_owned);
     match (fits.first(), keys.len()) {
         (None, _) => {
-            let mut attribution = SessionAttribution::none(if parsed.is_some() {
+            let mut attribution = SessionAttribution::unattributed(if parsed.is_some() {
                 "no association with its role and a cluster of its name was valid"
             } else {
                 "no association with its role was valid, and its name tells no cluster"
@@ -622,7 +556,7 @@ fn by_role_and_name(
             attribution.cluster.clone_from(&session.cluster);
             attribution
         }
-        (Some(span), 1) => SessionAttribution::to(AttributionMethod::Name, span, pod(span)),
+        (Some(span), 1) => SessionAttribution::by(AttributionMethod::Name, span, pod(span)),
         (Some(first), _) => {
             let agreed = |of: &dyn Fn(&AssociationKey) -> String| {
                 let value = of(&first.key);
@@ -636,7 +570,7 @@ fn by_role_and_name(
                 service_account: agreed(&|key| key.service_account.to_string()),
                 pod: agreed(&|key| key.cluster.to_string()).and_then(|_| pod(first)),
                 candidates: ids.into_iter().cloned().collect(),
-                ..SessionAttribution::none(format!("its role and name fit {} associations", keys.len()))
+                ..SessionAttribution::unattributed(format!("its role and name fit {} associations", keys.len()))
             }
         }
     }

@@ -54,7 +54,7 @@ fn only_named(resource: ChangedResource) -> ChangedResource {
     ChangedResource { is_changed: false, ..resource }
 }
 
-/// What a call's resources are told by, besides its parameters.
+/// What tells a call's resources, besides its parameters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evidence<'t> {
     pub(super) account: AccountId,
@@ -115,10 +115,10 @@ fn within<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
 
 /// What a call named, from what was told of it. A refused call often has no parameters: then AWS's message
 /// names the resource.
-pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource> {
-    let mut found = kinds::resources(call, told);
+pub(super) fn resources(call: Call, evidence: &Evidence<'_>) -> Vec<ChangedResource> {
+    let mut found = kinds::resources(call, evidence);
     if found.is_empty() {
-        found.extend(told.error_message.and_then(|message| refused_on(message, told)));
+        found.extend(evidence.error_message.and_then(|message| refused_on(message, evidence)));
     }
     found.retain(|resource| resource.resource.len() <= 2048);
     found.sort_by(|a, b| {
@@ -129,7 +129,7 @@ pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource>
 }
 
 /// The resource of a refusal: `… is not authorized to perform: iam:PutRolePolicy on resource: role api …`.
-fn refused_on(message: &str, told: &Evidence<'_>) -> Option<ChangedResource> {
+fn refused_on(message: &str, evidence: &Evidence<'_>) -> Option<ChangedResource> {
     let (_, after) = message.split_once(" on resource: ")?;
     let mut words = after.split_whitespace();
     let first = words.next()?.trim_end_matches(['.', ',']);
@@ -138,7 +138,7 @@ fn refused_on(message: &str, told: &Evidence<'_>) -> Option<ChangedResource> {
     }
     let name = words.next()?.trim_end_matches(['.', ',']);
     Some(match first {
-        "role" => changed("AWS::IAM::Role", told.iam("role", "/", name)),
+        "role" => changed("AWS::IAM::Role", evidence.iam("role", "/", name)),
         "policy" if name.starts_with("arn:") => changed("AWS::IAM::ManagedPolicy", name),
         _ => return None,
     })

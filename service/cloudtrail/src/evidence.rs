@@ -5,11 +5,13 @@
 //! instances did. Each answer is a fact with its evidence. Refuses to say how bad it is: rules do.
 
 use crate::aggregate::Use;
-use crate::attribution::{AttributionMethod, History, SessionAttribution};
+use crate::attribution::History;
 use crate::session_name::{self, PodIdentityName};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_estate::id::Region;
-use rolecall_estate::{AssociationSpan, InstanceUse, Networks, Session, SessionKind, SpanDetail};
+use rolecall_estate::{
+    AssociationSpan, AttributionMethod, InstanceUse, Networks, Session, SessionAttribution, SessionKind, SpanDetail,
+};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +55,7 @@ pub enum Disagreement {
 }
 
 /// How a session that EKS made differs from its association and from itself; nothing for sessions
-/// that others made. `tie` is the session's own.
+/// that others made. `attribution` is the session's own.
 #[must_use]
 pub fn disagreements(session: &Session, attribution: &SessionAttribution, history: &History) -> Vec<Disagreement> {
     let is_target = session.kind == SessionKind::PodIdentityTarget;
@@ -190,10 +192,12 @@ pub struct BothCredentials {
 /// Events of IRSA do not name the cluster: service accounts of one name in two clusters of an
 /// account are not told apart.
 #[must_use]
-pub fn both_credentials(sessions: &[Session], attributions: &[SessionAttribution]) -> Vec<BothCredentials> {
+pub fn both_credentials<'s>(
+    sessions: impl IntoIterator<Item = (&'s Session, &'s SessionAttribution)>,
+) -> Vec<BothCredentials> {
     type Credentials = (Option<Credential>, Option<Credential>);
     let mut credentials: BTreeMap<(AccountId, &str, &str), Credentials> = BTreeMap::new();
-    for (session, attribution) in sessions.iter().zip(attributions) {
+    for (session, attribution) in sessions {
         if session.error.is_some() {
             continue;
         }

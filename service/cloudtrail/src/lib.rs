@@ -33,7 +33,7 @@ mod shape;
 mod tests;
 
 pub use aggregate::{AggregatedBatch, EventAggregator, Limits, Stats, TrailDay, TrailFile, Use, UseKey};
-pub use attribution::{AssociationQuery, AttributionMethod, History, SessionAttribution, attribute_sessions, best};
+pub use attribution::{AssociationQuery, History, attribute_sessions, best};
 pub use denial::is_denial;
 pub use origin::neighbourhood;
 pub use problem::{ProblemKind, ReadProblem};

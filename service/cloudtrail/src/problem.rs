@@ -88,7 +88,7 @@ impl Tally {
         }
     }
 
-    /// Says that the file that is read was not read whole, and why.
+    /// Says that the file that is read was not read completely, and why.
     pub(crate) fn left_unread(&mut self, why: &str) {
         if !self.unread.contains_key(&self.file) {
             self.unread.insert(self.file.clone(), why.to_owned());

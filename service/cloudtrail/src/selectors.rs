@@ -257,7 +257,7 @@ mod tests {
     const RDS: &str = "rdsdata.amazonaws.com";
 
     #[test]
-    fn basic_selectors_take_in_what_they_name_whole() {
+    fn basic_selectors_take_in_all_that_they_name() {
         is(&[], false, false, &[], &[]);
         is(&[Selector::Basic(BasicSelector::default())], true, true, &[], &[]);
         is(&[basic("All", true, &[KMS], &[])], true, true, &[KMS], &[]);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn advanced_selectors_that_narrow_take_in_nothing_whole() {
+    fn advanced_selectors_that_narrow_take_in_nothing_completely() {
         let management = || equals("eventCategory", &["Management"]);
         let data = || vec![equals("eventCategory", &["Data"]), equals("resources.type", &[S3])];
         let with = |mut fields: Vec<FieldSelector>, more: FieldSelector| {

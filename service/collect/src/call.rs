@@ -274,7 +274,7 @@ fn elements(text: &str) -> Result<(Option<&str>, HashSet<&str>), xmlparser::Erro
 
 impl Intercept for CompleteAnswer {
     fn name(&self) -> &'static str {
-        "whole"
+        "complete_answer"
     }
 
     fn modify_before_deserialization(
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_whole_only_with_its_end() {
+    fn an_answer_is_complete_only_with_its_end() {
         let xml = "<?xml version=\"1.0\"?>\n<ListResponse xmlns=\"x\"><A/><B><C>1</C></B></ListResponse>\n";
         let json = r#"{"clusters":["a"],"more":{"b":1}}"#;
         for text in [xml, json] {

@@ -1,4 +1,4 @@
-//! One call for each permission in each account, to tell what is missing before a look does.
+//! One call for each permission in each account, to tell what is missing before a scan does.
 //!
 //! Where a call needs a thing that the account does not have, it asks for one that does not exist:
 //! AWS checks the permission first.
@@ -48,7 +48,7 @@ const NOBODY: &str = "rolecall-doctor";
 /// Tries every permission once in every account of the plan, in one region.
 ///
 /// # Errors
-/// What keeps a look from beginning keeps this from it, too.
+/// What keeps a scan from beginning keeps this from it, too.
 pub async fn doctor(plan: &Plan) -> Result<Vec<Probe>, CannotStart> {
     let caller = Caller::new(plan.settings.max_concurrent_calls);
     let hub = HubSession::open(plan, &caller).await?;

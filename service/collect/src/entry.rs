@@ -30,7 +30,7 @@ static GET_CALLER_IDENTITY: PermissionUse =
 
 pub(crate) static ACTIONS: [&PermissionUse; 1] = [&ASSUME_ROLE];
 
-/// Why a look could not even begin.
+/// Why a scan could not even begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotStart {
     /// No region anywhere.
@@ -154,7 +154,7 @@ async fn sdk_config(plan: &Plan) -> SdkConfig {
         .operation_timeout(timeout.saturating_mul(settings.attempts))
         .build();
     let retry = RetryConfig::adaptive().with_max_attempts(settings.attempts);
-    // The timeouts bound every answer, as all are small and read whole.
+    // The timeouts bound every answer, as all are small and read completely.
     let stalls = StalledStreamProtectionConfig::disabled();
     match &settings.hub {
         Hub::Environment { profile, region, endpoint_url } => {

@@ -1,7 +1,7 @@
 //! AWS, looked at from outside: accounts, roles, clusters, associations, trails, sessions.
 //!
 //! Knows: credentials, AWS calls, paging, throttling, percent-encoding, and how each refused,
-//! throttled-out, timed-out or malformed answer becomes a gap while the look goes on. Refuses to
+//! throttled-out, timed-out or malformed answer becomes a gap while the scan goes on. Refuses to
 //! know storage, rules, findings and HTTP pages; it never reads another look.
 //!
 //! One [`Observation`] is sent for each account as soon as that account is done. A scope in it is
@@ -10,7 +10,7 @@
 //! that regions may be missing; one of `Clusters` in a region, that clusters of it may be missing.
 //!
 //! The listing of associations tells neither role nor time of change, and `associationId` stays the
-//! same through an update. So every association is described in every look, side by side.
+//! same through an update. So every association is described in every scan, side by side.
 
 mod account;
 mod account_scan;
@@ -70,7 +70,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Who watches a look. Called from the task that looks, so it must not block.
+/// Who watches a scan. Called from the task that looks, so it must not block.
 pub trait Progress: Send + Sync {
     /// Something happened.
     fn on(&self, event: &Event<'_>);
@@ -81,7 +81,7 @@ impl Progress for () {
     fn on(&self, _: &Event<'_>) {}
 }
 
-/// What a look came to.
+/// What a scan came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The hub's own account.
@@ -92,16 +92,16 @@ pub struct Summary {
     pub gaps: usize,
     /// Calls made, by IAM action; the SDK's retries are not counted.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Whether the look ended early, because nobody took the observations any more.
+    /// Whether the scan ended early, because nobody took the observations any more.
     pub interrupted: bool,
 }
 
 /// Looks at every account of the plan and sends one observation for each, in no order.
 ///
-/// Dropping the future ends the look. A closed `sink` ends it, too.
+/// Dropping the future ends the scan. A closed `sink` ends it, too.
 ///
 /// # Errors
-/// Only what keeps the look from beginning. Everything later is a gap in some observation.
+/// Only what keeps the scan from beginning. Everything later is a gap in some observation.
 pub async fn collect(
     plan: &Plan,
     progress: &dyn Progress,

@@ -1,4 +1,4 @@
-//! What to look at, and how hard: the settings of one look, checked before the first call.
+//! What to look at, and how hard: the settings of one scan, checked before the first call.
 //!
 //! Refuses to know where the settings came from.
 
@@ -9,7 +9,7 @@ use rolecall_estate::id::{Region, SessionName};
 use rolecall_iam::{AccountId, RoleArn};
 use std::time::Duration;
 
-/// Whose credentials begin the look.
+/// Whose credentials begin the scan.
 #[derive(Debug, Clone)]
 pub enum Hub {
     /// Those of the SDK's usual environment: variables, profiles, SSO, containers, instances.
@@ -90,11 +90,11 @@ pub enum Regions {
     Listed(Vec<Region>),
 }
 
-/// The settings of a look, before they are checked. `Default` is the whole organisation by the
+/// The settings of a scan, before they are checked. `Default` is the whole organisation by the
 /// usual role.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose credentials begin the look.
+    /// Whose credentials begin the scan.
     pub hub: Hub,
     /// Which accounts.
     pub accounts: Accounts,

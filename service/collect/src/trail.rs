@@ -6,10 +6,10 @@
 //!
 //! [`crate::trails`] reads `LookupEvents` as well, and on purpose apart. That one goes on from where
 //! it stopped and counts what sessions did; what it knows is kept whatever becomes of an audit. This
-//! one is part of a look: its scope is complete or has a gap in the same snapshot as the listings
+//! one is part of a scan: its scope is complete or has a gap in the same snapshot as the listings
 //! that its sessions are judged with, its window is read anew each time, and it says nothing of
 //! sessions where clusters were not listed. With a position kept between looks, a scope could not be
-//! said to be complete by what one look saw.
+//! said to be complete by what one scan saw.
 
 use crate::account_scan::{AccountScan, client};
 use crate::call::{Fresh, Holder, Pages, PermissionUse, Refusal, listed};

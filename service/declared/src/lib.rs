@@ -19,7 +19,8 @@ pub use terraform::{Action, Planned};
 
 use reading::{Problems, Reading};
 use resource::Found;
-use rolecall_estate::declared::{Declared, Problem, Text};
+use rolecall_estate::FileProblem;
+use rolecall_estate::declared::{Declared, Text};
 use rolecall_estate::id::Region;
 use rolecall_iam::AccountId;
 use tree::{Broken, Node};
@@ -87,7 +88,7 @@ impl Reader {
 
     /// Notes a file that is there and cannot be had.
     pub fn unread(&mut self, path: &str, why: &str) {
-        self.problems.add(Problem {
+        self.problems.add(FileProblem {
             file: path.to_owned(),
             line: 1,
             field: String::new(),
@@ -110,7 +111,7 @@ impl Reader {
 /// # Errors
 /// What of it cannot be read, beside the rest.
 #[must_use]
-pub fn plan(path: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<Planned>, Vec<Problem>)> {
+pub fn plan(path: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<Planned>, Vec<FileProblem>)> {
     let (mut found, mut problems) = (Vec::new(), Problems::default());
     let mut reading = Reading { file: path, defaults, found: &mut found, problems: &mut problems };
     let node = documents(&mut reading, bytes)?.into_iter().next()?.ok()?;

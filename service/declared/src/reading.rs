@@ -3,7 +3,8 @@
 use crate::Defaults;
 use crate::resource::{Found, Item};
 use crate::tree::{Node, Value};
-use rolecall_estate::declared::{Format, Known, Place, Problem, Text, Unresolved};
+use rolecall_estate::FileProblem;
+use rolecall_estate::declared::{Format, Known, Place, Text, Unresolved};
 use rolecall_iam::Document;
 
 /// So many problems are named of all files; the others are only counted.
@@ -20,12 +21,12 @@ pub(crate) struct Reading<'a> {
 /// What is wrong with files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Problems {
-    pub(crate) named: Vec<Problem>,
+    pub(crate) named: Vec<FileProblem>,
     pub(crate) unnamed: u64,
 }
 
 impl Problems {
-    pub(crate) fn add(&mut self, problem: Problem) {
+    pub(crate) fn add(&mut self, problem: FileProblem) {
         match self.named.len() < MAX_NAMED {
             true => self.named.push(problem),
             false => self.unnamed += 1,
@@ -39,7 +40,7 @@ impl Reading<'_> {
     }
 
     pub(crate) fn problem(&mut self, line: usize, field: &str, message: impl Into<String>, remedy: &str) {
-        self.problems.add(Problem {
+        self.problems.add(FileProblem {
             file: self.file.to_owned(),
             line,
             field: field.to_owned(),

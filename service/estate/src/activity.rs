@@ -1,87 +1,14 @@
-//! What CloudTrail recorded, as facts: sessions, calls, where they came from, and which associations there
-//! were at that time. Refuses to know how records are read, and to which pod a session belongs.
+//! What CloudTrail recorded beside sessions, as facts: calls, where they came from, and which associations there
+//! were at that time. Refuses to know how records are read.
 
 use crate::complete_range::CompleteRange;
 use crate::id::Region;
-use crate::resource::{Association, AssociationKey, Tags};
+use crate::resource::{Association, AssociationKey};
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-rolecall_iam::vocabulary! {
-    /// How a session came to be.
-    pub enum SessionKind: "a kind of session" {
-        /// STS `AssumeRole` by `pods.eks.amazonaws.com`.
-        PodIdentity = "pod_identity",
-        /// STS `AssumeRole` by a session of an association role, into its target role.
-        PodIdentityTarget = "pod_identity_target",
-        /// STS `AssumeRoleWithWebIdentity`.
-        WebIdentity = "web_identity",
-        /// STS `AssumeRoleWithSAML`.
-        Saml = "saml",
-        /// STS `AssumeRole` by another AWS service.
-        Service = "service",
-        /// Any other STS `AssumeRole`.
-        AssumeRole = "assume_role",
-        /// `eks-auth:AssumeRoleForPodIdentity`: the agent's request, which names no role.
-        AgentRequest = "agent_request",
-    }
-}
-
-/// One AssumeRole-like event: a session, or the refusal of one. Never holds a session token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// CloudTrail's event id; unique with `account_id`.
-    pub event_id: String,
-    /// The account in whose trail it was recorded (`recipientAccountId`).
-    pub account_id: AccountId,
-    /// The event's region.
-    pub region: Region,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// How.
-    pub kind: SessionKind,
-    /// The role asked for, where the event names one.
-    pub role_arn: Option<String>,
-    /// The session name, as given; `None` where the event has none.
-    pub session_name: Option<String>,
-    /// The new access key id.
-    pub access_key_id: Option<String>,
-    /// Who asked: a service name, an ARN, or a web identity's user name.
-    pub principal: String,
-    /// CloudTrail's `userIdentity.type`.
-    pub principal_type: String,
-    /// The access key id that the caller used.
-    pub parent_access_key_id: Option<String>,
-    /// Where the call came from.
-    pub source_ip: Option<String>,
-    /// The VPC endpoint that it came through.
-    #[serde(default)]
-    pub vpc_endpoint: Option<VpcEndpoint>,
-    /// Session tags (own and incoming transitive ones).
-    pub tags: Tags,
-    /// The external id sent.
-    pub external_id: Option<String>,
-    /// Seconds asked for.
-    pub duration_seconds: Option<u32>,
-    /// Percentage of the packed limit used.
-    pub packed_policy_size: Option<u8>,
-    /// The error code of a refused call.
-    pub error: Option<String>,
-    /// The cluster that the event or its tags name.
-    pub cluster: Option<String>,
-}
-
-/// A VPC endpoint, as CloudTrail names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct VpcEndpoint {
-    /// `vpce-…`.
-    pub id: String,
-    /// Its owner, where the event says so.
-    pub account_id: Option<String>,
-}
 
 /// Calls of one action by sessions of EC2 instances with one role, in one region; all that were
 /// counted.
@@ -112,8 +39,8 @@ pub struct InstanceUse {
 pub struct TrailMemory {
     /// When it was asked for; `None`: nobody asked, so that what is not there says nothing.
     pub at: Option<DateTime<Utc>>,
-    /// Which stretches were read whole.
-    pub whole: Vec<CompleteRange>,
+    /// Which ranges were read completely.
+    pub complete_ranges: Vec<CompleteRange>,
     /// When credentials of an association were last counted as given or used, by its id.
     pub associations: BTreeMap<String, DateTime<Utc>>,
     /// When a role's were, by its ARN.

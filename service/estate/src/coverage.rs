@@ -20,7 +20,7 @@ impl Scope {
 }
 
 rolecall_iam::vocabulary! {
-    /// Why a scope was not seen whole.
+    /// Why a scope was not seen completely.
     pub enum GapReason: "a reason of a gap" {
         /// AWS refused the call.
         Denied = "denied",

@@ -93,6 +93,20 @@ name!(
 );
 
 impl Region {
+    /// Where a partition records the calls of its global services, such as IAM; `None` for a partition that is not
+    /// listed here.
+    /// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html>
+    #[must_use]
+    pub fn of_global_services(partition: &str) -> Option<Self> {
+        let region = match partition {
+            "aws" => "us-east-1",
+            "aws-cn" => "cn-north-1",
+            "aws-us-gov" => "us-gov-west-1",
+            _ => return None,
+        };
+        Some(Self(region.into()))
+    }
+
     /// The partition of the Region, as its ARNs name it.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     #[must_use]

@@ -11,23 +11,26 @@ mod change_event;
 mod complete_range;
 pub mod coverage;
 pub mod declared;
+mod file_problem;
 pub mod id;
 pub mod loss;
 mod reason;
 mod resource;
 mod scope;
+mod session;
 mod snapshot;
 
 pub use activity::{
-    AssociationSpan, InstanceUse, Networks, Origin, OriginKey, Session, SessionKind, SpanDetail, TrailMemory, Used,
-    UsedFrom, VpcEndpoint,
+    AssociationSpan, InstanceUse, Networks, Origin, OriginKey, SpanDetail, TrailMemory, Used, UsedFrom,
 };
 pub use change_event::{Actor, AgentClass, ChangeEvent, ChangedResource, named_key, resource_key, resource_type};
 pub use complete_range::{CompleteRange, EventScope, IncompleteDay};
+pub use file_problem::FileProblem;
 pub use reason::{Cause, Reason};
 pub use resource::{
     AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,
     Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,
     RoleLastUsed, Tags, Trail,
 };
+pub use session::{AttributionMethod, Session, SessionAttribution, SessionKind, VpcEndpoint};
 pub use snapshot::{Estate, Observation, ResourceKind, Snapshot, Unconfirmed};

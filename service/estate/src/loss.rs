@@ -3,7 +3,7 @@
 //! A listing that AWS, a proxy or a change of permissions thins out looks like any other that is
 //! complete. So where a scope lost more than half of what was known of it, and at least ten things, the
 //! loss is held, and so is one that leaves nothing of three things or more: the scope gets a gap, and
-//! nothing of it closes. What the next look lacks as well is gone. Refuses to know where anything is
+//! nothing of it closes. What the next scan lacks as well is gone. Refuses to know where anything is
 //! remembered.
 
 use crate::before::Before;
@@ -23,9 +23,9 @@ const FEW: usize = 2;
 /// on purpose seldom takes most of what there is, and a listing of which pages are lost does.
 const ONE_IN: usize = 2;
 
-/// Takes the proof from listings that lost much since the latest look. `before` is what is known;
-/// `held` are the scopes whose latest look was held for the same reason. Of those, what that look
-/// lacked too is confirmed to be gone; what only this look lacks is a loss of its own.
+/// Takes the proof from listings that lost much since the latest scan. `before` is what is known;
+/// `held` are the scopes whose latest scan was held for the same reason. Of those, what that look
+/// lacked too is confirmed to be gone; what only this scan lacks is a loss of its own.
 pub fn hold(seen: &mut Observation, before: &[Before], held: &BTreeSet<Scope>) {
     let mut known: BTreeMap<&Scope, Vec<&Before>> = BTreeMap::new();
     for thing in before {
@@ -72,7 +72,7 @@ fn inside<'b>(
     .collect()
 }
 
-/// The names of what this look shows of a scope, as [`Before::name`] gives them; `None` for scopes
+/// The names of what this scan shows of a scope, as [`Before::name`] gives them; `None` for scopes
 /// whose things are not told apart.
 fn shown(seen: &Observation, scope: &Scope) -> Option<HashSet<String>> {
     let region = scope.region.as_ref();
@@ -131,7 +131,7 @@ mod tests {
         let scope = Scope::global(account, ScopeKind::OidcProviders);
         let (none, lacked): (&[usize], Vec<usize>) = (&[], (0..11).collect());
         let cases = [
-            // Known, what the latest look lacked and was held for, shown, whether this one is held.
+            // Known, what the latest scan lacked and was held for, shown, whether this one is held.
             (20, none, 11..20, true),
             (20, none, 10..20, false),
             (20, none, 100..120, true),

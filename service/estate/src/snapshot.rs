@@ -2,7 +2,7 @@
 //!
 //! Refuses to know where a snapshot is kept.
 
-use crate::activity::{AssociationSpan, Session, TrailMemory};
+use crate::activity::{AssociationSpan, TrailMemory};
 use crate::assumption::Assumption;
 use crate::coverage::{Coverage, Gap, GapReason};
 use crate::declared::Declared;
@@ -10,6 +10,7 @@ use crate::resource::{
     Account, Association, Cluster, Documents, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, RoleLastUsed,
     Trail,
 };
+use crate::session::Session;
 use chrono::{DateTime, Utc};
 use rolecall_iam::AccountId;
 use std::collections::{BTreeMap, BTreeSet};

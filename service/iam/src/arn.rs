@@ -114,6 +114,41 @@ impl fmt::Display for Arn {
     }
 }
 
+/// A text that may be an ARN, a pattern of ARNs, or neither, as documents and events hold it; its parts as far as
+/// it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArnText<'t>(pub &'t str);
+
+impl<'t> ArnText<'t> {
+    fn segment(self, n: usize) -> Option<&'t str> {
+        self.0.splitn(6, ':').nth(n).filter(|segment| !segment.is_empty())
+    }
+
+    /// The partition, where it is not empty.
+    #[must_use]
+    pub fn partition(self) -> Option<&'t str> {
+        self.segment(1)
+    }
+
+    /// The service, where it is not empty.
+    #[must_use]
+    pub fn service(self) -> Option<&'t str> {
+        self.segment(2)
+    }
+
+    /// The account: an id, `aws`, or a pattern; where it is not empty.
+    #[must_use]
+    pub fn account(self) -> Option<&'t str> {
+        self.segment(4)
+    }
+
+    /// The account, where it is an account id.
+    #[must_use]
+    pub fn account_id(self) -> Option<AccountId> {
+        self.account()?.parse().ok()
+    }
+}
+
 /// The ARN of an IAM role: `arn:…:iam::ACCOUNT:role/PATH/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleArn {
@@ -200,6 +235,16 @@ mod tests {
         for bad in ["", "12", "1234567890123", "12345678901a", "١٢٣٤٥٦٧٨٩٠١٢"] {
             assert!(bad.parse::<AccountId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_has_the_parts_that_it_has() {
+        let bucket = ArnText("arn:aws:s3:::reports/*");
+        assert_eq!((bucket.partition(), bucket.service(), bucket.account()), (Some("aws"), Some("s3"), None));
+        let pattern = ArnText("arn:*:iam::123456789012:role/a:b");
+        assert_eq!((pattern.partition(), pattern.account_id()), (Some("*"), "123456789012".parse().ok()));
+        assert_eq!(ArnText("*").account_id(), None);
+        assert_eq!(ArnText("arn:aws:iam::aws:policy/ReadOnlyAccess").account(), Some("aws"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod truth;
 mod version;
 pub mod vocabulary;
 
-pub use arn::{AccountId, Arn, ArnError, RoleArn};
+pub use arn::{AccountId, Arn, ArnError, ArnText, RoleArn};
 pub use catalogue::action_name::ActionName;
 pub use catalogue::cloudtrail::{EventActions, actions_of_event};
 pub use compare::{Asker, Comparison, Relation, compare};

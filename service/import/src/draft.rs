@@ -80,9 +80,10 @@ impl AccountDraft {
         };
         let provided = |seen: bool| if seen { Ok(()) } else { Err(not_provided()) };
         let global = |kind| Scope::global(account, kind);
-        let whole =
-            |listing: Listing, shown: bool| listing::whole(&pages(&listing).collect::<Vec<_>>(), shown, complete);
-        let everywhere = |kind, shown: bool| whole((kind, None, None), shown);
+        let completeness = |listing: Listing, shown: bool| {
+            listing::completeness(&pages(&listing).collect::<Vec<_>>(), shown, complete)
+        };
+        let everywhere = |kind, shown: bool| completeness((kind, None, None), shown);
         say(global(ScopeKind::Entry), provided(self.held), "sts:AssumeRole");
         say(global(ScopeKind::Roles), everywhere(ScopeKind::Roles, !out.roles.is_empty()), iam::ACTION);
         say(global(ScopeKind::Policies), everywhere(ScopeKind::Policies, !out.policies.is_empty()), iam::ACTION);
@@ -123,7 +124,7 @@ impl AccountDraft {
         let trails = unread.map_or_else(|| everywhere(ScopeKind::Trails, !out.trails.is_empty()), Err);
         for region in &regions {
             let shown = self.clusters.keys().any(|(known, _)| known == region);
-            let listed = whole((ScopeKind::Clusters, Some(region.clone()), None), shown);
+            let listed = completeness((ScopeKind::Clusters, Some(region.clone()), None), shown);
             say(regional(ScopeKind::Clusters, region), listed, "eks:ListClusters");
             let sessions = if self.record_regions.contains(region) && !self.trail_regions.contains(region) {
                 Err((GapReason::Unproven, "records of it were given, and nothing shows that they are all".to_owned()))
@@ -154,7 +155,7 @@ impl AccountDraft {
             let listed = |kind, shown: bool| {
                 let (in_region, in_cluster) =
                     ((kind, Some(region.clone()), None), (kind, Some(region.clone()), Some(cluster.clone())));
-                listing::whole(&pages(&in_region).chain(pages(&in_cluster)).collect::<Vec<_>>(), shown, complete)
+                listing::completeness(&pages(&in_region).chain(pages(&in_cluster)).collect::<Vec<_>>(), shown, complete)
             };
             let associations = listed(ScopeKind::Associations, !own.is_empty());
             let detailed = match &associations {
@@ -168,7 +169,7 @@ impl AccountDraft {
             let addons = listed(ScopeKind::Addons, self.addons.contains_key(&key));
             let entries = listed(ScopeKind::AccessEntries, self.access_entries.contains_key(&key));
             if let Some(own) = all_clusters.get_mut(&key) {
-                // Those of a listing that is not whole were seen.
+                // Those of a listing that is not complete were seen.
                 let known = self.addons.remove(&key).map(|known| known.into_values().collect());
                 own.addons = known.or_else(|| addons.is_ok().then(Vec::new));
                 let known = self.access_entries.remove(&key).map(|known| known.into_values().collect());

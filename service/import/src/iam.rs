@@ -162,7 +162,7 @@ impl Builder {
 }
 
 impl AccountDraft {
-    /// Whether authorization details may be whole by what they hold. `--filter` leaves the lists of
+    /// Whether authorization details may be complete by what they hold. `--filter` leaves the lists of
     /// other kinds empty and AWS's word that there are no further pages, so neither proves anything
     /// without the roles that no account lacks, and the policies that roles name.
     pub(super) fn check_details(&mut self, account: AccountId, seen: &Snapshot, complete: bool) {

@@ -84,8 +84,8 @@ pub struct Given {
     /// Trail files are read elsewhere, a few at a time: the sessions of these places (see
     /// [`trail_place`]) count as provided. Whoever reads them says where they are broken.
     pub trails: BTreeSet<(AccountId, Region)>,
-    /// Whoever gives the files says that each listing that they hold a part of is whole. A page that
-    /// is missing by its token, and a list that cannot be whole, stay gaps.
+    /// Whoever gives the files says that each listing that they hold a part of is complete. A page that
+    /// is missing by its token, and a list that cannot be complete, stay gaps.
     pub complete: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What files show of how much of a listing they hold.
 //!
-//! A listing proves that something is not there only where its form says that it is whole: AWS says
+//! A listing proves that something is not there only where its form says that it is complete: AWS says
 //! so (`IsTruncated: false`), or it lies in the estate layout and no token says that there is more.
 //! Anything else shows what it holds, and no absence. Refuses to know what is listed.
 
@@ -41,7 +41,7 @@ pub(super) enum Proof {
     Thinned,
     /// Nothing.
     None,
-    /// It lies where the estate layout has the whole listing.
+    /// It lies where the estate layout has the complete listing.
     Layout,
     /// AWS says that it is the last.
     Stated,
@@ -82,9 +82,9 @@ pub(super) fn is_last(map: &Map<String, Value>) -> bool {
     map.iter().any(|(key, value)| key.eq_ignore_ascii_case("istruncated") && *value == Value::Bool(false))
 }
 
-/// Whether pages make a whole listing, or why not. `stated`: whoever gives the files says that they
+/// Whether pages make a complete listing, or why not. `stated`: whoever gives the files says that they
 /// hold all there is. `shown`: something of the listing was seen.
-pub(super) fn whole(pages: &[&Page], shown: bool, stated: bool) -> Result<(), (GapReason, String)> {
+pub(super) fn completeness(pages: &[&Page], shown: bool, stated: bool) -> Result<(), (GapReason, String)> {
     let (cut, last): (Vec<&Page>, Vec<&Page>) = pages.iter().partition(|page| page.token.is_some());
     if let Some(page) = cut.first() {
         let said = stated && !last.is_empty() && are_distinct(&cut);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn verdict(pages: &[Page], stated: bool) -> Option<GapReason> {
-        whole(&pages.iter().collect::<Vec<_>>(), true, stated).err().map(|(reason, _)| reason)
+        completeness(&pages.iter().collect::<Vec<_>>(), true, stated).err().map(|(reason, _)| reason)
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_whole_where_none_can_be_missing() {
+    fn pages_are_complete_where_none_can_be_missing() {
         let truncated = Some(GapReason::Truncated);
         let cases: [(&[Page], Option<GapReason>, Option<GapReason>); 8] = [
             (&[page("a.json", 0, Some("1"))], truncated, truncated),
@@ -209,8 +209,8 @@ mod tests {
         ] {
             assert_eq!((verdict(&[with(proof)], false), verdict(&[with(proof)], true)), (alone, None), "{proof:?}");
         }
-        assert_eq!(whole(&[], false, true).unwrap_err().0, GapReason::NotProvided);
-        assert_eq!(whole(&[], true, false).unwrap_err().0, GapReason::Unproven);
-        assert!(whole(&[], true, true).is_ok());
+        assert_eq!(completeness(&[], false, true).unwrap_err().0, GapReason::NotProvided);
+        assert_eq!(completeness(&[], true, false).unwrap_err().0, GapReason::Unproven);
+        assert!(completeness(&[], true, true).is_ok());
     }
 }

@@ -91,7 +91,7 @@ impl Source<'_> {
         name.strip_prefix(stem).is_some_and(|rest| matches!(rest, ".json" | ".json.gz"))
     }
 
-    /// The page that a value is, if it is a list as AWS answers it. `layout`: the whole listing would
+    /// The page that a value is, if it is a list as AWS answers it. `layout`: the complete listing would
     /// lie where the file does.
     pub(super) fn page(&self, value: &Value, layout: bool) -> Page {
         let map = value.as_object();

@@ -167,7 +167,7 @@ impl Value {
         Self::List(List::whole(items.into_iter().collect::<Vec<_>>()))
     }
 
-    /// A list that is whole, or partial where there are reasons.
+    /// A list that is complete, or partial where there are reasons.
     #[must_use]
     pub fn list_seen(items: impl IntoIterator<Item = Value>, missing: Option<Reasons>) -> Self {
         let items: Arc<[Value]> = items.into_iter().collect::<Vec<_>>().into();

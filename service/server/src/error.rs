@@ -2,7 +2,7 @@
 //!
 //! One line for each thing that is wrong: what, why (the chain of sources), and the remedy.
 
-use crate::config::Problem;
+use rolecall_estate::FileProblem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub enum Error {
     },
     /// A configuration with problems.
     #[error("the configuration has {} problems", .0.len())]
-    Config(Vec<Problem>),
+    Config(Vec<FileProblem>),
     /// A file or folder.
     #[error("cannot {doing} {}", path.display())]
     File {

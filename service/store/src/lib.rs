@@ -42,7 +42,7 @@ pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 pub use sqlx::postgres::PgConnectOptions;
 pub use trail::attempts::{Attempts, Life, SetAside, Suspect, Unit, UnitKind};
 pub use trail::attribution::{DueSessions, SessionKey};
-pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter, SessionRow};
+pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter};
 pub use trail::usage::{AttributionCount, DayRow, UsageOf, UseRow};
 pub use trail::{
     BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, SourceReport, SourceRow,

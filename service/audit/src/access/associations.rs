@@ -11,7 +11,7 @@ use super::trust::{TAG, TrustAnswers};
 use crate::index::ClusterKey;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{Association, AssociationDetail, AssociationKey, Cause, Reason, Role};
-use rolecall_iam::{ArnError, Context};
+use rolecall_iam::{ArnError, ArnText, Context};
 use rolecall_rules::Reasons;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn cluster_arn(index: &AccessIndex, association: &Association) -> String {
     listed.map_or_else(
         || {
             // The association's own ARN holds the partition.
-            let partition = association.arn.split(':').nth(1).filter(|p| !p.is_empty()).unwrap_or("aws");
+            let partition = ArnText(&association.arn).partition().unwrap_or("aws");
             format!("arn:{partition}:eks:{}:{}:cluster/{}", key.region, key.account_id, key.cluster)
         },
         |cluster| cluster.arn.clone(),
@@ -89,10 +89,9 @@ pub(crate) fn caller_may(
     let Some(target) = &detail.target_role_arn else { return Ok(true) };
     index.role_exists(&detail.role_arn)?;
     let Some(role) = index.role(&detail.role_arn) else { return Ok(true) };
-    let account = |arn: &str| arn.split(':').nth(4).map(str::to_owned);
     // In one account a trust policy that names the role is enough.
     let via_account = if action == TAG { hop.tag_via_account } else { hop.assume_via_account };
-    if account(target) == account(&detail.role_arn) && !via_account {
+    if ArnText(target).account() == ArnText(&detail.role_arn).account() && !via_account {
         return Ok(true);
     }
     let policies = policy_set(index, role, None);

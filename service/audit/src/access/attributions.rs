@@ -6,9 +6,9 @@ use super::index::AccessIndex;
 use super::session_group::Fault;
 use crate::index::join;
 use chrono::{DateTime, Utc};
+use rolecall_cloudtrail::evidence;
 use rolecall_cloudtrail::evidence::Disagreement;
-use rolecall_cloudtrail::{AttributionMethod, SessionAttribution, evidence};
-use rolecall_estate::{Reason, Session, SessionKind};
+use rolecall_estate::{AttributionMethod, Reason, Session, SessionAttribution, SessionKind};
 use rolecall_iam::Arn;
 
 const EARLIER_UNSEEN: &str = "what association there was before this one was not seen";
@@ -138,7 +138,7 @@ fn unseen_by_tags(index: &AccessIndex, session: &Session) -> Option<Reason> {
     let visibility = place.and_then(|(region, cluster)| index.cluster_visibility(&(account, region, cluster)));
     let why = match visibility {
         Some(visibility) => visibility.associations.clone(),
-        // A cluster that is not there any more: gone with what it held, if the listing is whole.
+        // A cluster that is not there any more: gone with what it held, if the listing is complete.
         None => index.visibility(account).clusters.clone(),
     };
     why.map(|why| why.joined())

@@ -3,7 +3,7 @@
 //! Knows which calls instances made, what an association's pods may do, and what a node does of
 //! itself: whatever AWS's own policies for nodes allow. What instances did beyond that, and an
 //! association without a session may do, was done by pods that did not get their own credentials.
-//! Where calls were not read whole, or are not recorded, that none was found says nothing.
+//! Where calls were not read completely, or are not recorded, that none was found says nothing.
 
 use super::answer::{Listed, Partial, why};
 use super::index::AccessIndex;
@@ -118,20 +118,20 @@ fn calls_unseen(
     nodes: &Grants,
 ) -> Option<Reasons> {
     let key = &association.key;
-    let here = |whole: &&CompleteRange| {
-        whole.account_id == key.account_id
-            && whole.region == key.region
-            && whole.event_scope != EventScope::Sessions
-            && whole.from <= since
-            && whole.to + LAG >= at
+    let here = |range: &&CompleteRange| {
+        range.account_id == key.account_id
+            && range.region == key.region
+            && range.event_scope != EventScope::Sessions
+            && range.from <= since
+            && range.to + LAG >= at
     };
     let beyond = pods.possibly_allowed().minus(nodes.certainly_allowed()).minus(recording::unrecorded());
     let mut why = Reason::new(
         format!("the trail of {} in account {} since {} is incomplete", key.region, key.account_id, since.to_rfc3339()),
         Cause::Gap(Scope::regional(key.account_id, ScopeKind::Sessions, key.region.clone())),
     );
-    for whole in index.trail.memory.whole.iter().filter(here) {
-        match unseen_in(&index.trails, whole, &beyond) {
+    for range in index.trail.memory.complete_ranges.iter().filter(here) {
+        match unseen_in(&index.trails, range, &beyond) {
             None => return None,
             Some(unseen) => why = unseen,
         }

@@ -7,11 +7,11 @@ use super::trust::TrustCache;
 use crate::cancel::Cancel;
 use crate::declared::DeclaredIndex;
 use crate::index::{EstateIndex, join};
-use rolecall_cloudtrail::SessionAttribution;
 use rolecall_estate::assumption::Assumption;
-use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::{AccountId, Digest, GrantsCache, Level, PolicyRef};
+use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role, SessionAttribution};
+use rolecall_iam::{AccountId, ArnText, Digest, GrantsCache, Level, PolicyRef};
 use rolecall_rules::Reasons;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -63,11 +63,11 @@ impl AccessIndex {
 
     /// As [`AccessIndex::under_assumptions`], with the attribution of each session of the estate, in their
     /// order. Once somebody wants the work to end, answers are worth nothing.
-    pub(crate) fn with_attributions(
-        estate: &Estate,
+    pub(crate) fn with_attributions<'e>(
+        estate: &'e Estate,
         assumed: &BTreeSet<Assumption>,
         cancel: &Cancel,
-    ) -> (Self, Vec<SessionAttribution>) {
+    ) -> (Self, Vec<Cow<'e, SessionAttribution>>) {
         let (trail, attributions) = trail::evidence_of(estate);
         let index = Self {
             estate: EstateIndex::new(estate, assumed),
@@ -101,7 +101,7 @@ impl AccessIndex {
         if let Some(role) = self.role(arn) {
             return (Some(role), self.role_unseen(role));
         }
-        let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
+        let account = ArnText(arn).account_id();
         (None, account.and_then(|account| self.visibility(account).roles.clone()))
     }
 

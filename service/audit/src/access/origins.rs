@@ -7,8 +7,8 @@
 use super::session_group::{Group, New, Observed, UseKey, UseSeen};
 use crate::index::ClusterKey;
 use chrono::{DateTime, TimeDelta, Utc};
-use rolecall_cloudtrail::{SessionAttribution, neighbourhood};
-use rolecall_estate::{Estate, Origin, UsedFrom};
+use rolecall_cloudtrail::neighbourhood;
+use rolecall_estate::{Estate, Origin, SessionAttribution, UsedFrom};
 use std::collections::{BTreeMap, HashMap};
 
 /// So long must calls have been recorded before something can be new, unless there are sessions enough.

@@ -9,11 +9,12 @@ use super::index::AccessIndex;
 use super::session_group::{Group, GroupKey, Observed, Place};
 use super::trail::LAG;
 use crate::index::join;
+use rolecall_cloudtrail::session_name;
 use rolecall_cloudtrail::session_name::PodIdentityName;
-use rolecall_cloudtrail::{SessionAttribution, session_name};
-use rolecall_estate::{Association, Reason, Session, SessionKind};
+use rolecall_estate::{Association, Reason, Session, SessionAttribution, SessionKind};
 use rolecall_iam::Arn;
 use rolecall_rules::Reasons;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,9 +26,14 @@ const FAULTS_KEPT: usize = 50;
 const SOURCES_KEPT: usize = 200;
 
 /// Gathers sessions; the answer is in the order of the keys and does not depend on theirs.
-pub(crate) fn gather(index: &AccessIndex, sessions: &[Session], attributed: &[SessionAttribution]) -> Vec<Group> {
+pub(crate) fn gather(
+    index: &AccessIndex,
+    sessions: &[Session],
+    attributed: &[Cow<'_, SessionAttribution>],
+) -> Vec<Group> {
     let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    let mut ordered: Vec<(&Session, &SessionAttribution)> = sessions.iter().zip(attributed).collect();
+    let mut ordered: Vec<(&Session, &SessionAttribution)> =
+        sessions.iter().zip(attributed.iter().map(AsRef::as_ref)).collect();
     ordered.sort_by(|(a, _), (b, _)| (a.at, &a.event_id, a.account_id).cmp(&(b.at, &b.event_id, b.account_id)));
     ordered.dedup_by(|(a, _), (b, _)| a.event_id == b.event_id && a.account_id == b.account_id);
     for (session, attribution) in ordered {

@@ -10,11 +10,11 @@ use super::index::AccessIndex;
 use super::stack::{own_policies, trust_policy};
 use rolecall_estate::id::{ClusterName, Namespace, Region, ServiceAccount};
 use rolecall_estate::{Association, AssociationKey, Estate, OrgPolicyKind, Role};
-use rolecall_iam::trust::Organization;
 use rolecall_iam::{
     AccountId, Arn, Context, ContextValue, Document, Explanation, Level, PolicyRef, PolicySet, Request, Requester,
     explain,
 };
+use rolecall_iam::{ArnText, trust::Organization};
 use rolecall_rules::Reasons;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -157,15 +157,14 @@ impl Asked {
 /// association leads to, as far as the estate has it.
 #[must_use]
 pub fn accounts(estate: &Estate, question: &Question) -> BTreeSet<AccountId> {
-    let of_arn = |text: &str| text.split(':').nth(4).and_then(|account| account.parse().ok());
     let mut accounts: BTreeSet<AccountId> =
-        [&question.principal, &question.resource].into_iter().filter_map(|t| of_arn(t)).collect();
+        [&question.principal, &question.resource].into_iter().filter_map(|text| ArnText(text).account_id()).collect();
     accounts.extend(question.resource_account);
     if let Some(key) = read_key(&question.principal) {
         accounts.insert(key.account_id);
         let detail = estate.associations.iter().find(|a| a.key == key).and_then(|a| a.detail.as_ref());
         let roles = detail.into_iter().flat_map(|d| std::iter::once(&d.role_arn).chain(&d.target_role_arn));
-        accounts.extend(roles.filter_map(|arn| of_arn(arn)));
+        accounts.extend(roles.filter_map(|arn| ArnText(arn).account_id()));
     }
     accounts
 }

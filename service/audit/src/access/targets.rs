@@ -184,11 +184,11 @@ impl TargetFinder<'_> {
         let roles = self.doors.groups.get(group).cloned().unwrap_or_default();
         let of_policy = escalation::is_of_policy(action);
         let of_boundary = action == "iam:DeleteRolePermissionsBoundary";
-        let is_whole = holding.stack.is_unlimited(action)
+        let is_unlimited = holding.stack.is_unlimited(action)
             && !of_policy
             && !of_boundary
             && (action != RETRUST || holding.stack.is_unrefused_everywhere(ASSUME));
-        if roles.is_empty() || is_whole {
+        if roles.is_empty() || is_unlimited {
             return whole;
         }
         let candidates = if of_policy { roles.to_vec() } else { self.candidates(holding, action, &roles) };

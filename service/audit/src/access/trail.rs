@@ -4,12 +4,13 @@ use super::origins::Origins;
 use super::unused::unseen_in;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::evidence::BothCredentials;
-use rolecall_cloudtrail::{History, SessionAttribution, attribute_sessions, evidence};
+use rolecall_cloudtrail::{History, attribute_sessions, evidence};
 use rolecall_estate::id::Region;
 use rolecall_estate::{
-    AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Session, Trail, TrailMemory,
+    AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Session, SessionAttribution, Trail, TrailMemory,
 };
 use rolecall_iam::{AccountId, ActionSet};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// From one moment up to, and without, another.
@@ -19,13 +20,13 @@ pub(crate) type Span = (DateTime<Utc>, DateTime<Utc>);
 #[derive(Debug, Default)]
 pub(crate) struct TrailEvidence {
     pub history: History,
-    /// Since when the trail was read whole.
+    /// Since when the trail was read completely.
     pub since: Option<DateTime<Utc>>,
     /// What is remembered beyond the sessions that are judged.
     pub memory: TrailMemory,
-    /// The stretches of each place's trail that were read whole and show sessions.
+    /// The ranges of each place's trail that were read completely and show sessions.
     pub stretches: BTreeMap<(AccountId, Region), Vec<Span>>,
-    /// From when to when an account's sessions were read whole wherever they can be.
+    /// From when to when an account's sessions were read completely wherever they can be.
     pub everywhere: BTreeMap<AccountId, Vec<Span>>,
     pub used: HashMap<AssociationKey, LastSession>,
     /// By association id: the last session that can be this association's or another's.
@@ -37,23 +38,23 @@ pub(crate) struct TrailEvidence {
 }
 
 impl TrailEvidence {
-    /// Works out where sessions were read whole.
+    /// Works out where sessions were read completely.
     fn remember(&mut self, trails: &[Trail]) {
         let begins =
             ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
         let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
-        for whole in &self.memory.whole {
-            let shows = whole.event_scope == EventScope::Sessions || unseen_in(trails, whole, &begins).is_none();
+        for range in &self.memory.complete_ranges {
+            let shows = range.event_scope == EventScope::Sessions || unseen_in(trails, range, &begins).is_none();
             if shows {
-                let place = (whole.account_id, whole.region.clone());
-                self.stretches.entry(place).or_default().push((whole.from, whole.to));
+                let place = (range.account_id, range.region.clone());
+                self.stretches.entry(place).or_default().push((range.from, range.to));
             }
-            sources.entry((whole.account_id, &whole.source)).or_default().push((whole, shows));
+            sources.entry((range.account_id, &range.source)).or_default().push((range, shows));
         }
         for ((account, _), regions) in sources {
-            let from = regions.iter().map(|(whole, _)| whole.from).max();
-            let to = regions.iter().map(|(whole, _)| whole.to).min();
-            let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(whole, _)| whole.all_regions);
+            let from = regions.iter().map(|(range, _)| range.from).max();
+            let to = regions.iter().map(|(range, _)| range.to).min();
+            let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(range, _)| range.all_regions);
             if let (true, Some(from), Some(to)) = (all, from, to) {
                 self.everywhere.entry(account).or_default().push((from, to));
             }
@@ -70,7 +71,7 @@ impl TrailEvidence {
         self.possible.contains_key(association_id)
     }
 
-    /// Since when stretches show everything up to now, going back from where `since` does already.
+    /// Since when ranges show everything up to now, going back from where `since` does already.
     pub(crate) fn back(&self, since: Option<DateTime<Utc>>, stretches: Option<&Vec<Span>>) -> Option<DateTime<Utc>> {
         let mut left: Vec<_> = stretches.into_iter().flatten().copied().collect();
         let up_to_now = |to: DateTime<Utc>| self.memory.at.is_some_and(|at| to + LAG >= at);
@@ -85,7 +86,7 @@ impl TrailEvidence {
     }
 }
 
-/// So far may a trail that was read whole lag behind.
+/// So far may a trail that was read completely lag behind.
 pub(crate) const LAG: TimeDelta = TimeDelta::hours(6);
 
 /// The last session of many.
@@ -102,10 +103,19 @@ impl LastSession {
     }
 }
 
-/// Attributes every session of the estate, in their order, and sums up what follows.
-pub(crate) fn evidence_of(estate: &Estate) -> (TrailEvidence, Vec<SessionAttribution>) {
+/// The attribution of every session of the estate, in their order. As the store has it, since it knows what
+/// opened a session that is not among these; sessions that did not come from there are attributed here.
+fn attributions<'e>(estate: &'e Estate, history: &History) -> Vec<Cow<'e, SessionAttribution>> {
+    let stored = estate.sessions.iter().map(|session| session.attribution.as_deref().map(Cow::Borrowed)).collect();
+    let worked_out = || attribute_sessions(&estate.sessions, history, &|_| None).into_iter().map(Cow::Owned).collect();
+    let stored: Option<Vec<_>> = stored;
+    stored.unwrap_or_else(worked_out)
+}
+
+/// The attribution of every session of the estate, in their order, and the sum of what follows.
+pub(crate) fn evidence_of(estate: &Estate) -> (TrailEvidence, Vec<Cow<'_, SessionAttribution>>) {
     let history = History::new(spans(estate));
-    let attributions = attribute_sessions(&estate.sessions, &history, &|_| None);
+    let attributions = attributions(estate, &history);
     let mut facts = TrailEvidence {
         history,
         since: estate.sessions_since,
@@ -133,10 +143,11 @@ pub(crate) fn evidence_of(estate: &Estate) -> (TrailEvidence, Vec<SessionAttribu
             *last = session.at.max(*last);
         }
     }
-    facts.both_credentials = evidence::both_credentials(&estate.sessions, &attributions)
-        .into_iter()
-        .map(|both| ((both.account_id, both.namespace.clone(), both.service_account.clone()), both))
-        .collect();
+    facts.both_credentials =
+        evidence::both_credentials(estate.sessions.iter().zip(attributions.iter().map(AsRef::as_ref)))
+            .into_iter()
+            .map(|both| ((both.account_id, both.namespace.clone(), both.service_account.clone()), both))
+            .collect();
     (facts, attributions)
 }
 

@@ -25,7 +25,7 @@ pub struct Window<'w> {
     pub days: u16,
     /// Now.
     pub now: DateTime<Utc>,
-    /// The stretches that were read to the end.
+    /// The ranges that were read to the end.
     pub complete: &'w [CompleteRange],
 }
 
@@ -45,7 +45,7 @@ pub struct UsedAction {
 pub struct ReadRegion {
     /// The region.
     pub region: Region,
-    /// The stretch that serves best; `None` where there is none.
+    /// The range that serves best; `None` where there is none.
     pub complete: Option<CompleteRange>,
 }
 
@@ -253,17 +253,6 @@ fn add<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Used>, used: &Us
     sum.last = sum.last.max(used.last);
 }
 
-/// Where events of no region's own services stand.
-fn global_region(arn: &RoleArn) -> Option<Region> {
-    let region = match arn.as_str().split(':').nth(1)? {
-        "aws" => "us-east-1",
-        "aws-cn" => "cn-north-1",
-        "aws-us-gov" => "us-gov-west-1",
-        _ => return None,
-    };
-    region.parse().ok()
-}
-
 /// Whether the trail of a role's account was read to the end over the window, in each region that calls may
 /// stand in.
 #[must_use]
@@ -284,7 +273,7 @@ pub(crate) fn covered_by(coverage: &Coverage, role: &RoleArn, window: Window<'_>
     });
     let mut regions: BTreeSet<Region> = looked_at.filter_map(|(scope, _)| scope.region.clone()).collect();
     regions.extend(of_account.iter().map(|range| range.region.clone()));
-    regions.extend(global_region(role));
+    regions.extend(Region::of_global_services(role.arn().partition()));
     let best = |region: &Region| {
         let own = of_account.iter().filter(|range| range.region == *region).map(|range| (*range).clone());
         let without = everywhere

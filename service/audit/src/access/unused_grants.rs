@@ -44,7 +44,8 @@ pub(crate) fn of_role(index: &AccessIndex, role: &Role) -> Listed<UnusedActions>
         return Ok(Partial { items: Vec::new(), missing: more });
     }
     let Some(now) = memory.at else { return Err(Reasons::one("calls were not counted")) };
-    let covered = |days: u16| covered_by(&index.coverage, &role.arn, Window { days, now, complete: &memory.whole });
+    let covered =
+        |days: u16| covered_by(&index.coverage, &role.arn, Window { days, now, complete: &memory.complete_ranges });
     let shortest = covered(1);
     if let Some(why) = reasons(shortest.gaps.iter().cloned()) {
         return Err(why);

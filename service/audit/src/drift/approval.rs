@@ -6,8 +6,6 @@
 use super::difference::kind;
 use super::{Change, State};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::fmt;
-use std::str::FromStr;
 
 /// The longest reason, in characters.
 const REASON: usize = 1_000;
@@ -121,46 +119,15 @@ fn reason_of(reason: &str) -> Result<(), String> {
     }
 }
 
-/// What an approval is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ApprovalState {
-    /// It holds.
-    Approved,
-    /// It has ended.
-    Expired,
-    /// It was withdrawn.
-    Withdrawn,
-}
-
-impl ApprovalState {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Approved, Self::Expired, Self::Withdrawn];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Expired => "expired",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-}
-
-impl FromStr for ApprovalState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|it| it.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no state of an approval"))
-    }
-}
-
-impl fmt::Display for ApprovalState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+rolecall_iam::vocabulary! {
+    /// What an approval is now.
+    pub enum ApprovalState: "a state of an approval" {
+        /// It holds.
+        Approved = "approved",
+        /// It has ended.
+        Expired = "expired",
+        /// It was withdrawn.
+        Withdrawn = "withdrawn",
     }
 }
 

@@ -10,8 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_cloudtrail::change::{ChangeEvent, resource_key};
 use rolecall_estate::id::Region;
 use rolecall_estate::{CompleteRange, EventScope, Trail};
-use rolecall_iam::Document;
-use serde::{Deserialize, Serialize};
+use rolecall_iam::{ArnText, Document};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -19,39 +18,15 @@ use std::collections::HashMap;
 /// it misses by no more.
 const SLACK: TimeDelta = TimeDelta::minutes(5);
 
-/// How far it is known who made a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Attribution {
-    /// One call made it.
-    Exact,
-    /// Several calls may have made it.
-    Candidates,
-    /// No call is known that may have made it.
-    None,
-}
-
-impl Attribution {
-    /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Exact, Self::Candidates, Self::None];
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Candidates => "candidates",
-            Self::None => "none",
-        }
-    }
-}
-
-impl std::str::FromStr for Attribution {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|it| it.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is not one of exact, candidates, none"))
+rolecall_iam::vocabulary! {
+    /// How far it is known who made a change.
+    pub enum Attribution: "an attribution of a change" {
+        /// One call made it.
+        Exact = "exact",
+        /// Several calls may have made it.
+        Candidates = "candidates",
+        /// No call is known that may have made it.
+        None = "none",
     }
 }
 
@@ -94,8 +69,8 @@ impl Attributed {
 /// What was read of trails.
 #[derive(Debug, Clone, Copy)]
 pub struct Records<'a> {
-    /// Stretches that were read whole.
-    pub whole: &'a [CompleteRange],
+    /// Stretches that were read completely.
+    pub complete_ranges: &'a [CompleteRange],
     /// What trails record.
     pub trails: &'a [Trail],
 }
@@ -199,22 +174,22 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     let region = home(change);
     let since = window.since.unwrap_or(DateTime::<Utc>::MIN_UTC);
     let late = window.until.checked_sub_signed(SLACK).unwrap_or(window.until);
-    let of_place = |whole: &&CompleteRange| {
-        whole.account_id == change.account_id && region.as_ref().is_none_or(|region| whole.region == *region)
+    let of_place = |range: &&CompleteRange| {
+        range.account_id == change.account_id && region.as_ref().is_none_or(|region| range.region == *region)
     };
     let records_writes = |of: &dyn Fn(&Trail) -> bool| {
         let mut trails = records.trails.iter().filter(|trail| of(trail));
         trails.any(|trail| trail.recorded.as_ref().is_some_and(|it| it.management_writes))
     };
     let ours = |trail: &Trail| trail.account_id == change.account_id || trail.is_organization;
-    let mut of_account = records.whole.iter().filter(of_place).peekable();
+    let mut of_account = records.complete_ranges.iter().filter(of_place).peekable();
     let mut is_trail_complete = false;
     let because = if of_account.peek().is_none() {
         "the trail of its account and region was not read completely".to_owned()
     } else {
         let covering: Vec<&CompleteRange> =
-            of_account.filter(|whole| whole.from <= since && whole.to >= late).collect();
-        let shown = covering.iter().any(|whole| match &whole.event_scope {
+            of_account.filter(|range| range.from <= since && range.to >= late).collect();
+        let shown = covering.iter().any(|range| match &range.event_scope {
             EventScope::Sessions => false,
             EventScope::Management => true,
             EventScope::Bucket(bucket) => records_writes(&|trail| trail.bucket.as_ref() == Some(bucket)),
@@ -238,13 +213,7 @@ fn home(change: &Change) -> Option<Region> {
     if let Some(region) = &change.region {
         return Some(region.clone());
     }
-    let partition = change.resource.name.split(':').nth(1).unwrap_or("aws");
-    let region = match partition {
-        "aws-cn" => "cn-north-1",
-        "aws-us-gov" => "us-gov-west-1",
-        _ => "us-east-1",
-    };
-    region.parse().ok()
+    Region::of_global_services(ArnText(&change.resource.name).partition().unwrap_or("aws"))
 }
 
 /// The calls that can make a change; empty: any that changes the resource.

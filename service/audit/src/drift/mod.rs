@@ -59,16 +59,16 @@ impl State {
     }
 }
 
-/// When a change takes hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TakesHold {
-    /// Policies are evaluated with each request: existing sessions are bound at once.
-    AtOnce,
-    /// At the next fetch of credentials: EKS keeps them 6 hours.
-    NextCredentials,
-    /// At the next fetch of credentials: EKS keeps those of a target role 59 minutes.
-    NextCredentialsOfTargetRole,
+rolecall_iam::vocabulary! {
+    /// When a change takes hold.
+    pub enum TakesHold: "a moment at which changes take hold" {
+        /// Policies are evaluated with each request: existing sessions are bound at once.
+        AtOnce = "at_once",
+        /// At the next fetch of credentials: EKS keeps them 6 hours.
+        NextCredentials = "next_credentials",
+        /// At the next fetch of credentials: EKS keeps those of a target role 59 minutes.
+        NextCredentialsOfTargetRole = "next_credentials_of_target_role",
+    }
 }
 
 impl TakesHold {
@@ -80,16 +80,6 @@ impl TakesHold {
             Self::AtOnce => TimeDelta::zero(),
             Self::NextCredentials => TimeDelta::hours(6),
             Self::NextCredentialsOfTargetRole => TimeDelta::minutes(59),
-        }
-    }
-
-    /// The snake-case name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AtOnce => "at_once",
-            Self::NextCredentials => "next_credentials",
-            Self::NextCredentialsOfTargetRole => "next_credentials_of_target_role",
         }
     }
 }

@@ -35,7 +35,7 @@ impl AssociationFacts {
         })
     }
 
-    /// A role by its ARN: the role, `null` where whole listings lack it, or why it is not known.
+    /// A role by its ARN: the role, `null` where complete listings lack it, or why it is not known.
     fn role_value(&self, arn: &str) -> Value {
         match self.index.role_exists(arn) {
             Ok(true) => match self.index.role_index(arn) {

@@ -301,7 +301,7 @@ impl SubjectIndex {
                 ..plain(SubjectKind::Session, key.text(), key.account_id)
             };
             let scopes = group.regions.iter().map(|r| Scope::regional(key.account_id, ScopeKind::Sessions, r.clone()));
-            // What a day's file may lack are sessions of that day: those of others were seen whole.
+            // What a day's file may lack are sessions of that day: those of others were seen completely.
             let concerns = |day| group.days.contains(&day);
             let unseen = reasons(scopes.flat_map(|scope| self.index.coverage.blind_spots_on(&scope, concerns)));
             let object = View(session::SessionFacts { index: Arc::clone(&self.index), group: Arc::clone(group) });

@@ -88,7 +88,7 @@ struct Judged {
 /// rests are among those that are judged, and ends with what is kept of them.
 ///
 /// INVARIANT: nothing resolves without a verdict reached on complete facts, a subject proven gone
-/// by whole listings, a rule that is no longer in force, or the end of what is kept of an event. An
+/// by complete listings, a rule that is no longer in force, or the end of what is kept of an event. An
 /// answer that rests on an assumption resolves only a finding that was found under it.
 fn decide(
     known: &[KnownFinding],
@@ -212,7 +212,7 @@ fn decide(
 enum Presence {
     /// It is in the estate.
     Present,
-    /// It is not, and whole listings show it.
+    /// It is not, and complete listings show it.
     Gone,
     /// It is not, and nothing follows; why.
     NotSeen(Vec<Reason>),

@@ -203,7 +203,7 @@ impl EstateIndex {
         self.by_cluster.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a role exists: true where the latest scan showed it, false where a whole listing lacks it.
+    /// Whether a role exists: true where the latest scan showed it, false where a complete listing lacks it.
     pub(crate) fn role_exists(&self, arn: &str) -> Result<bool, Reasons> {
         let Ok(parsed) = arn.parse::<rolecall_iam::RoleArn>() else {
             return Err(Reasons::one(format!("`{arn}` is not the ARN of a role")));
@@ -218,7 +218,7 @@ impl EstateIndex {
         }
     }
 
-    /// Whether an account has an OIDC provider, as far as whole listings show.
+    /// Whether an account has an OIDC provider, as far as complete listings show.
     pub(crate) fn oidc_provider_exists(&self, account: AccountId, arn: &str) -> Result<bool, Reasons> {
         if self.oidc_providers.contains(arn) {
             return Ok(true);

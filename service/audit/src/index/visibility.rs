@@ -138,7 +138,7 @@ impl EstateIndex {
         }))
     }
 
-    /// Whether a whole listing of clusters lacks this one: its old scopes say nothing any more.
+    /// Whether a complete listing of clusters lacks this one: its old scopes say nothing any more.
     fn cluster_gone(&self, account_id: AccountId, region: &Region, cluster: &ClusterName) -> bool {
         !self.cluster_at.contains_key(&(account_id, region.clone(), cluster.clone()))
             && self.coverage.blind_spots(&Scope::regional(account_id, ScopeKind::Clusters, region.clone())).is_empty()
@@ -158,7 +158,7 @@ impl EstateIndex {
         if !self.unconfirmed.contains(kind, account, key) {
             return None;
         }
-        // A listing that was whole for the first time, and lacked it: the next one decides.
+        // A listing that was complete for the first time, and lacked it: the next one decides.
         let once = || Reasons::one(format!("{key} was not in the latest listing, and it is not proven to be gone"));
         Some(listing.cloned().unwrap_or_else(once))
     }

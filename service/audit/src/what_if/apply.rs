@@ -8,7 +8,7 @@ use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
     Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, Role, Tags,
 };
-use rolecall_iam::{AccountId, Arn, Document, RoleArn};
+use rolecall_iam::{AccountId, Arn, ArnText, Document, RoleArn};
 
 /// The id of what is not there yet.
 const PROPOSED: &str = "proposed";
@@ -346,7 +346,7 @@ impl Work {
         };
         let policy = self.keep(put).flatten();
         let AssociationKey { account_id, region, cluster, .. } = key;
-        let partition = role_arn.split(':').nth(1).unwrap_or("aws");
+        let partition = ArnText(&role_arn).partition().unwrap_or("aws");
         self.applied.estate.associations.push(Association {
             key: key.clone(),
             association_id: PROPOSED.to_owned(),

@@ -35,7 +35,7 @@ fn a_role_that_a_cut_listing_shows_is_judged_and_one_that_it_lacks_is_unknown() 
     remembered.0.unconfirmed.add(ResourceKind::Role, id(HOME), API);
     check("admin-equivalent", &[("remembered", remembered.clone(), "U")]);
     check("association-role-missing", &[("remembered", remembered, "UU")]);
-    // A listing that was whole for the first time, and lacks it, has not decided yet.
+    // A listing that was complete for the first time, and lacks it, has not decided yet.
     let mut once = wild();
     once.0.unconfirmed.add(ResourceKind::Role, id(HOME), API);
     check("admin-equivalent", &[("missing once", once, "U")]);

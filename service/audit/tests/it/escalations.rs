@@ -371,7 +371,7 @@ fn a_role_that_is_only_remembered_is_no_certain_step() {
         .role(OPS, &service("lambda.amazonaws.com"), &[("all", EVERYTHING)]);
     for (name, small) in [("assumed", chain), ("changed", retrust), ("passed", passing)] {
         assert!(outcome(&small, ADMINISTRATOR, API).starts_with("role api makes itself"), "{name}");
-        // The latest listing was whole and lacks it: one such listing does not prove that it is gone.
+        // The latest listing was complete and lacks it: one such listing does not prove that it is gone.
         let mut remembered = small;
         remembered.0.unconfirmed.add(ResourceKind::Role, HOME.parse().unwrap(), OPS);
         let answer = outcome(&remembered, ADMINISTRATOR, API);

@@ -178,7 +178,7 @@ fn a_refresh_says_whether_anything_that_people_see_differs() {
 }
 
 #[test]
-fn a_subject_is_gone_only_where_a_whole_listing_lacks_it() {
+fn a_subject_is_gone_only_where_a_complete_listing_lacks_it() {
     let before = first(&bad());
     let mut without = bad();
     without.0.roles.clear();

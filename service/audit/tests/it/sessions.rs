@@ -303,16 +303,16 @@ fn an_association_is_unused_only_where_somebody_would_have_seen_it_used() {
 fn what_was_read_before_tells_of_longer_than_a_look() {
     let read = |small: Small, from: &str, all: bool| {
         with(small, |small| {
-            small.0.memory.whole[0].from = at(from);
-            small.0.memory.whole[0].all_regions = all;
+            small.0.memory.complete_ranges[0].from = at(from);
+            small.0.memory.complete_ranges[0].all_regions = all;
         })
     };
     let week = || old(Small::new(), 6);
     let with_a_hole = with(read(week(), "2026-05-01T00:00:00Z", false), |small| {
-        small.0.memory.whole[0].to = at("2026-11-10T00:00:00Z");
+        small.0.memory.complete_ranges[0].to = at("2026-11-10T00:00:00Z");
     });
     let files = with(read(week(), "2026-05-01T00:00:00Z", false), |small| {
-        small.0.memory.whole[0].event_scope = EventScope::Stated;
+        small.0.memory.complete_ranges[0].event_scope = EventScope::Stated;
         small.0.trails[0].recorded = None;
     });
     let no_look = |small: Small| with(small, |small| small.0.sessions_since = None);
@@ -334,7 +334,7 @@ fn what_was_read_before_tells_of_longer_than_a_look() {
             (
                 "no look, and nothing was read since",
                 no_look(with(long(), |small| {
-                    small.0.memory.whole[0].to = at("2026-11-20T00:00:00Z");
+                    small.0.memory.complete_ranges[0].to = at("2026-11-20T00:00:00Z");
                 })),
                 "U",
             ),
@@ -389,7 +389,7 @@ fn pods_that_work_with_the_role_of_their_node_are_told_by_what_nodes_do_not_do()
     let old = with(by_node(Small::new(), "s3:GetObject"), |small| {
         small.0.memory.instances[0].last = at("2026-11-02T00:00:00Z");
     });
-    let unread = || with(Small::new(), |small| small.0.memory.whole[0].to = at("2026-11-18T00:00:00Z"));
+    let unread = || with(Small::new(), |small| small.0.memory.complete_ranges[0].to = at("2026-11-18T00:00:00Z"));
     let unrecorded = with(Small::new(), |small| {
         small.0.trails[0].recorded.as_mut().unwrap().data.clear();
     });

@@ -89,7 +89,7 @@ impl Small {
         });
         small.0.memory = TrailMemory {
             at: Some("2026-11-23T00:00:00Z".parse().unwrap()),
-            whole: vec![CompleteRange {
+            complete_ranges: vec![CompleteRange {
                 source: "bucket".to_owned(),
                 account_id: id(HOME),
                 region: REGION.parse().unwrap(),
@@ -288,6 +288,7 @@ impl Small {
             duration_seconds: None,
             vpc_endpoint: None,
             packed_policy_size: None,
+            attribution: None,
             error: None,
             cluster: None,
         });

@@ -169,7 +169,7 @@ fn selectors_decide_what_a_trail_would_show() {
 }
 
 #[test]
-fn a_window_that_was_not_read_whole_proves_nothing() {
+fn a_window_that_was_not_read_completely_proves_nothing() {
     type Change = fn(&mut Case);
     let cases: [(Change, &str); 7] = [
         (|case| case.whole.clear(), "completeness of the trail"),
@@ -255,7 +255,7 @@ fn unused_ways_to_more_are_named() {
 fn ruled(case: &Case) -> String {
     let mut small = case.small.clone();
     small.0.memory.at = Some(now());
-    small.0.memory.whole = case.whole.clone();
+    small.0.memory.complete_ranges = case.whole.clone();
     small.0.memory.calls.insert(API.to_owned(), case.uses.clone());
     let evaluation = evaluate(&small.0, &RULES, now());
     let found = evaluation.verdicts.iter().find(|v| v.rule == "grants-unused" && v.subject.key.contains("role/api"));
@@ -336,7 +336,7 @@ proptest! {
         let mut case = Case::new(
             r#""kms:Decrypt","s3:GetObject","s3:GetBucketPolicy","ec2:RunInstances","iam:PassRole","dynamodb:*""#,
         );
-        // A source has one stretch a region.
+        // A source has one range a region.
         wholes.sort_by(|a, b| (&a.source, &a.region).cmp(&(&b.source, &b.region)));
         wholes.dedup_by(|a, b| (&a.source, &a.region) == (&b.source, &b.region));
         case.uses = uses;
@@ -348,7 +348,7 @@ proptest! {
         let each: usize = weighed.unknown.iter().map(|open| open.actions.len()).sum();
         prop_assert_eq!(each, weighed.unknown_set().len());
 
-        // What the only source does not say to be whole, and what an unseen role is remembered to have.
+        // What the only source does not say to be complete, and what an unseen role is remembered to have.
         case.whole.clear();
         prop_assert!(case.weighed().unused.is_empty());
         if !case.uses.is_empty() {

@@ -180,9 +180,9 @@ pub struct AggregatedBatch {
     pub stats: Stats,
     /// What could not be read: the first hundred.
     pub problems: Vec<ReadProblem>,
-    /// Files that were not read whole, or are no trail files, by the names that the caller gave
+    /// Files that were not read completely, or are no trail files, by the names that the caller gave
     /// them, with what is wrong with each first. All of them, while only some problems are named.
     pub unread: BTreeMap<String, String>,
-    /// Files of which single records could not be read: they count as read, but not as read whole.
+    /// Files of which single records could not be read: they count as read, but not as read completely.
     pub damaged: BTreeSet<String>,
 }

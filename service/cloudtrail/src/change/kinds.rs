@@ -298,132 +298,137 @@ fn cloudtrail(name: &str) -> Option<Call> {
 }
 
 /// What a call named.
-pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource> {
+pub(super) fn resources(call: Call, evidence: &Evidence<'_>) -> Vec<ChangedResource> {
     let mut found = Vec::new();
     match call {
-        Call::Role => role(told, &mut found),
+        Call::Role => role(evidence, &mut found),
         Call::ServiceRole => {
             // The name of a new one is in the answer only.
-            found.extend(told.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
+            found.extend(evidence.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
         }
         Call::ManagedPolicy => {
-            let created = || told.answered(&["policy", "arn"]).map(str::to_owned);
+            let created = || evidence.answered(&["policy", "arn"]).map(str::to_owned);
             let named = || {
-                let name = told.asked("policyName")?;
-                Some(told.iam("policy", told.asked("path").unwrap_or("/"), name))
+                let name = evidence.asked("policyName")?;
+                Some(evidence.iam("policy", evidence.asked("path").unwrap_or("/"), name))
             };
-            let arn = told.asked("policyArn").map(str::to_owned).or_else(created).or_else(named);
+            let arn = evidence.asked("policyArn").map(str::to_owned).or_else(created).or_else(named);
             found.extend(arn.map(|arn| changed(POLICY, arn)));
         }
         Call::InstanceProfile => {
-            if let Some(name) = told.asked("instanceProfileName") {
-                let arn = told.answered(&["instanceProfile", "arn"]).map(str::to_owned);
-                let arn = arn.unwrap_or_else(|| told.iam("instance-profile", told.asked("path").unwrap_or("/"), name));
+            if let Some(name) = evidence.asked("instanceProfileName") {
+                let arn = evidence.answered(&["instanceProfile", "arn"]).map(str::to_owned);
+                let arn = arn
+                    .unwrap_or_else(|| evidence.iam("instance-profile", evidence.asked("path").unwrap_or("/"), name));
                 found.push(changed(PROFILE, arn));
             }
             // A role that is added to a profile can be used by instances: the role changes, too.
-            found.extend(told.asked("roleName").map(|name| changed(ROLE, told.iam("role", "/", name))));
+            found.extend(evidence.asked("roleName").map(|name| changed(ROLE, evidence.iam("role", "/", name))));
         }
         Call::Oidc => {
-            let created = || told.answered(&["openIDConnectProviderArn"]).map(str::to_owned);
+            let created = || evidence.answered(&["openIDConnectProviderArn"]).map(str::to_owned);
             let named = || {
-                let url = told.asked("url")?;
+                let url = evidence.asked("url")?;
                 let url = url.strip_prefix("https://").unwrap_or(url).trim_end_matches('/');
-                Some(told.iam("oidc-provider", "/", url))
+                Some(evidence.iam("oidc-provider", "/", url))
             };
-            let arn = told.asked("openIDConnectProviderArn").map(str::to_owned).or_else(created).or_else(named);
+            let arn = evidence.asked("openIDConnectProviderArn").map(str::to_owned).or_else(created).or_else(named);
             found.extend(arn.map(|arn| changed(OIDC, arn)));
         }
         Call::Saml => {
-            let created = || told.answered(&["sAMLProviderArn"]).map(str::to_owned);
-            let named = || told.asked("name").map(|name| told.iam("saml-provider", "/", name));
-            let arn = told.asked("sAMLProviderArn").map(str::to_owned).or_else(created).or_else(named);
+            let created = || evidence.answered(&["sAMLProviderArn"]).map(str::to_owned);
+            let named = || evidence.asked("name").map(|name| evidence.iam("saml-provider", "/", name));
+            let arn = evidence.asked("sAMLProviderArn").map(str::to_owned).or_else(created).or_else(named);
             found.extend(arn.map(|arn| changed(SAML, arn)));
         }
-        Call::Association => association(told, &mut found),
+        Call::Association => association(evidence, &mut found),
         Call::Addon => {
-            if let (Some(cluster), Some(addon)) = (cluster(told), told.asked("addonName")) {
-                let arn = told.answered(&["addon", "addonArn"]).map(str::to_owned);
-                let arn = arn.unwrap_or_else(|| told.regional("eks", &format!("addon/{cluster}/{addon}")));
+            if let (Some(cluster), Some(addon)) = (cluster(evidence), evidence.asked("addonName")) {
+                let arn = evidence.answered(&["addon", "addonArn"]).map(str::to_owned);
+                let arn = arn.unwrap_or_else(|| evidence.regional("eks", &format!("addon/{cluster}/{addon}")));
                 found.push(changed("AWS::EKS::Addon", arn));
             }
         }
-        Call::AccessEntry => access_entry(told, &mut found),
-        Call::Cluster => found.extend(cluster(told).map(|name| {
-            let arn = told.answered(&["cluster", "arn"]).map(str::to_owned);
-            changed(CLUSTER, arn.unwrap_or_else(|| told.regional("eks", &format!("cluster/{name}"))))
+        Call::AccessEntry => access_entry(evidence, &mut found),
+        Call::Cluster => found.extend(cluster(evidence).map(|name| {
+            let arn = evidence.answered(&["cluster", "arn"]).map(str::to_owned);
+            changed(CLUSTER, arn.unwrap_or_else(|| evidence.regional("eks", &format!("cluster/{name}"))))
         })),
         Call::Nodegroup => of_cluster(
-            told,
+            evidence,
             ("AWS::EKS::Nodegroup", "nodegroup"),
             "nodegroupName",
             &["nodegroup", "nodegroupArn"],
             &mut found,
         ),
         Call::FargateProfile => of_cluster(
-            told,
+            evidence,
             ("AWS::EKS::FargateProfile", "fargateprofile"),
             "fargateProfileName",
             &["fargateProfile", "fargateProfileArn"],
             &mut found,
         ),
         Call::Tagged => {
-            if let Some(arn) = told.asked("resourceArn") {
+            if let Some(arn) = evidence.asked("resourceArn") {
                 found.extend(resource_type(arn).map(|kind| of_arn(kind, arn)));
             }
-            found.extend(told.asked("resourceId").and_then(of_organization));
+            found.extend(evidence.asked("resourceId").and_then(of_organization));
         }
         Call::OrgPolicy => {
-            let created = || within(told.response, &["policy", "policySummary", "arn"]);
-            let id = created().or_else(|| told.asked("policyId"));
+            let created = || within(evidence.response, &["policy", "policySummary", "arn"]);
+            let id = created().or_else(|| evidence.asked("policyId"));
             found.extend(id.map(|id| changed(ORG_POLICY, id)));
-            found.extend(told.asked("targetId").and_then(of_organization).map(only_named));
+            found.extend(evidence.asked("targetId").and_then(of_organization).map(only_named));
         }
         Call::OrgPolicyType => {
-            found.extend(told.asked("rootId").map(|id| changed(ORGANIZATION, id)));
+            found.extend(evidence.asked("rootId").map(|id| changed(ORGANIZATION, id)));
         }
-        Call::OrgAccount => org_account(told, &mut found),
-        Call::OwnAccount => found.push(changed(ORG_ACCOUNT, told.account.to_string())),
+        Call::OrgAccount => org_account(evidence, &mut found),
+        Call::OwnAccount => found.push(changed(ORG_ACCOUNT, evidence.account.to_string())),
         Call::Invitation => {
-            let id = within(told.request, &["target", "id"]);
+            let id = within(evidence.request, &["target", "id"]);
             found.extend(id.and_then(of_organization).filter(|resource| resource.resource_type == ORG_ACCOUNT));
         }
         Call::Unit => {
-            let created = || within(told.response, &["organizationalUnit", "arn"]);
-            let id = created().or_else(|| told.asked("organizationalUnitId"));
+            let created = || within(evidence.response, &["organizationalUnit", "arn"]);
+            let id = created().or_else(|| evidence.asked("organizationalUnitId"));
             found.extend(id.map(|id| changed(UNIT, id)));
-            found.extend(told.asked("parentId").and_then(of_organization).map(only_named));
+            found.extend(evidence.asked("parentId").and_then(of_organization).map(only_named));
         }
         Call::Organization => {
-            let arn = within(told.response, &["organization", "arn"]);
+            let arn = within(evidence.response, &["organization", "arn"]);
             found.extend(arn.map(|arn| changed(ORGANIZATION, arn)));
         }
         Call::Trail => {
-            let named = || told.asked("name").or_else(|| told.asked("trailName"));
-            if let Some(name) = told.answered(&["trailARN"]).or_else(named) {
+            let named = || evidence.asked("name").or_else(|| evidence.asked("trailName"));
+            if let Some(name) = evidence.answered(&["trailARN"]).or_else(named) {
                 let arn = if name.starts_with("arn:") {
                     name.to_owned()
                 } else {
-                    told.regional("cloudtrail", &format!("trail/{name}"))
+                    evidence.regional("cloudtrail", &format!("trail/{name}"))
                 };
                 found.push(changed(TRAIL, arn));
             }
         }
         Call::Instance => {
             let mut named = Vec::new();
-            everywhere(told.request, 4, &mut |name, value| named.push((name.to_ascii_lowercase(), value.to_owned())));
-            everywhere(told.response, 8, &mut |name, value| named.push((name.to_ascii_lowercase(), value.to_owned())));
+            everywhere(evidence.request, 4, &mut |name, value| {
+                named.push((name.to_ascii_lowercase(), value.to_owned()));
+            });
+            everywhere(evidence.response, 8, &mut |name, value| {
+                named.push((name.to_ascii_lowercase(), value.to_owned()));
+            });
             for (name, value) in named {
                 match name.as_str() {
                     "instanceid" => {
-                        let arn = told.regional("ec2", &format!("instance/{value}"));
+                        let arn = evidence.regional("ec2", &format!("instance/{value}"));
                         found.push(changed("AWS::EC2::Instance", arn));
                     }
                     "arn" if resource_type(&value) == Some(PROFILE) => {
                         found.push(only_named(changed(PROFILE, value)));
                     }
                     "name" => {
-                        let arn = told.iam("instance-profile", "/", &value);
+                        let arn = evidence.iam("instance-profile", "/", &value);
                         found.push(only_named(changed(PROFILE, arn)));
                     }
                     _ => {}
@@ -434,54 +439,55 @@ pub(super) fn resources(call: Call, told: &Evidence<'_>) -> Vec<ChangedResource>
     found
 }
 
-fn role(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
-    if let Some(name) = told.asked("roleName") {
-        let created = told.answered(&["role", "arn"]).map(str::to_owned);
-        let arn = created.unwrap_or_else(|| told.iam("role", told.asked("path").unwrap_or("/"), name));
+fn role(evidence: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
+    if let Some(name) = evidence.asked("roleName") {
+        let created = evidence.answered(&["role", "arn"]).map(str::to_owned);
+        let arn = created.unwrap_or_else(|| evidence.iam("role", evidence.asked("path").unwrap_or("/"), name));
         found.push(changed(ROLE, arn));
     } else {
-        found.extend(told.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
+        found.extend(evidence.answered(&["role", "arn"]).map(|arn| changed(ROLE, arn)));
     }
     for named in ["policyArn", "permissionsBoundary"] {
-        let arn = told.asked(named).filter(|arn| resource_type(arn) == Some(POLICY));
+        let arn = evidence.asked(named).filter(|arn| resource_type(arn) == Some(POLICY));
         found.extend(arn.map(|arn| only_named(changed(POLICY, arn))));
     }
 }
 
 /// The cluster of a call of EKS: some name it `name`, others `clusterName`.
-fn cluster<'t>(told: &Evidence<'t>) -> Option<&'t str> {
-    text(told.request, "clusterName").or_else(|| text(told.request, "name"))
+fn cluster<'t>(evidence: &Evidence<'t>) -> Option<&'t str> {
+    text(evidence.request, "clusterName").or_else(|| text(evidence.request, "name"))
 }
 
-fn association(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
-    let Some(cluster) = cluster(told) else { return };
-    let answered = |name| told.answered(&["association", name]);
-    let id = told.asked("associationId").or_else(|| answered("associationId"));
-    let namespace = told.asked("namespace").or_else(|| answered("namespace"));
-    let service_account = told.asked("serviceAccount").or_else(|| answered("serviceAccount"));
-    let key = namespace.zip(service_account).and_then(|(namespace, name)| told.association(cluster, namespace, name));
+fn association(evidence: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
+    let Some(cluster) = cluster(evidence) else { return };
+    let answered = |name| evidence.answered(&["association", name]);
+    let id = evidence.asked("associationId").or_else(|| answered("associationId"));
+    let namespace = evidence.asked("namespace").or_else(|| answered("namespace"));
+    let service_account = evidence.asked("serviceAccount").or_else(|| answered("serviceAccount"));
+    let key =
+        namespace.zip(service_account).and_then(|(namespace, name)| evidence.association(cluster, namespace, name));
     let resource = match (key, id) {
         (Some(key), _) => key.to_string(),
-        (None, Some(id)) => told.regional("eks", &format!("podidentityassociation/{cluster}/{id}")),
+        (None, Some(id)) => evidence.regional("eks", &format!("podidentityassociation/{cluster}/{id}")),
         (None, None) => return,
     };
     let association_id = id.map(str::to_owned);
     found.push(ChangedResource { association_id, ..changed(ASSOCIATION, resource) });
     for named in ["roleArn", "targetRoleArn"] {
-        let arn = told.asked(named).filter(|arn| resource_type(arn) == Some(ROLE));
+        let arn = evidence.asked(named).filter(|arn| resource_type(arn) == Some(ROLE));
         found.extend(arn.map(|arn| only_named(changed(ROLE, arn))));
     }
 }
 
-fn access_entry(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
-    let (Some(cluster), Some(principal)) = (cluster(told), told.asked("principalArn")) else { return };
+fn access_entry(evidence: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
+    let (Some(cluster), Some(principal)) = (cluster(evidence), evidence.asked("principalArn")) else { return };
     let of_principal = || {
         let ["arn", _, "iam", _, account, rest] = crate::shape::parts(principal)? else { return None };
         let kind = rest.split('/').next()?;
         let name = rest.rsplit('/').next()?;
-        Some(told.regional("eks", &format!("access-entry/{cluster}/{kind}/{account}/{name}")))
+        Some(evidence.regional("eks", &format!("access-entry/{cluster}/{kind}/{account}/{name}")))
     };
-    let arn = told.answered(&["accessEntry", "accessEntryArn"]).map(str::to_owned).or_else(of_principal);
+    let arn = evidence.answered(&["accessEntry", "accessEntryArn"]).map(str::to_owned).or_else(of_principal);
     found.extend(arn.map(|arn| changed("AWS::EKS::AccessEntry", arn)));
     found
         .extend(resource_type(principal).filter(|kind| *kind == ROLE).map(|kind| only_named(changed(kind, principal))));
@@ -489,23 +495,23 @@ fn access_entry(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
 
 /// A part of a cluster, whose ARN is in the answer only as a whole.
 fn of_cluster(
-    told: &Evidence<'_>,
+    evidence: &Evidence<'_>,
     (kind, prefix): (&str, &str),
     name: &str,
     answered: &[&str],
     found: &mut Vec<ChangedResource>,
 ) {
-    if let (Some(cluster), Some(name)) = (cluster(told), told.asked(name)) {
-        let arn = told.answered(answered).map(str::to_owned);
-        let arn = arn.unwrap_or_else(|| told.regional("eks", &format!("{prefix}/{cluster}/{name}")));
+    if let (Some(cluster), Some(name)) = (cluster(evidence), evidence.asked(name)) {
+        let arn = evidence.answered(answered).map(str::to_owned);
+        let arn = arn.unwrap_or_else(|| evidence.regional("eks", &format!("{prefix}/{cluster}/{name}")));
         found.push(changed(kind, arn));
     }
 }
 
-fn org_account(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
-    let mut id = told.asked("accountId").map(str::to_owned);
+fn org_account(evidence: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
+    let mut id = evidence.asked("accountId").map(str::to_owned);
     // An account is made after the call that asks for it; a later event that is no call tells its id.
-    for place in [told.details, told.response] {
+    for place in [evidence.details, evidence.response] {
         if id.is_none() {
             everywhere(place, 4, &mut |name, value| {
                 if name.eq_ignore_ascii_case("accountId") {
@@ -516,7 +522,7 @@ fn org_account(told: &Evidence<'_>, found: &mut Vec<ChangedResource>) {
     }
     found.extend(id.and_then(|id| of_organization(&id)));
     for named in ["sourceParentId", "destinationParentId"] {
-        found.extend(told.asked(named).and_then(of_organization).map(only_named));
+        found.extend(evidence.asked(named).and_then(of_organization).map(only_named));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Event, str_of};
 use crate::json::Text;
 use crate::shape::fold;
+use rolecall_iam::ArnText;
 use std::borrow::Cow;
 
 impl Event<'_> {
@@ -40,7 +41,7 @@ impl Event<'_> {
         let source = str_of(&self.source)?;
         let of = |service: &str, resource: &str, name: &str| {
             let caller = self.identity.get().and_then(|identity| str_of(&identity.arn)).unwrap_or_default();
-            let partition = caller.split(':').nth(1).filter(|partition| !partition.is_empty()).unwrap_or("aws");
+            let partition = ArnText(caller).partition().unwrap_or("aws");
             let region = str_of(&self.region).unwrap_or_default();
             let account = self.account_name().map(|(_, account)| account).unwrap_or_default();
             Cow::Owned(format!("arn:{partition}:{service}:{region}:{account}:{resource}{name}"))
@@ -56,7 +57,7 @@ impl Event<'_> {
                 let tail = if request.key.get().is_some() { "/*" } else { "" };
                 let arn = of("s3", bucket, tail);
                 // A bucket's ARN has neither region nor account.
-                let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
+                let partition = ArnText(&arn).partition().unwrap_or("aws").to_owned();
                 Some(Cow::Owned(format!("arn:{partition}:s3:::{bucket}{tail}")))
             }
             "secretsmanager.amazonaws.com" => named(&request.secret, "secretsmanager", "secret:"),

@@ -71,6 +71,7 @@ impl Event<'_> {
                 .and_then(|response| response.packed.get())
                 .and_then(|percent| u8::try_from(*percent).ok()),
             error: owned(&self.error_code, "/errorCode")?,
+            attribution: None,
         }))
     }
 }

@@ -33,9 +33,9 @@ impl fmt::Debug for Reading<'_> {
 
 impl<'r> Reading<'r> {
     pub(crate) fn new(name: &str, source: Box<dyn Read + Send + 'r>) -> Self {
-        let told = Arc::new(Mutex::new((0, Ok(()))));
-        let stage = Stage::Begins(Box::new(Noted { source, told: Arc::clone(&told) }));
-        Self { name: name.to_owned(), stage, source: told, unread: None, is_damaged: false }
+        let noted = Arc::new(Mutex::new((0, Ok(()))));
+        let stage = Stage::Begins(Box::new(Noted { source, noted: Arc::clone(&noted) }));
+        Self { name: name.to_owned(), stage, source: noted, unread: None, is_damaged: false }
     }
 
     /// Whether nothing was read yet.
@@ -205,17 +205,17 @@ fn decoded<'r>(source: Begun<'r>) -> Box<dyn Read + Send + 'r> {
 /// Remembers how many bytes came, and how the source failed.
 struct Noted<'n> {
     source: Box<dyn Read + Send + 'n>,
-    told: Arc<Mutex<(u64, std::io::Result<()>)>>,
+    noted: Arc<Mutex<(u64, std::io::Result<()>)>>,
 }
 
 impl Read for Noted<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let read = self.source.read(out);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         match &read {
-            Ok(n) => told.0 += u64::try_from(*n).unwrap_or(u64::MAX),
+            Ok(n) => noted.0 += u64::try_from(*n).unwrap_or(u64::MAX),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => told.1 = Err(std::io::Error::new(error.kind(), error.to_string())),
+            Err(error) => noted.1 = Err(std::io::Error::new(error.kind(), error.to_string())),
         }
         read
     }

@@ -5,11 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use rolecall_cloudtrail::evidence::Disagreement;
 use rolecall_cloudtrail::{
-    AggregatedBatch, AttributionMethod, EventAggregator, History, Limits, ProblemKind, SessionAttribution, Stats,
-    TrailDay, TrailFile, Use, attribute_sessions, evidence,
+    AggregatedBatch, EventAggregator, History, Limits, ProblemKind, Stats, TrailDay, TrailFile, Use,
+    attribute_sessions, evidence,
 };
 use rolecall_estate::{
-    Association, AssociationDetail, AssociationKey, AssociationSpan, Networks, Session, SessionKind,
+    Association, AssociationDetail, AssociationKey, AssociationSpan, AttributionMethod, Networks, Session,
+    SessionAttribution, SessionKind,
 };
 use rolecall_import::{InputFile, read_files};
 use serde_json::{Value, json};
@@ -647,6 +648,7 @@ fn session(n: usize, kind: SessionKind, role: &str, name: &str) -> Session {
         duration_seconds: None,
         vpc_endpoint: None,
         packed_policy_size: None,
+        attribution: None,
         error: None,
         cluster: None,
     }
@@ -684,6 +686,22 @@ fn name(cluster: &str, pod: &str) -> String {
 }
 
 #[test]
+fn a_session_keeps_the_attribution_that_it_has() {
+    let mut pod = session(1, SessionKind::PodIdentity, "api", "eks-prod-api");
+    let known = SessionAttribution {
+        method: AttributionMethod::Tags,
+        association_id: Some("a-elsewhere".to_owned()),
+        ..SessionAttribution::default()
+    };
+    pod.attribution = Some(Box::new(known.clone()));
+    let attributions = attribution(&[pod, child(2, 1, "data")], &[]);
+    assert_eq!(attributions[0], known);
+    // What it opened follows from it.
+    assert_eq!((attributions[1].method, attributions[1].depth), (AttributionMethod::Chain, 1));
+    assert_eq!(attributions[1].association_id, known.association_id);
+}
+
+#[test]
 fn tags_tie_a_session_to_the_association_that_was_valid() {
     let api = association("prod", "api", "api", None, false);
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
@@ -697,7 +715,7 @@ fn tags_tie_a_session_to_the_association_that_was_valid() {
     let reason = |spans: Vec<AssociationSpan>, pod: &Session| {
         let attribution = attribute_sessions(from_ref(pod), &History::new(spans), &|_| None).remove(0);
         assert_eq!((attribution.method, &attribution.association), (AttributionMethod::Tags, &None));
-        assert_eq!((attribution.service_account.as_deref(), attribution.may_improve()), (Some("api"), true));
+        assert_eq!((attribution.service_account.as_deref(), attribution.association.is_none()), (Some("api"), true));
         attribution.reason.unwrap()
     };
     assert!(reason(vec![], &pod).contains("no association"));
@@ -847,12 +865,12 @@ fn a_parent_that_comes_late_mends_the_tie() {
     let pod = tagged(session(1, SessionKind::PodIdentity, "api", &name("prod", "api")), "prod", "api");
     let hop = child(2, 1, "more");
     let alone = attribute_sessions(from_ref(&hop), &history, &|_| None).remove(0);
-    assert_eq!((alone.method, alone.may_improve()), (AttributionMethod::None, true));
+    assert_eq!((alone.method, alone.association.is_none()), (AttributionMethod::None, true));
     let parent = attribute_sessions(from_ref(&pod), &history, &|_| None).remove(0);
     let known = |key: &str| (key == "ASIA1").then(|| parent.clone());
     let later = attribute_sessions(from_ref(&hop), &history, &known).remove(0);
     let together = attribute_sessions(&[hop, pod], &history, &|_| None).remove(0);
-    assert_eq!((&later, later.may_improve()), (&together, false));
+    assert_eq!((&later, later.association.is_none()), (&together, false));
     assert_eq!(later.method, AttributionMethod::Chain);
 }
 
@@ -954,7 +972,8 @@ fn a_service_account_with_irsa_and_pod_identity_is_seen_with_both() {
     };
     let stranger = Session { principal: "system:serviceaccount:payments:web".to_owned(), ..web.clone() };
     let denied = Session { error: Some("AccessDenied".to_owned()), ..web.clone() };
-    let found = |sessions: &[Session]| evidence::both_credentials(sessions, &attribution(sessions, from_ref(&api)));
+    let found =
+        |sessions: &[Session]| evidence::both_credentials(sessions.iter().zip(&attribution(sessions, from_ref(&api))));
     let both = found(&[pod.clone(), web.clone(), web]);
     assert_eq!((both.len(), both[0].irsa.sessions, both[0].pod_identity.sessions), (1, 2, 1));
     assert_eq!(both[0].irsa.roles, ["arn:aws:iam::111122223333:role/irsa".to_owned()].into());

@@ -48,8 +48,8 @@ impl Intercept for BucketRegion {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let told = context.response().headers().get("x-amz-bucket-region").map(str::to_owned);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        let answered = context.response().headers().get("x-amz-bucket-region").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answered;
         Ok(())
     }
 }
@@ -94,14 +94,16 @@ impl Bucket {
     }
 
     /// Whether S3 said that the bucket is in another region than was asked; from now on it is asked.
-    fn moves(&self, asked: &Region, told: &BucketRegion) -> bool {
-        let told = told.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(told) = told.and_then(|told| told.parse::<Region>().ok()).filter(|told| told != asked) else {
+    fn moves(&self, asked: &Region, answered: &BucketRegion) -> bool {
+        let answered = answered.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(answered) =
+            answered.and_then(|answered| answered.parse::<Region>().ok()).filter(|answered| answered != asked)
+        else {
             return false;
         };
-        tracing::debug!(bucket = self.name, region = told.as_str(), "the bucket is in another region");
-        let client = client(&self.config, &told, self.account_id);
-        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = (told, client);
+        tracing::debug!(bucket = self.name, region = answered.as_str(), "the bucket is in another region");
+        let client = client(&self.config, &answered, self.account_id);
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = (answered, client);
         true
     }
 
@@ -114,7 +116,7 @@ impl Bucket {
         token: Option<String>,
         limit: Option<i32>,
     ) -> Result<ListObjectsV2Output, Refusal> {
-        let once = |client: Client, told: BucketRegion, token: Option<String>| async move {
+        let once = |client: Client, answered: BucketRegion, token: Option<String>| async move {
             let request = client
                 .list_objects_v2()
                 .bucket(&self.name)
@@ -123,26 +125,30 @@ impl Bucket {
                 .set_start_after(after.map(str::to_owned))
                 .set_continuation_token(token)
                 .set_max_keys(limit);
-            let sent = request.customize().interceptor(CompleteAnswer).interceptor(told).send();
+            let sent = request.customize().interceptor(CompleteAnswer).interceptor(answered).send();
             self.caller.call(&LIST_BUCKET, sent).await
         };
-        let told = BucketRegion::default();
+        let answered = BucketRegion::default();
         let (region, client) = self.at();
-        let answer = once(client, told.clone(), token.clone()).await;
-        let answer =
-            if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told, token).await } else { answer };
+        let answer = once(client, answered.clone(), token.clone()).await;
+        let answer = if answer.is_err() && self.moves(&region, &answered) {
+            once(self.at().1, answered, token).await
+        } else {
+            answer
+        };
         answer.and_then(counted)
     }
 
     async fn get(&self, key: &str, range: Option<&str>) -> Result<GetObjectOutput, Refusal> {
-        let once = |client: Client, told: BucketRegion| async move {
+        let once = |client: Client, answered: BucketRegion| async move {
             let request = client.get_object().bucket(&self.name).key(key).set_range(range.map(str::to_owned));
-            self.caller.call(&GET_OBJECT, request.customize().interceptor(told).send()).await
+            self.caller.call(&GET_OBJECT, request.customize().interceptor(answered).send()).await
         };
-        let told = BucketRegion::default();
+        let answered = BucketRegion::default();
         let (region, client) = self.at();
-        let answer = once(client, told.clone()).await;
-        let answer = if answer.is_err() && self.moves(&region, &told) { once(self.at().1, told).await } else { answer };
+        let answer = once(client, answered.clone()).await;
+        let answer =
+            if answer.is_err() && self.moves(&region, &answered) { once(self.at().1, answered).await } else { answer };
         answer.map_err(of_key)
     }
 

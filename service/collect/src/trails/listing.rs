@@ -5,7 +5,7 @@
 //! that a pass costs where nothing is new. Digests and insights lie under prefixes that are never
 //! listed.
 //!
-//! What was listed to its end, and read, is whole from the first day listed; but not from before the
+//! What was listed to its end, and read, is complete from the first day listed; but not from before the
 //! account's oldest file, as nobody knows whether a trail was there before, or what a lifecycle took.
 
 use super::bucket::{Bucket, LIST_BUCKET};
@@ -70,7 +70,7 @@ pub(crate) struct Ended {
     account_id: AccountId,
     region: Region,
     /// Whether nothing of it was refused.
-    is_whole: bool,
+    is_complete: bool,
     /// The first day that was listed.
     from: NaiveDate,
     /// When the oldest file was delivered that lies there, listed or not.
@@ -109,7 +109,7 @@ enum Found {
 enum Step {
     Oldest,
     Page { oldest: Option<DateTime<Utc>>, token: Option<String>, pages: Pages },
-    End { oldest: Option<DateTime<Utc>>, is_whole: bool },
+    End { oldest: Option<DateTime<Utc>>, is_complete: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,9 +217,9 @@ impl Listing {
         Some(batch)
     }
 
-    /// What is whole once a listing has ended: all of its account, when that was the last one. A
-    /// region that is not whole would not be missed among the others, so they tell of it.
-    fn whole(&mut self, ended: Ended) -> Vec<CompleteRange> {
+    /// What is complete once a listing has ended: all of its account, when that was the last one. A
+    /// region that is not complete would not be missed among the others, so they tell of it.
+    fn complete_ranges(&mut self, ended: Ended) -> Vec<CompleteRange> {
         let account_id = ended.account_id;
         let Some(account) = self.accounts.get_mut(&account_id) else { return Vec::new() };
         account.under_way = account.under_way.saturating_sub(1);
@@ -231,19 +231,19 @@ impl Listing {
         let Some(oldest) = account.ended.iter().filter_map(|ended| ended.oldest).min() else { return Vec::new() };
         // A region may lie under several prefixes: all of them make it whole.
         let mut regions: BTreeMap<Region, Option<NaiveDate>> = BTreeMap::new();
-        for Ended { region, is_whole, from, .. } in account.ended {
-            let is_whole = is_whole && !self.held.contains(&(account_id, region.clone()));
+        for Ended { region, is_complete, from, .. } in account.ended {
+            let is_complete = is_complete && !self.held.contains(&(account_id, region.clone()));
             let listed = regions.entry(region).or_insert(Some(NaiveDate::MIN));
-            *listed = listed.filter(|_| is_whole).map(|known| known.max(from));
+            *listed = listed.filter(|_| is_complete).map(|known| known.max(from));
         }
         let all_regions = account.all_regions && regions.values().all(Option::is_some);
         let to = (self.began - DELIVERY).trunc_subsecs(0);
-        let whole = regions.into_iter().filter_map(|(region, from)| {
+        let range = regions.into_iter().filter_map(|(region, from)| {
             let from = from?.and_time(NaiveTime::MIN).and_utc().max(oldest);
             let event_scope = EventScope::Bucket(self.shared.layout.bucket.name.clone());
             Some(CompleteRange { source: self.id.clone(), account_id, region, from, to, event_scope, all_regions })
         });
-        whole.filter(|whole| !whole.is_empty()).collect()
+        range.filter(|range| !range.is_empty()).collect()
     }
 }
 
@@ -264,7 +264,7 @@ impl TrailSource for Listing {
     fn finish_batch(&mut self, mut batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
         let ended = std::mem::take(&mut batch.ended);
         let mut settlement = finish_by_position(&self.id, batch, outcomes, &mut self.held);
-        settlement.whole = ended.into_iter().flat_map(|ended| self.whole(ended)).collect();
+        settlement.complete_ranges = ended.into_iter().flat_map(|ended| self.complete_ranges(ended)).collect();
         settlement.cursors.retain_mut(|cursor| {
             cursor.from_day = self.window(&cursor.position);
             // Late files lie before what was reached long ago.
@@ -387,7 +387,7 @@ impl Shared {
                 let refused = |refusal: &Refusal| {
                     let region = Some(prefix.region.clone());
                     let gap = shared.gap(refusal, &prefix.prefix, Some(prefix.account_id), region);
-                    (Found::Gap(gap), Some(Step::End { oldest: None, is_whole: false }))
+                    (Found::Gap(gap), Some(Step::End { oldest: None, is_complete: false }))
                 };
                 Some(match step? {
                     Step::Oldest => match shared.oldest(&prefix).await {
@@ -405,7 +405,7 @@ impl Shared {
                         });
                         match read {
                             Ok((objects, None)) => {
-                                (Found::Objects(objects), Some(Step::End { oldest, is_whole: true }))
+                                (Found::Objects(objects), Some(Step::End { oldest, is_complete: true }))
                             }
                             Ok((objects, token)) => {
                                 (Found::Objects(objects), Some(Step::Page { oldest, token, pages }))
@@ -413,9 +413,9 @@ impl Shared {
                             Err(refusal) => refused(&refusal),
                         }
                     }
-                    Step::End { oldest, is_whole } => {
+                    Step::End { oldest, is_complete } => {
                         let RegionPrefix { account_id, region, .. } = prefix;
-                        (Found::Ended(Ended { account_id, region, is_whole, from, oldest }), None)
+                        (Found::Ended(Ended { account_id, region, is_complete, from, oldest }), None)
                     }
                 })
             }

@@ -107,7 +107,7 @@ pub(crate) struct Lookup {
     room: Room,
     counts: Arc<Counts>,
     positions: BTreeMap<(AccountId, Region), DateTime<Utc>>,
-    /// From when on each lane is read whole in this pass, as long as it is.
+    /// From when on each lane is read completely in this pass, as long as it is.
     whole_from: BTreeMap<(AccountId, Region), DateTime<Utc>>,
     held: Held,
     /// Behind a lock only so that the source can be shared: a stream cannot.
@@ -158,7 +158,7 @@ impl Lookup {
             .map(|lane| {
                 let owner = (lane.account_id, lane.region.clone());
                 let from = self.positions.get(&owner).copied().unwrap_or(now - self.manner.lookback);
-                // Of a lane that is asked for changes alone, nothing is whole.
+                // Of a lane that is asked for changes alone, nothing is complete.
                 if lane.has_sessions || self.manner.events == Events::All {
                     whole_from.insert(owner, from.max(kept));
                 }
@@ -225,7 +225,7 @@ impl TrailSource for Lookup {
 
     fn finish_batch(&mut self, batch: Batch, outcomes: Vec<Outcome>) -> FinishedBatch {
         for (object, outcome) in batch.objects.iter().zip(&outcomes) {
-            // An answer that is given up tells of a moment that nobody knows: the lane is whole again
+            // An answer that is given up tells of a moment that nobody knows: the lane is complete again
             // from where the next pass begins.
             let owner = object.account_id.zip(object.region.clone());
             if let (Outcome::Missed(Missed { gone: true, .. }) | Outcome::Unreadable(_), Some(owner)) = (outcome, owner)
@@ -243,7 +243,7 @@ impl TrailSource for Lookup {
             let owner = (cursor.account_id, cursor.region.clone());
             if let (Some(from), Ok(to)) = (self.whole_from.get(&owner), DateTime::parse_from_rfc3339(&cursor.position))
             {
-                settlement.whole.push(CompleteRange {
+                settlement.complete_ranges.push(CompleteRange {
                     source: self.id.clone(),
                     account_id: cursor.account_id,
                     region: cursor.region.clone(),

@@ -283,7 +283,7 @@ pub struct FinishedBatch {
     /// What was given up.
     pub set_aside: Vec<SetAside>,
     /// Which time ranges are complete, with this batch.
-    pub whole: Vec<CompleteRange>,
+    pub complete_ranges: Vec<CompleteRange>,
     /// Days of which something was given up. It may not come again, so this is told once.
     pub incomplete: Vec<IncompleteDay>,
     /// Messages to delete.

@@ -107,7 +107,7 @@ pub struct ByQueue {
 /// `LookupEvents`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupConfig {
-    /// Where. Accounts are entered as for a look.
+    /// Where. Accounts are entered as for a scan.
     pub places: BTreeSet<(AccountId, Region)>,
     /// Which events.
     pub events: Events,
@@ -136,7 +136,7 @@ pub(crate) static ACTIONS: [&PermissionUse; 7] =
 /// A role that cannot be assumed keeps no source from opening: it is a gap of its first batch.
 ///
 /// # Errors
-/// Only what keeps a look from beginning, too.
+/// Only what keeps a scan from beginning, too.
 pub async fn open(
     plan: &Plan,
     config: &TrailConfig,
@@ -358,7 +358,7 @@ const NO_KEY: &str = "AWSLogs/rolecall-doctor";
 /// visible again at once; it counts as received once more.
 ///
 /// # Errors
-/// Only what keeps a look from beginning, too.
+/// Only what keeps a scan from beginning, too.
 pub async fn doctor(plan: &Plan, trails: &[TrailConfig]) -> Result<Vec<Probe>, CannotStart> {
     let door = Door::open(plan).await?;
     let mut probes = Vec::new();
@@ -366,7 +366,7 @@ pub async fn doctor(plan: &Plan, trails: &[TrailConfig]) -> Result<Vec<Probe>, C
         let entry = match &trail.kind {
             TrailKind::Bucket(wanted) => wanted.entry.as_ref(),
             TrailKind::Queue(wanted) => wanted.entry.as_ref(),
-            // The look's own doctor has tried it.
+            // The scan's own doctor has tried it.
             TrailKind::Lookup(_) => continue,
         };
         let account_id = entry.map_or(door.hub.account_id, |entry| entry.role_arn.account_id());

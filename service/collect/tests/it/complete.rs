@@ -14,7 +14,7 @@ fn text(observation: &Observation, digest: rolecall_iam::Digest) -> String {
 }
 
 #[tokio::test]
-async fn roles_and_policies_come_whole() {
+async fn roles_and_policies_come_complete() {
     let sandbox = sandbox().await;
     let (seen, summary) = look(settings(&sandbox)).await;
     assert_eq!(gaps(&seen), BTreeSet::new());

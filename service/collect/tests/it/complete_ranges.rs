@@ -1,4 +1,4 @@
-//! Of which stretches of time a source says that nothing is missing, and what keeps it from that.
+//! Of which ranges of time a source says that nothing is missing, and what keeps it from that.
 
 use crate::estate::{HUB, WORK, now, sandbox};
 use crate::trails::{BUCKET, Kept, config, fast, filled, in_bucket, key, looked, opened, put, with_sessions};
@@ -45,7 +45,7 @@ fn until(to: &str) -> Told {
 }
 
 #[tokio::test]
-async fn a_listing_is_whole_from_its_first_day_or_the_oldest_file_and_grows() {
+async fn a_listing_is_complete_from_its_first_day_or_the_oldest_file_and_grows() {
     for (page, batch) in [(1000, 500), (2, 4), (1, 1), (3, 15)] {
         let sandbox = sandbox().await;
         filled(&sandbox);
@@ -71,7 +71,7 @@ async fn a_listing_is_whole_from_its_first_day_or_the_oldest_file_and_grows() {
 }
 
 #[tokio::test]
-async fn a_crash_makes_nothing_whole_that_was_not_committed() {
+async fn a_crash_makes_nothing_complete_that_was_not_committed() {
     for dies in 1..12 {
         for after_commit in [false, true] {
             let sandbox = sandbox().await;
@@ -79,7 +79,7 @@ async fn a_crash_makes_nothing_whole_that_was_not_committed() {
             let mut kept = Kept::default();
             let mut source = opened(&sandbox, &trail(4), Vec::new()).await;
             assert!(!kept.pass(source.as_mut(), Some((dies, after_commit))).await);
-            // What is whole has all its files, whichever came first.
+            // What is complete has all its files, whichever came first.
             for ((account, region), _) in told(&kept) {
                 let read = kept.read.keys().filter(|key| key.contains(&format!("/{account}/CloudTrail/{region}/")));
                 assert_eq!(read.count(), 15, "{account} {region} in batch {dies}");
@@ -87,7 +87,7 @@ async fn a_crash_makes_nothing_whole_that_was_not_committed() {
             pass(&mut kept, &sandbox, &trail(4), now()).await;
             let (to, all) = (until("11-23 11:00"), told(&kept));
             assert_eq!(to.keys().collect::<Vec<_>>(), all.keys().collect::<Vec<_>>());
-            // The second pass begins where the first was, so that less may be whole, and never more.
+            // The second pass begins where the first was, so that less may be complete, and never more.
             assert!(to.iter().all(|(stretch, told)| told.0 <= all[stretch].0 && told.1 == all[stretch].1), "{all:?}");
         }
     }
@@ -125,7 +125,7 @@ async fn a_missed_object_holds_its_region_back_and_the_others_say_that_it_would_
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_never_within_what_is_whole() {
+async fn what_is_given_up_is_never_within_a_complete_range() {
     let sandbox = sandbox().await;
     filled(&sandbox);
     sandbox.put_object(BUCKET, &key(WORK, "us-east-1", "2026/11/22", 999), b"torn");
@@ -163,7 +163,7 @@ async fn what_is_given_up_is_never_within_what_is_whole() {
 }
 
 #[tokio::test]
-async fn a_listing_that_is_refused_is_not_whole() {
+async fn a_listing_that_is_refused_is_not_complete() {
     let sandbox = sandbox().await;
     filled(&sandbox);
     let mut kept = Kept::default();
@@ -171,7 +171,7 @@ async fn a_listing_that_is_refused_is_not_whole() {
     pass(&mut kept, &sandbox, &trail(500), now()).await;
     assert_eq!(told(&kept), Told::new());
 
-    // Refused in the middle, of every stretch that has more pages.
+    // Refused in the middle, of every range that has more pages.
     sandbox.faults().clear();
     sandbox.faults().inject(Fault::page_size("s3:ListBucket", 1));
     let mut source = opened(&sandbox, &trail(1), kept.cursors()).await;
@@ -209,7 +209,7 @@ async fn with_history() -> Sandbox {
 }
 
 #[tokio::test]
-async fn a_lookup_is_whole_from_where_it_began_to_where_it_is() {
+async fn a_lookup_is_complete_from_where_it_began_to_where_it_is() {
     let sandbox = with_history().await;
     let plan = fast(&sandbox);
     for (events, holds) in [(Events::Sessions, EventScope::Sessions), (Events::All, EventScope::Management)] {
@@ -234,7 +234,7 @@ async fn a_lookup_is_whole_from_where_it_began_to_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_lookup_that_is_refused_is_whole_up_to_there_and_goes_on() {
+async fn a_lookup_that_is_refused_is_complete_up_to_there_and_goes_on() {
     let sandbox = with_history().await;
     let plan = fast(&sandbox);
     let trail = TrailConfig { limits: Limits { batch_objects: 2, ..Limits::default() }, ..looked(TimeDelta::days(4)) };

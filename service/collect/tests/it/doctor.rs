@@ -1,4 +1,4 @@
-//! What is missing is told before a look finds out.
+//! What is missing is told before a scan finds out.
 
 use crate::estate::{HUB, WORK, estate, sandbox, sandbox_of, settings};
 use rolecall_collect::{Answer, Holder, PermissionUse, Plan, Probe, actions, doctor, missing_statement};

@@ -142,7 +142,7 @@ impl Kept {
                 self.whole.remove(&stretch).unwrap_or_else(|| nothing(incomplete.account_id, &incomplete.region));
             self.whole.insert(stretch, kept.without(incomplete.day));
         }
-        for told in &settlement.whole {
+        for told in &settlement.complete_ranges {
             let stretch = (told.account_id.to_string(), told.region.to_string());
             let kept = self.whole.remove(&stretch).unwrap_or_else(|| nothing(told.account_id, &told.region));
             self.whole.insert(stretch, kept.then(told.clone()));
@@ -159,7 +159,7 @@ pub(crate) async fn opened(sandbox: &Sandbox, trail: &TrailConfig, cursors: Vec<
     open(&Plan::new(settings(sandbox)).unwrap(), trail, cursors).await.unwrap()
 }
 
-/// A bucket with files of two accounts and three stretches, and with what is to be passed over.
+/// A bucket with files of two accounts and three ranges, and with what is to be passed over.
 pub(crate) fn filled(sandbox: &Sandbox) -> BTreeSet<String> {
     sandbox.make_bucket(BUCKET, "eu-west-1");
     let mut keys = BTreeSet::new();
@@ -209,7 +209,7 @@ async fn a_bucket_is_read_once_over_any_page_size_and_again_for_the_price_of_the
             kept.assert_read_once(&keys);
             assert_eq!(sandbox.calls().of("s3:GetObject"), 0);
             if page == 1000 {
-                // The root, the organisation, two accounts, three stretches and the oldest file of each; and a
+                // The root, the organisation, two accounts, three ranges and the oldest file of each; and a
                 // new source asks first in the hub's own region, where the bucket is not.
                 assert_eq!(sandbox.calls().of("s3:ListBucket"), 10 + u64::from(again));
             }
@@ -635,7 +635,7 @@ async fn changes_are_looked_up_by_name_and_iams_where_they_are_recorded() {
         let before = sandbox.calls().of("cloudtrail:LookupEvents");
         assert!(kept.pass(source.as_mut(), None).await);
         assert_eq!(sandbox.calls().of("cloudtrail:LookupEvents") - before, requests, "{events:?}");
-        // Of the region where IAM's changes alone are asked for, nothing is whole.
+        // Of the region where IAM's changes alone are asked for, nothing is complete.
         let whole: Vec<_> =
             kept.whole.values().map(|whole| (whole.region.to_string(), whole.event_scope.clone())).collect();
         assert_eq!(whole, [("eu-west-1".to_owned(), EventScope::Sessions)]);

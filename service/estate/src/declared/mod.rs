@@ -7,6 +7,7 @@ mod text;
 
 pub use text::{Match, Text, Unresolved};
 
+use crate::file_problem::FileProblem;
 use crate::id::Region;
 use rolecall_iam::{AccountId, Document};
 use serde::{Deserialize, Serialize};
@@ -247,26 +248,6 @@ pub struct Unplaced {
     pub why: Unresolved,
 }
 
-/// Something that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error, Serialize, Deserialize)]
-#[error("{file}:{line}: {}{message}; {remedy}", prefix(.field))]
-pub struct Problem {
-    /// The file, as it was given.
-    pub file: String,
-    /// Its line, from 1.
-    pub line: usize,
-    /// The field; may be empty.
-    pub field: String,
-    /// What is wrong, in lower case, without a full stop.
-    pub message: String,
-    /// What would make it right.
-    pub remedy: String,
-}
-
-fn prefix(field: &str) -> String {
-    if field.is_empty() { String::new() } else { format!("{field}: ") }
-}
-
 /// What files declare.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Declared {
@@ -275,7 +256,7 @@ pub struct Declared {
     /// Policies of roles of which nobody knows which they are.
     pub unplaced: Vec<Unplaced>,
     /// What cannot be read: the first thousand.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<FileProblem>,
     /// How many more problems there are.
     pub unnamed: u64,
     /// Files in which nothing is declared that is read here.
@@ -307,7 +288,7 @@ impl Declared {
 
     /// Why further things may be declared in a file that were not read.
     fn unread(&self, file: &str) -> Option<Unresolved> {
-        let is_of = |problem: &&Problem| {
+        let is_of = |problem: &&FileProblem| {
             let rest = file.strip_prefix(problem.file.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\\']) || problem.file.ends_with('/'))
         };

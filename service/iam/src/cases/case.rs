@@ -1,6 +1,6 @@
 //! One case of the case format: a request, the policies of each type, and the expected decision.
 
-use crate::arn::AccountId;
+use crate::arn::{AccountId, ArnText};
 use crate::cases::answer::{CaseAnswer, CaseError};
 use crate::cases::file::Place;
 use crate::cases::json::{Problem, id_of, kind, member, object, problem, scalar, text};
@@ -101,7 +101,7 @@ pub(super) fn request(case: &Map<String, Value>) -> Result<Request, Problem> {
     // A name without an account, such as a bucket's, is taken to be of the requester's account.
     let owner = match account(request)? {
         Some(account) => Some(account),
-        None if resource.split(':').nth(4).is_some_and(|own| own.parse::<AccountId>().is_ok()) => None,
+        None if ArnText(&resource).account_id().is_some() => None,
         None => principal.account_id(),
     };
     let context = context(case, request)?;

@@ -14,7 +14,7 @@ use super::classes::Class;
 use super::domain::{Asking, Domain, Held};
 use super::formula::{Any, Formula, Grants, How, Term};
 use super::stack::{Both, Group, Place, Scope, Side};
-use crate::arn::AccountId;
+use crate::arn::ArnText;
 use crate::condition::Condition;
 use crate::condition::operator::{Compares, Quantifier};
 use crate::context::Context;
@@ -714,5 +714,5 @@ fn asks_for_a_value(condition: &Condition) -> bool {
 }
 
 fn names_account(resource: &str) -> bool {
-    resource.split(':').nth(4).is_some_and(|account| account.parse::<AccountId>().is_ok())
+    ArnText(resource).account_id().is_some()
 }

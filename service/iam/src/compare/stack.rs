@@ -337,15 +337,15 @@ impl<'a> Both<'a> {
         };
         let language = policy.language();
         for statement in &policy.statements {
-            let (grip, named) = {
+            let (matched, named) = {
                 let evaluation = Evaluation::new(&self.sample, *view);
-                evaluation.grip(kind, statement)
+                evaluation.principal_match(kind, statement)
             };
             if named.is_false() {
                 continue;
             }
             let parts = self.statement(kind, scope, statement, language, &named);
-            let group = match (statement.effect, on_resource, grip) {
+            let group = match (statement.effect, on_resource, matched) {
                 (Effect::Deny, ..) => &mut side.denies,
                 (Effect::Allow, false, _) => &mut side.identity,
                 (Effect::Allow, true, PrincipalMatch::Account) => &mut side.account,

@@ -105,7 +105,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
     }
 
     /// How the principals of a statement name the requester, and whether they do.
-    pub(crate) fn grip(&self, kind: PolicyType, statement: &Statement) -> (PrincipalMatch, Truth) {
+    pub(crate) fn principal_match(&self, kind: PolicyType, statement: &Statement) -> (PrincipalMatch, Truth) {
         let on_resource = matches!(kind, PolicyType::Resource | PolicyType::Trust);
         let Some(clause) = &statement.principals else {
             return if on_resource {
@@ -114,26 +114,26 @@ impl<'r, 'a> Evaluation<'r, 'a> {
                 (PrincipalMatch::Direct, Truth::True)
             };
         };
-        let (mut grip, mut open) = (PrincipalMatch::None, Truth::False);
+        let (mut matched, mut open) = (PrincipalMatch::None, Truth::False);
         for principal in clause.elements() {
             match names(principal, self.request) {
                 Ok(PrincipalMatch::Direct) => {
-                    grip = PrincipalMatch::Direct;
+                    matched = PrincipalMatch::Direct;
                     break;
                 }
-                Ok(named) => grip = grip.max(named),
+                Ok(named) => matched = matched.max(named),
                 Err(why) => join(&mut open, Truth::unknown(why)),
             }
         }
         match clause {
-            Clause::In(_) if grip == PrincipalMatch::None => (PrincipalMatch::Direct, open),
-            Clause::In(_) => (grip, Truth::True),
+            Clause::In(_) if matched == PrincipalMatch::None => (PrincipalMatch::Direct, open),
+            Clause::In(_) => (matched, Truth::True),
             Clause::NotIn(_) => {
                 let deny = statement.effect == Effect::Deny;
                 if deny && on_resource && !self.view.boundary.is_empty() {
                     return (PrincipalMatch::Direct, Truth::True);
                 }
-                let exempt = if deny { self.is_exempt(clause, grip) } else { grip > PrincipalMatch::None };
+                let exempt = if deny { self.is_exempt(clause, matched) } else { matched > PrincipalMatch::None };
                 (PrincipalMatch::Direct, if exempt { Truth::False } else { !open })
             }
         }
@@ -145,32 +145,32 @@ impl<'r, 'a> Evaluation<'r, 'a> {
     /// does not exempt the users and roles in it, but for its root; an exempt user or role is exempt
     /// only with its account; an exempt session only with its role and its account. Source:
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html>.
-    fn is_exempt(&self, clause: &Clause<Principal>, grip: PrincipalMatch) -> bool {
-        let named = |grip: PrincipalMatch| clause.elements().iter().any(|p| names(p, self.request) == Ok(grip));
+    fn is_exempt(&self, clause: &Clause<Principal>, matched: PrincipalMatch) -> bool {
+        let named = |matched: PrincipalMatch| clause.elements().iter().any(|p| names(p, self.request) == Ok(matched));
         let everyone = || clause.elements().contains(&Principal::Everyone);
         match self.request.kind() {
-            Kind::Root | Kind::Anonymous | Kind::Service | Kind::Federated => grip > PrincipalMatch::None,
+            Kind::Root | Kind::Anonymous | Kind::Service | Kind::Federated => matched > PrincipalMatch::None,
             Kind::Session => everyone() || (named(PrincipalMatch::Role) && named(PrincipalMatch::Account)),
-            _ => grip > PrincipalMatch::Account && (everyone() || named(PrincipalMatch::Account)),
+            _ => matched > PrincipalMatch::Account && (everyone() || named(PrincipalMatch::Account)),
         }
     }
 
     /// Whether a statement that names the action matches, and how it names the requester.
     fn judge(&self, kind: PolicyType, statement: &Statement, language: Version) -> (PrincipalMatch, Truth) {
-        let (grip, named) = self.grip(kind, statement);
+        let (matched, named) = self.principal_match(kind, statement);
         if named.is_false() {
             return (PrincipalMatch::None, named);
         }
         // A trust policy has no resource: the role that holds it is meant.
         let on = if kind == PolicyType::Trust { Truth::True } else { self.names_resource(kind, statement, language) };
         if on.is_false() {
-            return (grip, on);
+            return (matched, on);
         }
         let truth = named.and(on);
         if statement.conditions.is_empty() {
-            return (grip, truth);
+            return (matched, truth);
         }
-        (grip, truth.and(all_hold(&statement.conditions, self.request.context(), language)))
+        (matched, truth.and(all_hold(&statement.conditions, self.request.context(), language)))
     }
 
     pub(crate) fn names_resource(&self, kind: PolicyType, statement: &Statement, language: Version) -> Truth {
@@ -249,14 +249,14 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             Asks::Anyone => (PrincipalMatch::Direct, Truth::True),
             Asks::Nothing if !on_resource => (PrincipalMatch::Direct, Truth::True),
             _ => {
-                let (grip, truth) = self.judge(kind, statement, language);
-                (grip, self.read(statement.effect, truth))
+                let (matched, truth) = self.judge(kind, statement, language);
+                (matched, self.read(statement.effect, truth))
             }
         };
         for candidate in candidates.deny {
             let Some(statement) = policy.at(candidate.at) else { continue };
-            let (grip, truth) = judge(candidate, statement);
-            watch.saw(place, layer, statement, grip, &truth);
+            let (matched, truth) = judge(candidate, statement);
+            watch.saw(place, layer, statement, matched, &truth);
             if truth.is_true() && !out.denied.is_true() {
                 out.by = Some(Decider { kind, layer, statement });
             }
@@ -274,8 +274,8 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             if kind == PolicyType::Identity && self.only.is_some_and(|only| !Arc::ptr_eq(only, statement)) {
                 continue;
             }
-            let (grip, truth) = judge(candidate, statement);
-            watch.saw(place, layer, statement, grip, &truth);
+            let (matched, truth) = judge(candidate, statement);
+            watch.saw(place, layer, statement, matched, &truth);
             if truth.is_true()
                 && !out.denied.is_true()
                 && (kind == PolicyType::Identity || (on_resource && out.by.is_none()))
@@ -289,7 +289,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
                 }
                 continue;
             }
-            match grip {
+            match matched {
                 PrincipalMatch::Account => join(&mut out.account, truth),
                 PrincipalMatch::Role => join(&mut out.role, truth),
                 PrincipalMatch::Direct | PrincipalMatch::None => join(&mut out.direct, truth),

@@ -114,7 +114,7 @@ struct Record<'a> {
     place: Place,
     layer: &'a PolicyRef,
     statement: &'a Arc<Statement>,
-    grip: PrincipalMatch,
+    matched: PrincipalMatch,
     truth: Truth,
 }
 
@@ -132,10 +132,10 @@ impl<'a> Observer<'a> for Seen<'a> {
         place: Place,
         layer: &'a PolicyRef,
         statement: &'a Arc<Statement>,
-        grip: PrincipalMatch,
+        matched: PrincipalMatch,
         truth: &Truth,
     ) {
-        self.records.push(Record { place, layer, statement, grip, truth: truth.clone() });
+        self.records.push(Record { place, layer, statement, matched, truth: truth.clone() });
     }
 
     fn missed(&mut self, place: Place, _: &'a PolicyRef, why: &Why) {
@@ -233,7 +233,7 @@ impl<'a> Explainer<'_, 'a> {
         let because = match effect {
             PolicyEffect::ExplicitDeny => format!("{first} denies it"),
             PolicyEffect::Allow => {
-                let account = records.iter().all(|r| r.grip == PrincipalMatch::Account);
+                let account = records.iter().all(|r| r.matched == PrincipalMatch::Account);
                 format!("{first} allows it{}", if account { " to those whom the account itself lets" } else { "" })
             }
             // An Allow that is certain settles nothing while a Deny is open.
@@ -392,7 +392,7 @@ impl<'a> Explainer<'_, 'a> {
             let text = but(format!("its resources: it names {not}{named}, not `{got}`"));
             failures.push((3, Change::Resource { statement: at(), wanted, got }, text));
         }
-        if !self.evaluation.grip(record.place.kind, statement).1.is_true() {
+        if !self.evaluation.principal_match(record.place.kind, statement).1.is_true() {
             let clause = statement.principals.as_ref();
             let wanted: Vec<String> = clause.into_iter().flat_map(Clause::elements).map(principal).collect();
             let got = self.request().principal().text().to_owned();

@@ -34,7 +34,7 @@ pub(crate) trait Observer<'a> {
         place: Place,
         layer: &'a PolicyRef,
         statement: &'a Arc<Statement>,
-        grip: PrincipalMatch,
+        matched: PrincipalMatch,
         truth: &Truth,
     );
     /// A policy that was not seen or not read.
@@ -63,14 +63,14 @@ impl<'a> Observer<'a> for MatchingStatements {
         place: Place,
         layer: &'a PolicyRef,
         statement: &'a Arc<Statement>,
-        grip: PrincipalMatch,
+        matched: PrincipalMatch,
         truth: &Truth,
     ) {
         // What an organization's policy allows grants nothing, so it is no statement that lets anyone in.
         let only_limits = statement.effect == Effect::Allow && matches!(place.kind, PolicyType::Scp | PolicyType::Rcp);
         if !truth.is_false() && !only_limits {
             let site = layer.site(statement);
-            self.seen.extend(site.map(|site| (statement.effect, grip, truth.is_true(), site)));
+            self.seen.extend(site.map(|site| (statement.effect, matched, truth.is_true(), site)));
         }
     }
 
@@ -81,7 +81,7 @@ impl MatchingStatements {
     /// Whether every Allow names the requester by its account only, and there is one.
     pub(crate) fn all_by_account(&self) -> bool {
         let mut allows = self.seen.iter().filter(|(effect, ..)| *effect == Effect::Allow).peekable();
-        allows.peek().is_some() && allows.all(|(_, grip, ..)| *grip == PrincipalMatch::Account)
+        allows.peek().is_some() && allows.all(|(_, matched, ..)| *matched == PrincipalMatch::Account)
     }
 
     /// The statements that made an answer, or that may make it.

@@ -22,7 +22,7 @@ pub(crate) enum PrincipalMatch {
 
 /// Whether an element of `Principal` names the requester, and how.
 pub(super) fn names(principal: &Principal, request: &Request) -> Result<PrincipalMatch, Why> {
-    let when = |named: bool, grip: PrincipalMatch| Ok(if named { grip } else { PrincipalMatch::None });
+    let when = |named: bool, matched: PrincipalMatch| Ok(if named { matched } else { PrincipalMatch::None });
     match (principal, request.principal()) {
         (Principal::Everyone, _) => Ok(PrincipalMatch::Direct),
         (Principal::Other { kind, .. }, _) => {

@@ -4,7 +4,7 @@
 //! `aws:ResourceAccount`, and, where nothing is left open, `aws:ViaAWSService` as `false`. Refuses to
 //! know the clock, the network, and the tags of anything: whoever asks says those.
 
-use crate::arn::{AccountId, Arn};
+use crate::arn::{AccountId, Arn, ArnText};
 use crate::catalogue::action_name::ActionName;
 use crate::context::{Context, ContextValue};
 use crate::evaluate::requester::{Kind, Requester};
@@ -141,7 +141,7 @@ impl Never {
         match service {
             "sts" => (name == "assumerole" && principal.kind() == Kind::Root).then_some(Self::Root),
             "iam" if CHANGES_OF_POLICIES.contains(&name) => {
-                (resource.split(':').nth(4) == Some("aws")).then_some(Self::AwsPolicy)
+                (ArnText(resource).account() == Some("aws")).then_some(Self::AwsPolicy)
             }
             "iam" if CHANGES_OF_ROLES.contains(&name) => {
                 let path = resource.splitn(6, ':').nth(5)?.strip_prefix("role/")?;

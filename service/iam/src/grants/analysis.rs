@@ -10,7 +10,7 @@
 //! resource in common with. Where that cannot be told the action stays. Refuses to know resource
 //! policies, the contradictions of different conditions, and which of the answers is bad.
 
-use crate::arn::RoleArn;
+use crate::arn::{ArnText, RoleArn};
 use crate::catalogue::{AccessLevel, Action, catalogue};
 use crate::condition::Condition;
 use crate::context::Context;
@@ -660,7 +660,7 @@ fn any_role(statement: &Statement) -> Option<String> {
             Some(s) if !s.is_empty() && !s.contains(['*', '?']) => s.to_owned(),
             _ => otherwise.to_owned(),
         };
-        let probe = named(&fixed(text.split(':').nth(1), "aws"), &fixed(text.split(':').nth(4), "000000000000"));
+        let probe = named(&fixed(ArnText(text).partition(), "aws"), &fixed(ArnText(text).account(), "000000000000"));
         (pattern.is_every_of_type() && pattern.matches(&probe)).then_some(probe)
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
 
+use crate::arn::ArnText;
 use crate::catalogue::catalogue;
 use crate::matching::action_set::ActionSet;
 use crate::matching::overlap::{Places, Step, meet_somewhere, steps};
@@ -67,8 +68,8 @@ static FORMS: LazyLock<Forms> = LazyLock::new(|| {
     let mut open = Vec::new();
     for (number, (arn, _)) in numbers.iter().enumerate() {
         // A form may leave the service open, or be no ARN.
-        match arn.split(':').nth(2) {
-            Some(service) if !service.is_empty() && !service.contains('$') => {
+        match ArnText(arn).service() {
+            Some(service) if !service.contains('$') => {
                 by_service.entry(service).or_default().push(number);
             }
             _ => open.push(number),

@@ -5,6 +5,7 @@
 //! fifth colon (AWS: "if the `*` is the last character of a segment, it can expand to match beyond
 //! the colon boundaries"). Refuses to know what a name stands for.
 
+use crate::arn::ArnText;
 use crate::context::Context;
 use crate::matching::glob::overlap::Asked;
 use crate::matching::glob::{Glob, Mode, Unresolved};
@@ -243,7 +244,7 @@ impl ResourcePattern {
         let name = tail.rsplit_once(['/', ':']).map_or(tail, |(_, name)| name);
         let kind = tail.strip_suffix(name).unwrap_or_default();
         // Where other services put the type, S3 has the bucket.
-        if !kind.is_empty() && self.text.split(':').nth(2) == Some("s3") {
+        if !kind.is_empty() && ArnText(&self.text).service() == Some("s3") {
             return kind.bytes().all(|b| b == b'*' || b == b'/') && name.bytes().all(|b| b == b'*');
         }
         !name.is_empty() && name.bytes().all(|b| b == b'*') && !kind.trim_end_matches(['/', ':']).contains(['/', ':'])

@@ -623,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_are_named_whole() {
+    fn principals_are_named_in_full() {
         let of = |kind: PolicyType, principal: &str| {
             let resource = if kind == Trust { "" } else { r#","Resource":"*""# };
             faults(

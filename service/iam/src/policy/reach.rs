@@ -4,6 +4,7 @@
 //! and whether they have something in common (never wrongly no). Refuses to know conditions, and
 //! which resources there are.
 
+use crate::arn::ArnText;
 use crate::catalogue::catalogue;
 use crate::matching::action_set::ActionSet;
 use crate::matching::arn_format::{BARE, S3_BARE, S3_PLACES, acting_on, with_stars};
@@ -190,7 +191,7 @@ fn covers_types(pattern: &ResourcePattern, number: usize) -> bool {
     if !action.on_resources {
         return pattern.matches("*") || (action.service() == "s3" && pattern.matches("arn:aws:s3:::*"));
     }
-    let partition = pattern.as_str().split(':').nth(1).unwrap_or("*");
+    let partition = ArnText(pattern.as_str()).partition().unwrap_or("*");
     let known = |name: &str| (name == "Partition").then(|| partition.to_owned());
     let mut types = action.resource_types();
     types.all(|used| pattern.covers(&ResourcePattern::new(&with_stars(used.resource_type.arn, known))))

@@ -7,7 +7,7 @@
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>,
 //! "Properties of the principal".
 
-use crate::arn::{AccountId, Arn};
+use crate::arn::{AccountId, Arn, ArnText};
 use crate::context::Context;
 use crate::evaluate::requester::Requester;
 use crate::policy::ast::{Clause, Effect};
@@ -141,8 +141,7 @@ impl Trust {
         }
         if open {
             accounts.extend(self.values(PRINCIPAL_ACCOUNT).filter_map(|value| value.parse::<AccountId>().ok()));
-            let segment = |value: &str| value.split(':').nth(4).and_then(|account| account.parse::<AccountId>().ok());
-            accounts.extend(self.values(PRINCIPAL_ARN).filter_map(segment));
+            accounts.extend(self.values(PRINCIPAL_ARN).filter_map(|value| ArnText(value).account_id()));
         }
         out.extend(accounts.into_iter().map(|account| Candidate {
             principal: account.to_string(),

@@ -170,7 +170,7 @@ fn a_token_in_any_kind_of_file_makes_it_a_page() {
 }
 
 #[test]
-fn authorization_details_are_whole_by_their_form_and_by_what_they_hold() {
+fn authorization_details_are_complete_by_their_form_and_by_what_they_hold() {
     let roles = |import: &Import| (why(import, &global(ScopeKind::Roles)), why(import, &global(ScopeKind::Policies)));
     let (filtered, unproven) = (Some(GapReason::Filtered), Some(GapReason::Unproven));
     let own_role = json!([role("/", "checkout", &[])]);
@@ -225,7 +225,7 @@ fn with_account(value: &Value) -> Value {
 }
 
 #[test]
-fn pages_given_together_are_whole_where_none_can_be_missing() {
+fn pages_given_together_are_complete_where_none_can_be_missing() {
     let page = |of: &[&str], token: Option<&str>| {
         let roles: Vec<Value> = of.iter().map(|name| role("/", name, &[])).collect();
         let page = with(details(), "RoleDetailList", json!(roles));

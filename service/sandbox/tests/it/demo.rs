@@ -305,7 +305,7 @@ async fn an_audit_finds_what_the_manifest_expects_and_spares_what_only_looks_lik
     let shown: BTreeSet<&str> = verdicts.iter().filter(|v| failed(&&v.outcome)).map(|v| v.rule.as_str()).collect();
     let all: BTreeSet<&str> = verdicts.iter().map(|v| v.rule.as_str()).collect();
     let hidden: Vec<_> = all.difference(&shown).collect();
-    // What a binding must give first, what takes months or a look before the change, and what nothing
+    // What a binding must give first, what takes months or a scan before the change, and what nothing
     // in the estate shows.
     let nothing_to_show = [
         "access-entry-cluster-admin",

@@ -3,15 +3,15 @@
 //! Knows the order of the steps and that they end. Refuses to attribute a session itself and to know SQL.
 
 use crate::error::Error;
-use rolecall_cloudtrail::{AssociationQuery, History, SessionAttribution, attribute_sessions, best};
-use rolecall_estate::{AssociationSpan, Session};
-use rolecall_store::{SessionKey, SessionRow, Store};
+use rolecall_cloudtrail::{AssociationQuery, History, attribute_sessions, best};
+use rolecall_estate::{AssociationSpan, Session, SessionAttribution};
+use rolecall_store::{SessionKey, Store};
 use std::collections::HashMap;
 
-/// Sessions that are tied together.
+/// Sessions that are attributed together.
 const AT_ONCE: u32 = 2_000;
 
-/// Ties every session that is due, those too to which changed associations may mean something else.
+/// Attributes every session that is due, those too to which changed associations may mean something else.
 /// Says how many were looked at.
 ///
 /// # Errors
@@ -25,7 +25,9 @@ pub async fn attribute_due_sessions(store: &Store) -> Result<u64, Error> {
             break;
         }
         looked_at += u64::try_from(due.rows.len()).unwrap_or(u64::MAX);
-        let sessions: Vec<Session> = due.rows.into_iter().map(|row| row.session).collect();
+        // What was found before is to be found anew.
+        let sessions: Vec<Session> =
+            due.rows.into_iter().map(|session| Session { attribution: None, ..session }).collect();
         let query = AssociationQuery::new(&sessions, &|key| due.known.contains_key(key));
         let spans = store.association_spans(&query).await?;
         let attributions = blocking(move || decide(sessions, spans, &due.known)).await?;
@@ -42,11 +44,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn decide(
     sessions: Vec<Session>,
     spans: Vec<AssociationSpan>,
-    known: &HashMap<String, Vec<SessionRow>>,
+    known: &HashMap<String, Vec<Session>>,
 ) -> Vec<(SessionKey, SessionAttribution)> {
     let history = History::new(spans);
     let attributions = attribute_sessions(&sessions, &history, &|key| {
-        best(known.get(key)?.iter().filter_map(|row| row.attribution.clone()))
+        best(known.get(key)?.iter().filter_map(|session| session.attribution.as_deref().cloned()))
     });
     sessions
         .into_iter()

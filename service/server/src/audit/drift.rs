@@ -40,8 +40,8 @@ async fn of_run(store: &Store, run: RunId) -> Result<u64, Error> {
         .map(|(account, (since, until))| (*account, Window { since: *since, until: *until }))
         .collect();
     let events = events(store, windows.values().copied()).await?;
-    let whole = store.complete_ranges(&[]).await?;
-    let rows = blocking(move || rows(&scan, &windows, &events, &whole)).await?;
+    let complete_ranges = store.complete_ranges(&[]).await?;
+    let rows = blocking(move || rows(&scan, &windows, &events, &complete_ranges)).await?;
     Ok(store.keep_changes(run, &rows).await?)
 }
 
@@ -49,7 +49,7 @@ fn rows(
     scan: &ChangedScan,
     windows: &BTreeMap<AccountId, Window>,
     events: &[ChangeEvent],
-    whole: &[CompleteRange],
+    complete_ranges: &[CompleteRange],
 ) -> Vec<ChangeRow> {
     let pair = format!("{}-{}", scan.run.0.saturating_sub(1), scan.run.0);
     let found = changes(&Scans {
@@ -60,7 +60,7 @@ fn rows(
         pair: &pair,
     });
     let calls = Calls::new(events);
-    let records = Records { whole, trails: &scan.after.trails };
+    let records = Records { complete_ranges, trails: &scan.after.trails };
     let mut rows: Vec<ChangeRow> = Vec::with_capacity(found.len());
     for change in found {
         let Some(window) = windows.get(&change.account_id) else { continue };
@@ -104,11 +104,11 @@ async fn ask_again(store: &Store) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let whole = store.complete_ranges(&[]).await?;
+    let complete_ranges = store.complete_ranges(&[]).await?;
     let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.snapshot.trails;
     let told = blocking(move || {
         let calls = Calls::new(&events);
-        let records = Records { whole: &whole, trails: &trails };
+        let records = Records { complete_ranges: &complete_ranges, trails: &trails };
         let mut told: Vec<(ChangeRow, ChangeRow)> = Vec::new();
         for was in waiting {
             let window = Window { since: was.since, until: was.until };

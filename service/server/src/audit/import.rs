@@ -45,7 +45,7 @@ const LINES: usize = 1_000;
 pub struct ImportOptions {
     /// The trail files are all that there are.
     pub whole_trail: bool,
-    /// Each listing that the files hold a part of is whole.
+    /// Each listing that the files hold a part of is complete.
     pub complete: bool,
     /// Of what date they are; otherwise of the newest date in them.
     pub as_of: Option<DateTime<Utc>>,
@@ -210,10 +210,10 @@ async fn state_complete_ranges(
     let reached = blocking(move || unread.map_or_else(|| reach(&files, now), Err)).await?;
     match reached {
         Err(file) => problems.add(format!("{}: not all of it could be read, so no trail is whole", shown(&file))),
-        Ok(whole) => {
+        Ok(range) => {
             let mut books = store.trail_writer();
             let mut trail_batch = books.open(&BTreeSet::new()).await?;
-            trail_batch.complete_ranges(SOURCE, &whole, &[]).await?;
+            trail_batch.complete_ranges(SOURCE, &range, &[]).await?;
             trail_batch.commit().await?;
         }
     }
@@ -236,8 +236,8 @@ fn reach_on(accounts: &mut BTreeMap<AccountId, Reach>, settled: &AggregatedBatch
     }
 }
 
-/// The stretch of each account, in each of its regions, that trail files reach over; or the file that
-/// was not read whole. Files that were imported before reach as far as others.
+/// The range of each account, in each of its regions, that trail files reach over; or the file that
+/// was not read completely. Files that were imported before reach as far as others.
 fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<CompleteRange>, PathBuf> {
     let mut accounts: BTreeMap<AccountId, Reach> = BTreeMap::new();
     for path in files {
@@ -257,7 +257,7 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<CompleteRange>, Pa
             reach_on(&mut accounts, &settled);
         }
     }
-    let whole = accounts.into_iter().flat_map(|(account_id, (from, to, regions))| {
+    let range = accounts.into_iter().flat_map(|(account_id, (from, to, regions))| {
         regions.into_iter().map(move |region| CompleteRange {
             source: SOURCE.to_owned(),
             account_id,
@@ -268,7 +268,7 @@ fn reach(files: &[PathBuf], now: DateTime<Utc>) -> Result<Vec<CompleteRange>, Pa
             all_regions: true,
         })
     });
-    Ok(whole.collect())
+    Ok(range.collect())
 }
 
 /// What could not be read of trail files, now or when they were read: told to whoever looks on, and a

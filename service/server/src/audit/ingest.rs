@@ -134,7 +134,7 @@ struct ReadFile {
     identity: String,
     mark: Option<FileMark>,
     trail_day: Option<TrailDay>,
-    /// What is not whole where a record of it cannot be read.
+    /// What is not complete where a record of it cannot be read.
     incomplete: Option<IncompleteDay>,
 }
 
@@ -412,7 +412,7 @@ impl Reading<'_> {
             };
             trail_batch.cursor(self.name, &cursor, self.now).await?;
         }
-        trail_batch.complete_ranges(self.name, &settlement.whole, &settlement.incomplete).await?;
+        trail_batch.complete_ranges(self.name, &settlement.complete_ranges, &settlement.incomplete).await?;
         // What processes died at is told as long as it is set aside, and not as a problem of the file.
         let untold = settlement.set_aside.iter().filter(|it| left_aside.iter().all(|gap| gap.location != it.id));
         let aside = untold.map(|aside| TrailProblem {
@@ -545,7 +545,7 @@ async fn write<'b>(
     trail_batch.attempted(attempts, &files.iter().map(|file| file.unit.clone()).collect::<Vec<_>>()).await?;
     let mut days: BTreeMap<TrailDay, DayCounts> = BTreeMap::new();
     let mut marked = Vec::new();
-    // Such a file is known from now on, so what is not whole of it is noted along with that.
+    // Such a file is known from now on, so what is not complete of it is noted along with that.
     let damaged = files.iter().filter(|file| settled.damaged.contains(&file.name));
     let incomplete: Vec<IncompleteDay> = damaged.filter_map(|file| file.incomplete.clone()).collect();
     trail_batch.complete_ranges(source, &[], &incomplete).await?;
@@ -647,7 +647,7 @@ fn day_of(object: &Object) -> Option<TrailDay> {
 }
 
 /// The day of which a record is lost with one of this object; where nobody knows which, today: then
-/// nothing so far is whole.
+/// nothing so far is complete.
 fn incomplete_day_of(object: &Object, now: DateTime<Utc>) -> Option<IncompleteDay> {
     let day = object.day.unwrap_or_else(|| now.date_naive());
     Some(IncompleteDay { account_id: object.account_id?, region: object.region.clone()?, day })

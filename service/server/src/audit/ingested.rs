@@ -18,7 +18,7 @@ pub const FILES: &str = "files";
 pub const PAGE: &str = "page";
 /// What fails where a trail cannot be read.
 pub(crate) const READ_TRAIL: &str = "rolecall:ReadTrail";
-/// What is said of a file that was not read whole.
+/// What is said of a file that was not read completely.
 pub(crate) const NOT_ALL: &str = "not all of it could be read";
 /// So many problems are given back by name; all are stored.
 const NAMED: usize = 1_000;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// What the next snapshot is to say of a part.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Unreported {
-    /// Accounts that records of files named. What a look covers needs no record to be known.
+    /// Accounts that records of files named. What a scan covers needs no record to be known.
     #[serde(default)]
     named: Vec<(AccountId, Named)>,
     /// Files that could not be read to their end, each of them the place of its name.
@@ -82,7 +82,7 @@ pub struct Left {
     pub owed: Vec<Uuid>,
 }
 
-/// Takes over what is owed. `places` are those that a look has come to, beside those that the store
+/// Takes over what is owed. `places` are those that a scan has come to, beside those that the store
 /// knows.
 ///
 /// # Errors

@@ -202,7 +202,7 @@ impl Audit {
         let written = writer.take_written();
         let counts = writer.commit().await?;
         abort::point("snapshot kept");
-        // A look and a trail tell of the same sessions: added up they would be counted twice.
+        // A scan and a trail tell of the same sessions: added up they would be counted twice.
         if seen.sessions == 0 {
             seen.sessions = trails.stats.sessions.values().sum::<u64>();
         }
@@ -367,7 +367,7 @@ impl Audit {
     }
 }
 
-/// Gaps of sessions that were seen whole but for files that an earlier run could not read. `sessions`: of
+/// Gaps of sessions that were seen completely but for files that an earlier run could not read. `sessions`: of
 /// what days each scope of this run has gaps already; `None`: of all.
 fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, BTreeSet<Option<NaiveDate>>>) -> Coverage {
     let mut coverage = Coverage::default();

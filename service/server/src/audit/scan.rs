@@ -54,11 +54,11 @@ pub fn settings(aws: &AwsConfig, hub: Hub, known_accounts: Vec<Account>) -> Sett
 
 /// Looks at AWS, then reads the configured trails: what they tell is judged with what was seen.
 ///
-/// The sessions that the look tells of are sent last. A trail may tell of the same ones and commits
-/// each by itself: it would wait for the snapshot, which holds them until the look has ended.
+/// The sessions that the scan tells of are sent last. A trail may tell of the same ones and commits
+/// each by itself: it would wait for the snapshot, which holds them until the scan has ended.
 ///
 /// # Errors
-/// What keeps the look from beginning; where the database fails.
+/// What keeps the scan from beginning; where the database fails.
 pub async fn collect_and_read(
     store: &Store,
     trails: &[TrailConfig],
@@ -107,7 +107,7 @@ pub async fn collect_and_read(
 /// Looks at AWS, under a session name that tells which run it was.
 ///
 /// # Errors
-/// What keeps the look from beginning.
+/// What keeps the scan from beginning.
 pub async fn collect(
     mut settings: Settings,
     run: RunId,

@@ -130,12 +130,12 @@ pub struct TrailFigures {
     pub attributions: Vec<AttributionFigure>,
 }
 
-/// Sessions of one kind that are tied by the same.
+/// Sessions of one kind that are attributed by the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributionFigure {
     /// Such as `pod_identity`.
     pub kind: String,
-    /// What the ties rest on.
+    /// What the attributions rest on.
     pub attribution_method: String,
     /// Why there is none, or no certain one.
     pub reason: Option<String>,
@@ -144,7 +144,7 @@ pub struct AttributionFigure {
 }
 
 impl TrailFigures {
-    /// Of what was read, and of the ties that are kept.
+    /// Of what was read, and of the attributions that are kept.
     #[must_use]
     pub fn of(read: &Ingested, attributions: Vec<AttributionCount>) -> Self {
         let attributions = attributions.into_iter().map(|attribution| AttributionFigure {
@@ -260,7 +260,7 @@ impl Seen {
 }
 
 fn is_aws_managed(policy: &rolecall_estate::ManagedPolicy) -> bool {
-    policy.arn.to_string().split(':').nth(4) == Some("aws")
+    policy.arn.account() == "aws"
 }
 
 /// A number for each severity.
@@ -332,7 +332,7 @@ pub struct Unseen {
     pub reason: String,
     /// What AWS said.
     pub detail: String,
-    /// Where only CloudTrail files of one day were not read whole, that day.
+    /// Where only CloudTrail files of one day were not read completely, that day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<NaiveDate>,
 }

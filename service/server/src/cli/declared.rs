@@ -13,7 +13,8 @@ use crate::terminal;
 use rolecall_audit::declared::{Difference, Report, Row, Status, check as compare};
 use rolecall_audit::drift::{Access, Effect};
 use rolecall_declared::Defaults;
-use rolecall_estate::declared::{Declared, Place, Problem};
+use rolecall_estate::FileProblem;
+use rolecall_estate::declared::{Declared, Place};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -168,7 +169,7 @@ fn access_json(access: &Option<Access>) -> Value {
     })
 }
 
-fn problem_json(it: &Problem) -> Value {
+fn problem_json(it: &FileProblem) -> Value {
     json!({"file": it.file, "line": it.line, "field": it.field, "message": it.message, "remedy": it.remedy})
 }
 

@@ -14,7 +14,8 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
 use rolecall_audit::access::reach::Workload;
-use rolecall_store::{AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, SessionRow, Store, UsageOf, UseRow};
+use rolecall_estate::Session;
+use rolecall_store::{AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, Store, UsageOf, UseRow};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -330,7 +331,7 @@ impl clap::FromArgMatches for Asked {
 /// Runs the command.
 ///
 /// # Errors
-/// What stopped it. Rows already printed are whole.
+/// What stopped it. Rows already printed are complete.
 pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
     let Asked { what, given } = asked;
     let params = Params::from_pairs(given, &[what.filters()]).map_err(|error| Error::Usage {
@@ -555,8 +556,8 @@ fn gap_row(row: &GapRow) -> Value {
     })
 }
 
-fn session_row(row: &SessionRow) -> Value {
-    let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
+fn session_row(session: &Session) -> Value {
+    let attribution = session.attribution.as_deref().cloned().unwrap_or_default();
     json!({
         "access_key_id": session.access_key_id,
         "time": session.at,
@@ -569,7 +570,7 @@ fn session_row(row: &SessionRow) -> Value {
         "service_account": attribution.service_account,
         "pod": attribution.pod,
         "association_id": attribution.association_id,
-        "attribution_method": row.attribution.as_ref().map(|found| found.method.as_str()),
+        "attribution_method": session.attribution.as_ref().map(|found| found.method.as_str()),
         "parent_access_key_id": session.parent_access_key_id,
         "error": session.error,
         "event_id": session.event_id,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What stopped it; [`Error::NothingRead`] where no file held anything; [`Error::Usage`] where the
-/// trail is said to be whole and no file is of one.
+/// trail is said to be complete and no file is of one.
 pub async fn run(
     context: Context,
     paths: &[PathBuf],

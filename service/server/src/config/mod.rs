@@ -13,11 +13,11 @@ mod values;
 use auth::AuthConfig;
 use read::{RawPolicies, Reader};
 use rolecall_collect::trails::TrailConfig;
+use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::id::Region;
 use rolecall_iam::{AccountId, RoleArn};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -199,34 +199,12 @@ impl Default for RetentionConfig {
     }
 }
 
-/// Something wrong in a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, as given.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// Dotted, such as `aws.call_timeout`.
-    pub field: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub remedy: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, field, message, remedy } = self;
-        write!(f, "{file}:{line} {field}: {message}; {remedy}")
-    }
-}
-
 impl Config {
     /// Reads a configuration's text. Relative paths in it are taken from `file`'s folder.
     ///
     /// # Errors
     /// Every problem found, in the order of the file.
-    pub fn read(file: &Path, text: &str) -> Result<Self, Vec<Problem>> {
+    pub fn read(file: &Path, text: &str) -> Result<Self, Vec<FileProblem>> {
         let mut reader = Reader { file: file.display().to_string(), text, problems: Vec::new() };
         let (table, syntax) = DeTable::parse_recoverable(text);
         if !syntax.is_empty() {

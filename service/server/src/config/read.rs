@@ -1,7 +1,8 @@
 //! The sections as they are written, and their problems.
 
 use super::values::{DURATION, Secret, duration, positive};
-use super::{AwsConfig, DeclaredConfig, ListedAccount, Problem, RetentionConfig, ScheduleConfig, ServerConfig};
+use super::{AwsConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig};
+use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::{AccountId, RoleArn};
 use serde::Deserialize;
@@ -95,7 +96,7 @@ pub(super) struct RawRetention {
 pub(super) struct Reader<'a> {
     pub(super) file: String,
     pub(super) text: &'a str,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<FileProblem>,
 }
 
 impl Reader<'_> {
@@ -103,7 +104,7 @@ impl Reader<'_> {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = message.trim().replace('\n', ", ");
-        self.problems.push(Problem {
+        self.problems.push(FileProblem {
             file: self.file.clone(),
             line,
             field: field.to_owned(),

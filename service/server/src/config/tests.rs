@@ -62,14 +62,14 @@ fn all_problems_are_reported_at_once_with_line_field_and_remedy() {
          [server]\nbint = \"127.0.0.1:1\"\n\n[polcies]\n",
     );
     let expected = [
-        ("rolecall.toml:2 aws.call_timeout: `soon` is not a length of time; ", "\"30s\""),
-        ("rolecall.toml:3 aws.concurrency: out of range; ", "1 to 256"),
-        ("rolecall.toml:4 aws.regions: `Ireland` ", "leave it out"),
-        ("rolecall.toml:7 aws.accounts.id: ", "12 digits"),
-        ("rolecall.toml:10 schedule.cron: ", "five fields"),
-        ("rolecall.toml:11 schedule.timezone: `Mars` is not a time zone; ", "Europe/London"),
-        ("rolecall.toml:14 server: unknown field `bint`", "config.example.toml"),
-        ("rolecall.toml:16 polcies: no such section; ", "[policies]"),
+        ("rolecall.toml:2: aws.call_timeout: `soon` is not a length of time; ", "\"30s\""),
+        ("rolecall.toml:3: aws.concurrency: out of range; ", "1 to 256"),
+        ("rolecall.toml:4: aws.regions: `Ireland` ", "leave it out"),
+        ("rolecall.toml:7: aws.accounts.id: ", "12 digits"),
+        ("rolecall.toml:10: schedule.cron: ", "five fields"),
+        ("rolecall.toml:11: schedule.timezone: `Mars` is not a time zone; ", "Europe/London"),
+        ("rolecall.toml:14: server: unknown field `bint`", "config.example.toml"),
+        ("rolecall.toml:16: polcies: no such section; ", "[policies]"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (line, (start, remedy)) in found.iter().zip(expected) {
@@ -80,7 +80,7 @@ fn all_problems_are_reported_at_once_with_line_field_and_remedy() {
 #[test]
 fn a_file_that_is_not_toml_says_where() {
     let found = problems("[aws]\nrole_name = RolecallReadOnly\n");
-    assert!(found.iter().any(|line| line.starts_with("rolecall.toml:2 ")), "{found:?}");
+    assert!(found.iter().any(|line| line.starts_with("rolecall.toml:2: ")), "{found:?}");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_is_assumed_is_one_of_a_closed_set() {
     assert!(found[0].contains("unknown field `mfa`"), "{found:?}");
     let found = problems("[assume]\nscp = \"all\"\n");
     assert!(
-        found[0].starts_with("rolecall.toml:2 assume.scp: `scp=all`") && found[0].contains("scp=none"),
+        found[0].starts_with("rolecall.toml:2: assume.scp: `scp=all`") && found[0].contains("scp=none"),
         "{found:?}"
     );
 }

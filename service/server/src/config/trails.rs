@@ -281,19 +281,19 @@ mod tests {
         )
         .unwrap_err();
         let expected = [
-            ("rolecall.toml:2 trails.name: `a b` ", "letters"),
-            ("rolecall.toml:4 trails.bucket: `Logs` is not a bucket's name; ", "delivers"),
-            ("rolecall.toml:5 trails.prefix: ", "before `AWSLogs/`"),
-            ("rolecall.toml:6 trails.wait: a trail of kind \"s3\" has no such option; ", "late_days"),
-            ("rolecall.toml:9 trails.queue_url: it is missing; ", "https://sqs."),
-            ("rolecall.toml:9 trails.bucket: it is missing; ", "bucket"),
-            ("rolecall.toml:10 trails.visibility: `1s` is not between \"30s\" and \"1h\"; ", "\"30s\""),
-            ("rolecall.toml:11 trails.external_id: there is no role", "role_arn"),
-            ("rolecall.toml:15 trails.events: `some` is none of these; ", "\"all\""),
-            ("rolecall.toml:16 trails.lookback_days: out of range; ", "1 to 90"),
-            ("rolecall.toml:18 trails.name: two trails are named `l`; ", "own name"),
-            ("rolecall.toml:19 trails.kind: `lake` is no kind of trail; ", "\"sqs\""),
-            ("rolecall.toml:21 trails.name: two trails are named `l`; ", "own name"),
+            ("rolecall.toml:2: trails.name: `a b` ", "letters"),
+            ("rolecall.toml:4: trails.bucket: `Logs` is not a bucket's name; ", "delivers"),
+            ("rolecall.toml:5: trails.prefix: ", "before `AWSLogs/`"),
+            ("rolecall.toml:6: trails.wait: a trail of kind \"s3\" has no such option; ", "late_days"),
+            ("rolecall.toml:9: trails.queue_url: it is missing; ", "https://sqs."),
+            ("rolecall.toml:9: trails.bucket: it is missing; ", "bucket"),
+            ("rolecall.toml:10: trails.visibility: `1s` is not between \"30s\" and \"1h\"; ", "\"30s\""),
+            ("rolecall.toml:11: trails.external_id: there is no role", "role_arn"),
+            ("rolecall.toml:15: trails.events: `some` is none of these; ", "\"all\""),
+            ("rolecall.toml:16: trails.lookback_days: out of range; ", "1 to 90"),
+            ("rolecall.toml:18: trails.name: two trails are named `l`; ", "own name"),
+            ("rolecall.toml:19: trails.kind: `lake` is no kind of trail; ", "\"sqs\""),
+            ("rolecall.toml:21: trails.name: two trails are named `l`; ", "own name"),
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (start, remedy) in expected {

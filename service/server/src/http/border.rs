@@ -1,4 +1,4 @@
-//! What a request may hold before anything reads it: text that is whole, and that PostgreSQL takes.
+//! What a request may hold before anything reads it: text that is complete, and that PostgreSQL takes.
 //!
 //! A percent-encoding that is broken, bytes that are no UTF-8 and NUL are refused here, once for every
 //! address, in paths, query strings, forms and JSON, and the answer names the parameter. PostgreSQL's

@@ -3,11 +3,11 @@
 use super::listing::Listing;
 use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::change::ChangeEvent;
+use rolecall_estate::Session;
 use rolecall_store::{
     AssociationAfter, AssociationFilter, AssociationRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter,
     ChangeFilter, ChangeRow, ClusterAfter, ClusterFilter, ClusterRow, Error as StoreError, FindingAfter, FindingFilter,
-    FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, SessionRow,
-    Store,
+    FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, Store,
 };
 
 /// Findings in one of their orders.
@@ -110,23 +110,18 @@ impl Listing for RoleFilter {
 
 /// Sessions, the newest first.
 impl Listing for SessionFilter {
-    type Row = SessionRow;
+    type Row = Session;
     type After = SessionAfter;
 
     fn order(&self) -> &'static str {
         "newest"
     }
 
-    fn key(&self, row: &SessionRow) -> SessionAfter {
+    fn key(&self, row: &Session) -> SessionAfter {
         SessionAfter::of(row)
     }
 
-    async fn rows(
-        &self,
-        store: &Store,
-        after: Option<&SessionAfter>,
-        limit: u32,
-    ) -> Result<Vec<SessionRow>, StoreError> {
+    async fn rows(&self, store: &Store, after: Option<&SessionAfter>, limit: u32) -> Result<Vec<Session>, StoreError> {
         store.sessions(self, after, limit).await
     }
 }

@@ -408,7 +408,7 @@ fn the_contract_says_what_each_list_takes() {
 }
 
 #[tokio::test]
-async fn what_was_read_whole_is_told_to_programs_and_to_people() {
+async fn complete_ranges_are_shown_to_programs_and_people() {
     let app = app(Seen::Nothing).await;
     let person = Client::person(&app).await;
     let nothing = person.get("/ingestion").await.html();

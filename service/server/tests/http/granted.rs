@@ -1,4 +1,4 @@
-//! Grants against use, over the demo estate: nothing is unused until a trail was read whole.
+//! Grants against use, over the demo estate: nothing is unused until a trail was read completely.
 
 use crate::api::is_problem;
 use crate::support::{Client, Seen, app};
@@ -22,7 +22,7 @@ fn names(services: &Value) -> Vec<String> {
     services.as_object().unwrap().iter().flat_map(of).collect()
 }
 
-/// Counts a call of the action with the role, and says that the account's trail was read whole.
+/// Counts a call of the action with the role, and says that the account's trail was read completely.
 async fn called(store: &Store, role: &str, action: &str) {
     let now = Utc::now();
     let account = role.split(':').nth(4).unwrap().parse().unwrap();
@@ -62,7 +62,7 @@ async fn called(store: &Store, role: &str, action: &str) {
 }
 
 #[tokio::test]
-async fn a_grant_is_unused_only_once_the_trail_was_read_whole() {
+async fn a_grant_is_unused_only_once_the_trail_was_read_completely() {
     let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::InventoryRead]).await;
     let person = Client::person(&app).await;

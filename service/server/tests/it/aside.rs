@@ -42,7 +42,7 @@ async fn one_aside(database: &Database, home: &Folder, kind: UnitKind, end: &str
     aside.into_iter().next().unwrap()
 }
 
-/// Reasons of the gaps of the latest look, with their details.
+/// Reasons of the gaps of the latest scan, with their details.
 async fn set_aside_gaps(database: &Database) -> Vec<Value> {
     let gaps = known(database).await["gaps"].clone();
     gaps.into_iter().filter(|gap| gap[5] == "set_aside").collect()

@@ -154,7 +154,7 @@ async fn expired_credentials_are_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trail_is_whole_where_somebody_says_so_and_its_files_do_not_say_otherwise() {
+async fn a_trail_is_complete_where_somebody_says_so_and_its_files_do_not_say_otherwise() {
     let database = rolecall_store::testing::database().await.unwrap();
     let folder = Folder::new();
     let record = |account: &str, region: &str, day: u32| {
@@ -654,7 +654,7 @@ fn a_configuration_with_problems_names_them_all() {
     let ended = run(rolecall(folder.path()).arg("scan"));
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
-        ended.err.contains("rolecall.toml:2 aws.attempts") && ended.err.contains("rolecall.toml:4 schedule.cron"),
+        ended.err.contains("rolecall.toml:2: aws.attempts") && ended.err.contains("rolecall.toml:4: schedule.cron"),
         "{ended:?}"
     );
     run(rolecall(folder.path()).args(["--config", "nowhere.toml", "scan"]))

@@ -13,9 +13,9 @@ use rolecall::audit::ingest;
 use rolecall::config::Config;
 use rolecall::progress::Progress;
 use rolecall_collect::trails::{self, Batch, Body, FinishedBatch, Missed, Object, Outcome, TrailGap, TrailSource};
-use rolecall_estate::{ChangeEvent, EventScope};
+use rolecall_estate::{ChangeEvent, EventScope, Session};
 use rolecall_store::testing::{Database, database};
-use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, SessionRow, UsageOf, UseRow};
+use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, UsageOf, UseRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,7 +145,7 @@ async fn read(database: &Database, id: &str, files: Vec<PathBuf>, batch: usize) 
         .unwrap()
 }
 
-type Known = (Vec<SessionRow>, Vec<UseRow>, Vec<ChangeEvent>);
+type Known = (Vec<Session>, Vec<UseRow>, Vec<ChangeEvent>);
 
 async fn known(database: &Database) -> Known {
     let sessions = database.store.sessions(&SessionFilter::default(), None, 1000).await.unwrap();
@@ -264,7 +264,7 @@ async fn an_audit_reads_the_trails_of_the_configuration() {
     let seen = harness.audit_with(&config.trails).await.unwrap();
     assert!(!names(&seen), "{:?}", seen.unseen);
     assert_eq!(unknown().await, 0);
-    let session = read().await.expect("the bucket's session is there").session;
+    let session = read().await.expect("the bucket's session is there");
     assert_eq!((session.region.as_str(), session.access_key_id.as_deref()), (region.as_str(), Some("ASIAPOD0")));
     let source = harness.store.sources().await.unwrap().remove(0);
     assert_eq!((source.name.as_str(), source.kind.as_str(), source.total.files), ("org", "s3", 1));
@@ -310,7 +310,7 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_is_whole_but_for_the_day_of_a_record_that_cannot_be_read() {
+async fn a_bucket_is_complete_but_for_the_day_of_a_record_that_cannot_be_read() {
     let text = "[[trails]]\nname = \"org\"\nkind = \"s3\"\nbucket = \"org-trail\"\nlookback_days = 10\n";
     let config = Config::read(Path::new("rolecall.toml"), text).unwrap();
     let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;

@@ -305,7 +305,7 @@ async fn no_import_of_a_part_resolves_what_is_still_there() {
         assert!(open.keys().all(|finding| open_now.contains_key(finding)), "case {case}: {fates:#?}");
     }
 
-    // The same files again give the same findings, and what is gone from whole listings is resolved.
+    // The same files again give the same findings, and what is gone from complete listings is resolved.
     import(store, all.path(), options.clone()).await.unwrap();
     assert_eq!(standing(store).await, (resources, open.clone()));
     let mut fewer = estate.clone();

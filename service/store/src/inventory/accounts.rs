@@ -28,9 +28,9 @@ pub struct AccountRow {
     pub associations: u64,
     /// Findings that are open or acknowledged and not listed under another; `None` of a moment that has passed.
     pub open_findings: Option<u64>,
-    /// Scopes whose latest look is complete.
+    /// Scopes whose latest scan is complete.
     pub complete_scopes: u64,
-    /// Scopes whose latest look has gaps.
+    /// Scopes whose latest scan has gaps.
     pub gap_scopes: u64,
     /// The latest look at any of its scopes.
     pub last_look_at: Option<DateTime<Utc>>,
@@ -79,7 +79,7 @@ pub struct SessionListings {
     pub scopes: u64,
 }
 
-/// A gap of the latest look, for exports.
+/// A gap of the latest scan, for exports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GapRow {
     /// The gap.

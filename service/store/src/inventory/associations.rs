@@ -74,7 +74,7 @@ impl AssociationRow {
 pub struct AssociationName {
     /// Its key, as [`rolecall_estate::AssociationKey`] prints it.
     pub key: String,
-    /// Whether the latest look found it.
+    /// Whether the latest scan found it.
     pub present: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Reading coverage: scopes as they are kept, and the gaps of their latest look.
+//! Reading coverage: scopes as they are kept, and the gaps of their latest scan.
 
 use crate::{Error, parse};
 use rolecall_estate::coverage::{Coverage, Gap, GapReason, Scope};

@@ -9,7 +9,7 @@ use rolecall_iam::AccountId;
 use std::collections::BTreeSet;
 
 impl Store {
-    /// The scopes whose latest look lost so much that the next one must lack the same.
+    /// The scopes whose latest scan lost so much that the next one must lack the same.
     ///
     /// # Errors
     /// Where the database fails.

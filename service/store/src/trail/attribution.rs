@@ -4,11 +4,11 @@
 //! belong to comes late, so that the order in which things arrive does not matter in the end.
 //! Refuses to attribute a session: `rolecall_cloudtrail` does.
 
-use crate::trail::sessions::{Record, SessionRow, select_sessions};
+use crate::trail::sessions::{Record, select_sessions};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_cloudtrail::{AssociationQuery, SessionAttribution};
-use rolecall_estate::{Association, AssociationSpan};
+use rolecall_cloudtrail::AssociationQuery;
+use rolecall_estate::{Association, AssociationSpan, Session, SessionAttribution};
 use rolecall_iam::AccountId;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,19 +25,18 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    fn of(row: &SessionRow) -> Self {
-        let session = &row.session;
+    fn of(session: &Session) -> Self {
         Self { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at }
     }
 }
 
-/// Sessions that are to be tied.
+/// Sessions that are to be attributed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DueSessions {
     /// They, the oldest first, and every other record of their access keys.
-    pub rows: Vec<SessionRow>,
+    pub rows: Vec<Session>,
     /// By access key: the records of what opened these, where they are not among them.
-    pub known: HashMap<String, Vec<SessionRow>>,
+    pub known: HashMap<String, Vec<Session>>,
 }
 
 /// See [`Store::association_spans`].
@@ -86,7 +85,7 @@ pub(crate) async fn spans(
 }
 
 impl Store {
-    /// Sessions that are to be tied.
+    /// Sessions that are to be attributed.
     ///
     /// # Errors
     /// Where the database fails.
@@ -95,19 +94,19 @@ impl Store {
             select_sessions!("where attribution_due order by at, account_id, event_id limit $1", parse::limit(limit))
                 .fetch_all(&self.pool)
                 .await?;
-        let mut rows = rows.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
-        let given: HashSet<String> = rows.iter().filter_map(|row| row.session.access_key_id.clone()).collect();
-        let opened_by = rows.iter().filter_map(|row| row.session.parent_access_key_id.clone());
+        let mut rows = rows.into_iter().map(Record::into_session).collect::<Result<Vec<_>, Error>>()?;
+        let given: HashSet<String> = rows.iter().filter_map(|row| row.access_key_id.clone()).collect();
+        let opened_by = rows.iter().filter_map(|row| row.parent_access_key_id.clone());
         let keys: BTreeSet<String> = given.iter().cloned().chain(opened_by).collect();
         let keys: Vec<String> = keys.into_iter().collect();
         let others = select_sessions!("where access_key_id = any($1) order by at, account_id, event_id", &keys)
             .fetch_all(&self.pool)
             .await?;
         let here: HashSet<SessionKey> = rows.iter().map(SessionKey::of).collect();
-        let mut known: HashMap<String, Vec<SessionRow>> = HashMap::new();
+        let mut known: HashMap<String, Vec<Session>> = HashMap::new();
         for other in others {
-            let other = other.into_row()?;
-            match &other.session.access_key_id {
+            let other = other.into_session()?;
+            match &other.access_key_id {
                 Some(key) if !given.contains(key) => known.entry(key.clone()).or_default().push(other),
                 _ if here.contains(&SessionKey::of(&other)) => {}
                 _ => rows.push(other),
@@ -193,7 +192,7 @@ impl Store {
         Ok(by_role.rows_affected() + by_tags.rows_affected())
     }
 
-    /// Writes what was found of sessions that were due. What follows from a session whose tie
+    /// Writes what was found of sessions that were due. What follows from a session whose attribution
     /// changed becomes due; calls by its key are its association's from now on.
     ///
     /// # Errors
@@ -215,12 +214,14 @@ impl Store {
         let changed = sqlx::query!(
             r#"update session s set
                    cluster = w.cluster, namespace = w.namespace, service_account = w.service_account, pod = w.pod,
-                   association_id = w.association_id, attribution_method = w.attribution_method, attribution_reason = w.why,
+                   association_id = w.association_id, association_account_id = w.association_account_id,
+                   association_region = w.association_region,
+                   attribution_method = w.attribution_method, attribution_reason = w.why,
                    candidates = w.candidates::jsonb, attribution_depth = w.depth, attribution_due = false
                from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-                           $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[])
+                           $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[], $14::text[])
                     as w (account_id, event_id, at, cluster, namespace, service_account, pod, association_id, attribution_method,
-                          why, candidates, depth)
+                          why, candidates, depth, association_account_id, association_region)
                join session o on o.account_id = w.account_id and o.event_id = w.event_id and o.at = w.at
                where s.account_id = w.account_id and s.event_id = w.event_id and s.at = w.at
                returning s.access_key_id, s.association_id,
@@ -241,13 +242,16 @@ impl Store {
             &column(&|(_, attribution)| Some(attribution.method.as_str().to_owned())) as &[Option<String>],
             &column(&|(_, attribution)| attribution.reason.clone()) as &[Option<String>],
             &candidates,
-            &depths
+            &depths,
+            &column(&|(_, attribution)| Some(attribution.association.as_ref()?.account_id.to_string()))
+                as &[Option<String>],
+            &column(&|(_, attribution)| Some(attribution.association.as_ref()?.region.to_string())) as &[Option<String>]
         )
         .fetch_all(&mut *tx)
         .await?;
         let mut keys: BTreeMap<String, String> = BTreeMap::new();
         for row in changed {
-            // A session that two accounts recorded: where one of them is tied, its key is.
+            // A session that two accounts recorded: where one of them is attributed, its key is.
             if let (Some(key), true) = (row.access_key_id, row.changed) {
                 let known = keys.entry(key).or_default();
                 if known.is_empty() {
@@ -255,7 +259,7 @@ impl Store {
                 }
             }
         }
-        // Those that were tied together with what opened them are as they should be.
+        // Those that were attributed together with what opened them are as they should be.
         let due: Vec<String> = keys.keys().cloned().collect();
         let (keys, associations): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
         if !keys.is_empty() {
@@ -284,7 +288,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ties the calls of keys whose session was tied before they came. Says how many keys those are.
+    /// Attributes the calls of keys whose session was attributed before they came. Says how many keys those are.
     ///
     /// # Errors
     /// Where the database fails.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const TABLE: &str = "trail_complete_range";
-/// A stretch that reaches this much further than the database's clock was told by one that was wrong:
+/// A range that reaches this much further than the database's clock was told by one that was wrong:
 /// events may be a day ahead.
 const AHEAD: Duration = Duration::from_secs(2 * 86_400);
 
@@ -177,8 +177,8 @@ impl TrailBatch<'_> {
 }
 
 impl Store {
-    /// What was read whole of the trails of these accounts; none: of all. A region of which nothing
-    /// is whole is not among it: then no stretch of its source speaks for all regions, as that one
+    /// What was read completely of the trails of these accounts; none: of all. A region of which nothing
+    /// is complete is not among it: then no range of its source speaks for all regions, as that one
     /// would pass for a region without events.
     ///
     /// # Errors

@@ -23,15 +23,15 @@ pub struct Damage {
     pub file: String,
     /// Where it lay when it was read.
     pub location: String,
-    /// Why it was not read whole.
+    /// Why it was not read completely.
     pub reason: GapReason,
     /// The same in words.
     pub detail: String,
 }
 
 impl TrailBatch<'_> {
-    /// Notes which files were not read whole, in place of what was noted of all of these files before:
-    /// one that was read whole since is damaged no more.
+    /// Notes which files were not read completely, in place of what was noted of all of these files before:
+    /// one that was read completely since is damaged no more.
     ///
     /// # Errors
     /// Where the database fails.

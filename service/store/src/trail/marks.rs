@@ -74,7 +74,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<u64>, Broken> {
 pub(crate) fn common(few: &[u64], many: &[u64], out: &mut Vec<u64>) {
     let mut many = many;
     for mark in few {
-        // Doubling steps find the stretch that can hold the mark, and a search within it the place.
+        // Doubling steps find the range that can hold the mark, and a search within it the place.
         let mut reach = 1;
         while many.get(reach - 1).is_some_and(|other| other < mark) {
             reach *= 2;

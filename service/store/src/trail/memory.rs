@@ -142,7 +142,7 @@ pub(crate) async fn memory(connection: &mut PgConnection, now: DateTime<Utc>) ->
         calls,
         origins: Vec::new(),
         used_from: origin::used_from(connection).await?,
-        whole: complete_ranges(connection, &[]).await?,
+        complete_ranges: complete_ranges(connection, &[]).await?,
         associations: associations.into_iter().map(|row| (row.id, row.at)).collect(),
         roles: roles.into_iter().map(|row| (row.key, row.at)).collect(),
         instances: instances.collect::<Result<_, Error>>()?,

@@ -7,8 +7,7 @@ use crate::pool::Pool;
 use crate::work::runs::RunId;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
-use rolecall_cloudtrail::SessionAttribution;
-use rolecall_estate::{AssociationKey, Session, SessionKind, VpcEndpoint};
+use rolecall_estate::{AssociationKey, Session, SessionAttribution, SessionKind, VpcEndpoint};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -66,19 +65,9 @@ pub struct SessionAfter {
 impl SessionAfter {
     /// The key of a session.
     #[must_use]
-    pub fn of(row: &SessionRow) -> Self {
-        let session = &row.session;
+    pub fn of(session: &Session) -> Self {
         Self { at: session.at, account_id: session.account_id, event_id: session.event_id.clone() }
     }
-}
-
-/// A session and its attribution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
-    /// The event.
-    pub session: Session,
-    /// To which pod it belongs; `None` until that is worked out.
-    pub attribution: Option<SessionAttribution>,
 }
 
 /// Sessions of one day.
@@ -98,9 +87,9 @@ pub struct SessionDay {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// The first session that is known, then those from which the one asked for follows; it is the last.
-    pub up: Vec<SessionRow>,
+    pub up: Vec<Session>,
     /// Sessions that its key opened, and what their keys opened, by time.
-    pub down: Vec<SessionRow>,
+    pub down: Vec<Session>,
     /// Whether there are more below than are given.
     pub more: bool,
 }
@@ -135,6 +124,8 @@ pub(crate) struct Record {
     pub(crate) service_account: Option<String>,
     pub(crate) pod: Option<String>,
     pub(crate) association_id: Option<String>,
+    pub(crate) association_account_id: Option<String>,
+    pub(crate) association_region: Option<String>,
     pub(crate) attribution_method: Option<String>,
     pub(crate) attribution_reason: Option<String>,
     pub(crate) attribution_depth: i16,
@@ -149,7 +140,8 @@ macro_rules! select_sessions {
             "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
                     principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags,
                     external_id, duration_seconds, packed_policy_size, error, cluster, namespace, service_account, pod,
-                    association_id, attribution_method, attribution_reason, attribution_depth, candidates
+                    association_id, association_account_id, association_region, attribution_method,
+                    attribution_reason, attribution_depth, candidates
              from session " + $first $(+ $more)*
             $(, $arg)*
         )
@@ -212,11 +204,6 @@ macro_rules! of_filter {
 }
 
 impl Record {
-    pub(crate) fn into_row(self) -> Result<SessionRow, Error> {
-        let attribution = self.attribution()?;
-        Ok(SessionRow { session: self.into_session()?, attribution })
-    }
-
     fn attribution(&self) -> Result<Option<SessionAttribution>, Error> {
         const TABLE: &str = "session";
         let key = &self.event_id;
@@ -236,20 +223,21 @@ impl Record {
         }))
     }
 
-    /// The key of the association that the session is attributed to. Its account and Region are the
-    /// session's: of what another account's session inherits, only its presence is asked for.
+    /// The key of the association that the session is attributed to. Sessions that were attributed before
+    /// its account and Region were kept are of the association's own.
     fn association(&self) -> Option<AssociationKey> {
         Some(AssociationKey {
-            account_id: self.account_id.parse().ok()?,
-            region: self.region.parse().ok()?,
+            account_id: self.association_account_id.as_ref().unwrap_or(&self.account_id).parse().ok()?,
+            region: self.association_region.as_ref().unwrap_or(&self.region).parse().ok()?,
             cluster: self.cluster.as_deref()?.parse().ok()?,
             namespace: self.namespace.as_deref()?.parse().ok()?,
             service_account: self.service_account.as_deref()?.parse().ok()?,
         })
     }
 
-    fn into_session(self) -> Result<Session, Error> {
+    pub(crate) fn into_session(self) -> Result<Session, Error> {
         const TABLE: &str = "session";
+        let attribution = self.attribution()?.map(Box::new);
         let key = self.event_id.clone();
         Ok(Session {
             account_id: parse::account(TABLE, &self.account_id)?,
@@ -270,6 +258,7 @@ impl Record {
             packed_policy_size: self.packed_policy_size.and_then(|size| u8::try_from(size).ok()),
             error: self.error,
             cluster: self.cluster,
+            attribution,
             event_id: key,
         })
     }
@@ -396,7 +385,7 @@ impl Store {
         filter: &SessionFilter,
         after: Option<&SessionAfter>,
         limit: u32,
-    ) -> Result<Vec<SessionRow>, Error> {
+    ) -> Result<Vec<Session>, Error> {
         let rows = of_filter!(
             select_sessions!,
             filter,
@@ -411,7 +400,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(Record::into_row).collect()
+        rows.into_iter().map(Record::into_session).collect()
     }
 
     /// How many sessions there are of each day, by whether they are attributed; days without any are left
@@ -434,11 +423,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn session(&self, account_id: AccountId, event_id: &str) -> Result<Option<SessionRow>, Error> {
+    pub async fn session(&self, account_id: AccountId, event_id: &str) -> Result<Option<Session>, Error> {
         let row = select_sessions!("where account_id = $1 and event_id = $2", account_id.to_string(), event_id)
             .fetch_optional(&self.pool)
             .await?;
-        row.map(Record::into_row).transpose()
+        row.map(Record::into_session).transpose()
     }
 
     /// From which sessions a session follows, and which follow from it, in whatever accounts. A
@@ -446,10 +435,10 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn chain(&self, of: SessionRow) -> Result<Chain, Error> {
-        let mut met: BTreeSet<String> = of.session.access_key_id.iter().cloned().collect();
-        let mut parent = of.session.parent_access_key_id.clone();
-        let mut keys: Vec<String> = of.session.access_key_id.iter().cloned().collect();
+    pub async fn chain(&self, of: Session) -> Result<Chain, Error> {
+        let mut met: BTreeSet<String> = of.access_key_id.iter().cloned().collect();
+        let mut parent = of.parent_access_key_id.clone();
+        let mut keys: Vec<String> = of.access_key_id.iter().cloned().collect();
         let mut up = vec![of];
         while let Some(key) = parent.take().filter(|key| met.insert(key.clone()) && up.len() < HOPS) {
             let row = select_sessions!(
@@ -458,13 +447,13 @@ impl Store {
             )
             .fetch_optional(&self.pool)
             .await?;
-            if let Some(row) = row.map(Record::into_row).transpose()? {
-                parent.clone_from(&row.session.parent_access_key_id);
+            if let Some(row) = row.map(Record::into_session).transpose()? {
+                parent.clone_from(&row.parent_access_key_id);
                 up.push(row);
             }
         }
         up.reverse();
-        let (mut down, mut more): (Vec<SessionRow>, bool) = (Vec::new(), false);
+        let (mut down, mut more): (Vec<Session>, bool) = (Vec::new(), false);
         for _ in 0..HOPS {
             let room = BELOW.saturating_sub(down.len());
             let limit = i64::try_from(room.saturating_add(1)).unwrap_or(i64::MAX);
@@ -478,8 +467,8 @@ impl Store {
             more |= rows.len() > room;
             keys.clear();
             for row in rows.into_iter().take(room) {
-                let row = row.into_row()?;
-                match &row.session.access_key_id {
+                let row = row.into_session()?;
+                match &row.access_key_id {
                     Some(key) if !met.insert(key.clone()) => continue,
                     Some(key) => keys.push(key.clone()),
                     None => {}
@@ -490,7 +479,7 @@ impl Store {
                 break;
             }
         }
-        down.sort_by(|a, b| (a.session.at, &a.session.event_id).cmp(&(b.session.at, &b.session.event_id)));
+        down.sort_by(|a, b| (a.at, &a.event_id).cmp(&(b.at, &b.event_id)));
         Ok(Chain { up, down, more })
     }
 

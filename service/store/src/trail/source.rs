@@ -62,7 +62,7 @@ pub struct SourceRow {
     pub error: Option<String>,
 }
 
-/// How far one stretch of a source was read.
+/// How far one range of a source was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailCursor {
     /// Whose events.
@@ -133,7 +133,7 @@ impl TrailBatch<'_> {
         Ok(())
     }
 
-    /// Notes how far a stretch of a source was read.
+    /// Notes how far a range of a source was read.
     ///
     /// # Errors
     /// Where the database fails.

@@ -48,7 +48,7 @@ pub struct UseRow {
     pub last_at: DateTime<Utc>,
 }
 
-/// Sessions of one kind that are tied by the same.
+/// Sessions of one kind that are attributed by the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributionCount {
     /// Such as `pod_identity`.

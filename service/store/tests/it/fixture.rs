@@ -120,6 +120,7 @@ pub fn session(event: &str, minute: i64, role: &str) -> Session {
         duration_seconds: Some(21_600),
         vpc_endpoint: Some(VpcEndpoint { id: "vpce-0a1b2c3d".into(), account_id: Some(OTHER.into()) }),
         packed_policy_size: Some(12),
+        attribution: None,
         error: None,
         cluster: Some(CLUSTER.into()),
     }
@@ -140,7 +141,7 @@ pub fn gap(kind: ScopeKind) -> Gap {
     Gap { scope: scope(kind), action: "iam:Some".into(), reason: GapReason::Denied, detail: "no\0".into(), day: None }
 }
 
-/// Two roles, a policy, a cluster, two associations, a trail and two sessions, seen whole.
+/// Two roles, a policy, a cluster, two associations, a trail and two sessions, seen completely.
 pub fn estate() -> Observation {
     let mut seen = Observation {
         account: Some(Account {

@@ -55,7 +55,7 @@ fn with_gaps(seen: &Observation, kinds: &[ScopeKind]) -> Observation {
 }
 
 #[tokio::test]
-async fn what_was_saved_comes_back_whole() {
+async fn what_was_saved_comes_back_complete() {
     let database = database().await;
     let seen = estate();
     let (_, counts) = look(&database.store, 0, &seen).await;
@@ -134,7 +134,7 @@ async fn a_change_opens_one_version_and_closes_one() {
 async fn gone_needs_two_complete_looks() {
     let database = database().await;
     let whole = estate();
-    // A first look that did not see everything proves nothing about what it did see.
+    // A first scan that did not see everything proves nothing about what it did see.
     look(&database.store, 0, &with_gaps(&whole, &[ScopeKind::Roles])).await;
     let mut less = whole.clone();
     less.roles.truncate(1);
@@ -329,7 +329,7 @@ async fn a_role_that_a_complete_listing_shows_unused_loses_its_last_use() {
     assert_eq!(estate_of(&database.store).await.last_used.len(), 0);
 }
 
-/// What of an estate the latest look did not show.
+/// What of an estate the latest scan did not show.
 fn unconfirmed(estate: &Estate) -> Vec<(ResourceKind, String)> {
     estate.unconfirmed.iter().map(|(kind, _, key)| (kind, key.to_owned())).collect()
 }
@@ -516,7 +516,7 @@ async fn a_name_with_nul_is_kept_escaped_and_no_row_is_written_twice() {
     let alike = with_names(&seen, "a␀b");
     look(&database.store, 2, &alike).await;
     look(&database.store, 3, &seen).await;
-    // The next look knows each again: what is looked up by a name finds it.
+    // The next scan knows each again: what is looked up by a name finds it.
     let before = writers(&database).await;
     let (_, counts) = look(&database.store, 5, &seen).await;
     let gaps = counts.gaps;

@@ -3,10 +3,10 @@
 use crate::fixture::*;
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt as _;
-use rolecall_cloudtrail::{AttributionMethod, SessionAttribution, TrailDay, Use};
+use rolecall_cloudtrail::{TrailDay, Use};
 use rolecall_estate::{
-    Association, CompleteRange, EventScope, IncompleteDay, InstanceUse, Networks, Observation, Origin, Session,
-    SessionKind, Tags, TrailMemory, UsedFrom,
+    Association, AssociationKey, AttributionMethod, CompleteRange, EventScope, IncompleteDay, InstanceUse, Networks,
+    Observation, Origin, Session, SessionAttribution, SessionKind, Tags, TrailMemory, UsedFrom,
 };
 use rolecall_store::{
     DayCounts, Error, FileMark, SessionFilter, SessionKey, SourceReport, SourceState, Store, TrailWriter, UsageOf,
@@ -228,6 +228,7 @@ fn session(id: &str, minute: i64, key: &str, parent: Option<&str>) -> Session {
         duration_seconds: None,
         vpc_endpoint: None,
         packed_policy_size: None,
+        attribution: None,
         error: None,
         cluster: None,
     }
@@ -243,17 +244,17 @@ async fn add_sessions(store: &Store, sessions: &[Session]) {
 /// Ties what is due: to its parent's association, else to `a-1` where it has no parent.
 async fn attribute_due_sessions(store: &Store) -> usize {
     let due = store.due_sessions(100).await.unwrap();
-    let opened = |key: &String| due.rows.iter().find(|row| row.session.access_key_id.as_ref() == Some(key));
+    let opened = |key: &String| due.rows.iter().find(|row| row.access_key_id.as_ref() == Some(key));
     let attributions: Vec<(SessionKey, SessionAttribution)> = due
         .rows
         .iter()
         .map(|row| {
-            let session = &row.session;
+            let session: &Session = row;
             let mut first = row;
-            while let Some(parent) = first.session.parent_access_key_id.as_ref().and_then(opened) {
+            while let Some(parent) = first.parent_access_key_id.as_ref().and_then(opened) {
                 first = parent;
             }
-            let association = match &first.session.parent_access_key_id {
+            let association = match &first.parent_access_key_id {
                 None => Some("a-1".to_owned()),
                 Some(key) => due.known.get(key).and_then(|parents| parents[0].attribution.clone()?.association_id),
             };
@@ -270,6 +271,33 @@ async fn attribute_due_sessions(store: &Store) -> usize {
         .collect();
     store.set_attributions(&attributions).await.unwrap();
     attributions.len()
+}
+
+/// An audit judges by the attribution that the store has, also where the association is another account's.
+#[tokio::test]
+async fn an_estate_has_each_session_with_its_attribution() {
+    let database = database().await;
+    let store = &database.store;
+    add_sessions(store, &[session("e1", 2, "ASIAHOP", Some("ASIAPOD"))]).await;
+    let sessions = || async { store.estate(at(0)).await.unwrap().snapshot.sessions };
+    assert_eq!(sessions().await[0].attribution, None);
+
+    let key: AssociationKey = format!("{OTHER}/eu-west-2/elsewhere/payments/api").parse().unwrap();
+    let attribution = SessionAttribution {
+        method: AttributionMethod::Chain,
+        association_id: Some("a-1".to_owned()),
+        cluster: Some(key.cluster.to_string()),
+        namespace: Some(key.namespace.to_string()),
+        service_account: Some(key.service_account.to_string()),
+        association: Some(key),
+        pod: Some("api-7d9f6c5b8-x2x9z".to_owned()),
+        parent: Some("ASIAPOD".to_owned()),
+        depth: 1,
+        ..SessionAttribution::default()
+    };
+    let of = SessionKey { account_id: account(), event_id: "e1".to_owned(), at: at(2) };
+    store.set_attributions(&[(of, attribution.clone())]).await.unwrap();
+    assert_eq!(sessions().await[0].attribution.as_deref(), Some(&attribution));
 }
 
 #[tokio::test]
@@ -298,9 +326,7 @@ async fn a_parent_that_comes_late_ties_sessions_and_their_calls() {
 
     let middle = store.session(account(), "e2").await.unwrap().unwrap();
     let chain = store.chain(middle).await.unwrap();
-    let ids = |rows: &[rolecall_store::SessionRow]| -> Vec<String> {
-        rows.iter().map(|row| row.session.event_id.clone()).collect()
-    };
+    let ids = |rows: &[Session]| -> Vec<String> { rows.iter().map(|row| row.event_id.clone()).collect() };
     assert_eq!(
         (ids(&chain.up), ids(&chain.down), chain.more),
         (vec!["e1".into(), "e2".into()], vec!["e3".into()], false)
@@ -517,7 +543,7 @@ async fn a_source_says_how_far_it_is_and_what_failed() {
 }
 
 #[tokio::test]
-async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
+async fn complete_ranges_grow_and_never_takes_in_what_was_given_up() {
     let database = database().await;
     let store = &database.store;
     let region: rolecall_estate::id::Region = REGION.parse().unwrap();
@@ -566,7 +592,7 @@ async fn what_was_read_whole_grows_and_never_takes_in_what_was_given_up() {
     assert_eq!(store.complete_ranges(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated), other]);
     assert_eq!(store.complete_ranges(&["999988887777".parse().unwrap()]).await.unwrap(), []);
 
-    // What is forgotten of the calls is not whole any more. Two days on it is 8 in the morning again.
+    // What is forgotten of the calls is not complete any more. Two days on it is 8 in the morning again.
     store.drop_usage_before(day_of(24 * 60)).await.unwrap();
     assert_eq!(store.complete_ranges(&[]).await.unwrap(), [hours(18, 40, EventScope::Stated)]);
     let mut trail_batch = books.open(&BTreeSet::new()).await.unwrap();
@@ -610,7 +636,7 @@ async fn a_stretch_that_reaches_into_the_future_was_not_read() {
 }
 
 #[tokio::test]
-async fn a_region_of_which_nothing_is_whole_does_not_pass_for_one_without_events() {
+async fn a_region_without_a_complete_range_does_not_pass_for_one_without_events() {
     let database = database().await;
     let store = &database.store;
     let whole = |region: &str| CompleteRange {
@@ -693,7 +719,7 @@ async fn no_text_of_an_event_ends_the_reading() {
         };
         let known = store.sessions(&SessionFilter::default(), None, 10).await.unwrap();
         let key = |session: Session| SessionKey { account_id: account(), event_id: session.event_id, at: session.at };
-        let attributions: Vec<_> = known.into_iter().map(|row| (key(row.session), attribution.clone())).collect();
+        let attributions: Vec<_> = known.into_iter().map(|row| (key(row), attribution.clone())).collect();
         store.set_attributions(&attributions).await.unwrap();
     }
     let calls: Vec<u64> = usage(store, UsageOf::All).await.iter().map(|row| row.calls).collect();

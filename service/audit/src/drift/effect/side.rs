@@ -8,10 +8,10 @@ use crate::access::trust::{ASSUME, PODS, TAG};
 use crate::drift::Effect;
 use rolecall_estate::{Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::compare::{Asker, compare};
-use rolecall_iam::trust::Trust;
 use rolecall_iam::{
     AccountId, Digest, Document, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth, decide,
 };
+use rolecall_iam::{ArnText, trust::Trust};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -304,7 +304,7 @@ fn own_side(parts: &Parts, action: &str, resource: &str) -> Truth {
 
 fn cluster_arn(association: &Association) -> String {
     let AssociationKey { account_id, region, cluster, .. } = &association.key;
-    let partition = association.arn.split(':').nth(1).unwrap_or("aws");
+    let partition = ArnText(&association.arn).partition().unwrap_or("aws");
     format!("arn:{partition}:eks:{region}:{account_id}:cluster/{cluster}")
 }
 

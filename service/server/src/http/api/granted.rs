@@ -196,10 +196,10 @@ impl From<Covered> for PeriodJson {
                 .iter()
                 .map(|read| RegionRangeJson {
                     region: read.region.to_string(),
-                    source: read.complete.as_ref().map(|whole| whole.source.clone()),
-                    event_scope: read.complete.as_ref().map(|whole| holds(&whole.event_scope)),
-                    from: read.complete.as_ref().map(|whole| whole.from),
-                    to: read.complete.as_ref().map(|whole| whole.to),
+                    source: read.complete.as_ref().map(|range| range.source.clone()),
+                    event_scope: read.complete.as_ref().map(|range| holds(&range.event_scope)),
+                    from: read.complete.as_ref().map(|range| range.from),
+                    to: read.complete.as_ref().map(|range| range.to),
                 })
                 .collect(),
             gaps: covered.gaps.iter().map(ReasonJson::from).collect(),

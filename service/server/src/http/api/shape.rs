@@ -19,7 +19,8 @@ pub(in crate::http::api) use finding::{EventJson, FindingDetailJson, FindingJson
 pub(in crate::http::api) use inventory::{
     AccountJson, AssociationJson, CoverageJson, ManagedPolicyJson, RoleDetailJson, RoleJson,
 };
-use rolecall_store::{Run, SessionRow, Total};
+use rolecall_estate::Session;
+use rolecall_store::{Run, Total};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -131,9 +132,9 @@ pub(crate) struct SessionJson {
     pub(crate) depth: u8,
 }
 
-impl From<SessionRow> for SessionJson {
-    fn from(row: SessionRow) -> Self {
-        let (s, attribution) = (row.session, row.attribution);
+impl From<Session> for SessionJson {
+    fn from(mut s: Session) -> Self {
+        let attribution = s.attribution.take();
         let attribution_method = attribution.as_ref().map(|found| found.method.as_str().to_owned());
         let attribution = attribution.unwrap_or_default();
         Self {

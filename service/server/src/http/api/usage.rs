@@ -112,7 +112,7 @@ pub(crate) struct SessionDetailJson {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IngestionJson {
     pub(crate) sources: Vec<TrailSourceJson>,
-    /// Of which stretches of time nothing is missing that CloudTrail delivered: only there is a call
+    /// Of which ranges of time nothing is missing that CloudTrail delivered: only there is a call
     /// that is not known a call that was not made.
     pub(crate) complete_ranges: Vec<CompleteRangeJson>,
     /// What processes died at more than once, so that nothing reads it; `rolecall admin set-aside retry` has
@@ -154,7 +154,7 @@ pub(crate) struct CompleteRangeJson {
     pub(crate) all_regions: bool,
 }
 
-fn whole(row: CompleteRange) -> CompleteRangeJson {
+fn range_json(row: CompleteRange) -> CompleteRangeJson {
     let (holds, bucket) = match row.event_scope {
         EventScope::Sessions => ("sessions", None),
         EventScope::Management => ("management", None),
@@ -249,12 +249,12 @@ pub(super) async fn session(
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
-    let row = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
-    let calls = match row.session.access_key_id.clone() {
+    let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
+    let calls = match session.access_key_id.clone() {
         Some(key) => app.store.usage(&UsageOf::Key(key), None, true).map_ok(UseJson::from).try_collect().await?,
         None => Vec::new(),
     };
-    let mut chain = app.store.chain(row).await?;
+    let mut chain = app.store.chain(session).await?;
     let session = chain.up.pop().ok_or_else(unknown)?;
     Ok(Json(SessionDetailJson {
         session: session.into(),
@@ -369,7 +369,7 @@ pub(super) async fn ingestion(
         message: problem.message,
         at: problem.at,
     });
-    let complete_ranges = app.store.complete_ranges(&[]).await?.into_iter().map(whole).collect();
+    let complete_ranges = app.store.complete_ranges(&[]).await?.into_iter().map(range_json).collect();
     let set_aside = app.store.set_aside().await?.into_iter().map(|aside| SetAsideJson {
         kind: aside.kind.as_str(),
         source: aside.source,

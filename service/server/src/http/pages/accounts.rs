@@ -112,7 +112,7 @@ impl Line {
         let cell = |kind: &ScopeKind| match coverage.iter().find(|listed| listed.kind == *kind) {
             None => Cell { state: "none", text: "not scanned".to_owned() },
             Some(KindCoverage { scopes, complete, .. }) if complete == scopes => {
-                Cell { state: "whole", text: format!("{scopes} complete") }
+                Cell { state: "complete", text: format!("{scopes} complete") }
             }
             Some(KindCoverage { scopes, complete, .. }) => {
                 Cell { state: "gaps", text: format!("{} of {scopes} incomplete", scopes.saturating_sub(*complete)) }
@@ -155,7 +155,7 @@ pub(crate) struct AccountPage {
     ou: String,
     status: String,
     management: bool,
-    whole: usize,
+    complete: usize,
     incomplete: usize,
     roles: String,
     clusters: String,
@@ -192,7 +192,7 @@ pub(crate) async fn one(
         ou: account.and_then(|a| a.ou_path.clone()).unwrap_or_default(),
         status: account.and_then(|a| a.status.clone()).unwrap_or_default(),
         management: account.is_some_and(|a| a.is_management),
-        whole: scopes.iter().filter(|c| c.complete).count(),
+        complete: scopes.iter().filter(|c| c.complete).count(),
         incomplete: scopes.iter().filter(|c| !c.complete).count(),
         roles: words::count_u64(row.roles),
         clusters: words::count_u64(row.clusters),

@@ -3,9 +3,9 @@
 use super::chain;
 use super::changes::History;
 use super::estate::PageContext;
+use super::list::{ListFrame, ListOf, select};
 use super::parts::{
-    Badge, Chip, DocumentCard, Empty, FindingLine, Node, Pager, Seen, Select, SeverityMark, association_href, badge,
-    carried, chips, curl, empty, role_href, select, session_href,
+    Badge, DocumentCard, FindingLine, Node, Seen, SeverityMark, association_href, badge, role_href, session_href,
 };
 use super::usage::UsageCard;
 use crate::app::App;
@@ -25,7 +25,7 @@ use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::{Association, AssociationKey, Session};
 use rolecall_iam::RoleArn;
-use rolecall_store::{AsOf, AssociationRow, FindingFilter, FindingSort, SessionFilter, SessionRow, UsageOf};
+use rolecall_store::{AsOf, AssociationRow, FindingFilter, FindingSort, SessionFilter, UsageOf};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/associations";
@@ -71,15 +71,8 @@ struct Line {
 pub(crate) struct AssociationsPage {
     chrome: Chrome,
     seen: Seen,
-    q: String,
-    selects: Vec<Select>,
-    carried: Vec<(&'static str, String)>,
-    chips: Vec<Chip>,
-    clear: &'static str,
+    list: ListFrame,
     lines: Vec<Line>,
-    pager: Pager,
-    empty: Option<Empty>,
-    curl: String,
 }
 
 /// From when on sessions count on the pages and in the API.
@@ -99,16 +92,19 @@ pub(crate) async fn list(
     let list = Associations { filter, sessions_since: sessions_since(&app, context.now) };
     let slice = listing::page(&app, &params, &list, ROWS).await?;
     let total = app.store.count_associations(&list.filter).await?;
+    let of = ListOf {
+        path: PATH,
+        api: "/api/v1/associations",
+        table: filters::ASSOCIATIONS,
+        one: "association",
+        many: "associations",
+        searched: "cluster, namespace, service account or role",
+        params: &params,
+    };
+    let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(AssociationsPage {
-        q: params.text("q").unwrap_or_default().to_owned(),
-        selects: vec![select("account_id", "Account", context.names.choices(), &params)],
-        carried: carried(&params, &["q", "account_id"]),
-        chips: chips(PATH, &params, &["cursor", "q"]),
-        clear: PATH,
+        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
-        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "association", "associations"),
-        empty: slice.rows.is_empty().then(|| empty("association", params.filters(), PATH, &context.seen)),
-        curl: curl(&listing::base(&app), "/api/v1/associations", &params, filters::ASSOCIATIONS),
         seen: context.seen,
         chrome,
     })
@@ -291,7 +287,7 @@ impl AssociationPage {
         chrome: Chrome,
         row: &AssociationRow,
         context: &PageContext,
-        sessions: &[SessionRow],
+        sessions: &[Session],
         (usage, history): (UsageCard, History),
         days: u16,
     ) -> Self {
@@ -323,7 +319,7 @@ impl AssociationPage {
             policy: None,
             usage,
             history,
-            sessions: sessions.iter().map(|row| SessionLine::of(&row.session, context.now)).collect(),
+            sessions: sessions.iter().map(|session| SessionLine::of(session, context.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,
             findings: Vec::new(),

@@ -2,10 +2,8 @@
 //! approved.
 
 use super::estate::PageContext;
-use super::parts::{
-    Badge, Chip, DocumentCard, Empty, Link, Pager, Seen, Select, association_href, badge, carried, chips, curl, empty,
-    numbered, plural, role_href, select,
-};
+use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
+use super::parts::{Badge, DocumentCard, Link, Seen, association_href, badge, numbered, plural, role_href};
 use crate::app::App;
 use crate::http::approval::{self, Asked};
 use crate::http::error::{AppError, Code, FieldError};
@@ -112,7 +110,7 @@ fn approval_badge(state: ApprovalState) -> Badge {
 }
 
 /// `trust_policy_changed` as words.
-fn said(change: &str) -> String {
+fn change_words(change: &str) -> String {
     let text = change.replace('_', " ");
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
@@ -152,8 +150,8 @@ fn workload(key: &AssociationKey) -> String {
 /// Who gains or loses what, in a line.
 fn meaning(row: &ChangeRow) -> String {
     let change = &row.change;
-    let told = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
-    match (told(&change.gained), told(&change.lost)) {
+    let in_words = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
+    match (in_words(&change.gained), in_words(&change.lost)) {
         (Some(gained), Some(lost)) => format!("gained {gained}; lost {lost}"),
         (Some(gained), None) => format!("gained {gained}"),
         (None, Some(lost)) => format!("lost {lost}"),
@@ -173,7 +171,7 @@ impl ChangeLine {
         Self {
             href: href(&change.id),
             effect: effect_badge(change.effect),
-            what: said(&change.change),
+            what: change_words(&change.change),
             resource: short(&change.resource),
             kind: of_type(change.resource.kind),
             part: change.part.clone().unwrap_or_default(),
@@ -409,7 +407,7 @@ pub(crate) async fn one(
     };
     let beside = app.store.changes(&same_scan, None, 500).await?;
     let followers = beside.iter().filter(|other| other.change.caused_by.as_ref() == Some(&change.id));
-    let told = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone()).unwrap_or_default();
+    let in_words = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone()).unwrap_or_default();
     let reached = change.affected.iter().map(|it| Reached {
         workload: Link {
             href: association_href(&it.workload.to_string()),
@@ -422,15 +420,15 @@ pub(crate) async fn one(
             ),
         },
         effect: effect_badge(it.effect),
-        gained: told(&it.gained),
-        lost: told(&it.lost),
+        gained: in_words(&it.gained),
+        lost: in_words(&it.lost),
     });
     let known = row.attributed.attribution;
     let steps = app.store.approval_steps(change.caused_by.as_deref().unwrap_or(&change.id)).await?;
     let state = row.approval.as_ref().map(|step| step.state);
     let day = |days: i64| (context.now + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
     Ok(ChangePage {
-        what: said(&change.change),
+        what: change_words(&change.change),
         effect: effect_badge(change.effect),
         kind: of_type(change.resource.kind),
         resource: change.resource.name.clone(),
@@ -443,8 +441,8 @@ pub(crate) async fn one(
         account: context.names.of(change.account_id),
         account_id: change.account_id.to_string(),
         about: kinds().iter().find(|(name, _)| *name == change.change).map_or("", |(_, about)| about),
-        gained: told(&change.gained),
-        lost: told(&change.lost),
+        gained: in_words(&change.gained),
+        lost: in_words(&change.lost),
         because: change.because.clone(),
         administrator: match change.administrator {
             Some(true) => "The workload can act as an administrator now.",

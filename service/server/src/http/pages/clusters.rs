@@ -3,10 +3,8 @@
 use super::associations::lines;
 use super::changes::History;
 use super::estate::PageContext;
-use super::parts::{
-    Badge, Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, badge, carried, chips, cluster_href, curl,
-    empty, role_href, select,
-};
+use super::list::{ListFrame, ListOf, select};
+use super::parts::{Badge, FindingLine, Seen, SeverityMark, badge, cluster_href, role_href};
 use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
@@ -62,15 +60,8 @@ struct Line {
 pub(crate) struct ClustersPage {
     chrome: Chrome,
     seen: Seen,
-    q: String,
-    selects: Vec<Select>,
-    carried: Vec<(&'static str, String)>,
-    chips: Vec<Chip>,
-    clear: &'static str,
+    list: ListFrame,
     lines: Vec<Line>,
-    pager: Pager,
-    empty: Option<Empty>,
-    curl: String,
 }
 
 /// `GET /clusters`
@@ -84,16 +75,19 @@ pub(crate) async fn list(
     let filter = filters::clusters(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let total = app.store.count_clusters(&filter).await?;
+    let of = ListOf {
+        path: PATH,
+        api: "/api/v1/clusters",
+        table: filters::CLUSTERS,
+        one: "cluster",
+        many: "clusters",
+        searched: "cluster name or ARN",
+        params: &params,
+    };
+    let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(ClustersPage {
-        q: params.text("q").unwrap_or_default().to_owned(),
-        selects: vec![select("account_id", "Account", context.names.choices(), &params)],
-        carried: carried(&params, &["q", "account_id"]),
-        chips: chips(PATH, &params, &["cursor", "q"]),
-        clear: PATH,
+        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
-        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "cluster", "clusters"),
-        empty: slice.rows.is_empty().then(|| empty("cluster", params.filters(), PATH, &context.seen)),
-        curl: curl(&listing::base(&app), "/api/v1/clusters", &params, filters::CLUSTERS),
         seen: context.seen,
         chrome,
     })

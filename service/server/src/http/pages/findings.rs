@@ -1,7 +1,8 @@
 //! `/findings`: the list, its filters in the address, and the same as a request to the API.
 
 use super::estate::PageContext;
-use super::parts::{Chip, Empty, FindingLine, Pager, Seen, Select, SeverityMark, carried, chips, curl, empty, select};
+use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
+use super::parts::{FindingLine, Seen, SeverityMark};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;

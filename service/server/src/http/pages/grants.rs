@@ -3,7 +3,8 @@
 //! Three columns and never two: used, not used, not known. What is not known says why.
 
 use super::associations::read_key;
-use super::parts::{Badge, Bar, ReasonLine, Select, association_href, badge, bar, plural, role_href, select};
+use super::list::{Select, select};
+use super::parts::{Badge, Bar, ReasonLine, association_href, badge, bar, plural, role_href};
 use crate::app::App;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
@@ -109,7 +110,7 @@ pub(crate) struct GrantsPage {
     json: String,
     selects: Vec<Select>,
     hidden: (&'static str, String),
-    is_whole: bool,
+    is_complete: bool,
     since: Stamp,
     until: Stamp,
     gaps: Vec<ReasonLine>,
@@ -199,7 +200,7 @@ impl GrantsPage {
             json,
             selects: vec![window(select("days", "Window", windows, params), days)],
             hidden,
-            is_whole: gaps.is_empty(),
+            is_complete: gaps.is_empty(),
             since: Stamp::of(*since, now),
             until: Stamp::of(*until, now),
             gaps: gaps.iter().map(ReasonLine::from).collect(),
@@ -250,23 +251,23 @@ fn shares([granted, used, unused, unknown]: [usize; 4]) -> Bar {
 
 fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
     let row = |read: &rolecall_audit::access::unused::ReadRegion| {
-        let whole = read.complete.as_ref();
+        let range = read.complete.as_ref();
         RegionRow {
             region: read.region.to_string(),
-            state: match whole {
-                Some(whole) if whole.from <= covered.since => badge("ok", "Complete"),
+            state: match range {
+                Some(range) if range.from <= covered.since => badge("ok", "Complete"),
                 Some(_) => badge("unseen", "Partial"),
                 None => badge("unseen", "Unknown"),
             },
-            source: whole.map(|whole| whole.source.clone()).unwrap_or_default(),
-            holds: whole.map_or("", |whole| match whole.event_scope {
+            source: range.map(|range| range.source.clone()).unwrap_or_default(),
+            holds: range.map_or("", |range| match range.event_scope {
                 EventScope::Sessions => "session events (AssumeRole…)",
                 EventScope::Management => "all management events",
                 EventScope::Bucket(_) => "events of the trail’s selectors",
                 EventScope::Stated => "files declared complete",
             }),
-            from: whole.map(|whole| Stamp::of(whole.from, now)),
-            to: whole.map(|whole| Stamp::of(whole.to, now)),
+            from: range.map(|range| Stamp::of(range.from, now)),
+            to: range.map(|range| Stamp::of(range.to, now)),
         }
     };
     covered.regions.iter().map(row).collect()

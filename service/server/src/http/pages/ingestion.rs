@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Problems on the page; the store keeps some more.
 const PROBLEMS: u32 = 100;
 
-/// Stretches that were read whole on the page; the API tells all.
+/// Stretches that were read completely on the page; the API tells all.
 const STRETCHES: usize = 200;
 
 query! {
@@ -45,7 +45,7 @@ struct SourceLine {
     places: String,
 }
 
-/// A stretch of time of which nothing is missing, in regions of an account.
+/// A range of time of which nothing is missing, in regions of an account.
 struct CompleteRangeLine {
     account: String,
     account_id: String,
@@ -93,7 +93,7 @@ impl AsideLine {
     }
 }
 
-/// Sessions of one kind that are tied by the same.
+/// Sessions of one kind that are attributed by the same.
 struct AttributionLine {
     kind: String,
     by: String,
@@ -110,8 +110,8 @@ pub(crate) struct IngestionPage {
     text: String,
     sources: Vec<SourceLine>,
     waiting: Vec<String>,
-    whole: Vec<CompleteRangeLine>,
-    all_whole: bool,
+    complete_ranges: Vec<CompleteRangeLine>,
+    has_all_ranges: bool,
     set_aside: Vec<AsideLine>,
     problems: Vec<ProblemLine>,
     all_problems: bool,
@@ -136,9 +136,9 @@ pub(crate) async fn page(
         let cursors = app.store.cursors(&row.name).await?.len();
         sources.push(SourceLine::of(row, cursors, &context));
     }
-    let mut whole = CompleteRangeLine::all(app.store.complete_ranges(&[]).await?, &context);
-    let all_whole = whole.len() <= STRETCHES;
-    whole.truncate(STRETCHES);
+    let mut complete_ranges = CompleteRangeLine::all(app.store.complete_ranges(&[]).await?, &context);
+    let has_all_ranges = complete_ranges.len() <= STRETCHES;
+    complete_ranges.truncate(STRETCHES);
     let problems = app.store.trail_problems(None, PROBLEMS).await?;
     let all_problems = problems.len() < usize::try_from(PROBLEMS).unwrap_or(usize::MAX);
     // A file that was set aside is told of once, with what to do about it.
@@ -196,8 +196,8 @@ pub(crate) async fn page(
         text,
         sources,
         waiting,
-        whole,
-        all_whole,
+        complete_ranges,
+        has_all_ranges,
         set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::of(aside, context.now)).collect(),
         problems: problems.collect(),
         all_problems,

@@ -13,6 +13,7 @@ mod finding;
 mod findings;
 mod grants;
 mod ingestion;
+mod list;
 mod overview;
 pub(crate) mod parts;
 mod roles;

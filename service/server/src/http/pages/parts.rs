@@ -3,18 +3,17 @@
 //! What the templates in `web/templates/parts.html` print. Built from rows by pure functions here,
 //! so that the same thing looks the same everywhere. Refuses to know requests.
 
-use crate::http::query::{Kind, Param, Params, encode};
+use crate::http::query::encode;
 use crate::http::view::document::{DocumentView, lay_out};
 use crate::http::view::words::{self, Stamp};
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::{Via, Workload};
 use rolecall_audit::finding::{Detection, Workflow};
-use rolecall_cloudtrail::{AttributionMethod, SessionAttribution};
 use rolecall_estate::coverage::{Gap, Scope};
-use rolecall_estate::{Cause, Reason, Session};
+use rolecall_estate::{AttributionMethod, Cause, Reason, Session, SessionAttribution};
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{Severity, Subject, SubjectKind};
-use rolecall_store::{AssociationName, CoverageSummary, FindingRow, Total};
+use rolecall_store::{AssociationName, CoverageSummary, FindingRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A severity: its class, which picks colour and shape, and its word.
@@ -95,16 +94,6 @@ pub(crate) fn bar(shares: &[(&'static str, &str, u64)], whole: u64) -> Bar {
     Bar { label: if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }, parts }
 }
 
-/// What stands where a list has nothing to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Empty {
-    pub(crate) class: &'static str,
-    pub(crate) title: String,
-    pub(crate) text: String,
-    pub(crate) href: String,
-    pub(crate) link: String,
-}
-
 /// A hole in what was seen, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GapLine {
@@ -166,7 +155,7 @@ impl GapLine {
     }
 }
 
-/// What the latest look did and did not see.
+/// What the latest scan did and did not see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// `whole`, `gaps` or `never`.
@@ -201,7 +190,7 @@ impl Seen {
         );
         if coverage.incomplete == 0 {
             let text = format!("{looked}, all complete; latest scan {} ({}).", stamp.text, stamp.ago);
-            return Self { state: "whole", title: String::new(), text, gaps: Vec::new(), more: 0 };
+            return Self { state: "complete", title: String::new(), text, gaps: Vec::new(), more: 0 };
         }
         let title = format!("{} of {looked} incomplete", plural(number(coverage.incomplete), "listing", "listings"));
         let text = format!(
@@ -217,27 +206,6 @@ impl Seen {
 /// `1 listing`, `2 listings`.
 pub(crate) fn plural(n: usize, one: &str, many: &str) -> String {
     words::plural(i64::try_from(n).unwrap_or(i64::MAX), one, many)
-}
-
-/// What stands in an empty list: told apart are *nothing there* and *not looked*.
-pub(crate) fn empty(what: &str, filtered: bool, clear: &str, seen: &Seen) -> Empty {
-    let (class, title, text) = if seen.state == "never" {
-        ("unseen", "Not scanned yet".to_owned(), format!("No scan has finished, so no {what} is known."))
-    } else if filtered {
-        ("", format!("No {what} matches these filters"), "Change or clear the filters.".to_owned())
-    } else if seen.state == "gaps" {
-        let text = format!("No {what} was found, but coverage is incomplete: {}.", seen.title);
-        ("unseen", format!("No {what} found, coverage incomplete"), text)
-    } else {
-        ("ok", format!("No {what}"), "Coverage is complete.".to_owned())
-    };
-    let (href, link) = match (seen.state, filtered) {
-        ("never", _) => ("/scans", "Start a scan"),
-        (_, true) => (clear, "Clear the filters"),
-        ("gaps", _) => ("/accounts", "Coverage gaps"),
-        _ => ("", ""),
-    };
-    Empty { class, title, text, href: href.to_owned(), link: link.to_owned() }
 }
 
 /// How accounts are called.
@@ -264,109 +232,6 @@ impl AccountNames {
     pub(crate) fn choices(&self) -> Vec<(String, String)> {
         self.0.iter().map(|(id, name)| (id.to_string(), format!("{name} ({id})"))).collect()
     }
-}
-
-/// A filter in force, and the address without it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chip {
-    pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) href: String,
-}
-
-/// The filters in force, without the parameters that only shape the view.
-pub(crate) fn chips(path: &str, params: &Params, not: &[&str]) -> Vec<Chip> {
-    let shown = params.iter().filter(|(name, _)| !not.contains(name));
-    let chip = |(name, value): (&str, &String)| Chip {
-        name: name.replace('_', " "),
-        value: value.clone(),
-        href: params.without_value(name, value).link(path),
-    };
-    shown.flat_map(|(name, values)| values.iter().map(move |value| (name, value))).map(chip).collect()
-}
-
-/// A choice of one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Select {
-    pub(crate) name: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) options: Vec<Choice>,
-}
-
-/// A value to choose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Choice {
-    pub(crate) value: String,
-    pub(crate) label: String,
-    pub(crate) chosen: bool,
-}
-
-/// A choice of a filter: any, or one of `values`. A filter that holds several values keeps them as one choice.
-pub(crate) fn select(
-    name: &'static str,
-    label: &'static str,
-    values: impl IntoIterator<Item = (String, String)>,
-    params: &Params,
-) -> Select {
-    select_or(name, label, "Any", values, params)
-}
-
-/// The same, with a word of its own for no choice.
-pub(crate) fn select_or(
-    name: &'static str,
-    label: &'static str,
-    any: &str,
-    values: impl IntoIterator<Item = (String, String)>,
-    params: &Params,
-) -> Select {
-    let now = params.list(name).join(",");
-    let mut options = vec![Choice { value: String::new(), label: any.to_owned(), chosen: now.is_empty() }];
-    options.extend(values.into_iter().map(|(value, label)| Choice { chosen: value == now, value, label }));
-    if !options.iter().any(|choice| choice.chosen) {
-        options.push(Choice { value: now.clone(), label: now.replace(',', ", "), chosen: true });
-    }
-    Select { name, label, options }
-}
-
-/// What a form must carry along: filters that it has no field for.
-pub(crate) fn carried(params: &Params, fields: &[&str]) -> Vec<(&'static str, String)> {
-    let kept = params.iter().filter(|(name, _)| !fields.contains(name) && *name != "cursor");
-    kept.map(|(name, values)| (name, values.join(","))).collect()
-}
-
-/// Where a list goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pager {
-    pub(crate) total: String,
-    pub(crate) first: String,
-    pub(crate) next: String,
-}
-
-impl Pager {
-    /// The pager of a list.
-    pub(crate) fn of(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
-        Self {
-            total: total_words(total, one, many),
-            first: params.text("cursor").map(|_| params.without("cursor").link(path)).unwrap_or_default(),
-            next: next.map(|cursor| params.with("cursor", cursor).link(path)).unwrap_or_default(),
-        }
-    }
-}
-
-/// `1 204 findings`, `at least 10 000 findings`.
-pub(crate) fn total_words(total: Total, one: &str, many: &str) -> String {
-    let said = |n: u64| words::plural(i64::try_from(n).unwrap_or(i64::MAX), one, many);
-    match total {
-        Total::Exact(n) => said(n),
-        Total::AtLeast(n) => format!("at least {}", said(n)),
-    }
-}
-
-/// The same list as a request to the API.
-pub(crate) fn curl(base: &str, api_path: &str, params: &Params, table: &[Param]) -> String {
-    let known: Vec<&str> = table.iter().filter(|p| !matches!(p.kind, Kind::Cursor)).map(|p| p.name).collect();
-    let link = params.only(&known).link(api_path);
-    format!("curl -H \"Authorization: Bearer $ROLECALL_TOKEN\" \\\n  '{base}{link}'")
 }
 
 /// A step of a drawn chain.
@@ -696,33 +561,5 @@ mod tests {
         assert_eq!(label(AttributionMethod::Ambiguous, None), "Ambiguous");
         assert_eq!(label(AttributionMethod::None, None), "Not attributed");
         assert_eq!(AttributionMark::of(None).badge.label, "Not attributed yet");
-    }
-
-    #[test]
-    fn nothing_there_and_not_looked_read_differently() {
-        let seen = |state, title: &str| Seen {
-            state,
-            title: title.to_owned(),
-            text: String::new(),
-            gaps: Vec::new(),
-            more: 0,
-        };
-        let titles: Vec<String> = [
-            empty("finding", false, "", &seen("never", "")),
-            empty("finding", true, "/findings", &seen("whole", "")),
-            empty("finding", false, "", &seen("gaps", "2 listings")),
-            empty("finding", false, "", &seen("whole", "")),
-        ]
-        .map(|e| e.title)
-        .to_vec();
-        assert_eq!(
-            titles,
-            [
-                "Not scanned yet",
-                "No finding matches these filters",
-                "No finding found, coverage incomplete",
-                "No finding"
-            ]
-        );
     }
 }

@@ -3,10 +3,8 @@
 use super::associations::{Pair, SessionLine, lines, sessions_since};
 use super::changes::History;
 use super::estate::PageContext;
-use super::parts::{
-    Chip, DocumentCard, Empty, FindingLine, Pager, Seen, Select, association_href, carried, chips, curl, empty,
-    numbered, role_href, select,
-};
+use super::list::{ListFrame, ListOf, Select, select};
+use super::parts::{DocumentCard, FindingLine, Seen, association_href, numbered, role_href};
 use super::usage::UsageCard;
 use crate::app::App;
 use crate::http::as_of::AT;
@@ -60,15 +58,8 @@ struct Line {
 pub(crate) struct RolesPage {
     chrome: Chrome,
     seen: Seen,
-    q: String,
-    selects: Vec<Select>,
-    carried: Vec<(&'static str, String)>,
-    chips: Vec<Chip>,
-    clear: &'static str,
+    list: ListFrame,
     lines: Vec<Line>,
-    pager: Pager,
-    empty: Option<Empty>,
-    curl: String,
 }
 
 /// `GET /roles`
@@ -82,16 +73,19 @@ pub(crate) async fn list(
     let filter = filters::roles(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let total = app.store.count_roles(&filter).await?;
+    let of = ListOf {
+        path: PATH,
+        api: "/api/v1/roles",
+        table: filters::ROLES,
+        one: "role",
+        many: "roles",
+        searched: "part of the ARN",
+        params: &params,
+    };
+    let selects = selects(&params, &context);
     Ok(RolesPage {
-        q: params.text("q").unwrap_or_default().to_owned(),
-        selects: selects(&params, &context),
-        carried: carried(&params, &["q", "account_id", "associated"]),
-        chips: chips(PATH, &params, &["cursor", "q"]),
-        clear: PATH,
+        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
-        pager: Pager::of(PATH, &params, slice.next.as_deref(), total, "role", "roles"),
-        empty: slice.rows.is_empty().then(|| empty("role", params.filters(), PATH, &context.seen)),
-        curl: curl(&listing::base(&app), "/api/v1/roles", &params, filters::ROLES),
         seen: context.seen,
         chrome,
     })
@@ -194,7 +188,7 @@ pub(crate) async fn one(
     // What findings are about may have been otherwise then.
     let findings = if context.as_of.is_some() { Vec::new() } else { app.store.decided(findings).await? };
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
-    page.sessions = sessions.iter().map(|row| SessionLine::of(&row.session, context.now)).collect();
+    page.sessions = sessions.iter().map(|session| SessionLine::of(session, context.now)).collect();
     Ok(page)
 }
 

@@ -14,9 +14,9 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use futures::TryStreamExt as _;
-use rolecall_estate::SessionKind;
+use rolecall_estate::{Session, SessionKind};
 use rolecall_iam::{AccountId, RoleArn};
-use rolecall_store::{SessionRow, UsageOf};
+use rolecall_store::UsageOf;
 
 /// Sessions below that are listed; the API gives more.
 const BELOW: usize = 50;
@@ -72,22 +72,22 @@ pub(crate) async fn page(
     NoQuery::read(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
-    let row = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
+    let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
     let context = PageContext::load(&app).await?;
-    let names = association_names(&app, std::slice::from_ref(&row)).await?;
-    let calls: Vec<UseLine> = match row.session.access_key_id.clone() {
+    let names = association_names(&app, std::slice::from_ref(&session)).await?;
+    let calls: Vec<UseLine> = match session.access_key_id.clone() {
         Some(key) => {
             let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), None, true).try_collect().await?;
             rows.iter().map(|row| use_line(row, context.now)).collect()
         }
         None => Vec::new(),
     };
-    let day = row.session.at.date_naive();
-    let role: Option<RoleArn> = row.session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
+    let day = session.at.date_naive();
+    let role: Option<RoleArn> = session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
     let mut recorders = vec![account];
     recorders.extend(role.as_ref().map(RoleArn::account_id));
     let read = app.store.trail_days(&recorders, day).await?;
-    let no_calls = match (&row.session.access_key_id, read.is_empty()) {
+    let no_calls = match (&session.access_key_id, read.is_empty()) {
         (None, _) => "The event has no access key, so no call can be attributed to this session.",
         (Some(_), true) => {
             "No CloudTrail data of this account was read since, so the calls of the session are unknown."
@@ -100,19 +100,18 @@ pub(crate) async fn page(
         Some(arn) => app.store.role(arn, None).await?.is_some(),
         None => false,
     };
-    let chain = app.store.chain(row.clone()).await?;
-    let session = &row.session;
-    let attribution = row.attribution.clone().unwrap_or_default();
+    let chain = app.store.chain(session.clone()).await?;
+    let attribution = session.attribution.as_deref().cloned().unwrap_or_default();
     Ok(SessionPage {
         name: session.session_name.clone().unwrap_or_else(|| "Session without a name".to_owned()),
         kind: words::session_kind(session.kind),
         at: Stamp::of(session.at, context.now),
         account: context.names.of(account),
         account_id: account.to_string(),
-        json: format!("/api/v1{}", session_href(session)),
+        json: format!("/api/v1{}", session_href(&session)),
         error: session.error.clone().unwrap_or_default(),
         orphan: orphan(&chain.up),
-        attribution: AttributionMark::of(row.attribution.as_ref()),
+        attribution: AttributionMark::of(session.attribution.as_deref()),
         association: association_links(attribution.association_id.as_slice(), &names).pop(),
         candidates: association_links(&attribution.candidates, &names),
         role: session.role_arn.as_ref().map(|arn| Link {
@@ -120,7 +119,7 @@ pub(crate) async fn page(
             place: if present { "" } else { "not in the inventory" }.to_owned(),
             href: if present { role_href(arn) } else { String::new() },
         }),
-        facts: facts(&row),
+        facts: facts(&session),
         tags: session.tags.iter().map(|(n, v)| Pair { name: n.clone(), value: v.clone() }).collect(),
         after: chain.down.iter().take(BELOW).map(|row| After::of(row, &context)).collect(),
         more: chain.more || chain.down.len() > BELOW,
@@ -132,12 +131,12 @@ pub(crate) async fn page(
 }
 
 /// Where the story begins before anything that was seen.
-fn orphan(up: &[SessionRow]) -> String {
-    let Some(SessionRow { session, attribution }) = up.first() else { return String::new() };
+fn orphan(up: &[Session]) -> String {
+    let Some(session) = up.first() else { return String::new() };
     match &session.parent_access_key_id {
         Some(key)
             if session.kind != SessionKind::PodIdentity
-                && attribution.as_ref().is_none_or(|found| found.association_id.is_none()) =>
+                && session.attribution.as_ref().is_none_or(|found| found.association_id.is_none()) =>
         {
             format!("The first session was created with access key {key}. A session that owns this key is unknown.")
         }
@@ -146,10 +145,10 @@ fn orphan(up: &[SessionRow]) -> String {
 }
 
 /// Who it was at first, then each session; the last is the one asked for.
-fn story(up: &[SessionRow], context: &PageContext) -> Vec<Node> {
+fn story(up: &[Session], context: &PageContext) -> Vec<Node> {
     let Some(first) = up.first() else { return Vec::new() };
     let mut nodes = vec![origin(first)];
-    for (at, SessionRow { session, .. }) in up.iter().enumerate() {
+    for (at, session) in up.iter().enumerate() {
         let last = at + 1 == up.len();
         let mut notes = vec![words::session_kind(session.kind).to_owned()];
         notes.extend(session.session_name.iter().cloned());
@@ -169,8 +168,8 @@ fn story(up: &[SessionRow], context: &PageContext) -> Vec<Node> {
     nodes
 }
 
-fn origin(row: &SessionRow) -> Node {
-    let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
+fn origin(session: &Session) -> Node {
+    let attribution = session.attribution.as_deref().cloned().unwrap_or_default();
     let of_pod =
         matches!(session.kind, SessionKind::PodIdentity | SessionKind::PodIdentityTarget | SessionKind::AgentRequest);
     let workload = match (&attribution.namespace, &attribution.service_account) {
@@ -202,7 +201,7 @@ fn origin(row: &SessionRow) -> Node {
             node(
                 "",
                 "person",
-                "Asked for by",
+                "Caller",
                 name.to_owned(),
                 vec![session.principal_type.clone(), session.principal.clone()],
             )
@@ -210,23 +209,23 @@ fn origin(row: &SessionRow) -> Node {
     }
 }
 
-fn facts(SessionRow { session, attribution }: &SessionRow) -> Vec<Pair> {
+fn facts(session: &Session) -> Vec<Pair> {
     let pair = |name: &str, value: Option<String>| {
         Some(Pair { name: name.to_owned(), value: value.filter(|v| !v.is_empty())? })
     };
     [
-        pair("Asked for by", Some(session.principal.clone())),
-        pair("Kind of caller", Some(session.principal_type.clone())),
-        pair("From", session.source_ip.clone()),
+        pair("Caller", Some(session.principal.clone())),
+        pair("Caller type", Some(session.principal_type.clone())),
+        pair("Source IP address", session.source_ip.clone()),
         pair("Region", Some(session.region.to_string())),
-        pair("Key", session.access_key_id.clone()),
-        pair("Key of the caller", session.parent_access_key_id.clone()),
+        pair("Access key id", session.access_key_id.clone()),
+        pair("Access key id of the caller", session.parent_access_key_id.clone()),
         pair("Cluster", session.cluster.clone()),
-        pair("Pod", attribution.as_ref().and_then(|found| found.pod.clone())),
+        pair("Pod", session.attribution.as_ref().and_then(|found| found.pod.clone())),
         pair("External id", session.external_id.clone()),
-        pair("Asked for so long", session.duration_seconds.map(|s| words::span(i64::from(s) * 1_000))),
-        pair("Packed policy", session.packed_policy_size.map(|p| format!("{p} % of the limit"))),
-        pair("Event", Some(session.event_id.clone())),
+        pair("Requested duration", session.duration_seconds.map(|s| words::span(i64::from(s) * 1_000))),
+        pair("Packed policy size", session.packed_policy_size.map(|p| format!("{p} % of the limit"))),
+        pair("Event id", Some(session.event_id.clone())),
     ]
     .into_iter()
     .flatten()
@@ -234,7 +233,7 @@ fn facts(SessionRow { session, attribution }: &SessionRow) -> Vec<Pair> {
 }
 
 impl After {
-    fn of(SessionRow { session, .. }: &SessionRow, context: &PageContext) -> Self {
+    fn of(session: &Session, context: &PageContext) -> Self {
         Self {
             href: session_href(session),
             at: Stamp::of(session.at, context.now),

@@ -1,10 +1,8 @@
-//! `/sessions`: who became whom, by what each session is tied to its pod, or why it is not.
+//! `/sessions`: who became whom, by what each session is attributed to its pod, or why it is not.
 
 use super::estate::PageContext;
-use super::parts::{
-    AttributionMark, Badge, Chip, Empty, Link, Pager, Select, association_links, carried, chips, curl, plural, select,
-    select_or, session_href,
-};
+use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, select, select_or};
+use super::parts::{AttributionMark, Badge, Link, association_links, plural, session_href};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -17,8 +15,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
-use rolecall_estate::SessionKind;
-use rolecall_store::{AssociationName, SessionFilter, SessionRow};
+use rolecall_estate::{Session, SessionKind};
+use rolecall_store::{AssociationName, SessionFilter};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/sessions";
@@ -244,7 +242,7 @@ fn leaves_out_requests(params: &Params) -> bool {
 /// The associations that sessions name, by id.
 pub(super) async fn association_names(
     app: &App,
-    rows: &[SessionRow],
+    rows: &[Session],
 ) -> Result<BTreeMap<String, AssociationName>, AppError> {
     let named = rows.iter().filter_map(|row| row.attribution.as_ref());
     let named = named.flat_map(|found| found.association_id.iter().chain(&found.candidates));
@@ -336,9 +334,9 @@ async fn days(
 }
 
 impl Line {
-    fn of(row: &SessionRow, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
+    fn of(session: &Session, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
         const SHOWN: usize = 3;
-        let (session, attribution) = (&row.session, row.attribution.clone().unwrap_or_default());
+        let attribution = session.attribution.as_deref().cloned().unwrap_or_default();
         let role = session.role_arn.as_deref().map(short_name).unwrap_or_default();
         let pod = match (&attribution.namespace, &attribution.service_account) {
             (Some(namespace), Some(account)) => format!("{namespace}/{account}"),
@@ -358,7 +356,7 @@ impl Line {
             pod,
             place: [whose, cluster].into_iter().flatten().collect::<Vec<_>>().join(", "),
             association: association_links(attribution.association_id.as_slice(), names).pop(),
-            attribution: AttributionMark::of(row.attribution.as_ref()),
+            attribution: AttributionMark::of(session.attribution.as_deref()),
             candidates: association_links(
                 attribution.candidates.get(..SHOWN).unwrap_or(&attribution.candidates),
                 names,

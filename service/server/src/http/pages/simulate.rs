@@ -4,7 +4,8 @@
 //! whole question, so that an answer can be sent to somebody; a document travels in a form's body
 //! alone. Refuses to know how a request is decided.
 
-use super::parts::{Badge, Choice, DocumentCard, ReasonLine, Select, badge, numbered};
+use super::list::{Choice, Select};
+use super::parts::{Badge, DocumentCard, ReasonLine, badge, numbered};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::error::PassThrough;

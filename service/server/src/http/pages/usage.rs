@@ -4,7 +4,8 @@
 //! was read, so that stands beside every table.
 
 use super::estate::PageContext;
-use super::parts::{Choice, Link, Select, association_links, plural, select};
+use super::list::{Choice, Select, select};
+use super::parts::{Link, association_links, plural};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;

@@ -1,6 +1,6 @@
 //! Sessions by day as columns of an SVG, drawn on the server.
 //!
-//! Sessions that are tied to one association are solid, all others hatched and outlined; a day of
+//! Sessions that are attributed to one association are solid, all others hatched and outlined; a day of
 //! which nothing was read has a dashed frame, as no session there means nothing. Refuses to know
 //! what was read.
 
@@ -30,7 +30,7 @@ pub struct Day {
 /// A part of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Whether it shows sessions that are not tied.
+    /// Whether it shows sessions that are not attributed.
     pub loose: bool,
     /// Top, in pixels.
     pub y: u64,

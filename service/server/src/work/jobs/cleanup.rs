@@ -5,7 +5,7 @@ use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
-/// Calls whose session is not tied wait so many times longer for it than those of tied ones.
+/// Calls whose session is not attributed wait so many times longer for it than those of attributed ones.
 const PATIENCE: u32 = 3;
 
 pub(super) async fn run(app: &App) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Facts of an observation as rows: kind, key, body, and the columns that pages ask for.
 //!
 //! Knows how to put a fact into one order, so that the same estate always has the same digests,
-//! and how to complete a fact of which this look saw only a part by what was known before.
+//! and how to complete a fact of which this scan saw only a part by what was known before.
 
 use super::Key;
 use crate::parse;
@@ -135,7 +135,7 @@ pub(super) fn accounts(seen: &Observation) -> BTreeSet<AccountId> {
     found
 }
 
-/// Keys of facts that this look saw only a part of.
+/// Keys of facts that this scan saw only a part of.
 pub(super) fn partial(seen: &Observation) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
     if let Some(account) = &seen.account
@@ -179,7 +179,7 @@ pub(super) fn described(kind: Kind) -> Option<ResourceKind> {
     }
 }
 
-/// Resources that this look saw without the part that has a call of its own, where it looked for it:
+/// Resources that this scan saw without the part that has a call of its own, where it looked for it:
 /// whatever is kept of that part is remembered.
 pub(super) fn undescribed(seen: &Observation, previous: &HashMap<Key, serde_json::Value>) -> BTreeSet<Key> {
     let asked = |scope: Scope| seen.coverage.gaps_of(&scope).is_none_or(speaks);

@@ -2,7 +2,7 @@
 //!
 //! Knows intervals: a version opens when first seen, and closes when another version is seen or
 //! when its scope was read to its end without it, now and at least once before. Refuses to close
-//! anything on a look that had gaps. What a look should have shown and did not show, and what it did
+//! anything on a scan that had gaps. What a scan should have shown and did not show, and what it did
 //! not come to, is marked as unconfirmed until it is seen again.
 
 mod dates;

@@ -46,7 +46,7 @@ impl SnapshotWriter {
         each.collect()
     }
 
-    /// The kept bodies of those resources of which this look saw only a part.
+    /// The kept bodies of those resources of which this scan saw only a part.
     pub(super) async fn bodies(
         &mut self,
         partial: &[Key],

@@ -16,7 +16,7 @@ impl SnapshotWriter {
         let scopes: Vec<_> = seen.scopes().filter(|(scope, gaps)| told(scope, gaps)).collect();
         let part = |of: &dyn Fn(&Scope) -> String| scopes.iter().map(|(scope, _)| of(scope)).collect::<Vec<String>>();
         let complete: Vec<bool> = scopes.iter().map(|(_, gaps)| gaps.is_empty()).collect();
-        // How it stood before is still in `coverage`. What one look of a run did not read stays unread in the run.
+        // How it stood before is still in `coverage`. What one scan of a run did not read stays unread in the run.
         sqlx::query!(
             "insert into coverage_state as t (account_id, scope, region, cluster, run_id, complete)
              select w.account_id, w.scope, w.region, w.cluster, $6::bigint, w.complete

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 type Mark = (AccountId, ResourceKind, String);
 
 impl SnapshotWriter {
-    /// Marks what this look did not confirm, and takes away the marks of what it showed.
+    /// Marks what this scan did not confirm, and takes away the marks of what it showed.
     pub(super) async fn mark(
         &mut self,
         seen: &Observation,
@@ -53,7 +53,7 @@ impl SnapshotWriter {
         set_marks(&mut self.tx, &set, self.run.0).await
     }
 
-    /// Keeps in mind which scopes of earlier runs this look did not come to.
+    /// Keeps in mind which scopes of earlier runs this scan did not come to.
     pub(super) fn note_left(&mut self, seen: &Observation, before: &BTreeMap<Scope, Before>, gone: &BTreeSet<Key>) {
         let clusters: BTreeSet<(AccountId, &str)> =
             gone.iter().filter(|key| key.1 == facts::Kind::Cluster).map(|key| (key.0, key.2.as_str())).collect();

@@ -1,0 +1,233 @@
+//! What stands around a list on its page: the form of its filters, the filters in force, its pages, what is said
+//! where it is empty, and the same as a request to the API. Refuses to know what a row shows.
+
+use super::parts::Seen;
+use crate::http::listing::Slice;
+use crate::http::query::{Kind, Param, Params};
+use crate::http::view::words;
+use rolecall_store::Total;
+
+/// A list that a page shows: where it is, what it is of, and what was asked for.
+pub(crate) struct ListOf<'p> {
+    /// The page's path.
+    pub(crate) path: &'static str,
+    /// The same list in the API.
+    pub(crate) api: &'static str,
+    /// The filters of both.
+    pub(crate) table: &'static [Param],
+    /// One of its items.
+    pub(crate) one: &'static str,
+    /// Several of them.
+    pub(crate) many: &'static str,
+    /// What the search goes over.
+    pub(crate) searched: &'static str,
+    /// What was asked for.
+    pub(crate) params: &'p Params,
+}
+
+/// What stands around the table of a list: its form, its pages, and the same as a request to the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListFrame {
+    pub(crate) path: &'static str,
+    pub(crate) q: String,
+    pub(crate) searched: &'static str,
+    pub(crate) selects: Vec<Select>,
+    pub(crate) carried: Vec<(&'static str, String)>,
+    pub(crate) chips: Vec<Chip>,
+    pub(crate) pager: Pager,
+    pub(crate) empty: Option<Empty>,
+    pub(crate) curl: String,
+}
+
+impl ListFrame {
+    /// The frame of a page of a list. `base` is the address that people use.
+    pub(crate) fn new<R>(
+        of: &ListOf<'_>,
+        base: &str,
+        selects: Vec<Select>,
+        slice: &Slice<R>,
+        total: Total,
+        seen: &Seen,
+    ) -> Self {
+        let ListOf { path, params, .. } = *of;
+        let fields: Vec<&str> = selects.iter().map(|select| select.name).chain(["q"]).collect();
+        Self {
+            path,
+            q: params.text("q").unwrap_or_default().to_owned(),
+            searched: of.searched,
+            carried: carried(params, &fields),
+            chips: chips(path, params, &["cursor", "q"]),
+            pager: Pager::of(path, params, slice.next.as_deref(), total, of.one, of.many),
+            empty: slice.rows.is_empty().then(|| empty(of.one, params.filters(), path, seen)),
+            curl: curl(base, of.api, params, of.table),
+            selects,
+        }
+    }
+}
+
+/// What stands where a list has nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Empty {
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) href: String,
+    pub(crate) link: String,
+}
+
+/// What stands in an empty list: told apart are *nothing there* and *not looked*.
+pub(crate) fn empty(what: &str, filtered: bool, clear: &str, seen: &Seen) -> Empty {
+    let (class, title, text) = if seen.state == "never" {
+        ("unseen", "Not scanned yet".to_owned(), format!("No scan has finished, so no {what} is known."))
+    } else if filtered {
+        ("", format!("No {what} matches these filters"), "Change or clear the filters.".to_owned())
+    } else if seen.state == "gaps" {
+        let text = format!("No {what} was found, but coverage is incomplete: {}.", seen.title);
+        ("unseen", format!("No {what} found, coverage incomplete"), text)
+    } else {
+        ("ok", format!("No {what}"), "Coverage is complete.".to_owned())
+    };
+    let (href, link) = match (seen.state, filtered) {
+        ("never", _) => ("/scans", "Start a scan"),
+        (_, true) => (clear, "Clear the filters"),
+        ("gaps", _) => ("/accounts", "Coverage gaps"),
+        _ => ("", ""),
+    };
+    Empty { class, title, text, href: href.to_owned(), link: link.to_owned() }
+}
+
+/// A filter in force, and the address without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chip {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) href: String,
+}
+
+/// The filters in force, without the parameters that only shape the view.
+pub(crate) fn chips(path: &str, params: &Params, not: &[&str]) -> Vec<Chip> {
+    let shown = params.iter().filter(|(name, _)| !not.contains(name));
+    let chip = |(name, value): (&str, &String)| Chip {
+        name: name.replace('_', " "),
+        value: value.clone(),
+        href: params.without_value(name, value).link(path),
+    };
+    shown.flat_map(|(name, values)| values.iter().map(move |value| (name, value))).map(chip).collect()
+}
+
+/// A choice of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Select {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) options: Vec<Choice>,
+}
+
+/// A value to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) chosen: bool,
+}
+
+/// A choice of a filter: any, or one of `values`. A filter that holds several values keeps them as one choice.
+pub(crate) fn select(
+    name: &'static str,
+    label: &'static str,
+    values: impl IntoIterator<Item = (String, String)>,
+    params: &Params,
+) -> Select {
+    select_or(name, label, "Any", values, params)
+}
+
+/// The same, with a word of its own for no choice.
+pub(crate) fn select_or(
+    name: &'static str,
+    label: &'static str,
+    any: &str,
+    values: impl IntoIterator<Item = (String, String)>,
+    params: &Params,
+) -> Select {
+    let now = params.list(name).join(",");
+    let mut options = vec![Choice { value: String::new(), label: any.to_owned(), chosen: now.is_empty() }];
+    options.extend(values.into_iter().map(|(value, label)| Choice { chosen: value == now, value, label }));
+    if !options.iter().any(|choice| choice.chosen) {
+        options.push(Choice { value: now.clone(), label: now.replace(',', ", "), chosen: true });
+    }
+    Select { name, label, options }
+}
+
+/// What a form must carry along: filters that it has no field for.
+pub(crate) fn carried(params: &Params, fields: &[&str]) -> Vec<(&'static str, String)> {
+    let kept = params.iter().filter(|(name, _)| !fields.contains(name) && *name != "cursor");
+    kept.map(|(name, values)| (name, values.join(","))).collect()
+}
+
+/// Where a list goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pager {
+    pub(crate) total: String,
+    pub(crate) first: String,
+    pub(crate) next: String,
+}
+
+impl Pager {
+    /// The pager of a list.
+    pub(crate) fn of(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
+        Self {
+            total: total_words(total, one, many),
+            first: params.text("cursor").map(|_| params.without("cursor").link(path)).unwrap_or_default(),
+            next: next.map(|cursor| params.with("cursor", cursor).link(path)).unwrap_or_default(),
+        }
+    }
+}
+
+/// `1 204 findings`, `at least 10 000 findings`.
+pub(crate) fn total_words(total: Total, one: &str, many: &str) -> String {
+    let said = |n: u64| words::plural(i64::try_from(n).unwrap_or(i64::MAX), one, many);
+    match total {
+        Total::Exact(n) => said(n),
+        Total::AtLeast(n) => format!("at least {}", said(n)),
+    }
+}
+
+/// The same list as a request to the API.
+pub(crate) fn curl(base: &str, api_path: &str, params: &Params, table: &[Param]) -> String {
+    let known: Vec<&str> = table.iter().filter(|p| !matches!(p.kind, Kind::Cursor)).map(|p| p.name).collect();
+    let link = params.only(&known).link(api_path);
+    format!("curl -H \"Authorization: Bearer $ROLECALL_TOKEN\" \\\n  '{base}{link}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_there_and_not_scanned_read_differently() {
+        let seen = |state, title: &str| Seen {
+            state,
+            title: title.to_owned(),
+            text: String::new(),
+            gaps: Vec::new(),
+            more: 0,
+        };
+        let titles: Vec<String> = [
+            empty("finding", false, "", &seen("never", "")),
+            empty("finding", true, "/findings", &seen("complete", "")),
+            empty("finding", false, "", &seen("gaps", "2 listings")),
+            empty("finding", false, "", &seen("complete", "")),
+        ]
+        .map(|e| e.title)
+        .to_vec();
+        assert_eq!(
+            titles,
+            [
+                "Not scanned yet",
+                "No finding matches these filters",
+                "No finding found, coverage incomplete",
+                "No finding"
+            ]
+        );
+    }
+}
