@@ -51,7 +51,7 @@ impl Facts for Escalation {
             "evidence",
             || Type::list(Type::object("Evidence")),
             "The statements that allow it.",
-            |e| evidences(if e.is_chain { "is a step of the chain" } else { "allows a part of it" }, &e.evidence),
+            |e| evidences(if e.is_chain { "is a step of the chain" } else { "allows one of its actions" }, &e.evidence),
         ),
     ];
 }

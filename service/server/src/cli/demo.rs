@@ -111,7 +111,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
 }
 
 /// The trigger of scans of the days before.
-const DAYS_BEFORE: &str = "days before";
+const DAYS_BEFORE: &str = "demo history";
 /// So many of the newest runs tell whether today was scanned.
 const RECENT: u32 = 100;
 

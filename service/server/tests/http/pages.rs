@@ -171,7 +171,7 @@ async fn the_overview_says_first_what_was_not_seen() {
     assert!(tiles[0].contains("Critical"), "{tiles:?}");
     let gaps = page(Seen::Gaps).await;
     let notice = text(&gaps, "main .notice");
-    assert!(notice.contains("2 listings of") && notice.contains("incomplete"), "{notice}");
+    assert!(notice.contains("2 of ") && notice.contains("incomplete"), "{notice}");
     assert!(notice.contains("iam:GetAccountAuthorizationDetails"), "{notice}");
 }
 

@@ -192,7 +192,7 @@ impl Seen {
             let text = format!("{looked}, all complete; latest scan {} ({}).", stamp.text, stamp.ago);
             return Self { state: "complete", title: String::new(), text, gaps: Vec::new(), more: 0 };
         }
-        let title = format!("{} of {looked} incomplete", plural(number(coverage.incomplete), "listing", "listings"));
+        let title = format!("{} of {looked} incomplete", words::count_u64(coverage.incomplete));
         let text = format!(
             "Rules that depend on them return “unknown”, never “pass”, and their findings are not resolved. Latest scan {} ({}).",
             stamp.text, stamp.ago

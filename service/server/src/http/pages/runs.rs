@@ -3,6 +3,7 @@
 use super::estate::PageContext;
 use super::parts::{Badge, GapLine, badge};
 use crate::app::App;
+use crate::audit::Summary;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::listing;
@@ -16,7 +17,9 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Redirect;
 use chrono::{DateTime, Utc};
+use rolecall_rules::Severity;
 use rolecall_store::{Run, RunState};
+use serde::Deserialize as _;
 
 const PATH: &str = "/scans";
 const ROWS: u32 = 50;
@@ -120,6 +123,12 @@ struct Figure {
     value: String,
 }
 
+/// Numbers of a run's report under one heading.
+struct Figures {
+    heading: &'static str,
+    figures: Vec<Figure>,
+}
+
 #[derive(Template, WebTemplate)]
 #[template(path = "pages/run.html")]
 pub(crate) struct RunPage {
@@ -129,7 +138,7 @@ pub(crate) struct RunPage {
     snapshot: Option<Stamp>,
     opened: String,
     resolved: String,
-    figures: Vec<Figure>,
+    report: Vec<Figures>,
     gaps: Vec<GapLine>,
 }
 
@@ -141,13 +150,11 @@ pub(crate) async fn one(
     chrome: Chrome,
 ) -> Result<RunPage, AppError> {
     NoQuery::read(raw.as_deref())?;
-    let unknown = || AppError::not_found(format!("run `{id}`"));
+    let unknown = || AppError::not_found(format!("scan `{id}`"));
     let run = app.store.run(id.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
     let context = PageContext::load(&app).await?;
     let gaps = app.store.gaps_of_run(run.id).await?;
     let (opened, resolved) = app.store.opened_and_resolved(run.id).await?;
-    let mut figures = Vec::new();
-    flatten("", &run.report, &mut figures);
     Ok(RunPage {
         finished: run.finished_at.map(|at| Stamp::of(at, context.now)),
         snapshot: run.snapshot_at.map(|at| Stamp::of(at, context.now)),
@@ -155,12 +162,93 @@ pub(crate) async fn one(
         resolved: words::count_u64(resolved),
         gaps: gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
         run: RunLine::of(&run, context.now),
-        figures,
+        report: figures(&run.report),
         chrome,
     })
 }
 
-/// The report as names and values: whoever wrote it decides what is in it.
+/// The numbers of a report; of one that another version wrote, as they are named there.
+fn figures(report: &serde_json::Value) -> Vec<Figures> {
+    let sections = match Summary::deserialize(report) {
+        Ok(summary) => of_summary(&summary),
+        Err(_) => {
+            let mut figures = Vec::new();
+            flatten("", report, &mut figures);
+            vec![Figures { heading: "Report", figures }]
+        }
+    };
+    sections.into_iter().filter(|section| !section.figures.is_empty()).collect()
+}
+
+fn of_summary(summary: &Summary) -> Vec<Figures> {
+    let list = |heading, numbers: &[(&str, u64)]| Figures {
+        heading,
+        figures: numbers.iter().map(|(name, n)| figure(name, words::count_u64(*n))).collect(),
+    };
+    let seen = &summary.seen;
+    let scanned = list(
+        "Scanned",
+        &[
+            ("Accounts", seen.accounts),
+            ("EKS clusters", seen.clusters),
+            ("Pod Identity associations", seen.associations),
+            ("Roles", seen.roles),
+            ("Managed policies", seen.policies),
+            ("Customer managed policies", seen.local_policies),
+            ("Sessions", seen.sessions),
+            ("AWS API calls", summary.api_calls),
+            ("Files without known content", summary.passed_over),
+        ],
+    );
+    let stored = list(
+        "Stored",
+        &[
+            ("New policy documents", summary.documents_written),
+            ("Resources added, changed or removed", summary.resources_changed),
+            ("New sessions", summary.sessions_written),
+            ("Changes since the scan before", summary.changes),
+        ],
+    );
+    let mut findings = list(
+        "Findings when the scan ended",
+        &[
+            ("New or reopened", summary.findings_new),
+            ("Resolved", summary.findings_resolved),
+            ("Undetermined", summary.findings_stale),
+            ("Unknown results", summary.unknown),
+            ("Results under assumptions", summary.rest_on_assumptions),
+        ],
+    );
+    let open = Severity::WORST_FIRST
+        .map(|severity| format!("{} {}", words::count_u64(summary.findings.of(severity)), severity.as_str()));
+    findings.figures.insert(0, figure("Open", open.join(", ")));
+    let declared = summary.declared.iter().map(|declared| {
+        let numbers = [("Resources", declared.resources), ("From files that could not be read", declared.remembered)];
+        let mut section = list("Infrastructure code", &numbers);
+        section.figures.extend(declared.problems.iter().map(|problem| figure("Problem", problem.clone())));
+        section
+    });
+    let trail = summary.trail.iter().map(|trail| {
+        let read = &trail.read;
+        list(
+            "CloudTrail",
+            &[
+                ("Files read", read.files),
+                ("Events", read.events),
+                ("Unreadable records", read.malformed),
+                ("Duplicates", read.duplicates),
+                ("Change events", read.change_events),
+            ],
+        )
+    });
+    [scanned, stored, findings].into_iter().chain(declared).chain(trail).collect()
+}
+
+fn figure(name: &str, value: String) -> Figure {
+    Figure { name: name.to_owned(), value }
+}
+
+/// A report as names and values: whoever wrote it decides what is in it.
 fn flatten(name: &str, value: &serde_json::Value, into: &mut Vec<Figure>) {
     use serde_json::Value;
     match value {

@@ -159,7 +159,7 @@ fn story(up: &[Session], context: &PageContext) -> Vec<Node> {
         nodes.push(Node {
             class: if last { "subject" } else { "" },
             icon: "role",
-            kind: "Became".to_owned(),
+            kind: "Assumed role".to_owned(),
             name: session.role_arn.as_deref().map_or("a role that the event does not name", short_name).to_owned(),
             href: if last { String::new() } else { session_href(session) },
             notes,

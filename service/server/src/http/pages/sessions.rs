@@ -126,7 +126,7 @@ impl Read {
             (failed, "source stopped with an error", "sources stopped with an error"),
             (behind, "source was never read to its end", "sources were never read to their end"),
             (waiting, "configured trail was not begun", "configured trails were not begun"),
-            (incomplete, "listing of events was not complete", "listings of events were not complete"),
+            (incomplete, "CloudTrail listing is incomplete", "CloudTrail listings are incomplete"),
         ];
         let said: Vec<String> =
             holes.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| plural(*n, one, many)).collect();

@@ -125,8 +125,8 @@ fn read_words(rows: &[DayRow], window: u64) -> String {
     let places: BTreeSet<_> = rows.iter().map(|row| (row.account_id, row.region.as_str())).collect();
     let events = rows.iter().map(|row| row.events).fold(0, u64::saturating_add);
     format!(
-        "Read were {} between {first} and {last}, of a window of {window}, in {}: {}. An action that is missing here may still be used, where trails do not record it: each workload’s page weighs that against what is granted.",
-        plural(days.len(), "day", "days"),
+        "CloudTrail covers {} of the last {window} days ({first} to {last}), in {}: {}. An action that is missing here may still be used where trails do not record it. Unused access of a workload says what is known of each action.",
+        days.len(),
         plural(places.len(), "region of an account", "regions of accounts"),
         words::plural(i64::try_from(events).unwrap_or(i64::MAX), "event", "events")
     )
@@ -312,7 +312,7 @@ mod tests {
         };
         let said = read_words(&[day(3), day(5)], 90);
         assert!(
-            said.starts_with("Read were 2 days between 2026-01-03 and 2026-01-05, of a window of 90, in 1 region"),
+            said.starts_with("CloudTrail covers 2 of the last 90 days (2026-01-03 to 2026-01-05), in 1 region"),
             "{said}"
         );
         assert!(said.contains(": 40 events."), "{said}");
