@@ -204,7 +204,7 @@ impl Layout {
     fn of(data_dir: &Path) -> Result<Self, EmbeddedError> {
         make_private_dir(data_dir)?;
         let data_dir = data_dir.canonicalize().map_err(files("resolve", data_dir))?;
-        let pgdata = data_dir.join("pgdata");
+        let pgdata = data_dir.join(PGDATA);
         let length = pgdata.as_os_str().len();
         if length > CLUSTER_PATH {
             return Err(EmbeddedError::TooLong { length });
@@ -375,6 +375,15 @@ fn existing_major(pgdata: &Path) -> Result<Option<u32>, EmbeddedError> {
         Err(why) => Err(files("read", pgdata)(why)),
     }
 }
+
+/// Whether a data directory has a database already. One that cannot be looked into may have one.
+#[must_use]
+pub fn has_cluster(data_dir: &Path) -> bool {
+    data_dir.join(PGDATA).try_exists().unwrap_or(true)
+}
+
+/// The directory of the cluster in a data directory.
+const PGDATA: &str = "pgdata";
 
 /// How the directory of a cluster that is being made begins.
 const HALF_MADE: &str = "pgdata.new-";

@@ -240,6 +240,12 @@ impl Secrets {
         Ok(Self { signing_key })
     }
 
+    /// Tells this installation from others that a browser reaches under the same host name.
+    pub(crate) fn installation(&self) -> String {
+        let digest = rolecall_iam::Digest::sha256(&[b"installation".as_slice(), &self.signing_key].concat());
+        digest.to_string().chars().take(8).collect()
+    }
+
     /// Signs cursors and form tokens.
     #[must_use]
     pub fn signing_key(&self) -> &[u8; 32] {

@@ -62,13 +62,13 @@ pub enum Error {
     #[error(transparent)]
     Aws(#[from] rolecall_collect::CannotStart),
     /// Settings that the collectors cannot use.
-    #[error("the settings of the look have {} problems", .0.len())]
+    #[error("the scan configuration has {} problems", .0.len())]
     Plan(Vec<rolecall_collect::PlanError>),
     /// A request that cannot be decided.
     #[error(transparent)]
     Question(#[from] rolecall_audit::access::simulate::AskError),
     /// The stand-in for AWS.
-    #[error("the stand-in for AWS does not start")]
+    #[error("the AWS stand-in does not start")]
     Sandbox(#[from] rolecall_sandbox::Error),
     /// Rules with problems.
     #[error("the rules have {} problems", .0.len())]
@@ -80,7 +80,7 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// A later audit has already stored what it saw.
-    #[error("a later audit has overtaken this one: its findings stand")]
+    #[error("a later audit has finished before this one: its findings stand")]
     Overtaken,
     /// Two workers read the same files of a day whose events are no longer told apart.
     #[error("another worker has read files of `{source_name}` at the same time")]
@@ -100,7 +100,7 @@ pub enum Error {
         kept: bool,
     },
     /// Work on a thread of its own died.
-    #[error("the work on the estate died")]
+    #[error("evaluation stopped unexpectedly")]
     Judging(#[source] tokio::task::JoinError),
     /// Processes died at judging, and at none of the accounts by itself.
     #[error("rules are not evaluated, as {deaths} processes died at it; no account by itself is the cause")]
@@ -109,10 +109,10 @@ pub enum Error {
         deaths: u64,
     },
     /// What is due is told by a clock that was just set.
-    #[error("the clock is not to be believed: {0}")]
+    #[error("the clock is not trusted: {0}")]
     Clock(crate::schedule::clock::Condition),
     /// The heartbeat does not start.
-    #[error("the heartbeat of the schedule does not start")]
+    #[error("the scheduler does not start")]
     Heartbeat(#[source] crate::schedule::HeartbeatError),
     /// Nobody reads what we print.
     #[error("cannot write the output")]

@@ -1,7 +1,7 @@
 //! Looking after an installation: tables, tokens, the way in, the API's contract.
 
 use super::Format;
-use super::{Context, print, print_json, with_database};
+use super::{Context, print, print_json, with_existing_database};
 use crate::app::App;
 use crate::audit::rules::Rules;
 use crate::database::{Database, Schema};
@@ -49,7 +49,7 @@ pub fn openapi() -> Result<ExitCode, Error> {
 pub async fn login(context: Context, bind: Option<SocketAddr>) -> Result<ExitCode, Error> {
     let addr = bind.unwrap_or(context.config.server.bind);
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
-    let url = with_database(&context, &Progress::silent(), async |database| {
+    let url = with_existing_database(&context, &Progress::silent(), async |database| {
         let app =
             App::new(database.store.clone(), rules.clone(), context.config.clone(), Hub::default(), false).await?;
         http::auth::login_url(&app, addr).await.map_err(|error| Error::Usage {
@@ -76,7 +76,7 @@ pub async fn create_token(context: Context, name: &str, scopes: &[String], days:
         .map(|scope| scope.parse::<Scope>())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(error.to_string()))?;
-    let (created, minted, scopes) = with_database(&context, &Progress::silent(), async |database| {
+    let (created, minted, scopes) = with_existing_database(&context, &Progress::silent(), async |database| {
         let now = database.store.now().await?;
         let minted = mint(&parsed, days.into(), now).map_err(|error| unusable(error.to_string()))?;
         let token = NewToken {
@@ -109,7 +109,7 @@ pub async fn create_token(context: Context, name: &str, scopes: &[String], days:
 /// # Errors
 /// What stopped it.
 pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
-    let (tokens, now) = with_database(&context, &Progress::silent(), async |database| {
+    let (tokens, now) = with_existing_database(&context, &Progress::silent(), async |database| {
         Ok((database.store.tokens().await?, database.store.now().await?))
     })
     .await?;
@@ -154,7 +154,7 @@ pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
 /// # Errors
 /// [`Error::Usage`] where there is no such token in force.
 pub async fn revoke_token(context: Context, id: &str) -> Result<ExitCode, Error> {
-    let revoked = with_database(&context, &Progress::silent(), async |database| {
+    let revoked = with_existing_database(&context, &Progress::silent(), async |database| {
         Ok(database.store.revoke_token(id, database.store.now().await?).await?)
     })
     .await?;
@@ -177,7 +177,8 @@ pub async fn revoke_token(context: Context, id: &str) -> Result<ExitCode, Error>
 /// What stopped it.
 pub async fn list_set_aside(context: Context) -> Result<ExitCode, Error> {
     let units =
-        with_database(&context, &Progress::silent(), async |database| Ok(database.store.set_aside().await?)).await?;
+        with_existing_database(&context, &Progress::silent(), async |database| Ok(database.store.set_aside().await?))
+            .await?;
     if context.format == Format::Json {
         print_json(&json!({ "set_aside": units }))?;
     } else {
@@ -202,7 +203,8 @@ pub async fn list_set_aside(context: Context) -> Result<ExitCode, Error> {
 /// [`Error::Usage`] where nothing of that name is set aside.
 pub async fn retry_set_aside(context: Context, name: &str) -> Result<ExitCode, Error> {
     let found =
-        with_database(&context, &Progress::silent(), async |database| Ok(database.store.retry(name).await?)).await?;
+        with_existing_database(&context, &Progress::silent(), async |database| Ok(database.store.retry(name).await?))
+            .await?;
     if !found {
         return Err(Error::Usage {
             what: format!("nothing named `{name}` is set aside"),

@@ -3,7 +3,7 @@
 //! Against the stored estate, or with `--estate` against files, without a database.
 
 use super::estate_args::EstateArgs;
-use super::{Context, Format, print, print_json, sarif, with_database};
+use super::{Context, Format, print, print_json, sarif, with_existing_database};
 use crate::audit::declared;
 use crate::database::Database;
 use crate::error::Error;
@@ -73,7 +73,7 @@ pub async fn check(context: Context, args: &Args) -> Result<ExitCode, Error> {
         None => {
             let silent = Progress::silent();
             let work = async |database: &Database| stored(&database.store, &context.config).await;
-            with_database(&context, &silent, work).await?.0
+            with_existing_database(&context, &silent, work).await?.0
         }
         Some((estate, _)) => estate,
     };

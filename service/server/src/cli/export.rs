@@ -1,7 +1,7 @@
 //! `export`: what is known, a row at a time, in memory that does not grow with the store.
 
 use super::Format;
-use super::{Context, with_database};
+use super::{Context, with_existing_database};
 use crate::error::Error;
 use crate::http::as_of::{self, AsOfError};
 use crate::http::filters;
@@ -339,7 +339,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
         remedy: format!("see `rolecall export {} --help`", what.name()),
     })?;
     let progress = Progress::silent();
-    with_database(&context, &progress, async |database| {
+    with_existing_database(&context, &progress, async |database| {
         let mut out = Rows::begin(context.format, what.columns())?;
         write(&database.store, what, &params, &mut out).await?;
         out.end()

@@ -76,7 +76,25 @@ async fn with_database<T>(
     progress: &Progress,
     work: impl AsyncFnOnce(&Database) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let (database, _) = Database::open(&context.database, Schema::Check, progress).await?;
+    with_database_of(context, Schema::Check, progress, work).await
+}
+
+/// The same for a command that only reads or administers: a database must be there.
+async fn with_existing_database<T>(
+    context: &Context,
+    progress: &Progress,
+    work: impl AsyncFnOnce(&Database) -> Result<T, Error>,
+) -> Result<T, Error> {
+    with_database_of(context, Schema::Existing, progress, work).await
+}
+
+async fn with_database_of<T>(
+    context: &Context,
+    schema: Schema,
+    progress: &Progress,
+    work: impl AsyncFnOnce(&Database) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (database, _) = Database::open(&context.database, schema, progress).await?;
     let result = work(&database).await;
     progress.done();
     database.close().await;

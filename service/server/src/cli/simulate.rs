@@ -6,7 +6,7 @@
 
 use super::Format;
 use super::case_files::CaseKind;
-use super::{Context, print, print_json, with_database};
+use super::{Context, print, print_json, with_existing_database};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::query::simulate::{self, Answer, SimulateError};
@@ -140,7 +140,7 @@ impl Args {
 pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Error> {
     let question = args.question()?;
     let progress = Progress::silent();
-    let answer = with_database(&context, &progress, async |database| {
+    let answer = with_existing_database(&context, &progress, async |database| {
         simulate::answer(&database.store, &question).await.map_err(|error| match error {
             SimulateError::Store(error) => error.into(),
             SimulateError::Ask(error) => Error::Question(error),

@@ -5,7 +5,7 @@
 use super::case_files::read as bytes_of;
 use super::estate_args::EstateArgs;
 use super::sarif;
-use super::{Context, Format, print, print_json, with_database};
+use super::{Context, Format, print, print_json, with_existing_database};
 use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::api::what_if::WhatIfJson;
@@ -51,7 +51,7 @@ pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
     }
     let mut answer = match args.of.read().await? {
         None => {
-            with_database(&context, &Progress::silent(), async |database| {
+            with_existing_database(&context, &Progress::silent(), async |database| {
                 what_if::of_store(&database.store, &context.config, rules.clone(), proposed).await
             })
             .await?

@@ -8,7 +8,7 @@ pub mod place;
 use crate::error::{Error, chain};
 use crate::progress::Progress;
 use rolecall_store::{Limits, Store};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which database the options name.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,9 @@ pub enum Schema {
     /// Made in an empty database and in a private one; otherwise it must be up to date, since other
     /// processes of an older version may be using it.
     Check,
+    /// As [`Schema::Check`], and there must be a database already: who reads from a new one by a mistyped
+    /// option would take its emptiness for an answer.
+    Existing,
 }
 
 impl Database {
@@ -49,7 +52,11 @@ impl Database {
             Some(url) => (Store::connect(url, limits).await?, None),
             None => {
                 progress.step("Starting the private PostgreSQL");
-                let mut options = rolecall_postgres::Options::new(place::data_dir(named.data_dir.clone()));
+                let folder = place::data_dir(named.data_dir.clone());
+                if schema == Schema::Existing && !rolecall_postgres::has_cluster(&folder) {
+                    return Err(no_database(&folder));
+                }
+                let mut options = rolecall_postgres::Options::new(folder);
                 options.bin_dir = named.bin_dir.clone();
                 let server = rolecall_postgres::start(&options).await?;
                 match Store::connect_with(server.options(), limits).await {
@@ -66,7 +73,16 @@ impl Database {
         let ready = match (schema, database.store.check_schema().await) {
             (_, Ok(())) => Ok(0),
             (Schema::Migrate, Err(rolecall_store::Error::SchemaOlder { .. })) => database.store.migrate().await,
-            (Schema::Check, Err(rolecall_store::Error::SchemaOlder { found, .. })) if private || found == 0 => {
+            (Schema::Existing, Err(rolecall_store::Error::SchemaOlder { found: 0, .. })) => {
+                database.close().await;
+                return Err(Error::Usage {
+                    what: "the database holds nothing of Rolecall".to_owned(),
+                    remedy: "check the database URL, or begin with `rolecall scan` or `rolecall import`".to_owned(),
+                });
+            }
+            (Schema::Check | Schema::Existing, Err(rolecall_store::Error::SchemaOlder { found, .. }))
+                if private || found == 0 =>
+            {
                 database.store.migrate().await
             }
             (_, Err(error)) => Err(error),
@@ -96,6 +112,17 @@ impl Database {
             stop(server).await;
         }
     }
+}
+
+/// A data folder without a database. The demo keeps its own in a folder below.
+fn no_database(folder: &Path) -> Error {
+    let demo = folder.join("demo");
+    let remedy = if rolecall_postgres::has_cluster(&demo) {
+        format!("the demo's database is there: give `--data-dir {}`", demo.display())
+    } else {
+        "check --data-dir, or begin with `rolecall scan` or `rolecall import`".to_owned()
+    };
+    Error::Usage { what: format!("there is no database in {}", folder.display()), remedy }
 }
 
 async fn stop(server: rolecall_postgres::Server) {

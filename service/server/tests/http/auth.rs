@@ -108,7 +108,7 @@ async fn a_link_works_once_and_signing_out_ends_it() {
     let first = unauthenticated.get(&format!("{path}&next=/findings%3Fseverity%3Dhigh")).await;
     assert_eq!((first.status, first.header("location")), (StatusCode::SEE_OTHER, "/findings?severity=high"));
     let cookie = first.header("set-cookie").to_owned();
-    for part in ["rolecall=", "HttpOnly", "SameSite=Lax", "Path=/"] {
+    for part in ["rolecall-", "HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(cookie.contains(part), "{part} in {cookie}");
     }
     let second = unauthenticated.get(path).await;
@@ -122,6 +122,40 @@ async fn a_link_works_once_and_signing_out_ends_it() {
     let out = person.send(Method::POST, "/logout", format!("form_token={form}")).await;
     assert_eq!((out.status, out.header("location")), (StatusCode::SEE_OTHER, "/login"));
     assert_eq!(person.get("/").await.status, StatusCode::SEE_OTHER, "the session is gone on the server");
+}
+
+/// The link does not know where somebody wanted to go; the browser does.
+#[tokio::test]
+async fn a_one_time_link_leads_on_to_the_page_that_was_asked_for() {
+    let app = app(Seen::Nothing).await;
+    let browser = Client::unauthenticated(&app).with(header::ACCEPT, "text/html");
+    let refused = browser.get("/findings?severity=high").await;
+    let login = refused.header("location").to_owned();
+    assert_eq!(refused.status, StatusCode::SEE_OTHER);
+    assert!(login.starts_with("/login?next=") && login.contains("findings"), "{login}");
+    let asked = browser.get(&login).await.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert!(asked.contains("-next="), "{asked}");
+
+    let link = rolecall::http::auth::login_url(&app, "127.0.0.1:8080".parse().unwrap()).await.unwrap();
+    let path = link.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let signed_in = browser.clone().with(header::COOKIE, asked).get(path).await;
+    assert_eq!((signed_in.status, signed_in.header("location")), (StatusCode::SEE_OTHER, "/findings?severity=high"));
+
+    // Another site is nowhere to go on to.
+    let elsewhere = browser.get("/login?next=https://example.com/").await;
+    assert_eq!(elsewhere.header("set-cookie"), "");
+}
+
+/// Browsers send the cookies of a host to each of its ports.
+#[tokio::test]
+async fn installations_on_one_host_do_not_sign_each_other_out() {
+    let mut names = Vec::new();
+    for app in [app(Seen::Nothing).await, app(Seen::Nothing).await] {
+        let link = rolecall::http::auth::login_url(&app, "127.0.0.1:8080".parse().unwrap()).await.unwrap();
+        let answer = Client::unauthenticated(&app).get(link.strip_prefix("http://127.0.0.1:8080").unwrap()).await;
+        names.push(answer.header("set-cookie").split('=').next().unwrap().to_owned());
+    }
+    assert_ne!(names[0], names[1]);
 }
 
 fn form_token(html: &str) -> String {
@@ -224,7 +258,7 @@ async fn the_modes_let_in_whom_they_say() {
     let link = rolecall::http::auth::login_url(&https, "127.0.0.1:1".parse().unwrap()).await.unwrap();
     let path = link.strip_prefix("https://rolecall.example").unwrap().to_owned();
     let answer = Client::unauthenticated(&https).with(header::HOST, "rolecall.example").get(&path).await;
-    assert!(answer.header("set-cookie").starts_with("__Host-rolecall="), "{}", answer.header("set-cookie"));
+    assert!(answer.header("set-cookie").starts_with("__Host-rolecall-"), "{}", answer.header("set-cookie"));
     assert!(answer.header("set-cookie").contains("Secure"));
     assert_ne!(answer.header("strict-transport-security"), "");
 }

@@ -153,6 +153,34 @@ async fn expired_credentials_are_one_line() {
     run_beside(command).await.one_line(&["AWS does not accept the credentials"]);
 }
 
+/// A mistyped option must not make an empty database, whose emptiness would pass for an answer.
+#[test]
+fn reading_from_a_folder_without_a_database_is_an_error() {
+    let folder = Folder::new();
+    let missing = folder.path().join("missing");
+    for words in [&["export", "findings"][..], &["admin", "login"], &["admin", "token", "list"]] {
+        let mut command = rolecall(folder.path());
+        let ended = run(command.arg("--data-dir").arg(&missing).args(words));
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.err.contains("there is no database in") && ended.err.contains("--data-dir"), "{}", ended.err);
+        assert!(!missing.exists(), "{words:?}");
+    }
+    std::fs::create_dir_all(missing.join("demo/pgdata")).unwrap();
+    let ended = run(rolecall(folder.path()).arg("--data-dir").arg(&missing).args(["export", "findings"]));
+    assert!(ended.err.contains(&format!("--data-dir {}", missing.join("demo").display())), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn reading_from_an_empty_database_of_ones_own_is_an_error() {
+    let folder = Folder::new();
+    let database = rolecall_store::testing::database().await.unwrap();
+    let mut connection = database.connect().await.unwrap();
+    sqlx::raw_sql("drop schema public cascade; create schema public").execute(&mut connection).await.unwrap();
+    let ended = run(rolecall(folder.path()).env("DATABASE_URL", &database.url).args(["export", "findings"]));
+    assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
+    assert!(ended.err.contains("the database holds nothing of Rolecall"), "{}", ended.err);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trail_is_complete_where_somebody_says_so_and_its_files_do_not_say_otherwise() {
     let database = rolecall_store::testing::database().await.unwrap();

@@ -133,7 +133,7 @@ async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError>
 
 async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, AppError> {
     let jar = CookieJar::from_headers(headers);
-    let Some(cookie) = jar.get(super::sign_in::cookie_name(app)) else { return Ok(None) };
+    let Some(cookie) = jar.get(&super::sign_in::cookie_name(app)) else { return Ok(None) };
     let id = Digest::sha256(cookie.value().as_bytes());
     let session = app.store.web_session(id.as_bytes(), app.now().await?).await?;
     Ok(session.map(|session| Principal::Person {

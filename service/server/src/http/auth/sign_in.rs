@@ -58,9 +58,21 @@ pub async fn login_url(app: &App, addr: SocketAddr) -> Result<String, LoginError
 }
 
 /// The cookie's name. `__Host-` makes browsers insist on `Secure`, the path `/` and no domain, which
-/// plain HTTP cannot give.
-pub(super) fn cookie_name(app: &App) -> &'static str {
-    if app.config.auth.https() { "__Host-rolecall" } else { "rolecall" }
+/// plain HTTP cannot give. Browsers do not tell the ports of a host apart, so that each installation has a
+/// name of its own: one would sign people out of another.
+pub(super) fn cookie_name(app: &App) -> String {
+    let prefix = if app.config.auth.https() { "__Host-" } else { "" };
+    format!("{prefix}rolecall-{}", app.secrets.installation())
+}
+
+/// Where somebody wanted to go who has no session yet: a one-time link does not know it.
+fn next_cookie(app: &App, next: &str) -> Cookie<'static> {
+    Cookie::build((format!("{}-next", cookie_name(app)), next.to_owned()))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.auth.https())
+        .build()
 }
 
 fn cookie(app: &App, value: String) -> Cookie<'static> {
@@ -82,7 +94,13 @@ pub(crate) async fn sign_in(
     page: SignInPage,
 ) -> Result<Response, AppError> {
     let params = SignInQuery::read(raw.as_deref())?;
-    let Some(code) = params.text("otp") else { return Ok(page.into_response()) };
+    let Some(code) = params.text("otp") else {
+        let next = params.text("next").filter(|next| is_local(next));
+        return Ok(match next {
+            Some(next) => (jar.add(next_cookie(&app, next)), page).into_response(),
+            None => page.into_response(),
+        });
+    };
     // A link that something only previews must still work for the person.
     if method != Method::GET || headers.contains_key("sec-purpose") || headers.contains_key("purpose") {
         return Ok(page.into_response());
@@ -93,8 +111,11 @@ pub(crate) async fn sign_in(
     }
     let id = random(43);
     app.store.create_web_session(&session(&id, now)).await?;
-    let next = params.text("next").filter(|next| is_local(next)).unwrap_or("/");
-    Ok((jar.add(cookie(&app, id)), Redirect::to(next)).into_response())
+    let wanted = next_cookie(&app, "");
+    let kept = jar.get(wanted.name()).map(|cookie| cookie.value().to_owned());
+    let next = params.text("next").map(str::to_owned).or(kept).filter(|next| is_local(next));
+    let jar = jar.remove(wanted).add(cookie(&app, id));
+    Ok((jar, Redirect::to(next.as_deref().unwrap_or("/"))).into_response())
 }
 
 fn session(id: &str, now: DateTime<Utc>) -> WebSession {
@@ -109,7 +130,7 @@ fn session(id: &str, now: DateTime<Utc>) -> WebSession {
 
 /// `POST /logout`
 pub(crate) async fn sign_out(State(app): State<App>, jar: CookieJar) -> Result<Response, AppError> {
-    if let Some(given) = jar.get(cookie_name(&app)) {
+    if let Some(given) = jar.get(&cookie_name(&app)) {
         app.store.delete_web_session(Digest::sha256(given.value().as_bytes()).as_bytes()).await?;
     }
     Ok((jar.remove(cookie(&app, String::new())), Redirect::to("/login")).into_response())
