@@ -18,6 +18,14 @@ window.addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("form[data-auto] :disabled")) field.disabled = false;
 });
 
+// The steps for a selection are there as soon as there is one.
+const bulk = document.querySelector("details.bulk");
+if (bulk) {
+  document.addEventListener("change", (event) => {
+    if (event.target instanceof HTMLInputElement && event.target.checked && event.target.form?.id === "triage") bulk.open = true;
+  });
+}
+
 const say = (text) => {
   const status = document.getElementById("status");
   if (status) status.textContent = text;
@@ -40,7 +48,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
-// Keys: `/` search, `j` and `k` through the rows, Enter opens, `?` help. Off in fields, and wholly
+// Keys: `/` search, `j` and `k` through the rows, Enter opens, `x` selects, `a` acknowledges, `?` help. Off in fields, and wholly
 // off once the person has said so (kept in this browser).
 const OFF = "rolecall-keys-off";
 const rows = [...document.querySelectorAll("tr[data-row]")];
@@ -67,7 +75,8 @@ for (const opener of document.querySelectorAll("button[data-keys]")) {
 
 document.addEventListener("keydown", (event) => {
   const target = event.target;
-  const typing = target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
+  const box = target instanceof HTMLInputElement && target.type === "checkbox";
+  const typing = target instanceof HTMLElement && !box && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
   if (typing || event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(OFF) === "1") return;
   if (event.key === "/") {
     const search = document.querySelector("input[type=search]");
@@ -79,6 +88,19 @@ document.addEventListener("keydown", (event) => {
     select(at + 1);
   } else if (event.key === "k") {
     select(at - 1);
+  } else if (event.key === "x") {
+    const box = rows[at]?.querySelector("input[type=checkbox]");
+    if (!box) return;
+    box.checked = !box.checked;
+    box.dispatchEvent(new Event("change", { bubbles: true }));
+    say(box.checked ? "Selected" : "Not selected");
+  } else if (event.key === "a") {
+    const button = document.querySelector("button[data-key=a]");
+    if (!button) return;
+    // In a list without a selection it is the row at hand.
+    const box = rows[at]?.querySelector("input[type=checkbox]");
+    if (box && !document.querySelector("input[type=checkbox][name=id]:checked")) box.checked = true;
+    button.click();
   } else if (event.key === "?") {
     help?.showModal();
   }

@@ -76,6 +76,7 @@ async function start() {
 async function choose(page) {
   const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
   const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
+  chosen.push("/exceptions", "/exceptions?state=ended", "/findings?state=suppressed", "/findings?assigned=true");
   chosen.push("/usage", "/ingestion", "/sessions?kind=saml&attributed=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
   chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
   for (const section of SECTIONS) {
@@ -245,5 +246,82 @@ test("on paper the frame is gone and the content stays", { timeout: 120_000 }, a
   await page.goto(`${origin}/findings`);
   assert.equal(await page.locator(".rail").isVisible(), false);
   assert.ok(await page.locator("tbody tr").first().isVisible());
+  await context.close();
+});
+
+// A finding is acknowledged, suppressed, opened and told about, by forms alone.
+test("without scripts a finding is triaged on its page", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280, { javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(`${origin}/findings?state=open&severity=high`);
+  await page.locator("tbody a.title").first().click();
+  const state = page.locator("section.triage header .badge");
+  const triage = page.locator("section.triage");
+  assert.equal(await state.innerText(), "Open");
+  await triage.getByRole("button", { name: "Acknowledge" }).click();
+  assert.equal(await state.innerText(), "Acknowledged");
+  await triage.getByLabel("Assign to").fill("payments team");
+  await triage.getByRole("button", { name: "Assign" }).click();
+  await triage.getByLabel("Comment").fill("SEC-1204");
+  await triage.getByRole("button", { name: "Comment" }).click();
+  await triage.locator("summary", { hasText: "Suppress" }).click();
+  await triage.getByLabel("Reason").selectOption("compensating_control");
+  await triage.getByLabel("Justification").fill("An SCP denies it");
+  await triage.getByRole("button", { name: "Suppress" }).click();
+  assert.equal(await state.innerText(), "Suppressed");
+  const history = await page.locator(".history").innerText();
+  for (const text of ["Compensating control: An SCP denies it", "SEC-1204", "to payments team", "Acknowledged", "by operator"]) {
+    assert.ok(history.includes(text), `${text}: ${history}`);
+  }
+  const address = new URL(page.url()).pathname;
+  await page.goto(`${origin}/exceptions`);
+  assert.ok(await page.locator(`a[href="${address}"]`).count(), "the exception is listed");
+  await page.goto(origin + address);
+  await triage.getByRole("button", { name: "End the suppression" }).click();
+  assert.equal(await state.innerText(), "Open");
+  await context.close();
+});
+
+test("a selection is acknowledged by keys, after a look at what would become of it", { timeout: 120_000 }, async () => {
+  const context = await open("light", 1280);
+  const page = await context.newPage();
+  const states = () => page.locator("tbody td[data-label=State] .badge:first-child").allInnerTexts();
+  await page.goto(`${origin}/findings?state=open&severity=medium`);
+  const first = await page.locator("tbody a.title").evaluateAll((all) => all.slice(0, 2).map((a) => a.getAttribute("href")));
+  assert.equal(first.length, 2);
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  assert.equal(await page.locator("input[name=id]:checked").count(), 2);
+  await page.keyboard.press("a");
+  await page.waitForURL(/findings\/triage/);
+  assert.equal(await page.locator("h1").innerText(), "Acknowledge 2 findings");
+  for (const href of first) assert.ok(await page.locator(`main a[href="${href}"]`).count(), href);
+  assert.deepEqual(await page.evaluate(() => window.violations), []);
+  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+  assert.deepEqual(violations.map((it) => it.id), []);
+  await page.getByRole("button", { name: "Acknowledge 2 findings" }).click();
+  await page.waitForURL(/findings\?/);
+  await page.goto(`${origin}/findings?state=acknowledged&severity=medium`);
+  const now = await page.locator("tbody a.title").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+  assert.ok(first.every((href) => now.includes(href)), `${first}: ${now}`);
+  assert.ok((await states()).every((text) => text === "Acknowledged"));
+  await context.close();
+});
+
+test("a whole list is assigned, if it is as long as it was shown", { timeout: 120_000 }, async () => {
+  const context = await open("light", 375);
+  const page = await context.newPage();
+  await page.goto(`${origin}/findings?severity=low`);
+  const many = (await page.locator(".pager span").first().innerText()).match(/\d+/)[0];
+  await page.locator("details.bulk summary").click();
+  await page.locator("input[name=all]").check();
+  await page.locator("form#triage").getByLabel("Assign to").fill("platform team");
+  await page.locator("form#triage button[value=assign]").click();
+  assert.match(await page.locator("h1").innerText(), new RegExp(`^Assign ${many} finding`));
+  await page.locator("form.filters button.primary").click();
+  await page.goto(`${origin}/findings?assignee=platform%20team&severity=low`);
+  assert.equal((await page.locator(".pager span").first().innerText()).match(/\d+/)[0], many);
   await context.close();
 });

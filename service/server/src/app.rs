@@ -125,7 +125,7 @@ impl App {
     pub async fn new(store: Store, rules: Arc<Rules>, config: Config, hub: Hub, works: bool) -> Result<Self, Error> {
         let secrets = Secrets::of(&store).await?;
         Ok(Self {
-            store,
+            store: store.with_due_days(config.triage.due),
             rules,
             config: Arc::new(config),
             secrets: Arc::new(secrets),

@@ -27,6 +27,10 @@ pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
 pub use findings::owed::{DoneJudgement, Owed};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
+pub use findings::suppressions::{
+    SuppressedFinding, SuppressionAfter, SuppressionFilter, SuppressionRow, SuppressionState,
+};
+pub use findings::triage::{MOST_TRIAGED, NotDecided, NotTriaged, TriageOf, TriagedAll, TriagedBy};
 pub use inventory::accounts::{
     AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
 };
@@ -53,6 +57,7 @@ pub use work::jobs::{Job, JobState, NewJob, TakenBack};
 pub use work::runs::{NewRun, Run, RunId, RunOutcome, RunState};
 
 use pool::Pool;
+use rolecall_audit::finding::triage::due::DueDays;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use std::time::Duration;
@@ -90,6 +95,7 @@ pub struct Store {
     pool: Pool,
     totals: findings::totals::Totals,
     behind: Duration,
+    due_days: DueDays,
 }
 
 impl Store {
@@ -99,6 +105,12 @@ impl Store {
     #[must_use]
     pub fn behind(&self, behind: Duration) -> Self {
         Self { behind, ..self.clone() }
+    }
+
+    /// The same database, with these due dates of findings instead of the usual ones.
+    #[must_use]
+    pub fn with_due_days(&self, due_days: DueDays) -> Self {
+        Self { due_days, ..self.clone() }
     }
 
     /// Connects to the database that a URL names, and asks it one question.
@@ -124,7 +136,12 @@ impl Store {
         }
         let pool = PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.wait);
         let pool = Pool::new(pool, options.application_name("rolecall"));
-        Ok(Self { pool, totals: findings::totals::Totals::default(), behind: Duration::ZERO })
+        Ok(Self {
+            pool,
+            totals: findings::totals::Totals::default(),
+            behind: Duration::ZERO,
+            due_days: DueDays::default(),
+        })
     }
 
     /// Brings the schema up to date, and says how many migrations that took.

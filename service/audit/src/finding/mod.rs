@@ -5,6 +5,7 @@
 //! and tickets.
 
 mod reconcile;
+pub mod triage;
 
 pub use reconcile::reconcile;
 
@@ -66,6 +67,8 @@ pub struct KnownFinding {
     pub assumptions: Vec<Assumption>,
     /// [`Failure::happened_at`] as last seen.
     pub happened_at: Option<DateTime<Utc>>,
+    /// Whether a suppression that somebody asked for is in force for it.
+    pub suppressed: bool,
 }
 
 rolecall_iam::vocabulary! {

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Which finding each failing one is listed under, after every chain is followed to its end.
 ///
-/// `wanted` says it step by step; `alone` are the failing findings that an exception covers: they are
-/// listed by themselves, and nothing is listed under them, as what is accepted must hide nothing.
+/// `wanted` says it step by step; `alone` are the failing findings that an exception covers or somebody suppressed:
+/// they are listed by themselves, and nothing is listed under them, as what is accepted must hide nothing.
 fn heads(
     wanted: &BTreeMap<Fingerprint, Fingerprint>,
     failing: &BTreeSet<Fingerprint>,
@@ -128,7 +128,8 @@ fn decide(
         }
     }
     let excepted = failures.iter().filter(|(_, (verdict, _))| verdict.exception.is_some());
-    let alone = excepted.map(|(fingerprint, _)| fingerprint.clone()).collect();
+    let suppressed = known.iter().filter(|finding| finding.suppressed).map(|finding| &finding.fingerprint);
+    let alone = excepted.map(|(fingerprint, _)| fingerprint).chain(suppressed).cloned().collect();
     let heads = heads(&evaluation.listed_under, &failures.keys().cloned().collect(), &alone);
     let failing: BTreeMap<Fingerprint, Failure> = failures
         .into_iter()

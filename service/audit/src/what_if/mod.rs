@@ -505,6 +505,7 @@ fn known(failure: &Failure) -> KnownFinding {
         message: failure.message.clone(),
         assumptions: failure.assumptions.clone(),
         happened_at: failure.happened_at,
+        suppressed: false,
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn kept(failure: &Failure) -> KnownFinding {
         message: failure.message.clone(),
         assumptions: failure.assumptions.clone(),
         happened_at: failure.happened_at,
+        suppressed: false,
     }
 }
 

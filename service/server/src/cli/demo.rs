@@ -21,12 +21,16 @@ use crate::error::Error;
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::drift::Approval;
+use rolecall_audit::finding::Workflow;
+use rolecall_audit::finding::triage::{
+    Assignee, Comment, Suppression, SuppressionReason, Triage, TriageFault, WorkflowStep,
+};
 use rolecall_collect::Hub;
 use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
 use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
-use rolecall_store::{Approved, ChangeFilter, Run, RunState, Store};
+use rolecall_store::{Approved, ChangeFilter, FindingFilter, FindingSort, Run, RunState, Store, TriagedBy};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -93,6 +97,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         if is_new {
             approve(&app.store).await?;
             judge_again(&app.store, &app.rules, &context.config.assume).await?;
+            work_on_findings(&app.store).await?;
         }
         print_summary(context.format, &summary)?;
         if context.format == Format::Text {
@@ -194,6 +199,44 @@ async fn approve(store: &Store) -> Result<(), Error> {
             let approved = store.approve_change(&change.change.id, &approval, "demo").await?;
             if !matches!(approved, Approved::Done(_)) {
                 tracing::warn!(resource, ticket, ?approved, "the demo's change was not approved");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What people did with findings: with the first open one of a rule.
+async fn work_on_findings(store: &Store) -> Result<(), Error> {
+    let now = store.now().await?;
+    let said = |faults: Vec<TriageFault>| Error::Usage {
+        what: faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "),
+        remedy: "report this".to_owned(),
+    };
+    let comment = |words: &str| Comment::new(words).map(Some).map_err(|fault| said(vec![fault]));
+    let assignee = |name: &str| Assignee::new(name).map(|name| Some(Some(name))).map_err(|fault| said(vec![fault]));
+    let until = Some(now + TimeDelta::days(60));
+    let justification = "The controller makes associations only for roles under /workload/, which its tests prove";
+    let suppression =
+        Suppression::new(SuppressionReason::CompensatingControl, justification, until, now).map_err(said)?;
+    for (rule, asked) in [
+        (
+            "admin-equivalent",
+            Triage {
+                step: Some(WorkflowStep::Acknowledge),
+                assignee: assignee("delivery team")?,
+                comment: comment("The release bot gets a role of its own in the next release")?,
+            },
+        ),
+        ("pass-role-any", Triage { step: Some(WorkflowStep::Suppress(suppression)), ..Triage::default() }),
+        ("target-role-without-external-id", Triage { assignee: assignee("platform team")?, ..Triage::default() }),
+    ] {
+        let filter =
+            FindingFilter { rules: vec![rule.to_owned()], workflow: vec![Workflow::Open], ..FindingFilter::default() };
+        for row in store.findings(&filter, FindingSort::Severity, None, 1).await? {
+            let by = TriagedBy { who: "demo", approver_required: false };
+            let taken = store.triage_finding(&row.number.to_string(), &asked, None, by).await?;
+            if let Err(why) = taken {
+                tracing::warn!(rule, ?why, "the demo's finding did not take its step");
             }
         }
     }

@@ -2,13 +2,15 @@
 
 use super::Format;
 use super::{Context, with_existing_database};
+use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::as_of::{self, AsOfError};
+use crate::http::exceptions::Exceptions;
 use crate::http::filters;
 use crate::http::listing::{self, Listing};
 use crate::http::lists::Associations;
 use crate::http::query::{Param, Params};
-use crate::http::{ChangeEventJson, ChangeJson, ClusterJson};
+use crate::http::{ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -30,6 +32,8 @@ const PAGE: u32 = 500;
 pub enum What {
     /// Findings, resolved ones too, without those grouped under another
     Findings,
+    /// What suppresses findings: exceptions of the policy files, and what people and programs asked for
+    Exceptions,
     /// Pod Identity associations
     Associations,
     /// EKS clusters with their add-ons and access entries
@@ -86,6 +90,34 @@ impl What {
                 "workloads",
                 "part_of",
                 "assumptions",
+                "assignee",
+                "due",
+                "due_at",
+                "suppression",
+                "version",
+            ],
+            Self::Exceptions => &[
+                "source",
+                "state",
+                "until",
+                "ends_soon",
+                "name",
+                "origin",
+                "ticket",
+                "reason",
+                "justification",
+                "requested_by",
+                "requested_at",
+                "approved_by",
+                "rule_ids",
+                "finding",
+                "fingerprint",
+                "message",
+                "account_id",
+                "findings",
+                "ended_at",
+                "ended_by",
+                "ended_because",
             ],
             Self::Associations => &[
                 "association_id",
@@ -258,6 +290,7 @@ impl What {
     fn filters(self) -> &'static [Param] {
         match self {
             Self::Findings => filters::FINDINGS,
+            Self::Exceptions => filters::EXCEPTIONS,
             Self::Associations => filters::ASSOCIATIONS,
             Self::Clusters => filters::CLUSTERS,
             Self::Roles => filters::ROLES,
@@ -341,14 +374,15 @@ pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
     let progress = Progress::silent();
     with_existing_database(&context, &progress, async |database| {
         let mut out = Rows::begin(context.format, what.columns())?;
-        write(&database.store, what, &params, &mut out).await?;
+        let store = database.store.with_due_days(context.config.triage.due);
+        write(&context, &store, what, &params, &mut out).await?;
         out.end()
     })
     .await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Result<(), Error> {
+async fn write(context: &Context, store: &Store, what: What, params: &Params, out: &mut Rows) -> Result<(), Error> {
     match what {
         What::Findings => {
             let filter = filters::findings(params);
@@ -364,6 +398,11 @@ async fn write(store: &Store, what: What, params: &Params, out: &mut Rows) -> Re
                 out.row(&finding_row(&finding, &workloads))?;
             }
             Ok(())
+        }
+        What::Exceptions => {
+            let rules = Rules::load(context.config.policies.dir.as_deref())?;
+            let list = Exceptions::of(store, &rules, params).await?;
+            every(store, &list, out, |row| shape(ExceptionItemJson::new(row, list.now))).await
         }
         What::Associations => {
             let filter = filters::associations(params, as_of(store, params).await?);
@@ -484,6 +523,11 @@ fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {
         "workloads": workloads.iter().map(workload).collect::<Vec<_>>(),
         "part_of": finding.part_of,
         "assumptions": finding.assumptions,
+        "assignee": finding.assignee,
+        "due": finding.due.map(|due| due.state),
+        "due_at": finding.due.and_then(|due| due.at),
+        "suppression": finding.suppression.clone().map(|row| shape(SuppressionJson::from(row))),
+        "version": finding.version,
     })
 }
 

@@ -12,6 +12,7 @@ mod values;
 
 use auth::AuthConfig;
 use read::{RawPolicies, Reader};
+use rolecall_audit::finding::triage::due::DueDays;
 use rolecall_collect::trails::TrailConfig;
 use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
@@ -43,6 +44,8 @@ pub struct Config {
     pub declared: DeclaredConfig,
     /// Where an operator's own rules, bindings and exceptions are.
     pub policies: PoliciesConfig,
+    /// How findings are worked on.
+    pub triage: TriageConfig,
     /// Where the dashboard listens.
     pub server: ServerConfig,
     /// How long what grows is kept.
@@ -132,6 +135,15 @@ pub struct DeclaredConfig {
 pub struct PoliciesConfig {
     /// A folder with `custom/`, `bindings/` and `exceptions/`, added to the built-in rules.
     pub dir: Option<PathBuf>,
+}
+
+/// `[triage]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TriageConfig {
+    /// Whether a suppression holds only once another person than who asked for it approved it.
+    pub approver_required: bool,
+    /// Until when findings should be mended.
+    pub due: DueDays,
 }
 
 /// `[server]`
@@ -238,6 +250,7 @@ impl Config {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
                     config.policies.dir = raw.dir.map(|dir| base.join(dir));
                 }),
+                "triage" => reader.section("triage", section, |reader, raw| reader.triage(raw, &mut config.triage)),
                 "server" => reader.section("server", section, |reader, raw| reader.server(raw, &mut config.server)),
                 "retention" => {
                     reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention));
@@ -249,8 +262,18 @@ impl Config {
                     config.auth = raw;
                 }),
                 other => {
-                    let known =
-                        ["aws", "trails", "schedule", "assume", "declared", "policies", "server", "retention", "auth"];
+                    let known = [
+                        "aws",
+                        "trails",
+                        "schedule",
+                        "assume",
+                        "declared",
+                        "policies",
+                        "triage",
+                        "server",
+                        "retention",
+                        "auth",
+                    ];
                     let nearest =
                         known.into_iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
                     let remedy = format!("the nearest section is [{}]", nearest.unwrap_or("aws"));

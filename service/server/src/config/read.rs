@@ -1,7 +1,7 @@
 //! The sections as they are written, and their problems.
 
 use super::values::{DURATION, Secret, duration, positive};
-use super::{AwsConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig};
+use super::{AwsConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig, TriageConfig};
 use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::{AccountId, RoleArn};
@@ -75,6 +75,22 @@ pub(super) struct RawDeclared {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPolicies {
     pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTriage {
+    approver_required: Option<bool>,
+    due: Option<RawDue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDue {
+    critical: Option<Spanned<i64>>,
+    high: Option<Spanned<i64>>,
+    medium: Option<Spanned<i64>>,
+    low: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]
@@ -320,6 +336,22 @@ impl Reader<'_> {
             |text| text.parse().map_err(|_| format!("`{text}` is not a time zone")),
         );
         self.parsed("schedule.jitter", raw.jitter, &mut schedule.jitter, DURATION, duration);
+    }
+
+    pub(super) fn triage(&mut self, raw: RawTriage, triage: &mut TriageConfig) {
+        if let Some(required) = raw.approver_required {
+            triage.approver_required = required;
+        }
+        let Some(RawDue { critical, high, medium, low }) = raw.due else { return };
+        let due = &mut triage.due;
+        for (field, raw, place) in [
+            ("triage.due.critical", critical, &mut due.critical),
+            ("triage.due.high", high, &mut due.high),
+            ("triage.due.medium", medium, &mut due.medium),
+            ("triage.due.low", low, &mut due.low),
+        ] {
+            self.number(field, raw, place, 0..=3650, "; 0: never due");
+        }
     }
 
     pub(super) fn server(&mut self, raw: RawServer, server: &mut ServerConfig) {

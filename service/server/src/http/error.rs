@@ -62,6 +62,7 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "Method not allowed" "The address exists, but not with this method; `Allow` lists the methods.";
     Timeout "timeout" REQUEST_TIMEOUT "Took too long" "The answer was not ready in time; narrow the filters.";
     Conflict "conflict" CONFLICT "Conflict" "The request does not fit the present state; the detail says why.";
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED "Changed meanwhile" "What `If-Match` names is not the present version; read it again.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "Too large" "The body is larger than this address takes.";
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "Unsupported media type" "The body's `Content-Type` is not one that this address reads.";
     WrongHost "wrong_host" MISDIRECTED_REQUEST "Wrong host" "The `Host` header names an address that this service does not answer to; set `auth.public_url`.";
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_bare_status_keeps_its_number_where_we_have_a_code_for_it() {
-        for status in [400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 500, 503] {
+        for status in [400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 421, 500, 503] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(AppError::of_status(status).code.status(), status);
         }

@@ -6,6 +6,8 @@
 use super::as_of::AT;
 use super::lists::Findings;
 use super::query::{Kind, Param, Params, param};
+use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_audit::finding::triage::due::DueState;
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::coverage::ScopeKind;
@@ -13,7 +15,7 @@ use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
     AsOf, AssociationFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter, FindingSort, FindingVia,
-    RoleFilter, SessionFilter,
+    RoleFilter, SessionFilter, SuppressionFilter, SuppressionState,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -21,6 +23,9 @@ const STATES: &[&str] = &["open", "acknowledged", "suppressed", "resolved"];
 const DETECTIONS: &[&str] = &["active", "stale", "cleared"];
 const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster", "account", "change"];
 const VIAS: &[&str] = &["subject", "role", "direct", "target", "chain"];
+const EXCEPTION_STATES: &[&str] = &["requested", "scheduled", "in_force", "ended"];
+const EXCEPTION_SOURCES: &[&str] = &["file", "asked"];
+const DUES: &[&str] = &["ok", "due_soon", "overdue", "paused"];
 const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
@@ -96,6 +101,13 @@ pub(crate) const FINDINGS: &[Param] = &[
         "Changed at or after. Overlap by a minute and drop repeats by number and version.",
     ),
     param("first_seen_after", Kind::Instant, "First seen at or after."),
+    param("assignee", Kind::Texts, "Assigned to one of these people or teams."),
+    param("assigned", Kind::Flag, "`false`: assigned to nobody; `true`: to somebody."),
+    param(
+        "due",
+        Kind::Words(DUES),
+        "How it stands to its due date: `due_soon`, `overdue`, `ok`, or `paused` while it is suppressed.",
+    ),
     param("q", Kind::Text, "Whose message, subject or rule holds this text, in any case."),
     param("sort", Kind::Word(SORTS), "The worst, the last seen, the newest or the greatest number first."),
 ];
@@ -134,6 +146,9 @@ pub(crate) fn findings(params: &Params) -> FindingFilter {
         folded: params.list("include").iter().any(|word| word == "folded"),
         updated_since: params.instant("updated_since"),
         first_seen_after: params.instant("first_seen_after"),
+        assignees: params.list("assignee").to_vec(),
+        assigned: params.text("assigned").map(|word| word == "true"),
+        due: words(params, "due", &DueState::ALL, DueState::as_str),
         q: text("q"),
     }
 }
@@ -157,6 +172,28 @@ pub(crate) fn findings_in_order(params: &Params) -> Findings {
 fn finding_sort(params: &Params) -> FindingSort {
     let all = [FindingSort::Severity, FindingSort::LastSeen, FindingSort::Opened, FindingSort::Number];
     words(params, "sort", &all, FindingSort::as_str).first().copied().unwrap_or_default()
+}
+
+/// Filters of exceptions.
+pub(crate) const EXCEPTIONS: &[Param] = &[
+    param(
+        "state",
+        Kind::Words(EXCEPTION_STATES),
+        "Any of these states; `requested` awaits approval, `scheduled` begins later.",
+    ),
+    param("source", Kind::Words(EXCEPTION_SOURCES), "`file`: of the policy files; `asked`: by people and programs."),
+    param("ending_within_days", Kind::Number(0, 366), "Ending within so many days, or ended."),
+    param("rule_id", Kind::Texts, "Of these rules."),
+];
+
+/// The filter of suppressions that are asked for, at a moment.
+pub(crate) fn exceptions(params: &Params, now: DateTime<Utc>) -> SuppressionFilter {
+    let within = params.text("ending_within_days").and_then(|days| days.parse().ok());
+    SuppressionFilter {
+        states: words(params, "state", &SuppressionState::ALL, SuppressionState::as_str),
+        rules: params.list("rule_id").to_vec(),
+        until_before: within.map(|days| now + TimeDelta::days(days)),
+    }
 }
 
 /// Filters of associations.

@@ -14,6 +14,7 @@ mod border;
 pub mod cursor;
 pub mod edge;
 pub mod error;
+pub(crate) mod exceptions;
 pub(crate) mod filters;
 mod frame;
 pub mod front;
@@ -26,11 +27,14 @@ pub mod principal;
 pub mod query;
 mod routes;
 mod rule_text;
+mod triage;
 pub mod view;
 
+pub(crate) use api::SuppressionJson;
 pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
 pub(crate) use api::clusters::ClusterJson;
+pub(crate) use api::exceptions::ExceptionItemJson;
 pub use routes::Sample;
 
 use crate::app::App;

@@ -7,6 +7,8 @@ rolecall_iam::vocabulary! {
     pub enum Scope: "a scope" {
         /// Read findings.
         FindingsRead = "findings:read",
+        /// Acknowledge, suppress, open, assign and comment on findings.
+        FindingsTriage = "findings:triage",
         /// Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.
         InventoryRead = "inventory:read",
         /// Read rules and their results.
@@ -34,7 +36,7 @@ pub enum Principal {
         /// What it may do.
         scopes: BTreeSet<Scope>,
     },
-    /// A person. People may read everything, start a run and approve changes.
+    /// A person. People may read everything, start a run, approve changes and work on findings.
     Person {
         /// Who.
         name: String,

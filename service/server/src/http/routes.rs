@@ -19,21 +19,44 @@ pub(crate) struct AccessTable(HashMap<String, Vec<(Method, AccessRequirement)>>)
 
 impl AccessTable {
     /// What a request requires. `path` is the declared path that it matched: where it matched none,
-    /// there is nothing to protect, and any credential may be told so. A method that the path does not
-    /// have requires what the strictest of its methods does. A path that declares nothing requires the
+    /// there is nothing to protect, and any credential may be told so. A path that declares nothing requires the
     /// most.
-    pub(crate) fn requirement(&self, method: &Method, path: Option<&str>) -> AccessRequirement {
-        let Some(path) = path else { return AccessRequirement::Credential };
-        let declared = self.0.get(path).map_or(&[][..], Vec::as_slice);
+    ///
+    /// # Errors
+    /// Where the path does not have the method: nobody comes to a handler by it, and whoever may come to any
+    /// method of the path, or has any credential, may be told so.
+    pub(crate) fn requirement(&self, method: &Method, path: Option<&str>) -> Result<AccessRequirement, NoSuchMethod> {
+        let Some(path) = path else { return Ok(AccessRequirement::Credential) };
+        let Some(declared) = self.0.get(path) else { return Ok(AccessRequirement::Scope(Scope::Admin)) };
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let exact = declared.iter().find(|(known, _)| known == method);
-        let strictest = || declared.iter().map(|(_, required)| *required).max();
-        exact.map(|(_, required)| *required).or_else(strictest).unwrap_or(AccessRequirement::Scope(Scope::Admin))
+        if let Some((_, required)) = declared.iter().find(|(known, _)| known == method) {
+            return Ok(*required);
+        }
+        let least = declared.iter().map(|(_, required)| *required).min();
+        let mut allowed: Vec<&str> = declared.iter().map(|(known, _)| known.as_str()).collect();
+        if allowed.contains(&"GET") {
+            allowed.push("HEAD");
+        }
+        allowed.sort_unstable();
+        allowed.dedup();
+        Err(NoSuchMethod {
+            told: least.unwrap_or(AccessRequirement::Credential).min(AccessRequirement::Credential),
+            allowed: allowed.join(","),
+        })
     }
 
     fn declare(&mut self, method: Method, path: &str, required: AccessRequirement) {
         self.0.entry(path.to_owned()).or_default().push((method, required));
     }
+}
+
+/// A method that a path does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoSuchMethod {
+    /// What whoever is told so needs: a credential or nothing.
+    pub(crate) told: AccessRequirement,
+    /// The methods that the path has, as `Allow` lists them.
+    pub(crate) allowed: String,
 }
 
 /// A page as tests walk it: method, and an address with its parameters filled in.
@@ -141,12 +164,19 @@ mod tests {
             (Method::GET, Some("/api/v1/scans"), scope(Scope::ScansRead)),
             (Method::HEAD, Some("/api/v1/scans"), scope(Scope::ScansRead)),
             (Method::POST, Some("/api/v1/scans"), scope(Scope::ScansWrite)),
-            (Method::DELETE, Some("/api/v1/scans"), scope(Scope::ScansWrite)),
             (Method::GET, Some("/login"), AccessRequirement::Nothing),
             (Method::GET, Some("/api/v1/undeclared"), scope(Scope::Admin)),
             (Method::GET, None, AccessRequirement::Credential),
         ] {
-            assert_eq!(table.requirement(&method, path), required, "{method} {path:?}");
+            assert_eq!(table.requirement(&method, path), Ok(required), "{method} {path:?}");
+        }
+        for (method, path, told, allowed) in [
+            (Method::DELETE, "/api/v1/scans", AccessRequirement::Credential, "GET,HEAD,POST"),
+            (Method::OPTIONS, "/api/v1/scans", AccessRequirement::Credential, "GET,HEAD,POST"),
+            (Method::POST, "/login", AccessRequirement::Nothing, "GET,HEAD"),
+        ] {
+            let missing = NoSuchMethod { told, allowed: allowed.to_owned() };
+            assert_eq!(table.requirement(&method, Some(path)), Err(missing), "{method} {path}");
         }
     }
 }

@@ -97,6 +97,11 @@ async fn tick(app: &App, begun: &OnceCell<DateTime<Utc>>) {
     match look_at_the_clock(app).await {
         Ok(Some(now)) => {
             let begun = *begun.get_or_init(async || now).await;
+            match app.store.end_suppressions(now).await {
+                Ok(0) => {}
+                Ok(ended) => tracing::info!(ended, "suppressions have ended"),
+                Err(error) => tracing::warn!(error = chain(&error), "suppressions could not be ended"),
+            }
             for scheduled in schedules(app) {
                 if let Err(error) = start_due(app, &scheduled, begun, now).await {
                     let error = chain(&error);

@@ -27,4 +27,6 @@ mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod triage;
+#[cfg(test)]
 mod what_if;

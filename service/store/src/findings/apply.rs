@@ -4,10 +4,10 @@
 //! neither a statement nor the memory grows with the estate; a finding that says what it said before
 //! is not written at all. Refuses to decide whether a rule fails; that is the audit's.
 //! The scanner moves `detection`, and of `workflow` only resolve, reopen and what an exception
-//! suppresses; what people set stays.
+//! suppresses; what people set stays, until a suppression ends.
 
-mod life;
-mod step;
+pub(super) mod life;
+pub(super) mod step;
 mod write;
 
 use crate::findings::owed::{self, DoneJudgement};
@@ -15,12 +15,14 @@ use crate::inventory::open_changes::{PassedChanges, note_passed};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
-use life::{Judged, Life, fingerprint_of, is_same, lives, select_lives};
+use life::{Judged, fingerprint_of, is_same, lives, select_lives};
+pub(in crate::findings) use life::{Life, named};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::FindingAction;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use step::{Step, failure_of};
+pub(in crate::findings) use step::Step;
+use step::failure_of;
 use write::{write_happened, write_tallies};
 
 /// So many actions are taken at once.
@@ -73,6 +75,7 @@ impl Store {
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
         let mut step = Step { run, ..locked(&mut tx, now).await? };
+        expire(&mut tx, &mut step).await?;
         take_all(&mut tx, &mut step, actions).await?;
         if let Some(before) = step.before {
             missing_since(&mut tx, actions, before).await?;
@@ -104,16 +107,66 @@ impl Store {
         // Nothing was judged yet: whoever judges first judges changes, too.
         let Some(before) = step.before else { return Ok(ApplyCounts::default()) };
         let mut step = Step { run: RunId(before.run), ..step };
+        expire(&mut tx, &mut step).await?;
         take_all(&mut tx, &mut step, actions).await?;
         end(&mut tx, &mut step).await?;
         note_passed(&mut tx, passed).await?;
         tx.commit().await?;
         Ok(step.counts)
     }
+
+    /// Ends the suppressions whose end has come, and opens their findings again; says how many.
+    ///
+    /// # Errors
+    /// Where the database fails; then nothing is done.
+    pub async fn end_suppressions(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        let due = sqlx::query_scalar!(
+            r#"select exists (select from suppression where ended_at is null and until <= $1) as "due!""#,
+            now
+        );
+        if !due.fetch_one(&self.pool).await? {
+            return Ok(0);
+        }
+        let mut tx = self.pool.begin().await?;
+        let mut step = Step { who: Some("scanner".to_owned()), ..locked(&mut tx, now).await? };
+        let ended = expire(&mut tx, &mut step).await?;
+        end(&mut tx, &mut step).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+}
+
+/// Ends the suppressions whose end has come.
+async fn expire(tx: &mut Transaction<'static, Postgres>, step: &mut Step) -> Result<u64, Error> {
+    let ended = sqlx::query!(
+        r#"update suppression s set ended_at = $1, ended_because = 'expired'
+           where ended_at is null and until <= $1
+           returning s.account_id, s.fingerprint, s.in_force_at is not null as "held!",
+                     jsonb_build_object('reason', s.reason, 'justification', s.justification, 'until', s.until,
+                                        'requested_by', s.requested_by) as "shown!""#,
+        step.now
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let fingerprints: Vec<String> = ended.iter().map(|row| row.fingerprint.clone()).collect();
+    let found = select_lives!("where f.fingerprint = any($1)", &fingerprints).fetch_all(&mut **tx).await?;
+    let mut lives: HashMap<String, Life> = found.into_iter().map(|life| (life.fingerprint.clone(), life)).collect();
+    for row in &ended {
+        let Some(life) = lives.get_mut(&row.fingerprint) else { continue };
+        let from = life.workflow.clone();
+        if row.held {
+            life.stand(life.standing().after_suppression(), step.now);
+        }
+        let detail = serde_json::json!({ "suppression": row.shown, "from": from, "to": life.workflow });
+        step.event(life, if row.held { "suppression_expired" } else { "suppression_declined" }, detail);
+    }
+    lives.into_values().for_each(|life| step.move_on(life));
+    step.write_down(tx).await?;
+    Ok(ended.len() as u64)
 }
 
 /// Begins after everybody else who applies: changes are numbered in the order they appear.
-async fn locked(tx: &mut Transaction<'static, Postgres>, now: DateTime<Utc>) -> Result<Step, Error> {
+pub(super) async fn locked(tx: &mut Transaction<'static, Postgres>, now: DateTime<Utc>) -> Result<Step, Error> {
     let counters = sqlx::query!(
         "select name, value from counter where account_id = $1 and name in ('change', 'finding')
          order by name for update",
@@ -153,13 +206,14 @@ async fn take_all(
     Ok(())
 }
 
-/// Lists alone what was listed under a finding that is no longer listed itself, and keeps the numbers.
-async fn end(tx: &mut Transaction<'static, Postgres>, step: &mut Step) -> Result<(), Error> {
+/// Lists alone what was listed under a finding that is no longer listed itself and what somebody suppressed, and keeps
+/// the numbers.
+pub(super) async fn end(tx: &mut Transaction<'static, Postgres>, step: &mut Step) -> Result<(), Error> {
     // A finding is not hidden under one that is itself no longer listed.
     let orphans = select_lives!(
-        "where f.part_of is not null and f.workflow <> 'resolved' and not exists (
+        "where f.part_of is not null and f.workflow <> 'resolved' and (f.workflow = 'suppressed' or not exists (
              select from finding head where head.fingerprint = f.part_of
-                 and head.workflow in ('open', 'acknowledged'))"
+                 and head.workflow in ('open', 'acknowledged')))"
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Via;
+use rolecall_audit::finding::triage::due::DueState;
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::AssociationKey;
@@ -54,6 +55,12 @@ pub struct FindingFilter {
     pub updated_since: Option<DateTime<Utc>>,
     /// First seen at or after.
     pub first_seen_after: Option<DateTime<Utc>>,
+    /// Of one of these assignees.
+    pub assignees: Vec<String>,
+    /// With an assignee, or without.
+    pub assigned: Option<bool>,
+    /// Standing to their due date in one of these ways.
+    pub due: Vec<DueState>,
     /// Whose message, subject or rule holds this text, in any case.
     pub q: Option<String>,
 }

@@ -1,8 +1,10 @@
-//! Findings: their life, their lists and counts, and the judgement that is owed.
+//! Findings: their life, what people do with them, their lists and counts, and the judgement that is owed.
 
 pub(crate) mod apply;
 pub(crate) mod filter;
 pub(crate) mod overview;
 pub(crate) mod owed;
 pub(crate) mod read;
+pub(crate) mod suppressions;
 pub(crate) mod totals;
+pub(crate) mod triage;

@@ -43,17 +43,17 @@ impl Store {
         after: Option<FindingAfter>,
         limit: u32,
     ) -> Result<Vec<FindingRow>, Error> {
-        let bound = Bound::of(filter);
+        let bound = Bound::of(filter, &self.due_days);
         let (from, limit) = (Start::of(after), parse::limit(limit));
         let records = match Family::of(filter) {
             Family::State if limit <= SHORT => {
                 page_of!(of_short_page!(bound), ["$2", "$3", "$4"; "201"], &self.pool, sort, from, limit)
             }
             Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
-            Family::Filter => page_of!(of_filter!(bound, filter), ["$15", "$16", "$17"], &self.pool, sort, from, limit),
-            Family::Place => page_of!(of_place!(bound, filter), ["$26", "$27", "$28"], &self.pool, sort, from, limit),
+            Family::Filter => page_of!(of_filter!(bound, filter), ["$20", "$21", "$22"], &self.pool, sort, from, limit),
+            Family::Place => page_of!(of_place!(bound, filter), ["$31", "$32", "$33"], &self.pool, sort, from, limit),
         };
-        records.into_iter().map(Record::into_row).collect()
+        records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
     }
 
     /// All findings of a filter with what decided them, by number, some hundred at once: for exports
@@ -61,14 +61,14 @@ impl Store {
     pub fn export_findings(&self, filter: &FindingFilter) -> BoxStream<'_, Result<Finding, Error>> {
         let filter = filter.clone();
         stream::try_unfold((filter, 0), async move |(filter, after)| {
-            let bound = Bound::of(&filter);
+            let bound = Bound::of(&filter, &self.due_days);
             let records = match Family::of(&filter) {
                 Family::Place => {
                     of_place!(
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $26::bigint order by f.number limit $27",
+                        "and f.number > $31::bigint order by f.number limit $32",
                         after,
                         EXPORTED,
                     )
@@ -80,7 +80,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $15::bigint order by f.number limit $16",
+                        "and f.number > $20::bigint order by f.number limit $21",
                         after,
                         EXPORTED,
                     )
@@ -89,7 +89,8 @@ impl Store {
                 }
             };
             let Some(last) = records.last().map(|record| record.number) else { return Ok::<_, Error>(None) };
-            let rows = records.into_iter().map(Record::into_row).collect::<Result<Vec<_>, Error>>()?;
+            let rows =
+                records.into_iter().map(|record| record.into_row(&self.due_days)).collect::<Result<Vec<_>, Error>>()?;
             let found = self.decided(rows).await?;
             Ok(Some((stream::iter(found.into_iter().map(Ok)), (filter, last))))
         })
@@ -103,27 +104,31 @@ impl Store {
     /// Where the database fails.
     pub async fn count_findings(&self, filter: &FindingFilter) -> Result<Total, Error> {
         let state = self.findings_state().await?;
-        if let Some(total) = self.totals.of(filter, state) {
+        // What is due becomes so by time alone.
+        let is_kept = filter.due.is_empty();
+        if let Some(total) = self.totals.of(filter, state).filter(|_| is_kept) {
             return Ok(total);
         }
-        let bound = Bound::of(filter);
+        let bound = Bound::of(filter, &self.due_days);
         let found = match Family::of(filter) {
             Family::State => {
                 of_state!(count_findings!, bound, "limit $2) as found", COUNTED + 1).fetch_one(&self.pool).await?
             }
             Family::Filter => {
-                of_filter!(count_findings!, bound, filter, "limit $15) as found", COUNTED + 1)
+                of_filter!(count_findings!, bound, filter, "limit $20) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
             Family::Place => {
-                of_place!(count_findings!, bound, filter, "limit $26) as found", COUNTED + 1)
+                of_place!(count_findings!, bound, filter, "limit $31) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
         };
         let total = total(found);
-        self.totals.keep(filter, state, total);
+        if is_kept {
+            self.totals.keep(filter, state, total);
+        }
         Ok(total)
     }
 
@@ -160,7 +165,7 @@ impl Store {
     }
 
     async fn one(&self, record: Option<Record>) -> Result<Option<Finding>, Error> {
-        let rows = record.map(Record::into_row).transpose()?.into_iter().collect();
+        let rows = record.map(|record| record.into_row(&self.due_days)).transpose()?.into_iter().collect();
         Ok(self.decided(rows).await?.pop())
     }
 
@@ -218,10 +223,13 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn known_findings(&self) -> Result<Vec<KnownFinding>, Error> {
         let mut rows = sqlx::query!(
-            "select account_id, fingerprint, rule, severity, subject_kind, subject_key, region, cluster, namespace,
+            r#"select account_id, fingerprint, rule, severity, subject_kind, subject_key, region, cluster, namespace,
                     service_account, role_arn, target_role_arn, detection, workflow, message, evidence_digest,
-                    assumptions, happened_at
-             from finding order by account_id, fingerprint"
+                    assumptions, happened_at,
+                    exists (select from suppression s where s.account_id = f.account_id
+                            and s.fingerprint = f.fingerprint and s.in_force_at is not null and s.ended_at is null)
+                        as "suppressed!"
+             from finding f order by account_id, fingerprint"#
         )
         .fetch(&self.pool);
         let mut known = Vec::new();
@@ -248,6 +256,7 @@ impl Store {
                 message: row.message,
                 assumptions: parse::json(TABLE, &key, row.assumptions)?,
                 happened_at: row.happened_at,
+                suppressed: row.suppressed,
                 fingerprint: Fingerprint(key),
             });
         }

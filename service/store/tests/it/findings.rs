@@ -226,6 +226,7 @@ async fn known_findings_are_what_was_applied() {
         message: failure.message.clone(),
         assumptions: failure.assumptions.clone(),
         happened_at: failure.happened_at,
+        suppressed: false,
     };
     assert_eq!(
         store.known_findings().await.unwrap(),

@@ -24,3 +24,5 @@ mod schema;
 mod snapshot;
 #[cfg(test)]
 mod trail;
+#[cfg(test)]
+mod triage;

@@ -7,6 +7,7 @@ pub(crate) mod change_events;
 pub(crate) mod changes;
 pub(crate) mod clusters;
 mod compare;
+pub(crate) mod exceptions;
 mod findings;
 mod granted;
 mod inventory;
@@ -15,6 +16,8 @@ mod shape;
 mod simulate;
 mod usage;
 pub(crate) mod what_if;
+
+pub(crate) use shape::SuppressionJson;
 
 use super::principal::Scope;
 use super::routes::Routes;
@@ -60,6 +63,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::FindingsRead, routes!(findings::list))
         .api(Scope::FindingsRead, routes!(findings::one))
         .api(Scope::FindingsRead, routes!(findings::events))
+        .api(Scope::FindingsTriage, routes!(findings::update))
+        .api(Scope::FindingsTriage, routes!(findings::comment))
+        .api(Scope::FindingsTriage, routes!(findings::update_all))
+        .api(Scope::FindingsRead, routes!(exceptions::list))
         .api(Scope::InventoryRead, routes!(changes::list))
         .api(Scope::InventoryRead, routes!(changes::one))
         .api(Scope::InventoryRead, routes!(changes::steps))

@@ -15,6 +15,7 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+pub(crate) use finding::SuppressionJson;
 pub(in crate::http::api) use finding::{EventJson, FindingDetailJson, FindingJson};
 pub(in crate::http::api) use inventory::{
     AccountJson, AssociationJson, CoverageJson, ManagedPolicyJson, RoleDetailJson, RoleJson,

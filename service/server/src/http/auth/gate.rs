@@ -12,11 +12,11 @@ use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::principal::{AccessRequirement, Principal, Scope};
 use crate::http::query::{encode, pairs};
-use crate::http::routes::AccessTable;
+use crate::http::routes::{AccessTable, NoSuchMethod};
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
@@ -53,17 +53,35 @@ pub(crate) async fn gate(
 
 async fn admit(app: &App, table: &AccessTable, request: Request) -> Result<(Request, Option<Principal>), Response> {
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let required = table.requirement(request.method(), matched);
+    let (required, missing) = match table.requirement(request.method(), matched) {
+        Ok(required) => (required, None),
+        Err(missing) => (missing.told, Some(missing)),
+    };
     if required == AccessRequirement::Nothing {
-        return Ok((request, None));
+        return match missing {
+            None => Ok((request, None)),
+            Some(missing) => Err(no_such_method(&missing)),
+        };
     }
     let (parts, body) = request.into_parts();
     let found = identify(app, &parts).await.map_err(IntoResponse::into_response)?;
     let Some(principal) = found else { return Err(unauthenticated(app, &parts)) };
+    if let Some(missing) = missing {
+        return Err(no_such_method(&missing));
+    }
     allow(required, &principal).map_err(IntoResponse::into_response)?;
     let request = Request::from_parts(parts, body);
     let request = check_form(request, &principal).await.map_err(IntoResponse::into_response)?;
     Ok((request, Some(principal)))
+}
+
+/// A method that a path does not have is told from one that somebody may not use.
+fn no_such_method(missing: &NoSuchMethod) -> Response {
+    let mut response = AppError::new(Code::MethodNotAllowed, Code::MethodNotAllowed.meaning()).into_response();
+    if let Ok(allowed) = HeaderValue::from_str(&missing.allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// What a request without a credential is told: programs that they need one, people where to get one.

@@ -4,22 +4,25 @@ use super::associations::lines;
 use super::chain;
 use super::estate::PageContext;
 use super::parts::{
-    Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, WorkloadLine, numbered, subject_href,
+    Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, WorkloadLine, due_badge, numbered, subject_href,
 };
+use super::triage::{self, SuppressForm, SuppressionLine};
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
+use crate::http::principal::Principal;
 use crate::http::query::query;
 use crate::http::rule_text::{RuleText, rule, titles};
 use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::{Detection, Resolution};
+use rolecall_audit::finding::{Detection, Resolution, Workflow};
 use rolecall_estate::Documents;
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef};
-use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingSort};
+use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingRow, FindingSort};
 use std::collections::BTreeMap;
 
 /// So many workloads are named.
@@ -43,6 +46,8 @@ struct ParamLine {
 struct Step {
     at: Stamp,
     what: String,
+    /// What was said with it; empty where nothing was.
+    said: String,
     actor: String,
     run: Option<i64>,
 }
@@ -55,6 +60,29 @@ struct ExceptionLine {
     ticket: String,
     expires: Stamp,
     origin: String,
+}
+
+/// Which steps the finding takes as it is.
+struct Can {
+    acknowledge: bool,
+    open: bool,
+    suppress: bool,
+}
+
+impl Can {
+    fn of(row: &FindingRow) -> Self {
+        let excepted = row.exception.is_some();
+        Self {
+            acknowledge: row.workflow == Workflow::Open,
+            open: match row.workflow {
+                Workflow::Open => false,
+                Workflow::Acknowledged => true,
+                Workflow::Suppressed => !excepted,
+                Workflow::Resolved => row.suppression.is_some(),
+            },
+            suppress: row.workflow != Workflow::Resolved && (row.workflow != Workflow::Suppressed || !excepted),
+        }
+    }
 }
 
 #[derive(Template, WebTemplate)]
@@ -82,6 +110,15 @@ pub(crate) struct FindingPage {
     /// The page of the change that took back the one that it is about.
     reversed_by: String,
     exception: Option<ExceptionLine>,
+    suppression: Option<SuppressionLine>,
+    requested: Option<SuppressionLine>,
+    /// Whether whoever looks asked for the suppression that awaits approval.
+    is_own_request: bool,
+    can: Can,
+    suppress: SuppressForm,
+    assignee: String,
+    due: Option<Badge>,
+    version: i64,
     chain: Vec<Node>,
     params: Vec<ParamLine>,
     documents: Vec<DocumentCard>,
@@ -105,6 +142,7 @@ pub(crate) async fn page(
     State(app): State<App>,
     Path(number): Path<String>,
     RawQuery(raw): RawQuery,
+    Extension(who): Extension<Principal>,
     chrome: Chrome,
 ) -> Result<FindingPage, AppError> {
     NoQuery::read(raw.as_deref())?;
@@ -123,6 +161,7 @@ pub(crate) async fn page(
     let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
     let mut page = FindingPage::new(chrome, found, &events, &documents, &context, |id| rule(&app, id));
     page.head = head;
+    page.is_own_request = page.requested.as_ref().is_some_and(|asked| asked.requested_by == who.label());
     page.parts = lines(&parts, &titles(&app), &context);
     page.workloads = workloads.iter().map(|workload| WorkloadLine::of(workload, &context.names)).collect();
     Ok(page)
@@ -139,6 +178,7 @@ impl FindingPage {
     ) -> Self {
         let now = context.now;
         let Finding { row, evidence, params, .. } = found;
+        let can = Can::of(&row);
         let href = subject_href(&row.subject);
         Self {
             chrome,
@@ -157,7 +197,19 @@ impl FindingPage {
             stale: row.detection == Detection::Stale,
             resolution: row.resolution.as_deref().map(resolution).unwrap_or_default().to_owned(),
             reversed_by: reversed_by(row.resolution.as_deref(), events),
-            exception: row.exception.as_ref().map(|e| exception(e, now)),
+            exception: row
+                .exception
+                .as_ref()
+                .filter(|_| row.workflow == Workflow::Suppressed)
+                .map(|e| exception(e, now)),
+            suppression: row.suppression.as_ref().map(|row| SuppressionLine::of(row, now)),
+            requested: row.requested.as_ref().map(|row| SuppressionLine::of(row, now)),
+            is_own_request: false,
+            can,
+            suppress: SuppressForm::at(now),
+            assignee: row.assignee.clone().unwrap_or_default(),
+            due: row.due.map(due_badge),
+            version: row.version,
             chain: chain::of_subject(&row.subject, href.clone(), context),
             params: param_lines(&params),
             documents: numbered(document_cards(&evidence, documents), "document"),
@@ -263,6 +315,33 @@ fn facts(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
     alone.map(fact).collect()
 }
 
+/// What a person said with a step.
+fn said(event: &FindingEvent) -> String {
+    let text = |pointer: &str| event.detail.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    match event.kind.as_str() {
+        "commented" => text("/comment").to_owned(),
+        "assigned" => match (text("/from"), text("/to")) {
+            ("", to) => format!("to {to}"),
+            (from, "") => format!("to nobody; it was {from}"),
+            (from, to) => format!("to {to}; it was {from}"),
+        },
+        "suppressed"
+        | "suppression_requested"
+        | "suppression_declined"
+        | "suppression_ended"
+        | "suppression_expired" => {
+            let reason = text("/suppression/reason").parse().map(triage::reason).unwrap_or_default();
+            let until: Option<DateTime<Utc>> = text("/suppression/until").parse().ok();
+            let until = until.map(|at| format!(", until {}", at.format("%Y-%m-%d"))).unwrap_or_default();
+            match text("/suppression/justification") {
+                "" => String::new(),
+                words => format!("{reason}: {words}{until}"),
+            }
+        }
+        _ => String::new(),
+    }
+}
+
 fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
     let what = match event.kind.as_str() {
         "opened" => "Opened",
@@ -271,13 +350,23 @@ fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
         "seen_again" => "Seen again",
         "resolved" => "Resolved",
         "stale" => "Undetermined",
-        "suppressed" => "Suppressed by an exception",
-        "suppression_expired" => "Exception expired",
+        "suppressed" if event.detail.get("exception").is_some() => "Suppressed by an exception",
+        "suppressed" => "Suppressed",
+        "suppression_expired" if event.detail.get("exception").is_some() => "Exception expired",
+        "suppression_expired" => "Suppression expired",
+        "acknowledged" => "Acknowledged",
+        "unacknowledged" => "Opened again",
+        "suppression_requested" => "Suppression requested",
+        "suppression_declined" => "Suppression not approved",
+        "suppression_ended" => "Suppression ended",
+        "assigned" => "Assigned",
+        "commented" => "Comment",
         other => other,
     };
     Step {
         at: Stamp::of(event.at, now),
         what: what.to_owned(),
+        said: said(event),
         actor: event.actor.clone(),
         run: event.run.map(|run| run.0),
     }

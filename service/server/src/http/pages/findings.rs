@@ -3,6 +3,7 @@
 use super::estate::PageContext;
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
 use super::parts::{FindingLine, Seen, SeverityMark};
+use super::triage::SuppressForm;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
@@ -15,7 +16,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use rolecall_rules::Severity;
-use rolecall_store::FindingRow;
+use rolecall_store::{FindingRow, MOST_TRIAGED, Total};
 use std::collections::BTreeMap;
 
 const PATH: &str = "/findings";
@@ -24,11 +25,26 @@ const ROWS: u32 = 50;
 const GROUPED: u32 = 1000;
 const OPEN: [&str; 2] = ["open", "acknowledged"];
 /// The text fields of the form.
-const FIELDS: [(&str, &str); 3] =
-    [("cluster", "Cluster"), ("namespace", "Namespace"), ("service_account", "Service account")];
+const FIELDS: [(&str, &str); 4] = [
+    ("cluster", "Cluster"),
+    ("namespace", "Namespace"),
+    ("service_account", "Service account"),
+    ("assignee", "Assignee"),
+];
 /// Everything that the form has a field for.
-const FORM: [&str; 9] =
-    ["q", "severity", "rule_id", "account_id", "subject_kind", "via", "cluster", "namespace", "service_account"];
+const FORM: [&str; 11] = [
+    "q",
+    "severity",
+    "rule_id",
+    "account_id",
+    "subject_kind",
+    "via",
+    "due",
+    "cluster",
+    "namespace",
+    "service_account",
+    "assignee",
+];
 
 query! {
     /// Query of the page: the API's filters, and how the page shows them.
@@ -87,6 +103,13 @@ pub(crate) struct FindingsPage {
     pager: Pager,
     empty: Option<Empty>,
     curl: String,
+    /// Where the list's steps are sent, with its filters.
+    triage: String,
+    /// The list's own address.
+    here: String,
+    /// How many findings match, where so many take a step together; otherwise 0.
+    matching: u64,
+    suppress: SuppressForm,
 }
 
 /// `GET /findings`
@@ -106,7 +129,16 @@ pub(crate) async fn page(
     let titles = titles(&app);
     let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &context.names, context.now);
     let clear = given.only(&["state", "sort", "group"]).link(PATH);
+    let matching = match total {
+        Total::Exact(count) if count <= u64::from(MOST_TRIAGED) => count,
+        Total::Exact(_) | Total::AtLeast(_) => 0,
+    };
+    let names: Vec<&str> = filters::FINDINGS.iter().map(|param| param.name).collect();
     Ok(FindingsPage {
+        triage: params.only(&names).link("/findings/triage"),
+        here: given.link(PATH),
+        matching,
+        suppress: SuppressForm::at(context.now),
         tabs: tabs(&given, &params),
         views: views(&given, grouped),
         q: given.text("q").unwrap_or_default().to_owned(),
@@ -177,17 +209,20 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageCont
         ("chain", "A role that it assumes further on"),
     ];
     let ways = ways.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let dues = [("overdue", "Overdue"), ("due_soon", "Due soon"), ("due_soon,overdue", "Due soon or overdue")];
+    let dues = dues.map(|(value, label)| (value.to_owned(), label.to_owned()));
     vec![
         select("severity", "Severity", severities, given),
         select("rule_id", "Rule", rules, given),
         select("account_id", "Account", context.names.choices(), given),
         select("subject_kind", "Subject", kinds, given),
         select("via", "Concerns", ways, given),
+        select("due", "Due", dues, given),
     ]
 }
 
 fn field(name: &'static str, label: &'static str, given: &Params) -> Field {
-    Field { name, label, value: given.text(name).unwrap_or_default().to_owned() }
+    Field { name, label, value: given.list(name).join(",") }
 }
 
 fn heading(label: &'static str, sort: &'static str, given: &Params) -> Heading {

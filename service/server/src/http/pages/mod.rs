@@ -9,6 +9,7 @@ mod chain;
 mod changes;
 mod clusters;
 mod estate;
+mod exceptions;
 mod finding;
 mod findings;
 mod grants;
@@ -22,6 +23,7 @@ mod runs;
 mod session;
 mod sessions;
 mod simulate;
+mod triage;
 mod usage;
 
 pub(crate) use associations::{read_key, sessions_since};
@@ -44,6 +46,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/", "/", get(overview::page))
         .page("/findings", "/findings", get(findings::page))
         .page("/findings/{number}", "/findings/1", get(finding::page))
+        .form("/findings/triage", "/findings/triage", post(triage::many))
+        .form("/findings/{number}/triage", "/findings/1/triage", post(triage::one))
+        .page("/exceptions", "/exceptions", get(exceptions::page))
         .page("/changes", "/changes", get(changes::list))
         .page("/changes/{id}", "/changes/chg_0", get(changes::one))
         .form("/changes/approvals", "/changes/approvals", post(changes::approve_all))

@@ -8,6 +8,7 @@ use crate::http::view::document::{DocumentView, lay_out};
 use crate::http::view::words::{self, Stamp};
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::{Via, Workload};
+use rolecall_audit::finding::triage::due::{Due, DueState};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_estate::{AttributionMethod, Cause, Reason, Session, SessionAttribution};
@@ -50,6 +51,17 @@ impl From<Workflow> for Badge {
             Workflow::Resolved => "ok",
         };
         badge(class, words::workflow(workflow))
+    }
+}
+
+/// How a finding stands to its due date.
+pub(crate) fn due_badge(due: Due) -> Badge {
+    let day = due.at.map(|at| at.format("%Y-%m-%d").to_string()).unwrap_or_default();
+    match due.state {
+        DueState::Ok => badge("", format!("Due {day}")),
+        DueState::DueSoon => badge("accent", format!("Due soon, {day}")),
+        DueState::Overdue => badge("bad", format!("Overdue since {day}")),
+        DueState::Paused => badge("", "Due date paused"),
     }
 }
 
@@ -289,6 +301,7 @@ pub(crate) fn numbered(mut cards: Vec<DocumentCard>, kind: &str) -> Vec<Document
 /// A line of a list of findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FindingLine {
+    pub(crate) number: i64,
     pub(crate) href: String,
     pub(crate) severity: SeverityMark,
     pub(crate) message: String,
@@ -304,13 +317,20 @@ pub(crate) struct FindingLine {
     pub(crate) account_id: String,
     pub(crate) state: Badge,
     pub(crate) stale: bool,
+    /// Where its time is running out.
+    pub(crate) due: Option<Badge>,
+    pub(crate) assignee: String,
     pub(crate) last_seen: Stamp,
 }
 
 impl FindingLine {
     /// The line of a finding. `title` is its rule's title.
     pub(crate) fn of(row: &FindingRow, title: String, names: &AccountNames, now: DateTime<Utc>) -> Self {
+        let is_near = |due: &Due| matches!(due.state, DueState::DueSoon | DueState::Overdue);
         Self {
+            number: row.number,
+            due: row.due.filter(is_near).map(due_badge),
+            assignee: row.assignee.clone().unwrap_or_default(),
             href: format!("/findings/{}", row.number),
             severity: row.severity.into(),
             message: row.message.clone(),

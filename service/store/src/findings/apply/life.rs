@@ -2,6 +2,7 @@
 
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::finding::triage::Standing;
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use serde_json::{Value, json};
@@ -17,21 +18,21 @@ pub(super) struct Event {
 
 /// What decides the next step of a finding's life, and what the step changes.
 #[derive(Debug, Clone)]
-pub(super) struct Life {
-    pub(super) account_id: String,
-    pub(super) fingerprint: String,
-    pub(super) number: i64,
+pub(in crate::findings) struct Life {
+    pub(in crate::findings) account_id: String,
+    pub(in crate::findings) fingerprint: String,
+    pub(in crate::findings) number: i64,
     pub(super) rule: String,
     pub(super) severity: String,
     pub(super) severity_because: Option<String>,
-    pub(super) part_of: Option<String>,
+    pub(in crate::findings) part_of: Option<String>,
     pub(super) assumptions: Value,
     pub(super) message: String,
     pub(super) evidence_digest: Vec<u8>,
     pub(super) params: Value,
     pub(super) exception: Option<Value>,
     pub(super) detection: String,
-    pub(super) workflow: String,
+    pub(in crate::findings) workflow: String,
     pub(super) resolution: Option<String>,
     pub(super) stale_why: Value,
     pub(super) first_seen_at: DateTime<Utc>,
@@ -41,9 +42,15 @@ pub(super) struct Life {
     pub(super) resolved_at: Option<DateTime<Utc>>,
     pub(super) updated_at: DateTime<Utc>,
     pub(super) reopened_count: i32,
+    /// Since when it is suppressed.
+    pub(super) suppressed_at: Option<DateTime<Utc>>,
+    /// For how long it was before, in this episode.
+    pub(super) paused_seconds: i64,
+    /// Whether a suppression that somebody asked for is in force.
+    pub(super) suppression: bool,
     pub(super) first_run: i64,
     pub(super) last_run: Option<i64>,
-    pub(super) version: i64,
+    pub(in crate::findings) version: i64,
     pub(super) change_seq: i64,
 }
 
@@ -52,11 +59,15 @@ macro_rules! select_lives {
     ($tail:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Life,
-            "select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of,
+            r#"select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of,
                     f.assumptions, f.message, f.evidence_digest, f.params, f.exception, f.detection, f.workflow,
                     f.resolution, f.stale_why, f.first_seen_at, f.opened_at, f.last_seen_at, f.resolved_at, f.updated_at,
-                    f.reopened_count, f.first_run, f.last_run, f.version, f.change_seq
-             from finding f " + $tail
+                    f.reopened_count, f.suppressed_at, f.paused_seconds,
+                    exists (select from suppression s where s.account_id = f.account_id
+                            and s.fingerprint = f.fingerprint and s.in_force_at is not null and s.ended_at is null)
+                        as "suppression!",
+                    f.first_run, f.last_run, f.version, f.change_seq
+             from finding f "# + $tail
             $(, $arg)*
         )
     };
@@ -76,6 +87,13 @@ pub(super) async fn lives(
     let wanted: Vec<String> = actions.iter().map(|action| fingerprint_of(action).0.clone()).collect();
     let found = select_lives!("where f.fingerprint = any($1)", &wanted).fetch_all(connection).await?;
     Ok(found.into_iter().map(|life| (life.fingerprint.clone(), life)).collect())
+}
+
+/// The findings that numbers and fingerprints name, each once.
+pub(in crate::findings) async fn named(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<Life>, Error> {
+    let numbers: Vec<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let found = select_lives!("where f.number = any($1) or f.fingerprint = any($2)", &numbers, ids);
+    Ok(found.fetch_all(connection).await?)
 }
 
 /// Whether the finding shows what it showed before: [`Failure::evidence_digest`] covers all the rest.
@@ -116,10 +134,31 @@ impl Life {
             resolved_at: None,
             updated_at: now,
             reopened_count: 0,
+            suppressed_at: None,
+            paused_seconds: 0,
+            suppression: false,
             first_run: run,
             last_run: None,
             version: 0,
             change_seq: 0,
+        }
+    }
+
+    /// Where it stands on people's side.
+    pub(in crate::findings) fn standing(&self) -> Standing {
+        // The table takes no other word.
+        let workflow = self.workflow.parse().unwrap_or(Workflow::Open);
+        Standing { workflow, exception: self.exception.is_some(), suppression: self.suppression }
+    }
+
+    /// Moves it on people's side. While it is suppressed its time stands still.
+    pub(in crate::findings) fn stand(&mut self, standing: Standing, now: DateTime<Utc>) {
+        standing.workflow.as_str().clone_into(&mut self.workflow);
+        self.suppression = standing.suppression;
+        if standing.workflow == Workflow::Suppressed {
+            self.suppressed_at.get_or_insert(now);
+        } else if let Some(since) = self.suppressed_at.take() {
+            self.paused_seconds += (now - since).num_seconds().max(0);
         }
     }
 
@@ -141,7 +180,8 @@ impl Life {
             "detection": self.detection, "workflow": self.workflow, "resolution": self.resolution,
             "stale_why": self.stale_why, "last_seen_at": self.last_seen_at, "resolved_at": self.resolved_at,
             "updated_at": self.updated_at, "last_run": self.last_run, "version": self.version,
-            "change_seq": self.change_seq,
+            "change_seq": self.change_seq, "suppressed_at": self.suppressed_at,
+            "paused_seconds": self.paused_seconds,
         })
     }
 

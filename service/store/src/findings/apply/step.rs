@@ -6,6 +6,7 @@ use super::{ApplyCounts, NAMED};
 use crate::work::runs::RunId;
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::finding::triage::Standing;
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Resolution, Workflow};
 use rolecall_estate::Reason;
 use serde_json::{Value, json};
@@ -29,10 +30,12 @@ fn resolved(why: Resolution, by: Option<&str>, from: &str) -> Value {
     }
 }
 
-/// The state of one `apply`.
-pub(super) struct Step {
+/// The state of one `apply`, or of what people do.
+pub(in crate::findings) struct Step {
     pub(super) run: RunId,
-    pub(super) now: DateTime<Utc>,
+    /// Who does it; `None`: the scanner.
+    pub(in crate::findings) who: Option<String>,
+    pub(in crate::findings) now: DateTime<Utc>,
     pub(super) before: Option<Judged>,
     /// The last number given to a finding.
     pub(super) number: i64,
@@ -54,6 +57,7 @@ impl Step {
     pub(super) fn new(seq: i64) -> Self {
         Self {
             run: RunId(0),
+            who: None,
             now: DateTime::UNIX_EPOCH,
             before: None,
             number: 0,
@@ -88,7 +92,8 @@ impl Step {
             (FindingAction::Resolve { why, by, .. }, Some(mut life)) => {
                 if life.workflow != Workflow::Resolved.as_str() {
                     self.last_seen_before(&mut life);
-                    let from = std::mem::replace(&mut life.workflow, Workflow::Resolved.as_str().to_owned());
+                    let from = life.workflow.clone();
+                    life.stand(Standing { workflow: Workflow::Resolved, ..life.standing() }, self.now);
                     life.detection = Detection::Cleared.as_str().to_owned();
                     life.resolution = Some(why.as_str().to_owned());
                     life.resolved_at = Some(self.now);
@@ -139,6 +144,7 @@ impl Step {
         life.workflow = Workflow::Open.as_str().to_owned();
         life.resolved_at = None;
         life.opened_at = self.now;
+        life.paused_seconds = 0;
         life.reopened_count += 1;
         life.exception = None;
         seen(&mut life);
@@ -205,34 +211,34 @@ impl Step {
         }))
     }
 
-    /// Brings the exception in force into the workflow. What a person suppressed stays so.
+    /// Brings the exception in force into the workflow. What somebody suppressed stays so.
     fn except(&mut self, life: &mut Life, failure: &Failure) {
-        let suppressed = life.workflow == Workflow::Suppressed.as_str();
-        match &failure.exception {
-            Some(exception) => {
-                let detail = parse::to_json(exception);
-                if !suppressed || life.exception.is_some() {
-                    self.event(life, "suppressed", json!({ "exception": &detail, "from": life.workflow }));
-                }
-                if !suppressed {
-                    self.counts.suppressed += 1;
-                    life.workflow = Workflow::Suppressed.as_str().to_owned();
-                }
-                life.exception = Some(detail);
+        let before = life.standing();
+        let suppressed = before.workflow == Workflow::Suppressed;
+        let ended = life.exception.take();
+        life.exception = failure.exception.as_ref().map(parse::to_json);
+        let from = life.workflow.clone();
+        life.stand(before.after_fail(life.exception.is_some()), self.now);
+        let is_suppressed = life.workflow == Workflow::Suppressed.as_str();
+        if is_suppressed && !suppressed {
+            self.counts.suppressed += 1;
+        }
+        match (&life.exception, ended) {
+            (Some(exception), ended) if !suppressed || ended.is_some() => {
+                let detail = json!({ "exception": exception, "from": from });
+                self.event(life, "suppressed", detail);
             }
-            None => {
-                if let Some(exception) = life.exception.take()
-                    && suppressed
-                {
-                    life.workflow = Workflow::Open.as_str().to_owned();
-                    self.event(life, "suppression_expired", json!({ "exception": exception }));
-                }
+            // It came back while somebody's suppression is in force.
+            (None, _) if is_suppressed && !suppressed => self.event(life, "suppressed", json!({ "from": from })),
+            (None, Some(exception)) if suppressed && !is_suppressed => {
+                self.event(life, "suppression_expired", json!({ "exception": exception }));
             }
+            _ => {}
         }
     }
 
     /// The finding under which this one was listed is no longer listed itself.
-    pub(super) fn list_alone(&mut self, mut life: Life) {
+    pub(in crate::findings) fn list_alone(&mut self, mut life: Life) {
         let head = life.part_of.take();
         self.event(&mut life, "changed", json!({ "part_of": { "from": head, "to": null } }));
         self.move_on(life);
@@ -246,7 +252,7 @@ impl Step {
         }
     }
 
-    fn event(&mut self, life: &mut Life, kind: &'static str, detail: Value) {
+    pub(in crate::findings) fn event(&mut self, life: &mut Life, kind: &'static str, detail: Value) {
         let (account, fingerprint) = (life.account_id.clone(), life.fingerprint.clone());
         self.seq += 1;
         life.change_seq = self.seq;
@@ -268,14 +274,17 @@ impl Step {
     }
 
     /// Writes the life alone.
-    fn move_on(&mut self, mut life: Life) {
+    pub(in crate::findings) fn move_on(&mut self, mut life: Life) {
         life.version += 1;
         life.updated_at = self.now;
         self.moved.push(life.steps());
     }
 
     /// Writes what the steps since the last time came to.
-    pub(super) async fn write_down(&mut self, tx: &mut Transaction<'static, Postgres>) -> Result<(), Error> {
+    pub(in crate::findings) async fn write_down(
+        &mut self,
+        tx: &mut Transaction<'static, Postgres>,
+    ) -> Result<(), Error> {
         for rows in statements(std::mem::take(&mut self.shown)) {
             write_shown(tx, rows).await?;
         }
@@ -283,6 +292,10 @@ impl Step {
             write_moved(tx, rows).await?;
         }
         write_workloads(tx, &std::mem::take(&mut self.reached)).await?;
-        write_events(tx, &std::mem::take(&mut self.events), self.run, self.now).await
+        let (run, who) = match &self.who {
+            None => (Some(self.run), "scanner"),
+            Some(who) => (None, who.as_str()),
+        };
+        write_events(tx, &std::mem::take(&mut self.events), run, who, self.now).await
     }
 }

@@ -70,12 +70,12 @@ pub(super) async fn write_shown(tx: &mut Transaction<'static, Postgres>, rows: S
                 assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
                 target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params, exception,
                 stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at, reopened_count, first_run,
-                last_run, version, change_seq)
+                last_run, version, change_seq, suppressed_at, paused_seconds)
          select account_id, fingerprint, number, rule, severity, severity_rank, severity_because, part_of,
                 assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
                 target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params,
                 nullif(exception, 'null'), stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at,
-                reopened_count, first_run, last_run, version, change_seq
+                reopened_count, first_run, last_run, version, change_seq, suppressed_at, paused_seconds
          from jsonb_populate_recordset(null::finding, $1::text::jsonb)
          on conflict (account_id, fingerprint) do update set
                 severity = excluded.severity, severity_rank = excluded.severity_rank,
@@ -89,7 +89,8 @@ pub(super) async fn write_shown(tx: &mut Transaction<'static, Postgres>, rows: S
                 exception = excluded.exception, stale_why = excluded.stale_why, opened_at = excluded.opened_at,
                 last_seen_at = excluded.last_seen_at, resolved_at = excluded.resolved_at,
                 updated_at = excluded.updated_at, reopened_count = excluded.reopened_count,
-                last_run = excluded.last_run, version = excluded.version, change_seq = excluded.change_seq",
+                last_run = excluded.last_run, version = excluded.version, change_seq = excluded.change_seq,
+                suppressed_at = excluded.suppressed_at, paused_seconds = excluded.paused_seconds",
         rows
     )
     .execute(&mut **tx)
@@ -102,7 +103,7 @@ pub(super) async fn write_moved(tx: &mut Transaction<'static, Postgres>, rows: S
         "update finding f set part_of = w.part_of, detection = w.detection, workflow = w.workflow,
                 resolution = w.resolution, stale_why = w.stale_why, last_seen_at = w.last_seen_at,
                 resolved_at = w.resolved_at, updated_at = w.updated_at, last_run = w.last_run, version = w.version,
-                change_seq = w.change_seq
+                change_seq = w.change_seq, suppressed_at = w.suppressed_at, paused_seconds = w.paused_seconds
          from jsonb_populate_recordset(null::finding, $1::text::jsonb) w
          where f.account_id = w.account_id and f.fingerprint = w.fingerprint",
         rows
@@ -147,7 +148,8 @@ pub(super) async fn write_workloads(tx: &mut Transaction<'static, Postgres>, rea
 pub(super) async fn write_events(
     tx: &mut Transaction<'static, Postgres>,
     events: &[(i64, Event)],
-    run: RunId,
+    run: Option<RunId>,
+    who: &str,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     if events.is_empty() {
@@ -157,7 +159,7 @@ pub(super) async fn write_events(
     let numbers: Vec<i64> = events.iter().map(|(seq, _)| *seq).collect();
     sqlx::query!(
         "insert into finding_event (account_id, change_seq, fingerprint, run_id, at, kind, actor, detail)
-         select w.account_id, w.seq, w.fingerprint, $6, $7, w.kind, 'scanner', w.detail::jsonb
+         select w.account_id, w.seq, w.fingerprint, $6, $7, w.kind, $8, w.detail::jsonb
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
               as w (account_id, fingerprint, kind, detail, seq)",
         &column(&|event| event.account.clone()),
@@ -165,8 +167,9 @@ pub(super) async fn write_events(
         &column(&|event| event.kind.to_owned()),
         &column(&|event| parse::json_text(&event.detail)),
         &numbers,
-        run.0,
-        now
+        run.map(|run| run.0),
+        now,
+        parse::storable(who)
     )
     .execute(&mut **tx)
     .await?;

@@ -2,10 +2,12 @@
 
 use super::row::FindingAfter;
 use crate::findings::filter::{FindingFilter, FindingVia};
-use crate::parse::severity_rank;
-use chrono::{DateTime, Utc};
+use crate::parse::{severity_of, severity_rank};
+use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::access::reach::Via;
 use rolecall_audit::finding::Workflow;
+use rolecall_audit::finding::triage::due::DueDays;
+use rolecall_rules::Severity;
 
 /// A filter as the statements take it.
 pub(super) struct Bound {
@@ -19,6 +21,11 @@ pub(super) struct Bound {
     pub(super) kinds: Vec<String>,
     pub(super) folded: bool,
     pub(super) part_of: Option<String>,
+    pub(super) due: Vec<String>,
+    /// After so many hours a finding is due, by the rank of its severity; 0: never.
+    pub(super) due_hours: Vec<i32>,
+    /// So many hours before that it is due soon.
+    pub(super) soon_hours: Vec<i32>,
     /// Whether findings count whose own subject is in the place.
     pub(super) own: bool,
     /// The ways by which a workload may reach the role of a finding that counts.
@@ -28,12 +35,16 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn of(filter: &FindingFilter) -> Self {
+    pub(super) fn of(filter: &FindingFilter, due: &DueDays) -> Self {
         let workflow: Vec<String> = filter.workflow.iter().map(|v| v.as_str().to_owned()).collect();
         let all = [Workflow::Open, Workflow::Acknowledged, Workflow::Suppressed, Workflow::Resolved];
         let any = filter.via.is_empty();
         let through =
             |way: Via| any || filter.via.iter().any(|v| *v == FindingVia::Role || *v == FindingVia::Reach(way));
+        let hours = |of: fn(&DueDays, Severity) -> Option<TimeDelta>| {
+            let by_rank = (0..5).map(|rank| of(due, severity_of(rank)).map_or(0, |time| time.num_hours()));
+            by_rank.map(|hours| i32::try_from(hours).unwrap_or(i32::MAX)).collect()
+        };
         let ways = [Via::Direct, Via::Target, Via::Chain].into_iter().filter(|way| through(*way));
         Self {
             states: if workflow.is_empty() { all.map(|v| v.as_str().to_owned()).into() } else { workflow.clone() },
@@ -45,6 +56,9 @@ impl Bound {
             kinds: filter.subject_kinds.iter().map(|v| v.as_str().to_owned()).collect(),
             folded: filter.folded || filter.part_of.is_some(),
             part_of: filter.part_of.as_ref().map(|head| head.0.clone()),
+            due: filter.due.iter().map(|v| v.as_str().to_owned()).collect(),
+            due_hours: hours(DueDays::within),
+            soon_hours: hours(DueDays::soon),
             own: any || filter.via.contains(&FindingVia::Subject),
             ways: ways.map(|way| way.as_str().to_owned()).collect(),
             association: filter.association.as_ref().map(ToString::to_string),
@@ -84,6 +98,9 @@ impl Family {
             folded,
             updated_since,
             first_seen_after,
+            assignees,
+            assigned,
+            due,
             q,
         } = filter;
         let place = [region, cluster, namespace, service_account].into_iter().any(Option::is_some);
@@ -93,6 +110,7 @@ impl Family {
         let texts = [subject_key, role_arn, q].into_iter().any(Option::is_some);
         let times = [updated_since, first_seen_after].into_iter().any(Option::is_some);
         let lists = detection.is_empty() && severity.is_empty() && accounts.is_empty();
+        let lists = lists && assignees.is_empty() && assigned.is_none() && due.is_empty();
         let plain = lists && rules.is_empty() && subject_kinds.is_empty() && severity_min.is_none();
         if plain && !texts && !times && part_of.is_none() && !folded { Self::State } else { Self::Filter }
     }

@@ -1,10 +1,12 @@
 //! The statements that read findings: the columns once, the conditions of a filter once.
 
 use super::row::FindingRow;
+use crate::findings::suppressions::SuppressionRow;
 use crate::work::runs::RunId;
 use crate::{Error, parse};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::access::reach::Workload;
+use rolecall_audit::finding::triage::due::{DueDays, Elapsed};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_rules::Subject;
 use serde_json::Value;
@@ -42,6 +44,10 @@ pub(super) struct Record {
     pub(super) resolved_at: Option<DateTime<Utc>>,
     pub(super) updated_at: DateTime<Utc>,
     pub(super) reopened_count: i32,
+    pub(super) assignee: Option<String>,
+    pub(super) paused_seconds: i64,
+    pub(super) suppressions: Option<Value>,
+    pub(super) now: DateTime<Utc>,
     pub(super) first_run: i64,
     pub(super) last_run: i64,
     pub(super) version: i64,
@@ -69,7 +75,11 @@ macro_rules! select_findings {
                       coalesce(f.last_seen_at, (select judged_at from run where judged_at is not null
                                                 order by id desc limit 1), f.updated_at) as "last_seen_at!",
                       f.last_seen_at is null as "seen_by_latest!",
-                      f.resolved_at, f.updated_at, f.reopened_count, f.first_run,
+                      f.resolved_at, f.updated_at, f.reopened_count, f.assignee, f.paused_seconds,
+                      (select jsonb_agg(to_jsonb(s)) from suppression s
+                       where s.account_id = f.account_id and s.fingerprint = f.fingerprint and s.ended_at is null)
+                          as suppressions,
+                      now() as "now!", f.first_run,
                       coalesce(f.last_run, (select id from run where judged_at is not null order by id desc limit 1),
                                f.first_run) as "last_run!",
                       f.version, f.change_seq "# + $first $(+ $tail)*
@@ -115,7 +125,7 @@ macro_rules! of_short_page {
 }
 
 /// The findings of a filter that names no place; its condition and parameters are written once.
-/// Parameters of `$tail` count from `$15`.
+/// Parameters of `$tail` count from `$20`.
 macro_rules! of_filter {
     ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         with_conditions!($query!, $bound, $filter, "from finding f ", $tail $(+ $more)* $(, $arg)*)
@@ -123,7 +133,7 @@ macro_rules! of_filter {
 }
 
 /// The findings of a filter that names a place or a way: those whose subject is there, and those on
-/// roles that a workload there reaches. Parameters of `$tail` count from `$25`.
+/// roles that a workload there reaches. Parameters of `$tail` count from `$31`.
 macro_rules! of_place {
     ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         with_conditions!(
@@ -132,25 +142,25 @@ macro_rules! of_place {
             $filter,
             "from (
                  select o.account_id, o.fingerprint from finding o
-                 where $15::bool
-                   and ($16::text is null or o.region = $16)
-                   and ($17::text is null or o.cluster = $17)
-                   and ($18::text is null or o.namespace = $18)
-                   and ($19::text is null or o.service_account = $19)
-                   and ($20::text is null or o.subject_key = $20
-                        or (o.subject_kind = 'session' and o.cluster = $21 and o.namespace = $22
-                            and o.service_account = $23))
-                   and ($25::text is null or (o.account_id = $25 and o.cluster is not null))
-                   and (num_nonnulls($16, $17, $18, $19, $20, $25) > 0 or o.namespace is not null)
+                 where $20::bool
+                   and ($21::text is null or o.region = $21)
+                   and ($22::text is null or o.cluster = $22)
+                   and ($23::text is null or o.namespace = $23)
+                   and ($24::text is null or o.service_account = $24)
+                   and ($25::text is null or o.subject_key = $25
+                        or (o.subject_kind = 'session' and o.cluster = $26 and o.namespace = $27
+                            and o.service_account = $28))
+                   and ($30::text is null or (o.account_id = $30 and o.cluster is not null))
+                   and (num_nonnulls($21, $22, $23, $24, $25, $30) > 0 or o.namespace is not null)
                  union
                  select w.account_id, w.fingerprint from finding_workload w
-                 where w.via = any($24::text[])
-                   and ($16::text is null or w.region = $16)
-                   and ($17::text is null or w.cluster = $17)
-                   and ($18::text is null or w.namespace = $18)
-                   and ($19::text is null or w.service_account = $19)
-                   and ($20::text is null or w.association = $20)
-                   and ($25::text is null or w.cluster_account_id = $25)
+                 where w.via = any($29::text[])
+                   and ($21::text is null or w.region = $21)
+                   and ($22::text is null or w.cluster = $22)
+                   and ($23::text is null or w.namespace = $23)
+                   and ($24::text is null or w.service_account = $24)
+                   and ($25::text is null or w.association = $25)
+                   and ($30::text is null or w.cluster_account_id = $30)
              ) place join finding f on f.account_id = place.account_id and f.fingerprint = place.fingerprint ",
             $tail $(+ $more)*,
             $bound.own,
@@ -187,6 +197,17 @@ macro_rules! with_conditions {
                     or position(lower($12) in lower(f.message || ' ' || f.subject_key || ' ' || f.rule)) > 0)
                and ($13::bool or f.part_of is null)
                and ($14::text is null or f.part_of = $14)
+               and (cardinality($15::text[]) = 0 or f.assignee = any($15))
+               and ($16::bool is null or (f.assignee is not null) = $16)
+               and (cardinality($17::text[]) = 0
+                    or case when f.workflow = 'resolved' or ($18::int[])[f.severity_rank + 1] = 0 then null
+                            when f.workflow = 'suppressed' then 'paused'
+                            when f.opened_at + make_interval(secs => f.paused_seconds)
+                                 + make_interval(hours => ($18::int[])[f.severity_rank + 1]) <= now() then 'overdue'
+                            when f.opened_at + make_interval(secs => f.paused_seconds)
+                                 + make_interval(hours => ($18::int[])[f.severity_rank + 1]
+                                                          - ($19::int[])[f.severity_rank + 1]) <= now() then 'due_soon'
+                            else 'ok' end = any($17))
              " + $tail $(+ $more)*,
             &$bound.workflow,
             &$bound.detection,
@@ -202,6 +223,11 @@ macro_rules! with_conditions {
             $filter.q,
             $bound.folded,
             $bound.part_of,
+            &$filter.assignees,
+            $filter.assigned,
+            &$bound.due,
+            &$bound.due_hours,
+            &$bound.soon_hours,
             $($arg,)*
         )
     };
@@ -274,7 +300,7 @@ macro_rules! page_of {
 }
 
 impl Record {
-    pub(super) fn into_row(self) -> Result<FindingRow, Error> {
+    pub(super) fn into_row(self, due: &DueDays) -> Result<FindingRow, Error> {
         const TABLE: &str = "finding";
         let key = self.fingerprint;
         let subject = Subject {
@@ -288,6 +314,18 @@ impl Record {
             role_arn: self.role_arn,
             target_role_arn: self.target_role_arn,
         };
+        let suppressions: Vec<SuppressionRow> = match self.suppressions {
+            Some(open) => parse::json("suppression", &key, open)?,
+            None => Vec::new(),
+        };
+        let (in_force, requested): (Vec<_>, Vec<_>) =
+            suppressions.into_iter().partition(|suppression| suppression.in_force_at.is_some());
+        let severity = parse::text(TABLE, &key, &self.severity)?;
+        let workflow = parse::text(TABLE, &key, &self.workflow)?;
+        let elapsed = Elapsed {
+            opened_at: self.opened_at,
+            paused: TimeDelta::try_seconds(self.paused_seconds).unwrap_or_default(),
+        };
         let shown: Vec<(String, String)> = match self.workloads {
             Some(shown) => parse::json("finding_workload", &key, shown)?,
             None => Vec::new(),
@@ -296,7 +334,7 @@ impl Record {
         Ok(FindingRow {
             number: self.number,
             rule: self.rule,
-            severity: parse::text(TABLE, &key, &self.severity)?,
+            severity,
             severity_because: self.severity_because,
             part_of: self.part_of.map(Fingerprint),
             parts: parse::count(self.parts),
@@ -305,7 +343,11 @@ impl Record {
             workloads: workloads.collect::<Result<_, Error>>()?,
             subject,
             detection: parse::text(TABLE, &key, &self.detection)?,
-            workflow: parse::text(TABLE, &key, &self.workflow)?,
+            workflow,
+            assignee: self.assignee,
+            due: due.due(severity, workflow, elapsed, self.now),
+            suppression: in_force.into_iter().next(),
+            requested: requested.into_iter().next(),
             resolution: self.resolution,
             message: self.message,
             exception: self.exception.map(|value| parse::json(TABLE, &key, value)).transpose()?,

@@ -1,9 +1,11 @@
 //! A finding as it is read.
 
+use crate::findings::suppressions::SuppressionRow;
 use crate::parse::severity_rank;
 use crate::work::runs::RunId;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
+use rolecall_audit::finding::triage::due::Due;
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::Reason;
@@ -68,6 +70,14 @@ pub struct FindingRow {
     pub detection: Detection,
     /// People's side.
     pub workflow: Workflow,
+    /// Who works on it.
+    pub assignee: Option<String>,
+    /// Until when it should be mended; `None` where it is resolved or never due.
+    pub due: Option<Due>,
+    /// The suppression in force that somebody asked for.
+    pub suppression: Option<SuppressionRow>,
+    /// A suppression that awaits approval.
+    pub requested: Option<SuppressionRow>,
     /// Why it was resolved, as [`rolecall_audit::finding::Resolution`] names it.
     pub resolution: Option<String>,
     /// One sentence.
@@ -142,8 +152,9 @@ pub struct FindingEvent {
     pub run: Option<RunId>,
     /// When.
     pub at: DateTime<Utc>,
-    /// `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed`,
-    /// `suppression_expired`.
+    /// Of the scanner `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed`,
+    /// `suppression_expired`; of people `acknowledged`, `unacknowledged`, `suppressed`, `suppression_requested`,
+    /// `suppression_declined`, `suppression_ended`, `assigned`, `commented`.
     pub kind: String,
     /// `scanner`, or who did it.
     pub actor: String,

@@ -5,7 +5,7 @@ use super::verdict::{
 };
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
-use rolecall_store::{Finding, FindingEvent, FindingRow};
+use rolecall_store::{Finding, FindingEvent, FindingRow, SuppressionRow};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -57,6 +57,36 @@ impl FindingDetailJson {
     }
 }
 
+/// What suppresses a finding until a date, because somebody asked for it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SuppressionJson {
+    /// `false_positive`, `risk_accepted`, `compensating_control` or `test`.
+    pub(crate) reason: &'static str,
+    /// Why, in the words of who asked.
+    pub(crate) justification: String,
+    /// When it ends. The finding opens then, if it still fails.
+    pub(crate) until: DateTime<Utc>,
+    /// Who asked: a person, or `token` with its name.
+    pub(crate) requested_by: String,
+    /// When it was asked for.
+    pub(crate) requested_at: DateTime<Utc>,
+    /// The other person who approved it; null where nobody else had to.
+    pub(crate) approved_by: Option<String>,
+}
+
+impl From<SuppressionRow> for SuppressionJson {
+    fn from(row: SuppressionRow) -> Self {
+        Self {
+            reason: row.reason.as_str(),
+            justification: row.justification,
+            until: row.until,
+            requested_by: row.requested_by,
+            requested_at: row.requested_at,
+            approved_by: row.approved_by,
+        }
+    }
+}
+
 /// A finding.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FindingJson {
@@ -90,7 +120,21 @@ pub(crate) struct FindingJson {
     pub(crate) resolution: Option<String>,
     /// One sentence.
     pub(crate) message: String,
+    /// The exception from the policy files that suppresses it.
     pub(crate) exception: Option<ExceptionJson>,
+    /// The suppression in force that a person or a program asked for.
+    pub(crate) suppression: Option<SuppressionJson>,
+    /// A suppression that awaits the approval of another person.
+    pub(crate) suppression_request: Option<SuppressionJson>,
+    /// The person or team that works on it.
+    #[schema(example = "payments")]
+    pub(crate) assignee: Option<String>,
+    /// How it stands to its due date: `ok`, `due_soon`, `overdue`, or `paused` while it is suppressed; null where it is
+    /// resolved or never due.
+    #[schema(example = "due_soon")]
+    pub(crate) due: Option<&'static str>,
+    /// Until when it should be mended; null while the time stands still.
+    pub(crate) due_at: Option<DateTime<Utc>>,
     /// Why it could not be decided; empty unless stale.
     pub(crate) stale_reasons: Vec<ReasonJson>,
     pub(crate) first_seen_at: DateTime<Utc>,
@@ -102,7 +146,7 @@ pub(crate) struct FindingJson {
     pub(crate) reopened_count: u32,
     pub(crate) first_scan: i64,
     pub(crate) last_scan: i64,
-    /// Grows with every step.
+    /// Grows with every step; also the `ETag` of the finding, for `If-Match`.
     pub(crate) version: i64,
     /// The finding's page.
     #[schema(example = "/findings/17")]
@@ -137,6 +181,11 @@ impl From<FindingRow> for FindingJson {
             part_count: row.parts,
             assumptions: row.assumptions.into_iter().map(assumption).collect(),
             exception,
+            suppression: row.suppression.map(SuppressionJson::from),
+            suppression_request: row.requested.map(SuppressionJson::from),
+            assignee: row.assignee,
+            due: row.due.map(|due| due.state.as_str()),
+            due_at: row.due.and_then(|due| due.at),
             stale_reasons: row.stale_why.iter().map(ReasonJson::from).collect(),
             first_seen_at: row.first_seen_at,
             opened_at: row.opened_at,
@@ -156,7 +205,9 @@ impl From<FindingRow> for FindingJson {
 pub(crate) struct EventJson {
     /// Place in the one order of all steps.
     pub(crate) change_seq: i64,
-    /// `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed` or `suppression_expired`.
+    /// Of the scanner `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed` or
+    /// `suppression_expired`; of people and programs `acknowledged`, `unacknowledged`, `suppressed`,
+    /// `suppression_requested`, `suppression_declined`, `suppression_ended`, `assigned` or `commented`.
     pub(crate) kind: String,
     pub(crate) at: DateTime<Utc>,
     /// `scanner`, or who did it.
