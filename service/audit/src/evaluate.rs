@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::{Estate, Reason};
 use rolecall_iam::AccountId;
-use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, SubjectKind, Times};
+use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, Severity, SubjectKind, Times};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,6 +115,8 @@ fn judge_all(
     let facts = SubjectIndex::new(estate, &BTreeSet::new(), cancel).with_changes(changes);
     let mut stated = Stated { estate, changes, now, cancel, by_assumptions: BTreeMap::new() };
     let mut subjects: BTreeMap<SubjectKind, Vec<Judged>> = BTreeMap::new();
+    let over: BTreeSet<&str> =
+        changes.iter().filter(|open| open.ended.is_some()).map(|open| open.change.id.as_str()).collect();
     let mut evaluation = Evaluation { reach: Reach::new(estate), ..Evaluation::default() };
     if wanted(SubjectKind::Role) {
         evaluation.reach.follow(|role| facts.assumed_from(role));
@@ -146,8 +148,14 @@ fn judge_all(
             let (judgement, assumptions) = stated.decide(rule, index, judgement);
             let exception = judgement.exception.map(Arc::new);
             let mut assumptions = assumptions.into_iter();
+            let is_over = kind == SubjectKind::Change && over.contains(judged.subject.key.as_str());
             for outcome in judgement.outcomes {
                 let assumptions = assumptions.next().unwrap_or_default();
+                let graded = outcome.graded().map(|graded| graded.severity);
+                // What was over before a scan could show it is looked into where it was critical.
+                if is_over && graded.unwrap_or(judgement.severity) != Severity::Critical {
+                    continue;
+                }
                 count.add(&outcome, !assumptions.is_empty());
                 note_missing(&mut evaluation.could_be_assumed, &estate.assumed, &outcome);
                 let graded = outcome.graded();

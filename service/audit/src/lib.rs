@@ -13,6 +13,7 @@ pub mod finding;
 mod grouping;
 mod index;
 mod label;
+pub mod replay;
 mod resource;
 pub mod verdict;
 pub mod what_if;

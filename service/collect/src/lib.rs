@@ -114,7 +114,10 @@ pub async fn collect(
     let mut summary =
         Summary { hub: hub.account_id, accounts: 0, gaps: 0, calls: caller.into_calls(), interrupted: false };
     let organization = AccountScan::at(hub.account_id, plan, progress, now, until);
-    let accounts = organization::discover(&organization, &hub).await;
+    let mut accounts = organization::discover(&organization, &hub).await;
+    if let Some(only) = &plan.settings.only {
+        accounts.retain(|found| only.contains(&found.account.id));
+    }
     let (mut of_hub, caller) = organization.finish();
     count(&mut summary.calls, caller);
     progress.on(&Event::Discovered { accounts: accounts.len() });

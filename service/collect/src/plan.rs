@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use rolecall_estate::Account;
 use rolecall_estate::id::{Region, SessionName};
 use rolecall_iam::{AccountId, RoleArn};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Whose credentials begin the scan.
@@ -98,6 +99,8 @@ pub struct Settings {
     pub hub: Hub,
     /// Which accounts.
     pub accounts: Accounts,
+    /// Of those, only these; `None`: all of them. What is not among them stays as it was.
+    pub only: Option<BTreeSet<AccountId>>,
     /// Accounts seen in earlier looks: still looked at when the organisation's list is refused.
     pub known_accounts: Vec<Account>,
     /// The role to assume in each account; a path may precede the name.
@@ -135,6 +138,7 @@ impl Default for Settings {
         Self {
             hub: Hub::default(),
             accounts: Accounts::default(),
+            only: None,
             known_accounts: Vec::new(),
             role_name: "RolecallReadOnly".to_owned(),
             external_id: None,

@@ -39,6 +39,7 @@ pub use inventory::as_of::{AsOf, NotThen};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};
+pub use inventory::event_changes::{AccountScan, OwedReplay};
 pub use inventory::open_changes::PassedChanges;
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};

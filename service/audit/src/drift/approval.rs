@@ -174,7 +174,10 @@ fn of_whole(change: &Change) -> bool {
 }
 
 /// Whether two changes of one resource are of the same part of it.
-fn same_part(one: &Change, other: &Change) -> bool {
+pub(crate) fn same_part(one: &Change, other: &Change) -> bool {
+    if of_whole(one) || of_whole(other) {
+        return of_whole(one) && of_whole(other);
+    }
     let (group, named) = part(&one.change);
     let (other_group, _) = part(&other.change);
     group == other_group && (!named || one.part == other.part)

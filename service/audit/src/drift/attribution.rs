@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 /// IAM and EKS show a change to one reader before another, and clocks differ: a call counts for a window that
 /// it misses by no more.
-const SLACK: TimeDelta = TimeDelta::minutes(5);
+pub const SLACK: TimeDelta = TimeDelta::minutes(5);
 
 rolecall_iam::vocabulary! {
     /// How far it is known who made a change.

@@ -14,12 +14,14 @@ mod open;
 
 pub use crate::label::{Access, Effect};
 pub use crate::resource::{Resource, ResourceType};
+pub(crate) use approval::same_part;
 pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdrawal, replaced_by, state_words};
-pub use attribution::{Attributed, Attribution, Calls, Records, Window, attribute, creating_calls, span};
-pub use open::{EarlierCalls, Later, OpenChange, Standing, TrustedAccount, standing};
+pub use attribution::{Attributed, Attribution, Calls, Records, SLACK, Window, attribute, creating_calls, span};
+pub(crate) use difference::kind;
+pub use open::{EarlierCalls, Ended, Later, OpenChange, SeenIn, Standing, TrustedAccount, standing};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use difference::{Difference, kind};
+use difference::Difference;
 use rolecall_estate::coverage::Coverage;
 use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate};
@@ -136,6 +138,17 @@ impl Change {
     pub fn effective_at(&self, made_at: DateTime<Utc>) -> DateTime<Utc> {
         made_at.checked_add_signed(self.takes_hold.delay()).unwrap_or(made_at)
     }
+
+    /// The same change, where nobody knows what was there before or what was asked for.
+    pub(crate) fn unproved(&mut self, why: &str) {
+        why.clone_into(&mut self.because);
+        self.effect = Effect::Unknown;
+        (self.gained, self.lost) = (None, None);
+        for it in &mut self.affected {
+            it.effect = Effect::Unknown;
+            (it.gained, it.lost) = (None, None);
+        }
+    }
 }
 
 /// Two scans of an estate.
@@ -166,30 +179,41 @@ pub fn changes(scans: &Scans<'_>) -> Vec<Change> {
     for (index, difference) in differences.iter().enumerate() {
         let label = labels.remove(&index).unwrap_or_default();
         let caused_by = difference::cause(index, &differences).and_then(|cause| ids.get(cause)).cloned();
-        out.push(Change {
-            id: ids.get(index).cloned().unwrap_or_default(),
-            resource: difference.resource.clone(),
-            account_id: difference.account_id,
-            region: difference.region.clone(),
-            change: difference.change.to_owned(),
-            part: difference.part.clone(),
-            before: difference.before.clone(),
-            after: difference.after.clone(),
-            effect: label.effect,
-            gained: label.gained,
-            lost: label.lost,
-            because: label.because,
-            affected: label.affected,
-            caused_by,
-            takes_hold: label.takes_hold,
-            administrator: label.administrator,
-            trusted: label.trusted,
-            aliases: difference.aliases.clone(),
-        });
+        out.push(change(difference, ids.get(index).cloned().unwrap_or_default(), label, caused_by));
     }
     let followers = followers(scans, &out);
     out.extend(followers);
     out
+}
+
+/// Every difference between two scans, in the same order, with nothing said of what it comes to: no ids, no
+/// effects, and none that only follow from others.
+pub(crate) fn unlabelled(scans: &Scans<'_>) -> Vec<Change> {
+    let differences = difference::all(scans);
+    differences.iter().map(|it| change(it, String::new(), effect::Label::default(), None)).collect()
+}
+
+fn change(difference: &Difference, id: String, label: effect::Label, caused_by: Option<String>) -> Change {
+    Change {
+        id,
+        resource: difference.resource.clone(),
+        account_id: difference.account_id,
+        region: difference.region.clone(),
+        change: difference.change.to_owned(),
+        part: difference.part.clone(),
+        before: difference.before.clone(),
+        after: difference.after.clone(),
+        effect: label.effect,
+        gained: label.gained,
+        lost: label.lost,
+        because: label.because,
+        affected: label.affected,
+        caused_by,
+        takes_hold: label.takes_hold,
+        administrator: label.administrator,
+        trusted: label.trusted,
+        aliases: difference.aliases.clone(),
+    }
 }
 
 /// A managed policy's new version changes every role that has it: a row each, which follows from the
@@ -260,7 +284,7 @@ fn id(difference: &Difference, pair: &str) -> String {
     ])
 }
 
-fn digest_id(parts: &[&str]) -> String {
+pub(crate) fn digest_id(parts: &[&str]) -> String {
     let text = serde_json::to_string(parts).unwrap_or_default();
     let hex = Digest::sha256(text.as_bytes()).to_string();
     format!("chg_{}", hex.chars().take(32).collect::<String>())

@@ -48,6 +48,27 @@ pub struct Later<'a> {
     pub approval: Option<&'a ApprovalStep>,
 }
 
+rolecall_iam::vocabulary! {
+    /// What shows a change.
+    pub enum SeenIn: "what shows a change" {
+        /// Two scans differ by it.
+        Snapshots = "snapshots",
+        /// The call that made it alone: the scans before and after do not differ by it, or there is no scan
+        /// after it yet.
+        Events = "events",
+    }
+}
+
+/// When a change that no scan shows was over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// When the call that undid it was made; where no such call is known, the date of the scan that does not
+    /// show it.
+    pub at: DateTime<Utc>,
+    /// The event of that call.
+    pub by: Option<String>,
+}
+
 /// Which programs changed a resource before a change, as far as events tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EarlierCalls {
@@ -74,6 +95,8 @@ pub struct OpenChange {
     pub standing: Standing,
     /// Who changed the resource before.
     pub earlier: EarlierCalls,
+    /// When it was over, where no scan shows it.
+    pub ended: Option<Ended>,
 }
 
 impl OpenChange {

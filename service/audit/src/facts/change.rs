@@ -9,6 +9,7 @@ use crate::access::index::AccessIndex;
 use crate::access::stack::policy_set;
 use crate::drift::{Affected, Attribution, Effect, OpenChange, ResourceType, Standing, TrustedAccount, state_words};
 use crate::index::join;
+use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_estate::{AgentClass, Tags};
 use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::grants::Grants;
@@ -110,7 +111,12 @@ impl ChangeFacts {
     fn words(&self) -> String {
         let change = &self.open.change;
         let part = change.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
-        format!("{}{part} on {}", change.change.replace('_', " "), change.resource.name)
+        let over = self.open.ended.as_ref().map(|ended| {
+            let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let from = self.open.attributed.event_time().map(|from| format!("from {} ", at(from))).unwrap_or_default();
+            format!(" ({from}to {})", at(ended.at))
+        });
+        format!("{}{part} on {}{}", change.change.replace('_', " "), change.resource.name, over.unwrap_or_default())
     }
 
     fn approved(&self) -> Value {

@@ -6,12 +6,13 @@ use super::{AssociationPut, AssociationRef, Named, Note, Place, Problem, Proposa
 use crate::drift::{Resource, ResourceType};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
-    Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, Role, Tags,
+    Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, OrgPolicy,
+    Role, Tags,
 };
 use rolecall_iam::{AccountId, Arn, ArnText, Document, RoleArn};
 
 /// The id of what is not there yet.
-const PROPOSED: &str = "proposed";
+pub(crate) const PROPOSED: &str = "proposed";
 
 /// What came of applying proposals.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub struct Touched {
 
 impl Touched {
     /// Why nobody knows what was there before, where that is so.
-    pub(super) fn doubt(&self, estate: &Estate) -> Option<String> {
+    pub(crate) fn doubt(&self, estate: &Estate) -> Option<String> {
         let scope = self.presence.as_ref().filter(|_| self.is_made)?;
         let blind = estate.coverage.blind_spots(scope);
         let name = &self.resource.name;
@@ -140,6 +141,18 @@ impl Work {
                     None
                 })?;
             }
+            Proposal::TagRole { role, tags } => {
+                self.change_role(role, |role| {
+                    role.tags.extend(tags.clone());
+                    None
+                })?;
+            }
+            Proposal::UntagRole { role, keys } => {
+                self.change_role(role, |role| {
+                    role.tags.retain(|key, _| !keys.contains(key));
+                    None
+                })?;
+            }
             Proposal::PutManagedPolicy { policy, document } => self.put_policy(policy, document)?,
             Proposal::DeleteManagedPolicy { policy } => self.delete_policy(policy)?,
             Proposal::PutAssociation { association, put } => self.put_association(association, put)?,
@@ -159,6 +172,29 @@ impl Work {
                     let resource = Resource::org_policy(&self.applied.estate, account, &id, kind);
                     self.touch(resource, None, false);
                 }
+            }
+            Proposal::MakeOrganizationPolicy { policy, document } => {
+                let digest = self.applied.estate.documents.add(document.clone());
+                let OrgPolicy { account_id, kind, .. } = **policy;
+                let resource = Resource::org_policy(&self.applied.estate, account_id, &policy.id, kind);
+                let made = OrgPolicy { document: digest, targets: Vec::new(), ..(**policy).clone() };
+                self.applied.estate.org_policies.push(made);
+                self.touch(resource, Some(Scope::global(account_id, ScopeKind::OrgPolicies)), true);
+            }
+            Proposal::AttachOrganizationPolicy { policy, target } => {
+                self.change_targets(policy, |targets| {
+                    if !targets.contains(target) {
+                        targets.push(target.clone());
+                    }
+                    None
+                })?;
+            }
+            Proposal::DetachOrganizationPolicy { policy, target } => {
+                self.change_targets(policy, |targets| {
+                    let had = targets.len();
+                    targets.retain(|it| it != target);
+                    (targets.len() == had).then(|| format!("{policy} is not attached to {target}"))
+                })?;
             }
             Proposal::Open { resource, why } => {
                 self.note(format!("what {resource} comes to is not known: {why}"));
@@ -347,10 +383,11 @@ impl Work {
         let policy = self.keep(put).flatten();
         let AssociationKey { account_id, region, cluster, .. } = key;
         let partition = ArnText(&role_arn).partition().unwrap_or("aws");
+        let id = put.id.as_deref().unwrap_or(PROPOSED);
         self.applied.estate.associations.push(Association {
             key: key.clone(),
-            association_id: PROPOSED.to_owned(),
-            arn: format!("arn:{partition}:eks:{region}:{account_id}:podidentityassociation/{cluster}/{PROPOSED}"),
+            association_id: id.to_owned(),
+            arn: format!("arn:{partition}:eks:{region}:{account_id}:podidentityassociation/{cluster}/{id}"),
             detail: Some(AssociationDetail {
                 role_arn,
                 target_role_arn: put.target_role.clone().flatten(),
@@ -365,6 +402,23 @@ impl Work {
             owner_arn: None,
         });
         self.touch(Resource::association(key), Some(listing_of(key)), true);
+        Ok(())
+    }
+
+    /// Changes what an organization policy is attached to; `change` says what was not there to be changed.
+    fn change_targets(
+        &mut self,
+        named: &str,
+        change: impl FnOnce(&mut Vec<String>) -> Option<String>,
+    ) -> Result<(), Refused> {
+        let at = self.organization_policy(named)?;
+        let Some(policy) = self.applied.estate.org_policies.get_mut(at) else { return Ok(()) };
+        if let Some(missing) = change(&mut policy.targets) {
+            return Err((missing, "check the id of the target".to_owned()));
+        }
+        let (account_id, id, kind) = (policy.account_id, policy.id.clone(), policy.kind);
+        let resource = Resource::org_policy(&self.applied.estate, account_id, &id, kind);
+        self.touch(resource, None, false);
         Ok(())
     }
 

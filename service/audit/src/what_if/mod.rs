@@ -9,6 +9,7 @@ mod fields;
 mod plan;
 mod read;
 
+pub(crate) use apply::PROPOSED;
 pub use apply::{Applied, Touched, apply};
 pub use plan::read_plan;
 pub use read::{Defaults, read};
@@ -20,7 +21,7 @@ use crate::finding::{Detection, Failure, FindingAction, KnownFinding, Resolution
 use crate::verdict::Fingerprint;
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Coverage, Scope};
-use rolecall_estate::{AssociationKey, Estate, Reason};
+use rolecall_estate::{AssociationKey, Estate, OrgPolicy, Reason, Tags};
 use rolecall_iam::{AccountId, Arn, Document, RoleArn};
 use rolecall_rules::{Outcome, RuleSet, Severity, Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,8 @@ pub struct AssociationPut {
     pub session_policy: Option<Option<Document>>,
     /// Whether the session tags are left out.
     pub disable_session_tags: Option<bool>,
+    /// The id that EKS gave it, where it is made already.
+    pub id: Option<String>,
 }
 
 /// One change that somebody means to make.
@@ -158,6 +161,20 @@ pub enum Proposal {
         /// The policy; `None`: the role has no boundary any more.
         policy: Option<Arn>,
     },
+    /// Tags that a role gets.
+    TagRole {
+        /// The role.
+        role: Named,
+        /// The tags.
+        tags: Tags,
+    },
+    /// Tags that are taken from a role.
+    UntagRole {
+        /// The role.
+        role: Named,
+        /// Their keys.
+        keys: Vec<String>,
+    },
     /// A managed policy that is made, or gets a new default version.
     PutManagedPolicy {
         /// The policy.
@@ -188,6 +205,27 @@ pub enum Proposal {
         policy: String,
         /// Its document.
         document: Document,
+    },
+    /// A service or resource control policy that is made, attached to nothing.
+    MakeOrganizationPolicy {
+        /// It, without targets.
+        policy: Box<OrgPolicy>,
+        /// Its document.
+        document: Document,
+    },
+    /// A service or resource control policy that is attached.
+    AttachOrganizationPolicy {
+        /// Its id, ARN or name.
+        policy: String,
+        /// The id of a root, unit or account.
+        target: String,
+    },
+    /// A service or resource control policy that is detached.
+    DetachOrganizationPolicy {
+        /// Its id, ARN or name.
+        policy: String,
+        /// The id of a root, unit or account.
+        target: String,
     },
     /// What nobody knows before it is made.
     Open {
@@ -303,7 +341,7 @@ pub fn what_if(
     for touched in &touched {
         let Some(why) = touched.doubt(estate) else { continue };
         for change in found.iter_mut().filter(|change| change.resource == touched.resource) {
-            unknown(change, &why);
+            change.unproved(&why);
         }
         notes.push(Note { place: touched.place.clone(), message: why });
     }
@@ -331,7 +369,7 @@ pub fn what_if(
 
 /// A proposal says that a thing is made or deleted, whatever the listings lack. What was there before where
 /// nobody looked is a doubt of its own.
-fn listed(coverage: &Coverage, touched: &[Touched]) -> Coverage {
+pub(crate) fn listed(coverage: &Coverage, touched: &[Touched]) -> Coverage {
     let stated: BTreeSet<&Scope> = touched.iter().filter_map(|it| it.presence.as_ref()).collect();
     let mut listed = Coverage::default();
     for (scope, gaps) in coverage.scopes() {
@@ -342,17 +380,6 @@ fn listed(coverage: &Coverage, touched: &[Touched]) -> Coverage {
     }
     stated.into_iter().for_each(|scope| listed.complete(scope.clone()));
     listed
-}
-
-/// Nobody knows what was there before.
-fn unknown(change: &mut Change, why: &str) {
-    why.clone_into(&mut change.because);
-    change.effect = Effect::Unknown;
-    (change.gained, change.lost) = (None, None);
-    for it in &mut change.affected {
-        it.effect = Effect::Unknown;
-        (it.gained, it.lost) = (None, None);
-    }
 }
 
 /// What all changes come to for each workload.

@@ -38,9 +38,19 @@ fn rank(proposal: &Proposal) -> u8 {
     match proposal {
         Proposal::PutManagedPolicy { .. } => 0,
         Proposal::PutRole { .. } | Proposal::PutTrustPolicy { .. } => 1,
-        Proposal::PutInlinePolicy { .. } | Proposal::Attach { .. } | Proposal::Boundary { .. } => 2,
-        Proposal::PutAssociation { .. } | Proposal::PutOrganizationPolicy { .. } | Proposal::Open { .. } => 3,
-        Proposal::DeleteAssociation { .. } | Proposal::DeleteOrganizationPolicy { .. } => 4,
+        Proposal::PutInlinePolicy { .. }
+        | Proposal::Attach { .. }
+        | Proposal::Boundary { .. }
+        | Proposal::TagRole { .. }
+        | Proposal::UntagRole { .. } => 2,
+        Proposal::PutAssociation { .. }
+        | Proposal::PutOrganizationPolicy { .. }
+        | Proposal::MakeOrganizationPolicy { .. }
+        | Proposal::AttachOrganizationPolicy { .. }
+        | Proposal::Open { .. } => 3,
+        Proposal::DeleteAssociation { .. }
+        | Proposal::DetachOrganizationPolicy { .. }
+        | Proposal::DeleteOrganizationPolicy { .. } => 4,
         Proposal::DeleteInlinePolicy { .. } | Proposal::Detach { .. } => 5,
         Proposal::DeleteRole { .. } => 6,
         Proposal::DeleteManagedPolicy { .. } => 7,
@@ -231,6 +241,7 @@ fn put_association(it: &Association) -> Step {
         target_role: Some(target),
         session_policy: Some(policy),
         disable_session_tags: Some(it.disable_session_tags.clone().map_err(|why| why.to_string())?),
+        id: None,
     };
     Ok(Proposal::PutAssociation { association, put: Box::new(put) })
 }

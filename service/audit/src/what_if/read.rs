@@ -170,6 +170,7 @@ fn put(fields: &Fields<'_>) -> Result<AssociationPut, Problem> {
             false => fields.document("session_policy")?.map(Some),
         },
         disable_session_tags: fields.flag("disable_session_tags")?,
+        id: None,
     })
 }
 
@@ -254,6 +255,7 @@ fn association(fields: &Fields<'_>, defaults: &Defaults) -> Result<Proposal, Pro
         target_role: arn("targetRoleArn")?.map(Some),
         session_policy: fields.document("policy")?.map(Some),
         disable_session_tags: fields.flag("disableSessionTags")?,
+        id: None,
     };
     let association = match fields.text("associationId")? {
         Some(id) => AssociationRef::Id(id.to_owned()),

@@ -50,6 +50,7 @@ fn open(change: Change) -> OpenChange {
         approval: None,
         standing: Standing::There,
         earlier: EarlierCalls::default(),
+        ended: None,
     }
 }
 

@@ -13,6 +13,8 @@ mod drift;
 #[cfg(test)]
 mod escalations;
 #[cfg(test)]
+mod event_changes;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod grouping;

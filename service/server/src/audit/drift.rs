@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use chrono::TimeDelta;
-use rolecall_audit::drift::{Attribution, Calls, Change, Records, Scans, Window, attribute, changes, span};
+use rolecall_audit::drift::{Attribution, Calls, Change, Records, Scans, SeenIn, Window, attribute, changes, span};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{CompleteRange, Trail};
 use rolecall_iam::AccountId;
@@ -81,6 +81,8 @@ fn row(run: RunId, change: Change, window: Window, calls: &Calls<'_>, records: R
         until: window.until,
         attributed,
         approval: None,
+        seen_in: SeenIn::Snapshots,
+        ended: None,
         change,
     }
 }
@@ -132,15 +134,20 @@ async fn events(store: &Store, windows: impl Iterator<Item = Window>) -> Result<
     let Some((since, until)) = span(windows) else { return Ok(Vec::new()) };
     let filter =
         ChangeEventFilter { since, until: Some(until + TimeDelta::seconds(1)), ..ChangeEventFilter::default() };
+    pages(store, &filter).await
+}
+
+/// Every event of a filter.
+pub(super) async fn pages(store: &Store, filter: &ChangeEventFilter) -> Result<Vec<ChangeEvent>, Error> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = store.change_events(&filter, after.as_ref(), PAGE).await?;
+        let page = store.change_events(filter, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(ChangeEventAfter::of(last));
         found.extend(page);
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::Judging)
 }

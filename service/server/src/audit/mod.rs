@@ -14,6 +14,8 @@ pub mod ingest;
 pub mod ingested;
 pub mod load;
 mod owed;
+mod replay;
+pub(crate) mod rescan;
 pub mod rules;
 pub mod run;
 pub mod scan;

@@ -212,7 +212,9 @@ impl Audit {
         abort::point("sessions attributed");
         // Rules judge changes, too.
         self.progress.step("Comparing with the scan before");
-        let changes_kept = super::drift::work_out(&self.store).await?;
+        let shown = super::drift::work_out(&self.store).await?;
+        // Once it is known what scans show: what was made and undone between them.
+        let changes_kept = shown + super::replay::work_out(&self.store).await?;
         abort::point("changes kept");
         self.progress.step("Evaluating rules");
         // Before what is judged is loaded: what is owed later may not be in it.

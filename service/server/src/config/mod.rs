@@ -115,6 +115,10 @@ pub struct ScheduleConfig {
     pub timezone: chrono_tz::Tz,
     /// A start is put off by up to this, evenly spread.
     pub jitter: Duration,
+    /// When the queues of trails are read between scans.
+    pub events_cron: Cron,
+    /// After a scan of an account, no call starts another one of it for so long.
+    pub rescan_distance: Duration,
 }
 
 /// `[declared]`
@@ -194,7 +198,14 @@ impl Default for AwsConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { enabled: true, cron: Cron::daily(), timezone: chrono_tz::UTC, jitter: Duration::ZERO }
+        Self {
+            enabled: true,
+            cron: Cron::daily(),
+            timezone: chrono_tz::UTC,
+            jitter: Duration::ZERO,
+            events_cron: Cron::five_minutes(),
+            rescan_distance: Duration::from_secs(15 * 60),
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct RawSchedule {
     pub(super) cron: Option<Spanned<String>>,
     pub(super) timezone: Option<Spanned<String>>,
     jitter: Option<Spanned<String>>,
+    events_cron: Option<Spanned<String>>,
+    rescan_distance: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -336,6 +338,15 @@ impl Reader<'_> {
             |text| text.parse().map_err(|_| format!("`{text}` is not a time zone")),
         );
         self.parsed("schedule.jitter", raw.jitter, &mut schedule.jitter, DURATION, duration);
+        self.parsed(
+            "schedule.events_cron",
+            raw.events_cron,
+            &mut schedule.events_cron,
+            "write five fields: minute hour day month weekday",
+            str::parse,
+        );
+        let distance = &mut schedule.rescan_distance;
+        self.parsed("schedule.rescan_distance", raw.rescan_distance, distance, DURATION, duration);
     }
 
     pub(super) fn triage(&mut self, raw: RawTriage, triage: &mut TriageConfig) {

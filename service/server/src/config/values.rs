@@ -20,6 +20,14 @@ impl Cron {
         cron
     }
 
+    /// Every five minutes, which is about how long CloudTrail takes to deliver.
+    #[must_use]
+    pub fn five_minutes() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant, covered by the test of the example file")]
+        let cron = "*/5 * * * *".parse().expect("five fields");
+        cron
+    }
+
     /// The expression as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

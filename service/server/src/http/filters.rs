@@ -32,6 +32,7 @@ const SESSION_KINDS: &[&str] =
 const ATTRIBUTION_METHODS: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
 const EFFECTS: &[&str] = &["widened", "narrowed", "mixed", "none", "unknown"];
 const APPROVALS: &[&str] = &["approved", "expired", "withdrawn", "none"];
+const SEEN_IN: &[&str] = &["snapshots", "events"];
 const ATTRIBUTIONS: &[&str] = &["exact", "candidates", "none"];
 const SCOPES: &[&str] = &[
     "entry",
@@ -366,6 +367,7 @@ pub(crate) const CHANGES: &[Param] = &[
     param("resource_type", Kind::Texts, "Of these types, such as `AWS::IAM::Role`."),
     param("change", Kind::Texts, "Of these kinds, such as `trust_policy_changed`."),
     param("attribution", Kind::Words(ATTRIBUTIONS), "By how far it is known who made them."),
+    param("seen_in", Kind::Words(SEEN_IN), "By what shows them: two scans, or their calls alone."),
     param("approval", Kind::Words(APPROVALS), "By what their approval is now; `none`: they were never approved."),
     param("since", Kind::Instant, "Detected at or after."),
     param("until", Kind::Instant, "Detected before."),
@@ -383,6 +385,7 @@ pub(crate) fn changes(params: &Params) -> ChangeFilter {
         resource_type: list("resource_type"),
         change: list("change"),
         attribution: list("attribution"),
+        seen_in: list("seen_in"),
         approval: list("approval"),
         roots: false,
         since: params.instant("since"),

@@ -7,6 +7,12 @@ use std::time::Duration;
 pub const AUDIT: &str = "audit";
 /// The kind of run that it is.
 pub const AUDITS_AS: &str = "scan";
+/// Reading the queues of trails between scans, and scanning the accounts whose resources calls changed.
+pub const EVENTS: &str = "events";
+/// The kind of run that reads queues between scans.
+pub const READS_AS: &str = "events";
+/// The kind of run that scans accounts because of calls.
+pub const RESCANS_AS: &str = "rescan";
 /// Judging changes again, without a scan.
 pub const CHANGES: &str = "changes";
 /// Forgetting what is older than the configuration wants to keep.

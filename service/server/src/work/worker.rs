@@ -49,7 +49,13 @@ fn schedules(app: &App) -> Vec<Scheduled> {
         timetable: Timetable::new(Cron::daily(), chrono_tz::UTC),
         jitter: Duration::ZERO,
     };
-    audit.into_iter().chain([cleanup]).collect()
+    // Only a queue tells of new events as they come.
+    let events = (audits.enabled && jobs::queues(app).next().is_some()).then(|| Scheduled {
+        kind: job::EVENTS,
+        timetable: Timetable::new(audits.events_cron.clone(), audits.timezone),
+        jitter: Duration::ZERO,
+    });
+    audit.into_iter().chain(events).chain([cleanup]).collect()
 }
 
 /// A running worker.
@@ -162,7 +168,7 @@ async fn start_due(app: &App, scheduled: &Scheduled, begun: DateTime<Utc>, now: 
 async fn work(app: App, stop: CancellationToken) {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "rolecall".to_owned());
     let owner = format!("{host}-{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
-    let kinds = [job::AUDIT, job::CHANGES, job::CLEANUP].map(str::to_owned);
+    let kinds = [job::AUDIT, job::CHANGES, job::CLEANUP, job::EVENTS].map(str::to_owned);
     while !stop.is_cancelled() {
         // By a clock that was just set, all that is kept for a time would be too old.
         let claimed = match app.clock.condition().is_trusted() {

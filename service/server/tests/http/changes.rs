@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode, header};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall::app::App;
 use rolecall::http::auth::token::Scope;
-use rolecall_audit::drift::{Attributed, Attribution, Scans, changes};
+use rolecall_audit::drift::{Attributed, Attribution, Scans, SeenIn, changes};
 use rolecall_estate::Observation;
 use rolecall_store::ChangeRow;
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<U
             pair: &run.0.to_string(),
         });
         let row = |change| ChangeRow {
+            seen_in: SeenIn::Snapshots,
+            ended: None,
             run,
             change,
             detected_at: at,

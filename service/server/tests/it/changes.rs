@@ -27,7 +27,7 @@ pub(crate) async fn import_of(store: &Store, files: &Files) {
         .unwrap();
 }
 
-async fn changes(store: &Store) -> Vec<ChangeRow> {
+pub(crate) async fn changes(store: &Store) -> Vec<ChangeRow> {
     store.changes(&ChangeFilter::default(), None, 1_000).await.unwrap()
 }
 
@@ -164,7 +164,7 @@ async fn two_imports_give_every_change_and_no_other() {
 }
 
 /// The files as accounts of an organization, for the stand-in.
-fn served(files: &Files) -> Estate {
+pub(crate) fn served(files: &Files) -> Estate {
     let folder = Folder::new();
     let mut files = files.clone();
     let accounts = files.get_mut("accounts.json").unwrap();
@@ -176,7 +176,7 @@ fn served(files: &Files) -> Estate {
     Estate::from_dir(folder.path()).unwrap()
 }
 
-fn history() -> [TrailConfig; 1] {
+pub(crate) fn history() -> [TrailConfig; 1] {
     let lookup = LookupConfig {
         places: BTreeSet::new(),
         events: Events::Changes,

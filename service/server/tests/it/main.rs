@@ -17,6 +17,8 @@ mod declared;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod event_changes;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod front;
@@ -32,6 +34,8 @@ mod losses;
 mod mutations;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod rescans;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]

@@ -220,7 +220,8 @@ async fn replaced(connection: &mut PgConnection, rows: &[ChangeRow]) -> Result<V
         of_resource.entry((row.change.account_id, &row.change.resource)).or_default().push(row);
     }
     let mut replaced = Vec::new();
-    for row in rows {
+    // What was over before a scan could show it is approved as what it was.
+    for row in rows.iter().filter(|row| row.ended.is_none()) {
         let key = (row.change.account_id, &row.change.resource);
         let after = of_resource.get(&key).into_iter().flatten().filter(|it| it.run > row.run);
         let changes: Vec<&Change> = after.map(|it| &it.change).collect();

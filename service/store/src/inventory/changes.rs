@@ -9,7 +9,7 @@ use crate::inventory::{coverage, estate};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::{ApprovalStep, Attributed, Change};
+use rolecall_audit::drift::{ApprovalStep, Attributed, Change, Ended, SeenIn};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::AccountId;
@@ -54,6 +54,10 @@ pub struct ChangeRow {
     pub effective_at: DateTime<Utc>,
     /// The last step of its approval; of a change that follows from another, of that one's.
     pub approval: Option<ApprovalStep>,
+    /// Whether scans show it, or its call alone.
+    pub seen_in: SeenIn,
+    /// When it was over, where no scan shows it.
+    pub ended: Option<Ended>,
 }
 
 /// Which changes; empty fields ask for any.
@@ -75,6 +79,8 @@ pub struct ChangeFilter {
     pub change: Vec<String>,
     /// By how far it is known who made them.
     pub attribution: Vec<String>,
+    /// By what shows them.
+    pub seen_in: Vec<String>,
     /// By their approval: its states, and `none`.
     pub approval: Vec<String>,
     /// Only those that follow from no other.
@@ -113,6 +119,9 @@ struct Row {
     attribution_because: String,
     is_trail_complete: bool,
     events: Value,
+    seen_in: String,
+    ended_at: Option<DateTime<Utc>>,
+    ended_by: Option<String>,
     id: String,
     approval: Option<String>,
     approval_at: Option<DateTime<Utc>>,
@@ -128,7 +137,8 @@ macro_rules! select_changes {
         sqlx::query_as!(
             Row,
             r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.is_trail_complete, c.events, a.state as "approval?", a.at as "approval_at?",
+                      c.attribution_because, c.is_trail_complete, c.events, c.seen_in, c.ended_at,
+                      c.ended_by, a.state as "approval?", a.at as "approval_at?",
                       a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
                       a.until as "approval_until?"
                from change c
@@ -153,8 +163,8 @@ macro_rules! count_changes {
     };
 }
 
-/// A query over the changes of a filter, whose condition and twelve parameters are written once;
-/// `$tail` follows them, and its own parameters count from `$13`.
+/// A query over the changes of a filter, whose condition and thirteen parameters are written once;
+/// `$tail` follows them, and its own parameters count from `$14`.
 macro_rules! of_filter {
     ($query:ident!, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
         $query!(
@@ -170,6 +180,7 @@ macro_rules! of_filter {
                and ($10::timestamptz is null or c.detected_at < $10)
                and (cardinality($11::text[]) = 0 or coalesce(a.state, 'none') = any($11))
                and (not $12 or c.body ->> 'caused_by' is null)
+               and (cardinality($13::text[]) = 0 or c.seen_in = any($13))
              " + $tail,
             &$filter.account_id,
             &$filter.effect,
@@ -183,6 +194,7 @@ macro_rules! of_filter {
             $filter.until,
             &$filter.approval,
             $filter.roots,
+            &$filter.seen_in,
             $($arg,)*
         )
     };
@@ -215,6 +227,8 @@ fn read(row: Row) -> Result<ChangeRow, Error> {
             is_trail_complete: row.is_trail_complete,
         },
         effective_at: row.effective_at,
+        seen_in: parse::text(TABLE, &row.id, &row.seen_in)?,
+        ended: row.ended_at.map(|at| Ended { at, by: row.ended_by }),
     })
 }
 
@@ -411,9 +425,9 @@ pub(super) async fn page(
     let rows = of_filter!(
         select_changes!,
         filter,
-        "and ($13::timestamptz is null or (c.detected_at, c.id) < ($13, $14::text))
+        "and ($14::timestamptz is null or (c.detected_at, c.id) < ($14, $15::text))
          order by c.detected_at desc, c.id desc
-         limit $15",
+         limit $16",
         after.map(|after| after.detected_at),
         after.map(|after| after.id.as_str()),
         i64::from(limit),
@@ -426,7 +440,7 @@ pub(super) async fn page(
 /// How many changes a filter has, counted up to a limit.
 pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, limit: u32) -> Result<u64, Error> {
     let number =
-        of_filter!(count_changes!, filter, "limit $13) as counted", i64::from(limit)).fetch_one(executor).await?;
+        of_filter!(count_changes!, filter, "limit $14) as counted", i64::from(limit)).fetch_one(executor).await?;
     Ok(parse::count(number))
 }
 
@@ -435,14 +449,31 @@ pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Optio
     row.map(read).transpose()
 }
 
-/// The changes that are to be judged by rules of a digest; see [`Store::open_changes`].
+/// The changes of an account that scans show, made at a moment or later.
+pub(super) async fn of_account(
+    executor: impl PgExecutor<'_>,
+    account: AccountId,
+    since: DateTime<Utc>,
+) -> Result<Vec<ChangeRow>, Error> {
+    let rows = select_changes!(
+        "where c.account_id = $1 and c.until >= $2 and c.seen_in = 'snapshots' order by c.run_id, c.id",
+        account.to_string(),
+        since
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// The changes that are to be judged by rules of a digest; see [`Store::open_changes`]. What no scan has shown
+/// yet the next one shows, and is judged then.
 pub(super) async fn open_rows(
     executor: impl PgExecutor<'_>,
     rules: &str,
     since: DateTime<Utc>,
 ) -> Result<Vec<ChangeRow>, Error> {
     let rows = select_changes!(
-        "where c.body ->> 'caused_by' is null
+        "where c.body ->> 'caused_by' is null and (c.seen_in = 'snapshots' or c.ended_at is not null)
            and ((c.passed_under is distinct from $1 and (c.detected_at >= $2 or a.state is not null))
                 or exists (select from finding f
                            where f.account_id = c.account_id and f.subject_kind = 'change' and f.subject_key = c.id
@@ -456,12 +487,14 @@ pub(super) async fn open_rows(
     rows.into_iter().map(read).collect()
 }
 
-/// The changes of the same resources that later scans show, the oldest first.
+/// The changes of the same resources that later scans show, the oldest first. What was over before a scan took the
+/// place of nothing that is there.
 pub(super) async fn later_than(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
     let rows = select_changes!(
         "where exists (select from change of where of.id = any($1) and of.account_id = c.account_id
                          and of.resource_type = c.resource_type and of.resource = c.resource
                          and of.run_id < c.run_id)
+           and c.seen_in = 'snapshots'
          order by c.run_id, c.id",
         ids
     )

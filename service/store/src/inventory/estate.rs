@@ -148,6 +148,31 @@ pub(crate) async fn of_change(connection: &mut PgConnection, run: RunId, before:
     assemble(connection, rows, Documents::default()).await
 }
 
+/// The estate as a run left it, as far as calls about the resources of some accounts may matter; see
+/// [`Store::estate_left_by`].
+pub(crate) async fn left_by(connection: &mut PgConnection, run: RunId, accounts: &[String]) -> Result<Estate, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"with named as materialized (
+                  select role_arn as key from resource
+                  where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to > $1)
+                  union
+                  select target_role_arn from resource
+                  where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to > $1))
+         select r.kind, r.key, r.body::text as "body!" from resource r
+         where r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)
+           and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy')
+                or r.account_id = any($2)
+                or r.kind = 'role' and r.key in (select key from named where key is not null))
+         order by r.kind, r.key, r.account_id"#,
+        run.0,
+        accounts
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    assemble(connection, rows, Documents::default()).await
+}
+
 async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
     let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
     rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()

@@ -9,6 +9,7 @@ pub(crate) mod clusters;
 pub(crate) mod coverage;
 pub(crate) mod declared;
 pub(crate) mod estate;
+pub(crate) mod event_changes;
 pub(crate) mod listed;
 pub(crate) mod open_changes;
 pub(crate) mod past;

@@ -6,7 +6,7 @@
 use super::changes::{ChangeRow, later_than, open_rows};
 use crate::{Error, Store};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::{EarlierCalls, Later, OpenChange, creating_calls, standing};
+use rolecall_audit::drift::{EarlierCalls, Later, OpenChange, Standing, creating_calls, standing};
 use rolecall_estate::{AgentClass, resource_key};
 use rolecall_iam::Digest;
 use sqlx::PgConnection;
@@ -48,12 +48,14 @@ impl Store {
                 .filter(|other| other.run > row.run)
                 .map(|other| Later { change: &other.change, approval: other.approval.as_ref() });
             Arc::new(OpenChange {
-                standing: standing(&row.change, later),
+                // What no scan shows is over: that it was is what is judged.
+                standing: if row.ended.is_some() { Standing::There } else { standing(&row.change, later) },
                 earlier: earlier.remove(&row.change.id).unwrap_or_default(),
                 detected_at: row.detected_at,
                 effective_at: row.effective_at,
                 attributed: row.attributed,
                 approval: row.approval,
+                ended: row.ended,
                 change: row.change,
             })
         });

@@ -9,7 +9,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_estate::{ChangeEvent, ChangedResource};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one statement. A row may hold 64 KiB of documents.
 const CHUNK: usize = 200;
@@ -79,6 +80,14 @@ impl TrailBatch<'_> {
         for chunk in events.chunks(CHUNK) {
             written += self.change_chunk(chunk).await?;
         }
+        if written > 0 {
+            let mut since: BTreeMap<AccountId, DateTime<Utc>> = BTreeMap::new();
+            for event in events.iter().filter(|event| event.error_code.is_none()) {
+                let first = since.entry(event.account_id).or_insert(event.event_time);
+                *first = event.event_time.min(*first);
+            }
+            owe(&mut self.tx, &since).await?;
+        }
         Ok(written)
     }
 
@@ -127,6 +136,25 @@ impl TrailBatch<'_> {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Notes that calls of accounts must be told again, each from a moment on.
+async fn owe(connection: &mut PgConnection, since: &BTreeMap<AccountId, DateTime<Utc>>) -> Result<(), Error> {
+    if since.is_empty() {
+        return Ok(());
+    }
+    let (accounts, moments): (Vec<String>, Vec<DateTime<Utc>>) =
+        since.iter().map(|(account, since)| (account.to_string(), *since)).unzip();
+    sqlx::query!(
+        "insert into owed_replay as o (account_id, since)
+         select w.account_id, w.since from unnest($1::text[], $2::timestamptz[]) as w (account_id, since)
+         on conflict (account_id) do update set since = least(o.since, excluded.since), number = o.number + 1",
+        &accounts,
+        &moments
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// By what the resources of an event are found. Of an association its id, too: an event may know no more.

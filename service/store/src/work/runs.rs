@@ -245,6 +245,17 @@ impl Store {
         Ok(gone && !committed)
     }
 
+    /// Forgets a run that kept no snapshot and about which there is nothing to tell.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn forget_run(&self, run: RunId) -> Result<(), Error> {
+        sqlx::query!("delete from run where account_id = $1 and id = $2 and snapshot_at is null", INSTALLATION, run.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Runs from the newest, before a number where one is given.
     ///
     /// # Errors

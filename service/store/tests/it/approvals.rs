@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use chrono::{DateTime, Utc};
 use rolecall_audit::drift::{
-    Approval, ApprovalState, Attributed, Attribution, Scans, Withdrawal, changes as differences,
+    Approval, ApprovalState, Attributed, Attribution, Scans, SeenIn, Withdrawal, changes as differences,
 };
 use rolecall_estate::Observation;
 use rolecall_store::{AllApproved, Approved, ChangeFilter, ChangeRow, Store, Withdrawn};
@@ -36,6 +36,8 @@ async fn look_at(store: &Store, minute: i64, seen: &Observation) -> Vec<ChangeRo
         let rows: Vec<ChangeRow> = found
             .into_iter()
             .map(|change| ChangeRow {
+                seen_in: SeenIn::Snapshots,
+                ended: None,
                 run,
                 change,
                 detected_at: at(minute),

@@ -1,46 +1,46 @@
 //! The kinds of changes, as the API names them.
 
-pub(in crate::drift) const ADDED: &str = "added";
-pub(in crate::drift) const REMOVED: &str = "removed";
-pub(in crate::drift) const RECREATED: &str = "recreated";
-pub(in crate::drift) const TRUST: &str = "trust_policy_changed";
-pub(in crate::drift) const INLINE_ADDED: &str = "inline_policy_added";
-pub(in crate::drift) const INLINE_CHANGED: &str = "inline_policy_changed";
-pub(in crate::drift) const INLINE_REMOVED: &str = "inline_policy_removed";
-pub(in crate::drift) const ATTACHED: &str = "policy_attached";
-pub(in crate::drift) const DETACHED: &str = "policy_detached";
-pub(in crate::drift) const BOUNDARY_SET: &str = "permissions_boundary_set";
-pub(in crate::drift) const BOUNDARY_CHANGED: &str = "permissions_boundary_changed";
-pub(in crate::drift) const BOUNDARY_REMOVED: &str = "permissions_boundary_removed";
-pub(in crate::drift) const TAGS: &str = "tags_changed";
-pub(in crate::drift) const PROFILE_ADDED: &str = "added_to_instance_profile";
-pub(in crate::drift) const PROFILE_REMOVED: &str = "removed_from_instance_profile";
-pub(in crate::drift) const DEFAULT_VERSION: &str = "default_version_changed";
-pub(in crate::drift) const ATTACHED_VERSION: &str = "attached_policy_version_changed";
-pub(in crate::drift) const BOUNDARY_VERSION: &str = "permissions_boundary_version_changed";
-pub(in crate::drift) const ROLE: &str = "role_changed";
-pub(in crate::drift) const TARGET_SET: &str = "target_role_set";
-pub(in crate::drift) const TARGET_CHANGED: &str = "target_role_changed";
-pub(in crate::drift) const TARGET_REMOVED: &str = "target_role_removed";
-pub(in crate::drift) const EXTERNAL_ID: &str = "external_id_changed";
-pub(in crate::drift) const SESSION_TAGS_OFF: &str = "session_tags_disabled";
-pub(in crate::drift) const SESSION_TAGS_ON: &str = "session_tags_enabled";
-pub(in crate::drift) const SESSION_POLICY_SET: &str = "session_policy_set";
-pub(in crate::drift) const SESSION_POLICY_CHANGED: &str = "session_policy_changed";
-pub(in crate::drift) const SESSION_POLICY_REMOVED: &str = "session_policy_removed";
-pub(in crate::drift) const OWNER: &str = "owner_changed";
-pub(in crate::drift) const FIELD: &str = "field_changed";
-pub(in crate::drift) const DOCUMENT: &str = "document_changed";
-pub(in crate::drift) const TARGET_ATTACHED: &str = "attached_to_target";
-pub(in crate::drift) const TARGET_DETACHED: &str = "detached_from_target";
-pub(in crate::drift) const MOVED: &str = "moved";
-pub(in crate::drift) const RENAMED: &str = "renamed";
-pub(in crate::drift) const STATUS: &str = "status_changed";
-pub(in crate::drift) const CHANGED: &str = "changed";
-pub(in crate::drift) const SELECTORS: &str = "event_selectors_changed";
+pub(crate) const ADDED: &str = "added";
+pub(crate) const REMOVED: &str = "removed";
+pub(crate) const RECREATED: &str = "recreated";
+pub(crate) const TRUST: &str = "trust_policy_changed";
+pub(crate) const INLINE_ADDED: &str = "inline_policy_added";
+pub(crate) const INLINE_CHANGED: &str = "inline_policy_changed";
+pub(crate) const INLINE_REMOVED: &str = "inline_policy_removed";
+pub(crate) const ATTACHED: &str = "policy_attached";
+pub(crate) const DETACHED: &str = "policy_detached";
+pub(crate) const BOUNDARY_SET: &str = "permissions_boundary_set";
+pub(crate) const BOUNDARY_CHANGED: &str = "permissions_boundary_changed";
+pub(crate) const BOUNDARY_REMOVED: &str = "permissions_boundary_removed";
+pub(crate) const TAGS: &str = "tags_changed";
+pub(crate) const PROFILE_ADDED: &str = "added_to_instance_profile";
+pub(crate) const PROFILE_REMOVED: &str = "removed_from_instance_profile";
+pub(crate) const DEFAULT_VERSION: &str = "default_version_changed";
+pub(crate) const ATTACHED_VERSION: &str = "attached_policy_version_changed";
+pub(crate) const BOUNDARY_VERSION: &str = "permissions_boundary_version_changed";
+pub(crate) const ROLE: &str = "role_changed";
+pub(crate) const TARGET_SET: &str = "target_role_set";
+pub(crate) const TARGET_CHANGED: &str = "target_role_changed";
+pub(crate) const TARGET_REMOVED: &str = "target_role_removed";
+pub(crate) const EXTERNAL_ID: &str = "external_id_changed";
+pub(crate) const SESSION_TAGS_OFF: &str = "session_tags_disabled";
+pub(crate) const SESSION_TAGS_ON: &str = "session_tags_enabled";
+pub(crate) const SESSION_POLICY_SET: &str = "session_policy_set";
+pub(crate) const SESSION_POLICY_CHANGED: &str = "session_policy_changed";
+pub(crate) const SESSION_POLICY_REMOVED: &str = "session_policy_removed";
+pub(crate) const OWNER: &str = "owner_changed";
+pub(crate) const FIELD: &str = "field_changed";
+pub(crate) const DOCUMENT: &str = "document_changed";
+pub(crate) const TARGET_ATTACHED: &str = "attached_to_target";
+pub(crate) const TARGET_DETACHED: &str = "detached_from_target";
+pub(crate) const MOVED: &str = "moved";
+pub(crate) const RENAMED: &str = "renamed";
+pub(crate) const STATUS: &str = "status_changed";
+pub(crate) const CHANGED: &str = "changed";
+pub(crate) const SELECTORS: &str = "event_selectors_changed";
 
 /// Every kind of change with what it says.
-pub(in crate::drift) const KINDS: &[(&str, &str)] = &[
+pub(crate) const KINDS: &[(&str, &str)] = &[
     (ADDED, "It is there now, and a complete listing before did not have it."),
     (REMOVED, "It is not there any more, as two complete listings show."),
     (RECREATED, "It was deleted and made anew under the same name: its unique id is another one."),

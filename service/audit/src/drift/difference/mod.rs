@@ -5,7 +5,7 @@
 
 mod eks;
 mod iam;
-pub(in crate::drift) mod kind;
+pub(crate) mod kind;
 mod note;
 mod organization;
 mod trails;

@@ -94,6 +94,13 @@ pub(crate) struct ChangeJson {
     pub(crate) user_agent: Option<String>,
     /// `exact`, `candidates` or `none`.
     pub(crate) attribution: &'static str,
+    /// `snapshots`: two scans differ by it; `events`: no scan shows it, and it is told from its call alone.
+    pub(crate) seen_in: &'static str,
+    /// Of a change that no scan shows: when a later call undid it; where no such call is known, the date of the scan
+    /// that does not show it. Null where no scan could show it yet.
+    pub(crate) ended_at: Option<DateTime<Utc>>,
+    /// The CloudTrail event of the call that undid it.
+    pub(crate) ended_by: Option<String>,
     /// `approved`, `expired` or `withdrawn`; null where nobody approved it. What follows from another change is
     /// approved with it.
     pub(crate) approval: Option<&'static str>,
@@ -133,6 +140,9 @@ impl From<&ChangeRow> for ChangeJson {
             source_ip: made.same(|call| call.source_ip.as_deref()).map(str::to_owned),
             user_agent: made.same(|call| call.user_agent.as_deref()).map(str::to_owned),
             attribution: made.attribution.as_str(),
+            seen_in: row.seen_in.as_str(),
+            ended_at: row.ended.as_ref().map(|it| it.at),
+            ended_by: row.ended.as_ref().and_then(|it| it.by.clone()),
             approval: step.map(|it| it.state.as_str()),
             approval_at: step.map(|it| it.at),
             approval_by: step.map(|it| it.who.clone()),
@@ -232,7 +242,7 @@ pub(crate) struct ChangeDetailJson {
     pub(crate) attribution_because: String,
     /// The calls that made it, or may have.
     pub(crate) calls: Vec<CallJson>,
-    /// The scan that shows it.
+    /// The scan that shows it; of one that no scan shows, the latest when it was told.
     pub(crate) scan: i64,
     /// The date of the scan before.
     pub(crate) since: Option<DateTime<Utc>>,

@@ -20,7 +20,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Redirect;
 use chrono::NaiveDate;
 use rolecall_audit::drift::{
-    Access, ApprovalState, ApprovalStep, Attribution, Effect, Resource, ResourceType, State as Of, TakesHold, kinds,
+    Access, ApprovalState, ApprovalStep, Attribution, Effect, Ended, Resource, ResourceType, SeenIn, State as Of,
+    TakesHold, kinds,
 };
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
@@ -151,11 +152,15 @@ fn workload(key: &AssociationKey) -> String {
 fn meaning(row: &ChangeRow) -> String {
     let change = &row.change;
     let in_words = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
-    match (in_words(&change.gained), in_words(&change.lost)) {
+    let said = match (in_words(&change.gained), in_words(&change.lost)) {
         (Some(gained), Some(lost)) => format!("gained {gained}; lost {lost}"),
         (Some(gained), None) => format!("gained {gained}"),
         (None, Some(lost)) => format!("lost {lost}"),
         (None, None) => change.because.clone(),
+    };
+    match &row.ended {
+        Some(ended) => format!("{said}, until {}", ended.at.format("%Y-%m-%d %H:%M UTC")),
+        None => said,
     }
 }
 
@@ -180,6 +185,7 @@ impl ChangeLine {
             account: context.names.of(change.account_id),
             actor: actor.unwrap_or_default(),
             attribution: match row.attributed.attribution {
+                Attribution::Exact if row.seen_in == SeenIn::Events => "no scan shows it".to_owned(),
                 Attribution::Exact => String::new(),
                 Attribution::Candidates => plural(row.attributed.calls.len(), "candidate event", "candidate events"),
                 Attribution::None => "no event".to_owned(),
@@ -219,10 +225,12 @@ pub(crate) async fn list(
             _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
         }
     }
+    let seen_in = [("snapshots", "By scans"), ("events", "By events alone")];
+    let seen_in = seen_in.map(|(value, label)| (value.to_owned(), label.to_owned()));
     let approvals =
         [("none", "Not approved"), ("approved", "Approved"), ("expired", "Expired"), ("withdrawn", "Withdrawn")];
     let approvals = approvals.map(|(value, label)| (value.to_owned(), label.to_owned()));
-    let known = ["account_id", "effect", "resource_type", "attribution", "approval", "actor", "workload"];
+    let known = ["account_id", "effect", "resource_type", "attribution", "seen_in", "approval", "actor", "workload"];
     let open = app.store.changes_to_approve(&filter).await?;
     Ok(ChangesPage {
         selects: vec![
@@ -230,6 +238,7 @@ pub(crate) async fn list(
             select("account_id", "Account", context.names.choices(), &params),
             select("resource_type", "Resource", types, &params),
             select("attribution", "Attribution", made, &params),
+            select("seen_in", "Shown", seen_in, &params),
             select("approval", "Approval", approvals, &params),
         ],
         actor: params.list("actor").join(","),
@@ -340,6 +349,8 @@ pub(crate) struct ChangePage {
     detected: Stamp,
     made: Option<Stamp>,
     effective: Stamp,
+    ended: Option<Stamp>,
+    ended_by: String,
     takes_hold: &'static str,
     attribution: Badge,
     attribution_because: String,
@@ -455,6 +466,13 @@ pub(crate) async fn one(
         detected: Stamp::of(row.detected_at, context.now),
         made: row.attributed.event_time().map(|at| Stamp::of(at, context.now)),
         effective: Stamp::of(row.effective_at, context.now),
+        ended: row.ended.as_ref().map(|it| Stamp::of(it.at, context.now)),
+        ended_by: match (&row.ended, row.seen_in) {
+            (None, SeenIn::Snapshots) => String::new(),
+            (None, SeenIn::Events) => "no scan has shown yet whether it is there".to_owned(),
+            (Some(Ended { by: Some(event), .. }), _) => format!("undone by event {event}"),
+            (Some(_), _) => "the scan of this date does not show it; no call that undid it is known".to_owned(),
+        },
         takes_hold: match change.takes_hold {
             TakesHold::AtOnce => "at once: policies are evaluated with each request",
             TakesHold::NextCredentials => "at the next fetch of credentials: pods keep theirs up to 6 hours",

@@ -5,14 +5,17 @@
 mod audit;
 mod changes;
 mod cleanup;
+mod events;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::schedule::job::{AUDIT, CHANGES, CLEANUP};
+use crate::schedule::job::{AUDIT, CHANGES, CLEANUP, EVENTS};
 use chrono::Utc;
 use rolecall_store::Job;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+pub(super) use events::queues;
 
 /// Does a job.
 ///
@@ -29,6 +32,7 @@ pub async fn run(app: &App, job: &Job, cancel: CancellationToken) -> Result<(), 
         AUDIT => audit::run(app, trigger, cancel).await,
         CHANGES => changes::run(app).await,
         CLEANUP => cleanup::run(app).await,
+        EVENTS => Box::pin(events::run(app, trigger, cancel)).await,
         other => Err(Error::Usage {
             what: format!("no job is called `{other}`"),
             remedy: "run the same version of rolecall on every replica".to_owned(),

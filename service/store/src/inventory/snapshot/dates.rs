@@ -4,11 +4,14 @@ use super::facts::{Fact, Kind};
 use super::{Before, Current, Key, SnapshotWriter, columns};
 use crate::Error;
 use crate::work::jobs::interval;
+use crate::work::runs::RunId;
 use chrono::{DateTime, Utc};
 use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_iam::AccountId;
+use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 impl SnapshotWriter {
     /// Notes what this run changed: new versions of what was known, what is gone, and what is new where an
@@ -140,6 +143,60 @@ impl SnapshotWriter {
         )
         .execute(&mut *self.tx)
         .await?;
-        Ok(())
+        // Sessions are read of trails, after the account.
+        let is_read = |account: &&String| {
+            seen.as_of.is_some()
+                || seen.coverage.scopes().any(|(scope, gaps)| {
+                    gaps.is_empty() && scope.kind != ScopeKind::Sessions && scope.account_id.to_string() == **account
+                })
+        };
+        let read: Vec<String> = dated.iter().filter(is_read).cloned().collect();
+        scanned(&mut self.tx, self.run, &read, self.at, seen.as_of, self.behind).await
     }
+}
+
+/// Notes that a run read accounts, from when on, of what date (of files) what is known of them is, and that their calls since the scan
+/// before must be told again where there are any.
+async fn scanned(
+    connection: &mut PgConnection,
+    run: RunId,
+    accounts: &[String],
+    begun_at: DateTime<Utc>,
+    as_of: Option<DateTime<Utc>>,
+    behind: Duration,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into account_scan as s (account_id, run_id, begun_at, at)
+         select w.account_id, $2, greatest($3, last.begun_at), greatest(coalesce($4, clock_timestamp() - $5::interval), last.at)
+         from unnest($1::text[]) as w (account_id)
+         left join lateral (select begun_at, at from account_scan l
+                            where l.account_id = w.account_id and l.run_id < $2
+                            order by l.run_id desc limit 1) as last on true
+         on conflict (account_id, run_id) do update set at = greatest(s.at, excluded.at)",
+        accounts,
+        run.0,
+        as_of.unwrap_or(begun_at),
+        as_of,
+        interval(behind)
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into owed_replay as o (account_id, since)
+         select w.account_id, last.begun_at
+         from unnest($1::text[]) as w (account_id)
+         join lateral (select begun_at from account_scan l
+                       where l.account_id = w.account_id and l.run_id < $2
+                       order by l.run_id desc limit 1) as last on true
+         where exists (select from change_event e
+                       where e.account_id = w.account_id and e.at >= last.begun_at and e.error_code is null)
+            or exists (select from change c
+                       where c.account_id = w.account_id and c.seen_in = 'events' and c.ended_at is null)
+         on conflict (account_id) do update set since = least(o.since, excluded.since), number = o.number + 1",
+        accounts,
+        run.0
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
