@@ -2,7 +2,7 @@
 //!
 //! Trail files, which may be many and large, are read one by one and counted as any trail is;
 //! everything else of an estate is read together, since one file explains another. That they are all
-//! of a trail no file can tell: only whoever imports them, with `--whole-trail`; and that a loose file
+//! of a trail no file can tell: only whoever imports them, with `--complete-trail`; and that a loose file
 //! holds all there is, with `--complete`. What files tell is of the newest date in them, not of now.
 
 use crate::audit::abort;
@@ -44,7 +44,7 @@ const LINES: usize = 1_000;
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// The trail files are all that there are.
-    pub whole_trail: bool,
+    pub complete_trail: bool,
     /// Each listing that the files hold a part of is complete.
     pub complete: bool,
     /// Of what date they are; otherwise of the newest date in them.
@@ -145,7 +145,7 @@ pub(crate) async fn read(
         None
     } else {
         let limits = trails::Limits { batch_objects: BATCH, object_bytes: u64::MAX, ..trails::Limits::default() };
-        let stated = options.whole_trail.then(|| files.trail.clone());
+        let stated = options.complete_trail.then(|| files.trail.clone());
         let mut source = trails::files(SOURCE, files.trail, limits);
         let read = ingest::read(&store, run, &mut *source, FILES, store.now().await?, &progress).await?;
         anything |= read.stats.events > 0 || read.known > 0;

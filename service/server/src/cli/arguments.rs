@@ -5,8 +5,8 @@
 //! anything is done: each command is a function of a file beside this one.
 
 use super::{
-    Context, Format, admin, compare, declared, demo, doctor, export, health, import, policies, scan, serve, simulate,
-    what_if,
+    Context, Format, admin, compare, declared, demo, doctor, export, health, help, import, policies, scan, serve,
+    simulate, what_if,
 };
 use crate::config::Config;
 use crate::database;
@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::telemetry::{self, LogFormat};
 use crate::terminal;
 use chrono::{DateTime, NaiveDate, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use rolecall_estate::assumption::Assumption;
 use rolecall_rules::Severity;
 use std::net::SocketAddr;
@@ -112,7 +113,7 @@ enum Command {
         /// Declare the trail files complete, in every region, from the first to the last event of each
         /// account: a call without an event was not made
         #[arg(long)]
-        whole_trail: bool,
+        complete_trail: bool,
         /// Declare the listings in the files complete: every role of the account, every association of
         /// the cluster. Items that they lack count as deleted. Listings with a next-page token, or
         /// that cannot be complete, stay gaps
@@ -164,6 +165,18 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document
     Openapi,
+    /// Print a shell's completions, such as `source <(rolecall completions bash)`
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the man pages into a folder, such as /usr/local/share/man/man1
+    Man {
+        /// The folder; made where it is missing
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Sign-in links and API tokens
     Admin {
         #[command(subcommand)]
@@ -345,6 +358,11 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
     if let Command::Compare(args) = &command {
         return compare::run(args, format);
     }
+    match &command {
+        Command::Completions { shell } => return help::completions(*shell, Cli::command()),
+        Command::Man { dir } => return help::man(dir, Cli::command()),
+        _ => {}
+    }
     let config = options.read_config()?;
     let context = Context {
         config,
@@ -359,8 +377,8 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Demo { once, bind } => demo::run(context, once, bind).await,
         Command::Scan { fail_on } => scan::run(context, fail_on).await,
         Command::Serve { role, bind } => serve::run(context, role, bind).await,
-        Command::Import { paths, fail_on, stats, whole_trail, complete, as_of, assume, declared } => {
-            let options = crate::audit::import::ImportOptions { whole_trail, complete, as_of, assume };
+        Command::Import { paths, fail_on, stats, complete_trail, complete, as_of, assume, declared } => {
+            let options = crate::audit::import::ImportOptions { complete_trail, complete, as_of, assume };
             import::run(context, &paths, fail_on, stats, options, declared).await
         }
         Command::Simulate(args) => simulate::one_request(context, &args).await,
@@ -379,6 +397,8 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Doctor => doctor::run(context).await,
         Command::Migrate => admin::migrate(context).await,
         Command::Openapi => admin::openapi(),
+        Command::Completions { shell } => help::completions(shell, Cli::command()),
+        Command::Man { dir } => help::man(&dir, Cli::command()),
         Command::Admin { what: Admin::Login { bind } } => admin::login(context, bind).await,
         Command::Admin { what: Admin::Token { what } } => match what {
             Token::Create { name, scopes, days } => admin::create_token(context, &name, &scopes, days).await,
@@ -396,7 +416,6 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

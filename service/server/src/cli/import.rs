@@ -33,10 +33,10 @@ pub async fn run(
         problems.print();
         return Err(Error::NothingRead { problems: problems.lines() });
     }
-    if options.whole_trail && !files.has_trail() {
+    if options.complete_trail && !files.has_trail() {
         return Err(Error::Usage {
-            what: "--whole-trail is said of trail files, and none of these files is one".to_owned(),
-            remedy: "give the trail's folder or files too, or leave --whole-trail out".to_owned(),
+            what: "--complete-trail is said of trail files, and none of these files is one".to_owned(),
+            remedy: "give the trail's folder or files too, or leave --complete-trail out".to_owned(),
         });
     }
     let mut declared = context.config.declared.clone();

@@ -10,6 +10,7 @@ mod doctor;
 mod estate_args;
 mod export;
 mod health;
+mod help;
 mod import;
 mod policies;
 mod sarif;

@@ -11,6 +11,7 @@ pub(crate) mod as_of;
 pub mod assets;
 pub mod auth;
 mod border;
+mod contract;
 pub mod cursor;
 pub mod edge;
 pub mod error;

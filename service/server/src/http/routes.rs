@@ -122,7 +122,9 @@ impl Routes {
 
     /// The contract of the API's endpoints.
     pub(crate) fn into_contract(self) -> OpenApi {
-        self.api.into_openapi()
+        let mut contract = self.api.into_openapi();
+        super::contract::complete(&mut contract, |method, path| self.table.requirement(method, Some(path)));
+        contract
     }
 
     /// The pages and forms.

@@ -22,7 +22,7 @@ pub(crate) async fn import_of(store: &Store, files: &Files) {
     for (path, content) in files {
         folder.write(path, &content.to_string());
     }
-    import(store, folder.path(), ImportOptions { complete: true, whole_trail: true, ..ImportOptions::default() })
+    import(store, folder.path(), ImportOptions { complete: true, complete_trail: true, ..ImportOptions::default() })
         .await
         .unwrap();
 }

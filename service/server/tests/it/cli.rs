@@ -153,6 +153,26 @@ async fn expired_credentials_are_one_line() {
     run_beside(command).await.one_line(&["AWS does not accept the credentials"]);
 }
 
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = Folder::new();
+    // A configuration with mistakes does not matter to them.
+    folder.write("rolecall.toml", "nonsense = 1");
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = run(rolecall(folder.path()).args(["completions", shell]));
+        assert_eq!(completions.code, Some(0), "{completions:?}");
+        for word in ["import", "what-if", "fail-on"] {
+            assert!(completions.out.contains(word), "{shell}: {word}");
+        }
+    }
+    let man = run(rolecall(folder.path()).args(["man", "man1"]));
+    assert_eq!(man.code, Some(0), "{man:?}");
+    for page in ["rolecall.1", "rolecall-import.1", "rolecall-export-findings.1"] {
+        let text = std::fs::read_to_string(folder.path().join("man1").join(page)).expect(page);
+        assert!(text.contains(".TH rolecall"), "{page}");
+    }
+}
+
 /// A mistyped option must not make an empty database, whose emptiness would pass for an answer.
 #[test]
 fn reading_from_a_folder_without_a_database_is_an_error() {
@@ -215,7 +235,9 @@ async fn a_trail_is_complete_where_somebody_says_so_and_its_files_do_not_say_oth
     let second = file("second.json", vec![record(one, "us-east-1", 7), record(other, "eu-west-1", 4)]);
     let estate = folder.write("roles.json", "{\"Roles\": []}");
 
-    import(vec![estate.clone()], &["--whole-trail"]).await.one_line(&["--whole-trail", "trail's folder or files"]);
+    import(vec![estate.clone()], &["--complete-trail"])
+        .await
+        .one_line(&["--complete-trail", "trail's folder or files"]);
     let both = vec![first.clone(), second.clone()];
     assert_eq!(import(both.clone(), &[]).await.code, Some(0));
     assert_eq!(whole().await, Vec::<String>::new(), "nobody said so");
@@ -227,13 +249,13 @@ async fn a_trail_is_complete_where_somebody_says_so_and_its_files_do_not_say_oth
     for broken in [file("lacking.json", vec![lacking]), folder.write("torn.json", text.get(..text.len() - 9).unwrap())]
     {
         let name = broken.file_name().unwrap().to_string_lossy().into_owned();
-        let ended = import(vec![first.clone(), broken, second.clone()], &["--whole-trail"]).await;
+        let ended = import(vec![first.clone(), broken, second.clone()], &["--complete-trail"]).await;
         assert!(ended.err.contains(&format!("{name}: not all of it could be read")), "{ended:?}");
         assert_eq!(whole().await, Vec::<String>::new());
     }
 
     // Files that were read before are of the trail all the same.
-    let ended = import(both, &["--whole-trail"]).await;
+    let ended = import(both, &["--complete-trail"]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let expected = [
         format!("{one} eu-west-1 2026-03-03 2026-03-07"),
@@ -337,7 +359,7 @@ async fn what_is_no_file_is_named_and_the_rest_is_read() {
     std::fs::remove_file(&details).unwrap();
     std::os::unix::fs::symlink("elsewhere.json", &details).unwrap();
 
-    let after = import(&["--complete", "--whole-trail"]).await;
+    let after = import(&["--complete", "--complete-trail"]).await;
     assert_eq!(after.code, Some(0), "{after:?}");
     let named = |name: &str| after.err.lines().any(|line| line.contains(name) && !line.contains("passed over"));
     for name in ["zeros.json", "dangling.json", trail, "socket.json", "pipe.json", "lost.json"] {

@@ -1,0 +1,105 @@
+//! What the contract says of every endpoint alike: the scope that it requires, what each status means, and what
+//! the parts of an address are. Refuses to know what an endpoint does.
+
+use super::principal::AccessRequirement;
+use axum::http::Method;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{OpenApi, RefOr};
+
+/// The parts of addresses, by their names. A name means the same in each.
+const PARTS: [(&str, &str); 10] = [
+    ("account_id", "The twelve-digit AWS account id."),
+    ("region", "The AWS Region, such as `eu-west-1`."),
+    ("cluster", "The EKS cluster's name."),
+    ("namespace", "The Kubernetes namespace."),
+    ("service_account", "The Kubernetes service account."),
+    ("name", "The EKS cluster's name."),
+    ("event_id", "CloudTrail's id of the event that began the session."),
+    ("role_arn", "The role's ARN, with `/` as `%2F`."),
+    ("number", "The finding's number."),
+    ("id", "The item's id, as the list gives it."),
+];
+
+/// Completes what the endpoints themselves do not say.
+pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) -> AccessRequirement) {
+    for (path, item) in &mut contract.paths.paths {
+        for (method, operation) in operations(item) {
+            let scope = match required(&method, path) {
+                AccessRequirement::Scope(scope) => format!("Requires a token with the scope `{scope}`."),
+                _ => "Requires a token.".to_owned(),
+            };
+            operation.description = Some(match operation.description.take() {
+                Some(text) => format!("{text}\n\n{scope}"),
+                None => scope,
+            });
+            for parameter in operation.parameters.iter_mut().flatten() {
+                let RefOr::T(parameter) = parameter else { continue };
+                let known = PARTS.iter().find(|(name, _)| *name == parameter.name).map(|(_, text)| (*text).to_owned());
+                parameter.description = parameter.description.take().or(known);
+            }
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    meaning(status).clone_into(&mut response.description);
+                }
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// What a status means, whatever the endpoint.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "The answer.",
+        "201" => "It was made.",
+        "202" => "It was queued.",
+        "204" => "It is done; there is nothing to say.",
+        "304" => "Nothing has changed since the `ETag` that was sent.",
+        "401" => "No token, or one that is not valid.",
+        "403" => "The token lacks the scope.",
+        "404" => "There is no such item.",
+        "409" => "The item has changed meanwhile, or the request does not fit its state.",
+        "412" => "The item is of another version than `If-Match` names.",
+        "422" => "The request is well formed and cannot be done.",
+        "429" => "Too many requests; `Retry-After` says when to send the next.",
+        other if other.starts_with('5') => "The service failed; the log has the request id.",
+        _ => "The request was refused; `code` says why, `errors` where.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    /// OpenAPI demands a description of each response, and readers one of each parameter and operation.
+    #[test]
+    fn every_operation_parameter_and_response_is_described() {
+        let contract = serde_json::to_value(crate::http::openapi()).unwrap();
+        let is_described = |of: &Value| of["description"].as_str().is_some_and(|text| text.len() > 5);
+        for (path, item) in contract["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let at = format!("{method} {path}");
+                assert!(operation["summary"].is_string() && is_described(operation), "{at}");
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    assert!(is_described(parameter), "{at}: {}", parameter["name"]);
+                }
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    assert!(is_described(response), "{at}: {status}");
+                }
+            }
+        }
+    }
+}
