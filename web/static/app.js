@@ -22,7 +22,9 @@ window.addEventListener("pageshow", () => {
 const bulk = document.querySelector("details.bulk");
 if (bulk) {
   document.addEventListener("change", (event) => {
-    if (event.target instanceof HTMLInputElement && event.target.checked && event.target.form?.id === "triage") bulk.open = true;
+    // By the element: a field that is called `id` stands in the way of the form's own.
+    const ours = event.target instanceof HTMLInputElement && event.target.form === document.getElementById("triage");
+    if (ours && event.target.checked) bulk.open = true;
   });
 }
 

@@ -162,7 +162,7 @@ pub(crate) async fn page(
             select("ending_within_days", "Ends", soon, &given),
         ],
         carried: carried(&given, &["state", "source", "ending_within_days"]),
-        chips: chips(PATH, &given, &["cursor"]),
+        chips: chips(PATH, &given, &["state", "cursor"]),
         lines: slice.rows.iter().map(|row| Line::of(row, &titles, list.now)).collect(),
         empty: slice.rows.is_empty().then(none),
         pager: Pager {
