@@ -21,11 +21,11 @@ const PARTS: [(&str, &str); 10] = [
 ];
 
 /// Completes what the endpoints themselves do not say.
-pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) -> AccessRequirement) {
+pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) -> Option<AccessRequirement>) {
     for (path, item) in &mut contract.paths.paths {
         for (method, operation) in operations(item) {
             let scope = match required(&method, path) {
-                AccessRequirement::Scope(scope) => format!("Requires a token with the scope `{scope}`."),
+                Some(AccessRequirement::Scope(scope)) => format!("Requires a token with the scope `{scope}`."),
                 _ => "Requires a token.".to_owned(),
             };
             operation.description = Some(match operation.description.take() {

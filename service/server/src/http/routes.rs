@@ -123,7 +123,7 @@ impl Routes {
     /// The contract of the API's endpoints.
     pub(crate) fn into_contract(self) -> OpenApi {
         let mut contract = self.api.into_openapi();
-        super::contract::complete(&mut contract, |method, path| self.table.requirement(method, Some(path)));
+        super::contract::complete(&mut contract, |method, path| self.table.requirement(method, Some(path)).ok());
         contract
     }
 
