@@ -1,6 +1,6 @@
 //! The laws of what is read from trails and from files.
 
-use rolecall_audit::facts;
+use rolecall_audit::{drift, facts};
 use rolecall_cloudtrail::session_name::PodIdentityName;
 use rolecall_cloudtrail::{EventAggregator, Limits, ProblemKind, TrailFile, read_bounded, read_event, session_name};
 use rolecall_declared::{Defaults, Reader};
@@ -54,6 +54,26 @@ pub fn declared(bytes: &[u8]) {
     assert!(declared.problems.iter().all(|it| (1..=lines).contains(&it.line)));
     assert!(declared.declarations.iter().all(|it| (1..=lines).contains(&it.place.line)));
     assert!(declared.unplaced.iter().all(|it| (1..=lines).contains(&it.place.line)));
+}
+
+/// Any text is baselines, each with a line that the file has, or faults; what was read is written as it was read.
+pub fn baseline(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (found, faults) = drift::baseline::read("f", &text);
+    let lines = text.split('\n').count();
+    assert!(
+        found.iter().map(|(line, _)| *line).chain(faults.iter().map(|it| it.line)).all(|it| (1..=lines).contains(&it))
+    );
+    let Some((_, first)) = found.first() else { return };
+    let written = drift::baseline::write(first.account_id, found.iter().map(|(_, it)| it));
+    let (again, faults) = drift::baseline::read("f", &written);
+    assert!(faults.is_empty(), "{faults:?}");
+    let sorted = |mut list: Vec<drift::baseline::Baseline>| {
+        list.sort_by(|a, b| a.resource.cmp(&b.resource));
+        list
+    };
+    let plain = |list: Vec<(usize, drift::baseline::Baseline)>| sorted(list.into_iter().map(|(_, it)| it).collect());
+    assert_eq!(plain(again), plain(found));
 }
 
 /// Gives few bytes at a time.

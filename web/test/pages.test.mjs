@@ -19,7 +19,7 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
 const BROWSERS = [process.env.ROLECALL_BROWSER, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const WIDTHS = [1280, 375];
 const THEMES = ["light", "dark"];
-const SECTIONS = ["findings", "associations", "roles", "sessions", "accounts", "rules", "scans"];
+const SECTIONS = ["findings", "changes", "baselines", "associations", "roles", "sessions", "accounts", "rules", "scans"];
 
 let service;
 let data;
@@ -211,6 +211,70 @@ test("without scripts a request is decided, and a document stands in", { timeout
   assert.match(await page.locator("#answer h2").innerText(), /^Explicit deny/);
   await page.locator("table a", { hasText: "Never" }).first().click();
   assert.match(page.url(), /#document-\d+\/Statement\/0$/);
+  await context.close();
+});
+
+// Waits until a worker has judged: the list of an address has a row, or none.
+async function judged(page, address, isListed) {
+  for (let attempt = 0; attempt < 240; attempt += 1) {
+    await page.goto(origin + address);
+    const rows = await page.locator('main a.title[href^="/findings/"]').count();
+    if (rows > 0 === isListed) return;
+    await page.waitForTimeout(500);
+  }
+  assert.fail(`${address} ${isListed ? "lists nothing" : "lists something"}`);
+}
+
+test("without scripts changes are approved and withdrawn, and a state is approved", { timeout: 600_000 }, async () => {
+  const context = await open("light", 1280, { javaScriptEnabled: false });
+  const page = await context.newPage();
+  const widened = "/changes?effect=widened&approval=none&resource_type=AWS::IAM::Role&change=inline_policy_changed";
+  await page.goto(origin + widened);
+  const change = await page.locator('main a.title[href^="/changes/"]').first().getAttribute("href");
+  const open_ = `/findings?rule_id=change-widens-access&state=open&subject_key=${change.split("/").at(-1)}`;
+  await judged(page, open_, true);
+
+  // On its page, with a reason: the finding resolves. Withdrawn: it is open again.
+  const approve = "section[aria-labelledby=approval-h]";
+  const state = () => page.locator(`${approve} header .badge`).innerText();
+  await page.goto(origin + change);
+  assert.equal(await state(), "Not approved");
+  await page.fill(`${approve} form >> nth=0 >> input[name=reason]`, "Reviewed with the team");
+  await page.click(`${approve} button.primary`);
+  assert.equal(await state(), "Approved");
+  await judged(page, open_, false);
+  await page.goto(origin + change);
+  await page.fill(`${approve} form >> nth=1 >> input[name=reason]`, "A mistake");
+  await page.click(`${approve} form >> nth=1 >> button`);
+  assert.equal(await state(), "Approval withdrawn");
+  await judged(page, open_, true);
+
+  // As the state of its resource: the change is approved with it, and withdrawn with it.
+  await page.goto(origin + change);
+  await page.locator('a[href$="#baseline"]').click();
+  const role = new URL(page.url()).pathname;
+  await page.locator("#baseline summary").click();
+  await page.fill("#baseline input[name=reason]", "The role is as it should be");
+  await page.click("#baseline button.primary");
+  assert.equal(new URL(page.url()).pathname, role);
+  assert.equal(await page.locator("#baseline header .badge").innerText(), "Matches");
+  await judged(page, open_, false);
+  await page.goto(`${origin}${role}#baseline`);
+  await page.locator("#baseline a.more").click();
+  await page.fill('form[action$="/withdrawal"] input[name=reason]', "Looked at the wrong role");
+  await page.click('form[action$="/withdrawal"] button');
+  assert.ok((await page.locator("main").innerText()).includes("Not in force any more"));
+  await judged(page, open_, true);
+
+  // All of a list together.
+  await page.goto(`${origin}/changes?resource_type=AWS::EKS::Cluster`);
+  const all = page.locator("details summary", { hasText: /^Approve \d+ of these changes/ });
+  assert.ok(await all.count(), "some are not approved");
+  await all.click();
+  await page.fill("details input[name=reason]", "The upgrade of this week");
+  await page.click("details button.primary");
+  assert.equal(await all.count(), 0);
+  assert.ok((await page.locator(".badge", { hasText: "Approved" }).count()) > 0);
   await context.close();
 });
 

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
 use crate::schedule::{HeartbeatLog, Timetable};
+use crate::signature::SigningKey;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use rolecall_collect::Hub;
@@ -27,6 +28,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// Keys that this installation made for itself.
     pub secrets: Arc<Secrets>,
+    /// The key that baselines are signed with, if one is configured.
+    pub signing_key: Option<Arc<SigningKey>>,
     /// Shows that the heartbeat of this process beats; silent where no worker runs in it.
     pub heartbeat: HeartbeatLog,
     /// How the clocks stand, as the heartbeat of this process finds them.
@@ -121,10 +124,19 @@ impl App {
     /// Puts the parts together, and fetches the keys that all replicas share.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// Where the database fails, or the configured key cannot be read.
     pub async fn new(store: Store, rules: Arc<Rules>, config: Config, hub: Hub, works: bool) -> Result<Self, Error> {
         let secrets = Secrets::of(&store).await?;
+        let read = |path: &std::path::PathBuf| {
+            SigningKey::read(path).map(Arc::new).map_err(|source| Error::File {
+                doing: "read the signing key of baselines",
+                path: path.clone(),
+                source,
+            })
+        };
+        let signing_key = config.baselines.signing_key_file.as_ref().map(read).transpose()?;
         Ok(Self {
+            signing_key,
             store: store.with_due_days(config.triage.due),
             rules,
             config: Arc::new(config),

@@ -15,6 +15,7 @@ pub mod http;
 pub mod progress;
 mod query;
 pub mod schedule;
+pub mod signature;
 pub mod telemetry;
 pub mod terminal;
 pub mod work;

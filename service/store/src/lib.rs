@@ -37,6 +37,7 @@ pub use inventory::accounts::{
 pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
 pub use inventory::as_of::{AsOf, NotThen};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
+pub use inventory::baselines::{BaselineAfter, BaselineFilter, BaselineRow, BaselineWithdrawn, NewBaseline};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};
 pub use inventory::event_changes::{AccountScan, OwedReplay};

@@ -146,6 +146,8 @@ pub struct ApprovalStep {
     pub ticket: Option<String>,
     /// When it ends.
     pub until: Option<DateTime<Utc>>,
+    /// The baseline that it was approved with.
+    pub baseline: Option<String>,
 }
 
 /// The change that took the place of what `change` brought, if any did. `later` are the changes of the same
@@ -169,7 +171,7 @@ pub fn replaced_by<'a>(change: &Change, later: impl IntoIterator<Item = &'a Chan
 }
 
 /// Whether a change is of a resource as a whole: it came, went, or was made anew.
-fn of_whole(change: &Change) -> bool {
+pub(super) fn of_whole(change: &Change) -> bool {
     [kind::ADDED, kind::REMOVED, kind::RECREATED].contains(&change.change.as_str())
 }
 

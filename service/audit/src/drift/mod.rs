@@ -8,6 +8,7 @@
 
 mod approval;
 mod attribution;
+pub mod baseline;
 mod difference;
 mod effect;
 mod open;

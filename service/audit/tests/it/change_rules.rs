@@ -55,7 +55,15 @@ fn open(change: Change) -> OpenChange {
 }
 
 fn step(state: ApprovalState) -> ApprovalStep {
-    ApprovalStep { state, at: now(), who: "lead".into(), reason: "meant".into(), ticket: None, until: None }
+    ApprovalStep {
+        state,
+        at: now(),
+        who: "lead".into(),
+        reason: "meant".into(),
+        ticket: None,
+        until: None,
+        baseline: None,
+    }
 }
 
 /// The changes that are judged: those that follow from no other.

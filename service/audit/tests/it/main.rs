@@ -1,6 +1,8 @@
 //! The audit against data of many hands.
 
 #[cfg(test)]
+mod baselines;
+#[cfg(test)]
 mod change_rules;
 #[cfg(test)]
 mod coverage;

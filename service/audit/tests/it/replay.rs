@@ -8,9 +8,10 @@ use std::path::Path;
 /// A target's name and its function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("trail", records::trail),
     ("import", records::import),
+    ("baseline", records::baseline),
     ("declared", records::declared),
     ("pieces", records::pieces),
     ("deep", records::deep),

@@ -5,6 +5,7 @@
 
 mod abort;
 pub mod attribute;
+pub mod baselines;
 pub(crate) mod changes;
 pub mod declared;
 mod drift;

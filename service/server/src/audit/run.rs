@@ -11,12 +11,13 @@
 
 use crate::audit::abort;
 use crate::audit::attribute::attribute_due_sessions;
+use crate::audit::baselines;
 use crate::audit::declared;
 use crate::audit::ingested::{Ingested, READ_TRAIL, set_aside};
 use crate::audit::load::{Judging, load};
 use crate::audit::rules::Rules;
 use crate::audit::summary::{BySeverity, DeclaredFigures, Seen, Summary, TrailFigures, Unseen};
-use crate::config::DeclaredConfig;
+use crate::config::{BaselinesConfig, DeclaredConfig};
 use crate::error::{Error, chain};
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -77,6 +78,8 @@ pub struct Audit {
     pub assumed: BTreeSet<Assumption>,
     /// Where infrastructure code is.
     pub declared: DeclaredConfig,
+    /// Where files of baselines are, and whose signatures count.
+    pub baselines: BaselinesConfig,
     /// Whether the summary holds figures of the trail.
     pub figures: bool,
     /// Who watches.
@@ -236,6 +239,10 @@ impl Audit {
         let mut estate = load(&self.store, &judging, written).await?;
         declared::renew(&self.store, run, &self.declared, &mut estate).await?;
         let declared = estate.declared.clone();
+        baselines::renew(&self.store, &self.baselines).await?;
+        let estate = Arc::new(estate);
+        baselines::compare_and_approve(&self.store, estate.clone(), &[]).await?;
+        let estate = Arc::unwrap_or_clone(estate);
         let changes_at = self.store.now().await?;
         let changes = super::changes::open(&self.store, &self.rules, changes_at).await?;
         self.store.note_assumed(run, &self.assumed).await?;

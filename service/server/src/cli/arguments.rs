@@ -5,8 +5,8 @@
 //! anything is done: each command is a function of a file beside this one.
 
 use super::{
-    Context, Format, admin, compare, declared, demo, doctor, export, health, help, import, policies, scan, serve,
-    simulate, what_if,
+    Context, Format, admin, baselines, compare, declared, demo, doctor, export, health, help, import, policies, scan,
+    serve, simulate, what_if,
 };
 use crate::config::Config;
 use crate::database;
@@ -17,6 +17,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use rolecall_estate::assumption::Assumption;
+use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -151,6 +152,11 @@ enum Command {
         #[command(subcommand)]
         what: Declared,
     },
+    /// Approved states of resources
+    Baselines {
+        #[command(subcommand)]
+        what: Baselines,
+    },
     /// Check and test rules
     Policies {
         #[command(subcommand)]
@@ -199,12 +205,28 @@ enum Declared {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Policies {
-    /// Check every rule, binding and exception
+    /// Check every rule, binding, exception and baseline
     Check,
     /// Run the tests in the rules
     Test,
     /// Print the JSON Schema of rule files, for editors
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+enum Baselines {
+    /// Write the baselines in force as files, one for each account, to be reviewed in version control
+    Export {
+        /// Only of this account
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<AccountId>,
+        /// Only of this resource: its ARN, or an association's key
+        #[arg(long, value_name = "RESOURCE")]
+        resource: Option<String>,
+        /// The folder, such as policies/baselines
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -389,10 +411,13 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());
             match what {
-                Policies::Check => policies::check(format, dir.as_deref()),
+                Policies::Check => policies::check(format, dir.as_deref(), &context.config.baselines),
                 Policies::Test => policies::test(format, dir.as_deref()),
                 Policies::Schema => policies::schema(),
             }
+        }
+        Command::Baselines { what: Baselines::Export { account, resource, dir } } => {
+            baselines::export(context, account, resource, &dir).await
         }
         Command::Doctor => doctor::run(context).await,
         Command::Migrate => admin::migrate(context).await,

@@ -10,6 +10,7 @@ use super::Format;
 use super::{Context, on_signal, print, print_summary, serve};
 use crate::app::App;
 use crate::audit::Summary;
+use crate::audit::baselines::compare_and_approve;
 use crate::audit::changes::judge_again;
 use crate::audit::rules::Rules;
 use crate::audit::run::Audit;
@@ -21,6 +22,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rolecall_audit::drift::Approval;
+use rolecall_audit::drift::baseline::{Compared, Selection, take};
 use rolecall_audit::finding::Workflow;
 use rolecall_audit::finding::triage::{
     Assignee, Comment, Suppression, SuppressionReason, Triage, TriageFault, WorkflowStep,
@@ -28,9 +30,12 @@ use rolecall_audit::finding::triage::{
 use rolecall_collect::Hub;
 use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
+use rolecall_iam::AccountId;
 use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
-use rolecall_store::{Approved, ChangeFilter, FindingFilter, FindingSort, Run, RunState, Store, TriagedBy};
+use rolecall_store::{
+    Approved, ChangeFilter, FindingFilter, FindingSort, NewBaseline, Run, RunState, Store, TriagedBy,
+};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -96,6 +101,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         let summary = demo.audit(&app.store, "command line", &progress).await?;
         if is_new {
             approve(&app.store).await?;
+            approve_states(&app.store).await?;
             judge_again(&app.store, &app.rules, &context.config.assume).await?;
             work_on_findings(&app.store).await?;
         }
@@ -164,6 +170,7 @@ impl Demo<'_> {
             kept: self.context.config.retention.sessions,
             assumed: self.context.config.assume.clone(),
             declared: self.context.config.declared.clone(),
+            baselines: self.context.config.baselines.clone(),
             figures: false,
             progress: progress.clone(),
             cancel: self.cancel.clone(),
@@ -242,6 +249,36 @@ async fn work_on_findings(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
+/// A role whose state on the first day is approved, and that was widened since.
+const APPROVED_STATE: &str = "arn:aws:iam::444455556666:role/pods/settlement-uploads";
+
+async fn approve_states(store: &Store) -> Result<(), Error> {
+    let Some(first) = store.runs(None, RECENT).await?.into_iter().rfind(|run| run.state == RunState::Done) else {
+        return Ok(());
+    };
+    let approval = Approval::new("Reviewed with the settlement team", Some("CHG-1038"), None, first.started_at);
+    let Ok(approval) = approval else { return Ok(()) };
+    let what = Selection { account_id: None, resource: Some(APPROVED_STATE.to_owned()) };
+    let taken = take(&store.estate_at(first.id).await?, &what, &approval, "demo", first.started_at);
+    let new = taken.baselines.into_iter().map(|baseline| NewBaseline {
+        compared: Compared::not_yet(),
+        signed_by: None,
+        file: None,
+        baseline,
+    });
+    store.keep_baselines(&new.collect::<Vec<_>>()).await?;
+    let estate = store.estate_of(&BTreeSet::from([account(demo::PAYMENTS)?])).await?;
+    compare_and_approve(store, Arc::new(estate), &[]).await?;
+    Ok(())
+}
+
+fn account(id: &str) -> Result<AccountId, Error> {
+    id.parse().map_err(|error: rolecall_iam::ArnError| Error::Usage {
+        what: error.to_string(),
+        remedy: "report this".to_owned(),
+    })
+}
+
 /// The stand-in answers at once; asking it slowly would only look slow.
 fn demo_aws() -> AwsConfig {
     AwsConfig { lookups_per_second: 1000, trail_lookback_days: 30, ..AwsConfig::default() }
@@ -257,10 +294,7 @@ fn demo_declared(data_dir: &Path) -> Result<DeclaredConfig, Error> {
         let path = folder.join(file);
         std::fs::write(&path, text).map_err(|why| written(&path, why))?;
     }
-    let account = Some(demo::COMMERCE.parse().map_err(|error: rolecall_iam::ArnError| Error::Usage {
-        what: error.to_string(),
-        remedy: "report this".to_owned(),
-    })?);
+    let account = Some(account(demo::COMMERCE)?);
     Ok(DeclaredConfig { paths: Some(vec![folder]), base: data_dir.to_owned(), account, region: None })
 }
 

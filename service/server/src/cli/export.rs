@@ -10,7 +10,7 @@ use crate::http::filters;
 use crate::http::listing::{self, Listing};
 use crate::http::lists::Associations;
 use crate::http::query::{Param, Params};
-use crate::http::{ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson};
+use crate::http::{BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -48,6 +48,8 @@ pub enum What {
     Usage,
     /// What changed between scans, whom it reaches, and who made it
     Changes,
+    /// Approved states of resources, and how the resources stand against them
+    Baselines,
     /// CloudTrail events of calls that changed, or tried to change, roles, policies, associations and clusters
     ChangeEvents,
 }
@@ -241,6 +243,29 @@ impl What {
                 "approval_reason",
                 "approval_ticket",
                 "approval_until",
+                "approval_baseline",
+            ],
+            Self::Baselines => &[
+                "baseline_id",
+                "resource_type",
+                "resource",
+                "account_id",
+                "state",
+                "effect",
+                "because",
+                "differences",
+                "compared_at",
+                "digest",
+                "approved_at",
+                "approved_by",
+                "reason",
+                "ticket",
+                "until",
+                "signed_by",
+                "file",
+                "ended_at",
+                "ended_by",
+                "ended_because",
             ],
             Self::Usage => &[
                 "role_arn",
@@ -301,6 +326,7 @@ impl What {
             Self::Sessions => filters::SESSIONS,
             Self::Usage => filters::USAGE,
             Self::Changes => filters::CHANGES,
+            Self::Baselines => filters::BASELINES,
             Self::ChangeEvents => filters::CHANGE_EVENTS,
         }
     }
@@ -420,6 +446,7 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
         What::Roles => every(store, &filters::roles(params, as_of(store, params).await?), out, role_row).await,
         What::Sessions => every(store, &filters::sessions(params), out, session_row).await,
         What::Changes => every(store, &filters::changes(params), out, |row| shape(ChangeJson::from(row))).await,
+        What::Baselines => every(store, &filters::baselines(params), out, |row| shape(BaselineJson::from(row))).await,
         What::ChangeEvents => {
             every(store, &filters::change_events(params), out, |row| shape(ChangeEventJson::from(row.clone()))).await
         }

@@ -56,6 +56,7 @@ pub async fn run(
             kept: context.config.retention.sessions,
             assumed: context.config.assume.iter().copied().chain(options.assume.iter().copied()).collect(),
             declared: declared.clone(),
+            baselines: context.config.baselines.clone(),
             figures: stats,
             progress: progress.clone(),
             cancel: cancel.clone(),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod baselines;
 mod case_files;
 mod compare;
 mod declared;

@@ -2,7 +2,9 @@
 
 use super::Format;
 use super::{print, print_json};
+use crate::audit::baselines;
 use crate::audit::rules::Rules;
+use crate::config::{BASELINES, BaselinesConfig};
 use crate::error::Error;
 use rolecall_rules::{LoadError, TestResult};
 use serde_json::json;
@@ -10,18 +12,30 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Check every rule, binding and exception.
+/// Check every rule, binding, exception and baseline.
 ///
 /// # Errors
 /// Every problem, each with file, line, column, field and remedy.
-pub fn check(format: Format, dir: Option<&Path>) -> Result<ExitCode, Error> {
-    match Rules::load(dir) {
+pub fn check(format: Format, dir: Option<&Path>, keys: &BaselinesConfig) -> Result<ExitCode, Error> {
+    let folder = dir.map(|dir| dir.join(BASELINES));
+    let found = baselines::read(&BaselinesConfig { folder, ..keys.clone() });
+    let rules = match Rules::load(dir) {
+        Ok(_) if !found.problems.is_empty() => Err(Error::Rules(found.problems)),
+        Err(Error::Rules(errors)) => Err(Error::Rules(errors.into_iter().chain(found.problems).collect())),
+        other => other,
+    };
+    match rules {
         Ok(rules) => {
             let (count, files) = (rules.set.rules().len(), rules.sources.len());
             if format == Format::Json {
-                print_json(&json!({ "rules": count, "files": files, "errors": [] }))?;
+                let baselines = found.baselines.len();
+                print_json(&json!({ "rules": count, "files": files, "baselines": baselines, "errors": [] }))?;
             } else {
-                print(&format!("{count} rules in {files} files are sound\n"))?;
+                let states = match found.baselines.len() {
+                    0 => String::new(),
+                    number => format!("; {number} baselines in {} files count", found.files),
+                };
+                print(&format!("{count} rules in {files} files are sound{states}\n"))?;
             }
             Ok(ExitCode::SUCCESS)
         }

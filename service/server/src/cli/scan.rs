@@ -31,6 +31,7 @@ pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode
             kept: context.config.retention.sessions,
             assumed: context.config.assume.clone(),
             declared: context.config.declared.clone(),
+            baselines: context.config.baselines.clone(),
             figures: false,
             progress: progress.clone(),
             cancel: cancel.clone(),

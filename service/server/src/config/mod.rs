@@ -10,6 +10,7 @@ mod read;
 mod trails;
 mod values;
 
+use crate::signature::PublicKey;
 use auth::AuthConfig;
 use read::{RawPolicies, Reader};
 use rolecall_audit::finding::triage::due::DueDays;
@@ -27,6 +28,9 @@ pub use values::{Cron, Secret};
 
 /// The name of imported files among the sources of trails: no configured source may have it.
 pub const IMPORTED: &str = "import";
+
+/// The folder of baselines in the folder of policies.
+pub const BASELINES: &str = "baselines";
 
 /// The configuration, checked.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,6 +50,8 @@ pub struct Config {
     pub policies: PoliciesConfig,
     /// How findings are worked on.
     pub triage: TriageConfig,
+    /// Where files of baselines are, and with which keys baselines are signed and verified.
+    pub baselines: BaselinesConfig,
     /// Where the dashboard listens.
     pub server: ServerConfig,
     /// How long what grows is kept.
@@ -148,6 +154,17 @@ pub struct TriageConfig {
     pub approver_required: bool,
     /// Until when findings should be mended.
     pub due: DueDays,
+}
+
+/// `[baselines]`, and the folder of the files, which is `[policies]`'s.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BaselinesConfig {
+    /// `baselines/` in the folder of policies; `None`: no files are read.
+    pub folder: Option<PathBuf>,
+    /// The private key that baselines are signed with, in PEM; `None`: they are not signed.
+    pub signing_key_file: Option<PathBuf>,
+    /// The keys whose signatures count in files; empty: files count without a signature, too.
+    pub trusted_keys: Vec<PublicKey>,
 }
 
 /// `[server]`
@@ -260,6 +277,11 @@ impl Config {
                 "policies" => reader.section("policies", section, |_, raw: RawPolicies| {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
                     config.policies.dir = raw.dir.map(|dir| base.join(dir));
+                    config.baselines.folder = config.policies.dir.as_ref().map(|dir| dir.join(BASELINES));
+                }),
+                "baselines" => reader.section("baselines", section, |reader, raw| {
+                    let base = file.parent().unwrap_or_else(|| Path::new(""));
+                    reader.baselines(raw, base, &mut config.baselines);
                 }),
                 "triage" => reader.section("triage", section, |reader, raw| reader.triage(raw, &mut config.triage)),
                 "server" => reader.section("server", section, |reader, raw| reader.server(raw, &mut config.server)),
@@ -280,6 +302,7 @@ impl Config {
                         "assume",
                         "declared",
                         "policies",
+                        "baselines",
                         "triage",
                         "server",
                         "retention",

@@ -1,7 +1,10 @@
 //! The sections as they are written, and their problems.
 
 use super::values::{DURATION, Secret, duration, positive};
-use super::{AwsConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig, TriageConfig};
+use super::{
+    AwsConfig, BaselinesConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig,
+    TriageConfig,
+};
 use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::{AccountId, RoleArn};
@@ -93,6 +96,13 @@ pub(super) struct RawDue {
     high: Option<Spanned<i64>>,
     medium: Option<Spanned<i64>>,
     low: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBaselines {
+    signing_key_file: Option<PathBuf>,
+    trusted_keys: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -317,6 +327,20 @@ impl Reader<'_> {
             text.parse().map(Some).map_err(|error: rolecall_estate::id::IdError| error.to_string())
         });
         declared
+    }
+
+    pub(super) fn baselines(&mut self, raw: RawBaselines, base: &Path, baselines: &mut BaselinesConfig) {
+        baselines.signing_key_file = raw.signing_key_file.map(|file| base.join(file));
+        for key in raw.trusted_keys.into_iter().flatten() {
+            match key.get_ref().parse() {
+                Ok(key) => baselines.trusted_keys.push(key),
+                Err(message) => {
+                    let message: String = message;
+                    let remedy = "write an Ed25519 public key: its PEM, or its 32 bytes in Base64";
+                    self.problem(key.span().start, "baselines.trusted_keys", &message, remedy);
+                }
+            }
+        }
     }
 
     pub(super) fn schedule(&mut self, raw: RawSchedule, schedule: &mut ScheduleConfig) {

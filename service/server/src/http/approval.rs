@@ -16,14 +16,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    async fn read(&self, app: &App) -> Result<Approval, AppError> {
+    pub(super) async fn read(&self, app: &App) -> Result<Approval, AppError> {
         let now = app.store.now().await?;
         Approval::new(&self.reason, self.ticket.as_deref(), self.until, now)
             .map_err(|faults| AppError::of_fields(Code::InvalidParameter, faults.into_iter().map(fault).collect()))
     }
 }
 
-fn fault(it: ApprovalFault) -> FieldError {
+pub(super) fn fault(it: ApprovalFault) -> FieldError {
     FieldError { parameter: it.field.to_owned(), message: it.message }
 }
 

@@ -14,8 +14,8 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AsOf, AssociationFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter, FindingSort, FindingVia,
-    RoleFilter, SessionFilter, SuppressionFilter, SuppressionState,
+    AsOf, AssociationFilter, BaselineFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter,
+    FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter, SuppressionState,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -33,6 +33,7 @@ const ATTRIBUTION_METHODS: &[&str] = &["tags", "access_key", "chain", "name", "a
 const EFFECTS: &[&str] = &["widened", "narrowed", "mixed", "none", "unknown"];
 const APPROVALS: &[&str] = &["approved", "expired", "withdrawn", "none"];
 const SEEN_IN: &[&str] = &["snapshots", "events"];
+const BASELINE_STATES: &[&str] = &["differs", "removed", "unknown", "expired", "matches"];
 const ATTRIBUTIONS: &[&str] = &["exact", "candidates", "none"];
 const SCOPES: &[&str] = &[
     "entry",
@@ -393,6 +394,24 @@ pub(crate) fn changes(params: &Params) -> ChangeFilter {
     }
 }
 
+/// Filters of baselines.
+pub(crate) const BASELINES: &[Param] = &[
+    ACCOUNT,
+    param("resource", Kind::Text, "Of exactly this resource: its ARN, or an association's key."),
+    param("resource_type", Kind::Texts, "Of these types, such as `AWS::IAM::Role`."),
+    param("state", Kind::Words(BASELINE_STATES), "By how the resource stands against it."),
+];
+
+/// The filter of baselines.
+pub(crate) fn baselines(params: &Params) -> BaselineFilter {
+    BaselineFilter {
+        account_id: params.list("account_id").to_vec(),
+        resource: params.text("resource").map(str::to_owned),
+        resource_type: params.list("resource_type").to_vec(),
+        state: params.list("state").to_vec(),
+    }
+}
+
 /// Filters of coverage.
 pub(crate) const COVERAGE: &[Param] = &[
     ACCOUNT,
@@ -423,6 +442,7 @@ fn words<T: Copy>(params: &Params, name: &str, all: &[T], word: impl Fn(T) -> &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rolecall_audit::drift::baseline::BaselineState;
 
     #[test]
     fn every_word_that_a_table_allows_reaches_its_filter() {
@@ -443,6 +463,7 @@ mod tests {
         let found = (filter.workflow.len(), filter.severity.len(), filter.detection.len(), filter.subject_kinds.len());
         assert_eq!(found, (STATES.len(), SEVERITIES.len(), DETECTIONS.len(), SUBJECTS.len()));
         assert_eq!(scopes(&read(COVERAGE, &format!("scope={}", all(SCOPES)))).len(), ScopeKind::ALL.len());
+        assert_eq!(BaselineState::ALL.map(BaselineState::as_str), *BASELINE_STATES);
         for kind in SESSION_KINDS {
             assert_eq!(sessions(&read(SESSIONS, &format!("kind={kind}"))).kinds.len(), 1, "{kind}");
         }

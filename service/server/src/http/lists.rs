@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::Session;
 use rolecall_store::{
-    AssociationAfter, AssociationFilter, AssociationRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter,
-    ChangeFilter, ChangeRow, ClusterAfter, ClusterFilter, ClusterRow, Error as StoreError, FindingAfter, FindingFilter,
-    FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, Store,
+    AssociationAfter, AssociationFilter, AssociationRow, BaselineAfter, BaselineFilter, BaselineRow, ChangeAfter,
+    ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow, ClusterAfter, ClusterFilter, ClusterRow,
+    Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run,
+    RunId, SessionAfter, SessionFilter, Store,
 };
 
 /// Findings in one of their orders.
@@ -141,6 +142,29 @@ impl Listing for ChangeFilter {
 
     async fn rows(&self, store: &Store, after: Option<&ChangeAfter>, limit: u32) -> Result<Vec<ChangeRow>, StoreError> {
         store.changes(self, after, limit).await
+    }
+}
+
+/// Baselines: what differs first.
+impl Listing for BaselineFilter {
+    type Row = BaselineRow;
+    type After = BaselineAfter;
+
+    fn order(&self) -> &'static str {
+        "state"
+    }
+
+    fn key(&self, row: &BaselineRow) -> BaselineAfter {
+        row.after()
+    }
+
+    async fn rows(
+        &self,
+        store: &Store,
+        after: Option<&BaselineAfter>,
+        limit: u32,
+    ) -> Result<Vec<BaselineRow>, StoreError> {
+        store.baselines(self, after, limit).await
     }
 }
 

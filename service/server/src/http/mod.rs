@@ -10,6 +10,7 @@ mod approval;
 pub(crate) mod as_of;
 pub mod assets;
 pub mod auth;
+mod baselines;
 mod border;
 mod contract;
 pub mod cursor;
@@ -32,6 +33,7 @@ mod triage;
 pub mod view;
 
 pub(crate) use api::SuppressionJson;
+pub(crate) use api::baselines::BaselineJson;
 pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
 pub(crate) use api::clusters::ClusterJson;

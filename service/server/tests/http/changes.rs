@@ -13,7 +13,7 @@ use rolecall_store::ChangeRow;
 use serde_json::{Value, json};
 
 /// Looks at an estate in which three roles may do this, and gives the ids of what changed.
-async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<Utc>) -> Vec<String> {
+pub(crate) async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<Utc>) -> Vec<String> {
     let text =
         format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"{action}","Resource":"*"}}}}"#);
     let mut left = 3;
@@ -62,7 +62,7 @@ async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<U
     ids
 }
 
-async fn changed() -> (App, Vec<Observation>, Vec<String>) {
+pub(crate) async fn changed() -> (App, Vec<Observation>, Vec<String>) {
     let app = app(Seen::Nothing).await;
     let mut seen = observations();
     let now = Utc::now();

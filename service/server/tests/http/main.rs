@@ -7,6 +7,8 @@ mod as_of;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod baselines;
+#[cfg(test)]
 mod borders;
 #[cfg(test)]
 mod change_events;

@@ -329,6 +329,7 @@ async fn an_audit_that_is_stopped_says_what_is_kept() {
             kept: Duration::from_secs(400 * 86_400),
             assumed: std::collections::BTreeSet::new(),
             declared: rolecall::config::DeclaredConfig::default(),
+            baselines: rolecall::config::BaselinesConfig::default(),
             figures: false,
             progress: Progress::silent(),
             cancel: cancel.clone(),

@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod aside;
 #[cfg(test)]
+mod baselines;
+#[cfg(test)]
 mod change_findings;
 #[cfg(test)]
 mod changes;

@@ -57,6 +57,8 @@ fn the_command_line_speaks_the_glossary() {
         &["compare"],
         &["what-if"],
         &["policies"],
+        &["baselines"],
+        &["baselines", "export"],
         &["doctor"],
         &["migrate"],
         &["openapi"],

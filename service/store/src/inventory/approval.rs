@@ -63,7 +63,7 @@ impl Store {
         if let Some((_, later)) = replaced(&mut tx, std::slice::from_ref(&row)).await?.pop() {
             return Ok(Approved::Replaced(Box::new(later)));
         }
-        approve(&mut tx, &[row], approval, who).await?;
+        approve(&mut tx, &[row], approval, who, None).await?;
         let row = one(&mut tx, id).await?;
         tx.commit().await?;
         Ok(row.map_or(Approved::Absent, |row| Approved::Done(Box::new(row))))
@@ -105,7 +105,7 @@ impl Store {
         if !replaced.is_empty() {
             return Ok(AllApproved::Replaced(replaced));
         }
-        approve(&mut tx, &rows, approval, who).await?;
+        approve(&mut tx, &rows, approval, who, None).await?;
         tx.commit().await?;
         Ok(AllApproved::Done(rows.into_iter().map(|row| row.change.id).collect()))
     }
@@ -151,7 +151,7 @@ impl Store {
     pub async fn approval_steps(&self, id: &str) -> Result<Vec<ApprovalStep>, Error> {
         let rows = sqlx::query!(
             r#"select case when step = 'withdrawn' then 'withdrawn' when until <= now() then 'expired'
-                           else 'approved' end as "state!", at, who, reason, ticket, until
+                           else 'approved' end as "state!", at, who, reason, ticket, until, baseline
                from approval where change_id = $1 order by number"#,
             id
         )
@@ -166,6 +166,7 @@ impl Store {
                     reason: row.reason,
                     ticket: row.ticket,
                     until: row.until,
+                    baseline: row.baseline,
                 })
             })
             .collect()
@@ -189,7 +190,7 @@ async fn lock(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error
 }
 
 /// What was judged under another approval is judged again, and so is what these took the place of.
-async fn judge_again(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {
+pub(super) async fn judge_again(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {
     sqlx::query!(
         "update change c set passed_under = null
          from change of
@@ -212,7 +213,10 @@ async fn one(connection: &mut PgConnection, id: &str) -> Result<Option<ChangeRow
 }
 
 /// The changes of these whose result is not there any more, with the later change that took its place.
-async fn replaced(connection: &mut PgConnection, rows: &[ChangeRow]) -> Result<Vec<(String, ChangeRow)>, Error> {
+pub(super) async fn replaced(
+    connection: &mut PgConnection,
+    rows: &[ChangeRow],
+) -> Result<Vec<(String, ChangeRow)>, Error> {
     let ids: Vec<String> = rows.iter().map(|row| row.change.id.clone()).collect();
     let later = later_than(connection, &ids).await?;
     let mut of_resource: BTreeMap<_, Vec<&ChangeRow>> = BTreeMap::new();
@@ -233,11 +237,13 @@ async fn replaced(connection: &mut PgConnection, rows: &[ChangeRow]) -> Result<V
     Ok(replaced)
 }
 
-async fn approve(
+/// Approves changes, by themselves or with a baseline.
+pub(super) async fn approve(
     connection: &mut PgConnection,
     rows: &[ChangeRow],
     approval: &Approval,
     who: &str,
+    baseline: Option<&str>,
 ) -> Result<(), Error> {
     let unique: BTreeSet<(String, &str)> =
         rows.iter().map(|row| (row.change.account_id.to_string(), row.change.id.as_str())).collect();
@@ -253,18 +259,19 @@ async fn approve(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "insert into approval (account_id, change_id, number, step, who, reason, ticket, until)
+        "insert into approval (account_id, change_id, number, step, who, reason, ticket, until, baseline)
          select it.account_id, it.id,
                 1 + coalesce((select max(a.number) from approval a
                               where a.account_id = it.account_id and a.change_id = it.id), 0),
-                'approved', $3, $4, $5, $6
+                'approved', $3, $4, $5, $6, $7
          from unnest($1::text[], $2::text[]) as it (account_id, id)",
         &accounts,
         &ids,
         parse::storable(who),
         parse::storable(approval.reason()),
         approval.ticket().map(parse::storable),
-        approval.until()
+        approval.until(),
+        baseline
     )
     .execute(&mut *connection)
     .await?;

@@ -129,6 +129,7 @@ struct Row {
     approval_reason: Option<String>,
     approval_ticket: Option<String>,
     approval_until: Option<DateTime<Utc>>,
+    approval_baseline: Option<String>,
 }
 
 /// A query for changes with the last steps of their approvals; the list of columns is written once.
@@ -140,7 +141,7 @@ macro_rules! select_changes {
                       c.attribution_because, c.is_trail_complete, c.events, c.seen_in, c.ended_at,
                       c.ended_by, a.state as "approval?", a.at as "approval_at?",
                       a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
-                      a.until as "approval_until?"
+                      a.until as "approval_until?", a.baseline as "approval_baseline?"
                from change c
                left join change_approval a on a.account_id = c.account_id
                                           and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
@@ -210,6 +211,7 @@ fn read(row: Row) -> Result<ChangeRow, Error> {
             reason,
             ticket: row.approval_ticket,
             until: row.approval_until,
+            baseline: row.approval_baseline,
         }),
         _ => None,
     };
@@ -481,6 +483,28 @@ pub(super) async fn open_rows(
          order by c.run_id, c.id",
         rules,
         since
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// See [`Store::changes_of_baselines`]. An add-on or access entry has the baseline of its cluster. What was
+/// over before a scan led to no state that is there.
+pub(super) async fn of_baselines(executor: impl PgExecutor<'_>) -> Result<Vec<ChangeRow>, Error> {
+    let rows = select_changes!(
+        "where c.body ->> 'caused_by' is null and c.seen_in = 'snapshots'
+           and exists (
+               select from baseline b
+               where b.account_id = c.account_id and b.ended_at is null and (b.until is null or b.until > now())
+                 and (b.resource = c.resource and b.resource_type = c.resource_type
+                      or b.resource_type = 'AWS::EKS::Cluster'
+                         and (c.resource_type = 'AWS::EKS::Addon'
+                              and starts_with(c.resource, replace(b.resource, ':cluster/', ':addon/') || '/')
+                              or c.resource_type = 'AWS::EKS::AccessEntry'
+                              and starts_with(c.resource, replace(b.resource, ':cluster/', ':access-entry/') || '/')))
+                 and (a.state is null or a.state = 'expired' or a.state = 'withdrawn' and a.at < b.at))
+         order by c.run_id, c.id"
     )
     .fetch_all(executor)
     .await?;

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod approval;
 pub(crate) mod as_of;
 pub(crate) mod associations;
+pub(crate) mod baselines;
 pub(crate) mod changes;
 pub(crate) mod clusters;
 pub(crate) mod coverage;

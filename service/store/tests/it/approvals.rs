@@ -9,7 +9,7 @@ use rolecall_estate::Observation;
 use rolecall_store::{AllApproved, Approved, ChangeFilter, ChangeRow, Store, Withdrawn};
 
 /// An estate whose role may do this.
-fn estate(action: &str) -> Observation {
+pub(crate) fn estate(action: &str) -> Observation {
     let mut seen = crate::fixture::estate();
     let allow =
         format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#);
@@ -21,7 +21,7 @@ fn estate(action: &str) -> Observation {
 }
 
 /// Looks, and keeps what changed.
-async fn look_at(store: &Store, minute: i64, seen: &Observation) -> Vec<ChangeRow> {
+pub(crate) async fn look_at(store: &Store, minute: i64, seen: &Observation) -> Vec<ChangeRow> {
     look(store, minute, seen).await;
     let mut kept = Vec::new();
     for run in store.owed_changes().await.unwrap() {

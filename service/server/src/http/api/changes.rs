@@ -113,6 +113,8 @@ pub(crate) struct ChangeJson {
     pub(crate) approval_ticket: Option<String>,
     /// When the approval ends; null where it does not.
     pub(crate) approval_until: Option<DateTime<Utc>>,
+    /// The `baseline_id` of the baseline that it was approved with; null where it was approved by itself.
+    pub(crate) approval_baseline: Option<String>,
 }
 
 impl From<&ChangeRow> for ChangeJson {
@@ -149,6 +151,7 @@ impl From<&ChangeRow> for ChangeJson {
             approval_reason: step.map(|it| it.reason.clone()),
             approval_ticket: step.and_then(|it| it.ticket.clone()),
             approval_until: step.and_then(|it| it.until),
+            approval_baseline: step.and_then(|it| it.baseline.clone()),
         }
     }
 }
@@ -346,12 +349,14 @@ pub(super) struct ApprovalStepJson {
     reason: String,
     ticket: Option<String>,
     until: Option<DateTime<Utc>>,
+    /// The `baseline_id` of the baseline that it was approved with.
+    baseline: Option<String>,
 }
 
 impl From<ApprovalStep> for ApprovalStepJson {
     fn from(step: ApprovalStep) -> Self {
-        let ApprovalStep { state, at, who, reason, ticket, until } = step;
-        Self { approval: state.as_str(), at, by: who, reason, ticket, until }
+        let ApprovalStep { state, at, who, reason, ticket, until, baseline } = step;
+        Self { approval: state.as_str(), at, by: who, reason, ticket, until, baseline }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+pub(crate) mod baselines;
 pub(crate) mod change_events;
 pub(crate) mod changes;
 pub(crate) mod clusters;
@@ -73,6 +74,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::ChangesApprove, routes!(changes::approve))
         .api(Scope::ChangesApprove, routes!(changes::withdraw))
         .api(Scope::ChangesApprove, routes!(changes::approve_all))
+        .api(Scope::InventoryRead, routes!(baselines::list))
+        .api(Scope::InventoryRead, routes!(baselines::one))
+        .api(Scope::ChangesApprove, routes!(baselines::create))
+        .api(Scope::ChangesApprove, routes!(baselines::withdraw))
         .api(Scope::InventoryRead, routes!(inventory::accounts))
         .api(Scope::InventoryRead, routes!(inventory::coverage))
         .api(Scope::InventoryRead, routes!(clusters::list))

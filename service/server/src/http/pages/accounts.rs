@@ -1,5 +1,6 @@
 //! `/accounts` and one account: what was seen of it and what was not, with what would mend it.
 
+use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::{PageContext, summary};
 use super::parts::{GapLine, Seen, scope_anchor};
@@ -163,6 +164,7 @@ pub(crate) struct AccountPage {
     findings: String,
     scopes: Vec<ScopeLine>,
     statement: String,
+    baseline: Option<BaselineCard>,
     history: History,
 }
 
@@ -186,7 +188,12 @@ pub(crate) async fn one(
     let scopes: Vec<&CoverageRow> = coverage.iter().collect();
     let account = row.account.as_ref();
     let history = History::of_account(&app, wanted, &context).await?;
+    let baseline = match context.as_of {
+        Some(_) => None,
+        None => Some(BaselineCard::of_account(&app, wanted, &chrome, &context).await?),
+    };
     Ok(AccountPage {
+        baseline,
         history,
         name: context.names.of(wanted),
         ou: account.and_then(|a| a.ou_path.clone()).unwrap_or_default(),

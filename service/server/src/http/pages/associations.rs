@@ -1,5 +1,6 @@
 //! `/associations` and one association: who gets which role, and what is known around it.
 
+use super::baselines::BaselineCard;
 use super::chain;
 use super::changes::History;
 use super::estate::PageContext;
@@ -22,6 +23,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
 use chrono::{DateTime, Duration, Utc};
+use rolecall_audit::drift::baseline::Configuration;
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::{Association, AssociationKey, Session};
 use rolecall_iam::RoleArn;
@@ -199,6 +201,7 @@ pub(crate) struct AssociationPage {
     extra: Vec<Pair>,
     policy: Option<DocumentCard>,
     usage: UsageCard,
+    baseline: Option<BaselineCard>,
     history: History,
     sessions: Vec<SessionLine>,
     session_count: String,
@@ -250,8 +253,16 @@ pub(crate) async fn one(
     let chain = chain::of_association(&row, &context, &coverage);
     let days = app.config.aws.trail_lookback_days;
     let history = History::of_workload(&app, &key, &context).await?;
+    let baseline = match context.as_of {
+        Some(_) => None,
+        None => {
+            let (name, present) = (key.to_string(), Configuration::Association(Box::new(row.association.clone())));
+            Some(BaselineCard::of_resource(&app, key.account_id, present, &name, &chrome, &context).await?)
+        }
+    };
     let mut page = AssociationPage::new(chrome, &row, &context, &sessions, (usage, history), days);
     page.chain = chain;
+    page.baseline = baseline;
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
         DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
     });
@@ -318,6 +329,7 @@ impl AssociationPage {
             extra: detail.iter().flat_map(|d| d.extra.iter().map(|(n, v)| pair((n, v.to_string())))).collect(),
             policy: None,
             usage,
+            baseline: None,
             history,
             sessions: sessions.iter().map(|session| SessionLine::of(session, context.now)).collect(),
             session_count: words::count_u64(row.role_sessions),

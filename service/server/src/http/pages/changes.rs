@@ -20,8 +20,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Redirect;
 use chrono::NaiveDate;
 use rolecall_audit::drift::{
-    Access, ApprovalState, ApprovalStep, Attribution, Effect, Ended, Resource, ResourceType, SeenIn, State as Of,
-    TakesHold, kinds,
+    Access, ApprovalState, ApprovalStep, Attribution, Change, Effect, Ended, Resource, ResourceType, SeenIn,
+    State as Of, TakesHold, kinds,
 };
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
@@ -91,7 +91,7 @@ pub(crate) struct ChangesPage {
     approve: String,
 }
 
-fn effect_badge(effect: Effect) -> Badge {
+pub(super) fn effect_badge(effect: Effect) -> Badge {
     let (class, label) = match effect {
         Effect::Widened => ("bad", "Widened"),
         Effect::Mixed => ("bad", "Mixed"),
@@ -117,7 +117,7 @@ fn change_words(change: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-fn of_type(kind: ResourceType) -> &'static str {
+pub(super) fn of_type(kind: ResourceType) -> &'static str {
     match kind {
         ResourceType::Role => "Role",
         ResourceType::ManagedPolicy => "Managed policy",
@@ -134,7 +134,7 @@ fn of_type(kind: ResourceType) -> &'static str {
 }
 
 /// A resource's name as people call it: an ARN without what is before its last colon.
-fn short(resource: &Resource) -> String {
+pub(super) fn short(resource: &Resource) -> String {
     if resource.kind == ResourceType::Association {
         let mut parts = resource.name.rsplitn(3, '/');
         let (name, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -363,6 +363,7 @@ pub(crate) struct ChangePage {
     approval: Badge,
     approved: bool,
     steps: Vec<StepLine>,
+    baselines_href: String,
     today: String,
     latest: String,
 }
@@ -375,6 +376,8 @@ struct StepLine {
     reason: String,
     ticket: String,
     until: Option<Stamp>,
+    /// The page of the baseline that it was approved with.
+    baseline: String,
 }
 
 impl StepLine {
@@ -386,6 +389,7 @@ impl StepLine {
             reason: step.reason,
             ticket: step.ticket.unwrap_or_default(),
             until: step.until.map(|at| Stamp::of(at, context.now)),
+            baseline: step.baseline.map(|id| format!("/baselines/{id}")).unwrap_or_default(),
         }
     }
 }
@@ -487,6 +491,15 @@ pub(crate) async fn one(
         },
         attribution_because: row.attributed.because.clone(),
         calls: row.attributed.calls.iter().map(|call| Call::of(call, &context)).collect(),
+        baselines_href: match change.resource.kind {
+            ResourceType::Role if change.change != "removed" => {
+                format!("{}#baseline", role_href(&change.resource.name))
+            }
+            ResourceType::Association if change.change != "removed" => {
+                format!("{}#baseline", association_href(&change.resource.name))
+            }
+            _ => String::new(),
+        },
         caused_by: change.caused_by.as_deref().map(href).unwrap_or_default(),
         followers: followers.map(|row| ChangeLine::of(row, &context)).collect(),
         scan: row.run.0.to_string(),
@@ -501,11 +514,11 @@ pub(crate) async fn one(
     })
 }
 
-fn sent(body: &str, name: &str) -> String {
+pub(super) fn sent(body: &str, name: &str) -> String {
     pairs(body).find(|(field, _)| field == name).map(|(_, value)| value).unwrap_or_default()
 }
 
-fn asked(body: &str) -> Result<Asked, AppError> {
+pub(super) fn asked(body: &str) -> Result<Asked, AppError> {
     let wrong = |name: &str, message: String| {
         AppError::of_fields(Code::InvalidParameter, vec![FieldError { parameter: name.to_owned(), message }])
     };
@@ -552,6 +565,48 @@ pub(crate) async fn approve_all(
     let expected = sent(&body, "expected").parse().unwrap_or_default();
     approval::approve_all(&app, &filters::changes(&params), expected, &asked(&body)?, &who).await?;
     Ok(Redirect::to(&params.without("approval").link(PATH)))
+}
+
+/// A part that differs from a baseline.
+pub(super) struct Differing {
+    pub(super) what: String,
+    pub(super) part: String,
+    pub(super) effect: Badge,
+    pub(super) meaning: String,
+    pub(super) approved: Option<DocumentCard>,
+    pub(super) present: Option<DocumentCard>,
+}
+
+/// The parts that differ from a baseline, each with both states.
+pub(super) async fn differing(app: &App, differences: &[Change]) -> Result<Vec<Differing>, AppError> {
+    let named = |state: &Option<Of>| match state {
+        Some(Of::Document(digest)) => Some(*digest),
+        _ => None,
+    };
+    let digests: Vec<Digest> =
+        differences.iter().flat_map(|it| [named(&it.before), named(&it.after)]).flatten().collect();
+    let documents = app.store.documents(&digests).await?;
+    let told = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
+    let each = differences.iter().enumerate().map(|(number, change)| {
+        let (approved, present) = side_by_side(change.before.as_ref(), change.after.as_ref(), &documents);
+        let numbered = |card: Option<DocumentCard>, side: &str, title: &str| {
+            card.map(|card| DocumentCard { id: format!("{side}-{}", number + 1), title: title.to_owned(), ..card })
+        };
+        Differing {
+            what: change_words(&change.change),
+            part: change.part.clone().unwrap_or_default(),
+            effect: effect_badge(change.effect),
+            meaning: match (told(&change.gained), told(&change.lost)) {
+                (Some(gained), Some(lost)) => format!("gained {gained}; lost {lost}"),
+                (Some(gained), None) => format!("gained {gained}"),
+                (None, Some(lost)) => format!("lost {lost}"),
+                (None, None) => change.because.clone(),
+            },
+            approved: numbered(approved, "approved", "Approved"),
+            present: numbered(present, "present", "Present"),
+        }
+    });
+    Ok(each.collect())
 }
 
 /// Both sides in canonical form, with what differs marked.

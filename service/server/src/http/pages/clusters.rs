@@ -1,6 +1,7 @@
 //! `/clusters` and one cluster: its namespaces, add-ons and access entries, and what was found in it.
 
 use super::associations::lines;
+use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, select};
@@ -17,6 +18,7 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::drift::baseline::Configuration;
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::id::{ClusterName, Region};
 use rolecall_estate::{AccessEntry, AccessPolicy, Addon, Cluster};
@@ -210,6 +212,7 @@ pub(crate) struct ClusterPage {
     has_all_entries: bool,
     coverage_href: String,
     findings: Vec<FindingLine>,
+    baseline: Option<BaselineCard>,
     history: History,
 }
 
@@ -241,7 +244,15 @@ pub(crate) async fn one(
         known_roles(&app, &row.cluster, context.as_of),
     )?;
     let history = History::of_resource(&app, &row.cluster.arn, &context).await?;
+    let baseline = match context.as_of {
+        Some(_) => None,
+        None => {
+            let (arn, present) = (row.cluster.arn.clone(), Configuration::Cluster(Box::new(row.cluster.clone())));
+            Some(BaselineCard::of_resource(&app, id, present, &arn, &chrome, &context).await?)
+        }
+    };
     let mut page = ClusterPage::new(chrome, row, &known, history, &context);
+    page.baseline = baseline;
     page.namespaces = namespaces.into_iter().map(|it| NamespaceLine::new(it, &page)).collect();
     if context.as_of.is_none() {
         page.findings = lines(&findings, &titles(&app), &context);
@@ -299,6 +310,7 @@ impl ClusterPage {
             entries: row.cluster.access_entries.map(|all| all.into_iter().map(|it| EntryLine::new(it, link)).collect()),
             coverage_href: format!("{}#scopes-h", context.href(&format!("/accounts/{}", row.cluster.account_id))),
             findings: Vec::new(),
+            baseline: None,
             history,
             arn: row.cluster.arn,
         }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod associations;
+mod baselines;
 mod chain;
 mod changes;
 mod clusters;
@@ -54,6 +55,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .form("/changes/approvals", "/changes/approvals", post(changes::approve_all))
         .form("/changes/{id}/approval", "/changes/chg_0/approval", post(changes::approve))
         .form("/changes/{id}/withdrawal", "/changes/chg_0/withdrawal", post(changes::withdraw))
+        .page("/baselines", "/baselines", get(baselines::list))
+        .form("/baselines", "/baselines", post(baselines::accept))
+        .page("/baselines/{id}", "/baselines/bl_0", get(baselines::one))
+        .form("/baselines/{id}/withdrawal", "/baselines/bl_0/withdrawal", post(baselines::withdraw))
         .page("/associations", "/associations", get(associations::list))
         .page("/associations/{*key}", "/associations/111122223333/eu-west-1/c/n/s", get(associations::one))
         .page("/clusters", "/clusters", get(clusters::list))

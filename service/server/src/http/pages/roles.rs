@@ -1,6 +1,7 @@
 //! `/roles` and one role: who uses it, who may assume it, what it may do.
 
 use super::associations::{Pair, SessionLine, lines, sessions_since};
+use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, Select, select};
@@ -18,6 +19,7 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery, State};
+use rolecall_audit::drift::baseline::Configuration;
 use rolecall_estate::{Documents, Role};
 use rolecall_iam::{Digest, RoleArn};
 use rolecall_rules::Evidence;
@@ -144,6 +146,7 @@ pub(crate) struct RolePage {
     documents: Vec<DocumentCard>,
     unseen: Vec<String>,
     usage: UsageCard,
+    baseline: Option<BaselineCard>,
     history: History,
     sessions: Vec<SessionLine>,
     findings: Vec<FindingLine>,
@@ -183,11 +186,20 @@ pub(crate) async fn one(
         UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, context.now)
             .await?;
     let history = History::of_resource(&app, row.role.arn.as_str(), &context).await?;
+    let baseline = match context.as_of {
+        Some(_) => None,
+        None => {
+            let (arn, present) = (&row.role.arn, Configuration::Role(Box::new(row.role.clone())));
+            let card = BaselineCard::of_resource(&app, arn.account_id(), present, arn.as_str(), &chrome, &context);
+            Some(card.await?)
+        }
+    };
     let mut page = RolePage::new(chrome, &row, &users, (usage, history), &context);
     page.findings = lines(&findings, &titles(&app), &context);
     // What findings are about may have been otherwise then.
     let findings = if context.as_of.is_some() { Vec::new() } else { app.store.decided(findings).await? };
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
+    page.baseline = baseline;
     page.sessions = sessions.iter().map(|session| SessionLine::of(session, context.now)).collect();
     Ok(page)
 }
@@ -282,6 +294,7 @@ impl RolePage {
             documents: Vec::new(),
             unseen: Vec::new(),
             usage,
+            baseline: None,
             history,
             sessions: Vec::new(),
             findings: Vec::new(),

@@ -53,6 +53,7 @@ fn audit(app: &App, kind: &'static str, trigger: &str, progress: &Progress, canc
         kept: app.config.retention.sessions,
         assumed: app.config.assume.clone(),
         declared: app.config.declared.clone(),
+        baselines: app.config.baselines.clone(),
         figures: false,
         progress: progress.clone(),
         cancel,
