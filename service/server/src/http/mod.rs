@@ -70,7 +70,12 @@ fn routes() -> Routes {
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))
         .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
-        .other(Method::GET, "/api/v1/openapi.json", credential, get(async || Json(openapi())))
+        .other(
+            Method::GET,
+            "/api/v1/openapi.json",
+            credential,
+            get(async || Json(openapi())).layer(CompressionLayer::new()),
+        )
 }
 
 /// The contract of the API, as `openapi.json` holds it.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 use std::collections::HashMap;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -134,7 +135,8 @@ impl Routes {
 
     /// The router, and what its routes require.
     pub(crate) fn into_router(self) -> (Router<App>, AccessTable) {
-        let (api, _) = self.api.split_for_parts();
+        // The API's answers hold no secret beside words of the caller, as a page does with its form token.
+        let (api, _) = self.api.layer(CompressionLayer::new()).split_for_parts();
         (self.other.merge(api), self.table)
     }
 }

@@ -363,6 +363,21 @@ fn kinds(value: Value) -> Value {
     }
 }
 
+/// Bots read long lists; a page, which holds a form token beside words of the caller, is never compressed.
+#[tokio::test]
+async fn answers_of_the_api_are_compressed_and_pages_are_not() {
+    let app = app(Seen::Complete).await;
+    let gzip = |client: Client| client.with(axum::http::header::ACCEPT_ENCODING, "gzip");
+    let bot = gzip(Client::program(&app, &[Scope::Admin]).await);
+    for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/openapi.json"] {
+        assert_eq!(bot.get(path).await.header("content-encoding"), "gzip", "{path}");
+    }
+    let person = gzip(Client::person(&app).await);
+    for path in ["/", "/findings", "/roles"] {
+        assert_eq!(person.get(path).await.header("content-encoding"), "", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn metrics_tell_what_is_open_and_what_was_not_seen() {
     let app = app(Seen::Gaps).await;

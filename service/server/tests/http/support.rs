@@ -215,7 +215,8 @@ impl Client {
             self.router.clone().oneshot(request.body(body.into()).expect("a request")).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("a body");
-        let text = String::from_utf8(bytes.to_vec()).expect("text");
+        let is_encoded = parts.headers.contains_key("content-encoding");
+        let text = if is_encoded { String::new() } else { String::from_utf8(bytes.to_vec()).expect("text") };
         Answer { status: parts.status, headers: parts.headers, text }
     }
 
