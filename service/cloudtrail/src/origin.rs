@@ -16,7 +16,7 @@ const LONGEST: usize = 40;
 /// no address.
 pub(super) fn network(source: &str) -> Option<String> {
     let address: IpAddr = source.parse().ok()?;
-    let is_private = Networks::of(Some(source), false).has(Networks::PRIVATE);
+    let is_private = Networks::new(Some(source), false).has(Networks::PRIVATE);
     Some(match address.to_canonical() {
         IpAddr::V4(address) if is_private => {
             let [first, second, ..] = address.octets();

@@ -94,7 +94,7 @@ impl Refusal {
         })
     }
 
-    pub(crate) fn of<E>(permission: &PermissionUse, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn new<E>(permission: &PermissionUse, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
@@ -375,7 +375,7 @@ impl Caller {
     /// Where a listing begins.
     pub(crate) fn pages(&self, permission: &'static PermissionUse) -> Pages {
         let deadline = self.listing.map_or(Deadline::NONE, |length| Deadline::after(length, "listing"));
-        Pages { deadline, ..Pages::of(permission) }
+        Pages { deadline, ..Pages::new(permission) }
     }
 
     /// Makes one call, once there is room for it.
@@ -395,7 +395,7 @@ impl Caller {
             let _permit = self.permits.acquire().await.ok();
             *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(permission.action).or_default() += 1;
             // Boxed: the SDK's futures are large, and dozens of them are alive at once.
-            Box::pin(call).await.map_err(|error| Refusal::of(permission, &error))
+            Box::pin(call).await.map_err(|error| Refusal::new(permission, &error))
         };
         let answer = match self.deadline.at {
             None => call.await,
@@ -435,14 +435,14 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn of(permission: &'static PermissionUse) -> Self {
+    pub(crate) fn new(permission: &'static PermissionUse) -> Self {
         let hashes = RandomState::new();
         Self { permission, seen: HashSet::new(), hashes, most: MAX_PAGES, deadline: Deadline::NONE }
     }
 
     /// Of a listing that may be long. It has no deadline of its own, as AWS limits its rate.
     pub(crate) fn long(permission: &'static PermissionUse) -> Self {
-        Self { most: MAX_LONG_PAGES, ..Self::of(permission) }
+        Self { most: MAX_LONG_PAGES, ..Self::new(permission) }
     }
 
     /// The token of the next page; `None` at the end. An empty token means the end, too.
@@ -648,7 +648,7 @@ mod tests {
     #[test]
     fn a_listing_ends_without_a_token_or_with_an_empty_one_and_never_turns_in_a_circle() {
         static LIST: PermissionUse = PermissionUse { action: "eks:ListClusters", holder: Holder::Member, why: "test" };
-        let mut pages = Pages::of(&LIST);
+        let mut pages = Pages::new(&LIST);
         assert_eq!(pages.next(Some("a".to_owned())).unwrap(), Some("a".to_owned()));
         assert_eq!(pages.next(Some("b".to_owned())).unwrap(), Some("b".to_owned()));
         assert_eq!(pages.next(Some("a".to_owned())).unwrap_err().reason, GapReason::Malformed);

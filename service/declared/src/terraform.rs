@@ -66,7 +66,7 @@ pub(crate) fn is_state(node: &Node) -> bool {
 /// Reads what a state or a plan declares: of a plan, what is there once it is applied.
 pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) {
     let instances = instances(reading, root);
-    let context = PlanContext::of(reading, root, &instances);
+    let context = PlanContext::new(reading, root, &instances);
     for one in instances.iter().filter(|one| one.action != Action::Delete) {
         let Some(values) = one.values else { continue };
         for item in context.items(reading, one, values, one.unknown) {
@@ -80,7 +80,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, root: &Node) {
 /// What a plan does.
 pub(crate) fn planned(reading: &mut Reading<'_>, root: &Node) -> Vec<Planned> {
     let instances = instances(reading, root);
-    let context = PlanContext::of(reading, root, &instances);
+    let context = PlanContext::new(reading, root, &instances);
     let mut out = Vec::new();
     for one in instances.iter().filter(|one| one.action != Action::Keep) {
         let before = one.before.map(|values| context.items(reading, one, values, None)).unwrap_or_default();
@@ -206,7 +206,7 @@ struct PlanContext<'a> {
 }
 
 impl<'a> PlanContext<'a> {
-    fn of(reading: &Reading<'_>, root: &'a Node, instances: &[Instance<'a>]) -> Self {
+    fn new(reading: &Reading<'_>, root: &'a Node, instances: &[Instance<'a>]) -> Self {
         let mut accounts = BTreeSet::new();
         let mut regions = BTreeSet::new();
         let mut clusters = BTreeMap::new();

@@ -163,7 +163,7 @@ impl Networks {
 
     /// The class of a source as CloudTrail writes it.
     #[must_use]
-    pub fn of(source: Option<&str>, by_endpoint: bool) -> Self {
+    pub fn new(source: Option<&str>, by_endpoint: bool) -> Self {
         let class = match source {
             None | Some("") => Self::UNKNOWN,
             Some(text) => match text.parse::<IpAddr>() {
@@ -293,7 +293,7 @@ pub struct AssociationSpan {
 impl AssociationSpan {
     /// An association as it was seen from one moment to another.
     #[must_use]
-    pub fn of(association: &Association, from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> Self {
+    pub fn new(association: &Association, from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> Self {
         Self {
             key: association.key.clone(),
             association_id: association.association_id.clone(),
@@ -328,9 +328,9 @@ mod tests {
             (None, Networks::UNKNOWN),
         ];
         for (source, class) in cases {
-            assert_eq!(Networks::of(source, false), class, "{source:?}");
+            assert_eq!(Networks::new(source, false), class, "{source:?}");
         }
-        let both = Networks::of(Some("10.0.0.1"), true);
+        let both = Networks::new(Some("10.0.0.1"), true);
         assert!(both.has(Networks::PRIVATE) && both.has(Networks::ENDPOINT) && !both.has(Networks::PUBLIC));
         assert_eq!(both.names().collect::<Vec<_>>(), ["private", "endpoint"]);
         assert_eq!(Networks::from_bits(both.bits()), both);

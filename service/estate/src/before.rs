@@ -26,7 +26,7 @@ pub struct Before {
 impl Before {
     /// Something of a listing, whatever its name.
     #[must_use]
-    pub fn of(scope: Scope) -> Self {
+    pub fn new(scope: Scope) -> Self {
         Self { scope, name: String::new(), was_missing: false, pod: None }
     }
 }

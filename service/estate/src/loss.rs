@@ -114,7 +114,7 @@ mod tests {
         let thing = |n: usize| Before {
             name: format!("arn:aws:iam::111122223333:oidc-provider/{n}"),
             was_missing: missing.contains(&n),
-            ..Before::of(scope.clone())
+            ..Before::new(scope.clone())
         };
         names.into_iter().map(thing).collect()
     }
@@ -176,8 +176,8 @@ mod tests {
         let region: Region = "eu-west-1".parse().unwrap();
         let clusters = Scope::regional(account, ScopeKind::Clusters, region.clone());
         let inside = Scope::of_cluster(account, ScopeKind::Associations, region, "prod".parse().unwrap());
-        let mut before = vec![Before { name: "prod".to_owned(), ..Before::of(clusters.clone()) }];
-        before.extend((0..10).map(|n| Before { name: format!("{n}"), ..Before::of(inside.clone()) }));
+        let mut before = vec![Before { name: "prod".to_owned(), ..Before::new(clusters.clone()) }];
+        before.extend((0..10).map(|n| Before { name: format!("{n}"), ..Before::new(inside.clone()) }));
         let mut seen = Observation::default();
         seen.coverage.complete(clusters.clone());
         hold(&mut seen, &before, &BTreeSet::new());

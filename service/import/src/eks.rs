@@ -47,7 +47,7 @@ impl Builder {
             self.page(account, (ScopeKind::Clusters, Some(region.clone()), None), page.clone());
         }
         for (i, (pointer, value)) in records(value, "clusters", "cluster").into_iter().enumerate() {
-            match Item::of(value, pointer).and_then(|item| cluster(&item, source)) {
+            match Item::new(value, pointer).and_then(|item| cluster(&item, source)) {
                 Ok(cluster) => {
                     if let Some(page) = &page {
                         let listing = (ScopeKind::Clusters, Some(cluster.region.clone()), None);
@@ -92,7 +92,7 @@ impl Builder {
         }
         for (i, (pointer, value)) in records(value, "associations", "association").into_iter().enumerate() {
             let mut documents = Documents::default();
-            match Item::of(value, pointer).and_then(|item| association(&item, source, &mut documents)) {
+            match Item::new(value, pointer).and_then(|item| association(&item, source, &mut documents)) {
                 Ok(association) => {
                     read += 1;
                     let key = association.key.clone();
@@ -177,7 +177,7 @@ impl Builder {
         }
         for (i, (pointer, value)) in records(value, many, one).into_iter().enumerate() {
             let taken = || {
-                let item = Item::of(value, pointer)?;
+                let item = Item::new(value, pointer)?;
                 let (account, region) = place(&item, arn, source)?;
                 let cluster: ClusterName = item.parsed("clusterName")?;
                 if let Some(page) = &page {

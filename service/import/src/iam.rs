@@ -32,7 +32,7 @@ impl Builder {
         let seen = |key: &str| value.get(key).is_some_and(Value::is_array);
         let list = |key: &'static str| {
             let list = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            list.iter().enumerate().map(move |(i, v)| (i, Item::of(v, format!("/{key}/{i}"))))
+            list.iter().enumerate().map(move |(i, v)| (i, Item::new(v, format!("/{key}/{i}"))))
         };
         for (i, item) in list("RoleDetailList") {
             let mut documents = Documents::default();
@@ -139,7 +139,7 @@ impl Builder {
         let mut count = 0;
         let mut accounts: Vec<AccountId> = source.place.account.into_iter().collect();
         for (i, value) in list.into_iter().flatten().enumerate() {
-            let item = Item::of(value, format!("/OpenIDConnectProviderList/{i}"));
+            let item = Item::new(value, format!("/OpenIDConnectProviderList/{i}"));
             let read = item.and_then(|item| aws::oidc_provider(item.owned("Arn")?).map_err(|error| item.fault(&error)));
             match read {
                 Ok((account, provider)) => {

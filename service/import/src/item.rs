@@ -35,7 +35,7 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn of(value: &'a Value, pointer: impl Into<String>) -> Read<Self> {
+    pub(super) fn new(value: &'a Value, pointer: impl Into<String>) -> Read<Self> {
         let pointer = pointer.into();
         match value.as_object() {
             Some(map) => Ok(Self { map, pointer }),
@@ -96,7 +96,7 @@ impl<'a> Item<'a> {
     pub(super) fn maybe_items(&self, key: &str) -> Read<Option<Vec<Item<'a>>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let list = value.as_array().ok_or_else(|| self.wrong(key, "a list"))?;
-        let items = list.iter().enumerate().map(|(i, value)| Item::of(value, format!("{}/{i}", self.at(key))));
+        let items = list.iter().enumerate().map(|(i, value)| Item::new(value, format!("{}/{i}", self.at(key))));
         items.collect::<Read<_>>().map(Some)
     }
 
@@ -115,7 +115,7 @@ impl<'a> Item<'a> {
 
     /// An object within.
     pub(super) fn maybe_item(&self, key: &str) -> Read<Option<Item<'a>>> {
-        self.get(key).map(|value| Item::of(value, self.at(key))).transpose()
+        self.get(key).map(|value| Item::new(value, self.at(key))).transpose()
     }
 
     /// A time: RFC 3339, or seconds since 1970.

@@ -131,7 +131,7 @@ impl Importer {
     /// the files are not all there is, whoever says so.
     pub fn unread(&mut self, path: &str, why: &str) {
         self.0.complete = false;
-        let place = AccountRegion::of(path);
+        let place = AccountRegion::new(path);
         let source = Source { path, place: &place, value: 0, shape: Shape::Answer };
         let remedy = "make it a file that can be read, or leave it out";
         self.0.broken(source, Fault::new("", format!("cannot be read: {why}"), remedy), None);
@@ -148,7 +148,7 @@ impl Importer {
             std::mem::take(&mut builder.waiting).into_iter().partition(|waiting| waiting.kind == FileKind::OrgTree);
         for Waiting { file: index, place: value_place, kind, value, shape } in trees.into_iter().chain(policies) {
             let Some(path) = builder.read.get(index).map(|summary| summary.path.clone()) else { continue };
-            let place = AccountRegion::of(&path);
+            let place = AccountRegion::new(&path);
             let source = Source { path: &path, place: &place, value: value_place, shape };
             let records = match kind {
                 FileKind::OrgTree => builder.org_tree(source, &value),
@@ -191,7 +191,7 @@ struct Waiting {
 
 impl Builder {
     fn file(&mut self, file: &InputFile) {
-        let place = AccountRegion::of(&file.path);
+        let place = AccountRegion::new(&file.path);
         let source = Source { path: &file.path, place: &place, value: 0, shape: Shape::Answer };
         if holds_records(&file.bytes) {
             self.trail(source, &file.bytes);

@@ -115,7 +115,7 @@ impl Builder {
         let key = if map.contains_key("accounts") { "accounts" } else { "Accounts" };
         for (i, value) in list(map, &[key]).into_iter().enumerate() {
             let pointer = format!("/{key}/{i}");
-            let record = Item::of(value, pointer.clone()).and_then(|item| {
+            let record = Item::new(value, pointer.clone()).and_then(|item| {
                 let (account, _) = account(item.map).into_account().map_err(|error| item.fault(&error))?;
                 Ok((account, item))
             });
@@ -176,7 +176,7 @@ impl Builder {
         let mut read = 0;
         for (i, (pointer, value)) in policies.into_iter().enumerate() {
             let mut documents = Documents::default();
-            match Item::of(value, pointer).and_then(|item| policy(&item, manager, &mut documents)) {
+            match Item::new(value, pointer).and_then(|item| policy(&item, manager, &mut documents)) {
                 Ok(policy) => {
                     read += 1;
                     self.add_policy(manager, policy, documents);
@@ -272,7 +272,7 @@ impl Builder {
                 continue;
             }
             let mut documents = Documents::default();
-            let item = Item::of(value, format!("{id}/Policies/{i}"));
+            let item = Item::new(value, format!("{id}/Policies/{i}"));
             match item.and_then(|item| policy(&item, manager, &mut documents)) {
                 Ok(mut policy) => {
                     policy.targets.push(id.to_owned());

@@ -21,14 +21,14 @@ pub(super) struct AccountRegion {
 /// Whose trail a file is, and of which region, by where CloudTrail puts it in a bucket.
 #[must_use]
 pub fn trail_place(path: &str) -> Option<(AccountId, Region)> {
-    let place = AccountRegion::of(path);
+    let place = AccountRegion::new(path);
     place.account.zip(place.region)
 }
 
 /// The day under which CloudTrail puts a file in a bucket.
 #[must_use]
 pub fn trail_day(path: &str) -> Option<NaiveDate> {
-    AccountRegion::of(path).day
+    AccountRegion::new(path).day
 }
 
 /// The gap that a trail file leaves in the sessions of its place: it is broken, or one page of several.
@@ -43,7 +43,7 @@ pub fn trail_gap(place: (AccountId, Region), path: &str, what: ProblemKind) -> G
 impl AccountRegion {
     /// The account is the last part that is an account id; the region follows it, at once or after
     /// `CloudTrail`, and the day as year, month and day follows the region.
-    pub(super) fn of(path: &str) -> Self {
+    pub(super) fn new(path: &str) -> Self {
         let mut place = Self::default();
         let mut folders: Vec<&str> = path.split('/').collect();
         folders.pop();

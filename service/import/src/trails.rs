@@ -20,7 +20,7 @@ impl Builder {
             self.page(account, (ScopeKind::Trails, None, None), page.clone());
         }
         for (i, value) in list.iter().enumerate() {
-            match Item::of(value, format!("/{key}/{i}")).and_then(|item| trail(&item, source)) {
+            match Item::new(value, format!("/{key}/{i}")).and_then(|item| trail(&item, source)) {
                 Ok(trail) => {
                     self.page(trail.account_id, (ScopeKind::Trails, None, None), page.clone());
                     let draft = self.draft(trail.account_id);

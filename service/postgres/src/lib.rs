@@ -201,7 +201,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    fn new(data_dir: &Path) -> Result<Self, EmbeddedError> {
         make_private_dir(data_dir)?;
         let data_dir = data_dir.canonicalize().map_err(files("resolve", data_dir))?;
         let pgdata = data_dir.join(PGDATA);
@@ -278,7 +278,7 @@ fn socket_dir(data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
 /// # Errors
 /// Each [`EmbeddedError`] is one line that says what to do.
 pub async fn start(options: &Options) -> Result<Server, EmbeddedError> {
-    let layout = Layout::of(&options.data_dir)?;
+    let layout = Layout::new(&options.data_dir)?;
     let door = door(&layout).await?;
     let share_path = layout.data_dir.join("users.lock");
     let share = lock_file(&share_path)?;

@@ -19,7 +19,7 @@ pub(crate) struct Pod {
 
 impl Pod {
     /// A pod of a deployment that is named like its service account; `turn` tells pods apart.
-    pub(crate) fn of(cluster_arn: &str, namespace: &str, service_account: &str, turn: u64) -> Self {
+    pub(crate) fn new(cluster_arn: &str, namespace: &str, service_account: &str, turn: u64) -> Self {
         let seed = format!("{cluster_arn}/{namespace}/{service_account}");
         let name = format!(
             "{service_account}-{}-{}",

@@ -71,7 +71,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    fn of(error: &rolecall_store::Error) -> Self {
+    fn new(error: &rolecall_store::Error) -> Self {
         use rolecall_store::Error;
         match error {
             Error::Busy => Self::Busy,
@@ -126,7 +126,7 @@ impl App {
     /// # Errors
     /// Where the database fails, or the configured key cannot be read.
     pub async fn new(store: Store, rules: Arc<Rules>, config: Config, hub: Hub, works: bool) -> Result<Self, Error> {
-        let secrets = Secrets::of(&store).await?;
+        let secrets = Secrets::new(&store).await?;
         let read = |path: &std::path::PathBuf| {
             SigningKey::read(path).map(Arc::new).map_err(|source| Error::File {
                 doing: "read the signing key of baselines",
@@ -183,7 +183,7 @@ impl App {
         let asked = tokio::time::timeout(READY_WITHIN, self.store.check_schema()).await;
         let database = match asked {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Trouble::of(&error)),
+            Ok(Err(error)) => Err(Trouble::new(&error)),
             Err(_) => Err(Trouble::NoAnswer),
         };
         let overdue = match database {
@@ -241,7 +241,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn of(store: &Store) -> Result<Self, Error> {
+    pub async fn new(store: &Store) -> Result<Self, Error> {
         let mut fresh = [0_u8; 32];
         rand::rng().fill_bytes(&mut fresh);
         let kept = store.shared_key("signing", &fresh).await?;

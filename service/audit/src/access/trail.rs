@@ -158,6 +158,6 @@ fn spans(estate: &Estate) -> Vec<AssociationSpan> {
         spans.iter().filter(|span| span.to.is_none()).map(|span| span.key.clone()).collect();
     let undated = estate.associations.iter().filter(|association| !dated.contains(&association.key));
     // Nobody says when it was first seen: only its own dates tell its beginning.
-    spans.extend(undated.map(|association| AssociationSpan::of(association, DateTime::<Utc>::MAX_UTC, None)));
+    spans.extend(undated.map(|association| AssociationSpan::new(association, DateTime::<Utc>::MAX_UTC, None)));
     spans
 }

@@ -231,7 +231,7 @@ impl<'a> Matching<'a> {
                 Some(why) => Matched::Unknown(format!("its name is not known: {why}")),
             },
             RoleName::Made { contains, .. } => {
-                Matched::Unknown(format!("its name is made, and {} roles have one with `{contains}`", candidates.len()))
+                Matched::Unknown(format!("its name is generated, and {} roles have a name with `{contains}`", candidates.len()))
             }
         }
     }

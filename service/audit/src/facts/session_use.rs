@@ -71,7 +71,7 @@ impl Facts for SessionUse {
             "Whether the calls came from a public address, and not through a VPC endpoint.",
             |u| {
                 let origin = &u.seen.origin;
-                let networks = Networks::of(origin.source.as_deref(), origin.endpoint.is_some());
+                let networks = Networks::new(origin.source.as_deref(), origin.endpoint.is_some());
                 (networks.has(Networks::PUBLIC) && !networks.has(Networks::ENDPOINT)).into()
             },
         )

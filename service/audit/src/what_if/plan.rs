@@ -112,7 +112,7 @@ impl Of<'_> {
     }
 
     fn role_arn(&self, role: &Role) -> Result<RoleArn, String> {
-        let RoleName::Given(name) = &role.name else { return Err("its name is made".to_owned()) };
+        let RoleName::Given(name) = &role.name else { return Err("its name is generated".to_owned()) };
         parsed(&self.arn(role.account, "role", role.path.as_ref(), name)?)
     }
 

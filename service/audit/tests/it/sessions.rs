@@ -108,14 +108,14 @@ fn ended(before: TimeDelta, target: bool, changed: bool) -> Small {
     let mut old = small.0.associations[0].clone();
     let detail = old.detail.as_mut().unwrap();
     detail.target_role_arn = target.then(|| DATA.to_owned());
-    small.0.association_history.push(AssociationSpan::of(&old, at("2026-11-02T00:00:00Z"), Some(end)));
+    small.0.association_history.push(AssociationSpan::new(&old, at("2026-11-02T00:00:00Z"), Some(end)));
     if changed {
         small = small.role("arn:aws:iam::111122223333:role/next", BOUND, &[]).detail(|detail| {
             detail.role_arn = "arn:aws:iam::111122223333:role/next".to_owned();
             detail.target_role_arn = target.then(|| DATA.to_owned());
             detail.modified_at = Some(end);
         });
-        small.0.association_history.push(AssociationSpan::of(&small.0.associations[0], end, None));
+        small.0.association_history.push(AssociationSpan::new(&small.0.associations[0], end, None));
     } else {
         small.0.associations.clear();
     }
@@ -661,7 +661,7 @@ fn credentials_that_are_used_elsewhere_are_told() {
         with(small, |small| {
             let sessions = [(3, first), (4, first), (5, first)];
             small.0.memory.used_from.push(used_from("a-pay-other", "198.51.100.9", "boto3 on linux", &sessions));
-            let mut span = AssociationSpan::of(&small.0.associations[0], at("2026-11-01T00:00:00Z"), None);
+            let mut span = AssociationSpan::new(&small.0.associations[0], at("2026-11-01T00:00:00Z"), None);
             "a-pay-other".clone_into(&mut span.association_id);
             span.key.service_account = "other".parse().unwrap();
             small.0.association_history.push(span);

@@ -12,7 +12,7 @@ impl Batch {
     /// The class of a source, which is most often one that was seen before, and its network.
     pub(super) fn networks(&mut self, source: Option<&str>, by_endpoint: bool) -> (Networks, u32) {
         let Some(text) = source.filter(|text| text.len() <= LONGEST_SOURCE) else {
-            return (Networks::of(source, by_endpoint), NONE);
+            return (Networks::new(source, by_endpoint), NONE);
         };
         let (class, network) = match self.sources.get(text) {
             Some(class) => *class,
@@ -21,7 +21,7 @@ impl Batch {
                     self.sources.clear();
                 }
                 let network = origin::network(text).map_or(NONE, |network| self.word(&network));
-                let class = (Networks::of(Some(text), false), network);
+                let class = (Networks::new(Some(text), false), network);
                 self.sources.insert(text.into(), class);
                 class
             }

@@ -626,7 +626,7 @@ fn association(cluster: &str, service_account: &str, role: &str, target: Option<
 }
 
 fn seen(association: &Association) -> AssociationSpan {
-    AssociationSpan::of(association, at("2026-11-22T00:00:00Z"), None)
+    AssociationSpan::new(association, at("2026-11-22T00:00:00Z"), None)
 }
 
 fn session(n: usize, kind: SessionKind, role: &str, name: &str) -> Session {
@@ -719,7 +719,7 @@ fn tags_tie_a_session_to_the_association_that_was_valid() {
         attribution.reason.unwrap()
     };
     assert!(reason(vec![], &pod).contains("no association"));
-    let ended = AssociationSpan::of(&api, at("2026-11-02T00:00:00Z"), Some(at("2026-11-10T00:00:00Z")));
+    let ended = AssociationSpan::new(&api, at("2026-11-02T00:00:00Z"), Some(at("2026-11-10T00:00:00Z")));
     assert!(reason(vec![ended], &pod).contains("gone"));
     let early = Session { at: at("2026-10-01T00:00:00Z"), ..pod.clone() };
     assert!(reason(vec![seen(&api)], &early).contains("later"));
@@ -952,12 +952,12 @@ fn a_session_that_differs_from_its_association_says_how() {
     for (hours, target, is_ghost) in [(5, None, false), (7, None, true), (5, Some("data"), true)] {
         let change = pod.at - TimeDelta::hours(hours);
         let old = association("prod", "api", "api", target, false);
-        let ended = AssociationSpan::of(&old, at("2026-11-02T00:00:00Z"), Some(change));
+        let ended = AssociationSpan::new(&old, at("2026-11-02T00:00:00Z"), Some(change));
         assert_eq!(disagreements(&pod, vec![ended.clone()]), [Disagreement::AfterEnd { ended: change, is_ghost }]);
         let mut new = association("prod", "api", "stronger", target, false);
         new.detail.as_mut().unwrap().modified_at = Some(change);
         let expected = "arn:aws:iam::111122223333:role/stronger".to_owned();
-        let found = disagreements(&pod, vec![ended, AssociationSpan::of(&new, change, None)]);
+        let found = disagreements(&pod, vec![ended, AssociationSpan::new(&new, change, None)]);
         assert_eq!(found, [Disagreement::Role { expected, since: change, is_ghost }]);
     }
 }

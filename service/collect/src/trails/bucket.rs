@@ -169,7 +169,7 @@ impl Bucket {
     }
 
     async fn once(&self, key: &str, size: Option<u64>, room: &Room) -> Result<Vec<u8>, Missed> {
-        let answer = self.get(key, None).await.map_err(Missed::of)?;
+        let answer = self.get(key, None).await.map_err(Missed::new)?;
         let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
         if let Some(too_large) = length.and_then(|length| room.too_large(GET_OBJECT.action, length)) {
             return Err(too_large);

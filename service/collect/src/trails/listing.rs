@@ -315,7 +315,7 @@ impl Shared {
 
     /// The folders under a prefix: their names, without the prefix and the `/`.
     async fn folders(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
-        let (mut pages, mut token, mut found) = (Pages::of(&LIST_BUCKET), None, Vec::new());
+        let (mut pages, mut token, mut found) = (Pages::new(&LIST_BUCKET), None, Vec::new());
         loop {
             let page = self.layout.bucket.list(prefix, true, None, token, None).await?;
             let names = page.common_prefixes().iter().filter_map(|folder| folder.prefix()?.strip_prefix(prefix));

@@ -191,7 +191,7 @@ pub struct Missed {
 }
 
 impl Missed {
-    pub(crate) fn of(refusal: Refusal) -> Self {
+    pub(crate) fn new(refusal: Refusal) -> Self {
         let gone = refusal.is_gone() || matches!(refusal.code.as_deref(), Some("NoSuchKey"));
         Self { action: refusal.action.to_owned(), reason: refusal.reason, detail: refusal.detail, gone }
     }

@@ -273,7 +273,7 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
         pods.iter()
             .map(|(cluster, namespace, name)| Before {
                 pod: Some((namespace.parse().unwrap(), name.parse().unwrap())),
-                ..Before::of(of_cluster(ScopeKind::Associations, cluster))
+                ..Before::new(of_cluster(ScopeKind::Associations, cluster))
             })
             .collect()
     };
@@ -303,7 +303,7 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
     }
     let empty = json!({"clusters": []});
     let mut import = read(&[("eks/444455556666/us-east-2/clusters.json", &empty)]);
-    doubt(&mut import.observations, &[Before::of(in_region(ScopeKind::Clusters))]);
+    doubt(&mut import.observations, &[Before::new(in_region(ScopeKind::Clusters))]);
     assert_eq!(why(&import, &in_region(ScopeKind::Clusters)), Some(GapReason::Unproven));
     let bare = with(cluster("east"), "status", "ACTIVE".into());
     let files = (json!({"clusters": [bare]}), json!({"addons": []}));
@@ -312,7 +312,7 @@ fn a_list_that_lost_what_a_filter_would_take_proves_nothing_gone() {
         ("eks/444455556666/us-east-2/addons.json", &files.1),
     ]);
     assert_eq!(own(&import).clusters[0].addons.as_deref(), Some(&[][..]));
-    doubt(&mut import.observations, &[Before::of(of_cluster(ScopeKind::Addons, "east"))]);
+    doubt(&mut import.observations, &[Before::new(of_cluster(ScopeKind::Addons, "east"))]);
     assert_eq!(own(&import).clusters[0].addons, None);
 }
 

@@ -70,7 +70,7 @@ fn pods(draft: &mut Draft, day: NaiveDate) {
     let uses = std::mem::take(&mut draft.uses);
     for Use { place, namespace, service_account, role, target, tagged } in &uses {
         let cluster = arn_of(*place);
-        let pod = Pod::of(&cluster, namespace, service_account, turn(day));
+        let pod = Pod::new(&cluster, namespace, service_account, turn(day));
         let id = format!("{cluster}/{namespace}/{service_account}/{day}");
         let at = moment(day, &id);
         let session = pod.session_name(&id);
@@ -163,12 +163,12 @@ fn refusals(draft: &mut Draft, day: NaiveDate) {
     let wrong: [(Place, &str, &str); 2] = [(PAY, "ledger", "archiver"), (SHOP, "shipping", "archive-mount")];
     for (place, namespace, service_account) in wrong {
         let id = format!("refused/{namespace}/{service_account}/{day}");
-        let pod = Pod::of(&arn_of(place), namespace, service_account, turn(day));
+        let pod = Pod::new(&arn_of(place), namespace, service_account, turn(day));
         let node = role_arn(place.0, &format!("{}-node", place.2));
         record(draft, place.1, &agent_call(&id, moment(day, &id), &pod, &node, true));
     }
     if turn(day).is_multiple_of(2) {
-        let pod = Pod::of(&arn_of(LAB), "notebooks", "explorer", turn(day));
+        let pod = Pod::new(&arn_of(LAB), "notebooks", "explorer", turn(day));
         let id = format!("denied/{day}");
         let from = role_arn(DATA, "pods/notebooks-explorer");
         let caller = session_identity(&from, &pod.session_name(&id), &ids::access_key(&id), moment(day, &id));
@@ -186,7 +186,7 @@ fn by_others(draft: &mut Draft, day: NaiveDate) {
     let deployer = role_arn(PAYMENTS, "delivery/deployer");
     let caller =
         session_identity(&deployer, "pipeline", &ids::access_key(&format!("deployer/{day}")), moment(day, "deployer"));
-    let pod = Pod::of(&arn_of(PAY), "settlement", "nightly", turn(day));
+    let pod = Pod::new(&arn_of(PAY), "settlement", "nightly", turn(day));
     let imitated = pod.session_name(&format!("imitation/{day}"));
     let id = format!("imitation/{day}");
     let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &imitated };
@@ -198,7 +198,7 @@ fn by_others(draft: &mut Draft, day: NaiveDate) {
         *size = json!(94);
     }
     record(draft, PAY.1, &full);
-    let rotator = Pod::of(&arn_of(PAY), "settlement", "rotator", turn(day));
+    let rotator = Pod::new(&arn_of(PAY), "settlement", "rotator", turn(day));
     let id = format!("without association/{day}");
     let session = rotator.session_name(&id);
     let start = Start { id: &id, at: moment(day, &id), region: PAY.1, role_arn: &role, session: &session };

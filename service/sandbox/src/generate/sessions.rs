@@ -24,7 +24,7 @@ pub(super) fn add(draft: &mut Draft, events: usize) {
         let Some(used) = draft.uses.get(at).cloned() else { return };
         let at = draft.now - step * i32::try_from(n + 1).unwrap_or(i32::MAX);
         let turn = u64::try_from(n).unwrap_or(0);
-        let pod = Pod::of(&used.place.arn(), &used.namespace, &used.service_account, turn);
+        let pod = Pod::new(&used.place.arn(), &used.namespace, &used.service_account, turn);
         let id = format!("{}/{n}", used.place.arn());
         let session = pod.session_name(&id);
         let start = Start { id: &id, at, region: used.place.region, role_arn: &used.role, session: &session };
@@ -48,14 +48,14 @@ pub(super) fn problems(draft: &mut Draft, n: usize) {
 
     // EKS itself names every session by the same grammar.
     let (arn, name) = role(draft, "unnamed");
-    let pod = Pod::of(&place.arn(), namespace, &name, 0);
+    let pod = Pod::new(&place.arn(), namespace, &name, 0);
     let id = format!("unnamed/{}/{n}", place.arn());
     let start = Start { id: &id, at: at(draft, 5), region: place.region, role_arn: &arn, session: &name };
     record(draft, place.region, &start.by_pod(&pod, true));
     draft.problem("name-breaks-grammar", &arn, &["session-name-grammar"], None);
 
     let (arn, _) = role(draft, "orphan");
-    let pod = Pod::of(&place.arn(), namespace, &format!("nobody-{n:02}"), 0);
+    let pod = Pod::new(&place.arn(), namespace, &format!("nobody-{n:02}"), 0);
     let id = format!("orphan/{}/{n}", place.arn());
     let session = pod.session_name(&id);
     let start = Start { id: &id, at: at(draft, 6), region: place.region, role_arn: &arn, session: &session };
@@ -100,7 +100,7 @@ fn by_people(draft: &mut Draft, n: usize, place: &Place, at: DateTime<Utc>) {
     );
     let key = ids::access_key(&format!("{caller_role}/{n}"));
     let caller = session_identity(&caller_role, "pipeline", &key, at - Duration::hours(1));
-    let pod = Pod::of(&place.arn(), "sessions", &format!("imitated-{n:02}"), 0);
+    let pod = Pod::new(&place.arn(), "sessions", &format!("imitated-{n:02}"), 0);
     let imitated = pod.session_name(&format!("imitated/{n}"));
     for (kind, base, session, rule) in [
         (
@@ -127,7 +127,7 @@ fn by_people(draft: &mut Draft, n: usize, place: &Place, at: DateTime<Utc>) {
 /// elsewhere.
 fn stolen(draft: &mut Draft, n: usize, used: &Use, at: DateTime<Utc>) {
     let Use { place, namespace, service_account, role } = used;
-    let pod = Pod::of(&place.arn(), namespace, service_account, 0);
+    let pod = Pod::new(&place.arn(), namespace, service_account, 0);
     for turn in 0..6 {
         let id = format!("stolen/{}/{n}/{turn}", place.arn());
         let session = pod.session_name(&id);

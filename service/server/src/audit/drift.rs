@@ -143,7 +143,7 @@ pub(super) async fn pages(store: &Store, filter: &ChangeEventFilter) -> Result<V
     loop {
         let page = store.change_events(filter, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(found) };
-        after = Some(ChangeEventAfter::of(last));
+        after = Some(ChangeEventAfter::new(last));
         found.extend(page);
     }
 }

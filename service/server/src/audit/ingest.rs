@@ -139,7 +139,7 @@ struct ReadFile {
 }
 
 impl ReadFile {
-    fn of(object: &Object, mark: Option<FileMark>, now: DateTime<Utc>) -> Self {
+    fn new(object: &Object, mark: Option<FileMark>, now: DateTime<Utc>) -> Self {
         Self {
             name: object.location.clone(),
             unit: unit_of(object),
@@ -327,7 +327,7 @@ impl Reading<'_> {
                     }
                 };
                 let name = object.location.clone();
-                let file = ReadFile::of(object, marks.get(n).cloned().flatten(), self.now);
+                let file = ReadFile::new(object, marks.get(n).cloned().flatten(), self.now);
                 abort::within("reading", &name);
                 let opened = match body {
                     Some(body) => Ok(TrailFile::new(&name, std::io::Cursor::new(body))),
@@ -380,7 +380,7 @@ impl Reading<'_> {
             .iter()
             .filter_map(|object| {
                 let gap = left_aside.iter().find(|gap| gap.location == object.location)?;
-                let damage = ReadFile::of(object, None, self.now).damage(self.now)?;
+                let damage = ReadFile::new(object, None, self.now).damage(self.now)?;
                 Some(Damage { reason: gap.reason, detail: gap.detail.clone(), ..damage })
             })
             .collect();

@@ -33,7 +33,7 @@ struct Unreported {
 
 impl Unreported {
     /// Of a source of files, gaps are files that could not be read either.
-    fn of(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
+    fn new(kind: &str, read: &Ingested, gaps: &[TrailGap]) -> Self {
         if kind != FILES {
             return Self { gaps: gaps.iter().cloned().chain(read.unread()).collect(), ..Self::default() };
         }
@@ -62,7 +62,7 @@ pub(crate) async fn owe(
     part: &Ingested,
     gaps: &[TrailGap],
 ) -> Result<Option<Uuid>, Error> {
-    let unreported = Unreported::of(kind, part, gaps);
+    let unreported = Unreported::new(kind, part, gaps);
     let unreported =
         (unreported != Unreported::default()).then(|| serde_json::to_value(&unreported).unwrap_or_default());
     if part.oldest.is_none() && unreported.is_none() {

@@ -284,7 +284,7 @@ impl Audit {
                 + trails.uses_written
                 + trails.changes_written,
             trail: if self.figures {
-                Some(TrailFigures::of(&trails, self.store.session_attribution_counts().await?))
+                Some(TrailFigures::new(&trails, self.store.session_attribution_counts().await?))
             } else {
                 None
             },

@@ -146,7 +146,7 @@ pub struct AttributionFigure {
 impl TrailFigures {
     /// Of what was read, and of the attributions that are kept.
     #[must_use]
-    pub fn of(read: &Ingested, attributions: Vec<AttributionCount>) -> Self {
+    pub fn new(read: &Ingested, attributions: Vec<AttributionCount>) -> Self {
         let attributions = attributions.into_iter().map(|attribution| AttributionFigure {
             kind: attribution.kind,
             attribution_method: attribution.attribution_method.unwrap_or_else(|| "due".to_owned()),

@@ -430,7 +430,7 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
         }
         What::Exceptions => {
             let rules = Rules::load(context.config.policies.dir.as_deref())?;
-            let list = Exceptions::of(store, &rules, params).await?;
+            let list = Exceptions::new(store, &rules, params).await?;
             every(store, &list, out, |row| shape(ExceptionItemJson::new(row, list.now))).await
         }
         What::Associations => {

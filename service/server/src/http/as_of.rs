@@ -70,7 +70,7 @@ pub(crate) struct AsOfBanner {
 
 impl AsOfBanner {
     /// Of a page at `path`, whose query is `params`.
-    pub(crate) fn of(as_of: AsOf, path: &str, params: &Params) -> Self {
+    pub(crate) fn new(as_of: AsOf, path: &str, params: &Params) -> Self {
         let given = params.only(&[AT.name]).query();
         Self {
             at: written(as_of.at()),

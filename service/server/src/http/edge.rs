@@ -50,7 +50,7 @@ pub async fn edge(State(app): State<App>, mut request: Request, next: Next) -> R
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let theme = Theme::of(request.headers());
+    let theme = Theme::new(request.headers());
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.path = %path);
     let inside = async {
         match check_host(&app, request.headers(), &path) {

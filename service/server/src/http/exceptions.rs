@@ -77,7 +77,7 @@ pub(crate) struct Exceptions {
 
 impl Exceptions {
     /// Those that parameters of [`super::filters::EXCEPTIONS`] leave.
-    pub(crate) async fn of(store: &Store, rules: &Rules, params: &Params) -> Result<Self, StoreError> {
+    pub(crate) async fn new(store: &Store, rules: &Rules, params: &Params) -> Result<Self, StoreError> {
         let now = store.now().await?;
         let filter = super::filters::exceptions(params, now);
         let sources = params.list("source");

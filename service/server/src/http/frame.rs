@@ -31,7 +31,7 @@ impl Theme {
     pub(crate) const COOKIE: &'static str = "theme";
 
     /// The theme that a person chose.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn new(headers: &HeaderMap) -> Self {
         match CookieJar::from_headers(headers).get(Self::COOKIE).map(Cookie::value) {
             Some("light") => Self::Light,
             Some("dark") => Self::Dark,
@@ -70,9 +70,9 @@ pub(crate) struct Chrome {
 
 impl Chrome {
     /// The surroundings of a request's page.
-    pub(crate) fn of(request: &Request, principal: Option<&Principal>) -> Self {
+    pub(crate) fn new(request: &Request, principal: Option<&Principal>) -> Self {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
-        let bare = Self::bare(Theme::of(request.headers()), path);
+        let bare = Self::bare(Theme::new(request.headers()), path);
         match principal {
             Some(Principal::Person { name, form_token, can_sign_out }) => {
                 Self { person: Some(name.clone()), form_token: form_token.clone(), can_sign_out: *can_sign_out, ..bare }
@@ -121,7 +121,7 @@ impl FromRequestParts<App> for Chrome {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
         let given = parts.extensions.get::<Self>().cloned();
-        Ok(given.unwrap_or_else(|| Self::bare(Theme::of(&parts.headers), parts.uri.path().to_owned())))
+        Ok(given.unwrap_or_else(|| Self::bare(Theme::new(&parts.headers), parts.uri.path().to_owned())))
     }
 }
 

@@ -119,7 +119,7 @@ impl Listing for SessionFilter {
     }
 
     fn key(&self, row: &Session) -> SessionAfter {
-        SessionAfter::of(row)
+        SessionAfter::new(row)
     }
 
     async fn rows(&self, store: &Store, after: Option<&SessionAfter>, limit: u32) -> Result<Vec<Session>, StoreError> {
@@ -178,7 +178,7 @@ impl Listing for ChangeEventFilter {
     }
 
     fn key(&self, row: &ChangeEvent) -> ChangeEventAfter {
-        ChangeEventAfter::of(row)
+        ChangeEventAfter::new(row)
     }
 
     async fn rows(

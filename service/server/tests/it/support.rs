@@ -99,7 +99,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn of(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
@@ -122,7 +122,7 @@ impl Ended {
 }
 
 pub(crate) fn run(command: &mut Command) -> Ended {
-    Ended::of(command.output().unwrap())
+    Ended::new(command.output().unwrap())
 }
 
 /// A sandbox over an estate, and a store to audit it into.

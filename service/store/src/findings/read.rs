@@ -43,9 +43,9 @@ impl Store {
         after: Option<FindingAfter>,
         limit: u32,
     ) -> Result<Vec<FindingRow>, Error> {
-        let bound = Bound::of(filter, &self.due_days);
-        let (from, limit) = (Start::of(after), parse::limit(limit));
-        let records = match Family::of(filter) {
+        let bound = Bound::new(filter, &self.due_days);
+        let (from, limit) = (Start::new(after), parse::limit(limit));
+        let records = match Family::new(filter) {
             Family::State if limit <= SHORT => {
                 page_of!(of_short_page!(bound), ["$2", "$3", "$4"; "201"], &self.pool, sort, from, limit)
             }
@@ -61,8 +61,8 @@ impl Store {
     pub fn export_findings(&self, filter: &FindingFilter) -> BoxStream<'_, Result<Finding, Error>> {
         let filter = filter.clone();
         stream::try_unfold((filter, 0), async move |(filter, after)| {
-            let bound = Bound::of(&filter, &self.due_days);
-            let records = match Family::of(&filter) {
+            let bound = Bound::new(&filter, &self.due_days);
+            let records = match Family::new(&filter) {
                 Family::Place => {
                     of_place!(
                         select_findings!,
@@ -109,8 +109,8 @@ impl Store {
         if let Some(total) = self.totals.of(filter, state).filter(|_| is_kept) {
             return Ok(total);
         }
-        let bound = Bound::of(filter, &self.due_days);
-        let found = match Family::of(filter) {
+        let bound = Bound::new(filter, &self.due_days);
+        let found = match Family::new(filter) {
             Family::State => {
                 of_state!(count_findings!, bound, "limit $2) as found", COUNTED + 1).fetch_one(&self.pool).await?
             }

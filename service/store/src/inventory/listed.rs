@@ -64,7 +64,7 @@ impl Store {
                 let parts = [(row.addons, ScopeKind::Addons), (row.entries, ScopeKind::AccessEntries)];
                 for (_, part) in parts.into_iter().filter(|(any, _)| *any) {
                     let scope = Scope::of_cluster(account, part, region.clone(), name.clone());
-                    listed.push(Before::of(scope));
+                    listed.push(Before::new(scope));
                 }
             }
         }

@@ -25,7 +25,7 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    fn of(session: &Session) -> Self {
+    fn new(session: &Session) -> Self {
         Self { account_id: session.account_id, event_id: session.event_id.clone(), at: session.at }
     }
 }
@@ -79,7 +79,7 @@ pub(crate) async fn spans(
         .map(|row| {
             let association: Association = parse::json("resource", &row.key, row.body)?;
             // Runs are forgotten in time; what they saw is not.
-            Ok(AssociationSpan::of(&association, row.began.unwrap_or(DateTime::UNIX_EPOCH), row.ended))
+            Ok(AssociationSpan::new(&association, row.began.unwrap_or(DateTime::UNIX_EPOCH), row.ended))
         })
         .collect()
 }
@@ -102,13 +102,13 @@ impl Store {
         let others = select_sessions!("where access_key_id = any($1) order by at, account_id, event_id", &keys)
             .fetch_all(&self.pool)
             .await?;
-        let here: HashSet<SessionKey> = rows.iter().map(SessionKey::of).collect();
+        let here: HashSet<SessionKey> = rows.iter().map(SessionKey::new).collect();
         let mut known: HashMap<String, Vec<Session>> = HashMap::new();
         for other in others {
             let other = other.into_session()?;
             match &other.access_key_id {
                 Some(key) if !given.contains(key) => known.entry(key.clone()).or_default().push(other),
-                _ if here.contains(&SessionKey::of(&other)) => {}
+                _ if here.contains(&SessionKey::new(&other)) => {}
                 _ => rows.push(other),
             }
         }

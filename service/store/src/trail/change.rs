@@ -52,7 +52,7 @@ pub struct ChangeEventAfter {
 impl ChangeEventAfter {
     /// The key of a change event.
     #[must_use]
-    pub fn of(event: &ChangeEvent) -> Self {
+    pub fn new(event: &ChangeEvent) -> Self {
         Self {
             at: event.event_time,
             account_id: event.account_id,

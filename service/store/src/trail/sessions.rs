@@ -65,7 +65,7 @@ pub struct SessionAfter {
 impl SessionAfter {
     /// The key of a session.
     #[must_use]
-    pub fn of(session: &Session) -> Self {
+    pub fn new(session: &Session) -> Self {
         Self { at: session.at, account_id: session.account_id, event_id: session.event_id.clone() }
     }
 }

@@ -45,7 +45,7 @@ struct Sum<'u> {
 }
 
 impl<'u> Sum<'u> {
-    fn of(used: &'u Use) -> Self {
+    fn new(used: &'u Use) -> Self {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Self {
             first_at: used.first,
@@ -94,7 +94,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of<'s, 'u: 's>(sums: impl Iterator<Item = &'s Sum<'u>> + Clone) -> Self {
+    fn new<'s, 'u: 's>(sums: impl Iterator<Item = &'s Sum<'u>> + Clone) -> Self {
         Self {
             first: sums.clone().map(|sum| sum.first_at).collect(),
             last: sums.clone().map(|sum| sum.last_at).collect(),
@@ -131,7 +131,7 @@ impl TrailBatch<'_> {
         let mut actions: BTreeMap<(AccountId, i32, i32), Sum<'_>> = BTreeMap::new();
         for used in uses {
             let number = |text: &str| numbers.of(used.account_id, text);
-            let (role, sum) = (number(&used.role_arn)?, Sum::of(used));
+            let (role, sum) = (number(&used.role_arn)?, Sum::new(used));
             add(&mut principals, (used.account_id, role, key(used)), sum);
             add(&mut actions, (used.account_id, role, number(&used.action)?), sum);
         }
@@ -145,7 +145,7 @@ impl TrailBatch<'_> {
                 Error::corrupt("trail_principal", key(used).to_owned(), "the principal has no number")
             })?;
             let key = (used.account_id, id, number(&used.action)?, number(shape(used))?, used.day);
-            add(&mut rows, key, Sum::of(used));
+            add(&mut rows, key, Sum::new(used));
         }
         self.uses(&rows).await?;
         self.actions(&actions).await?;
@@ -274,7 +274,7 @@ impl TrailBatch<'_> {
             let networks: Vec<i16> = principals.iter().map(|(_, sum)| i16::from(sum.networks)).collect();
             let sources: Vec<Option<String>> =
                 principals.iter().map(|(_, sum)| sum.source.map(parse::storable)).collect();
-            let sums = Columns::of(principals.iter().map(|(_, sum)| sum));
+            let sums = Columns::new(principals.iter().map(|(_, sum)| sum));
             sqlx::query!(
                 "insert into trail_principal as p (account_id, id, role, access_key_id, first_at, last_at, calls, errors,
                                                    denied, networks, source)
@@ -314,7 +314,7 @@ impl TrailBatch<'_> {
             let actions: Vec<i32> = chunk.iter().map(|(key, _)| key.2).collect();
             let shapes: Vec<i32> = chunk.iter().map(|(key, _)| key.3).collect();
             let days: Vec<NaiveDate> = chunk.iter().map(|(key, _)| key.4).collect();
-            let sums = Columns::of(chunk.iter().map(|(_, sum)| *sum));
+            let sums = Columns::new(chunk.iter().map(|(_, sum)| *sum));
             sqlx::query!(
                 "insert into trail_use as t (account_id, principal, action, shape, day, first_at, last_at, calls, errors,
                                              denied)
@@ -347,7 +347,7 @@ impl TrailBatch<'_> {
             let accounts: Vec<String> = chunk.iter().map(|(key, _)| key.0.to_string()).collect();
             let roles: Vec<i32> = chunk.iter().map(|(key, _)| key.1).collect();
             let names: Vec<i32> = chunk.iter().map(|(key, _)| key.2).collect();
-            let sums = Columns::of(chunk.iter().map(|(_, sum)| *sum));
+            let sums = Columns::new(chunk.iter().map(|(_, sum)| *sum));
             sqlx::query!(
                 "insert into role_action as r (account_id, role, action, first_at, last_at, calls, errors, denied)
                  select * from unnest($1::text[], $2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[],

@@ -143,7 +143,7 @@ async fn events_are_found_by_what_they_say() {
     loop {
         let page = store.change_events(&any(), after.as_ref(), 2).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = Some(ChangeEventAfter::of(last));
+        after = Some(ChangeEventAfter::new(last));
         pages.extend(page);
     }
     assert_eq!(pages, store.change_events(&any(), None, 100).await.unwrap());

@@ -249,7 +249,7 @@ async fn sessions_are_found_and_paged() {
     loop {
         let page = store.sessions(&SessionFilter::default(), after.as_ref(), 4).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = Some(SessionAfter::of(last));
+        after = Some(SessionAfter::new(last));
         paged.extend(page);
     }
     assert_eq!(paged, whole);

@@ -130,7 +130,7 @@ impl ExceptionItemJson {
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ExceptionsQuery::read(raw.as_deref())?;
-    let list = Exceptions::of(&app.store, &app.rules, &params).await?;
+    let list = Exceptions::new(&app.store, &app.rules, &params).await?;
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
     listed("/api/v1/exceptions", &params, slice, None, |row| ExceptionItemJson::new(&row, list.now))
 }

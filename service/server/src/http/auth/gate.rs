@@ -38,7 +38,7 @@ pub(crate) async fn gate(
 ) -> Response {
     match admit(&app, &table, request).await {
         Ok((mut request, principal)) => {
-            let chrome = Chrome::of(&request, principal.as_ref());
+            let chrome = Chrome::new(&request, principal.as_ref());
             if let Some(principal) = principal {
                 request.extensions_mut().insert(principal);
             }

@@ -87,8 +87,8 @@ pub(crate) async fn list(
     let more = seen.gap_count.saturating_sub(u64::try_from(seen.gaps.len()).unwrap_or(u64::MAX));
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
-        lines: accounts.iter().map(|row| Line::of(row, &kinds, &context, of(row.id))).collect(),
-        gaps: seen.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
+        lines: accounts.iter().map(|row| Line::new(row, &kinds, &context, of(row.id))).collect(),
+        gaps: seen.gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
         more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
         seen: context.seen,
         chrome,
@@ -108,7 +108,7 @@ fn by_kind(coverage: &[CoverageRow]) -> Vec<KindCoverage> {
 }
 
 impl Line {
-    fn of(row: &AccountRow, kinds: &[ScopeKind], context: &PageContext, coverage: &[KindCoverage]) -> Self {
+    fn new(row: &AccountRow, kinds: &[ScopeKind], context: &PageContext, coverage: &[KindCoverage]) -> Self {
         let ou = row.account.as_ref().and_then(|account| account.ou_path.clone());
         let cell = |kind: &ScopeKind| match coverage.iter().find(|listed| listed.kind == *kind) {
             None => Cell { state: "none", text: "not scanned".to_owned() },
@@ -129,7 +129,7 @@ impl Line {
             associations: words::count_u64(row.associations),
             findings: row.open_findings,
             findings_href: format!("/findings?account_id={}", row.id),
-            looked: row.last_look_at.map(|at| Stamp::of(at, context.now)),
+            looked: row.last_look_at.map(|at| Stamp::new(at, context.now)),
         }
     }
 }
@@ -220,9 +220,9 @@ fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine>
         region: text(row.scope.region.as_ref().map(ToString::to_string)),
         cluster: text(row.scope.cluster.as_ref().map(ToString::to_string)),
         complete: row.complete,
-        gaps: row.gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
-        looked: row.looked_at.map(|at| Stamp::of(at, context.now)),
-        last_complete: row.last_complete_at.map(|at| Stamp::of(at, context.now)),
+        gaps: row.gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
+        looked: row.looked_at.map(|at| Stamp::new(at, context.now)),
+        last_complete: row.last_complete_at.map(|at| Stamp::new(at, context.now)),
     };
     let mut lines: Vec<ScopeLine> = scopes.iter().map(line).collect();
     lines.sort_by_key(|line| line.complete);

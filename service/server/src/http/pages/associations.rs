@@ -106,14 +106,14 @@ pub(crate) async fn list(
     let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(AssociationsPage {
         list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
-        lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
+        lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,
     })
 }
 
 impl Line {
-    fn of(row: &AssociationRow, context: &PageContext) -> Self {
+    fn new(row: &AssociationRow, context: &PageContext) -> Self {
         let Association { key, detail, .. } = &row.association;
         let cell = |arn: &str, exists: Option<bool>| RoleCell {
             name: short_name(arn).to_owned(),
@@ -134,7 +134,7 @@ impl Line {
             findings_href: format!("/findings?association={}", encode(&key.to_string())),
             worst: row.worst.map(SeverityMark::from),
             sessions: words::count_u64(row.role_sessions),
-            last_session: row.role_last_session.map(|at| Stamp::of(at, context.now)),
+            last_session: row.role_last_session.map(|at| Stamp::new(at, context.now)),
         }
     }
 }
@@ -159,10 +159,10 @@ pub(super) struct SessionLine {
 
 impl SessionLine {
     /// The line of a session.
-    pub(super) fn of(session: &Session, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(session: &Session, now: DateTime<Utc>) -> Self {
         Self {
             href: session_href(session),
-            at: Stamp::of(session.at, now),
+            at: Stamp::new(session.at, now),
             name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
             kind: words::session_kind(session.kind),
             principal: session.principal.clone(),
@@ -264,7 +264,7 @@ pub(crate) async fn one(
     page.chain = chain;
     page.baseline = baseline;
     page.policy = detail.and_then(|d| documents.get(&d.policy?)).map(|document| {
-        DocumentCard::of("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
+        DocumentCard::new("Session policy", "", Some(document.digest), &document.text, &BTreeMap::new())
     });
     let titles = titles(&app);
     page.findings = lines(&findings, &titles, &context);
@@ -278,7 +278,7 @@ pub(super) fn lines(
     context: &PageContext,
 ) -> Vec<FindingLine> {
     let title = |rule: &str| titles.get(rule).cloned().unwrap_or_else(|| rule.to_owned());
-    rows.iter().map(|row| FindingLine::of(row, title(&row.rule), &context.names, context.now)).collect()
+    rows.iter().map(|row| FindingLine::new(row, title(&row.rule), &context.names, context.now)).collect()
 }
 
 /// What is open about an association and the roles that it reaches, the worst first.
@@ -304,7 +304,7 @@ impl AssociationPage {
     ) -> Self {
         let Association { key, detail, association_id, arn, owner_arn } = &row.association;
         let path = key.to_string();
-        let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::of(at, context.now));
+        let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::new(at, context.now));
         let pair = |(name, value): (&String, String)| Pair { name: name.clone(), value };
         let detail = detail.as_ref();
         Self {
@@ -331,7 +331,7 @@ impl AssociationPage {
             usage,
             baseline: None,
             history,
-            sessions: sessions.iter().map(|session| SessionLine::of(session, context.now)).collect(),
+            sessions: sessions.iter().map(|session| SessionLine::new(session, context.now)).collect(),
             session_count: words::count_u64(row.role_sessions),
             days,
             findings: Vec::new(),

@@ -70,7 +70,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(row: &BaselineRow, context: &PageContext) -> Self {
+    fn new(row: &BaselineRow, context: &PageContext) -> Self {
         Self {
             href: href(&row.id),
             state: state_badge(row.state),
@@ -82,8 +82,8 @@ impl Line {
             reason: row.reason.clone(),
             ticket: row.ticket.clone().unwrap_or_default(),
             by: row.who.clone(),
-            at: Stamp::of(row.at, context.now),
-            until: row.until.map(|at| Stamp::of(at, context.now)),
+            at: Stamp::new(row.at, context.now),
+            until: row.until.map(|at| Stamp::new(at, context.now)),
             signed: row.signed_by.is_some(),
             file: row.file.clone().unwrap_or_default(),
         }
@@ -145,7 +145,7 @@ pub(crate) async fn list(
         },
         empty: slice.rows.is_empty().then(|| empty("baseline", params.filters(), PATH, &context.seen)),
         curl: curl(&listing::base(&app), "/api/v1/baselines", &params, filters::BASELINES),
-        lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
+        lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,
     })
@@ -198,7 +198,7 @@ pub(crate) async fn one(
         "configuration": row.body.get("configuration"),
         "documents": row.body.get("documents"),
     });
-    let state = DocumentCard::of("Approved state", "", row.digest.parse().ok(), &kept.to_string(), &BTreeMap::new());
+    let state = DocumentCard::new("Approved state", "", row.digest.parse().ok(), &kept.to_string(), &BTreeMap::new());
     let state = numbered(vec![state], "approved-state").into_iter().next();
     let state = state.ok_or_else(|| AppError::new(Code::Internal, "the approved state is not shown"))?;
     let day = |days: i64| (context.now + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
@@ -209,7 +209,7 @@ pub(crate) async fn one(
         _ => String::new(),
     };
     Ok(BaselinePage {
-        line: Line::of(&row, &context),
+        line: Line::new(&row, &context),
         resource: row.resource.name.clone(),
         changes_href: format!(
             "/changes?resource={}&since={}",
@@ -220,9 +220,9 @@ pub(crate) async fn one(
         account_id: row.account_id.to_string(),
         digest: row.digest.clone(),
         signed_by: row.signed_by.clone().unwrap_or_default(),
-        compared: Stamp::of(row.compared_at, context.now),
+        compared: Stamp::new(row.compared_at, context.now),
         can_accept: row.state != BaselineState::Removed,
-        ended: row.ended.map(|(at, by, because)| (Stamp::of(at, context.now), by, because)),
+        ended: row.ended.map(|(at, by, because)| (Stamp::new(at, context.now), by, because)),
         differing,
         state,
         today: day(1),

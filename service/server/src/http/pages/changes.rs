@@ -165,7 +165,7 @@ fn meaning(row: &ChangeRow) -> String {
 }
 
 impl ChangeLine {
-    fn of(row: &ChangeRow, context: &PageContext) -> Self {
+    fn new(row: &ChangeRow, context: &PageContext) -> Self {
         let change = &row.change;
         let workloads = match change.affected.as_slice() {
             [] => String::new(),
@@ -190,7 +190,7 @@ impl ChangeLine {
                 Attribution::Candidates => plural(row.attributed.calls.len(), "candidate event", "candidate events"),
                 Attribution::None => "no event".to_owned(),
             },
-            at: Stamp::of(row.attributed.event_time().unwrap_or(row.detected_at), context.now),
+            at: Stamp::new(row.attributed.event_time().unwrap_or(row.detected_at), context.now),
             follows: change.caused_by.is_some(),
             approval: row.approval.as_ref().map(|step| approval_badge(step.state)),
         }
@@ -219,7 +219,7 @@ pub(crate) async fn list(
     let mut days: Vec<(NaiveDate, DayGroup)> = Vec::new();
     for row in &slice.rows {
         let day = row.detected_at.date_naive();
-        let line = ChangeLine::of(row, &context);
+        let line = ChangeLine::new(row, &context);
         match days.last_mut() {
             Some((last, group)) if *last == day => group.lines.push(line),
             _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
@@ -291,7 +291,7 @@ impl History {
 
     async fn load(app: &App, filter: &ChangeFilter, all: String, context: &PageContext) -> Result<Self, AppError> {
         let rows = app.store.changes(filter, None, HISTORY).await?;
-        Ok(Self { lines: rows.iter().map(|row| ChangeLine::of(row, context)).collect(), all })
+        Ok(Self { lines: rows.iter().map(|row| ChangeLine::new(row, context)).collect(), all })
     }
 }
 
@@ -314,10 +314,10 @@ struct Call {
 }
 
 impl Call {
-    fn of(call: &ChangeEvent, context: &PageContext) -> Self {
+    fn new(call: &ChangeEvent, context: &PageContext) -> Self {
         Self {
             name: format!("{}:{}", call.event_source.split('.').next().unwrap_or_default(), call.event_name),
-            at: Stamp::of(call.event_time, context.now),
+            at: Stamp::new(call.event_time, context.now),
             actor: call.actor.principal().unwrap_or("not named").to_owned(),
             source: call.source_ip.clone().unwrap_or_default(),
             agent: call.user_agent.clone().unwrap_or_default(),
@@ -381,14 +381,14 @@ struct StepLine {
 }
 
 impl StepLine {
-    fn of(step: ApprovalStep, context: &PageContext) -> Self {
+    fn new(step: ApprovalStep, context: &PageContext) -> Self {
         Self {
             what: approval_badge(step.state),
-            at: Stamp::of(step.at, context.now),
+            at: Stamp::new(step.at, context.now),
             who: step.who,
             reason: step.reason,
             ticket: step.ticket.unwrap_or_default(),
-            until: step.until.map(|at| Stamp::of(at, context.now)),
+            until: step.until.map(|at| Stamp::new(at, context.now)),
             baseline: step.baseline.map(|id| format!("/baselines/{id}")).unwrap_or_default(),
         }
     }
@@ -467,10 +467,10 @@ pub(crate) async fn one(
         reached: reached.collect(),
         before,
         after,
-        detected: Stamp::of(row.detected_at, context.now),
-        made: row.attributed.event_time().map(|at| Stamp::of(at, context.now)),
-        effective: Stamp::of(row.effective_at, context.now),
-        ended: row.ended.as_ref().map(|it| Stamp::of(it.at, context.now)),
+        detected: Stamp::new(row.detected_at, context.now),
+        made: row.attributed.event_time().map(|at| Stamp::new(at, context.now)),
+        effective: Stamp::new(row.effective_at, context.now),
+        ended: row.ended.as_ref().map(|it| Stamp::new(it.at, context.now)),
         ended_by: match (&row.ended, row.seen_in) {
             (None, SeenIn::Snapshots) => String::new(),
             (None, SeenIn::Events) => "no scan has shown yet whether it is there".to_owned(),
@@ -490,7 +490,7 @@ pub(crate) async fn one(
             Attribution::None => badge("unseen", "No event"),
         },
         attribution_because: row.attributed.because.clone(),
-        calls: row.attributed.calls.iter().map(|call| Call::of(call, &context)).collect(),
+        calls: row.attributed.calls.iter().map(|call| Call::new(call, &context)).collect(),
         baselines_href: match change.resource.kind {
             ResourceType::Role if change.change != "removed" => {
                 format!("{}#baseline", role_href(&change.resource.name))
@@ -501,13 +501,13 @@ pub(crate) async fn one(
             _ => String::new(),
         },
         caused_by: change.caused_by.as_deref().map(href).unwrap_or_default(),
-        followers: followers.map(|row| ChangeLine::of(row, &context)).collect(),
+        followers: followers.map(|row| ChangeLine::new(row, &context)).collect(),
         scan: row.run.0.to_string(),
         json: format!("/api/v1/changes/{}", change.id),
         id: change.id.clone(),
         approval: state.map_or_else(|| badge("unseen", "Not approved"), approval_badge),
         approved: state == Some(ApprovalState::Approved),
-        steps: steps.into_iter().rev().map(|step| StepLine::of(step, &context)).collect(),
+        steps: steps.into_iter().rev().map(|step| StepLine::new(step, &context)).collect(),
         today: day(1),
         latest: day(365),
         chrome,
@@ -636,7 +636,7 @@ fn side_by_side(
             } else {
                 serde_json::to_string(&text).unwrap_or(text)
             };
-            DocumentCard::of(title, "", digest, &shown, marks)
+            DocumentCard::new(title, "", digest, &shown, marks)
         })
     };
     let cards = [card("Before", was, &gone), card("After", is, &come)];

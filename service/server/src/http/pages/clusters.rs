@@ -292,7 +292,7 @@ impl ClusterPage {
             name: name.to_string(),
             version: row.cluster.version.unwrap_or_default(),
             status: row.cluster.status.unwrap_or_default(),
-            created: row.cluster.created_at.map(|at| Stamp::of(at, context.now)),
+            created: row.cluster.created_at.map(|at| Stamp::new(at, context.now)),
             authentication_mode: row.cluster.authentication_mode.unwrap_or_default(),
             agent,
             issuer: row.cluster.oidc_issuer.unwrap_or_default(),

@@ -27,7 +27,7 @@ impl PageContext {
         let now = Utc::now();
         let (names, coverage) = tokio::try_join!(app.store.account_names(), app.store.coverage_summary(GAPS_SHOWN))?;
         let names = AccountNames::new(names);
-        let seen = Seen::of(&coverage, &names, now);
+        let seen = Seen::new(&coverage, &names, now);
         Ok(Self { now, names, seen, as_of: None, suffix: String::new() })
     }
 
@@ -36,8 +36,9 @@ impl PageContext {
         let Some(as_of) = as_of::of(&app.store, params).await? else { return Self::load(app).await };
         let (names, coverage) = tokio::try_join!(app.store.account_names(), app.store.coverage_at(as_of, &[]))?;
         let (now, names) = (as_of.at(), AccountNames::new(names));
-        let seen = Seen::of(&summary(&coverage, as_of, usize::try_from(GAPS_SHOWN).unwrap_or(usize::MAX)), &names, now);
-        let banner = AsOfBanner::of(as_of, path, params);
+        let seen =
+            Seen::new(&summary(&coverage, as_of, usize::try_from(GAPS_SHOWN).unwrap_or(usize::MAX)), &names, now);
+        let banner = AsOfBanner::new(as_of, path, params);
         let suffix = banner.suffix.clone();
         chrome.as_of = Some(banner);
         Ok(Self { now, names, seen, as_of: Some(as_of), suffix })

@@ -47,8 +47,8 @@ struct Line {
 }
 
 impl Line {
-    fn of(row: &ExceptionRow, titles: &BTreeMap<String, String>, now: DateTime<Utc>) -> Self {
-        let (state, until, ends_soon) = (row.state(), Stamp::of(row.until(), now), row.ends_soon(now));
+    fn new(row: &ExceptionRow, titles: &BTreeMap<String, String>, now: DateTime<Utc>) -> Self {
+        let (state, until, ends_soon) = (row.state(), Stamp::new(row.until(), now), row.ends_soon(now));
         let state = match state {
             SuppressionState::Requested => badge("accent", "Awaits approval"),
             SuppressionState::Scheduled => badge("", "Begins later"),
@@ -133,7 +133,7 @@ pub(crate) async fn page(
     let is_default = given.list("state").is_empty();
     let params =
         if is_default { given.defaulting("state", &["in_force", "requested", "scheduled"]) } else { given.clone() };
-    let list = Exceptions::of(&app.store, &app.rules, &params).await?;
+    let list = Exceptions::new(&app.store, &app.rules, &params).await?;
     let slice = listing::page(&app, &params, &list, ROWS).await?;
     let titles = titles(&app);
     let states = [
@@ -163,7 +163,7 @@ pub(crate) async fn page(
         ],
         carried: carried(&given, &["state", "source", "ending_within_days"]),
         chips: chips(PATH, &given, &["state", "cursor"]),
-        lines: slice.rows.iter().map(|row| Line::of(row, &titles, list.now)).collect(),
+        lines: slice.rows.iter().map(|row| Line::new(row, &titles, list.now)).collect(),
         empty: slice.rows.is_empty().then(none),
         pager: Pager {
             total: plural(slice.rows.len(), "exception on this page", "exceptions on this page"),

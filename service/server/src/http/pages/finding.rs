@@ -70,7 +70,7 @@ struct Can {
 }
 
 impl Can {
-    fn of(row: &FindingRow) -> Self {
+    fn new(row: &FindingRow) -> Self {
         let excepted = row.exception.is_some();
         Self {
             acknowledge: row.workflow == Workflow::Open,
@@ -163,7 +163,7 @@ pub(crate) async fn page(
     page.head = head;
     page.is_own_request = page.requested.as_ref().is_some_and(|asked| asked.requested_by == who.label());
     page.parts = lines(&parts, &titles(&app), &context);
-    page.workloads = workloads.iter().map(|workload| WorkloadLine::of(workload, &context.names)).collect();
+    page.workloads = workloads.iter().map(|workload| WorkloadLine::new(workload, &context.names)).collect();
     Ok(page)
 }
 
@@ -178,7 +178,7 @@ impl FindingPage {
     ) -> Self {
         let now = context.now;
         let Finding { row, evidence, params, .. } = found;
-        let can = Can::of(&row);
+        let can = Can::new(&row);
         let href = subject_href(&row.subject);
         Self {
             chrome,
@@ -202,8 +202,8 @@ impl FindingPage {
                 .as_ref()
                 .filter(|_| row.workflow == Workflow::Suppressed)
                 .map(|e| exception(e, now)),
-            suppression: row.suppression.as_ref().map(|row| SuppressionLine::of(row, now)),
-            requested: row.requested.as_ref().map(|row| SuppressionLine::of(row, now)),
+            suppression: row.suppression.as_ref().map(|row| SuppressionLine::new(row, now)),
+            requested: row.requested.as_ref().map(|row| SuppressionLine::new(row, now)),
             is_own_request: false,
             can,
             suppress: SuppressForm::at(now),
@@ -219,9 +219,9 @@ impl FindingPage {
             account_id: row.subject.account_id.to_string(),
             subject_kind: words::subject(row.subject.kind),
             subject_href: href,
-            first_seen: Stamp::of(row.first_seen_at, now),
-            opened: Stamp::of(row.opened_at, now),
-            last_seen: Stamp::of(row.last_seen_at, now),
+            first_seen: Stamp::new(row.first_seen_at, now),
+            opened: Stamp::new(row.opened_at, now),
+            last_seen: Stamp::new(row.last_seen_at, now),
             reopened: row.reopened_count,
             last_run: row.last_run.0,
             fingerprint: row.fingerprint.0,
@@ -248,7 +248,7 @@ fn exception(e: &ExceptionRef, now: DateTime<Utc>) -> ExceptionLine {
         owner: e.owner.clone(),
         reason: e.reason.clone(),
         ticket: e.ticket.clone().unwrap_or_default(),
-        expires: Stamp::of(e.expires, now),
+        expires: Stamp::new(e.expires, now),
         origin: e.origin.clone(),
     }
 }
@@ -297,7 +297,7 @@ fn document_cards(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentC
     let card = |((source, digest), marks): (&(String, rolecall_iam::Digest), &BTreeMap<String, String>)| {
         let text = documents.get(digest)?.text.clone();
         let pointers = marks.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        Some(DocumentCard::of(source, &pointers, Some(*digest), &text, marks))
+        Some(DocumentCard::new(source, &pointers, Some(*digest), &text, marks))
     };
     marked.iter().filter_map(card).collect()
 }
@@ -310,7 +310,7 @@ fn facts(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        DocumentCard::of(&e.label, &e.source, None, &value, &BTreeMap::new())
+        DocumentCard::new(&e.label, &e.source, None, &value, &BTreeMap::new())
     };
     alone.map(fact).collect()
 }
@@ -364,7 +364,7 @@ fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
         other => other,
     };
     Step {
-        at: Stamp::of(event.at, now),
+        at: Stamp::new(event.at, now),
         what: what.to_owned(),
         said: said(event),
         actor: event.actor.clone(),

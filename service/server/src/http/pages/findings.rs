@@ -127,7 +127,7 @@ pub(crate) async fn page(
     let total = app.store.count_findings(&list.filter).await?;
     let context = PageContext::load(&app).await?;
     let titles = titles(&app);
-    let line = |row: &FindingRow| FindingLine::of(row, title(&titles, &row.rule), &context.names, context.now);
+    let line = |row: &FindingRow| FindingLine::new(row, title(&titles, &row.rule), &context.names, context.now);
     let clear = given.only(&["state", "sort", "group"]).link(PATH);
     let matching = match total {
         Total::Exact(count) if count <= u64::from(MOST_TRIAGED) => count,
@@ -152,7 +152,7 @@ pub(crate) async fn page(
         lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
         cut: grouped && slice.next.is_some(),
         empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &context.seen)),
-        pager: Pager::of(PATH, &given, slice.next.as_deref().filter(|_| !grouped), total, "finding", "findings"),
+        pager: Pager::new(PATH, &given, slice.next.as_deref().filter(|_| !grouped), total, "finding", "findings"),
         curl: curl(&listing::base(&app), "/api/v1/findings", &params, filters::FINDINGS),
         clear,
         seen: context.seen,

@@ -201,8 +201,8 @@ impl GrantsPage {
             selects: vec![window(select("days", "Window", windows, params), days)],
             hidden,
             is_complete: gaps.is_empty(),
-            since: Stamp::of(*since, now),
-            until: Stamp::of(*until, now),
+            since: Stamp::new(*since, now),
+            until: Stamp::new(*until, now),
             gaps: gaps.iter().map(ReasonLine::from).collect(),
             regions: regions(&usage_report.covered, now),
             figures: vec![
@@ -266,8 +266,8 @@ fn regions(covered: &Covered, now: DateTime<Utc>) -> Vec<RegionRow> {
                 EventScope::Bucket(_) => "events of the trail’s selectors",
                 EventScope::Stated => "files declared complete",
             }),
-            from: range.map(|range| Stamp::of(range.from, now)),
-            to: range.map(|range| Stamp::of(range.to, now)),
+            from: range.map(|range| Stamp::new(range.from, now)),
+            to: range.map(|range| Stamp::new(range.to, now)),
         }
     };
     covered.regions.iter().map(row).collect()
@@ -322,7 +322,7 @@ fn called(actions: &[UsedAction], now: DateTime<Utc>) -> Vec<CalledRow> {
         level: level(called.action.level),
         count: words::count_u64(called.used.calls),
         denied: if called.used.denied == 0 { String::new() } else { words::count_u64(called.used.denied) },
-        last: Stamp::of(called.used.last, now),
+        last: Stamp::new(called.used.last, now),
     };
     actions.iter().map(row).collect()
 }

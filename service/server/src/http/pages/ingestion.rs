@@ -78,7 +78,7 @@ struct AsideLine {
 }
 
 impl AsideLine {
-    fn of(aside: SetAside, now: DateTime<Utc>) -> Self {
+    fn new(aside: SetAside, now: DateTime<Utc>) -> Self {
         Self {
             kind: match aside.kind {
                 UnitKind::Trail => "CloudTrail file",
@@ -88,7 +88,7 @@ impl AsideLine {
             unit: aside.unit,
             source: aside.source,
             deaths: words::count_u64(aside.deaths),
-            at: Stamp::of(aside.at, now),
+            at: Stamp::new(aside.at, now),
         }
     }
 }
@@ -134,7 +134,7 @@ pub(crate) async fn page(
     let mut sources = Vec::new();
     for row in &rows {
         let cursors = app.store.cursors(&row.name).await?.len();
-        sources.push(SourceLine::of(row, cursors, &context));
+        sources.push(SourceLine::new(row, cursors, &context));
     }
     let mut complete_ranges = CompleteRangeLine::all(app.store.complete_ranges(&[]).await?, &context);
     let has_all_ranges = complete_ranges.len() <= STRETCHES;
@@ -165,7 +165,7 @@ pub(crate) async fn page(
         file: problem.file,
         place: problem.place,
         message: problem.message,
-        at: Stamp::of(problem.at, context.now),
+        at: Stamp::new(problem.at, context.now),
     });
     let (class, title) = match read.state {
         ReadState::Never => ("unseen", "No CloudTrail source configured"),
@@ -198,16 +198,16 @@ pub(crate) async fn page(
         waiting,
         complete_ranges,
         has_all_ranges,
-        set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::of(aside, context.now)).collect(),
+        set_aside: app.store.set_aside().await?.into_iter().map(|aside| AsideLine::new(aside, context.now)).collect(),
         problems: problems.collect(),
         all_problems,
-        attributions: app.store.session_attribution_counts().await?.iter().map(AttributionLine::of).collect(),
+        attributions: app.store.session_attribution_counts().await?.iter().map(AttributionLine::new).collect(),
         chrome,
     })
 }
 
 impl SourceLine {
-    fn of(row: &SourceRow, cursors: usize, context: &PageContext) -> Self {
+    fn new(row: &SourceRow, cursors: usize, context: &PageContext) -> Self {
         let state = match row.state {
             SourceState::Reading => badge("accent", "Reading"),
             SourceState::Idle => badge("ok", "Idle"),
@@ -219,8 +219,8 @@ impl SourceLine {
             kind: row.kind.clone(),
             state,
             error: row.error.clone().unwrap_or_default(),
-            caught_up: row.caught_up_at.map(|at| Stamp::of(at, context.now)),
-            newest: total.newest_event_at.map(|at| Stamp::of(at, context.now)),
+            caught_up: row.caught_up_at.map(|at| Stamp::new(at, context.now)),
+            newest: total.newest_event_at.map(|at| Stamp::new(at, context.now)),
             waiting: total.waiting.map(words::count_u64).unwrap_or_default(),
             files: words::count_u64(total.files),
             events: words::count_u64(total.events),
@@ -247,8 +247,8 @@ impl CompleteRangeLine {
                 account_id: account_id.to_string(),
                 regions: regions.join(", "),
                 all_regions,
-                from: Stamp::of(from, context.now),
-                to: Stamp::of(to, context.now),
+                from: Stamp::new(from, context.now),
+                to: Stamp::new(to, context.now),
                 holds: match holds {
                     EventScope::Sessions => "Session events (AssumeRole…)".to_owned(),
                     EventScope::Management => "All management events".to_owned(),
@@ -263,7 +263,7 @@ impl CompleteRangeLine {
 }
 
 impl AttributionLine {
-    fn of(row: &AttributionCount) -> Self {
+    fn new(row: &AttributionCount) -> Self {
         let by = match row.attribution_method.as_deref() {
             Some("tags") => "session tags",
             Some("access_key") => "access key",

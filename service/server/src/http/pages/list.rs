@@ -57,7 +57,7 @@ impl ListFrame {
             searched: of.searched,
             carried: carried(params, &fields),
             chips: chips(path, params, &["cursor", "q"]),
-            pager: Pager::of(path, params, slice.next.as_deref(), total, of.one, of.many),
+            pager: Pager::new(path, params, slice.next.as_deref(), total, of.one, of.many),
             empty: slice.rows.is_empty().then(|| empty(of.one, params.filters(), path, seen)),
             curl: curl(base, of.api, params, of.table),
             selects,
@@ -174,7 +174,7 @@ pub(crate) struct Pager {
 
 impl Pager {
     /// The pager of a list.
-    pub(crate) fn of(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
+    pub(crate) fn new(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
         Self {
             total: total_words(total, one, many),
             first: params.text("cursor").map(|_| params.without("cursor").link(path)).unwrap_or_default(),

@@ -150,7 +150,7 @@ pub(crate) fn scope_href(scope: &Scope) -> String {
 
 impl GapLine {
     /// The line of a gap.
-    pub(crate) fn of(gap: &Gap, names: &AccountNames) -> Self {
+    pub(crate) fn new(gap: &Gap, names: &AccountNames) -> Self {
         let text = |part: Option<String>| part.unwrap_or_default();
         Self {
             href: scope_href(&gap.scope),
@@ -183,7 +183,7 @@ pub(super) const GAPS_SHOWN: u32 = 4;
 
 impl Seen {
     /// The notice of a coverage.
-    pub(crate) fn of(coverage: &CoverageSummary, names: &AccountNames, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(coverage: &CoverageSummary, names: &AccountNames, now: DateTime<Utc>) -> Self {
         let Some(last) = coverage.last_look_at else {
             return Self {
                 state: "never",
@@ -194,7 +194,7 @@ impl Seen {
             };
         };
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let stamp = Stamp::of(last, now);
+        let stamp = Stamp::new(last, now);
         let looked = format!(
             "{} in {}",
             plural(number(coverage.scopes), "listing", "listings"),
@@ -209,7 +209,7 @@ impl Seen {
             "Rules that depend on them return “unknown”, never “pass”, and their findings are not resolved. Latest scan {} ({}).",
             stamp.text, stamp.ago
         );
-        let lines: Vec<GapLine> = coverage.gaps.iter().map(|gap| GapLine::of(gap, names)).collect();
+        let lines: Vec<GapLine> = coverage.gaps.iter().map(|gap| GapLine::new(gap, names)).collect();
         let more = number(coverage.gap_count).saturating_sub(lines.len());
         Self { state: "gaps", title, text, gaps: lines, more }
     }
@@ -271,7 +271,7 @@ pub(crate) struct DocumentCard {
 
 impl DocumentCard {
     /// Lays a document out; `marks` are pointers with what each shows.
-    pub(crate) fn of(
+    pub(crate) fn new(
         title: &str,
         subtitle: &str,
         digest: Option<Digest>,
@@ -325,7 +325,7 @@ pub(crate) struct FindingLine {
 
 impl FindingLine {
     /// The line of a finding. `title` is its rule's title.
-    pub(crate) fn of(row: &FindingRow, title: String, names: &AccountNames, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(row: &FindingRow, title: String, names: &AccountNames, now: DateTime<Utc>) -> Self {
         let is_near = |due: &Due| matches!(due.state, DueState::DueSoon | DueState::Overdue);
         Self {
             number: row.number,
@@ -350,7 +350,7 @@ impl FindingLine {
             account_id: row.subject.account_id.to_string(),
             state: row.workflow.into(),
             stale: row.detection == Detection::Stale,
-            last_seen: Stamp::of(row.last_seen_at, now),
+            last_seen: Stamp::new(row.last_seen_at, now),
         }
     }
 }
@@ -381,7 +381,7 @@ pub(crate) struct WorkloadLine {
 
 impl WorkloadLine {
     /// The line of a workload.
-    pub(crate) fn of(workload: &Workload, names: &AccountNames) -> Self {
+    pub(crate) fn new(workload: &Workload, names: &AccountNames) -> Self {
         let key = &workload.association;
         Self {
             href: association_href(&key.to_string()),
@@ -483,7 +483,7 @@ pub(crate) struct AttributionMark {
 
 impl AttributionMark {
     /// The mark of an attribution; `None`: it is still due.
-    pub(crate) fn of(attribution: Option<&SessionAttribution>) -> Self {
+    pub(crate) fn new(attribution: Option<&SessionAttribution>) -> Self {
         let Some(attribution) = attribution else {
             return Self { badge: badge("unseen", "Not attributed yet"), text: String::new() };
         };
@@ -574,12 +574,12 @@ mod tests {
         let label = |method: AttributionMethod, association: Option<&str>| {
             let association_id = association.map(str::to_owned);
             let attribution = SessionAttribution { method, association_id, ..SessionAttribution::default() };
-            AttributionMark::of(Some(&attribution)).badge.label
+            AttributionMark::new(Some(&attribution)).badge.label
         };
         assert_eq!(label(AttributionMethod::Tags, Some("a-1")), "Attributed");
         assert_eq!(label(AttributionMethod::Tags, None), "No association");
         assert_eq!(label(AttributionMethod::Ambiguous, None), "Ambiguous");
         assert_eq!(label(AttributionMethod::None, None), "Not attributed");
-        assert_eq!(AttributionMark::of(None).badge.label, "Not attributed yet");
+        assert_eq!(AttributionMark::new(None).badge.label, "Not attributed yet");
     }
 }

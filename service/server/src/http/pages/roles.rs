@@ -87,7 +87,7 @@ pub(crate) async fn list(
     let selects = selects(&params, &context);
     Ok(RolesPage {
         list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
-        lines: slice.rows.iter().map(|row| Line::of(row, &context)).collect(),
+        lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,
     })
@@ -100,7 +100,7 @@ fn selects(params: &crate::http::query::Params, context: &PageContext) -> Vec<Se
 }
 
 impl Line {
-    fn of(row: &RoleRow, context: &PageContext) -> Self {
+    fn new(row: &RoleRow, context: &PageContext) -> Self {
         let role = &row.role;
         Self {
             href: context.href(&role_href(role.arn.as_str())),
@@ -110,7 +110,7 @@ impl Line {
             account_id: role.arn.account_id().to_string(),
             policies: role.inline.len() + role.attached.len(),
             associations: row.associations,
-            last_used: row.last_used_at.map(|at| Stamp::of(at, context.now)),
+            last_used: row.last_used_at.map(|at| Stamp::new(at, context.now)),
             findings: row.open_findings,
         }
     }
@@ -200,7 +200,7 @@ pub(crate) async fn one(
     let findings = if context.as_of.is_some() { Vec::new() } else { app.store.decided(findings).await? };
     (page.documents, page.unseen) = cards(&row.role, &policies, &documents, &findings);
     page.baseline = baseline;
-    page.sessions = sessions.iter().map(|session| SessionLine::of(session, context.now)).collect();
+    page.sessions = sessions.iter().map(|session| SessionLine::new(session, context.now)).collect();
     Ok(page)
 }
 
@@ -231,7 +231,7 @@ fn cards(
     let mut add = |title: String, subtitle: &str, digest: Option<Digest>| match digest.and_then(|d| documents.get(&d)) {
         Some(document) => {
             let digest = document.digest;
-            cards.push(DocumentCard::of(&title, subtitle, Some(digest), &document.text, &marks(digest)));
+            cards.push(DocumentCard::new(&title, subtitle, Some(digest), &document.text, &marks(digest)));
         }
         None => unseen.push(title),
     };
@@ -283,8 +283,8 @@ impl RolePage {
             account: context.names.of(account_id),
             account_id: account_id.to_string(),
             role_id: role.role_id.clone(),
-            created: role.created_at.map(|at| Stamp::of(at, context.now)),
-            last_used: row.last_used_at.map(|at| Stamp::of(at, context.now)),
+            created: role.created_at.map(|at| Stamp::new(at, context.now)),
+            last_used: row.last_used_at.map(|at| Stamp::new(at, context.now)),
             last_used_region: row.last_used_region.clone().unwrap_or_default(),
             boundary: role.boundary.as_ref().map(ToString::to_string).unwrap_or_default(),
             instance_profiles: role.instance_profiles.clone(),

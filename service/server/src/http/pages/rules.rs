@@ -32,7 +32,7 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// Adds tallies up.
-    pub(crate) fn of<'a>(tallies: impl Iterator<Item = &'a RuleTally>) -> Self {
+    pub(crate) fn new<'a>(tallies: impl Iterator<Item = &'a RuleTally>) -> Self {
         tallies.fold(Self::default(), |sum, t| Self {
             pass: sum.pass + t.pass,
             fail: sum.fail + t.fail,
@@ -92,7 +92,7 @@ pub(crate) async fn list(
 
 fn line(rule: RuleText, tallies: &[RuleTally]) -> Line {
     let of_rule = || tallies.iter().filter(|t| t.rule == rule.id);
-    let answers = Answers::of(of_rule());
+    let answers = Answers::new(of_rule());
     Line {
         href: format!("/rules/{}", rule.id),
         severity: rule.severity.into(),
@@ -149,8 +149,8 @@ pub(crate) async fn one(
         ..FindingFilter::default()
     };
     let findings = app.store.findings(&open, FindingSort::Severity, None, 20).await?;
-    let line = |row| FindingLine::of(row, rule.title.clone(), &context.names, context.now);
-    let answers = Answers::of(tallies.iter());
+    let line = |row| FindingLine::new(row, rule.title.clone(), &context.names, context.now);
+    let answers = Answers::new(tallies.iter());
     Ok(RulePage {
         severity: rule.severity.into(),
         subject: words::subject(rule.subject),
@@ -168,7 +168,7 @@ pub(crate) async fn one(
 }
 
 fn account_line(tally: &RuleTally, context: &PageContext) -> AccountLine {
-    let answers = Answers::of(std::iter::once(tally));
+    let answers = Answers::new(std::iter::once(tally));
     AccountLine {
         href: format!("/accounts/{}", tally.account_id),
         name: context.names.of(tally.account_id),

@@ -47,7 +47,7 @@ pub(crate) struct RunLine {
 
 impl RunLine {
     /// The line of a run.
-    pub(crate) fn of(run: &Run, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(run: &Run, now: DateTime<Utc>) -> Self {
         let state = match run.state {
             RunState::Running => badge("accent", "Running"),
             RunState::Done => badge("ok", "Done"),
@@ -61,7 +61,7 @@ impl RunLine {
             kind: run.kind.clone(),
             trigger: run.trigger.clone(),
             state,
-            started: Stamp::of(run.started_at, now),
+            started: Stamp::new(run.started_at, now),
             duration: duration.unwrap_or_default(),
             error: run.error.clone().unwrap_or_default(),
         }
@@ -93,9 +93,9 @@ pub(crate) async fn list(
     Ok(RunsPage {
         chrome,
         asked: params.text("asked").unwrap_or_default().to_owned(),
-        lines: slice.rows.iter().map(|run| RunLine::of(run, now)).collect(),
-        upcoming: app.next_audits(3).into_iter().map(|at| Stamp::of(at, now)).collect(),
-        overdue: app.overdue().await?.map(|due| Stamp::of(due, now)),
+        lines: slice.rows.iter().map(|run| RunLine::new(run, now)).collect(),
+        upcoming: app.next_audits(3).into_iter().map(|at| Stamp::new(at, now)).collect(),
+        overdue: app.overdue().await?.map(|due| Stamp::new(due, now)),
         clock: warning(&app),
         first: params.text("cursor").map(|_| PATH.to_owned()).unwrap_or_default(),
         next: slice.next.map(|cursor| params.with("cursor", &cursor).link(PATH)).unwrap_or_default(),
@@ -156,12 +156,12 @@ pub(crate) async fn one(
     let gaps = app.store.gaps_of_run(run.id).await?;
     let (opened, resolved) = app.store.opened_and_resolved(run.id).await?;
     Ok(RunPage {
-        finished: run.finished_at.map(|at| Stamp::of(at, context.now)),
-        snapshot: run.snapshot_at.map(|at| Stamp::of(at, context.now)),
+        finished: run.finished_at.map(|at| Stamp::new(at, context.now)),
+        snapshot: run.snapshot_at.map(|at| Stamp::new(at, context.now)),
         opened: words::count_u64(opened),
         resolved: words::count_u64(resolved),
-        gaps: gaps.iter().map(|gap| GapLine::of(gap, &context.names)).collect(),
-        run: RunLine::of(&run, context.now),
+        gaps: gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
+        run: RunLine::new(&run, context.now),
         report: figures(&run.report),
         chrome,
     })

@@ -105,13 +105,13 @@ pub(crate) async fn page(
     Ok(SessionPage {
         name: session.session_name.clone().unwrap_or_else(|| "Session without a name".to_owned()),
         kind: words::session_kind(session.kind),
-        at: Stamp::of(session.at, context.now),
+        at: Stamp::new(session.at, context.now),
         account: context.names.of(account),
         account_id: account.to_string(),
         json: format!("/api/v1{}", session_href(&session)),
         error: session.error.clone().unwrap_or_default(),
         orphan: orphan(&chain.up),
-        attribution: AttributionMark::of(session.attribution.as_deref()),
+        attribution: AttributionMark::new(session.attribution.as_deref()),
         association: association_links(attribution.association_id.as_slice(), &names).pop(),
         candidates: association_links(&attribution.candidates, &names),
         role: session.role_arn.as_ref().map(|arn| Link {
@@ -121,7 +121,7 @@ pub(crate) async fn page(
         }),
         facts: facts(&session),
         tags: session.tags.iter().map(|(n, v)| Pair { name: n.clone(), value: v.clone() }).collect(),
-        after: chain.down.iter().take(BELOW).map(|row| After::of(row, &context)).collect(),
+        after: chain.down.iter().take(BELOW).map(|row| After::new(row, &context)).collect(),
         more: chain.more || chain.down.len() > BELOW,
         chain: story(&chain.up, &context),
         calls,
@@ -152,7 +152,7 @@ fn story(up: &[Session], context: &PageContext) -> Vec<Node> {
         let last = at + 1 == up.len();
         let mut notes = vec![words::session_kind(session.kind).to_owned()];
         notes.extend(session.session_name.iter().cloned());
-        notes.push(Stamp::of(session.at, context.now).text);
+        notes.push(Stamp::new(session.at, context.now).text);
         let role: Option<RoleArn> = session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
         notes.push(context.names.of(role.map_or(session.account_id, |arn| arn.account_id())));
         notes.extend(session.error.iter().map(|error| format!("refused: {error}")));
@@ -233,10 +233,10 @@ fn facts(session: &Session) -> Vec<Pair> {
 }
 
 impl After {
-    fn of(session: &Session, context: &PageContext) -> Self {
+    fn new(session: &Session, context: &PageContext) -> Self {
         Self {
             href: session_href(session),
-            at: Stamp::of(session.at, context.now),
+            at: Stamp::new(session.at, context.now),
             name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
             kind: words::session_kind(session.kind),
             role: session.role_arn.as_deref().map(short_name).unwrap_or_default().to_owned(),

@@ -224,7 +224,7 @@ pub(crate) async fn list(
         timeline,
         cut,
         requests,
-        lines: slice.rows.iter().map(|row| Line::of(row, &names, &context)).collect(),
+        lines: slice.rows.iter().map(|row| Line::new(row, &names, &context)).collect(),
         pager,
         empty: slice.rows.is_empty().then(|| read.empty(params.filters())),
         curl: curl(&listing::base(&app), "/api/v1/sessions", &params, filters::SESSIONS),
@@ -334,7 +334,7 @@ async fn days(
 }
 
 impl Line {
-    fn of(session: &Session, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
+    fn new(session: &Session, names: &BTreeMap<String, AssociationName>, context: &PageContext) -> Self {
         const SHOWN: usize = 3;
         let attribution = session.attribution.as_deref().cloned().unwrap_or_default();
         let role = session.role_arn.as_deref().map(short_name).unwrap_or_default();
@@ -347,7 +347,7 @@ impl Line {
         let whose = attribution.pod.as_ref().map(|pod| format!("pod {pod}"));
         Self {
             href: session_href(session),
-            at: Stamp::of(session.at, context.now),
+            at: Stamp::new(session.at, context.now),
             name: session.session_name.clone().unwrap_or_else(|| "no name".to_owned()),
             kind: words::session_kind(session.kind),
             role: role.to_owned(),
@@ -356,7 +356,7 @@ impl Line {
             pod,
             place: [whose, cluster].into_iter().flatten().collect::<Vec<_>>().join(", "),
             association: association_links(attribution.association_id.as_slice(), names).pop(),
-            attribution: AttributionMark::of(session.attribution.as_deref()),
+            attribution: AttributionMark::new(session.attribution.as_deref()),
             candidates: association_links(
                 attribution.candidates.get(..SHOWN).unwrap_or(&attribution.candidates),
                 names,

@@ -298,7 +298,7 @@ async fn answered(app: &App, form: &Form, question: &Question, answer: Answer) -
         let text = if source == GIVEN { Some(form.document.as_str()) } else { kept };
         if let Some(text) = text {
             let pointers = marks.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            cards.push(DocumentCard::of(&source, &pointers, digest, text, &marks));
+            cards.push(DocumentCard::new(&source, &pointers, digest, text, &marks));
             shown.push((source, digest));
         }
     }

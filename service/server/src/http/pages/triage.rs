@@ -63,13 +63,13 @@ pub(super) struct SuppressionLine {
 }
 
 impl SuppressionLine {
-    pub(super) fn of(row: &SuppressionRow, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(row: &SuppressionRow, now: DateTime<Utc>) -> Self {
         Self {
             reason: reason(row.reason),
             justification: row.justification.clone(),
-            until: Stamp::of(row.until, now),
+            until: Stamp::new(row.until, now),
             requested_by: row.requested_by.clone(),
-            requested: Stamp::of(row.requested_at, now),
+            requested: Stamp::new(row.requested_at, now),
             approved_by: row.approved_by.clone().unwrap_or_default(),
         }
     }

@@ -55,8 +55,8 @@ pub(super) fn use_line(row: &UseRow, now: DateTime<Utc>) -> UseLine {
         count: words::count_u64(row.calls),
         errors: some(row.errors),
         denied: some(row.denied),
-        first: Stamp::of(row.first_at, now),
-        last: Stamp::of(row.last_at, now),
+        first: Stamp::new(row.first_at, now),
+        last: Stamp::new(row.last_at, now),
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Stamp {
 impl Stamp {
     /// An instant as seen from `now`.
     #[must_use]
-    pub fn of(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+    pub fn new(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self { iso: rfc3339(at), text: at.format("%Y-%m-%d %H:%M UTC").to_string(), ago: ago(at, now) }
     }
 }
@@ -253,10 +253,10 @@ mod tests {
             (3 * 86_400, "3 d ago"),
             (90 * 86_400, "3 months ago"),
         ] {
-            assert_eq!(Stamp::of(now - chrono::Duration::seconds(back), now).ago, said);
+            assert_eq!(Stamp::new(now - chrono::Duration::seconds(back), now).ago, said);
         }
-        assert_eq!(Stamp::of(now, now).text, "2026-01-31 08:00 UTC");
-        assert_eq!(Stamp::of(now, now).iso, "2026-01-31T08:00:00Z");
+        assert_eq!(Stamp::new(now, now).text, "2026-01-31 08:00 UTC");
+        assert_eq!(Stamp::new(now, now).iso, "2026-01-31T08:00:00Z");
         for (ms, said) in [(12, "12 ms"), (12_400, "12.4 s"), (185_000, "3 min 5 s"), (7_260_000, "2 h 1 min")] {
             assert_eq!(span(ms), said);
         }

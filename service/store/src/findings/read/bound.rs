@@ -35,7 +35,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn of(filter: &FindingFilter, due: &DueDays) -> Self {
+    pub(super) fn new(filter: &FindingFilter, due: &DueDays) -> Self {
         let workflow: Vec<String> = filter.workflow.iter().map(|v| v.as_str().to_owned()).collect();
         let all = [Workflow::Open, Workflow::Acknowledged, Workflow::Suppressed, Workflow::Resolved];
         let any = filter.via.is_empty();
@@ -75,7 +75,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    pub(super) fn of(filter: &FindingFilter) -> Self {
+    pub(super) fn new(filter: &FindingFilter) -> Self {
         // Every field is named: a new one must be put in its place.
         let FindingFilter {
             workflow: _,
@@ -125,7 +125,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    pub(super) fn of(after: Option<FindingAfter>) -> Self {
+    pub(super) fn new(after: Option<FindingAfter>) -> Self {
         let ahead = FindingAfter { value: i64::MAX, number: i64::MAX };
         let FindingAfter { value, number } = after.unwrap_or(ahead);
         let at = DateTime::from_timestamp_micros(value).filter(|_| value != i64::MAX);
