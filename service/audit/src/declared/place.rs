@@ -230,9 +230,10 @@ impl<'a> Matching<'a> {
                 Some(_) if candidates.is_empty() => Matched::None,
                 Some(why) => Matched::Unknown(format!("its name is not known: {why}")),
             },
-            RoleName::Made { contains, .. } => {
-                Matched::Unknown(format!("its name is generated, and {} roles have a name with `{contains}`", candidates.len()))
-            }
+            RoleName::Made { contains, .. } => Matched::Unknown(format!(
+                "its name is generated, and {} roles have a name with `{contains}`",
+                candidates.len()
+            )),
         }
     }
 
