@@ -84,12 +84,12 @@ impl SigningKey {
         }
         let mut text = String::new();
         file.take(LARGEST).read_to_string(&mut text)?;
-        Self::of_pem(&text).ok_or_else(|| {
+        Self::from_pem(&text).ok_or_else(|| {
             wrong("it is not an Ed25519 private key in PEM; make one with `openssl genpkey -algorithm ed25519`")
         })
     }
 
-    fn of_pem(text: &str) -> Option<Self> {
+    fn from_pem(text: &str) -> Option<Self> {
         let pair = Ed25519KeyPair::from_pkcs8(&pem(text, "PRIVATE KEY")?).ok()?;
         let public = PublicKey(pair.public_key().as_ref().try_into().ok()?);
         Some(Self { pair, public })
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_key_signs_and_its_public_half_verifies() {
         let (private, public) = files();
-        let key = SigningKey::of_pem(&private).unwrap();
+        let key = SigningKey::from_pem(&private).unwrap();
         let public: PublicKey = public.parse().unwrap();
         assert_eq!(key.public(), public);
         assert_eq!(public.to_string().parse::<PublicKey>().unwrap(), public);
@@ -161,7 +161,7 @@ mod tests {
         for text in ["", "AAAA", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", &private] {
             assert!(text.parse::<PublicKey>().is_err(), "{text}");
         }
-        assert!(SigningKey::of_pem(&public).is_none());
+        assert!(SigningKey::from_pem(&public).is_none());
     }
 
     #[cfg(unix)]

@@ -151,10 +151,10 @@ impl Store {
     /// # Errors
     /// [`Error::SchemaNewer`] where a later version of the program has been here.
     pub async fn migrate(&self) -> Result<usize, Error> {
-        let before = self.applied().await?;
-        newer(before)?;
+        let applied = self.applied().await?;
+        newer(reached(&applied))?;
         MIGRATIONS.run(self.pool.inner()).await.map_err(Error::Migrate)?;
-        Ok(MIGRATIONS.iter().filter(|m| m.version > before).count())
+        Ok(MIGRATIONS.iter().filter(|m| !applied.contains(&m.version)).count())
     }
 
     /// Checks that the schema is the one this program was built for.
@@ -162,7 +162,7 @@ impl Store {
     /// # Errors
     /// [`Error::SchemaOlder`] or [`Error::SchemaNewer`], each with its remedy.
     pub async fn check_schema(&self) -> Result<(), Error> {
-        let found = self.applied().await?;
+        let found = reached(&self.applied().await?);
         newer(found)?;
         let known = latest();
         if found < known { Err(Error::SchemaOlder { found, known }) } else { Ok(()) }
@@ -182,17 +182,28 @@ impl Store {
         self.pool.close().await;
     }
 
-    /// The newest migration in the database; 0 where there is none.
-    async fn applied(&self) -> Result<i64, Error> {
-        let found = sqlx::query_scalar!(
-            r#"select coalesce(max(version), 0) as "version!" from _sqlx_migrations where success"#
-        )
-        .fetch_one(&self.pool)
-        .await;
+    /// The versions of the migrations in the database, the lowest first; none where there is no table of them.
+    async fn applied(&self) -> Result<Vec<i64>, Error> {
+        let found = sqlx::query_scalar!("select version from _sqlx_migrations where success order by version")
+            .fetch_all(&self.pool)
+            .await;
         match found {
-            Err(sqlx::Error::Database(why)) if why.code().as_deref() == Some(error::UNDEFINED_TABLE) => Ok(0),
+            Err(sqlx::Error::Database(why)) if why.code().as_deref() == Some(error::UNDEFINED_TABLE) => Ok(Vec::new()),
             other => Ok(other?),
         }
+    }
+}
+
+/// The version of a schema: the newest migration before which none is missing, since a later number may have been
+/// applied before a lower one. 0 where there is none.
+fn reached(applied: &[i64]) -> i64 {
+    let newest = applied.last().copied().unwrap_or_default();
+    let missing = MIGRATIONS.iter().map(|m| m.version).filter(|version| !applied.contains(version)).min();
+    match missing {
+        Some(missing) if missing < newest && newest <= latest() => {
+            applied.iter().copied().filter(|version| *version < missing).max().unwrap_or_default()
+        }
+        _ => newest,
     }
 }
 

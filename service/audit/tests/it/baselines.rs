@@ -113,6 +113,26 @@ fn what_was_not_seen_is_unknown_and_what_is_proven_gone_is_removed() {
     assert_eq!(stands(&association, &alone.gap(ScopeKind::Associations)).state, BaselineState::Unknown);
 }
 
+/// What the latest scan did not come to see is no change, and no proof that it is as it was approved.
+#[test]
+fn a_field_that_was_not_seen_is_unknown_and_no_match() {
+    let mut small = Small::new();
+    let cluster = &mut small.0.clusters[0];
+    (cluster.addons, cluster.access_entries) = (Some(vec![]), Some(vec![]));
+    cluster.auto_mode = Some(true);
+    let arn = cluster.arn.clone();
+    let approved = taken(&small, Some(&arn)).baselines.remove(0);
+    for (mode, state, told) in [
+        (Some(true), BaselineState::Matches, 0),
+        (Some(false), BaselineState::Differs, 1),
+        (None, BaselineState::Unknown, 0),
+    ] {
+        small.0.clusters[0].auto_mode = mode;
+        let compared = stands(&approved, &small);
+        assert_eq!((compared.state, compared.differences.len()), (state, told), "{mode:?}: {compared:#?}");
+    }
+}
+
 #[test]
 fn an_account_has_a_baseline_of_every_resource_that_was_seen() {
     let mut small = Small::new();

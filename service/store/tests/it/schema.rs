@@ -33,6 +33,27 @@ async fn a_newer_schema_is_refused_and_a_missing_one_named() {
     }
 }
 
+/// Migrations may come in another order than that of their numbers.
+#[tokio::test]
+async fn a_schema_that_lacks_a_migration_in_between_is_older() {
+    let database = database().await;
+    let mut connection = database.connect().await.unwrap();
+    let versions: Vec<i64> = sqlx::query_scalar("select version from _sqlx_migrations order by version")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let [.., before, missing, _] = versions[..] else { panic!("{versions:?}") };
+    sqlx::query("delete from _sqlx_migrations where version = $1")
+        .bind(missing)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    match database.store.check_schema().await.unwrap_err() {
+        Error::SchemaOlder { found, known } => assert_eq!((found, Some(&known)), (before, versions.last())),
+        other => panic!("{other}"),
+    }
+}
+
 /// What the same schema needs on several machines: every key carries the account, and nothing
 /// that a distributed PostgreSQL lacks is used.
 #[tokio::test]

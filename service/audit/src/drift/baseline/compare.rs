@@ -45,6 +45,8 @@ impl Compared {
 }
 
 const MATCHES: &str = "the resource is as it was approved";
+const UNTOLD: &str =
+    "the latest scan did not see all that was approved: the digests differ, and no difference was seen";
 
 /// How the resources of baselines stand now, one for each baseline. There is at most one baseline of a resource.
 #[must_use]
@@ -79,9 +81,14 @@ pub fn compare(baselines: &[Baseline], now: &Estate) -> Vec<Compared> {
     if differ.is_empty() {
         return out;
     }
-    let told = differences(baselines, &differ, now);
-    for (index, found) in told {
+    let mut told = differences(baselines, &differ, now);
+    for index in differ.into_keys() {
         let Some(compared) = out.get_mut(index) else { continue };
+        let Some(found) = told.remove(&index) else {
+            // Drift passes over what one side did not come to see: that does not make the states equal.
+            *compared = Compared::plain(BaselineState::Unknown, UNTOLD);
+            continue;
+        };
         let effect = found.iter().map(|change| change.effect).reduce(Effect::and);
         let because = match found.as_slice() {
             [only] => only.because.clone(),
@@ -92,7 +99,7 @@ pub fn compare(baselines: &[Baseline], now: &Estate) -> Vec<Compared> {
     out
 }
 
-/// What differs, by the index of the baseline; nothing where what differs is no configuration.
+/// What differs, by the index of the baseline; nothing where it was not seen.
 fn differences(
     baselines: &[Baseline],
     differ: &BTreeMap<usize, Configuration>,

@@ -18,7 +18,7 @@ pub const LARGEST: u64 = 64 * 1024 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Whole<'f> {
+struct File<'f> {
     #[serde(rename = "apiVersion")]
     api_version: String,
     kind: String,
@@ -127,24 +127,24 @@ pub fn read(file: &str, text: &str) -> (Vec<(usize, Baseline)>, Vec<LoadError>) 
         message,
         remedy: remedy.to_owned(),
     };
-    let whole: Whole<'_> = match serde_json::from_str(text) {
-        Ok(whole) => whole,
+    let parsed: File<'_> = match serde_json::from_str(text) {
+        Ok(parsed) => parsed,
         Err(error) => {
             let message = without_place(&error);
             return (Vec::new(), vec![fault(error.line().max(1), error.column(), "", message, EXPORT)]);
         }
     };
     let mut faults = Vec::new();
-    for (field, found, expected) in [("apiVersion", &whole.api_version, API_VERSION), ("kind", &whole.kind, KIND)] {
+    for (field, found, expected) in [("apiVersion", &parsed.api_version, API_VERSION), ("kind", &parsed.kind, KIND)] {
         if found != expected {
             let remedy = format!("write `{expected}`");
             faults.push(fault(1, 1, field, format!("`{found}` is not known"), &remedy));
         }
     }
-    let account: AccountId = match whole.account.parse() {
+    let account: AccountId = match parsed.account.parse() {
         Ok(account) => account,
         Err(_) => {
-            let message = format!("`{}` is no account", whole.account);
+            let message = format!("`{}` is no account", parsed.account);
             faults.push(fault(1, 1, "account", message, "write the 12 digits in quotes"));
             return (Vec::new(), faults);
         }
@@ -152,9 +152,9 @@ pub fn read(file: &str, text: &str) -> (Vec<(usize, Baseline)>, Vec<LoadError>) 
     if !faults.is_empty() {
         return (Vec::new(), faults);
     }
-    let mut found: Vec<(usize, Baseline)> = Vec::with_capacity(whole.resources.len());
+    let mut found: Vec<(usize, Baseline)> = Vec::with_capacity(parsed.resources.len());
     let mut named: BTreeSet<Resource> = BTreeSet::new();
-    for (index, raw) in whole.resources.into_iter().enumerate() {
+    for (index, raw) in parsed.resources.into_iter().enumerate() {
         // Where the resource begins: its text is a piece of the file's.
         let start = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
         let above = text.as_bytes().get(..start).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
