@@ -142,7 +142,7 @@ fn policies_of(layers: &PolicySet) -> impl Iterator<Item = &PolicyRef> {
 /// The first document of a side that could not be read.
 fn unreadable(layers: &PolicySet, side: &str) -> Option<String> {
     let broken = policies_of(layers).find(|layer| layer.digest.is_some() && layer.policy.is_err())?;
-    let why = broken.policy.as_ref().err()?;
+    let why = broken.unread()?;
     Some(format!("{side}: {why}"))
 }
 

@@ -131,6 +131,7 @@ impl Truth {
         }
     }
 
+    #[cold]
     fn merged(mut a: Vec<Why>, b: Vec<Why>) -> Self {
         a.extend(b);
         a.sort();
@@ -148,6 +149,7 @@ impl Truth {
     }
 
     /// False if either is; else unknown if either is.
+    #[inline]
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -158,6 +160,7 @@ impl Truth {
     }
 
     /// True if either is; else unknown if either is.
+    #[inline]
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {

@@ -60,11 +60,14 @@ enum Step {
 impl Splitter {
     pub(super) fn new(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lines = text.lines().map(str::trim_ascii).filter(|line| !line.is_empty());
+        let first = text.trim_ascii_start();
+        let second = || {
+            let end = memchr::memchr(b'\n', first.as_bytes())?;
+            first.get(end..).map(str::trim_ascii_start)
+        };
         // No valid JSON text has two lines in a row that open an object, but for JSON lines.
-        let opens = |line: Option<&str>| line.is_some_and(|line| line.starts_with('{'));
-        let first = lines.next();
-        let by_line = (opens(first) && opens(lines.next())) || first.and_then(untimed).is_some();
+        let by_line =
+            (first.starts_with('{') && second().is_some_and(|line| line.starts_with('{'))) || untimed(first).is_some();
         Self { state: State::Top, by_line, lines: 0, is_truncated: false, seen: false, counted: (0, 0), searched: 0 }
     }
 

@@ -71,13 +71,19 @@ pub(super) fn is_token(key: &str) -> bool {
     matches!(key, "NextToken" | "nextToken")
 }
 
-/// A line of an export of CloudWatch Logs, without the time before it.
+/// So many bytes the time before a record has at most.
+const LONGEST_TIME: usize = 40;
+
+/// A line of an export of CloudWatch Logs, without the time before it. What is no such line is left
+/// after its first bytes: it may be a whole file.
 pub(super) fn untimed(line: &str) -> Option<&str> {
-    let (time, _) = line.split_once(" {")?;
-    let is_time = time.starts_with(|first: char| first.is_ascii_digit())
-        && time.len() <= 40
-        && time.bytes().all(|byte| byte.is_ascii_digit() || b"TZ:.+- ".contains(&byte));
-    if is_time { line.get(time.len() + 1..) } else { None }
+    let head = line.as_bytes();
+    let head = head.get(..LONGEST_TIME + 2).unwrap_or(head);
+    let end = head.windows(2).position(|two| two == b" {")?;
+    let time = head.get(..end)?;
+    let is_time = time.first().is_some_and(u8::is_ascii_digit)
+        && time.iter().all(|byte| byte.is_ascii_digit() || b"TZ:.+- ".contains(byte));
+    if is_time { line.get(end + 1..) } else { None }
 }
 
 /// An array of records; `false` where it is another thing.

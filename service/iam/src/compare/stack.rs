@@ -321,10 +321,10 @@ impl<'a> Both<'a> {
             Ok(policy) => policy,
             Err(why) => {
                 let mut part = self.everything(scope);
-                let opaque = self.opaque.number(format!("{kind:?} {why}"), || why.clone());
+                let opaque = self.opaque.number(format!("{kind:?} {why}"), || Why::clone(why));
                 part.piece = self.piece(Piece { opaque: vec![opaque], ..EVERYTHING });
                 // Allows and Denies of what was not seen are two things.
-                let deny = self.opaque.number(format!("deny {kind:?} {why}"), || why.clone());
+                let deny = self.opaque.number(format!("deny {kind:?} {why}"), || Why::clone(why));
                 let denied = self.piece(Piece { opaque: vec![deny], ..EVERYTHING });
                 side.denies.insert(Part { piece: denied, ..part });
                 if on_resource {

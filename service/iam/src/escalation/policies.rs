@@ -37,7 +37,7 @@ impl PolicySet {
 
     /// Why identity policies may allow more than was seen.
     pub fn unseen_identity(&self) -> impl Iterator<Item = &Why> {
-        self.identity().iter().filter_map(|policy| policy.policy.as_ref().err())
+        self.identity().iter().filter_map(PolicyRef::unread)
     }
 
     /// Patterns of resources on which a role is let through by an Allow of every layer, in its own

@@ -31,6 +31,7 @@ use crate::truth::{Truth, Why};
 use crate::version::Version;
 use std::sync::Arc;
 
+#[inline]
 fn join(slot: &mut Truth, truth: Truth) {
     match (&*slot, &truth) {
         (Truth::True, _) | (_, Truth::False) => {}
@@ -39,6 +40,7 @@ fn join(slot: &mut Truth, truth: Truth) {
     }
 }
 
+#[inline]
 fn meet(slot: &mut Truth, truth: Truth) {
     match (&*slot, &truth) {
         (Truth::False, _) | (_, Truth::True) => {}
@@ -234,7 +236,7 @@ impl<'r, 'a> Evaluation<'r, 'a> {
             Ok(policy) => policy,
             Err(why) => {
                 watch.missed(place, layer, why);
-                let open = Truth::unknown(why.clone());
+                let open = Truth::unknown(Why::clone(why));
                 join(&mut out.denied, open.clone());
                 if on_resource {
                     join(&mut out.direct, open.clone());
@@ -242,6 +244,10 @@ impl<'r, 'a> Evaluation<'r, 'a> {
                 return open;
             }
         };
+        // Most levels of an organization have AWS's policy that allows everything, and no other.
+        if !W::WHOLE && matches!(kind, PolicyType::Scp | PolicyType::Rcp) && policy.allows_everything() {
+            return Truth::True;
+        }
         let language = policy.language();
         let mut scratch = Default::default();
         let candidates = policy.naming(self.request.action(), &mut scratch);

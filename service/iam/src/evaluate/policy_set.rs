@@ -17,7 +17,8 @@ use std::sync::Arc;
 pub struct PolicyRef {
     pub(crate) source: Arc<str>,
     pub(crate) digest: Option<Digest>,
-    pub(crate) policy: Result<Arc<CompiledPolicy>, Why>,
+    /// Behind a pointer where there is none, so that a policy that was read stays small.
+    pub(crate) policy: Result<Arc<CompiledPolicy>, Arc<Why>>,
 }
 
 impl PolicyRef {
@@ -27,7 +28,7 @@ impl PolicyRef {
         let policy = document
             .parsed
             .clone()
-            .map_err(|error| Why::NotUnderstood(format!("the {source} could not be read: {error}")));
+            .map_err(|error| Arc::new(Why::NotUnderstood(format!("the {source} could not be read: {error}"))));
         Self { source: source.into(), digest: Some(document.digest), policy }
     }
 
@@ -36,7 +37,7 @@ impl PolicyRef {
     pub fn missing(source: &str, why: impl Into<NotSeen>) -> Self {
         let why = why.into();
         let text = format!("the {source} was not seen: {}", why.text());
-        Self { source: source.into(), digest: None, policy: Err(Why::NotSeen(why.reworded(text))) }
+        Self { source: source.into(), digest: None, policy: Err(Arc::new(Why::NotSeen(why.reworded(text)))) }
     }
 
     /// How people call it.
@@ -49,6 +50,11 @@ impl PolicyRef {
     #[must_use]
     pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref().ok().map(|policy| &***policy)
+    }
+
+    /// Why it is not known what it says, where it was not seen or could not be read.
+    pub(crate) fn unread(&self) -> Option<&Why> {
+        self.policy.as_ref().err().map(|why| &**why)
     }
 
     /// Its statements with their sets; none where it was not seen or read.

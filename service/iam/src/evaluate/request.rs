@@ -192,6 +192,8 @@ struct Rules {
     may_be_for_role: bool,
     /// The policy on the resource must allow, even within one account.
     needs_resource_policy: bool,
+    /// Resource control policies bind what it acts on.
+    under_rcp: bool,
     /// AWS allows it whatever the policies say.
     never_refused: bool,
     /// AWS refuses it whatever the policies say.
@@ -210,6 +212,7 @@ impl Rules {
             needs_resource_policy: assumes
                 || (adds && resource.text.contains(":role/"))
                 || (action.service() == "kms" && key()),
+            under_rcp: takes_rcps(action.service()),
             never_refused: is_principal && lower == "sts:getcalleridentity",
             never_allowed: Never::new(principal, lower, &resource.text),
         }
@@ -354,7 +357,7 @@ impl Request {
     }
 
     pub(crate) fn is_under_rcp(&self) -> bool {
-        takes_rcps(self.action.service())
+        self.rules.under_rcp
     }
 
     pub(crate) fn may_be_for_role(&self) -> bool {

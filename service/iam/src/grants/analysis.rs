@@ -177,7 +177,7 @@ impl Grants {
             }
         }
         let blind = |layers: &mut dyn Iterator<Item = &PolicyRef>| {
-            let mut why: Vec<Why> = layers.filter_map(|layer| layer.policy.as_ref().err().cloned()).collect();
+            let mut why: Vec<Why> = layers.filter_map(PolicyRef::unread).cloned().collect();
             why.sort();
             why.dedup();
             why

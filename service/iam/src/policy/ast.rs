@@ -124,6 +124,19 @@ impl Statement {
             .is_none_or(|clause| !clause.is_not() && clause.elements().iter().any(|pattern| pattern.as_str() == "*"))
     }
 
+    /// Whether it allows every action on everything to everyone, whatever the context.
+    pub(crate) fn allows_everything(&self) -> bool {
+        let everyone =
+            |clause: &Clause<Principal>| !clause.is_not() && clause.elements().contains(&Principal::Everyone);
+        let every_action = |pattern: &ActionPattern| matches!(pattern.as_str(), "*" | "*:*");
+        self.effect == Effect::Allow
+            && self.conditions.is_empty()
+            && self.principals.as_ref().is_none_or(everyone)
+            && !self.actions.is_not()
+            && self.actions.elements().iter().any(every_action)
+            && self.is_on_everything()
+    }
+
     /// Whether it may hold for one role of an account and not for another.
     pub(crate) fn tells_roles_apart(&self) -> bool {
         let of_role = |condition: &Condition| {

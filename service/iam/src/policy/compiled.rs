@@ -18,6 +18,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 pub struct CompiledPolicy {
     ast: Policy,
+    /// Whether its one statement allows every action on everything to everyone.
+    allows_everything: bool,
     /// Its statements by action.
     index: OnceLock<Index>,
     /// In the order of the document.
@@ -63,11 +65,17 @@ impl From<Policy> for CompiledPolicy {
         let each = ast.statements.iter();
         let compiled =
             |statement: &Arc<Statement>| CompiledStatement { statement: Arc::clone(statement), sets: Arc::default() };
-        Self { statements: each.map(compiled).collect(), index: OnceLock::new(), ast }
+        let allows_everything = matches!(&*ast.statements, [only] if only.allows_everything());
+        Self { allows_everything, statements: each.map(compiled).collect(), index: OnceLock::new(), ast }
     }
 }
 
 impl CompiledPolicy {
+    /// Whether its one statement allows every action on everything to everyone.
+    pub(crate) fn allows_everything(&self) -> bool {
+        self.allows_everything
+    }
+
     /// The statements with their sets, in their order.
     pub(crate) fn compiled(&self) -> &[CompiledStatement] {
         &self.statements
