@@ -153,6 +153,7 @@ fn main() {
             after: &after,
             listed_before: &before.coverage,
             listed_after: &after.coverage,
+            roles_of: None,
             pair: "bench",
         });
         let seconds = processor() - begun;

@@ -284,6 +284,11 @@ impl Doors {
         self.naming.get(&role).map_or(&[], Vec::as_slice)
     }
 
+    /// The roles that a role's trust policy names.
+    pub(crate) fn named_by(&self, role: usize) -> impl Iterator<Item = usize> {
+        self.naming.iter().filter(move |(_, into)| into.contains(&role)).map(|(caller, _)| *caller)
+    }
+
     /// The roles of which it is not known whom they let in.
     pub(crate) fn unsure(&self) -> Option<usize> {
         self.unsure

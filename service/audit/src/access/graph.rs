@@ -59,6 +59,10 @@ pub(crate) struct Node {
     /// The paths that it has for certain.
     pub paths: Vec<FoundPath>,
     pub steps: Vec<Step>,
+    /// The paths, by id, that it may have or not.
+    pub open: BTreeSet<&'static str>,
+    /// Whether it may have any path: something that may allow more was not seen.
+    pub is_blind: bool,
     /// Why it may have others, or may reach others.
     pub missing: Option<Reasons>,
     /// The next step of the shortest chain to a role that is, or makes itself, an administrator.
@@ -66,7 +70,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn is_strong(&self) -> bool {
+    /// Whether it is, or makes itself, an administrator.
+    pub(crate) fn is_strong(&self) -> bool {
         self.admin || self.paths.iter().any(|found| found.makes_admin)
     }
 }

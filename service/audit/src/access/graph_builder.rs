@@ -22,6 +22,9 @@ use std::collections::HashMap;
 /// How many statements that allow a path are named.
 const MOST_SITES: usize = 50;
 
+/// The path of a role that assumes another.
+pub(super) const ASSUMING: &str = "assume-role";
+
 /// How many roles that a path reaches are named.
 pub(crate) const NAMED: usize = 10;
 
@@ -38,9 +41,11 @@ pub(crate) fn graph_of(index: &AccessIndex) -> Graph {
     Graph::linked(nodes, builder.targets.doors.groups)
 }
 
-struct Builder<'a> {
-    index: &'a AccessIndex,
-    targets: TargetFinder<'a>,
+pub(super) struct Builder<'a> {
+    pub(super) index: &'a AccessIndex,
+    pub(super) targets: TargetFinder<'a>,
+    /// Whether organization policies that were not seen are taken to refuse nothing.
+    is_lenient: bool,
     /// Whether a role would be an administrator if its own policies allowed everything, by all else.
     free: HashMap<Digest, bool>,
     everything: PolicyRef,
@@ -67,13 +72,20 @@ impl<'a> Builder<'a> {
     fn new(index: &'a AccessIndex) -> Self {
         Self {
             index,
+            is_lenient: false,
             targets: TargetFinder::new(index),
             free: HashMap::new(),
             everything: PolicyRef::known("everything", &rolecall_iam::Document::new(EVERYTHING)),
         }
     }
 
-    fn node(&mut self, at: usize) -> Node {
+    /// As [`Builder::new`]; organization policies that were not seen are taken to refuse nothing.
+    pub(super) fn lenient(index: &'a AccessIndex) -> Self {
+        Self { is_lenient: true, ..Self::new(index) }
+    }
+
+    /// A role with its paths by all its sessions, and the steps that they make.
+    pub(super) fn node(&mut self, at: usize) -> Node {
         let index = self.index;
         // Nobody but its service acts as a service-linked role.
         let Some(role) = index.roles.get(at).filter(|role| !stack::is_service_linked(role)) else {
@@ -81,36 +93,50 @@ impl<'a> Builder<'a> {
         };
         // What it may do now was not seen.
         if let Some(why) = index.role_unseen(role) {
-            return Node { missing: Some(why), ..Node::default() };
+            return Node { missing: Some(why), is_blind: true, ..Node::default() };
         }
         let (sessions, unseen) = permissions::sessions_of(index, role);
         let own: Vec<Arn> = customers_policies(role).cloned().collect();
-        let mut node = Node { missing: unseen, ..Node::default() };
+        let mut node = Node { is_blind: unseen.is_some(), missing: unseen, ..Node::default() };
         let all = permissions::steps_of_sessions();
         for session in sessions {
             if all.is_exceeded() {
                 node.missing = join(node.missing.take(), reasons([all.why().to_string()]).as_ref());
+                node.is_blind = true;
                 break;
             }
-            let policies = stack::policy_set(index, role, session);
+            let mut policies = stack::policy_set(index, role, session);
+            if self.is_lenient && stack::is_unseen(policies.scp.as_deref()) {
+                policies.scp = None;
+            }
             if permissions::answers_of(index, &policies).admin == Ok(true) {
                 return Node { admin: true, ..Node::default() };
             }
             let holder = Holder { role: &role.arn, policies: &own, boundary: role.boundary.as_ref() };
-            let steps = Steps::new("the policies of the role");
-            let found = escalation::find_within(&policies, holder, &steps);
-            let _ = all.take(usize::try_from(steps.taken()).unwrap_or(usize::MAX));
-            let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
-            let why = open
-                .iter()
-                .flat_map(|found| Reason::of_truth(&found.truth))
-                .chain(policies.unseen_identity().map(Reason::from));
-            node.missing = join(node.missing.take(), reasons(why).as_ref());
-            let deciding = RefCell::default();
-            let holding = Holding { role, stack: &policies, context: holder.context(), deciding };
-            self.follow(at, &holding, certain, &mut node);
+            let taken = self.under(at, &policies, holder, &mut node);
+            let _ = all.take(usize::try_from(taken).unwrap_or(usize::MAX));
         }
         node
+    }
+
+    /// Adds the paths that a role has under one set of policies; the steps that it took.
+    pub(super) fn under(&mut self, at: usize, policies: &PolicySet, holder: Holder<'_>, node: &mut Node) -> u64 {
+        let index = self.index;
+        let Some(role) = index.roles.get(at) else { return 0 };
+        let steps = Steps::new("the policies of the role");
+        let found = escalation::find_within(policies, holder, &steps);
+        let (certain, open): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.truth.is_true());
+        node.open.extend(open.iter().map(|found| found.path.id));
+        node.is_blind |= policies.unseen_identity().next().is_some();
+        let why = open
+            .iter()
+            .flat_map(|found| Reason::of_truth(&found.truth))
+            .chain(policies.unseen_identity().map(Reason::from));
+        node.missing = join(node.missing.take(), reasons(why).as_ref());
+        let deciding = RefCell::default();
+        let holding = Holding { role, stack: policies, context: holder.context(), deciding };
+        self.follow(at, &holding, certain, node);
+        steps.taken()
     }
 
     /// Takes the paths that a stack has by its policies to the roles that they lead to.
@@ -134,7 +160,10 @@ impl<'a> Builder<'a> {
                         );
                     }
                     Ok(false) => {}
-                    Err(why) => node.missing = join(node.missing.take(), Some(&why)),
+                    Err(why) => {
+                        node.open.insert(found.path.id);
+                        node.missing = join(node.missing.take(), Some(&why));
+                    }
                 },
                 EscalationOutcome::Role => {
                     let each = found.path.steps.iter().map(|step| match step.action {
@@ -210,12 +239,16 @@ impl<'a> Builder<'a> {
         if open.any(|target| {
             sets.iter().all(|set| self.targets.is_sure(set, target) || TargetFinder::is_open(set, target))
         }) {
+            node.open.insert(found.path.id);
             for why in sets.iter().flat_map(|set| set.over.iter().map(|over| &over.why).chain([&set.why])) {
                 node.missing = join(node.missing.take(), why.as_ref());
             }
         }
         // A role that was not listed may be one.
-        node.missing = join(node.missing.take(), self.index.visibility(holding.role.arn.account_id()).roles.as_ref());
+        if let Some(unlisted) = &self.index.visibility(holding.role.arn.account_id()).roles {
+            node.open.insert(found.path.id);
+            node.missing = join(node.missing.take(), Some(unlisted));
+        }
     }
 
     /// The statements that allow a path, on the first of its targets where its actions are on roles.
@@ -290,6 +323,9 @@ impl<'a> Builder<'a> {
             }
             node.missing = join(node.missing.take(), targets.why.as_ref());
             let unlisted = self.targets.unlisted(holding);
+            if unlisted.is_some() {
+                node.open.insert(ASSUMING);
+            }
             node.missing = join(node.missing.take(), unlisted.as_ref());
         }
         let mut candidates = self.targets.doors.naming(at).to_vec();

@@ -97,6 +97,12 @@ fn scp_levels(index: &AccessIndex, role: &Role) -> Arc<[Level]> {
     scps(index, role).iter().enumerate().map(level).collect()
 }
 
+/// Whether none of the organization's policies above an account was seen.
+pub(crate) fn is_unseen(levels: Option<&[Level]>) -> bool {
+    let mut policies = levels.iter().flat_map(|levels| levels.iter()).flat_map(|level| &level.policies).peekable();
+    policies.peek().is_some() && policies.all(|policy| policy.policy().is_none())
+}
+
 /// The policies of a role's session without those of the organization above it.
 pub(crate) fn own_policies(index: &AccessIndex, role: &Role, session: Option<&Digest>) -> PolicySet {
     PolicySet { scp: None, ..policy_set(index, role, session) }

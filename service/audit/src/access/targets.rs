@@ -62,7 +62,7 @@ pub(super) struct TargetFinder<'a> {
     known: HashMap<(Digest, &'static str, Option<&'static str>, usize), Over>,
     /// Why roles of accounts that were not listed whole may let it in, by what decides.
     may_be_unlisted: HashMap<Digest, Option<Reasons>>,
-    incomplete: Vec<(AccountId, Reasons)>,
+    pub(super) incomplete: Vec<(AccountId, Reasons)>,
 }
 
 impl<'a> TargetFinder<'a> {

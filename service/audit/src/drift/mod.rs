@@ -11,6 +11,7 @@ mod attribution;
 pub mod baseline;
 mod difference;
 mod effect;
+mod escalation;
 mod open;
 
 pub use crate::label::{Access, Effect};
@@ -19,6 +20,7 @@ pub(crate) use approval::same_part;
 pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdrawal, replaced_by, state_words};
 pub use attribution::{Attributed, Attribution, Calls, Records, SLACK, Window, attribute, creating_calls, span};
 pub(crate) use difference::kind;
+pub use escalation::{ADMINISTRATOR, Escalations, RoleEscalation};
 pub use open::{EarlierCalls, Ended, Later, OpenChange, SeenIn, Standing, TrustedAccount, standing};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,7 +30,7 @@ use rolecall_estate::id::Region;
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::{AccountId, Digest};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A workload that a change reaches, and what it comes to for this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Affected {
     pub gained: Option<Access>,
     /// What it lost.
     pub lost: Option<Access>,
+    /// The privilege-escalation paths that it opens and closes for this one.
+    #[serde(default)]
+    pub escalations: Escalations,
 }
 
 /// A thing before or after a change.
@@ -123,6 +128,9 @@ pub struct Change {
     /// Whether it opens (`true`) or closes administrator access.
     #[serde(default)]
     pub administrator: Option<bool>,
+    /// The privilege-escalation paths that it opens and closes for the workloads and roles that it reaches.
+    #[serde(default)]
+    pub escalations: Escalations,
     /// Of a role's trust policy: the accounts that it lets in now and did not before. `None` where a policy
     /// could not be read, and of any other change.
     #[serde(default)]
@@ -145,9 +153,11 @@ impl Change {
         why.clone_into(&mut self.because);
         self.effect = Effect::Unknown;
         (self.gained, self.lost) = (None, None);
+        self.escalations.unproved(why);
         for it in &mut self.affected {
             it.effect = Effect::Unknown;
             (it.gained, it.lost) = (None, None);
+            it.escalations.unproved(why);
         }
     }
 }
@@ -163,6 +173,8 @@ pub struct Scans<'a> {
     pub listed_before: &'a Coverage,
     /// Which listings the later scan read to their end.
     pub listed_after: &'a Coverage,
+    /// The accounts of which both estates have every role; `None`: of all.
+    pub roles_of: Option<&'a BTreeSet<AccountId>>,
     /// A name of the pair, the same whenever it is compared.
     pub pair: &'a str,
 }
@@ -211,7 +223,8 @@ fn change(difference: &Difference, id: String, label: effect::Label, caused_by: 
         affected: label.affected,
         caused_by,
         takes_hold: label.takes_hold,
-        administrator: label.administrator,
+        administrator: label.escalations.administrator(),
+        escalations: label.escalations,
         trusted: label.trusted,
         aliases: difference.aliases.clone(),
     }
@@ -258,6 +271,7 @@ fn followers(scans: &Scans<'_>, roots: &[Change]) -> Vec<Change> {
                 affected,
                 caused_by: Some(root.id.clone()),
                 aliases: Vec::new(),
+                escalations: root.escalations.of_role(arn),
                 ..(*root).clone()
             });
         }

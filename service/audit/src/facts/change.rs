@@ -7,7 +7,10 @@ use super::objects::AccountFacts;
 use super::view::{Def, Facts, View, fact, flag, maybe, text};
 use crate::access::index::AccessIndex;
 use crate::access::stack::policy_set;
-use crate::drift::{Affected, Attribution, Effect, OpenChange, ResourceType, Standing, TrustedAccount, state_words};
+use crate::drift::{
+    ADMINISTRATOR, Affected, Attribution, Effect, OpenChange, ResourceType, RoleEscalation, Standing, TrustedAccount,
+    state_words,
+};
 use crate::index::join;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_estate::{AgentClass, Tags};
@@ -15,6 +18,7 @@ use rolecall_iam::catalogue::catalogue;
 use rolecall_iam::grants::Grants;
 use rolecall_iam::{ActionSet, Arn, Document, Level, PolicyRef, ResourcePattern, Truth};
 use rolecall_rules::{Function, Reasons, Type, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Tags that programs set on what they manage, by key. CloudFormation:
@@ -54,11 +58,25 @@ impl ChangeFacts {
     }
 
     fn grants_administrator(&self) -> Value {
-        match (self.open.change.effect, self.open.change.administrator) {
-            (_, Some(opens)) => Value::Bool(opens),
-            (Effect::Unknown, None) => self.unproved(),
-            (_, None) => Value::Bool(false),
+        let change = &self.open.change;
+        if change.administrator == Some(true) || change.escalations.opens.iter().any(|it| it.to_administrator) {
+            return Value::Bool(true);
         }
+        match (change.effect, change.administrator, &change.escalations.unknown) {
+            (Effect::Unknown, None, _) => self.unproved(),
+            (Effect::Widened | Effect::Mixed, _, Some(why)) => {
+                Value::unknown(format!("whether the change opens a privilege-escalation path is not known: {why}"))
+            }
+            _ => Value::Bool(false),
+        }
+    }
+
+    /// In words, the paths to administrator access that it opens.
+    fn administrator_paths(&self) -> Value {
+        let opens = self.open.change.escalations.opens.iter();
+        let paths = opens.filter(|it| it.to_administrator && it.path != ADMINISTRATOR);
+        let words: BTreeSet<String> = paths.map(RoleEscalation::words).collect();
+        Value::texts(words)
     }
 
     fn trusted(&self) -> Value {
@@ -314,10 +332,17 @@ impl Facts for ChangeFacts {
         Def::<Self>::new(
             "grants_administrator",
             || Type::Bool,
-            "Whether a workload that it reaches, or the role, becomes an administrator by it.",
+            "Whether a workload that it reaches, or a role, becomes an administrator by it, or gets a privilege-escalation path to one.",
             Self::grants_administrator,
         )
         .or(|| Value::Bool(false)),
+        Def::<Self>::new(
+            "administrator_paths",
+            || Type::list(Type::String),
+            "In words, the privilege-escalation paths to administrator access that it opens; empty where somebody becomes an administrator without one.",
+            Self::administrator_paths,
+        )
+        .or(|| Value::list([])),
         Def::<Self>::new(
             "trusted",
             || Type::list(Type::object("TrustedAccount")),
@@ -409,7 +434,7 @@ impl Facts for ChangeFacts {
                     "change": change.change, "part": change.part,
                     "before": state_words(change.before.as_ref()), "after": state_words(change.after.as_ref()),
                     "effect": change.effect.as_str(), "because": change.because,
-                    "gained": change.gained, "lost": change.lost,
+                    "gained": change.gained, "lost": change.lost, "opens": change.escalations.opens,
                     "detectedAt": c.open.detected_at, "effectiveAt": c.open.effective_at,
                 });
                 let own = fact("the change", change.resource.name.clone(), states);

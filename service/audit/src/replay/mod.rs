@@ -9,8 +9,8 @@
 mod request;
 
 use crate::drift::{
-    Attributed, Attribution, Change, Ended, Resource, ResourceType, SLACK, Scans, State, changes, digest_id, kind,
-    replaced_by, same_part, unlabelled,
+    Attributed, Attribution, Change, Ended, Escalations, Resource, ResourceType, SLACK, Scans, State, changes,
+    digest_id, kind, replaced_by, same_part, unlabelled,
 };
 use crate::what_if::{Applied, PROPOSED, Place, Proposed, apply, listed};
 use chrono::{DateTime, Utc};
@@ -110,7 +110,14 @@ pub fn replay(between: &Between<'_>) -> Replayed {
     let shown = between.after.map(|after| {
         let last = adopted(last.into_owned(), after.estate, between.before);
         let listed = &after.estate.coverage;
-        unlabelled(&Scans { before: &last, after: after.estate, listed_before: listed, listed_after: listed, pair: "" })
+        unlabelled(&Scans {
+            before: &last,
+            after: after.estate,
+            listed_before: listed,
+            listed_after: listed,
+            roles_of: None,
+            pair: "",
+        })
     });
     let mut out = Replayed::default();
     for (at, step) in steps.iter().enumerate() {
@@ -200,8 +207,15 @@ fn steps<'a>(between: &Between<'a>, calls: &[&'a ChangeEvent]) -> (Vec<Step<'a>>
         }
         restore_versions(&mut next, between.before);
         let listed = listed(&state.coverage, &touched);
-        let scans =
-            Scans { before: &state, after: &next, listed_before: &listed, listed_after: &listed, pair: &call.event_id };
+        let roles_of = BTreeSet::from([call.account_id]);
+        let scans = Scans {
+            before: &state,
+            after: &next,
+            listed_before: &listed,
+            listed_after: &listed,
+            roles_of: Some(&roles_of),
+            pair: &call.event_id,
+        };
         // What a scan shows is labelled there.
         let found = if between.attributed.contains(&call.event_id) { unlabelled(&scans) } else { changes(&scans) };
         for mut change in found.into_iter().filter(|change| change.caused_by.is_none()) {
@@ -245,6 +259,7 @@ fn unknown_step<'a>(call: &'a ChangeEvent, what: request::What, why: &str) -> St
         caused_by: None,
         takes_hold: crate::drift::TakesHold::AtOnce,
         administrator: None,
+        escalations: Escalations::default(),
         trusted: None,
         aliases: Vec::new(),
     };

@@ -336,6 +336,7 @@ pub fn what_if(
         after: &after,
         listed_before: &listed,
         listed_after: &listed,
+        roles_of: None,
         pair: "what-if",
     });
     for touched in &touched {
@@ -392,6 +393,7 @@ fn workloads(changes: &[Change]) -> Vec<Affected> {
                 known.effect = known.effect.and(it.effect);
                 known.gained = known.gained.take().or_else(|| it.gained.clone());
                 known.lost = known.lost.take().or_else(|| it.lost.clone());
+                known.escalations.add(it.escalations.clone());
             }
         }
     }

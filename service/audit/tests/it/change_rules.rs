@@ -32,6 +32,7 @@ fn between(before: &Small, after: &Small) -> Vec<Change> {
         after: &after.0,
         listed_before: &before.0.coverage,
         listed_after: &after.0.coverage,
+        roles_of: None,
         pair: "1-2",
     })
 }

@@ -20,6 +20,7 @@ fn between(before: &Small, after: &Small) -> Vec<Change> {
         after: &after.0,
         listed_before: &listed_before,
         listed_after: &listed_after,
+        roles_of: None,
         pair: "1-2",
     })
 }

@@ -59,6 +59,7 @@ fn between(before: &Small, calls: &[(u32, &str, Value)], after: Option<&Small>) 
         after: &after.0,
         listed_before: &before.0.coverage,
         listed_after: &after.0.coverage,
+        roles_of: None,
         pair: "1-2",
     });
     let shown = scans.map(|scans| changes(&scans)).unwrap_or_default();

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod baselines;
 #[cfg(test)]
+mod change_escalations;
+#[cfg(test)]
 mod change_rules;
 #[cfg(test)]
 mod coverage;

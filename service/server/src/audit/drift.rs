@@ -57,6 +57,7 @@ fn rows(
         after: &scan.after,
         listed_before: &scan.listed_before,
         listed_after: &scan.listed_after,
+        roles_of: scan.roles_of.as_ref(),
         pair: &pair,
     });
     let calls = Calls::new(events);

@@ -224,6 +224,8 @@ impl What {
                 "effect",
                 "gained",
                 "lost",
+                "opens",
+                "closes",
                 "affected",
                 "caused_by",
                 "detected_at",

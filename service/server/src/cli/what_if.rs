@@ -131,13 +131,17 @@ fn text(answer: &Answer) -> String {
         let _ = writeln!(out, "  {effect:<10}{resource}: {}{part}", change.change);
         let _ = writeln!(out, "  {:<10}{}", "", change.because);
         access(&mut out, change.gained.as_ref(), change.lost.as_ref());
-        if let Some(opens) = change.administrator {
-            let says = if opens { "makes an administrator" } else { "ends administrator access" };
-            let _ = writeln!(out, "  {:<10}{says}", "");
+        for (head, list) in [("opens", &change.escalations.opens), ("closes", &change.escalations.closes)] {
+            for it in list {
+                let _ = writeln!(out, "  {:<10}{head} for {}: {}", "", it.role, it.words());
+            }
+        }
+        if let Some(why) = &change.escalations.unknown {
+            let _ = writeln!(out, "  {:<10}what else it opens or closes is not known: {why}", "");
         }
     }
     head(&mut out, "Workloads", answer.workloads.is_empty());
-    for Affected { workload, effect, gained, lost } in &answer.workloads {
+    for Affected { workload, effect, gained, lost, .. } in &answer.workloads {
         let _ = writeln!(out, "  {:<10}{workload}", effect.as_str());
         access(&mut out, gained.as_ref(), lost.as_ref());
     }
@@ -197,7 +201,10 @@ fn sarif_of(answer: &Answer) -> serde_json::Value {
         rules.insert(rule.to_owned(), "what a proposed change comes to for workloads");
         let gained = it.change.gained.as_ref().map(|it| format!(" Gained: {}.", it.words)).unwrap_or_default();
         let change = &it.change;
-        let text = format!("{} of {}: {}.{gained}", change.change, change.resource.name, change.because);
+        let opens: Vec<String> =
+            change.escalations.opens.iter().map(|it| format!("{} by {}", it.role, it.words())).collect();
+        let opens = if opens.is_empty() { String::new() } else { format!(" Opens: {}.", opens.join("; ")) };
+        let text = format!("{} of {}: {}.{gained}{opens}", change.change, change.resource.name, change.because);
         results.push(json!({
             "ruleId": rule, "level": level, "message": {"text": text},
             "locations": location(&it.place, &change.resource.name),

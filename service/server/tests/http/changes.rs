@@ -36,6 +36,7 @@ pub(crate) async fn allow(app: &App, seen: &mut [Observation], action: &str, at:
             after: &scan.after,
             listed_before: &scan.listed_before,
             listed_after: &scan.listed_after,
+            roles_of: scan.roles_of.as_ref(),
             pair: &run.0.to_string(),
         });
         let row = |change| ChangeRow {

@@ -1,7 +1,8 @@
 //! Two imports of an estate, the second changed and with the trail of the changes: every change, and no other.
 
 use crate::mutations::{
-    CLUSTER, Expected, Files, HOME, POLICY, ROLE, before, event, mutated, mutations, put_trail, role_arn, workload,
+    CLUSTER, Expected, Files, HOME, POLICY, ROLE, before, event, mutated, mutations, put_trail, role, role_arn,
+    workload,
 };
 use crate::subsets::{ACCOUNTS, REGION};
 use crate::support::{Folder, Harness, Serving, import, rolecall, run};
@@ -161,6 +162,60 @@ async fn two_imports_give_every_change_and_no_other() {
 
     import_of(store, &second).await;
     assert_eq!(told(&changes(store).await), expected, "the same again changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_tell_the_escalation_paths_that_changes_open_and_close() {
+    let database = database().await.unwrap();
+    let store = &database.store;
+    let document = |actions: Value, resource: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource}]});
+    let mut first = before();
+    let ops = role(&mut first, "w5");
+    ops["RolePolicyList"][0]["PolicyDocument"] = document(json!("*"), "*");
+    ops["AssumeRolePolicyDocument"] = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+    let mut second = first.clone();
+    let own = document(json!(["s3:GetObject", "iam:PutRolePolicy"]), "*");
+    role(&mut second, "w1")["RolePolicyList"][0]["PolicyDocument"] = own;
+    let passes = document(json!(["s3:GetObject", "iam:PassRole", "ec2:RunInstances"]), "*");
+    role(&mut second, "w2")["RolePolicyList"][0]["PolicyDocument"] = passes;
+    role(&mut second, "w3")["RolePolicyList"][0]["PolicyDocument"] = document(json!("s3:*"), "*");
+    for files in [&first, &second, &first] {
+        import_of(store, files).await;
+    }
+    let home = Folder::new();
+    let export = |filter: &[&str]| -> Vec<Value> {
+        let mut command = rolecall(home.path());
+        command.env("DATABASE_URL", &database.url).args(["export", "changes", "--format", "ndjson"]).args(filter);
+        run(&mut command).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let told = |rows: &[Value], list: &str| -> BTreeSet<(String, String, bool)> {
+        let of = |it: &Value| {
+            let text = |name: &str| it[name].as_str().unwrap().to_owned();
+            (text("role"), text("words"), it["to_administrator"].as_bool().unwrap())
+        };
+        rows.iter().flat_map(|row| row[list].as_array().unwrap()).map(of).collect()
+    };
+    let expected = BTreeSet::from([
+        (role_arn("w1"), "iam:PutRolePolicy to administrator access".to_owned(), true),
+        (
+            role_arn("w2"),
+            format!("iam:PassRole + ec2:RunInstances on {} to administrator access", role_arn("w5")),
+            true,
+        ),
+    ]);
+    let of_resource = |rows: &[Value]| -> BTreeSet<String> {
+        rows.iter().map(|row| row["resource"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = BTreeSet::from([role_arn("w1"), role_arn("w2")]);
+    let opened = export(&["--opens", "administrator"]);
+    assert_eq!((opened.len(), of_resource(&opened)), (2, both.clone()), "{opened:#?}");
+    assert!(told(&opened, "opens").is_superset(&expected), "{opened:#?}");
+    assert_eq!(told(&opened, "closes"), BTreeSet::new());
+    let closed = export(&["--closes", "put-role-policy,run-instance"]);
+    assert_eq!(of_resource(&closed), both, "{closed:#?}");
+    assert!(told(&closed, "closes").is_superset(&expected), "{closed:#?}");
+    assert_eq!(export(&["--opens", "lambda-create-invoke"]), Vec::<Value>::new());
 }
 
 /// The files as accounts of an organization, for the stand-in.

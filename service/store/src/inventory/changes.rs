@@ -16,7 +16,7 @@ use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgExecutor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Two scans to compare: what differs between them, and what it takes to know what that means.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct ChangedScan {
     pub listed_before: Coverage,
     /// Listings that are complete with it.
     pub listed_after: Coverage,
+    /// The accounts of which both estates have every role; `None`: of all.
+    pub roles_of: Option<BTreeSet<AccountId>>,
     /// Between which moments the changes of each account were made.
     pub windows: BTreeMap<AccountId, (Option<DateTime<Utc>>, DateTime<Utc>)>,
 }
@@ -73,6 +75,10 @@ pub struct ChangeFilter {
     pub workload: Option<AssociationKey>,
     /// Of this resource.
     pub resource: Option<String>,
+    /// That open one of these privilege-escalation paths, by id; `administrator`: any to an administrator.
+    pub opens: Vec<String>,
+    /// That close one of these.
+    pub closes: Vec<String>,
     /// Of these types.
     pub resource_type: Vec<String>,
     /// By what changed.
@@ -164,8 +170,8 @@ macro_rules! count_changes {
     };
 }
 
-/// A query over the changes of a filter, whose condition and thirteen parameters are written once;
-/// `$tail` follows them, and its own parameters count from `$14`.
+/// A query over the changes of a filter, whose condition and fifteen parameters are written once;
+/// `$tail` follows them, and its own parameters count from `$16`.
 macro_rules! of_filter {
     ($query:ident!, $filter:ident, $tail:literal $(, $arg:expr)* $(,)?) => {
         $query!(
@@ -182,6 +188,14 @@ macro_rules! of_filter {
                and (cardinality($11::text[]) = 0 or coalesce(a.state, 'none') = any($11))
                and (not $12 or c.body ->> 'caused_by' is null)
                and (cardinality($13::text[]) = 0 or c.seen_in = any($13))
+               and (cardinality($14::text[]) = 0 or exists (
+                       select from jsonb_array_elements(c.body #> '{escalations,opens}') as it
+                       where it ->> 'path' = any($14)
+                          or it ->> 'to_administrator' = 'true' and 'administrator' = any($14)))
+               and (cardinality($15::text[]) = 0 or exists (
+                       select from jsonb_array_elements(c.body #> '{escalations,closes}') as it
+                       where it ->> 'path' = any($15)
+                          or it ->> 'to_administrator' = 'true' and 'administrator' = any($15)))
              " + $tail,
             &$filter.account_id,
             &$filter.effect,
@@ -196,6 +210,8 @@ macro_rules! of_filter {
             &$filter.approval,
             $filter.roots,
             &$filter.seen_in,
+            &$filter.opens,
+            &$filter.closes,
             $($arg,)*
         )
     };
@@ -278,8 +294,10 @@ impl Store {
                 listed_after.complete(scope);
             }
         }
-        let mut before = estate::of_change(&mut tx, run, true).await?;
-        let mut after = estate::of_change(&mut tx, run, false).await?;
+        let roles_of = estate::roles_of_change(&mut tx, run).await?;
+        let is_whole = roles_of.is_none();
+        let mut before = estate::of_change(&mut tx, run, true, is_whole).await?;
+        let mut after = estate::of_change(&mut tx, run, false, is_whole).await?;
         // What one scan and the next could not see is the same for both sides: only what was written differs.
         after.coverage = coverage::latest(&mut tx).await?;
         after.unconfirmed = marks_beside(&mut tx, None).await?;
@@ -288,7 +306,7 @@ impl Store {
         before.coverage = after.coverage.clone();
         before.unconfirmed = after.unconfirmed.clone();
         before.assumed = after.assumed.clone();
-        Ok(ChangedScan { run, before, after, listed_before, listed_after, windows })
+        Ok(ChangedScan { run, before, after, listed_before, listed_after, roles_of, windows })
     }
 
     /// Keeps the changes of a run, and settles what it owed.
@@ -427,9 +445,9 @@ pub(super) async fn page(
     let rows = of_filter!(
         select_changes!,
         filter,
-        "and ($14::timestamptz is null or (c.detected_at, c.id) < ($14, $15::text))
+        "and ($16::timestamptz is null or (c.detected_at, c.id) < ($16, $17::text))
          order by c.detected_at desc, c.id desc
-         limit $16",
+         limit $18",
         after.map(|after| after.detected_at),
         after.map(|after| after.id.as_str()),
         i64::from(limit),
@@ -442,7 +460,7 @@ pub(super) async fn page(
 /// How many changes a filter has, counted up to a limit.
 pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, limit: u32) -> Result<u64, Error> {
     let number =
-        of_filter!(count_changes!, filter, "limit $14) as counted", i64::from(limit)).fetch_one(executor).await?;
+        of_filter!(count_changes!, filter, "limit $16) as counted", i64::from(limit)).fetch_one(executor).await?;
     Ok(parse::count(number))
 }
 

@@ -14,6 +14,10 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// An estate of more roles is compared without the roles of accounts in which nothing of theirs changed, but for
+/// those of workloads.
+const MOST_ROLES: i64 = 20_000;
+
 struct Row {
     kind: String,
     key: String,
@@ -118,14 +122,20 @@ impl Store {
 
 /// The estate before a run or after it, as far as what the run changed may matter: every association, managed
 /// policy, account and trail, the organization's units and policies, the roles that associations name on either
-/// side, whatever the run changed, and the roles of accounts in which it changed a managed policy or an
-/// OIDC provider.
-pub(crate) async fn of_change(connection: &mut PgConnection, run: RunId, before: bool) -> Result<Estate, Error> {
+/// side, whatever the run changed, and the roles of accounts in which it changed roles, associations, managed
+/// policies or OIDC providers; with `is_whole` every role.
+pub(crate) async fn of_change(
+    connection: &mut PgConnection,
+    run: RunId,
+    before: bool,
+    is_whole: bool,
+) -> Result<Estate, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"with touched as materialized (select account_id, kind, key from changed_resource where run_id = $1),
               wide as materialized (
-                  select distinct account_id from touched where kind in ('policy', 'oidc_provider')),
+                  select distinct account_id from touched
+                  where kind in ('role', 'association', 'policy', 'oidc_provider')),
               named as materialized (
                   select role_arn as key from resource
                   where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to >= $1)
@@ -136,16 +146,44 @@ pub(crate) async fn of_change(connection: &mut PgConnection, run: RunId, before:
          where case when $2 then r.seen_from < $1 and (r.seen_to is null or r.seen_to >= $1)
                     else r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) end
            and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy', 'trail')
-                or r.kind = 'role' and (r.key in (select key from named where key is not null)
+                or r.kind = 'role' and ($3
+                                        or r.key in (select key from named where key is not null)
                                         or r.account_id in (select account_id from wide))
                 or (r.account_id, r.kind, r.key) in (select account_id, kind, key from touched))
          order by r.kind, r.key, r.account_id"#,
         run.0,
-        before
+        before,
+        is_whole
     )
     .fetch_all(&mut *connection)
     .await?;
     assemble(connection, rows, Documents::default()).await
+}
+
+/// The accounts of which [`of_change`] has every role; `None`: of all, which it is asked for where there are few
+/// enough.
+pub(crate) async fn roles_of_change(
+    connection: &mut PgConnection,
+    run: RunId,
+) -> Result<Option<BTreeSet<AccountId>>, Error> {
+    let roles = sqlx::query_scalar!(
+        r#"select count(*) as "number!" from (
+               select from resource where kind = 'role' and seen_to is null limit $1) as counted"#,
+        MOST_ROLES + 1
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if roles <= MOST_ROLES {
+        return Ok(None);
+    }
+    let accounts = sqlx::query_scalar!(
+        "select distinct account_id from changed_resource
+         where run_id = $1 and kind in ('role', 'association', 'policy', 'oidc_provider')",
+        run.0
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    accounts.iter().map(|account| parse::account("changed_resource", account)).collect::<Result<_, _>>().map(Some)
 }
 
 /// The estate as a run left it, as far as calls about the resources of some accounts may matter; see

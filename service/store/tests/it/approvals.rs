@@ -31,6 +31,7 @@ pub(crate) async fn look_at(store: &Store, minute: i64, seen: &Observation) -> V
             after: &scan.after,
             listed_before: &scan.listed_before,
             listed_after: &scan.listed_after,
+            roles_of: scan.roles_of.as_ref(),
             pair: &run.0.to_string(),
         });
         let rows: Vec<ChangeRow> = found

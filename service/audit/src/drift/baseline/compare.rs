@@ -117,11 +117,13 @@ fn differences(
     }
     put(&mut before, old);
     put(&mut after, new);
+    let roles_of = now.roles.iter().map(|role| role.arn.account_id()).collect();
     let found = changes(&Scans {
         before: &before,
         after: &after,
         listed_before: &now.coverage,
         listed_after: &now.coverage,
+        roles_of: Some(&roles_of),
         pair: "baseline",
     });
     let mut of: BTreeMap<usize, Vec<Change>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! What is said of a difference: its effect, what is gained and lost by it, and for whom.
 
-use crate::drift::{Access, Affected, Effect, TakesHold, TrustedAccount};
+use crate::drift::{Access, Affected, Effect, Escalations, TakesHold, TrustedAccount};
 use rolecall_estate::AssociationKey;
 use rolecall_iam::compare::Comparison;
 
@@ -13,7 +13,7 @@ pub(in crate::drift) struct Label {
     pub(in crate::drift) because: String,
     pub(in crate::drift) affected: Vec<Affected>,
     pub(in crate::drift) takes_hold: TakesHold,
-    pub(in crate::drift) administrator: Option<bool>,
+    pub(in crate::drift) escalations: Escalations,
     pub(in crate::drift) trusted: Option<Vec<TrustedAccount>>,
     pub(super) is_compared: bool,
 }
@@ -33,7 +33,7 @@ impl Label {
             because: because.to_owned(),
             affected: Vec::new(),
             takes_hold: TakesHold::AtOnce,
-            administrator: None,
+            escalations: Escalations::default(),
             trusted: None,
             is_compared: false,
         }
@@ -68,6 +68,7 @@ impl Label {
             effect: change.effect,
             gained: change.gained.clone(),
             lost: change.lost.clone(),
+            escalations: Escalations::default(),
         });
     }
 

@@ -8,6 +8,7 @@
 
 mod association;
 mod cluster;
+mod escalation;
 mod label;
 mod organization;
 mod role;
@@ -18,16 +19,14 @@ pub(in crate::drift) use label::Label;
 
 use super::difference::{About, Difference};
 use super::{Effect, Scans, TakesHold};
+use escalation::PathFinders;
 use label::AccessChange;
 use rolecall_estate::{AssociationKey, OrgPolicyKind};
 use rolecall_iam::compare::{Asker, compare};
-use rolecall_iam::{AccountId, Digest, Grants, PolicySet, Requester};
+use rolecall_iam::{AccountId, PolicySet, Requester};
 use side::{Held, Parts, Side, Slot, compare_within, lift_unread, lift_unread_levels, not_seen};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Of so many roles that a change reaches it is asked whether they become administrators.
-const ROLES_ASKED: usize = 200;
 
 /// Both sides, and who uses what.
 struct Both<'a> {
@@ -70,11 +69,15 @@ pub(in crate::drift) fn label(scans: &Scans<'_>, differences: &[Difference]) -> 
         About::Trail => Label::none("a trail records what is done, and allows nothing"),
     };
     let mut labels: BTreeMap<usize, Label> = differences.iter().map(label).enumerate().collect();
+    let is_any = labels.values().any(|label| label.effect != Effect::None);
+    let mut finders = is_any.then(|| PathFinders::new(&both, scans));
     for (index, difference) in differences.iter().enumerate() {
         if let Some(label) = labels.get_mut(&index) {
-            label.administrator = both.administrator(difference, label);
+            if let Some(finders) = &mut finders {
+                both.escalations(difference, label, finders);
+            }
             label.trusted = both.trusted(difference);
-            let change = match label.administrator {
+            let change = match label.escalations.administrator() {
                 Some(true) => label.gained.as_mut(),
                 Some(false) => label.lost.as_mut(),
                 None => None,
@@ -223,49 +226,5 @@ impl Both<'_> {
             About::Role(arn) if label.affected.is_empty() => unseen(side.role(arn, None)),
             _ => None,
         })
-    }
-
-    /// Whether a change makes administrators, or takes that away.
-    fn administrator(&self, difference: &Difference, label: &Label) -> Option<bool> {
-        if matches!(label.effect, Effect::None) {
-            return None;
-        }
-        let admin = |held: Held| match held {
-            Held::Policies(parts) => {
-                let policies = PolicySet { rcp: None, ..parts.policies() };
-                Some(Grants::new(&policies).admin().answer.truth.is_true())
-            }
-            Held::Nothing(_) => Some(false),
-            Held::Unknown(_) => None,
-        };
-        let change = |before: Held, after: Held| {
-            let (had, has) = (admin(before)?, admin(after)?);
-            (had != has).then_some(has)
-        };
-        if label.affected.is_empty() {
-            let About::Role(arn) = &difference.about else { return None };
-            return change(self.before.role(arn, None), self.after.role(arn, None));
-        }
-        // One workload of each role: the others have the same policies.
-        let mut roles: BTreeSet<(String, Option<Digest>)> = BTreeSet::new();
-        let mut closes = None;
-        for it in label.affected.iter().filter(|it| it.effect != Effect::None) {
-            let (before, after) = (self.before.workload(&it.workload), self.after.workload(&it.workload));
-            let held = [&before, &after].into_iter().find_map(|held| match held {
-                Held::Policies(parts) => Some((parts.role.clone(), parts.session_digest)),
-                Held::Nothing(_) | Held::Unknown(_) => None,
-            });
-            if held.is_some_and(|held| !roles.insert(held)) {
-                continue;
-            }
-            if roles.len() > ROLES_ASKED {
-                break;
-            }
-            match change(before, after) {
-                Some(true) => return Some(true),
-                other => closes = closes.or(other),
-            }
-        }
-        closes
     }
 }

@@ -9,7 +9,7 @@ use crate::drift::Effect;
 use rolecall_estate::{Association, AssociationDetail, AssociationKey, Estate, OrgPolicyKind, Role};
 use rolecall_iam::compare::{Asker, compare};
 use rolecall_iam::{
-    AccountId, Digest, Document, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth, decide,
+    AccountId, Arn, Digest, Document, Level, Outcome, PolicyRef, PolicySet, Request, Requester, Truth, decide,
 };
 use rolecall_iam::{ArnText, trust::Trust};
 use std::cell::RefCell;
@@ -58,6 +58,7 @@ pub(super) struct Parts {
     pub(super) account: AccountId,
     pub(super) identity: BTreeMap<Slot, PolicyRef>,
     pub(super) boundary: Option<Vec<PolicyRef>>,
+    pub(super) boundary_arn: Option<Arn>,
     pub(super) session: Option<Vec<PolicyRef>>,
     pub(super) scp: Levels,
     pub(super) rcp: Levels,
@@ -82,7 +83,10 @@ impl Parts {
         let mut out = self.clone();
         for slot in slots {
             match slot {
-                Slot::Boundary => out.boundary.clone_from(&other.boundary),
+                Slot::Boundary => {
+                    out.boundary.clone_from(&other.boundary);
+                    out.boundary_arn.clone_from(&other.boundary_arn);
+                }
                 Slot::Session => out.session.clone_from(&other.session),
                 slot => {
                     match other.identity.get(slot) {
@@ -220,6 +224,7 @@ impl<'a> Side<'a> {
             account,
             identity: inline.chain(attached).zip(policies.identity.unwrap_or_default()).collect(),
             boundary: policies.boundary,
+            boundary_arn: role.boundary.clone(),
             session: policies.session,
             scp: scp.unwrap_or_default(),
             rcp: rcp.unwrap_or_default(),

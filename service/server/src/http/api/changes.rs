@@ -13,7 +13,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::{Access, Affected, ApprovalStep, State as Of};
+use rolecall_audit::drift::{Access, Affected, ApprovalStep, RoleEscalation, State as Of};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_store::ChangeRow;
 use serde::de::DeserializeOwned;
@@ -58,6 +58,36 @@ impl From<Access> for AccessJson {
     }
 }
 
+/// How whoever has a role gets further: it is an administrator, or has a privilege-escalation path.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RoleEscalationJson {
+    /// The role's ARN.
+    pub(crate) role: String,
+    /// `administrator`, `trusted-by-role`, or the name of a path.
+    #[schema(example = "lambda-create-invoke")]
+    pub(crate) path: String,
+    /// The role that it ends at, where it ends at a role of the estate.
+    pub(crate) target: Option<String>,
+    /// The roles on the way, the target included, where there is more than one.
+    pub(crate) through: Vec<String>,
+    /// Whether it ends at an administrator, or at permissions that the role writes itself.
+    pub(crate) to_administrator: bool,
+    /// The actions that it takes, and where it leads.
+    pub(crate) words: String,
+}
+
+impl From<RoleEscalation> for RoleEscalationJson {
+    fn from(it: RoleEscalation) -> Self {
+        let words = it.words();
+        let RoleEscalation { role, path, target, through, to_administrator } = it;
+        Self { role, path, target, through, to_administrator, words }
+    }
+}
+
+pub(super) fn escalations(list: &[RoleEscalation]) -> Vec<RoleEscalationJson> {
+    list.iter().cloned().map(RoleEscalationJson::from).collect()
+}
+
 /// A change.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangeJson {
@@ -75,6 +105,10 @@ pub(crate) struct ChangeJson {
     pub(crate) effect: &'static str,
     pub(crate) gained: Option<AccessJson>,
     pub(crate) lost: Option<AccessJson>,
+    /// The privilege-escalation paths, and administrators, that it opens.
+    pub(crate) opens: Vec<RoleEscalationJson>,
+    /// Those that it closes.
+    pub(crate) closes: Vec<RoleEscalationJson>,
     /// The workloads that it reaches: `account/region/cluster/namespace/service account`.
     pub(crate) affected: Vec<String>,
     /// The change that this one follows from.
@@ -132,6 +166,8 @@ impl From<&ChangeRow> for ChangeJson {
             effect: change.effect.as_str(),
             gained: change.gained.clone().map(AccessJson::from),
             lost: change.lost.clone().map(AccessJson::from),
+            opens: escalations(&change.escalations.opens),
+            closes: escalations(&change.escalations.closes),
             affected: change.affected.iter().map(|it| it.workload.to_string()).collect(),
             caused_by: change.caused_by.clone(),
             detected_at: row.detected_at,
@@ -164,6 +200,10 @@ pub(crate) struct AffectedJson {
     pub(crate) effect: &'static str,
     pub(crate) gained: Option<AccessJson>,
     pub(crate) lost: Option<AccessJson>,
+    /// The privilege-escalation paths, and administrators, that it opens for this one.
+    pub(crate) opens: Vec<RoleEscalationJson>,
+    /// Those that it closes.
+    pub(crate) closes: Vec<RoleEscalationJson>,
 }
 
 impl From<Affected> for AffectedJson {
@@ -173,6 +213,8 @@ impl From<Affected> for AffectedJson {
             effect: it.effect.as_str(),
             gained: it.gained.map(AccessJson::from),
             lost: it.lost.map(AccessJson::from),
+            opens: escalations(&it.escalations.opens),
+            closes: escalations(&it.escalations.closes),
         }
     }
 }
@@ -241,6 +283,8 @@ pub(crate) struct ChangeDetailJson {
     pub(crate) takes_hold: &'static str,
     /// Whether it makes an administrator (`true`) or ends that (`false`).
     pub(crate) administrator: Option<bool>,
+    /// Why it may open or close other privilege-escalation paths; null where those are all.
+    pub(crate) escalations_unknown: Option<String>,
     /// Why the attribution is what it is; of `none`, whether the trail could have shown the call.
     pub(crate) attribution_because: String,
     /// The calls that made it, or may have.
@@ -264,6 +308,7 @@ impl From<ChangeRow> for ChangeDetailJson {
             workloads: row.change.affected.into_iter().map(AffectedJson::from).collect(),
             takes_hold: row.change.takes_hold.as_str(),
             administrator: row.change.administrator,
+            escalations_unknown: row.change.escalations.unknown,
             attribution_because: row.attributed.because,
             calls: row.attributed.calls.into_iter().map(CallJson::from).collect(),
         }

@@ -1,6 +1,6 @@
 //! `/api/v1/what-if`: what proposed changes would come to, for workloads and for findings.
 
-use super::changes::{AccessJson, AffectedJson, StateJson};
+use super::changes::{AccessJson, AffectedJson, RoleEscalationJson, StateJson, escalations};
 use super::shape::{ReasonJson, SubjectJson};
 use crate::app::App;
 use crate::error::Error;
@@ -119,6 +119,12 @@ pub(crate) struct ProposedChangeJson {
     pub(crate) caused_by: Option<String>,
     /// Whether it makes an administrator (`true`) or ends that (`false`).
     pub(crate) administrator: Option<bool>,
+    /// The privilege-escalation paths, and administrators, that it opens.
+    pub(crate) opens: Vec<RoleEscalationJson>,
+    /// Those that it closes.
+    pub(crate) closes: Vec<RoleEscalationJson>,
+    /// Why it may open or close others; null where those are all.
+    pub(crate) escalations_unknown: Option<String>,
     pub(crate) proposal: PlaceJson,
 }
 
@@ -142,6 +148,9 @@ impl From<ProposedChange> for ProposedChangeJson {
             workloads: change.affected.into_iter().map(AffectedJson::from).collect(),
             caused_by: change.caused_by,
             administrator: change.administrator,
+            opens: escalations(&change.escalations.opens),
+            closes: escalations(&change.escalations.closes),
+            escalations_unknown: change.escalations.unknown,
             proposal: place.into(),
         }
     }

@@ -20,8 +20,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Redirect;
 use chrono::NaiveDate;
 use rolecall_audit::drift::{
-    Access, ApprovalState, ApprovalStep, Attribution, Change, Effect, Ended, Resource, ResourceType, SeenIn,
-    State as Of, TakesHold, kinds,
+    Access, ApprovalState, ApprovalStep, Attribution, Change, Effect, Ended, Resource, ResourceType, RoleEscalation,
+    SeenIn, State as Of, TakesHold, kinds,
 };
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
@@ -225,18 +225,21 @@ pub(crate) async fn list(
             _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
         }
     }
+    let opens = [("administrator".to_owned(), "To administrator access".to_owned())];
     let seen_in = [("snapshots", "By scans"), ("events", "By events alone")];
     let seen_in = seen_in.map(|(value, label)| (value.to_owned(), label.to_owned()));
     let approvals =
         [("none", "Not approved"), ("approved", "Approved"), ("expired", "Expired"), ("withdrawn", "Withdrawn")];
     let approvals = approvals.map(|(value, label)| (value.to_owned(), label.to_owned()));
-    let known = ["account_id", "effect", "resource_type", "attribution", "seen_in", "approval", "actor", "workload"];
+    let known =
+        ["account_id", "effect", "opens", "resource_type", "attribution", "seen_in", "approval", "actor", "workload"];
     let open = app.store.changes_to_approve(&filter).await?;
     Ok(ChangesPage {
         selects: vec![
             select("effect", "Effect", effects, &params),
             select("account_id", "Account", context.names.choices(), &params),
             select("resource_type", "Resource", types, &params),
+            select("opens", "Opens", opens, &params),
             select("attribution", "Attribution", made, &params),
             select("seen_in", "Shown", seen_in, &params),
             select("approval", "Approval", approvals, &params),
@@ -303,6 +306,11 @@ struct Reached {
     lost: String,
 }
 
+/// A role's name, and how whoever has it gets further.
+fn escalation_line(it: &RoleEscalation) -> String {
+    format!("{}: {}", it.role.rsplit('/').next().unwrap_or(&it.role), it.words())
+}
+
 /// A call.
 struct Call {
     name: String,
@@ -343,6 +351,9 @@ pub(crate) struct ChangePage {
     lost: String,
     because: String,
     administrator: &'static str,
+    opens: Vec<String>,
+    closes: Vec<String>,
+    escalations_unknown: String,
     reached: Vec<Reached>,
     before: Option<DocumentCard>,
     after: Option<DocumentCard>,
@@ -464,6 +475,9 @@ pub(crate) async fn one(
             Some(false) => "The workload can no longer act as an administrator.",
             None => "",
         },
+        opens: change.escalations.opens.iter().map(escalation_line).collect(),
+        closes: change.escalations.closes.iter().map(escalation_line).collect(),
+        escalations_unknown: change.escalations.unknown.clone().unwrap_or_default(),
         reached: reached.collect(),
         before,
         after,
