@@ -5,6 +5,8 @@
 use crate::audit::rules::Rules;
 use crate::config::Config;
 use crate::error::Error;
+use crate::feed::FeedWatch;
+use crate::rate::Rates;
 use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
 use crate::schedule::{HeartbeatLog, Timetable};
@@ -40,6 +42,10 @@ pub struct App {
     pub works: bool,
     /// Whose credentials audits begin with.
     pub hub: Hub,
+    /// Whoever waits for what happens next.
+    pub feed: FeedWatch,
+    /// How often each credential has asked.
+    pub rates: Rates,
     /// Rung when a job may be waiting.
     pub(crate) job_notify: Arc<Notify>,
 }
@@ -146,6 +152,8 @@ impl App {
             time: DatabaseTime::default(),
             works,
             hub,
+            feed: FeedWatch::default(),
+            rates: Rates::default(),
             job_notify: Arc::default(),
         })
     }

@@ -9,6 +9,7 @@
 mod access;
 mod count;
 mod error;
+mod feed;
 mod findings;
 mod inventory;
 mod parse;
@@ -22,6 +23,7 @@ mod work;
 pub use access::{ApiToken, NewToken, WebSession};
 pub use count::Total;
 pub use error::Error;
+pub use feed::{Event, EventSubject, FeedBounds, FeedPart, KINDS as EVENT_KINDS};
 pub use findings::apply::ApplyCounts;
 pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
@@ -30,6 +32,7 @@ pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, Findin
 pub use findings::suppressions::{
     SuppressedFinding, SuppressionAfter, SuppressionFilter, SuppressionRow, SuppressionState,
 };
+pub use findings::tickets::{NotTicketed, Reserved, TicketFilter, TicketRow};
 pub use findings::triage::{MOST_TRIAGED, NotDecided, NotTriaged, TriageOf, TriagedAll, TriagedBy};
 pub use inventory::accounts::{
     AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
@@ -55,6 +58,7 @@ pub use trail::{
     SourceState, TrailBatch, TrailCursor, TrailProblem, TrailWriter,
 };
 
+pub use work::idempotency::{KeptAnswer, TakenKey};
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};
 pub use work::runs::{NewRun, Run, RunId, RunOutcome, RunState};
 

@@ -5,6 +5,7 @@
 //! and tickets.
 
 mod reconcile;
+pub mod ticket;
 pub mod triage;
 
 pub use reconcile::reconcile;

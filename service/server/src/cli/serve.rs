@@ -114,7 +114,7 @@ async fn work(app: App, listener: Option<TcpListener>, format: Format, cancel: C
     served
 }
 
-async fn serve(app: App, listener: TcpListener, format: Format, cancel: CancellationToken) -> Result<(), Error> {
+async fn serve(mut app: App, listener: TcpListener, format: Format, cancel: CancellationToken) -> Result<(), Error> {
     let addr = listener.local_addr().map_err(Error::Serve)?;
     match http::auth::login_url(&app, addr).await {
         Ok(url) if format == Format::Json => print_json(&serde_json::json!({ "url": url }))?,
@@ -123,6 +123,7 @@ async fn serve(app: App, listener: TcpListener, format: Format, cancel: Cancella
         Err(error) => tracing::info!(reason = chain(&error), "no one-time link"),
     }
     tracing::info!(%addr, "listening");
+    app.feed.stop = cancel.clone();
     let limits = http::front::Limits::of_process();
     let serving = http::front::serve(listener, http::router(app), limits, cancel.clone());
     let impatient = async {

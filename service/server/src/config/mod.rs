@@ -175,6 +175,8 @@ pub struct ServerConfig {
     /// Values of `Host` that are answered besides the loopback names, the bind address and the
     /// public URL's host.
     pub allowed_hosts: Vec<String>,
+    /// Requests to the API that one credential has in a minute; 0: any number.
+    pub requests_per_minute: u32,
 }
 
 /// `[retention]`
@@ -228,7 +230,7 @@ impl Default for ScheduleConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8080)), allowed_hosts: Vec::new() }
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8080)), allowed_hosts: Vec::new(), requests_per_minute: 6_000 }
     }
 }
 

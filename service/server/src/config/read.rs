@@ -110,6 +110,7 @@ pub(super) struct RawBaselines {
 pub(super) struct RawServer {
     bind: Option<Spanned<String>>,
     allowed_hosts: Option<Vec<Spanned<String>>>,
+    requests_per_minute: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]
@@ -396,6 +397,13 @@ impl Reader<'_> {
             &mut server.bind,
             "write an address and a port such as \"127.0.0.1:8080\"",
             |text| text.parse().map_err(|_| format!("`{text}` is not an address with a port")),
+        );
+        self.number(
+            "server.requests_per_minute",
+            raw.requests_per_minute,
+            &mut server.requests_per_minute,
+            0..=10_000_000,
+            "; 0 is any number",
         );
         for host in raw.allowed_hosts.unwrap_or_default() {
             let text = host.get_ref();

@@ -3,11 +3,12 @@
 
 use super::principal::AccessRequirement;
 use axum::http::Method;
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{OpenApi, RefOr, Required};
 
 /// The parts of addresses, by their names. A name means the same in each.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
     ("account_id", "The twelve-digit AWS account id."),
     ("region", "The AWS Region, such as `eu-west-1`."),
     ("cluster", "The EKS cluster's name."),
@@ -17,6 +18,7 @@ const PARTS: [(&str, &str); 10] = [
     ("event_id", "CloudTrail's id of the event that began the session."),
     ("role_arn", "The role's ARN, with `/` as `%2F`."),
     ("number", "The finding's number."),
+    ("system", "How the installation calls the ticket system, such as `jira`."),
     ("id", "The item's id, as the list gives it."),
 ];
 
@@ -36,6 +38,9 @@ pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) 
                 let RefOr::T(parameter) = parameter else { continue };
                 let known = PARTS.iter().find(|(name, _)| *name == parameter.name).map(|(_, text)| (*text).to_owned());
                 parameter.description = parameter.description.take().or(known);
+            }
+            if method != Method::GET {
+                operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
             }
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response
@@ -60,6 +65,22 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
     .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
+/// The key of a request that may be sent again.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A name of this request, new for each, such as a UUID: sent again with the same one within 24 hours, it is \
+             not done again and has the same answer, with `Idempotency-Replayed: true`. 409: it is under way; 422: the \
+             name came with another request. One that was refused leaves its name free.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(200)).build()))
+        .example(Some("8e03978e-40d5-43dd-bc93-6894a57f9324".into()))
+        .build()
+}
+
 /// What a status means, whatever the endpoint.
 fn meaning(status: &str) -> &'static str {
     match status {
@@ -72,6 +93,7 @@ fn meaning(status: &str) -> &'static str {
         "403" => "The token lacks the scope.",
         "404" => "There is no such item.",
         "409" => "The item has changed meanwhile, or the request does not fit its state.",
+        "410" => "What was asked for is not kept any more.",
         "412" => "The item is of another version than `If-Match` names.",
         "422" => "The request is well formed and cannot be done.",
         "429" => "Too many requests; `Retry-After` says when to send the next.",

@@ -23,6 +23,11 @@ use tracing::Instrument as _;
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// How a credential stands to its limit.
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What the limit is.
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// The policy that every page is under. No script and no style stands inside a page.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
@@ -79,7 +84,14 @@ fn shape(answer: Response, path: &str, id: &str, theme: Theme, span: &tracing::S
         let cause = error.chain().unwrap_or_else(|| error.detail.clone());
         span.in_scope(|| tracing::error!(cause, code = error.code.as_str(), "request failed"));
     }
-    let kept = [header::ALLOW, header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::SET_COOKIE];
+    let kept = [
+        header::ALLOW,
+        header::WWW_AUTHENTICATE,
+        header::RETRY_AFTER,
+        header::SET_COOKIE,
+        RATE_LIMIT,
+        RATE_LIMIT_POLICY,
+    ];
     let headers: HeaderMap =
         answer.headers().iter().filter(|(n, _)| kept.contains(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
     let body = if of_api(path) {

@@ -62,7 +62,12 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "Method not allowed" "The address exists, but not with this method; `Allow` lists the methods.";
     Timeout "timeout" REQUEST_TIMEOUT "Took too long" "The answer was not ready in time; narrow the filters.";
     Conflict "conflict" CONFLICT "Conflict" "The request does not fit the present state; the detail says why.";
+    TicketHeld "ticket_held" CONFLICT "Ticket reserved" "Another worker files the ticket; the detail says which, and until when it may. Take the next finding.";
+    TicketFiled "ticket_filed" CONFLICT "Ticket filed" "The finding has a ticket in this system; the detail names it.";
+    Gone "gone" GONE "No longer kept" "What happened after this number is not kept whole; begin anew without `after`.";
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED "Changed meanwhile" "What `If-Match` names is not the present version; read it again.";
+    KeyReused "key_reused" UNPROCESSABLE_ENTITY "Key used before" "This `Idempotency-Key` came with another request; take a new key for each request.";
+    TooManyRequests "too_many_requests" TOO_MANY_REQUESTS "Too many requests" "The credential has asked too often; `Retry-After` says when to ask again.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "Too large" "The body is larger than this address takes.";
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "Unsupported media type" "The body's `Content-Type` is not one that this address reads.";
     WrongHost "wrong_host" MISDIRECTED_REQUEST "Wrong host" "The `Host` header names an address that this service does not answer to; set `auth.public_url`.";
@@ -136,7 +141,11 @@ impl AppError {
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
         let code = Code::ALL.iter().copied().find(|c| {
-            c.status() == status && !matches!(c, Code::UnknownParameter | Code::InvalidParameter | Code::CursorMismatch)
+            c.status() == status
+                && !matches!(
+                    c,
+                    Code::UnknownParameter | Code::InvalidParameter | Code::CursorMismatch | Code::KeyReused
+                )
         });
         let code = code.unwrap_or(if status.is_client_error() { Code::BadRequest } else { Code::Internal });
         Self::new(code, code.meaning())

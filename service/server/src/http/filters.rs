@@ -15,7 +15,7 @@ use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
     AsOf, AssociationFilter, BaselineFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter,
-    FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter, SuppressionState,
+    FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter, SuppressionState, TicketFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -94,8 +94,9 @@ pub(crate) const FINDINGS: &[Param] = &[
     param("part_of", Kind::Text, "Listed under the finding of this fingerprint."),
     param(
         "include",
-        Kind::Words(&["folded"]),
-        "`folded`: also findings that are listed under a graver one about the same statement.",
+        Kind::Words(&["folded", "evidence"]),
+        "`folded`: also findings that are listed under a graver one about the same statement. `evidence`: with what \
+         decided them.",
     ),
     param(
         "updated_since",
@@ -109,6 +110,11 @@ pub(crate) const FINDINGS: &[Param] = &[
         "due",
         Kind::Words(DUES),
         "How it stands to its due date: `due_soon`, `overdue`, `ok`, or `paused` while it is suppressed.",
+    ),
+    param(
+        "ticket",
+        Kind::Ticket,
+        "`none`: without a ticket; `any`: with one in any system; otherwise with one in the system of this name.",
     ),
     param("q", Kind::Text, "Whose message, subject or rule holds this text, in any case."),
     param("sort", Kind::Word(SORTS), "The worst, the last seen, the newest or the greatest number first."),
@@ -151,6 +157,11 @@ pub(crate) fn findings(params: &Params) -> FindingFilter {
         assignees: params.list("assignee").to_vec(),
         assigned: params.text("assigned").map(|word| word == "true"),
         due: words(params, "due", &DueState::ALL, DueState::as_str),
+        ticket: params.text("ticket").map(|word| match word {
+            "none" => TicketFilter::None,
+            "any" => TicketFilter::Any,
+            system => TicketFilter::In(system.to_owned()),
+        }),
         q: text("q"),
     }
 }

@@ -6,10 +6,14 @@ use super::cursor;
 use super::error::AppError;
 use super::query::Params;
 use crate::app::App;
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
 use futures::Stream;
 use rolecall_store::{Error as StoreError, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::convert::Infallible;
 
 /// A list as it is asked for: its filter and its order.
 pub(crate) trait Listing: Sync {
@@ -105,6 +109,29 @@ fn slice<R, K: Serialize>(
         _ => None,
     };
     Ok(Slice { rows, next })
+}
+
+/// Where this service is reached: the public URL, or what the request itself was sent to, whose name is checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin(String);
+
+impl Origin {
+    /// The whole address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl FromRequestParts<App> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+        Ok(Self(match (&app.config.auth.public_url, host) {
+            (None, Some(host)) => format!("http://{host}"),
+            (Some(_), _) | (None, None) => base(app),
+        }))
+    }
 }
 
 /// The address that people use, for requests that a page shows.

@@ -5,6 +5,7 @@
 //! and kept), and then one handler that reads, asks the store once or a few times, and fills a shape. Refuses to know SQL, AWS and what makes
 //! a finding.
 
+mod again;
 pub(crate) mod api;
 mod approval;
 pub(crate) mod as_of;
@@ -27,11 +28,13 @@ mod metrics;
 mod pages;
 pub mod principal;
 pub mod query;
+mod rated;
 mod routes;
 mod rule_text;
 mod triage;
 pub mod view;
 
+pub(crate) use again::KEPT as ANSWERS_KEPT;
 pub(crate) use api::SuppressionJson;
 pub(crate) use api::baselines::BaselineJson;
 pub(crate) use api::change_events::ChangeEventJson;
@@ -92,10 +95,11 @@ pub fn pages() -> Vec<Sample> {
 
 /// Every page and every endpoint, with everything in front of them.
 pub fn router(app: App) -> Router {
-    let (router, table) = routes().into_router();
+    let (router, table) = routes().into_router(&app);
     router
         .fallback(edge::no_such_address)
         .layer(from_fn(border::border))
+        .layer(from_fn_with_state(app.clone(), rated::rated))
         .layer(from_fn_with_state((app.clone(), Arc::new(table)), auth::gate))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))

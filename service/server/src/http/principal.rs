@@ -9,6 +9,8 @@ rolecall_iam::vocabulary! {
         FindingsRead = "findings:read",
         /// Acknowledge, suppress, open, assign and comment on findings.
         FindingsTriage = "findings:triage",
+        /// Reserve, link and take away the tickets of findings.
+        TicketsWrite = "tickets:write",
         /// Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.
         InventoryRead = "inventory:read",
         /// Read rules and their results.

@@ -8,6 +8,7 @@
 use super::error::{AppError, Code, FieldError};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rolecall_audit::finding::ticket::TicketSystem;
 use rolecall_estate::AssociationKey;
 use rolecall_iam::{AccountId, Digest};
 use std::collections::BTreeMap;
@@ -41,6 +42,10 @@ pub enum Kind {
     Flag,
     /// A whole number between these bounds.
     Number(u32, u32),
+    /// `none`, `any`, or the name of a ticket system.
+    Ticket,
+    /// A place in a numbered order, from 0.
+    Position,
     /// A cursor of an earlier answer.
     Cursor,
 }
@@ -334,9 +339,10 @@ impl Kind {
             Self::Accounts | Self::Account => "ACCOUNT".to_owned(),
             Self::Texts | Self::Text | Self::Cursor => "TEXT".to_owned(),
             Self::Association => "KEY".to_owned(),
+            Self::Ticket => "none|any|SYSTEM".to_owned(),
             Self::Instant | Self::Moment => "TIME".to_owned(),
             Self::Flag => "true|false".to_owned(),
-            Self::Number(..) => "NUMBER".to_owned(),
+            Self::Number(..) | Self::Position => "NUMBER".to_owned(),
         }
     }
 
@@ -364,6 +370,9 @@ impl Kind {
             }
             Self::Accounts | Self::Account => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
             Self::Association => value.parse::<AssociationKey>().map(drop),
+            Self::Ticket if !matches!(value, "none" | "any") => {
+                TicketSystem::new(value).map(drop).map_err(|fault| fault.message)
+            }
             Self::Instant if instant(value).is_none() => Err(format!(
                 "`{value}` is not an instant such as 2026-01-31T08:00:00Z, and not a day such as 2026-01-31"
             )),
@@ -373,6 +382,9 @@ impl Kind {
             Self::Flag if !matches!(value, "true" | "false") => Err(format!("`{value}` is not one of true, false")),
             Self::Number(min, max) if !value.parse::<u32>().is_ok_and(|n| (min..=max).contains(&n)) => {
                 Err(format!("`{value}` is not a whole number from {min} to {max}"))
+            }
+            Self::Position if !value.parse::<i64>().is_ok_and(|n| n >= 0) => {
+                Err(format!("`{value}` is not a whole number from 0"))
             }
             _ => Ok(()),
         }
@@ -387,10 +399,11 @@ impl Kind {
             Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
             Self::Account => Schema::Object(text().pattern(Some("^[0-9]{12}$")).build()),
             Self::Texts => of(text()),
-            Self::Text | Self::Association | Self::Cursor => Schema::Object(text().build()),
+            Self::Text | Self::Association | Self::Ticket | Self::Cursor => Schema::Object(text().build()),
             Self::Instant | Self::Moment => {
                 Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build())
             }
+            Self::Position => Schema::Object(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build()),
             Self::Flag => Schema::Object(ObjectBuilder::new().schema_type(Type::Boolean).build()),
             Self::Number(min, max) => Schema::Object(
                 ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max)).build(),

@@ -3,10 +3,12 @@
 //! Router, contract, the gate's table and the list that tests walk come from the same declarations.
 //! Refuses to know what a route answers.
 
+use super::again;
 use super::principal::{AccessRequirement, Scope};
 use crate::app::App;
 use axum::Router;
 use axum::http::Method;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::MethodRouter;
 use std::collections::HashMap;
 use tower_http::compression::CompressionLayer;
@@ -134,9 +136,10 @@ impl Routes {
     }
 
     /// The router, and what its routes require.
-    pub(crate) fn into_router(self) -> (Router<App>, AccessTable) {
+    pub(crate) fn into_router(self, app: &App) -> (Router<App>, AccessTable) {
         // The API's answers hold no secret beside words of the caller, as a page does with its form token.
-        let (api, _) = self.api.layer(CompressionLayer::new()).split_for_parts();
+        let api = self.api.layer(from_fn(again::tagged)).layer(from_fn_with_state(app.clone(), again::once));
+        let (api, _) = api.layer(CompressionLayer::new()).split_for_parts();
         (self.other.merge(api), self.table)
     }
 }

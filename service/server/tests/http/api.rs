@@ -276,7 +276,7 @@ async fn one_of_each_reads_by_the_address_that_the_list_gives() {
     let app = app(Seen::Complete).await;
     let client = Client::program(&app, &[Scope::Admin]).await;
     let first = async |list: &str| client.json(&format!("/api/v1/{list}")).await["items"][0].clone();
-    let finding = first("findings?sort=number").await;
+    let finding = first("findings?sort=number&include=evidence").await;
     for id in [finding["number"].to_string(), finding["fingerprint"].as_str().unwrap().to_owned()] {
         let detail = client.json(&format!("/api/v1/findings/{id}")).await;
         for (name, value) in finding.as_object().unwrap() {

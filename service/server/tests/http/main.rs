@@ -11,6 +11,8 @@ mod baselines;
 #[cfg(test)]
 mod borders;
 #[cfg(test)]
+mod bots;
+#[cfg(test)]
 mod change_events;
 #[cfg(test)]
 mod changes;

@@ -61,7 +61,7 @@ async fn a_program_works_on_a_finding_with_the_scope() {
     is_problem(&patch(&program, 0, json!({"comment": "x"})).await, 404, "not_found");
     let before = program.get(&path).await;
     let tag = before.header("etag").to_owned();
-    assert_eq!(tag, format!("\"{}\"", before.json()["version"]));
+    assert!(tag.starts_with(&format!("\"{}-", before.json()["version"])), "{tag}");
     assert_eq!(before.json()["due"].as_str(), Some("ok"), "{}", before.text);
 
     let expecting = |tag: &str| program.clone().with(header::IF_MATCH, tag);

@@ -221,6 +221,11 @@ pub(super) async fn end(tx: &mut Transaction<'static, Postgres>, step: &mut Step
         step.list_alone(orphan);
     }
     step.write_down(tx).await?;
+    keep_numbers(tx, step).await
+}
+
+/// Keeps the numbers that were given.
+pub(super) async fn keep_numbers(tx: &mut Transaction<'static, Postgres>, step: &Step) -> Result<(), Error> {
     sqlx::query!(
         "update counter c set value = w.value
          from unnest($2::text[], $3::bigint[]) as w (name, value) where c.account_id = $1 and c.name = w.name",

@@ -1,5 +1,6 @@
 //! Which findings: what pages, the API and exports narrow a list by.
 
+use crate::findings::tickets::TicketFilter;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Via;
 use rolecall_audit::finding::triage::due::DueState;
@@ -61,6 +62,8 @@ pub struct FindingFilter {
     pub assigned: Option<bool>,
     /// Standing to their due date in one of these ways.
     pub due: Vec<DueState>,
+    /// With a ticket, or without.
+    pub ticket: Option<TicketFilter>,
     /// Whose message, subject or rule holds this text, in any case.
     pub q: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Findings: their life, what people do with them, their lists and counts, and the judgement that is owed.
+//! Findings: their life, what people do with them, their tickets, lists and counts, and the judgement that is owed.
 
 pub(crate) mod apply;
 pub(crate) mod filter;
@@ -6,5 +6,6 @@ pub(crate) mod overview;
 pub(crate) mod owed;
 pub(crate) mod read;
 pub(crate) mod suppressions;
+pub(crate) mod tickets;
 pub(crate) mod totals;
 pub(crate) mod triage;

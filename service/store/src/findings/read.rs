@@ -50,8 +50,8 @@ impl Store {
                 page_of!(of_short_page!(bound), ["$2", "$3", "$4"; "201"], &self.pool, sort, from, limit)
             }
             Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
-            Family::Filter => page_of!(of_filter!(bound, filter), ["$20", "$21", "$22"], &self.pool, sort, from, limit),
-            Family::Place => page_of!(of_place!(bound, filter), ["$31", "$32", "$33"], &self.pool, sort, from, limit),
+            Family::Filter => page_of!(of_filter!(bound, filter), ["$21", "$22", "$23"], &self.pool, sort, from, limit),
+            Family::Place => page_of!(of_place!(bound, filter), ["$32", "$33", "$34"], &self.pool, sort, from, limit),
         };
         records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
     }
@@ -68,7 +68,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $31::bigint order by f.number limit $32",
+                        "and f.number > $32::bigint order by f.number limit $33",
                         after,
                         EXPORTED,
                     )
@@ -80,7 +80,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $20::bigint order by f.number limit $21",
+                        "and f.number > $21::bigint order by f.number limit $22",
                         after,
                         EXPORTED,
                     )
@@ -115,12 +115,12 @@ impl Store {
                 of_state!(count_findings!, bound, "limit $2) as found", COUNTED + 1).fetch_one(&self.pool).await?
             }
             Family::Filter => {
-                of_filter!(count_findings!, bound, filter, "limit $20) as found", COUNTED + 1)
+                of_filter!(count_findings!, bound, filter, "limit $21) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
             Family::Place => {
-                of_place!(count_findings!, bound, filter, "limit $31) as found", COUNTED + 1)
+                of_place!(count_findings!, bound, filter, "limit $32) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
@@ -162,6 +162,20 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         self.one(record).await
+    }
+
+    /// The findings of these fingerprints that there are, in no order.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn findings_by_fingerprints(&self, fingerprints: &[String]) -> Result<Vec<FindingRow>, Error> {
+        if fingerprints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let records = select_findings!("from finding f where f.fingerprint = any($1)", fingerprints)
+            .fetch_all(&self.pool)
+            .await?;
+        records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
     }
 
     async fn one(&self, record: Option<Record>) -> Result<Option<Finding>, Error> {

@@ -225,7 +225,10 @@ impl Store {
         Ok(Ok(number))
     }
 
-    async fn begin_triage(&self, who: &str) -> Result<(Transaction<'static, Postgres>, Step), Error> {
+    pub(in crate::findings) async fn begin_triage(
+        &self,
+        who: &str,
+    ) -> Result<(Transaction<'static, Postgres>, Step), Error> {
         let mut tx = self.pool.begin().await?;
         let mut step = locked(&mut tx, DateTime::UNIX_EPOCH).await?;
         // Whoever waited for a scan takes the step after it.

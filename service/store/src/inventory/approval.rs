@@ -3,9 +3,11 @@
 //! Knows that an approval and the question whether the change is still there are one transaction, and that
 //! of many changes either all are approved or none. Refuses to know who may approve.
 
+use crate::feed::Told;
 use crate::inventory::changes::{ChangeFilter, ChangeRow, count, later_than, page};
 use crate::{Error, Store, parse};
 use rolecall_audit::drift::{Approval, ApprovalState, ApprovalStep, Change, Withdrawal, replaced_by};
+use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +58,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn approve_change(&self, id: &str, approval: &Approval, who: &str) -> Result<Approved, Error> {
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Approved::Absent) };
         if let Some(root) = row.change.caused_by {
             return Ok(Approved::Follows(root));
@@ -63,7 +66,8 @@ impl Store {
         if let Some((_, later)) = replaced(&mut tx, std::slice::from_ref(&row)).await?.pop() {
             return Ok(Approved::Replaced(Box::new(later)));
         }
-        approve(&mut tx, &[row], approval, who, None).await?;
+        approve(&mut tx, &[row], approval, who, None, &mut told).await?;
+        told.write(&mut tx, self.behind).await?;
         let row = one(&mut tx, id).await?;
         tx.commit().await?;
         Ok(row.map_or(Approved::Absent, |row| Approved::Done(Box::new(row))))
@@ -92,6 +96,7 @@ impl Store {
         who: &str,
     ) -> Result<AllApproved, Error> {
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let rows = match approvable(filter) {
             Some(filter) => page(&mut *tx, &filter, None, MOST_APPROVED + 1).await?,
             None => Vec::new(),
@@ -105,7 +110,8 @@ impl Store {
         if !replaced.is_empty() {
             return Ok(AllApproved::Replaced(replaced));
         }
-        approve(&mut tx, &rows, approval, who, None).await?;
+        approve(&mut tx, &rows, approval, who, None, &mut told).await?;
+        told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
         Ok(AllApproved::Done(rows.into_iter().map(|row| row.change.id).collect()))
     }
@@ -116,6 +122,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn withdraw_approval(&self, id: &str, why: &Withdrawal, who: &str) -> Result<Withdrawn, Error> {
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Withdrawn::Absent) };
         if let Some(root) = row.change.caused_by {
             return Ok(Withdrawn::Follows(root));
@@ -139,6 +146,8 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        told.tell(&account, "change.approval_withdrawn", id, who, &json!({ "reason": why.reason() }));
+        told.write(&mut tx, self.behind).await?;
         let row = one(&mut tx, id).await?;
         tx.commit().await?;
         Ok(row.map_or(Withdrawn::Absent, |row| Withdrawn::Done(Box::new(row))))
@@ -244,6 +253,7 @@ pub(super) async fn approve(
     approval: &Approval,
     who: &str,
     baseline: Option<&str>,
+    told: &mut Told,
 ) -> Result<(), Error> {
     let unique: BTreeSet<(String, &str)> =
         rows.iter().map(|row| (row.change.account_id.to_string(), row.change.id.as_str())).collect();
@@ -275,5 +285,9 @@ pub(super) async fn approve(
     )
     .execute(&mut *connection)
     .await?;
+    let detail = json!({ "reason": approval.reason(), "until": approval.until(), "baseline": baseline });
+    for (account, id) in accounts.iter().zip(&ids) {
+        told.tell(account, "change.approved", id, who, &detail);
+    }
     Ok(())
 }

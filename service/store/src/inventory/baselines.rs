@@ -4,6 +4,7 @@
 //! Knows that one baseline of a resource is in force at most, and that what was approved with a baseline is withdrawn
 //! with it, in one transaction. Refuses to know how states are compared and who may approve.
 
+use crate::feed::Told;
 use crate::inventory::approval::{approve, judge_again, replaced};
 use crate::inventory::changes::{self, ChangeRow};
 use crate::{Error, Store, parse};
@@ -281,7 +282,9 @@ impl Store {
         let mut ended = 0;
         for id in gone {
             let mut tx = self.pool.begin().await?;
-            end(&mut tx, &id, "files", "its file does not have it any more").await?;
+            let mut told = Told::begin(&mut tx).await?;
+            end(&mut tx, &id, "files", "its file does not have it any more", &mut told).await?;
+            told.write(&mut tx, self.behind).await?;
             tx.commit().await?;
             ended += 1;
         }
@@ -396,12 +399,14 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn withdraw_baseline(&self, id: &str, why: &Withdrawal, who: &str) -> Result<BaselineWithdrawn, Error> {
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let row = select_baselines!("where b.id = $1 for update", id).fetch_optional(&mut *tx).await?;
         let Some(row) = row.map(read).transpose()? else { return Ok(BaselineWithdrawn::Absent) };
         if row.ended.is_some() {
             return Ok(BaselineWithdrawn::Ended(Box::new(row)));
         }
-        end(&mut tx, id, who, why.reason()).await?;
+        end(&mut tx, id, who, why.reason(), &mut told).await?;
+        told.write(&mut tx, self.behind).await?;
         let row = select_baselines!("where b.id = $1", id).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         Ok(row.map(read).transpose()?.map_or(BaselineWithdrawn::Absent, |row| BaselineWithdrawn::Done(Box::new(row))))
@@ -433,14 +438,22 @@ impl Store {
         who: &str,
     ) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
-        approve(&mut tx, rows, approval, who, Some(baseline)).await?;
+        let mut told = Told::begin(&mut tx).await?;
+        approve(&mut tx, rows, approval, who, Some(baseline), &mut told).await?;
+        told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
 /// Ends a baseline with the approvals that were given with it.
-async fn end(connection: &mut sqlx::PgConnection, id: &str, who: &str, why: &str) -> Result<(), Error> {
+async fn end(
+    connection: &mut sqlx::PgConnection,
+    id: &str,
+    who: &str,
+    why: &str,
+    told: &mut Told,
+) -> Result<(), Error> {
     sqlx::query!(
         "update baseline set ended_at = now(), ended_by = $2, ended_because = $3 where id = $1",
         id,
@@ -471,6 +484,8 @@ async fn end(connection: &mut sqlx::PgConnection, id: &str, who: &str, why: &str
         )
         .execute(&mut *connection)
         .await?;
+        let detail = json!({ "reason": why, "baseline": id });
+        told.tell(&row.account_id, "change.approval_withdrawn", &row.change_id, who, &detail);
     }
     Ok(())
 }

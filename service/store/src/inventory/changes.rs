@@ -4,6 +4,7 @@
 //! Knows that a snapshot which changed anything owes its changes, and that the debt goes in the transaction
 //! that keeps them. Refuses to know what a change means and who made it.
 
+use crate::feed::Told;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
 use crate::inventory::{coverage, estate};
 use crate::work::runs::RunId;
@@ -14,7 +15,7 @@ use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgExecutor;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -315,6 +316,7 @@ impl Store {
     /// Where the database fails; then the run still owes them.
     pub async fn keep_changes(&self, run: RunId, changes: &[ChangeRow]) -> Result<u64, Error> {
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let owed = sqlx::query!("delete from owed_change where account_id = $1 and run_id = $2", INSTALLATION, run.0)
             .execute(&mut *tx)
             .await?;
@@ -356,8 +358,12 @@ impl Store {
             )
             .execute(&mut *tx)
             .await?;
-            kept += done.rows_affected();
+            if done.rows_affected() > 0 {
+                kept += 1;
+                tell(&mut told, "change.detected", row);
+            }
         }
+        told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
         Ok(kept)
     }
@@ -380,6 +386,8 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn attribute_change(&self, row: &ChangeRow) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         sqlx::query!(
             "update change set attribution = $3, attribution_because = $4, event_time = $5, effective_at = $6,
                                actor = $7, events = $8::text::jsonb, is_trail_complete = $9, passed_under = null
@@ -394,8 +402,11 @@ impl Store {
             parse::json_text(&row.attributed.calls),
             row.attributed.is_trail_complete
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tell(&mut told, "change.updated", row);
+        told.write(&mut tx, self.behind).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -410,6 +421,18 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ChangeRow>, Error> {
         page(&self.pool, filter, after, limit).await
+    }
+
+    /// The changes of these ids that there are, in no order.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn changes_by_ids(&self, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = select_changes!("where c.id = any($1) order by c.id", ids).fetch_all(&self.pool).await?;
+        rows.into_iter().map(read).collect()
     }
 
     /// One change.
@@ -434,6 +457,16 @@ impl Store {
         .await?;
         Ok(rows.into_iter().map(|row| (row.effect, parse::count(row.number))).collect())
     }
+}
+
+/// Tells what happened to a change.
+pub(super) fn tell(told: &mut Told, kind: &'static str, row: &ChangeRow) {
+    let change = &row.change;
+    let detail = json!({
+        "change": change.change, "effect": change.effect.as_str(), "resource": change.resource.name,
+        "attribution": row.attributed.attribution.as_str(),
+    });
+    told.tell(&change.account_id.to_string(), kind, &change.id, "scanner", &detail);
 }
 
 pub(super) async fn page(

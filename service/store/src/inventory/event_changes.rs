@@ -3,7 +3,8 @@
 //! Knows that new calls and new scans of an account owe it, and that what is owed goes in the transaction that
 //! keeps what came of it. Refuses to know what a call did.
 
-use crate::inventory::changes::{ChangeRow, of_account};
+use crate::feed::Told;
+use crate::inventory::changes::{ChangeRow, of_account, tell};
 use crate::inventory::estate;
 use crate::inventory::{coverage, snapshot::marks_beside};
 use crate::work::jobs::interval;
@@ -12,6 +13,7 @@ use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Estate;
 use rolecall_iam::{AccountId, Document};
+use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -142,13 +144,21 @@ impl Store {
     ) -> Result<u64, Error> {
         let account = owed.account_id.to_string();
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let ids: Vec<String> = rows.iter().map(|(row, _)| row.change.id.clone()).collect();
         if let Some(from) = from {
-            forget(&mut tx, &account, from, &ids).await?;
+            forget(&mut tx, &account, from, &ids, &mut told).await?;
         }
         let mut kept = 0;
         for (row, documents) in rows {
-            kept += u64::from(keep(&mut tx, row).await?);
+            match keep(&mut tx, row).await? {
+                Kept::New => {
+                    kept += 1;
+                    tell(&mut told, "change.detected", row);
+                }
+                Kept::Updated => tell(&mut told, "change.updated", row),
+                Kept::Same => {}
+            }
             for document in documents {
                 sqlx::query!(
                     "insert into document (account_id, digest, text, first_run) values ($1, $2, $3, $4)
@@ -165,9 +175,17 @@ impl Store {
         sqlx::query!("delete from owed_replay where account_id = $1 and number = $2", account, owed.number)
             .execute(&mut *tx)
             .await?;
+        told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
         Ok(kept)
     }
+}
+
+/// What became of a change that is kept.
+enum Kept {
+    New,
+    Updated,
+    Same,
 }
 
 /// Forgets what was told from calls and is told no more.
@@ -176,6 +194,7 @@ async fn forget(
     account: &str,
     from: DateTime<Utc>,
     kept: &[String],
+    told: &mut Told,
 ) -> Result<(), Error> {
     sqlx::query!(
         "with gone as (
@@ -194,24 +213,31 @@ async fn forget(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
+    let gone = sqlx::query!(
         "delete from change
-         where account_id = $1 and seen_in = 'events' and event_time >= $2 and id <> all($3)",
+         where account_id = $1 and seen_in = 'events' and event_time >= $2 and id <> all($3)
+         returning id, change, effect, resource",
         account,
         from,
         kept
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
+    for row in gone {
+        let detail = json!({ "change": row.change, "effect": row.effect, "resource": row.resource });
+        told.tell(account, "change.removed", &row.id, "scanner", &detail);
+    }
     Ok(())
 }
 
-/// Keeps one, and says whether it is new. When it was first told, and by which scan, stays.
-async fn keep(connection: &mut PgConnection, row: &ChangeRow) -> Result<bool, Error> {
+/// Keeps one, and says what became of it. When it was first told, and by which scan, stays.
+async fn keep(connection: &mut PgConnection, row: &ChangeRow) -> Result<Kept, Error> {
     let change = &row.change;
     let affected: Vec<String> = change.affected.iter().map(|it| it.workload.to_string()).collect();
-    let is_new = sqlx::query_scalar!(
-        r#"insert into change as c (account_id, id, run_id, resource_type, resource, change, effect, affected,
+    let found = sqlx::query!(
+        r#"with before as (select effect, body, ended_at, ended_by, effective_at from change
+                        where account_id = $1 and id = $2)
+         insert into change as c (account_id, id, run_id, resource_type, resource, change, effect, affected,
                                   detected_at, since, until, body, attribution, attribution_because, event_time,
                                   effective_at, actor, events, is_trail_complete, seen_in, ended_at, ended_by)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $17,
@@ -222,7 +248,11 @@ async fn keep(connection: &mut PgConnection, row: &ChangeRow) -> Result<bool, Er
              passed_under = case when (c.ended_at, c.ended_by, c.body)
                                       is distinct from (excluded.ended_at, excluded.ended_by, excluded.body)
                                  then null else c.passed_under end
-         returning xmax = 0 as "is_new!""#,
+         returning xmax = 0 as "is_new!",
+                   exists (select from before b
+                           where (b.effect, b.body, b.ended_at, b.ended_by, b.effective_at)
+                                 is not distinct from (c.effect, c.body, c.ended_at, c.ended_by, c.effective_at))
+                       as "is_same!""#,
         change.account_id.to_string(),
         change.id,
         row.run.0,
@@ -247,5 +277,9 @@ async fn keep(connection: &mut PgConnection, row: &ChangeRow) -> Result<bool, Er
     )
     .fetch_one(connection)
     .await?;
-    Ok(is_new)
+    Ok(match (found.is_new, found.is_same) {
+        (true, _) => Kept::New,
+        (false, true) => Kept::Same,
+        (false, false) => Kept::Updated,
+    })
 }

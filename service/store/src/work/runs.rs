@@ -2,11 +2,13 @@
 //!
 //! Knows which run is alive, by the database's clock, which all processes share. Refuses to know what a run does; its report is the caller's JSON.
 
+use crate::feed::Told;
 use crate::work::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -123,6 +125,7 @@ impl Store {
     pub async fn begin_run(&self, new: &NewRun) -> Result<RunId, Error> {
         self.interrupt_dead_runs().await?;
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let id = sqlx::query_scalar!(
             "update counter set value = value + 1 where account_id = $1 and name = 'run' returning value",
             INSTALLATION
@@ -141,6 +144,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        let detail = json!({ "kind": new.kind, "trigger": new.trigger });
+        told.tell(INSTALLATION, "scan.started", &id.to_string(), &new.trigger, &detail);
+        told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
         Ok(RunId(id))
     }
@@ -171,6 +177,7 @@ impl Store {
             RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
         };
         let mut tx = self.pool.begin().await?;
+        let mut told = Told::begin(&mut tx).await?;
         let done = sqlx::query!(
             "update run set state = $3, error = $4, report = $5::text::jsonb,
                     finished_at = clock_timestamp() - $6::interval
@@ -188,6 +195,11 @@ impl Store {
         sqlx::query!("delete from attempt where account_id = $1 and run_id = $2", INSTALLATION, run.0)
             .execute(&mut *tx)
             .await?;
+        if done.rows_affected() > 0 {
+            let detail = json!({ "state": state.as_str(), "error": error });
+            told.tell(INSTALLATION, "scan.ended", &run.to_string(), "scanner", &detail);
+            told.write(&mut tx, self.behind).await?;
+        }
         tx.commit().await?;
         if done.rows_affected() == 0 { Err(Error::NoRun(run)) } else { Ok(()) }
     }
@@ -210,18 +222,24 @@ impl Store {
         for suspect in suspects {
             let run = RunId(suspect.id);
             if suspect.expired || (suspect.collecting && self.transaction_is_gone(run).await?) {
-                let marked = sqlx::query!(
-                    "update run set state = 'interrupted', finished_at = clock_timestamp(),
+                let mut tx = self.pool.begin().await?;
+                let mut told = Told::begin(&mut tx).await?;
+                let marked = sqlx::query_scalar!(
+                    r#"update run set state = 'interrupted', finished_at = clock_timestamp(),
                             error = 'the process that ran it went away'
-                     where account_id = $1 and id = $2 and state = 'running'",
+                       where account_id = $1 and id = $2 and state = 'running' returning error as "error!""#,
                     INSTALLATION,
                     run.0
                 )
-                .execute(&self.pool)
+                .fetch_optional(&mut *tx)
                 .await?;
-                if marked.rows_affected() > 0 {
+                if let Some(error) = marked {
+                    let detail = json!({ "state": RunState::Interrupted.as_str(), "error": error });
+                    told.tell(INSTALLATION, "scan.ended", &run.to_string(), "scanner", &detail);
+                    told.write(&mut tx, Duration::ZERO).await?;
                     dead.push(run);
                 }
+                tx.commit().await?;
             }
         }
         Ok(dead)
@@ -245,14 +263,20 @@ impl Store {
         Ok(gone && !committed)
     }
 
-    /// Forgets a run that kept no snapshot and about which there is nothing to tell.
+    /// Forgets a run that kept no snapshot and about which there is nothing to tell, with the event that it began.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn forget_run(&self, run: RunId) -> Result<(), Error> {
-        sqlx::query!("delete from run where account_id = $1 and id = $2 and snapshot_at is null", INSTALLATION, run.0)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "with gone as (delete from run where account_id = $1 and id = $2 and snapshot_at is null returning id)
+             delete from event e using gone
+             where e.account_id = $1 and e.kind = 'scan.started' and e.subject = gone.id::text",
+            INSTALLATION,
+            run.0
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

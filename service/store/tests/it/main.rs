@@ -9,6 +9,8 @@ mod baselines;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod fixture;
@@ -24,6 +26,8 @@ mod runs;
 mod schema;
 #[cfg(test)]
 mod snapshot;
+#[cfg(test)]
+mod tickets;
 #[cfg(test)]
 mod trail;
 #[cfg(test)]

@@ -40,7 +40,7 @@ rolecall_iam::vocabulary! {
 /// What is wrong with a field of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriageFault {
-    /// `justification`, `until`, `assignee` or `comment`.
+    /// Such as `justification`.
     pub field: &'static str,
     /// What is wrong, and what would be right.
     pub message: String,
@@ -148,7 +148,7 @@ impl Comment {
     }
 }
 
-fn text(field: &'static str, given: &str, most: usize) -> Result<String, TriageFault> {
+pub(super) fn text(field: &'static str, given: &str, most: usize) -> Result<String, TriageFault> {
     let given = given.trim();
     let fault = |message| Err(TriageFault { field, message });
     match given.chars().count() {

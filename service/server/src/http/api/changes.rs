@@ -38,7 +38,7 @@ api_query! {
 }
 
 /// Access that was gained or lost, in words and as a request that shows it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct AccessJson {
     /// In words.
     pub(crate) words: String,
@@ -89,7 +89,7 @@ pub(super) fn escalations(list: &[RoleEscalation]) -> Vec<RoleEscalationJson> {
 }
 
 /// A change.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct ChangeJson {
     pub(crate) change_id: String,
     /// CloudFormation's name of the type.
@@ -193,7 +193,7 @@ impl From<&ChangeRow> for ChangeJson {
 }
 
 /// What a change comes to for one workload.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct AffectedJson {
     /// `account/region/cluster/namespace/service account`.
     pub(crate) workload: String,
@@ -220,7 +220,7 @@ impl From<Affected> for AffectedJson {
 }
 
 /// A thing before or after a change: a policy document by the SHA-256 of its canonical form, or a value.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct StateJson {
     pub(crate) document: Option<String>,
     pub(crate) value: Option<String>,
@@ -236,7 +236,7 @@ impl From<Of> for StateJson {
 }
 
 /// A call that made a change, or may have.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct CallJson {
     pub(crate) event_id: String,
     pub(crate) event_time: DateTime<Utc>,
@@ -267,7 +267,7 @@ impl From<ChangeEvent> for CallJson {
 }
 
 /// A change with all that is known of it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct ChangeDetailJson {
     #[serde(flatten)]
     pub(crate) change: ChangeJson,
@@ -377,14 +377,14 @@ pub(super) struct ApprovalsJson {
 }
 
 /// What was approved.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(super) struct ApprovedJson {
     /// The `change_id` of each.
     approved: Vec<String>,
 }
 
 /// A step of a change's approval.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(super) struct ApprovalStepJson {
     /// `approved`, `expired` or `withdrawn`.
     approval: &'static str,

@@ -4,7 +4,7 @@ use super::shape::{EventJson, FindingDetailJson, FindingJson, Listed, counts, li
 use crate::app::App;
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::filters;
-use crate::http::listing;
+use crate::http::listing::{self, Origin, Slice};
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::triage::{self, Asked, AskedSuppression};
@@ -40,38 +40,46 @@ api_query! {
     NoQuery = &[]
 }
 
-/// Findings, by default of every state, the worst first. Evidence each is given with the finding itself.
+/// Findings, by default of every state, the worst first.
 ///
+/// `include=evidence` gives what decided them, too: all that a ticket says, in one request.
 /// Findings that are listed under a graver one about the same statement are left out; `include=folded` gives them too.
 #[utoipa::path(
     get, path = "/api/v1/findings", tag = "findings", operation_id = "list_findings", params(FindingsQuery),
     responses((status = 200, body = Listed<FindingJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(
+    State(app): State<App>,
+    RawQuery(raw): RawQuery,
+    origin: Origin,
+) -> Result<Response, AppError> {
     let params = FindingsQuery::read(raw.as_deref())?;
     let list = filters::findings_in_order(&params);
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_findings(&list.filter).await?) } else { None };
-    listed("/api/v1/findings", &params, slice, total, FindingJson::from)
+    let evidence = params.list("include").iter().any(|word| word == "evidence");
+    let rows = FindingJson::each(&app, &origin, slice.rows, evidence).await?;
+    listed("/api/v1/findings", &params, Slice { rows, next: slice.next }, total, |item| item)
 }
 
 /// One finding, by its number or its fingerprint.
 #[utoipa::path(
     get, path = "/api/v1/findings/{id}", tag = "findings", operation_id = "get_finding",
     params(("id" = String, Path, description = "Number or fingerprint")),
-    responses((status = 200, body = FindingDetailJson, headers(("ETag" = String, description = "The finding's version, quoted"))), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = FindingDetailJson, headers(("ETag" = String, description = "The finding's version and a digest of the answer, for `If-Match` and `If-None-Match`"))), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
+    origin: Origin,
 ) -> Result<Response, AppError> {
     NoQuery::read(raw.as_deref())?;
     let found = find(&app, &id).await?;
     let workloads = app.store.workloads_of(&found.row, WORKLOADS).await?;
     let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
     let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
-    Ok((etag(&found), Json(FindingDetailJson::new(found, workloads, parts))).into_response())
+    Ok((etag(&found), Json(FindingDetailJson::new(&app, &origin, found, workloads, parts))).into_response())
 }
 
 /// A finding's life, from its first step.
@@ -229,7 +237,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, AppError> {
+pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, AppError> {
     serde_json::from_slice(bytes).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body is none that this address takes: {error}"))
     })
@@ -261,6 +269,7 @@ pub(super) async fn update(
     State(app): State<App>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
+    origin: Origin,
     headers: HeaderMap,
     Extension(who): Extension<Principal>,
     bytes: Bytes,
@@ -270,8 +279,13 @@ pub(super) async fn update(
     let asked = Asked { state, assignee, suppression: suppression.map(AskedSuppression::from), comment };
     let version = if_match(&headers)?;
     let number = triage::one(&app, &id, asked, version, &who).await?;
-    let found = find(&app, &number.to_string()).await?;
-    Ok((etag(&found), Json(FindingJson::from(found.row))).into_response())
+    answer(&app, &number.to_string(), &origin).await
+}
+
+/// A finding as it is after a step.
+pub(super) async fn answer(app: &App, id: &str, origin: &Origin) -> Result<Response, AppError> {
+    let found = find(app, id).await?;
+    Ok((etag(&found), Json(FindingJson::new(app, origin, found.row))).into_response())
 }
 
 /// Says something of a finding.
@@ -357,7 +371,8 @@ fn etag(found: &Finding) -> [(HeaderName, String); 1] {
     [(header::ETAG, format!("\"{}\"", found.row.version))]
 }
 
-/// The version that a request expects; `None`: any. A tag that is none of ours is that of no version.
+/// The version that a request expects; `None`: any. A tag that is none of ours is that of no version. Behind the
+/// version stands what the item showed beside it, which no step depends on.
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let given = value.to_str().unwrap_or_default().trim();
@@ -367,7 +382,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
     if given.contains(',') {
         return Err(AppError::new(Code::InvalidParameter, "`If-Match` names one `ETag`"));
     }
-    let version = given.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+    let tag = given.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    let version = tag.and_then(|tag| tag.split('-').next()?.parse().ok());
     Ok(Some(version.unwrap_or(NO_VERSION)))
 }
 

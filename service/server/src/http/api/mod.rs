@@ -8,6 +8,7 @@ pub(crate) mod change_events;
 pub(crate) mod changes;
 pub(crate) mod clusters;
 mod compare;
+mod events;
 pub(crate) mod exceptions;
 mod findings;
 mod granted;
@@ -15,6 +16,7 @@ mod inventory;
 mod judged;
 mod shape;
 mod simulate;
+mod tickets;
 mod usage;
 pub(crate) mod what_if;
 
@@ -33,13 +35,16 @@ use utoipa_axum::routes;
         title = "Rolecall",
         description = "Findings and inventory of EKS Pod Identity over many AWS accounts.\n\n\
             Lists are paged by opaque cursors; a cursor fits only the filters that it came with. An unknown query \
-            parameter is refused. Every failure is an `application/problem+json` document. Every answer has an \
+            parameter is refused. What is read has an `ETag`: with `If-None-Match` an answer that is the same is a \
+            304 without a body. `RateLimit` and `RateLimit-Policy` tell how many requests the credential has left, \
+            429 that it has none, with `Retry-After`. Every failure is an `application/problem+json` document. Every answer has an \
             `X-Request-Id`. Additions within v1 are compatible; ignore fields that you do not know.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(super::error::Problem, super::error::FieldError)),
     tags(
         (name = "findings", description = "Findings and their history"),
+        (name = "events", description = "All that happened, in one order"),
         (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
@@ -67,6 +72,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::FindingsTriage, routes!(findings::update))
         .api(Scope::FindingsTriage, routes!(findings::comment))
         .api(Scope::FindingsTriage, routes!(findings::update_all))
+        .api(Scope::TicketsWrite, routes!(tickets::reserve))
+        .api(Scope::TicketsWrite, routes!(tickets::link))
+        .api(Scope::TicketsWrite, routes!(tickets::remove))
+        .api(Scope::FindingsRead, routes!(events::list))
         .api(Scope::FindingsRead, routes!(exceptions::list))
         .api(Scope::InventoryRead, routes!(changes::list))
         .api(Scope::InventoryRead, routes!(changes::one))

@@ -4,7 +4,8 @@ use super::associations::lines;
 use super::chain;
 use super::estate::PageContext;
 use super::parts::{
-    Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, WorkloadLine, due_badge, numbered, subject_href,
+    Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, TicketLine, WorkloadLine, due_badge, numbered,
+    subject_href,
 };
 use super::triage::{self, SuppressForm, SuppressionLine};
 use crate::app::App;
@@ -118,6 +119,7 @@ pub(crate) struct FindingPage {
     suppress: SuppressForm,
     assignee: String,
     due: Option<Badge>,
+    tickets: Vec<TicketLine>,
     version: i64,
     chain: Vec<Node>,
     params: Vec<ParamLine>,
@@ -209,6 +211,7 @@ impl FindingPage {
             suppress: SuppressForm::at(now),
             assignee: row.assignee.clone().unwrap_or_default(),
             due: row.due.map(due_badge),
+            tickets: row.tickets.iter().filter_map(|ticket| TicketLine::new(ticket, now)).collect(),
             version: row.version,
             chain: chain::of_subject(&row.subject, href.clone(), context),
             params: param_lines(&params),
@@ -325,6 +328,9 @@ fn said(event: &FindingEvent) -> String {
             (from, "") => format!("to nobody; it was {from}"),
             (from, to) => format!("to {to}; it was {from}"),
         },
+        "ticket_reserved" => format!("in {} for {}", text("/system"), text("/holder")),
+        "ticket_linked" | "ticket_removed" => format!("{} in {}", text("/key"), text("/system")),
+        "ticket_released" => format!("in {}", text("/system")),
         "suppressed"
         | "suppression_requested"
         | "suppression_declined"
@@ -361,6 +367,10 @@ fn step(event: &FindingEvent, now: DateTime<Utc>) -> Step {
         "suppression_ended" => "Suppression ended",
         "assigned" => "Assigned",
         "commented" => "Comment",
+        "ticket_reserved" => "Ticket reserved",
+        "ticket_linked" => "Ticket linked",
+        "ticket_released" => "Ticket reservation given back",
+        "ticket_removed" => "Ticket removed",
         other => other,
     };
     Step {

@@ -32,7 +32,7 @@ const FIELDS: [(&str, &str); 4] = [
     ("assignee", "Assignee"),
 ];
 /// Everything that the form has a field for.
-const FORM: [&str; 11] = [
+const FORM: [&str; 12] = [
     "q",
     "severity",
     "rule_id",
@@ -40,6 +40,7 @@ const FORM: [&str; 11] = [
     "subject_kind",
     "via",
     "due",
+    "ticket",
     "cluster",
     "namespace",
     "service_account",
@@ -211,6 +212,8 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageCont
     let ways = ways.map(|(value, label)| (value.to_owned(), label.to_owned()));
     let dues = [("overdue", "Overdue"), ("due_soon", "Due soon"), ("due_soon,overdue", "Due soon or overdue")];
     let dues = dues.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let tickets = [("none", "Without a ticket"), ("any", "With a ticket")];
+    let tickets = tickets.map(|(value, label)| (value.to_owned(), label.to_owned()));
     vec![
         select("severity", "Severity", severities, given),
         select("rule_id", "Rule", rules, given),
@@ -218,6 +221,7 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageCont
         select("subject_kind", "Subject", kinds, given),
         select("via", "Concerns", ways, given),
         select("due", "Due", dues, given),
+        select("ticket", "Ticket", tickets, given),
     ]
 }
 

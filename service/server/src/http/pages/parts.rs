@@ -14,7 +14,7 @@ use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_estate::{AttributionMethod, Cause, Reason, Session, SessionAttribution};
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{Severity, Subject, SubjectKind};
-use rolecall_store::{AssociationName, CoverageSummary, FindingRow};
+use rolecall_store::{AssociationName, CoverageSummary, FindingRow, TicketRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A severity: its class, which picks colour and shape, and its word.
@@ -298,6 +298,34 @@ pub(crate) fn numbered(mut cards: Vec<DocumentCard>, kind: &str) -> Vec<Document
     cards
 }
 
+/// A finding's ticket in another system, or the reservation of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TicketLine {
+    pub(crate) system: String,
+    /// How the system calls it; empty while it is only reserved.
+    pub(crate) key: String,
+    pub(crate) url: String,
+    /// By which worker it is reserved.
+    pub(crate) holder: String,
+    /// Until when.
+    pub(crate) until: Option<Stamp>,
+}
+
+impl TicketLine {
+    /// The line of a ticket, or of a reservation that holds.
+    pub(crate) fn new(row: &TicketRow, now: DateTime<Utc>) -> Option<Self> {
+        let until = row.lease_until.filter(|until| *until > now);
+        let key = row.key.clone().unwrap_or_default();
+        (!key.is_empty() || until.is_some()).then(|| Self {
+            system: row.system.clone(),
+            key,
+            url: row.url.clone().unwrap_or_default(),
+            holder: row.holder.clone().unwrap_or_default(),
+            until: until.map(|until| Stamp::new(until, now)),
+        })
+    }
+}
+
 /// A line of a list of findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FindingLine {
@@ -320,6 +348,7 @@ pub(crate) struct FindingLine {
     /// Where its time is running out.
     pub(crate) due: Option<Badge>,
     pub(crate) assignee: String,
+    pub(crate) tickets: Vec<TicketLine>,
     pub(crate) last_seen: Stamp,
 }
 
@@ -331,6 +360,7 @@ impl FindingLine {
             number: row.number,
             due: row.due.filter(is_near).map(due_badge),
             assignee: row.assignee.clone().unwrap_or_default(),
+            tickets: row.tickets.iter().filter_map(|ticket| TicketLine::new(ticket, now)).collect(),
             href: format!("/findings/{}", row.number),
             severity: row.severity.into(),
             message: row.message.clone(),

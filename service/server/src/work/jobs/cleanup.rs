@@ -21,8 +21,10 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     app.store.forget_damage_before(before(retention.sessions).date_naive()).await?;
     let jobs = app.store.prune_jobs(before(retention.runs)).await?;
     let runs = app.store.prune_runs(before(retention.runs)).await?;
+    let answers = app.store.forget_keys(crate::http::ANSWERS_KEPT).await?;
+    let events = app.store.prune_feed(before(retention.runs)).await?;
     let months = months.len() + used.len() + changes.len();
-    tracing::info!(months, keys, days, jobs, runs, "what is too old was forgotten");
+    tracing::info!(months, keys, days, jobs, runs, events, answers, "what is too old was forgotten");
     Ok(())
 }
 

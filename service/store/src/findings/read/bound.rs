@@ -2,6 +2,7 @@
 
 use super::row::FindingAfter;
 use crate::findings::filter::{FindingFilter, FindingVia};
+use crate::findings::tickets::TicketFilter;
 use crate::parse::{severity_of, severity_rank};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::access::reach::Via;
@@ -32,6 +33,8 @@ pub(super) struct Bound {
     pub(super) ways: Vec<String>,
     pub(super) association: Option<String>,
     pub(super) cluster_account: Option<String>,
+    /// `none`, `any` or a system, which has neither name.
+    pub(super) ticket: Option<String>,
 }
 
 impl Bound {
@@ -63,6 +66,11 @@ impl Bound {
             ways: ways.map(|way| way.as_str().to_owned()).collect(),
             association: filter.association.as_ref().map(ToString::to_string),
             cluster_account: filter.cluster_account.as_ref().map(ToString::to_string),
+            ticket: filter.ticket.as_ref().map(|ticket| match ticket {
+                TicketFilter::None => "none".to_owned(),
+                TicketFilter::Any => "any".to_owned(),
+                TicketFilter::In(system) => system.clone(),
+            }),
         }
     }
 }
@@ -101,6 +109,7 @@ impl Family {
             assignees,
             assigned,
             due,
+            ticket,
             q,
         } = filter;
         let place = [region, cluster, namespace, service_account].into_iter().any(Option::is_some);
@@ -110,7 +119,7 @@ impl Family {
         let texts = [subject_key, role_arn, q].into_iter().any(Option::is_some);
         let times = [updated_since, first_seen_after].into_iter().any(Option::is_some);
         let lists = detection.is_empty() && severity.is_empty() && accounts.is_empty();
-        let lists = lists && assignees.is_empty() && assigned.is_none() && due.is_empty();
+        let lists = lists && assignees.is_empty() && assigned.is_none() && due.is_empty() && ticket.is_none();
         let plain = lists && rules.is_empty() && subject_kinds.is_empty() && severity_min.is_none();
         if plain && !texts && !times && part_of.is_none() && !folded { Self::State } else { Self::Filter }
     }

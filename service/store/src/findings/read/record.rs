@@ -2,6 +2,7 @@
 
 use super::row::FindingRow;
 use crate::findings::suppressions::SuppressionRow;
+use crate::findings::tickets::TicketRow;
 use crate::work::runs::RunId;
 use crate::{Error, parse};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,6 +48,7 @@ pub(super) struct Record {
     pub(super) assignee: Option<String>,
     pub(super) paused_seconds: i64,
     pub(super) suppressions: Option<Value>,
+    pub(super) tickets: Option<Value>,
     pub(super) now: DateTime<Utc>,
     pub(super) first_run: i64,
     pub(super) last_run: i64,
@@ -79,6 +81,8 @@ macro_rules! select_findings {
                       (select jsonb_agg(to_jsonb(s)) from suppression s
                        where s.account_id = f.account_id and s.fingerprint = f.fingerprint and s.ended_at is null)
                           as suppressions,
+                      (select jsonb_agg(to_jsonb(t) order by t.system) from finding_ticket t
+                       where t.account_id = f.account_id and t.fingerprint = f.fingerprint) as tickets,
                       now() as "now!", f.first_run,
                       coalesce(f.last_run, (select id from run where judged_at is not null order by id desc limit 1),
                                f.first_run) as "last_run!",
@@ -125,7 +129,7 @@ macro_rules! of_short_page {
 }
 
 /// The findings of a filter that names no place; its condition and parameters are written once.
-/// Parameters of `$tail` count from `$20`.
+/// Parameters of `$tail` count from `$21`.
 macro_rules! of_filter {
     ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         with_conditions!($query!, $bound, $filter, "from finding f ", $tail $(+ $more)* $(, $arg)*)
@@ -133,7 +137,7 @@ macro_rules! of_filter {
 }
 
 /// The findings of a filter that names a place or a way: those whose subject is there, and those on
-/// roles that a workload there reaches. Parameters of `$tail` count from `$31`.
+/// roles that a workload there reaches. Parameters of `$tail` count from `$32`.
 macro_rules! of_place {
     ($query:ident!, $bound:ident, $filter:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         with_conditions!(
@@ -142,25 +146,25 @@ macro_rules! of_place {
             $filter,
             "from (
                  select o.account_id, o.fingerprint from finding o
-                 where $20::bool
-                   and ($21::text is null or o.region = $21)
-                   and ($22::text is null or o.cluster = $22)
-                   and ($23::text is null or o.namespace = $23)
-                   and ($24::text is null or o.service_account = $24)
-                   and ($25::text is null or o.subject_key = $25
-                        or (o.subject_kind = 'session' and o.cluster = $26 and o.namespace = $27
-                            and o.service_account = $28))
-                   and ($30::text is null or (o.account_id = $30 and o.cluster is not null))
-                   and (num_nonnulls($21, $22, $23, $24, $25, $30) > 0 or o.namespace is not null)
+                 where $21::bool
+                   and ($22::text is null or o.region = $22)
+                   and ($23::text is null or o.cluster = $23)
+                   and ($24::text is null or o.namespace = $24)
+                   and ($25::text is null or o.service_account = $25)
+                   and ($26::text is null or o.subject_key = $26
+                        or (o.subject_kind = 'session' and o.cluster = $27 and o.namespace = $28
+                            and o.service_account = $29))
+                   and ($31::text is null or (o.account_id = $31 and o.cluster is not null))
+                   and (num_nonnulls($22, $23, $24, $25, $26, $31) > 0 or o.namespace is not null)
                  union
                  select w.account_id, w.fingerprint from finding_workload w
-                 where w.via = any($29::text[])
-                   and ($21::text is null or w.region = $21)
-                   and ($22::text is null or w.cluster = $22)
-                   and ($23::text is null or w.namespace = $23)
-                   and ($24::text is null or w.service_account = $24)
-                   and ($25::text is null or w.association = $25)
-                   and ($30::text is null or w.cluster_account_id = $30)
+                 where w.via = any($30::text[])
+                   and ($22::text is null or w.region = $22)
+                   and ($23::text is null or w.cluster = $23)
+                   and ($24::text is null or w.namespace = $24)
+                   and ($25::text is null or w.service_account = $25)
+                   and ($26::text is null or w.association = $26)
+                   and ($31::text is null or w.cluster_account_id = $31)
              ) place join finding f on f.account_id = place.account_id and f.fingerprint = place.fingerprint ",
             $tail $(+ $more)*,
             $bound.own,
@@ -208,6 +212,11 @@ macro_rules! with_conditions {
                                  + make_interval(hours => ($18::int[])[f.severity_rank + 1]
                                                           - ($19::int[])[f.severity_rank + 1]) <= now() then 'due_soon'
                             else 'ok' end = any($17))
+               and ($20::text is null
+                    or exists (select from finding_ticket t
+                               where t.account_id = f.account_id and t.fingerprint = f.fingerprint
+                                 and t.key is not null and ($20 in ('none', 'any') or t.system = $20))
+                       <> ($20 = 'none'))
              " + $tail $(+ $more)*,
             &$bound.workflow,
             &$bound.detection,
@@ -228,6 +237,7 @@ macro_rules! with_conditions {
             &$bound.due,
             &$bound.due_hours,
             &$bound.soon_hours,
+            $bound.ticket,
             $($arg,)*
         )
     };
@@ -318,6 +328,10 @@ impl Record {
             Some(open) => parse::json("suppression", &key, open)?,
             None => Vec::new(),
         };
+        let tickets: Vec<TicketRow> = match self.tickets {
+            Some(tickets) => parse::json("finding_ticket", &key, tickets)?,
+            None => Vec::new(),
+        };
         let (in_force, requested): (Vec<_>, Vec<_>) =
             suppressions.into_iter().partition(|suppression| suppression.in_force_at.is_some());
         let severity = parse::text(TABLE, &key, &self.severity)?;
@@ -348,6 +362,7 @@ impl Record {
             due: due.due(severity, workflow, elapsed, self.now),
             suppression: in_force.into_iter().next(),
             requested: requested.into_iter().next(),
+            tickets,
             resolution: self.resolution,
             message: self.message,
             exception: self.exception.map(|value| parse::json(TABLE, &key, value)).transpose()?,

@@ -1,6 +1,7 @@
 //! A finding as it is read.
 
 use crate::findings::suppressions::SuppressionRow;
+use crate::findings::tickets::TicketRow;
 use crate::parse::severity_rank;
 use crate::work::runs::RunId;
 use chrono::{DateTime, Utc};
@@ -78,6 +79,8 @@ pub struct FindingRow {
     pub suppression: Option<SuppressionRow>,
     /// A suppression that awaits approval.
     pub requested: Option<SuppressionRow>,
+    /// Its tickets in other systems, and reservations of such, by system.
+    pub tickets: Vec<TicketRow>,
     /// Why it was resolved, as [`rolecall_audit::finding::Resolution`] names it.
     pub resolution: Option<String>,
     /// One sentence.
@@ -154,7 +157,8 @@ pub struct FindingEvent {
     pub at: DateTime<Utc>,
     /// Of the scanner `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed`,
     /// `suppression_expired`; of people `acknowledged`, `unacknowledged`, `suppressed`, `suppression_requested`,
-    /// `suppression_declined`, `suppression_ended`, `assigned`, `commented`.
+    /// `suppression_declined`, `suppression_ended`, `assigned`, `commented`, `ticket_reserved`, `ticket_linked`,
+    /// `ticket_released`, `ticket_removed`.
     pub kind: String,
     /// `scanner`, or who did it.
     pub actor: String,

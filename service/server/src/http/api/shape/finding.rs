@@ -3,15 +3,18 @@
 use super::verdict::{
     AssumptionJson, EvidenceJson, ExceptionJson, ParamJson, ReasonJson, SubjectJson, WorkloadJson, assumption,
 };
+use crate::app::App;
+use crate::http::error::AppError;
+use crate::http::listing::Origin;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
-use rolecall_store::{Finding, FindingEvent, FindingRow, SuppressionRow};
+use rolecall_store::{Finding, FindingEvent, FindingRow, SuppressionRow, TicketRow};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A finding that is listed under another.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct PartJson {
     pub(crate) number: i64,
     pub(crate) fingerprint: String,
@@ -35,11 +38,11 @@ impl From<FindingRow> for PartJson {
 }
 
 /// A finding with what decided it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct FindingDetailJson {
     #[serde(flatten)]
     pub(crate) finding: FindingJson,
-    pub(crate) evidence: Vec<EvidenceJson>,
+    /// The parameters of the rule that were in force, by name.
     pub(crate) params: BTreeMap<String, ParamJson>,
     /// The findings that are listed under this one, the worst first; at most 100.
     pub(crate) parts: Vec<PartJson>,
@@ -47,18 +50,25 @@ pub(crate) struct FindingDetailJson {
 
 impl FindingDetailJson {
     /// The whole finding; `workloads` are all of them, `parts` what is listed under it.
-    pub(crate) fn new(finding: Finding, workloads: Vec<Workload>, parts: Vec<FindingRow>) -> Self {
+    pub(crate) fn new(
+        app: &App,
+        origin: &Origin,
+        finding: Finding,
+        workloads: Vec<Workload>,
+        parts: Vec<FindingRow>,
+    ) -> Self {
+        let evidence = finding.evidence.into_iter().map(EvidenceJson::from).collect();
+        let shown = FindingJson::new(app, origin, FindingRow { workloads, ..finding.row });
         Self {
-            evidence: finding.evidence.into_iter().map(EvidenceJson::from).collect(),
+            finding: FindingJson { evidence: Some(evidence), ..shown },
             params: finding.params.into_iter().map(|(name, param)| (name, param.into())).collect(),
             parts: parts.into_iter().map(PartJson::from).collect(),
-            finding: FindingRow { workloads, ..finding.row }.into(),
         }
     }
 }
 
 /// What suppresses a finding until a date, because somebody asked for it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct SuppressionJson {
     /// `false_positive`, `risk_accepted`, `compensating_control` or `test`.
     pub(crate) reason: &'static str,
@@ -87,8 +97,51 @@ impl From<SuppressionRow> for SuppressionJson {
     }
 }
 
+/// The ticket of a finding in another system, or the reservation of one.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct TicketJson {
+    /// How the installation calls the system.
+    #[schema(example = "jira")]
+    pub(crate) system: String,
+    /// How the system calls the ticket; null while one is only reserved.
+    #[schema(example = "SEC-1204")]
+    pub(crate) key: Option<String>,
+    /// Where people read it.
+    #[schema(example = "https://tracker.example/browse/SEC-1204")]
+    pub(crate) url: Option<String>,
+    /// What it is marked with.
+    #[schema(example = "rolecall-Q7gd0TmzR5uWcKx2")]
+    pub(crate) idempotency_key: String,
+    /// When it was linked.
+    pub(crate) linked_at: Option<DateTime<Utc>>,
+    /// Who linked it.
+    #[schema(example = "token ticket-bot")]
+    pub(crate) linked_by: Option<String>,
+    /// The worker that reserved it last.
+    #[schema(example = "ticket-bot-0")]
+    pub(crate) holder: Option<String>,
+    /// Until when that holds; null where there is a ticket.
+    pub(crate) lease_until: Option<DateTime<Utc>>,
+}
+
+impl TicketJson {
+    /// A ticket or a reservation; none where a reservation was given back.
+    fn new(row: TicketRow) -> Option<Self> {
+        (row.key.is_some() || row.lease_until.is_some()).then_some(Self {
+            system: row.system,
+            key: row.key,
+            url: row.url,
+            idempotency_key: row.idempotency_key,
+            linked_at: row.linked_at,
+            linked_by: row.linked_by,
+            holder: row.holder,
+            lease_until: row.lease_until,
+        })
+    }
+}
+
 /// A finding.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct FindingJson {
     /// For people; unique in the installation.
     pub(crate) number: i64,
@@ -101,6 +154,12 @@ pub(crate) struct FindingJson {
     pub(crate) severity: &'static str,
     /// What the severity follows from; null where it is the rule's own or a binding's.
     pub(crate) severity_because: Option<String>,
+    /// The rule's title; its id where the rule is there no more.
+    #[schema(example = "The trust policy admits every pod of the account")]
+    pub(crate) title: String,
+    /// What to do about it; null where the rule does not say, or is there no more.
+    pub(crate) remediation: Option<String>,
+    /// What it is about.
     pub(crate) subject: SubjectJson,
     /// How many workloads reach the role that the finding is about.
     pub(crate) workload_count: u64,
@@ -120,6 +179,10 @@ pub(crate) struct FindingJson {
     pub(crate) resolution: Option<String>,
     /// One sentence.
     pub(crate) message: String,
+    /// The statements and facts that decided; null in a list without `include=evidence`.
+    pub(crate) evidence: Option<Vec<EvidenceJson>>,
+    /// Its tickets in other systems, and reservations of such.
+    pub(crate) tickets: Vec<TicketJson>,
     /// The exception from the policy files that suppresses it.
     pub(crate) exception: Option<ExceptionJson>,
     /// The suppression in force that a person or a program asked for.
@@ -151,10 +214,36 @@ pub(crate) struct FindingJson {
     /// The finding's page.
     #[schema(example = "/findings/17")]
     pub(crate) page: String,
+    /// The whole address of its page.
+    #[schema(example = "https://rolecall.example/findings/17")]
+    pub(crate) url: String,
 }
 
-impl From<FindingRow> for FindingJson {
-    fn from(row: FindingRow) -> Self {
+impl FindingJson {
+    /// Findings of a list, with what decided them where that is asked for.
+    pub(crate) async fn each(
+        app: &App,
+        origin: &Origin,
+        rows: Vec<FindingRow>,
+        evidence: bool,
+    ) -> Result<Vec<Self>, AppError> {
+        if !evidence {
+            return Ok(rows.into_iter().map(|row| Self::new(app, origin, row)).collect());
+        }
+        let found = app.store.decided(rows).await?;
+        let shape = |found: Finding| Self {
+            evidence: Some(found.evidence.into_iter().map(EvidenceJson::from).collect()),
+            ..Self::new(app, origin, found.row)
+        };
+        Ok(found.into_iter().map(shape).collect())
+    }
+
+    /// A finding without its evidence.
+    pub(crate) fn new(app: &App, origin: &Origin, row: FindingRow) -> Self {
+        let rule = app.rules.set.rule(&row.rule);
+        let meta = rule.as_ref().map(|rule| rule.meta());
+        let remediation = meta.map(|meta| meta.remediation.text.trim().to_owned()).filter(|text| !text.is_empty());
+        let title = meta.map_or_else(|| row.rule.clone(), |meta| meta.title.clone());
         let exception = row.exception.map(|e| ExceptionJson {
             name: e.name,
             owner: e.owner,
@@ -164,6 +253,11 @@ impl From<FindingRow> for FindingJson {
             origin: e.origin,
         });
         Self {
+            title,
+            remediation,
+            evidence: None,
+            tickets: row.tickets.into_iter().filter_map(TicketJson::new).collect(),
+            url: origin.url(&format!("/findings/{}", row.number)),
             page: format!("/findings/{}", row.number),
             number: row.number,
             fingerprint: row.fingerprint.0,
@@ -201,13 +295,14 @@ impl From<FindingRow> for FindingJson {
 }
 
 /// A step of a finding's life.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct EventJson {
     /// Place in the one order of all steps.
     pub(crate) change_seq: i64,
     /// Of the scanner `opened`, `reopened`, `changed`, `seen_again`, `resolved`, `stale`, `suppressed` or
     /// `suppression_expired`; of people and programs `acknowledged`, `unacknowledged`, `suppressed`,
-    /// `suppression_requested`, `suppression_declined`, `suppression_ended`, `assigned` or `commented`.
+    /// `suppression_requested`, `suppression_declined`, `suppression_ended`, `assigned`, `commented`,
+    /// `ticket_reserved`, `ticket_linked`, `ticket_released` or `ticket_removed`.
     pub(crate) kind: String,
     pub(crate) at: DateTime<Utc>,
     /// `scanner`, or who did it.

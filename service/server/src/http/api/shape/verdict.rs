@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Why something is not known.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ReasonJson {
     /// `gap` (an incomplete listing), `assumption` (data that was not provided and could be stated),
     /// `document` (one that cannot be parsed), `condition_key` (one whose value is open), `budget` (an
@@ -25,7 +25,7 @@ pub(crate) struct ReasonJson {
 }
 
 /// The listing that a reason is about: a row of `/api/v1/coverage`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ReasonScopeJson {
     pub(crate) account_id: String,
     /// As in `/api/v1/coverage`.
@@ -63,7 +63,7 @@ impl From<&Reason> for ReasonJson {
 }
 
 /// What a finding is about.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct SubjectJson {
     /// `role`, `policy`, `association`, `session`, `cluster` or `account`.
     pub(crate) kind: &'static str,
@@ -95,7 +95,7 @@ impl From<Subject> for SubjectJson {
 }
 
 /// A statement or fact that decided.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct EvidenceJson {
     /// What it shows.
     pub(crate) label: String,
@@ -118,7 +118,7 @@ impl From<Evidence> for EvidenceJson {
 }
 
 /// A parameter in force.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct ParamJson {
     pub(crate) value: serde_json::Value,
     /// `rule default`, or the binding with file and line.
@@ -132,7 +132,7 @@ impl From<EffectiveParam> for ParamJson {
 }
 
 /// An exception in force.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct ExceptionJson {
     pub(crate) name: String,
     pub(crate) owner: String,
@@ -143,7 +143,7 @@ pub(crate) struct ExceptionJson {
 }
 
 /// A workload that reaches the role that a finding is about.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct WorkloadJson {
     /// The key of its association.
     pub(crate) association: String,
@@ -173,7 +173,7 @@ impl From<Workload> for WorkloadJson {
 }
 
 /// A statement about what was not provided.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct AssumptionJson {
     /// As it is stated, such as `scp=none`.
     pub(crate) name: &'static str,
