@@ -31,6 +31,8 @@ mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod ticket_bot;
+#[cfg(test)]
 mod triage;
 #[cfg(test)]
 mod what_if;
