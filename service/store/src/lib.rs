@@ -9,7 +9,7 @@
 mod access;
 mod count;
 mod error;
-mod feed;
+
 mod findings;
 mod inventory;
 mod parse;
@@ -23,7 +23,6 @@ mod work;
 pub use access::{ApiToken, NewToken, WebSession};
 pub use count::Total;
 pub use error::Error;
-pub use feed::{Event, EventSubject, FeedBounds, FeedPart, KINDS as EVENT_KINDS};
 pub use findings::apply::ApplyCounts;
 pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
@@ -57,6 +56,7 @@ pub use trail::{
     BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, SourceReport, SourceRow,
     SourceState, TrailBatch, TrailCursor, TrailProblem, TrailWriter,
 };
+pub use work::feed::{Event, EventSubject, FeedBounds, FeedPart, KINDS as EVENT_KINDS};
 
 pub use work::idempotency::{KeptAnswer, TakenKey};
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};

@@ -3,8 +3,8 @@
 //! Knows that an approval and the question whether the change is still there are one transaction, and that
 //! of many changes either all are approved or none. Refuses to know who may approve.
 
-use crate::feed::Told;
 use crate::inventory::changes::{ChangeFilter, ChangeRow, count, later_than, page};
+use crate::work::feed::NewEvents;
 use crate::{Error, Store, parse};
 use rolecall_audit::drift::{Approval, ApprovalState, ApprovalStep, Change, Withdrawal, replaced_by};
 use serde_json::json;
@@ -58,7 +58,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn approve_change(&self, id: &str, approval: &Approval, who: &str) -> Result<Approved, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Approved::Absent) };
         if let Some(root) = row.change.caused_by {
             return Ok(Approved::Follows(root));
@@ -96,7 +96,7 @@ impl Store {
         who: &str,
     ) -> Result<AllApproved, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let rows = match approvable(filter) {
             Some(filter) => page(&mut *tx, &filter, None, MOST_APPROVED + 1).await?,
             None => Vec::new(),
@@ -122,7 +122,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn withdraw_approval(&self, id: &str, why: &Withdrawal, who: &str) -> Result<Withdrawn, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Withdrawn::Absent) };
         if let Some(root) = row.change.caused_by {
             return Ok(Withdrawn::Follows(root));
@@ -253,7 +253,7 @@ pub(super) async fn approve(
     approval: &Approval,
     who: &str,
     baseline: Option<&str>,
-    told: &mut Told,
+    told: &mut NewEvents,
 ) -> Result<(), Error> {
     let unique: BTreeSet<(String, &str)> =
         rows.iter().map(|row| (row.change.account_id.to_string(), row.change.id.as_str())).collect();

@@ -4,9 +4,9 @@
 //! Knows that one baseline of a resource is in force at most, and that what was approved with a baseline is withdrawn
 //! with it, in one transaction. Refuses to know how states are compared and who may approve.
 
-use crate::feed::Told;
 use crate::inventory::approval::{approve, judge_again, replaced};
 use crate::inventory::changes::{self, ChangeRow};
+use crate::work::feed::NewEvents;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::drift::baseline::{Baseline, BaselineState, Compared, entry, read_entry};
@@ -282,7 +282,7 @@ impl Store {
         let mut ended = 0;
         for id in gone {
             let mut tx = self.pool.begin().await?;
-            let mut told = Told::begin(&mut tx).await?;
+            let mut told = NewEvents::begin(&mut tx).await?;
             end(&mut tx, &id, "files", "its file does not have it any more", &mut told).await?;
             told.write(&mut tx, self.behind).await?;
             tx.commit().await?;
@@ -399,7 +399,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn withdraw_baseline(&self, id: &str, why: &Withdrawal, who: &str) -> Result<BaselineWithdrawn, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let row = select_baselines!("where b.id = $1 for update", id).fetch_optional(&mut *tx).await?;
         let Some(row) = row.map(read).transpose()? else { return Ok(BaselineWithdrawn::Absent) };
         if row.ended.is_some() {
@@ -438,7 +438,7 @@ impl Store {
         who: &str,
     ) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         approve(&mut tx, rows, approval, who, Some(baseline), &mut told).await?;
         told.write(&mut tx, self.behind).await?;
         tx.commit().await?;
@@ -452,7 +452,7 @@ async fn end(
     id: &str,
     who: &str,
     why: &str,
-    told: &mut Told,
+    told: &mut NewEvents,
 ) -> Result<(), Error> {
     sqlx::query!(
         "update baseline set ended_at = now(), ended_by = $2, ended_because = $3 where id = $1",

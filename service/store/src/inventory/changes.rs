@@ -4,9 +4,9 @@
 //! Knows that a snapshot which changed anything owes its changes, and that the debt goes in the transaction
 //! that keeps them. Refuses to know what a change means and who made it.
 
-use crate::feed::Told;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
 use crate::inventory::{coverage, estate};
+use crate::work::feed::NewEvents;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -316,7 +316,7 @@ impl Store {
     /// Where the database fails; then the run still owes them.
     pub async fn keep_changes(&self, run: RunId, changes: &[ChangeRow]) -> Result<u64, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let owed = sqlx::query!("delete from owed_change where account_id = $1 and run_id = $2", INSTALLATION, run.0)
             .execute(&mut *tx)
             .await?;
@@ -387,7 +387,7 @@ impl Store {
     /// Where the database fails.
     pub async fn attribute_change(&self, row: &ChangeRow) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         sqlx::query!(
             "update change set attribution = $3, attribution_because = $4, event_time = $5, effective_at = $6,
                                actor = $7, events = $8::text::jsonb, is_trail_complete = $9, passed_under = null
@@ -460,7 +460,7 @@ impl Store {
 }
 
 /// Tells what happened to a change.
-pub(super) fn tell(told: &mut Told, kind: &'static str, row: &ChangeRow) {
+pub(super) fn tell(told: &mut NewEvents, kind: &'static str, row: &ChangeRow) {
     let change = &row.change;
     let detail = json!({
         "change": change.change, "effect": change.effect.as_str(), "resource": change.resource.name,

@@ -3,10 +3,10 @@
 //! Knows that new calls and new scans of an account owe it, and that what is owed goes in the transaction that
 //! keeps what came of it. Refuses to know what a call did.
 
-use crate::feed::Told;
 use crate::inventory::changes::{ChangeRow, of_account, tell};
 use crate::inventory::estate;
 use crate::inventory::{coverage, snapshot::marks_beside};
+use crate::work::feed::NewEvents;
 use crate::work::jobs::interval;
 use crate::work::runs::RunId;
 use crate::{Error, Store, parse};
@@ -144,7 +144,7 @@ impl Store {
     ) -> Result<u64, Error> {
         let account = owed.account_id.to_string();
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let ids: Vec<String> = rows.iter().map(|(row, _)| row.change.id.clone()).collect();
         if let Some(from) = from {
             forget(&mut tx, &account, from, &ids, &mut told).await?;
@@ -194,7 +194,7 @@ async fn forget(
     account: &str,
     from: DateTime<Utc>,
     kept: &[String],
-    told: &mut Told,
+    told: &mut NewEvents,
 ) -> Result<(), Error> {
     sqlx::query!(
         "with gone as (

@@ -1,5 +1,6 @@
-//! Scans and jobs: what is to be done, by whom, and how it ended.
+//! Scans and jobs: what is to be done, by whom, and how it ended; and all that happens, in one order.
 
+pub(crate) mod feed;
 pub(crate) mod idempotency;
 pub(crate) mod jobs;
 pub(crate) mod runs;

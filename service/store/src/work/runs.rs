@@ -2,7 +2,7 @@
 //!
 //! Knows which run is alive, by the database's clock, which all processes share. Refuses to know what a run does; its report is the caller's JSON.
 
-use crate::feed::Told;
+use crate::work::feed::NewEvents;
 use crate::work::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -125,7 +125,7 @@ impl Store {
     pub async fn begin_run(&self, new: &NewRun) -> Result<RunId, Error> {
         self.interrupt_dead_runs().await?;
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let id = sqlx::query_scalar!(
             "update counter set value = value + 1 where account_id = $1 and name = 'run' returning value",
             INSTALLATION
@@ -177,7 +177,7 @@ impl Store {
             RunOutcome::Failed(error, report) => (RunState::Failed, Some(error.as_str()), report),
         };
         let mut tx = self.pool.begin().await?;
-        let mut told = Told::begin(&mut tx).await?;
+        let mut told = NewEvents::begin(&mut tx).await?;
         let done = sqlx::query!(
             "update run set state = $3, error = $4, report = $5::text::jsonb,
                     finished_at = clock_timestamp() - $6::interval
@@ -223,7 +223,7 @@ impl Store {
             let run = RunId(suspect.id);
             if suspect.expired || (suspect.collecting && self.transaction_is_gone(run).await?) {
                 let mut tx = self.pool.begin().await?;
-                let mut told = Told::begin(&mut tx).await?;
+                let mut told = NewEvents::begin(&mut tx).await?;
                 let marked = sqlx::query_scalar!(
                     r#"update run set state = 'interrupted', finished_at = clock_timestamp(),
                             error = 'the process that ran it went away'

@@ -92,7 +92,7 @@ kinds! {
 }
 
 /// Events of one transaction that is under way.
-pub(crate) struct Told {
+pub(crate) struct NewEvents {
     seq: i64,
     rows: Vec<Row>,
 }
@@ -105,7 +105,7 @@ struct Row {
     detail: String,
 }
 
-impl Told {
+impl NewEvents {
     /// Locks the counter: no other transaction numbers anything until this one ends.
     pub(crate) async fn begin(connection: &mut PgConnection) -> Result<Self, Error> {
         let seq = sqlx::query_scalar!(
