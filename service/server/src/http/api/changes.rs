@@ -59,7 +59,7 @@ impl From<Access> for AccessJson {
 }
 
 /// How whoever has a role gets further: it is an administrator, or has a privilege-escalation path.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct RoleEscalationJson {
     /// The role's ARN.
     pub(crate) role: String,
