@@ -7,6 +7,7 @@
 
 mod audit;
 mod findings;
+mod history;
 
 use crate::shell::root;
 use serde_json::Value;
@@ -127,11 +128,13 @@ pub fn run(args: &[&str]) -> Result<(), String> {
         ["organisation", roles, accounts] => audit::organisation(roles, accounts),
         ["findings"] => findings::findings("70000"),
         ["findings", wanted] => findings::findings(wanted),
+        ["history"] => history::history("10000", "30"),
+        ["history", roles, scans] => history::history(roles, scans),
         ["trail"] => run_trail("700000"),
         ["trail", events] => run_trail(events),
         [roles, associations] => run_bench(roles, associations),
         _ => Err("cargo xtask bench [ROLES ASSOCIATIONS], bench import, bench organisation [ROLES ACCOUNTS], \
-                  bench findings [FINDINGS], \
+                  bench findings [FINDINGS], bench history [ROLES SCANS], \
                   or bench trail [EVENTS]"
             .to_owned()),
     }

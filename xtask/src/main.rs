@@ -29,6 +29,9 @@ const USAGE: &str = "cargo xtask <chore>
                    a first audit of 100,000 roles in 100 accounts, or as many as told
   bench findings [N]
                    the API's list at 70,000 findings, or as many as told, beside pgbench on the same query
+  bench history [ROLES SCANS]
+                   lists, resources and pages as they were beside the same as they are, over 30 scans of
+                   10,000 roles and associations, or as many as told
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
   soak [MINUTES]   `serve` with an audit a minute, for 20 minutes or as many as told: memory, open files
                    and connections

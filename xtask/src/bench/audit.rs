@@ -89,13 +89,18 @@ pub(super) fn build() -> Result<(), String> {
 
 /// Writes an estate's files, and gives their folder.
 pub(super) fn generate(size: Size) -> Result<PathBuf, String> {
+    generate_with(size, size.roles / 8)
+}
+
+/// As [`generate`], with so many associations.
+pub(super) fn generate_with(size: Size, associations: usize) -> Result<PathBuf, String> {
     let Size { roles, accounts } = size;
     let folder = root().join(format!("target/bench-estate/{roles}-{accounts}"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let problems = (roles / 500).max(1);
-    let (associations, clusters) = (roles / 8, 3 * accounts);
+    let clusters = 3 * accounts;
     let sizes = format!(
         "roles={roles},accounts={accounts},associations={associations},clusters={clusters},problems={problems},events=0"
     );

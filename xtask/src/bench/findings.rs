@@ -63,7 +63,7 @@ pub(super) fn findings(wanted: &str) -> Result<(), String> {
     let files = audit::generate(audit::Size { roles: 1_000, accounts: 4 })?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
-    let token = token(&data)?;
+    let token = token(&data, "findings:read")?;
     let mut server = serve(&data)?;
     let measured = both(&data, &token, wanted);
     stop(&mut server)?;
@@ -95,9 +95,10 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn token(data: &Path) -> Result<String, String> {
+/// A token of the store with this scope.
+pub(super) fn token(data: &Path, scope: &str) -> Result<String, String> {
     let made = rolecall(data)
-        .args(["admin", "token", "create", "--name", "bench", "--scope", "findings:read"])
+        .args(["admin", "token", "create", "--name", "bench", "--scope", scope])
         .output()
         .map_err(|error| format!("a token cannot be made: {error}"))?;
     let text = String::from_utf8_lossy(&made.stdout).into_owned();
@@ -113,7 +114,8 @@ fn place(data: &Path) -> Result<Vec<String>, String> {
     Ok(vec!["-h".to_owned(), line(4), "-p".to_owned(), line(3), "-U".to_owned(), "rolecall".to_owned()])
 }
 
-fn psql(data: &Path, script: &str) -> Result<String, String> {
+/// What a script says, run in the store's PostgreSQL.
+pub(super) fn psql(data: &Path, script: &str) -> Result<String, String> {
     let mut child = Command::new("psql")
         .args(place(data)?)
         .args(["-d", "rolecall", "-qAtX", "-v", "ON_ERROR_STOP=1", "-f", "-"])
