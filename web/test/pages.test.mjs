@@ -119,6 +119,14 @@ async function choose(page) {
   assert.ok(await listed.count(), "the pod's page lists the finding on its role");
   const role = "arn:aws:iam::444455556666:role/pods/payments-api";
   chosen.push(`/roles/${role}`, `/unused-access?role=${role}`, `/unused-access?role=${role}&days=7`);
+  // As of a day between the first scan and today, and what leads there.
+  const past = new Date(Date.now() - 5 * 24 * 3600 * 1000).toISOString().slice(0, 10);
+  chosen.push(`/assumable-by?role=${role}`, `/assumable-by?role=${role}&at=${past}`, `/unused-access?role=${role}&at=${past}`);
+  chosen.push(`/roles/${role}?at=${past}`, `/usage?at=${past}`, `${simulate}&action=dynamodb:GetItem&resource=${table}&at=${past}`);
+  await page.goto(origin + chosen.find((address) => address.startsWith("/associations/")));
+  const history = page.locator('#history a.more[href^="/workload-history?"]');
+  assert.ok(await history.count(), "the first workload has a history");
+  chosen.push(await history.getAttribute("href"));
   return chosen;
 }
 
@@ -275,6 +283,56 @@ test("without scripts changes are approved and withdrawn, and a state is approve
   await page.click("details button.primary");
   assert.equal(await all.count(), 0);
   assert.ok((await page.locator(".badge", { hasText: "Approved" }).count()) > 0);
+  await context.close();
+});
+
+test("without scripts an approval ends with its time, and a change that was taken back is over", { timeout: 600_000 }, async () => {
+  const context = await open("light", 1280, { javaScriptEnabled: false });
+  const page = await context.newPage();
+  const rows = () => page.locator('main a.title[href^="/findings/"]');
+  await page.goto(`${origin}/findings?rule_id=change-widens-access&state=open`);
+  await rows().last().click();
+  const change = await page.locator('main a[href^="/changes/"]').first().getAttribute("href");
+  const open_ = `/findings?rule_id=change-widens-access&state=open&subject_key=${change.split("/").at(-1)}`;
+  await judged(page, open_, true);
+
+  // Approved until in a minute: the field takes days, and the form a time as well.
+  const approve = "section[aria-labelledby=approval-h]";
+  const state = () => page.locator(`${approve} header .badge`).innerText();
+  await page.goto(origin + change);
+  assert.equal(await state(), "Not approved");
+  const ends = Date.now() + 60_000;
+  await page.locator(`${approve} input[name=until]`).evaluate((field) => { field.type = "text"; });
+  await page.fill(`${approve} input[name=until]`, new Date(ends).toISOString());
+  await page.fill(`${approve} form >> nth=0 >> input[name=reason]`, "Until the migration is done");
+  await page.click(`${approve} button.primary`);
+  assert.equal(await state(), "Approved");
+  await judged(page, open_, false);
+  assert.ok(Date.now() < ends, "the finding resolved before the approval ended");
+
+  // It ends by itself; the next scan opens the finding again.
+  await page.waitForTimeout(Math.max(0, ends - Date.now()) + 1_000);
+  await page.goto(origin + change);
+  assert.equal(await state(), "Approval expired");
+  await page.goto(`${origin}${open_}`);
+  assert.equal(await rows().count(), 0, "nothing was judged since");
+  await page.goto(`${origin}/scans`);
+  await page.click('form[action="/scans"] button');
+  await judged(page, open_, true);
+  await rows().first().click();
+  assert.match(await page.locator("main").innerText(), /reopened/i);
+
+  // What a later change took back is over without anybody's approval.
+  await page.goto(`${origin}/findings?rule_id=change-widens-access&state=resolved`);
+  let taken = false;
+  for (const href of await rows().evaluateAll((links) => links.map((link) => link.getAttribute("href")))) {
+    await page.goto(origin + href);
+    taken ||= (await page.locator("main").innerText()).includes("A later change took it back");
+    if (taken) break;
+  }
+  assert.ok(taken, "the demo has a change that was taken back");
+  await page.locator("main a", { hasText: "That change" }).click();
+  assert.match(page.url(), /\/changes\/chg_/);
   await context.close();
 });
 

@@ -1,9 +1,10 @@
-//! Who may enter: API tokens, one-time sign-in codes and web sessions, by their hashes alone.
+//! Who may enter: API tokens, one-time sign-in codes and web sessions, by their hashes alone; and when people
+//! were here.
 //!
 //! Refuses to know a secret: callers hash before they come here. "Now" is the caller's.
 
 use crate::{Error, INSTALLATION, Store};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// A token to be kept.
 #[derive(Debug, Clone)]
@@ -58,7 +59,52 @@ pub struct WebSession {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A person's visit to the pages, and when the one before was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// When it began.
+    pub began_at: DateTime<Utc>,
+    /// The last request of the visit before, to some minutes; `None`: there was none.
+    pub previous_at: Option<DateTime<Utc>>,
+}
+
 impl Store {
+    /// Notes a request of a person. After so long without one a new visit begins.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn note_visit(&self, person: &str, now: DateTime<Utc>, over_after: TimeDelta) -> Result<(), Error> {
+        sqlx::query!(
+            "insert into visit as v (account_id, person, began_at, seen_at) values ($1, $2, $3, $3)
+             on conflict (account_id, person) do update
+             set began_at = case when v.seen_at <= $4 then excluded.began_at else v.began_at end,
+                 previous_at = case when v.seen_at <= $4 then v.seen_at else v.previous_at end,
+                 seen_at = greatest(v.seen_at, excluded.seen_at)",
+            INSTALLATION,
+            person,
+            now,
+            now - over_after
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The latest visit of a person.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn visit(&self, person: &str) -> Result<Option<Visit>, Error> {
+        Ok(sqlx::query_as!(
+            Visit,
+            "select began_at, previous_at from visit where account_id = $1 and person = $2",
+            INSTALLATION,
+            person
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
     /// Keeps a token. `false`: its public id is taken.
     ///
     /// # Errors

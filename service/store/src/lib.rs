@@ -20,7 +20,7 @@ pub mod testing;
 mod trail;
 mod work;
 
-pub use access::{ApiToken, NewToken, WebSession};
+pub use access::{ApiToken, NewToken, Visit, WebSession};
 pub use count::Total;
 pub use error::Error;
 pub use findings::apply::ApplyCounts;
@@ -33,25 +33,25 @@ pub use findings::suppressions::{
 };
 pub use findings::tickets::{NotTicketed, Reserved, TicketFilter, TicketRow};
 pub use findings::triage::{MOST_TRIAGED, NotDecided, NotTriaged, TriageOf, TriagedAll, TriagedBy};
-pub use inventory::accounts::{
-    AccountRow, Counts, CoverageRow, CoverageSummary, GapRow, KindCoverage, SessionListings,
-};
+pub use inventory::accounts::{AccountRow, Counts, CoverageSummary, GapRow, KindCoverage, SessionListings};
 pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
 pub use inventory::as_of::{AsOf, NotThen};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::baselines::{BaselineAfter, BaselineFilter, BaselineRow, BaselineWithdrawn, NewBaseline};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
 pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};
+pub use inventory::coverage::CoverageRow;
 pub use inventory::event_changes::{AccountScan, OwedReplay};
 pub use inventory::open_changes::PassedChanges;
 pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
+pub use inventory::workload_history::{WorkloadChange, WorkloadPart};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
 pub use sqlx::postgres::PgConnectOptions;
 pub use trail::attempts::{Attempts, Life, SetAside, Suspect, Unit, UnitKind};
 pub use trail::attribution::{DueSessions, SessionKey};
 pub use trail::sessions::{Chain, SessionAfter, SessionDay, SessionFilter};
-pub use trail::usage::{AttributionCount, DayRow, UsageOf, UseRow};
+pub use trail::usage::{AttributionCount, DayRow, UsageOf, UsageWindow, UseRow};
 pub use trail::{
     BatchCounts, ChangeEventAfter, ChangeEventFilter, Damage, DayCounts, FileMark, SourceReport, SourceRow,
     SourceState, TrailBatch, TrailCursor, TrailProblem, TrailWriter,

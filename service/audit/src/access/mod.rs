@@ -9,6 +9,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod associations;
+pub mod assumable_by;
 mod attributions;
 pub(crate) mod callers;
 pub(crate) mod data;

@@ -108,7 +108,7 @@ async fn ask_again(store: &Store) -> Result<(), Error> {
         return Ok(());
     }
     let complete_ranges = store.complete_ranges(&[]).await?;
-    let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new()).await?.snapshot.trails;
+    let trails: Vec<Trail> = store.estate_of(&std::collections::BTreeSet::new(), None).await?.snapshot.trails;
     let told = blocking(move || {
         let calls = Calls::new(&events);
         let records = Records { complete_ranges: &complete_ranges, trails: &trails };

@@ -267,7 +267,7 @@ async fn approve_states(store: &Store) -> Result<(), Error> {
         baseline,
     });
     store.keep_baselines(&new.collect::<Vec<_>>()).await?;
-    let estate = store.estate_of(&BTreeSet::from([account(demo::PAYMENTS)?])).await?;
+    let estate = store.estate_of(&BTreeSet::from([account(demo::PAYMENTS)?]), None).await?;
     compare_and_approve(store, Arc::new(estate), &[]).await?;
     Ok(())
 }

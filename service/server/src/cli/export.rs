@@ -4,7 +4,7 @@ use super::Format;
 use super::{Context, with_existing_database};
 use crate::audit::rules::Rules;
 use crate::error::Error;
-use crate::http::as_of::{self, AsOfError};
+use crate::http::as_of;
 use crate::http::exceptions::Exceptions;
 use crate::http::filters;
 use crate::http::listing::{self, Listing};
@@ -17,7 +17,9 @@ use clap::ValueEnum;
 use futures::TryStreamExt as _;
 use rolecall_audit::access::reach::Workload;
 use rolecall_estate::Session;
-use rolecall_store::{AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, Store, UsageOf, UseRow};
+use rolecall_store::{
+    AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, Store, UsageOf, UsageWindow, UseRow,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{BufWriter, StdoutLock, Write as _};
@@ -479,7 +481,8 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
                 }
             };
             let since = params.instant("since").map(|since| since.date_naive());
-            let mut rows = store.usage(&of, since, false);
+            let within = UsageWindow { since, until: as_of(store, params).await?.map(AsOf::at) };
+            let mut rows = store.usage(&of, within, false);
             while let Some(row) = rows.try_next().await? {
                 out.row(&use_row(&row))?;
             }
@@ -490,10 +493,7 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
 
 /// The moment that is asked for.
 async fn as_of(store: &Store, params: &Params) -> Result<Option<AsOf>, Error> {
-    as_of::of(store, params).await.map_err(|error| match error {
-        AsOfError::Store(error) => error.into(),
-        AsOfError::Never(what) => Error::Usage { what, remedy: "name another time with --at".to_owned() },
-    })
+    as_of::of(store, params).await.map_err(as_of::usage_error)
 }
 
 /// The gaps of a moment.

@@ -8,6 +8,7 @@ use super::Format;
 use super::case_files::CaseKind;
 use super::{Context, print, print_json, with_existing_database};
 use crate::error::Error;
+use crate::http::as_of;
 use crate::progress::Progress;
 use crate::query::simulate::{self, Answer, SimulateError};
 use rolecall_audit::access::simulate::{Given, Question, WhatIf};
@@ -45,6 +46,9 @@ pub struct Args {
     /// Condition keys that are not given are absent, rather than not known
     #[arg(long, requires = "principal")]
     pub closed: bool,
+    /// As it was known at this time: an RFC 3339 instant, or a day, which stands for its last moment in UTC
+    #[arg(long, value_name = "TIME", requires = "principal")]
+    pub at: Option<String>,
     /// Documents in the place of what is stored.
     #[command(flatten)]
     pub what_if: WhatIfArgs,
@@ -141,7 +145,11 @@ pub async fn one_request(context: Context, args: &Args) -> Result<ExitCode, Erro
     let question = args.question()?;
     let progress = Progress::silent();
     let answer = with_existing_database(&context, &progress, async |database| {
-        simulate::answer(&database.store, &question).await.map_err(|error| match error {
+        let as_of = match &args.at {
+            Some(at) => Some(as_of::named(&database.store, at).await.map_err(as_of::usage_error)?),
+            None => None,
+        };
+        simulate::answer(&database.store, &question, as_of).await.map_err(|error| match error {
             SimulateError::Store(error) => error.into(),
             SimulateError::Ask(error) => Error::Question(error),
         })

@@ -3,7 +3,8 @@
 //! Parsed once, here: the rest of a request knows the snapshot that it means. Refuses to know what is shown of it.
 
 use super::error::{AppError, Code, FieldError};
-use super::query::{Kind, Param, Params, param};
+use super::query::{Kind, Param, Params, encode, moment, param};
+use crate::error::Error;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_store::{AsOf, NotThen, Store};
 
@@ -38,12 +39,26 @@ impl From<AsOfError> for AppError {
     }
 }
 
+/// What a command says that named such a moment.
+pub(crate) fn usage_error(error: AsOfError) -> Error {
+    match error {
+        AsOfError::Store(error) => error.into(),
+        AsOfError::Never(what) => Error::Usage { what, remedy: "name another time with --at".to_owned() },
+    }
+}
+
 /// The moment that parameters name; `None`: now.
 pub(crate) async fn of(store: &Store, params: &Params) -> Result<Option<AsOf>, AsOfError> {
-    let Some(at) = params.moment(AT.name) else { return Ok(None) };
-    let given = params.text(AT.name).unwrap_or_default();
+    let Some(given) = params.text(AT.name) else { return Ok(None) };
+    named(store, given).await.map(Some)
+}
+
+/// The moment that a text names.
+pub(crate) async fn named(store: &Store, given: &str) -> Result<AsOf, AsOfError> {
+    let unread = || AT.kind.read(given).err().unwrap_or_default();
+    let at = moment(given).ok_or_else(|| AsOfError::Never(format!("`at`: {}", unread())))?;
     match store.as_of(at).await? {
-        Ok(as_of) => Ok(Some(as_of)),
+        Ok(as_of) => Ok(as_of),
         Err(NotThen::Future) => {
             Err(AsOfError::Never(format!("`at`: `{given}` is still to come; leave it out for the latest scan")))
         }
@@ -71,12 +86,16 @@ pub(crate) struct AsOfBanner {
 impl AsOfBanner {
     /// Of a page at `path`, whose query is `params`.
     pub(crate) fn new(as_of: AsOf, path: &str, params: &Params) -> Self {
-        let given = params.only(&[AT.name]).query();
+        Self::leading_back(as_of, params.text(AT.name).unwrap_or_default(), params.without(AT.name).link(path))
+    }
+
+    /// Of a page that was asked for as of `given`, with the address of the same as of now.
+    pub(crate) fn leading_back(as_of: AsOf, given: &str, now: String) -> Self {
         Self {
             at: written(as_of.at()),
             scanned_at: written(as_of.scanned_at()),
-            now: params.without(AT.name).link(path),
-            suffix: format!("?{given}"),
+            now,
+            suffix: format!("?{}={}", AT.name, encode(given)),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn take(app: &App, wanted: AskedState, who: &Principal) -> Resu
     if resource.is_none() && expected_digest.is_some() {
         return Err(wrong("expected_digest", "`expected_digest` is of one resource; give `resource`, too"));
     }
-    let estate = Arc::new(app.store.estate_of(&BTreeSet::from([account])).await?);
+    let estate = Arc::new(app.store.estate_of(&BTreeSet::from([account]), None).await?);
     let at = app.store.now().await?;
     let what = Selection { account_id: Some(account), resource: resource.clone() };
     let Taken { baselines, skipped } = {

@@ -447,6 +447,7 @@ pub(crate) const USAGE: &[Param] = &[
     param("role_arn", Kind::Text, "Of this role."),
     param("association_id", Kind::Text, "Of this association."),
     param("since", Kind::Instant, "From the day of this time on."),
+    AT,
 ];
 
 /// The kinds of scope that are asked for; empty: all.

@@ -100,7 +100,7 @@ pub fn router(app: App) -> Router {
         .fallback(edge::no_such_address)
         .layer(from_fn(border::border))
         .layer(from_fn_with_state(app.clone(), rated::rated))
-        .layer(from_fn_with_state((app.clone(), Arc::new(table)), auth::gate))
+        .layer(from_fn_with_state((app.clone(), Arc::new(table), auth::Visits::default()), auth::gate))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(from_fn_with_state(app.clone(), edge::edge))

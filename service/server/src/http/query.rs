@@ -172,12 +172,6 @@ impl Params {
         instant(self.text(name)?)
     }
 
-    /// The value of a moment.
-    #[must_use]
-    pub fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
-        moment(self.text(name)?)
-    }
-
     /// The value of a flag.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {

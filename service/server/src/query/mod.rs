@@ -1,5 +1,6 @@
 //! Questions that pages, API and command line ask alike: what each loads, and which pure function answers.
 
+pub(crate) mod assumable_by;
 pub(crate) mod simulate;
 pub(crate) mod unused;
 pub(crate) mod what_if;

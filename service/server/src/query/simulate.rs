@@ -4,7 +4,7 @@
 
 use rolecall_audit::access::simulate::{AskError, Question, accounts, ask};
 use rolecall_iam::{AccountId, Explanation};
-use rolecall_store::Store;
+use rolecall_store::{AsOf, Store};
 use std::collections::BTreeSet;
 
 /// Why a question has no answer.
@@ -31,13 +31,13 @@ pub struct Answer {
     pub notes: Vec<String>,
 }
 
-/// Puts a question to the stored estate.
+/// Puts a question to the stored estate, as it is or as it was known at a moment.
 ///
 /// # Errors
 /// Where the database fails, or the question cannot be put.
-pub async fn answer(store: &Store, question: &Question) -> Result<Answer, SimulateError> {
+pub async fn answer(store: &Store, question: &Question, as_of: Option<AsOf>) -> Result<Answer, SimulateError> {
     let mut needed: BTreeSet<AccountId> = BTreeSet::new();
-    let mut estate = store.estate_of(&needed).await?;
+    let mut estate = store.estate_of(&needed, as_of).await?;
     // An association leads to roles of accounts that only it names: two steps at most.
     for _ in 0..2 {
         let more = accounts(&estate, question);
@@ -45,7 +45,7 @@ pub async fn answer(store: &Store, question: &Question) -> Result<Answer, Simula
             break;
         }
         needed.extend(more);
-        estate = store.estate_of(&needed).await?;
+        estate = store.estate_of(&needed, as_of).await?;
     }
     let asked = ask(&estate, question)?;
     Ok(Answer {

@@ -1,7 +1,7 @@
 //! The inventory as of times that have passed: an estate of three scans, read at each.
 
 use crate::support::{Client, REFUSED, look, observations, refused};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall::app::App;
 use rolecall::audit::rules::Rules;
@@ -9,6 +9,7 @@ use rolecall::config::Config;
 use rolecall::http::auth::token::Scope as Grant;
 use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -191,6 +192,124 @@ async fn pages_keep_to_the_time_that_they_show() {
     let refused = client.get(&format!("/roles?at={before}")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.text.contains("before the first scan"), "{}", refused.text);
+}
+
+/// Access as it was: who could assume a role, what a request was decided by, what was used.
+#[tokio::test]
+async fn access_is_decided_by_what_was_known_then() {
+    let Scans { app, at: [before, first, second, third] } = scans().await;
+    let client = Client::program(&app, &[Grant::InventoryRead]).await;
+    let post = async |path: &str, body: Value| client.send(Method::POST, path, body.to_string()).await;
+    let assumable =
+        async |role: &str, at: &str| client.json(&format!("/api/v1/roles/{}/assumable-by{at}", encoded(role))).await;
+    let workloads = |answer: &Value| -> Vec<(String, String)> {
+        let items = answer["workloads"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        items.map(|item| (text(&item["association"]), text(&item["via"]))).collect()
+    };
+    let former = client.json(&format!("/api/v1/associations/{CHANGED}?at={first}")).await["detail"]["role_arn"].clone();
+    let former = former.as_str().unwrap();
+    let direct = (CHANGED.to_owned(), "role".to_owned());
+    let (was, is) =
+        (assumable(former, &format!("?at={first}")).await, assumable(former, &format!("?at={second}")).await);
+    assert!(workloads(&was).contains(&direct), "{was}");
+    assert!(was["principals"].to_string().contains("pods.eks.amazonaws.com") && was["missing"] == json!([]), "{was}");
+    assert!(!workloads(&is).contains(&direct), "{is}");
+    assert_eq!(assumable(former, "").await["workloads"], is["workloads"]);
+    // The role that the association names now asks for the tags of another service account.
+    let now = assumable(OTHER, "").await;
+    assert!(!workloads(&now).is_empty() && !workloads(&now).contains(&direct), "{now}");
+
+    // A role that is gone could be assumed while it was there.
+    let gone = format!("/api/v1/roles/{}/assumable-by", encoded(GONE));
+    assert_eq!(client.get(&gone).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(client.get(&format!("{gone}?at={second}")).await.status, StatusCode::NOT_FOUND);
+    assert!(!workloads(&assumable(GONE, &format!("?at={first}")).await).is_empty());
+
+    // Pods act as the role that their association named then.
+    let question = json!({"principal": CHANGED, "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k"});
+    let decided = async |at: &str| {
+        let answer = post(&format!("/api/v1/simulate{at}"), question.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.json()["principal"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(decided(&format!("?at={first}")).await, OTHER);
+    assert_eq!((decided(&format!("?at={second}")).await, decided("").await), (OTHER.to_owned(), OTHER.to_owned()));
+
+    // What was used, and granted, until then.
+    for what in ["usage", "unused-access"] {
+        for of in [format!("roles/{}", encoded(OTHER)), format!("associations/{CHANGED}")] {
+            client.json(&format!("/api/v1/{of}/{what}?at={first}&days=30")).await;
+        }
+    }
+    let unused = |at: &str| format!("/api/v1/associations/{CHANGED}/unused-access{at}");
+    let granted = async |at: &str| client.json(&unused(at)).await["role_arn"].clone();
+    assert_ne!(granted(&format!("?at={first}")).await, OTHER);
+    assert_eq!(granted(&format!("?at={second}")).await, OTHER);
+    let until = client.json(&unused(&format!("?at={first}"))).await["window"]["until"].clone();
+    assert!(until.as_str().unwrap().parse::<DateTime<Utc>>().unwrap() <= first.parse::<DateTime<Utc>>().unwrap());
+
+    for at in [before.as_str(), "2999-01-01", "soon"] {
+        for path in [gone.as_str(), &unused(""), &format!("/api/v1/associations/{CHANGED}/usage")] {
+            assert_eq!(client.get(&format!("{path}?at={at}")).await.status, StatusCode::BAD_REQUEST, "{path} {at}");
+        }
+        let answer = post(&format!("/api/v1/simulate?at={at}"), question.clone()).await;
+        assert_eq!((answer.status, &answer.json()["errors"][0]["parameter"]), (StatusCode::BAD_REQUEST, &json!("at")));
+    }
+
+    // Pages say of which time they are, and lead on to the same time.
+    let person = Client::person(&app).await;
+    for path in [
+        format!("/assumable-by?role={OTHER}"),
+        format!("/unused-access?role={OTHER}"),
+        "/usage?days=30".to_owned(),
+        format!("/simulate?principal={CHANGED}&action=s3:GetObject"),
+    ] {
+        let answer = person.get(&format!("{path}&at={third}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        assert!(answer.text.contains("As of ") && answer.text.contains("href=\"/roles?at="), "{path}");
+        assert!(!person.get(&path).await.text.contains("As of 2"), "{path}");
+        assert_eq!(person.get(&format!("{path}&at={before}")).await.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let role = person.get(&format!("/roles/{OTHER}?at={second}")).await.text;
+    for link in ["/assumable-by?role=", "/simulate?principal=", "/unused-access?role="] {
+        let link = role.split(&format!("href=\"{link}")).nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert!(link.contains("at="), "{link}");
+    }
+}
+
+/// What a scan did not show stays unknown of that time, after a later one showed it again.
+#[tokio::test]
+async fn what_was_not_confirmed_then_decides_nothing_of_that_time() {
+    let store = rolecall_store::testing::database().await.unwrap().store;
+    let rules = Arc::new(Rules::load(None).unwrap());
+    let seen = observations();
+    let role = seen.iter().flat_map(|it| &it.roles).find(|role| role.arn.account_id().to_string() == REFUSED);
+    let role = role.unwrap().arn.to_string();
+    let mut at = Vec::new();
+    for observations in [seen.clone(), refused(seen.clone()), seen] {
+        look(&store, &rules, &observations).await;
+        at.push(written(store.now().await.unwrap()));
+    }
+    let hub = rolecall_collect::Hub::Environment { profile: None, region: None, endpoint_url: None };
+    let app = App::new(store, rules, Config::default(), hub, false).await.unwrap();
+    let client = Client::program(&app, &[Grant::InventoryRead]).await;
+    let question = json!({"principal": role, "action": "iam:GetRole", "resource": role, "closed": true}).to_string();
+    let decided = async |at: &str| {
+        let answer = client.send(Method::POST, &format!("/api/v1/simulate{at}"), question.clone()).await.json();
+        (answer["decision"].as_str().unwrap().to_owned(), answer["notes"].to_string())
+    };
+    let at: Vec<String> = at.iter().map(|at| format!("?at={at}")).collect();
+    let [first, second, third] = at.as_slice() else { panic!("three scans") };
+    let known = decided("").await;
+    assert_ne!(known.0, "Unknown", "{known:?}");
+    assert_eq!((decided(first).await, decided(third).await), (known.clone(), known));
+    let then = decided(second).await;
+    assert!(then.0 == "Unknown" && then.1.contains("as it was last seen"), "{then:?}");
+    let path = format!("/api/v1/roles/{}/assumable-by", encoded(&role));
+    let missing = async |at: &str| client.json(&format!("{path}{at}")).await["missing"].clone();
+    assert_eq!((missing(first).await, missing("").await), (json!([]), json!([])));
+    assert_eq!(missing(second).await[0]["kind"], "gap");
 }
 
 /// A list of add-ons that broke off says nothing of one that is not in it.

@@ -8,19 +8,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall::app::App;
 use rolecall::http::auth::token::Scope;
 use rolecall_audit::drift::{Attributed, Attribution, Scans, SeenIn, changes};
-use rolecall_estate::Observation;
+use rolecall_estate::{Observation, Role};
 use rolecall_store::ChangeRow;
 use serde_json::{Value, json};
 
 /// Looks at an estate in which three roles may do this, and gives the ids of what changed.
 pub(crate) async fn allow(app: &App, seen: &mut [Observation], action: &str, at: DateTime<Utc>) -> Vec<String> {
+    allow_some(app, seen, action, at, |_| true).await
+}
+
+/// As [`allow`], three roles of a kind.
+async fn allow_some(
+    app: &App,
+    seen: &mut [Observation],
+    action: &str,
+    at: DateTime<Utc>,
+    is_wanted: impl Fn(&Role) -> bool,
+) -> Vec<String> {
     let text =
         format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"{action}","Resource":"*"}}}}"#);
     let mut left = 3;
     for observation in seen.iter_mut() {
         let document = observation.documents.read(&text);
         for role in &mut observation.roles {
-            if left > 0 && !role.inline.is_empty() {
+            if left > 0 && !role.inline.is_empty() && is_wanted(role) {
                 role.inline[0].document = document;
                 left -= 1;
             }
@@ -193,4 +204,77 @@ async fn a_person_approves_on_the_page_of_the_change() {
     let answer = send("/changes/approvals?effect=widened,mixed,none,unknown", "expected=3&reason=Release").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     assert!(!person.get("/changes").await.text.contains("of these changes"));
+}
+
+#[tokio::test]
+async fn a_workload_s_history_has_what_it_rests_on() {
+    let app = app(Seen::Nothing).await;
+    let (mut seen, now) = (observations(), Utc::now());
+    let of_pods = |role: &Role| role.arn.path() == "/pods/";
+    allow_some(&app, &mut seen, "s3:GetObject", now, of_pods).await;
+    let ids = allow_some(&app, &mut seen, "s3:*", now, of_pods).await;
+    let program = Client::program(&app, &[Scope::InventoryRead]).await;
+    let person = Client::person(&app).await;
+    let page = async |key: &str| {
+        let answer = person.get(&format!("/workload-history?association={key}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.text
+    };
+    let listed = program.json("/api/v1/associations?limit=1000").await;
+    let key_of = |item: &Value| item["key"].as_str().unwrap().to_owned();
+    let mut with_history = 0;
+    for id in &ids {
+        let role = program.json(&format!("/api/v1/changes/{id}")).await["resource"].as_str().unwrap().to_owned();
+        for item in listed["items"].as_array().unwrap() {
+            let detail = &item["detail"];
+            let holds = detail["role_arn"] == *role || detail["target_role_arn"] == *role;
+            let text = page(&key_of(item)).await;
+            if holds {
+                with_history += 1;
+                assert!(text.contains(&format!("href=\"/changes/{id}\"")), "{role} of {}", key_of(item));
+                let part = if detail["role_arn"] == *role { "Role," } else { "Target role," };
+                assert!(text.contains(part), "{part} {text}");
+            } else if !program.json(&format!("/api/v1/changes/{id}")).await["affected"]
+                .to_string()
+                .contains(&key_of(item))
+            {
+                assert!(!text.contains(&format!("href=\"/changes/{id}\"")), "{role} and {}", key_of(item));
+            }
+        }
+    }
+    assert!(with_history > 0, "some of the changed roles have workloads");
+    assert_eq!(person.get("/workload-history").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_overview_counts_from_the_visit_before() {
+    let database = rolecall_store::testing::database().await.unwrap();
+    let app =
+        crate::support::app_over(database.store.clone(), Seen::Nothing, rolecall::config::Config::default()).await;
+    let person = Client::person(&app).await;
+    let card = async || {
+        let text = person.get("/").await.text;
+        text.split("id=\"visit-h\"").nth(1).unwrap().split("</section>").next().unwrap().to_owned()
+    };
+    assert!(card().await.contains("first visit"));
+    let mut seen = observations();
+    let now = Utc::now();
+    allow(&app, &mut seen, "s3:GetObject", now).await;
+    assert_eq!(allow(&app, &mut seen, "s3:*", now).await.len(), 3);
+    assert!(card().await.contains("first visit"), "the visit goes on");
+
+    // Half an hour without a request: the next one begins a visit. A fresh router stands for a later process.
+    let mut connection = database.connect().await.unwrap();
+    let earlier =
+        "update visit set seen_at = seen_at - interval '31 minutes', began_at = began_at - interval '31 minutes'";
+    sqlx::query(earlier).execute(&mut connection).await.unwrap();
+    let person = Client::person(&app).await;
+    let text = person.get("/").await.text;
+    let card = text.split("id=\"visit-h\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(!card.contains("first visit") && card.contains("not approved"), "{card}");
+    for link in card.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let answer = person.get(&link.replace("&amp;", "&").replace("&#38;", "&")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{link}: {}", answer.text);
+    }
+    assert!(card.contains(">3 not approved<"), "{card}");
 }

@@ -15,7 +15,7 @@ use rolecall::progress::Progress;
 use rolecall_collect::trails::{self, Batch, Body, FinishedBatch, Missed, Object, Outcome, TrailGap, TrailSource};
 use rolecall_estate::{ChangeEvent, EventScope, Session};
 use rolecall_store::testing::{Database, database};
-use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, UsageOf, UseRow};
+use rolecall_store::{ChangeEventFilter, RunId, SessionFilter, UsageOf, UsageWindow, UseRow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -149,7 +149,7 @@ type Known = (Vec<Session>, Vec<UseRow>, Vec<ChangeEvent>);
 
 async fn known(database: &Database) -> Known {
     let sessions = database.store.sessions(&SessionFilter::default(), None, 1000).await.unwrap();
-    let uses = database.store.usage(&UsageOf::All, None, true).try_collect().await.unwrap();
+    let uses = database.store.usage(&UsageOf::All, UsageWindow::default(), true).try_collect().await.unwrap();
     let changes = database.store.change_events(&ChangeEventFilter::default(), None, 1000).await.unwrap();
     (sessions, uses, changes)
 }

@@ -3,7 +3,7 @@
 //! A page that shows names or a notice of coverage asks for those alone: counting everything costs as
 //! much as the estate is large.
 
-use crate::inventory::coverage;
+use crate::inventory::coverage::{self, CoverageRow};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -34,23 +34,6 @@ pub struct AccountRow {
     pub gap_scopes: u64,
     /// The latest look at any of its scopes.
     pub last_look_at: Option<DateTime<Utc>>,
-}
-
-/// The latest look at a scope.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CoverageRow {
-    /// The scope.
-    pub scope: Scope,
-    /// Whether it was read to its end.
-    pub complete: bool,
-    /// Its gaps; empty where complete.
-    pub gaps: Vec<Gap>,
-    /// When it was looked at; `None` of a moment that has passed.
-    pub looked_at: Option<DateTime<Utc>>,
-    /// By which run; of a moment that has passed: since which run it stood so.
-    pub run: RunId,
-    /// When it was last read to its end; `None`: never, and of a moment that has passed.
-    pub last_complete_at: Option<DateTime<Utc>>,
 }
 
 /// The latest listings of one kind in one account, counted.

@@ -107,58 +107,81 @@ impl Record {
     }
 }
 
-/// The columns of [`Record`], written once; `$1` is the moment from which sessions count.
-macro_rules! select_associations {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
+/// Associations with the columns of [`Record`], as they are or as of a moment: one text, and a plan for each of the two,
+/// since only where the text says so can PostgreSQL take the indexes of what is there now. `$1` is the moment's run and
+/// `$2` the moment, null for now; `$3` the moment from which sessions count. Given: the store, how rows are fetched, the
+/// moment, and how the statement ends.
+macro_rules! associations {
+    ($store:expr, $fetch:ident, $as_of:expr, $tail:literal $(, $arg:expr)* $(,)?) => {
+        match $as_of {
+            None => associations!(@ $store, $fetch, $as_of, "$1::bigint is null and a.seen_to is null",
+                                  "r.seen_to is null", $tail $(, $arg)*),
+            Some(_) => associations!(@ $store, $fetch, $as_of,
+                                     "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)",
+                                     "r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)", $tail $(, $arg)*),
+        }
+    };
+    (@ $store:expr, $fetch:ident, $as_of:expr, $association:literal, $role:literal, $tail:literal $(, $arg:expr)*) => {
         sqlx::query_as!(
             Record,
             r#"select a.key, a.body, a.role_arn, a.target_role_arn,
                       exists (select from resource r where r.kind = 'role' and r.key = a.role_arn
-                                 and r.seen_to is null) as "role_exists!",
+                                 and "# + $role + r#") as "role_exists!",
                       exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
-                                 and r.seen_to is null) as "target_role_exists!",
-                      own.found as own_findings, reached.found as role_findings,
+                                 and "# + $role + r#") as "target_role_exists!",
+                      own.found as "own_findings?", reached.found as "role_findings?",
                       greatest(own.worst, reached.worst) as worst,
                       s.sessions as "sessions!", s.last_session
                from resource a
-               left join lateral (
-                   select count(*) as sessions, max(at) as last_session from session s
-                   where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $1) s on true
                cross join lateral (
+                   select count(*) as sessions, max(at) as last_session from session s
+                   where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $3
+                     and ($2::timestamptz is null or s.at <= $2)) s
+               left join lateral (
                    select count(*) as found, max(f.severity_rank) as worst from finding f
                    where f.account_id = a.account_id and f.subject_kind = 'association' and f.subject_key = a.key
-                     and f.part_of is null and f.workflow in ('open', 'acknowledged')) own
-               cross join lateral (
+                     and f.part_of is null and f.workflow in ('open', 'acknowledged')) own on $1::bigint is null
+               left join lateral (
                    select count(*) as found, max(f.severity_rank) as worst from finding_workload w
                    join finding f on f.account_id = w.account_id and f.fingerprint = w.fingerprint
                    where w.association = a.key and f.part_of is null
-                     and f.workflow in ('open', 'acknowledged')) reached
-               where a.kind = 'association' and a.seen_to is null "# + $tail
+                     and f.workflow in ('open', 'acknowledged')) reached on $1::bigint is null
+               where a.kind = 'association' and "# + $association + " " + $tail,
+            $as_of.map(|as_of| as_of.run().0),
+            $as_of.map(AsOf::at)
             $(, $arg)*
         )
+        .$fetch(&$store.pool)
+        .await
     };
 }
 
-/// As [`select_associations`], of a moment that has passed: `$1` as there, `$2` is its run, `$3` the moment.
-macro_rules! select_associations_at {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
-        sqlx::query_as!(
-            Record,
-            r#"select a.key, a.body, a.role_arn, a.target_role_arn,
-                      exists (select from resource r where r.kind = 'role' and r.key = a.role_arn
-                                 and r.seen_from <= $2 and (r.seen_to is null or r.seen_to > $2)) as "role_exists!",
-                      exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
-                                 and r.seen_from <= $2 and (r.seen_to is null or r.seen_to > $2))
-                          as "target_role_exists!",
-                      null::bigint as own_findings, null::bigint as role_findings, null::smallint as worst,
-                      s.sessions as "sessions!", s.last_session
-               from resource a
-               left join lateral (
-                   select count(*) as sessions, max(at) as last_session from session s
-                   where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $1 and s.at <= $3) s on true
-               where a.kind = 'association' and a.seen_from <= $2 and (a.seen_to is null or a.seen_to > $2) "# + $tail
-            $(, $arg)*
+/// How many associations a filter leaves; as with [`associations`].
+macro_rules! count {
+    ($store:expr, $as_of:expr, $($arg:expr),* $(,)?) => {
+        match $as_of {
+            None => count!(@ $store, $as_of, "$1::bigint is null and a.seen_to is null", $($arg),*),
+            Some(_) => count!(@ $store, $as_of, "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $($arg),*),
+        }
+    };
+    (@ $store:expr, $as_of:expr, $association:literal, $($arg:expr),*) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+                   select 1 from resource a
+                   where a.kind = 'association' and (cardinality($2::text[]) = 0 or a.account_id = any($2))
+                     and ($3::text is null or a.region = $3)
+                     and ($4::text is null or a.cluster = $4)
+                     and ($5::text is null or a.namespace = $5)
+                     and ($6::text is null or a.service_account = $6)
+                     and ($7::text is null or a.role_arn = $7 or a.target_role_arn = $7)
+                     and ($8::text is null or position(lower($8) in
+                          lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+                     and "# + $association + " limit 10001) as found",
+            $as_of.map(|as_of| as_of.run().0),
+            $($arg),*
         )
+        .fetch_one(&$store.pool)
+        .await
     };
 }
 
@@ -175,10 +198,11 @@ impl Store {
         sessions_since: DateTime<Utc>,
     ) -> Result<Vec<AssociationRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let after = after.map(|last| last.key.clone());
-        if let Some(as_of) = filter.as_of {
-            let rows = select_associations_at!(
-                "and (cardinality($4::text[]) = 0 or a.account_id = any($4))
+        let rows = associations!(
+            self,
+            fetch_all,
+            filter.as_of,
+            "and (cardinality($4::text[]) = 0 or a.account_id = any($4))
              and ($5::text is null or a.region = $5)
              and ($6::text is null or a.cluster = $6)
              and ($7::text is null or a.namespace = $7)
@@ -188,34 +212,6 @@ impl Store {
                   lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
              and ($11::text is null or a.key > $11)
              order by a.key limit $12",
-                sessions_since,
-                as_of.run().0,
-                as_of.at(),
-                &accounts,
-                filter.region,
-                filter.cluster,
-                filter.namespace,
-                filter.service_account,
-                filter.role_arn,
-                filter.q,
-                after,
-                parse::limit(limit),
-            )
-            .fetch_all(&self.pool)
-            .await?;
-            return rows.into_iter().map(Record::into_row).collect();
-        }
-        let rows = select_associations!(
-            "and (cardinality($2::text[]) = 0 or a.account_id = any($2))
-             and ($3::text is null or a.region = $3)
-             and ($4::text is null or a.cluster = $4)
-             and ($5::text is null or a.namespace = $5)
-             and ($6::text is null or a.service_account = $6)
-             and ($7::text is null or a.role_arn = $7 or a.target_role_arn = $7)
-             and ($8::text is null or position(lower($8) in
-                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
-             and ($9::text is null or a.key > $9)
-             order by a.key limit $10",
             sessions_since,
             &accounts,
             filter.region,
@@ -224,11 +220,9 @@ impl Store {
             filter.service_account,
             filter.role_arn,
             filter.q,
-            after,
+            after.map(|last| last.key.clone()),
             parse::limit(limit),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        )?;
         rows.into_iter().map(Record::into_row).collect()
     }
 
@@ -238,19 +232,9 @@ impl Store {
     /// Where the database fails.
     pub async fn count_associations(&self, filter: &AssociationFilter) -> Result<Total, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        if let Some(as_of) = filter.as_of {
-            let found = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
-             select 1 from resource a where a.kind = 'association' and a.seen_from <= $8 and (a.seen_to is null or a.seen_to > $8)
-             and (cardinality($1::text[]) = 0 or a.account_id = any($1))
-             and ($2::text is null or a.region = $2)
-             and ($3::text is null or a.cluster = $3)
-             and ($4::text is null or a.namespace = $4)
-             and ($5::text is null or a.service_account = $5)
-             and ($6::text is null or a.role_arn = $6 or a.target_role_arn = $6)
-             and ($7::text is null or position(lower($7) in
-                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
-             limit 10001) as found"#,
+        let found = count!(
+            self,
+            filter.as_of,
             &accounts,
             filter.region,
             filter.cluster,
@@ -258,34 +242,7 @@ impl Store {
             filter.service_account,
             filter.role_arn,
             filter.q,
-            as_of.run().0
-        )
-        .fetch_one(&self.pool)
-        .await?;
-            return Ok(total(found));
-        }
-        let found = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
-             select 1 from resource a where a.kind = 'association' and a.seen_to is null
-             and (cardinality($1::text[]) = 0 or a.account_id = any($1))
-             and ($2::text is null or a.region = $2)
-             and ($3::text is null or a.cluster = $3)
-             and ($4::text is null or a.namespace = $4)
-             and ($5::text is null or a.service_account = $5)
-             and ($6::text is null or a.role_arn = $6 or a.target_role_arn = $6)
-             and ($7::text is null or position(lower($7) in
-                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
-             limit 10001) as found"#,
-            &accounts,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.q
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        )?;
         Ok(total(found))
     }
 
@@ -317,29 +274,15 @@ impl Store {
         sessions_since: DateTime<Utc>,
         as_of: Option<AsOf>,
     ) -> Result<Option<AssociationRow>, Error> {
-        if let Some(as_of) = as_of {
-            return select_associations_at!(
-                "and a.account_id = $4 and a.key = $5",
-                sessions_since,
-                as_of.run().0,
-                as_of.at(),
-                key.account_id.to_string(),
-                key.to_string()
-            )
-            .fetch_optional(&self.pool)
-            .await?
-            .map(Record::into_row)
-            .transpose();
-        }
-        select_associations!(
-            "and a.account_id = $2 and a.key = $3",
+        let found = associations!(
+            self,
+            fetch_optional,
+            as_of,
+            "and a.account_id = $4 and a.key = $5",
             sessions_since,
             key.account_id.to_string(),
             key.to_string()
-        )
-        .fetch_optional(&self.pool)
-        .await?
-        .map(Record::into_row)
-        .transpose()
+        )?;
+        found.map(Record::into_row).transpose()
     }
 }

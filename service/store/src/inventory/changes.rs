@@ -301,8 +301,8 @@ impl Store {
         let mut after = estate::of_change(&mut tx, run, false, is_whole).await?;
         // What one scan and the next could not see is the same for both sides: only what was written differs.
         after.coverage = coverage::latest(&mut tx).await?;
-        after.unconfirmed = marks_beside(&mut tx, None).await?;
-        after.assumed = estate::assumed(&mut tx).await?;
+        after.unconfirmed = marks_beside(&mut tx, None, None).await?;
+        after.assumed = estate::assumed(&mut tx, None).await?;
         tx.rollback().await?;
         before.coverage = after.coverage.clone();
         before.unconfirmed = after.unconfirmed.clone();
@@ -500,6 +500,13 @@ pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, 
 pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Option<ChangeRow>, Error> {
     let row = select_changes!("where c.id = $1", id).fetch_optional(executor).await?;
     row.map(read).transpose()
+}
+
+/// Changes by their ids, the latest first.
+pub(super) async fn by_ids(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
+    let rows =
+        select_changes!("where c.id = any($1) order by c.detected_at desc, c.id desc", ids).fetch_all(executor).await?;
+    rows.into_iter().map(read).collect()
 }
 
 /// The changes of an account that scans show, made at a moment or later.

@@ -1,5 +1,6 @@
 //! Giving the estate back, as it is now or as a run left it.
 
+use crate::inventory::as_of::AsOf;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
 use crate::inventory::{coverage, declared};
 use crate::trail::{attribution, memory, origin, sessions};
@@ -23,6 +24,24 @@ struct Row {
     key: String,
     /// JSON, read into its resource at once: a tree of values between would cost more than both.
     body: String,
+}
+
+/// The resources of some accounts and of what is of every account, as far as the text says when they were there; of
+/// the two texts each has the indexes of its own.
+macro_rules! resources {
+    ($tx:expr, $accounts:expr, $run:expr, $seen:literal) => {
+        sqlx::query_as!(
+            Row,
+            r#"select kind, key, body::text as "body!" from resource
+               where (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail')) and "#
+                + $seen
+                + " order by kind, key, account_id",
+            &$accounts,
+            $run.map(|run| run.0)
+        )
+        .fetch_all(&mut *$tx)
+        .await?
+    };
 }
 
 impl Store {
@@ -65,36 +84,38 @@ impl Store {
         estate.memory = memory::memory(&mut tx, now).await?;
         estate.memory.origins = origin::of_sessions(&mut tx, sessions_since).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
-        estate.as_of = as_of(&mut tx).await?;
-        estate.unconfirmed = marks_beside(&mut tx, None).await?;
+        estate.as_of = dates(&mut tx).await?;
+        estate.unconfirmed = marks_beside(&mut tx, None, None).await?;
         estate.declared = declared::latest(&mut tx).await?.map(Arc::new);
         tx.rollback().await?;
         Ok(estate)
     }
 
     /// What is known of some accounts, with the organisation above them and every trail: enough to
-    /// decide requests, and to know what trails record of them.
-    /// Without sessions and last use. What the latest run was judged under is assumed here too.
+    /// decide requests, and to know what trails record of them. As it is, or as it was known at a moment: with the
+    /// coverage of that moment, and what was not confirmed then.
+    /// Without sessions and last use. What the run was judged under is assumed here too.
     ///
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
-    pub async fn estate_of(&self, accounts: &BTreeSet<AccountId>) -> Result<Estate, Error> {
+    pub async fn estate_of(&self, accounts: &BTreeSet<AccountId>, as_of: Option<AsOf>) -> Result<Estate, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+        let run = as_of.map(AsOf::run);
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
-        let rows = sqlx::query_as!(
-            Row,
-            r#"select kind, key, body::text as "body!" from resource
-               where seen_to is null and (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail'))
-               order by kind, key, account_id"#,
-            &accounts
-        )
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = match run {
+            None => resources!(tx, accounts, run, "$2::bigint is null and seen_to is null"),
+            Some(_) => resources!(tx, accounts, run, "seen_from <= $2 and (seen_to is null or seen_to > $2)"),
+        };
         let mut estate = assemble(&mut tx, rows, Documents::default()).await?;
-        estate.coverage = coverage::latest(&mut tx).await?;
-        estate.as_of = as_of(&mut tx).await?;
-        estate.unconfirmed = marks_beside(&mut tx, Some(&accounts)).await?;
-        estate.assumed = assumed(&mut tx).await?;
+        match run {
+            None => {
+                estate.coverage = coverage::latest(&mut tx).await?;
+                estate.as_of = dates(&mut tx).await?;
+            }
+            Some(run) => estate.coverage = coverage::left_by(&mut tx, run).await?,
+        }
+        estate.unconfirmed = marks_beside(&mut tx, Some(&accounts), run).await?;
+        estate.assumed = assumed(&mut tx, run).await?;
         tx.rollback().await?;
         Ok(estate)
     }
@@ -211,16 +232,19 @@ pub(crate) async fn left_by(connection: &mut PgConnection, run: RunId, accounts:
     assemble(connection, rows, Documents::default()).await
 }
 
-async fn as_of(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
+/// Of what date each account is known.
+async fn dates(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, DateTime<Utc>>, Error> {
     let rows = sqlx::query!("select account_id, at from account_date").fetch_all(connection).await?;
     rows.into_iter().map(|row| Ok((parse::account("account_date", &row.account_id)?, row.at))).collect()
 }
 
-/// What the latest run was judged under.
-pub(crate) async fn assumed(connection: &mut PgConnection) -> Result<BTreeSet<Assumption>, Error> {
+/// What the latest run was judged under, or the latest up to one.
+pub(crate) async fn assumed(connection: &mut PgConnection, run: Option<RunId>) -> Result<BTreeSet<Assumption>, Error> {
     let latest = sqlx::query_scalar!(
-        "select assumed from run where account_id = $1 and snapshot_at is not null order by id desc limit 1",
-        INSTALLATION
+        "select assumed from run where account_id = $1 and snapshot_at is not null and ($2::bigint is null or id <= $2)
+         order by id desc limit 1",
+        INSTALLATION,
+        run.map(|run| run.0)
     )
     .fetch_optional(connection)
     .await?;

@@ -94,8 +94,8 @@ impl Store {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let mut estate = estate::left_by(&mut tx, run, &accounts).await?;
         estate.coverage = coverage::latest(&mut tx).await?;
-        estate.unconfirmed = marks_beside(&mut tx, None).await?;
-        estate.assumed = estate::assumed(&mut tx).await?;
+        estate.unconfirmed = marks_beside(&mut tx, None, None).await?;
+        estate.assumed = estate::assumed(&mut tx, None).await?;
         tx.rollback().await?;
         Ok(estate)
     }

@@ -16,3 +16,4 @@ pub(crate) mod open_changes;
 pub(crate) mod past;
 pub(crate) mod roles;
 pub(crate) mod snapshot;
+pub(crate) mod workload_history;

@@ -1,9 +1,8 @@
 //! Accounts and coverage as they were at a moment.
 
-use crate::inventory::accounts::{AccountRow, CoverageRow};
+use crate::inventory::accounts::{AccountRow, CoverageSummary};
 use crate::inventory::as_of::AsOf;
-use crate::inventory::coverage;
-use crate::work::runs::RunId;
+use crate::inventory::coverage::{self, CoverageRow};
 use crate::{Error, Store, parse};
 use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_iam::AccountId;
@@ -16,52 +15,41 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn coverage_at(&self, as_of: AsOf, accounts: &[AccountId]) -> Result<Vec<CoverageRow>, Error> {
-        let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query!(
-            r#"with state as materialized (
-                   select distinct on (account_id, scope, region, cluster)
-                          account_id, scope, region, cluster, run_id, complete
-                   from coverage_state
-                   where run_id <= $1 and (cardinality($2::text[]) = 0 or account_id = any($2))
+        let mut connection = self.pool.acquire().await?;
+        coverage::rows_at(&mut connection, as_of.run(), accounts).await
+    }
+
+    /// What listings did and did not show at a moment, with the first `shown` gaps.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn coverage_summary_at(&self, as_of: AsOf, shown: u32) -> Result<CoverageSummary, Error> {
+        let sum = sqlx::query!(
+            r#"with state as (
+                   select distinct on (account_id, scope, region, cluster) account_id, complete
+                   from coverage_state where run_id <= $1
                    order by account_id, scope, region, cluster, run_id desc)
-               select s.account_id as "account_id!", s.scope as "scope!", s.region as "region!", s.cluster as "cluster!",
-                      s.run_id as "run_id!", s.complete as "complete!", g.action as "action?", g.reason as "reason?",
-                      g.detail as "detail?", g.day as "day?"
-               from state s
-               left join lateral (
-                   select max(x.run_id) as run_id from coverage_gap x
-                   where x.account_id = s.account_id and x.scope = s.scope and x.region = s.region
-                     and x.cluster = s.cluster and x.run_id <= $1) latest on not s.complete
-               left join coverage_gap g
-                 on g.account_id = s.account_id and g.scope = s.scope and g.region = s.region and g.cluster = s.cluster
-                and g.run_id = latest.run_id
-               where s.complete is not null
-               order by s.account_id, s.scope, s.region, s.cluster, g.id"#,
-            as_of.run().0,
-            &accounts
+               select count(*) as "scopes!", count(distinct account_id) as "accounts!",
+                      count(*) filter (where not complete) as "incomplete!"
+               from state where complete is not null"#,
+            as_of.run().0
         )
-        .fetch_all(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        let mut found: Vec<CoverageRow> = Vec::new();
-        for row in rows {
-            let scope = coverage::read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?;
-            if found.last().is_none_or(|last| last.scope != scope) {
-                found.push(CoverageRow {
-                    scope: scope.clone(),
-                    complete: row.complete,
-                    gaps: Vec::new(),
-                    looked_at: None,
-                    run: RunId(row.run_id),
-                    last_complete_at: None,
-                });
-            }
-            let gap = row.action.zip(row.reason).zip(row.detail);
-            if let (Some(last), Some(((action, reason), detail))) = (found.last_mut(), gap) {
-                let reason = coverage::read_reason(&reason)?;
-                last.gaps.push(Gap { scope, action, reason, detail, day: row.day });
-            }
+        let mut summary = CoverageSummary {
+            scopes: parse::count(sum.scopes),
+            accounts: parse::count(sum.accounts),
+            incomplete: parse::count(sum.incomplete),
+            last_look_at: (sum.scopes > 0).then(|| as_of.scanned_at()),
+            ..CoverageSummary::default()
+        };
+        if summary.incomplete > 0 {
+            let gaps = self.coverage_at(as_of, &[]).await?.into_iter().flat_map(|row| row.gaps);
+            let gaps: Vec<Gap> = gaps.collect();
+            summary.gap_count = u64::try_from(gaps.len()).unwrap_or(u64::MAX);
+            summary.gaps = gaps.into_iter().take(usize::try_from(shown).unwrap_or(usize::MAX)).collect();
         }
-        Ok(found)
+        Ok(summary)
     }
 
     /// Every account that was known or had been looked at by a moment, by id.

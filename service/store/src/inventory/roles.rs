@@ -83,39 +83,70 @@ impl Record {
     }
 }
 
-/// The columns of [`Record`], written once.
-macro_rules! select_roles {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
+/// Roles with the columns of [`Record`], as they are or as of a moment: one text, and a plan for each of the two, since
+/// only where the text says so can PostgreSQL take the indexes of what is there now. `$1` is the moment's run and `$2`
+/// the moment, null for now. Given: the store, how rows are fetched, the moment, and how the statement ends.
+macro_rules! roles {
+    ($store:expr, $fetch:ident, $as_of:expr, $tail:literal $(, $arg:expr)* $(,)?) => {
+        match $as_of {
+            None => roles!(@ $store, $fetch, $as_of, "$1::bigint is null and r.seen_to is null", "a.seen_to is null",
+                           $tail $(, $arg)*),
+            Some(_) => roles!(@ $store, $fetch, $as_of, "r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)",
+                              "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $tail $(, $arg)*),
+        }
+    };
+    (@ $store:expr, $fetch:ident, $as_of:expr, $role:literal, $association:literal, $tail:literal $(, $arg:expr)*) => {
         sqlx::query_as!(
             Record,
             r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
-                      (select count(*) from resource a where a.kind = 'association' and a.seen_to is null
-                          and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
-                      (select count(*) from finding f where (f.role_arn = r.key or f.target_role_arn = r.key)
-                          and f.part_of is null and f.workflow in ('open', 'acknowledged')) as open_findings
+                      n.associations as "associations!", f.findings as "open_findings?"
                from resource r
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
-               where r.kind = 'role' and r.seen_to is null "# + $tail
+                                          and ($2::timestamptz is null or u.at <= $2)
+               cross join lateral (
+                   select count(*) as associations from resource a
+                   where a.kind = 'association' and (a.role_arn = r.key or a.target_role_arn = r.key)
+                     and "# + $association + r#") n
+               left join lateral (
+                   select count(*) as findings from finding f
+                   where (f.role_arn = r.key or f.target_role_arn = r.key)
+                     and f.part_of is null and f.workflow in ('open', 'acknowledged')) f on $1::bigint is null
+               where r.kind = 'role' and "# + $role + " " + $tail,
+            $as_of.map(|as_of| as_of.run().0),
+            $as_of.map(AsOf::at)
             $(, $arg)*
         )
+        .$fetch(&$store.pool)
+        .await
     };
 }
 
-/// As [`select_roles`], of a moment that has passed: `$1` is its run, `$2` the moment.
-macro_rules! select_roles_at {
-    ($tail:literal $(, $arg:expr)* $(,)?) => {
-        sqlx::query_as!(
-            Record,
-            r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
-                      (select count(*) from resource a where a.kind = 'association'
-                          and a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)
-                          and (a.role_arn = r.key or a.target_role_arn = r.key)) as "associations!",
-                      null::bigint as open_findings
-               from resource r
-               left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key and u.at <= $2
-               where r.kind = 'role' and r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) "# + $tail
-            $(, $arg)*
+/// How many roles a filter leaves; as with [`roles`].
+macro_rules! count {
+    ($store:expr, $as_of:expr, $accounts:expr, $associated:expr, $q:expr) => {
+        match $as_of {
+            None => count!(@ $store, $as_of, "$1::bigint is null and r.seen_to is null", "a.seen_to is null",
+                           $accounts, $associated, $q),
+            Some(_) => count!(@ $store, $as_of, "r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)",
+                              "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $accounts, $associated, $q),
+        }
+    };
+    (@ $store:expr, $as_of:expr, $role:literal, $association:literal, $($arg:expr),*) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (
+                   select 1 from resource r
+                   where r.kind = 'role' and (cardinality($2::text[]) = 0 or r.account_id = any($2))
+                     and ($3::bool is null or $3 = exists (
+                         select from resource a
+                         where a.kind = 'association' and (a.role_arn = r.key or a.target_role_arn = r.key)
+                           and "# + $association + r#"))
+                     and ($4::text is null or position(lower($4) in lower(r.key)) > 0)
+                     and "# + $role + " limit 10001) as found",
+            $as_of.map(|as_of| as_of.run().0),
+            $($arg),*
         )
+        .fetch_one(&$store.pool)
+        .await
     };
 }
 
@@ -131,46 +162,21 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<RoleRow>, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let after = after.map(|last| last.arn.clone());
-        let rows = match filter.as_of {
-            None => {
-                select_roles!(
-                    "and (cardinality($1::text[]) = 0 or r.account_id = any($1))
-             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
-                  and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
-             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
-             and ($4::text is null or r.key > $4)
-             order by r.key limit $5",
-                    &accounts,
-                    filter.associated,
-                    filter.q,
-                    after,
-                    parse::limit(limit),
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-            Some(as_of) => {
-                select_roles_at!(
-                    "and (cardinality($3::text[]) = 0 or r.account_id = any($3))
-             and ($4::bool is null or $4 = exists (select from resource a where a.kind = 'association'
-                  and a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)
-                  and (a.role_arn = r.key or a.target_role_arn = r.key)))
+        let rows = roles!(
+            self,
+            fetch_all,
+            filter.as_of,
+            "and (cardinality($3::text[]) = 0 or r.account_id = any($3))
+             and ($4::bool is null or $4 = (n.associations > 0))
              and ($5::text is null or position(lower($5) in lower(r.key)) > 0)
              and ($6::text is null or r.key > $6)
              order by r.key limit $7",
-                    as_of.run().0,
-                    as_of.at(),
-                    &accounts,
-                    filter.associated,
-                    filter.q,
-                    after,
-                    parse::limit(limit),
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-        };
+            &accounts,
+            filter.associated,
+            filter.q,
+            after.map(|last| last.arn.clone()),
+            parse::limit(limit),
+        )?;
         rows.into_iter().map(Record::into_row).collect()
     }
 
@@ -180,44 +186,7 @@ impl Store {
     /// Where the database fails.
     pub async fn count_roles(&self, filter: &RoleFilter) -> Result<Total, Error> {
         let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let found = match filter.as_of {
-            None => {
-                sqlx::query_scalar!(
-                    r#"select count(*) as "count!" from (
-             select 1 from resource r where r.kind = 'role' and r.seen_to is null
-             and (cardinality($1::text[]) = 0 or r.account_id = any($1))
-             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
-                  and a.seen_to is null and (a.role_arn = r.key or a.target_role_arn = r.key)))
-             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
-             limit 10001) as found"#,
-                    &accounts,
-                    filter.associated,
-                    filter.q
-                )
-                .fetch_one(&self.pool)
-                .await?
-            }
-            Some(as_of) => {
-                sqlx::query_scalar!(
-                    r#"select count(*) as "count!" from (
-             select 1 from resource r where r.kind = 'role'
-             and r.seen_from <= $4 and (r.seen_to is null or r.seen_to > $4)
-             and (cardinality($1::text[]) = 0 or r.account_id = any($1))
-             and ($2::bool is null or $2 = exists (select from resource a where a.kind = 'association'
-                  and a.seen_from <= $4 and (a.seen_to is null or a.seen_to > $4)
-                  and (a.role_arn = r.key or a.target_role_arn = r.key)))
-             and ($3::text is null or position(lower($3) in lower(r.key)) > 0)
-             limit 10001) as found"#,
-                    &accounts,
-                    filter.associated,
-                    filter.q,
-                    as_of.run().0
-                )
-                .fetch_one(&self.pool)
-                .await?
-            }
-        };
-        Ok(total(found))
+        Ok(total(count!(self, filter.as_of, &accounts, filter.associated, filter.q)?))
     }
 
     /// One role, as it is or as it was at a moment.
@@ -226,24 +195,7 @@ impl Store {
     /// Where the database fails.
     pub async fn role(&self, arn: &RoleArn, as_of: Option<AsOf>) -> Result<Option<RoleRow>, Error> {
         let account = arn.account_id().to_string();
-        let found = match as_of {
-            None => {
-                select_roles!("and r.account_id = $1 and r.key = $2", account, arn.as_str())
-                    .fetch_optional(&self.pool)
-                    .await?
-            }
-            Some(as_of) => {
-                select_roles_at!(
-                    "and r.account_id = $3 and r.key = $4",
-                    as_of.run().0,
-                    as_of.at(),
-                    account,
-                    arn.as_str()
-                )
-                .fetch_optional(&self.pool)
-                .await?
-            }
-        };
+        let found = roles!(self, fetch_optional, as_of, "and r.account_id = $3 and r.key = $4", account, arn.as_str())?;
         found.map(Record::into_row).transpose()
     }
 
@@ -278,30 +230,17 @@ impl Store {
         let mut arns: Vec<String> = role.attached.iter().map(|policy| policy.arn.to_string()).collect();
         arns.extend(boundary.clone());
         let account = role.arn.account_id().to_string();
-        let bodies = match as_of {
-            None => {
-                sqlx::query_scalar!(
-                    "select body from resource
-                     where account_id = $1 and kind = 'policy' and key = any($2) and seen_to is null order by key",
-                    account,
-                    &arns
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-            Some(as_of) => {
-                sqlx::query_scalar!(
-                    "select body from resource
-                     where account_id = $1 and kind = 'policy' and key = any($2)
-                       and seen_from <= $3 and (seen_to is null or seen_to > $3) order by key",
-                    account,
-                    &arns,
-                    as_of.run().0
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-        };
+        let bodies = sqlx::query_scalar!(
+            "select body from resource
+             where account_id = $1 and kind = 'policy' and key = any($2)
+               and case when $3::bigint is null then seen_to is null
+                        else seen_from <= $3 and (seen_to is null or seen_to > $3) end order by key",
+            account,
+            &arns,
+            as_of.map(|as_of| as_of.run().0)
+        )
+        .fetch_all(&self.pool)
+        .await?;
         let mut found = Vec::new();
         for body in bodies {
             let policy: ManagedPolicy = parse::json("resource", &account, body)?;

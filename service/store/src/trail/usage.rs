@@ -23,6 +23,16 @@ pub enum UsageOf {
     Key(String),
 }
 
+/// Which calls: from a day on, and up to a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageWindow {
+    /// The first day; `None`: from the first that is kept.
+    pub since: Option<NaiveDate>,
+    /// The last moment; `None`: up to now. Calls are counted by day: of its day those of an action count whole whose
+    /// first came before it, and none is told to have come later.
+    pub until: Option<DateTime<Utc>>,
+}
+
 /// Calls of one action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseRow {
@@ -118,10 +128,10 @@ impl UsageOf {
 }
 
 impl Store {
-    /// What was used from a day on, by role, association, action and, where asked, resource shape;
+    /// What was used in a window, by role, association, action and, where asked, resource shape;
     /// a row at a time.
     #[must_use]
-    pub fn usage(&self, of: &UsageOf, since: Option<NaiveDate>, shapes: bool) -> BoxStream<'_, Result<UseRow, Error>> {
+    pub fn usage(&self, of: &UsageOf, within: UsageWindow, shapes: bool) -> BoxStream<'_, Result<UseRow, Error>> {
         let (association, role, key) = of.columns();
         sqlx::query_as!(
             Record,
@@ -132,7 +142,7 @@ impl Store {
                    select t.account_id, q.role, q.association_id, t.action, case when $5 then t.shape end as shape,
                           sum(t.calls)::bigint as calls, sum(t.errors)::bigint as errors,
                           sum(t.denied)::bigint as denied,
-                          min(t.first_at) as first_at, max(t.last_at) as last_at
+                          min(t.first_at) as first_at, max(least(t.last_at, $6)) as last_at
                    from trail_use t
                    join trail_principal q on q.account_id = t.account_id and q.id = t.principal
                    where ($1::text is null or q.association_id = $1)
@@ -140,6 +150,7 @@ impl Store {
                          select from trail_name n where n.account_id = q.account_id and n.id = q.role and n.text = $2))
                      and ($3::text is null or q.access_key_id = $3)
                      and ($4::date is null or t.day >= $4)
+                     and ($6::timestamptz is null or t.day <= ($6 at time zone 'UTC')::date and t.first_at <= $6)
                    group by t.account_id, q.role, q.association_id, t.action, case when $5 then t.shape end) u
                cross join lateral (select u.association_id) p
                join trail_name r on r.account_id = u.account_id and r.id = u.role
@@ -149,8 +160,9 @@ impl Store {
             association,
             role,
             key,
-            since,
-            shapes
+            within.since,
+            shapes,
+            within.until
         )
         .fetch(&self.pool)
         .map(|row| row.map_err(Error::from).and_then(Record::into_row))
@@ -192,18 +204,20 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.role_arn, row.last_at)).collect())
     }
 
-    /// What was read of the days from one on, in these accounts; none: in all.
+    /// What was read of the days of a window, in these accounts; none: in all.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn trail_days(&self, accounts: &[AccountId], since: NaiveDate) -> Result<Vec<DayRow>, Error> {
+    pub async fn trail_days(&self, accounts: &[AccountId], within: UsageWindow) -> Result<Vec<DayRow>, Error> {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
             "select account_id, region, day, files, events from trail_day
-             where (cardinality($1::text[]) = 0 or account_id = any($1)) and day >= $2
+             where (cardinality($1::text[]) = 0 or account_id = any($1)) and ($2::date is null or day >= $2)
+               and ($3::timestamptz is null or day <= ($3 at time zone 'UTC')::date)
              order by account_id, region, day",
             &accounts,
-            since
+            within.since,
+            within.until
         )
         .fetch_all(&self.pool)
         .await?;

@@ -66,3 +66,27 @@ async fn all_replicas_share_the_first_key() {
     assert_eq!(database.store.shared_key("cursor", b"one").await.unwrap(), b"one");
     assert_eq!(database.store.shared_key("cursor", b"two").await.unwrap(), b"one");
 }
+
+#[tokio::test]
+async fn a_visit_goes_on_while_there_are_requests() {
+    let database = database().await;
+    let store = &database.store;
+    let visit = async |person: &str| store.visit(person).await.unwrap().map(|it| (it.began_at, it.previous_at));
+    assert_eq!(visit("ana").await, None);
+    let over = chrono::TimeDelta::minutes(30);
+    for (minute, began, previous) in [
+        (0, 0, None),
+        (20, 0, None),
+        // A replica whose request came first is noted last.
+        (10, 0, None),
+        (49, 0, None),
+        (79, 79, Some(49)),
+        (90, 79, Some(49)),
+        (108, 79, Some(49)),
+        (1_000, 1_000, Some(108)),
+    ] {
+        store.note_visit("ana", at(minute), over).await.unwrap();
+        assert_eq!(visit("ana").await, Some((at(began), previous.map(at))), "{minute}");
+    }
+    assert_eq!(visit("ben").await, None);
+}

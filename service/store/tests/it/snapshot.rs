@@ -353,7 +353,7 @@ async fn what_a_cut_listing_lacks_is_marked_until_it_is_seen_again() {
     assert_eq!(unconfirmed(&estate_of(store).await), worker);
     look(store, 15, &whole).await;
     assert!(estate_of(store).await.unconfirmed.is_empty());
-    let loaded = store.estate_of(&[account()].into()).await.unwrap();
+    let loaded = store.estate_of(&[account()].into(), None).await.unwrap();
     assert!(loaded.unconfirmed.is_empty());
 }
 
@@ -452,10 +452,10 @@ async fn what_a_run_assumes_is_assumed_by_those_who_ask_later() {
     let store = &database.store;
     let (run, _) = look(store, 0, &estate()).await;
     store.note_assumed(run, &[Assumption::NoScps].into()).await.unwrap();
-    let loaded = store.estate_of(&[account()].into()).await.unwrap();
+    let loaded = store.estate_of(&[account()].into(), None).await.unwrap();
     assert_eq!(loaded.assumed, [Assumption::NoScps].into());
     look(store, 5, &estate()).await;
-    assert!(store.estate_of(&[account()].into()).await.unwrap().assumed.is_empty());
+    assert!(store.estate_of(&[account()].into(), None).await.unwrap().assumed.is_empty());
 }
 
 /// Texts that PostgreSQL or its indexes do not take, in every place where a name can stand.

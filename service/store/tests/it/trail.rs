@@ -10,7 +10,7 @@ use rolecall_estate::{
 };
 use rolecall_store::{
     DayCounts, Error, FileMark, SessionFilter, SessionKey, SourceReport, SourceState, Store, TrailWriter, UsageOf,
-    UseRow,
+    UsageWindow, UseRow,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,7 +95,7 @@ async fn batch(books: &mut TrailWriter, files: &[FileMark], events: &[Event], co
 }
 
 async fn usage(store: &Store, of: UsageOf) -> Vec<UseRow> {
-    store.usage(&of, None, true).try_collect().await.unwrap()
+    store.usage(&of, UsageWindow::default(), true).try_collect().await.unwrap()
 }
 
 fn events(count: u64) -> Vec<Event> {
@@ -183,7 +183,8 @@ async fn a_file_is_read_once_and_a_closed_day_knows_only_its_files() {
     let mut books = database.store.trail_writer();
     assert_eq!(batch(&mut books, &[file(1)], &all, true).await.unwrap(), 0);
     assert_eq!(batch(&mut books, &[file(3)], &all[..10], true).await.unwrap(), 10, "a file that was not read");
-    let days = database.store.trail_days(&[account()], day_of(0)).await.unwrap();
+    let days =
+        database.store.trail_days(&[account()], UsageWindow { since: Some(day_of(0)), until: None }).await.unwrap();
     assert_eq!((days[0].files, days[0].events), (3, 110));
 }
 
@@ -725,4 +726,38 @@ async fn no_text_of_an_event_ends_the_reading() {
     let calls: Vec<u64> = usage(store, UsageOf::All).await.iter().map(|row| row.calls).collect();
     assert_eq!(calls, [2, 2, 2], "each is a row of its own, and was met again");
     assert_eq!(store.sessions(&SessionFilter::default(), None, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn calls_until_a_moment_leave_out_what_came_later() {
+    let database = database().await;
+    let call = |mark: u64, minute: i64, action: &str| Event {
+        mark,
+        minute,
+        key: "ASIA0001".to_owned(),
+        action: action.to_owned(),
+        failed: false,
+    };
+    const DAY: i64 = 24 * 60;
+    let calls =
+        [call(1, 0, "s3:A"), call(2, 60, "s3:A"), call(3, 90, "s3:B"), call(4, DAY, "s3:A"), call(5, DAY, "s3:C")];
+    batch(&mut database.store.trail_writer(), &[], &calls, true).await.unwrap();
+    let until = async |minute: i64| {
+        let within = UsageWindow { since: None, until: Some(at(minute)) };
+        let rows: Vec<UseRow> = database.store.usage(&UsageOf::All, within, true).try_collect().await.unwrap();
+        rows.into_iter().map(|row| (row.action, row.calls, row.last_at)).collect::<Vec<_>>()
+    };
+    let said = |rows: &[(&str, u64, i64)]| -> Vec<(String, u64, chrono::DateTime<chrono::Utc>)> {
+        rows.iter().map(|(action, calls, last)| ((*action).to_owned(), *calls, at(*last))).collect()
+    };
+    assert_eq!(until(-1).await, said(&[]));
+    // Of its own day the calls of an action are counted whole, and none is told of a later time.
+    assert_eq!(until(30).await, said(&[("s3:A", 2, 30)]));
+    assert_eq!(until(DAY - 1).await, said(&[("s3:A", 2, 60), ("s3:B", 1, 90)]));
+    assert_eq!(until(DAY).await, said(&[("s3:A", 3, DAY), ("s3:B", 1, 90), ("s3:C", 1, DAY)]));
+    let days = async |minute| {
+        let within = UsageWindow { since: None, until: Some(at(minute)) };
+        database.store.trail_days(&[account()], within).await.unwrap().len()
+    };
+    assert_eq!((days(-DAY).await, days(0).await), (0, 1));
 }

@@ -2,6 +2,7 @@
 
 use super::shape::ReasonJson;
 use crate::app::App;
+use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
@@ -22,7 +23,7 @@ const WINDOW: Param = param("days", Kind::Number(1, 400), "How many days back; 9
 
 api_query! {
     /// Query of unused access.
-    GrantedQuery = &[WINDOW]
+    GrantedQuery = &[WINDOW, AT]
 }
 
 /// What a role's whole stack of policies allows, and what of it was used. Every granted action is in `used`, in
@@ -277,7 +278,8 @@ pub(super) async fn of_association(
     let params = GrantedQuery::read(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
-    Ok(Json(usage_report(&app.store, UsageSubject::Pods(key), days(&params), Utc::now()).await?.into()))
+    let as_of = as_of::of(&app.store, &params).await?;
+    Ok(Json(usage_report(&app.store, UsageSubject::Pods(key), days(&params), as_of).await?.into()))
 }
 
 /// What a role may do, against what its sessions did.
@@ -292,5 +294,6 @@ pub(super) async fn of_role(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::read(raw.as_deref())?;
-    Ok(Json(usage_report(&app.store, UsageSubject::Role(arn), days(&params), Utc::now()).await?.into()))
+    let as_of = as_of::of(&app.store, &params).await?;
+    Ok(Json(usage_report(&app.store, UsageSubject::Role(arn), days(&params), as_of).await?.into()))
 }

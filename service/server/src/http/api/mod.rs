@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+mod assumable_by;
 pub(crate) mod baselines;
 pub(crate) mod change_events;
 pub(crate) mod changes;
@@ -95,6 +96,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::InventoryRead, routes!(inventory::association))
         .api(Scope::InventoryRead, routes!(inventory::roles))
         .api(Scope::InventoryRead, routes!(inventory::role))
+        .api(Scope::InventoryRead, routes!(assumable_by::of_role))
         .api(Scope::InventoryRead, routes!(inventory::sessions))
         .api(Scope::InventoryRead, routes!(change_events::list))
         .api(Scope::InventoryRead, routes!(usage::session))

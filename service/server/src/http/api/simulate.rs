@@ -2,6 +2,7 @@
 
 use super::shape::ReasonJson;
 use crate::app::App;
+use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::query::api_query;
 use crate::query::simulate::{self, Answer, SimulateError};
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 api_query! {
-    /// The body says it all.
-    NoQuery = &[]
+    /// The body says the rest.
+    SimulateQuery = &[AT]
 }
 
 /// A request to be decided.
@@ -213,10 +214,11 @@ fn required_change(required: RequiredChange) -> Result<RequiredChangeJson, AppEr
     Ok(RequiredChangeJson { policy_type: name(required.policy_type)?, text: required.text, change })
 }
 
-/// Evaluates one request as AWS would, against the policies of the latest scan or the documents given in
-/// their place. Missing policies make the answer `Unknown`.
+/// Evaluates one request as AWS would, against the policies of the latest scan, or those that were known at a time, or
+/// the documents given in their place. Missing policies make the answer `Unknown`.
 #[utoipa::path(
-    post, path = "/api/v1/simulate", tag = "inventory", operation_id = "simulate", request_body = SimulateJson,
+    post, path = "/api/v1/simulate", tag = "inventory", operation_id = "simulate", params(SimulateQuery),
+    request_body = SimulateJson,
     responses((status = 200, body = SimulatedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn simulate(
@@ -224,7 +226,7 @@ pub(super) async fn simulate(
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Result<Json<SimulatedJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    let params = SimulateQuery::read(raw.as_deref())?;
     let asked: SimulateJson = serde_json::from_slice(&body).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body is no request to be decided: {error}"))
     })?;
@@ -253,7 +255,8 @@ pub(super) async fn simulate(
         closed: asked.closed,
         what_if: asked.policies.what_if(),
     };
-    let answer = simulate::answer(&app.store, &question).await.map_err(|error| match error {
+    let as_of = as_of::of(&app.store, &params).await?;
+    let answer = simulate::answer(&app.store, &question, as_of).await.map_err(|error| match error {
         SimulateError::Store(error) => error.into(),
         SimulateError::Ask(error @ AskError::Action(_)) => field("/action", error.to_string()),
         SimulateError::Ask(error) => field("/principal", error.to_string()),

@@ -2,6 +2,7 @@
 
 use super::shape::SessionJson;
 use crate::app::App;
+use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
@@ -11,7 +12,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
 use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::{AccountId, RoleArn};
-use rolecall_store::{DayRow, SourceRow, UsageOf, UseRow};
+use rolecall_store::{AsOf, DayRow, SourceRow, UsageOf, UsageWindow, UseRow};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ const SHAPES: Param = param("shapes", Kind::Flag, "Whether calls are told apart 
 
 api_query! {
     /// Query of what was used.
-    UsageQuery = &[DAYS, SHAPES]
+    UsageQuery = &[DAYS, SHAPES, AT]
 }
 api_query! {
     /// One thing takes no parameter.
@@ -251,7 +252,13 @@ pub(super) async fn session(
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
     let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
     let calls = match session.access_key_id.clone() {
-        Some(key) => app.store.usage(&UsageOf::Key(key), None, true).map_ok(UseJson::from).try_collect().await?,
+        Some(key) => {
+            app.store
+                .usage(&UsageOf::Key(key), UsageWindow::default(), true)
+                .map_ok(UseJson::from)
+                .try_collect()
+                .await?
+        }
         None => Vec::new(),
     };
     let mut chain = app.store.chain(session).await?;
@@ -284,14 +291,15 @@ pub(super) async fn of_association(
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
-    let now = Utc::now();
-    let row = app.store.association(&key, now, None).await?.ok_or_else(unknown)?;
+    let as_of = as_of::of(&app.store, &params).await?;
+    let now = as_of.map_or_else(Utc::now, AsOf::at);
+    let row = app.store.association(&key, now, as_of).await?.ok_or_else(unknown)?;
     let mut accounts = BTreeSet::from([key.account_id]);
     if let Some(detail) = &row.association.detail {
         let roles = [Some(&detail.role_arn), detail.target_role_arn.as_ref()];
         accounts.extend(roles.into_iter().flatten().filter_map(|arn| Some(arn.parse::<RoleArn>().ok()?.account_id())));
     }
-    usage(&app, &params, UsageOf::Association(row.association.association_id), accounts, now).await
+    usage(&app, &params, UsageOf::Association(row.association.association_id), accounts, as_of).await
 }
 
 /// What the sessions of a role used, whoever opened them.
@@ -308,7 +316,8 @@ pub(super) async fn of_role(
     let params = UsageQuery::read(raw.as_deref())?;
     let wanted: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
     let accounts = BTreeSet::from([wanted.account_id()]);
-    usage(&app, &params, UsageOf::Role(arn), accounts, Utc::now()).await
+    let as_of = as_of::of(&app.store, &params).await?;
+    usage(&app, &params, UsageOf::Role(arn), accounts, as_of).await
 }
 
 async fn usage(
@@ -316,15 +325,17 @@ async fn usage(
     params: &Params,
     of: UsageOf,
     accounts: BTreeSet<AccountId>,
-    now: DateTime<Utc>,
+    as_of: Option<AsOf>,
 ) -> Result<Json<UsageJson>, AppError> {
     let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(90);
-    let today = now.date_naive();
+    let until = as_of.map(AsOf::at);
+    let today = until.unwrap_or_else(Utc::now).date_naive();
     let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
+    let within = UsageWindow { since: Some(since), until };
     let shapes = params.flag("shapes").unwrap_or(false);
-    let items = app.store.usage(&of, Some(since), shapes).map_ok(UseJson::from).try_collect().await?;
+    let items = app.store.usage(&of, within, shapes).map_ok(UseJson::from).try_collect().await?;
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
-    let read = app.store.trail_days(&accounts, since).await?;
+    let read = app.store.trail_days(&accounts, within).await?;
     Ok(Json(UsageJson { since, items, read: regions(read), data_events: "unknown" }))
 }
 

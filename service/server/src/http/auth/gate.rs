@@ -4,6 +4,7 @@
 //! every form that a person sends, before any handler sees it. Refuses to know routes.
 
 use super::token;
+use super::visits::Visits;
 use crate::app::App;
 use crate::config::auth::AuthMode;
 use crate::http::cursor::{same, seal};
@@ -32,12 +33,15 @@ const TOUCH: TimeDelta = TimeDelta::minutes(1);
 
 /// Lets a request through, or answers it.
 pub(crate) async fn gate(
-    State((app, table)): State<(App, Arc<AccessTable>)>,
+    State((app, table, visits)): State<(App, Arc<AccessTable>, Visits)>,
     request: Request,
     next: Next,
 ) -> Response {
     match admit(&app, &table, request).await {
         Ok((mut request, principal)) => {
+            if let Some(Principal::Person { name, .. }) = &principal {
+                visits.note(&app, name).await;
+            }
             let chrome = Chrome::new(&request, principal.as_ref());
             if let Some(principal) = principal {
                 request.extensions_mut().insert(principal);

@@ -6,7 +6,9 @@
 mod gate;
 mod sign_in;
 pub mod token;
+mod visits;
 
 pub(crate) use gate::gate;
 pub use sign_in::{LoginError, login_url};
 pub(crate) use sign_in::{sign_in, sign_out};
+pub(crate) use visits::Visits;

@@ -244,8 +244,7 @@ pub(crate) async fn one(
     let accounts: Vec<_> = accounts.into_iter().collect();
     let of = UsageOf::Association(row.association.association_id.clone());
     let usage =
-        UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, context.now)
-            .await?;
+        UsageCard::load(&app, of, super::parts::unused_access_of_pods(&key.to_string()), &accounts, &context).await?;
     let coverage = match context.as_of {
         None => app.store.coverage(&accounts).await?,
         Some(as_of) => app.store.coverage_at(as_of, &accounts).await?,
@@ -314,7 +313,7 @@ impl AssociationPage {
             region: key.region.to_string(),
             account: context.names.of(key.account_id),
             account_id: key.account_id.to_string(),
-            simulate: super::simulate::href(&path),
+            simulate: context.and_at(super::simulate::href(&path)),
             json: context.href(&format!("/api/v1{}", association_href(&path))),
             described: detail.is_some(),
             chain: Vec::new(),

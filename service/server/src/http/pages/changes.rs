@@ -3,7 +3,9 @@
 
 use super::estate::PageContext;
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
-use super::parts::{Badge, DocumentCard, Link, Seen, association_href, badge, numbered, plural, role_href};
+use super::parts::{
+    Badge, DocumentCard, Link, Seen, association_href, badge, numbered, plural, role_href, workload_history_href,
+};
 use crate::app::App;
 use crate::http::approval::{self, Asked};
 use crate::http::error::{AppError, Code, FieldError};
@@ -18,7 +20,7 @@ use askama_web::WebTemplate;
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Redirect;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use rolecall_audit::drift::{
     Access, ApprovalState, ApprovalStep, Attribution, Change, Effect, Ended, Resource, ResourceType, RoleEscalation,
     SeenIn, State as Of, TakesHold, kinds,
@@ -26,7 +28,7 @@ use rolecall_audit::drift::{
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::{AssociationKey, Documents};
 use rolecall_iam::{AccountId, Digest};
-use rolecall_store::{ChangeFilter, ChangeRow, MOST_APPROVED};
+use rolecall_store::{ChangeFilter, ChangeRow, MOST_APPROVED, WorkloadChange, WorkloadPart};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -67,9 +69,21 @@ pub(crate) struct ChangeLine {
 }
 
 /// The changes of one day.
-struct DayGroup {
-    day: String,
-    lines: Vec<ChangeLine>,
+pub(super) struct DayGroup {
+    pub(super) day: String,
+    pub(super) lines: Vec<ChangeLine>,
+}
+
+/// Changes in groups of a day each, in their order.
+pub(super) fn by_day(lines: impl IntoIterator<Item = (NaiveDate, ChangeLine)>) -> Vec<DayGroup> {
+    let mut days: Vec<(NaiveDate, DayGroup)> = Vec::new();
+    for (day, line) in lines {
+        match days.last_mut() {
+            Some((last, group)) if *last == day => group.lines.push(line),
+            _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
+        }
+    }
+    days.into_iter().map(|(_, group)| group).collect()
 }
 
 #[derive(Template, WebTemplate)]
@@ -133,6 +147,17 @@ pub(super) fn of_type(kind: ResourceType) -> &'static str {
     }
 }
 
+/// What a resource is to a workload, in words.
+fn part_words(part: WorkloadPart) -> &'static str {
+    match part {
+        WorkloadPart::Association => "Association",
+        WorkloadPart::Role => "Role",
+        WorkloadPart::TargetRole => "Target role",
+        WorkloadPart::Policy => "Managed policy",
+        WorkloadPart::Boundary => "Permissions boundary",
+    }
+}
+
 /// A resource's name as people call it: an ARN without what is before its last colon.
 pub(super) fn short(resource: &Resource) -> String {
     if resource.kind == ResourceType::Association {
@@ -165,6 +190,27 @@ fn meaning(row: &ChangeRow) -> String {
 }
 
 impl ChangeLine {
+    /// The line of a change in the history of a workload: what it came to for that one.
+    pub(super) fn of_workload(found: &WorkloadChange, key: &AssociationKey, context: &PageContext) -> Self {
+        let WorkloadChange { row, part } = found;
+        let own = row.change.affected.iter().find(|it| it.workload == *key);
+        let line = Self::new(row, context);
+        let line = Self { kind: part.map_or(line.kind, part_words), ..line };
+        match own {
+            None => line,
+            Some(own) => {
+                let words = |access: &Option<Access>| access.as_ref().map(|it| it.words.clone());
+                let said = match (words(&own.gained), words(&own.lost)) {
+                    (Some(gained), Some(lost)) => format!("gained {gained}; lost {lost}"),
+                    (Some(gained), None) => format!("gained {gained}"),
+                    (None, Some(lost)) => format!("lost {lost}"),
+                    (None, None) => line.meaning,
+                };
+                Self { effect: effect_badge(own.effect), meaning: said, ..line }
+            }
+        }
+    }
+
     fn new(row: &ChangeRow, context: &PageContext) -> Self {
         let change = &row.change;
         let workloads = match change.affected.as_slice() {
@@ -216,15 +262,7 @@ pub(crate) async fn list(
     let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));
     let made = [("exact", "One event"), ("candidates", "Candidate events"), ("none", "No event")];
     let made = made.map(|(value, label)| (value.to_owned(), label.to_owned()));
-    let mut days: Vec<(NaiveDate, DayGroup)> = Vec::new();
-    for row in &slice.rows {
-        let day = row.detected_at.date_naive();
-        let line = ChangeLine::new(row, &context);
-        match days.last_mut() {
-            Some((last, group)) if *last == day => group.lines.push(line),
-            _ => days.push((day, DayGroup { day: day.format("%Y-%m-%d").to_string(), lines: vec![line] })),
-        }
-    }
+    let days = by_day(slice.rows.iter().map(|row| (row.detected_at.date_naive(), ChangeLine::new(row, &context))));
     let opens = [("administrator".to_owned(), "To administrator access".to_owned())];
     let seen_in = [("snapshots", "By scans"), ("events", "By events alone")];
     let seen_in = seen_in.map(|(value, label)| (value.to_owned(), label.to_owned()));
@@ -256,7 +294,7 @@ pub(crate) async fn list(
         },
         empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &context.seen)),
         curl: curl(&listing::base(&app), "/api/v1/changes", &params, filters::CHANGES),
-        days: days.into_iter().map(|(_, group)| group).collect(),
+        days,
         to_approve: if open > u64::from(MOST_APPROVED) { 0 } else { open },
         approve: params.without("cursor").link("/changes/approvals"),
         seen: context.seen,
@@ -285,15 +323,17 @@ impl History {
         Self::load(app, &filter, all, context).await
     }
 
-    /// Those that reach a workload.
+    /// Those of what a workload rests on, and those that reach it.
     pub(super) async fn of_workload(app: &App, key: &AssociationKey, context: &PageContext) -> Result<Self, AppError> {
-        let filter = ChangeFilter { workload: Some(key.clone()), ..ChangeFilter::default() };
-        let all = format!("{PATH}?workload={}", encode(&key.to_string()));
-        Self::load(app, &filter, all, context).await
+        let rows = app.store.workload_history(key, context.as_of, HISTORY).await?;
+        let lines = rows.iter().map(|found| ChangeLine::of_workload(found, key, context)).collect();
+        Ok(Self { lines, all: context.and_at(workload_history_href(key)) })
     }
 
     async fn load(app: &App, filter: &ChangeFilter, all: String, context: &PageContext) -> Result<Self, AppError> {
-        let rows = app.store.changes(filter, None, HISTORY).await?;
+        // What came later was not known then.
+        let until = context.as_of.map(|as_of| as_of.at() + TimeDelta::microseconds(1));
+        let rows = app.store.changes(&ChangeFilter { until, ..filter.clone() }, None, HISTORY).await?;
         Ok(Self { lines: rows.iter().map(|row| ChangeLine::new(row, context)).collect(), all })
     }
 }

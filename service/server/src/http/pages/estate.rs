@@ -34,14 +34,19 @@ impl PageContext {
     /// As [`PageContext::load`], as of the moment that the parameters of the page at `path` name. The page says so.
     pub(super) async fn as_of(app: &App, params: &Params, path: &str, chrome: &mut Chrome) -> Result<Self, AppError> {
         let Some(as_of) = as_of::of(&app.store, params).await? else { return Self::load(app).await };
-        let (names, coverage) = tokio::try_join!(app.store.account_names(), app.store.coverage_at(as_of, &[]))?;
+        let (names, coverage) =
+            tokio::try_join!(app.store.account_names(), app.store.coverage_summary_at(as_of, GAPS_SHOWN))?;
         let (now, names) = (as_of.at(), AccountNames::new(names));
-        let seen =
-            Seen::new(&summary(&coverage, as_of, usize::try_from(GAPS_SHOWN).unwrap_or(usize::MAX)), &names, now);
+        let seen = Seen::new(&coverage, &names, now);
         let banner = AsOfBanner::new(as_of, path, params);
         let suffix = banner.suffix.clone();
         chrome.as_of = Some(banner);
         Ok(Self { now, names, seen, as_of: Some(as_of), suffix })
+    }
+
+    /// As [`PageContext::href`], of an address that has a query.
+    pub(super) fn and_at(&self, href: String) -> String {
+        href + &self.suffix.replacen('?', "&", 1)
     }
 
     /// A link to a page of the inventory, which keeps to the time that is shown.

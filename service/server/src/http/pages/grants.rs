@@ -6,6 +6,7 @@ use super::associations::read_key;
 use super::list::{Select, select};
 use super::parts::{Badge, Bar, ReasonLine, association_href, badge, bar, plural, role_href};
 use crate::app::App;
+use crate::http::as_of::{self, AT, AsOfBanner};
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, Params, encode, param, query};
@@ -20,6 +21,7 @@ use rolecall_audit::access::usage::UsageSubject;
 use rolecall_estate::EventScope;
 use rolecall_iam::ActionSet;
 use rolecall_iam::catalogue::{AccessLevel, catalogue};
+use rolecall_store::AsOf;
 use std::collections::BTreeMap;
 
 /// So many actions of a list are shown; the API has all.
@@ -29,6 +31,7 @@ const GRANTS: &[Param] = &[
     param("role", Kind::Text, "The ARN of a role."),
     param("association", Kind::Text, "An association, as account/region/cluster/namespace/service-account."),
     param("days", Kind::Number(1, 400), "Of so many days, up to where the trail was read."),
+    AT,
 ];
 
 query! {
@@ -109,7 +112,7 @@ pub(crate) struct GrantsPage {
     role_href: String,
     json: String,
     selects: Vec<Select>,
-    hidden: (&'static str, String),
+    hidden: Vec<(&'static str, String)>,
     is_complete: bool,
     since: Stamp,
     until: Stamp,
@@ -145,13 +148,15 @@ fn whose(params: &Params) -> Result<UsageSubject, AppError> {
 pub(crate) async fn page(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<GrantsPage, AppError> {
     let params = GrantsQuery::read(raw.as_deref())?;
     let whose = whose(&params)?;
     let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
-    let now = Utc::now();
-    let usage_report = usage_report(&app.store, whose.clone(), days, now).await?;
+    let as_of = as_of::of(&app.store, &params).await?;
+    let now = as_of.map_or_else(Utc::now, AsOf::at);
+    chrome.as_of = as_of.map(|as_of| AsOfBanner::new(as_of, "/unused-access", &params));
+    let usage_report = usage_report(&app.store, whose.clone(), days, as_of).await?;
     Ok(GrantsPage::new(chrome, &whose, days, &params, &usage_report, now))
 }
 
@@ -164,21 +169,22 @@ impl GrantsPage {
         usage_report: &UsageReport,
         now: DateTime<Utc>,
     ) -> Self {
+        let at = chrome.and_at();
         let (name, back, back_name, section, json, hidden) = match whose {
             UsageSubject::Role(arn) => (
                 short_name(arn).to_owned(),
-                role_href(arn),
+                role_href(arn) + chrome.at(),
                 "Roles",
                 "/roles",
-                format!("/api/v1/roles/{}/unused-access?days={days}", encode(arn).replace('/', "%2F")),
+                format!("/api/v1/roles/{}/unused-access?days={days}{at}", encode(arn).replace('/', "%2F")),
                 ("role", arn.clone()),
             ),
             UsageSubject::Pods(key) => (
                 format!("{}/{}", key.namespace, key.service_account),
-                association_href(&key.to_string()),
+                association_href(&key.to_string()) + chrome.at(),
                 "Associations",
                 "/associations",
-                format!("/api/v1{}/unused-access?days={days}", association_href(&key.to_string())),
+                format!("/api/v1{}/unused-access?days={days}{at}", association_href(&key.to_string())),
                 ("association", key.to_string()),
             ),
         };
@@ -189,14 +195,16 @@ impl GrantsPage {
         let [granted, was_used, not_used, not_known] = counts(ActionSet::all());
         let windows = ["7", "30", "90", "180", "365"].map(|days| (days.to_owned(), format!("{days} days")));
         let Covered { since, until, gaps, .. } = &usage_report.covered;
+        let mut hidden = vec![hidden];
+        hidden.extend(params.text(AT.name).map(|at| (AT.name, at.to_owned())));
         Self {
-            chrome,
             name,
             back,
             back_name,
             section,
             role: usage_report.role_arn.as_str().to_owned(),
-            role_href: role_href(usage_report.role_arn.as_str()),
+            role_href: role_href(usage_report.role_arn.as_str()) + chrome.at(),
+            chrome,
             json,
             selects: vec![window(select("days", "Window", windows, params), days)],
             hidden,

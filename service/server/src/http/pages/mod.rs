@@ -5,6 +5,7 @@
 
 mod accounts;
 mod associations;
+mod assumable_by;
 mod baselines;
 mod chain;
 mod changes;
@@ -26,6 +27,7 @@ mod sessions;
 mod simulate;
 mod triage;
 mod usage;
+mod workload_history;
 
 pub(crate) use associations::{read_key, sessions_since};
 pub(crate) use roles::digests;
@@ -77,7 +79,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/sessions/{account}/{event}", "/sessions/111122223333/e", get(session::page))
         .page("/simulate", "/simulate", get(simulate::page))
         .form("/simulate", "/simulate", post(simulate::ask))
+        .page("/assumable-by", "/assumable-by", get(assumable_by::page))
         .page("/usage", "/usage", get(usage::page))
+        .page("/workload-history", "/workload-history", get(workload_history::page))
         .page("/unused-access", "/unused-access", get(grants::page))
         .page("/ingestion", "/ingestion", get(ingestion::page))
         .page("/problems", "/problems", get(problems))

@@ -13,11 +13,12 @@ use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::drift::Effect;
 use rolecall_audit::evaluate::RuleTally;
+use rolecall_audit::finding::Workflow;
 use rolecall_rules::Severity;
-use rolecall_store::{Counts, Overview};
+use rolecall_store::{ChangeFilter, Counts, FindingFilter, MOST_APPROVED, Overview, Total};
 use std::collections::BTreeMap;
 
 query! {
@@ -60,6 +61,7 @@ pub(crate) struct OverviewPage {
     /// Changes of resources in a week, by effect.
     week: Vec<Figure>,
     since: Option<Stamp>,
+    visit: Option<VisitCard>,
     trend: Option<Trend>,
     rules: Vec<Rank>,
     accounts: Vec<Rank>,
@@ -83,10 +85,11 @@ pub(crate) async fn page(
     let counts = app.store.counts().await?;
     let (answers, answer_words) = answers(&tallies);
     Ok(OverviewPage {
-        chrome,
         tiles: tiles(&overview),
         changes: changes(&overview),
         week: week(&app, &context).await?,
+        visit: VisitCard::load(&app, chrome.person.as_deref(), &context).await?,
+        chrome,
         since: overview.last_run.as_ref().map(|run| Stamp::new(run.started_at, context.now)),
         trend: trend(&days),
         rules: rules(&overview, &titles(&app)),
@@ -97,6 +100,58 @@ pub(crate) async fn page(
         estate: estate(&counts),
         seen: context.seen,
     })
+}
+
+/// What changed since a person was here last.
+struct VisitCard {
+    /// When this visit began.
+    began: Stamp,
+    /// When the visit before was over; `None`: there was none.
+    previous: Option<Stamp>,
+    /// Changes by effect, and those that nobody approved.
+    changes: Vec<Figure>,
+    findings: Vec<Figure>,
+}
+
+impl VisitCard {
+    async fn load(app: &App, person: Option<&str>, context: &PageContext) -> Result<Option<Self>, AppError> {
+        let Some(person) = person else { return Ok(None) };
+        let Some(visit) = app.store.visit(person).await? else { return Ok(None) };
+        let mut card = Self {
+            began: Stamp::new(visit.began_at, context.now),
+            previous: visit.previous_at.map(|at| Stamp::new(at, context.now)),
+            changes: Vec::new(),
+            findings: Vec::new(),
+        };
+        let Some(since) = visit.previous_at else { return Ok(Some(card)) };
+        card.changes = by_effect(app, since).await?;
+        let given = words::rfc3339(since);
+        let figure = |total: Total, word, href| {
+            let n = match total {
+                Total::Exact(n) => words::count_u64(n),
+                Total::AtLeast(n) => format!("{}+", words::count_u64(n)),
+            };
+            Figure { n, word, href }
+        };
+        let unapproved = ChangeFilter { since: Some(since), ..ChangeFilter::default() };
+        let unapproved = match app.store.changes_to_approve(&unapproved).await? {
+            counted if counted > u64::from(MOST_APPROVED) => Total::AtLeast(u64::from(MOST_APPROVED)),
+            counted => Total::Exact(counted),
+        };
+        let href = format!("/changes?approval=none,expired,withdrawn&since={given}");
+        card.changes.push(figure(unapproved, "not approved", href));
+        let new = FindingFilter { first_seen_after: Some(since), ..FindingFilter::default() };
+        let resolved = FindingFilter {
+            workflow: vec![Workflow::Resolved],
+            updated_since: Some(since),
+            ..FindingFilter::default()
+        };
+        let href = format!("/findings?state=open,acknowledged,suppressed,resolved&first_seen_after={given}");
+        card.findings.push(figure(app.store.count_findings(&new).await?, "new", href));
+        let href = format!("/findings?state=resolved&updated_since={given}");
+        card.findings.push(figure(app.store.count_findings(&resolved).await?, "resolved", href));
+        Ok(Some(card))
+    }
 }
 
 fn tiles(overview: &Overview) -> Vec<Tile> {
@@ -126,7 +181,11 @@ fn changes(overview: &Overview) -> Vec<Figure> {
 
 /// Changes of resources in the last seven days, by what they come to; those that follow from others left out.
 async fn week(app: &App, context: &PageContext) -> Result<Vec<Figure>, AppError> {
-    let since = context.now - TimeDelta::days(7);
+    by_effect(app, context.now - TimeDelta::days(7)).await
+}
+
+/// Changes of resources since a moment, by what they come to.
+async fn by_effect(app: &App, since: DateTime<Utc>) -> Result<Vec<Figure>, AppError> {
     let found = app.store.changes_since(since).await?;
     let since = words::rfc3339(since);
     let words = [

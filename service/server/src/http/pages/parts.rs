@@ -11,7 +11,7 @@ use rolecall_audit::access::reach::{Via, Workload};
 use rolecall_audit::finding::triage::due::{Due, DueState};
 use rolecall_audit::finding::{Detection, Workflow};
 use rolecall_estate::coverage::{Gap, Scope};
-use rolecall_estate::{AttributionMethod, Cause, Reason, Session, SessionAttribution};
+use rolecall_estate::{AssociationKey, AttributionMethod, Cause, Reason, Session, SessionAttribution};
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::{Severity, Subject, SubjectKind};
 use rolecall_store::{AssociationName, CoverageSummary, FindingRow, TicketRow};
@@ -552,6 +552,11 @@ pub(crate) fn association_href(key: &str) -> String {
 /// The page of the unused access of a role.
 pub(super) fn unused_access_of_role(arn: &str) -> String {
     format!("/unused-access?role={}", encode(arn))
+}
+
+/// Where the history of a workload is told.
+pub(super) fn workload_history_href(key: &AssociationKey) -> String {
+    format!("/workload-history?association={}", encode(&key.to_string()))
 }
 
 /// The page of the unused access of an association's pods.

@@ -131,6 +131,7 @@ pub(crate) struct RolePage {
     name: String,
     arn: String,
     simulate: String,
+    assumable_by: String,
     json: String,
     account: String,
     account_id: String,
@@ -183,7 +184,7 @@ pub(crate) async fn one(
     let accounts = [row.role.arn.account_id()];
     let used = UsageOf::Role(row.role.arn.to_string());
     let usage =
-        UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, context.now)
+        UsageCard::load(&app, used, super::parts::unused_access_of_role(row.role.arn.as_str()), &accounts, &context)
             .await?;
     let history = History::of_resource(&app, row.role.arn.as_str(), &context).await?;
     let baseline = match context.as_of {
@@ -278,7 +279,8 @@ impl RolePage {
         Self {
             chrome,
             name: role.arn.name().to_owned(),
-            simulate: super::simulate::href(arn),
+            simulate: context.and_at(super::simulate::href(arn)),
+            assumable_by: context.and_at(super::assumable_by::href(arn)),
             json: context.href(&format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F"))),
             account: context.names.of(account_id),
             account_id: account_id.to_string(),

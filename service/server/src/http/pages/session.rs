@@ -16,7 +16,7 @@ use axum::extract::{Path, RawQuery, State};
 use futures::TryStreamExt as _;
 use rolecall_estate::{Session, SessionKind};
 use rolecall_iam::{AccountId, RoleArn};
-use rolecall_store::UsageOf;
+use rolecall_store::{UsageOf, UsageWindow};
 
 /// Sessions below that are listed; the API gives more.
 const BELOW: usize = 50;
@@ -77,7 +77,7 @@ pub(crate) async fn page(
     let names = association_names(&app, std::slice::from_ref(&session)).await?;
     let calls: Vec<UseLine> = match session.access_key_id.clone() {
         Some(key) => {
-            let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), None, true).try_collect().await?;
+            let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), UsageWindow::default(), true).try_collect().await?;
             rows.iter().map(|row| use_line(row, context.now)).collect()
         }
         None => Vec::new(),
@@ -86,7 +86,7 @@ pub(crate) async fn page(
     let role: Option<RoleArn> = session.role_arn.as_deref().and_then(|arn| arn.parse().ok());
     let mut recorders = vec![account];
     recorders.extend(role.as_ref().map(RoleArn::account_id));
-    let read = app.store.trail_days(&recorders, day).await?;
+    let read = app.store.trail_days(&recorders, UsageWindow { since: Some(day), until: None }).await?;
     let no_calls = match (&session.access_key_id, read.is_empty()) {
         (None, _) => "The event has no access key, so no call can be attributed to this session.",
         (Some(_), true) => {

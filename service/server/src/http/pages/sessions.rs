@@ -16,7 +16,7 @@ use askama_web::WebTemplate;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use rolecall_estate::{Session, SessionKind};
-use rolecall_store::{AssociationName, SessionFilter};
+use rolecall_store::{AssociationName, SessionFilter, UsageWindow};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/sessions";
@@ -104,8 +104,9 @@ impl Read {
     /// Sums up what was read from a day on.
     pub(super) async fn load(app: &App, since: NaiveDate) -> Result<Self, AppError> {
         let sources = app.store.sources().await?;
+        let window = UsageWindow { since: Some(since), until: None };
         let mut days: BTreeSet<NaiveDate> =
-            app.store.trail_days(&[], since).await?.into_iter().map(|row| row.day).collect();
+            app.store.trail_days(&[], window).await?.into_iter().map(|row| row.day).collect();
         let listings = app.store.session_listings().await?;
         let lookback = Duration::days(i64::from(app.config.aws.trail_lookback_days));
         // An import reads files that end where they end: its listing says nothing of the days before it.

@@ -7,6 +7,7 @@
 use super::list::{Choice, Select};
 use super::parts::{Badge, DocumentCard, ReasonLine, badge, numbered};
 use crate::app::App;
+use crate::http::as_of::{self, AT, AsOfBanner, AsOfError};
 use crate::http::error::AppError;
 use crate::http::error::PassThrough;
 use crate::http::frame::{Chrome, Fault};
@@ -21,6 +22,7 @@ use rolecall_audit::access::simulate::{AskError, Given, Question, WhatIf};
 
 use rolecall_estate::Reason;
 use rolecall_iam::{AccountId, Digest, Document, Outcome, PolicyEffect, PolicyExplanation, StatementMatch};
+use rolecall_store::AsOf;
 use std::collections::BTreeMap;
 
 /// How a document of the form is called.
@@ -49,6 +51,7 @@ query! {
         param("context", Kind::Text, "Condition keys, one `key=value` a line."),
         param("closed", Kind::Flag, "Whether keys that are not given are absent."),
         param("bare", Kind::Flag, "Whether the resource has no policy of its own."),
+        AT,
     ]
 }
 
@@ -62,6 +65,8 @@ struct Form {
     context: String,
     closed: bool,
     bare: bool,
+    /// The time that has passed of which is asked; empty: now.
+    at: String,
     policy_type: String,
     document: String,
 }
@@ -77,6 +82,7 @@ impl Form {
             context: text("context"),
             closed: params.flag("closed").unwrap_or(false),
             bare: params.flag("bare").unwrap_or(false),
+            at: text(AT.name),
             ..Self::default()
         }
     }
@@ -93,6 +99,7 @@ impl Form {
                 "context" => form.context = value.replace('\r', ""),
                 "closed" => form.closed = value == "true",
                 "bare" => form.bare = value == "true",
+                "at" => form.at = value,
                 "policy_type" => form.policy_type = value,
                 "document" => form.document = value,
                 _ => {}
@@ -114,6 +121,7 @@ impl Form {
             ("context", &self.context),
             ("closed", if self.closed { "true" } else { "" }),
             ("bare", if self.bare { "true" } else { "" }),
+            (AT.name, &self.at),
         ];
         let given = given.iter().filter(|(_, value)| !value.is_empty());
         let pairs: Vec<String> = given.map(|(name, value)| format!("{name}={}", encode(value))).collect();
@@ -232,9 +240,31 @@ impl SimulatePage {
         Self { chrome, form, policy_type, faults: Vec::new(), answered: None }
     }
 
+    /// The page as of the time that the form names; what is wrong with that is a fault of the form.
+    async fn as_of(&mut self, app: &App) -> Result<Option<AsOf>, AppError> {
+        if self.form.at.is_empty() {
+            return Ok(None);
+        }
+        match as_of::named(&app.store, &self.form.at).await {
+            Ok(as_of) => {
+                let now = Form { at: String::new(), ..self.form.clone() }.address();
+                let now = if now.is_empty() { "/simulate".to_owned() } else { now };
+                self.chrome.as_of = Some(AsOfBanner::leading_back(as_of, &self.form.at, now));
+                Ok(Some(as_of))
+            }
+            Err(AsOfError::Store(error)) => Err(error.into()),
+            Err(AsOfError::Never(message)) => {
+                self.faults.push(Fault { parameter: "As of".to_owned(), message });
+                Ok(None)
+            }
+        }
+    }
+
     async fn answered(mut self, app: &App) -> Result<Response, AppError> {
+        let as_of = self.as_of(app).await?;
         match self.form.question() {
-            Ok(question) => match simulate::answer(&app.store, &question).await {
+            Ok(_) if !self.faults.is_empty() => {}
+            Ok(question) => match simulate::answer(&app.store, &question, as_of).await {
                 Ok(answer) => {
                     self.answered = Some(answered(app, &self.form, &question, answer).await?);
                     return Ok(self.into_response());
@@ -245,12 +275,19 @@ impl SimulatePage {
                     self.faults.push(Fault { parameter: parameter.to_owned(), message: error.to_string() });
                 }
             },
-            Err(faults) => self.faults = faults,
+            Err(faults) => self.faults.extend(faults),
         }
-        // The form stays as it was filled in, with what is wrong above it.
+        Ok(self.answer())
+    }
+
+    /// The form as it was filled in, with what is wrong above it.
+    fn answer(self) -> Response {
+        if self.faults.is_empty() {
+            return self.into_response();
+        }
         let mut response = (StatusCode::BAD_REQUEST, self).into_response();
         response.extensions_mut().insert(PassThrough);
-        Ok(response)
+        response
     }
 }
 
@@ -267,8 +304,12 @@ pub(crate) async fn page(
 ) -> Result<Response, AppError> {
     let form = Form::of_query(&SimulateQuery::read(raw.as_deref())?);
     let asked = !form.action.is_empty();
-    let page = SimulatePage::new(chrome, form);
-    if asked { page.answered(&app).await } else { Ok(page.into_response()) }
+    let mut page = SimulatePage::new(chrome, form);
+    if asked {
+        return page.answered(&app).await;
+    }
+    page.as_of(&app).await?;
+    Ok(page.answer())
 }
 
 /// `POST /simulate`: the answer to a form. It changes nothing.
@@ -384,6 +425,7 @@ mod tests {
             action: "s3:GetObject".to_owned(),
             context: "aws:RequestedRegion=eu-west-1".to_owned(),
             bare: true,
+            at: "2026-10-03T10:00:00Z".to_owned(),
             ..Form::default()
         };
         let address = form.address();

@@ -7,6 +7,7 @@ use super::estate::PageContext;
 use super::list::{Choice, Select, select};
 use super::parts::{Link, association_links, plural};
 use crate::app::App;
+use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, param, query};
@@ -17,7 +18,7 @@ use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
 use rolecall_iam::{AccountId, RoleArn};
-use rolecall_store::{DayRow, UsageOf, UseRow};
+use rolecall_store::{AsOf, DayRow, UsageOf, UsageWindow, UseRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 const DAYS: u64 = 90;
@@ -28,6 +29,7 @@ const SERVICES: usize = 24;
 const USAGE: &[Param] = &[
     param("account_id", Kind::Accounts, "Of these accounts."),
     param("days", Kind::Number(1, 400), "Of so many days up to today."),
+    AT,
 ];
 
 query! {
@@ -78,11 +80,11 @@ impl UsageCard {
         of: UsageOf,
         granted: String,
         accounts: &[AccountId],
-        now: DateTime<Utc>,
+        context: &PageContext,
     ) -> Result<Self, AppError> {
-        let since = since(now, DAYS);
-        let rows: Vec<UseRow> = app.store.usage(&of, Some(since), false).try_collect().await?;
-        let read = app.store.trail_days(accounts, since).await?;
+        let (now, within) = (context.now, within(context, DAYS));
+        let rows: Vec<UseRow> = app.store.usage(&of, within, false).try_collect().await?;
+        let read = app.store.trail_days(accounts, within).await?;
         // One line an action, whatever role or account of the chain it was called with.
         let mut by_action: BTreeMap<String, UseRow> = BTreeMap::new();
         for row in rows {
@@ -98,7 +100,7 @@ impl UsageCard {
             lines: by_action.values().map(|row| use_line(row, now)).collect(),
             any_read: !read.is_empty(),
             read: read_words(&read, DAYS),
-            granted,
+            granted: context.and_at(granted),
         })
     }
 }
@@ -111,9 +113,11 @@ fn add(sum: &mut UseRow, row: &UseRow) {
     sum.last_at = sum.last_at.max(row.last_at);
 }
 
-fn since(now: DateTime<Utc>, days: u64) -> NaiveDate {
-    let today = now.date_naive();
-    today.checked_sub_days(Days::new(days)).unwrap_or(today)
+/// So many days up to the time that the page shows.
+fn within(context: &PageContext, days: u64) -> UsageWindow {
+    let today = context.now.date_naive();
+    let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
+    UsageWindow { since: Some(since), until: context.as_of.map(AsOf::at) }
 }
 
 /// How much of a window was read.
@@ -153,6 +157,7 @@ struct Workload {
 pub(crate) struct UsagePage {
     chrome: Chrome,
     selects: Vec<Select>,
+    carried: Vec<(&'static str, String)>,
     days: u64,
     any_read: bool,
     read: String,
@@ -177,15 +182,15 @@ struct Calls {
 pub(crate) async fn page(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
-    chrome: Chrome,
+    mut chrome: Chrome,
 ) -> Result<UsagePage, AppError> {
     let params = UsageQuery::read(raw.as_deref())?;
-    let context = PageContext::load(&app).await?;
+    let context = PageContext::as_of(&app, &params, "/usage", &mut chrome).await?;
     let accounts: Vec<AccountId> = params.parsed("account_id");
     let window = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
-    let since = since(context.now, window);
+    let within = within(&context, window);
     let mut calls: BTreeMap<Who, BTreeMap<String, Calls>> = BTreeMap::new();
-    let mut rows = app.store.usage(&UsageOf::All, Some(since), false);
+    let mut rows = app.store.usage(&UsageOf::All, within, false);
     while let Some(row) = rows.try_next().await? {
         if !accounts.is_empty() && !accounts.contains(&row.account_id) {
             continue;
@@ -197,7 +202,7 @@ pub(crate) async fn page(
         cell.errors = cell.errors.saturating_add(row.errors);
     }
     drop(rows);
-    let read = app.store.trail_days(&accounts, since).await?;
+    let read = app.store.trail_days(&accounts, within).await?;
     let (services, more_services) = services(&calls);
     let mut ranked: Vec<(Who, BTreeMap<String, Calls>)> = calls.into_iter().collect();
     ranked.sort_by_key(|(who, by)| (std::cmp::Reverse(total(by)), who.clone()));
@@ -215,6 +220,7 @@ pub(crate) async fn page(
         let (link, kind) = match who {
             Who::Association(id) => {
                 let found = association_links(std::slice::from_ref(id), &names).pop();
+                let found = found.map(|link| Link { href: context.href(&link.href), ..link });
                 let unnamed = || Link { name: id.clone(), place: String::new(), href: String::new() };
                 (found.unwrap_or_else(unnamed), "association")
             }
@@ -237,6 +243,7 @@ pub(crate) async fn page(
     .collect();
     Ok(UsagePage {
         selects: vec![select("account_id", "Account", context.names.choices(), &params), windows(window)],
+        carried: params.text(AT.name).map(|at| (AT.name, at.to_owned())).into_iter().collect(),
         days: window,
         any_read: !read.is_empty(),
         read: read_words(&read, window),

@@ -1,6 +1,7 @@
 //! Marks of what the latest look at a listing should have shown, and did not show.
 
 use super::{Before, Current, Key, SnapshotWriter, facts};
+use crate::work::runs::RunId;
 use crate::{Error, parse};
 use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::{Observation, ResourceKind, Unconfirmed};
@@ -49,7 +50,7 @@ impl SnapshotWriter {
             }
         }
         set.retain(|mark| !marked.contains(mark));
-        lift_marks(&mut self.tx, &lift).await?;
+        lift_marks(&mut self.tx, &lift, self.run.0).await?;
         set_marks(&mut self.tx, &set, self.run.0).await
     }
 
@@ -121,16 +122,22 @@ async fn marks(connection: &mut PgConnection, accounts: &[String]) -> Result<BTr
     rows.into_iter().map(|row| read(&row.account_id, &row.kind, row.key)).collect()
 }
 
-/// The marks of some accounts, and those of what is of every account; every mark where none are named.
+/// The marks of some accounts, and those of what is of every account; every mark where none are named. As they are, or
+/// as a run left them.
 pub(crate) async fn marks_beside(
     connection: &mut PgConnection,
     accounts: Option<&[String]>,
+    run: Option<RunId>,
 ) -> Result<Unconfirmed, Error> {
     let rows = sqlx::query!(
-        "select account_id, kind, key from unconfirmed
-         where $1::text[] is null or account_id = any($1)
-            or kind in ('account', 'org_policy', 'org_unit', 'trail', 'trail_selectors')",
-        accounts as Option<&[String]>
+        r#"select account_id as "account_id!", kind as "kind!", key as "key!" from (
+               select account_id, kind, key from unconfirmed where $2::bigint is null or since_run <= $2
+               union
+               select account_id, kind, key from unconfirmed_past where since_run <= $2 and until_run > $2) marked
+           where $1::text[] is null or account_id = any($1)
+              or kind in ('account', 'org_policy', 'org_unit', 'trail', 'trail_selectors')"#,
+        accounts as Option<&[String]>,
+        run.map(|run| run.0)
     )
     .fetch_all(connection)
     .await?;
@@ -175,17 +182,23 @@ async fn set_marks(tx: &mut Transaction<'static, Postgres>, marks: &BTreeSet<Mar
     Ok(())
 }
 
-async fn lift_marks(tx: &mut Transaction<'static, Postgres>, marks: &BTreeSet<Mark>) -> Result<(), Error> {
+/// Ends marks: what was not confirmed until this run stays known of the time before.
+async fn lift_marks(tx: &mut Transaction<'static, Postgres>, marks: &BTreeSet<Mark>, run: i64) -> Result<(), Error> {
     if marks.is_empty() {
         return Ok(());
     }
     let (accounts, kinds, keys) = columns(marks);
     sqlx::query!(
-        "delete from unconfirmed u using unnest($1::text[], $2::text[], $3::text[]) as w (account_id, kind, key)
-         where u.account_id = w.account_id and u.kind = w.kind and u.key = w.key",
+        "with ended as (
+             delete from unconfirmed u using unnest($1::text[], $2::text[], $3::text[]) as w (account_id, kind, key)
+             where u.account_id = w.account_id and u.kind = w.kind and u.key = w.key
+             returning u.account_id, u.kind, u.key, u.since_run)
+         insert into unconfirmed_past (account_id, kind, key, since_run, until_run)
+         select account_id, kind, key, since_run, $4 from ended where since_run < $4",
         &accounts,
         &kinds,
-        &keys
+        &keys,
+        run
     )
     .execute(&mut **tx)
     .await?;
