@@ -211,6 +211,9 @@ impl Store {
             attributions.iter().map(|(_, attribution)| parse::json_text(&attribution.candidates)).collect();
         let depths: Vec<i16> = attributions.iter().map(|(_, attribution)| i16::from(attribution.depth)).collect();
         let mut tx = self.pool.begin().await?;
+        // Few rows, each found by its key: what sorts or hashes all sessions for them is slower with each month.
+        sqlx::query!("set local enable_mergejoin = off").execute(&mut *tx).await?;
+        sqlx::query!("set local enable_hashjoin = off").execute(&mut *tx).await?;
         let changed = sqlx::query!(
             r#"update session s set
                    cluster = w.cluster, namespace = w.namespace, service_account = w.service_account, pod = w.pod,

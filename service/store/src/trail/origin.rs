@@ -33,8 +33,11 @@ impl TrailBatch<'_> {
                       as w (account_id, role_arn, access_key_id, region, network, endpoint, agent, is_rest, first_at,
                             last_at, action, source)
                  join trail_name r on r.account_id = w.account_id and r.text = w.role_arn
-                 join trail_principal p on p.account_id = w.account_id and p.role = r.id
-                      and p.access_key_id = w.access_key_id and (p.access_key_id <> '' or p.association_id = '')
+                 -- Apart, so that the role stands in the index's condition: by account and key alone the whole
+                 -- account's part of the index would be read for each row.
+                 cross join lateral (select p.id from trail_principal p where p.account_id = w.account_id
+                      and p.role = r.id and p.access_key_id = w.access_key_id
+                      and (p.access_key_id <> '' or p.association_id = '') offset 0) p
                  on conflict (account_id, principal, region, network, endpoint, agent, is_rest) do update set
                      first_at = least(o.first_at, excluded.first_at), last_at = greatest(o.last_at, excluded.last_at),
                      action = case when (excluded.first_at, excluded.action) < (o.first_at, o.action)
