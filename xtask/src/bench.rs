@@ -178,16 +178,16 @@ fn run_trail(events: &str) -> Result<(), String> {
     let before = size(&data.join("pgdata/base"));
     println!("load {}, {} processors\n", load(), std::thread::available_parallelism().map_or(1, usize::from));
     println!(
-        "{:<8}{:<10}{:>8}{:>8}{:>9}{:>11}{:>9}{:>11}{:>9}{:>10}",
+        "{:<8}{:<12}{:>8}{:>8}{:>9}{:>11}{:>9}{:>11}{:>9}{:>10}",
         "import", "", "wall s", "CPU s", "of it pg", "events/s", "of bare", "ev./CPU s", "of bare", "peak MiB"
     );
     for name in ["first", "second"] {
         let cost = scan(&data, "http://127.0.0.1:9", &["--format", "json", "import", "--stats", &files])?;
-        let reading = cost.between("Reading files", "Tying sessions")?;
-        let tying = cost.between("Tying sessions", "Judging")?;
-        for (stretch, spent) in [("reading", reading), ("tying", tying), ("all", cost.all())] {
+        let reading = cost.between("Reading files", "Attributing sessions")?;
+        let attributing = cost.between("Attributing sessions", "Comparing with")?;
+        for (part, spent) in [("reading", reading), ("attributing", attributing), ("all", cost.all())] {
             let (wall, cpu) = (spent.wall.as_secs_f64(), (spent.own + spent.database).as_secs_f64());
-            print!("{name:<8}{stretch:<10}{wall:>8.2}{cpu:>8.2}{:>9.2}", spent.database.as_secs_f64());
+            print!("{name:<8}{part:<12}{wall:>8.2}{cpu:>8.2}{:>9.2}", spent.database.as_secs_f64());
             // The second time no event is read: there is no rate.
             if name == "first" {
                 let (by_clock, by_cpu) = (count / wall, count / cpu);
