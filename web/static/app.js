@@ -81,7 +81,7 @@ document.addEventListener("keydown", (event) => {
   const typing = target instanceof HTMLElement && !box && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
   if (typing || event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(OFF) === "1") return;
   if (event.key === "/") {
-    const search = document.querySelector("input[type=search]");
+    const search = document.querySelector("main input[type=search]") ?? document.querySelector("input[type=search]");
     if (!search) return;
     event.preventDefault();
     search.focus();

@@ -280,7 +280,8 @@ impl Store {
             sqlx::query!(
                 "update trail_principal p set association_id = w.association_id
                  from unnest($1::text[], $2::text[]) as w (access_key_id, association_id)
-                 where p.access_key_id = w.access_key_id and p.association_id <> w.association_id",
+                 where p.access_key_id = w.access_key_id and p.access_key_id <> ''
+                   and p.association_id <> w.association_id",
                 &keys,
                 &associations
             )

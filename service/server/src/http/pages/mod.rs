@@ -22,6 +22,7 @@ pub(crate) mod parts;
 mod roles;
 mod rules;
 mod runs;
+mod search;
 mod session;
 mod sessions;
 mod simulate;
@@ -74,6 +75,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/scans", "/scans", get(runs::list))
         .form("/scans", "/scans", post(runs::start))
         .page("/scans/{id}", "/scans/1", get(runs::one))
+        .page("/search", "/search?q=api", get(search::page))
         .page("/sessions", "/sessions", get(sessions::list))
         .page("/sessions/names", "/sessions/names", get(sessions::names))
         .page("/sessions/{account}/{event}", "/sessions/111122223333/e", get(session::page))

@@ -240,6 +240,11 @@ impl AccountNames {
         self.0.get(&id).map_or("", String::as_str)
     }
 
+    /// Every account with a name.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (AccountId, &str)> {
+        self.0.iter().map(|(id, name)| (*id, name.as_str()))
+    }
+
     /// Every account with a name, for a choice.
     pub(crate) fn choices(&self) -> Vec<(String, String)> {
         self.0.iter().map(|(id, name)| (id.to_string(), format!("{name} ({id})"))).collect()
