@@ -4,6 +4,7 @@
 //! resolves; an unknown leaves a finding as it was and marks it stale. Refuses to know SQL, HTTP
 //! and tickets.
 
+pub mod priority;
 mod reconcile;
 pub mod ticket;
 pub mod triage;

@@ -169,6 +169,8 @@ async fn the_overview_says_first_what_was_not_seen() {
     let tiles: Vec<String> = all(&whole, ".tile-link").iter().map(|t| t.text().collect::<String>()).collect();
     assert_eq!(tiles.len(), 5);
     assert!(tiles[0].contains("Critical"), "{tiles:?}");
+    let first: Vec<String> = all(&whole, ".urgent li .sev").iter().map(|sev| sev.text().collect::<String>()).collect();
+    assert!(first.len() > 2 && first[0].contains("Critical"), "{first:?}");
     let gaps = page(Seen::Gaps).await;
     let notice = text(&gaps, "main .notice");
     assert!(notice.contains("2 of ") && notice.contains("incomplete"), "{notice}");
@@ -219,6 +221,54 @@ async fn the_findings_page_and_its_request_say_the_same() {
     let unknown = person.get("/findings?severty=high").await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
     assert!(text(&unknown.html(), ".notice").contains("did you mean"));
+}
+
+#[tokio::test]
+async fn a_search_leads_to_what_has_the_name_or_shows_what_holds_it() {
+    let app = app(Seen::Complete).await;
+    let person = Client::person(&app).await;
+    let association = person.json("/api/v1/associations?limit=1").await["items"][0].clone();
+    let role = person.json("/api/v1/roles?limit=1").await["items"][0].clone();
+    let finding = person.json("/api/v1/findings?limit=1").await["items"][0].clone();
+    let cluster = person.json("/api/v1/clusters?limit=1").await["items"][0].clone();
+    let of = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let encoded = |text: &str| text.replace(':', "%3A").replace('/', "%2F").replace('#', "%23");
+    let number = finding["number"].to_string();
+    for (asked, page) in [
+        (number.clone(), format!("/findings/{number}")),
+        (format!("#{number}"), format!("/findings/{number}")),
+        (of(&finding["fingerprint"]), format!("/findings/{number}")),
+        (of(&role["role_arn"]), format!("/roles/{}", of(&role["role_arn"]))),
+        (of(&association["key"]), format!("/associations/{}", of(&association["key"]))),
+        (of(&association["association_id"]), format!("/associations/{}", of(&association["key"]))),
+        (
+            of(&cluster["arn"]),
+            format!("/clusters/{}/{}/{}", of(&cluster["account_id"]), of(&cluster["region"]), of(&cluster["name"])),
+        ),
+    ] {
+        let answer = person.get(&format!("/search?q={}", encoded(&asked))).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, page.as_str()), "{asked}");
+    }
+
+    let namespace = of(&association["namespace"]);
+    let page = person.get(&format!("/search?q={namespace}")).await;
+    is_sound("/search", &page);
+    let page = page.html();
+    let titles: Vec<String> = all(&page, "main section h2").iter().map(|h| h.text().collect()).collect();
+    assert!(titles.iter().any(|title| title == "Namespace") && titles.iter().any(|title| title == "Associations"));
+    let links: Vec<&str> = all(&page, ".hits a").iter().map(|a| a.attr("href").unwrap()).collect();
+    assert!(links.contains(&format!("/associations?namespace={namespace}").as_str()), "{links:?}");
+    for link in links {
+        assert_eq!(person.get(link).await.status, StatusCode::OK, "{link}");
+    }
+
+    for unknown in ["99999999", "999999999999", "arn:aws:iam::111122223333:role/no-such", "a-nosuchassociation"] {
+        let page = person.get(&format!("/search?q={}", encoded(unknown))).await;
+        assert_eq!(page.status, StatusCode::OK, "{unknown}");
+        assert_eq!(text(&page.html(), ".empty h2"), "Nothing found", "{unknown}");
+    }
+    let gaps = Client::person(&crate::support::app(Seen::Gaps).await).await.get("/search?q=no-such-name").await.html();
+    assert!(text(&gaps, "main .notice").contains("incomplete"), "what was not seen is said");
 }
 
 #[tokio::test]
@@ -315,7 +365,7 @@ async fn colours_are_kept_and_words_from_outside_stay_words() {
     let person = Client::person(&app).await;
     let page = person.get("/findings?q=%3Cscript%3Ealert(1)%3C/script%3E").await;
     is_sound("/findings?q=<script>", &page);
-    assert_eq!(all(&page.html(), "input[type=search]")[0].attr("value"), Some("<script>alert(1)</script>"));
+    assert_eq!(all(&page.html(), "main input[type=search]")[0].attr("value"), Some("<script>alert(1)</script>"));
     let token = all(&page.html(), "input[name=form_token]")[0].attr("value").unwrap().to_owned();
     let answer = person.send(Method::POST, "/theme", format!("form_token={token}&theme=dark&next=/scans")).await;
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/scans"));

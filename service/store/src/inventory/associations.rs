@@ -9,7 +9,7 @@ use rolecall_estate::{Association, AssociationKey};
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which associations. Empty lists and `None` leave out nothing.
 #[derive(Debug, Clone, Default)]
@@ -262,6 +262,29 @@ impl Store {
         .await?;
         let names = rows.into_iter().map(|row| (row.id, AssociationName { key: row.key, present: row.present }));
         Ok(names.collect())
+    }
+
+    /// Of these associations, those to whose pods EKS gave credentials from a moment on.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn used_associations(
+        &self,
+        keys: &BTreeSet<AssociationKey>,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeSet<AssociationKey>, Error> {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let used = sqlx::query_scalar!(
+            "select a.key from resource a
+             where a.kind = 'association' and a.seen_to is null and a.key = any($1)
+               and exists (select from session s where s.account_id = a.account_id
+                           and s.association_id = a.body ->> 'association_id' and s.at >= $2 and s.error is null)",
+            &keys,
+            since
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        used.into_iter().map(|key| parse::text("resource", &key, &key)).collect()
     }
 
     /// One association, as it is or as it was at a moment.

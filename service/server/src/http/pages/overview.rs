@@ -1,8 +1,9 @@
 //! `/`: how things stand, and first of all what was not seen.
 
 use super::estate::PageContext;
-use super::parts::{Bar, Seen, SeverityMark, bar};
+use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
 use super::runs::RunLine;
+use super::sessions_since;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
@@ -17,9 +18,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::drift::Effect;
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
+use rolecall_audit::finding::priority::{Priority, Standing, own_association};
 use rolecall_rules::Severity;
-use rolecall_store::{ChangeFilter, Counts, FindingFilter, MOST_APPROVED, Overview, Total};
-use std::collections::BTreeMap;
+use rolecall_store::{ChangeFilter, Counts, FindingFilter, FindingRow, FindingSort, MOST_APPROVED, Overview, Total};
+use std::collections::{BTreeMap, BTreeSet};
 
 query! {
     /// The overview takes no parameter.
@@ -44,6 +46,24 @@ struct Rank {
     bar: Bar,
 }
 
+/// So many are shown as what to fix first.
+const FIRST: usize = 8;
+/// Out of so many of the gravest.
+const GRAVEST: u32 = 500;
+
+/// A finding to fix first, and why it stands there.
+struct Urgent {
+    line: FindingLine,
+    because: Vec<String>,
+}
+
+/// What to fix first.
+struct FixFirst {
+    lines: Vec<Urgent>,
+    /// How many of the gravest are left out, since AWS made the roles.
+    expected: usize,
+}
+
 /// A number with its word and where it leads.
 struct Figure {
     n: String,
@@ -57,6 +77,7 @@ pub(crate) struct OverviewPage {
     chrome: Chrome,
     seen: Seen,
     tiles: Vec<Tile>,
+    first: FixFirst,
     changes: Vec<Figure>,
     /// Changes of resources in a week, by effect.
     week: Vec<Figure>,
@@ -86,6 +107,7 @@ pub(crate) async fn page(
     let (answers, answer_words) = answers(&tallies);
     Ok(OverviewPage {
         tiles: tiles(&overview),
+        first: fix_first(&app, &context).await?,
         changes: changes(&overview),
         week: week(&app, &context).await?,
         visit: VisitCard::load(&app, chrome.person.as_deref(), &context).await?,
@@ -152,6 +174,44 @@ impl VisitCard {
         card.findings.push(figure(app.store.count_findings(&resolved).await?, "resolved", href));
         Ok(Some(card))
     }
+}
+
+async fn fix_first(app: &App, context: &PageContext) -> Result<FixFirst, AppError> {
+    let open = vec![Workflow::Open, Workflow::Acknowledged];
+    let filter = FindingFilter { workflow: open, ..FindingFilter::default() };
+    let rows = app.store.findings(&filter, FindingSort::Severity, None, GRAVEST).await?;
+    let own = rows.iter().filter_map(|row| own_association(&row.subject));
+    let reaching = rows.iter().flat_map(|row| &row.workloads).map(|workload| workload.association.clone());
+    let keys: BTreeSet<_> = own.chain(reaching).collect();
+    let used = app.store.used_associations(&keys, sessions_since(app, context.now)).await?;
+    let place = |row: &FindingRow| {
+        let standing = Standing {
+            severity: row.severity,
+            subject: &row.subject,
+            workloads: &row.workloads,
+            workload_count: row.workload_count,
+            opened_at: row.opened_at,
+        };
+        Priority::new(standing, &used)
+    };
+    let mut placed: Vec<(Priority, &FindingRow)> = rows.iter().map(|row| (place(row), row)).collect();
+    let expected = placed.extract_if(.., |(place, _)| place.is_expected()).count();
+    placed.sort_by(|a, b| a.0.cmp(&b.0));
+    let titles = titles(app);
+    let urgent = |(place, row): (Priority, &FindingRow)| {
+        let title = titles.get(&row.rule).cloned().unwrap_or_else(|| row.rule.clone());
+        let days = app.config.aws.trail_lookback_days;
+        let because = [
+            place.is_used().then(|| format!("used by pods in the last {days} days")),
+            place.crosses_accounts().then(|| "across accounts".to_owned()),
+            (row.workload_count > 1).then(|| format!("{} workloads", words::count_u64(row.workload_count))),
+        ];
+        Urgent {
+            line: FindingLine::new(row, title, &context.names, context.now),
+            because: because.into_iter().flatten().collect(),
+        }
+    };
+    Ok(FixFirst { lines: placed.into_iter().take(FIRST).map(urgent).collect(), expected })
 }
 
 fn tiles(overview: &Overview) -> Vec<Tile> {
