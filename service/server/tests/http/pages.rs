@@ -238,7 +238,7 @@ async fn a_search_leads_to_what_has_the_name_or_shows_what_holds_it() {
         (number.clone(), format!("/findings/{number}")),
         (format!("#{number}"), format!("/findings/{number}")),
         (of(&finding["fingerprint"]), format!("/findings/{number}")),
-        (of(&role["role_arn"]), format!("/roles/{}", of(&role["role_arn"]))),
+        (of(&role["arn"]), format!("/roles/{}", of(&role["arn"]))),
         (of(&association["key"]), format!("/associations/{}", of(&association["key"]))),
         (of(&association["association_id"]), format!("/associations/{}", of(&association["key"]))),
         (

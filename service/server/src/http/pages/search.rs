@@ -78,11 +78,12 @@ impl Identifier {
             };
         }
         let is_id = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        match text.split_once(['-', '_']) {
+        match text.split_once(['-', '_', ':']) {
+            Some(("v1", rest)) if is_id(rest) => Some(Self::Fingerprint(text.to_owned())),
             Some(("a", rest)) if rest.len() > 8 && is_id(rest) => Some(Self::AssociationId(text.to_owned())),
             Some(("chg", rest)) if is_id(rest) => Some(Self::Change(text.to_owned())),
             Some(("bl", rest)) if is_id(rest) => Some(Self::Baseline(text.to_owned())),
-            _ => (text.len() >= 32 && is_id(text)).then(|| Self::Fingerprint(text.to_owned())),
+            _ => None,
         }
     }
 
@@ -372,7 +373,7 @@ mod tests {
         let key = "111122223333/eu-west-1/prod/payments/api";
         let cluster =
             Identifier::Cluster("111122223333".parse().unwrap(), "eu-west-1".parse().unwrap(), "prod".parse().unwrap());
-        let fingerprint = "0123456789abcdef0123456789abcdef";
+        let fingerprint = "v1:h7slwjhv52mw7k5k2h3scxfo7w";
         for (text, expected) in [
             ("32", Some(Identifier::Finding(32))),
             ("#32", Some(Identifier::Finding(32))),
