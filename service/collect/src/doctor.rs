@@ -153,7 +153,7 @@ async fn of_member(
         LIST_ACCESS_POLICIES, LIST_ADDONS, LIST_ASSOCIATIONS, LIST_CLUSTERS,
     };
     use crate::iam::{AUTHORIZATION_DETAILS, LIST_OIDC_PROVIDERS};
-    use crate::trail::{DESCRIBE_TRAILS, EVENT_SELECTORS, LOOKUP_EVENTS};
+    use crate::trail::{DESCRIBE_TRAILS, EVENT_SELECTORS, LOOKUP_EVENTS, TRAIL_STATUS};
     let region: &Region = match &plan.settings.regions {
         Regions::Listed(listed) => listed.first().unwrap_or(&hub.region),
         Regions::Found => &hub.region,
@@ -190,6 +190,7 @@ async fn of_member(
     let client = client!(aws_sdk_cloudtrail, config, region, account);
     probe!(probes, caller, account, &DESCRIBE_TRAILS, client.describe_trails());
     probe!(probes, caller, account, &EVENT_SELECTORS, client.get_event_selectors().trail_name(NOBODY));
+    probe!(probes, caller, account, &TRAIL_STATUS, client.get_trail_status().name(NOBODY));
     probe!(probes, caller, account, &LOOKUP_EVENTS, client.lookup_events().max_results(1));
     probes
 }

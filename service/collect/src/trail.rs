@@ -16,11 +16,12 @@ use crate::call::{Fresh, Holder, Pages, PermissionUse, Refusal, listed};
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::operation::get_event_selectors::GetEventSelectorsOutput;
+use aws_sdk_cloudtrail::operation::get_trail_status::GetTrailStatusOutput;
 use aws_sdk_cloudtrail::types::{AdvancedFieldSelector, EventSelector, LookupAttribute, LookupAttributeKey};
 use futures::future::join_all;
 use rolecall_cloudtrail::read_event;
 use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, set_recorded};
-use rolecall_estate::aws::TrailDescription;
+use rolecall_estate::aws::{TrailDescription, TrailStatusAnswer};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::id::Region;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,10 +38,15 @@ pub(crate) static EVENT_SELECTORS: PermissionUse = PermissionUse {
     holder: Holder::Member,
     why: "to know what a trail records, AssumeRole among it",
 };
+pub(crate) static TRAIL_STATUS: PermissionUse = PermissionUse {
+    action: "cloudtrail:GetTrailStatus",
+    holder: Holder::Member,
+    why: "to know whether a trail was stopped",
+};
 pub(crate) static LOOKUP_EVENTS: PermissionUse =
     PermissionUse { action: "cloudtrail:LookupEvents", holder: Holder::Member, why: "to read recent sessions" };
 
-pub(crate) static ACTIONS: [&PermissionUse; 3] = [&DESCRIBE_TRAILS, &EVENT_SELECTORS, &LOOKUP_EVENTS];
+pub(crate) static ACTIONS: [&PermissionUse; 4] = [&DESCRIBE_TRAILS, &EVENT_SELECTORS, &TRAIL_STATUS, &LOOKUP_EVENTS];
 
 /// The events that tell of sessions of workloads.
 const EVENTS: [&str; 3] = ["AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleForPodIdentity"];
@@ -91,6 +97,19 @@ pub(crate) async fn trails(scan: &AccountScan<'_>, config: &SdkConfig, regions: 
                     scan.gap(&scan.regional(ScopeKind::Trails, home), &refusal);
                 }
             }
+            let request = client.get_trail_status().name(arn.as_str());
+            match scan.caller.call(&TRAIL_STATUS, request.send()).await.and_then(|answer| {
+                let missing =
+                    || Refusal::malformed(&TRAIL_STATUS, "the answer does not say whether the trail is logging");
+                status(&answer).into_status().ok_or_else(missing)
+            }) {
+                Ok(status) => trail.status = Some(status),
+                Err(refusal) if refusal.is_gone() => return None,
+                Err(refusal) => {
+                    let home = if regions.contains(&trail.region) { &trail.region } else { seen_in };
+                    scan.gap(&scan.regional(ScopeKind::Trails, home), &refusal);
+                }
+            }
         }
         Some(trail)
     }))
@@ -109,6 +128,17 @@ fn description(trail: aws_sdk_cloudtrail::types::Trail) -> TrailDescription {
         s3_bucket_name: trail.s3_bucket_name,
         is_multi_region_trail: trail.is_multi_region_trail,
         is_organization_trail: trail.is_organization_trail,
+    }
+}
+
+fn status(answer: &GetTrailStatusOutput) -> TrailStatusAnswer {
+    let at = |time: Option<&aws_sdk_cloudtrail::primitives::DateTime>| {
+        time.and_then(|time| chrono::DateTime::from_timestamp(time.secs(), time.subsec_nanos()))
+    };
+    TrailStatusAnswer {
+        is_logging: answer.is_logging,
+        start_logging_time: at(answer.start_logging_time()),
+        stop_logging_time: at(answer.stop_logging_time()),
     }
 }
 

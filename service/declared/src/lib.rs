@@ -8,6 +8,7 @@
 mod cloudformation;
 mod eksctl;
 mod kubernetes;
+mod lines;
 mod merge;
 mod reading;
 mod resource;
@@ -17,6 +18,7 @@ mod tree;
 pub use resource::Item;
 pub use terraform::{Action, Planned};
 
+pub use lines::Lines;
 use reading::{Problems, Reading};
 use resource::Found;
 use rolecall_estate::FileProblem;

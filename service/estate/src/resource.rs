@@ -389,6 +389,43 @@ pub struct Trail {
     /// What its selectors take in; `None` where they could not be read.
     #[serde(default)]
     pub recorded: Option<Recorded>,
+    /// Whether it is logging; `None` where that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<TrailStatus>,
+}
+
+/// Whether a trail delivers events, as `GetTrailStatus` says.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetTrailStatus.html>
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrailStatus {
+    /// Whether it is logging now.
+    pub is_logging: bool,
+    /// When logging was last started.
+    #[serde(default)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When logging was last stopped.
+    #[serde(default)]
+    pub stopped_at: Option<DateTime<Utc>>,
+}
+
+impl Trail {
+    /// Whether it is logging; `None` where that could not be read.
+    #[must_use]
+    pub fn is_logging(&self) -> Option<bool> {
+        self.status.as_ref().map(|status| status.is_logging)
+    }
+
+    /// Whether it is known that it was not logging for all of the time from one moment to another. Only the last
+    /// start and the last stop are told.
+    #[must_use]
+    pub fn is_interrupted(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        let Some(TrailStatus { is_logging, started_at, stopped_at }) = &self.status else { return false };
+        if !is_logging {
+            return stopped_at.is_none_or(|at| at < to);
+        }
+        let stopped_before = stopped_at.is_none_or(|at| at < to);
+        stopped_before && started_at.is_some_and(|at| at > from)
+    }
 }
 
 /// What a trail's selectors take in. What they take in only in part (some resources, some operations)
@@ -481,5 +518,44 @@ impl OrgUnit {
     pub fn child(&self, id: String, name: &str) -> Self {
         let path = format!("{}/{name}", self.path.trim_end_matches('/'));
         Self { account_id: self.account_id, id, parent: Some(self.id.clone()), path }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_is_interrupted_where_its_last_stop_or_start_says_so() {
+        let at = |hour: u32| Some(format!("2026-11-20T{hour:02}:00:00Z").parse().unwrap());
+        // Asked about the time from ten to twelve.
+        for (is_logging, started_at, stopped_at, expected) in [
+            (true, None, None, false),
+            (true, at(8), None, false),
+            (true, at(8), at(7), false),
+            (true, at(11), at(9), true),
+            (true, at(13), at(11), true),
+            (true, at(14), at(13), false),
+            (true, at(11), None, true),
+            (false, at(8), at(11), true),
+            (false, at(8), at(13), false),
+            (false, at(8), None, true),
+        ] {
+            let trail = Trail {
+                account_id: "111122223333".parse().unwrap(),
+                region: "eu-west-1".parse().unwrap(),
+                arn: "arn:aws:cloudtrail:eu-west-1:111122223333:trail/t".to_owned(),
+                name: "t".to_owned(),
+                bucket: None,
+                is_multi_region: true,
+                is_organization: false,
+                records_read_only_management: None,
+                recorded: None,
+                status: Some(TrailStatus { is_logging, started_at, stopped_at }),
+            };
+            let found = trail.is_interrupted(at(10).unwrap(), at(12).unwrap());
+            assert_eq!(found, expected, "{is_logging} {started_at:?} {stopped_at:?}");
+            assert!(!Trail { status: None, ..trail }.is_interrupted(at(10).unwrap(), at(12).unwrap()));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Trails with their selectors, as `describe-trails` and `get-event-selectors` print them.
+//! Trails with their selectors and status, as `describe-trails`, `get-event-selectors` and `get-trail-status` print
+//! them.
 //!
 //! Refuses to know what selectors mean, and what the trails recorded.
 
@@ -6,7 +7,7 @@ use super::item::{Item, Read};
 use super::{Builder, Source};
 use rolecall_cloudtrail::selectors::{BasicSelector, FieldSelector, Selector, set_recorded};
 use rolecall_estate::Trail;
-use rolecall_estate::aws::TrailDescription;
+use rolecall_estate::aws::{TrailDescription, TrailStatusAnswer};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use serde_json::Value;
 
@@ -62,6 +63,12 @@ fn trail(item: &Item<'_>, source: Source<'_>) -> Read<Trail> {
     }
     let (_, mut trail) = description.into_trail(source.place.account).map_err(|error| item.fault(&error))?;
     set_recorded(&mut trail, &selectors);
+    let answer = TrailStatusAnswer {
+        is_logging: item.flag("IsLogging")?,
+        start_logging_time: item.time("StartLoggingTime")?,
+        stop_logging_time: item.time("StopLoggingTime")?,
+    };
+    trail.status = answer.into_status();
     Ok(trail)
 }
 

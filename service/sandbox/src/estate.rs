@@ -35,7 +35,8 @@ pub struct Account {
     pub policies: Vec<Value>,
     /// ARNs of the OIDC identity providers.
     pub oidc_providers: Vec<String>,
-    /// Trails, as `DescribeTrails` says them, with `EventSelectors` or `AdvancedEventSelectors` beside.
+    /// Trails, as `DescribeTrails` says them, with `EventSelectors` or `AdvancedEventSelectors`, and
+    /// `IsLogging` with its times, beside.
     pub trails: Vec<Value>,
     /// What is regional, by region code. A region that is not here is empty, not missing.
     pub regions: BTreeMap<String, Region>,

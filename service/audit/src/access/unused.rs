@@ -364,9 +364,9 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
             }
             EventScope::Bucket(bucket) => {
                 let fits = |trail: &&Trail| trail.bucket.as_deref() == Some(bucket.as_str());
-                selectors(trails, covered.account_id, region, fits, &format!("deliver to {bucket}"))
+                selectors(trails, covered, region, fits, &format!("deliver to {bucket}"))
             }
-            EventScope::Stated => selectors(trails, covered.account_id, region, |_| true, "record it"),
+            EventScope::Stated => selectors(trails, covered, region, |_| true, "record it"),
         };
         let recorded = match recorded {
             Ok(recorded) => recorded,
@@ -407,18 +407,25 @@ pub(crate) fn unseen_calls(trails: &[Trail], covered: &Covered, actions: &Action
 /// What the trails record that have a region's events and fit.
 fn selectors(
     trails: &[Trail],
-    account: AccountId,
+    covered: &Covered,
     region: &Region,
     fits: impl Fn(&&Trail) -> bool,
     what: &str,
 ) -> Result<Vec<Recorded>, String> {
     let there = |trail: &&Trail| {
-        (trail.account_id == account || trail.is_organization) && (trail.is_multi_region || trail.region == *region)
+        (trail.account_id == covered.account_id || trail.is_organization)
+            && (trail.is_multi_region || trail.region == *region)
     };
     let trails: Vec<&Trail> = trails.iter().filter(there).filter(fits).collect();
     if trails.is_empty() {
         return Err(format!("no trail was seen to {what}"));
     }
+    let is_whole = |trail: &&&Trail| !trail.is_interrupted(covered.since, covered.until);
+    let logging: Vec<&Trail> = trails.iter().filter(is_whole).copied().collect();
+    if let (Some(stopped), []) = (trails.first(), logging.as_slice()) {
+        return Err(format!("trail {} was not logging for all of the time", stopped.name));
+    }
+    let trails = logging;
     let recorded: Vec<Recorded> = trails.iter().filter_map(|trail| trail.recorded.clone()).collect();
     if recorded.is_empty() {
         return Err("their selectors were not seen".to_owned());
@@ -449,6 +456,46 @@ pub(crate) fn unseen_in(trails: &[Trail], range: &CompleteRange, actions: &Actio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rolecall_estate::TrailStatus;
+
+    #[test]
+    fn a_trail_that_was_stopped_shows_not_all_of_its_time() {
+        let at = |hour: u32| format!("2026-11-20T{hour:02}:00:00Z").parse::<DateTime<Utc>>().unwrap();
+        let range = CompleteRange {
+            source: "org".to_owned(),
+            account_id: "111122223333".parse().unwrap(),
+            region: "eu-west-1".parse().unwrap(),
+            from: at(10),
+            to: at(12),
+            event_scope: EventScope::Bucket("b".to_owned()),
+            all_regions: true,
+        };
+        let trail = |is_logging: bool, stopped_at| Trail {
+            account_id: range.account_id,
+            region: range.region.clone(),
+            arn: "arn:aws:cloudtrail:eu-west-1:111122223333:trail/t".to_owned(),
+            name: "t".to_owned(),
+            bucket: Some("b".to_owned()),
+            is_multi_region: true,
+            is_organization: false,
+            records_read_only_management: Some(true),
+            recorded: Some(Recorded { management_reads: true, management_writes: true, ..Recorded::default() }),
+            status: Some(TrailStatus { is_logging, started_at: None, stopped_at }),
+        };
+        let asked = ActionSet::from_names(["kms:Decrypt"]);
+        let (on, off, later) = (trail(true, None), trail(false, Some(at(11))), trail(false, Some(at(13))));
+        for (trails, is_shown) in [
+            (vec![on.clone()], true),
+            (vec![later], true),
+            (vec![off.clone()], false),
+            // Another trail has the same events.
+            (vec![off, on], true),
+        ] {
+            let why = unseen_in(&trails, &range, &asked);
+            assert_eq!(why.is_none(), is_shown, "{why:?}");
+            assert!(why.is_none_or(|why| why.contains("trail t was not logging for all of the time")));
+        }
+    }
 
     #[test]
     fn what_a_trail_would_not_show_is_told() {

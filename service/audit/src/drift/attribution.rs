@@ -179,7 +179,10 @@ fn none(change: &Change, window: Window, records: Records<'_>) -> Attributed {
     };
     let records_writes = |of: &dyn Fn(&Trail) -> bool| {
         let mut trails = records.trails.iter().filter(|trail| of(trail));
-        trails.any(|trail| trail.recorded.as_ref().is_some_and(|it| it.management_writes))
+        trails.any(|trail| {
+            trail.recorded.as_ref().is_some_and(|it| it.management_writes)
+                && !trail.is_interrupted(window.since.unwrap_or(window.until), late)
+        })
     };
     let ours = |trail: &Trail| trail.account_id == change.account_id || trail.is_organization;
     let mut of_account = records.complete_ranges.iter().filter(of_place).peekable();
@@ -265,6 +268,8 @@ fn names(change: &Change) -> &'static [&'static str] {
         (Of::Trail, kind::ADDED) => &["CreateTrail"],
         (Of::Trail, kind::REMOVED) => &["DeleteTrail"],
         (Of::Trail, kind::SELECTORS) => &["PutEventSelectors"],
+        (Of::Trail, kind::LOGGING_STOPPED) => &["StopLogging"],
+        (Of::Trail, kind::LOGGING_STARTED) => &["StartLogging"],
         (Of::Trail, _) => &["UpdateTrail"],
     }
 }
@@ -350,6 +355,8 @@ fn replaces(change: &Change) -> bool {
             | kind::PROFILE_ADDED
             | kind::PROFILE_REMOVED
             | kind::MOVED
+            | kind::LOGGING_STOPPED
+            | kind::LOGGING_STARTED
     )
 }
 

@@ -183,7 +183,7 @@ impl Change {
         };
         let (was, is) = (text(&self.before), text(&self.after));
         match (self.change.as_str(), self.part.as_deref()) {
-            (kind::REMOVED, _) => Some(true),
+            (kind::REMOVED | kind::LOGGING_STOPPED, _) => Some(true),
             (kind::ADDED, _) => Some(false),
             (kind::RECREATED, _) => {
                 let read = |text: Option<String>| serde_json::from_str::<Trail>(&text?).ok()?.recorded;

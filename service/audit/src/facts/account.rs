@@ -13,7 +13,8 @@ impl AccountFacts {
 
     /// Whether `AssumeRole`, a read-only management event, is recorded for the account.
     fn records_assume_role(&self) -> Value {
-        let mine = || self.index.trails.iter().filter(|trail| trail.account_id == self.id);
+        let is_on = |trail: &&rolecall_estate::Trail| trail.is_logging() != Some(false);
+        let mine = || self.index.trails.iter().filter(|trail| trail.account_id == self.id).filter(is_on);
         if mine().any(|trail| trail.records_read_only_management == Some(true)) {
             return Value::Bool(true);
         }
@@ -96,7 +97,7 @@ impl Facts for AccountFacts {
         Def::<Self>::new(
             "records_assume_role",
             || Type::Bool,
-            "Whether some trail records `AssumeRole`, which is a read-only management event.",
+            "Whether some trail that is logging records `AssumeRole`, which is a read-only management event.",
             Self::records_assume_role,
         ),
         Def::<Self>::new(
@@ -109,6 +110,7 @@ impl Facts for AccountFacts {
                     let value = serde_json::json!({
                         "Name": trail.name, "HomeRegion": trail.region, "IsMultiRegionTrail": trail.is_multi_region,
                         "recordsReadOnlyManagementEvents": trail.records_read_only_management,
+                        "IsLogging": trail.is_logging(),
                     });
                     fact("a trail", trail.arn.clone(), value)
                 }))

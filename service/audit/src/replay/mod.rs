@@ -21,7 +21,7 @@ use rolecall_estate::{Estate, ResourceKind};
 use rolecall_iam::{AccountId, Document};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The calls between two scans of an account, with the estates that these left.
 #[derive(Debug, Clone, Copy)]
@@ -197,8 +197,10 @@ fn steps<'a>(between: &Between<'a>, calls: &[&'a ChangeEvent]) -> (Vec<Step<'a>>
             }
             Asked::For(proposals) => proposals,
         };
-        let proposed: Vec<Proposed> =
-            proposals.into_iter().map(|proposal| Proposed { place: Place::default(), proposal }).collect();
+        let proposed: Vec<Proposed> = proposals
+            .into_iter()
+            .map(|proposal| Proposed { place: Place::default(), proposal, documents: BTreeMap::new() })
+            .collect();
         let Applied { estate: mut next, touched, notes, problems } = apply(&state, &proposed);
         if let Some(problem) = problems.first() {
             let why = format!("what was there before is not known: {}", problem.message);

@@ -1,8 +1,10 @@
 //! The fields of a proposal, each read once with its pointer.
 
 use super::{Named, Place, Problem};
-use rolecall_iam::{AccountId, Arn, Document, RoleArn};
+use rolecall_iam::{AccountId, Arn, Digest, Document, RoleArn};
 use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// `none` takes a thing away.
 pub(super) const NONE: &str = "none";
@@ -11,6 +13,8 @@ pub(super) const NONE: &str = "none";
 pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
     place: Place,
+    /// The documents that were read, by where they stand.
+    documents: RefCell<BTreeMap<Digest, String>>,
 }
 
 /// A step of an RFC 6901 pointer.
@@ -21,13 +25,18 @@ pub(super) fn step(pointer: &str, name: impl std::fmt::Display) -> String {
 impl<'a> Fields<'a> {
     pub(super) fn new(value: &'a Value, place: &Place) -> Result<Self, Problem> {
         match value {
-            Value::Object(map) => Ok(Self { map, place: place.clone() }),
+            Value::Object(map) => Ok(Self { map, place: place.clone(), documents: RefCell::default() }),
             other => Err(Problem {
                 place: place.clone(),
                 message: format!("a proposal is an object, and this is {}", kind(other)),
                 remedy: "see the formats in docs/what-if.md".to_owned(),
             }),
         }
+    }
+
+    /// The documents that were read, by where they stand.
+    pub(super) fn into_documents(self) -> BTreeMap<Digest, String> {
+        self.documents.into_inner()
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -119,7 +128,11 @@ impl<'a> Fields<'a> {
             }
         };
         match &document.parsed {
-            Ok(_) => Ok(Some(document)),
+            Ok(_) => {
+                let pointer = step(&self.place.pointer, name);
+                self.documents.borrow_mut().entry(document.digest).or_insert(pointer);
+                Ok(Some(document))
+            }
             Err(error) => {
                 let mut problem = self.problem(name, format!("no policy: {}", error.message), &error.remedy);
                 problem.place.pointer.push_str(&error.pointer);

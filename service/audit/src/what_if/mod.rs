@@ -15,14 +15,14 @@ pub use plan::read_plan;
 pub use read::{Defaults, read};
 
 use crate::cancel::{Cancel, Cancelled};
-use crate::drift::{Affected, Change, Effect, Scans, changes};
+use crate::drift::{Affected, Change, Effect, Scans, State, changes};
 use crate::evaluate::{Evaluation, evaluate_until};
 use crate::finding::{Detection, Failure, FindingAction, KnownFinding, Resolution, Workflow, reconcile};
 use crate::verdict::Fingerprint;
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Coverage, Scope};
-use rolecall_estate::{AssociationKey, Estate, OrgPolicy, Reason, Tags};
-use rolecall_iam::{AccountId, Arn, Document, RoleArn};
+use rolecall_estate::{AssociationKey, Documents, Estate, OrgPolicy, Reason, Tags};
+use rolecall_iam::{AccountId, Arn, Context, Digest, Document, PolicyRef, PolicySet, RoleArn};
 use rolecall_rules::{Outcome, RuleSet, Severity, Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +62,8 @@ pub struct Proposed {
     pub place: Place,
     /// What it says.
     pub proposal: Proposal,
+    /// The policy documents in it, by their pointers in the file.
+    pub documents: BTreeMap<Digest, String>,
 }
 
 /// A role or policy, by its ARN or its name.
@@ -248,6 +250,8 @@ pub struct ProposedChange {
     pub change: Change,
     /// The proposal's place.
     pub place: Place,
+    /// The pointer in the file of the statement that decides, where the proposal has its document.
+    pub statement: Option<String>,
 }
 
 /// A finding that would be opened, closed, or have another severity.
@@ -273,6 +277,8 @@ pub struct FindingChange {
     pub unknown_before: Vec<Reason>,
     /// The proposal that it is shown at.
     pub place: Place,
+    /// The pointer in the file of the statement that decides, where the proposal has its document.
+    pub statement: Option<String>,
 }
 
 /// A rule that can be decided of a subject now, and could not be decided afterwards.
@@ -350,7 +356,8 @@ pub fn what_if(
     let places = Places::new(&touched, &found);
     let before = evaluate_until(estate, &[], rules, now, cancel)?;
     let later = evaluate_until(&after, &[], rules, now, cancel)?;
-    let findings = findings(estate, &before, &after, &later, rules, &places);
+    let written = Written { proposed, documents: &after.documents };
+    let findings = findings(estate, &before, &after, &later, rules, (&places, &written));
     let mut effect = found.iter().map(|change| change.effect).reduce(Effect::and).unwrap_or(Effect::None);
     if !notes.is_empty() {
         effect = effect.and(Effect::Unknown);
@@ -362,7 +369,13 @@ pub fn what_if(
         closes: findings.closes,
         regrades: findings.regrades,
         undecided: findings.undecided,
-        changes: found.into_iter().map(|change| ProposedChange { place: places.of_change(&change), change }).collect(),
+        changes: found
+            .into_iter()
+            .map(|change| {
+                let place = places.of_change(&change);
+                ProposedChange { statement: written.of_change(&place, &change), place, change }
+            })
+            .collect(),
         notes,
         problems,
     })
@@ -438,6 +451,42 @@ impl<'a> Places<'a> {
     }
 }
 
+/// The documents of proposals, as they stand in their files.
+struct Written<'a> {
+    proposed: &'a [Proposed],
+    documents: &'a Documents,
+}
+
+impl Written<'_> {
+    /// Where a document stands in the proposal of a place.
+    fn document(&self, place: &Place, digest: &Digest) -> Option<&str> {
+        let of_place = self.proposed.iter().filter(|it| it.place == *place);
+        of_place.filter_map(|it| it.documents.get(digest)).map(String::as_str).next()
+    }
+
+    /// The statement that allows what a change gains; where none does alone, the document.
+    fn of_change(&self, place: &Place, change: &Change) -> Option<String> {
+        let Some(State::Document(digest)) = &change.after else { return None };
+        let at = self.document(place, digest)?;
+        let allows = || {
+            let (gained, document) = (change.gained.as_ref()?, self.documents.get(digest)?);
+            let policy = PolicyRef::known("the proposed policy", document);
+            let policies = PolicySet { identity: Some(vec![policy]), ..PolicySet::default() };
+            let answer = policies.possible(&gained.action, &gained.resource, &Context::open());
+            answer.by.first().map(|site| site.pointer().to_owned())
+        };
+        Some(format!("{at}{}", allows().unwrap_or_default()))
+    }
+
+    /// The first statement of a finding's evidence that a proposal holds.
+    fn of_evidence(&self, place: &Place, failure: &Failure) -> Option<String> {
+        failure.evidence.iter().find_map(|it| {
+            let at = self.document(place, it.document.as_ref()?)?;
+            Some(format!("{at}{}", it.pointer))
+        })
+    }
+}
+
 #[derive(Default)]
 struct Findings {
     opens: Vec<FindingChange>,
@@ -454,7 +503,7 @@ fn findings(
     after: &Estate,
     later: &Evaluation,
     rules: &RuleSet,
-    places: &Places<'_>,
+    (places, written): (&Places<'_>, &Written<'_>),
 ) -> Findings {
     let failures: BTreeMap<Fingerprint, Failure> = reconcile(&[], before, rules, estate)
         .into_iter()
@@ -465,17 +514,22 @@ fn findings(
         .collect();
     let known: Vec<KnownFinding> = failures.values().map(known).collect();
     let unknown_before = unknowns(before);
-    let change = |failure: &Failure| FindingChange {
-        fingerprint: failure.fingerprint.clone(),
-        rule: failure.rule.clone(),
-        subject: failure.subject.clone(),
-        severity: failure.severity,
-        severity_before: None,
-        message: failure.message.clone(),
-        is_suppressed: failure.exception.is_some(),
-        resolution: None,
-        unknown_before: Vec::new(),
-        place: places.of_subject(&failure.subject),
+    let change = |failure: &Failure| {
+        let place = places.of_subject(&failure.subject);
+        let statement = written.of_evidence(&place, failure);
+        FindingChange {
+            fingerprint: failure.fingerprint.clone(),
+            rule: failure.rule.clone(),
+            subject: failure.subject.clone(),
+            severity: failure.severity,
+            severity_before: None,
+            message: failure.message.clone(),
+            is_suppressed: failure.exception.is_some(),
+            resolution: None,
+            unknown_before: Vec::new(),
+            place,
+            statement,
+        }
     };
     let mut out = Findings::default();
     for action in reconcile(&known, later, rules, after) {

@@ -10,6 +10,7 @@ use rolecall_declared::{Action, Item, Planned};
 use rolecall_estate::AssociationKey;
 use rolecall_estate::declared::{Association, Reference, Resource, Role, RoleName, Text};
 use rolecall_iam::{AccountId, Arn, RoleArn};
+use std::collections::BTreeMap;
 
 /// Reads a Terraform plan as `terraform show -json` prints it; `None` where the file is none.
 #[must_use]
@@ -22,7 +23,9 @@ pub fn read_plan(file: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<P
         let place = Place { file: file.to_owned(), pointer: one.place.address.clone() };
         let of = Of { partition, address: &one.place.address };
         let found = of.proposals(&one);
-        steps.extend(found.into_iter().map(|proposal| (rank(&proposal), Proposed { place: place.clone(), proposal })));
+        steps.extend(found.into_iter().map(|proposal| {
+            (rank(&proposal), Proposed { place: place.clone(), proposal, documents: BTreeMap::new() })
+        }));
     }
     steps.sort_by_key(|(rank, _)| *rank);
     let problems = problems.into_iter().map(|it| Problem {

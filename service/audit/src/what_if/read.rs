@@ -74,10 +74,12 @@ impl Reading<'_> {
 
     fn item(&mut self, pointer: String, value: &Value, defaults: &Defaults) {
         let place = self.place(pointer);
-        let proposal = Fields::new(value, &place)
-            .and_then(|fields| if fields.has("kind") { own(&fields, defaults) } else { cli(&fields, defaults) });
+        let proposal = Fields::new(value, &place).and_then(|fields| {
+            let read = if fields.has("kind") { own(&fields, defaults) } else { cli(&fields, defaults) };
+            read.map(|proposal| (proposal, fields.into_documents()))
+        });
         match proposal {
-            Ok(proposal) => self.proposed.push(Proposed { place, proposal }),
+            Ok((proposal, documents)) => self.proposed.push(Proposed { place, proposal, documents }),
             Err(problem) => self.problems.push(problem),
         }
     }

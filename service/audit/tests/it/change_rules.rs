@@ -13,7 +13,7 @@ use rolecall_audit::drift::{
 use rolecall_audit::evaluate::{Evaluation, evaluate_changes};
 use rolecall_audit::finding::{FindingAction, Resolution, reconcile};
 use rolecall_estate::coverage::ScopeKind;
-use rolecall_estate::{Actor, AgentClass, ChangeEvent, Recorded};
+use rolecall_estate::{Actor, AgentClass, ChangeEvent, Recorded, TrailStatus};
 use rolecall_rules::{Outcome, RuleSet, SourceFile};
 use serde_json::Value;
 use std::sync::Arc;
@@ -122,6 +122,11 @@ fn each_kind_of_change_fails_its_rules() {
         Some(Recorded { management_reads: true, management_writes: true, ..Recorded::default() });
     let mut less = stopped.clone();
     less.0.trails[0].recorded = Some(Recorded { management_writes: true, ..Recorded::default() });
+    let logging = |is_logging: bool| {
+        let mut small = small.clone();
+        small.0.trails[0].status = Some(TrailStatus { is_logging, started_at: None, stopped_at: None });
+        small
+    };
     let guarded = |text: &str| small.clone().scp("guard", text, &["r-1"]);
     let deny = |action: &str| {
         format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Action":"{action}","Resource":"*"}}}}"#)
@@ -155,6 +160,8 @@ fn each_kind_of_change_fails_its_rules() {
         ),
         ("a trail that records less", stopped.clone(), less.clone(), vec!["change-trail-records-less"]),
         ("a trail that records more", less, stopped, vec![]),
+        ("a trail that is stopped", logging(true), logging(false), vec!["change-trail-records-less"]),
+        ("a trail that is started", logging(false), logging(true), vec![]),
         (
             "an SCP that refuses less",
             guarded(&deny("s3:*")),

@@ -4,7 +4,9 @@
 use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, REGION, Small, allow, id};
 use rolecall_audit::drift::{Change, Effect, Scans, TakesHold, changes};
 use rolecall_estate::coverage::{Coverage, ScopeKind};
-use rolecall_estate::{AccessEntry, AccessPolicy, Addon, OidcProvider, OrgPolicyKind, Recorded, SessionKind};
+use rolecall_estate::{
+    AccessEntry, AccessPolicy, Addon, OidcProvider, OrgPolicyKind, Recorded, SessionKind, TrailStatus,
+};
 use std::collections::BTreeSet;
 
 const POLICY: &str = "arn:aws:iam::111122223333:policy/p";
@@ -543,6 +545,26 @@ fn providers_and_trails() {
     let mut unseen = small.clone();
     unseen.0.trails[0].recorded = None;
     expect(&small, &unseen, &[]);
+    let logging = |is_logging: bool| {
+        let mut small = small.clone();
+        small.0.trails[0].status = Some(TrailStatus { is_logging, started_at: None, stopped_at: None });
+        small
+    };
+    let (on, off) = (logging(true), logging(false));
+    for (before, after, change) in [
+        (&on, &off, Some("logging_stopped")),
+        (&off, &on, Some("logging_started")),
+        (&small, &off, None),
+        (&on, &small, None),
+        (&off, &off, None),
+    ] {
+        let expected: Vec<Expected> =
+            change.into_iter().map(|it| ("AWS::CloudTrail::Trail", it, Effect::None, false)).collect();
+        expect(before, after, &expected);
+    }
+    let found = between(&on, &off);
+    assert_eq!(found[0].records_less(), Some(true));
+    assert_eq!(between(&off, &on)[0].records_less(), Some(false));
 }
 
 #[test]

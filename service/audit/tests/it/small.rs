@@ -86,6 +86,7 @@ impl Small {
                 data: ["AWS::S3::Object".to_owned()].into(),
                 ..Recorded::default()
             }),
+            status: None,
         });
         small.0.memory = TrailMemory {
             at: Some("2026-11-23T00:00:00Z".parse().unwrap()),

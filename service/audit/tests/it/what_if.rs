@@ -165,6 +165,19 @@ fn findings_are_those_of_an_audit_after_the_change() {
     // Whether somebody uses what is privileged only now, no trail was read to tell.
     assert!(answer.undecided.iter().all(|it| it.rule.ends_with("-unused")), "{answer:#?}");
 
+    // What decides is the one statement of the document.
+    let of_rule = answer.opens.iter().find(|it| it.rule == "admin-equivalent").unwrap();
+    assert_eq!(of_rule.statement.as_deref(), Some("/document/Statement/0"));
+    assert_eq!(answer.changes[0].statement.as_deref(), Some("/document/Statement/0"));
+    let two = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::orders/*"},
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::orders/*"}]});
+    let changes = json!({"changes": [
+        {"kind": "inline_policy", "resource": API, "name": "own", "document": two},
+        {"kind": "inline_policy", "resource": API, "name": "more", "action": "delete"}]});
+    let wider = ask(&small, &changes);
+    assert_eq!(wider.changes[0].statement.as_deref(), Some("/changes/0/document/Statement/1"), "{wider:#?}");
+
     // And back.
     let back = json!({"kind": "inline_policy", "resource": API, "name": "own", "document": document(&allow(READ))});
     let answer = ask(&made, &back);

@@ -170,7 +170,7 @@ async fn a_trail_says_what_its_selectors_take_in() {
             ]]),
         ),
         json!({"Name": "plain", "TrailARN": format!("arn:aws:cloudtrail:eu-west-1:{WORK}:trail/plain"),
-            "HomeRegion": "eu-west-1", "S3BucketName": "logs"}),
+            "HomeRegion": "eu-west-1", "S3BucketName": "logs", "IsLogging": false, "StopLoggingTime": "2026-11-20T10:00:00Z"}),
     ];
     let (seen, _) = look(settings(&sandbox_of(estate).await)).await;
     let mut found: Vec<_> =
@@ -192,6 +192,11 @@ async fn a_trail_says_what_its_selectors_take_in() {
         ("plain", recorded(true, &[], &[])),
     ];
     assert_eq!(found, expected);
+    let status =
+        |name: &str| seen[WORK].trails.iter().find(|trail| trail.name == name).unwrap().status.clone().unwrap();
+    assert!(status("basic").is_logging);
+    let stopped = Some("2026-11-20T10:00:00Z".parse().unwrap());
+    assert_eq!((status("plain").is_logging, status("plain").stopped_at), (false, stopped));
     let sandbox = sandbox().await;
     sandbox.faults().deny("cloudtrail:GetEventSelectors");
     let (seen, _) = look(settings(&sandbox)).await;

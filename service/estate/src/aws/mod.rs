@@ -21,7 +21,7 @@ pub use iam::{
     oidc_provider,
 };
 pub use organizations::{OrganizationAccount, OrganizationPolicy, organization_of};
-pub use trail::TrailDescription;
+pub use trail::{TrailDescription, TrailStatusAnswer};
 
 use std::fmt::Display;
 use std::str::FromStr;

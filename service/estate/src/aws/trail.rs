@@ -1,10 +1,29 @@
-//! `DescribeTrails`.
+//! `DescribeTrails` and `GetTrailStatus`.
 //! <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DescribeTrails.html>
 
 use super::{FieldError, non_empty, parsed};
 use crate::id::Region;
-use crate::resource::Trail;
+use crate::resource::{Trail, TrailStatus};
+use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn};
+
+/// The answer of `GetTrailStatus`.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields have AWS's names and meaning")]
+pub struct TrailStatusAnswer {
+    pub is_logging: Option<bool>,
+    pub start_logging_time: Option<DateTime<Utc>>,
+    pub stop_logging_time: Option<DateTime<Utc>>,
+}
+
+impl TrailStatusAnswer {
+    /// The status; `None` where the answer does not say whether the trail is logging.
+    #[must_use]
+    pub fn into_status(self) -> Option<TrailStatus> {
+        let Self { is_logging, start_logging_time, stop_logging_time } = self;
+        Some(TrailStatus { is_logging: is_logging?, started_at: start_logging_time, stopped_at: stop_logging_time })
+    }
+}
 
 /// One of `trailList`.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +61,7 @@ impl TrailDescription {
             is_organization: self.is_organization_trail.unwrap_or(false),
             records_read_only_management: None,
             recorded: None,
+            status: None,
         };
         Ok((arn, trail))
     }

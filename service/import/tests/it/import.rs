@@ -471,7 +471,7 @@ fn parts_of_clusters_and_trails_are_read_where_they_are_given() {
     let entries = r#"{"accessEntries":[{"clusterName":"prod","principalArn":"arn:aws:iam::111122223333:role/ops","kubernetesGroups":["g"],
         "type":"STANDARD","associatedAccessPolicies":[{"policyArn":"arn:p","accessScope":{"type":"namespace","namespaces":["pay"]}}]}]}"#;
     let trails = r#"{"trails":[{"Name":"t","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/t","HomeRegion":"eu-west-1",
-        "IsMultiRegionTrail":true,"S3BucketName":"b","EventSelectors":[{"ReadWriteType":"WriteOnly","IncludeManagementEvents":true},
+        "IsMultiRegionTrail":true,"S3BucketName":"b","IsLogging":false,"StopLoggingTime":"2026-11-20T10:00:00Z","EventSelectors":[{"ReadWriteType":"WriteOnly","IncludeManagementEvents":true},
         {"ReadWriteType":"All","IncludeManagementEvents":false,"DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]},
         {"Name":"u","TrailARN":"arn:aws:cloudtrail:eu-west-1:111122223333:trail/u",
         "AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]},
@@ -497,6 +497,10 @@ fn parts_of_clusters_and_trails_are_read_where_they_are_given() {
     }
     let records: Vec<Option<bool>> = observation.trails.iter().map(|t| t.records_read_only_management).collect();
     assert_eq!(records, [Some(false), Some(true), None]);
+    let logging: Vec<Option<bool>> = observation.trails.iter().map(rolecall_estate::Trail::is_logging).collect();
+    assert_eq!(logging, [Some(false), None, None]);
+    let stopped = observation.trails[0].status.as_ref().unwrap().stopped_at.unwrap();
+    assert_eq!(stopped.to_rfc3339(), "2026-11-20T10:00:00+00:00");
     let recorded = |reads: bool, writes: bool, excluded: &[&str], data: &[&str]| {
         let texts = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
         let (excluded_sources, data) = (texts(excluded), texts(data));

@@ -12,6 +12,7 @@ pub(super) fn answer(call: &Call<'_>, input: &Value) -> Result<Answer, Problem> 
         "LookupEvents" => lookup(call, input)?,
         "DescribeTrails" => trails(call, input),
         "GetEventSelectors" => selectors(call, input)?,
+        "GetTrailStatus" => status(call, input)?,
         _ => return Err(call.unknown()),
     };
     Ok(Answer::ok(body))
@@ -177,23 +178,42 @@ fn trails(call: &Call<'_>, input: &Value) -> String {
     listed.retain(|t| names.is_empty() || names.iter().filter_map(Value::as_str).any(|n| named(t, n)));
     for trail in &mut listed {
         if let Some(map) = trail.as_object_mut() {
-            map.shift_remove("EventSelectors");
-            map.shift_remove("AdvancedEventSelectors");
+            for key in SELECTORS.into_iter().chain(STATUS) {
+                map.shift_remove(key);
+            }
         }
     }
     json!({"trailList": listed}).to_string()
 }
 
-fn selectors(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
-    let name = text(input, "TrailName");
+const SELECTORS: [&str; 2] = ["EventSelectors", "AdvancedEventSelectors"];
+const STATUS: [&str; 3] = ["IsLogging", "StartLoggingTime", "StopLoggingTime"];
+
+fn find(call: &Call<'_>, name: &str) -> Result<Value, Problem> {
+    let message = || format!("Unknown trail: {name} for the user: {}", call.caller.account);
     let found = visible(call, true).into_iter().find(|t| named(t, name));
-    let Some(found) = found else {
-        let message = format!("Unknown trail: {name} for the user: {}", call.caller.account);
-        return Err(refused("TrailNotFoundException", &message));
-    };
+    found.ok_or_else(|| refused("TrailNotFoundException", &message()))
+}
+
+/// A trail of which nothing else is said is logging.
+fn status(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
+    let found = find(call, text(input, "Name"))?;
+    let mut answer = json!({"IsLogging": true});
+    if let Some(map) = answer.as_object_mut() {
+        for key in STATUS {
+            let Some(value) = found.get(key) else { continue };
+            let seconds = value.as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok()).map(|at| at.timestamp());
+            map.insert(key.to_owned(), seconds.map_or_else(|| value.clone(), Value::from));
+        }
+    }
+    Ok(answer.to_string())
+}
+
+fn selectors(call: &Call<'_>, input: &Value) -> Result<String, Problem> {
+    let found = find(call, text(input, "TrailName"))?;
     let mut answer = json!({"TrailARN": text(&found, "TrailARN")});
     if let Some(map) = answer.as_object_mut() {
-        for key in ["EventSelectors", "AdvancedEventSelectors"] {
+        for key in SELECTORS {
             if let Some(value) = found.get(key) {
                 map.insert(key.to_owned(), value.clone());
             }

@@ -233,6 +233,8 @@ async fn trails_say_what_they_record_in_members_too() {
         assert_eq!((found.home_region(), found.is_organization_trail()), (Some("us-east-1"), Some(true)));
         let selectors = trail.get_event_selectors().trail_name(found.trail_arn().unwrap()).send().await.unwrap();
         assert_eq!(selectors.event_selectors()[0].read_write_type().unwrap().as_str(), "WriteOnly");
+        let status = trail.get_trail_status().name(found.trail_arn().unwrap()).send().await.unwrap();
+        assert_eq!(status.is_logging(), Some(true));
         let home = trail.describe_trails().include_shadow_trails(false).send().await.unwrap();
         assert!(home.trail_list().is_empty(), "the trail's home is another region");
     }

@@ -14,6 +14,8 @@ use crate::query::what_if;
 use crate::terminal;
 use rolecall_audit::drift::{Access, Affected};
 use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, read, read_plan};
+use rolecall_declared::Lines;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,8 +46,9 @@ pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let defaults = Defaults { account: args.of.account, region: args.of.region.clone() };
     let (mut proposed, mut problems) = (Vec::new(), Vec::new());
+    let mut lines = Files::new();
     for path in &args.changes {
-        let (some, wrong) = changes_of(path, &defaults);
+        let (some, wrong) = changes_of(path, &defaults, &mut lines);
         proposed.extend(some);
         problems.extend(wrong);
     }
@@ -70,14 +73,17 @@ pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
     let code = if answer.problems.is_empty() { u8::from(fails) } else { 2 };
     match context.format {
         Format::Json => print_json(&WhatIfJson::from(answer))?,
-        Format::Sarif => print_json(&sarif_of(&answer))?,
+        Format::Sarif => print_json(&sarif_of(&answer, &lines))?,
         _ => print(&text(&answer))?,
     }
     Ok(ExitCode::from(code))
 }
 
+/// The lines of each file.
+type Files = BTreeMap<String, Lines>;
+
 /// Reads a file of proposals: a Terraform plan, our own form or the input of an AWS CLI command, in JSON or YAML.
-fn changes_of(path: &Path, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>) {
+fn changes_of(path: &Path, defaults: &Defaults, lines: &mut Files) -> (Vec<Proposed>, Vec<Problem>) {
     let file = path.display().to_string();
     let wrong = |message: String, remedy: &str| {
         let place = Place { file: file.clone(), pointer: String::new() };
@@ -90,6 +96,7 @@ fn changes_of(path: &Path, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>)
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return wrong("it is no text in UTF-8".to_owned(), "save it in UTF-8");
     };
+    lines.insert(file.clone(), Lines::new(text));
     if let Some(planned) = read_plan(&file, &bytes, defaults) {
         return planned;
     }
@@ -186,12 +193,15 @@ fn finding(out: &mut String, it: &FindingChange) {
 /// The answer as a SARIF 2.1.0 log (OASIS, "Static Analysis Results Interchange Format Version 2.1.0"): a
 /// result for each change that widens access or is not understood, and each finding that would be opened or
 /// come to another severity.
-fn sarif_of(answer: &Answer) -> serde_json::Value {
+fn sarif_of(answer: &Answer, lines: &Files) -> serde_json::Value {
     use rolecall_audit::drift::Effect;
     use serde_json::json;
-    let location = |place: &Place, resource: &str| sarif::location(&place.file, None, resource);
+    let location = |place: &Place, statement: Option<&str>, resource: &str| {
+        let line = lines.get(&place.file).and_then(|lines| lines.of(statement.unwrap_or(&place.pointer)));
+        sarif::location(&place.file, line, resource)
+    };
     let mut results = Vec::new();
-    let mut rules: std::collections::BTreeMap<String, &'static str> = std::collections::BTreeMap::new();
+    let mut rules: BTreeMap<String, &'static str> = BTreeMap::new();
     for it in &answer.changes {
         let (rule, level) = match it.change.effect {
             Effect::Widened | Effect::Mixed => ("access-widened", "warning"),
@@ -207,7 +217,7 @@ fn sarif_of(answer: &Answer) -> serde_json::Value {
         let text = format!("{} of {}: {}.{gained}{opens}", change.change, change.resource.name, change.because);
         results.push(json!({
             "ruleId": rule, "level": level, "message": {"text": text},
-            "locations": location(&it.place, &change.resource.name),
+            "locations": location(&it.place, it.statement.as_deref(), &change.resource.name),
             "partialFingerprints": {"rolecallChange/v1": change.id},
             "properties": {"pointer": it.place.pointer, "effect": change.effect.as_str(),
                 "workloads": change.affected.iter().map(|it| it.workload.to_string()).collect::<Vec<_>>()},
@@ -225,7 +235,7 @@ fn sarif_of(answer: &Answer) -> serde_json::Value {
         let suppressions: &[_] = if it.is_suppressed { &[json!({"kind": "external"})] } else { &[] };
         results.push(json!({
             "ruleId": it.rule, "level": level, "message": {"text": it.message},
-            "locations": location(&it.place, &it.subject.key),
+            "locations": location(&it.place, it.statement.as_deref(), &it.subject.key),
             "partialFingerprints": {"rolecallFinding/v1": it.fingerprint.0},
             "properties": {"pointer": it.place.pointer, "severity": it.severity.as_str(),
                 "opens": it.severity_before.is_none()},
@@ -237,7 +247,7 @@ fn sarif_of(answer: &Answer) -> serde_json::Value {
         .iter()
         .map(|it| {
             json!({"level": "error", "message": {"text": format!("{}; {}", it.message, it.remedy)},
-            "locations": location(&it.place, &it.place.pointer)})
+            "locations": location(&it.place, None, &it.place.pointer)})
         })
         .collect();
     sarif::log(rules, &results, &notifications)

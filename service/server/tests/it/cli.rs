@@ -930,5 +930,9 @@ fn proposed_changes_are_answered_from_files_alone() {
     for result in results {
         let uri = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
         assert!(uri.as_str().unwrap().ends_with("admin.json"), "{result}");
+        // The statement stands on the second line of the file.
+        let line = &result["locations"][0]["physicalLocation"]["region"]["startLine"];
+        let decides = ["access-widened", "admin-equivalent"].contains(&result["ruleId"].as_str().unwrap());
+        assert_eq!(line, &serde_json::json!(if decides { 2 } else { line.as_u64().unwrap() }), "{result}");
     }
 }

@@ -204,6 +204,7 @@ pub fn estate() -> Observation {
         is_organization: false,
         records_read_only_management: Some(true),
         recorded: Some(Recorded { management_reads: true, ..Recorded::default() }),
+        status: None,
     }];
     seen.sessions = vec![session("e1", -20, "api"), session("e2", -10, "api")];
     for kind in ScopeKind::ALL {

@@ -43,7 +43,14 @@ impl Configuration {
     /// their canonical form.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let value = serde_json::to_value(self).unwrap_or_default();
+        // A trail that is logging has the digest that it had before its status was read.
+        let value = match self {
+            Self::Trail(it) if it.is_logging() == Some(true) => {
+                serde_json::to_value(Self::Trail(Box::new(Trail { status: None, ..(**it).clone() })))
+            }
+            it => serde_json::to_value(it),
+        };
+        let value = value.unwrap_or_default();
         Digest::sha256(canonical(&value).as_bytes())
     }
 
@@ -97,7 +104,12 @@ impl Configuration {
                 it.instance_profiles.sort();
             }
             Self::ManagedPolicy(it) => it.updated_at = None,
-            Self::OidcProvider(_) | Self::Trail(_) => {}
+            Self::OidcProvider(_) => {}
+            Self::Trail(it) => {
+                if let Some(status) = &mut it.status {
+                    (status.started_at, status.stopped_at) = (None, None);
+                }
+            }
             Self::Association(it) => {
                 if let Some(detail) = &mut it.detail {
                     let AssociationDetail { created_at, modified_at, .. } = detail;

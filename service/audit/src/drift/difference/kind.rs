@@ -38,6 +38,8 @@ pub(crate) const RENAMED: &str = "renamed";
 pub(crate) const STATUS: &str = "status_changed";
 pub(crate) const CHANGED: &str = "changed";
 pub(crate) const SELECTORS: &str = "event_selectors_changed";
+pub(crate) const LOGGING_STOPPED: &str = "logging_stopped";
+pub(crate) const LOGGING_STARTED: &str = "logging_started";
 
 /// Every kind of change with what it says.
 pub(crate) const KINDS: &[(&str, &str)] = &[
@@ -79,4 +81,6 @@ pub(crate) const KINDS: &[(&str, &str)] = &[
     (STATUS, "An account's status in the organization."),
     (CHANGED, "The configuration of an add-on or access entry."),
     (SELECTORS, "What a trail's event selectors take in."),
+    (LOGGING_STOPPED, "A trail is not logging any more."),
+    (LOGGING_STARTED, "A trail is logging, and was not."),
 ];

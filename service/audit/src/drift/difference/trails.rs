@@ -35,6 +35,12 @@ fn trail(was: &Trail, is: &Trail, notes: &mut Notes<'_>) {
     notes.field("bucket", was.bucket.as_ref(), is.bucket.as_ref());
     notes.field("multi_region", Some(&was.is_multi_region), Some(&is.is_multi_region));
     notes.field("organization", Some(&was.is_organization), Some(&is.is_organization));
+    let logging = |it: bool| Some(State::Text(it.to_string()));
+    match (was.is_logging(), is.is_logging()) {
+        (Some(true), Some(false)) => notes.note(kind::LOGGING_STOPPED, None, logging(true), logging(false)),
+        (Some(false), Some(true)) => notes.note(kind::LOGGING_STARTED, None, logging(false), logging(true)),
+        _ => {}
+    }
     if let (Some(old), Some(new)) = (&was.recorded, &is.recorded)
         && old != new
     {

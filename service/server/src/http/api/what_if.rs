@@ -126,11 +126,13 @@ pub(crate) struct ProposedChangeJson {
     /// Why it may open or close others; null where those are all.
     pub(crate) escalations_unknown: Option<String>,
     pub(crate) proposal: PlaceJson,
+    /// RFC 6901 pointer of the statement that decides, where the proposal has its document.
+    pub(crate) statement: Option<String>,
 }
 
 impl From<ProposedChange> for ProposedChangeJson {
     fn from(it: ProposedChange) -> Self {
-        let ProposedChange { change, place } = it;
+        let ProposedChange { change, place, statement } = it;
         Self {
             change_id: change.id,
             resource_type: change.resource.kind.as_str().to_owned(),
@@ -152,6 +154,7 @@ impl From<ProposedChange> for ProposedChangeJson {
             closes: escalations(&change.escalations.closes),
             escalations_unknown: change.escalations.unknown,
             proposal: place.into(),
+            statement,
         }
     }
 }
@@ -194,6 +197,8 @@ pub(crate) struct FindingChangeJson {
     /// Why nobody knows whether it is open already; empty where that is known.
     pub(crate) unknown_before: Vec<ReasonJson>,
     pub(crate) proposal: PlaceJson,
+    /// RFC 6901 pointer of the statement that decides, where the proposal has its document.
+    pub(crate) statement: Option<String>,
 }
 
 impl From<FindingChange> for FindingChangeJson {
@@ -209,6 +214,7 @@ impl From<FindingChange> for FindingChangeJson {
             resolution: it.resolution.map(Resolution::as_str),
             unknown_before: it.unknown_before.iter().map(ReasonJson::from).collect(),
             proposal: it.place.into(),
+            statement: it.statement,
         }
     }
 }

@@ -294,6 +294,7 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
             whole.records_read_only_management =
                 whole.records_read_only_management.or(known.records_read_only_management);
             whole.recorded = whole.recorded.or(known.recorded);
+            whole.status = whole.status.or(known.status);
         }
         let mut fact = Fact::new(key, &whole);
         fact.name = Some(trail.name.clone());
