@@ -197,6 +197,7 @@ fn part(change: &str) -> (&str, bool) {
         (&[kind::SESSION_TAGS_OFF, kind::SESSION_TAGS_ON], false),
         (&[kind::SESSION_POLICY_SET, kind::SESSION_POLICY_CHANGED, kind::SESSION_POLICY_REMOVED], false),
         (&[kind::TARGET_ATTACHED, kind::TARGET_DETACHED], true),
+        (&[kind::LOGGING_STOPPED, kind::LOGGING_STARTED], false),
     ];
     let found = GROUPS.iter().find(|(kinds, _)| kinds.contains(&change));
     found.and_then(|(kinds, named)| Some((*kinds.first()?, *named))).unwrap_or((change, true))

@@ -247,7 +247,9 @@ fn unknown_step<'a>(call: &'a ChangeEvent, what: request::What, why: &str) -> St
     let mut change = Change {
         id: String::new(),
         account_id: call.account_id,
-        region: (what.resource.kind == ResourceType::Association).then(|| call.region.clone()),
+        region: [ResourceType::Association, ResourceType::Trail]
+            .contains(&what.resource.kind)
+            .then(|| call.region.clone()),
         resource: what.resource,
         change: what.change.to_owned(),
         part: what.part,
@@ -351,6 +353,12 @@ fn is_covered(estate: &Estate, change: &Change) -> bool {
                 Some(policy) => !is_old(&[ResourceKind::OrgPolicy], id, policy.account_id),
                 None => is_listed(Scope::global(account, ScopeKind::OrgPolicies)),
             }
+        }
+        ResourceType::Trail => {
+            let found = estate.trails.iter().find(|trail| trail.arn == name);
+            found.is_some_and(|trail| {
+                trail.status.is_some() && !is_old(&[ResourceKind::Trail, ResourceKind::TrailSelectors], name, account)
+            })
         }
         _ => false,
     }

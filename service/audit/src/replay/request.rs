@@ -36,13 +36,14 @@ pub(super) enum Asked {
 const IAM: &str = "iam.amazonaws.com";
 const EKS: &str = "eks.amazonaws.com";
 const ORGANIZATIONS: &str = "organizations.amazonaws.com";
+const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 
 /// A call that is told, by its service and name, with what it changes: the kind of change, the parameter that names
 /// the part, and whether the part is there afterwards.
 type Kind = (&'static str, &'static str, ResourceType, &'static str, Option<&'static str>, bool);
 
-const CALLS: [Kind; 23] = {
-    use ResourceType::{Association, ManagedPolicy, OrgPolicy, Role};
+const CALLS: [Kind; 25] = {
+    use ResourceType::{Association, ManagedPolicy, OrgPolicy, Role, Trail};
     [
         (IAM, "CreateRole", Role, kind::ADDED, None, true),
         (IAM, "DeleteRole", Role, kind::REMOVED, None, false),
@@ -67,6 +68,8 @@ const CALLS: [Kind; 23] = {
         (ORGANIZATIONS, "DeletePolicy", OrgPolicy, kind::REMOVED, None, false),
         (ORGANIZATIONS, "AttachPolicy", OrgPolicy, kind::TARGET_ATTACHED, Some("targetId"), true),
         (ORGANIZATIONS, "DetachPolicy", OrgPolicy, kind::TARGET_DETACHED, Some("targetId"), false),
+        (CLOUDTRAIL, "StopLogging", Trail, kind::LOGGING_STOPPED, None, true),
+        (CLOUDTRAIL, "StartLogging", Trail, kind::LOGGING_STARTED, None, true),
     ]
 };
 
@@ -241,6 +244,14 @@ impl<'a> Reading<'a> {
                 one(Proposal::PutManagedPolicy { policy, document })
             }
             (EKS, _) => self.association(named),
+            (CLOUDTRAIL, name) => {
+                let [before, _] = self.estates;
+                let known = before.and_then(|estate| estate.trails.iter().find(|trail| trail.arn == named.resource));
+                if known.is_none_or(|trail| trail.status.is_none()) {
+                    return Err(format!("whether the trail {} was logging before is not known", named.resource));
+                }
+                one(Proposal::Logging { trail: named.resource.clone(), is_logging: name == "StartLogging" })
+            }
             (ORGANIZATIONS, _) => self.organization(named),
             _ => Ok(Vec::new()),
         }

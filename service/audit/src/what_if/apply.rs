@@ -7,7 +7,7 @@ use crate::drift::{Resource, ResourceType};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
     Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, OrgPolicy,
-    Role, Tags,
+    Role, Tags, TrailStatus,
 };
 use rolecall_iam::{AccountId, Arn, ArnText, Document, RoleArn};
 
@@ -90,6 +90,20 @@ impl Work {
                 self.applied.estate.roles.retain(|it| it.arn != arn);
                 let scope = Scope::global(arn.account_id(), ScopeKind::Roles);
                 self.touch(Resource::new(ResourceType::Role, arn.as_str()), Some(scope), false);
+            }
+            Proposal::Logging { trail, is_logging } => {
+                let trails = &mut self.applied.estate.trails;
+                let mut named = trails.iter_mut().filter(|it| it.arn == *trail).peekable();
+                if named.peek().is_none() {
+                    return Err((format!("no trail {trail} is known"), "name a trail that is there".to_owned()));
+                }
+                for it in named {
+                    let known = it.status.take();
+                    let (started_at, stopped_at) =
+                        known.map_or((None, None), |known| (known.started_at, known.stopped_at));
+                    it.status = Some(TrailStatus { is_logging: *is_logging, started_at, stopped_at });
+                }
+                self.touch(Resource::new(ResourceType::Trail, trail), None, false);
             }
             Proposal::PutInlinePolicy { role, name, document } => {
                 let digest = self.applied.estate.documents.add(document.clone());

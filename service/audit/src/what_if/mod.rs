@@ -229,6 +229,13 @@ pub enum Proposal {
         /// The id of a root, unit or account.
         target: String,
     },
+    /// A trail whose logging is started or stopped.
+    Logging {
+        /// The trail's ARN.
+        trail: String,
+        /// Whether it is logging then.
+        is_logging: bool,
+    },
     /// What nobody knows before it is made.
     Open {
         /// Of what, as its file calls it.

@@ -50,6 +50,7 @@ fn rank(proposal: &Proposal) -> u8 {
         | Proposal::PutOrganizationPolicy { .. }
         | Proposal::MakeOrganizationPolicy { .. }
         | Proposal::AttachOrganizationPolicy { .. }
+        | Proposal::Logging { .. }
         | Proposal::Open { .. } => 3,
         Proposal::DeleteAssociation { .. }
         | Proposal::DetachOrganizationPolicy { .. }

@@ -6,6 +6,7 @@ use rolecall_audit::drift::{Effect, ResourceType, Scans, changes};
 use rolecall_audit::replay::{Between, EventChange, Replayed, ScanAfter, made, replay};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_cloudtrail::{EventAggregator, Limits};
+use rolecall_estate::TrailStatus;
 use rolecall_estate::coverage::ScopeKind;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ fn record((minute, name, request): &(u32, &str, Value)) -> Value {
     let source = match *name {
         name if name.contains("PodIdentity") => "eks",
         "AttachPolicy" | "DetachPolicy" | "UpdatePolicy" => "organizations",
+        "StartLogging" | "StopLogging" => "cloudtrail",
         _ => "iam",
     };
     let response = request.get("answer").cloned().unwrap_or(Value::Null);
@@ -34,7 +36,7 @@ fn record((minute, name, request): &(u32, &str, Value)) -> Value {
             "sessionContext": {"sessionIssuer": {"type": "Role", "arn": format!("arn:aws:iam::{HOME}:role/deployer")}},
         },
         "eventTime": at(*minute), "eventSource": format!("{source}.amazonaws.com"), "eventName": name,
-        "awsRegion": if source == "eks" { REGION } else { "us-east-1" }, "sourceIPAddress": "198.51.100.7",
+        "awsRegion": if ["eks", "cloudtrail"].contains(&source) { REGION } else { "us-east-1" }, "sourceIPAddress": "198.51.100.7",
         "userAgent": "aws-cli/2.17.0", "requestParameters": request, "responseElements": response,
         "eventID": format!("e{minute}"), "readOnly": false, "eventType": "AwsApiCall", "managementEvent": true,
         "recipientAccountId": HOME, "eventCategory": "Management",
@@ -124,7 +126,49 @@ fn what_no_scan_shows_is_told_from_its_calls() {
     let cut = json!({"roleName": "api", "policyName": "own", "policyDocument": "{\"Version\":"});
     let mut without = attached.clone();
     without.0.roles.clear();
+    let logging = |is_logging: bool| {
+        let mut small = small.clone();
+        small.0.trails[0].status = Some(TrailStatus { is_logging, started_at: None, stopped_at: None });
+        small
+    };
+    let trail = json!({"name": "all"});
+    let stop_and_start = vec![(1, "StopLogging", trail.clone()), (7, "StartLogging", trail.clone())];
     let cases: Vec<Case<'_>> = vec![
+        (
+            "a trail that was stopped for six minutes",
+            logging(true),
+            stop_and_start.clone(),
+            Some(logging(true)),
+            vec!["logging_stopped none e1-e7"],
+        ),
+        (
+            "a trail that is stopped, as the scan shows",
+            logging(true),
+            vec![(1, "StopLogging", trail.clone())],
+            Some(logging(false)),
+            vec![],
+        ),
+        (
+            "a trail that was stopped already",
+            logging(false),
+            vec![(1, "StopLogging", trail.clone())],
+            Some(logging(false)),
+            vec![],
+        ),
+        (
+            "a trail that is stopped, before any scan shows it",
+            logging(true),
+            vec![(1, "StopLogging", trail.clone())],
+            None,
+            vec!["logging_stopped none e1-now"],
+        ),
+        (
+            "a trail of which nobody knew whether it was logging",
+            small.clone(),
+            stop_and_start,
+            None,
+            vec!["logging_stopped unknown e1-e7", "logging_started unknown e7-now"],
+        ),
         (
             "made and undone",
             small.clone(),
