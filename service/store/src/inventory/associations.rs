@@ -125,10 +125,11 @@ macro_rules! associations {
         sqlx::query_as!(
             Record,
             r#"select a.key, a.body, a.role_arn, a.target_role_arn,
-                      exists (select from resource r where r.kind = 'role' and r.key = a.role_arn
-                                 and "# + $role + r#") as "role_exists!",
-                      exists (select from resource r where r.kind = 'role' and r.key = a.target_role_arn
-                                 and "# + $role + r#") as "target_role_exists!",
+                      -- A limit keeps PostgreSQL from reading every role for a page.
+                      coalesce((select true from resource r where r.kind = 'role' and r.key = a.role_arn
+                                and "# + $role + r#" limit 1), false) as "role_exists!",
+                      coalesce((select true from resource r where r.kind = 'role' and r.key = a.target_role_arn
+                                and "# + $role + r#" limit 1), false) as "target_role_exists!",
                       own.found as "own_findings?", reached.found as "role_findings?",
                       greatest(own.worst, reached.worst) as worst,
                       s.sessions as "sessions!", s.last_session

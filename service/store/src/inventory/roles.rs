@@ -104,9 +104,11 @@ macro_rules! roles {
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
                                           and ($2::timestamptz is null or u.at <= $2)
                cross join lateral (
-                   select count(*) as associations from resource a
-                   where a.kind = 'association' and (a.role_arn = r.key or a.target_role_arn = r.key)
-                     and "# + $association + r#") n
+                   select (select count(*) from resource a
+                           where a.kind = 'association' and a.role_arn = r.key and "# + $association + r#")
+                        + (select count(*) from resource a
+                           where a.kind = 'association' and a.target_role_arn = r.key
+                             and a.role_arn is distinct from r.key and "# + $association + r#") as associations) n
                left join lateral (
                    select count(*) as findings from finding f
                    where (f.role_arn = r.key or f.target_role_arn = r.key)
@@ -136,10 +138,12 @@ macro_rules! count {
             r#"select count(*) as "count!" from (
                    select 1 from resource r
                    where r.kind = 'role' and (cardinality($2::text[]) = 0 or r.account_id = any($2))
-                     and ($3::bool is null or $3 = exists (
-                         select from resource a
-                         where a.kind = 'association' and (a.role_arn = r.key or a.target_role_arn = r.key)
-                           and "# + $association + r#"))
+                     and ($3::bool is null or $3 = (
+                         exists (select from resource a
+                                 where a.kind = 'association' and a.role_arn = r.key and "# + $association + r#")
+                         or exists (select from resource a
+                                    where a.kind = 'association' and a.target_role_arn = r.key
+                                      and "# + $association + r#")))
                      and ($4::text is null or position(lower($4) in lower(r.key)) > 0)
                      and "# + $role + " limit 10001) as found",
             $as_of.map(|as_of| as_of.run().0),
