@@ -182,6 +182,7 @@ impl What {
                 "tags",
                 "last_used_at",
                 "last_used_region",
+                "last_session_at",
                 "associations",
                 "open_findings",
             ],
@@ -612,6 +613,7 @@ fn role_row(row: &RoleRow) -> Value {
         "tags": role.tags,
         "last_used_at": row.last_used_at,
         "last_used_region": row.last_used_region,
+        "last_session_at": row.last_session_at,
         "associations": row.associations,
         "open_findings": row.open_findings,
     })

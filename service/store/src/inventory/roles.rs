@@ -39,6 +39,8 @@ pub struct RoleRow {
     pub last_used_at: Option<DateTime<Utc>>,
     /// Where that was.
     pub last_used_region: Option<String>,
+    /// When CloudTrail last recorded that a session of it was opened.
+    pub last_session_at: Option<DateTime<Utc>>,
     /// Associations that name it, as role or as target role.
     pub associations: u64,
     /// Findings that concern it and are open or acknowledged; `None` of a moment that has passed.
@@ -67,6 +69,7 @@ struct Record {
     body: serde_json::Value,
     last_used_at: Option<DateTime<Utc>>,
     last_used_region: Option<String>,
+    last_session_at: Option<DateTime<Utc>>,
     associations: i64,
     open_findings: Option<i64>,
 }
@@ -76,6 +79,7 @@ impl Record {
         Ok(RoleRow {
             last_used_at: self.last_used_at,
             last_used_region: self.last_used_region,
+            last_session_at: self.last_session_at,
             associations: parse::count(self.associations),
             open_findings: self.open_findings.map(parse::count),
             role: parse::json("resource", &self.key, self.body)?,
@@ -99,10 +103,15 @@ macro_rules! roles {
         sqlx::query_as!(
             Record,
             r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
-                      n.associations as "associations!", f.findings as "open_findings?"
+                      o.at as "last_session_at?", n.associations as "associations!", f.findings as "open_findings?"
                from resource r
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
                                           and ($2::timestamptz is null or u.at <= $2)
+               left join lateral (
+                   select s.at from session s
+                   where s.account_id = r.account_id and s.role_arn = r.key and s.error is null
+                     and ($2::timestamptz is null or s.at <= $2)
+                   order by s.at desc limit 1) o on true
                cross join lateral (
                    select (select count(*) from resource a
                            where a.kind = 'association' and a.role_arn = r.key and "# + $association + r#")

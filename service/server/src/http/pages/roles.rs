@@ -110,7 +110,7 @@ impl Line {
             account_id: role.arn.account_id().to_string(),
             policies: role.inline.len() + role.attached.len(),
             associations: row.associations,
-            last_used: row.last_used_at.map(|at| Stamp::new(at, context.now)),
+            last_used: row.last_used_at.max(row.last_session_at).map(|at| Stamp::new(at, context.now)),
             findings: row.open_findings,
         }
     }
@@ -139,6 +139,7 @@ pub(crate) struct RolePage {
     created: Option<Stamp>,
     last_used: Option<Stamp>,
     last_used_region: String,
+    last_session: Option<Stamp>,
     boundary: String,
     instance_profiles: Vec<String>,
     tags: Vec<Pair>,
@@ -288,6 +289,7 @@ impl RolePage {
             created: role.created_at.map(|at| Stamp::new(at, context.now)),
             last_used: row.last_used_at.map(|at| Stamp::new(at, context.now)),
             last_used_region: row.last_used_region.clone().unwrap_or_default(),
+            last_session: row.last_session_at.map(|at| Stamp::new(at, context.now)),
             boundary: role.boundary.as_ref().map(ToString::to_string).unwrap_or_default(),
             instance_profiles: role.instance_profiles.clone(),
             tags: role.tags.iter().map(|(name, value)| Pair { name: name.clone(), value: value.clone() }).collect(),

@@ -222,6 +222,8 @@ pub(crate) struct RoleJson {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) last_used_at: Option<DateTime<Utc>>,
     pub(crate) last_used_region: Option<String>,
+    /// When CloudTrail last recorded that a session of it was opened; null where no such event was read.
+    pub(crate) last_session_at: Option<DateTime<Utc>>,
     /// Associations that name it, as role or as target role.
     pub(crate) associations: u64,
     /// Null as of a time that has passed.
@@ -249,6 +251,7 @@ impl From<RoleRow> for RoleJson {
             tags: role.tags,
             last_used_at: row.last_used_at,
             last_used_region: row.last_used_region,
+            last_session_at: row.last_session_at,
             associations: row.associations,
             open_findings: row.open_findings,
         }
