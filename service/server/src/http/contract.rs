@@ -1,10 +1,11 @@
 //! What the contract says of every endpoint alike: the scope that it requires, what each status means, and what
 //! the parts of an address are. Refuses to know what an endpoint does.
 
+use super::fields;
 use super::principal::AccessRequirement;
 use axum::http::Method;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
 /// The parts of addresses, by their names. A name means the same in each.
@@ -22,8 +23,46 @@ const PARTS: [(&str, &str); 11] = [
     ("id", "The item's id, as the list gives it."),
 ];
 
+/// Says what the fields of an object are, where they do not say so themselves.
+fn describe(object: &str, schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(it) => {
+            for (field, of) in &mut it.properties {
+                if let Some(text) = fields::meaning(object, field) {
+                    say(of, text);
+                }
+            }
+        }
+        Schema::AllOf(it) => it.items.iter_mut().for_each(|item| describe(object, item)),
+        Schema::OneOf(it) => it.items.iter_mut().for_each(|item| describe(object, item)),
+        _ => {}
+    }
+}
+
+fn say(schema: &mut RefOr<Schema>, text: &str) {
+    let place = match schema {
+        RefOr::Ref(reference) => {
+            if reference.description.is_empty() {
+                text.clone_into(&mut reference.description);
+            }
+            return;
+        }
+        RefOr::T(Schema::Object(it)) => &mut it.description,
+        RefOr::T(Schema::Array(it)) => &mut it.description,
+        RefOr::T(Schema::OneOf(it)) => &mut it.description,
+        RefOr::T(Schema::AllOf(it)) => &mut it.description,
+        RefOr::T(Schema::AnyOf(it)) => &mut it.description,
+        RefOr::T(_) => return,
+    };
+    place.get_or_insert_with(|| text.to_owned());
+}
+
 /// Completes what the endpoints themselves do not say.
 pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) -> Option<AccessRequirement>) {
+    for (object, schema) in contract.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        describe(object, schema);
+    }
     for (path, item) in &mut contract.paths.paths {
         for (method, operation) in operations(item) {
             let scope = match required(&method, path) {
@@ -123,5 +162,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A field that says nothing of itself is one that readers guess at.
+    #[test]
+    fn every_field_is_described() {
+        let contract = serde_json::to_value(crate::http::openapi()).unwrap();
+        let mut silent = Vec::new();
+        for (name, schema) in contract["components"]["schemas"].as_object().unwrap() {
+            let parts = ["allOf", "oneOf"].iter().filter_map(|word| schema[word].as_array()).flatten();
+            for part in std::iter::once(schema).chain(parts) {
+                for (field, of) in part["properties"].as_object().into_iter().flatten() {
+                    if of["description"].as_str().is_none_or(str::is_empty) {
+                        silent.push(format!("{name}.{field}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(silent, Vec::<String>::new());
     }
 }

@@ -18,6 +18,7 @@ pub mod cursor;
 pub mod edge;
 pub mod error;
 pub(crate) mod exceptions;
+mod fields;
 pub(crate) mod filters;
 mod frame;
 pub mod front;
@@ -29,6 +30,7 @@ mod pages;
 pub mod principal;
 pub mod query;
 mod rated;
+mod reference;
 mod routes;
 mod rule_text;
 mod triage;
@@ -73,6 +75,7 @@ fn routes() -> Routes {
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))
         .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
+        .page("/docs/api", "/docs/api", get(reference::page))
         .other(
             Method::GET,
             "/api/v1/openapi.json",
