@@ -6,7 +6,7 @@
 //! before anything that another one of them may hold. Refuses to know what an event means.
 
 use crate::work::jobs::interval;
-use crate::work::runs::RunId;
+use crate::work::run_id::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_audit::verdict::Fingerprint;

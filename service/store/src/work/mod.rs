@@ -3,4 +3,5 @@
 pub(crate) mod feed;
 pub(crate) mod idempotency;
 pub(crate) mod jobs;
+mod run_id;
 pub(crate) mod runs;
