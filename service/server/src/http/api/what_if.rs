@@ -219,7 +219,7 @@ impl From<FindingChange> for FindingChangeJson {
     }
 }
 
-/// A rule that could not be decided of a subject any more.
+/// A rule whose result for a subject would be unknown.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UndecidedJson {
     pub(crate) rule_id: String,

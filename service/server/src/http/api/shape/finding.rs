@@ -171,7 +171,7 @@ pub(crate) struct FindingJson {
     pub(crate) part_count: u64,
     /// What was stated and not seen, and the finding rests on.
     pub(crate) assumptions: Vec<AssumptionJson>,
-    /// What the scanner last saw: `active`, `stale` (could not be decided) or `cleared`.
+    /// What the scanner last saw: `active`, `stale` (undetermined) or `cleared`.
     pub(crate) detection: &'static str,
     /// `open`, `acknowledged`, `suppressed` or `resolved`.
     pub(crate) state: &'static str,
@@ -198,7 +198,7 @@ pub(crate) struct FindingJson {
     pub(crate) due: Option<&'static str>,
     /// Until when it should be mended; null while the time stands still.
     pub(crate) due_at: Option<DateTime<Utc>>,
-    /// Why it could not be decided; empty unless stale.
+    /// Why it is undetermined; empty unless stale.
     pub(crate) stale_reasons: Vec<ReasonJson>,
     pub(crate) first_seen_at: DateTime<Utc>,
     /// Begin of the present episode.
