@@ -59,14 +59,14 @@ pub fn declared(bytes: &[u8]) {
 /// Any text is baselines, each with a line that the file has, or faults; what was read is written as it was read.
 pub fn baseline(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let (found, faults) = drift::baseline::read("f", &text);
+    let (found, faults) = drift::baseline::parse("f", &text);
     let lines = text.split('\n').count();
     assert!(
         found.iter().map(|(line, _)| *line).chain(faults.iter().map(|it| it.line)).all(|it| (1..=lines).contains(&it))
     );
     let Some((_, first)) = found.first() else { return };
     let written = drift::baseline::write(first.account_id, found.iter().map(|(_, it)| it));
-    let (again, faults) = drift::baseline::read("f", &written);
+    let (again, faults) = drift::baseline::parse("f", &written);
     assert!(faults.is_empty(), "{faults:?}");
     let sorted = |mut list: Vec<drift::baseline::Baseline>| {
         list.sort_by(|a, b| a.resource.cmp(&b.resource));

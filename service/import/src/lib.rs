@@ -201,7 +201,7 @@ impl Builder {
         match plain(&file.bytes) {
             Err(fault) => self.broken(source, fault, None),
             Ok(text) => {
-                let (values, broken) = values::read(&text);
+                let (values, broken) = values::parse(&text);
                 let mut unknown = None;
                 for (n, values::Given { value, shape }) in values.into_iter().enumerate() {
                     let source = Source { value: n, shape, ..source };

@@ -25,7 +25,7 @@ pub(super) struct Given {
 pub(super) type Broken = (Fault, Option<usize>);
 
 /// The values of a text, and what broke off the reading.
-pub(super) fn read(text: &[u8]) -> (Vec<Given>, Option<Broken>) {
+pub(super) fn parse(text: &[u8]) -> (Vec<Given>, Option<Broken>) {
     if weight(text) > MOST_VALUES {
         let message = format!("more than {MOST_VALUES} values");
         return (Vec::new(), Some((Fault::new("", message, super::decompress::TOO_LARGE), None)));

@@ -22,7 +22,7 @@ const MOST: usize = 200;
 
 /// What a finding keeps of a list of evidence, with how many there are besides.
 pub(super) fn shown(list: &[Value]) -> Vec<Evidence> {
-    let mut shown: Vec<Evidence> = list.iter().take(MOST).filter_map(read).collect();
+    let mut shown: Vec<Evidence> = list.iter().take(MOST).filter_map(parse).collect();
     let more = list.len().saturating_sub(MOST);
     if more > 0 {
         shown.push(Evidence {
@@ -37,7 +37,7 @@ pub(super) fn shown(list: &[Value]) -> Vec<Evidence> {
 }
 
 /// Back from the object to what a finding keeps.
-pub(super) fn read(value: &Value) -> Option<Evidence> {
+pub(super) fn parse(value: &Value) -> Option<Evidence> {
     if let Some(evidence) = value.downcast::<Evidence>() {
         return Some(evidence.clone());
     }

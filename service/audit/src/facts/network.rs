@@ -28,7 +28,7 @@ fn within<'a>(blocks: impl IntoIterator<Item = &'a str>, address: &str) -> Resul
     // Every block is read, so that a mistake shows whatever the address is.
     for block in blocks {
         let (network, length) =
-            read(block).ok_or_else(|| format!("`{block}` is neither an IP address nor a CIDR block"))?;
+            parse(block).ok_or_else(|| format!("`{block}` is neither an IP address nor a CIDR block"))?;
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
         found |= address & mask == network & mask;
     }
@@ -36,7 +36,7 @@ fn within<'a>(blocks: impl IntoIterator<Item = &'a str>, address: &str) -> Resul
 }
 
 /// A block's bits and how many of the 128 count.
-fn read(block: &str) -> Option<(u128, u32)> {
+fn parse(block: &str) -> Option<(u128, u32)> {
     let (address, length) = match block.split_once('/') {
         Some((address, length)) => (address, Some(length.parse::<u32>().ok()?)),
         None => (block, None),

@@ -11,8 +11,8 @@ mod read;
 
 pub(crate) use apply::PROPOSED;
 pub use apply::{Applied, Touched, apply};
-pub use plan::read_plan;
-pub use read::{Defaults, read};
+pub use plan::parse_plan;
+pub use read::{Defaults, parse};
 
 use crate::cancel::{Cancel, Cancelled};
 use crate::drift::{Affected, Change, Effect, Scans, State, changes};

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// Reads a Terraform plan as `terraform show -json` prints it; `None` where the file is none.
 #[must_use]
-pub fn read_plan(file: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<Proposed>, Vec<Problem>)> {
+pub fn parse_plan(file: &str, bytes: &[u8], defaults: &Defaults) -> Option<(Vec<Proposed>, Vec<Problem>)> {
     let given = declared::Defaults { account: defaults.account, region: defaults.region.clone(), partition: None };
     let (planned, problems) = declared::plan(file, bytes, &given)?;
     let partition = defaults.region.as_ref().map_or("aws", rolecall_estate::id::Region::partition);

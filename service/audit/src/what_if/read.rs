@@ -21,7 +21,7 @@ pub struct Defaults {
 
 /// Reads the proposals of a file: one, a list of them, or `{"changes": […]}`.
 #[must_use]
-pub fn read(file: &str, value: &Value, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>) {
+pub fn parse(file: &str, value: &Value, defaults: &Defaults) -> (Vec<Proposed>, Vec<Problem>) {
     let mut reading = Reading { file, proposed: Vec::new(), problems: Vec::new() };
     reading.file(value, defaults);
     (reading.proposed, reading.problems)

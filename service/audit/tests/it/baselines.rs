@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use rolecall_audit::drift::baseline::{
-    Baseline, BaselineState, Compared, Configuration, Selection, Signature, Taken, compare, covers, entry, read,
-    read_entry, take, write,
+    Baseline, BaselineState, Compared, Configuration, Selection, Signature, Taken, compare, covers, entry, parse,
+    parse_entry, take, write,
 };
 use rolecall_audit::drift::{Approval, Change, Effect, Scans, changes};
 use rolecall_estate::coverage::ScopeKind;
@@ -213,7 +213,7 @@ fn a_file_gives_back_what_was_written() {
     all[0].signature = Some(signature.clone());
     all[1].approval = Approval::new("until then", None, Some(at() + chrono::TimeDelta::days(9)), at()).unwrap();
     let text = write(id(HOME), &all);
-    let (found, faults) = read("f.json", &text);
+    let (found, faults) = parse("f.json", &text);
     assert_eq!(faults, []);
     let by_name = |mut list: Vec<Baseline>| {
         list.sort_by(|a, b| a.resource.cmp(&b.resource));
@@ -231,7 +231,7 @@ fn a_file_gives_back_what_was_written() {
         // The order of members is the database's to choose.
         let mut value = entry(baseline);
         value.sort_all_objects();
-        assert_eq!(read_entry(id(HOME), value).unwrap(), *baseline);
+        assert_eq!(parse_entry(id(HOME), value).unwrap(), *baseline);
     }
 }
 
@@ -256,7 +256,7 @@ fn a_fault_has_its_line_and_field_and_leaves_the_rest() {
     ] {
         let edited = text.replace(from, to);
         assert_ne!(edited, text, "{from}");
-        let (found, faults) = read("f.json", &edited);
+        let (found, faults) = parse("f.json", &edited);
         let of_role: Vec<_> = faults.iter().filter(|it| it.line >= role).collect();
         assert!(!of_role.is_empty(), "{to}: {faults:?}");
         let fault = of_role[of_role.len() - 1];
@@ -270,17 +270,17 @@ fn a_fault_has_its_line_and_field_and_leaves_the_rest() {
         ("\"account\": \"111122223333\"", "\"account\": \"1\"", "account"),
         ("\"account\": \"111122223333\"", "\"account\": \"444455556666\"", "resources[0].configuration"),
     ] {
-        let (found, faults) = read("f.json", &text.replace(from, to));
+        let (found, faults) = parse("f.json", &text.replace(from, to));
         assert!(found.is_empty() && faults[0].field == field, "{to}: {faults:?}");
     }
     let twice: Value = serde_json::from_str(&text).unwrap();
     let resources = twice["resources"].as_array().unwrap();
     let doubled = json!({"apiVersion": "rolecall/v1", "kind": "Baseline", "account": HOME,
         "resources": [resources[0], resources[1], resources[0]]});
-    let (found, faults) = read("f.json", &doubled.to_string());
+    let (found, faults) = parse("f.json", &doubled.to_string());
     assert!(found.len() == 2 && faults[0].message.contains("twice"), "{faults:?}");
     for cut in ["", "{", "[]", "null", text.split_at(text.len() / 2).0] {
-        let (found, faults) = read("f.json", cut);
+        let (found, faults) = parse("f.json", cut);
         assert!(found.is_empty() && faults.len() == 1 && faults[0].line >= 1, "{cut:.20}: {faults:?}");
     }
 }

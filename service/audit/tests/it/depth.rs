@@ -61,7 +61,7 @@ fn expression(text: &str) -> Option<String> {
 }
 
 fn case(text: &str) -> Option<String> {
-    cases::read("c.json", text.as_bytes()).into_iter().find_map(|read| read.err().map(|error| error.to_string()))
+    cases::parse("c.json", text.as_bytes()).into_iter().find_map(|read| read.err().map(|error| error.to_string()))
 }
 
 fn trail(text: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use rolecall_audit::drift::Effect;
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::{FindingAction, reconcile};
 use rolecall_audit::verdict::Fingerprint;
-use rolecall_audit::what_if::{Answer, Defaults, FailOn, apply, read, read_plan, what_if};
+use rolecall_audit::what_if::{Answer, Defaults, FailOn, apply, parse, parse_plan, what_if};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_rules::Severity;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn defaults() -> Defaults {
 
 #[track_caller]
 fn ask(small: &Small, changes: &Value) -> Answer {
-    let (proposed, problems) = read("f.json", changes, &defaults());
+    let (proposed, problems) = parse("f.json", changes, &defaults());
     assert_eq!(problems, []);
     what_if(&small.0, &RULES, &proposed, now(), &Cancel::default()).unwrap()
 }
@@ -250,7 +250,7 @@ fn what_cannot_be_read_is_named_with_its_pointer_and_the_rest_is_read() {
         (json!("text"), "/changes/0", "a proposal is an object"),
     ];
     for (bad, pointer, message) in cases {
-        let (proposed, problems) = read("f.json", &json!({"changes": [bad, good]}), &defaults());
+        let (proposed, problems) = parse("f.json", &json!({"changes": [bad, good]}), &defaults());
         assert_eq!((proposed.len(), problems.len()), (1, 1), "{bad}: {problems:?}");
         let problem = &problems[0];
         assert_eq!(problem.place.pointer, pointer, "{bad}: {problem}");
@@ -259,7 +259,7 @@ fn what_cannot_be_read_is_named_with_its_pointer_and_the_rest_is_read() {
     }
     let nowhere = Defaults::default();
     let made = json!({"clusterName": "prod", "namespace": "pay", "serviceAccount": "second", "roleArn": API});
-    assert!(read("f", &made, &nowhere).1[0].message.contains("in which region"));
+    assert!(parse("f", &made, &nowhere).1[0].message.contains("in which region"));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn what_names_nothing_that_is_there_is_not_applied() {
     ];
     for bad in cases {
         let good = json!({"kind": "inline_policy", "resource": API, "name": "more", "document": read_policy});
-        let (proposed, problems) = read("f.json", &json!([bad, good]), &defaults());
+        let (proposed, problems) = parse("f.json", &json!([bad, good]), &defaults());
         assert_eq!((proposed.len(), problems.len()), (2, 0), "{bad}: {problems:?}");
         let applied = apply(&small.0, &proposed);
         assert_eq!((applied.problems.len(), applied.touched.len()), (1, 1), "{bad}: {:?}", applied.problems);
@@ -288,7 +288,7 @@ fn what_names_nothing_that_is_there_is_not_applied() {
     // A name that two accounts have.
     let two = Small::new().role("arn:aws:iam::444455556666:role/api", BOUND, &[]).role(DATA, BOUND, &[]);
     let (proposed, _) =
-        read("f", &json!({"RoleName": "api", "PolicyName": "x", "PolicyDocument": read_policy}), &Defaults::default());
+        parse("f", &json!({"RoleName": "api", "PolicyName": "x", "PolicyDocument": read_policy}), &Defaults::default());
     let refused = apply(&two.0, &proposed).problems;
     assert!(refused[0].message.contains("several accounts"), "{refused:?}");
 }
@@ -298,7 +298,7 @@ const PLAN: &str = include_str!("../../../declared/tests/samples/plan.json");
 #[test]
 fn a_terraform_plan_is_what_it_would_do() {
     let small = Small::new().managed(POLICY, &allow(READ)).attach(POLICY);
-    let (proposed, problems) = read_plan("plan.json", PLAN.as_bytes(), &defaults()).unwrap();
+    let (proposed, problems) = parse_plan("plan.json", PLAN.as_bytes(), &defaults()).unwrap();
     assert_eq!(problems, []);
     let answer = what_if(&small.0, &RULES, &proposed, now(), &Cancel::default()).unwrap();
     assert_eq!(answer.problems, []);
@@ -322,7 +322,7 @@ fn a_terraform_plan_is_what_it_would_do() {
     let reached: Vec<String> = answer.workloads.iter().map(|it| it.workload.to_string()).collect();
     assert_eq!(reached, [WORKLOAD, "111122223333/eu-west-1/prod/pay/worker"]);
     assert!(answer.matches("widened".parse().unwrap()));
-    assert!(read_plan("c.json", b"{\"kind\": \"role\"}", &defaults()).is_none());
+    assert!(parse_plan("c.json", b"{\"kind\": \"role\"}", &defaults()).is_none());
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn what_a_plan_knows_after_apply_is_unknown() {
         "address": "aws_iam_role_policy.own", "mode": "managed", "type": "aws_iam_role_policy", "name": "own",
         "change": {"actions": ["update"], "before": {"name": "own", "role": "api", "policy": "{}"},
             "after": {"name": "own", "role": "api"}, "after_unknown": {"policy": true}}}]});
-    let (proposed, problems) = read_plan("plan.json", plan.to_string().as_bytes(), &defaults()).unwrap();
+    let (proposed, problems) = parse_plan("plan.json", plan.to_string().as_bytes(), &defaults()).unwrap();
     assert_eq!(problems, []);
     let answer = what_if(&Small::new().0, &RULES, &proposed, now(), &Cancel::default()).unwrap();
     assert_eq!((answer.effect, answer.problems.len()), (Effect::Unknown, 0));

@@ -22,7 +22,7 @@ const VALIDATION: &str = "CloudTrail validation message.";
 ///
 /// # Errors
 /// Why it is no notification.
-pub(crate) fn read(body: &str) -> Result<Vec<Named>, String> {
+pub(crate) fn parse(body: &str) -> Result<Vec<Named>, String> {
     unwrapped(body, 2)
 }
 
@@ -154,7 +154,7 @@ mod tests {
             (by_topic("CloudTrail validation message.".to_owned()), vec![]),
         ];
         for (body, expected) in cases {
-            assert_eq!(read(&body.to_string()), Ok(expected), "{body}");
+            assert_eq!(parse(&body.to_string()), Ok(expected), "{body}");
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
             (thrice.to_string(), "too many envelopes"),
         ];
         for (body, why) in cases {
-            assert!(read(&body).is_err_and(|error| error.contains(why)), "{body}: {:?}", read(&body));
+            assert!(parse(&body).is_err_and(|error| error.contains(why)), "{body}: {:?}", parse(&body));
         }
     }
 

@@ -7,7 +7,7 @@
 
 use super::bucket::Bucket;
 use super::listing::{fetch, log_object};
-use super::notice::{excerpt, read};
+use super::notice::{excerpt, parse};
 use super::{
     Batch, Body, Counts, FinishedBatch, LogFile, Message, Missed, Object, Outcome, Progress, Room, SetAside, TrailGap,
     TrailSource, gap_of, unsettled,
@@ -121,7 +121,7 @@ impl Queue {
             objects: Vec::new(),
             _alive: alive,
         };
-        match read(&body) {
+        match parse(&body) {
             Err(why) => message.fault = Some(why),
             Ok(named) => {
                 for named in named {

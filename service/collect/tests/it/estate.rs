@@ -147,7 +147,7 @@ fn events(records: &[Value]) -> Vec<Arc<Event>> {
 pub(crate) fn estate() -> Estate {
     let trail = |account: &str, name: &str, selectors: Value| {
         json!({
-            "Name": name, "S3BucketName": "log", "HomeRegion": "eu-west-1", "IsMultiRegionTrail": true, "IsOrganizationTrail": false,
+            "Name": name, "S3BucketName": "log", "HomeRegion": "eu-west-1", "IsMultiRegionTrail": true, "IsOrganizationTrail": false, "IsLogging": true,
             "TrailARN": format!("arn:aws:cloudtrail:eu-west-1:{account}:trail/{name}"), "EventSelectors": selectors,
         })
     };

@@ -31,7 +31,7 @@ pub fn each(file: &str, bytes: &[u8], call: impl FnMut(Result<Case, CaseError>))
 /// # Errors
 /// Each broken case stands in its place.
 #[must_use]
-pub fn read(file: &str, bytes: &[u8]) -> Vec<Result<Case, CaseError>> {
+pub fn parse(file: &str, bytes: &[u8]) -> Vec<Result<Case, CaseError>> {
     let mut out = Vec::new();
     each(file, bytes, |case| out.push(case));
     out
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Result<Case, CaseError> {
-        let mut cases = read("f.json", text.as_bytes());
+        let mut cases = parse("f.json", text.as_bytes());
         assert_eq!(cases.len(), 1, "{cases:?}");
         cases.remove(0)
     }
@@ -82,7 +82,7 @@ mod tests {
             (format!("{CASE}\n{CASE}"), 2),
             ("[]".to_owned(), 0),
         ] {
-            let cases = read("f", text.as_bytes());
+            let cases = parse("f", text.as_bytes());
             assert_eq!(cases.len(), count, "{text}");
             assert!(cases.iter().all(Result::is_ok), "{cases:?}");
         }
@@ -92,21 +92,21 @@ mod tests {
     fn a_broken_case_stops_no_other() {
         let flat = CASE.replace('\n', " ");
         let broken = CASE.replace(r#""action":"s3:GetObject","#, "");
-        let cases = read("f", format!("[{CASE},{broken},7,{CASE}]").as_bytes());
+        let cases = parse("f", format!("[{CASE},{broken},7,{CASE}]").as_bytes());
         let error = cases[1].as_ref().unwrap_err();
         assert_eq!((error.id.as_str(), error.pointer.as_str()), ("a", "/1/request/action"));
         assert_eq!(error.answer().decision, "Error");
         assert_eq!(cases[2].as_ref().unwrap_err().id, "/2");
         assert!(cases[0].is_ok() && cases[3].is_ok());
 
-        let cases = read("f", format!("{flat}\n{{\"id\": oops}}\n{flat}\n").as_bytes());
+        let cases = parse("f", format!("{flat}\n{{\"id\": oops}}\n{flat}\n").as_bytes());
         assert_eq!(cases.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
         assert_eq!(cases[1].as_ref().unwrap_err().id, "line 2");
 
-        let cases = read("f", format!("[{CASE}, {{]").as_bytes());
+        let cases = parse("f", format!("[{CASE}, {{]").as_bytes());
         assert_eq!(cases.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
-        assert_eq!(read("f", b" \n")[0].as_ref().unwrap_err().message, "there is no case");
-        assert!(read("f", b"[\xff]")[0].is_err());
+        assert_eq!(parse("f", b" \n")[0].as_ref().unwrap_err().message, "there is no case");
+        assert!(parse("f", b"[\xff]")[0].is_err());
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn ours() -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Vec<Case> {
     let name = path.file_name().unwrap().to_string_lossy();
-    let cases = cases::read(&name, &std::fs::read(path).unwrap());
+    let cases = cases::parse(&name, &std::fs::read(path).unwrap());
     cases.into_iter().map(|case| case.unwrap_or_else(|error| panic!("{error}; {}", error.remedy))).collect()
 }
 

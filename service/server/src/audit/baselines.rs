@@ -8,7 +8,7 @@ use crate::config::BaselinesConfig;
 use crate::error::Error;
 use crate::signature::signer;
 use rolecall_audit::drift::Resource;
-use rolecall_audit::drift::baseline::{Baseline, Compared, LARGEST, compare, covers, read as read_file};
+use rolecall_audit::drift::baseline::{Baseline, Compared, LARGEST, compare, covers, parse as parse_file};
 use rolecall_estate::Estate;
 use rolecall_iam::AccountId;
 use rolecall_rules::LoadError;
@@ -69,7 +69,7 @@ pub fn read(config: &BaselinesConfig) -> BaselineFiles {
                 continue;
             }
         };
-        let (baselines, problems) = read_file(&path.display().to_string(), &text);
+        let (baselines, problems) = parse_file(&path.display().to_string(), &text);
         found.problems.extend(problems);
         for (line, baseline) in baselines {
             let of = (baseline.account_id, baseline.resource.clone());

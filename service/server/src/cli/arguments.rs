@@ -324,7 +324,7 @@ impl Options {
             path: file.to_owned(),
             source,
         })?;
-        Config::read(file, &text).map_err(Error::Config)
+        Config::parse(file, &text).map_err(Error::Config)
     }
 }
 

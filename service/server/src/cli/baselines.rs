@@ -43,7 +43,7 @@ pub async fn export(
         // What is named takes its place among what the file has.
         if resource.is_some() && path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|source| failed("read", &path, source))?;
-            let (kept, problems) = rolecall_audit::drift::baseline::read(&path.display().to_string(), &text);
+            let (kept, problems) = rolecall_audit::drift::baseline::parse(&path.display().to_string(), &text);
             if !problems.is_empty() {
                 return Err(Error::Rules(problems));
             }

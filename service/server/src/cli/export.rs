@@ -347,7 +347,7 @@ fn option(param: &'static Param) -> clap::Arg {
     let kind = param.kind;
     let read = move |text: &str| match kind.is_empty(text) {
         true => Err("it has no value; leave the option out to not filter by it".to_owned()),
-        false => kind.read(text).map(|_| text.to_owned()),
+        false => kind.parse(text).map(|_| text.to_owned()),
     };
     clap::Arg::new(param.name)
         .long(param.name.replace('_', "-"))

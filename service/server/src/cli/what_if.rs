@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::query::what_if;
 use crate::terminal;
 use rolecall_audit::drift::{Access, Affected};
-use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, read, read_plan};
+use rolecall_audit::what_if::{Answer, Defaults, FailOn, FindingChange, Place, Problem, Proposed, parse, parse_plan};
 use rolecall_declared::Lines;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -97,7 +97,7 @@ fn changes_of(path: &Path, defaults: &Defaults, lines: &mut Files) -> (Vec<Propo
         return wrong("it is no text in UTF-8".to_owned(), "save it in UTF-8");
     };
     lines.insert(file.clone(), Lines::new(text));
-    if let Some(planned) = read_plan(&file, &bytes, defaults) {
+    if let Some(planned) = parse_plan(&file, &bytes, defaults) {
         return planned;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -106,7 +106,7 @@ fn changes_of(path: &Path, defaults: &Defaults, lines: &mut Files) -> (Vec<Propo
         false => serde_saphyr::from_str(text).map_err(|error| format!("it is no YAML: {error}")),
     };
     match value {
-        Ok(value) => read(&file, &value, defaults),
+        Ok(value) => parse(&file, &value, defaults),
         Err(why) => wrong(why.lines().next().unwrap_or_default().to_owned(), "see the formats in docs/what-if.md"),
     }
 }

@@ -246,7 +246,7 @@ impl Config {
     ///
     /// # Errors
     /// Every problem found, in the order of the file.
-    pub fn read(file: &Path, text: &str) -> Result<Self, Vec<FileProblem>> {
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<FileProblem>> {
         let mut reader = Reader { file: file.display().to_string(), text, problems: Vec::new() };
         let (table, syntax) = DeTable::parse_recoverable(text);
         if !syntax.is_empty() {

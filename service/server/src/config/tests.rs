@@ -6,12 +6,12 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../../../config.example.toml");
 
 fn problems(text: &str) -> Vec<String> {
-    Config::read(Path::new("rolecall.toml"), text).unwrap_err().iter().map(ToString::to_string).collect()
+    Config::parse(Path::new("rolecall.toml"), text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_example_states_every_default() {
-    assert_eq!(Config::read(Path::new("config.example.toml"), EXAMPLE).unwrap(), Config::default());
+    assert_eq!(Config::parse(Path::new("config.example.toml"), EXAMPLE).unwrap(), Config::default());
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_commented_option_of_the_example_is_one() {
         .collect();
     // `auth` has options that exclude each other; its own tests read them.
     let text = text.split("[auth]").next().unwrap();
-    let config = Config::read(Path::new("/etc/rolecall/rolecall.toml"), text).unwrap();
+    let config = Config::parse(Path::new("/etc/rolecall/rolecall.toml"), text).unwrap();
     assert_eq!(config.aws.accounts.len(), 1);
     assert_eq!(config.trails.len(), 3);
     assert_eq!(config.policies.dir.as_deref(), Some(Path::new("/etc/rolecall/policies")));
@@ -104,13 +104,13 @@ fn what_aws_or_another_source_would_refuse_is_refused_here() {
     }
     for prefix in ["rolecall", "rolecall-prod"] {
         let text = format!("[aws]\nsession_name_prefix = \"{prefix}\"\n");
-        assert!(Config::read(Path::new("x"), &text).is_ok(), "{prefix}");
+        assert!(Config::parse(Path::new("x"), &text).is_ok(), "{prefix}");
     }
 }
 
 #[test]
 fn what_is_assumed_is_one_of_a_closed_set() {
-    let read = |text: &str| Config::read(Path::new("rolecall.toml"), text);
+    let read = |text: &str| Config::parse(Path::new("rolecall.toml"), text);
     let stated = read("[assume]\nscp = \"none\"\norganization = \"files\"\n").unwrap().assume;
     assert_eq!(stated, [Assumption::NoScps, Assumption::OrganizationIsFiles].into());
     let found = problems("[assume]\nscp = \"all\"\nmfa = \"none\"\n");
@@ -142,6 +142,6 @@ fn lengths_of_time() {
 
 #[test]
 fn a_secret_is_not_shown() {
-    let config = Config::read(Path::new("x"), "[aws]\nexternal_id = \"hunter-2\"\n").unwrap();
+    let config = Config::parse(Path::new("x"), "[aws]\nexternal_id = \"hunter-2\"\n").unwrap();
     assert!(!format!("{config:?}").contains("hunter"));
 }

@@ -238,7 +238,7 @@ mod tests {
     use std::path::Path;
 
     fn read(text: &str) -> Result<Vec<TrailConfig>, Vec<String>> {
-        let read = Config::read(Path::new("rolecall.toml"), text);
+        let read = Config::parse(Path::new("rolecall.toml"), text);
         read.map(|config| config.trails).map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 

@@ -55,7 +55,7 @@ pub(crate) async fn of(store: &Store, params: &Params) -> Result<Option<AsOf>, A
 
 /// The moment that a text names.
 pub(crate) async fn named(store: &Store, given: &str) -> Result<AsOf, AsOfError> {
-    let unread = || AT.kind.read(given).err().unwrap_or_default();
+    let unread = || AT.kind.parse(given).err().unwrap_or_default();
     let at = moment(given).ok_or_else(|| AsOfError::Never(format!("`at`: {}", unread())))?;
     match store.as_of(at).await? {
         Ok(as_of) => Ok(as_of),

@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn every_word_that_a_table_allows_reaches_its_filter() {
-        let read = |table: &[Param], query: &str| Params::read(Some(query), &[table]).unwrap();
+        let read = |table: &[Param], query: &str| Params::parse(Some(query), &[table]).unwrap();
         let all = |list: &[&str]| list.join(",");
         let filter = findings(&read(
             FINDINGS,

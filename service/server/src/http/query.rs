@@ -89,7 +89,7 @@ impl Params {
     ///
     /// # Errors
     /// `unknown_parameter` or `invalid_parameter`, with every fault in `errors`.
-    pub fn read(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
+    pub fn parse(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
         Self::checked(pairs(query.unwrap_or_default()), table, |_| None)
     }
 
@@ -97,15 +97,15 @@ impl Params {
     /// wants to filter by something, and an answer about everything would pass for an answer about that.
     ///
     /// # Errors
-    /// As [`Params::read`], and `invalid_parameter` for an empty value.
-    pub fn read_filled(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
+    /// As [`Params::parse`], and `invalid_parameter` for an empty value.
+    pub fn parse_filled(query: Option<&str>, table: &[&[Param]]) -> Result<Self, AppError> {
         Self::from_pairs(pairs(query.unwrap_or_default()), table)
     }
 
     /// Reads values by name, as somebody gives them who wants to filter by each.
     ///
     /// # Errors
-    /// As [`Params::read_filled`].
+    /// As [`Params::parse_filled`].
     pub fn from_pairs(given: impl IntoIterator<Item = (String, String)>, table: &[&[Param]]) -> Result<Self, AppError> {
         Self::checked(given, table, |name| Some(format!("`{name}` has no value; leave it out to not filter by it")))
     }
@@ -127,7 +127,7 @@ impl Params {
                         wrong.push(FieldError { parameter: name, message });
                     }
                 }
-                Some(p) => match p.kind.read(&value) {
+                Some(p) => match p.kind.parse(&value) {
                     Ok(read) => values.entry(p.name).or_default().extend(read),
                     Err(message) => {
                         let message = format!("`{}`: {message}", p.name);
@@ -346,7 +346,7 @@ impl Kind {
         value.is_empty() || (self.is_list() && parts.all(str::is_empty))
     }
 
-    pub(crate) fn read(self, value: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn parse(self, value: &str) -> Result<Vec<String>, String> {
         if value.len() > MAX_TEXT && !matches!(self, Self::Cursor) {
             return Err(format!("longer than {MAX_TEXT} bytes"));
         }
@@ -430,8 +430,8 @@ macro_rules! query {
 
         impl $name {
             /// Reads a query string against the table.
-            pub(crate) fn read(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
-                crate::http::query::Params::read(query, &[$($table),+])
+            pub(crate) fn parse(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
+                crate::http::query::Params::parse(query, &[$($table),+])
             }
         }
     };
@@ -446,8 +446,8 @@ macro_rules! api_query {
 
         impl $name {
             /// Reads a query string against the table.
-            pub(crate) fn read(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
-                crate::http::query::Params::read_filled(query, &[$($table),+])
+            pub(crate) fn parse(query: Option<&str>) -> Result<crate::http::query::Params, crate::http::error::AppError> {
+                crate::http::query::Params::parse_filled(query, &[$($table),+])
             }
         }
 
@@ -509,19 +509,19 @@ mod tests {
         CURSOR,
     ];
 
-    fn read(query: &str) -> Result<Params, AppError> {
-        Params::read(Some(query), &[TABLE])
+    fn parse(query: &str) -> Result<Params, AppError> {
+        Params::parse(Some(query), &[TABLE])
     }
 
     #[test]
     fn a_mistyped_name_is_refused_with_the_nearest() {
-        let error = read("stat=open&acount_id=111122223333").unwrap_err();
+        let error = parse("stat=open&acount_id=111122223333").unwrap_err();
         assert_eq!(error.code, Code::UnknownParameter);
         let names: Vec<_> = error.errors.iter().map(|e| e.parameter.as_str()).collect();
         assert_eq!(names, ["stat", "acount_id"]);
         assert_eq!(error.errors[0].message, "unknown parameter `stat`; did you mean `state`?");
         assert_eq!(error.errors[1].message, "unknown parameter `acount_id`; did you mean `account_id`?");
-        assert!(read("zzz=1").unwrap_err().detail.contains("known are account_id, cluster"));
+        assert!(parse("zzz=1").unwrap_err().detail.contains("known are account_id, cluster"));
     }
 
     #[test]
@@ -535,7 +535,7 @@ mod tests {
             ("limit=1001", "whole number"),
             ("q=a&q=b", "`q` may be given once only"),
         ] {
-            let error = read(query).unwrap_err();
+            let error = parse(query).unwrap_err();
             assert_eq!(error.code, Code::InvalidParameter, "{query}");
             assert!(error.detail.contains(said), "{query}: {}", error.detail);
         }
@@ -543,13 +543,13 @@ mod tests {
 
     #[test]
     fn lists_merge_and_the_query_is_canonical() {
-        let params = read("cluster=b&state=resolved,open&cluster=a,b&q=").unwrap();
+        let params = parse("cluster=b&state=resolved,open&cluster=a,b&q=").unwrap();
         assert_eq!(params.query(), "state=open,resolved&cluster=a,b");
         assert_eq!(
             params.filter_hash(),
-            read("state=open,resolved&cluster=a,b&limit=5&cursor=x").unwrap().filter_hash()
+            parse("state=open,resolved&cluster=a,b&limit=5&cursor=x").unwrap().filter_hash()
         );
-        assert_ne!(params.filter_hash(), read("state=open&cluster=a,b").unwrap().filter_hash());
+        assert_ne!(params.filter_hash(), parse("state=open&cluster=a,b").unwrap().filter_hash());
         assert_eq!(params.without_value("state", "open").link("/f"), "/f?state=resolved&cluster=a,b");
         assert_eq!(params.without("state").without("cluster").link("/f"), "/f");
         assert_eq!(params.with("q", "a b&c").query(), "state=open,resolved&cluster=a,b&q=a%20b%26c");
@@ -558,13 +558,13 @@ mod tests {
     #[test]
     fn an_empty_value_is_a_form_s_and_not_a_script_s() {
         for query in ["q=", "state=", "cluster=,", "updated_since=", "limit="] {
-            assert!(!read(query).unwrap().filters(), "{query}");
-            let error = Params::read_filled(Some(query), &[TABLE]).unwrap_err();
+            assert!(!parse(query).unwrap().filters(), "{query}");
+            let error = Params::parse_filled(Some(query), &[TABLE]).unwrap_err();
             assert_eq!(error.code, Code::InvalidParameter, "{query}");
             assert_eq!(error.errors[0].parameter, query.split('=').next().unwrap());
             assert!(error.detail.contains("has no value"), "{}", error.detail);
         }
-        let given = Params::read_filled(Some("state=open&cluster=a"), &[TABLE]).unwrap();
+        let given = Params::parse_filled(Some("state=open&cluster=a"), &[TABLE]).unwrap();
         assert_eq!(given.query(), "state=open&cluster=a");
     }
 

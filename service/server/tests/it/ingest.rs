@@ -228,7 +228,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_reads_the_trails_of_the_configuration() {
     let text = "[[trails]]\nname = \"org\"\nkind = \"s3\"\nbucket = \"org-trail\"\nlookback_days = 3\n";
-    let config = Config::read(Path::new("rolecall.toml"), text).unwrap();
+    let config = Config::parse(Path::new("rolecall.toml"), text).unwrap();
     let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;
     let demo = rolecall_sandbox::demo::estate(Utc::now());
     let places = demo.accounts.iter().flat_map(|(id, account)| account.regions.iter().map(move |it| (id, it)));
@@ -312,7 +312,7 @@ async fn what_is_broken_is_named_and_the_rest_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_is_complete_but_for_the_day_of_a_record_that_cannot_be_read() {
     let text = "[[trails]]\nname = \"org\"\nkind = \"s3\"\nbucket = \"org-trail\"\nlookback_days = 10\n";
-    let config = Config::read(Path::new("rolecall.toml"), text).unwrap();
+    let config = Config::parse(Path::new("rolecall.toml"), text).unwrap();
     let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;
     harness.sandbox.make_bucket("org-trail", "us-east-1");
     let put = |at: DateTime<Utc>, n: u64, records: Vec<Value>| {

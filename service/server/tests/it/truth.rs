@@ -57,7 +57,7 @@ async fn judged(seed: u64, refused: &[&str]) -> Judged {
     for action in refused {
         harness.sandbox.faults().deny(action);
     }
-    let config = Config::read(Path::new("rolecall.toml"), TRAIL).unwrap();
+    let config = Config::parse(Path::new("rolecall.toml"), TRAIL).unwrap();
     harness.audit_with(&config.trails).await.unwrap();
     Judged { truth: made.truth, findings: open(&harness).await, roles }
 }

@@ -9,7 +9,7 @@ use crate::inventory::changes::{self, ChangeRow};
 use crate::work::feed::NewEvents;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
-use rolecall_audit::drift::baseline::{Baseline, BaselineState, Compared, entry, read_entry};
+use rolecall_audit::drift::baseline::{Baseline, BaselineState, Compared, entry, parse_entry};
 use rolecall_audit::drift::{Approval, Resource, Withdrawal};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,7 @@ impl BaselineRow {
     /// # Errors
     /// Where this version cannot read it: why, in a sentence.
     pub fn baseline(&self) -> Result<Baseline, String> {
-        read_entry(self.account_id, self.body.clone())
+        parse_entry(self.account_id, self.body.clone())
     }
 }
 
@@ -161,7 +161,7 @@ macro_rules! select_baselines {
     };
 }
 
-fn read(row: Row) -> Result<BaselineRow, Error> {
+fn from_row(row: Row) -> Result<BaselineRow, Error> {
     const TABLE: &str = "baseline";
     let ended = match (row.ended_at, row.ended_by, row.ended_because) {
         (Some(at), Some(by), Some(because)) => Some((at, by, because)),
@@ -304,7 +304,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(from_row).collect()
     }
 
     /// Keeps how resources stand against their baselines.
@@ -365,7 +365,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(from_row).collect()
     }
 
     /// How many baselines in force are in each state.
@@ -390,7 +390,7 @@ impl Store {
     /// Where the database fails, or holds what this program cannot read.
     pub async fn baseline(&self, id: &str) -> Result<Option<BaselineRow>, Error> {
         let row = select_baselines!("where b.id = $1", id).fetch_optional(&self.pool).await?;
-        row.map(read).transpose()
+        row.map(from_row).transpose()
     }
 
     /// Withdraws a baseline, and the approvals that were given with it.
@@ -401,7 +401,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
         let row = select_baselines!("where b.id = $1 for update", id).fetch_optional(&mut *tx).await?;
-        let Some(row) = row.map(read).transpose()? else { return Ok(BaselineWithdrawn::Absent) };
+        let Some(row) = row.map(from_row).transpose()? else { return Ok(BaselineWithdrawn::Absent) };
         if row.ended.is_some() {
             return Ok(BaselineWithdrawn::Ended(Box::new(row)));
         }
@@ -409,7 +409,10 @@ impl Store {
         told.write(&mut tx, self.behind).await?;
         let row = select_baselines!("where b.id = $1", id).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
-        Ok(row.map(read).transpose()?.map_or(BaselineWithdrawn::Absent, |row| BaselineWithdrawn::Done(Box::new(row))))
+        Ok(row
+            .map(from_row)
+            .transpose()?
+            .map_or(BaselineWithdrawn::Absent, |row| BaselineWithdrawn::Done(Box::new(row))))
     }
 
     /// The changes of resources with a baseline in force whose result is there, that are not approved, and whose

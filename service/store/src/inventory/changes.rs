@@ -218,7 +218,7 @@ macro_rules! of_filter {
     };
 }
 
-fn read(row: Row) -> Result<ChangeRow, Error> {
+fn from_row(row: Row) -> Result<ChangeRow, Error> {
     const TABLE: &str = "change";
     let approval = match (row.approval, row.approval_at, row.approval_who, row.approval_reason) {
         (Some(state), Some(at), Some(who), Some(reason)) => Some(ApprovalStep {
@@ -378,7 +378,7 @@ impl Store {
             select_changes!("where c.attribution <> 'exact' and c.until >= $1 order by c.detected_at, c.id", since)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(from_row).collect()
     }
 
     /// Keeps who made a change. Rules may ask for that, so it is judged again.
@@ -432,7 +432,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let rows = select_changes!("where c.id = any($1) order by c.id", ids).fetch_all(&self.pool).await?;
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(from_row).collect()
     }
 
     /// One change.
@@ -487,7 +487,7 @@ pub(super) async fn page(
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
 /// How many changes a filter has, counted up to a limit.
@@ -499,14 +499,14 @@ pub(super) async fn count(executor: impl PgExecutor<'_>, filter: &ChangeFilter, 
 
 pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Option<ChangeRow>, Error> {
     let row = select_changes!("where c.id = $1", id).fetch_optional(executor).await?;
-    row.map(read).transpose()
+    row.map(from_row).transpose()
 }
 
 /// Changes by their ids, the latest first.
 pub(super) async fn by_ids(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
     let rows =
         select_changes!("where c.id = any($1) order by c.detected_at desc, c.id desc", ids).fetch_all(executor).await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
 /// The changes of an account that scans show, made at a moment or later.
@@ -522,7 +522,7 @@ pub(super) async fn of_account(
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
 /// The changes that are to be judged by rules of a digest; see [`Store::open_changes`]. What no scan has shown
@@ -544,7 +544,7 @@ pub(super) async fn open_rows(
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
 /// See [`Store::changes_of_baselines`]. An add-on or access entry has the baseline of its cluster. What was
@@ -566,7 +566,7 @@ pub(super) async fn of_baselines(executor: impl PgExecutor<'_>) -> Result<Vec<Ch
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }
 
 /// The changes of the same resources that later scans show, the oldest first. What was over before a scan took the
@@ -582,5 +582,5 @@ pub(super) async fn later_than(executor: impl PgExecutor<'_>, ids: &[String]) ->
     )
     .fetch_all(executor)
     .await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(from_row).collect()
 }

@@ -29,7 +29,7 @@ struct Record {
 }
 
 impl Record {
-    fn read(self) -> Result<CompleteRange, Error> {
+    fn into_range(self) -> Result<CompleteRange, Error> {
         let event_scope = match (self.event_scope.as_str(), self.bucket) {
             ("sessions", None) => EventScope::Sessions,
             ("management", None) => EventScope::Management,
@@ -141,7 +141,7 @@ impl TrailBatch<'_> {
         .await?;
         let mut after = Vec::with_capacity(kept.len());
         for kept in kept {
-            let mut kept = kept.read()?;
+            let mut kept = kept.into_range()?;
             if let Some(new_ranges) = regions.get(kept.region.as_str()) {
                 kept = new_ranges.incomplete.iter().fold(kept, |kept, incomplete| kept.without(incomplete.day));
                 kept = new_ranges.ranges.iter().fold(kept, |kept, range| kept.then((*range).clone()));
@@ -211,5 +211,5 @@ pub(crate) async fn complete_ranges(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(Record::read).collect()
+    rows.into_iter().map(Record::into_range).collect()
 }

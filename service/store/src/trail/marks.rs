@@ -13,7 +13,7 @@ pub(crate) struct Broken;
 const LONGEST: u32 = 48;
 
 /// Writes marks, which must be sorted and unique.
-pub(crate) fn write(sorted: &[u64]) -> Vec<u8> {
+pub(crate) fn encode(sorted: &[u64]) -> Vec<u8> {
     let count = u64::try_from(sorted.len()).unwrap_or(u64::MAX);
     // The bits that the mean distance has: they are written as they are, what is over in steps.
     let low = (u64::MAX / count.max(1)).checked_ilog2().unwrap_or(0).min(62);
@@ -37,8 +37,8 @@ pub(crate) fn write(sorted: &[u64]) -> Vec<u8> {
     out.end()
 }
 
-/// Reads what [`write()`] wrote.
-pub(crate) fn read(bytes: &[u8]) -> Result<Vec<u64>, Broken> {
+/// Reads what [`encode()`] wrote.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u64>, Broken> {
     let mut bits = Reader { rest: bytes, held: 0, filled: 0 };
     let count = bits.take(32)?;
     let low = u32::try_from(bits.take(8)?).map_err(|_| Broken)?;
@@ -175,18 +175,18 @@ mod tests {
     #[test]
     fn a_million_marks_take_under_six_bytes_each() {
         let marks = spread(1_000_000);
-        let bytes = write(&marks);
-        assert_eq!(read(&bytes).unwrap(), marks);
+        let bytes = encode(&marks);
+        assert_eq!(decode(&bytes).unwrap(), marks);
         assert!(bytes.len() < marks.len() * 6, "{}", bytes.len());
     }
 
     #[test]
     fn bytes_that_claim_more_than_they_hold_are_refused() {
-        assert_eq!(read(&[]), Err(Broken));
-        assert_eq!(read(&[0xff; 5]), Err(Broken));
-        let mut cut = write(&spread(100));
+        assert_eq!(decode(&[]), Err(Broken));
+        assert_eq!(decode(&[0xff; 5]), Err(Broken));
+        let mut cut = encode(&spread(100));
         cut.truncate(cut.len() / 2);
-        assert_eq!(read(&cut), Err(Broken));
+        assert_eq!(decode(&cut), Err(Broken));
     }
 
     proptest! {
@@ -196,14 +196,14 @@ mod tests {
         ) {
             marks.sort_unstable();
             marks.dedup();
-            let bytes = write(&marks);
+            let bytes = encode(&marks);
             prop_assert!(bytes.len() <= marks.len() * 16 + 16);
-            prop_assert_eq!(read(&bytes).unwrap(), marks);
+            prop_assert_eq!(decode(&bytes).unwrap(), marks);
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _read = read(&bytes);
+            let _read = decode(&bytes);
         }
 
         #[test]

@@ -234,7 +234,7 @@ async fn load(
                 .await?;
                 // Merged into another meanwhile; that cannot happen under the account's lock.
                 let Some(bytes) = bytes else { continue };
-                let marks = marks::read(&bytes)
+                let marks = marks::decode(&bytes)
                     .map_err(|why| Error::corrupt("trail_seen", row.id.to_string(), why.to_string()))?;
                 let marks: Arc<[u64]> = marks.into();
                 segments.know(row.id, Arc::clone(&marks));
@@ -316,7 +316,7 @@ impl TrailBatch<'_> {
                 place.day,
                 kind.as_str(),
                 id,
-                marks::write(&marks),
+                marks::encode(&marks),
                 i32::try_from(marks.len()).unwrap_or(i32::MAX)
             )
             .execute(&mut *self.tx)

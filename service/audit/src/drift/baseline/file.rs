@@ -118,7 +118,7 @@ pub fn write<'b>(account: AccountId, baselines: impl IntoIterator<Item = &'b Bas
 /// Reads a file: baselines, each with the line where it begins, and faults. What is wrong with one resource leaves the
 /// others.
 #[must_use]
-pub fn read(file: &str, text: &str) -> (Vec<(usize, Baseline)>, Vec<LoadError>) {
+pub fn parse(file: &str, text: &str) -> (Vec<(usize, Baseline)>, Vec<LoadError>) {
     let fault = |line: usize, column: usize, field: &str, message: String, remedy: &str| LoadError {
         file: file.to_owned(),
         line,
@@ -184,7 +184,7 @@ pub fn read(file: &str, text: &str) -> (Vec<(usize, Baseline)>, Vec<LoadError>) 
 ///
 /// # Errors
 /// What is wrong, in a sentence.
-pub fn read_entry(account: AccountId, value: Value) -> Result<Baseline, String> {
+pub fn parse_entry(account: AccountId, value: Value) -> Result<Baseline, String> {
     let entry: Entry = serde_json::from_value(value).map_err(|error| error.to_string())?;
     checked(account, entry).map_err(|(field, message, _)| format!("{field}: {message}"))
 }

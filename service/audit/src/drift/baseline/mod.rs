@@ -11,7 +11,7 @@ mod file;
 
 pub use compare::{Compared, compare, covers};
 pub use configuration::Configuration;
-pub use file::{LARGEST, entry, read, read_entry, write};
+pub use file::{LARGEST, entry, parse, parse_entry, write};
 
 use super::{Approval, Resource};
 use chrono::{DateTime, Utc};

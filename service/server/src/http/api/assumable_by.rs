@@ -141,7 +141,7 @@ pub(super) async fn of_role(
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AssumableByJson>, AppError> {
-    let params = AssumableByQuery::read(raw.as_deref())?;
+    let params = AssumableByQuery::parse(raw.as_deref())?;
     let role: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
     let as_of = as_of::of(&app.store, &params).await?;
     Ok(Json(answer(&app.store, role, as_of).await?.into()))

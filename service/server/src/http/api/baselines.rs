@@ -154,7 +154,7 @@ pub(crate) struct BaselineDetailJson {
     responses((status = 200, body = Listed<BaselineJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = BaselinesQuery::read(raw.as_deref())?;
+    let params = BaselinesQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::baselines(&params), params.limit(100)).await?;
     listed("/api/v1/baselines", &params, slice, None, |row| BaselineJson::from(&row))
 }
@@ -170,7 +170,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<BaselineDetailJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let row = app.store.baseline(&id).await?.ok_or_else(|| AppError::not_found(format!("baseline `{id}`")))?;
     Ok(Json(BaselineDetailJson {
         baseline: BaselineJson::from(&row),
@@ -231,7 +231,7 @@ pub(super) async fn create(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Json<TakenJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let NewBaselineJson { resource, account_id, reason, ticket, until, expected_digest } =
         serde_json::from_slice(&bytes)
             .map_err(|error| AppError::new(Code::InvalidParameter, format!("the body is no approval: {error}")))?;
@@ -261,7 +261,7 @@ pub(super) async fn withdraw(
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
 ) -> Result<Json<BaselineJson>, AppError> {
-    let params = BaselineWithdrawQuery::read(raw.as_deref())?;
+    let params = BaselineWithdrawQuery::parse(raw.as_deref())?;
     let row = baselines::withdraw(&app, &id, params.text("reason").unwrap_or_default(), &who).await?;
     Ok(Json(BaselineJson::from(&row)))
 }

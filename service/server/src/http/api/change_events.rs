@@ -113,7 +113,7 @@ impl From<ChangeEvent> for ChangeEventJson {
     responses((status = 200, body = Listed<ChangeEventJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = ChangeEventsQuery::read(raw.as_deref())?;
+    let params = ChangeEventsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::change_events(&params), params.limit(100)).await?;
     listed("/api/v1/change-events", &params, slice, None, ChangeEventJson::from)
 }

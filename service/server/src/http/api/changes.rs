@@ -321,7 +321,7 @@ impl From<ChangeRow> for ChangeDetailJson {
     responses((status = 200, body = Listed<ChangeJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = ChangesQuery::read(raw.as_deref())?;
+    let params = ChangesQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::changes(&params), params.limit(100)).await?;
     listed("/api/v1/changes", &params, slice, None, |row| ChangeJson::from(&row))
 }
@@ -337,7 +337,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ChangeDetailJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let row = app.store.change(&id).await?;
     Ok(Json(row.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?.into()))
 }
@@ -421,7 +421,7 @@ pub(super) async fn steps(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Listed<ApprovalStepJson>>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     app.store.change(&id).await?.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?;
     let steps = app.store.approval_steps(&id).await?;
     let total = rolecall_store::Total::Exact(u64::try_from(steps.len()).unwrap_or(u64::MAX));
@@ -442,7 +442,7 @@ pub(super) async fn approve(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Json<ChangeJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let ApprovalJson { reason, ticket, until } = body(&bytes)?;
     let row = approval::approve(&app, &id, &Asked { reason, ticket, until }, &who).await?;
     Ok(Json(ChangeJson::from(&row)))
@@ -460,7 +460,7 @@ pub(super) async fn withdraw(
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
 ) -> Result<Json<ChangeJson>, AppError> {
-    let params = WithdrawQuery::read(raw.as_deref())?;
+    let params = WithdrawQuery::parse(raw.as_deref())?;
     let row = approval::withdraw(&app, &id, params.text("reason").unwrap_or_default(), &who).await?;
     Ok(Json(ChangeJson::from(&row)))
 }
@@ -478,7 +478,7 @@ pub(super) async fn approve_all(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Json<ApprovedJson>, AppError> {
-    let filter = filters::changes(&ApproveQuery::read(raw.as_deref())?);
+    let filter = filters::changes(&ApproveQuery::parse(raw.as_deref())?);
     let ApprovalsJson { expected, reason, ticket, until } = body(&bytes)?;
     let approved = approval::approve_all(&app, &filter, expected, &Asked { reason, ticket, until }, &who).await?;
     Ok(Json(ApprovedJson { approved }))

@@ -158,7 +158,7 @@ impl From<ClusterRow> for ClusterJson {
     responses((status = 200, body = Listed<ClusterJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = ClustersQuery::read(raw.as_deref())?;
+    let params = ClustersQuery::parse(raw.as_deref())?;
     let filter = filters::clusters(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_clusters(&filter).await?) } else { None };
@@ -176,7 +176,7 @@ pub(super) async fn one(
     Path((account, region, name)): Path<(String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ClusterJson>, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("cluster `{account}/{region}/{name}`"));
     let account_id: AccountId = account.parse().map_err(|_| unknown())?;
     let at: Region = region.parse().map_err(|_| unknown())?;

@@ -84,7 +84,7 @@ impl From<Witness> for WitnessJson {
     responses((status = 200, body = ComparedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn compare(RawQuery(raw): RawQuery, body: Bytes) -> Result<Json<ComparedJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let asked: CompareJson = serde_json::from_slice(&body).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body is no pair of policies to be compared: {error}"))
     })?;

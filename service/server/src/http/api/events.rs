@@ -109,7 +109,7 @@ pub(super) async fn list(
     origin: Origin,
     Extension(who): Extension<Principal>,
 ) -> Result<Json<FeedJson>, AppError> {
-    let params = EventsQuery::read(raw.as_deref())?;
+    let params = EventsQuery::parse(raw.as_deref())?;
     let kinds = kinds(&params, &who)?;
     let bounds = app.store.feed_bounds().await?;
     let Some(mut after) = params.text("after").and_then(|after| after.parse().ok()) else {

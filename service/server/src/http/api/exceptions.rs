@@ -129,7 +129,7 @@ impl ExceptionItemJson {
     responses((status = 200, body = Listed<ExceptionItemJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = ExceptionsQuery::read(raw.as_deref())?;
+    let params = ExceptionsQuery::parse(raw.as_deref())?;
     let list = Exceptions::new(&app.store, &app.rules, &params).await?;
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
     listed("/api/v1/exceptions", &params, slice, None, |row| ExceptionItemJson::new(&row, list.now))

@@ -53,7 +53,7 @@ pub(super) async fn list(
     RawQuery(raw): RawQuery,
     origin: Origin,
 ) -> Result<Response, AppError> {
-    let params = FindingsQuery::read(raw.as_deref())?;
+    let params = FindingsQuery::parse(raw.as_deref())?;
     let list = filters::findings_in_order(&params);
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_findings(&list.filter).await?) } else { None };
@@ -74,7 +74,7 @@ pub(super) async fn one(
     RawQuery(raw): RawQuery,
     origin: Origin,
 ) -> Result<Response, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let found = find(&app, &id).await?;
     let workloads = app.store.workloads_of(&found.row, WORKLOADS).await?;
     let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
@@ -93,7 +93,7 @@ pub(super) async fn events(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Listed<EventJson>>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let events = app.store.finding_events(&find(&app, &id).await?.row).await?;
     let total = rolecall_store::Total::Exact(u64::try_from(events.len()).unwrap_or(u64::MAX));
     let items = events.into_iter().map(EventJson::from).collect();
@@ -274,7 +274,7 @@ pub(super) async fn update(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Response, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let TriageJson { state, assignee, suppression, comment } = body(&bytes)?;
     let asked = Asked { state, assignee, suppression: suppression.map(AskedSuppression::from), comment };
     let version = if_match(&headers)?;
@@ -301,7 +301,7 @@ pub(super) async fn comment(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Response, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let CommentJson { comment } = body(&bytes)?;
     let asked = Asked { comment: Some(comment), ..Asked::default() };
     let number = triage::one(&app, &id, asked, None, &who).await?;
@@ -327,7 +327,7 @@ pub(super) async fn update_all(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Json<BulkUpdatedJson>, AppError> {
-    let params = BulkQuery::read(raw.as_deref())?;
+    let params = BulkQuery::parse(raw.as_deref())?;
     let BulkUpdateJson { ids, expected, set, comment, dry_run } = body(&bytes)?;
     let wrong = |detail: &str| Err(AppError::new(Code::InvalidParameter, detail));
     let of = match (ids, expected) {

@@ -275,7 +275,7 @@ pub(super) async fn of_association(
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
-    let params = GrantedQuery::read(raw.as_deref())?;
+    let params = GrantedQuery::parse(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
     let as_of = as_of::of(&app.store, &params).await?;
@@ -293,7 +293,7 @@ pub(super) async fn of_role(
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
-    let params = GrantedQuery::read(raw.as_deref())?;
+    let params = GrantedQuery::parse(raw.as_deref())?;
     let as_of = as_of::of(&app.store, &params).await?;
     Ok(Json(usage_report(&app.store, UsageSubject::Role(arn), days(&params), as_of).await?.into()))
 }

@@ -54,7 +54,7 @@ fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
     responses((status = 200, body = Listed<AccountJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = AccountsQuery::read(raw.as_deref())?;
+    let params = AccountsQuery::parse(raw.as_deref())?;
     let rows = match as_of::of(&app.store, &params).await? {
         None => app.store.accounts().await?,
         Some(as_of) => app.store.accounts_at(as_of).await?,
@@ -70,7 +70,7 @@ pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) ->
     responses((status = 200, body = Listed<CoverageJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn coverage(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = CoverageQuery::read(raw.as_deref())?;
+    let params = CoverageQuery::parse(raw.as_deref())?;
     let (kinds, complete) = (filters::scopes(&params), params.flag("complete"));
     let accounts = params.parsed("account_id");
     let mut rows = match as_of::of(&app.store, &params).await? {
@@ -97,7 +97,7 @@ fn scope_key(row: &CoverageRow) -> String {
     responses((status = 200, body = Listed<AssociationJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = AssociationsQuery::read(raw.as_deref())?;
+    let params = AssociationsQuery::parse(raw.as_deref())?;
     let as_of = as_of::of(&app.store, &params).await?;
     let now = as_of.map_or_else(Utc::now, AsOf::at);
     let filter = filters::associations(&params, as_of);
@@ -122,7 +122,7 @@ pub(super) async fn association(
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AssociationJson>, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
@@ -138,7 +138,7 @@ pub(super) async fn association(
     responses((status = 200, body = Listed<RoleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = RolesQuery::read(raw.as_deref())?;
+    let params = RolesQuery::parse(raw.as_deref())?;
     let filter = filters::roles(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
     let total = if counts(&params) { Some(app.store.count_roles(&filter).await?) } else { None };
@@ -156,7 +156,7 @@ pub(super) async fn role(
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<RoleDetailJson>, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("role `{arn}`"));
     let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
     let as_of = as_of::of(&app.store, &params).await?;
@@ -184,7 +184,7 @@ fn managed(row: PolicyRow) -> ManagedPolicyJson {
     responses((status = 200, body = Listed<SessionJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn sessions(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = SessionsQuery::read(raw.as_deref())?;
+    let params = SessionsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::sessions(&params), params.limit(100)).await?;
     listed("/api/v1/sessions", &params, slice, None, SessionJson::from)
 }

@@ -38,7 +38,7 @@ api_query! {
     responses((status = 200, body = Listed<RuleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn rules(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = RulesQuery::read(raw.as_deref())?;
+    let params = RulesQuery::parse(raw.as_deref())?;
     let rows = rule_text::rules(&app);
     let total = counts(&params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)));
     let slice = listing::within(&app, &params, "id", rows, params.limit(100), |rule| rule.id.clone())?;
@@ -56,7 +56,7 @@ pub(super) async fn rule(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<RuleJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
     Ok(Json(shape(rule, &tallies)))
@@ -105,7 +105,7 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
     responses((status = 200, body = Listed<ScanJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
-    let params = RunsQuery::read(raw.as_deref())?;
+    let params = RunsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &Scans, params.limit(100)).await?;
     listed("/api/v1/scans", &params, slice, None, ScanJson::from)
 }
@@ -120,7 +120,7 @@ pub(super) async fn start(
     Extension(who): Extension<Principal>,
     RawQuery(raw): RawQuery,
 ) -> Result<(StatusCode, Json<ScanRequestedJson>), AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let answer = match app.run_now(&who.label()).await? {
         RunNow::Queued(job) => ScanRequestedJson { state: "queued", job_id: Some(job.to_string()) },
         RunNow::AlreadyWaiting => ScanRequestedJson { state: "already_waiting", job_id: None },
@@ -138,7 +138,7 @@ pub(super) async fn run(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ScanJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("scan `{id}`"));
     let run = app.store.run(id.parse().map_err(|_| unknown())?).await?;
     Ok(Json(run.ok_or_else(unknown)?.into()))

@@ -226,7 +226,7 @@ pub(super) async fn simulate(
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Result<Json<SimulatedJson>, AppError> {
-    let params = SimulateQuery::read(raw.as_deref())?;
+    let params = SimulateQuery::parse(raw.as_deref())?;
     let asked: SimulateJson = serde_json::from_slice(&body).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body is no request to be decided: {error}"))
     })?;

@@ -107,7 +107,7 @@ pub(super) async fn reserve(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<(StatusCode, Json<ReservationJson>), AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let ReserveJson { system, holder, lease_seconds } = body(&bytes)?;
     let asked = Reservation::new(&system, &holder, lease_seconds).map_err(faults)?;
     let token = random(32);
@@ -150,7 +150,7 @@ pub(super) async fn link(
     Extension(who): Extension<Principal>,
     bytes: Bytes,
 ) -> Result<Response, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let system = TicketSystem::new(&system).map_err(|fault| faults(vec![fault]))?;
     let LinkJson { key, url, token } = body(&bytes)?;
     let ticket = Ticket::new(&key, &url).map_err(faults)?;
@@ -179,7 +179,7 @@ pub(super) async fn remove(
     origin: Origin,
     Extension(who): Extension<Principal>,
 ) -> Result<Response, AppError> {
-    let params = RemoveQuery::read(raw.as_deref())?;
+    let params = RemoveQuery::parse(raw.as_deref())?;
     let system = TicketSystem::new(&system).map_err(|fault| faults(vec![fault]))?;
     let digest = params.text("token").map(|token| Digest::sha256(token.as_bytes()));
     let removed = app.store.remove_ticket(&id, &system, digest.as_ref(), &who.label()).await?;

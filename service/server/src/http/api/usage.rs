@@ -247,7 +247,7 @@ pub(super) async fn session(
     Path((account_id, event_id)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<SessionDetailJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
     let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
@@ -287,7 +287,7 @@ pub(super) async fn of_association(
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UsageJson>, AppError> {
-    let params = UsageQuery::read(raw.as_deref())?;
+    let params = UsageQuery::parse(raw.as_deref())?;
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
@@ -313,7 +313,7 @@ pub(super) async fn of_role(
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UsageJson>, AppError> {
-    let params = UsageQuery::read(raw.as_deref())?;
+    let params = UsageQuery::parse(raw.as_deref())?;
     let wanted: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
     let accounts = BTreeSet::from([wanted.account_id()]);
     let as_of = as_of::of(&app.store, &params).await?;
@@ -369,7 +369,7 @@ pub(super) async fn ingestion(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<IngestionJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let now = Utc::now();
     let sources = app.store.sources().await?.into_iter().map(|row| source(row, now)).collect();
     let problems = app.store.trail_problems(None, PROBLEMS).await?.into_iter().map(|problem| TrailProblemJson {

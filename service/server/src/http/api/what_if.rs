@@ -13,7 +13,7 @@ use axum::extract::{RawQuery, State};
 use rolecall_audit::finding::Resolution;
 use rolecall_audit::what_if::{
     Answer, Defaults, FindingChange, Note, Place, Problem as ProposalProblem, Proposed, ProposedChange, Undecided,
-    read, read_plan,
+    parse, parse_plan,
 };
 use rolecall_rules::Severity;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl ProposalsJson {
     fn proposals(&self) -> Result<(Vec<Proposed>, Vec<ProposalProblem>), AppError> {
         let Some(plan) = &self.plan else {
             let asked = serde_json::to_value(self).map_err(AppError::internal)?;
-            return Ok(read("", &asked, &Defaults::default()));
+            return Ok(parse("", &asked, &Defaults::default()));
         };
         let wrong = |what: &str| AppError::new(Code::InvalidParameter, what.to_owned());
         if !self.changes.is_empty() {
@@ -62,7 +62,7 @@ impl ProposalsJson {
             region: region.map_err(|_| wrong("`region` is no region of AWS"))?,
         };
         let bytes = serde_json::to_vec(plan).map_err(AppError::internal)?;
-        read_plan("", &bytes, &defaults)
+        parse_plan("", &bytes, &defaults)
             .ok_or_else(|| wrong("`plan` is no Terraform plan; give what `terraform show -json PLAN` prints"))
     }
 }
@@ -299,7 +299,7 @@ pub(super) async fn what_if(
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Result<Json<WhatIfJson>, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let asked: ProposalsJson = serde_json::from_slice(&body).map_err(|error| {
         AppError::new(Code::InvalidParameter, format!("the body holds no proposed changes: {error}"))
     })?;

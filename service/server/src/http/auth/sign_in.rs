@@ -93,7 +93,7 @@ pub(crate) async fn sign_in(
     jar: CookieJar,
     page: SignInPage,
 ) -> Result<Response, AppError> {
-    let params = SignInQuery::read(raw.as_deref())?;
+    let params = SignInQuery::parse(raw.as_deref())?;
     let Some(code) = params.text("otp") else {
         let next = params.text("next").filter(|next| is_local(next));
         return Ok(match next {

@@ -65,7 +65,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
-    let params = AtQuery::read(raw.as_deref())?;
+    let params = AtQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, "/accounts", &mut chrome).await?;
     let (accounts, coverage, seen) = match context.as_of {
         None => tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?,
@@ -175,7 +175,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AccountPage, AppError> {
-    let params = AtQuery::read(raw.as_deref())?;
+    let params = AtQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("account `{id}`"));
     let wanted: AccountId = id.parse().map_err(|_| unknown())?;
     let context = PageContext::as_of(&app, &params, &format!("/accounts/{wanted}"), &mut chrome).await?;

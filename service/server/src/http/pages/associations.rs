@@ -88,7 +88,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssociationsPage, AppError> {
-    let params = AssociationsQuery::read(raw.as_deref())?;
+    let params = AssociationsQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::associations(&params, context.as_of);
     let list = Associations { filter, sessions_since: sessions_since(&app, context.now) };
@@ -219,7 +219,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssociationPage, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("association `{path}`"));
     let key = read_key(&path).ok_or_else(unknown)?;
     let context = PageContext::as_of(&app, &params, &association_href(&key.to_string()), &mut chrome).await?;

@@ -149,7 +149,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssumableByPage, AppError> {
-    let params = AssumableByQuery::read(raw.as_deref())?;
+    let params = AssumableByQuery::parse(raw.as_deref())?;
     let given = params.text("role").ok_or_else(|| AppError::new(Code::BadRequest, "give `role`, the ARN of a role"))?;
     let role: RoleArn = given.parse().map_err(|_| AppError::not_found(format!("role `{given}`")))?;
     let context = PageContext::as_of(&app, &params, "/assumable-by", &mut chrome).await?;

@@ -114,7 +114,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<BaselinesPage, AppError> {
-    let params = BaselinesQuery::read(raw.as_deref())?;
+    let params = BaselinesQuery::parse(raw.as_deref())?;
     let filter = filters::baselines(&params);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let context = PageContext::load(&app).await?;
@@ -190,7 +190,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<BaselinePage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let row = app.store.baseline(&id).await?.ok_or_else(|| AppError::not_found(format!("baseline `{id}`")))?;
     let context = PageContext::load(&app).await?;
     let differing = differing(&app, &row.compared.differences).await?;

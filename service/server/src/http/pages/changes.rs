@@ -254,7 +254,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ChangesPage, AppError> {
-    let params = ChangesQuery::read(raw.as_deref())?;
+    let params = ChangesQuery::parse(raw.as_deref())?;
     let filter = filters::changes(&params);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
     let context = PageContext::load(&app).await?;
@@ -452,7 +452,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ChangePage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let row = app.store.change(&id).await?.ok_or_else(|| AppError::not_found(format!("change `{id}`")))?;
     let context = PageContext::load(&app).await?;
     let change = &row.change;
@@ -615,7 +615,7 @@ pub(crate) async fn approve_all(
     Extension(who): Extension<Principal>,
     body: String,
 ) -> Result<Redirect, AppError> {
-    let params = ApproveQuery::read(raw.as_deref())?;
+    let params = ApproveQuery::parse(raw.as_deref())?;
     let expected = sent(&body, "expected").parse().unwrap_or_default();
     approval::approve_all(&app, &filters::changes(&params), expected, &asked(&body)?, &who).await?;
     Ok(Redirect::to(&params.without("approval").link(PATH)))

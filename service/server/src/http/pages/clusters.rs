@@ -72,7 +72,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<ClustersPage, AppError> {
-    let params = ClustersQuery::read(raw.as_deref())?;
+    let params = ClustersQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::clusters(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
@@ -223,7 +223,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<ClusterPage, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("cluster `{account}/{region}/{name}`"));
     let id: AccountId = account.parse().map_err(|_| unknown())?;
     let place: Region = region.parse().map_err(|_| unknown())?;

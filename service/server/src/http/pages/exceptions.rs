@@ -128,7 +128,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ExceptionsPage, AppError> {
-    let given = ExceptionsQuery::read(raw.as_deref())?;
+    let given = ExceptionsQuery::parse(raw.as_deref())?;
     // Without a state the page shows what holds, or may hold; the address and the API say so themselves.
     let is_default = given.list("state").is_empty();
     let params =

@@ -147,7 +147,7 @@ pub(crate) async fn page(
     Extension(who): Extension<Principal>,
     chrome: Chrome,
 ) -> Result<FindingPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("finding `{number}`"));
     let found = app.store.finding(number.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
     let events = app.store.finding_events(&found.row).await?;

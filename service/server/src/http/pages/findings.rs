@@ -119,7 +119,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<FindingsPage, AppError> {
-    let given = FindingsQuery::read(raw.as_deref())?;
+    let given = FindingsQuery::parse(raw.as_deref())?;
     // Without a state the page shows what is to be done; the address and the API say so themselves.
     let params = if given.list("state").is_empty() { given.defaulting("state", &OPEN) } else { given.clone() };
     let grouped = params.text("group") == Some("rule");

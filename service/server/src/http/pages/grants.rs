@@ -150,7 +150,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<GrantsPage, AppError> {
-    let params = GrantsQuery::read(raw.as_deref())?;
+    let params = GrantsQuery::parse(raw.as_deref())?;
     let whose = whose(&params)?;
     let days = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
     let as_of = as_of::of(&app.store, &params).await?;

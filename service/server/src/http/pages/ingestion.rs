@@ -124,7 +124,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<IngestionPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
     let read = Read::load(&app, context.now.date_naive()).await?;
     let rows = app.store.sources().await?;

@@ -98,7 +98,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<OverviewPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
     let overview = app.store.overview().await?;
     let days = app.store.trend(context.now, 30).await?;

@@ -70,7 +70,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<RolesPage, AppError> {
-    let params = RolesQuery::read(raw.as_deref())?;
+    let params = RolesQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::roles(&params, context.as_of);
     let slice = listing::page(&app, &params, &filter, ROWS).await?;
@@ -162,7 +162,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<RolePage, AppError> {
-    let params = OneQuery::read(raw.as_deref())?;
+    let params = OneQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("role `{arn}`"));
     let wanted: RoleArn = arn.parse().map_err(|_| unknown())?;
     let context = PageContext::as_of(&app, &params, &role_href(wanted.as_str()), &mut chrome).await?;

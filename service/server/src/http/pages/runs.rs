@@ -87,7 +87,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<RunsPage, AppError> {
-    let params = RunsQuery::read(raw.as_deref())?;
+    let params = RunsQuery::parse(raw.as_deref())?;
     let now = Utc::now();
     let slice = listing::page(&app, &params, &Scans, ROWS).await?;
     Ok(RunsPage {
@@ -149,7 +149,7 @@ pub(crate) async fn one(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<RunPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("scan `{id}`"));
     let run = app.store.run(id.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
     let context = PageContext::load(&app).await?;

@@ -50,7 +50,7 @@ enum Identifier {
 
 impl Identifier {
     /// Reads a text that can be the identifier of one thing.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         if let Some(number) = text.strip_prefix('#').unwrap_or(text).parse().ok().filter(|n| *n > 0)
             && text.len() < 12
         {
@@ -152,9 +152,9 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<Response, AppError> {
-    let params = SearchQuery::read(raw.as_deref())?;
+    let params = SearchQuery::parse(raw.as_deref())?;
     let q = params.text("q").unwrap_or_default().trim().to_owned();
-    if let Some(identifier) = Identifier::read(&q)
+    if let Some(identifier) = Identifier::parse(&q)
         && let Some(page) = identifier.page(&app).await?
     {
         return Ok(Redirect::to(&page).into_response());
@@ -399,7 +399,7 @@ mod tests {
             ("arn:aws:s3:::bucket", None),
             ("", None),
         ] {
-            assert_eq!(Identifier::read(text), expected, "{text}");
+            assert_eq!(Identifier::parse(text), expected, "{text}");
         }
     }
 

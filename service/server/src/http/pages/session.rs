@@ -69,7 +69,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<SessionPage, AppError> {
-    NoQuery::read(raw.as_deref())?;
+    NoQuery::parse(raw.as_deref())?;
     let unknown = || AppError::not_found(format!("session `{account_id}/{event_id}`"));
     let account: AccountId = account_id.parse().map_err(|_| unknown())?;
     let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;

@@ -192,7 +192,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
-    let params = SessionsQuery::read(raw.as_deref())?;
+    let params = SessionsQuery::parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
     let mut filter = filters::sessions(&params);
     let requests = leaves_out_requests(&params);
@@ -408,7 +408,7 @@ pub(crate) async fn names(
 ) -> Result<NamesPage, AppError> {
     use super::parts::badge;
     use rolecall_cloudtrail::session_name::{PodIdentityName, cut, is_default, is_instance_id, is_valid, shape};
-    let params = NameQuery::read(raw.as_deref())?;
+    let params = NameQuery::parse(raw.as_deref())?;
     let name = params.text("name").unwrap_or_default().to_owned();
     let pattern = params.text("pattern").unwrap_or_default().to_owned();
     let parsed = PodIdentityName::parse(&name);

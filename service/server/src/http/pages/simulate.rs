@@ -302,7 +302,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<Response, AppError> {
-    let form = Form::of_query(&SimulateQuery::read(raw.as_deref())?);
+    let form = Form::of_query(&SimulateQuery::parse(raw.as_deref())?);
     let asked = !form.action.is_empty();
     let mut page = SimulatePage::new(chrome, form);
     if asked {
@@ -430,7 +430,7 @@ mod tests {
         };
         let address = form.address();
         let query = address.strip_prefix("/simulate?").unwrap();
-        assert_eq!(Form::of_query(&SimulateQuery::read(Some(query)).unwrap()), form);
+        assert_eq!(Form::of_query(&SimulateQuery::parse(Some(query)).unwrap()), form);
         assert_eq!(form.question().unwrap().what_if.resource.map(|given| given.len()), Some(0));
     }
 

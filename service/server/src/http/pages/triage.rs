@@ -179,7 +179,7 @@ pub(crate) async fn many(
     chrome: Chrome,
     body: String,
 ) -> Result<Response, AppError> {
-    let params = BulkQuery::read(raw.as_deref())?;
+    let params = BulkQuery::parse(raw.as_deref())?;
     let ids: Vec<String> = pairs(&body).filter(|(name, _)| name == "id").map(|(_, id)| id).collect();
     let of = match sent(&body, "all").as_str() {
         "" if ids.is_empty() => return Err(wrong("id", "no finding is selected; select some in the list".to_owned())),

@@ -184,7 +184,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<UsagePage, AppError> {
-    let params = UsageQuery::read(raw.as_deref())?;
+    let params = UsageQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, "/usage", &mut chrome).await?;
     let accounts: Vec<AccountId> = params.parsed("account_id");
     let window = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);

@@ -43,7 +43,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<HistoryPage, AppError> {
-    let params = HistoryQuery::read(raw.as_deref())?;
+    let params = HistoryQuery::parse(raw.as_deref())?;
     let given = params.text("association");
     let given = given.ok_or_else(|| AppError::new(Code::BadRequest, "give `association`, the key of one"))?;
     let key = read_key(given).ok_or_else(|| AppError::not_found(format!("association `{given}`")))?;

@@ -119,7 +119,7 @@ async fn marks(connection: &mut PgConnection, accounts: &[String]) -> Result<BTr
     let rows = sqlx::query!("select account_id, kind, key from unconfirmed where account_id = any($1)", accounts)
         .fetch_all(connection)
         .await?;
-    rows.into_iter().map(|row| read(&row.account_id, &row.kind, row.key)).collect()
+    rows.into_iter().map(|row| parse(&row.account_id, &row.kind, row.key)).collect()
 }
 
 /// The marks of some accounts, and those of what is of every account; every mark where none are named. As they are, or
@@ -143,13 +143,13 @@ pub(crate) async fn marks_beside(
     .await?;
     let mut unconfirmed = Unconfirmed::default();
     for row in rows {
-        let (account, kind, key) = read(&row.account_id, &row.kind, row.key)?;
+        let (account, kind, key) = parse(&row.account_id, &row.kind, row.key)?;
         unconfirmed.add(kind, account, key);
     }
     Ok(unconfirmed)
 }
 
-fn read(account: &str, kind: &str, key: String) -> Result<Mark, Error> {
+fn parse(account: &str, kind: &str, key: String) -> Result<Mark, Error> {
     Ok((parse::account("unconfirmed", account)?, parse::text("unconfirmed", &key, kind)?, key))
 }
 
