@@ -164,8 +164,11 @@ pub(crate) async fn page(
     let none = !q.is_empty() && groups.is_empty();
     let empty = none.then(|| Empty {
         title: "Nothing found".to_owned(),
-        text: "No account, cluster, namespace, association, role, session, finding or rule has this in its name."
-            .to_owned(),
+        text: format!(
+            "Nothing that was seen has this in its name: no account, cluster, namespace, association, role, open \
+             finding or rule, and no session of the last {} days.",
+            app.config.aws.trail_lookback_days
+        ),
         href: String::new(),
         ..empty("thing", true, "", &context.seen)
     });
