@@ -19,6 +19,7 @@ mod resource;
 mod scope;
 mod session;
 mod snapshot;
+mod visibility;
 
 pub use activity::{
     AssociationSpan, InstanceUse, Networks, Origin, OriginKey, SpanDetail, TrailMemory, Used, UsedFrom,
@@ -34,3 +35,4 @@ pub use resource::{
 };
 pub use session::{AttributionMethod, Session, SessionAttribution, SessionKind, VpcEndpoint};
 pub use snapshot::{Estate, Observation, ResourceKind, Snapshot, Unconfirmed};
+pub use visibility::{ClusterPlace, Limit, LimitError, OrganizationalUnitId, Visibility};

@@ -3,8 +3,10 @@
 //!
 //! Refuses to know a secret: callers hash before they come here. "Now" is the caller's.
 
+use crate::parse;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, TimeDelta, Utc};
+use rolecall_estate::{Limit, Visibility};
 
 /// A token to be kept.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct NewToken {
     pub hash: Vec<u8>,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// What it may see.
+    pub visibility: Visibility,
     /// Made.
     pub created_at: DateTime<Utc>,
     /// Ends.
@@ -34,6 +38,8 @@ pub struct ApiToken {
     pub hash: Vec<u8>,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// What it may see.
+    pub visibility: Visibility,
     /// Made.
     pub created_at: DateTime<Utc>,
     /// Ends.
@@ -66,6 +72,44 @@ pub struct Visit {
     pub began_at: DateTime<Utc>,
     /// The last request of the visit before, to some minutes; `None`: there was none.
     pub previous_at: Option<DateTime<Utc>>,
+}
+
+/// The columns of a token.
+struct TokenColumns {
+    public_id: String,
+    name: String,
+    hash: Vec<u8>,
+    scopes: Vec<String>,
+    limits: Option<Vec<String>>,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<TokenColumns> for ApiToken {
+    type Error = Error;
+
+    fn try_from(row: TokenColumns) -> Result<Self, Error> {
+        Ok(Self {
+            visibility: visibility("api_token", &row.public_id, row.limits)?,
+            public_id: row.public_id,
+            name: row.name,
+            hash: row.hash,
+            scopes: row.scopes,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        })
+    }
+}
+
+/// A column of limits, where null stands for everything. Of what cannot be read nothing is seen: it is an error.
+pub(crate) fn visibility(table: &'static str, key: &str, limits: Option<Vec<String>>) -> Result<Visibility, Error> {
+    let Some(limits) = limits else { return Ok(Visibility::Everything) };
+    let limits = limits.iter().map(|limit| parse::text::<Limit>(table, key, limit)).collect::<Result<_, _>>()?;
+    Ok(Visibility::Only(limits))
 }
 
 impl Store {
@@ -110,16 +154,18 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn create_token(&self, token: &NewToken) -> Result<bool, Error> {
+        let limits = token.visibility.limits();
         let done = sqlx::query!(
-            "insert into api_token (account_id, public_id, name, hash, scopes, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (account_id, public_id) do nothing",
+            "insert into api_token (account_id, public_id, name, hash, scopes, created_at, expires_at, limits)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (account_id, public_id) do nothing",
             INSTALLATION,
             token.public_id,
             token.name,
             token.hash,
             &token.scopes,
             token.created_at,
-            token.expires_at
+            token.expires_at,
+            limits.as_deref()
         )
         .execute(&self.pool)
         .await?;
@@ -131,15 +177,16 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn token(&self, public_id: &str) -> Result<Option<ApiToken>, Error> {
-        Ok(sqlx::query_as!(
-            ApiToken,
-            "select public_id, name, hash, scopes, created_at, expires_at, last_used_at, revoked_at
+        let found = sqlx::query_as!(
+            TokenColumns,
+            "select public_id, name, hash, scopes, limits, created_at, expires_at, last_used_at, revoked_at
              from api_token where account_id = $1 and public_id = $2",
             INSTALLATION,
             public_id
         )
         .fetch_optional(&self.pool)
-        .await?)
+        .await?;
+        found.map(ApiToken::try_from).transpose()
     }
 
     /// All tokens, the newest first.
@@ -147,14 +194,15 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, Error> {
-        Ok(sqlx::query_as!(
-            ApiToken,
-            "select public_id, name, hash, scopes, created_at, expires_at, last_used_at, revoked_at
+        let found = sqlx::query_as!(
+            TokenColumns,
+            "select public_id, name, hash, scopes, limits, created_at, expires_at, last_used_at, revoked_at
              from api_token where account_id = $1 order by created_at desc, public_id",
             INSTALLATION
         )
         .fetch_all(&self.pool)
-        .await?)
+        .await?;
+        found.into_iter().map(ApiToken::try_from).collect()
     }
 
     /// Notes that a token was used; at most one write a minute.

@@ -10,6 +10,7 @@ use crate::http;
 use crate::http::auth::token::{Scope, mint};
 use crate::progress::Progress;
 use rolecall_collect::Hub;
+use rolecall_estate::{Limit, Visibility};
 use rolecall_store::{ApiToken, NewToken, SetAside};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -69,13 +70,20 @@ pub async fn login(context: Context, bind: Option<SocketAddr>) -> Result<ExitCod
 ///
 /// # Errors
 /// A scope that there is not; what else stopped it.
-pub async fn create_token(context: Context, name: &str, scopes: &[String], days: u16) -> Result<ExitCode, Error> {
+pub async fn create_token(
+    context: Context,
+    name: &str,
+    scopes: &[String],
+    limits: Vec<Limit>,
+    days: u16,
+) -> Result<ExitCode, Error> {
     let unusable = |what: String| Error::Usage { what, remedy: "see `rolecall admin token create --help`".to_owned() };
     let parsed = scopes
         .iter()
         .map(|scope| scope.parse::<Scope>())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(error.to_string()))?;
+    let visibility = Visibility::of(limits.into_iter().collect());
     let (created, minted, scopes) = with_existing_database(&context, &Progress::silent(), async |database| {
         let now = database.store.now().await?;
         let minted = mint(&parsed, days.into(), now).map_err(|error| unusable(error.to_string()))?;
@@ -84,6 +92,7 @@ pub async fn create_token(context: Context, name: &str, scopes: &[String], days:
             name: name.to_owned(),
             hash: minted.hash.as_bytes().to_vec(),
             scopes: parsed.iter().map(ToString::to_string).collect(),
+            visibility: visibility.clone(),
             created_at: now,
             expires_at: minted.expires_at,
         };
@@ -96,7 +105,7 @@ pub async fn create_token(context: Context, name: &str, scopes: &[String], days:
     match context.format {
         Format::Json => print_json(&json!({
             "token": minted.text, "id": minted.public_id, "name": name, "scopes": scopes,
-            "expires_at": minted.expires_at,
+            "limits": visibility.limits(), "expires_at": minted.expires_at,
         }))?,
         // Alone on its line, so that a shell can take it.
         _ => print(&format!("{}\n", minted.text))?,
@@ -123,7 +132,8 @@ pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
             .iter()
             .map(|token| {
                 json!({
-                    "id": token.public_id, "name": token.name, "scopes": token.scopes, "state": state(token),
+                    "id": token.public_id, "name": token.name, "scopes": token.scopes,
+                    "limits": token.visibility.limits(), "state": state(token),
                     "created_at": token.created_at, "expires_at": token.expires_at,
                     "last_used_at": token.last_used_at, "revoked_at": token.revoked_at,
                 })
@@ -136,12 +146,14 @@ pub async fn list_tokens(context: Context) -> Result<ExitCode, Error> {
             // Writing to a string cannot fail.
             let _infallible = writeln!(
                 out,
-                "{}  {:<8} until {}  {}  {}",
+                "{}  {:<8} until {}  {}  {}{}{}",
                 token.public_id,
                 state(token),
                 token.expires_at.format("%Y-%m-%d"),
                 token.name,
-                token.scopes.join(" ")
+                token.scopes.join(" "),
+                if token.visibility.is_everything() { "" } else { "  sees only " },
+                token.visibility.limits().unwrap_or_default().join(" ")
             );
         }
         print(if tokens.is_empty() { "no tokens\n" } else { &out })?;

@@ -16,6 +16,7 @@ use crate::terminal;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use rolecall_estate::Limit;
 use rolecall_estate::assumption::Assumption;
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
@@ -270,6 +271,10 @@ enum Token {
         /// What it may do, such as `findings:read`; may be given more than once
         #[arg(long = "scope", required = true, value_name = "SCOPE")]
         scopes: Vec<String>,
+        /// What it may see, such as `namespace:payments` or `account:111122223333`; everything where none is given;
+        /// may be given more than once
+        #[arg(long = "limit", value_name = "LIMIT")]
+        limits: Vec<Limit>,
         /// Days until it expires
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=365))]
         days: u16,
@@ -426,7 +431,9 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Man { dir } => help::man(&dir, Cli::command()),
         Command::Admin { what: Admin::Login { bind } } => admin::login(context, bind).await,
         Command::Admin { what: Admin::Token { what } } => match what {
-            Token::Create { name, scopes, days } => admin::create_token(context, &name, &scopes, days).await,
+            Token::Create { name, scopes, limits, days } => {
+                admin::create_token(context, &name, &scopes, limits, days).await
+            }
             Token::List => admin::list_tokens(context).await,
             Token::Revoke { id } => admin::revoke_token(context, &id).await,
         },

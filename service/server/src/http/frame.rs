@@ -74,7 +74,7 @@ impl Chrome {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let bare = Self::bare(Theme::new(request.headers()), path);
         match principal {
-            Some(Principal::Person { name, form_token, can_sign_out }) => {
+            Some(Principal::Person { name, form_token, can_sign_out, .. }) => {
                 Self { person: Some(name.clone()), form_token: form_token.clone(), can_sign_out: *can_sign_out, ..bare }
             }
             _ => bare,

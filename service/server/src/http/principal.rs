@@ -1,5 +1,6 @@
 //! Who sent a request, and what a route requires of them.
 
+use rolecall_estate::Visibility;
 use std::collections::BTreeSet;
 
 rolecall_iam::vocabulary! {
@@ -37,6 +38,8 @@ pub enum Principal {
         name: String,
         /// What it may do.
         scopes: BTreeSet<Scope>,
+        /// What it may see.
+        visibility: Visibility,
     },
     /// A person. People may read everything, start a run, approve changes and work on findings.
     Person {
@@ -46,6 +49,8 @@ pub enum Principal {
         form_token: String,
         /// Whether there is a session of ours to end.
         can_sign_out: bool,
+        /// What they may see.
+        visibility: Visibility,
     },
 }
 
@@ -56,6 +61,14 @@ impl Principal {
         match self {
             Self::Token { name, .. } => format!("token {name}"),
             Self::Person { name, .. } => name.clone(),
+        }
+    }
+
+    /// What the principal may see.
+    #[must_use]
+    pub fn visibility(&self) -> &Visibility {
+        match self {
+            Self::Token { visibility, .. } | Self::Person { visibility, .. } => visibility,
         }
     }
 
@@ -86,8 +99,11 @@ mod tests {
 
     #[test]
     fn a_token_does_what_its_scopes_say_and_no_more() {
-        let token =
-            |scopes: &[Scope]| Principal::Token { name: "bot".to_owned(), scopes: scopes.iter().copied().collect() };
+        let token = |scopes: &[Scope]| Principal::Token {
+            name: "bot".to_owned(),
+            scopes: scopes.iter().copied().collect(),
+            visibility: Visibility::Everything,
+        };
         assert!(token(&[Scope::FindingsRead]).may(Scope::FindingsRead));
         assert!(!token(&[Scope::FindingsRead]).may(Scope::InventoryRead));
         assert!(Scope::ALL.iter().all(|scope| token(&[Scope::Admin]).may(*scope)));

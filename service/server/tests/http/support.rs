@@ -11,8 +11,8 @@ use rolecall::config::Config;
 use rolecall::http::auth::token::{Scope, mint};
 use rolecall_audit::evaluate::evaluate;
 use rolecall_audit::finding::reconcile;
-use rolecall_estate::Observation;
 use rolecall_estate::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
+use rolecall_estate::{Observation, Visibility};
 use rolecall_import::{InputFile, read_files};
 use rolecall_store::{DoneJudgement, NewRun, NewToken, RunOutcome, Store};
 use std::net::SocketAddr;
@@ -240,6 +240,7 @@ pub async fn token(app: &App, scopes: &[Scope], made: DateTime<Utc>) -> String {
         name: "bot".to_owned(),
         hash: minted.hash.as_bytes().to_vec(),
         scopes: scopes.iter().map(ToString::to_string).collect(),
+        visibility: Visibility::Everything,
         created_at: made,
         expires_at: minted.expires_at,
     };

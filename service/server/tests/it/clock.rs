@@ -10,6 +10,7 @@ use rolecall::http::auth::token::{Scope, mint};
 use rolecall::schedule::clock::Condition;
 use rolecall::work::worker::Worker;
 use rolecall_collect::Hub;
+use rolecall_estate::Visibility;
 use rolecall_sandbox::{HUB_ACCESS_KEY, SECRET};
 use rolecall_store::{JobState, Limits, NewJob, NewToken, RunState, Store};
 use std::time::Duration;
@@ -178,6 +179,7 @@ async fn people_and_tokens_come_in_by_the_clock_of_the_database() {
         name: "bot".to_owned(),
         hash: minted.hash.as_bytes().to_vec(),
         scopes: vec![Scope::FindingsRead.to_string()],
+        visibility: Visibility::Everything,
         created_at: now - TimeDelta::days(31),
         expires_at: minted.expires_at,
     };

@@ -1,17 +1,21 @@
 //! Tokens, sign-in codes and web sessions.
 
 use crate::fixture::*;
-use rolecall_store::{NewToken, WebSession};
+use rolecall_estate::Visibility;
+use rolecall_store::{Error, NewToken, WebSession};
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn a_token_is_found_used_and_taken_back() {
     let database = database().await;
     let store = &database.store;
+    let limit = "namespace:111122223333/eu-west-1/prod/payments";
     let new = NewToken {
         public_id: "abcd1234".into(),
         name: "bot".into(),
         hash: vec![7; 32],
         scopes: vec!["findings:read".into()],
+        visibility: Visibility::of([limit.parse().unwrap()].into()),
         created_at: at(0),
         expires_at: at(1000),
     };
@@ -25,7 +29,18 @@ async fn a_token_is_found_used_and_taken_back() {
     assert!(store.revoke_token("abcd1234", at(20)).await.unwrap());
     assert!(!store.revoke_token("abcd1234", at(21)).await.unwrap());
     let kept = store.tokens().await.unwrap().remove(0);
-    assert_eq!((kept.revoked_at, kept.hash, kept.scopes), (Some(at(20)), new.hash, new.scopes));
+    assert_eq!((kept.revoked_at, kept.hash, kept.scopes), (Some(at(20)), new.hash.clone(), new.scopes.clone()));
+    assert_eq!(kept.visibility, new.visibility);
+
+    // Limits that cannot be read are no token that sees everything.
+    let mut connection = database.connect().await.unwrap();
+    sqlx::query("update api_token set limits = '{pod:web}'").execute(&mut connection).await.unwrap();
+    assert!(matches!(store.token("abcd1234").await, Err(Error::Corrupt { table: "api_token", .. })));
+    for (limits, seen) in [("null", Visibility::Everything), ("'{}'", Visibility::Only(BTreeSet::new()))] {
+        let set = format!("update api_token set limits = {limits}");
+        sqlx::query(sqlx::AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
+        assert_eq!(store.token("abcd1234").await.unwrap().unwrap().visibility, seen);
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use chrono::TimeDelta;
+use rolecall_estate::Visibility;
 use rolecall_iam::Digest;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -101,6 +102,10 @@ fn unauthenticated(app: &App, request: &Parts) -> Response {
 }
 
 fn allow(required: AccessRequirement, principal: &Principal) -> Result<(), AppError> {
+    // Until what is read is limited, whoever may not see everything sees nothing.
+    if !principal.visibility().is_everything() && required != AccessRequirement::Nothing {
+        return Err(AppError::new(Code::Forbidden, "a credential with limits cannot read anything yet"));
+    }
     match required {
         AccessRequirement::Nothing | AccessRequirement::Credential => Ok(()),
         AccessRequirement::Person if matches!(principal, Principal::Person { .. }) => Ok(()),
@@ -150,7 +155,7 @@ async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError>
         app.store.touch_token(public_id, now).await?;
     }
     let scopes = kept.scopes.iter().filter_map(|s| s.parse::<Scope>().ok()).collect();
-    Ok(Some(Principal::Token { name: kept.name, scopes }))
+    Ok(Some(Principal::Token { name: kept.name, scopes, visibility: kept.visibility }))
 }
 
 async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, AppError> {
@@ -162,6 +167,7 @@ async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, 
         name: session.subject,
         form_token: form_token(app, id.to_string().as_bytes()),
         can_sign_out: true,
+        visibility: Visibility::Everything,
     }))
 }
 
@@ -191,7 +197,12 @@ fn by_proxy(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
         return refuse("names more than one person");
     }
     let form_token = form_token(app, format!("proxy {name}").as_bytes());
-    Ok(Some(Principal::Person { name: name.to_owned(), form_token, can_sign_out: false }))
+    Ok(Some(Principal::Person {
+        name: name.to_owned(),
+        form_token,
+        can_sign_out: false,
+        visibility: Visibility::Everything,
+    }))
 }
 
 fn form_token(app: &App, of: &[u8]) -> String {
