@@ -15,7 +15,13 @@ use rolecall_estate::id::Region;
 use std::collections::BTreeSet;
 
 /// What is asked for without knowing any region.
-const GLOBAL: [ScopeKind; 4] = [ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders, ScopeKind::Clusters];
+const GLOBAL: [ScopeKind; 5] = [
+    ScopeKind::Roles,
+    ScopeKind::Policies,
+    ScopeKind::OidcProviders,
+    ScopeKind::OidcProviderDetails,
+    ScopeKind::Clusters,
+];
 
 pub(crate) async fn observe(
     found: Found,

@@ -152,7 +152,7 @@ async fn of_member(
         DESCRIBE_ACCESS_ENTRY, DESCRIBE_ADDON, DESCRIBE_ASSOCIATION, DESCRIBE_CLUSTER, LIST_ACCESS_ENTRIES,
         LIST_ACCESS_POLICIES, LIST_ADDONS, LIST_ASSOCIATIONS, LIST_CLUSTERS,
     };
-    use crate::iam::{AUTHORIZATION_DETAILS, LIST_OIDC_PROVIDERS};
+    use crate::iam::{AUTHORIZATION_DETAILS, GET_OIDC_PROVIDER, LIST_OIDC_PROVIDERS};
     use crate::trail::{DESCRIBE_TRAILS, EVENT_SELECTORS, LOOKUP_EVENTS, TRAIL_STATUS};
     let region: &Region = match &plan.settings.regions {
         Regions::Listed(listed) => listed.first().unwrap_or(&hub.region),
@@ -166,6 +166,9 @@ async fn of_member(
     let client = client!(aws_sdk_iam, config, &hub.region, account);
     probe!(probes, caller, account, &AUTHORIZATION_DETAILS, client.get_account_authorization_details().max_items(1));
     probe!(probes, caller, account, &LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers());
+    let provider = format!("arn:{}:iam::{account}:oidc-provider/{NOBODY}", hub.partition);
+    let get = client.get_open_id_connect_provider().open_id_connect_provider_arn(&provider);
+    probe!(probes, caller, account, &GET_OIDC_PROVIDER, get);
 
     // Describing may be granted for the account's own clusters only, so one of those is asked for.
     let client = client!(aws_sdk_eks, config, region, account);

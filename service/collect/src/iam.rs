@@ -2,15 +2,16 @@
 //!
 //! One listing (`GetAccountAuthorizationDetails`) holds roles with their inline documents and all
 //! managed policies in use, so a refusal is a gap of both. Pages are converted as they come; no more
-//! than one is held.
+//! than one is held. The settings of OIDC providers are asked for one by one.
 
 use crate::account_scan::{AccountScan, client, time};
 use crate::call::{Fresh, Holder, PermissionUse, Refusal, listed};
 use crate::entry::HubSession;
 use aws_config::SdkConfig;
 use aws_sdk_iam::types::{EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail};
-use rolecall_estate::coverage::ScopeKind;
-use rolecall_estate::{Role, aws};
+use futures::future::join_all;
+use rolecall_estate::coverage::{GapReason, ScopeKind};
+use rolecall_estate::{OidcProvider, OidcProviderDetail, Role, aws};
 use rolecall_iam::Arn;
 use std::collections::{BTreeSet, HashSet};
 
@@ -24,8 +25,13 @@ pub(crate) static LIST_OIDC_PROVIDERS: PermissionUse = PermissionUse {
     holder: Holder::Member,
     why: "to tell trusted OIDC providers from missing ones",
 };
+pub(crate) static GET_OIDC_PROVIDER: PermissionUse = PermissionUse {
+    action: "iam:GetOpenIDConnectProvider",
+    holder: Holder::Member,
+    why: "to tell which client ids an OIDC provider takes, and when that changes",
+};
 
-pub(crate) static ACTIONS: [&PermissionUse; 2] = [&AUTHORIZATION_DETAILS, &LIST_OIDC_PROVIDERS];
+pub(crate) static ACTIONS: [&PermissionUse; 3] = [&AUTHORIZATION_DETAILS, &LIST_OIDC_PROVIDERS, &GET_OIDC_PROVIDER];
 
 /// Asked for per page; IAM may give fewer.
 const PAGE: i32 = 500;
@@ -222,18 +228,51 @@ fn policy(detail: ManagedPolicyDetail) -> aws::ManagedPolicyDetail {
 }
 
 async fn oidc_providers(scan: &AccountScan<'_>, client: &aws_sdk_iam::Client) {
-    let scope = scan.global(ScopeKind::OidcProviders);
+    let (scope, details) = (scan.global(ScopeKind::OidcProviders), scan.global(ScopeKind::OidcProviderDetails));
     let answer = scan.caller.call(&LIST_OIDC_PROVIDERS, client.list_open_id_connect_providers().send()).await;
     match answer.and_then(|answer| listed(&LIST_OIDC_PROVIDERS, answer.open_id_connect_provider_list)) {
         Ok(providers) => {
+            let mut found = Vec::new();
             for entry in providers {
                 match aws::oidc_provider(entry.arn) {
-                    Ok((_, provider)) => scan.with(|seen| seen.oidc_providers.push(provider)),
+                    Ok((_, provider)) => found.push(provider),
                     Err(error) => scan.gap(&scope, &Refusal::malformed(&LIST_OIDC_PROVIDERS, error.to_string())),
                 }
             }
+            let described = join_all(found.into_iter().map(|provider| async {
+                match oidc_provider(scan, client, &provider.arn).await {
+                    Ok(detail) => Some(OidcProvider { detail: Some(detail), ..provider }),
+                    Err(refusal) if refusal.is_gone() => None,
+                    Err(refusal) => {
+                        scan.gap(&details, &refusal);
+                        Some(provider)
+                    }
+                }
+            }))
+            .await;
+            scan.with(|seen| seen.oidc_providers.extend(described.into_iter().flatten()));
         }
-        Err(refusal) => scan.gap(&scope, &refusal),
+        Err(refusal) => {
+            scan.gap(&scope, &refusal);
+            scan.gap(&details, &Refusal { reason: GapReason::NotReached, ..refusal });
+        }
     }
     scan.close_scope(&scope);
+    scan.close_scope(&details);
+}
+
+async fn oidc_provider(
+    scan: &AccountScan<'_>,
+    client: &aws_sdk_iam::Client,
+    arn: &Arn,
+) -> Result<OidcProviderDetail, Refusal> {
+    let request = client.get_open_id_connect_provider().open_id_connect_provider_arn(arn.as_str());
+    let answer = scan.caller.call(&GET_OIDC_PROVIDER, request.send()).await?;
+    let answer = aws::OidcProviderAnswer {
+        client_id_list: answer.client_id_list,
+        thumbprint_list: answer.thumbprint_list,
+        tags: answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+    };
+    let missing = || Refusal::malformed(&GET_OIDC_PROVIDER, "the answer has neither client ids nor thumbprints");
+    answer.into_detail().ok_or_else(missing)
 }

@@ -30,8 +30,8 @@ pub use file_problem::FileProblem;
 pub use reason::{Cause, Reason};
 pub use resource::{
     AccessEntry, AccessPolicy, Account, Addon, Association, AssociationDetail, AssociationKey, AttachedPolicy, Cluster,
-    Documents, InlinePolicy, ManagedPolicy, OidcProvider, OrgPolicy, OrgPolicyKind, OrgUnit, Recorded, Role,
-    RoleLastUsed, Tags, Trail, TrailStatus,
+    Documents, InlinePolicy, ManagedPolicy, OidcProvider, OidcProviderDetail, OrgPolicy, OrgPolicyKind, OrgUnit,
+    Recorded, Role, RoleLastUsed, Tags, Trail, TrailStatus,
 };
 pub use session::{AttributionMethod, Session, SessionAttribution, SessionKind, VpcEndpoint};
 pub use snapshot::{Estate, Observation, ResourceKind, Snapshot, Unconfirmed};

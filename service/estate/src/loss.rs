@@ -121,7 +121,7 @@ mod tests {
 
     fn providers(shown: impl IntoIterator<Item = usize>) -> Observation {
         let arn = |n| format!("arn:aws:iam::111122223333:oidc-provider/{n}").parse().unwrap();
-        let oidc_providers = shown.into_iter().map(|n| OidcProvider { arn: arn(n) }).collect();
+        let oidc_providers = shown.into_iter().map(|n| OidcProvider { arn: arn(n), detail: None }).collect();
         Snapshot { oidc_providers, ..Snapshot::default() }.into()
     }
 

@@ -364,6 +364,21 @@ pub struct AssociationDetail {
 pub struct OidcProvider {
     /// Its ARN; its account owns it.
     pub arn: Arn,
+    /// Its settings; `None` where nothing told them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<OidcProviderDetail>,
+}
+
+/// The settings of an IAM OIDC identity provider, as `GetOpenIDConnectProvider` says them.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html>
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OidcProviderDetail {
+    /// The client ids (audiences) whose tokens AWS STS takes.
+    pub client_ids: BTreeSet<String>,
+    /// The certificate thumbprints of the provider's server.
+    pub thumbprints: BTreeSet<String>,
+    /// Resource tags.
+    pub tags: Tags,
 }
 
 /// A CloudTrail trail and whether it can record the events that we need.

@@ -23,6 +23,8 @@ rolecall_iam::vocabulary! {
         Policies = "policies",
         /// OIDC providers.
         OidcProviders = "oidc_providers",
+        /// OIDC providers: the settings of each.
+        OidcProviderDetails = "oidc_provider_details",
         /// Clusters of a region: the listing.
         Clusters = "clusters",
         /// The description of a cluster.

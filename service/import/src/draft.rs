@@ -88,6 +88,12 @@ impl AccountDraft {
         say(global(ScopeKind::Roles), everywhere(ScopeKind::Roles, !out.roles.is_empty()), iam::ACTION);
         say(global(ScopeKind::Policies), everywhere(ScopeKind::Policies, !out.policies.is_empty()), iam::ACTION);
         let oidc = everywhere(ScopeKind::OidcProviders, !out.oidc_providers.is_empty());
+        // Where nothing tells of providers, one gap says so.
+        if oidc.is_ok() || !out.oidc_providers.is_empty() {
+            let described = out.oidc_providers.iter().all(|provider| provider.detail.is_some());
+            let details = if described { oidc.clone() } else { Err(not_provided()) };
+            say(global(ScopeKind::OidcProviderDetails), details, "iam:GetOpenIDConnectProvider");
+        }
         say(global(ScopeKind::OidcProviders), oidc, "iam:ListOpenIDConnectProviders");
         if of_organization {
             let tree = everywhere(ScopeKind::Organization, !out.org_units.is_empty());

@@ -1,4 +1,4 @@
-//! `GetAccountAuthorizationDetails` and `ListOpenIDConnectProviders`.
+//! `GetAccountAuthorizationDetails`, `ListOpenIDConnectProviders` and `GetOpenIDConnectProvider`.
 //!
 //! Knows the CLI's spelling, with documents decoded, percent-encoded or as JSON objects. Users and
 //! groups are not read. Refuses to know whether a role is used.
@@ -8,7 +8,7 @@ use super::listing::Proof;
 use super::{AccountDraft, Builder, Source};
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{Documents, ManagedPolicy, Role, RoleLastUsed, Snapshot, aws};
+use rolecall_estate::{Documents, ManagedPolicy, OidcProvider, OidcProviderDetail, Role, RoleLastUsed, Snapshot, aws};
 use rolecall_iam::{AccountId, Arn};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -140,14 +140,14 @@ impl Builder {
         let mut accounts: Vec<AccountId> = source.place.account.into_iter().collect();
         for (i, value) in list.into_iter().flatten().enumerate() {
             let item = Item::new(value, format!("/OpenIDConnectProviderList/{i}"));
-            let read = item.and_then(|item| aws::oidc_provider(item.owned("Arn")?).map_err(|error| item.fault(&error)));
+            let read = item.and_then(|item| {
+                let (account, provider) = aws::oidc_provider(item.owned("Arn")?).map_err(|error| item.fault(&error))?;
+                Ok((account, OidcProvider { detail: provider_detail(&item)?, ..provider }))
+            });
             match read {
                 Ok((account, provider)) => {
                     accounts.push(account);
-                    let providers = &mut self.draft(account).observation.oidc_providers;
-                    if !providers.contains(&provider) {
-                        providers.push(provider);
-                    }
+                    self.provider(source, account, provider);
                     count += 1;
                 }
                 Err(fault) => self.problem(source, fault, None, Some(i)),
@@ -159,6 +159,57 @@ impl Builder {
         }
         count
     }
+
+    /// An answer of `GetOpenIDConnectProvider`. It names the issuer and not the account: the folder does.
+    pub(super) fn oidc_provider(&mut self, source: Source<'_>, value: &Value) -> usize {
+        let read = Item::new(value, "").and_then(|item| {
+            let url = item.text("Url")?;
+            let issuer = url.strip_prefix("https://").unwrap_or(url).trim_end_matches('/');
+            let Some(account) = source.place.account else {
+                let remedy = "put the file into iam/ACCOUNT/, or give the provider in OpenIDConnectProviderList";
+                return Err(Fault::new("/Url", "the answer does not say whose provider it is", remedy));
+            };
+            let of_account = self.drafts.get(&account).into_iter().flat_map(|draft| &draft.observation.oidc_providers);
+            let partition = of_account.map(|known| known.arn.partition()).next().unwrap_or("aws");
+            let arn = format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}");
+            let (account, provider) = aws::oidc_provider(Some(arn)).map_err(|error| item.fault(&error))?;
+            Ok((account, OidcProvider { detail: provider_detail(&item)?, ..provider }))
+        });
+        match read {
+            Ok((account, provider)) => self.provider(source, account, provider),
+            Err(fault) => {
+                self.problem(source, fault, None, None);
+                return 0;
+            }
+        }
+        1
+    }
+
+    /// A provider that a file tells of. A listing and an answer of its own complete each other.
+    fn provider(&mut self, source: Source<'_>, account: AccountId, provider: OidcProvider) {
+        let providers = &mut self.draft(account).observation.oidc_providers;
+        let Some(known) = providers.iter_mut().find(|known| known.arn == provider.arn) else {
+            providers.push(provider);
+            return;
+        };
+        match (&known.detail, provider.detail) {
+            (None, detail) => known.detail = detail,
+            (Some(one), Some(other)) if *one != other => {
+                let message = format!("the OIDC provider {} is in another file too, and not the same", provider.arn);
+                let fault = Fault::new("/ClientIDList", message, "keep one of the two files");
+                self.problem(source, fault, None, None);
+                let scope = Scope::global(account, ScopeKind::OidcProviderDetails);
+                self.malformed(scope, "iam:GetOpenIDConnectProvider", source.path);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn provider_detail(item: &Item<'_>) -> Read<Option<OidcProviderDetail>> {
+    let texts = |key: &str| item.get(key).map(|_| item.texts(key)).transpose();
+    let (client_id_list, thumbprint_list) = (texts("ClientIDList")?, texts("ThumbprintList")?);
+    Ok(aws::OidcProviderAnswer { client_id_list, thumbprint_list, tags: item.tags("Tags")? }.into_detail())
 }
 
 impl AccountDraft {

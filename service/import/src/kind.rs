@@ -17,6 +17,8 @@ pub enum FileKind {
     AuthorizationDetails,
     /// `ListOpenIDConnectProviders`.
     OidcProviders,
+    /// `GetOpenIDConnectProvider`.
+    OidcProvider,
     /// Descriptions of clusters.
     Clusters,
     /// A listing of associations, with or without their descriptions.
@@ -49,6 +51,7 @@ impl FileKind {
             Self::Accounts => "accounts",
             Self::AuthorizationDetails => "account authorization details",
             Self::OidcProviders => "OIDC providers",
+            Self::OidcProvider => "OIDC provider",
             Self::Clusters => "clusters",
             Self::Associations => "pod identity associations",
             Self::Association => "pod identity association",
@@ -93,6 +96,8 @@ pub(super) fn kind_of(value: &Value) -> FileKind {
         FileKind::AuthorizationDetails
     } else if has("OpenIDConnectProviderList") {
         FileKind::OidcProviders
+    } else if has("Url") && (has("ClientIDList") || has("ThumbprintList")) {
+        FileKind::OidcProvider
     } else if objects("clusters") || map.get("cluster").is_some_and(Value::is_object) {
         FileKind::Clusters
     } else if objects("associations") {

@@ -231,6 +231,7 @@ impl Builder {
             FileKind::Accounts => self.accounts(source, &value),
             FileKind::AuthorizationDetails => self.authorization_details(source, &value),
             FileKind::OidcProviders => self.oidc_providers(source, &value),
+            FileKind::OidcProvider => self.oidc_provider(source, &value),
             FileKind::Clusters => self.clusters(source, &value),
             FileKind::Associations | FileKind::Association => self.associations(source, &value),
             FileKind::Addons => self.addons(source, &value),

@@ -181,6 +181,13 @@ pub(crate) fn cluster_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:aws:eks:{region}:{account}:cluster/{name}")
 }
 
+/// An OIDC identity provider of IAM for an issuer (without `https://`), which takes tokens for AWS STS.
+#[must_use]
+pub fn oidc_provider(account: &str, issuer: &str) -> Value {
+    json!({"Arn": format!("arn:aws:iam::{account}:oidc-provider/{issuer}"), "ClientIDList": ["sts.amazonaws.com"],
+        "ThumbprintList": ["06b25927c42a721631c1efd9431e648fa62e1e39"], "CreateDate": "2025-02-03T09:00:00Z"})
+}
+
 /// The OIDC issuer of a cluster, without `https://`.
 pub(crate) fn issuer(account: &str, region: &str, name: &str) -> String {
     format!("oidc.eks.{region}.amazonaws.com/id/{}", ids::issuer(&cluster_arn(account, region, name)))

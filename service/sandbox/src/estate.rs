@@ -33,8 +33,8 @@ pub struct Account {
     pub roles: Vec<Value>,
     /// `Policies`.
     pub policies: Vec<Value>,
-    /// ARNs of the OIDC identity providers.
-    pub oidc_providers: Vec<String>,
+    /// OIDC identity providers: what `GetOpenIDConnectProvider` says, with the `Arn` beside.
+    pub oidc_providers: Vec<Value>,
     /// Trails, as `DescribeTrails` says them, with `EventSelectors` or `AdvancedEventSelectors`, and
     /// `IsLogging` with its times, beside.
     pub trails: Vec<Value>,

@@ -5,7 +5,7 @@
 //! ```text
 //! accounts.json                                 {"organization", "management", "hub", "accounts": [{"id", "name"}]}
 //! iam/ACCOUNT/gaad.json                         GetAccountAuthorizationDetails
-//! iam/ACCOUNT/oidc_providers.json               {"OpenIDConnectProviderList": [{"Arn"}]}
+//! iam/ACCOUNT/oidc_providers.json               {"OpenIDConnectProviderList": [{"Arn", "ClientIDList", "ThumbprintList"}]}
 //! eks/ACCOUNT/REGION/clusters.json              {"clusters": [DescribeCluster.cluster]}
 //! eks/ACCOUNT/REGION/pod_identity_associations.json  {"associations": [DescribePodIdentityAssociation.association]}
 //! eks/ACCOUNT/REGION/addons.json                {"addons": [DescribeAddon.addon]}
@@ -184,10 +184,9 @@ impl Estate {
 
 fn account(path: &Path, id: &str, name: &str) -> Result<Account, LoadError> {
     let gaad = path.join("iam").join(id).join("gaad.json");
-    let providers = list(&path.join("iam").join(id).join("oidc_providers.json"), "OpenIDConnectProviderList")?;
     let mut account = Account {
         name: name.to_owned(),
-        oidc_providers: providers.iter().map(|p| text(p, "Arn").to_owned()).collect(),
+        oidc_providers: list(&path.join("iam").join(id).join("oidc_providers.json"), "OpenIDConnectProviderList")?,
         trails: list(&path.join("cloudtrail").join(id).join("trails.json"), "trails")?,
         ..Account::default()
     };
@@ -304,8 +303,7 @@ fn write_account(path: &Path, id: &str, account: &Account) -> Result<(), LoadErr
             "Policies": account.policies, "IsTruncated": false,
         }),
     )?;
-    let providers: Vec<Value> = account.oidc_providers.iter().map(|arn| json!({"Arn": arn})).collect();
-    write(&iam.join("oidc_providers.json"), &json!({"OpenIDConnectProviderList": providers}))?;
+    write(&iam.join("oidc_providers.json"), &json!({"OpenIDConnectProviderList": account.oidc_providers}))?;
     write(&path.join("cloudtrail").join(id).join("trails.json"), &json!({"trails": account.trails}))?;
     for (name, region) in &account.regions {
         let folder = path.join("eks").join(id).join(name);

@@ -370,12 +370,14 @@ impl Spoil {
     }
 
     fn xml(self, text: &str) -> String {
-        const LISTS: [&str; 9] = [
+        const LISTS: [&str; 11] = [
             "RoleDetailList",
             "Policies",
             "UserDetailList",
             "GroupDetailList",
             "OpenIDConnectProviderList",
+            "ClientIDList",
+            "ThumbprintList",
             "AssumedRoleUser",
             "Credentials",
             "Contents",

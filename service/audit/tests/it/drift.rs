@@ -5,7 +5,8 @@ use crate::small::{API, AWAY, BOUND, DATA, HOME, OPEN, REGION, Small, allow, id}
 use rolecall_audit::drift::{Change, Effect, Scans, TakesHold, changes};
 use rolecall_estate::coverage::{Coverage, ScopeKind};
 use rolecall_estate::{
-    AccessEntry, AccessPolicy, Addon, OidcProvider, OrgPolicyKind, Recorded, SessionKind, TrailStatus,
+    AccessEntry, AccessPolicy, Addon, OidcProvider, OidcProviderDetail, OrgPolicyKind, Recorded, SessionKind,
+    TrailStatus,
 };
 use std::collections::BTreeSet;
 
@@ -529,13 +530,68 @@ fn clusters_and_what_is_in_them() {
     assert_eq!(found[1].caused_by.as_ref(), Some(&found[0].id), "{found:#?}");
 }
 
+/// The engine decides whether a token for a client id that a provider takes anew opens a role.
+#[test]
+fn a_provider_s_client_ids_thumbprints_and_tags() {
+    let issuer = "token.actions.githubusercontent.com";
+    let provider = format!("arn:aws:iam::111122223333:oidc-provider/{issuer}");
+    let trust = |condition: &str| {
+        allow(&format!(
+            r#""Principal":{{"Federated":"{provider}"}},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{condition}"#
+        ))
+    };
+    let bound = trust(&format!(r#"{{"StringEquals":{{"{issuer}:aud":"sts.amazonaws.com"}}}}"#));
+    let loose = trust(&format!(r#"{{"StringLike":{{"{issuer}:sub":"repo:paper/mill:*"}}}}"#));
+    let refusing = trust(&format!(r#"{{"StringNotEquals":{{"{issuer}:aud":"other"}}}}"#));
+    let named = trust(&format!(r#"{{"StringEquals":{{"{issuer}:aud":["sts.amazonaws.com","other"]}}}}"#));
+    let of = |small: Small, ids: &[&str], prints: &[&str], tag: Option<&str>| {
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let tags = tag.map(|value| ("team".to_owned(), value.to_owned())).into_iter().collect();
+        let detail = Some(OidcProviderDetail { client_ids: set(ids), thumbprints: set(prints), tags });
+        let mut small = small;
+        small.0.oidc_providers.push(OidcProvider { arn: provider.parse().unwrap(), detail });
+        small
+    };
+    const PROVIDER: &str = "AWS::IAM::OIDCProvider";
+    let (one, two): (&[&str], &[&str]) = (&["sts.amazonaws.com"], &["sts.amazonaws.com", "other"]);
+    for (trust, more, less) in [
+        (None, Effect::None, Effect::None),
+        (Some(&bound), Effect::None, Effect::None),
+        (Some(&loose), Effect::Widened, Effect::Narrowed),
+        (Some(&refusing), Effect::None, Effect::None),
+        (Some(&named), Effect::Widened, Effect::Narrowed),
+    ] {
+        let small = || trust.map_or_else(Small::new, |trust| Small::new().role(DATA, trust, &[]));
+        let (before, after) = (of(small(), one, &["a"], None), of(small(), two, &["a"], None));
+        expect(&before, &after, &[(PROVIDER, "client_id_added", more, false)]);
+        expect(&after, &before, &[(PROVIDER, "client_id_removed", less, false)]);
+        let prints = of(small(), one, &["b"], None);
+        let unknown = if trust.is_some() { Effect::Unknown } else { Effect::None };
+        expect(&before, &prints, &[(PROVIDER, "thumbprints_changed", unknown, false)]);
+        expect(&before, &of(small(), one, &["a"], Some("x")), &[(PROVIDER, "tags_changed", Effect::None, false)]);
+        // A refused call says nothing of what it would have told.
+        let mut unseen = small();
+        unseen.0.oidc_providers.push(OidcProvider { arn: provider.parse().unwrap(), detail: None });
+        expect(&before, &unseen, &[]);
+        expect(&unseen, &after, &[]);
+    }
+    let gained = between(
+        &of(Small::new().role(DATA, &loose, &[]), one, &[], None),
+        &of(Small::new().role(DATA, &loose, &[]), two, &[], None),
+    );
+    assert_eq!(
+        (gained[0].part.as_deref(), gained[0].gained.as_ref().map(|it| it.action.as_str())),
+        (Some("other"), Some("sts:AssumeRoleWithWebIdentity"))
+    );
+}
+
 #[test]
 fn providers_and_trails() {
     let provider = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AA";
     let trust = allow(&format!(r#""Principal":{{"Federated":"{provider}"}},"Action":"sts:AssumeRoleWithWebIdentity""#));
     for (small, effect) in [(Small::new(), Effect::None), (Small::new().role(DATA, &trust, &[]), Effect::Widened)] {
         let mut with = small.clone();
-        with.0.oidc_providers.push(OidcProvider { arn: provider.parse().unwrap() });
+        with.0.oidc_providers.push(OidcProvider { arn: provider.parse().unwrap(), detail: None });
         expect(&small, &with, &[("AWS::IAM::OIDCProvider", "added", effect, false)]);
     }
     let small = Small::new();

@@ -345,7 +345,7 @@ fn depends(kind: ScopeKind) -> &'static [&'static str] {
         ScopeKind::OrgPolicies => &["admin-equivalent", "wildcard-action", "wildcard-resource", "pass-role-any"],
         ScopeKind::Roles => ROLES,
         ScopeKind::Policies => &["wildcard-action", "admin-equivalent"],
-        ScopeKind::OidcProviders | ScopeKind::AccessEntries => &[],
+        ScopeKind::OidcProviders | ScopeKind::OidcProviderDetails | ScopeKind::AccessEntries => &[],
         ScopeKind::ClusterDetails => &["agent-addon-missing"],
         ScopeKind::Clusters => &["agent-addon-missing", "default-service-account"],
         ScopeKind::Associations => {

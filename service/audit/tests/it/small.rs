@@ -51,7 +51,13 @@ impl Small {
                 is_management: false,
                 organization_id: Some("o-abc".to_owned()),
             });
-            for kind in [ScopeKind::Entry, ScopeKind::Roles, ScopeKind::Policies, ScopeKind::OidcProviders] {
+            for kind in [
+                ScopeKind::Entry,
+                ScopeKind::Roles,
+                ScopeKind::Policies,
+                ScopeKind::OidcProviders,
+                ScopeKind::OidcProviderDetails,
+            ] {
                 small.0.coverage.complete(Scope::global(id(account), kind));
             }
             for kind in [ScopeKind::Clusters, ScopeKind::Trails, ScopeKind::Sessions] {
@@ -387,6 +393,7 @@ impl Small {
             }
             ScopeKind::Entry
             | ScopeKind::OidcProviders
+            | ScopeKind::OidcProviderDetails
             | ScopeKind::ClusterDetails
             | ScopeKind::AccessEntries
             | ScopeKind::Sessions => {}
@@ -402,6 +409,7 @@ pub(crate) fn action_of(kind: ScopeKind) -> &'static str {
         ScopeKind::OrgPolicies => "organizations:ListPolicies",
         ScopeKind::Roles | ScopeKind::Policies => "iam:GetAccountAuthorizationDetails",
         ScopeKind::OidcProviders => "iam:ListOpenIDConnectProviders",
+        ScopeKind::OidcProviderDetails => "iam:GetOpenIDConnectProvider",
         ScopeKind::Clusters => "eks:ListClusters",
         ScopeKind::ClusterDetails => "eks:DescribeCluster",
         ScopeKind::Associations => "eks:ListPodIdentityAssociations",

@@ -136,7 +136,7 @@ fn strangers_of_shared_issuers() {
         let mut small =
             small().trust(&federated(&provider, "sts:AssumeRoleWithWebIdentity", &condition.replace('@', issuer)));
         if let Ok(arn) = provider.parse() {
-            small.0.oidc_providers.push(OidcProvider { arn });
+            small.0.oidc_providers.push(OidcProvider { arn, detail: None });
         }
         small
     };

@@ -43,7 +43,10 @@ async fn roles_and_policies_come_complete() {
     let own = work.policies.iter().find(|policy| policy.name == "own").unwrap();
     assert_eq!((own.default_version.as_str(), own.policy_id.as_str()), ("v2", "ANPAOWN"));
     assert!(text(work, own.document.unwrap()).contains("s3:Get*"));
-    assert_eq!(work.oidc_providers.len(), 1);
+    let [provider] = &work.oidc_providers[..] else { panic!("{:?}", work.oidc_providers) };
+    let detail = provider.detail.as_ref().unwrap();
+    assert_eq!(detail.client_ids, BTreeSet::from(["sts.amazonaws.com".to_owned()]));
+    assert_eq!((detail.thumbprints.len(), detail.tags.get("team").map(String::as_str)), (0, Some("edge")));
 }
 
 #[tokio::test]

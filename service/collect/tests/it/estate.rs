@@ -175,7 +175,9 @@ pub(crate) fn estate() -> Estate {
         name: "work".to_owned(),
         roles: vec![rich_role(), role(WORK, "/", "ops"), role(WORK, "/", "node")],
         policies: vec![policy(&own_policy, "own"), policy("arn:aws:iam::aws:policy/ReadOnlyAccess", "ReadOnlyAccess")],
-        oidc_providers: vec![format!("arn:aws:iam::{WORK}:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC")],
+        oidc_providers: vec![
+            json!({"Arn": format!("arn:aws:iam::{WORK}:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC"), "ClientIDList": ["sts.amazonaws.com"], "ThumbprintList": [], "Tags": [{"Key": "team", "Value": "edge"}]}),
+        ],
         trails: vec![trail(WORK, "writes", json!([{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": true}]))],
         regions: [("eu-west-1".to_owned(), workloads), ("us-east-1".to_owned(), global)].into(),
         ..Account::default()

@@ -22,14 +22,16 @@ fn expected(action: &str, regions: &[String]) -> Expected {
     let hub = |scope: &str| vec![format!("{HUB} {scope}")];
     let (denied, not_reached) = match action {
         "sts:AssumeRole" => {
-            let global = ["roles", "policies", "oidc_providers", "clusters"].map(str::to_owned);
+            let global =
+                ["roles", "policies", "oidc_providers", "oidc_provider_details", "clusters"].map(str::to_owned);
             let regional = regions.iter().flat_map(|region| [format!("clusters {region}"), format!("trails {region}")]);
             let missed: Vec<String> = global.into_iter().chain(regional).collect();
             (work(&["entry"]), missed.iter().map(|scope| format!("{WORK} {scope}")).collect())
         }
         "account:ListRegions" => (both("clusters"), vec![]),
         "iam:GetAccountAuthorizationDetails" => ([both("roles"), both("policies")].concat(), vec![]),
-        "iam:ListOpenIDConnectProviders" => (both("oidc_providers"), vec![]),
+        "iam:ListOpenIDConnectProviders" => (both("oidc_providers"), both("oidc_provider_details")),
+        "iam:GetOpenIDConnectProvider" => (work(&["oidc_provider_details"]), vec![]),
         // Sessions are not read where clusters are not known; the clusters' gap stands for that.
         "eks:ListClusters" => (regions.iter().flat_map(|region| both(&format!("clusters {region}"))).collect(), vec![]),
         "eks:DescribeCluster" => (
@@ -193,9 +195,9 @@ async fn each_way_to_fail_has_its_reason() {
         let settings = Settings { call_timeout, ..settings(&sandbox) };
         let fault = Fault::new(kind.clone(), oidc).in_account(WORK);
         let (seen, gaps) = gaps_under(&sandbox, fault, settings).await;
-        assert_eq!(gaps, [(format!("{WORK} oidc_providers"), reason)], "{kind:?}");
-        let detail = &seen[WORK].coverage.gaps().next().unwrap().detail;
-        assert!(!detail.is_empty(), "{kind:?}");
+        let of = |scope: &str, reason| (format!("{WORK} {scope}"), reason);
+        assert_eq!(gaps, [of("oidc_provider_details", NotReached), of("oidc_providers", reason)], "{kind:?}");
+        assert!(seen[WORK].coverage.gaps().all(|gap| !gap.detail.is_empty()), "{kind:?}");
     }
 }
 
@@ -244,7 +246,7 @@ async fn a_malformed_item_costs_only_itself() {
     let mut nameless = role(WORK, "/", "nameless");
     nameless["RolePolicyList"] = serde_json::json!([{"PolicyName": "x"}]);
     work.roles.push(nameless);
-    work.oidc_providers.push("nonsense".to_owned());
+    work.oidc_providers.push(serde_json::json!({"Arn": "nonsense"}));
     let prod = &mut work.regions.get_mut("eu-west-1").unwrap().clusters[0];
     let mut odd = association("odd", "a-aaaaaaaaaaaaaaaa9");
     odd["namespace"] = "no such name space".into();
@@ -486,9 +488,12 @@ async fn an_answer_that_is_too_large_is_not_read() {
     let sandbox = sandbox().await;
     sandbox.faults().inject(Fault::new(FaultKind::Padding(33 << 20), "iam:ListOpenIDConnectProviders"));
     let (seen, _) = look(in_two_regions(settings(&sandbox), "")).await;
-    let expected = [HUB, WORK]
-        .map(|account| (format!("{account} oidc_providers"), "iam:ListOpenIDConnectProviders".to_owned(), Malformed));
-    assert_eq!(gaps(&seen), expected.into_iter().collect());
+    let expected = [HUB, WORK].into_iter().flat_map(|account| {
+        let of =
+            |scope: &str, reason| (format!("{account} {scope}"), "iam:ListOpenIDConnectProviders".to_owned(), reason);
+        [of("oidc_provider_details", NotReached), of("oidc_providers", Malformed)]
+    });
+    assert_eq!(gaps(&seen), expected.collect());
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
-//! `GetAccountAuthorizationDetails` and `ListOpenIDConnectProviders`.
+//! `GetAccountAuthorizationDetails`, `ListOpenIDConnectProviders` and `GetOpenIDConnectProvider`.
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html>
 
 use super::{FieldError, non_empty, parsed, required, text};
-use crate::resource::{AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, Role, RoleLastUsed, Tags};
+use crate::resource::{
+    AttachedPolicy, Documents, InlinePolicy, ManagedPolicy, OidcProvider, OidcProviderDetail, Role, RoleLastUsed, Tags,
+};
 use chrono::{DateTime, Utc};
 use rolecall_iam::{AccountId, Arn, RoleArn};
+use std::collections::BTreeSet;
 
 /// One of `RoleDetailList`.
 #[derive(Debug, Clone, Default)]
@@ -164,6 +167,29 @@ fn policy_name(name: Option<String>, arn: &Arn) -> String {
     non_empty(name).unwrap_or_else(|| arn.resource().rsplit('/').next().unwrap_or_default().to_owned())
 }
 
+/// The answer of `GetOpenIDConnectProvider`, or what a list says of a provider beside its ARN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OidcProviderAnswer {
+    /// `ClientIDList`.
+    pub client_id_list: Option<Vec<String>>,
+    /// `ThumbprintList`.
+    pub thumbprint_list: Option<Vec<String>>,
+    /// `Tags`.
+    pub tags: Tags,
+}
+
+impl OidcProviderAnswer {
+    /// The settings; `None` where the answer has neither a client id nor a thumbprint: IAM has at least one of
+    /// them of every provider.
+    #[must_use]
+    pub fn into_detail(self) -> Option<OidcProviderDetail> {
+        let client_ids: BTreeSet<String> = self.client_id_list.unwrap_or_default().into_iter().collect();
+        let thumbprints: BTreeSet<String> = self.thumbprint_list.unwrap_or_default().into_iter().collect();
+        let is_told = !(client_ids.is_empty() && thumbprints.is_empty());
+        is_told.then_some(OidcProviderDetail { client_ids, thumbprints, tags: self.tags })
+    }
+}
+
 /// One of `OpenIDConnectProviderList`, with the account that its ARN names.
 ///
 /// # Errors
@@ -171,5 +197,5 @@ fn policy_name(name: Option<String>, arn: &Arn) -> String {
 pub fn oidc_provider(arn: Option<String>) -> Result<(AccountId, OidcProvider), FieldError> {
     let arn: Arn = parsed(arn, "/Arn")?;
     let nobody = || FieldError { field: "/Arn".to_owned(), message: "the ARN names no account".to_owned() };
-    Ok((arn.account_id().ok_or_else(nobody)?, OidcProvider { arn }))
+    Ok((arn.account_id().ok_or_else(nobody)?, OidcProvider { arn, detail: None }))
 }

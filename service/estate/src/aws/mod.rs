@@ -17,8 +17,8 @@ pub use eks::{
     ClusterDescription, unknown_association_fields,
 };
 pub use iam::{
-    AttachedManagedPolicy, LastUsed, ManagedPolicyDetail, PermissionsBoundary, PolicyVersion, RoleDetail, RolePolicy,
-    oidc_provider,
+    AttachedManagedPolicy, LastUsed, ManagedPolicyDetail, OidcProviderAnswer, PermissionsBoundary, PolicyVersion,
+    RoleDetail, RolePolicy, oidc_provider,
 };
 pub use organizations::{OrganizationAccount, OrganizationPolicy, organization_of};
 pub use trail::{TrailDescription, TrailStatusAnswer};

@@ -203,6 +203,18 @@ impl Trust {
         Ok(access.flatten().collect())
     }
 
+    /// Whether a token of an OIDC provider for an audience can be let in by some values of its other claims.
+    /// `provider` is the provider's ARN. Source:
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif>.
+    #[must_use]
+    pub fn admits_audience(&self, provider: &str, audience: &str) -> Answer {
+        let issuer = provider.split_once("oidc-provider/").map_or(provider, |(_, url)| url);
+        let caller = Requester::federated(provider);
+        let own = format!("{issuer}:");
+        let context = unsigned(&caller, Context::open_under(&["aws:", "sts:", own.as_str()]));
+        self.admits_in(&caller, WEB_IDENTITY, &context.set(&format!("{own}aud"), [audience]))
+    }
+
     /// `None` where the provider's assertions are never taken.
     fn assertions(&self, who: Who) -> Option<FederatedAccess> {
         let caller = Requester::federated(&who.text());

@@ -602,6 +602,35 @@ fn however_much_is_wrong_little_of_it_is_kept() {
 }
 
 #[test]
+fn an_oidc_provider_s_settings_come_with_the_list_or_beside_it() {
+    const LIST: &str =
+        r#"{"OpenIDConnectProviderList":[{"Arn":"arn:aws:iam::111122223333:oidc-provider/gitlab.com"}]}"#;
+    const FULL: &str = r#"{"OpenIDConnectProviderList":[{"Arn":"arn:aws:iam::111122223333:oidc-provider/gitlab.com",
+        "ClientIDList":["https://gitlab.com"],"ThumbprintList":[]}]}"#;
+    const ANSWER: &str = r#"{"Url":"gitlab.com","ClientIDList":["https://gitlab.com"],"ThumbprintList":[],"Tags":[]}"#;
+    const OTHER: &str = r#"{"Url":"gitlab.com","ClientIDList":["another"],"ThumbprintList":[]}"#;
+    let (list, own) = ("iam/111122223333/oidc_providers.json", "iam/111122223333/gitlab.json");
+    for (files, ids, gap, problems) in [
+        (&[(list, LIST)][..], None, Some(GapReason::NotProvided), 0),
+        (&[(list, FULL)], Some("https://gitlab.com"), None, 0),
+        (&[(list, LIST), (own, ANSWER)], Some("https://gitlab.com"), None, 0),
+        (&[(own, ANSWER), (list, LIST)], Some("https://gitlab.com"), None, 0),
+        (&[(list, FULL), (own, ANSWER)], Some("https://gitlab.com"), None, 0),
+        (&[(list, FULL), (own, OTHER)], Some("https://gitlab.com"), Some(GapReason::Malformed), 1),
+    ] {
+        let import = read(files);
+        let seen = &import.observations[0];
+        let [provider] = &seen.oidc_providers[..] else { panic!("{files:?}: {:?}", seen.oidc_providers) };
+        let first = provider.detail.as_ref().and_then(|detail| detail.client_ids.first());
+        assert_eq!(first.map(String::as_str), ids, "{files:?}");
+        assert_eq!(reason(seen, &scope(ScopeKind::OidcProviderDetails)), gap, "{files:?}");
+        assert_eq!(import.problems.len(), problems, "{files:?}: {:?}", import.problems);
+    }
+    let nobody = read(&[("gitlab.json", ANSWER)]);
+    assert!(nobody.problems[0].message.contains("does not say whose provider"), "{:?}", nobody.problems);
+}
+
+#[test]
 fn what_cannot_be_had_proves_nothing_and_spoils_what_is_said_of_all() {
     let estate = [
         (

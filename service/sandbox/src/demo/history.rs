@@ -416,7 +416,7 @@ fn clusters(all: &mut Vec<Change>) {
         )],
         refused: false,
         undo: Box::new(move |estate| {
-            account(estate, DATA).into_iter().for_each(|it| it.oidc_providers.retain(|arn| *arn != provider));
+            account(estate, DATA).into_iter().for_each(|it| it.oidc_providers.retain(|it| text(it, "Arn") != provider));
         }),
     });
 }

@@ -340,7 +340,7 @@ impl Draft {
         ];
         let issuer = build::issuer(account, region, name);
         let account = self.account(account);
-        account.oidc_providers.push(format!("arn:aws:iam::{}:oidc-provider/{issuer}", place.0));
+        account.oidc_providers.push(build::oidc_provider(place.0, &issuer));
         account.region(region).clusters.push(cluster);
     }
 

@@ -80,6 +80,7 @@ fn common(draft: &mut Draft, account: &str) {
             "eks:ListAssociatedAccessPolicies",
             "iam:GetAccountAuthorizationDetails",
             "iam:ListOpenIDConnectProviders",
+            "iam:GetOpenIDConnectProvider",
             "cloudtrail:LookupEvents",
             "cloudtrail:DescribeTrails",
             "cloudtrail:GetEventSelectors",
@@ -112,7 +113,7 @@ fn common(draft: &mut Draft, account: &str) {
         );
     }
     let pipelines = format!("arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com");
-    draft.account(account).oidc_providers.push(pipelines.clone());
+    draft.account(account).oidc_providers.push(build::oidc_provider(account, "token.actions.githubusercontent.com"));
     let trust = document(vec![
         json!({"Effect": "Allow", "Principal": {"Federated": pipelines}, "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com",

@@ -167,7 +167,7 @@ pub(super) fn common(draft: &mut Draft, id: &str) {
 
     let account = draft.account(id);
     account.trails = vec![trail(id)];
-    account.oidc_providers.push(format!("arn:aws:iam::{id}:oidc-provider/token.actions.githubusercontent.com"));
+    account.oidc_providers.push(build::oidc_provider(id, "token.actions.githubusercontent.com"));
     account.users.push(user(id, "legacy-integration"));
 }
 
@@ -211,7 +211,7 @@ pub(super) fn cluster(draft: &mut Draft, place: &super::draft::Place, agent: boo
     ];
     let issuer = build::issuer(id, place.region, name);
     let account: &mut Account = draft.account(id);
-    account.oidc_providers.push(format!("arn:aws:iam::{id}:oidc-provider/{issuer}"));
+    account.oidc_providers.push(build::oidc_provider(id, &issuer));
     account.region(place.region).clusters.push(cluster);
     let own = Role::new(id, &format!("{name}-cluster"), trust_service_for("eks.amazonaws.com", id))
         .attach_aws("AmazonEKSClusterPolicy");

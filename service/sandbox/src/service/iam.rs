@@ -11,6 +11,7 @@ pub(super) fn answer(call: &Call<'_>, input: &Input) -> Result<Answer, Problem> 
         "GetAccountAuthorizationDetails" => details(call, input)?,
         "GetRole" => role(call, input)?,
         "ListOpenIDConnectProviders" => providers(call),
+        "GetOpenIDConnectProvider" => provider(call, input)?,
         _ => return Err(call.unknown()),
     };
     Ok(Answer::query(call.service, call.operation, call.request_id, &result))
@@ -160,11 +161,28 @@ fn providers(call: &Call<'_>) -> Xml {
     let mut xml = Xml::default();
     xml.element("OpenIDConnectProviderList", |x| {
         let account = call.snapshot.estate.accounts.get(&call.caller.account);
-        for arn in account.into_iter().flat_map(|a| &a.oidc_providers) {
-            x.element("member", |x| x.leaf("Arn", arn));
+        for provider in account.into_iter().flat_map(|a| &a.oidc_providers) {
+            x.element("member", |x| x.leaf("Arn", text(provider, "Arn")));
         }
     });
     xml
+}
+
+fn provider(call: &Call<'_>, input: &Input) -> Result<Xml, Problem> {
+    let arn = input.form("OpenIDConnectProviderArn").unwrap_or_default();
+    let account = call.snapshot.estate.accounts.get(&call.caller.account);
+    let Some(provider) = account.and_then(|a| a.oidc_providers.iter().find(|it| text(it, "Arn") == arn)) else {
+        let message = format!("OpenIDConnect Provider not found for arn {arn}");
+        return Err(Problem::Named(404, "NoSuchEntity", message));
+    };
+    let mut xml = Xml::default();
+    xml.leaf("Url", arn.split_once("oidc-provider/").map_or("", |(_, url)| url));
+    for key in ["ClientIDList", "ThumbprintList", "CreateDate", "Tags"] {
+        if let Some(value) = provider.get(key) {
+            xml.value(key, value);
+        }
+    }
+    Ok(xml)
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ pub fn estate() -> Estate {
         "UpdateDate": "2026-01-02T03:04:05Z", "PolicyVersionList": [{"Document": {"Version": "2012-10-17", "Statement": []},
             "VersionId": "v1", "IsDefaultVersion": true, "CreateDate": "2026-01-02T03:04:05Z"}],
     })];
-    hub.oidc_providers = vec![format!("arn:aws:iam::{HUB}:oidc-provider/oidc.eks.{REGION}.amazonaws.com/id/A")];
+    hub.oidc_providers = vec![
+        json!({"Arn": format!("arn:aws:iam::{HUB}:oidc-provider/oidc.eks.{REGION}.amazonaws.com/id/A"), "ClientIDList": ["sts.amazonaws.com"], "ThumbprintList": []}),
+    ];
     hub.trails = vec![json!({"Name": "all", "TrailARN": format!("arn:aws:cloudtrail:us-east-1:{HUB}:trail/all"),
         "HomeRegion": "us-east-1", "S3BucketName": "logs", "IsMultiRegionTrail": true, "IsOrganizationTrail": true,
         "EventSelectors": [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": true, "DataResources": []}]})];

@@ -42,6 +42,7 @@ const SCOPES: &[&str] = &[
     "roles",
     "policies",
     "oidc_providers",
+    "oidc_provider_details",
     "clusters",
     "cluster_details",
     "associations",

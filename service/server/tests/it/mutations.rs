@@ -538,6 +538,25 @@ pub(crate) fn mutations() -> Vec<Mutation> {
             calls: vec![("iam", "CreateOpenIDConnectProvider", json!({"url": "https://gitlab.com"}))],
             expected: vec![(PROVIDER, format!("arn:aws:iam::{HOME}:oidc-provider/gitlab.com"), "added", None, Exact)],
         },
+        Mutation {
+            change: |files| {
+                list(files.get_mut(&format!("iam/{HOME}/oidc_providers.json")).unwrap(), "OpenIDConnectProviderList")
+                    [0]["ClientIDList"] = json!(["sts.amazonaws.com", "another"]);
+            },
+            calls: vec![(
+                "iam",
+                "AddClientIDToOpenIDConnectProvider",
+                json!({"openIDConnectProviderArn": format!("arn:aws:iam::{HOME}:oidc-provider/token.actions.githubusercontent.com"),
+                    "clientID": "another"}),
+            )],
+            expected: vec![(
+                PROVIDER,
+                format!("arn:aws:iam::{HOME}:oidc-provider/token.actions.githubusercontent.com"),
+                "client_id_added",
+                None,
+                Exact,
+            )],
+        },
         // Nobody called: the trail has no event.
         of_role(
             |files| role(files, "w27")["RolePolicyList"][0]["PolicyDocument"] = more(),

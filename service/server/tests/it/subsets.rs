@@ -104,7 +104,8 @@ pub(crate) fn whole() -> BTreeMap<String, Value> {
         files.insert(
             format!("iam/{account}/oidc_providers.json"),
             json!({"OpenIDConnectProviderList":
-            [{"Arn": format!("arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com")}]}),
+            [{"Arn": format!("arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"),
+                "ClientIDList": ["sts.amazonaws.com"], "ThumbprintList": []}]}),
         );
         files.insert(format!("{eks}/clusters.json"), json!({"clusters": [cluster("blue"), cluster("green")]}));
         files.insert(format!("{eks}/pod_identity_associations.json"), json!({"associations": associations}));

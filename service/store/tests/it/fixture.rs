@@ -169,6 +169,7 @@ pub fn estate() -> Observation {
     }];
     seen.oidc_providers = vec![OidcProvider {
         arn: format!("arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.{REGION}.amazonaws.com/id/X").parse().unwrap(),
+        detail: None,
     }];
     seen.clusters = vec![Cluster {
         account_id: account(),

@@ -467,8 +467,10 @@ fn with_names(seen: &Observation, name: &str) -> Observation {
     let arn: Arn = format!("arn:aws:iam::{ACCOUNT}:policy/{name}").parse().unwrap();
     let first = seen.policies[0].clone();
     seen.policies.push(ManagedPolicy { arn: arn.clone(), name: name.into(), policy_id: name.into(), ..first });
-    seen.oidc_providers
-        .push(OidcProvider { arn: format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{name}").parse().unwrap() });
+    seen.oidc_providers.push(OidcProvider {
+        arn: format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{name}").parse().unwrap(),
+        detail: None,
+    });
     let mut cluster = Cluster { name: "odd".parse().unwrap(), role_arn: Some(name.into()), ..seen.clusters[0].clone() };
     cluster.addons = None;
     seen.clusters.push(cluster);

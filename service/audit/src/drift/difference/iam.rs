@@ -2,9 +2,9 @@
 
 use super::kind;
 use super::note::{About, Difference, ListedScopes, Notes, Presence, document, each, json, text};
-use crate::drift::{Resource, ResourceType, Scans};
+use crate::drift::{Resource, ResourceType, Scans, State};
 use rolecall_estate::coverage::{Scope, ScopeKind};
-use rolecall_estate::{InlinePolicy, ManagedPolicy, Role};
+use rolecall_estate::{InlinePolicy, ManagedPolicy, OidcProvider, OidcProviderDetail, Role};
 use std::collections::BTreeSet;
 
 pub(super) fn policies(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut Vec<Difference>) {
@@ -133,8 +133,8 @@ pub(super) fn providers(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut V
         &scans.before.oidc_providers,
         &scans.after.oidc_providers,
         |p| &p.arn,
-        |arn, was, is| {
-            let (Some(account_id), true) = (arn.account_id(), was.is_some() != is.is_some()) else { return };
+        |arn, was: Option<&OidcProvider>, is: Option<&OidcProvider>| {
+            let Some(account_id) = arn.account_id() else { return };
             let mut notes = Notes {
                 resource: Resource::new(ResourceType::OidcProvider, arn.as_str()),
                 account_id,
@@ -143,8 +143,31 @@ pub(super) fn providers(scans: &Scans<'_>, listed: ListedScopes<'_>, out: &mut V
                 aliases: Vec::new(),
                 out,
             };
-            let scope = Scope::global(account_id, ScopeKind::OidcProviders);
-            notes.presence(listed.presence(was.is_some(), &scope), was, is);
+            match (was, is) {
+                // What one side could not be asked for says nothing.
+                (Some(was), Some(is)) => {
+                    if let (Some(was), Some(is)) = (&was.detail, &is.detail) {
+                        provider(was, is, &mut notes);
+                    }
+                }
+                (was, is) => {
+                    let scope = Scope::global(account_id, ScopeKind::OidcProviders);
+                    notes.presence(listed.presence(was.is_some(), &scope), was, is);
+                }
+            }
         },
     );
+}
+
+fn provider(was: &OidcProviderDetail, is: &OidcProviderDetail, notes: &mut Notes<'_>) {
+    for id in was.client_ids.difference(&is.client_ids) {
+        notes.note(kind::CLIENT_ID_REMOVED, Some(id.clone()), Some(State::Text(id.clone())), None);
+    }
+    for id in is.client_ids.difference(&was.client_ids) {
+        notes.note(kind::CLIENT_ID_ADDED, Some(id.clone()), None, Some(State::Text(id.clone())));
+    }
+    if was.thumbprints != is.thumbprints {
+        notes.note(kind::THUMBPRINTS, None, Some(json(&was.thumbprints)), Some(json(&is.thumbprints)));
+    }
+    notes.tags(&was.tags, &is.tags);
 }

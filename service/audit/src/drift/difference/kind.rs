@@ -38,6 +38,9 @@ pub(crate) const RENAMED: &str = "renamed";
 pub(crate) const STATUS: &str = "status_changed";
 pub(crate) const CHANGED: &str = "changed";
 pub(crate) const SELECTORS: &str = "event_selectors_changed";
+pub(crate) const CLIENT_ID_ADDED: &str = "client_id_added";
+pub(crate) const CLIENT_ID_REMOVED: &str = "client_id_removed";
+pub(crate) const THUMBPRINTS: &str = "thumbprints_changed";
 pub(crate) const LOGGING_STOPPED: &str = "logging_stopped";
 pub(crate) const LOGGING_STARTED: &str = "logging_started";
 
@@ -81,6 +84,9 @@ pub(crate) const KINDS: &[(&str, &str)] = &[
     (STATUS, "An account's status in the organization."),
     (CHANGED, "The configuration of an add-on or access entry."),
     (SELECTORS, "What a trail's event selectors take in."),
+    (CLIENT_ID_ADDED, "An OIDC provider takes tokens for one more client id (audience)."),
+    (CLIENT_ID_REMOVED, "An OIDC provider takes no tokens for a client id (audience) any more."),
+    (THUMBPRINTS, "The certificate thumbprints of an OIDC provider."),
     (LOGGING_STOPPED, "A trail is not logging any more."),
     (LOGGING_STARTED, "A trail is logging, and was not."),
 ];

@@ -6,6 +6,7 @@ use super::side::{Held, Side};
 use crate::drift::difference::{ClusterKey, Difference, kind};
 use crate::drift::{Access, Effect, State};
 use rolecall_estate::{AccessEntry, AssociationKey};
+use rolecall_iam::Truth;
 use std::collections::BTreeSet;
 
 /// The add-on that hands Pod Identity credentials to pods.
@@ -103,26 +104,71 @@ impl Both<'_> {
     }
 
     pub(super) fn provider(&self, arn: &str, difference: &Difference) -> Label {
-        let names = |side: &Side<'_>| {
-            let trusts = side.estate.roles.iter().filter_map(|role| role.trust.as_ref());
-            trusts.filter_map(|digest| side.estate.documents.get(digest)).any(|document| document.text.contains(arn))
-        };
+        match (difference.change, difference.part.as_deref()) {
+            (kind::TAGS, _) => return Label::none("tags of a provider change nothing that its tokens may do"),
+            (kind::CLIENT_ID_ADDED, Some(id)) => return self.audience(arn, id, true),
+            (kind::CLIENT_ID_REMOVED, Some(id)) => return self.audience(arn, id, false),
+            _ => {}
+        }
+        let trusted = trusting(&self.before, arn).next().is_some() || trusting(&self.after, arn).next().is_some();
         let access = || {
             Some(Access::described(format!("AssumeRoleWithWebIdentity by {arn}"), "sts:AssumeRoleWithWebIdentity", arn))
         };
-        let trusted = names(&self.before) || names(&self.after);
         match (trusted, difference.change) {
             (false, _) => Label::none("no role trusts the provider"),
             (true, kind::ADDED) => Label {
                 gained: access(),
                 ..Label::plain(Effect::Widened, "roles trust the provider, whose tokens AWS STS accepts now")
             },
+            (true, kind::THUMBPRINTS) => Label::plain(
+                Effect::Unknown,
+                "AWS verifies most providers by its own certificate authorities, and by thumbprints only where those \
+                 do not sign; which of the two holds here was not looked at",
+            ),
             (true, _) => Label {
                 lost: access(),
                 ..Label::plain(Effect::Narrowed, "roles trust the provider, whose tokens AWS STS refuses now")
             },
         }
     }
+
+    /// AWS STS takes or refuses a provider's tokens for a client id. What that opens is up to the trust policies:
+    /// those decide whether a token for it is let in.
+    fn audience(&self, arn: &str, id: &str, added: bool) -> Label {
+        let side = if added { &self.after } else { &self.before };
+        let (mut lets_in, mut unknown) = (None, None);
+        for role in trusting(side, arn) {
+            let Some(trust) = side.trust(role) else { continue };
+            match trust.admits_audience(arn, id).truth {
+                Truth::True => lets_in = lets_in.or(Some(role)),
+                Truth::False => {}
+                Truth::Unknown(_) => unknown = unknown.or(Some(role)),
+            }
+        }
+        let (effect, verb) = if added { (Effect::Widened, "takes") } else { (Effect::Narrowed, "refuses") };
+        let Some(role) = lets_in else {
+            return match unknown {
+                None => Label::none(&format!("no role's trust policy lets in a token for {id}")),
+                Some(role) => Label::plain(
+                    Effect::Unknown,
+                    &format!("whether the trust policy of {role} lets in a token for {id} could not be decided"),
+                ),
+            };
+        };
+        let said = format!("AssumeRoleWithWebIdentity of {role} by {arn} with a token for {id}");
+        let access = Some(Access::described(said, "sts:AssumeRoleWithWebIdentity", role));
+        let because = format!("AWS STS {verb} tokens for {id} now, and the trust policy of {role} lets them in");
+        let (gained, lost) = if added { (access, None) } else { (None, access) };
+        Label { gained, lost, ..Label::plain(effect, &because) }
+    }
+}
+
+/// The roles whose trust policies name a provider.
+fn trusting<'a>(side: &'a Side<'_>, provider: &'a str) -> impl Iterator<Item = &'a str> {
+    side.estate.roles.iter().filter_map(move |role| {
+        let document = side.estate.documents.get(role.trust.as_ref()?)?;
+        document.text.contains(provider).then(|| role.arn.as_str())
+    })
 }
 
 /// What a difference of the cluster itself comes to.

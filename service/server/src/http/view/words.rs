@@ -167,6 +167,7 @@ pub fn scope(kind: ScopeKind) -> &'static str {
         ScopeKind::Roles => "Roles",
         ScopeKind::Policies => "Managed policies",
         ScopeKind::OidcProviders => "OIDC providers",
+        ScopeKind::OidcProviderDetails => "OIDC provider details",
         ScopeKind::Clusters => "Clusters",
         ScopeKind::ClusterDetails => "Cluster details",
         ScopeKind::Associations => "Associations",

@@ -6,7 +6,9 @@
 use super::Key;
 use crate::parse;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
-use rolecall_estate::{Account, Addon, Association, Cluster, ManagedPolicy, Observation, ResourceKind, Role, Trail};
+use rolecall_estate::{
+    Account, Addon, Association, Cluster, ManagedPolicy, Observation, OidcProvider, ResourceKind, Role, Trail,
+};
 use rolecall_iam::{AccountId, Digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -146,14 +148,24 @@ pub(super) fn partial(seen: &Observation) -> Vec<Key> {
     keys.extend(seen.policies.iter().filter(|policy| policy.document.is_none()).map(policy_key));
     keys.extend(seen.clusters.iter().filter(|cluster| cluster_is_partial(seen, cluster)).map(key_of_cluster));
     keys.extend(seen.associations.iter().filter(|association| association.detail.is_none()).map(association_key));
+    let providers = seen.oidc_providers.iter().filter(|provider| provider.detail.is_none());
+    keys.extend(providers.filter_map(|provider| provider_key(seen, provider)));
     let trails = seen.trails.iter();
-    let half_seen = |trail: &&Trail| trail.records_read_only_management.is_none() || trail.recorded.is_none();
+    let half_seen = |trail: &&Trail| {
+        trail.records_read_only_management.is_none() || trail.recorded.is_none() || trail.status.is_none()
+    };
     keys.extend(trails.filter(half_seen).map(trail_key));
     keys
 }
 
 fn policy_key(policy: &ManagedPolicy) -> Key {
     keyed(policy.account_id, Kind::Policy, policy.arn.as_str())
+}
+
+/// `None` where neither the ARN nor the observation says whose it is.
+fn provider_key(seen: &Observation, provider: &OidcProvider) -> Option<Key> {
+    let account = provider.arn.account_id().or_else(|| owner(seen))?;
+    Some(keyed(account, Kind::OidcProvider, provider.arn.as_str()))
 }
 
 fn key_of_cluster(cluster: &Cluster) -> Key {
@@ -267,9 +279,10 @@ pub(super) fn of(seen: &Observation, previous: &HashMap<Key, serde_json::Value>)
         facts.push(fact);
     }
     for provider in &seen.oidc_providers {
-        if let Some(account) = provider.arn.account_id().or_else(|| owner(seen)) {
-            facts.push(Fact::new(keyed(account, Kind::OidcProvider, provider.arn.as_str()), provider));
-        }
+        let Some(key) = provider_key(seen, provider) else { continue };
+        let mut whole = provider.clone();
+        whole.detail = whole.detail.or_else(|| before::<OidcProvider>(previous, &key)?.detail);
+        facts.push(Fact::new(key, &whole));
     }
     for cluster in &seen.clusters {
         let key = key_of_cluster(cluster);
