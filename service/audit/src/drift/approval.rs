@@ -171,7 +171,7 @@ pub fn replaced_by<'a>(change: &Change, later: impl IntoIterator<Item = &'a Chan
 }
 
 /// Whether a change is of a resource as a whole: it came, went, or was made anew.
-pub(super) fn of_whole(change: &Change) -> bool {
+pub(crate) fn of_whole(change: &Change) -> bool {
     [kind::ADDED, kind::REMOVED, kind::RECREATED].contains(&change.change.as_str())
 }
 
@@ -198,6 +198,7 @@ fn part(change: &str) -> (&str, bool) {
         (&[kind::SESSION_POLICY_SET, kind::SESSION_POLICY_CHANGED, kind::SESSION_POLICY_REMOVED], false),
         (&[kind::TARGET_ATTACHED, kind::TARGET_DETACHED], true),
         (&[kind::LOGGING_STOPPED, kind::LOGGING_STARTED], false),
+        (&[kind::CLIENT_ID_ADDED, kind::CLIENT_ID_REMOVED], true),
     ];
     let found = GROUPS.iter().find(|(kinds, _)| kinds.contains(&change));
     found.and_then(|(kinds, named)| Some((*kinds.first()?, *named))).unwrap_or((change, true))

@@ -16,8 +16,8 @@ mod open;
 
 pub use crate::label::{Access, Effect};
 pub use crate::resource::{Resource, ResourceType};
-pub(crate) use approval::same_part;
 pub use approval::{Approval, ApprovalFault, ApprovalState, ApprovalStep, Withdrawal, replaced_by, state_words};
+pub(crate) use approval::{of_whole, same_part};
 pub use attribution::{Attributed, Attribution, Calls, Records, SLACK, Window, attribute, creating_calls, span};
 pub(crate) use difference::kind;
 pub use escalation::{ADMINISTRATOR, Escalations, RoleEscalation};

@@ -10,7 +10,7 @@ mod request;
 
 use crate::drift::{
     Attributed, Attribution, Change, Ended, Escalations, Resource, ResourceType, SLACK, Scans, State, changes,
-    digest_id, kind, replaced_by, same_part, unlabelled,
+    digest_id, kind, of_whole, replaced_by, same_part, unlabelled,
 };
 use crate::what_if::{Applied, PROPOSED, Place, Proposed, apply, listed};
 use chrono::{DateTime, Utc};
@@ -242,14 +242,21 @@ fn id(call: &ChangeEvent, change: &Change) -> String {
     digest_id(&["event", &call.account_id.to_string(), call.region.as_str(), &call.event_id, &change.change, part])
 }
 
+/// The types of resources that are in a region.
+const REGIONAL: [ResourceType; 5] = [
+    ResourceType::Association,
+    ResourceType::Trail,
+    ResourceType::Cluster,
+    ResourceType::Addon,
+    ResourceType::AccessEntry,
+];
+
 /// A step of which it is known that it was made, and not what it came to.
 fn unknown_step<'a>(call: &'a ChangeEvent, what: request::What, why: &str) -> Step<'a> {
     let mut change = Change {
         id: String::new(),
         account_id: call.account_id,
-        region: [ResourceType::Association, ResourceType::Trail]
-            .contains(&what.resource.kind)
-            .then(|| call.region.clone()),
+        region: REGIONAL.contains(&what.resource.kind).then(|| call.region.clone()),
         resource: what.resource,
         change: what.change.to_owned(),
         part: what.part,
@@ -360,7 +367,36 @@ fn is_covered(estate: &Estate, change: &Change) -> bool {
                 trail.status.is_some() && !is_old(&[ResourceKind::Trail, ResourceKind::TrailSelectors], name, account)
             })
         }
-        _ => false,
+        ResourceType::OidcProvider => {
+            let found = estate.oidc_providers.iter().find(|it| it.arn.as_str() == name);
+            let is_whole = of_whole(change);
+            found.map_or_else(
+                || is_listed(Scope::global(account, ScopeKind::OidcProviders)),
+                |it| (is_whole || it.detail.is_some()) && !is_old(&[ResourceKind::OidcProvider], name, account),
+            )
+        }
+        ResourceType::Cluster | ResourceType::Addon | ResourceType::AccessEntry => {
+            let Some((region, cluster)) = change.region.as_ref().zip(change.resource.cluster()) else { return false };
+            let found = estate
+                .clusters
+                .iter()
+                .find(|it| (it.account_id, &it.region, it.name.as_str()) == (account, region, cluster));
+            let Some(found) = found else {
+                return is_listed(Scope::regional(account, ScopeKind::Clusters, region.clone()));
+            };
+            let part = |kind| is_listed(Scope::of_cluster(account, kind, region.clone(), found.name.clone()));
+            match change.resource.kind {
+                ResourceType::Cluster => !is_old(&[ResourceKind::Cluster], &found.key(), account),
+                ResourceType::Addon => found.addons.is_some() && part(ScopeKind::Addons),
+                _ => found.access_entries.is_some() && part(ScopeKind::AccessEntries),
+            }
+        }
+        ResourceType::Account => {
+            let is_placed = estate.accounts.iter().any(|it| it.id == account && it.ou_path.is_some());
+            let manager = estate.org_units.first().map(|unit| unit.account_id);
+            is_placed && manager.is_some_and(|it| is_listed(Scope::global(it, ScopeKind::Organization)))
+        }
+        ResourceType::OrgUnit => false,
     }
 }
 

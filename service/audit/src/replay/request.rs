@@ -4,9 +4,11 @@
 //! for it, a version whose document nobody saw) is not known, with the reason.
 
 use crate::drift::{Resource, ResourceType, kind};
-use crate::what_if::{AssociationPut, AssociationRef, Named, Proposal};
+use crate::what_if::{AssociationPut, AssociationRef, ClusterProposal, Named, Proposal};
 use rolecall_cloudtrail::change::{ChangeEvent, ChangedResource};
-use rolecall_estate::{AssociationKey, Estate, OrgPolicy, OrgPolicyKind, Tags};
+use rolecall_estate::{
+    AccessEntry, AccessPolicy, Addon, AssociationKey, Estate, OidcProviderDetail, OrgPolicy, OrgPolicyKind, Tags,
+};
 use rolecall_iam::{Arn, Digest, Document, RoleArn};
 use serde_json::Value;
 
@@ -42,8 +44,10 @@ const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 /// the part, and whether the part is there afterwards.
 type Kind = (&'static str, &'static str, ResourceType, &'static str, Option<&'static str>, bool);
 
-const CALLS: [Kind; 25] = {
-    use ResourceType::{Association, ManagedPolicy, OrgPolicy, Role, Trail};
+const CALLS: [Kind; 41] = {
+    use ResourceType::{
+        AccessEntry, Account, Addon, Association, Cluster, ManagedPolicy, OidcProvider, OrgPolicy, Role, Trail,
+    };
     [
         (IAM, "CreateRole", Role, kind::ADDED, None, true),
         (IAM, "DeleteRole", Role, kind::REMOVED, None, false),
@@ -68,6 +72,29 @@ const CALLS: [Kind; 25] = {
         (ORGANIZATIONS, "DeletePolicy", OrgPolicy, kind::REMOVED, None, false),
         (ORGANIZATIONS, "AttachPolicy", OrgPolicy, kind::TARGET_ATTACHED, Some("targetId"), true),
         (ORGANIZATIONS, "DetachPolicy", OrgPolicy, kind::TARGET_DETACHED, Some("targetId"), false),
+        (IAM, "CreateOpenIDConnectProvider", OidcProvider, kind::ADDED, None, true),
+        (IAM, "DeleteOpenIDConnectProvider", OidcProvider, kind::REMOVED, None, false),
+        (IAM, "AddClientIDToOpenIDConnectProvider", OidcProvider, kind::CLIENT_ID_ADDED, Some("clientID"), true),
+        (
+            IAM,
+            "RemoveClientIDFromOpenIDConnectProvider",
+            OidcProvider,
+            kind::CLIENT_ID_REMOVED,
+            Some("clientID"),
+            false,
+        ),
+        (IAM, "UpdateOpenIDConnectProviderThumbprint", OidcProvider, kind::THUMBPRINTS, None, true),
+        (EKS, "CreateCluster", Cluster, kind::ADDED, None, true),
+        (EKS, "DeleteCluster", Cluster, kind::REMOVED, None, false),
+        (EKS, "CreateAddon", Addon, kind::ADDED, None, true),
+        (EKS, "UpdateAddon", Addon, kind::CHANGED, None, true),
+        (EKS, "DeleteAddon", Addon, kind::REMOVED, None, false),
+        (EKS, "CreateAccessEntry", AccessEntry, kind::ADDED, None, true),
+        (EKS, "UpdateAccessEntry", AccessEntry, kind::CHANGED, None, true),
+        (EKS, "DeleteAccessEntry", AccessEntry, kind::REMOVED, None, false),
+        (EKS, "AssociateAccessPolicy", AccessEntry, kind::CHANGED, None, true),
+        (EKS, "DisassociateAccessPolicy", AccessEntry, kind::CHANGED, None, true),
+        (ORGANIZATIONS, "MoveAccount", Account, kind::MOVED, None, true),
         (CLOUDTRAIL, "StopLogging", Trail, kind::LOGGING_STOPPED, None, true),
         (CLOUDTRAIL, "StartLogging", Trail, kind::LOGGING_STARTED, None, true),
     ]
@@ -86,10 +113,20 @@ fn found(call: &ChangeEvent) -> Option<(ResourceType, &'static str, Option<&'sta
 /// Of calls of one second, what makes a thing comes first, and what deletes it last.
 pub(super) fn rank(name: &str) -> u8 {
     match name {
-        "CreatePolicy" => 0,
-        "CreateRole" | "CreatePodIdentityAssociation" => 1,
-        "DetachRolePolicy" | "DeleteRolePolicy" | "DetachPolicy" | "DeletePodIdentityAssociation" => 3,
-        "DeleteRole" | "DeletePolicy" => 4,
+        "CreatePolicy" | "CreateCluster" => 0,
+        "CreateRole"
+        | "CreatePodIdentityAssociation"
+        | "CreateOpenIDConnectProvider"
+        | "CreateAddon"
+        | "CreateAccessEntry" => 1,
+        "DetachRolePolicy"
+        | "DeleteRolePolicy"
+        | "DetachPolicy"
+        | "DeletePodIdentityAssociation"
+        | "DeleteAddon"
+        | "DisassociateAccessPolicy" => 3,
+        "DeleteRole" | "DeletePolicy" | "DeleteOpenIDConnectProvider" | "DeleteAccessEntry" => 4,
+        "DeleteCluster" => 5,
         _ => 2,
     }
 }
@@ -193,6 +230,14 @@ impl<'a> Reading<'a> {
                 let policy = estate.org_policies.iter().find(|policy| policy.id == id)?;
                 Some(Resource::org_policy(estate, policy.account_id, &policy.id, policy.kind))
             }),
+            ResourceType::Account => {
+                let account = named.resource.parse().ok();
+                let of_organization = |estate: &&Estate| !estate.org_units.is_empty();
+                account.zip(estates.find(of_organization)).map(|(id, estate)| Resource::account(estate, id))
+            }
+            // Answers of EKS have an id at the end, which no listing shows.
+            ResourceType::Addon => Some(Resource::new(of, &first_parts(&named.resource, 3))),
+            ResourceType::AccessEntry => Some(Resource::new(of, &first_parts(&named.resource, 5))),
             _ => None,
         };
         found.unwrap_or(plain)
@@ -243,7 +288,9 @@ impl<'a> Reading<'a> {
                 let document = self.version(&policy, version)?;
                 one(Proposal::PutManagedPolicy { policy, document })
             }
-            (EKS, _) => self.association(named),
+            (IAM, name) if name.contains("OpenIDConnectProvider") => self.provider(named),
+            (EKS, name) if name.contains("PodIdentityAssociation") => self.association(named),
+            (EKS, _) => self.cluster(),
             (CLOUDTRAIL, name) => {
                 let [before, _] = self.estates;
                 let known = before.and_then(|estate| estate.trails.iter().find(|trail| trail.arn == named.resource));
@@ -251,6 +298,10 @@ impl<'a> Reading<'a> {
                     return Err(format!("whether the trail {} was logging before is not known", named.resource));
                 }
                 one(Proposal::Logging { trail: named.resource.clone(), is_logging: name == "StartLogging" })
+            }
+            (ORGANIZATIONS, "MoveAccount") => {
+                let account = self.needed("accountId")?.parse().map_err(|_| self.missing("the account's id"))?;
+                one(Proposal::MoveAccount { account, parent: self.needed("destinationParentId")?.to_owned() })
             }
             (ORGANIZATIONS, _) => self.organization(named),
             _ => Ok(Vec::new()),
@@ -319,6 +370,103 @@ impl<'a> Reading<'a> {
         Ok(vec![Proposal::PutAssociation { association, put: Box::new(put) }])
     }
 
+    fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let list = self.value(name)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    fn provider(&self, named: &ChangedResource) -> Result<Vec<Proposal>, String> {
+        let provider: Arn = named.resource.parse().map_err(|_| self.missing("the provider's ARN"))?;
+        Ok(vec![match self.call.event_name.as_str() {
+            "CreateOpenIDConnectProvider" => {
+                // IAM finds thumbprints by itself where none are given.
+                let thumbprints = self.texts("thumbprintList").filter(|given| !given.is_empty());
+                let client_ids = || self.texts("clientIDList").unwrap_or_default().into_iter().collect();
+                let detail = thumbprints.map(|thumbprints| OidcProviderDetail {
+                    client_ids: client_ids(),
+                    thumbprints: thumbprints.into_iter().collect(),
+                    tags: self.tags().unwrap_or_default(),
+                });
+                Proposal::MakeOidcProvider { provider, detail }
+            }
+            "DeleteOpenIDConnectProvider" => Proposal::DeleteOidcProvider { provider },
+            "UpdateOpenIDConnectProviderThumbprint" => {
+                let given = self.texts("thumbprintList").ok_or_else(|| self.missing("`thumbprintList`"))?;
+                Proposal::Thumbprints { provider, thumbprints: given.into_iter().collect() }
+            }
+            name => Proposal::ClientId {
+                provider,
+                client_id: self.needed("clientID")?.to_owned(),
+                is_taken: name == "AddClientIDToOpenIDConnectProvider",
+            },
+        }])
+    }
+
+    /// Some calls of EKS name the cluster `name`, others `clusterName`.
+    fn cluster_name(&self) -> Option<&'a str> {
+        self.text("clusterName").or_else(|| self.text("name"))
+    }
+
+    fn cluster(&self) -> Result<Vec<Proposal>, String> {
+        let name = self.cluster_name().and_then(|name| name.parse().ok());
+        let name = name.ok_or_else(|| self.missing("the cluster's name"))?;
+        let cluster = (self.call.account_id, self.call.region.clone(), name);
+        let addon = || self.needed("addonName").map(str::to_owned);
+        let principal = || self.needed("principalArn").map(str::to_owned);
+        let proposal = match self.call.event_name.as_str() {
+            "CreateCluster" => ClusterProposal::Make,
+            "DeleteCluster" => ClusterProposal::Delete,
+            "CreateAddon" => ClusterProposal::MakeAddon(Box::new(Addon {
+                version: self.text("addonVersion").map(str::to_owned),
+                service_account_role_arn: self.text("serviceAccountRoleArn").map(str::to_owned),
+                ..Addon::new(addon()?)
+            })),
+            "UpdateAddon" => ClusterProposal::UpdateAddon {
+                name: addon()?,
+                version: self.text("addonVersion").map(str::to_owned),
+                role: self.text("serviceAccountRoleArn").map(str::to_owned),
+            },
+            "DeleteAddon" => ClusterProposal::DeleteAddon(addon()?),
+            "CreateAccessEntry" => ClusterProposal::MakeAccessEntry(Box::new(AccessEntry {
+                principal_arn: principal()?,
+                groups: self.texts("kubernetesGroups").unwrap_or_default(),
+                kind: Some(self.text("type").unwrap_or("STANDARD").to_owned()),
+                policies: Vec::new(),
+            })),
+            "UpdateAccessEntry" => match self.texts("kubernetesGroups") {
+                Some(groups) => ClusterProposal::Groups { principal: principal()?, groups },
+                // Another user name or other tags.
+                None if !self.call.is_request_cut => return Ok(Vec::new()),
+                None => return Err(self.missing("`kubernetesGroups`")),
+            },
+            "AssociateAccessPolicy" => ClusterProposal::AssociatePolicy {
+                principal: principal()?,
+                policy: AccessPolicy { arn: self.needed("policyArn")?.to_owned(), namespaces: self.namespaces()? },
+            },
+            "DisassociateAccessPolicy" => ClusterProposal::DisassociatePolicy {
+                principal: principal()?,
+                policy: self.needed("policyArn")?.to_owned(),
+            },
+            "DeleteAccessEntry" => ClusterProposal::DeleteAccessEntry(principal()?),
+            _ => return Ok(Vec::new()),
+        };
+        Ok(vec![Proposal::Cluster { cluster, proposal }])
+    }
+
+    /// The namespaces of an access scope; none: the whole cluster.
+    fn namespaces(&self) -> Result<Vec<String>, String> {
+        let scope = self.value("accessScope").ok_or_else(|| self.missing("`accessScope`"))?;
+        match scope.get("type").and_then(Value::as_str) {
+            Some("cluster") => Ok(Vec::new()),
+            Some("namespace") => {
+                let list = scope.get("namespaces").and_then(Value::as_array).filter(|list| !list.is_empty());
+                let list = list.ok_or_else(|| self.missing("the namespaces of `accessScope`"))?;
+                Ok(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+            _ => Err(self.missing("the type of `accessScope`")),
+        }
+    }
+
     fn organization(&self, named: &ChangedResource) -> Result<Vec<Proposal>, String> {
         let policy = id_of(&named.resource).to_owned();
         Ok(vec![match self.call.event_name.as_str() {
@@ -354,4 +502,8 @@ impl<'a> Reading<'a> {
 /// The id of an organization policy that goes by its ARN.
 fn id_of(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
+}
+
+fn first_parts(arn: &str, count: usize) -> String {
+    arn.split('/').take(count).collect::<Vec<_>>().join("/")
 }

@@ -2,12 +2,14 @@
 //!
 //! Refuses to apply what names nothing that is there: AWS would refuse it too.
 
+mod cluster;
+
 use super::{AssociationPut, AssociationRef, Named, Note, Place, Problem, Proposal, Proposed};
 use crate::drift::{Resource, ResourceType};
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
-    Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, OrgPolicy,
-    Role, Tags, TrailStatus,
+    Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, OidcProvider,
+    OidcProviderDetail, OrgPolicy, Role, Tags, TrailStatus,
 };
 use rolecall_iam::{AccountId, Arn, ArnText, Document, RoleArn};
 
@@ -104,6 +106,42 @@ impl Work {
                     it.status = Some(TrailStatus { is_logging: *is_logging, started_at, stopped_at });
                 }
                 self.touch(Resource::new(ResourceType::Trail, trail), None, false);
+            }
+            Proposal::MakeOidcProvider { provider, detail } => self.make_provider(provider, detail.clone())?,
+            Proposal::DeleteOidcProvider { provider } => {
+                let account = Self::owner(provider)?;
+                self.provider(provider)?;
+                self.applied.estate.oidc_providers.retain(|it| it.arn != *provider);
+                let scope = Scope::global(account, ScopeKind::OidcProviders);
+                self.touch(Resource::new(ResourceType::OidcProvider, provider.as_str()), Some(scope), false);
+            }
+            Proposal::ClientId { provider, client_id, is_taken } => {
+                let ids = &mut self.provider_detail(provider)?.client_ids;
+                if *is_taken {
+                    ids.insert(client_id.clone());
+                } else {
+                    ids.remove(client_id);
+                }
+            }
+            Proposal::Thumbprints { provider, thumbprints } => {
+                self.provider_detail(provider)?.thumbprints.clone_from(thumbprints);
+            }
+            Proposal::Cluster { cluster, proposal } => self.cluster(cluster, proposal)?,
+            Proposal::MoveAccount { account, parent } => {
+                let estate = &mut self.applied.estate;
+                let unit = estate.org_units.iter().find(|unit| unit.id == *parent);
+                let Some(path) = unit.map(|unit| unit.path.clone()) else {
+                    let message = format!("no root or organizational unit {parent} is known");
+                    return Err((message, "check the id, and that the organization was scanned".to_owned()));
+                };
+                let known = estate.accounts.iter_mut().find(|it| it.id == *account && it.ou_path.is_some());
+                let Some(known) = known else {
+                    let message = format!("where account {account} was in the organization is not known");
+                    return Err((message, "scan the organization, then ask again".to_owned()));
+                };
+                known.ou_path = Some(path);
+                let resource = Resource::account(estate, *account);
+                self.touch(resource, None, false);
             }
             Proposal::PutInlinePolicy { role, name, document } => {
                 let digest = self.applied.estate.documents.add(document.clone());
@@ -339,6 +377,31 @@ impl Work {
         }
         let resource = Resource::new(ResourceType::ManagedPolicy, arn.as_str());
         self.touch(resource, Some(Scope::global(account_id, ScopeKind::Policies)), false);
+        Ok(())
+    }
+
+    fn provider(&mut self, arn: &Arn) -> Result<&mut OidcProvider, Refused> {
+        let found = self.applied.estate.oidc_providers.iter_mut().find(|it| it.arn == *arn);
+        found.ok_or_else(|| (format!("there is no OIDC provider {arn}"), "check the ARN".to_owned()))
+    }
+
+    fn provider_detail(&mut self, arn: &Arn) -> Result<&mut OidcProviderDetail, Refused> {
+        self.touch(Resource::new(ResourceType::OidcProvider, arn.as_str()), None, false);
+        let detail = self.provider(arn)?.detail.as_mut();
+        detail.ok_or_else(|| {
+            let remedy = "allow iam:GetOpenIDConnectProvider, scan, then ask again";
+            (format!("the settings of {arn} were not seen"), remedy.to_owned())
+        })
+    }
+
+    fn make_provider(&mut self, arn: &Arn, detail: Option<OidcProviderDetail>) -> Result<(), Refused> {
+        let account = Self::owner(arn)?;
+        if self.provider(arn).is_ok() {
+            return Err((format!("there is an OIDC provider {arn} already"), "propose what changes of it".to_owned()));
+        }
+        self.applied.estate.oidc_providers.push(OidcProvider { arn: arn.clone(), detail });
+        let scope = Scope::global(account, ScopeKind::OidcProviders);
+        self.touch(Resource::new(ResourceType::OidcProvider, arn.as_str()), Some(scope), true);
         Ok(())
     }
 

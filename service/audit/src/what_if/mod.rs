@@ -21,7 +21,10 @@ use crate::finding::{Detection, Failure, FindingAction, KnownFinding, Resolution
 use crate::verdict::Fingerprint;
 use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::{Coverage, Scope};
-use rolecall_estate::{AssociationKey, Documents, Estate, OrgPolicy, Reason, Tags};
+use rolecall_estate::id::{ClusterName, Region};
+use rolecall_estate::{
+    AccessEntry, AccessPolicy, Addon, AssociationKey, Documents, Estate, OidcProviderDetail, OrgPolicy, Reason, Tags,
+};
 use rolecall_iam::{AccountId, Arn, Context, Digest, Document, PolicyRef, PolicySet, RoleArn};
 use rolecall_rules::{Outcome, RuleSet, Severity, Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,6 +239,48 @@ pub enum Proposal {
         /// Whether it is logging then.
         is_logging: bool,
     },
+    /// An OIDC provider that is made.
+    MakeOidcProvider {
+        /// The provider.
+        provider: Arn,
+        /// Its settings; `None` where nobody tells them.
+        detail: Option<OidcProviderDetail>,
+    },
+    /// An OIDC provider that is deleted.
+    DeleteOidcProvider {
+        /// The provider.
+        provider: Arn,
+    },
+    /// A client id that an OIDC provider takes, or takes no more.
+    ClientId {
+        /// The provider.
+        provider: Arn,
+        /// The client id (audience).
+        client_id: String,
+        /// Whether it takes it then.
+        is_taken: bool,
+    },
+    /// The thumbprints of an OIDC provider, replaced.
+    Thumbprints {
+        /// The provider.
+        provider: Arn,
+        /// All that it has then.
+        thumbprints: BTreeSet<String>,
+    },
+    /// Something of an EKS cluster.
+    Cluster {
+        /// The cluster.
+        cluster: ClusterKey,
+        /// What becomes of it.
+        proposal: ClusterProposal,
+    },
+    /// An account that is moved to another parent.
+    MoveAccount {
+        /// The account.
+        account: AccountId,
+        /// The id of the root or organizational unit.
+        parent: String,
+    },
     /// What nobody knows before it is made.
     Open {
         /// Of what, as its file calls it.
@@ -248,6 +293,56 @@ pub enum Proposal {
         /// Its id, ARN or name.
         policy: String,
     },
+}
+
+/// The account, region and name of a cluster.
+pub type ClusterKey = (AccountId, Region, ClusterName);
+
+/// What becomes of a cluster, or of what is in it.
+#[derive(Debug, Clone)]
+pub enum ClusterProposal {
+    /// It is made, without add-ons and access entries.
+    Make,
+    /// It is deleted, with all that is in it.
+    Delete,
+    /// An add-on is installed.
+    MakeAddon(Box<Addon>),
+    /// An add-on is updated.
+    UpdateAddon {
+        /// Its name.
+        name: String,
+        /// Its version, where that changes.
+        version: Option<String>,
+        /// Its IRSA role, where that changes.
+        role: Option<String>,
+    },
+    /// An add-on is removed, by its name.
+    DeleteAddon(String),
+    /// An access entry is made.
+    MakeAccessEntry(Box<AccessEntry>),
+    /// The Kubernetes groups of an access entry are replaced.
+    Groups {
+        /// The principal of the entry.
+        principal: String,
+        /// All groups that it has then.
+        groups: Vec<String>,
+    },
+    /// An access policy is associated with an access entry.
+    AssociatePolicy {
+        /// The principal of the entry.
+        principal: String,
+        /// The policy, in its namespaces.
+        policy: AccessPolicy,
+    },
+    /// An access policy is taken from an access entry.
+    DisassociatePolicy {
+        /// The principal of the entry.
+        principal: String,
+        /// The policy's ARN.
+        policy: String,
+    },
+    /// An access entry is deleted, by its principal.
+    DeleteAccessEntry(String),
 }
 
 /// A change that would be seen, and the proposal that it comes from.

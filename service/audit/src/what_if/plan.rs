@@ -51,6 +51,12 @@ fn rank(proposal: &Proposal) -> u8 {
         | Proposal::MakeOrganizationPolicy { .. }
         | Proposal::AttachOrganizationPolicy { .. }
         | Proposal::Logging { .. }
+        | Proposal::MakeOidcProvider { .. }
+        | Proposal::DeleteOidcProvider { .. }
+        | Proposal::ClientId { .. }
+        | Proposal::Thumbprints { .. }
+        | Proposal::Cluster { .. }
+        | Proposal::MoveAccount { .. }
         | Proposal::Open { .. } => 3,
         Proposal::DeleteAssociation { .. }
         | Proposal::DetachOrganizationPolicy { .. }

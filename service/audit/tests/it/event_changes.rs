@@ -6,8 +6,8 @@ use rolecall_audit::drift::{Effect, ResourceType, Scans, changes};
 use rolecall_audit::replay::{Between, EventChange, Replayed, ScanAfter, made, replay};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_cloudtrail::{EventAggregator, Limits};
-use rolecall_estate::TrailStatus;
 use rolecall_estate::coverage::ScopeKind;
+use rolecall_estate::{AccessEntry, Addon, OidcProvider, OidcProviderDetail, TrailStatus};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,8 @@ fn at(minute: u32) -> DateTime<Utc> {
 /// The event of a call made so many minutes after ten, as a trail has it: `e1` at the first minute.
 fn record((minute, name, request): &(u32, &str, Value)) -> Value {
     let source = match *name {
-        name if name.contains("PodIdentity") => "eks",
-        "AttachPolicy" | "DetachPolicy" | "UpdatePolicy" => "organizations",
+        name if ["PodIdentity", "Cluster", "Addon", "Access"].iter().any(|part| name.contains(part)) => "eks",
+        "AttachPolicy" | "DetachPolicy" | "UpdatePolicy" | "MoveAccount" => "organizations",
         "StartLogging" | "StopLogging" => "cloudtrail",
         _ => "iam",
     };
@@ -133,6 +133,40 @@ fn what_no_scan_shows_is_told_from_its_calls() {
     };
     let trail = json!({"name": "all"});
     let stop_and_start = vec![(1, "StopLogging", trail.clone()), (7, "StartLogging", trail.clone())];
+    let principal = format!("arn:aws:iam::{HOME}:role/ops");
+    let entry = |more: Value| {
+        let mut request = json!({"name": "prod", "principalArn": principal});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    let admin_policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+    let member = AccessEntry {
+        principal_arn: principal.clone(),
+        groups: Vec::new(),
+        kind: Some("STANDARD".to_owned()),
+        policies: Vec::new(),
+    };
+    let mut entered = small.clone();
+    entered.0.clusters[0].access_entries = Some(Vec::new());
+    let mut small_agent = small.clone();
+    small_agent.0.clusters[0].addons =
+        Some(vec![Addon { version: Some("v1".to_owned()), ..Addon::new("eks-pod-identity-agent".to_owned()) }]);
+    small_agent.0.clusters[0].auto_mode = Some(false);
+    let agent = small_agent;
+    let gitlab = format!("arn:aws:iam::{HOME}:oidc-provider/gitlab.com");
+    let trust_gitlab =
+        allow(&format!(r#""Principal":{{"Federated":"{gitlab}"}},"Action":"sts:AssumeRoleWithWebIdentity""#));
+    let web = small.clone().role(&format!("arn:aws:iam::{HOME}:role/ci"), &trust_gitlab, &[]);
+    let mut provided = web.clone();
+    provided.0.oidc_providers.push(OidcProvider {
+        arn: gitlab.parse().unwrap(),
+        detail: Some(OidcProviderDetail {
+            client_ids: BTreeSet::from(["x".to_owned()]),
+            thumbprints: BTreeSet::new(),
+            tags: BTreeMap::new(),
+        }),
+    });
+    let placed = guarded.clone();
     let cases: Vec<Case<'_>> = vec![
         (
             "a trail that was stopped for six minutes",
@@ -400,6 +434,117 @@ fn what_no_scan_shows_is_told_from_its_calls() {
             ],
             Some(small.clone()),
             vec!["tags_changed none e1-e7"],
+        ),
+        (
+            "entry to the cluster for seven minutes",
+            entered.clone(),
+            vec![
+                (1, "CreateAccessEntry", entry(json!({}))),
+                (
+                    2,
+                    "AssociateAccessPolicy",
+                    entry(json!({"policyArn": admin_policy, "accessScope": {"type": "cluster"}})),
+                ),
+                (8, "DeleteAccessEntry", entry(json!({}))),
+            ],
+            Some(entered.clone()),
+            vec!["added widened e1-e8", "changed widened e2-e8"],
+        ),
+        (
+            "an access policy of an entry that is there",
+            {
+                let mut there = entered.clone();
+                there.0.clusters[0].access_entries = Some(vec![member.clone()]);
+                there
+            },
+            vec![
+                (
+                    1,
+                    "AssociateAccessPolicy",
+                    entry(
+                        json!({"policyArn": admin_policy, "accessScope": {"type": "namespace", "namespaces": ["pay"]}}),
+                    ),
+                ),
+                (3, "UpdateAccessEntry", entry(json!({"kubernetesGroups": ["masters"]}))),
+                (8, "DisassociateAccessPolicy", entry(json!({"policyArn": admin_policy}))),
+                (9, "UpdateAccessEntry", entry(json!({"kubernetesGroups": []}))),
+            ],
+            Some({
+                let mut there = entered.clone();
+                there.0.clusters[0].access_entries = Some(vec![member.clone()]);
+                there
+            }),
+            vec!["changed widened e1-e3", "changed widened e3-e8", "changed narrowed e8-e9"],
+        ),
+        (
+            "entries that were not looked at",
+            {
+                let mut unseen = small.clone();
+                unseen.0.clusters[0].access_entries = None;
+                unseen
+            },
+            vec![(1, "CreateAccessEntry", entry(json!({}))), (8, "DeleteAccessEntry", entry(json!({})))],
+            None,
+            vec!["added unknown e1-e8", "removed unknown e8-now"],
+        ),
+        (
+            "an identity provider for six minutes",
+            web.clone(),
+            vec![
+                (
+                    1,
+                    "CreateOpenIDConnectProvider",
+                    json!({"url": "https://gitlab.com", "clientIDList": ["x"], "thumbprintList": ["ab"]}),
+                ),
+                (7, "DeleteOpenIDConnectProvider", json!({"openIDConnectProviderArn": gitlab})),
+            ],
+            Some(web.clone()),
+            vec!["added widened e1-e7"],
+        ),
+        (
+            "a client id for six minutes",
+            provided.clone(),
+            vec![
+                (1, "AddClientIDToOpenIDConnectProvider", json!({"openIDConnectProviderArn": gitlab, "clientID": "y"})),
+                (
+                    7,
+                    "RemoveClientIDFromOpenIDConnectProvider",
+                    json!({"openIDConnectProviderArn": gitlab, "clientID": "y"}),
+                ),
+            ],
+            Some(provided.clone()),
+            vec!["client_id_added widened e1-e7"],
+        ),
+        (
+            "the agent was away",
+            agent.clone(),
+            vec![
+                (1, "DeleteAddon", json!({"name": "prod", "addonName": "eks-pod-identity-agent"})),
+                (
+                    7,
+                    "CreateAddon",
+                    json!({"name": "prod", "addonName": "eks-pod-identity-agent", "addonVersion": "v1"}),
+                ),
+            ],
+            Some(agent.clone()),
+            vec!["removed narrowed e1-e7"],
+        ),
+        (
+            "a cluster for an hour",
+            small.clone(),
+            vec![(1, "CreateCluster", json!({"name": "pop-up"})), (50, "DeleteCluster", json!({"name": "pop-up"}))],
+            Some(small.clone()),
+            vec!["added none e1-e50"],
+        ),
+        (
+            "an account out of the unit that guards it, and back",
+            placed.clone(),
+            vec![
+                (1, "MoveAccount", json!({"accountId": HOME, "sourceParentId": "ou-1", "destinationParentId": "r-1"})),
+                (7, "MoveAccount", json!({"accountId": HOME, "sourceParentId": "r-1", "destinationParentId": "ou-1"})),
+            ],
+            Some(placed.clone()),
+            vec!["moved widened e1-e7"],
         ),
     ];
     for (name, before, calls, after, expected) in cases {

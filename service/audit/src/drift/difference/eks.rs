@@ -103,7 +103,15 @@ fn entries(was: &Cluster, is: &Cluster, out: &mut Vec<Difference>) {
         new,
         |entry| &entry.principal_arn,
         |principal, had: Option<&AccessEntry>, has: Option<&AccessEntry>| {
-            if had == has {
+            // AWS lists groups and policies in any order.
+            let sorted = |entry: &AccessEntry| {
+                let mut entry = entry.clone();
+                entry.groups.sort();
+                entry.policies.iter_mut().for_each(|policy| policy.namespaces.sort());
+                entry.policies.sort_by(|a, b| a.arn.cmp(&b.arn));
+                entry
+            };
+            if had == has || had.map(sorted) == has.map(sorted) {
                 return;
             }
             let mut notes = Notes {
