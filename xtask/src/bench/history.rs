@@ -50,8 +50,15 @@ begin
             where scope = 'roles' order by account_id limit 1;
     end loop;
     update counter set value = first + SCANS - 1 where name in ('run', 'snapshot');
+    delete from resource_count;
+    insert into resource_count (account_id, kind, run_id, number)
+        select account_id, kind, run_id, sum(sum(step)) over (partition by account_id, kind order by run_id)
+        from (select account_id, kind, seen_from as run_id, 1 as step from resource
+              union all
+              select account_id, kind, seen_to, -1 from resource where seen_to is not null) as steps
+        group by account_id, kind, run_id;
 end $$;
-vacuum analyze resource, coverage_state, run;
+vacuum analyze resource, resource_count, coverage_state, run;
 ";
 
 const SIZES: &str = "

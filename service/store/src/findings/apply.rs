@@ -12,6 +12,7 @@ mod write;
 
 use crate::findings::owed::{self, DoneJudgement};
 use crate::inventory::open_changes::{PassedChanges, note_passed};
+use crate::inventory::snapshot::ANALYZED_FROM;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
@@ -88,6 +89,9 @@ impl Store {
         owed::delete_done(&mut tx, done).await?;
         note_passed(&mut tx, &done.passed).await?;
         tx.commit().await?;
+        if step.counts.opened >= ANALYZED_FROM {
+            sqlx::query!("analyze finding, finding_workload, finding_event, event").execute(&self.pool).await?;
+        }
         Ok(step.counts)
     }
 

@@ -118,11 +118,14 @@ impl Store {
     /// Where the database fails.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, Error> {
         let rows = sqlx::query!(
-            r#"with resources as (
-                   select account_id, count(*) filter (where kind = 'role') as roles,
-                          count(*) filter (where kind = 'cluster') as clusters,
-                          count(*) filter (where kind = 'association') as associations
-                   from resource where seen_to is null group by account_id),
+            r#"with counts as (
+                   select distinct on (account_id, kind) account_id, kind, number from resource_count
+                   order by account_id, kind, run_id desc),
+               resources as (
+                   select account_id, max(number) filter (where kind = 'role') as roles,
+                          max(number) filter (where kind = 'cluster') as clusters,
+                          max(number) filter (where kind = 'association') as associations
+                   from counts group by account_id having max(number) > 0),
                looks as (
                    select account_id, count(*) filter (where complete) as complete,
                           count(*) filter (where not complete) as gaps, max(last_at) as last_at

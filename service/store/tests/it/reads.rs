@@ -292,13 +292,13 @@ async fn accounts_and_their_coverage() {
     let rows = store.accounts().await.unwrap();
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [account(), other()]);
     assert_eq!((rows[0].roles, rows[0].clusters, rows[0].associations), (2, 1, 2));
-    assert_eq!((rows[0].complete_scopes, rows[0].gap_scopes, rows[0].last_look_at), (11, 1, Some(at(60))));
+    assert_eq!((rows[0].complete_scopes, rows[0].gap_scopes, rows[0].last_look_at), (12, 1, Some(at(60))));
     assert_eq!((&rows[1].account, rows[1].gap_scopes), (&None, 1));
 
     assert_eq!(store.known_accounts().await.unwrap(), estate().account.into_iter().collect::<Vec<_>>());
 
     let coverage = store.coverage(&[account()]).await.unwrap();
-    assert_eq!(coverage.len(), 12);
+    assert_eq!(coverage.len(), 13);
     let trails = coverage.iter().find(|row| row.scope.kind == ScopeKind::Trails).unwrap();
     assert_eq!((trails.complete, trails.run, trails.last_complete_at), (false, run, Some(at(0))));
     assert_eq!(trails.gaps.len(), 1);

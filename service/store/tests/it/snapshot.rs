@@ -574,3 +574,55 @@ async fn estate_of_scan(seen: &Observation) -> Estate {
     look(&database.store, 0, seen).await;
     estate_of(&database.store).await
 }
+
+/// The numbers kept beside the resources are those of the resources, now and as every scan left them.
+#[tokio::test]
+async fn what_accounts_have_is_counted_as_it_comes_and_goes() {
+    let database = database().await;
+    let store = &database.store;
+    let all = estate();
+    let without_roles = |names: &[&str]| {
+        let mut seen = all.clone();
+        seen.roles.retain(|role| names.contains(&role.arn.name()));
+        seen
+    };
+    let more = {
+        let mut seen = all.clone();
+        let new = role(&mut seen, "new");
+        seen.roles.push(new);
+        seen.associations.push(association("web", "new", "new"));
+        seen
+    };
+    let mut gone = all.clone();
+    gone.clusters.clear();
+    gone.associations.clear();
+    let looks = [
+        all.clone(),
+        more.clone(),
+        without_roles(&["api"]),
+        with_gaps(&without_roles(&[]), &[ScopeKind::Roles]),
+        without_roles(&[]),
+        gone,
+        more,
+        all.clone(),
+    ];
+    let mut left = Vec::new();
+    for (n, seen) in looks.iter().enumerate() {
+        look(store, i64::try_from(n).unwrap(), seen).await;
+        let estate = estate_of(store).await;
+        let numbers = [estate.roles.len(), estate.clusters.len(), estate.associations.len()].map(|it| it as u64);
+        let rows = store.accounts().await.unwrap();
+        let counted =
+            rows.iter().find(|row| row.id == account()).map(|row| [row.roles, row.clusters, row.associations]);
+        assert_eq!(counted, Some(numbers), "look {n}");
+        left.push((store.now().await.unwrap(), numbers));
+    }
+    assert!(left.iter().map(|(_, numbers)| numbers).collect::<std::collections::BTreeSet<_>>().len() > 4, "{left:?}");
+    for (n, (at, numbers)) in left.iter().enumerate() {
+        let as_of = store.as_of(*at).await.unwrap().unwrap();
+        let rows = store.accounts_at(as_of).await.unwrap();
+        let counted =
+            rows.iter().find(|row| row.id == account()).map(|row| [row.roles, row.clusters, row.associations]);
+        assert_eq!(counted, Some(*numbers), "as look {n} left it");
+    }
+}

@@ -30,6 +30,10 @@ use std::time::Duration;
 pub(crate) use facts::Kind as ResourceKind;
 pub(crate) use unconfirmed::marks_beside;
 
+/// After so many rows were written at once, the planner's statistics are made anew: plans for tables that were
+/// empty a moment ago read each row of them for each row of another, until autovacuum comes by.
+pub(crate) const ANALYZED_FROM: u64 = 1_000;
+
 /// What one `save` wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SaveCounts {
@@ -79,6 +83,8 @@ pub struct SnapshotWriter {
     written: Documents,
     /// Of what date accounts were known before this run.
     dates: BTreeMap<String, Option<DateTime<Utc>>>,
+    /// Accounts and kinds of which resources came or went.
+    recounted: BTreeSet<(AccountId, Kind)>,
 }
 
 type Key = (AccountId, Kind, String);
@@ -147,6 +153,7 @@ impl Store {
             unvisited: BTreeMap::new(),
             written: Documents::default(),
             dates: BTreeMap::new(),
+            recounted: BTreeSet::new(),
         })
     }
 }
@@ -183,6 +190,8 @@ impl SnapshotWriter {
         let gone = gone(seen, &known, &seen_keys, &scopes);
         counts.resources_opened = parse::count(i64::try_from(opened.len()).unwrap_or(i64::MAX));
         counts.resources_changed = counts.resources_opened + gone.len() as u64;
+        let came = opened.iter().map(|fact| fact.key()).filter(|key| !known.contains_key(key));
+        self.recounted.extend(came.chain(gone.iter().cloned()).map(|(account, kind, _)| (account, kind)));
         closed.extend(gone.iter().cloned());
         counts.resources_closed = closed.len() as u64;
 
@@ -220,6 +229,7 @@ impl SnapshotWriter {
     /// Where the database fails; then nothing is visible.
     pub async fn commit(mut self) -> Result<SaveCounts, Error> {
         self.unreached().await?;
+        self.count().await?;
         sqlx::query!(
             "insert into owed_change (account_id, run_id)
              select $1, $2 where exists (select from changed_resource where run_id = $2)",
@@ -244,7 +254,30 @@ impl SnapshotWriter {
         .execute(&mut *self.tx)
         .await?;
         self.tx.commit().await?;
+        if self.counts.resources_changed >= ANALYZED_FROM {
+            sqlx::query!("analyze resource, resource_count, document, coverage, coverage_state, coverage_gap")
+                .execute(&self.pool)
+                .await?;
+        }
         Ok(self.counts)
+    }
+
+    /// Counts what there is now of the kinds of which resources came or went.
+    async fn count(&mut self) -> Result<(), Error> {
+        let (accounts, kinds): (Vec<String>, Vec<String>) =
+            self.recounted.iter().map(|(account, kind)| (account.to_string(), kind.as_str().to_owned())).unzip();
+        sqlx::query!(
+            "insert into resource_count (account_id, kind, run_id, number)
+             select w.account_id, w.kind, $3, (select count(*) from resource r where r.account_id = w.account_id
+                                               and r.kind = w.kind and r.seen_to is null)
+             from unnest($1::text[], $2::text[]) as w (account_id, kind)",
+            &accounts,
+            &kinds,
+            self.run.0
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 }
 
