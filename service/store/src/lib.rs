@@ -7,6 +7,7 @@
 //! All SQL of the project stands in this crate, beside the function that runs it.
 
 mod access;
+mod audit_log;
 mod count;
 mod error;
 
@@ -21,6 +22,9 @@ mod trail;
 mod work;
 
 pub use access::{ApiToken, NewToken, Visit, WebSession};
+pub use audit_log::{
+    Actor, ActorKind, AuditAction, AuditEntry, AuditFilter, AuditHead, AuditOutcome, AuditVerified, NewAuditEntry,
+};
 pub use count::Total;
 pub use error::Error;
 pub use findings::apply::ApplyCounts;
@@ -66,6 +70,7 @@ use pool::Pool;
 use rolecall_audit::finding::triage::due::DueDays;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -102,6 +107,8 @@ pub struct Store {
     totals: findings::totals::Totals,
     behind: Duration,
     due_days: DueDays,
+    /// Whoever does what is done by it.
+    actor: Arc<Actor>,
 }
 
 impl Store {
@@ -117,6 +124,12 @@ impl Store {
     #[must_use]
     pub fn with_due_days(&self, due_days: DueDays) -> Self {
         Self { due_days, ..self.clone() }
+    }
+
+    /// The same database, for what this actor does: that is written to the audit log.
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { actor: Arc::new(actor), ..self.clone() }
     }
 
     /// Connects to the database that a URL names, and asks it one question.
@@ -147,6 +160,7 @@ impl Store {
             totals: findings::totals::Totals::default(),
             behind: Duration::ZERO,
             due_days: DueDays::default(),
+            actor: Arc::new(Actor::service()),
         })
     }
 

@@ -4,6 +4,7 @@
 //! later is told how a ticket of an earlier one would be marked. The lease goes by the database's clock. Refuses to
 //! know the systems.
 
+use crate::audit_log::{Actor, append};
 use crate::findings::apply::{Life, Step, keep_numbers, named};
 use crate::{Error, Store, parse};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -145,7 +146,7 @@ impl Store {
         let detail = json!({ "system": asked.system().as_str(), "holder": holder, "until": until });
         step.event(&mut life, "ticket_reserved", detail);
         step.move_on(life);
-        finish(tx, step).await?;
+        finish(tx, step, &self.actor).await?;
         let before = known.filter(|known| known.row.reservations > 0);
         Ok(Ok(Reserved { ticket, before: before.map(|known| (known.row.holder, known.row.reserved_at)) }))
     }
@@ -204,7 +205,7 @@ impl Store {
         .await?;
         step.event(&mut life, "ticket_linked", json!({ "system": system.as_str(), "key": key, "url": url }));
         step.move_on(life);
-        finish(tx, step).await?;
+        finish(tx, step, &self.actor).await?;
         Ok(Ok(number))
     }
 
@@ -254,7 +255,7 @@ impl Store {
             step.event(&mut life, "ticket_released", detail);
         }
         step.move_on(life);
-        finish(tx, step).await?;
+        finish(tx, step, &self.actor).await?;
         Ok(Ok(number))
     }
 }
@@ -281,9 +282,11 @@ async fn kept(
 }
 
 /// A ticket changes nothing about what is listed under what.
-async fn finish(mut tx: Transaction<'static, Postgres>, mut step: Step) -> Result<(), Error> {
+async fn finish(mut tx: Transaction<'static, Postgres>, mut step: Step, actor: &Actor) -> Result<(), Error> {
+    let acts = step.acts();
     step.write_down(&mut tx).await?;
     keep_numbers(&mut tx, &step).await?;
+    append(&mut tx, actor, &acts).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Knows that a step, its event and its suppression are one transaction, numbered among the scanner's steps, and that
 //! of many findings each is taken or refused by itself. Refuses to know which steps there are and who may take them.
 
+use crate::audit_log::{Actor, AuditAction, NewAuditEntry, append};
 use crate::findings::apply::{Life, Step, end, locked, named};
 use crate::findings::filter::FindingFilter;
 use crate::findings::read::FindingSort;
@@ -97,7 +98,7 @@ impl Store {
         if let Err(refused) = take(&mut tx, &mut step, life, asked, by).await? {
             return Ok(Err(NotTriaged::Refused(refused)));
         }
-        finish(tx, step).await?;
+        finish(tx, step, &self.actor).await?;
         Ok(Ok(number))
     }
 
@@ -144,7 +145,7 @@ impl Store {
             }
         }
         if !dry_run {
-            finish(tx, step).await?;
+            finish(tx, step, &self.actor).await?;
         }
         Ok(TriagedAll::Done { processed, unprocessed })
     }
@@ -185,7 +186,7 @@ impl Store {
             end_suppression(&mut tx, &life, Open::Pending, because, &step).await?;
             step.event(&mut life, "suppression_declined", json!({ "suppression": shown, "because": because }));
             step.move_on(life);
-            finish(tx, step).await?;
+            finish(tx, step, &self.actor).await?;
             return Ok(Ok(number));
         }
         if is_same {
@@ -219,9 +220,11 @@ impl Store {
         let from = life.workflow.clone();
         life.stand(standing, step.now);
         life.part_of = None;
+        let approved = json!({ "suppression": &shown, "from": &from });
         step.event(&mut life, "suppressed", json!({ "suppression": shown, "from": from }));
         step.move_on(life);
-        finish(tx, step).await?;
+        let act = NewAuditEntry::done(AuditAction::FindingApproveSuppression, number.to_string(), approved);
+        finish_as(tx, step, &self.actor, &[act]).await?;
         Ok(Ok(number))
     }
 
@@ -240,9 +243,21 @@ impl Store {
 }
 
 /// Writes what the steps came to, lists alone what no listed finding heads any more, and commits.
-async fn finish(mut tx: Transaction<'static, Postgres>, mut step: Step) -> Result<(), Error> {
+async fn finish(tx: Transaction<'static, Postgres>, step: Step, actor: &Actor) -> Result<(), Error> {
+    let acts = step.acts();
+    finish_as(tx, step, actor, &acts).await
+}
+
+/// The same, where the audit log has another word for it than the findings' history.
+async fn finish_as(
+    mut tx: Transaction<'static, Postgres>,
+    mut step: Step,
+    actor: &Actor,
+    acts: &[NewAuditEntry],
+) -> Result<(), Error> {
     step.write_down(&mut tx).await?;
     end(&mut tx, &mut step).await?;
+    append(&mut tx, actor, acts).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Knows that an approval and the question whether the change is still there are one transaction, and that
 //! of many changes either all are approved or none. Refuses to know who may approve.
 
+use crate::audit_log::append;
 use crate::inventory::changes::{ChangeFilter, ChangeRow, count, later_than, page};
 use crate::work::feed::NewEvents;
 use crate::{Error, Store, parse};
@@ -67,8 +68,10 @@ impl Store {
             return Ok(Approved::Replaced(Box::new(later)));
         }
         approve(&mut tx, &[row], approval, who, None, &mut told).await?;
+        let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
         let row = one(&mut tx, id).await?;
+        append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
         Ok(row.map_or(Approved::Absent, |row| Approved::Done(Box::new(row))))
     }
@@ -111,7 +114,9 @@ impl Store {
             return Ok(AllApproved::Replaced(replaced));
         }
         approve(&mut tx, &rows, approval, who, None, &mut told).await?;
+        let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
+        append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
         Ok(AllApproved::Done(rows.into_iter().map(|row| row.change.id).collect()))
     }
@@ -147,8 +152,10 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         told.tell(&account, "change.approval_withdrawn", id, who, &json!({ "reason": why.reason() }));
+        let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
         let row = one(&mut tx, id).await?;
+        append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
         Ok(row.map_or(Withdrawn::Absent, |row| Withdrawn::Done(Box::new(row))))
     }

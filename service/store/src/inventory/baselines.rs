@@ -4,6 +4,7 @@
 //! Knows that one baseline of a resource is in force at most, and that what was approved with a baseline is withdrawn
 //! with it, in one transaction. Refuses to know how states are compared and who may approve.
 
+use crate::audit_log::{AuditAction, NewAuditEntry, append};
 use crate::inventory::approval::{approve, judge_again, replaced};
 use crate::inventory::changes::{self, ChangeRow};
 use crate::work::feed::NewEvents;
@@ -209,6 +210,23 @@ fn given(new: &NewBaseline) -> Value {
     })
 }
 
+/// A baseline that was kept, for the audit log.
+fn created(new: &NewBaseline) -> NewAuditEntry {
+    let NewBaseline { baseline, signed_by, file, .. } = new;
+    let detail = json!({
+        "resource": baseline.resource.name,
+        "resource_type": baseline.resource.kind.as_str(),
+        "account_id": baseline.account_id.to_string(),
+        "digest": baseline.digest.to_string(),
+        "reason": baseline.approval.reason(),
+        "ticket": baseline.approval.ticket(),
+        "until": baseline.approval.until(),
+        "signed_by": signed_by,
+        "file": file,
+    });
+    NewAuditEntry::done(AuditAction::BaselineCreate, baseline.id(), detail)
+}
+
 impl Store {
     /// Keeps baselines, of each resource one at most. One that is known stays as it is, also where it was withdrawn;
     /// one that is older than the one in force is kept as ended. Says which are new and in force.
@@ -264,6 +282,12 @@ impl Store {
         )
         .fetch_all(&mut *tx)
         .await?;
+        let acts: Vec<NewAuditEntry> = kept
+            .iter()
+            .filter_map(|row| baselines.iter().find(|new| new.baseline.id() == row.id))
+            .map(|new| created(new))
+            .collect();
+        append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
         Ok(kept.into_iter().filter(|row| row.in_force).map(|row| row.id).collect())
     }
@@ -284,7 +308,9 @@ impl Store {
             let mut tx = self.pool.begin().await?;
             let mut told = NewEvents::begin(&mut tx).await?;
             end(&mut tx, &id, "files", "its file does not have it any more", &mut told).await?;
+            let acts = withdrawn(&id, "its file does not have it any more", &told);
             told.write(&mut tx, self.behind).await?;
+            append(&mut tx, &self.actor, &acts).await?;
             tx.commit().await?;
             ended += 1;
         }
@@ -406,7 +432,9 @@ impl Store {
             return Ok(BaselineWithdrawn::Ended(Box::new(row)));
         }
         end(&mut tx, id, who, why.reason(), &mut told).await?;
+        let acts = withdrawn(id, why.reason(), &told);
         told.write(&mut tx, self.behind).await?;
+        append(&mut tx, &self.actor, &acts).await?;
         let row = select_baselines!("where b.id = $1", id).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         Ok(row
@@ -443,10 +471,19 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
         approve(&mut tx, rows, approval, who, Some(baseline), &mut told).await?;
+        let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
+        append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// The withdrawal of a baseline and of the approvals that were given with it, for the audit log.
+fn withdrawn(id: &str, why: &str, told: &NewEvents) -> Vec<NewAuditEntry> {
+    let mut acts = vec![NewAuditEntry::done(AuditAction::BaselineWithdraw, id, json!({ "reason": why }))];
+    acts.extend(told.acts());
+    acts
 }
 
 /// Ends a baseline with the approvals that were given with it.

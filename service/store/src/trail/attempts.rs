@@ -5,10 +5,12 @@
 //! process. Refuses to know what a unit is.
 
 use super::TrailBatch;
+use crate::audit_log::{AuditAction, NewAuditEntry, append};
 use crate::work::runs::{RunId, life_key};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::BTreeMap;
 
@@ -152,6 +154,10 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        if !sources.is_empty() {
+            let act = NewAuditEntry::done(AuditAction::SetAsideRetry, unit, json!({ "sources": sources }));
+            append(&mut tx, &self.actor, &[act]).await?;
+        }
         tx.commit().await?;
         Ok(!sources.is_empty())
     }

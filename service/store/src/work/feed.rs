@@ -5,6 +5,7 @@
 //! later; a sequence, or a time, does not give that. INVARIANT: a transaction that tells events locks the counter
 //! before anything that another one of them may hold. Refuses to know what an event means.
 
+use crate::audit_log::{AuditAction, NewAuditEntry};
 use crate::work::jobs::interval;
 use crate::work::run_id::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
@@ -125,6 +126,20 @@ impl NewEvents {
             actor: parse::storable(actor).to_string(),
             detail: parse::json_text(detail),
         });
+    }
+
+    /// What of it somebody did, for the audit log.
+    pub(crate) fn acts(&self) -> Vec<NewAuditEntry> {
+        let act = |row: &Row| {
+            let action = match row.kind {
+                "change.approved" => AuditAction::ChangeApprove,
+                "change.approval_withdrawn" => AuditAction::ChangeWithdrawApproval,
+                _ => return None,
+            };
+            let detail = serde_json::from_str(&row.detail).unwrap_or_default();
+            Some(NewAuditEntry::done(action, row.subject.clone(), detail))
+        };
+        self.rows.iter().filter_map(act).collect()
     }
 
     /// Writes what was told, dated so much behind the database's clock.

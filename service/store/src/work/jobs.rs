@@ -3,8 +3,10 @@
 //! Knows who holds what until when, by the database's clock, which all replicas share. Refuses to
 //! know what a job does.
 
+use crate::audit_log::{AuditAction, NewAuditEntry, append};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::postgres::types::PgInterval;
 use std::time::Duration;
 use uuid::Uuid;
@@ -227,6 +229,21 @@ impl Store {
     pub async fn enqueue(&self, job: &NewJob) -> Result<Option<Uuid>, Error> {
         let mut connection = self.pool.acquire().await?;
         insert_job(&mut connection, job).await
+    }
+
+    /// Enqueues a scan that somebody asks for; `None` where one already waits or runs.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn start_scan(&self, job: &NewJob) -> Result<Option<Uuid>, Error> {
+        let mut tx = self.pool.begin().await?;
+        let id = insert_job(&mut tx, job).await?;
+        if let Some(id) = id {
+            let act = NewAuditEntry::done(AuditAction::ScanStart, id.to_string(), json!({ "job": job.kind }));
+            append(&mut tx, &self.actor, &[act]).await?;
+        }
+        tx.commit().await?;
+        Ok(id)
     }
 
     /// Takes the next due job of these kinds, if there is one, for the length of a lease. Jobs

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod audit_log;
+#[cfg(test)]
 mod baselines;
 #[cfg(test)]
 mod changes;

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 pub(super) struct Event {
     pub(super) account: String,
     pub(super) fingerprint: String,
+    pub(super) number: i64,
     pub(super) kind: &'static str,
     pub(super) detail: Value,
 }

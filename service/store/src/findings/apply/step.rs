@@ -3,6 +3,7 @@
 use super::life::{Event, Judged, Life, differences, is_same, seen};
 use super::write::{Reached, statements, write_events, write_moved, write_shown, write_workloads};
 use super::{ApplyCounts, NAMED};
+use crate::audit_log::{AuditAction, NewAuditEntry};
 use crate::work::runs::RunId;
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
@@ -28,6 +29,24 @@ fn resolved(why: Resolution, by: Option<&str>, from: &str) -> Value {
         Some(change) => json!({ "why": why.as_str(), "from": from, "change": change }),
         None => json!({ "why": why.as_str(), "from": from }),
     }
+}
+
+/// What an event of a finding is as an act; `None` where nobody acts by it.
+fn action_of(kind: &str) -> Option<AuditAction> {
+    Some(match kind {
+        "acknowledged" => AuditAction::FindingAcknowledge,
+        "unacknowledged" | "suppression_ended" => AuditAction::FindingOpen,
+        "suppressed" => AuditAction::FindingSuppress,
+        "suppression_requested" => AuditAction::FindingRequestSuppression,
+        "suppression_declined" => AuditAction::FindingDeclineSuppression,
+        "assigned" => AuditAction::FindingAssign,
+        "commented" => AuditAction::FindingComment,
+        "ticket_reserved" => AuditAction::TicketReserve,
+        "ticket_linked" => AuditAction::TicketLink,
+        "ticket_removed" => AuditAction::TicketRemove,
+        "ticket_released" => AuditAction::TicketRelease,
+        _ => return None,
+    })
 }
 
 /// The state of one `apply`, or of what people do.
@@ -253,10 +272,10 @@ impl Step {
     }
 
     pub(in crate::findings) fn event(&mut self, life: &mut Life, kind: &'static str, detail: Value) {
-        let (account, fingerprint) = (life.account_id.clone(), life.fingerprint.clone());
+        let (account, fingerprint, number) = (life.account_id.clone(), life.fingerprint.clone(), life.number);
         self.seq += 1;
         life.change_seq = self.seq;
-        self.events.push((self.seq, Event { account, fingerprint, kind, detail }));
+        self.events.push((self.seq, Event { account, fingerprint, number, kind, detail }));
     }
 
     /// Writes what the failure shows, and with it the workloads where others reach it than before.
@@ -278,6 +297,15 @@ impl Step {
         life.version += 1;
         life.updated_at = self.now;
         self.moved.push(life.steps());
+    }
+
+    /// What somebody did, for the audit log; before it is written down.
+    pub(in crate::findings) fn acts(&self) -> Vec<NewAuditEntry> {
+        let act = |(_, event): &(i64, Event)| {
+            let action = action_of(event.kind)?;
+            Some(NewAuditEntry::done(action, event.number.to_string(), event.detail.clone()))
+        };
+        self.events.iter().filter_map(act).collect()
     }
 
     /// Writes what the steps since the last time came to.
