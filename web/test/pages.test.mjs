@@ -76,7 +76,7 @@ async function start() {
 async function choose(page) {
   const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
   const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
-  chosen.push("/search?q=payments", "/search?q=no-such-name", "/search", "/exceptions", "/exceptions?state=ended", "/findings?state=suppressed", "/findings?assigned=true");
+  chosen.push("/search?q=payments", "/search?q=no-such-name", "/search", "/exceptions", "/exceptions?state=ended", "/settings", "/settings/sessions", "/settings/tokens", "/settings/audit-log", "/settings/audit-log?actor=nobody", "/findings?state=suppressed", "/findings?assigned=true");
   chosen.push("/usage", "/ingestion", "/sessions?kind=saml&attributed=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
   chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
   for (const section of SECTIONS) {

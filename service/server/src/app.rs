@@ -14,7 +14,7 @@ use crate::signature::SigningKey;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use rolecall_collect::Hub;
-use rolecall_store::Store;
+use rolecall_store::{Actor, Store};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -170,8 +170,8 @@ impl App {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn run_now(&self, requested_by: &str) -> Result<RunNow, Error> {
-        let queued = self.store.enqueue(&job::audit_now(requested_by)).await?;
+    pub async fn run_now(&self, requested_by: &str, actor: Actor) -> Result<RunNow, Error> {
+        let queued = self.store.acting_as(actor).start_scan(&job::audit_now(requested_by)).await?;
         self.job_notify.notify_one();
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
     }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod progress;
 mod query;
 pub mod rate;
+pub mod role;
 pub mod schedule;
 pub mod signature;
 pub mod telemetry;

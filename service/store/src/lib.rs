@@ -21,7 +21,8 @@ pub mod testing;
 mod trail;
 mod work;
 
-pub use access::{ApiToken, NewToken, Visit, WebSession};
+pub use access::tokens::{ApiToken, NewToken, ServiceAccount, TokenSuccessor};
+pub use access::{NewLogin, PersonAccess, RoleGrant, Visit, WebSession};
 pub use audit_log::{
     Actor, ActorKind, AuditAction, AuditEntry, AuditFilter, AuditHead, AuditOutcome, AuditVerified, NewAuditEntry,
 };

@@ -7,11 +7,11 @@ use crate::audit::rules::Rules;
 use crate::database::{Database, Schema};
 use crate::error::{Error, chain};
 use crate::http;
-use crate::http::auth::token::{Scope, mint};
+use crate::http::auth::token::{Scope, mint, successor};
 use crate::progress::Progress;
 use rolecall_collect::Hub;
 use rolecall_estate::{Limit, Visibility};
-use rolecall_store::{ApiToken, NewToken, SetAside};
+use rolecall_store::{ApiToken, NewToken, PersonAccess, SetAside};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -47,13 +47,13 @@ pub fn openapi() -> Result<ExitCode, Error> {
 ///
 /// # Errors
 /// What stopped it; where people do not come in by links, that.
-pub async fn login(context: Context, bind: Option<SocketAddr>) -> Result<ExitCode, Error> {
+pub async fn login(context: Context, bind: Option<SocketAddr>, whom: PersonAccess) -> Result<ExitCode, Error> {
     let addr = bind.unwrap_or(context.config.server.bind);
     let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
     let url = with_existing_database(&context, &Progress::silent(), async |database| {
         let app =
             App::new(database.store.clone(), rules.clone(), context.config.clone(), Hub::default(), false).await?;
-        http::auth::login_url(&app, addr).await.map_err(|error| Error::Usage {
+        http::auth::login_url_for(&app, addr, whom).await.map_err(|error| Error::Usage {
             what: chain(&error),
             remedy: "set `auth.mode` to \"link\", or sign in the way it says".to_owned(),
         })
@@ -100,12 +100,42 @@ pub async fn create_token(
     })
     .await?;
     if !created {
-        return Err(unusable("a token of the same id is there already".to_owned()));
+        return Err(unusable(format!("the service account `{name}` is disabled")));
     }
     match context.format {
         Format::Json => print_json(&json!({
             "token": minted.text, "id": minted.public_id, "name": name, "scopes": scopes,
             "limits": visibility.limits(), "expires_at": minted.expires_at,
+        }))?,
+        // Alone on its line, so that a shell can take it.
+        _ => print(&format!("{}\n", minted.text))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `admin token rotate`
+///
+/// # Errors
+/// [`Error::Usage`] where there is no such token in force.
+pub async fn rotate_token(context: Context, id: &str, days: u16, overlap_hours: u16) -> Result<ExitCode, Error> {
+    let (done, minted) = with_existing_database(&context, &Progress::silent(), async |database| {
+        let now = database.store.now().await?;
+        let (minted, successor) = successor(days.into(), overlap_hours.into(), now).map_err(|error| Error::Usage {
+            what: error.to_string(),
+            remedy: "see `rolecall admin token rotate --help`".to_owned(),
+        })?;
+        Ok((database.store.rotate_token(id, &successor).await?, minted))
+    })
+    .await?;
+    if !done {
+        return Err(Error::Usage {
+            what: format!("no token in force that was not replaced has the id `{id}`"),
+            remedy: "`rolecall admin token list` shows the ids".to_owned(),
+        });
+    }
+    match context.format {
+        Format::Json => print_json(&json!({
+            "token": minted.text, "id": minted.public_id, "replaces": id, "expires_at": minted.expires_at,
         }))?,
         // Alone on its line, so that a shell can take it.
         _ => print(&format!("{}\n", minted.text))?,

@@ -5,21 +5,23 @@
 //! anything is done: each command is a function of a file beside this one.
 
 use super::{
-    Context, Format, admin, baselines, compare, declared, demo, doctor, export, health, help, import, policies, scan,
-    serve, simulate, what_if,
+    Context, Format, admin, baselines, compare, declared, demo, doctor, export, health, help, import, people, policies,
+    scan, serve, simulate, what_if,
 };
 use crate::config::Config;
 use crate::database;
 use crate::error::Error;
+use crate::role::PersonRole;
 use crate::telemetry::{self, LogFormat};
 use crate::terminal;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use rolecall_estate::Limit;
 use rolecall_estate::assumption::Assumption;
+use rolecall_estate::{Limit, Visibility};
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
+use rolecall_store::PersonAccess;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -184,7 +186,7 @@ enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Sign-in links and API tokens
+    /// Sign-in links, sessions, roles, API tokens and the audit log
     Admin {
         #[command(subcommand)]
         what: Admin,
@@ -237,6 +239,35 @@ enum Admin {
         /// Where the dashboard listens, instead of the configuration's server.bind
         #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
         bind: Option<SocketAddr>,
+        /// The role of whoever follows it: viewer, triager, policy-admin or admin
+        #[arg(long, default_value_t = PersonRole::Admin)]
+        role: PersonRole,
+        /// How whoever follows it is called
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        person: String,
+        /// What they may see, such as `namespace:payments`; everything where none is given; may be given more than once
+        #[arg(long = "limit", value_name = "LIMIT")]
+        limits: Vec<Limit>,
+    },
+    /// Sessions of people
+    Session {
+        #[command(subcommand)]
+        what: people::Session,
+    },
+    /// Roles that an operator gives to people, beside those of `[[auth.role]]`
+    Role {
+        #[command(subcommand)]
+        what: people::Role,
+    },
+    /// Service accounts, which tokens belong to
+    ServiceAccount {
+        #[command(subcommand)]
+        what: people::Account,
+    },
+    /// The audit log
+    Audit {
+        #[command(subcommand)]
+        what: people::Audit,
     },
     /// API tokens
     Token {
@@ -265,7 +296,7 @@ enum Aside {
 enum Token {
     /// Create a token and print it once
     Create {
-        /// What it is for
+        /// The service account that it is of; made where there is none of this name
         #[arg(long)]
         name: String,
         /// What it may do, such as `findings:read`; may be given more than once
@@ -281,6 +312,17 @@ enum Token {
     },
     /// List tokens, without their secrets
     List,
+    /// Create the token that takes another's place, and print it once; both are valid for a while
+    Rotate {
+        /// The token's id, as `list` prints it
+        id: String,
+        /// Days until the new one expires
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=365))]
+        days: u16,
+        /// Hours until the other one ends
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(0..=720))]
+        overlap_hours: u16,
+    },
     /// Revoke a token
     Revoke {
         /// The token's id, as `list` prints it
@@ -429,11 +471,19 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Openapi => admin::openapi(),
         Command::Completions { shell } => help::completions(shell, Cli::command()),
         Command::Man { dir } => help::man(&dir, Cli::command()),
-        Command::Admin { what: Admin::Login { bind } } => admin::login(context, bind).await,
+        Command::Admin { what: Admin::Login { bind, role, person, limits } } => {
+            let visibility = Visibility::of(limits.into_iter().collect());
+            admin::login(context, bind, PersonAccess { person, role: role.to_string(), visibility }).await
+        }
+        Command::Admin { what: Admin::Session { what } } => people::session(context, what).await,
+        Command::Admin { what: Admin::Role { what } } => people::role(context, what).await,
+        Command::Admin { what: Admin::ServiceAccount { what } } => people::service_account(context, what).await,
+        Command::Admin { what: Admin::Audit { what } } => people::audit(context, what).await,
         Command::Admin { what: Admin::Token { what } } => match what {
             Token::Create { name, scopes, limits, days } => {
                 admin::create_token(context, &name, &scopes, limits, days).await
             }
+            Token::Rotate { id, days, overlap_hours } => admin::rotate_token(context, &id, days, overlap_hours).await,
             Token::List => admin::list_tokens(context).await,
             Token::Revoke { id } => admin::revoke_token(context, &id).await,
         },

@@ -10,7 +10,9 @@ use crate::http::filters;
 use crate::http::listing::{self, Listing};
 use crate::http::lists::Associations;
 use crate::http::query::{Param, Params};
-use crate::http::{BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson};
+use crate::http::{
+    AuditEntryJson, BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson,
+};
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -54,6 +56,8 @@ pub enum What {
     Baselines,
     /// CloudTrail events of calls that changed, or tried to change, roles, policies, associations and clusters
     ChangeEvents,
+    /// What people, programs and operators did, the newest first
+    AuditLog,
 }
 
 impl What {
@@ -122,6 +126,20 @@ impl What {
                 "ended_at",
                 "ended_by",
                 "ended_because",
+            ],
+            Self::AuditLog => &[
+                "seq",
+                "at",
+                "actor_kind",
+                "actor",
+                "action",
+                "outcome",
+                "object",
+                "detail",
+                "source_ip",
+                "request_id",
+                "previous_hash",
+                "hash",
             ],
             Self::Associations => &[
                 "association_id",
@@ -333,6 +351,7 @@ impl What {
             Self::Changes => filters::CHANGES,
             Self::Baselines => filters::BASELINES,
             Self::ChangeEvents => filters::CHANGE_EVENTS,
+            Self::AuditLog => filters::AUDIT_LOG,
         }
     }
 
@@ -454,6 +473,9 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
         What::Baselines => every(store, &filters::baselines(params), out, |row| shape(BaselineJson::from(row))).await,
         What::ChangeEvents => {
             every(store, &filters::change_events(params), out, |row| shape(ChangeEventJson::from(row.clone()))).await
+        }
+        What::AuditLog => {
+            every(store, &filters::audit_log(params), out, |row| shape(AuditEntryJson::from(row.clone()))).await
         }
         What::Gaps => {
             let kinds = filters::scopes(params);

@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod help;
 mod import;
+mod people;
 mod policies;
 mod sarif;
 mod scan;
@@ -28,6 +29,7 @@ use crate::progress::Progress;
 use crate::terminal;
 use clap::ValueEnum;
 use rolecall_rules::Severity;
+use rolecall_store::Actor;
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -96,11 +98,19 @@ async fn with_database_of<T>(
     progress: &Progress,
     work: impl AsyncFnOnce(&Database) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let (database, _) = Database::open(&context.database, schema, progress).await?;
+    let (mut database, _) = Database::open(&context.database, schema, progress).await?;
+    // What a command does is done by whoever runs it.
+    database.store = database.store.acting_as(Actor::operator(operator()));
     let result = work(&database).await;
     progress.done();
     database.close().await;
     result
+}
+
+/// Who runs this command, as the system's environment says.
+fn operator() -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named).unwrap_or_else(|| "operator".to_owned())
 }
 
 /// Ends when somebody asks the process to: Ctrl-C, or SIGTERM.

@@ -4,7 +4,10 @@
 //! needs a decision, made in `[auth]`; without one the service refuses to start. Refuses to know
 //! requests.
 
+use crate::role::PersonRole;
+use rolecall_estate::{Limit, Visibility};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -34,8 +37,25 @@ pub struct AuthConfig {
     pub public_url: Option<PublicUrl>,
     /// The header in which the proxy names the person, such as `x-forwarded-user`.
     pub proxy_header: Option<String>,
-    /// Addresses from which that header is believed, such as `10.0.0.0/8`.
+    /// The header in which the proxy lists the person's groups, separated by commas.
+    pub proxy_groups_header: Option<String>,
+    /// Addresses of proxies in front, such as `10.0.0.0/8`: what their headers say of a client is believed.
     pub proxy_from: Vec<Cidr>,
+    /// Which groups have which role.
+    pub role: Vec<RoleMapping>,
+}
+
+/// An `[[auth.role]]`: what the people of a group may do and see.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleMapping {
+    /// The group, as the identity provider or the proxy names it.
+    pub group: String,
+    /// The role that its people have.
+    pub role: PersonRole,
+    /// What they see; everything where there is none.
+    #[serde(default)]
+    pub limits: BTreeSet<Limit>,
 }
 
 impl AuthConfig {
@@ -43,6 +63,22 @@ impl AuthConfig {
     #[must_use]
     pub fn https(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.https)
+    }
+
+    /// What the people of these groups may do and see: the highest role of any of them, and what any group with that
+    /// role sees. `None` where no group has a role.
+    #[must_use]
+    pub fn role_of(&self, groups: &[String]) -> Option<(PersonRole, Visibility)> {
+        let mapped = || self.role.iter().filter(|mapping| groups.contains(&mapping.group));
+        let highest = mapped().map(|mapping| mapping.role).max()?;
+        let mut limits = BTreeSet::new();
+        for mapping in mapped().filter(|mapping| mapping.role == highest) {
+            if mapping.limits.is_empty() {
+                return Some((highest, Visibility::Everything));
+            }
+            limits.extend(mapping.limits.iter().cloned());
+        }
+        Some((highest, Visibility::Only(limits)))
     }
 
     /// Every fault of the table, each with its remedy.
@@ -55,13 +91,22 @@ impl AuthConfig {
         if proxy && (self.proxy_header.is_none() || self.proxy_from.is_empty()) {
             wrong.push("`auth.mode = \"proxy\"` needs `auth.proxy_header` and `auth.proxy_from`".to_owned());
         }
-        if !proxy && (self.proxy_header.is_some() || !self.proxy_from.is_empty()) {
-            wrong.push("`auth.proxy_header` and `auth.proxy_from` need `auth.mode = \"proxy\"`".to_owned());
-        }
-        if let Some(header) = &self.proxy_header
-            && axum::http::HeaderName::from_str(header).is_err()
+        for (name, header) in
+            [("auth.proxy_header", &self.proxy_header), ("auth.proxy_groups_header", &self.proxy_groups_header)]
         {
-            wrong.push(format!("`auth.proxy_header`: `{header}` is not a header's name"));
+            let Some(header) = header else { continue };
+            if !proxy {
+                wrong.push(format!("`{name}` needs `auth.mode = \"proxy\"`"));
+            }
+            if axum::http::HeaderName::from_str(header).is_err() {
+                wrong.push(format!("`{name}`: `{header}` is not a header's name"));
+            }
+        }
+        if proxy && self.role.is_empty() != self.proxy_groups_header.is_none() {
+            wrong.push("`auth.proxy_groups_header` and `[[auth.role]]` need each other".to_owned());
+        }
+        if !proxy && !self.role.is_empty() {
+            wrong.push("`[[auth.role]]` needs `auth.mode = \"proxy\"` with `auth.proxy_groups_header`".to_owned());
         }
         match (&self.public_url, self.mode) {
             (None, AuthMode::Link) => {

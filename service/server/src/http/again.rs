@@ -30,6 +30,10 @@ const LONGEST: usize = 200;
 /// What is given again beside status and body.
 const HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION, header::LINK];
 
+/// Marks an answer with a secret that is kept nowhere, so that it is not given again either.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HoldsSecret;
+
 /// Does a request that has a key once.
 pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -66,7 +70,7 @@ async fn keyed(app: &App, credential: &str, key: &str, request: Request, next: N
         }
     }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if !response.status().is_success() {
+    if !response.status().is_success() || response.extensions().get::<HoldsSecret>().is_some() {
         app.store.release_key(credential, key).await?;
         return Ok(response);
     }

@@ -30,7 +30,7 @@ pub(super) fn fault(it: ApprovalFault) -> FieldError {
 /// Approves one change.
 pub(super) async fn approve(app: &App, id: &str, asked: &Asked, who: &Principal) -> Result<ChangeRow, AppError> {
     let approval = asked.read(app).await?;
-    match app.store.approve_change(id, &approval, &who.label()).await? {
+    match who.store(app).approve_change(id, &approval, &who.label()).await? {
         Approved::Done(row) => {
             app.judge_changes(&who.label()).await?;
             Ok(*row)
@@ -60,7 +60,7 @@ pub(super) async fn approve_all(
             vec![FieldError { parameter: "expected".into(), message }],
         ));
     }
-    match app.store.approve_changes(filter, expected, &approval, &who.label()).await? {
+    match who.store(app).approve_changes(filter, expected, &approval, &who.label()).await? {
         AllApproved::Done(ids) => {
             app.judge_changes(&who.label()).await?;
             Ok(ids)
@@ -85,7 +85,7 @@ pub(super) async fn approve_all(
 pub(super) async fn withdraw(app: &App, id: &str, reason: &str, who: &Principal) -> Result<ChangeRow, AppError> {
     let why =
         Withdrawal::new(reason).map_err(|wrong| AppError::of_fields(Code::InvalidParameter, vec![fault(wrong)]))?;
-    match app.store.withdraw_approval(id, &why, &who.label()).await? {
+    match who.store(app).withdraw_approval(id, &why, &who.label()).await? {
         Withdrawn::Done(row) => {
             app.judge_changes(&who.label()).await?;
             Ok(*row)

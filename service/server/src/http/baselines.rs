@@ -92,8 +92,8 @@ pub(super) async fn take(app: &App, wanted: AskedState, who: &Principal) -> Resu
         }
     };
     let new: Vec<NewBaseline> = baselines.into_iter().map(sign).collect();
-    let kept: BTreeSet<String> = app.store.keep_baselines(&new).await?.into_iter().collect();
-    compare_and_approve(&app.store, estate, &[account]).await?;
+    let kept: BTreeSet<String> = who.store(app).keep_baselines(&new).await?.into_iter().collect();
+    compare_and_approve(&who.store(app), estate, &[account]).await?;
     app.judge_changes(&who.label()).await?;
     let rows = app.store.baselines_in_force(&[account]).await?;
     Ok(TakenRows { rows: rows.into_iter().filter(|row| kept.contains(&row.id)).collect(), skipped })
@@ -103,7 +103,7 @@ pub(super) async fn take(app: &App, wanted: AskedState, who: &Principal) -> Resu
 pub(super) async fn withdraw(app: &App, id: &str, reason: &str, who: &Principal) -> Result<BaselineRow, AppError> {
     let why =
         Withdrawal::new(reason).map_err(|wrong| AppError::of_fields(Code::InvalidParameter, vec![fault(wrong)]))?;
-    match app.store.withdraw_baseline(id, &why, &who.label()).await? {
+    match who.store(app).withdraw_baseline(id, &why, &who.label()).await? {
         BaselineWithdrawn::Done(row) => {
             app.judge_changes(&who.label()).await?;
             Ok(*row)

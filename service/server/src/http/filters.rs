@@ -14,8 +14,9 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AsOf, AssociationFilter, BaselineFilter, ChangeEventFilter, ChangeFilter, ClusterFilter, FindingFilter,
-    FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter, SuppressionState, TicketFilter,
+    AsOf, AssociationFilter, AuditAction, AuditFilter, AuditOutcome, BaselineFilter, ChangeEventFilter, ChangeFilter,
+    ClusterFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter,
+    SuppressionState, TicketFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -52,6 +53,38 @@ const SCOPES: &[&str] = &[
     "trails",
     "sessions",
 ];
+
+const AUDIT_ACTIONS: &[&str] = &[
+    "session.create",
+    "session.revoke",
+    "login.create",
+    "service_account.create",
+    "service_account.disable",
+    "token.create",
+    "token.rotate",
+    "token.revoke",
+    "role.grant",
+    "role.revoke",
+    "finding.acknowledge",
+    "finding.open",
+    "finding.suppress",
+    "finding.request_suppression",
+    "finding.approve_suppression",
+    "finding.decline_suppression",
+    "finding.assign",
+    "finding.comment",
+    "ticket.reserve",
+    "ticket.link",
+    "ticket.remove",
+    "ticket.release",
+    "change.approve",
+    "change.withdraw_approval",
+    "baseline.create",
+    "baseline.withdraw",
+    "scan.start",
+    "set_aside.retry",
+];
+const AUDIT_OUTCOMES: &[&str] = &["success", "failure"];
 
 const ACCOUNT: Param = param("account_id", Kind::Accounts, "Of these accounts.");
 const REGION: Param = param("region", Kind::Text, "In this region.");
@@ -342,6 +375,29 @@ pub(crate) fn change_events(params: &Params) -> ChangeEventFilter {
     }
 }
 
+/// Filters of the audit log.
+pub(crate) const AUDIT_LOG: &[Param] = &[
+    param("actor", Kind::Text, "By this person, service account or operator."),
+    param("action", Kind::Words(AUDIT_ACTIONS), "Any of these actions."),
+    param("object", Kind::Text, "On this object, such as the number of a finding."),
+    param("outcome", Kind::Word(AUDIT_OUTCOMES), "`success`: it was done; `failure`: it was refused."),
+    param("since", Kind::Instant, "At or after."),
+    param("until", Kind::Instant, "Before."),
+];
+
+/// The filter of the audit log.
+pub(crate) fn audit_log(params: &Params) -> AuditFilter {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    AuditFilter {
+        actor: text("actor"),
+        actions: words(params, "action", &AuditAction::ALL, AuditAction::as_str),
+        object: text("object"),
+        outcome: words(params, "outcome", &AuditOutcome::ALL, AuditOutcome::as_str).first().copied(),
+        since: params.instant("since"),
+        until: params.instant("until"),
+    }
+}
+
 /// Every kind of session.
 pub(crate) const ALL_SESSION_KINDS: &[SessionKind] = &[
     SessionKind::PodIdentity,
@@ -464,6 +520,13 @@ fn words<T: Copy>(params: &Params, name: &str, all: &[T], word: impl Fn(T) -> &'
 mod tests {
     use super::*;
     use rolecall_audit::drift::baseline::BaselineState;
+
+    #[test]
+    fn every_action_of_the_audit_log_can_be_asked_for() {
+        let known: Vec<&str> = AuditAction::ALL.into_iter().map(AuditAction::as_str).collect();
+        assert_eq!(AUDIT_ACTIONS, known);
+        assert_eq!(AUDIT_OUTCOMES, AuditOutcome::ALL.map(AuditOutcome::as_str));
+    }
 
     #[test]
     fn every_word_that_a_table_allows_reaches_its_filter() {

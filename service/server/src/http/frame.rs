@@ -3,7 +3,7 @@
 use super::as_of::AsOfBanner;
 use super::assets::{ASSETS, Assets};
 use super::error::{AppError, PassThrough};
-use super::principal::Principal;
+use super::principal::{Principal, Scope};
 use crate::app::App;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -54,6 +54,29 @@ impl Theme {
     }
 }
 
+/// What a person may do, as pages ask it.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a page asks each by itself")]
+pub(crate) struct May {
+    pub(crate) triage: bool,
+    pub(crate) approve: bool,
+    pub(crate) scan: bool,
+    pub(crate) read_audit_log: bool,
+    pub(crate) administer: bool,
+}
+
+impl May {
+    fn new(who: &Principal) -> Self {
+        Self {
+            triage: who.may(Scope::FindingsTriage),
+            approve: who.may(Scope::ChangesApprove),
+            scan: who.may(Scope::ScansWrite),
+            read_audit_log: who.may(Scope::AuditRead),
+            administer: who.may(Scope::Admin),
+        }
+    }
+}
+
 /// What every page has around its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Chrome {
@@ -61,6 +84,8 @@ pub(crate) struct Chrome {
     pub(crate) person: Option<String>,
     pub(crate) can_sign_out: bool,
     pub(crate) form_token: String,
+    /// What the person may do: what they may not is not offered.
+    pub(crate) may: May,
     pub(crate) path: String,
     /// Where the page shows a time that has passed.
     pub(crate) as_of: Option<AsOfBanner>,
@@ -74,9 +99,13 @@ impl Chrome {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let bare = Self::bare(Theme::new(request.headers()), path);
         match principal {
-            Some(Principal::Person { name, form_token, can_sign_out, .. }) => {
-                Self { person: Some(name.clone()), form_token: form_token.clone(), can_sign_out: *can_sign_out, ..bare }
-            }
+            Some(who @ Principal::Person { name, form_token, can_sign_out, .. }) => Self {
+                person: Some(name.clone()),
+                form_token: form_token.clone(),
+                can_sign_out: *can_sign_out,
+                may: May::new(who),
+                ..bare
+            },
             _ => bare,
         }
     }
@@ -87,6 +116,7 @@ impl Chrome {
             person: None,
             can_sign_out: false,
             form_token: String::new(),
+            may: May::default(),
             path,
             as_of: None,
             assets: &ASSETS,

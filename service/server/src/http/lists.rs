@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::Session;
 use rolecall_store::{
-    AssociationAfter, AssociationFilter, AssociationRow, BaselineAfter, BaselineFilter, BaselineRow, ChangeAfter,
-    ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow, ClusterAfter, ClusterFilter, ClusterRow,
-    Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter, RoleFilter, RoleRow, Run,
-    RunId, SessionAfter, SessionFilter, Store,
+    AssociationAfter, AssociationFilter, AssociationRow, AuditEntry, AuditFilter, BaselineAfter, BaselineFilter,
+    BaselineRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow, ClusterAfter,
+    ClusterFilter, ClusterRow, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter,
+    RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, Store,
 };
 
 /// Findings in one of their orders.
@@ -65,6 +65,24 @@ impl Listing for Associations {
         limit: u32,
     ) -> Result<Vec<AssociationRow>, StoreError> {
         store.associations(&self.filter, after, limit, self.sessions_since).await
+    }
+}
+
+/// The audit log, the newest first.
+impl Listing for AuditFilter {
+    type Row = AuditEntry;
+    type After = i64;
+
+    fn order(&self) -> &'static str {
+        "seq"
+    }
+
+    fn key(&self, row: &AuditEntry) -> i64 {
+        row.seq
+    }
+
+    async fn rows(&self, store: &Store, after: Option<&i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        store.audit_log(self, after.copied(), limit).await
     }
 }
 

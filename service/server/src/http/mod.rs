@@ -33,16 +33,19 @@ mod rated;
 mod reference;
 mod routes;
 mod rule_text;
+mod tokens;
 mod triage;
 pub mod view;
 
 pub(crate) use again::KEPT as ANSWERS_KEPT;
 pub(crate) use api::SuppressionJson;
+pub(crate) use api::audit_log::AuditEntryJson;
 pub(crate) use api::baselines::BaselineJson;
 pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
 pub(crate) use api::clusters::ClusterJson;
 pub(crate) use api::exceptions::ExceptionItemJson;
+pub(crate) use auth::IDLE as SESSION_IDLE;
 pub use routes::Sample;
 
 use crate::app::App;
@@ -70,7 +73,7 @@ fn routes() -> Routes {
     let assets = get(assets::serve).layer(CompressionLayer::new());
     routes
         .other(Method::GET, "/login", nothing, get(auth::sign_in))
-        .form("/logout", "/logout", post(auth::sign_out))
+        .own_form("/logout", "/logout", post(auth::sign_out))
         .other(Method::GET, "/static/{name}", nothing, assets)
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))

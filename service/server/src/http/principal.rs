@@ -1,32 +1,19 @@
 //! Who sent a request, and what a route requires of them.
 
+use crate::app::App;
+pub use crate::role::{PersonRole, Scope};
 use rolecall_estate::Visibility;
+use rolecall_store::{Actor, ActorKind, Store};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-rolecall_iam::vocabulary! {
-    /// What a token may do.
-    pub enum Scope: "a scope" {
-        /// Read findings.
-        FindingsRead = "findings:read",
-        /// Acknowledge, suppress, open, assign and comment on findings.
-        FindingsTriage = "findings:triage",
-        /// Reserve, link and take away the tickets of findings.
-        TicketsWrite = "tickets:write",
-        /// Read accounts, roles, associations, sessions, their use, coverage and how far trails were read.
-        InventoryRead = "inventory:read",
-        /// Read rules and their results.
-        PoliciesRead = "policies:read",
-        /// Read scans.
-        ScansRead = "scans:read",
-        /// Start a scan.
-        ScansWrite = "scans:write",
-        /// Approve changes, and withdraw that.
-        ChangesApprove = "changes:approve",
-        /// Read `/metrics`.
-        MetricsRead = "metrics:read",
-        /// Everything.
-        Admin = "admin",
-    }
+/// Where a request came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestSource {
+    /// The address of whoever is connected to us.
+    pub ip: Option<IpAddr>,
+    /// The id of the request.
+    pub request_id: Option<String>,
 }
 
 /// Who sent a request.
@@ -40,17 +27,25 @@ pub enum Principal {
         scopes: BTreeSet<Scope>,
         /// What it may see.
         visibility: Visibility,
+        /// From where.
+        source: RequestSource,
     },
-    /// A person. People may read everything, start a run, approve changes and work on findings.
+    /// A person.
     Person {
         /// Who.
         name: String,
+        /// What they may do.
+        role: PersonRole,
         /// What every form of theirs must send back.
         form_token: String,
         /// Whether there is a session of ours to end.
         can_sign_out: bool,
         /// What they may see.
         visibility: Visibility,
+        /// The id of the session of ours, where there is one.
+        session: Option<String>,
+        /// From where.
+        source: RequestSource,
     },
 }
 
@@ -72,11 +67,30 @@ impl Principal {
         }
     }
 
+    /// Whether the principal may do what a scope names. What is about the whole installation is of nobody who sees a
+    /// part of it only.
     pub(super) fn may(&self, scope: Scope) -> bool {
-        match self {
+        let of_all = matches!(scope, Scope::Admin | Scope::AuditRead | Scope::MetricsRead);
+        let has = match self {
             Self::Token { scopes, .. } => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
-            Self::Person { .. } => scope != Scope::Admin,
-        }
+            Self::Person { role, .. } => role.scopes().contains(&scope),
+        };
+        has && (!of_all || self.visibility().is_everything())
+    }
+
+    /// The principal as the audit log has it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let (kind, name, source) = match self {
+            Self::Token { name, source, .. } => (ActorKind::Token, name, source),
+            Self::Person { name, source, .. } => (ActorKind::Person, name, source),
+        };
+        Actor { kind, name: name.clone(), source_ip: source.ip, request_id: source.request_id.clone() }
+    }
+
+    /// The store, for what this principal does.
+    pub(super) fn store(&self, app: &App) -> Store {
+        app.store.acting_as(self.actor())
     }
 }
 
@@ -91,6 +105,8 @@ pub enum AccessRequirement {
     Person,
     /// A credential with this scope.
     Scope(Scope),
+    /// A person who signed in, in a role with this scope.
+    PersonWith(Scope),
 }
 
 #[cfg(test)]
@@ -103,10 +119,30 @@ mod tests {
             name: "bot".to_owned(),
             scopes: scopes.iter().copied().collect(),
             visibility: Visibility::Everything,
+            source: RequestSource::default(),
         };
         assert!(token(&[Scope::FindingsRead]).may(Scope::FindingsRead));
         assert!(!token(&[Scope::FindingsRead]).may(Scope::InventoryRead));
         assert!(Scope::ALL.iter().all(|scope| token(&[Scope::Admin]).may(*scope)));
         assert!(Scope::ALL.iter().all(|scope| !token(&[]).may(*scope)));
+    }
+
+    #[test]
+    fn who_sees_a_part_manages_nothing_of_the_whole() {
+        let person = |visibility| Principal::Person {
+            name: "ann".to_owned(),
+            role: PersonRole::Admin,
+            form_token: String::new(),
+            can_sign_out: true,
+            visibility,
+            session: None,
+            source: RequestSource::default(),
+        };
+        let limited = person(Visibility::of(["namespace:payments".parse().unwrap()].into()));
+        for scope in Scope::ALL {
+            let of_all = [Scope::Admin, Scope::AuditRead, Scope::MetricsRead].contains(&scope);
+            assert!(person(Visibility::Everything).may(scope));
+            assert_eq!(limited.may(scope), !of_all, "{scope}");
+        }
     }
 }

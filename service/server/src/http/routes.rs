@@ -97,17 +97,46 @@ impl Routes {
 
     /// A page for people. `sample` is an address of it.
     pub(crate) fn page(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
-        self.person(Method::GET, path, sample, handler)
+        self.person(Method::GET, path, sample, AccessRequirement::Person, handler)
     }
 
-    /// A form that people send. `sample` is an address of it.
-    pub(crate) fn form(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
-        self.person(Method::POST, path, sample, handler)
+    /// A page for people in a role with this scope.
+    pub(crate) fn page_with(
+        self,
+        scope: Scope,
+        path: &'static str,
+        sample: &'static str,
+        handler: MethodRouter<App>,
+    ) -> Self {
+        self.person(Method::GET, path, sample, AccessRequirement::PersonWith(scope), handler)
     }
 
-    fn person(mut self, method: Method, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+    /// A form that changes nothing but what is the person's own. `sample` is an address of it.
+    pub(crate) fn own_form(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+        self.person(Method::POST, path, sample, AccessRequirement::Person, handler)
+    }
+
+    /// A form of people in a role with this scope. `sample` is an address of it.
+    pub(crate) fn form(
+        self,
+        scope: Scope,
+        path: &'static str,
+        sample: &'static str,
+        handler: MethodRouter<App>,
+    ) -> Self {
+        self.person(Method::POST, path, sample, AccessRequirement::PersonWith(scope), handler)
+    }
+
+    fn person(
+        mut self,
+        method: Method,
+        path: &'static str,
+        sample: &'static str,
+        required: AccessRequirement,
+        handler: MethodRouter<App>,
+    ) -> Self {
         self.samples.push((method.clone(), sample));
-        self.other(method, path, AccessRequirement::Person, handler)
+        self.other(method, path, required, handler)
     }
 
     /// Any other route.

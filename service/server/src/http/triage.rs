@@ -103,7 +103,7 @@ pub(super) async fn one(
     who: &Principal,
 ) -> Result<i64, AppError> {
     let asked = asked.read(app).await?;
-    let taken = app.store.triage_finding(id, &asked, version, by(app, &who.label())).await?;
+    let taken = who.store(app).triage_finding(id, &asked, version, by(app, &who.label())).await?;
     taken.map_err(|why| {
         let (code, detail) = refused(why);
         AppError::new(code, format!("finding `{id}`: {detail}"))
@@ -132,7 +132,7 @@ pub(super) async fn many(
         }
         TriageOf::Ids(_) | TriageOf::Filter(..) => {}
     }
-    let done = app.store.triage_findings(of, &asked, by(app, &who.label()), dry_run).await?;
+    let done = who.store(app).triage_findings(of, &asked, by(app, &who.label()), dry_run).await?;
     if let (TriagedAll::Unexpected(found), TriageOf::Filter(_, expected)) = (&done, of) {
         let more =
             if *found > u64::from(MOST_TRIAGED) { format!("more than {MOST_TRIAGED}") } else { found.to_string() };
@@ -145,7 +145,7 @@ pub(super) async fn many(
 
 /// Approves or declines the suppression that awaits it.
 pub(super) async fn decide(app: &App, id: &str, approve: bool, who: &Principal) -> Result<i64, AppError> {
-    let decided = app.store.decide_suppression(id, approve, &who.label()).await?;
+    let decided = who.store(app).decide_suppression(id, approve, &who.label()).await?;
     decided.map_err(|why| match why {
         NotDecided::Absent => AppError::not_found(format!("finding `{id}`")),
         NotDecided::NotRequested => {

@@ -1,6 +1,8 @@
 //! The dashboard and the API, from outside, over the demo estate and a real database.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod as_of;

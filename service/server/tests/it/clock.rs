@@ -140,7 +140,7 @@ async fn a_clock_that_is_set_is_noticed_before_anything_is_started_by_it() {
     let worker = Worker::start(app.clone()).await.unwrap();
     assert_eq!(app.readiness().await.clock, Some(Condition::Even));
     timed.set(30).await;
-    app.run_now("somebody").await.unwrap();
+    app.run_now("somebody", rolecall_store::Actor::operator("somebody")).await.unwrap();
     timed.until("the clock is doubted", async || !app.clock.condition().is_trusted()).await;
     let ready = app.readiness().await;
     assert!(ready.is_ready(), "{ready:?}");

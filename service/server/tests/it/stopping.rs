@@ -29,7 +29,7 @@ async fn a_worker_that_is_stopped_leaves_no_scan_alive_and_the_next_begins_at_on
         let hub = Hub::keys(harness.sandbox.endpoint(), "us-east-1".parse().unwrap(), HUB_ACCESS_KEY, SECRET);
         let app = App::new(store.clone(), harness.rules.clone(), config.clone(), hub, true).await.unwrap();
         let worker = Worker::start(app.clone()).await.unwrap();
-        app.run_now("somebody").await.unwrap();
+        app.run_now("somebody", rolecall_store::Actor::operator("somebody")).await.unwrap();
         // At other steps each time.
         tokio::time::sleep(Duration::from_millis(n * 277 % 2_500)).await;
         worker.stop().await;

@@ -285,7 +285,7 @@ impl Store {
         let acts: Vec<NewAuditEntry> = kept
             .iter()
             .filter_map(|row| baselines.iter().find(|new| new.baseline.id() == row.id))
-            .map(|new| created(new))
+            .map(created)
             .collect();
         append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;

@@ -2,6 +2,7 @@
 //!
 //! Knows which run is alive, by the database's clock, which all processes share. Refuses to know what a run does; its report is the caller's JSON.
 
+use crate::audit_log::{ActorKind, AuditAction, NewAuditEntry, append};
 use crate::work::feed::NewEvents;
 use crate::work::jobs::interval;
 pub use crate::work::run_id::RunId;
@@ -129,6 +130,11 @@ impl Store {
         let detail = json!({ "kind": new.kind, "trigger": new.trigger });
         told.tell(INSTALLATION, "scan.started", &id.to_string(), &new.trigger, &detail);
         told.write(&mut tx, self.behind).await?;
+        // A scan that was asked for over HTTP, or that is due, was written down when it was queued, or is nobody's.
+        if self.actor.kind == ActorKind::Operator {
+            let act = NewAuditEntry::done(AuditAction::ScanStart, id.to_string(), detail);
+            append(&mut tx, &self.actor, &[act]).await?;
+        }
         tx.commit().await?;
         Ok(RunId(id))
     }

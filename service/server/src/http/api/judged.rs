@@ -121,7 +121,7 @@ pub(super) async fn start(
     RawQuery(raw): RawQuery,
 ) -> Result<(StatusCode, Json<ScanRequestedJson>), AppError> {
     NoQuery::parse(raw.as_deref())?;
-    let answer = match app.run_now(&who.label()).await? {
+    let answer = match app.run_now(&who.label(), who.actor()).await? {
         RunNow::Queued(job) => ScanRequestedJson { state: "queued", job_id: Some(job.to_string()) },
         RunNow::AlreadyWaiting => ScanRequestedJson { state: "already_waiting", job_id: None },
     };

@@ -4,6 +4,7 @@
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
 mod assumable_by;
+pub(crate) mod audit_log;
 pub(crate) mod baselines;
 pub(crate) mod change_events;
 pub(crate) mod changes;
@@ -18,6 +19,7 @@ mod judged;
 mod shape;
 mod simulate;
 mod tickets;
+mod tokens;
 mod usage;
 pub(crate) mod what_if;
 
@@ -49,7 +51,8 @@ use utoipa_axum::routes;
         (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
-        (name = "scans", description = "Collections and evaluations")
+        (name = "scans", description = "Collections and evaluations"),
+        (name = "access", description = "Tokens, and who did what")
     )
 )]
 struct Document;
@@ -113,4 +116,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::InventoryRead, routes!(simulate::simulate))
         .api(Scope::InventoryRead, routes!(compare::compare))
         .api(Scope::InventoryRead, routes!(what_if::what_if))
+        .api(Scope::AuditRead, routes!(audit_log::list))
+        .api(Scope::Admin, routes!(tokens::list))
+        .api(Scope::Admin, routes!(tokens::create))
+        .api(Scope::Admin, routes!(tokens::rotate))
+        .api(Scope::Admin, routes!(tokens::revoke))
 }

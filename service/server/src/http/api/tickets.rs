@@ -112,7 +112,7 @@ pub(super) async fn reserve(
     let asked = Reservation::new(&system, &holder, lease_seconds).map_err(faults)?;
     let token = random(32);
     let digest = Digest::sha256(token.as_bytes());
-    let reserved = app.store.reserve_ticket(&id, &asked, &digest, &fresh_key(), &who.label()).await?;
+    let reserved = who.store(&app).reserve_ticket(&id, &asked, &digest, &fresh_key(), &who.label()).await?;
     let reserved = reserved.map_err(|why| refused(&id, asked.system(), &why))?;
     let earlier = reserved.before;
     let ticket = reserved.ticket;
@@ -155,7 +155,8 @@ pub(super) async fn link(
     let LinkJson { key, url, token } = body(&bytes)?;
     let ticket = Ticket::new(&key, &url).map_err(faults)?;
     let digest = token.map(|token| Digest::sha256(token.as_bytes()));
-    let linked = app.store.link_ticket(&id, &system, &ticket, digest.as_ref(), &fresh_key(), &who.label()).await?;
+    let linked =
+        who.store(&app).link_ticket(&id, &system, &ticket, digest.as_ref(), &fresh_key(), &who.label()).await?;
     let number = linked.map_err(|why| refused(&id, &system, &why))?;
     answer(&app, &number.to_string(), &origin).await
 }
@@ -182,7 +183,7 @@ pub(super) async fn remove(
     let params = RemoveQuery::parse(raw.as_deref())?;
     let system = TicketSystem::new(&system).map_err(|fault| faults(vec![fault]))?;
     let digest = params.text("token").map(|token| Digest::sha256(token.as_bytes()));
-    let removed = app.store.remove_ticket(&id, &system, digest.as_ref(), &who.label()).await?;
+    let removed = who.store(&app).remove_ticket(&id, &system, digest.as_ref(), &who.label()).await?;
     let number = removed.map_err(|why| refused(&id, &system, &why))?;
     answer(&app, &number.to_string(), &origin).await
 }

@@ -3,15 +3,16 @@
 //! A layer over the whole router: what a route requires is what its declaration says. It also checks
 //! every form that a person sends, before any handler sees it. Refuses to know routes.
 
+use super::sign_in::IDLE;
 use super::token;
 use super::visits::Visits;
 use crate::app::App;
 use crate::config::auth::AuthMode;
 use crate::http::cursor::{same, seal};
-use crate::http::edge::of_api;
+use crate::http::edge::{RequestId, of_api};
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
-use crate::http::principal::{AccessRequirement, Principal, Scope};
+use crate::http::principal::{AccessRequirement, PersonRole, Principal, RequestSource, Scope};
 use crate::http::query::{encode, pairs};
 use crate::http::routes::{AccessTable, NoSuchMethod};
 use axum::body::{Body, to_bytes};
@@ -35,9 +36,11 @@ const TOUCH: TimeDelta = TimeDelta::minutes(1);
 /// Lets a request through, or answers it.
 pub(crate) async fn gate(
     State((app, table, visits)): State<(App, Arc<AccessTable>, Visits)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let source = source(&app, &request);
+    request.extensions_mut().insert(source);
     match admit(&app, &table, request).await {
         Ok((mut request, principal)) => {
             if let Some(Principal::Person { name, .. }) = &principal {
@@ -108,10 +111,14 @@ fn allow(required: AccessRequirement, principal: &Principal) -> Result<(), AppEr
     }
     match required {
         AccessRequirement::Nothing | AccessRequirement::Credential => Ok(()),
-        AccessRequirement::Person if matches!(principal, Principal::Person { .. }) => Ok(()),
-        AccessRequirement::Person => {
+        AccessRequirement::Person | AccessRequirement::PersonWith(_)
+            if !matches!(principal, Principal::Person { .. }) =>
+        {
             Err(AppError::new(Code::Forbidden, "pages are for people; programs read `/api/v1`"))
         }
+        AccessRequirement::Person => Ok(()),
+        AccessRequirement::PersonWith(scope) if principal.may(scope) => Ok(()),
+        AccessRequirement::PersonWith(scope) => Err(beyond_role(principal, scope)),
         AccessRequirement::Scope(scope) if principal.may(scope) => Ok(()),
         AccessRequirement::Scope(scope) => {
             Err(AppError::new(Code::Forbidden, format!("this needs the scope `{scope}`")))
@@ -119,13 +126,38 @@ fn allow(required: AccessRequirement, principal: &Principal) -> Result<(), AppEr
     }
 }
 
+/// What somebody is told whose role does not have a scope.
+fn beyond_role(principal: &Principal, scope: Scope) -> AppError {
+    let Principal::Person { role, visibility, .. } = principal else {
+        return AppError::new(Code::Forbidden, format!("this needs the scope `{scope}`"));
+    };
+    let least = PersonRole::ALL.into_iter().find(|role| role.scopes().contains(&scope)).unwrap_or(PersonRole::Admin);
+    let limited = if visibility.is_everything() { "" } else { " without limits" };
+    let detail = format!("your role is {role}, and this needs the role {least}{limited}; ask an administrator for it");
+    AppError::new(Code::Forbidden, detail)
+}
+
+/// Where a request came from. A proxy that is believed says for whom it asks: it adds the address of its client to
+/// the end of what clients themselves may have sent.
+fn source(app: &App, request: &Request) -> RequestSource {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let is_proxy = peer.is_some_and(|peer| app.config.auth.proxy_from.iter().any(|block| block.contains(peer)));
+    let forwarded = || {
+        let last = request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        last.rsplit(',').next()?.trim().parse().ok()
+    };
+    let ip = if is_proxy { forwarded().or(peer) } else { peer };
+    RequestSource { ip, request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()) }
+}
+
 async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
+    let source = request.extensions.get::<RequestSource>().cloned().unwrap_or_default();
     if let Some(value) = request.headers.get(header::AUTHORIZATION) {
         let bearer =
             value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
         let given = bearer.map(|(_, token)| token.trim()).unwrap_or_default();
         // A credential that is not valid is refused, and never falls back to another one.
-        return match by_token(app, given).await? {
+        return match by_token(app, given, source).await? {
             Some(principal) => Ok(Some(principal)),
             None => Err(AppError::new(Code::Unauthenticated, "the token is not valid, has ended or was revoked")),
         };
@@ -137,12 +169,12 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
     }
     match app.config.auth.mode {
         AuthMode::Tokens => Ok(None),
-        AuthMode::Proxy => by_proxy(app, request),
-        AuthMode::Loopback | AuthMode::Link => by_cookie(app, &request.headers).await,
+        AuthMode::Proxy => by_proxy(app, request, source).await,
+        AuthMode::Loopback | AuthMode::Link => by_cookie(app, &request.headers, source).await,
     }
 }
 
-async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError> {
+async fn by_token(app: &App, given: &str, source: RequestSource) -> Result<Option<Principal>, AppError> {
     let Some(public_id) = token::public_id(given) else { return Ok(None) };
     let now = app.now().await?;
     let Some(kept) = app.store.token(public_id).await? else { return Ok(None) };
@@ -155,25 +187,30 @@ async fn by_token(app: &App, given: &str) -> Result<Option<Principal>, AppError>
         app.store.touch_token(public_id, now).await?;
     }
     let scopes = kept.scopes.iter().filter_map(|s| s.parse::<Scope>().ok()).collect();
-    Ok(Some(Principal::Token { name: kept.name, scopes, visibility: kept.visibility }))
+    Ok(Some(Principal::Token { name: kept.name, scopes, visibility: kept.visibility, source }))
 }
 
-async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Principal>, AppError> {
+async fn by_cookie(app: &App, headers: &HeaderMap, source: RequestSource) -> Result<Option<Principal>, AppError> {
     let jar = CookieJar::from_headers(headers);
     let Some(cookie) = jar.get(&super::sign_in::cookie_name(app)) else { return Ok(None) };
     let id = Digest::sha256(cookie.value().as_bytes());
-    let session = app.store.web_session(id.as_bytes(), app.now().await?).await?;
-    Ok(session.map(|session| Principal::Person {
+    let Some(session) = app.store.web_session(id.as_bytes(), app.now().await?, IDLE).await? else { return Ok(None) };
+    // A role that this program does not know lets nobody in.
+    let Ok(role) = session.role.parse() else { return Ok(None) };
+    Ok(Some(Principal::Person {
+        session: Some(session.id()),
         name: session.subject,
+        role,
         form_token: form_token(app, id.to_string().as_bytes()),
         can_sign_out: true,
-        visibility: Visibility::Everything,
+        visibility: session.visibility,
+        source,
     }))
 }
 
 /// The person whom the proxy names, if it is the proxy that speaks. Its header is there once, with one
 /// name: a second one, or a comma, where a proxy joined two, may be what somebody sent through it.
-fn by_proxy(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
+async fn by_proxy(app: &App, request: &Parts, source: RequestSource) -> Result<Option<Principal>, AppError> {
     let auth = &app.config.auth;
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let (Some(ConnectInfo(peer)), Some(header)) = (peer, auth.proxy_header.as_deref()) else { return Ok(None) };
@@ -196,12 +233,32 @@ fn by_proxy(app: &App, request: &Parts) -> Result<Option<Principal>, AppError> {
     if name.contains(',') {
         return refuse("names more than one person");
     }
-    let form_token = form_token(app, format!("proxy {name}").as_bytes());
+    let groups = match &auth.proxy_groups_header {
+        None => None,
+        Some(header) => {
+            let mut given = request.headers.get_all(header).iter();
+            let listed = given.next().map(|value| value.to_str()).transpose();
+            let (Ok(listed), None) = (listed, given.next()) else {
+                let detail = format!("the proxy's header `{header}` is there more than once, or is not ASCII");
+                return Err(AppError::new(Code::Unauthenticated, detail));
+            };
+            let listed = listed.unwrap_or_default().split(',').map(|group| group.trim().to_owned());
+            Some(listed.filter(|group| !group.is_empty()).collect::<Vec<_>>())
+        }
+    };
+    let (role, visibility) = match groups {
+        // The proxy lets in whom it lets in, and nothing tells them apart.
+        None => (PersonRole::PolicyAdmin, Visibility::Everything),
+        Some(groups) => super::sign_in::role_of(app, name, &groups).await?,
+    };
     Ok(Some(Principal::Person {
+        form_token: form_token(app, format!("proxy {name}").as_bytes()),
         name: name.to_owned(),
-        form_token,
+        role,
         can_sign_out: false,
-        visibility: Visibility::Everything,
+        visibility,
+        session: None,
+        source,
     }))
 }
 

@@ -9,6 +9,7 @@ pub mod token;
 mod visits;
 
 pub(crate) use gate::gate;
-pub use sign_in::{LoginError, login_url};
+pub(crate) use sign_in::IDLE;
+pub use sign_in::{LoginError, login_url, login_url_for};
 pub(crate) use sign_in::{sign_in, sign_out};
 pub(crate) use visits::Visits;

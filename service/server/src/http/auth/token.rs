@@ -7,6 +7,7 @@
 use chrono::{DateTime, Duration, Utc};
 use rand::distr::{Alphanumeric, SampleString as _};
 use rolecall_iam::Digest;
+use rolecall_store::TokenSuccessor;
 
 pub use crate::http::principal::Scope;
 
@@ -42,17 +43,35 @@ pub enum MintError {
 /// # Errors
 /// If it would live too long, or could do nothing.
 pub fn mint(scopes: &[Scope], days: i64, now: DateTime<Utc>) -> Result<Minted, MintError> {
+    let minted = minted(days, now)?;
+    if scopes.is_empty() { Err(MintError::NoScope) } else { Ok(minted) }
+}
+
+fn minted(days: i64, now: DateTime<Utc>) -> Result<Minted, MintError> {
     if !(1..=MAX_DAYS).contains(&days) {
         return Err(MintError::Days(days));
-    }
-    if scopes.is_empty() {
-        return Err(MintError::NoScope);
     }
     let public_id = random(8);
     let body = format!("rlc_{public_id}_{}", random(43));
     let text = format!("{body}_{}", checksum(&body));
     let hash = Digest::sha256(text.as_bytes());
     Ok(Minted { text, public_id, hash, expires_at: now + Duration::days(days) })
+}
+
+/// Makes the token that takes another's place; the other one is valid for so many hours more.
+///
+/// # Errors
+/// If it would live too long.
+pub fn successor(days: i64, overlap_hours: i64, now: DateTime<Utc>) -> Result<(Minted, TokenSuccessor), MintError> {
+    let minted = minted(days, now)?;
+    let successor = TokenSuccessor {
+        public_id: minted.public_id.clone(),
+        hash: minted.hash.as_bytes().to_vec(),
+        created_at: now,
+        expires_at: minted.expires_at,
+        other_until: now + Duration::hours(overlap_hours),
+    };
+    Ok((minted, successor))
 }
 
 /// Random letters and digits from the operating system's generator.

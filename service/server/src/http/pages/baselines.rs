@@ -245,6 +245,7 @@ pub(super) struct BaselineCard {
     pub(super) title: &'static str,
     pub(super) back: String,
     pub(super) form_token: String,
+    pub(super) may_approve: bool,
     pub(super) today: String,
     pub(super) latest: String,
 }
@@ -308,6 +309,7 @@ impl BaselineCard {
             title: "",
             back: chrome.path.clone(),
             form_token: chrome.form_token.clone(),
+            may_approve: chrome.may.approve,
             today: day(1),
             latest: day(365),
         }

@@ -25,6 +25,7 @@ mod runs;
 mod search;
 mod session;
 mod sessions;
+mod settings;
 mod simulate;
 mod triage;
 mod usage;
@@ -35,6 +36,7 @@ pub(crate) use roles::digests;
 
 use super::error::Code;
 use super::frame::{Chrome, Theme};
+use super::principal::Scope;
 use super::query::{is_local, pairs};
 use super::routes::Routes;
 use askama::Template;
@@ -50,18 +52,23 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/", "/", get(overview::page))
         .page("/findings", "/findings", get(findings::page))
         .page("/findings/{number}", "/findings/1", get(finding::page))
-        .form("/findings/triage", "/findings/triage", post(triage::many))
-        .form("/findings/{number}/triage", "/findings/1/triage", post(triage::one))
+        .form(Scope::FindingsTriage, "/findings/triage", "/findings/triage", post(triage::many))
+        .form(Scope::FindingsTriage, "/findings/{number}/triage", "/findings/1/triage", post(triage::one))
         .page("/exceptions", "/exceptions", get(exceptions::page))
         .page("/changes", "/changes", get(changes::list))
         .page("/changes/{id}", "/changes/chg_0", get(changes::one))
-        .form("/changes/approvals", "/changes/approvals", post(changes::approve_all))
-        .form("/changes/{id}/approval", "/changes/chg_0/approval", post(changes::approve))
-        .form("/changes/{id}/withdrawal", "/changes/chg_0/withdrawal", post(changes::withdraw))
+        .form(Scope::ChangesApprove, "/changes/approvals", "/changes/approvals", post(changes::approve_all))
+        .form(Scope::ChangesApprove, "/changes/{id}/approval", "/changes/chg_0/approval", post(changes::approve))
+        .form(Scope::ChangesApprove, "/changes/{id}/withdrawal", "/changes/chg_0/withdrawal", post(changes::withdraw))
         .page("/baselines", "/baselines", get(baselines::list))
-        .form("/baselines", "/baselines", post(baselines::accept))
+        .form(Scope::ChangesApprove, "/baselines", "/baselines", post(baselines::accept))
         .page("/baselines/{id}", "/baselines/bl_0", get(baselines::one))
-        .form("/baselines/{id}/withdrawal", "/baselines/bl_0/withdrawal", post(baselines::withdraw))
+        .form(
+            Scope::ChangesApprove,
+            "/baselines/{id}/withdrawal",
+            "/baselines/bl_0/withdrawal",
+            post(baselines::withdraw),
+        )
         .page("/associations", "/associations", get(associations::list))
         .page("/associations/{*key}", "/associations/111122223333/eu-west-1/c/n/s", get(associations::one))
         .page("/clusters", "/clusters", get(clusters::list))
@@ -73,21 +80,35 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/rules", "/rules", get(rules::list))
         .page("/rules/{id}", "/rules/r", get(rules::one))
         .page("/scans", "/scans", get(runs::list))
-        .form("/scans", "/scans", post(runs::start))
+        .form(Scope::ScansWrite, "/scans", "/scans", post(runs::start))
         .page("/scans/{id}", "/scans/1", get(runs::one))
         .page("/search", "/search?q=api", get(search::page))
         .page("/sessions", "/sessions", get(sessions::list))
         .page("/sessions/names", "/sessions/names", get(sessions::names))
         .page("/sessions/{account}/{event}", "/sessions/111122223333/e", get(session::page))
         .page("/simulate", "/simulate", get(simulate::page))
-        .form("/simulate", "/simulate", post(simulate::ask))
+        .form(Scope::InventoryRead, "/simulate", "/simulate", post(simulate::ask))
         .page("/assumable-by", "/assumable-by", get(assumable_by::page))
         .page("/usage", "/usage", get(usage::page))
         .page("/workload-history", "/workload-history", get(workload_history::page))
         .page("/unused-access", "/unused-access", get(grants::page))
         .page("/ingestion", "/ingestion", get(ingestion::page))
+        .page("/settings", "/settings", get(settings::page))
+        .page("/settings/sessions", "/settings/sessions", get(settings::sessions))
+        .own_form("/settings/sessions/{id}/end", "/settings/sessions/0/end", post(settings::end_session))
+        .page_with(Scope::Admin, "/settings/tokens", "/settings/tokens", get(settings::tokens))
+        .form(Scope::Admin, "/settings/tokens", "/settings/tokens", post(settings::create_token))
+        .form(Scope::Admin, "/settings/tokens/{id}/rotate", "/settings/tokens/0/rotate", post(settings::rotate_token))
+        .form(Scope::Admin, "/settings/tokens/{id}/revoke", "/settings/tokens/0/revoke", post(settings::revoke_token))
+        .form(
+            Scope::Admin,
+            "/settings/service-accounts/disable",
+            "/settings/service-accounts/disable",
+            post(settings::disable_account),
+        )
+        .page_with(Scope::AuditRead, "/settings/audit-log", "/settings/audit-log", get(settings::audit_log))
         .page("/problems", "/problems", get(problems))
-        .form("/theme", "/theme", post(set_theme))
+        .own_form("/theme", "/theme", post(set_theme))
 }
 
 struct ProblemLine {

@@ -111,7 +111,7 @@ fn warning(app: &App) -> String {
 /// `POST /scans`: requests a scan, and goes back to the list.
 pub(crate) async fn start(State(app): State<App>, Extension(who): Extension<Principal>) -> Result<Redirect, AppError> {
     use crate::app::RunNow;
-    Ok(match app.run_now(&who.label()).await? {
+    Ok(match app.run_now(&who.label(), who.actor()).await? {
         RunNow::Queued(_) => Redirect::to("/scans?asked=queued"),
         RunNow::AlreadyWaiting => Redirect::to("/scans?asked=waiting"),
     })
