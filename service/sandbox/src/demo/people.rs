@@ -84,6 +84,7 @@ fn common(draft: &mut Draft, account: &str) {
             "cloudtrail:LookupEvents",
             "cloudtrail:DescribeTrails",
             "cloudtrail:GetEventSelectors",
+            "cloudtrail:GetTrailStatus",
             "account:ListRegions",
         ],
         &["*"],

@@ -3,6 +3,7 @@
 use super::as_of::AsOfBanner;
 use super::assets::{ASSETS, Assets};
 use super::error::{AppError, PassThrough};
+use super::listing::origin;
 use super::principal::{Principal, Scope};
 use crate::app::App;
 use askama::Template;
@@ -87,6 +88,8 @@ pub(crate) struct Chrome {
     /// What the person may do: what they may not is not offered.
     pub(crate) may: May,
     pub(crate) path: String,
+    /// What the request was sent to; a layer before checks that it is a name of this service.
+    host: Option<String>,
     /// Where the page shows a time that has passed.
     pub(crate) as_of: Option<AsOfBanner>,
     pub(crate) assets: &'static Assets,
@@ -97,7 +100,9 @@ impl Chrome {
     /// The surroundings of a request's page.
     pub(crate) fn new(request: &Request, principal: Option<&Principal>) -> Self {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
-        let bare = Self::bare(Theme::new(request.headers()), path);
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.filter(|host| !host.is_empty()).map(str::to_owned);
+        let bare = Self { host, ..Self::bare(Theme::new(request.headers()), path) };
         match principal {
             Some(who @ Principal::Person { name, form_token, can_sign_out, .. }) => Self {
                 person: Some(name.clone()),
@@ -118,10 +123,17 @@ impl Chrome {
             form_token: String::new(),
             may: May::default(),
             path,
+            host: None,
             as_of: None,
             assets: &ASSETS,
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+
+    /// The address of this service, for requests that a page shows: the public URL, or what the page itself was
+    /// asked for.
+    pub(crate) fn origin(&self, app: &App) -> String {
+        origin(app, self.host.as_deref())
     }
 
     /// What links to the inventory end with: nothing, or the time that the page shows.

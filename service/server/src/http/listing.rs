@@ -3,7 +3,7 @@
 //! shows.
 
 use super::cursor;
-use super::error::AppError;
+use super::error::{AppError, Code};
 use super::query::Params;
 use crate::app::App;
 use axum::extract::FromRequestParts;
@@ -11,8 +11,8 @@ use axum::http::header;
 use axum::http::request::Parts;
 use futures::Stream;
 use rolecall_store::{Error as StoreError, Store};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
 /// A list as it is asked for: its filter and its order.
@@ -43,6 +43,62 @@ pub(crate) struct Slice<R> {
     pub(crate) next: Option<String>,
 }
 
+/// A page for people: its rows, and where the pages around it begin.
+pub(crate) struct Shown<R> {
+    pub(crate) rows: Vec<R>,
+    pub(crate) turns: Turns,
+}
+
+/// The cursors of the pages around a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Turns {
+    /// `None`: it is the last.
+    pub(crate) next: Option<String>,
+    /// `None`: there is none, or it is too far back to be remembered; `Some(None)`: the first page, which has no
+    /// cursor.
+    pub(crate) previous: Option<Option<String>>,
+}
+
+/// Rows of a page for people, where nothing else is asked for, and the most.
+const ROWS: u32 = 50;
+const MOST_ROWS: u32 = 250;
+/// So many pages back a cursor remembers where they began.
+const REMEMBERED: usize = 10;
+
+/// Where a page for people begins, and where the pages before it did: keysets lead forward alone.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    after: serde_json::Value,
+    before: Vec<serde_json::Value>,
+    /// The first page is 1, and has no place.
+    number: u32,
+}
+
+impl Place {
+    /// The place of the page after this one, which is the first where there is no place.
+    fn next(place: Option<&Self>, after: serde_json::Value) -> Self {
+        let mut before: Vec<serde_json::Value> = Vec::new();
+        let mut number = 2;
+        if let Some(place) = place {
+            let known = place.before.len().saturating_add(1);
+            before.extend(place.before.iter().skip(known.saturating_sub(REMEMBERED)).cloned());
+            before.push(place.after.clone());
+            number = place.number.saturating_add(1);
+        }
+        Self { after, before, number }
+    }
+
+    /// The place of the page before; `Some(None)` is the first page.
+    fn previous(&self) -> Option<Option<Self>> {
+        let mut before = self.before.clone();
+        match before.pop() {
+            Some(after) => Some(Some(Self { after, before, number: self.number.saturating_sub(1) })),
+            None if self.number == 2 => Some(None),
+            None => None,
+        }
+    }
+}
+
 /// The page of a list that the parameters' cursor leads to.
 pub(crate) async fn page<L: Listing>(
     app: &App,
@@ -53,6 +109,40 @@ pub(crate) async fn page<L: Listing>(
     let after: Option<L::After> = after(app, params, list.order())?;
     let rows = list.rows(&app.store, after.as_ref(), limit.saturating_add(1)).await?;
     slice(app, params, list.order(), rows, limit, |row| list.key(row))
+}
+
+/// The page for people that the parameters' cursor leads to, with as many rows as their `limit` says.
+pub(crate) async fn shown<L: Listing>(app: &App, params: &Params, list: &L) -> Result<Shown<L::Row>, AppError> {
+    shown_by(app, params, list, params.limit(ROWS).min(MOST_ROWS)).await
+}
+
+/// The same, with so many rows.
+pub(crate) async fn shown_by<L: Listing>(
+    app: &App,
+    params: &Params,
+    list: &L,
+    limit: u32,
+) -> Result<Shown<L::Row>, AppError> {
+    // The API's cursors hold a key alone: one is not taken for the other.
+    let order = format!("{}, pages", list.order());
+    let place: Option<Place> = after(app, params, &order)?;
+    let key = place.as_ref().map(|place| serde_json::from_value::<L::After>(place.after.clone())).transpose();
+    let key = key.map_err(|_| AppError::new(Code::CursorMismatch, "the cursor is of another version; start again"))?;
+    let mut rows = list.rows(&app.store, key.as_ref(), limit.saturating_add(1)).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > most;
+    rows.truncate(most);
+    let cursor = |place: &Place| cursor::write(app.secrets.signing_key(), &order, &params.filter_hash(), place);
+    let next = match rows.last() {
+        Some(last) if has_more => {
+            let after = serde_json::to_value(list.key(last)).map_err(AppError::internal)?;
+            Some(cursor(&Place::next(place.as_ref(), after))?)
+        }
+        _ => None,
+    };
+    let previous = place.as_ref().and_then(Place::previous);
+    let previous = previous.map(|place| place.as_ref().map(cursor).transpose()).transpose()?;
+    Ok(Shown { rows, turns: Turns { next, previous } })
 }
 
 /// Every row of a list, so many at a time.
@@ -127,15 +217,42 @@ impl FromRequestParts<App> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
-        Ok(Self(match (&app.config.auth.public_url, host) {
-            (None, Some(host)) => format!("http://{host}"),
-            (Some(_), _) | (None, None) => base(app),
-        }))
+        Ok(Self(origin(app, host)))
     }
 }
 
-/// The address that people use, for requests that a page shows.
-pub(crate) fn base(app: &App) -> String {
-    let url = app.config.auth.public_url.as_ref().map(ToString::to_string);
-    url.unwrap_or_else(|| format!("http://{}", app.config.server.bind))
+/// Scheme and authority of this service: of the public URL, of what a request was sent to, or of what it listens on.
+pub(crate) fn origin(app: &App, host: Option<&str>) -> String {
+    match (&app.config.auth.public_url, host) {
+        (Some(url), _) => url.to_string(),
+        (None, Some(host)) => format!("http://{host}"),
+        (None, None) => format!("http://{}", app.config.server.bind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_lead_back_the_way_they_came() {
+        let mut places: Vec<Option<Place>> = vec![None];
+        for page in 1..30 {
+            let next = Place::next(places.last().unwrap().as_ref(), serde_json::json!(page));
+            assert!(next.before.len() <= REMEMBERED);
+            places.push(Some(next));
+        }
+        for (n, place) in places.iter().enumerate().skip(1) {
+            let before = place.as_ref().unwrap().previous().unwrap();
+            let expected = places[n - 1].as_ref();
+            assert_eq!(before.as_ref().map(|it| it.number), expected.map(|it| it.number));
+            assert_eq!(before.as_ref().map(|it| &it.after), expected.map(|it| &it.after));
+        }
+        // Further back than is remembered there is the first page alone.
+        let mut place = places.pop().unwrap().unwrap();
+        for _ in 0..REMEMBERED {
+            place = place.previous().unwrap().unwrap();
+        }
+        assert!(place.previous().is_none());
+    }
 }

@@ -406,3 +406,41 @@ async fn failures_of_pages_are_pages() {
         assert_eq!(person.send(method, path, "").await.status, status, "no token, no step: {path}");
     }
 }
+
+/// Pages lead forward and back over the same rows, in pages of the size that was asked for.
+#[tokio::test]
+async fn lists_lead_forward_and_back() {
+    let client = Client::person(&app(Seen::Complete).await).await;
+    for (list, row) in [("/roles", "tbody tr"), ("/findings", "tbody tr"), ("/associations", "tbody tr")] {
+        let whole = client.get(&format!("{list}?limit=250")).await.html();
+        let rows = all(&whole, row).len();
+        assert!(rows > 2, "{list}: {rows}");
+        assert!(all(&whole, "nav.pager a[rel]").is_empty(), "{list}: all rows are on the page");
+        let (mut at, mut walked, mut seen) = (format!("{list}?limit=1"), Vec::new(), Vec::new());
+        loop {
+            let page = client.get(&at).await;
+            assert_eq!(page.status, StatusCode::OK, "{at}");
+            let page = page.html();
+            walked.push(at.clone());
+            seen.push(text(&page, row));
+            assert_eq!(all(&page, row).len(), 1, "{at}");
+            let Some(next) = all(&page, "a[rel=next]").first().and_then(|a| a.attr("href").map(str::to_owned)) else {
+                break;
+            };
+            at = next;
+        }
+        assert_eq!(seen.len(), rows, "{list}");
+        // Ten pages back are remembered, and the first is always there.
+        for expected in seen.iter().rev().skip(1).take(10) {
+            let page = client.get(&at).await.html();
+            at = all(&page, "a[rel=prev]").first().unwrap_or_else(|| panic!("{at}")).attr("href").unwrap().to_owned();
+            let before = client.get(&at).await.html();
+            assert_eq!(text(&before, row), *expected, "{at}");
+        }
+    }
+    // What a page shows as a request to the API goes to where the page came from.
+    let client = client.and(header::HOST, "localhost:8099");
+    let page = client.get("/roles").await.html();
+    let request = all(&page, "pre").iter().map(|pre| pre.text().collect::<String>()).find(|it| it.contains("curl"));
+    assert!(request.as_deref().is_some_and(|it| it.contains("http://localhost:8099/api/v1/roles")), "{request:?}");
+}

@@ -16,7 +16,7 @@ use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::lists::Associations;
-use crate::http::query::{CURSOR, encode, query};
+use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp, short_name};
 use askama::Template;
@@ -31,11 +31,10 @@ use rolecall_store::{AsOf, AssociationRow, FindingFilter, FindingSort, SessionFi
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/associations";
-const ROWS: u32 = 50;
 
 query! {
     /// Query of the list.
-    AssociationsQuery = filters::ASSOCIATIONS, &[CURSOR]
+    AssociationsQuery = filters::ASSOCIATIONS, &[LIMIT, CURSOR]
 }
 query! {
     /// A page of one thing shows it as of a moment.
@@ -92,7 +91,7 @@ pub(crate) async fn list(
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::associations(&params, context.as_of);
     let list = Associations { filter, sessions_since: sessions_since(&app, context.now) };
-    let slice = listing::page(&app, &params, &list, ROWS).await?;
+    let slice = listing::shown(&app, &params, &list).await?;
     let total = app.store.count_associations(&list.filter).await?;
     let of = ListOf {
         path: PATH,
@@ -105,7 +104,7 @@ pub(crate) async fn list(
     };
     let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(AssociationsPage {
-        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
+        list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,

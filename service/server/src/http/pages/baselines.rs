@@ -12,7 +12,7 @@ use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::principal::Principal;
-use crate::http::query::{CURSOR, is_local, query};
+use crate::http::query::{CURSOR, LIMIT, is_local, query};
 use crate::http::view::words::Stamp;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -26,11 +26,10 @@ use rolecall_store::{BaselineFilter, BaselineRow};
 use std::collections::BTreeMap;
 
 const PATH: &str = "/baselines";
-const ROWS: u32 = 50;
 
 query! {
     /// Query of the list.
-    BaselinesQuery = filters::BASELINES, &[CURSOR]
+    BaselinesQuery = filters::BASELINES, &[LIMIT, CURSOR]
 }
 query! {
     /// A page of one thing takes no parameter.
@@ -116,7 +115,7 @@ pub(crate) async fn list(
 ) -> Result<BaselinesPage, AppError> {
     let params = BaselinesQuery::parse(raw.as_deref())?;
     let filter = filters::baselines(&params);
-    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let slice = listing::shown(&app, &params, &filter).await?;
     let context = PageContext::load(&app).await?;
     let counts = app.store.count_baselines().await?;
     let config = app.config.baselines.clone();
@@ -134,17 +133,18 @@ pub(crate) async fn list(
         ],
         resource: params.text("resource").unwrap_or_default().to_owned(),
         carried: carried(&params, &["state", "account_id", "resource_type", "resource"]),
-        chips: chips(PATH, &params, &["cursor"]),
+        chips: chips(PATH, &params, &["cursor", "limit"]),
         clear: PATH,
         counts: counts.collect::<Vec<_>>().join(", "),
         problems: found.problems.iter().map(ToString::to_string).collect(),
-        pager: Pager {
-            total: plural(slice.rows.len(), "baseline on this page", "baselines on this page"),
-            first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
-            next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
-        },
+        pager: Pager::new(
+            PATH,
+            &params,
+            &slice.turns,
+            plural(slice.rows.len(), "baseline on this page", "baselines on this page"),
+        ),
         empty: slice.rows.is_empty().then(|| empty("baseline", params.filters(), PATH, &context.seen)),
-        curl: curl(&listing::base(&app), "/api/v1/baselines", &params, filters::BASELINES),
+        curl: curl(&chrome.origin(&app), "/api/v1/baselines", &params, filters::BASELINES),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,

@@ -13,7 +13,7 @@ use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::principal::Principal;
-use crate::http::query::{CURSOR, encode, instant, pairs, query};
+use crate::http::query::{CURSOR, LIMIT, encode, instant, pairs, query};
 use crate::http::view::words::Stamp;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -33,13 +33,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 const PATH: &str = "/changes";
-const ROWS: u32 = 50;
 /// So many changes of one resource or workload its own page shows.
 const HISTORY: u32 = 20;
 
 query! {
     /// Query of the list.
-    ChangesQuery = filters::CHANGES, &[CURSOR]
+    ChangesQuery = filters::CHANGES, &[LIMIT, CURSOR]
 }
 query! {
     /// Query of the form that approves a list: its filters.
@@ -256,7 +255,7 @@ pub(crate) async fn list(
 ) -> Result<ChangesPage, AppError> {
     let params = ChangesQuery::parse(raw.as_deref())?;
     let filter = filters::changes(&params);
-    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let slice = listing::shown(&app, &params, &filter).await?;
     let context = PageContext::load(&app).await?;
     let effects = Effect::ALL.map(|it| (it.as_str().to_owned(), effect_badge(it).label));
     let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));
@@ -285,15 +284,16 @@ pub(crate) async fn list(
         actor: params.list("actor").join(","),
         workload: params.text("workload").unwrap_or_default().to_owned(),
         carried: carried(&params, &known),
-        chips: chips(PATH, &params, &["cursor"]),
+        chips: chips(PATH, &params, &["cursor", "limit"]),
         clear: PATH,
-        pager: Pager {
-            total: plural(slice.rows.len(), "change on this page", "changes on this page"),
-            first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
-            next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
-        },
+        pager: Pager::new(
+            PATH,
+            &params,
+            &slice.turns,
+            plural(slice.rows.len(), "change on this page", "changes on this page"),
+        ),
         empty: slice.rows.is_empty().then(|| empty("change", params.filters(), PATH, &context.seen)),
-        curl: curl(&listing::base(&app), "/api/v1/changes", &params, filters::CHANGES),
+        curl: curl(&chrome.origin(&app), "/api/v1/changes", &params, filters::CHANGES),
         days,
         to_approve: if open > u64::from(MOST_APPROVED) { 0 } else { open },
         approve: params.without("cursor").link("/changes/approvals"),

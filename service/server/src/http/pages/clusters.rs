@@ -12,7 +12,7 @@ use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
-use crate::http::query::{CURSOR, encode, query};
+use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
 use askama::Template;
@@ -27,13 +27,12 @@ use rolecall_store::{AsOf, ClusterRow, FindingFilter, FindingSort, NamespaceRow}
 use std::collections::BTreeSet;
 
 const PATH: &str = "/clusters";
-const ROWS: u32 = 50;
 /// So many findings are shown of one cluster.
 const FINDINGS: u32 = 20;
 
 query! {
     /// Query of the list.
-    ClustersQuery = filters::CLUSTERS, &[CURSOR]
+    ClustersQuery = filters::CLUSTERS, &[LIMIT, CURSOR]
 }
 query! {
     /// Query of one cluster: as of a time.
@@ -75,7 +74,7 @@ pub(crate) async fn list(
     let params = ClustersQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::clusters(&params, context.as_of);
-    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let slice = listing::shown(&app, &params, &filter).await?;
     let total = app.store.count_clusters(&filter).await?;
     let of = ListOf {
         path: PATH,
@@ -88,7 +87,7 @@ pub(crate) async fn list(
     };
     let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(ClustersPage {
-        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
+        list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,

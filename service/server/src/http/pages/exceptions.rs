@@ -9,7 +9,7 @@ use crate::http::exceptions::{ExceptionRow, Exceptions, SOON};
 use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
-use crate::http::query::{CURSOR, encode, query};
+use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::Stamp;
 use askama::Template;
@@ -20,11 +20,10 @@ use rolecall_store::SuppressionState;
 use std::collections::BTreeMap;
 
 const PATH: &str = "/exceptions";
-const ROWS: u32 = 50;
 
 query! {
     /// Query of the page: the API's filters.
-    ExceptionsQuery = filters::EXCEPTIONS, &[CURSOR]
+    ExceptionsQuery = filters::EXCEPTIONS, &[LIMIT, CURSOR]
 }
 
 /// What suppresses findings, in a row.
@@ -134,7 +133,7 @@ pub(crate) async fn page(
     let params =
         if is_default { given.defaulting("state", &["in_force", "requested", "scheduled"]) } else { given.clone() };
     let list = Exceptions::new(&app.store, &app.rules, &params).await?;
-    let slice = listing::page(&app, &params, &list, ROWS).await?;
+    let slice = listing::shown(&app, &params, &list).await?;
     let titles = titles(&app);
     let states = [
         ("in_force", "In force"),
@@ -162,15 +161,16 @@ pub(crate) async fn page(
             select("ending_within_days", "Ends", soon, &given),
         ],
         carried: carried(&given, &["state", "source", "ending_within_days"]),
-        chips: chips(PATH, &given, &["state", "cursor"]),
+        chips: chips(PATH, &given, &["state", "cursor", "limit"]),
         lines: slice.rows.iter().map(|row| Line::new(row, &titles, list.now)).collect(),
         empty: slice.rows.is_empty().then(none),
-        pager: Pager {
-            total: plural(slice.rows.len(), "exception on this page", "exceptions on this page"),
-            first: given.text("cursor").map(|_| given.without("cursor").link(PATH)).unwrap_or_default(),
-            next: slice.next.as_deref().map(|cursor| given.with("cursor", cursor).link(PATH)).unwrap_or_default(),
-        },
-        curl: curl(&listing::base(&app), "/api/v1/exceptions", &params, filters::EXCEPTIONS),
+        pager: Pager::new(
+            PATH,
+            &given,
+            &slice.turns,
+            plural(slice.rows.len(), "exception on this page", "exceptions on this page"),
+        ),
+        curl: curl(&chrome.origin(&app), "/api/v1/exceptions", &params, filters::EXCEPTIONS),
         chrome,
     })
 }

@@ -1,15 +1,15 @@
 //! `/findings`: the list, its filters in the address, and the same as a request to the API.
 
 use super::estate::PageContext;
-use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
+use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select, total_words};
 use super::parts::{FindingLine, Seen, SeverityMark};
 use super::triage::SuppressForm;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
-use crate::http::listing;
-use crate::http::query::{CURSOR, Kind, Params, param, query};
+use crate::http::listing::{self, Turns};
+use crate::http::query::{CURSOR, Kind, LIMIT, Params, param, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words;
 use askama::Template;
@@ -20,7 +20,6 @@ use rolecall_store::{FindingRow, MOST_TRIAGED, Total};
 use std::collections::BTreeMap;
 
 const PATH: &str = "/findings";
-const ROWS: u32 = 50;
 /// As many as are put into groups; more are better read by the rule.
 const GROUPED: u32 = 1000;
 const OPEN: [&str; 2] = ["open", "acknowledged"];
@@ -49,7 +48,7 @@ const FORM: [&str; 12] = [
 
 query! {
     /// Query of the page: the API's filters, and how the page shows them.
-    FindingsQuery = filters::FINDINGS, &[param("group", Kind::Word(&["rule", "none"]), "Puts findings of a rule together."), CURSOR]
+    FindingsQuery = filters::FINDINGS, &[param("group", Kind::Word(&["rule", "none"]), "Puts findings of a rule together."), LIMIT, CURSOR]
 }
 
 /// One of the ways to look at the list.
@@ -124,7 +123,14 @@ pub(crate) async fn page(
     let params = if given.list("state").is_empty() { given.defaulting("state", &OPEN) } else { given.clone() };
     let grouped = params.text("group") == Some("rule");
     let list = filters::findings_in_order(&params);
-    let slice = listing::page(&app, &params, &list, if grouped { GROUPED } else { ROWS }).await?;
+    let mut slice = match grouped {
+        true => listing::shown_by(&app, &params, &list, GROUPED).await?,
+        false => listing::shown(&app, &params, &list).await?,
+    };
+    let cut = grouped && slice.turns.next.is_some();
+    if grouped {
+        slice.turns = Turns::default();
+    }
     let total = app.store.count_findings(&list.filter).await?;
     let context = PageContext::load(&app).await?;
     let titles = titles(&app);
@@ -146,15 +152,15 @@ pub(crate) async fn page(
         fields: FIELDS.map(|(name, label)| field(name, label, &given)).into(),
         selects: selects(&given, &titles, &context),
         carried: carried(&given, &FORM),
-        chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "q"]),
+        chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "limit", "q"]),
         severity: heading("Severity", "severity", &given),
         last_seen: heading("Last seen", "last_seen", &given),
         groups: if grouped { groups(&slice.rows, &titles, &given, line) } else { Vec::new() },
         lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
-        cut: grouped && slice.next.is_some(),
+        cut,
         empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &context.seen)),
-        pager: Pager::new(PATH, &given, slice.next.as_deref().filter(|_| !grouped), total, "finding", "findings"),
-        curl: curl(&listing::base(&app), "/api/v1/findings", &params, filters::FINDINGS),
+        pager: Pager::new(PATH, &given, &slice.turns, total_words(total, "finding", "findings")),
+        curl: curl(&chrome.origin(&app), "/api/v1/findings", &params, filters::FINDINGS),
         clear,
         seen: context.seen,
         chrome,

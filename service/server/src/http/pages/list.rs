@@ -2,7 +2,7 @@
 //! where it is empty, and the same as a request to the API. Refuses to know what a row shows.
 
 use super::parts::Seen;
-use crate::http::listing::Slice;
+use crate::http::listing::{Shown, Turns};
 use crate::http::query::{Kind, Param, Params};
 use crate::http::view::words;
 use rolecall_store::Total;
@@ -45,7 +45,7 @@ impl ListFrame {
         of: &ListOf<'_>,
         base: &str,
         selects: Vec<Select>,
-        slice: &Slice<R>,
+        shown: &Shown<R>,
         total: Total,
         seen: &Seen,
     ) -> Self {
@@ -56,9 +56,9 @@ impl ListFrame {
             q: params.text("q").unwrap_or_default().to_owned(),
             searched: of.searched,
             carried: carried(params, &fields),
-            chips: chips(path, params, &["cursor", "q"]),
-            pager: Pager::new(path, params, slice.next.as_deref(), total, of.one, of.many),
-            empty: slice.rows.is_empty().then(|| empty(of.one, params.filters(), path, seen)),
+            chips: chips(path, params, &["cursor", "limit", "q"]),
+            pager: Pager::new(path, params, &shown.turns, total_words(total, of.one, of.many)),
+            empty: shown.rows.is_empty().then(|| empty(of.one, params.filters(), path, seen)),
             curl: curl(base, of.api, params, of.table),
             selects,
         }
@@ -164,21 +164,48 @@ pub(crate) fn carried(params: &Params, fields: &[&str]) -> Vec<(&'static str, St
     kept.map(|(name, values)| (name, values.join(","))).collect()
 }
 
-/// Where a list goes on.
+/// Where a list goes on and where it came from, and how many rows a page has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pager {
     pub(crate) total: String,
     pub(crate) first: String,
+    pub(crate) previous: String,
     pub(crate) next: String,
+    /// Empty where all rows are on the page whatever its size.
+    pub(crate) sizes: Vec<Size>,
 }
 
+/// A number of rows that a page may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) rows: u32,
+    /// Empty: the page has so many.
+    pub(crate) href: String,
+}
+
+const SIZES: [u32; 4] = [25, 50, 100, 250];
+
 impl Pager {
-    /// The pager of a list.
-    pub(crate) fn new(path: &str, params: &Params, next: Option<&str>, total: Total, one: &str, many: &str) -> Self {
+    /// The pager of a page of a list; `total` says how many rows there are.
+    pub(crate) fn new(path: &str, params: &Params, turns: &Turns, total: String) -> Self {
+        let first = || params.without("cursor").link(path);
+        let at = |cursor: &String| params.with("cursor", cursor).link(path);
+        let now = params.limit(50);
+        let size = |rows: u32| {
+            let href = params.without("cursor").with("limit", &rows.to_string()).link(path);
+            Size { rows, href: if rows == now { String::new() } else { href } }
+        };
+        let is_whole = turns.next.is_none() && params.text("cursor").is_none() && now <= 50;
         Self {
-            total: total_words(total, one, many),
-            first: params.text("cursor").map(|_| params.without("cursor").link(path)).unwrap_or_default(),
-            next: next.map(|cursor| params.with("cursor", cursor).link(path)).unwrap_or_default(),
+            total,
+            first: params.text("cursor").map(|_| first()).unwrap_or_default(),
+            previous: match &turns.previous {
+                None => String::new(),
+                Some(None) => first(),
+                Some(Some(cursor)) => at(cursor),
+            },
+            next: turns.next.as_ref().map(at).unwrap_or_default(),
+            sizes: if is_whole { Vec::new() } else { SIZES.map(size).into() },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
-use crate::http::query::{CURSOR, encode, query};
+use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
 use askama::Template;
@@ -30,11 +30,10 @@ use rolecall_store::{
 use std::collections::BTreeMap;
 
 const PATH: &str = "/roles";
-const ROWS: u32 = 50;
 
 query! {
     /// Query of the list.
-    RolesQuery = filters::ROLES, &[CURSOR]
+    RolesQuery = filters::ROLES, &[LIMIT, CURSOR]
 }
 query! {
     /// A page of one thing shows it as of a moment.
@@ -73,7 +72,7 @@ pub(crate) async fn list(
     let params = RolesQuery::parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::roles(&params, context.as_of);
-    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let slice = listing::shown(&app, &params, &filter).await?;
     let total = app.store.count_roles(&filter).await?;
     let of = ListOf {
         path: PATH,
@@ -86,7 +85,7 @@ pub(crate) async fn list(
     };
     let selects = selects(&params, &context);
     Ok(RolesPage {
-        list: ListFrame::new(&of, &listing::base(&app), selects, &slice, total, &context.seen),
+        list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
         chrome,

@@ -1,7 +1,8 @@
 //! `/scans` and one run: when, how long, what it saw and changed; and the button that starts one.
 
 use super::estate::PageContext;
-use super::parts::{Badge, GapLine, badge};
+use super::list::Pager;
+use super::parts::{Badge, GapLine, badge, plural};
 use crate::app::App;
 use crate::audit::Summary;
 use crate::http::error::AppError;
@@ -9,7 +10,7 @@ use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::lists::Scans;
 use crate::http::principal::Principal;
-use crate::http::query::{CURSOR, Kind, param, query};
+use crate::http::query::{CURSOR, Kind, LIMIT, param, query};
 use crate::http::view::words::{self, Stamp};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -22,11 +23,10 @@ use rolecall_store::{Run, RunState};
 use serde::Deserialize as _;
 
 const PATH: &str = "/scans";
-const ROWS: u32 = 50;
 
 query! {
     /// Query of the list; `asked` is what the button was answered.
-    RunsQuery = &[param("asked", Kind::Word(&["queued", "waiting"]), "What became of a start."), CURSOR]
+    RunsQuery = &[param("asked", Kind::Word(&["queued", "waiting"]), "What became of a start."), LIMIT, CURSOR]
 }
 query! {
     /// A page of one thing takes no parameter.
@@ -77,8 +77,7 @@ pub(crate) struct RunsPage {
     upcoming: Vec<Stamp>,
     overdue: Option<Stamp>,
     clock: String,
-    first: String,
-    next: String,
+    pager: Pager,
 }
 
 /// `GET /scans`
@@ -89,7 +88,7 @@ pub(crate) async fn list(
 ) -> Result<RunsPage, AppError> {
     let params = RunsQuery::parse(raw.as_deref())?;
     let now = Utc::now();
-    let slice = listing::page(&app, &params, &Scans, ROWS).await?;
+    let slice = listing::shown(&app, &params, &Scans).await?;
     Ok(RunsPage {
         chrome,
         asked: params.text("asked").unwrap_or_default().to_owned(),
@@ -97,8 +96,12 @@ pub(crate) async fn list(
         upcoming: app.next_audits(3).into_iter().map(|at| Stamp::new(at, now)).collect(),
         overdue: app.overdue().await?.map(|due| Stamp::new(due, now)),
         clock: warning(&app),
-        first: params.text("cursor").map(|_| PATH.to_owned()).unwrap_or_default(),
-        next: slice.next.map(|cursor| params.with("cursor", &cursor).link(PATH)).unwrap_or_default(),
+        pager: Pager::new(
+            PATH,
+            &params.without("asked"),
+            &slice.turns,
+            plural(slice.rows.len(), "scan on this page", "scans on this page"),
+        ),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::listing;
-use crate::http::query::{CURSOR, Params, query};
+use crate::http::query::{CURSOR, LIMIT, Params, query};
 use crate::http::view::timeline::{Day, Timeline, timeline};
 use crate::http::view::words::{self, Stamp, short_name};
 use crate::http::{filters, query as query_string};
@@ -20,14 +20,13 @@ use rolecall_store::{AssociationName, SessionFilter, UsageWindow};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/sessions";
-const ROWS: u32 = 50;
 /// Days of the drawing where no filter says from when, and at most.
 const DAYS: i64 = 30;
 const MOST_DAYS: i64 = 92;
 
 query! {
     /// Query of the list.
-    SessionsQuery = filters::SESSIONS, &[CURSOR]
+    SessionsQuery = filters::SESSIONS, &[LIMIT, CURSOR]
 }
 
 /// A row of the list.
@@ -200,7 +199,7 @@ pub(crate) async fn list(
         let kinds = filters::ALL_SESSION_KINDS.iter().copied();
         filter.kinds = kinds.filter(|kind| *kind != SessionKind::AgentRequest).collect();
     }
-    let slice = listing::page(&app, &params, &filter, ROWS).await?;
+    let slice = listing::shown(&app, &params, &filter).await?;
     let names = association_names(&app, &slice.rows).await?;
     let (since, until, cut) = window(&filter, context.now);
     let read = Read::load(&app, since).await?;
@@ -208,11 +207,7 @@ pub(crate) async fn list(
         SessionFilter { since: Some(filter.since.map_or_else(|| start(since), |at| at.max(start(since)))), ..filter };
     let timeline = timeline(&days(&app, &shown, since, until, &read).await?);
     let count = plural(slice.rows.len(), "session on this page", "sessions on this page");
-    let pager = Pager {
-        total: count,
-        first: params.text("cursor").map(|_| params.without("cursor").link(PATH)).unwrap_or_default(),
-        next: slice.next.as_deref().map(|cursor| params.with("cursor", cursor).link(PATH)).unwrap_or_default(),
-    };
+    let pager = Pager::new(PATH, &params, &slice.turns, count);
     let fields = fields(&params);
     let mut known: Vec<&str> = vec!["account_id", "kind", "attribution_method", "failed"];
     known.extend(fields.iter().map(|field| field.name));
@@ -220,7 +215,7 @@ pub(crate) async fn list(
         carried: carried(&params, &known),
         fields,
         selects: selects(&context, &params),
-        chips: chips(PATH, &params, &["cursor"]),
+        chips: chips(PATH, &params, &["cursor", "limit"]),
         clear: PATH,
         timeline,
         cut,
@@ -228,7 +223,7 @@ pub(crate) async fn list(
         lines: slice.rows.iter().map(|row| Line::new(row, &names, &context)).collect(),
         pager,
         empty: slice.rows.is_empty().then(|| read.empty(params.filters())),
-        curl: curl(&listing::base(&app), "/api/v1/sessions", &params, filters::SESSIONS),
+        curl: curl(&chrome.origin(&app), "/api/v1/sessions", &params, filters::SESSIONS),
         read,
         chrome,
     })

@@ -29,6 +29,7 @@ const SERVICES: usize = 24;
 const USAGE: &[Param] = &[
     param("account_id", Kind::Accounts, "Of these accounts."),
     param("days", Kind::Number(1, 400), "Of so many days up to today."),
+    param("skip", Kind::Number(0, 1_000_000), "Without so many workloads that have the most calls."),
     AT,
 ];
 
@@ -164,6 +165,8 @@ pub(crate) struct UsagePage {
     services: Vec<String>,
     workloads: Vec<Workload>,
     left_out: String,
+    next: String,
+    previous: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,8 +209,16 @@ pub(crate) async fn page(
     let (services, more_services) = services(&calls);
     let mut ranked: Vec<(Who, BTreeMap<String, Calls>)> = calls.into_iter().collect();
     ranked.sort_by_key(|(who, by)| (std::cmp::Reverse(total(by)), who.clone()));
+    let skipped = params.text("skip").and_then(|skip| skip.parse().ok()).unwrap_or(0_usize).min(ranked.len());
+    ranked.drain(..skipped);
     let more_workloads = ranked.len().saturating_sub(WORKLOADS);
     ranked.truncate(WORKLOADS);
+    let at = |skip: usize| match skip {
+        0 => params.without("skip").link("/usage"),
+        skip => params.with("skip", &skip.to_string()).link("/usage"),
+    };
+    let next = if more_workloads > 0 { at(skipped.saturating_add(WORKLOADS)) } else { String::new() };
+    let previous = if skipped > 0 { at(skipped.saturating_sub(WORKLOADS)) } else { String::new() };
     let ids: Vec<String> = ranked
         .iter()
         .filter_map(|(who, _)| match who {
@@ -250,6 +261,8 @@ pub(crate) async fn page(
         workloads: ranked.iter().map(workload).collect(),
         services,
         left_out: left.join(", "),
+        next,
+        previous,
         chrome,
     })
 }

@@ -146,14 +146,14 @@ pub fn session_kind(kind: SessionKind) -> &'static str {
     }
 }
 
-/// A count in few characters: `740`, `12k`, `3M`. Rounds down.
+/// A count in few characters: `740`, `2 388`, `12k`, `3M`. Rounds down.
 #[must_use]
 pub fn short_count(n: u64) -> String {
     match n {
-        0..10_000 => n.to_string(),
+        0..10_000 => count_u64(n),
         10_000..1_000_000 => format!("{}k", n / 1_000),
         1_000_000..1_000_000_000 => format!("{}M", n / 1_000_000),
-        _ => format!("{}G", n / 1_000_000_000),
+        _ => format!("{}G", count_u64(n / 1_000_000_000)),
     }
 }
 
@@ -269,7 +269,14 @@ mod tests {
             assert_eq!(count(n), said);
         }
         assert_eq!(plural(1, "finding", "findings"), "1 finding");
-        for (n, said) in [(0, "0"), (9_999, "9999"), (10_999, "10k"), (3_700_000, "3M"), (u64::MAX, "18446744073G")] {
+        for (n, said) in [
+            (0, "0"),
+            (999, "999"),
+            (9_999, "9\u{202f}999"),
+            (10_999, "10k"),
+            (3_700_000, "3M"),
+            (u64::MAX, "18\u{202f}446\u{202f}744\u{202f}073G"),
+        ] {
             assert_eq!(short_count(n), said);
         }
         assert_eq!(short_name("arn:aws:iam::111122223333:role/team/app"), "app");
