@@ -11,7 +11,7 @@ use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::listing;
 use crate::http::principal::{PersonRole, Principal, Scope};
-use crate::http::query::{CURSOR, pairs, query};
+use crate::http::query::{CURSOR, LIMIT, pairs, query};
 use crate::http::tokens::{self, Asked};
 use crate::http::view::words::Stamp;
 use askama::Template;
@@ -24,7 +24,6 @@ use rolecall_estate::Visibility;
 use rolecall_store::{AuditAction, AuditEntry, AuditOutcome};
 
 const AUDIT_LOG: &str = "/settings/audit-log";
-const ROWS: u32 = 50;
 
 fn limits_words(visibility: &Visibility) -> String {
     visibility.limits().map_or_else(|| "everything".to_owned(), |limits| limits.join(", "))
@@ -342,7 +341,7 @@ pub(crate) async fn disable_account(
 
 query! {
     /// Query of the page: the API's filters.
-    AuditLogQuery = filters::AUDIT_LOG, &[CURSOR]
+    AuditLogQuery = filters::AUDIT_LOG, &[LIMIT, CURSOR]
 }
 
 /// An entry of the audit log.
@@ -414,7 +413,7 @@ pub(crate) async fn audit_log(
     let params = AuditLogQuery::parse(raw.as_deref())?;
     let now = app.now().await?;
     let head = app.store.audit_head().await?;
-    let slice = listing::page(&app, &params, &filters::audit_log(&params), ROWS).await?;
+    let slice = listing::shown(&app, &params, &filters::audit_log(&params)).await?;
     let actions = AuditAction::ALL.map(|it| (it.to_string(), it.to_string()));
     let outcomes = [("success".to_owned(), "Done".to_owned()), ("failure".to_owned(), "Refused".to_owned())];
     let none = || Empty {
@@ -431,15 +430,16 @@ pub(crate) async fn audit_log(
         carried: carried(&params, &["action", "outcome", "actor", "object"]),
         actor: params.text("actor").unwrap_or_default().to_owned(),
         object: params.text("object").unwrap_or_default().to_owned(),
-        chips: chips(AUDIT_LOG, &params, &["cursor"]),
+        chips: chips(AUDIT_LOG, &params, &["cursor", "limit"]),
         empty: slice.rows.is_empty().then(none),
-        pager: Pager {
-            total: plural(slice.rows.len(), "entry on this page", "entries on this page"),
-            first: params.text("cursor").map(|_| params.without("cursor").link(AUDIT_LOG)).unwrap_or_default(),
-            next: slice.next.as_deref().map(|next| params.with("cursor", next).link(AUDIT_LOG)).unwrap_or_default(),
-        },
+        pager: Pager::new(
+            AUDIT_LOG,
+            &params,
+            &slice.turns,
+            plural(slice.rows.len(), "entry on this page", "entries on this page"),
+        ),
         lines: slice.rows.into_iter().map(|entry| EntryLine::new(entry, now)).collect(),
-        curl: curl(&listing::base(&app), "/api/v1/audit-log", &params, filters::AUDIT_LOG),
+        curl: curl(&chrome.origin(&app), "/api/v1/audit-log", &params, filters::AUDIT_LOG),
         chrome,
     })
 }
