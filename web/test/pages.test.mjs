@@ -79,6 +79,9 @@ async function choose(page) {
   chosen.push("/search?q=payments", "/search?q=no-such-name", "/search", "/exceptions", "/exceptions?state=ended", "/settings", "/settings/sessions", "/settings/tokens", "/settings/audit-log", "/settings/audit-log?actor=nobody", "/findings?state=suppressed", "/findings?assigned=true");
   chosen.push("/usage", "/ingestion", "/sessions?kind=saml&attributed=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
   chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
+  chosen.push("/docs/api", "/docs/tutorial", "/docs/drift", "/docs/performance", "/docs/policies");
+  // A long name in an address that is not there.
+  chosen.push(`/roles/arn:aws:iam::444455556666:role/${"a-long-name-".repeat(8)}`);
   for (const section of SECTIONS) {
     chosen.push(`/${section}`);
     await page.goto(`${origin}/${section}`);

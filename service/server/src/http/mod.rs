@@ -15,6 +15,7 @@ mod baselines;
 mod border;
 mod contract;
 pub mod cursor;
+mod docs;
 pub mod edge;
 pub mod error;
 pub(crate) mod exceptions;
@@ -78,6 +79,8 @@ fn routes() -> Routes {
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))
         .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
+        .page("/docs", "/docs", get(docs::first))
+        .page("/docs/{chapter}", "/docs/tutorial", get(docs::page))
         .page("/docs/api", "/docs/api", get(reference::page))
         .other(
             Method::GET,
