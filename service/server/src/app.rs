@@ -106,6 +106,8 @@ pub struct Readiness {
     pub overdue: Option<DateTime<Utc>>,
     /// How many units of input are set aside.
     pub set_aside: usize,
+    /// How many webhooks are disabled; `None` where none is configured, or nobody can say.
+    pub disabled_webhooks: Option<usize>,
 }
 
 impl Readiness {
@@ -202,13 +204,33 @@ impl App {
             Ok(()) => tokio::time::timeout(READY_WITHIN, self.store.set_aside()).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
+        let disabled_webhooks = match database {
+            Ok(()) if !self.config.outgoing.webhooks.is_empty() => {
+                tokio::time::timeout(READY_WITHIN, self.disabled_webhooks()).await.ok().and_then(Result::ok)
+            }
+            _ => None,
+        };
         Readiness {
+            disabled_webhooks: disabled_webhooks.map(|names| names.len()),
             set_aside: set_aside.map_or(0, |units| units.len()),
             database,
             heartbeat: self.works.then(|| self.heartbeat.beats()),
             clock: self.works.then(|| self.clock.condition()),
             overdue,
         }
+    }
+
+    /// The names of the configured webhooks that are disabled.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn disabled_webhooks(&self) -> Result<Vec<String>, rolecall_store::Error> {
+        let configured = &self.config.outgoing.webhooks;
+        if configured.is_empty() {
+            return Ok(Vec::new());
+        }
+        let disabled = self.store.disabled_webhooks().await?;
+        Ok(configured.iter().map(|it| it.name.clone()).filter(|name| disabled.contains(name)).collect())
     }
 
     /// When the last audit was due, where since then none ended as it should and none is under way.

@@ -13,6 +13,7 @@ pub mod database;
 pub mod error;
 pub mod feed;
 pub mod http;
+pub mod outgoing;
 pub mod progress;
 mod query;
 pub mod rate;

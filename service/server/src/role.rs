@@ -21,6 +21,8 @@ rolecall_iam::vocabulary! {
         ScansWrite = "scans:write",
         /// Approve changes, and withdraw that.
         ChangesApprove = "changes:approve",
+        /// Read webhooks and their deliveries, test and enable them, and have messages sent again.
+        WebhooksManage = "webhooks:manage",
         /// Read `/metrics`.
         MetricsRead = "metrics:read",
         /// Read the audit log.
@@ -83,7 +85,7 @@ impl PersonRole {
             Self::Viewer => "Reads findings, inventory, rules and scans.",
             Self::Triager => "Also works on findings and tickets, and starts scans.",
             Self::PolicyAdmin => "Also approves changes and baselines.",
-            Self::Admin => "Also manages tokens and sessions, and reads the audit log and metrics.",
+            Self::Admin => "Also manages tokens, sessions and webhooks, and reads the audit log and metrics.",
         }
     }
 }

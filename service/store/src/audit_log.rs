@@ -89,6 +89,12 @@ rolecall_iam::vocabulary! {
         ScanStart = "scan.start",
         /// Input that was set aside is to be read again.
         SetAsideRetry = "set_aside.retry",
+        /// A message was sent to a webhook to see whether it arrives.
+        WebhookTest = "webhook.test",
+        /// A webhook that was disabled is served again.
+        WebhookEnable = "webhook.enable",
+        /// Messages of a webhook are sent again, or left out.
+        WebhookReplay = "webhook.replay",
     }
 }
 

@@ -66,6 +66,9 @@ pub use work::feed::{Event, EventSubject, FeedBounds, FeedPart, KINDS as EVENT_K
 pub use work::idempotency::{KeptAnswer, TakenKey};
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};
 pub use work::runs::{NewRun, Run, RunId, RunOutcome, RunState};
+pub use work::webhooks::{
+    Attempted, ClaimedDelivery, DeliveryAfter, DeliveryRow, DeliveryState, Disabled, NewDelivery, WebhookRow,
+};
 
 use pool::Pool;
 use rolecall_audit::finding::triage::due::DueDays;

@@ -6,7 +6,7 @@
 
 use super::{
     Context, Format, admin, baselines, compare, declared, demo, doctor, export, health, help, import, people, policies,
-    scan, serve, simulate, what_if,
+    scan, serve, simulate, webhooks, what_if,
 };
 use crate::config::Config;
 use crate::database;
@@ -136,7 +136,7 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         declared: Vec<PathBuf>,
     },
-    /// Export rows as NDJSON or CSV
+    /// Export rows as NDJSON or CSV; findings also as OCSF or ASFF
     Export {
         #[command(subcommand)]
         asked: export::Asked,
@@ -279,6 +279,38 @@ enum Admin {
         #[command(subcommand)]
         what: Aside,
     },
+    /// Endpoints that are sent what happens
+    Webhook {
+        #[command(subcommand)]
+        what: Webhook,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Webhook {
+    /// List the webhooks of the configuration, and how each stands
+    List,
+    /// Send a message that says only that messages arrive
+    Test {
+        /// The webhook's name in the configuration
+        name: String,
+    },
+    /// Let a webhook that is disabled be served again, from where it stood
+    Enable {
+        /// The webhook's name in the configuration
+        name: String,
+    },
+    /// Send messages again
+    Replay {
+        /// The webhook's name in the configuration
+        name: String,
+        /// One message, by its id
+        #[arg(long, value_name = "ID", required_unless_present = "after")]
+        delivery: Option<String>,
+        /// All events after this one; a later one than the webhook's position leaves those between out
+        #[arg(long, value_name = "EVENT", conflicts_with = "delivery", value_parser = clap::value_parser!(i64).range(0..))]
+        after: Option<i64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -409,11 +441,14 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
 async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error> {
     // Refused before anything is started.
     let format = match &command {
+        Command::Export { asked } if asked.is_of_findings() => {
+            options.format(&[Format::Ndjson, Format::Csv, Format::Ocsf, Format::Asff])?
+        }
         Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
         Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
         Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         Command::Compare(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
-        Command::WhatIf(_) | Command::Declared { .. } => {
+        Command::WhatIf(_) | Command::Declared { .. } | Command::Policies { what: Policies::Check, .. } => {
             options.format(&[Format::Text, Format::Json, Format::Sarif])?
         }
         _ => options.format(REPORT)?,
@@ -486,6 +521,13 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
             Token::Rotate { id, days, overlap_hours } => admin::rotate_token(context, &id, days, overlap_hours).await,
             Token::List => admin::list_tokens(context).await,
             Token::Revoke { id } => admin::revoke_token(context, &id).await,
+        },
+        Command::Admin { what: Admin::Webhook { what } } => match what {
+            Webhook::List => webhooks::list(context).await,
+            Webhook::Test { name } => webhooks::test(context, &name).await,
+            Webhook::Enable { name } => webhooks::enable(context, &name).await,
+            Webhook::Replay { name, delivery: Some(id), .. } => webhooks::replay_one(context, &name, &id).await,
+            Webhook::Replay { name, after, .. } => webhooks::replay(context, &name, after.unwrap_or_default()).await,
         },
         Command::Admin { what: Admin::SetAside { what } } => match what {
             Aside::List => admin::list_set_aside(context).await,

@@ -5,6 +5,7 @@ use super::{Context, with_existing_database};
 use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::as_of;
+use crate::http::base_url;
 use crate::http::exceptions::Exceptions;
 use crate::http::filters;
 use crate::http::listing::{self, Listing};
@@ -13,6 +14,9 @@ use crate::http::query::{Param, Params};
 use crate::http::{
     AuditEntryJson, BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson,
 };
+use crate::outgoing::Place;
+use crate::outgoing::asff::{self, Batches};
+use crate::outgoing::ocsf;
 use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
@@ -336,6 +340,13 @@ pub struct Asked {
     given: Vec<(String, String)>,
 }
 
+impl Asked {
+    /// Whether findings are asked for, which other formats have a form for.
+    pub(super) fn is_of_findings(&self) -> bool {
+        self.what == What::Findings
+    }
+}
+
 impl What {
     /// What the rows may be filtered by: of a list that the API has too, as there.
     fn filters(self) -> &'static [Param] {
@@ -439,6 +450,10 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
     match what {
         What::Findings => {
             let filter = filters::findings(params);
+            let rules = Rules::load(context.config.policies.dir.as_deref())?;
+            let base = base_url(&context.config);
+            let place = Place { rules: &rules, base: &base };
+            let mut batches = Batches::default();
             let mut findings = store.export_findings(&filter);
             while let Some(finding) = findings.try_next().await? {
                 // A row shows some of its workloads; an export gives all.
@@ -448,9 +463,16 @@ async fn write(context: &Context, store: &Store, what: What, params: &Params, ou
                 } else {
                     finding.row.workloads.clone()
                 };
-                out.row(&finding_row(&finding, &workloads))?;
+                match context.format {
+                    Format::Ocsf => out.row(&ocsf::event(&finding, &workloads, &place))?,
+                    Format::Asff => {
+                        let full = batches.add(asff::finding(&finding, &workloads, &place));
+                        full.iter().try_for_each(|batch| out.row(batch))?;
+                    }
+                    _ => out.row(&finding_row(&finding, &workloads))?,
+                }
             }
-            Ok(())
+            batches.rest().try_for_each(|batch| out.row(&batch))
         }
         What::Exceptions => {
             let rules = Rules::load(context.config.policies.dir.as_deref())?;

@@ -19,6 +19,7 @@ mod sarif;
 mod scan;
 pub mod serve;
 mod simulate;
+mod webhooks;
 mod what_if;
 
 use crate::audit::Summary;
@@ -47,8 +48,12 @@ pub enum Format {
     Ndjson,
     /// RFC 4180 (`export`)
     Csv,
-    /// SARIF 2.1.0 (`what-if`, `declared check`)
+    /// SARIF 2.1.0 (`what-if`, `declared check`, `policies check`)
     Sarif,
+    /// OCSF 1.8 events, one a line (`export findings`)
+    Ocsf,
+    /// Batches for `aws securityhub batch-import-findings`, one a line (`export findings`)
+    Asff,
 }
 
 impl Format {
@@ -59,6 +64,8 @@ impl Format {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
             Self::Sarif => "sarif",
+            Self::Ocsf => "ocsf",
+            Self::Asff => "asff",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `policies check|test|schema`: for those who write rules.
 
 use super::Format;
-use super::{print, print_json};
+use super::{print, print_json, sarif};
 use crate::audit::baselines;
 use crate::audit::rules::Rules;
 use crate::config::{BASELINES, BaselinesConfig};
@@ -11,6 +11,9 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// The rule of a file that cannot be used, in SARIF.
+const INVALID: &str = "invalid-policy-file";
 
 /// Check every rule, binding, exception and baseline.
 ///
@@ -27,7 +30,9 @@ pub fn check(format: Format, dir: Option<&Path>, keys: &BaselinesConfig) -> Resu
     match rules {
         Ok(rules) => {
             let (count, files) = (rules.set.rules().len(), rules.sources.len());
-            if format == Format::Json {
+            if format == Format::Sarif {
+                print_json(&log(&[]))?;
+            } else if format == Format::Json {
                 let baselines = found.baselines.len();
                 print_json(&json!({ "rules": count, "files": files, "baselines": baselines, "errors": [] }))?;
             } else {
@@ -44,8 +49,32 @@ pub fn check(format: Format, dir: Option<&Path>, keys: &BaselinesConfig) -> Resu
             print_json(&json!({ "errors": errors }))?;
             Ok(ExitCode::from(2))
         }
+        Err(Error::Rules(errors)) if format == Format::Sarif => {
+            print_json(&log(&errors))?;
+            Ok(ExitCode::from(2))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// What is wrong with files, as SARIF.
+fn log(errors: &[LoadError]) -> serde_json::Value {
+    let result = |error: &LoadError| {
+        let LoadError { field, message, remedy, .. } = error;
+        let says = [field.as_str(), message, remedy].into_iter().filter(|text| !text.is_empty());
+        let mut location = sarif::location(&error.file, Some(error.line), field);
+        // SARIF counts columns from 1, as the error does.
+        if let Some(region) = location.pointer_mut("/0/physicalLocation/region").and_then(|it| it.as_object_mut()) {
+            region.insert("startColumn".to_owned(), error.column.into());
+        }
+        json!({
+            "ruleId": INVALID, "level": "error", "locations": location,
+            "message": { "text": says.collect::<Vec<_>>().join("; ") },
+            "partialFingerprints": { "rolecallPolicies/v1": format!("{}/{field}/{message}", error.file) },
+        })
+    };
+    let results: Vec<_> = errors.iter().map(result).collect();
+    sarif::log([(INVALID.to_owned(), "A policy file that cannot be used")].into(), &results, &[])
 }
 
 /// Run the tests in the rules. Ends with 1 where one fails, or where a rule does not show

@@ -6,12 +6,14 @@
 //! the values are used for.
 
 pub mod auth;
+pub mod outgoing;
 mod read;
 mod trails;
 mod values;
 
 use crate::signature::PublicKey;
 use auth::AuthConfig;
+use outgoing::OutgoingConfig;
 use read::{RawPolicies, Reader};
 use rolecall_audit::finding::triage::due::DueDays;
 use rolecall_collect::trails::TrailConfig;
@@ -52,6 +54,8 @@ pub struct Config {
     pub triage: TriageConfig,
     /// Where files of baselines are, and with which keys baselines are signed and verified.
     pub baselines: BaselinesConfig,
+    /// Who is told what happens.
+    pub outgoing: OutgoingConfig,
     /// Where the dashboard listens.
     pub server: ServerConfig,
     /// How long what grows is kept.
@@ -190,6 +194,8 @@ pub struct RetentionConfig {
     pub trail_days: Duration,
     /// Runs and ended jobs older than this are dropped.
     pub runs: Duration,
+    /// Deliveries of webhooks that ended longer ago are dropped.
+    pub deliveries: Duration,
 }
 
 impl Default for AwsConfig {
@@ -237,7 +243,13 @@ impl Default for ServerConfig {
 impl Default for RetentionConfig {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        Self { sessions: days(400), session_calls: days(30), trail_days: days(14), runs: days(400) }
+        Self {
+            sessions: days(400),
+            session_calls: days(30),
+            trail_days: days(14),
+            runs: days(400),
+            deliveries: days(30),
+        }
     }
 }
 
@@ -286,6 +298,10 @@ impl Config {
                     reader.baselines(raw, base, &mut config.baselines);
                 }),
                 "triage" => reader.section("triage", section, |reader, raw| reader.triage(raw, &mut config.triage)),
+                "outgoing" => reader.section("outgoing", section, |reader, raw| {
+                    let base = file.parent().unwrap_or_else(|| Path::new(""));
+                    config.outgoing = reader.outgoing(raw, base);
+                }),
                 "server" => reader.section("server", section, |reader, raw| reader.server(raw, &mut config.server)),
                 "retention" => {
                     reader.section("retention", section, |reader, raw| reader.retention(raw, &mut config.retention));
@@ -306,6 +322,7 @@ impl Config {
                         "policies",
                         "baselines",
                         "triage",
+                        "outgoing",
                         "server",
                         "retention",
                         "auth",

@@ -120,6 +120,7 @@ pub(super) struct RawRetention {
     session_calls: Option<Spanned<String>>,
     trail_days: Option<Spanned<String>>,
     runs: Option<Spanned<String>>,
+    deliveries: Option<Spanned<String>>,
 }
 
 pub(super) struct Reader<'a> {
@@ -431,6 +432,8 @@ impl Reader<'_> {
             positive(duration(text)?)
         });
         self.parsed("retention.runs", raw.runs, &mut retention.runs, DURATION, |text| positive(duration(text)?));
+        let deliveries = &mut retention.deliveries;
+        self.parsed("retention.deliveries", raw.deliveries, deliveries, DURATION, |text| positive(duration(text)?));
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
 /// The parts of addresses, by their names. A name means the same in each.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 12] = [
     ("account_id", "The twelve-digit AWS account id."),
     ("region", "The AWS Region, such as `eu-west-1`."),
     ("cluster", "The EKS cluster's name."),
@@ -20,6 +20,7 @@ const PARTS: [(&str, &str); 11] = [
     ("role_arn", "The role's ARN, with `/` as `%2F`."),
     ("number", "The finding's number."),
     ("system", "How the installation calls the ticket system, such as `jira`."),
+    ("webhook", "The webhook's name in the configuration."),
     ("id", "The item's id, as the list gives it."),
 ];
 

@@ -83,6 +83,9 @@ const AUDIT_ACTIONS: &[&str] = &[
     "baseline.withdraw",
     "scan.start",
     "set_aside.retry",
+    "webhook.test",
+    "webhook.enable",
+    "webhook.replay",
 ];
 const AUDIT_OUTCOMES: &[&str] = &["success", "failure"];
 
@@ -242,6 +245,13 @@ pub(crate) fn exceptions(params: &Params, now: DateTime<Utc>) -> SuppressionFilt
         until_before: within.map(|days| now + TimeDelta::days(days)),
     }
 }
+
+/// Filters of the deliveries of a webhook.
+pub(crate) const DELIVERIES: &[Param] = &[param(
+    "state",
+    Kind::Words(&["waiting", "delivered", "failed"]),
+    "In any of these states: `waiting` to be sent or sent again, `delivered`, `failed`.",
+)];
 
 /// Filters of associations.
 pub(crate) const ASSOCIATIONS: &[Param] = &[

@@ -30,7 +30,16 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
         0 => "ok".to_owned(),
         units => format!("warning: {units} set aside; /ingestion says which, and what to do"),
     };
-    let text = format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\ninput {aside}\n");
+    let mut text =
+        format!("database {database}\nheartbeat {heartbeat}\nclock {clock}\nscans {audits}\ninput {aside}\n");
+    match readiness.disabled_webhooks {
+        None => {}
+        Some(0) => text.push_str("webhooks ok\n"),
+        Some(disabled) => {
+            let line = format!("webhooks warning: {disabled} disabled; /settings/webhooks says which, and why\n");
+            text.push_str(&line);
+        }
+    }
     let mut answer = (status, text).into_response();
     answer.extensions_mut().insert(PassThrough);
     answer

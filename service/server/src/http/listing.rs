@@ -6,6 +6,7 @@ use super::cursor;
 use super::error::{AppError, Code};
 use super::query::Params;
 use crate::app::App;
+use crate::config::Config;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
@@ -224,10 +225,15 @@ impl FromRequestParts<App> for Origin {
 /// Scheme and authority of this service: of the public URL, of what a request was sent to, or of what it listens on.
 pub(crate) fn origin(app: &App, host: Option<&str>) -> String {
     match (&app.config.auth.public_url, host) {
-        (Some(url), _) => url.to_string(),
         (None, Some(host)) => format!("http://{host}"),
-        (None, None) => format!("http://{}", app.config.server.bind),
+        (Some(_), _) | (None, None) => base_url(&app.config),
     }
+}
+
+/// The same where there is no request: as the configuration tells it.
+pub(crate) fn base_url(config: &Config) -> String {
+    let url = config.auth.public_url.as_ref().map(ToString::to_string);
+    url.unwrap_or_else(|| format!("http://{}", config.server.bind))
 }
 
 #[cfg(test)]

@@ -31,6 +31,14 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
     };
     text.family("rolecall_scan_overdue_seconds", "For how long the last due audit has not run; 0 where it has.");
     text.sample("rolecall_scan_overdue_seconds", &[], late);
+    if !app.config.outgoing.webhooks.is_empty() {
+        let disabled = app.disabled_webhooks().await?;
+        text.family("rolecall_webhook_disabled", "1 while nothing is sent to the webhook.");
+        for webhook in &app.config.outgoing.webhooks {
+            let value = i64::from(disabled.contains(&webhook.name));
+            text.sample("rolecall_webhook_disabled", &[("webhook", &webhook.name)], value);
+        }
+    }
     if app.works {
         let trusted = i64::from(app.clock.condition().is_trusted());
         text.family("rolecall_clock_trusted", "0 while the database's clock was just set, and what is due waits.");

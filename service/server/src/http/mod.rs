@@ -37,6 +37,7 @@ mod rule_text;
 mod tokens;
 mod triage;
 pub mod view;
+pub(crate) mod webhooks;
 
 pub(crate) use again::KEPT as ANSWERS_KEPT;
 pub(crate) use api::SuppressionJson;
@@ -47,7 +48,9 @@ pub(crate) use api::changes::ChangeJson;
 pub(crate) use api::clusters::ClusterJson;
 pub(crate) use api::exceptions::ExceptionItemJson;
 pub(crate) use auth::IDLE as SESSION_IDLE;
+pub(crate) use listing::base_url;
 pub use routes::Sample;
+pub(crate) use webhooks::test_delivery;
 
 use crate::app::App;
 use axum::http::{Method, StatusCode};

@@ -70,7 +70,7 @@ impl Principal {
     /// Whether the principal may do what a scope names. What is about the whole installation is of nobody who sees a
     /// part of it only.
     pub(super) fn may(&self, scope: Scope) -> bool {
-        let of_all = matches!(scope, Scope::Admin | Scope::AuditRead | Scope::MetricsRead);
+        let of_all = matches!(scope, Scope::Admin | Scope::AuditRead | Scope::MetricsRead | Scope::WebhooksManage);
         let has = match self {
             Self::Token { scopes, .. } => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
             Self::Person { role, .. } => role.scopes().contains(&scope),

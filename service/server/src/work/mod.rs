@@ -1,4 +1,5 @@
 //! Work in the background: who takes a job, and what it does.
 
+pub mod deliver;
 mod jobs;
 pub mod worker;

@@ -5,6 +5,7 @@
 //! replicas may run one: a slot is claimed once in the whole fleet, a job is held by one worker
 //! under a lease, and a worker that lost its lease stops and has no say in the job's end.
 
+use super::deliver::Deliveries;
 use super::jobs;
 use crate::app::App;
 use crate::config::Cron;
@@ -62,15 +63,17 @@ fn schedules(app: &App) -> Vec<Scheduled> {
 pub struct Worker {
     heartbeat: Heartbeat,
     work: JoinHandle<()>,
+    deliveries: Deliveries,
     stop: CancellationToken,
 }
 
 impl Worker {
-    /// Starts the heartbeat, and takes jobs until it is stopped.
+    /// Starts the heartbeat, takes jobs and serves webhooks until it is stopped.
     ///
     /// # Errors
-    /// Where the heartbeat does not start.
+    /// Where the heartbeat does not start, or a secret of a webhook cannot be read.
     pub async fn start(app: App) -> Result<Self, Error> {
+        let deliveries = Deliveries::start(&app)?;
         let begun: Begun = Arc::default();
         tick(&app, &begun).await;
         let beating = app.clone();
@@ -82,15 +85,16 @@ impl Worker {
         .map_err(Error::Heartbeat)?;
         let stop = CancellationToken::new();
         let work = tokio::spawn(work(app, stop.clone()));
-        Ok(Self { heartbeat, work, stop })
+        Ok(Self { heartbeat, work, deliveries, stop })
     }
 
     /// Takes no more jobs, asks the one at work to end, and gives it back untried.
     pub async fn stop(self) {
         self.stop.cancel();
         self.heartbeat.stop().await;
-        if tokio::time::timeout(GRACE, self.work).await.is_err() {
-            tracing::warn!("the job at work did not end in time; its lease will run out");
+        let ended = async { tokio::join!(self.work, self.deliveries.stop()) };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("the work under way did not end in time; its lease will run out");
         }
     }
 }

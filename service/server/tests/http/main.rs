@@ -37,4 +37,6 @@ mod ticket_bot;
 #[cfg(test)]
 mod triage;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod what_if;

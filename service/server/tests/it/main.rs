@@ -21,6 +21,8 @@ mod deploy;
 #[cfg(test)]
 mod event_changes;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod front;

@@ -5,3 +5,4 @@ pub(crate) mod idempotency;
 pub(crate) mod jobs;
 mod run_id;
 pub(crate) mod runs;
+pub(crate) mod webhooks;

@@ -21,6 +21,7 @@ mod simulate;
 mod tickets;
 mod tokens;
 mod usage;
+mod webhooks;
 pub(crate) mod what_if;
 
 pub(crate) use shape::SuppressionJson;
@@ -51,6 +52,7 @@ use utoipa_axum::routes;
         (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
+        (name = "webhooks", description = "Endpoints that are sent what happens"),
         (name = "scans", description = "Collections and evaluations"),
         (name = "access", description = "Tokens, and who did what")
     )
@@ -81,6 +83,12 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::TicketsWrite, routes!(tickets::remove))
         .api(Scope::FindingsRead, routes!(events::list))
         .api(Scope::FindingsRead, routes!(exceptions::list))
+        .api(Scope::WebhooksManage, routes!(webhooks::list))
+        .api(Scope::WebhooksManage, routes!(webhooks::deliveries))
+        .api(Scope::WebhooksManage, routes!(webhooks::test))
+        .api(Scope::WebhooksManage, routes!(webhooks::enable))
+        .api(Scope::WebhooksManage, routes!(webhooks::replay))
+        .api(Scope::WebhooksManage, routes!(webhooks::replay_delivery))
         .api(Scope::InventoryRead, routes!(changes::list))
         .api(Scope::InventoryRead, routes!(changes::one))
         .api(Scope::InventoryRead, routes!(changes::steps))

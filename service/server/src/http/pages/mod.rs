@@ -29,6 +29,7 @@ mod settings;
 mod simulate;
 mod triage;
 mod usage;
+mod webhooks;
 mod workload_history;
 
 pub(crate) use associations::{read_key, sessions_since};
@@ -107,6 +108,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(settings::disable_account),
         )
         .page_with(Scope::AuditRead, "/settings/audit-log", "/settings/audit-log", get(settings::audit_log))
+        .page_with(Scope::WebhooksManage, "/settings/webhooks", "/settings/webhooks", get(webhooks::list))
+        .page_with(Scope::WebhooksManage, "/settings/webhooks/{webhook}", "/settings/webhooks/w", get(webhooks::one))
+        .form(Scope::WebhooksManage, "/settings/webhooks/{webhook}", "/settings/webhooks/w", post(webhooks::act))
         .page("/problems", "/problems", get(problems))
         .own_form("/theme", "/theme", post(set_theme))
 }

@@ -75,6 +75,8 @@ struct Figure {
 #[template(path = "pages/overview.html")]
 pub(crate) struct OverviewPage {
     chrome: Chrome,
+    /// Webhooks to which nothing is sent.
+    disabled: Vec<String>,
     seen: Seen,
     tiles: Vec<Tile>,
     first: FixFirst,
@@ -107,6 +109,7 @@ pub(crate) async fn page(
     let (answers, answer_words) = answers(&tallies);
     Ok(OverviewPage {
         tiles: tiles(&overview),
+        disabled: app.disabled_webhooks().await?,
         first: fix_first(&app, &context).await?,
         changes: changes(&overview),
         week: week(&app, &context).await?,

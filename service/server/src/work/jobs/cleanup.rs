@@ -23,11 +23,12 @@ pub(super) async fn run(app: &App) -> Result<(), Error> {
     let runs = app.store.prune_runs(before(retention.runs)).await?;
     let answers = app.store.forget_keys(crate::http::ANSWERS_KEPT).await?;
     let events = app.store.prune_feed(before(retention.runs)).await?;
+    let deliveries = app.store.prune_deliveries(before(retention.deliveries)).await?;
     let months = months.len() + used.len() + changes.len();
     // Whoever keeps the log elsewhere can tell later whether the audit log was cut off.
     let head = app.store.audit_head().await?;
     tracing::info!(audit.entries = head.seq, audit.head = %head.hash, "the head of the audit log");
-    tracing::info!(months, keys, days, jobs, runs, events, answers, "what is too old was forgotten");
+    tracing::info!(months, keys, days, jobs, runs, events, answers, deliveries, "what is too old was forgotten");
     Ok(())
 }
 
