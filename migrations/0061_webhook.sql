@@ -39,7 +39,6 @@ create table webhook_delivery (
     last_status integer,
     last_error text,
     primary key (account_id, id),
-    foreign key (account_id, webhook) references webhook (account_id, name) on delete cascade,
     check ((lease is null) = (lease_until is null))
 );
 
