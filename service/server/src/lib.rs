@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod error;
+pub(crate) mod export;
 pub mod feed;
 pub mod http;
 pub mod outgoing;

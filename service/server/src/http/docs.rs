@@ -34,6 +34,7 @@ const FILES: &[(&str, &str)] = &[
     ("what-if.md", text!("docs/what-if.md")),
     ("declared.md", text!("docs/declared.md")),
     ("bots.md", text!("docs/bots.md")),
+    ("outgoing.md", text!("docs/outgoing.md")),
     ("api-design.md", text!("docs/api-design.md")),
     ("performance.md", text!("docs/performance.md")),
     ("fuzzing.md", text!("docs/fuzzing.md")),

@@ -169,7 +169,8 @@ pub(crate) async fn page(
             &given,
             &slice.turns,
             plural(slice.rows.len(), "exception on this page", "exceptions on this page"),
-        ),
+        )
+        .with_downloads(PATH, &params),
         curl: curl(&chrome.origin(&app), "/api/v1/exceptions", &params, filters::EXCEPTIONS),
         chrome,
     })

@@ -159,7 +159,8 @@ pub(crate) async fn page(
         lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
         cut,
         empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &context.seen)),
-        pager: Pager::new(PATH, &given, &slice.turns, total_words(total, "finding", "findings")),
+        pager: Pager::new(PATH, &given, &slice.turns, total_words(total, "finding", "findings"))
+            .with_downloads(PATH, &params),
         curl: curl(&chrome.origin(&app), "/api/v1/findings", &params, filters::FINDINGS),
         clear,
         seen: context.seen,

@@ -2,9 +2,11 @@
 //! where it is empty, and the same as a request to the API. Refuses to know what a row shows.
 
 use super::parts::Seen;
+use crate::export::What;
 use crate::http::listing::{Shown, Turns};
 use crate::http::query::{Kind, Param, Params};
 use crate::http::view::words;
+use clap::ValueEnum as _;
 use rolecall_store::Total;
 
 /// A list that a page shows: where it is, what it is of, and what was asked for.
@@ -173,6 +175,8 @@ pub(crate) struct Pager {
     pub(crate) next: String,
     /// Empty where all rows are on the page whatever its size.
     pub(crate) sizes: Vec<Size>,
+    /// The rows that the filters leave as files: the form and the address.
+    pub(crate) downloads: Vec<(&'static str, String)>,
 }
 
 /// A number of rows that a page may have.
@@ -206,8 +210,23 @@ impl Pager {
             },
             next: turns.next.as_ref().map(at).unwrap_or_default(),
             sizes: if is_whole { Vec::new() } else { SIZES.map(size).into() },
+            downloads: downloads(path, params),
         }
     }
+
+    /// The same, with files of what other parameters leave.
+    pub(crate) fn with_downloads(self, path: &str, params: &Params) -> Self {
+        Self { downloads: downloads(path, params), ..self }
+    }
+}
+
+fn downloads(path: &str, params: &Params) -> Vec<(&'static str, String)> {
+    let list = path.rsplit('/').next().unwrap_or_default();
+    let Ok(what) = What::from_str(list, false) else { return Vec::new() };
+    let known: Vec<&str> = what.filters().iter().map(|param| param.name).filter(|name| *name != "sort").collect();
+    let link = params.only(&known).link(&format!("/download/{list}"));
+    let join = if link.contains('?') { '&' } else { '?' };
+    vec![("CSV", format!("{link}{join}format=csv")), ("NDJSON", format!("{link}{join}format=ndjson"))]
 }
 
 /// `1 204 findings`, `at least 10 000 findings`.

@@ -10,6 +10,7 @@ mod baselines;
 mod chain;
 mod changes;
 mod clusters;
+mod download;
 mod estate;
 mod exceptions;
 mod finding;
@@ -56,6 +57,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .form(Scope::FindingsTriage, "/findings/triage", "/findings/triage", post(triage::many))
         .form(Scope::FindingsTriage, "/findings/{number}/triage", "/findings/1/triage", post(triage::one))
         .page("/exceptions", "/exceptions", get(exceptions::page))
+        .page("/download/{list}", "/download/findings", get(download::file))
         .page("/changes", "/changes", get(changes::list))
         .page("/changes/{id}", "/changes/chg_0", get(changes::one))
         .form(Scope::ChangesApprove, "/changes/approvals", "/changes/approvals", post(changes::approve_all))
