@@ -162,7 +162,7 @@ async function look(context, address, theme, width) {
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
   page.on("console", (message) => {
-    const refused = message.text().includes("status of 400");
+    const refused = /status of (400|404)/.test(message.text());
     if (message.type() === "error" && !refused) wrong.push(`console: ${message.text()}`);
   });
   await page.goto(origin + address);
