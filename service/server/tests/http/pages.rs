@@ -444,3 +444,42 @@ async fn lists_lead_forward_and_back() {
     let request = all(&page, "pre").iter().map(|pre| pre.text().collect::<String>()).find(|it| it.contains("curl"));
     assert!(request.as_deref().is_some_and(|it| it.contains("http://localhost:8099/api/v1/roles")), "{request:?}");
 }
+
+/// What a page offers to download is what its filters leave, however it is paged.
+#[tokio::test]
+async fn lists_are_downloaded_as_they_are_filtered() {
+    let app = app(Seen::Complete).await;
+    let client = Client::person(&app).await;
+    for list in ["findings", "roles", "associations", "clusters", "changes", "baselines", "sessions", "exceptions"] {
+        let page = client.get(&format!("/{list}?limit=1")).await.html();
+        let mut links: Vec<String> =
+            all(&page, "a[download]").iter().map(|a| a.attr("href").expect("an address").to_owned()).collect();
+        // A list without rows has no pages, and its file no lines.
+        if all(&page, "nav.pager").is_empty() {
+            links = ["csv", "ndjson"].map(|form| format!("/download/{list}?format={form}")).into();
+        }
+        let [csv, ndjson] = links.as_slice() else { panic!("{list}: {links:?}") };
+        let (csv, ndjson) = (client.get(csv).await, client.get(ndjson).await);
+        assert_eq!((csv.status, ndjson.status), (StatusCode::OK, StatusCode::OK), "{list}");
+        assert!(csv.header("content-type").starts_with("text/csv"), "{list}");
+        let named = csv.header("content-disposition");
+        assert!(named.starts_with(&format!("attachment; filename=\"rolecall-{list}-")), "{named}");
+        let rows = csv::Reader::from_reader(csv.text.as_bytes()).into_records().map(|row| row.expect("a row")).count();
+        let text = ndjson.text;
+        assert_eq!(rows, text.lines().count(), "{list}");
+        for line in text.lines() {
+            assert!(serde_json::from_str::<serde_json::Value>(line).expect("JSON").is_object(), "{list}");
+        }
+    }
+    let high = client.get("/download/findings?format=ndjson&severity=high").await;
+    let high = high.text;
+    assert!(!high.is_empty() && high.lines().all(|line| line.contains("\"severity\":\"high\"")), "{high}");
+    for (path, status) in [
+        ("/download/nothing", StatusCode::NOT_FOUND),
+        ("/download/findings?severty=high", StatusCode::BAD_REQUEST),
+        ("/download/findings?format=pdf", StatusCode::BAD_REQUEST),
+        ("/download/roles?at=2001-01-01", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(client.get(path).await.status, status, "{path}");
+    }
+}
