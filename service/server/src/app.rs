@@ -6,6 +6,7 @@ use crate::audit::rules::Rules;
 use crate::config::Config;
 use crate::error::Error;
 use crate::feed::FeedWatch;
+use crate::oidc::Provider;
 use crate::rate::Rates;
 use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
@@ -36,6 +37,8 @@ pub struct App {
     pub heartbeat: HeartbeatLog,
     /// How the clocks stand, as the heartbeat of this process finds them.
     pub clock: Clock,
+    /// Where people sign in, where that is at an identity provider.
+    pub oidc: Option<Arc<Provider>>,
     /// What the database's clock tells.
     time: DatabaseTime,
     /// Whether a worker runs in this process.
@@ -143,7 +146,18 @@ impl App {
             })
         };
         let signing_key = config.baselines.signing_key_file.as_ref().map(read).transpose()?;
+        let oidc = match (&config.auth.oidc, &config.auth.public_url) {
+            (Some(oidc), Some(url)) => {
+                let provider = Provider::new(oidc, format!("{url}/login/callback"));
+                Some(Arc::new(provider.map_err(|what| Error::Usage {
+                    what,
+                    remedy: "see `[auth.oidc]` of the configuration".to_owned(),
+                })?))
+            }
+            _ => None,
+        };
         Ok(Self {
+            oidc,
             signing_key,
             store: store.with_due_days(config.triage.due),
             rules,

@@ -14,6 +14,7 @@ pub mod error;
 pub(crate) mod export;
 pub mod feed;
 pub mod http;
+pub mod oidc;
 pub mod outgoing;
 pub mod progress;
 mod query;

@@ -3,7 +3,7 @@
 use super::{Context, Format, on_signal, print, print_json};
 use crate::app::App;
 use crate::audit::rules::Rules;
-use crate::config::auth::bind_allowed;
+use crate::config::auth::{AuthMode, bind_allowed};
 use crate::database::{Database, Schema};
 use crate::error::{Error, chain};
 use crate::http;
@@ -116,7 +116,9 @@ async fn work(app: App, listener: Option<TcpListener>, format: Format, cancel: C
 
 async fn serve(mut app: App, listener: TcpListener, format: Format, cancel: CancellationToken) -> Result<(), Error> {
     let addr = listener.local_addr().map_err(Error::Serve)?;
-    match http::auth::login_url(&app, addr).await {
+    let by_link = app.config.auth.mode != AuthMode::Oidc;
+    let link = if by_link { Some(http::auth::login_url(&app, addr).await) } else { None };
+    match link.unwrap_or(Err(http::auth::LoginError::NotByLink)) {
         Ok(url) if format == Format::Json => print_json(&serde_json::json!({ "url": url }))?,
         Ok(url) => print(&format!("Dashboard  {url}\n"))?,
         // Where people come in otherwise, there is no link to print.

@@ -10,6 +10,7 @@ use rolecall_outgoing::Cidr;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How people come in. Programs always come in by token.
@@ -23,6 +24,8 @@ pub enum AuthMode {
     Link,
     /// Nobody: tokens only, no pages.
     Tokens,
+    /// People sign in at an identity provider by OpenID Connect; needs `public_url`, `[auth.oidc]` and `[[auth.role]]`.
+    Oidc,
     /// A proxy in front has identified the person; needs `proxy_header` and `proxy_from`.
     Proxy,
 }
@@ -44,6 +47,105 @@ pub struct AuthConfig {
     pub proxy_from: Vec<Cidr>,
     /// Which groups have which role.
     pub role: Vec<RoleMapping>,
+    /// The identity provider.
+    pub oidc: Option<OidcConfig>,
+}
+
+/// `[auth.oidc]`: where people sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcConfig {
+    /// The issuer, exactly as its metadata names it.
+    pub issuer: IssuerUrl,
+    /// What the provider knows this service as.
+    pub client_id: String,
+    /// The environment variable that holds the client's secret.
+    pub client_secret_env: Option<String>,
+    /// The file that holds the client's secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// The scopes that are asked for.
+    #[serde(default = "default_scopes")]
+    pub scopes: Vec<String>,
+    /// The claim of the ID token that lists a person's groups.
+    #[serde(default = "default_groups_claim")]
+    pub groups_claim: String,
+    /// The claim of the ID token that names a person.
+    #[serde(default = "default_person_claim")]
+    pub person_claim: String,
+    /// Certificate authorities that are trusted beside the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+fn default_scopes() -> Vec<String> {
+    ["openid", "profile", "email"].map(str::to_owned).to_vec()
+}
+
+fn default_groups_claim() -> String {
+    "groups".to_owned()
+}
+
+fn default_person_claim() -> String {
+    "email".to_owned()
+}
+
+impl OidcConfig {
+    /// The client's secret; `None` for a client that has none.
+    ///
+    /// # Errors
+    /// Where it cannot be read; the text names the setting, and never the secret.
+    pub fn secret(&self) -> Result<Option<String>, String> {
+        let read = match (&self.client_secret_env, &self.client_secret_file) {
+            (None, None) => return Ok(None),
+            (Some(name), _) => std::env::var(name)
+                .map_err(|_| format!("`auth.oidc.client_secret_env`: the environment has no `{name}`"))?,
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|error| format!("`auth.oidc.client_secret_file`: {}: {error}", path.display()))?,
+        };
+        let secret = read.trim().to_owned();
+        if secret.is_empty() { Err("the client's secret of `auth.oidc` is empty".to_owned()) } else { Ok(Some(secret)) }
+    }
+}
+
+/// The address of an issuer: `https`, but for this machine itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerUrl(String);
+
+impl IssuerUrl {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its host, for people.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+impl FromStr for IssuerUrl {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        if is_protected(s) && !s.contains(['?', '#', '@']) {
+            return Ok(Self(s.to_owned()));
+        }
+        Err(format!("`{s}` is not the address of an issuer, such as `https://login.example.com/realms/main`"))
+    }
+}
+
+/// Whether nobody between can read along: https, or this machine itself.
+#[must_use]
+pub fn is_protected(url: &str) -> bool {
+    let Ok(url) = url.parse::<axum::http::Uri>() else { return false };
+    let host = host_of(url.authority().map_or("", |authority| authority.as_str()));
+    match url.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => is_loopback_name(host),
+        _ => false,
+    }
 }
 
 /// An `[[auth.role]]`: what the people of a group may do and see.
@@ -106,19 +208,47 @@ impl AuthConfig {
         if proxy && self.role.is_empty() != self.proxy_groups_header.is_none() {
             wrong.push("`auth.proxy_groups_header` and `[[auth.role]]` need each other".to_owned());
         }
-        if !proxy && !self.role.is_empty() {
-            wrong.push("`[[auth.role]]` needs `auth.mode = \"proxy\"` with `auth.proxy_groups_header`".to_owned());
-        }
+        wrong.extend(self.check_oidc());
         match (&self.public_url, self.mode) {
-            (None, AuthMode::Link) => {
-                wrong.push("`auth.mode = \"link\"` needs `auth.public_url`, the address that people use".to_owned());
+            (None, AuthMode::Link | AuthMode::Oidc) => {
+                let mode = if self.mode == AuthMode::Oidc { "oidc" } else { "link" };
+                wrong.push(format!("`auth.mode = \"{mode}\"` needs `auth.public_url`, the address that people use"));
             }
-            (Some(url), AuthMode::Link | AuthMode::Proxy) if !url.https && !url.loopback() => {
+            (Some(url), AuthMode::Link | AuthMode::Oidc | AuthMode::Proxy) if !url.https && !url.loopback() => {
                 wrong.push(format!("`auth.public_url` is `{url}`: cookies need `https`, except on localhost"));
             }
             _ => {}
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl AuthConfig {
+    fn check_oidc(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let is_oidc = self.mode == AuthMode::Oidc;
+        if !is_oidc && self.mode != AuthMode::Proxy && !self.role.is_empty() {
+            wrong.push("`[[auth.role]]` needs `auth.mode = \"oidc\"`, or \"proxy\"".to_owned());
+        }
+        let Some(oidc) = &self.oidc else {
+            if is_oidc {
+                wrong.push("`auth.mode = \"oidc\"` needs `[auth.oidc]` with `issuer` and `client_id`".to_owned());
+            }
+            return wrong;
+        };
+        if !is_oidc {
+            wrong.push("`[auth.oidc]` needs `auth.mode = \"oidc\"`".to_owned());
+        }
+        if is_oidc && self.role.is_empty() {
+            wrong.push("`auth.mode = \"oidc\"` needs `[[auth.role]]`: without one nobody has a role".to_owned());
+        }
+        if oidc.client_secret_env.is_some() && oidc.client_secret_file.is_some() {
+            wrong.push("`auth.oidc` has `client_secret_env` and `client_secret_file`; give one of them".to_owned());
+        }
+        if !oidc.scopes.iter().any(|scope| scope == "openid") {
+            wrong.push("`auth.oidc.scopes` lacks `openid`".to_owned());
+        }
+        wrong
     }
 }
 
@@ -134,6 +264,7 @@ pub fn bind_allowed(addr: SocketAddr, config: &AuthConfig) -> Result<(), String>
     Err(format!(
         "{addr} can be reached from other machines, and no authentication is configured; do one of these:\n\
          - listen on 127.0.0.1 (the default)\n\
+         - set in [auth]: mode = \"oidc\", public_url, [auth.oidc] and [[auth.role]], for an identity provider\n\
          - set in [auth]: mode = \"proxy\", proxy_header and proxy_from, where a proxy identifies people\n\
          - set in [auth]: mode = \"link\" and public_url, for one-time links; or mode = \"tokens\" for programs only"
     ))
@@ -207,11 +338,14 @@ macro_rules! deserialize_text {
         }
     )*};
 }
-deserialize_text!(PublicUrl);
+deserialize_text!(PublicUrl, IssuerUrl);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OIDC: &str = "mode = 'oidc'\npublic_url = 'https://a.example'\n[[role]]\ngroup = 'sec'\nrole = 'viewer'\n\
+                        [oidc]\nissuer = 'https://login.example'\nclient_id = 'rolecall'\n";
 
     fn config(text: &str) -> AuthConfig {
         toml::from_str(text).unwrap()
@@ -232,6 +366,17 @@ mod tests {
             ("mode = 'proxy'\nproxy_header = 'x-user'", false, false),
             ("mode = 'proxy'\nproxy_header = 'x user'\nproxy_from = ['10.0.0.0/8']", false, false),
             ("proxy_header = 'x-user'", false, false),
+            (OIDC, true, true),
+            (&OIDC.replace("'https://a.example'", "'http://a.example'"), false, false),
+            (&OIDC.replace("[[role]]\ngroup = 'sec'\nrole = 'viewer'", ""), false, false),
+            (&OIDC.replace("mode = 'oidc'", "mode = 'link'"), false, false),
+            ("mode = 'oidc'\npublic_url = 'https://a.example'", false, false),
+            ("[[role]]\ngroup = 'sec'\nrole = 'viewer'", false, false),
+            (
+                "mode = 'proxy'\nproxy_header = 'x-user'\nproxy_from = ['10.0.0.0/8']\nproxy_groups_header = 'x-g'",
+                false,
+                false,
+            ),
         ] {
             assert_eq!(bind_allowed(inside, &config(text)).is_ok(), inside_ok, "inside: {text}");
             assert_eq!(bind_allowed(outside, &config(text)).is_ok(), outside_ok, "outside: {text}");
@@ -240,6 +385,13 @@ mod tests {
 
     #[test]
     fn misspelt_and_malformed_settings_do_not_load() {
+        let issuer = OIDC.replace("https://login", "http://login");
+        let key = OIDC.replace("client_id", "client_secret = 'x'\nclient_id");
+        let limit = OIDC.replace("'viewer'", "'viewer'\nlimits = ['pod:x']");
+        let role = OIDC.replace("'viewer'", "'owner'");
+        for text in [&issuer, &key, &limit, &role] {
+            assert!(toml::from_str::<AuthConfig>(text).is_err(), "{text}");
+        }
         for text in ["mod = 'tokens'", "mode = 'none'", "public_url = 'a.example'", "proxy_from = ['10.0.0.0/33']"] {
             assert!(toml::from_str::<AuthConfig>(text).is_err(), "{text}");
         }
@@ -252,5 +404,27 @@ mod tests {
         }
         assert!(is_loopback_name("LOCALHOST") && is_loopback_name("127.0.0.9") && is_loopback_name("::1"));
         assert!(!is_loopback_name("localhost.evil.example"));
+    }
+
+    #[test]
+    fn the_highest_role_of_the_groups_counts_with_what_it_sees() {
+        let config = config(
+            "[[role]]\ngroup = 'all'\nrole = 'viewer'\n\
+             [[role]]\ngroup = 'pay'\nrole = 'triager'\nlimits = ['namespace:payments']\n\
+             [[role]]\ngroup = 'web'\nrole = 'triager'\nlimits = ['namespace:web']\n\
+             [[role]]\ngroup = 'sec'\nrole = 'triager'\n",
+        );
+        let seen = |limits: &[&str]| Visibility::of(limits.iter().map(|limit| limit.parse().unwrap()).collect());
+        for (groups, role) in [
+            (&["other"][..], None),
+            (&[], None),
+            (&["all"], Some((PersonRole::Viewer, seen(&[])))),
+            (&["all", "pay"], Some((PersonRole::Triager, seen(&["namespace:payments"])))),
+            (&["web", "pay"], Some((PersonRole::Triager, seen(&["namespace:payments", "namespace:web"])))),
+            (&["web", "sec"], Some((PersonRole::Triager, seen(&[])))),
+        ] {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            assert_eq!(config.role_of(&groups), role, "{groups:?}");
+        }
     }
 }

@@ -56,6 +56,7 @@ codes! {
     InvalidParameter "invalid_parameter" BAD_REQUEST "Invalid parameter" "A parameter's value is not allowed; the detail names the values that are.";
     CursorMismatch "cursor_mismatch" BAD_REQUEST "Cursor does not fit" "The cursor was altered, or belongs to other filters; start again without it.";
     Unauthenticated "unauthenticated" UNAUTHORIZED "Not signed in" "No valid credential came with the request; send `Authorization: Bearer rlc_…`.";
+    SignInFailed "sign_in_failed" UNAUTHORIZED "Sign-in failed" "The identity provider's answer is not one that signs a person in; the detail says what to do.";
     Forbidden "forbidden" FORBIDDEN "Not allowed" "The credential is valid but lacks the scope that the detail names.";
     CrossSite "cross_site" FORBIDDEN "Cross-site request refused" "A form was sent from another site, or its token is missing; open the page again.";
     NotFound "not_found" NOT_FOUND "Not found" "Nothing is known under this address.";

@@ -5,6 +5,7 @@ use super::assets::{ASSETS, Assets};
 use super::error::{AppError, PassThrough};
 use super::listing::origin;
 use super::principal::{Principal, Scope};
+use super::query::{encode, is_local, pairs};
 use crate::app::App;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -207,6 +208,8 @@ pub(crate) fn error_page(chrome: Option<Chrome>, theme: Theme, error: &AppError,
 pub(crate) struct SignInPage {
     chrome: Chrome,
     spent: bool,
+    /// The identity provider's host, and the way there.
+    provider: Option<(String, String)>,
 }
 
 impl SignInPage {
@@ -222,6 +225,35 @@ impl FromRequestParts<App> for SignInPage {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Self { chrome: Chrome::from_request_parts(parts, app).await?, spent: false })
+        let way = || {
+            let asked = pairs(parts.uri.query().unwrap_or_default()).find(|(name, _)| name == "next");
+            let next = asked.map(|(_, next)| next).filter(|next| is_local(next));
+            next.map_or_else(|| "/login/oidc".to_owned(), |next| format!("/login/oidc?next={}", encode(&next)))
+        };
+        let provider = app.config.auth.oidc.as_ref().map(|oidc| (oidc.issuer.host().to_owned(), way()));
+        Ok(Self { provider, chrome: Chrome::from_request_parts(parts, app).await?, spent: false })
+    }
+}
+
+/// The page for whoever signed out, which goes on to the identity provider where it has a page for that.
+#[derive(Template, WebTemplate)]
+#[template(path = "pages/signed_out.html")]
+pub(crate) struct SignedOutPage {
+    chrome: Chrome,
+    next: String,
+}
+
+impl SignedOutPage {
+    /// The same, going on to an address.
+    pub(crate) fn going_on(self, next: String) -> Self {
+        Self { next, ..self }
+    }
+}
+
+impl FromRequestParts<App> for SignedOutPage {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self { chrome: Chrome::from_request_parts(parts, app).await?, next: String::new() })
     }
 }

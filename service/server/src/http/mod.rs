@@ -77,6 +77,9 @@ fn routes() -> Routes {
     let assets = get(assets::serve).layer(CompressionLayer::new());
     routes
         .other(Method::GET, "/login", nothing, get(auth::sign_in))
+        .other(Method::GET, "/login/oidc", nothing, get(auth::authorize))
+        .other(Method::GET, "/login/callback", nothing, get(auth::callback))
+        .other(Method::GET, "/login/end", nothing, get(auth::end_at_provider))
         .own_form("/logout", "/logout", post(auth::sign_out))
         .other(Method::GET, "/static/{name}", nothing, assets)
         .other(Method::GET, "/livez", nothing, get(health::livez))

@@ -143,11 +143,8 @@ impl Key {
         let Some(y) = part(&self.y) else { return false };
         // The uncompressed form of a point: SEC 1, 2.3.3.
         let point = [&[4_u8][..], &x, &y].concat();
-        let algorithm = if alg == "ES384" {
-            &signature::ECDSA_P384_SHA384_FIXED
-        } else {
-            &signature::ECDSA_P256_SHA256_FIXED
-        };
+        let algorithm =
+            if alg == "ES384" { &signature::ECDSA_P384_SHA384_FIXED } else { &signature::ECDSA_P256_SHA256_FIXED };
         UnparsedPublicKey::new(algorithm, point).verify(message, signed).is_ok()
     }
 }
@@ -194,13 +191,7 @@ impl KeySet {
     }
 }
 
-fn check(
-    claims: &Claims,
-    issuer: &str,
-    client_id: &str,
-    nonce: &str,
-    now: DateTime<Utc>,
-) -> Result<(), IdTokenError> {
+fn check(claims: &Claims, issuer: &str, client_id: &str, nonce: &str, now: DateTime<Utc>) -> Result<(), IdTokenError> {
     let wrong = |claim, why| Err(IdTokenError::Claim { claim, why });
     if claims.text("iss") != Some(issuer) {
         return wrong("iss", "is another issuer");

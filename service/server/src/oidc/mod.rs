@@ -8,4 +8,4 @@ mod id_token;
 mod provider;
 
 pub use id_token::{Claims, IdTokenError, KeySet};
-pub use provider::{Attempt, Endpoints, OidcError, Provider};
+pub use provider::{Attempt, OidcError, Provider};

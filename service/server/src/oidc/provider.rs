@@ -2,15 +2,14 @@
 
 use super::client::{Client, Form};
 use super::id_token::{Claims, IdTokenError, KeySet};
-use crate::config::auth::OidcConfig;
-use crate::http::query::encode;
+use crate::config::auth::{OidcConfig, is_protected};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rolecall_iam::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -43,13 +42,13 @@ fn provider(what: &'static str) -> impl Fn(String) -> OidcError {
 /// What the provider tells about itself.
 /// <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata>
 #[derive(Debug, Clone, Deserialize)]
-pub struct Endpoints {
+struct Endpoints {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
     /// Where people sign out, where the provider has such a page.
-    pub end_session_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -233,7 +232,8 @@ impl Provider {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let endpoints: Endpoints = self.json(&url, what).await?;
         if endpoints.issuer != issuer {
-            let why = format!("it says that its issuer is `{}`, and `auth.oidc.issuer` is `{issuer}`", endpoints.issuer);
+            let why =
+                format!("it says that its issuer is `{}`, and `auth.oidc.issuer` is `{issuer}`", endpoints.issuer);
             return Err(provider(what)(why));
         }
         let all = [&endpoints.authorization_endpoint, &endpoints.token_endpoint, &endpoints.jwks_uri];
@@ -253,18 +253,8 @@ impl Provider {
     }
 }
 
-/// Shared by whoever handles requests.
-pub type SharedProvider = Arc<Provider>;
-
-/// Whether nobody between can read along: https, or this machine itself.
-pub(crate) fn is_protected(url: &str) -> bool {
-    let Ok(url) = url.parse::<hyper::Uri>() else { return false };
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    match url.scheme_str() {
-        Some("https") => !host.is_empty(),
-        Some("http") => crate::config::auth::is_loopback_name(host),
-        _ => false,
-    }
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

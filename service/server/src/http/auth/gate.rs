@@ -170,7 +170,7 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
     match app.config.auth.mode {
         AuthMode::Tokens => Ok(None),
         AuthMode::Proxy => by_proxy(app, request, source).await,
-        AuthMode::Loopback | AuthMode::Link => by_cookie(app, &request.headers, source).await,
+        AuthMode::Loopback | AuthMode::Link | AuthMode::Oidc => by_cookie(app, &request.headers, source).await,
     }
 }
 

@@ -4,11 +4,13 @@
 //! that a trusted proxy gives. What an address requires stands beside the address, in its route.
 
 mod gate;
+mod oidc;
 mod sign_in;
 pub mod token;
 mod visits;
 
 pub(crate) use gate::gate;
+pub(crate) use oidc::{authorize, callback, end as end_at_provider};
 pub(crate) use sign_in::IDLE;
 pub use sign_in::{LoginError, login_url, login_url_for};
 pub(crate) use sign_in::{sign_in, sign_out};

@@ -70,7 +70,7 @@ pub async fn login_url(app: &App, addr: SocketAddr) -> Result<String, LoginError
 /// If people come in otherwise, or the database fails.
 pub async fn login_url_for(app: &App, addr: SocketAddr, whom: PersonAccess) -> Result<String, LoginError> {
     use crate::config::auth::AuthMode;
-    if !matches!(app.config.auth.mode, AuthMode::Loopback | AuthMode::Link) {
+    if !matches!(app.config.auth.mode, AuthMode::Loopback | AuthMode::Link | AuthMode::Oidc) {
         return Err(LoginError::NotByLink);
     }
     let code = random(43);
@@ -107,7 +107,7 @@ fn next_cookie(app: &App, next: &str) -> Cookie<'static> {
         .build()
 }
 
-fn cookie(app: &App, value: String) -> Cookie<'static> {
+pub(super) fn cookie(app: &App, value: String) -> Cookie<'static> {
     Cookie::build((cookie_name(app), value))
         .path("/")
         .http_only(true)
@@ -243,5 +243,7 @@ pub(crate) async fn sign_out(
     if let Some(given) = jar.get(&cookie_name(&app)) {
         who.store(&app).delete_web_session(Digest::sha256(given.value().as_bytes()).as_bytes()).await?;
     }
-    Ok((jar.remove(cookie(&app, String::new())), Redirect::to("/login")).into_response())
+    // A form may lead to pages of this service only: the one that it leads to goes on to the provider.
+    let next = if app.oidc.is_some() { "/login/end" } else { "/login" };
+    Ok((jar.remove(cookie(&app, String::new())), Redirect::to(next)).into_response())
 }

@@ -114,6 +114,7 @@ pub(crate) async fn page(
         limits: limits_words(visibility),
         mode: match app.config.auth.mode {
             AuthMode::Loopback | AuthMode::Link => "by one-time links",
+            AuthMode::Oidc => "at an identity provider",
             AuthMode::Proxy => "by a proxy in front",
             AuthMode::Tokens => "not at all: only programs come in",
         },
