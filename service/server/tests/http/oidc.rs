@@ -1,9 +1,8 @@
 //! Signing in at an identity provider: a stand-in that speaks the whole protocol over HTTP, and what it may get wrong.
 
 use crate::support::{Answer, Client, Seen, app_with};
-use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicEncryptingKey};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
 };
@@ -72,11 +71,11 @@ impl Key {
                 json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": encode(key.public_key().as_ref()) })
             }
             Self::Rsa(key) => {
-                let public = key.public_key();
+                // RFC 8017, A.1.1: a sequence of the modulus, here of 256 bytes behind a zero, and the exponent 65537.
+                let der = key.public_key().as_ref();
                 json!({
                     "kty": "RSA", "kid": kid, "alg": "RS256", "use": "sig",
-                    "n": encode(public.modulus().big_endian_without_leading_zero()),
-                    "e": encode(public.exponent().big_endian_without_leading_zero()),
+                    "n": encode(&der[9..265]), "e": encode([1, 0, 1]),
                 })
             }
         }

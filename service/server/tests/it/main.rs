@@ -1,6 +1,8 @@
 //! The service, from outside: the built binary, the crates' borders, and the walk over a sandbox.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod aside;
