@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("drift.md", text!("docs/drift.md")),
     ("what-if.md", text!("docs/what-if.md")),
     ("declared.md", text!("docs/declared.md")),
+    ("access.md", text!("docs/access.md")),
     ("bots.md", text!("docs/bots.md")),
     ("outgoing.md", text!("docs/outgoing.md")),
     ("api-design.md", text!("docs/api-design.md")),

@@ -202,11 +202,14 @@ async fn acts_over_http_are_written_with_who_and_from_where() {
 async fn a_refused_sign_in_is_written_and_cannot_flood_the_log() {
     let app = app(Seen::Nothing).await;
     let nobody = Client::unauthenticated(&app).from("192.0.2.66:1");
+    let begun = std::time::Instant::now();
     for _ in 0..70 {
         assert_eq!(nobody.get("/login?otp=wrong").await.status, StatusCode::UNAUTHORIZED);
     }
     let entries = log(&app).await;
-    assert!((1..=60).contains(&entries.len()), "{}", entries.len());
+    // One more a second may be written.
+    let most = 61 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!((1..=most).contains(&entries.len()), "{}", entries.len());
     let entry = &entries[0];
     assert_eq!((entry.actor_kind.as_str(), entry.outcome.as_str()), ("anonymous", "failure"));
     assert_eq!(entry.source_ip.as_deref(), Some("192.0.2.66"));

@@ -254,7 +254,7 @@ async fn a_person_signs_in_goes_on_and_signs_out() {
     let page = login.html();
     let link = scraper::Selector::parse("a.button").unwrap();
     let way = page.select(&link).next().expect("a way to the provider").attr("href").unwrap();
-    assert_eq!(way, "/login/oidc?next=%2Ffindings%3Fseverity%3Dhigh");
+    assert_eq!(way, "/login/oidc?next=/findings%3Fseverity%3Dhigh");
 
     let there = browser(&app).get(way).await;
     let pending = cookies(&there);

@@ -174,7 +174,7 @@ async fn signed_in(
         return Err(again("the answer is of another issuer"));
     }
     if let Some(error) = &answer.error {
-        let said: String = error.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
+        let said: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
         return Err(again(&format!("the identity provider refused the sign-in: `{said}`")));
     }
     let code = answer.code.as_deref().ok_or_else(|| again("the answer has no code"))?;
