@@ -85,6 +85,9 @@ impl Key {
 /// What changes a token before it is signed, and after.
 type Change = fn(&mut Value, &mut Value);
 
+/// What is wrong, what makes it so before and after the signature, and what the log says of it.
+type Case = (&'static str, Change, fn(String) -> String, &'static str);
+
 struct Inner {
     issuer: String,
     keys: Vec<(String, Arc<Key>)>,
@@ -345,7 +348,7 @@ async fn what_is_wrong_with_an_id_token_signs_nobody_in() {
     };
     let same: fn(String) -> String = |token| token;
     let none: Change = |_, _| {};
-    let cases: [(&str, Change, fn(String) -> String, &str); 21] = [
+    let cases: [Case; 21] = [
         ("another key", none, other_key, "signature"),
         ("changed after signing", none, changed_claims, "signature"),
         ("no signature", none, |token| format!("{}.", token.rsplit_once('.').unwrap().0), "signature"),
@@ -414,18 +417,10 @@ async fn an_answer_that_does_not_belong_to_the_browser_signs_nobody_in() {
     let callback = || provider.authorize(there.header("location"));
     let own = cookies(&there);
     let tampered = own.replacen('.', "A.", 1);
-    let state = |back: String| {
-        let i = back.find("state=").unwrap();
-        format!("{}x{}", &back[..i + 6], &back[i + 6..])
-    };
-    let issuer = |back: String| {
-        let i = back.find("&iss=").unwrap();
-        format!("{}&iss=https%3A%2F%2Fevil.example", &back[..i])
-    };
-    let no_issuer = |back: String| {
-        let i = back.find("&iss=").unwrap();
-        back[..i].to_owned()
-    };
+    let state = |back: String| back.replacen("state=", "state=x", 1);
+    let before_issuer = |back: &str| back.split_once("&iss=").unwrap().0.to_owned();
+    let issuer = |back: String| format!("{}&iss=https%3A%2F%2Fevil.example", before_issuer(&back));
+    let no_issuer = |back: String| before_issuer(&back);
     let error = |back: String| back.replace("code=", "error=access_denied&x=");
     for (what, cookie, back, says) in [
         ("without a cookie", String::new(), callback(), "did not begin"),
