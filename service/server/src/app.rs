@@ -15,6 +15,7 @@ use crate::signature::SigningKey;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use rolecall_collect::Hub;
+use rolecall_estate::Visibility;
 use rolecall_store::{Actor, Store};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -23,8 +24,10 @@ use uuid::Uuid;
 /// The parts of a running Rolecall.
 #[derive(Clone)]
 pub struct App {
-    /// What is remembered.
+    /// What is remembered, as far as whoever this is for may see it.
     pub store: Store,
+    /// All that is remembered.
+    whole: Store,
     /// The rules in force.
     pub rules: Arc<Rules>,
     /// What the operator decided.
@@ -156,10 +159,12 @@ impl App {
             }
             _ => None,
         };
+        let store = store.with_due_days(config.triage.due);
         Ok(Self {
             oidc,
             signing_key,
-            store: store.with_due_days(config.triage.due),
+            whole: store.clone(),
+            store,
             rules,
             config: Arc::new(config),
             secrets: Arc::new(secrets),
@@ -174,12 +179,24 @@ impl App {
         })
     }
 
+    /// The same for somebody who may see so much.
+    #[must_use]
+    pub(crate) fn visible_to(&self, visibility: &Visibility) -> Self {
+        Self { store: self.whole.limited_to(visibility), ..self.clone() }
+    }
+
+    /// All that is remembered, whoever this is for. What is asked of it by a handler was seen through `store` first,
+    /// and names nothing else; a test holds the list of those who ask.
+    pub(crate) fn whole(&self) -> &Store {
+        &self.whole
+    }
+
     /// The time by which people and tokens come in and go: the database's, as all replicas share it.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn now(&self) -> Result<DateTime<Utc>, rolecall_store::Error> {
-        self.time.now(&self.store).await
+        self.time.now(&self.whole).await
     }
 
     /// Asks for an audit. `requested_by` is shown with the run.
@@ -187,7 +204,7 @@ impl App {
     /// # Errors
     /// Where the database fails.
     pub async fn run_now(&self, requested_by: &str, actor: Actor) -> Result<RunNow, Error> {
-        let queued = self.store.acting_as(actor).start_scan(&job::audit_now(requested_by)).await?;
+        let queued = self.whole.acting_as(actor).start_scan(&job::audit_now(requested_by)).await?;
         self.job_notify.notify_one();
         Ok(queued.map_or(RunNow::AlreadyWaiting, RunNow::Queued))
     }
@@ -197,14 +214,14 @@ impl App {
     /// # Errors
     /// Where the database fails.
     pub async fn judge_changes(&self, requested_by: &str) -> Result<(), Error> {
-        self.store.enqueue(&job::changes_again(requested_by)).await?;
+        self.whole.enqueue(&job::changes_again(requested_by)).await?;
         self.job_notify.notify_one();
         Ok(())
     }
 
     /// Whether the service can do its work.
     pub async fn readiness(&self) -> Readiness {
-        let asked = tokio::time::timeout(READY_WITHIN, self.store.check_schema()).await;
+        let asked = tokio::time::timeout(READY_WITHIN, self.whole.check_schema()).await;
         let database = match asked {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Trouble::new(&error)),
@@ -215,7 +232,7 @@ impl App {
             Err(_) => None,
         };
         let set_aside = match database {
-            Ok(()) => tokio::time::timeout(READY_WITHIN, self.store.set_aside()).await.ok().and_then(Result::ok),
+            Ok(()) => tokio::time::timeout(READY_WITHIN, self.whole.set_aside()).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
         let disabled_webhooks = match database {
@@ -254,12 +271,12 @@ impl App {
     pub async fn overdue(&self) -> Result<Option<DateTime<Utc>>, Error> {
         let schedule = &self.config.schedule;
         let late = TimeDelta::from_std(schedule.jitter.saturating_add(LATE)).unwrap_or(TimeDelta::MAX);
-        let Some(by) = self.store.now().await?.checked_sub_signed(late) else { return Ok(None) };
+        let Some(by) = self.whole.now().await?.checked_sub_signed(late) else { return Ok(None) };
         let due = if schedule.enabled { Timetable::of_audits(schedule).latest(by) } else { None };
         let Some(due) = due else { return Ok(None) };
         // Before its first slot an installation has missed none.
-        let begun = self.store.last_slot(job::AUDIT).await?.is_some();
-        let has_run = !begun || self.store.has_run_since(job::AUDITS_AS, due).await?;
+        let begun = self.whole.last_slot(job::AUDIT).await?.is_some();
+        let has_run = !begun || self.whole.has_run_since(job::AUDITS_AS, due).await?;
         Ok((!has_run).then_some(due))
     }
 

@@ -72,6 +72,7 @@ pub use work::webhooks::{
 
 use pool::Pool;
 use rolecall_audit::finding::triage::due::DueDays;
+use rolecall_estate::Visibility;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
@@ -134,6 +135,26 @@ impl Store {
     #[must_use]
     pub fn acting_as(&self, actor: Actor) -> Self {
         Self { actor: Arc::new(actor), ..self.clone() }
+    }
+
+    /// The same database as somebody may see it. What is outside is not there: lists, counts and answers are those of
+    /// a database without it. Of what only the whole tells (scans, sources of events, calls, jobs, credentials)
+    /// nothing can be read: asking for it fails. What is changed over it must be seen by it.
+    #[must_use]
+    pub fn limited_to(&self, visibility: &Visibility) -> Self {
+        match visibility {
+            Visibility::Everything => self.clone(),
+            // Totals that were counted with other eyes are none.
+            Visibility::Only(limits) => {
+                Self { pool: self.pool.limited_to(limits), totals: findings::totals::Totals::default(), ..self.clone() }
+            }
+        }
+    }
+
+    /// Whether it shows less than there is.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.pool.is_limited()
     }
 
     /// Connects to the database that a URL names, and asks it one question.

@@ -3,16 +3,22 @@
 //! A pool that gives no connection in time says only that: all may be busy, or the database may be
 //! gone. Whoever waits here is told which, and soon: a database that does not answer is asked about
 //! once for all who wait. Refuses to know what is asked over a connection.
+//!
+//! Whoever may not see everything is served over connections of another role, to which the policies of the tables
+//! show what the settings of the connection name (`migrations/0054_limited.sql`). INVARIANT: such a connection is
+//! given out only once the settings of whoever takes it are set, in the place of those of whoever had it before.
 
 use crate::error::place;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use rolecall_estate::Limit;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{
     Connection as _, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction,
 };
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +39,10 @@ const AHEAD: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     inner: PgPool,
+    /// Connections of the role that sees what it is set to see, and no more.
+    limited: PgPool,
+    /// What is set on them; `None`: the owner's connections are taken.
+    settings: Option<Arc<Settings>>,
     probed: Arc<Mutex<Option<Probed>>>,
 }
 
@@ -41,6 +51,49 @@ pub(crate) struct Pool {
 struct Probed {
     at: Instant,
     failed: Option<(ErrorKind, String)>,
+}
+
+/// What a connection may see, as the policies of the tables read it.
+#[derive(Debug, Default)]
+struct Settings {
+    accounts: Vec<String>,
+    units: Vec<String>,
+    clusters: Vec<String>,
+    namespaces: Vec<String>,
+}
+
+impl Settings {
+    fn new(limits: &BTreeSet<Limit>) -> Self {
+        let mut settings = Self::default();
+        for limit in limits {
+            match limit {
+                Limit::OrganizationalUnit(id) => settings.units.push(id.to_string()),
+                Limit::Account(id) => settings.accounts.push(id.to_string()),
+                Limit::Cluster(place) => settings.clusters.push(place.to_string()),
+                Limit::Namespace { cluster: Some(place), namespace } => {
+                    settings.namespaces.push(format!("{place}/{namespace}"));
+                }
+                Limit::Namespace { cluster: None, namespace } => settings.namespaces.push(namespace.to_string()),
+            }
+        }
+        settings
+    }
+
+    async fn set(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "select set_config('rolecall.accounts', $1::text[]::text, false) as accounts,
+                    set_config('rolecall.units', $2::text[]::text, false) as units,
+                    set_config('rolecall.clusters', $3::text[]::text, false) as clusters,
+                    set_config('rolecall.namespaces', $4::text[]::text, false) as namespaces",
+            &self.accounts,
+            &self.units,
+            &self.clusters,
+            &self.namespaces
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(())
+    }
 }
 
 impl Pool {
@@ -56,7 +109,33 @@ impl Pool {
                 Ok(true)
             })
         });
-        Self { inner: options.connect_lazy_with(connect), probed: Arc::default() }
+        let limited = options
+            .clone()
+            .max_connections(options.get_max_connections().div_ceil(2))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query!("set role rolecall_limited").execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(connect.clone());
+        Self { inner: options.connect_lazy_with(connect), limited, settings: None, probed: Arc::default() }
+    }
+
+    /// Connections that see what these limits name, and no more. What is limited already is not widened.
+    pub(crate) fn limited_to(&self, limits: &BTreeSet<Limit>) -> Self {
+        let settings = self.settings.clone().unwrap_or_else(|| Arc::new(Settings::new(limits)));
+        Self { settings: Some(settings), ..self.clone() }
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    /// The owner's connections, whatever may be seen: for what is changed after it was found with the eyes of whoever
+    /// changes it.
+    pub(crate) fn of_owner(&self) -> Self {
+        Self { settings: None, ..self.clone() }
     }
 
     /// The pool itself, for what takes no other; what it says when it gives no connection is not told apart.
@@ -65,7 +144,14 @@ impl Pool {
     }
 
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        self.or_gone(self.inner.acquire()).await
+        self.or_gone(self.connection()).await
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let Some(settings) = &self.settings else { return self.inner.acquire().await };
+        let mut connection = self.limited.acquire().await?;
+        settings.set(&mut connection).await?;
+        Ok(connection)
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
@@ -84,13 +170,14 @@ impl Pool {
     /// of `BEGIN` would stay in a transaction that nobody knows of, and what is written over it next would
     /// never be committed.
     async fn begun(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        let connection = self.inner.acquire().await?;
+        let connection = self.connection().await?;
         let beginning = tokio::spawn(Transaction::begin(connection, statement));
         beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Waits for what is under way, then closes all connections.
     pub(crate) async fn close(&self) {
+        self.limited.close().await;
         self.inner.close().await;
     }
 

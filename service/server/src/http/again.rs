@@ -42,12 +42,20 @@ pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -
         Ok(key) => key,
         Err(error) => return error.into_response(),
     };
-    let Some(credential) = request.extensions().get::<Principal>().map(Principal::label) else {
+    let Some(credential) = request.extensions().get::<Principal>().map(holder) else {
         return next.run(request).await;
     };
     match keyed(&app, &credential, &key, request, next).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
+    }
+}
+
+/// Whose key it is: an answer is given again to nobody who may see something else.
+fn holder(principal: &Principal) -> String {
+    match principal.visibility().limits() {
+        None => principal.label(),
+        Some(limits) => format!("{} {}", principal.label(), Digest::sha256(limits.join(" ").as_bytes())),
     }
 }
 

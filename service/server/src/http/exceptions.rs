@@ -84,7 +84,9 @@ impl Exceptions {
         let from = |word: &str| sources.is_empty() || sources.iter().any(|given| given == word);
         let findings = store.excepted_findings().await?;
         let files = rules.set.exceptions().iter().map(|it| file_exception(it, &findings, now));
-        let mut files: Vec<FileException> = if from("file") { files.collect() } else { Vec::new() };
+        // What a policy file excepts may be of any account.
+        let mut files: Vec<FileException> =
+            if from("file") && !store.is_limited() { files.collect() } else { Vec::new() };
         files.retain(|file| {
             (filter.states.is_empty() || filter.states.contains(&file.state))
                 && (filter.rules.is_empty() || file.rules.iter().any(|rule| filter.rules.contains(rule)))

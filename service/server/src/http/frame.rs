@@ -4,6 +4,7 @@ use super::as_of::AsOfBanner;
 use super::assets::{ASSETS, Assets};
 use super::error::{AppError, PassThrough};
 use super::listing::origin;
+use super::visible::Service;
 use super::principal::{Principal, Scope};
 use super::query::{encode, is_local, pairs};
 use crate::app::App;
@@ -159,10 +160,10 @@ impl Chrome {
     }
 }
 
-impl FromRequestParts<App> for Chrome {
+impl<S: Sync> FromRequestParts<S> for Chrome {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let given = parts.extensions.get::<Self>().cloned();
         Ok(given.unwrap_or_else(|| Self::bare(Theme::new(&parts.headers), parts.uri.path().to_owned())))
     }
@@ -221,17 +222,18 @@ impl SignInPage {
     }
 }
 
-impl FromRequestParts<App> for SignInPage {
+impl FromRequestParts<Service> for SignInPage {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Infallible> {
+        let app = service.whole();
         let way = || {
             let asked = pairs(parts.uri.query().unwrap_or_default()).find(|(name, _)| name == "next");
             let next = asked.map(|(_, next)| next).filter(|next| is_local(next));
             next.map_or_else(|| "/login/oidc".to_owned(), |next| format!("/login/oidc?next={}", encode(&next)))
         };
         let provider = app.config.auth.oidc.as_ref().map(|oidc| (oidc.issuer.host().to_owned(), way()));
-        Ok(Self { provider, chrome: Chrome::from_request_parts(parts, app).await?, spent: false })
+        Ok(Self { provider, chrome: Chrome::from_request_parts(parts, service).await?, spent: false })
     }
 }
 
@@ -250,10 +252,10 @@ impl SignedOutPage {
     }
 }
 
-impl FromRequestParts<App> for SignedOutPage {
+impl<S: Sync> FromRequestParts<S> for SignedOutPage {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Self { chrome: Chrome::from_request_parts(parts, app).await?, next: String::new() })
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self { chrome: Chrome::from_request_parts(parts, state).await?, next: String::new() })
     }
 }

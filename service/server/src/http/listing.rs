@@ -5,6 +5,7 @@
 use super::cursor;
 use super::error::{AppError, Code};
 use super::query::Params;
+use super::visible::Service;
 use crate::app::App;
 use crate::config::Config;
 use axum::extract::FromRequestParts;
@@ -213,10 +214,11 @@ impl Origin {
     }
 }
 
-impl FromRequestParts<App> for Origin {
+impl FromRequestParts<Service> for Origin {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Infallible> {
+        let app = service.whole();
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
         Ok(Self(origin(app, host)))
     }

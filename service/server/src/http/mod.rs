@@ -37,6 +37,7 @@ mod rule_text;
 mod tokens;
 mod triage;
 pub mod view;
+mod visible;
 pub(crate) mod webhooks;
 
 pub(crate) use again::KEPT as ANSWERS_KEPT;
@@ -85,6 +86,7 @@ fn routes() -> Routes {
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))
         .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
+        .of_everything(routes::limits::METRICS)
         .page("/docs", "/docs", get(docs::first))
         .page("/docs/{chapter}", "/docs/tutorial", get(docs::page))
         .page("/docs/api", "/docs/api", get(reference::page))
@@ -119,5 +121,5 @@ pub fn router(app: App) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(from_fn_with_state(app.clone(), edge::edge))
-        .with_state(app)
+        .with_state(visible::Service::new(app))
 }

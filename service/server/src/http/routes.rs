@@ -5,6 +5,7 @@
 
 use super::again;
 use super::principal::{AccessRequirement, Scope};
+use super::visible::Service;
 use crate::app::App;
 use axum::Router;
 use axum::http::Method;
@@ -18,9 +19,20 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 /// What each route requires, by its path as it is declared, and its method.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AccessTable(HashMap<String, Vec<(Method, AccessRequirement)>>);
+pub(crate) struct AccessTable {
+    requirements: HashMap<String, Vec<(Method, AccessRequirement)>>,
+    /// Routes that only somebody without limits comes to, with why.
+    of_everything: Vec<(Method, String, &'static str)>,
+}
 
 impl AccessTable {
+    /// Why nobody with limits comes to a route; `None` where they do.
+    pub(crate) fn of_everything(&self, method: &Method, path: Option<&str>) -> Option<&'static str> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let found = self.of_everything.iter().find(|(known, of, _)| known == method && path == Some(of.as_str()));
+        found.map(|(.., why)| *why)
+    }
+
     /// What a request requires. `path` is the declared path that it matched: where it matched none,
     /// there is nothing to protect, and any credential may be told so. A path that declares nothing requires the
     /// most.
@@ -30,7 +42,7 @@ impl AccessTable {
     /// method of the path, or has any credential, may be told so.
     pub(crate) fn requirement(&self, method: &Method, path: Option<&str>) -> Result<AccessRequirement, NoSuchMethod> {
         let Some(path) = path else { return Ok(AccessRequirement::Credential) };
-        let Some(declared) = self.0.get(path) else { return Ok(AccessRequirement::Scope(Scope::Admin)) };
+        let Some(declared) = self.requirements.get(path) else { return Ok(AccessRequirement::Scope(Scope::Admin)) };
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         if let Some((_, required)) = declared.iter().find(|(known, _)| known == method) {
             return Ok(*required);
@@ -49,8 +61,26 @@ impl AccessTable {
     }
 
     fn declare(&mut self, method: Method, path: &str, required: AccessRequirement) {
-        self.0.entry(path.to_owned()).or_default().push((method, required));
+        self.requirements.entry(path.to_owned()).or_default().push((method, required));
     }
+}
+
+/// Why nobody with limits comes to some routes.
+pub(crate) mod limits {
+    pub(crate) const ASSUMABLE_BY: &str =
+        "who can assume a role is worked out over all accounts; a credential with limits cannot ask for it";
+    pub(crate) const BASELINES: &str =
+        "what is approved is compared with all changes; a credential with limits cannot approve a state";
+    pub(crate) const CREDENTIALS: &str =
+        "tokens, webhooks and the audit log are of everybody; a credential with limits cannot ask for them";
+    pub(crate) const INGESTION: &str =
+        "how CloudTrail is read is of all accounts; a credential with limits cannot ask for it";
+    pub(crate) const METRICS: &str = "the metrics count all accounts; a credential with limits cannot read them";
+    pub(crate) const ROLE_USE: &str =
+        "what is used with a role may be of any workload; a credential with limits asks for that of an association";
+    pub(crate) const SCANS: &str = "a scan is of all accounts; a credential with limits cannot read or start one";
+    pub(crate) const WHAT_IF: &str =
+        "proposed changes are judged over all accounts; a credential with limits cannot ask what they come to";
 }
 
 /// A method that a path does not have.
@@ -67,10 +97,12 @@ pub type Sample = (Method, &'static str);
 
 /// Declared routes.
 pub(crate) struct Routes {
-    api: OpenApiRouter<App>,
-    other: Router<App>,
+    api: OpenApiRouter<Service>,
+    other: Router<Service>,
     table: AccessTable,
     samples: Vec<Sample>,
+    /// What was declared last.
+    last: Vec<(Method, String)>,
 }
 
 impl Routes {
@@ -81,22 +113,33 @@ impl Routes {
             other: Router::new(),
             table: AccessTable::default(),
             samples: Vec::new(),
+            last: Vec::new(),
         }
     }
 
     /// Endpoints of the API, as `routes!` gives them: they stand in the contract.
-    pub(crate) fn api(mut self, scope: Scope, routes: UtoipaMethodRouter<App>) -> Self {
+    pub(crate) fn api(mut self, scope: Scope, routes: UtoipaMethodRouter<Service>) -> Self {
+        self.last.clear();
         for (path, item) in &routes.1.paths {
             for method in methods(item) {
-                self.table.declare(method, path, AccessRequirement::Scope(scope));
+                self.table.declare(method.clone(), path, AccessRequirement::Scope(scope));
+                self.last.push((method, path.clone()));
             }
         }
         self.api = self.api.routes(routes);
         self
     }
 
+    /// Nobody with limits comes to what was declared last: its answer needs more than they may see. `why` is what
+    /// they are told.
+    pub(crate) fn of_everything(mut self, why: &'static str) -> Self {
+        let last = self.last.iter().map(|(method, path)| (method.clone(), path.clone(), why));
+        self.table.of_everything.extend(last);
+        self
+    }
+
     /// A page for people. `sample` is an address of it.
-    pub(crate) fn page(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+    pub(crate) fn page(self, path: &'static str, sample: &'static str, handler: MethodRouter<Service>) -> Self {
         self.person(Method::GET, path, sample, AccessRequirement::Person, handler)
     }
 
@@ -106,13 +149,13 @@ impl Routes {
         scope: Scope,
         path: &'static str,
         sample: &'static str,
-        handler: MethodRouter<App>,
+        handler: MethodRouter<Service>,
     ) -> Self {
         self.person(Method::GET, path, sample, AccessRequirement::PersonWith(scope), handler)
     }
 
     /// A form that changes nothing but what is the person's own. `sample` is an address of it.
-    pub(crate) fn own_form(self, path: &'static str, sample: &'static str, handler: MethodRouter<App>) -> Self {
+    pub(crate) fn own_form(self, path: &'static str, sample: &'static str, handler: MethodRouter<Service>) -> Self {
         self.person(Method::POST, path, sample, AccessRequirement::Person, handler)
     }
 
@@ -122,7 +165,7 @@ impl Routes {
         scope: Scope,
         path: &'static str,
         sample: &'static str,
-        handler: MethodRouter<App>,
+        handler: MethodRouter<Service>,
     ) -> Self {
         self.person(Method::POST, path, sample, AccessRequirement::PersonWith(scope), handler)
     }
@@ -133,7 +176,7 @@ impl Routes {
         path: &'static str,
         sample: &'static str,
         required: AccessRequirement,
-        handler: MethodRouter<App>,
+        handler: MethodRouter<Service>,
     ) -> Self {
         self.samples.push((method.clone(), sample));
         self.other(method, path, required, handler)
@@ -145,8 +188,9 @@ impl Routes {
         method: Method,
         path: &'static str,
         required: AccessRequirement,
-        handler: MethodRouter<App>,
+        handler: MethodRouter<Service>,
     ) -> Self {
+        self.last = vec![(method.clone(), path.to_owned())];
         self.table.declare(method, path, required);
         self.other = self.other.route(path, handler);
         self
@@ -165,7 +209,7 @@ impl Routes {
     }
 
     /// The router, and what its routes require.
-    pub(crate) fn into_router(self, app: &App) -> (Router<App>, AccessTable) {
+    pub(crate) fn into_router(self, app: &App) -> (Router<Service>, AccessTable) {
         // The API's answers hold no secret beside words of the caller, as a page does with its form token.
         let api = self.api.layer(from_fn(again::tagged)).layer(from_fn_with_state(app.clone(), again::once));
         let (api, _) = api.layer(CompressionLayer::new()).split_for_parts();

@@ -2,8 +2,10 @@
 //!
 //! One road for the command and the API. Refuses to know how a question is written down.
 
+use chrono::Utc;
 use rolecall_audit::access::simulate::{AskError, Question, accounts, ask};
-use rolecall_iam::{AccountId, Explanation};
+use rolecall_estate::AssociationKey;
+use rolecall_iam::{AccountId, Explanation, RoleArn};
 use rolecall_store::{AsOf, Store};
 use std::collections::BTreeSet;
 
@@ -29,6 +31,39 @@ pub struct Answer {
     pub resource: String,
     /// What a reader should know.
     pub notes: Vec<String>,
+}
+
+/// Puts a question for somebody who may see what `seen` shows. A pod or a role that they see may be asked for, and a
+/// role that they see be asked about; what decides it, such as an SCP, is then looked for in all that is stored: a
+/// policy that they do not see would otherwise be one that is not there.
+///
+/// # Errors
+/// As [`answer`]; what they do not see is told from what is not there by nothing.
+pub(crate) async fn answer_seen(
+    seen: &Store,
+    whole: &Store,
+    question: &Question,
+    as_of: Option<AsOf>,
+) -> Result<Answer, SimulateError> {
+    if seen.is_limited() {
+        let principal = &question.principal;
+        if let Ok(key) = principal.parse::<AssociationKey>() {
+            if seen.association(&key, Utc::now(), as_of).await?.is_none() {
+                return Err(AskError::Association(format!("no association was seen for {key}")).into());
+            }
+        } else if !is_seen_role(seen, principal, as_of).await? {
+            return Err(AskError::Role(principal.clone()).into());
+        }
+        if question.resource.parse::<RoleArn>().is_ok() && !is_seen_role(seen, &question.resource, as_of).await? {
+            return Err(AskError::Role(question.resource.clone()).into());
+        }
+    }
+    answer(whole, question, as_of).await
+}
+
+async fn is_seen_role(seen: &Store, arn: &str, as_of: Option<AsOf>) -> Result<bool, SimulateError> {
+    let Ok(arn) = arn.parse::<RoleArn>() else { return Ok(false) };
+    Ok(seen.role(&arn, as_of).await?.is_some())
 }
 
 /// Puts a question to the stored estate, as it is or as it was known at a moment.

@@ -18,7 +18,7 @@ pub(crate) async fn allow(app: &App, seen: &mut [Observation], action: &str, at:
 }
 
 /// As [`allow`], three roles of a kind.
-async fn allow_some(
+pub(crate) async fn allow_some(
     app: &App,
     seen: &mut [Observation],
     action: &str,

@@ -25,6 +25,8 @@ mod front;
 #[cfg(test)]
 mod granted;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod pages;

@@ -60,12 +60,22 @@ pub async fn app_over(store: Store, seen: Seen, config: Config) -> App {
 
 /// The demo estate, read from the files that the stand-in writes.
 pub fn observations() -> Vec<Observation> {
+    observed(&demo_files())
+}
+
+/// The files of the demo estate.
+pub fn demo_files() -> Vec<InputFile> {
     let dir = std::env::temp_dir().join(format!("rolecall-http-{}", uuid::Uuid::new_v4()));
     rolecall_sandbox::demo::estate(Utc::now()).to_dir(&dir).expect("a folder");
     let mut files = Vec::new();
     collect(&dir, &dir, &mut files);
     std::fs::remove_dir_all(&dir).expect("to clean up");
-    let import = read_files(&files);
+    files
+}
+
+/// What files show, as if every listing in them were complete.
+pub fn observed(files: &[InputFile]) -> Vec<Observation> {
+    let import = read_files(files);
     assert!(import.problems.is_empty(), "{:?}", import.problems.first());
     let mut observations = import.observations;
     for observation in &mut observations {
@@ -172,6 +182,13 @@ impl Client {
         Self::unauthenticated(app).with(header::AUTHORIZATION, format!("Bearer {token}"))
     }
 
+    /// A program that may do everything with what these limits name.
+    pub async fn limited(app: &App, scopes: &[Scope], limits: &[&str]) -> Self {
+        let visibility = Visibility::Only(limits.iter().map(|limit| limit.parse().expect("a limit")).collect());
+        let token = limited_token(app, scopes, visibility, Utc::now()).await;
+        Self::unauthenticated(app).with(header::AUTHORIZATION, format!("Bearer {token}"))
+    }
+
     /// A person who followed a one-time link.
     pub async fn person(app: &App) -> Self {
         let link =
@@ -234,13 +251,18 @@ impl Client {
 
 /// A new token, as if made at a moment.
 pub async fn token(app: &App, scopes: &[Scope], made: DateTime<Utc>) -> String {
+    limited_token(app, scopes, Visibility::Everything, made).await
+}
+
+/// The same, of somebody who may see so much.
+pub async fn limited_token(app: &App, scopes: &[Scope], visibility: Visibility, made: DateTime<Utc>) -> String {
     let minted = mint(scopes, 30, made).expect("a token");
     let kept = NewToken {
         public_id: minted.public_id.clone(),
         name: "bot".to_owned(),
         hash: minted.hash.as_bytes().to_vec(),
         scopes: scopes.iter().map(ToString::to_string).collect(),
-        visibility: Visibility::Everything,
+        visibility,
         created_at: made,
         expires_at: minted.expires_at,
     };

@@ -176,6 +176,36 @@ fn sql_is_in_the_store_and_aws_in_the_collectors() {
     }
 }
 
+/// What a handler asks of everything that is stored, it asks about something that whoever asks has seen; see each
+/// place before a file is added.
+#[test]
+fn few_files_of_the_web_ask_for_more_than_may_be_seen() {
+    let root = root().join("service/server/src/http");
+    let found: BTreeSet<String> = sources("server")
+        .into_iter()
+        .filter(|(path, text)| path.starts_with(&root) && (text.contains(".whole()") || text.contains("Whole(app)")))
+        .map(|(path, _)| path.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    let known = [
+        "api/granted.rs",
+        "api/simulate.rs",
+        "api/usage.rs",
+        "auth/oidc.rs",
+        "auth/sign_in.rs",
+        "frame.rs",
+        "health.rs",
+        "listing.rs",
+        "metrics.rs",
+        "pages/grants.rs",
+        "pages/overview.rs",
+        "pages/session.rs",
+        "pages/sessions.rs",
+        "pages/simulate.rs",
+        "pages/usage.rs",
+    ];
+    assert_eq!(found, known.map(str::to_owned).into());
+}
+
 #[test]
 fn one_file_names_the_scheduler() {
     for (path, text) in sources("server") {

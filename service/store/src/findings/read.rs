@@ -190,7 +190,10 @@ impl Store {
     pub async fn decided(&self, rows: Vec<FindingRow>) -> Result<Vec<Finding>, Error> {
         let wanted: Vec<String> = rows.iter().map(|row| row.fingerprint.0.clone()).collect();
         let found = sqlx::query!(
-            "select fingerprint, evidence, evidence_digest, params from finding where fingerprint = any($1)",
+            r#"select fingerprint, evidence_digest, params,
+                      case when row_security_active('finding') then limited_evidence(account_id, fingerprint, evidence)
+                           else evidence end as "evidence!"
+               from finding where fingerprint = any($1)"#,
             &wanted
         )
         .fetch_all(&self.pool)
@@ -283,8 +286,11 @@ impl Store {
     /// Where the database fails.
     pub async fn finding_events(&self, finding: &FindingRow) -> Result<Vec<FindingEvent>, Error> {
         let rows = sqlx::query!(
-            "select account_id, change_seq, fingerprint, run_id, at, kind, actor, detail from finding_event
-             where account_id = $1 and fingerprint = $2 order by change_seq",
+            r#"select account_id, change_seq, fingerprint, run_id, at, kind, actor,
+                    case when row_security_active('finding_event') then limited_detail(account_id, fingerprint, detail)
+                         else detail end as "detail!"
+             from finding_event
+             where account_id = $1 and fingerprint = $2 order by change_seq"#,
             finding.subject.account_id.to_string(),
             finding.fingerprint.0
         )

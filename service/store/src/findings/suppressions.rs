@@ -133,7 +133,10 @@ impl Store {
                       s.requested_at, s.approved_by, s.in_force_at, s.ended_at, s.ended_by, s.ended_because,
                       case when s.ended_at is not null then 'ended' when s.in_force_at is null then 'requested'
                            else 'in_force' end as "state!",
-                      f.number as finding, f.rule, f.severity, f.message, f.subject_kind, f.subject_key, f.workflow
+                      f.number as finding, f.rule, f.severity,
+                      case when row_security_active('finding') then limited_text(f.account_id, f.fingerprint, f.message)
+                           else f.message end as "message!",
+                      f.subject_kind, f.subject_key, f.workflow
                from suppression s join finding f on f.account_id = s.account_id and f.fingerprint = s.fingerprint
                where (cardinality($1::text[]) = 0
                       or case when s.ended_at is not null then 'ended' when s.in_force_at is null then 'requested'

@@ -104,8 +104,9 @@ impl Store {
         fresh: &str,
         who: &str,
     ) -> Result<Result<Reserved, NotTicketed>, Error> {
+        let ids = self.seen(vec![id.to_owned()]).await?;
         let (mut tx, mut step) = self.begin_triage(who).await?;
-        let Some(mut life) = named(&mut tx, &[id.to_owned()]).await?.pop() else {
+        let Some(mut life) = named(&mut tx, &ids).await?.pop() else {
             return Ok(Err(NotTicketed::Absent));
         };
         let known = kept(&mut tx, &life, asked.system()).await?;
@@ -165,8 +166,9 @@ impl Store {
         fresh: &str,
         who: &str,
     ) -> Result<Result<i64, NotTicketed>, Error> {
+        let ids = self.seen(vec![id.to_owned()]).await?;
         let (mut tx, mut step) = self.begin_triage(who).await?;
-        let Some(mut life) = named(&mut tx, &[id.to_owned()]).await?.pop() else {
+        let Some(mut life) = named(&mut tx, &ids).await?.pop() else {
             return Ok(Err(NotTicketed::Absent));
         };
         let number = life.number;
@@ -220,8 +222,9 @@ impl Store {
         token: Option<&Digest>,
         who: &str,
     ) -> Result<Result<i64, NotTicketed>, Error> {
+        let ids = self.seen(vec![id.to_owned()]).await?;
         let (mut tx, mut step) = self.begin_triage(who).await?;
-        let Some(mut life) = named(&mut tx, &[id.to_owned()]).await?.pop() else {
+        let Some(mut life) = named(&mut tx, &ids).await?.pop() else {
             return Ok(Err(NotTicketed::Absent));
         };
         let number = life.number;

@@ -87,8 +87,9 @@ impl Store {
         version: Option<i64>,
         by: TriagedBy<'_>,
     ) -> Result<Result<i64, NotTriaged>, Error> {
+        let ids = self.seen(vec![id.to_owned()]).await?;
         let (mut tx, mut step) = self.begin_triage(by.who).await?;
-        let Some(life) = named(&mut tx, &[id.to_owned()]).await?.pop() else {
+        let Some(life) = named(&mut tx, &ids).await?.pop() else {
             return Ok(Err(NotTriaged::Absent));
         };
         if version.is_some_and(|version| version != life.version) {
@@ -124,8 +125,9 @@ impl Store {
                 rows.into_iter().map(|row| row.number.to_string()).collect()
             }
         };
+        let seen = self.seen(ids.clone()).await?;
         let (mut tx, mut step) = self.begin_triage(by.who).await?;
-        let found = named(&mut tx, &ids).await?;
+        let found = named(&mut tx, &seen).await?;
         let names = found
             .iter()
             .flat_map(|life| [life.number.to_string(), life.fingerprint.clone()].map(|id| (id, life.number)));
@@ -161,8 +163,9 @@ impl Store {
         approve: bool,
         who: &str,
     ) -> Result<Result<i64, NotDecided>, Error> {
+        let ids = self.seen(vec![id.to_owned()]).await?;
         let (mut tx, mut step) = self.begin_triage(who).await?;
-        let Some(mut life) = named(&mut tx, &[id.to_owned()]).await?.pop() else {
+        let Some(mut life) = named(&mut tx, &ids).await?.pop() else {
             return Ok(Err(NotDecided::Absent));
         };
         let pending = sqlx::query!(
@@ -228,11 +231,27 @@ impl Store {
         Ok(Ok(number))
     }
 
+    /// Those of these numbers and fingerprints that name a finding which this store shows: what a step does to other
+    /// findings, such as those listed under one, is not for the eyes of whoever takes it.
+    pub(in crate::findings) async fn seen(&self, ids: Vec<String>) -> Result<Vec<String>, Error> {
+        if !self.is_limited() {
+            return Ok(ids);
+        }
+        let numbers: Vec<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        Ok(sqlx::query_scalar!(
+            "select fingerprint from finding where number = any($1) or fingerprint = any($2)",
+            &numbers,
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     pub(in crate::findings) async fn begin_triage(
         &self,
         who: &str,
     ) -> Result<(Transaction<'static, Postgres>, Step), Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool.of_owner().begin().await?;
         let mut step = locked(&mut tx, DateTime::UNIX_EPOCH).await?;
         // Whoever waited for a scan takes the step after it.
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *tx).await?;

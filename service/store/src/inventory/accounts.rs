@@ -117,6 +117,9 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, Error> {
+        if self.is_limited() {
+            return self.accounts_seen(None).await;
+        }
         let rows = sqlx::query!(
             r#"with counts as (
                    select distinct on (account_id, kind) account_id, kind, number from resource_count
@@ -154,6 +157,60 @@ impl Store {
                     clusters: parse::count(row.clusters),
                     associations: parse::count(row.associations),
                     open_findings: Some(parse::count(row.findings)),
+                    complete_scopes: parse::count(row.complete),
+                    gap_scopes: parse::count(row.gaps),
+                    last_look_at: row.last_at,
+                })
+            })
+            .collect()
+    }
+
+    /// The accounts of which something is seen, at the end of a run or now. What is kept of their numbers counts what is
+    /// not seen, too: each resource is counted.
+    pub(super) async fn accounts_seen(&self, run: Option<RunId>) -> Result<Vec<AccountRow>, Error> {
+        let rows = sqlx::query!(
+            r#"with resources as (
+                   select account_id, count(*) filter (where kind = 'role') as roles,
+                          count(*) filter (where kind = 'cluster') as clusters,
+                          count(*) filter (where kind = 'association') as associations,
+                          (array_agg(body) filter (where kind = 'account'))[1] as body
+                   from resource
+                   where case when $1::bigint is null then seen_to is null
+                              else seen_from <= $1 and (seen_to is null or seen_to > $1) end
+                   group by account_id),
+               looks as (
+                   select account_id, count(*) filter (where complete) as complete,
+                          count(*) filter (where not complete) as gaps
+                   from (select distinct on (account_id, scope, region, cluster) account_id, complete
+                         from coverage_state where $1::bigint is null or run_id <= $1
+                         order by account_id, scope, region, cluster, run_id desc) as state
+                   where complete is not null group by account_id),
+               open as (
+                   select account_id, count(*) as findings from finding
+                   where workflow in ('open', 'acknowledged') and part_of is null group by account_id)
+               select coalesce(r.account_id, l.account_id) as "account_id!", r.body as "body?",
+                      coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
+                      coalesce(r.associations, 0) as "associations!", coalesce(o.findings, 0) as "findings!",
+                      coalesce(l.complete, 0) as "complete!", coalesce(l.gaps, 0) as "gaps!",
+                      case when $1::bigint is null
+                           then (select max(c.last_at) from coverage c
+                                 where c.account_id = coalesce(r.account_id, l.account_id)) end as "last_at?"
+               from resources r full join looks l on l.account_id = r.account_id
+               left join open o on o.account_id = coalesce(r.account_id, l.account_id)
+               order by 1"#,
+            run.map(|run| run.0)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(AccountRow {
+                    id: parse::account("resource", &row.account_id)?,
+                    account: row.body.map(|body| parse::json("resource", &row.account_id, body)).transpose()?,
+                    roles: parse::count(row.roles),
+                    clusters: parse::count(row.clusters),
+                    associations: parse::count(row.associations),
+                    open_findings: run.is_none().then(|| parse::count(row.findings)),
                     complete_scopes: parse::count(row.complete),
                     gap_scopes: parse::count(row.gaps),
                     last_look_at: row.last_at,

@@ -58,7 +58,10 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn approve_change(&self, id: &str, approval: &Approval, who: &str) -> Result<Approved, Error> {
-        let mut tx = self.pool.begin().await?;
+        if !self.shows_change(id).await? {
+            return Ok(Approved::Absent);
+        }
+        let mut tx = self.pool.of_owner().begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Approved::Absent) };
         if let Some(root) = row.change.caused_by {
@@ -70,9 +73,9 @@ impl Store {
         approve(&mut tx, &[row], approval, who, None, &mut told).await?;
         let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
-        let row = one(&mut tx, id).await?;
         append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
+        let row = self.change(id).await?;
         Ok(row.map_or(Approved::Absent, |row| Approved::Done(Box::new(row))))
     }
 
@@ -98,10 +101,16 @@ impl Store {
         approval: &Approval,
         who: &str,
     ) -> Result<AllApproved, Error> {
-        let mut tx = self.pool.begin().await?;
+        let filter = approvable(filter);
+        let seen = match &filter {
+            Some(filter) if self.is_limited() => page(&self.pool, filter, None, MOST_APPROVED + 1).await?,
+            _ => Vec::new(),
+        };
+        let mut tx = self.pool.of_owner().begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
-        let rows = match approvable(filter) {
-            Some(filter) => page(&mut *tx, &filter, None, MOST_APPROVED + 1).await?,
+        let rows = match &filter {
+            _ if self.is_limited() => seen,
+            Some(filter) => page(&mut *tx, filter, None, MOST_APPROVED + 1).await?,
             None => Vec::new(),
         };
         let found = rows.len() as u64;
@@ -126,7 +135,10 @@ impl Store {
     /// # Errors
     /// Where the database fails, or holds what this program cannot read.
     pub async fn withdraw_approval(&self, id: &str, why: &Withdrawal, who: &str) -> Result<Withdrawn, Error> {
-        let mut tx = self.pool.begin().await?;
+        if !self.shows_change(id).await? {
+            return Ok(Withdrawn::Absent);
+        }
+        let mut tx = self.pool.of_owner().begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
         let Some(row) = locked(&mut tx, id).await? else { return Ok(Withdrawn::Absent) };
         if let Some(root) = row.change.caused_by {
@@ -154,10 +166,19 @@ impl Store {
         told.tell(&account, "change.approval_withdrawn", id, who, &json!({ "reason": why.reason() }));
         let acts = told.acts();
         told.write(&mut tx, self.behind).await?;
-        let row = one(&mut tx, id).await?;
         append(&mut tx, &self.actor, &acts).await?;
         tx.commit().await?;
+        let row = self.change(id).await?;
         Ok(row.map_or(Withdrawn::Absent, |row| Withdrawn::Done(Box::new(row))))
+    }
+
+    /// Whether this store shows a change: what its approval does to others is not for the eyes of whoever approves.
+    async fn shows_change(&self, id: &str) -> Result<bool, Error> {
+        if !self.is_limited() {
+            return Ok(true);
+        }
+        let found = sqlx::query_scalar!(r#"select exists (select from change where id = $1) as "there!""#, id);
+        Ok(found.fetch_one(&self.pool).await?)
     }
 
     /// Every step of a change's approval, the first one first.

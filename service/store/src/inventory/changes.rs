@@ -144,7 +144,9 @@ macro_rules! select_changes {
     ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"select c.id, c.run_id, c.body, c.detected_at, c.since, c.until, c.effective_at, c.attribution,
+            r#"select c.id, c.run_id,
+                      case when row_security_active('change') then limited_change_body(c.body) else c.body end as "body!",
+                      c.detected_at, c.since, c.until, c.effective_at, c.attribution,
                       c.attribution_because, c.is_trail_complete, c.events, c.seen_in, c.ended_at,
                       c.ended_by, a.state as "approval?", a.at as "approval_at?",
                       a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
@@ -179,7 +181,10 @@ macro_rules! of_filter {
             "where (cardinality($1::text[]) = 0 or c.account_id = any($1))
                and (cardinality($2::text[]) = 0 or c.effect = any($2))
                and (cardinality($3::text[]) = 0 or c.actor = any($3))
-               and ($4::text is null or c.affected @> array[$4::text])
+               and ($4::text is null
+                    -- Whether a change reaches a workload is not told of one that is not seen.
+                    or c.affected @> array[$4::text]
+                       and (not row_security_active('change') or $4 in (select key from limited_association)))
                and ($5::text is null or c.resource = $5)
                and (cardinality($6::text[]) = 0 or c.resource_type = any($6))
                and (cardinality($7::text[]) = 0 or c.change = any($7))

@@ -71,7 +71,9 @@ impl Store {
                    union all select * from named
                    union all select * from held),
                reached as (
-                   select c.id, c.detected_at, null::text as part from change c where c.affected @> array[$2]
+                   -- Whether a change reaches a workload is not told of one that is not seen.
+                   select c.id, c.detected_at, null::text as part from change c
+                   where c.affected @> array[$2] and (not row_security_active('change') or exists (select from version))
                    union all
                    select c.id, c.detected_at, p.part from part p
                    join change c on c.resource = p.key and c.run_id >= p.seen_from and c.run_id <= coalesce(p.seen_to, c.run_id))

@@ -199,7 +199,9 @@ impl Store {
             r#"select seq as "seq!", account_id as "account_id!", at as "at!", kind as "kind!", actor as "actor!",
                       fingerprint, subject, run_id, detail as "detail!"
                from ((select change_seq as seq, account_id, at, 'finding.' || kind as kind, actor, fingerprint,
-                             null as subject, run_id, detail
+                             null as subject, run_id,
+                             case when row_security_active('finding_event')
+                                  then limited_detail(account_id, fingerprint, detail) else detail end as detail
                       from finding_event
                       where change_seq > $1 and change_seq <= $2
                         and (cardinality($3::text[]) = 0 or 'finding.' || kind = any($3))

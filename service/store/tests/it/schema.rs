@@ -117,3 +117,48 @@ async fn a_server_that_goes_away_is_said_to() {
     sqlx::query(kill).execute(&mut database.connect().await.unwrap()).await.unwrap();
     assert!(matches!(snapshot.save(&estate()).await, Err(Error::Lost { .. })));
 }
+
+/// A table that somebody adds is closed to those with limits until its policy is written.
+#[tokio::test]
+async fn whoever_has_limits_reads_tables_with_a_policy_and_no_others() {
+    let database = database().await;
+    let mut connection = database.connect().await.unwrap();
+    let rows = sqlx::query(
+        "select c.relname, c.relkind::text as kind, c.relrowsecurity as limited,
+                has_table_privilege('rolecall_limited', c.oid, 'select') as reads,
+                has_any_column_privilege('rolecall_limited', c.oid, 'select') as reads_some,
+                has_table_privilege('rolecall_limited', c.oid, 'insert, update, delete, truncate') as writes,
+                coalesce('security_invoker=true' = any(c.reloptions), false) as invoker
+         from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+           and not c.relispartition",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let (mut without, mut closed) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (name, kind): (String, String) = (row.get("relname"), row.get("kind"));
+        assert!(!row.get::<bool, _>("writes"), "{name}");
+        // A view that shows what its owner sees shows only what the settings name, or nobody with limits reads it.
+        let is_limited = match kind.as_str() {
+            "v" => row.get("invoker") || name.starts_with("limited_"),
+            _ => row.get("limited"),
+        };
+        match row.get::<bool, _>("reads_some") {
+            true if !is_limited => without.push(name),
+            true => {}
+            false => closed.push(name),
+        }
+    }
+    without.sort_unstable();
+    assert_eq!(
+        without,
+        ["counter", "run"],
+        "tables of which they read some columns, and which name no part of an estate"
+    );
+    for secret in ["api_token", "web_session", "web_login", "shared_key", "job", "idempotency"] {
+        assert!(closed.iter().any(|name| name == secret), "{secret}: {closed:?}");
+    }
+    let columns = sqlx::query("select has_column_privilege('rolecall_limited', 'run', 'report', 'select') as reads");
+    assert!(!columns.fetch_one(&mut connection).await.unwrap().get::<bool, _>("reads"), "what a scan reports");
+}

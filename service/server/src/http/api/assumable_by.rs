@@ -1,13 +1,13 @@
 //! `/api/v1/roles/{arn}/assumable-by`: who can assume a role.
 
 use super::shape::ReasonJson;
-use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::query::api_query;
+use crate::http::visible::Visible;
 use crate::query::assumable_by::{Failure, answer};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use rolecall_audit::access::assumable_by::{AssumableBy, AssumingRole, AssumingWorkload, TrustedPrincipal};
 use rolecall_estate::Reason;
 use rolecall_iam::RoleArn;
@@ -137,7 +137,7 @@ impl From<Failure> for AppError {
     responses((status = 200, body = AssumableByJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_role(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AssumableByJson>, AppError> {

@@ -1,12 +1,12 @@
 //! `/api/v1/audit-log`: what people, programs and operators did.
 
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, api_query};
-use axum::extract::{RawQuery, State};
+use crate::http::visible::Visible;
+use axum::extract::RawQuery;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_store::AuditEntry;
@@ -80,7 +80,7 @@ fn precise(at: DateTime<Utc>) -> String {
     get, path = "/api/v1/audit-log", tag = "access", operation_id = "list_audit_log", params(AuditLogQuery),
     responses((status = 200, body = Listed<AuditEntryJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AuditLogQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::audit_log(&params), params.limit(100)).await?;
     listed("/api/v1/audit-log", &params, slice, None, AuditEntryJson::from)

@@ -2,7 +2,6 @@
 
 use super::changes::{AccessJson, AffectedJson, StateJson};
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::approval::Asked;
 use crate::http::baselines::{self, AskedState};
 use crate::http::error::{AppError, Code, Problem};
@@ -10,8 +9,9 @@ use crate::http::filters;
 use crate::http::listing;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, LIMIT, api_query, param};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
@@ -153,7 +153,7 @@ pub(crate) struct BaselineDetailJson {
     get, path = "/api/v1/baselines", tag = "changes", operation_id = "list_baselines", params(BaselinesQuery),
     responses((status = 200, body = Listed<BaselineJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = BaselinesQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::baselines(&params), params.limit(100)).await?;
     listed("/api/v1/baselines", &params, slice, None, |row| BaselineJson::from(&row))
@@ -166,7 +166,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 200, body = BaselineDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<BaselineDetailJson>, AppError> {
@@ -226,7 +226,7 @@ pub(super) struct SkippedJson {
     responses((status = 200, body = TakenJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn create(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
     bytes: Bytes,
@@ -256,7 +256,7 @@ pub(super) async fn create(
     responses((status = 200, body = BaselineJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn withdraw(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,

@@ -1,12 +1,12 @@
 //! `/api/v1/change-events`: CloudTrail events of calls that change something.
 
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, api_query};
-use axum::extract::{RawQuery, State};
+use crate::http::visible::Visible;
+use axum::extract::RawQuery;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rolecall_estate::ChangeEvent;
@@ -112,7 +112,7 @@ impl From<ChangeEvent> for ChangeEventJson {
     params(ChangeEventsQuery),
     responses((status = 200, body = Listed<ChangeEventJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ChangeEventsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::change_events(&params), params.limit(100)).await?;
     listed("/api/v1/change-events", &params, slice, None, ChangeEventJson::from)

@@ -1,15 +1,15 @@
 //! `/api/v1/changes`: what changed, whom it reaches, who made it, and whether it is approved.
 
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::approval::{self, Asked};
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::filters;
 use crate::http::listing;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, LIMIT, api_query, param};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
@@ -320,7 +320,7 @@ impl From<ChangeRow> for ChangeDetailJson {
     get, path = "/api/v1/changes", tag = "changes", operation_id = "list_changes", params(ChangesQuery),
     responses((status = 200, body = Listed<ChangeJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ChangesQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::changes(&params), params.limit(100)).await?;
     listed("/api/v1/changes", &params, slice, None, |row| ChangeJson::from(&row))
@@ -333,7 +333,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 200, body = ChangeDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ChangeDetailJson>, AppError> {
@@ -417,7 +417,7 @@ fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, AppError> {
     responses((status = 200, body = Listed<ApprovalStepJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn steps(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Listed<ApprovalStepJson>>, AppError> {
@@ -436,7 +436,7 @@ pub(super) async fn steps(
     responses((status = 200, body = ChangeJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn approve(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -455,7 +455,7 @@ pub(super) async fn approve(
     responses((status = 200, body = ChangeJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn withdraw(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -473,7 +473,7 @@ pub(super) async fn withdraw(
     responses((status = 200, body = ApprovedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn approve_all(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
     bytes: Bytes,

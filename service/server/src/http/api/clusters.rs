@@ -1,13 +1,13 @@
 //! `/api/v1/clusters`
 
 use super::shape::{Listed, counts, listed};
-use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
+use crate::http::visible::Visible;
 use crate::http::{filters, listing};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use rolecall_estate::id::{ClusterName, Region};
@@ -157,7 +157,7 @@ impl From<ClusterRow> for ClusterJson {
     get, path = "/api/v1/clusters", tag = "inventory", operation_id = "list_clusters", params(ClustersQuery),
     responses((status = 200, body = Listed<ClusterJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ClustersQuery::parse(raw.as_deref())?;
     let filter = filters::clusters(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
@@ -172,7 +172,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 200, body = ClusterJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account, region, name)): Path<(String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ClusterJson>, AppError> {

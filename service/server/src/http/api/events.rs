@@ -7,7 +7,8 @@ use crate::http::error::{AppError, Code, Problem};
 use crate::http::listing::Origin;
 use crate::http::principal::{Principal, Scope};
 use crate::http::query::{Kind, Params, api_query, param};
-use axum::extract::{RawQuery, State};
+use crate::http::visible::Visible;
+use axum::extract::RawQuery;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use rolecall_store::{EVENT_KINDS, Event, EventSubject, FeedPart};
@@ -104,7 +105,7 @@ pub(super) struct FeedEventJson {
     responses((status = 200, body = FeedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     origin: Origin,
     Extension(who): Extension<Principal>,

@@ -1,13 +1,13 @@
 //! `/api/v1/exceptions`: everything that suppresses findings, by its end.
 
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::exceptions::{ExceptionRow, Exceptions};
 use crate::http::filters;
 use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, api_query};
-use axum::extract::{RawQuery, State};
+use crate::http::visible::Visible;
+use axum::extract::RawQuery;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -128,7 +128,7 @@ impl ExceptionItemJson {
     get, path = "/api/v1/exceptions", tag = "findings", operation_id = "list_exceptions", params(ExceptionsQuery),
     responses((status = 200, body = Listed<ExceptionItemJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ExceptionsQuery::parse(raw.as_deref())?;
     let list = Exceptions::new(&app.store, &app.rules, &params).await?;
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;

@@ -8,8 +8,9 @@ use crate::http::listing::{self, Origin, Slice};
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::triage::{self, Asked, AskedSuppression};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -48,11 +49,7 @@ api_query! {
     get, path = "/api/v1/findings", tag = "findings", operation_id = "list_findings", params(FindingsQuery),
     responses((status = 200, body = Listed<FindingJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(
-    State(app): State<App>,
-    RawQuery(raw): RawQuery,
-    origin: Origin,
-) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery, origin: Origin) -> Result<Response, AppError> {
     let params = FindingsQuery::parse(raw.as_deref())?;
     let list = filters::findings_in_order(&params);
     let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
@@ -69,7 +66,7 @@ pub(super) async fn list(
     responses((status = 200, body = FindingDetailJson, headers(("ETag" = String, description = "The finding's version and a digest of the answer, for `If-Match` and `If-None-Match`"))), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     origin: Origin,
@@ -89,7 +86,7 @@ pub(super) async fn one(
     responses((status = 200, body = Listed<EventJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn events(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Listed<EventJson>>, AppError> {
@@ -266,7 +263,7 @@ impl From<SuppressJson> for AskedSuppression {
     )
 )]
 pub(super) async fn update(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     origin: Origin,
@@ -295,7 +292,7 @@ pub(super) async fn answer(app: &App, id: &str, origin: &Origin) -> Result<Respo
     responses((status = 201, body = EventJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn comment(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -322,7 +319,7 @@ pub(super) async fn comment(
     responses((status = 200, body = BulkUpdatedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn update_all(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
     bytes: Bytes,

@@ -1,14 +1,14 @@
 //! `/api/v1/…/unused-access`: what a workload may do, compared with what it did.
 
 use super::shape::ReasonJson;
-use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Code, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
+use crate::http::visible::Visible;
 use crate::query::unused::{DAYS, Failure, usage_report};
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::unused::{Covered, GrantedPath, UsageReport, UsedAction};
 use rolecall_audit::access::usage::{UsageError, UsageSubject};
@@ -271,7 +271,7 @@ fn days(params: &Params) -> u16 {
     responses((status = 200, body = UnusedAccessJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_association(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {
@@ -279,7 +279,11 @@ pub(super) async fn of_association(
     let path = [account_id, region, cluster, namespace, service_account].join("/");
     let key = read_key(&path).ok_or_else(|| AppError::not_found(format!("association `{path}`")))?;
     let as_of = as_of::of(&app.store, &params).await?;
-    Ok(Json(usage_report(&app.store, UsageSubject::Pods(key), days(&params), as_of).await?.into()))
+    if app.store.association(&key, Utc::now(), as_of).await?.is_none() && app.store.is_limited() {
+        return Err(AppError::not_found(format!("association `{path}`")));
+    }
+    // What of the organization decides it is looked for in all that is stored.
+    Ok(Json(usage_report(app.whole(), UsageSubject::Pods(key), days(&params), as_of).await?.into()))
 }
 
 /// What a role may do, against what its sessions did.
@@ -289,7 +293,7 @@ pub(super) async fn of_association(
     responses((status = 200, body = UnusedAccessJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_role(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UnusedAccessJson>, AppError> {

@@ -4,7 +4,6 @@ use super::shape::{
     AccountJson, AssociationJson, CoverageJson, Listed, ManagedPolicyJson, RoleDetailJson, RoleJson, SessionJson,
     counts, listed,
 };
-use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
@@ -12,8 +11,9 @@ use crate::http::listing;
 use crate::http::lists::Associations;
 use crate::http::pages::{read_key, sessions_since};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
+use crate::http::visible::Visible;
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use chrono::Utc;
 use rolecall_iam::RoleArn;
@@ -53,7 +53,7 @@ fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
     get, path = "/api/v1/accounts", tag = "inventory", operation_id = "list_accounts", params(AccountsQuery),
     responses((status = 200, body = Listed<AccountJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn accounts(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AccountsQuery::parse(raw.as_deref())?;
     let rows = match as_of::of(&app.store, &params).await? {
         None => app.store.accounts().await?,
@@ -69,7 +69,7 @@ pub(super) async fn accounts(State(app): State<App>, RawQuery(raw): RawQuery) ->
     get, path = "/api/v1/coverage", tag = "inventory", operation_id = "list_coverage", params(CoverageQuery),
     responses((status = 200, body = Listed<CoverageJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn coverage(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn coverage(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = CoverageQuery::parse(raw.as_deref())?;
     let (kinds, complete) = (filters::scopes(&params), params.flag("complete"));
     let accounts = params.parsed("account_id");
@@ -96,7 +96,7 @@ fn scope_key(row: &CoverageRow) -> String {
     get, path = "/api/v1/associations", tag = "inventory", operation_id = "list_associations", params(AssociationsQuery),
     responses((status = 200, body = Listed<AssociationJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn associations(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AssociationsQuery::parse(raw.as_deref())?;
     let as_of = as_of::of(&app.store, &params).await?;
     let now = as_of.map_or_else(Utc::now, AsOf::at);
@@ -118,7 +118,7 @@ pub(super) async fn associations(State(app): State<App>, RawQuery(raw): RawQuery
     responses((status = 200, body = AssociationJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn association(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AssociationJson>, AppError> {
@@ -137,7 +137,7 @@ pub(super) async fn association(
     get, path = "/api/v1/roles", tag = "inventory", operation_id = "list_roles", params(RolesQuery),
     responses((status = 200, body = Listed<RoleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn roles(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RolesQuery::parse(raw.as_deref())?;
     let filter = filters::roles(&params, as_of::of(&app.store, &params).await?);
     let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
@@ -152,7 +152,7 @@ pub(super) async fn roles(State(app): State<App>, RawQuery(raw): RawQuery) -> Re
     responses((status = 200, body = RoleDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn role(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<RoleDetailJson>, AppError> {
@@ -183,7 +183,7 @@ fn managed(row: PolicyRow) -> ManagedPolicyJson {
     get, path = "/api/v1/sessions", tag = "inventory", operation_id = "list_sessions", params(SessionsQuery),
     responses((status = 200, body = Listed<SessionJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn sessions(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn sessions(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = SessionsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &filters::sessions(&params), params.limit(100)).await?;
     listed("/api/v1/sessions", &params, slice, None, SessionJson::from)

@@ -3,14 +3,15 @@
 use super::shape::{
     Listed, ReasonJson, RuleJson, RuleParamJson, RuleResultsJson, ScanJson, ScanRequestedJson, counts, listed,
 };
-use crate::app::{App, RunNow};
+use crate::app::RunNow;
 use crate::http::error::{AppError, Problem};
 use crate::http::listing;
 use crate::http::lists::Scans;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::rule_text::{self, RuleText};
-use axum::extract::{Path, RawQuery, State};
+use crate::http::visible::Visible;
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
@@ -37,7 +38,7 @@ api_query! {
     get, path = "/api/v1/rules", tag = "rules", operation_id = "list_rules", params(RulesQuery),
     responses((status = 200, body = Listed<RuleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn rules(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn rules(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RulesQuery::parse(raw.as_deref())?;
     let rows = rule_text::rules(&app);
     let total = counts(&params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)));
@@ -52,7 +53,7 @@ pub(super) async fn rules(State(app): State<App>, RawQuery(raw): RawQuery) -> Re
     responses((status = 200, body = RuleJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn rule(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<RuleJson>, AppError> {
@@ -104,7 +105,7 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
     get, path = "/api/v1/scans", tag = "scans", operation_id = "list_scans", params(RunsQuery),
     responses((status = 200, body = Listed<ScanJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn runs(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RunsQuery::parse(raw.as_deref())?;
     let slice = listing::page(&app, &params, &Scans, params.limit(100)).await?;
     listed("/api/v1/scans", &params, slice, None, ScanJson::from)
@@ -116,7 +117,7 @@ pub(super) async fn runs(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 202, body = ScanRequestedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn start(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     RawQuery(raw): RawQuery,
 ) -> Result<(StatusCode, Json<ScanRequestedJson>), AppError> {
@@ -134,7 +135,7 @@ pub(super) async fn start(
     responses((status = 200, body = ScanJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn run(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<ScanJson>, AppError> {

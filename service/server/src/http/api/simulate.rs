@@ -1,14 +1,14 @@
 //! `/api/v1/simulate`: may this principal do this to that resource, and why.
 
 use super::shape::ReasonJson;
-use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::query::api_query;
+use crate::http::visible::Visible;
 use crate::query::simulate::{self, Answer, SimulateError};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use rolecall_audit::access::simulate::{AskError, Given, Question, WhatIf};
 use rolecall_estate::Reason;
 use rolecall_iam::{Document, Explanation, PolicyExplanation, RequiredChange, StatementMatch};
@@ -222,7 +222,7 @@ fn required_change(required: RequiredChange) -> Result<RequiredChangeJson, AppEr
     responses((status = 200, body = SimulatedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn simulate(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Result<Json<SimulatedJson>, AppError> {
@@ -256,11 +256,12 @@ pub(super) async fn simulate(
         what_if: asked.policies.what_if(),
     };
     let as_of = as_of::of(&app.store, &params).await?;
-    let answer = simulate::answer(&app.store, &question, as_of).await.map_err(|error| match error {
-        SimulateError::Store(error) => error.into(),
-        SimulateError::Ask(error @ AskError::Action(_)) => field("/action", error.to_string()),
-        SimulateError::Ask(error) => field("/principal", error.to_string()),
-    })?;
+    let answer =
+        simulate::answer_seen(&app.store, app.whole(), &question, as_of).await.map_err(|error| match error {
+            SimulateError::Store(error) => error.into(),
+            SimulateError::Ask(error @ AskError::Action(_)) => field("/action", error.to_string()),
+            SimulateError::Ask(error) => field("/principal", error.to_string()),
+        })?;
     let Answer { explanation, principal, resource, notes } = answer;
     let Explanation { outcome, because, reasons, policies, minimal_changes } = explanation;
     Ok(Json(SimulatedJson {

@@ -2,14 +2,14 @@
 
 use super::findings::{answer, body};
 use super::shape::FindingJson;
-use crate::app::App;
 use crate::http::auth::token::random;
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::listing::Origin;
 use crate::http::principal::Principal;
 use crate::http::query::{Kind, api_query, param};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
@@ -101,7 +101,7 @@ pub(super) struct LinkJson {
     responses((status = 201, body = ReservationJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn reserve(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -143,7 +143,7 @@ pub(super) async fn reserve(
     )
 )]
 pub(super) async fn link(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((id, system)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
     origin: Origin,
@@ -174,7 +174,7 @@ pub(super) async fn link(
     )
 )]
 pub(super) async fn remove(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((id, system)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
     origin: Origin,

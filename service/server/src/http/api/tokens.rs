@@ -2,15 +2,15 @@
 
 use super::findings::body;
 use super::shape::Listed;
-use crate::app::App;
 use crate::http::again::HoldsSecret;
 use crate::http::auth::token::Minted;
 use crate::http::error::{AppError, Problem};
 use crate::http::principal::Principal;
 use crate::http::query::api_query;
 use crate::http::tokens::{self, Asked};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -127,7 +127,7 @@ fn made(minted: Minted) -> Response {
     get, path = "/api/v1/tokens", tag = "access", operation_id = "list_tokens",
     responses((status = 200, body = Listed<TokenJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Json<Listed<TokenJson>>, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Json<Listed<TokenJson>>, AppError> {
     NoQuery::parse(raw.as_deref())?;
     let now = app.now().await?;
     let items = app.store.tokens().await?.into_iter().map(|token| TokenJson::new(token, now)).collect();
@@ -143,7 +143,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 201, body = MintedTokenJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn create(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     RawQuery(raw): RawQuery,
     bytes: Bytes,
@@ -161,7 +161,7 @@ pub(super) async fn create(
     responses((status = 201, body = MintedTokenJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn rotate(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
@@ -179,7 +179,7 @@ pub(super) async fn rotate(
     responses((status = 204, description = "It is valid no more."), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn revoke(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,

@@ -6,8 +6,9 @@ use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::pages::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
+use crate::http::visible::Visible;
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
 use rolecall_estate::{CompleteRange, EventScope};
@@ -243,7 +244,7 @@ fn source(row: SourceRow, now: DateTime<Utc>) -> TrailSourceJson {
     responses((status = 200, body = SessionDetailJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn session(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account_id, event_id)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<SessionDetailJson>, AppError> {
@@ -253,7 +254,7 @@ pub(super) async fn session(
     let session = app.store.session(account, &event_id).await?.ok_or_else(unknown)?;
     let calls = match session.access_key_id.clone() {
         Some(key) => {
-            app.store
+            app.whole()
                 .usage(&UsageOf::Key(key), UsageWindow::default(), true)
                 .map_ok(UseJson::from)
                 .try_collect()
@@ -283,7 +284,7 @@ pub(super) async fn session(
     responses((status = 200, body = UsageJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_association(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account_id, region, cluster, namespace, service_account)): Path<(String, String, String, String, String)>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UsageJson>, AppError> {
@@ -309,7 +310,7 @@ pub(super) async fn of_association(
     responses((status = 200, body = UsageJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn of_role(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<UsageJson>, AppError> {
@@ -333,7 +334,8 @@ async fn usage(
     let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
     let within = UsageWindow { since: Some(since), until };
     let shapes = params.flag("shapes").unwrap_or(false);
-    let items = app.store.usage(&of, within, shapes).map_ok(UseJson::from).try_collect().await?;
+    // Of a role only somebody without limits asks; an association was seen.
+    let items = app.whole().usage(&of, within, shapes).map_ok(UseJson::from).try_collect().await?;
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let read = app.store.trail_days(&accounts, within).await?;
     Ok(Json(UsageJson { since, items, read: regions(read), data_events: "unknown" }))
@@ -365,10 +367,7 @@ fn regions(days: Vec<DayRow>) -> Vec<TrailReadJson> {
     get, path = "/api/v1/ingestion", tag = "inventory", operation_id = "get_ingestion",
     responses((status = 200, body = IngestionJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn ingestion(
-    State(app): State<App>,
-    RawQuery(raw): RawQuery,
-) -> Result<Json<IngestionJson>, AppError> {
+pub(super) async fn ingestion(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Json<IngestionJson>, AppError> {
     NoQuery::parse(raw.as_deref())?;
     let now = Utc::now();
     let sources = app.store.sources().await?.into_iter().map(|row| source(row, now)).collect();

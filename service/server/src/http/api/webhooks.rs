@@ -2,14 +2,14 @@
 
 use super::findings::body;
 use super::shape::{Listed, listed};
-use crate::app::App;
 use crate::http::error::{AppError, Problem};
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, api_query};
 use crate::http::webhooks::{self, Deliveries, Webhook};
 use crate::http::{filters, listing};
+use crate::http::visible::Visible;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
@@ -178,7 +178,7 @@ pub(super) struct QueuedJson {
     get, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "list_webhooks", params(WebhooksQuery),
     responses((status = 200, body = Listed<WebhookJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
+pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = WebhooksQuery::parse(raw.as_deref())?;
     let all = webhooks::webhooks(&app).await?;
     let slice = listing::within(&app, &params, "name", all, params.limit(100), |it| it.config.name.clone())?;
@@ -192,7 +192,7 @@ pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     responses((status = 200, body = Listed<DeliveryJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn deliveries(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, AppError> {
@@ -209,7 +209,7 @@ pub(super) async fn deliveries(
     responses((status = 202, body = QueuedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn test(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -226,7 +226,7 @@ pub(super) async fn test(
     responses((status = 200, body = WebhookJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn enable(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -245,7 +245,7 @@ pub(super) async fn enable(
     responses((status = 200, body = WebhookJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn replay(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
@@ -265,7 +265,7 @@ pub(super) async fn replay(
     responses((status = 202, body = QueuedJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn replay_delivery(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((name, id)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,

@@ -2,14 +2,14 @@
 
 use super::changes::{AccessJson, AffectedJson, RoleEscalationJson, StateJson, escalations};
 use super::shape::{ReasonJson, SubjectJson};
-use crate::app::App;
 use crate::error::Error;
 use crate::http::error::{AppError, Code, FieldError, Problem};
 use crate::http::query::api_query;
+use crate::http::visible::Visible;
 use crate::query::what_if;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use rolecall_audit::finding::Resolution;
 use rolecall_audit::what_if::{
     Answer, Defaults, FindingChange, Note, Place, Problem as ProposalProblem, Proposed, ProposedChange, Undecided,
@@ -295,7 +295,7 @@ fn refuse(problems: Vec<ProposalProblem>) -> Result<(), AppError> {
     responses((status = 200, body = WhatIfJson), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn what_if(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     body: Bytes,
 ) -> Result<Json<WhatIfJson>, AppError> {

@@ -60,7 +60,8 @@ pub(crate) async fn gate(
 }
 
 async fn admit(app: &App, table: &AccessTable, request: Request) -> Result<(Request, Option<Principal>), Response> {
-    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let matched = matched.as_ref().map(MatchedPath::as_str);
     let (required, missing) = match table.requirement(request.method(), matched) {
         Ok(required) => (required, None),
         Err(missing) => (missing.told, Some(missing)),
@@ -78,6 +79,11 @@ async fn admit(app: &App, table: &AccessTable, request: Request) -> Result<(Requ
         return Err(no_such_method(&missing));
     }
     allow(required, &principal).map_err(IntoResponse::into_response)?;
+    if let Some(why) = table.of_everything(&parts.method, matched)
+        && !principal.visibility().is_everything()
+    {
+        return Err(AppError::new(Code::Forbidden, why).into_response());
+    }
     let request = Request::from_parts(parts, body);
     let request = check_form(request, &principal).await.map_err(IntoResponse::into_response)?;
     Ok((request, Some(principal)))
@@ -105,10 +111,6 @@ fn unauthenticated(app: &App, request: &Parts) -> Response {
 }
 
 fn allow(required: AccessRequirement, principal: &Principal) -> Result<(), AppError> {
-    // Until what is read is limited, whoever may not see everything sees nothing.
-    if !principal.visibility().is_everything() && required != AccessRequirement::Nothing {
-        return Err(AppError::new(Code::Forbidden, "a credential with limits cannot read anything yet"));
-    }
     match required {
         AccessRequirement::Nothing | AccessRequirement::Credential => Ok(()),
         AccessRequirement::Person | AccessRequirement::PersonWith(_)

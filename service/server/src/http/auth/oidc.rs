@@ -12,8 +12,9 @@ use crate::http::frame::SignedOutPage;
 use crate::http::principal::RequestSource;
 use crate::http::query::{Kind, is_local, param, query};
 use crate::oidc::{Attempt, OidcError, Provider};
+use crate::http::visible::Whole;
 use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
@@ -92,7 +93,7 @@ fn failed(error: OidcError) -> AppError {
 
 /// `GET /login/oidc`: on to the provider.
 pub(crate) async fn authorize(
-    State(app): State<App>,
+    Whole(app): Whole,
     RawQuery(raw): RawQuery,
     jar: CookieJar,
 ) -> Result<Response, AppError> {
@@ -132,7 +133,7 @@ impl Answer {
 
 /// `GET /login/callback`: back from the provider.
 pub(crate) async fn callback(
-    State(app): State<App>,
+    Whole(app): Whole,
     Extension(source): Extension<RequestSource>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
@@ -201,7 +202,7 @@ async fn signed_in(
 }
 
 /// `GET /login/end`: signed out here, and on to the provider where it has a page for that.
-pub(crate) async fn end(State(app): State<App>, page: SignedOutPage) -> SignedOutPage {
+pub(crate) async fn end(Whole(app): Whole, page: SignedOutPage) -> SignedOutPage {
     let (Some(provider), Some(url)) = (app.oidc.as_deref(), &app.config.auth.public_url) else { return page };
     match provider.end_session_url(&format!("{url}/login")).await {
         Ok(Some(end)) => page.going_on(end),

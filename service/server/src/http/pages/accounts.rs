@@ -4,15 +4,15 @@ use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::{PageContext, summary};
 use super::parts::{GapLine, Seen, scope_anchor};
-use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_iam::AccountId;
 use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
@@ -61,7 +61,7 @@ const GAPS: u32 = 200;
 
 /// `GET /accounts`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
@@ -170,7 +170,7 @@ pub(crate) struct AccountPage {
 
 /// `GET /accounts/{id}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,

@@ -19,9 +19,10 @@ use crate::http::lists::Associations;
 use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Duration, Utc};
 use rolecall_audit::drift::baseline::Configuration;
 use rolecall_audit::finding::Workflow;
@@ -83,7 +84,7 @@ pub(crate) fn sessions_since(app: &App, now: DateTime<Utc>) -> DateTime<Utc> {
 
 /// `GET /associations`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssociationsPage, AppError> {
@@ -213,7 +214,7 @@ pub(crate) struct AssociationPage {
 
 /// `GET /associations/{account}/{region}/{cluster}/{namespace}/{service account}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(path): Path<String>,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,

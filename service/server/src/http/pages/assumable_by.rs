@@ -2,15 +2,15 @@
 
 use super::estate::PageContext;
 use super::parts::{Badge, ReasonLine, association_href, badge, role_href};
-use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, encode, param, query};
+use crate::http::visible::Visible;
 use crate::query::assumable_by::answer;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use rolecall_audit::access::assumable_by::{
     AssumableBy, AssumingRole, AssumingVia, AssumingWorkload, TrustedPrincipal,
 };
@@ -145,7 +145,7 @@ pub(crate) struct AssumableByPage {
 
 /// `GET /assumable-by`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssumableByPage, AppError> {

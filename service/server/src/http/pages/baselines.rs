@@ -14,10 +14,11 @@ use crate::http::listing;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, is_local, query};
 use crate::http::view::words::Stamp;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use rolecall_audit::drift::ResourceType;
 use rolecall_audit::drift::baseline::{BaselineState, Configuration};
@@ -109,7 +110,7 @@ pub(crate) struct BaselinesPage {
 
 /// `GET /baselines`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<BaselinesPage, AppError> {
@@ -185,7 +186,7 @@ pub(crate) struct BaselinePage {
 
 /// `GET /baselines/{id}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
@@ -318,7 +319,7 @@ impl BaselineCard {
 
 /// `POST /baselines`
 pub(crate) async fn accept(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     body: String,
 ) -> Result<Redirect, AppError> {
@@ -346,7 +347,7 @@ pub(crate) async fn accept(
 
 /// `POST /baselines/{id}/withdrawal`
 pub(crate) async fn withdraw(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     Extension(who): Extension<Principal>,
     body: String,

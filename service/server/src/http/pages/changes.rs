@@ -15,10 +15,11 @@ use crate::http::listing;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, encode, instant, pairs, query};
 use crate::http::view::words::Stamp;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use chrono::{NaiveDate, TimeDelta};
 use rolecall_audit::drift::{
@@ -249,7 +250,7 @@ fn href(id: &str) -> String {
 
 /// `GET /changes`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ChangesPage, AppError> {
@@ -447,7 +448,7 @@ impl StepLine {
 
 /// `GET /changes/{id}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
@@ -588,7 +589,7 @@ pub(super) fn asked(body: &str) -> Result<Asked, AppError> {
 
 /// `POST /changes/{id}/approval`
 pub(crate) async fn approve(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     Extension(who): Extension<Principal>,
     body: String,
@@ -599,7 +600,7 @@ pub(crate) async fn approve(
 
 /// `POST /changes/{id}/withdrawal`
 pub(crate) async fn withdraw(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     Extension(who): Extension<Principal>,
     body: String,
@@ -610,7 +611,7 @@ pub(crate) async fn withdraw(
 
 /// `POST /changes/approvals`: approves the list that the page shows, if it still is as long.
 pub(crate) async fn approve_all(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
     body: String,

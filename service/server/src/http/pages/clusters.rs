@@ -15,9 +15,10 @@ use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use rolecall_audit::drift::baseline::Configuration;
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::id::{ClusterName, Region};
@@ -67,7 +68,7 @@ pub(crate) struct ClustersPage {
 
 /// `GET /clusters`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<ClustersPage, AppError> {
@@ -217,7 +218,7 @@ pub(crate) struct ClusterPage {
 
 /// `GET /clusters/{account_id}/{region}/{name}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account, region, name)): Path<(String, String, String)>,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,

@@ -2,7 +2,6 @@
 //!
 //! A file whose end could not be written is cut off, so that nobody takes it for the whole.
 
-use crate::app::App;
 use crate::export::{Form, Rows, Sink, What, write};
 use crate::http::as_of;
 use crate::http::error::{AppError, Code};
@@ -10,9 +9,10 @@ use crate::http::listing::Origin;
 use crate::http::principal::{Principal, Scope};
 use crate::http::query::{Kind, Param, Params, param};
 use crate::outgoing::Place;
+use crate::http::visible::Visible;
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use clap::ValueEnum as _;
@@ -24,7 +24,7 @@ const WAITING: usize = 4;
 
 /// `GET /download/{list}`
 pub(crate) async fn file(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(list): Path<String>,
     RawQuery(raw): RawQuery,
     origin: Origin,

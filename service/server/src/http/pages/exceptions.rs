@@ -3,7 +3,6 @@
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, select, select_or};
 use super::parts::{Badge, badge, plural};
 use super::triage::reason;
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::exceptions::{ExceptionRow, Exceptions, SOON};
 use crate::http::filters;
@@ -12,9 +11,10 @@ use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::Stamp;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, Utc};
 use rolecall_store::SuppressionState;
 use std::collections::BTreeMap;
@@ -123,7 +123,7 @@ pub(crate) struct ExceptionsPage {
 
 /// `GET /exceptions`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ExceptionsPage, AppError> {

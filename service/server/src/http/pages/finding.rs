@@ -8,17 +8,17 @@ use super::parts::{
     subject_href,
 };
 use super::triage::{self, SuppressForm, SuppressionLine};
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::principal::Principal;
 use crate::http::query::query;
 use crate::http::rule_text::{RuleText, rule, titles};
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Resolution, Workflow};
 use rolecall_estate::Documents;
@@ -141,7 +141,7 @@ pub(crate) struct FindingPage {
 
 /// `GET /findings/{number}`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(number): Path<String>,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,

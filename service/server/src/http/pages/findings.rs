@@ -4,7 +4,6 @@ use super::estate::PageContext;
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select, total_words};
 use super::parts::{FindingLine, Seen, SeverityMark};
 use super::triage::SuppressForm;
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -12,9 +11,10 @@ use crate::http::listing::{self, Turns};
 use crate::http::query::{CURSOR, Kind, LIMIT, Params, param, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use rolecall_rules::Severity;
 use rolecall_store::{FindingRow, MOST_TRIAGED, Total};
 use std::collections::BTreeMap;
@@ -114,7 +114,7 @@ pub(crate) struct FindingsPage {
 
 /// `GET /findings`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<FindingsPage, AppError> {

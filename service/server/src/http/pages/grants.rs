@@ -5,16 +5,17 @@
 use super::associations::read_key;
 use super::list::{Select, select};
 use super::parts::{Badge, Bar, ReasonLine, association_href, badge, bar, plural, role_href};
-use crate::app::App;
 use crate::http::as_of::{self, AT, AsOfBanner};
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, Params, encode, param, query};
+use crate::http::routes::limits;
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use crate::query::unused::{DAYS, usage_report};
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::unused::{Covered, Open, UsageReport, UsedAction};
 use rolecall_audit::access::usage::UsageSubject;
@@ -146,7 +147,7 @@ fn whose(params: &Params) -> Result<UsageSubject, AppError> {
 
 /// `GET /unused-access`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<GrantsPage, AppError> {
@@ -156,7 +157,17 @@ pub(crate) async fn page(
     let as_of = as_of::of(&app.store, &params).await?;
     let now = as_of.map_or_else(Utc::now, AsOf::at);
     chrome.as_of = as_of.map(|as_of| AsOfBanner::new(as_of, "/unused-access", &params));
-    let usage_report = usage_report(&app.store, whose.clone(), days, as_of).await?;
+    if app.store.is_limited() {
+        match &whose {
+            UsageSubject::Role(_) => return Err(AppError::new(Code::Forbidden, limits::ROLE_USE)),
+            UsageSubject::Pods(key) if app.store.association(key, now, as_of).await?.is_none() => {
+                return Err(AppError::not_found(format!("association `{key}`")));
+            }
+            UsageSubject::Pods(_) => {}
+        }
+    }
+    // What of the organization decides it is looked for in all that is stored.
+    let usage_report = usage_report(app.whole(), whose.clone(), days, as_of).await?;
     Ok(GrantsPage::new(chrome, &whose, days, &params, &usage_report, now))
 }
 

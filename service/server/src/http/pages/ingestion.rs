@@ -3,14 +3,14 @@
 use super::estate::PageContext;
 use super::parts::{Badge, badge, plural};
 use super::sessions::{Read, ReadState};
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, Utc};
 use rolecall_estate::{CompleteRange, EventScope};
 use rolecall_iam::AccountId;
@@ -120,7 +120,7 @@ pub(crate) struct IngestionPage {
 
 /// `GET /ingestion`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<IngestionPage, AppError> {

@@ -40,7 +40,7 @@ use super::error::Code;
 use super::frame::{Chrome, Theme};
 use super::principal::Scope;
 use super::query::{is_local, pairs};
-use super::routes::Routes;
+use super::routes::{Routes, limits};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -65,6 +65,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .form(Scope::ChangesApprove, "/changes/{id}/withdrawal", "/changes/chg_0/withdrawal", post(changes::withdraw))
         .page("/baselines", "/baselines", get(baselines::list))
         .form(Scope::ChangesApprove, "/baselines", "/baselines", post(baselines::accept))
+        .of_everything(limits::BASELINES)
         .page("/baselines/{id}", "/baselines/bl_0", get(baselines::one))
         .form(
             Scope::ChangesApprove,
@@ -72,6 +73,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             "/baselines/bl_0/withdrawal",
             post(baselines::withdraw),
         )
+        .of_everything(limits::BASELINES)
         .page("/associations", "/associations", get(associations::list))
         .page("/associations/{*key}", "/associations/111122223333/eu-west-1/c/n/s", get(associations::one))
         .page("/clusters", "/clusters", get(clusters::list))
@@ -83,8 +85,11 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/rules", "/rules", get(rules::list))
         .page("/rules/{id}", "/rules/r", get(rules::one))
         .page("/scans", "/scans", get(runs::list))
+        .of_everything(limits::SCANS)
         .form(Scope::ScansWrite, "/scans", "/scans", post(runs::start))
+        .of_everything(limits::SCANS)
         .page("/scans/{id}", "/scans/1", get(runs::one))
+        .of_everything(limits::SCANS)
         .page("/search", "/search?q=api", get(search::page))
         .page("/sessions", "/sessions", get(sessions::list))
         .page("/sessions/names", "/sessions/names", get(sessions::names))
@@ -92,27 +97,39 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/simulate", "/simulate", get(simulate::page))
         .form(Scope::InventoryRead, "/simulate", "/simulate", post(simulate::ask))
         .page("/assumable-by", "/assumable-by", get(assumable_by::page))
+        .of_everything(limits::ASSUMABLE_BY)
         .page("/usage", "/usage", get(usage::page))
+        .of_everything(limits::ROLE_USE)
         .page("/workload-history", "/workload-history", get(workload_history::page))
         .page("/unused-access", "/unused-access", get(grants::page))
         .page("/ingestion", "/ingestion", get(ingestion::page))
+        .of_everything(limits::INGESTION)
         .page("/settings", "/settings", get(settings::page))
         .page("/settings/sessions", "/settings/sessions", get(settings::sessions))
         .own_form("/settings/sessions/{id}/end", "/settings/sessions/0/end", post(settings::end_session))
         .page_with(Scope::Admin, "/settings/tokens", "/settings/tokens", get(settings::tokens))
+        .of_everything(limits::CREDENTIALS)
         .form(Scope::Admin, "/settings/tokens", "/settings/tokens", post(settings::create_token))
+        .of_everything(limits::CREDENTIALS)
         .form(Scope::Admin, "/settings/tokens/{id}/rotate", "/settings/tokens/0/rotate", post(settings::rotate_token))
+        .of_everything(limits::CREDENTIALS)
         .form(Scope::Admin, "/settings/tokens/{id}/revoke", "/settings/tokens/0/revoke", post(settings::revoke_token))
+        .of_everything(limits::CREDENTIALS)
         .form(
             Scope::Admin,
             "/settings/service-accounts/disable",
             "/settings/service-accounts/disable",
             post(settings::disable_account),
         )
+        .of_everything(limits::CREDENTIALS)
         .page_with(Scope::AuditRead, "/settings/audit-log", "/settings/audit-log", get(settings::audit_log))
+        .of_everything(limits::CREDENTIALS)
         .page_with(Scope::WebhooksManage, "/settings/webhooks", "/settings/webhooks", get(webhooks::list))
+        .of_everything(limits::CREDENTIALS)
         .page_with(Scope::WebhooksManage, "/settings/webhooks/{webhook}", "/settings/webhooks/w", get(webhooks::one))
+        .of_everything(limits::CREDENTIALS)
         .form(Scope::WebhooksManage, "/settings/webhooks/{webhook}", "/settings/webhooks/w", post(webhooks::act))
+        .of_everything(limits::CREDENTIALS)
         .page("/problems", "/problems", get(problems))
         .own_form("/theme", "/theme", post(set_theme))
 }

@@ -11,9 +11,10 @@ use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::trend::{Trend, trend};
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::drift::Effect;
 use rolecall_audit::evaluate::RuleTally;
@@ -96,7 +97,7 @@ pub(crate) struct OverviewPage {
 
 /// `GET /`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<OverviewPage, AppError> {
@@ -141,7 +142,7 @@ struct VisitCard {
 impl VisitCard {
     async fn load(app: &App, person: Option<&str>, context: &PageContext) -> Result<Option<Self>, AppError> {
         let Some(person) = person else { return Ok(None) };
-        let Some(visit) = app.store.visit(person).await? else { return Ok(None) };
+        let Some(visit) = app.whole().visit(person).await? else { return Ok(None) };
         let mut card = Self {
             began: Stamp::new(visit.began_at, context.now),
             previous: visit.previous_at.map(|at| Stamp::new(at, context.now)),

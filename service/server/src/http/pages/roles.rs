@@ -7,7 +7,6 @@ use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, Select, select};
 use super::parts::{DocumentCard, FindingLine, Seen, association_href, numbered, role_href};
 use super::usage::UsageCard;
-use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
@@ -16,9 +15,10 @@ use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use rolecall_audit::drift::baseline::Configuration;
 use rolecall_estate::{Documents, Role};
 use rolecall_iam::{Digest, RoleArn};
@@ -65,7 +65,7 @@ pub(crate) struct RolesPage {
 
 /// `GET /roles`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<RolesPage, AppError> {
@@ -156,7 +156,7 @@ pub(crate) struct RolePage {
 
 /// `GET /roles/{arn}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(arn): Path<String>,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,

@@ -2,15 +2,15 @@
 
 use super::estate::PageContext;
 use super::parts::{Bar, FindingLine, ReasonLine, Seen, SeverityMark, bar};
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::rule_text::{self, RuleText};
 use crate::http::view::words;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
 use rolecall_store::{FindingFilter, FindingSort};
@@ -77,7 +77,7 @@ pub(crate) struct RulesPage {
 
 /// `GET /rules`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<RulesPage, AppError> {
@@ -133,7 +133,7 @@ pub(crate) struct RulePage {
 
 /// `GET /rules/{id}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,

@@ -12,10 +12,11 @@ use crate::http::lists::Scans;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, LIMIT, param, query};
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use chrono::{DateTime, Utc};
 use rolecall_rules::Severity;
@@ -81,11 +82,7 @@ pub(crate) struct RunsPage {
 }
 
 /// `GET /scans`
-pub(crate) async fn list(
-    State(app): State<App>,
-    RawQuery(raw): RawQuery,
-    chrome: Chrome,
-) -> Result<RunsPage, AppError> {
+pub(crate) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery, chrome: Chrome) -> Result<RunsPage, AppError> {
     let params = RunsQuery::parse(raw.as_deref())?;
     let now = Utc::now();
     let slice = listing::shown(&app, &params, &Scans).await?;
@@ -112,7 +109,7 @@ fn warning(app: &App) -> String {
 }
 
 /// `POST /scans`: requests a scan, and goes back to the list.
-pub(crate) async fn start(State(app): State<App>, Extension(who): Extension<Principal>) -> Result<Redirect, AppError> {
+pub(crate) async fn start(Visible(app): Visible, Extension(who): Extension<Principal>) -> Result<Redirect, AppError> {
     use crate::app::RunNow;
     Ok(match app.run_now(&who.label(), who.actor()).await? {
         RunNow::Queued(_) => Redirect::to("/scans?asked=queued"),
@@ -147,7 +144,7 @@ pub(crate) struct RunPage {
 
 /// `GET /scans/{id}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,

@@ -15,9 +15,10 @@ use crate::http::lists::Associations;
 use crate::http::query::{Kind, encode, param, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Redirect, Response};
 use rolecall_audit::finding::Workflow;
 use rolecall_audit::verdict::Fingerprint;
@@ -147,11 +148,7 @@ struct SearchPage {
 }
 
 /// `GET /search`
-pub(crate) async fn page(
-    State(app): State<App>,
-    RawQuery(raw): RawQuery,
-    chrome: Chrome,
-) -> Result<Response, AppError> {
+pub(crate) async fn page(Visible(app): Visible, RawQuery(raw): RawQuery, chrome: Chrome) -> Result<Response, AppError> {
     let params = SearchQuery::parse(raw.as_deref())?;
     let q = params.text("q").unwrap_or_default().trim().to_owned();
     if let Some(identifier) = Identifier::parse(&q)

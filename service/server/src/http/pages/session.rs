@@ -5,14 +5,14 @@ use super::estate::PageContext;
 use super::parts::{AttributionMark, Link, Node, association_links, role_href, session_href};
 use super::sessions::association_names;
 use super::usage::{UseLine, use_line};
-use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use futures::TryStreamExt as _;
 use rolecall_estate::{Session, SessionKind};
 use rolecall_iam::{AccountId, RoleArn};
@@ -64,7 +64,7 @@ pub(crate) struct SessionPage {
 
 /// `GET /sessions/{account}/{event}`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path((account_id, event_id)): Path<(String, String)>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
@@ -77,7 +77,8 @@ pub(crate) async fn page(
     let names = association_names(&app, std::slice::from_ref(&session)).await?;
     let calls: Vec<UseLine> = match session.access_key_id.clone() {
         Some(key) => {
-            let rows: Vec<_> = app.store.usage(&UsageOf::Key(key), UsageWindow::default(), true).try_collect().await?;
+            let rows: Vec<_> =
+                app.whole().usage(&UsageOf::Key(key), UsageWindow::default(), true).try_collect().await?;
             rows.iter().map(|row| use_line(row, context.now)).collect()
         }
         None => Vec::new(),

@@ -10,10 +10,11 @@ use crate::http::listing;
 use crate::http::query::{CURSOR, LIMIT, Params, query};
 use crate::http::view::timeline::{Day, Timeline, timeline};
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use crate::http::{filters, query as query_string};
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use rolecall_estate::{Session, SessionKind};
 use rolecall_store::{AssociationName, SessionFilter, UsageWindow};
@@ -102,7 +103,8 @@ pub(super) enum ReadState {
 impl Read {
     /// Sums up what was read from a day on.
     pub(super) async fn load(app: &App, since: NaiveDate) -> Result<Self, AppError> {
-        let sources = app.store.sources().await?;
+        // How many read and how many stopped is told, and nothing of what they read.
+        let sources = app.whole().sources().await?;
         let window = UsageWindow { since: Some(since), until: None };
         let mut days: BTreeSet<NaiveDate> =
             app.store.trail_days(&[], window).await?.into_iter().map(|row| row.day).collect();
@@ -187,7 +189,7 @@ impl Read {
 
 /// `GET /sessions`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
@@ -397,7 +399,7 @@ pub(crate) struct NamesPage {
 
 /// `GET /sessions/names`: what a session name tells, and whether a pattern fits it.
 pub(crate) async fn names(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<NamesPage, AppError> {

@@ -14,10 +14,11 @@ use crate::http::principal::{PersonRole, Principal, Scope};
 use crate::http::query::{CURSOR, LIMIT, pairs, query};
 use crate::http::tokens::{self, Asked};
 use crate::http::view::words::Stamp;
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use chrono::{DateTime, Utc};
 use rolecall_estate::Visibility;
@@ -76,7 +77,7 @@ pub(crate) struct SettingsPage {
 
 /// `GET /settings`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     chrome: Chrome,
 ) -> Result<SettingsPage, AppError> {
@@ -149,7 +150,7 @@ pub(crate) struct SessionsPage {
 
 /// `GET /settings/sessions`: one's own; of everybody for who administers.
 pub(crate) async fn sessions(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
@@ -181,7 +182,7 @@ fn person(who: &Principal) -> Result<(&str, Option<&str>), AppError> {
 
 /// `POST /settings/sessions/{id}/end`: one's own; anybody's for who administers.
 pub(crate) async fn end_session(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
 ) -> Result<Redirect, AppError> {
@@ -275,13 +276,13 @@ async fn tokens_page(app: &App, chrome: Chrome, minted: Option<Minted>) -> Resul
 }
 
 /// `GET /settings/tokens`
-pub(crate) async fn tokens(State(app): State<App>, chrome: Chrome) -> Result<TokensPage, AppError> {
+pub(crate) async fn tokens(Visible(app): Visible, chrome: Chrome) -> Result<TokensPage, AppError> {
     tokens_page(&app, chrome, None).await
 }
 
 /// `POST /settings/tokens`: the answer shows the token, once.
 pub(crate) async fn create_token(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     chrome: Chrome,
     body: String,
@@ -307,7 +308,7 @@ fn number(body: &str, name: &str) -> Result<Option<i64>, AppError> {
 
 /// `POST /settings/tokens/{id}/rotate`: the answer shows the new token, once.
 pub(crate) async fn rotate_token(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
     chrome: Chrome,
@@ -319,7 +320,7 @@ pub(crate) async fn rotate_token(
 
 /// `POST /settings/tokens/{id}/revoke`
 pub(crate) async fn revoke_token(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
 ) -> Result<Redirect, AppError> {
@@ -329,7 +330,7 @@ pub(crate) async fn revoke_token(
 
 /// `POST /settings/service-accounts/disable`
 pub(crate) async fn disable_account(
-    State(app): State<App>,
+    Visible(app): Visible,
     Extension(who): Extension<Principal>,
     body: String,
 ) -> Result<Redirect, AppError> {
@@ -407,7 +408,7 @@ pub(crate) struct AuditLogPage {
 
 /// `GET /settings/audit-log`
 pub(crate) async fn audit_log(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<AuditLogPage, AppError> {

@@ -12,10 +12,11 @@ use crate::http::error::AppError;
 use crate::http::error::PassThrough;
 use crate::http::frame::{Chrome, Fault};
 use crate::http::query::{Kind, Params, encode, pairs, param, query};
+use crate::http::visible::Visible;
 use crate::query::simulate::{self, Answer, SimulateError};
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rolecall_audit::access::simulate::{AskError, Given, Question, WhatIf};
@@ -264,7 +265,7 @@ impl SimulatePage {
         let as_of = self.as_of(app).await?;
         match self.form.question() {
             Ok(_) if !self.faults.is_empty() => {}
-            Ok(question) => match simulate::answer(&app.store, &question, as_of).await {
+            Ok(question) => match simulate::answer_seen(&app.store, app.whole(), &question, as_of).await {
                 Ok(answer) => {
                     self.answered = Some(answered(app, &self.form, &question, answer).await?);
                     return Ok(self.into_response());
@@ -297,11 +298,7 @@ pub(super) fn href(principal: &str) -> String {
 }
 
 /// `GET /simulate`: the form, and the answer where the address holds a question.
-pub(crate) async fn page(
-    State(app): State<App>,
-    RawQuery(raw): RawQuery,
-    chrome: Chrome,
-) -> Result<Response, AppError> {
+pub(crate) async fn page(Visible(app): Visible, RawQuery(raw): RawQuery, chrome: Chrome) -> Result<Response, AppError> {
     let form = Form::of_query(&SimulateQuery::parse(raw.as_deref())?);
     let asked = !form.action.is_empty();
     let mut page = SimulatePage::new(chrome, form);
@@ -313,7 +310,7 @@ pub(crate) async fn page(
 }
 
 /// `POST /simulate`: the answer to a form. It changes nothing.
-pub(crate) async fn ask(State(app): State<App>, chrome: Chrome, body: String) -> Result<Response, AppError> {
+pub(crate) async fn ask(Visible(app): Visible, chrome: Chrome, body: String) -> Result<Response, AppError> {
     SimulatePage::new(chrome, Form::of_body(&body)).answered(&app).await
 }
 

@@ -2,7 +2,6 @@
 //! would become of each.
 
 use super::parts::plural;
-use crate::app::App;
 use crate::http::error::{AppError, Code, FieldError};
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -10,10 +9,11 @@ use crate::http::principal::Principal;
 use crate::http::query::{instant, is_local, pairs, query};
 use crate::http::triage::{self, Asked, AskedSuppression};
 use crate::http::view::words::{self, Stamp};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::finding::triage::{DEFAULT_DAYS, LONGEST_DAYS, SuppressionReason};
@@ -117,7 +117,7 @@ fn asked(body: &str) -> Result<Asked, AppError> {
 
 /// `POST /findings/{number}/triage`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(number): Path<String>,
     Extension(who): Extension<Principal>,
     body: String,
@@ -173,7 +173,7 @@ fn title(body: &str, count: usize, is_done: bool) -> String {
 /// `POST /findings/triage`: says what would become of the findings that are selected, or of all that match, and does
 /// it once that is confirmed.
 pub(crate) async fn many(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     Extension(who): Extension<Principal>,
     chrome: Chrome,

@@ -12,9 +12,10 @@ use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::TryStreamExt as _;
 use rolecall_iam::{AccountId, RoleArn};
@@ -84,7 +85,13 @@ impl UsageCard {
         context: &PageContext,
     ) -> Result<Self, AppError> {
         let (now, within) = (context.now, within(context, DAYS));
-        let rows: Vec<UseRow> = app.store.usage(&of, within, false).try_collect().await?;
+        if app.store.is_limited() && !matches!(of, UsageOf::Association(_)) {
+            let read = "What is used with a role may be of any workload; the page of an association shows its own.";
+            let granted = String::new();
+            return Ok(Self { days: DAYS, lines: Vec::new(), any_read: false, read: read.to_owned(), granted });
+        }
+        // An association was seen before its use is asked for.
+        let rows: Vec<UseRow> = app.whole().usage(&of, within, false).try_collect().await?;
         let read = app.store.trail_days(accounts, within).await?;
         // One line an action, whatever role or account of the chain it was called with.
         let mut by_action: BTreeMap<String, UseRow> = BTreeMap::new();
@@ -183,7 +190,7 @@ struct Calls {
 
 /// `GET /usage`: services by workloads.
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<UsagePage, AppError> {

@@ -2,7 +2,6 @@
 
 use super::list::{Empty, Pager, Select, carried, curl, select};
 use super::parts::{Badge, badge, plural};
-use crate::app::App;
 use crate::http::error::{AppError, Code, FieldError};
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -11,10 +10,11 @@ use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, encode, pairs, query};
 use crate::http::view::words::{self, Stamp};
 use crate::http::webhooks::{self, Deliveries, Webhook};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use chrono::{DateTime, Utc};
 use rolecall_store::{DeliveryRow, DeliveryState, Disabled};
@@ -155,7 +155,7 @@ pub(crate) struct WebhookPage {
 
 /// `GET /settings/webhooks`
 pub(crate) async fn list(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<WebhooksPage, AppError> {
@@ -179,7 +179,7 @@ pub(crate) async fn list(
 
 /// `GET /settings/webhooks/{webhook}`
 pub(crate) async fn one(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     chrome: Chrome,
@@ -224,7 +224,7 @@ pub(crate) async fn one(
 
 /// `POST /settings/webhooks/{webhook}`
 pub(crate) async fn act(
-    State(app): State<App>,
+    Visible(app): Visible,
     Path(name): Path<String>,
     Extension(who): Extension<Principal>,
     body: String,

@@ -5,14 +5,14 @@ use super::associations::read_key;
 use super::changes::{ChangeLine, DayGroup, by_day};
 use super::estate::PageContext;
 use super::parts::{Seen, association_href};
-use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, param, query};
+use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 
 /// So many changes are shown, the latest.
 const SHOWN: u32 = 500;
@@ -39,7 +39,7 @@ pub(crate) struct HistoryPage {
 
 /// `GET /workload-history`
 pub(crate) async fn page(
-    State(app): State<App>,
+    Visible(app): Visible,
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<HistoryPage, AppError> {

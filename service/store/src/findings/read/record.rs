@@ -61,10 +61,19 @@ macro_rules! select_findings {
     ($first:literal $(+ $tail:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
-            r#"select f.account_id, f.fingerprint, f.number, f.rule, f.severity, f.severity_because, f.part_of,
+            r#"select f.account_id, f.fingerprint, f.number, f.rule, f.severity,
+                      case when row_security_active('finding')
+                           then limited_text(f.account_id, f.fingerprint, f.severity_because)
+                           else f.severity_because end as severity_because,
+                      f.part_of,
                       (select count(*) from finding p where p.part_of = f.fingerprint and p.workflow <> 'resolved')
                           as "parts!",
-                      f.assumptions, f.workloads as workload_count,
+                      f.assumptions,
+                      -- The column counts those that whoever asks may not see, too.
+                      case when f.workloads > 0 and row_security_active('finding_workload') then (
+                          select count(*)::int from finding_workload w
+                          where w.account_id = f.account_id and w.fingerprint = f.fingerprint)
+                          else f.workloads end as "workload_count!",
                       case when f.workloads > 0 then (
                           select jsonb_agg(jsonb_build_array(w.association, w.via)) from (
                               select association, via from finding_workload w
@@ -72,7 +81,10 @@ macro_rules! select_findings {
                               order by array_position('{direct,target,chain}'::text[], via), association limit 10) w) end
                           as workloads,
                       f.subject_kind, f.subject_key, f.region, f.cluster, f.namespace, f.service_account, f.role_arn,
-                      f.target_role_arn, f.detection, f.workflow, f.resolution, f.message, f.exception, f.stale_why,
+                      f.target_role_arn, f.detection, f.workflow, f.resolution,
+                      case when row_security_active('finding') then limited_text(f.account_id, f.fingerprint, f.message)
+                           else f.message end as "message!",
+                      f.exception, f.stale_why,
                       f.first_seen_at, f.opened_at,
                       coalesce(f.last_seen_at, (select judged_at from run where judged_at is not null
                                                 order by id desc limit 1), f.updated_at) as "last_seen_at!",
@@ -198,7 +210,10 @@ macro_rules! with_conditions {
                and ($10::timestamptz is null or f.updated_at >= $10)
                and ($11::timestamptz is null or f.first_seen_at >= $11)
                and ($12::text is null
-                    or position(lower($12) in lower(f.message || ' ' || f.subject_key || ' ' || f.rule)) > 0)
+                    or position(lower($12) in lower(
+                        case when row_security_active('finding')
+                             then limited_text(f.account_id, f.fingerprint, f.message) else f.message end
+                        || ' ' || f.subject_key || ' ' || f.rule)) > 0)
                and ($13::bool or f.part_of is null)
                and ($14::text is null or f.part_of = $14)
                and (cardinality($15::text[]) = 0 or f.assignee = any($15))
