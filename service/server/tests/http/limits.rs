@@ -40,13 +40,14 @@ fn renamed(text: &str, names: &BTreeMap<String, String>) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     while let Some(first) = rest.chars().next() {
         // Documents are percent-encoded, and their names begin after the digits.
-        let taken = match first {
-            '%' => rest.get(..3).unwrap_or(rest),
-            c if is_part(c) => rest.find(|c| !is_part(c)).map_or(rest, |end| &rest[..end]),
-            c => &rest[..c.len_utf8()],
+        let length = match first {
+            '%' => 3.min(rest.len()),
+            c if is_part(c) => rest.find(|c| !is_part(c)).unwrap_or(rest.len()),
+            c => c.len_utf8(),
         };
+        let (taken, left) = rest.split_at(length);
         out.push_str(names.get(taken).map_or(taken, String::as_str));
-        rest = &rest[taken.len()..];
+        rest = left;
     }
     out
 }
@@ -81,7 +82,8 @@ fn others(files: &[InputFile], seen: &[Observation]) -> Vec<Observation> {
         let mut session: Session = serde_json::from_str(&text).unwrap();
         session.event_id.push_str(MARK);
         for key in [&mut session.access_key_id, &mut session.parent_access_key_id].into_iter().flatten() {
-            *key = format!("{}ZQX", &key[..17.min(key.len())]);
+            key.truncate(17);
+            key.push_str("ZQX");
         }
         sessions.push(session);
     }
@@ -199,9 +201,10 @@ fn leaks(answer: &Answer, address: &str, id: &str, marks: &BTreeSet<String>) -> 
     }
     let text = text.replace("%2F", "/").replace("%3A", ":").replace("&#47;", "/");
     let around = |mark: &str| {
-        let at = text.find(mark)?;
-        let from = text[..at].char_indices().rev().nth(120).map_or(0, |(from, _)| from);
-        Some(format!("{address}: {mark} in …{}…", text[from..].chars().take(260).collect::<String>()))
+        let (before, after) = text.split_once(mark)?;
+        let before: Vec<char> = before.chars().rev().take(120).collect();
+        let (before, after): (String, String) = (before.iter().rev().collect(), after.chars().take(120).collect());
+        Some(format!("{address}: …{before}{mark}{after}…"))
     };
     marks.iter().filter_map(|mark| around(mark)).collect()
 }
@@ -239,12 +242,14 @@ fn addresses(path: &str, ids: &Ids) -> Vec<(String, String)> {
 
 /// Paths of the API that nobody with limits comes to.
 const REFUSED: &[&str] = &[
+    "/api/v1/audit-log",
     "/api/v1/ingestion",
     "/api/v1/roles/{arn}/assumable-by",
     "/api/v1/roles/{arn}/unused-access",
     "/api/v1/roles/{arn}/usage",
     "/api/v1/scans",
     "/api/v1/scans/{id}",
+    "/api/v1/tokens",
 ];
 
 /// Asks for everything that the API has, and gives what is told of outside.
@@ -449,4 +454,126 @@ async fn a_limit_names_an_ou_an_account_a_cluster_or_a_namespace() {
     let found = limited.json("/api/v1/associations?limit=1000").await;
     assert!(strings(&found, "account_id").contains("444455556666"), "{unit}: {found}");
     assert!(!found.to_string().contains(MARK), "another organization has units of the same path");
+}
+
+/// A person whose session has these limits.
+async fn limited_person(app: &App, database: &Database, limit: &str) -> Client {
+    let person = Client::person(app).await;
+    let mut owner = database.connect().await.unwrap();
+    let limits = vec![limit.to_owned()];
+    let done = sqlx::query("update web_session set limits = $1").bind(limits).execute(&mut owner).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    person
+}
+
+/// Pages that nobody with limits comes to.
+const REFUSED_PAGES: &[&str] =
+    &["/assumable-by", "/ingestion", "/scans", "/scans/1", "/settings/audit-log", "/settings/tokens", "/usage"];
+
+/// The addresses of a page, with the id in each.
+fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
+    let of = |before: &str, ids: Vec<String>| {
+        ids.into_iter().map(|id| (format!("{before}{}", id.replace(' ', "%20")), id)).collect()
+    };
+    let plain = |queries: &[&str]| queries.iter().map(|query| (format!("{sample}{query}"), String::new())).collect();
+    match sample {
+        "/findings/1" => of("/findings/", ids.findings.iter().map(|(number, _)| number.to_string()).collect()),
+        "/changes/chg_0" => of("/changes/", ids.changes.clone()),
+        "/baselines/bl_0" => of("/baselines/", vec!["bl_0".to_owned()]),
+        "/associations/111122223333/eu-west-1/c/n/s" => of("/associations/", ids.associations.clone()),
+        "/clusters/111122223333/eu-west-1/c" => {
+            of("/clusters/", ids.clusters.iter().map(|(a, region, name)| format!("{a}/{region}/{name}")).collect())
+        }
+        "/roles/arn:aws:iam::111122223333:role/r" => of("/roles/", ids.roles.clone()),
+        "/accounts/111122223333" => {
+            of("/accounts/", ACCOUNTS.iter().flat_map(|(a, b)| [(*a).to_owned(), (*b).to_owned()]).collect())
+        }
+        "/rules/r" => of("/rules/", vec!["wildcard-action".to_owned(), "shared-role".to_owned()]),
+        "/scans/1" => of("/scans/", vec!["1".to_owned()]),
+        "/sessions/111122223333/e" => {
+            of("/sessions/", ids.sessions.iter().map(|(account, event)| format!("{account}/{event}")).collect())
+        }
+        "/search?q=api" => {
+            let asked = [MARK, "cache-warmer", "checkout", "677768889999", "a-", "search", "platform-shared-cache"];
+            let asked = asked.map(str::to_owned).into_iter();
+            let keys = ids.associations.iter().step_by(7).chain(ids.roles.iter().step_by(11)).cloned();
+            of("/search?q=", asked.chain(keys).chain(ids.changes.clone()).collect())
+        }
+        "/unused-access" => {
+            let associations = ids.associations.iter().map(|key| format!("association={key}"));
+            of("/unused-access?", associations.chain(ids.roles.iter().map(|arn| format!("role={arn}"))).collect())
+        }
+        "/workload-history" => of("/workload-history?association=", ids.associations.clone()),
+        "/simulate" => {
+            let ask = |id: &String| {
+                let asked =
+                    format!("/simulate?principal={}&action=s3:GetObject&resource=arn:aws:s3:::x/y", encoded(id));
+                (asked, id.clone())
+            };
+            ids.associations.iter().chain(&ids.roles).map(ask).collect()
+        }
+        "/"
+        | "/accounts"
+        | "/assumable-by"
+        | "/clusters"
+        | "/docs/api"
+        | "/ingestion"
+        | "/problems"
+        | "/rules"
+        | "/scans"
+        | "/sessions/names"
+        | "/settings"
+        | "/settings/audit-log"
+        | "/settings/sessions"
+        | "/settings/tokens"
+        | "/usage" => plain(&[""]),
+        "/associations" | "/baselines" | "/roles" | "/sessions" | "/exceptions" => plain(&["", "?limit=1000"]),
+        "/findings" => {
+            let mut asked: Vec<_> = plain(&["", "?limit=1000", "?sort=opened", "?state=resolved"]);
+            asked.extend(of("/findings?namespace=", vec!["checkoutzqx".to_owned()]));
+            asked.extend(of("/findings?q=", vec!["checkout".to_owned()]));
+            asked
+        }
+        "/changes" => {
+            let mut asked = plain(&["", "?approval=none"]);
+            asked.extend(of("/changes?workload=", ids.associations.clone()));
+            asked
+        }
+        other => panic!("{other}: no sample"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_outside_a_limit_is_read_on_any_page() {
+    let (database, app) = both().await;
+    let ids = ids(&Client::program(&app, &[Scope::Admin]).await).await;
+    let person = limited_person(&app, &database, NAMESPACE).await;
+    let marks = outside(&ids);
+    let mut found = Vec::new();
+    for (method, sample) in rolecall::http::pages() {
+        if method != Method::GET {
+            continue;
+        }
+        for (address, id) in page_addresses(sample, &ids) {
+            let answer = person.get(&address).await;
+            // The page of a workload's history says the places that it is asked for.
+            let asked = if sample == "/workload-history" { id.split('/').collect() } else { vec![id.as_str()] };
+            let without = |text: String, part: &str| if part.is_empty() { text } else { text.replace(part, "") };
+            let text = match sample {
+                "/workload-history" => asked.into_iter().fold(answer.text.clone(), without),
+                _ => answer.text.clone(),
+            };
+            let told = Answer { status: answer.status, headers: answer.headers.clone(), text };
+            found.extend(leaks(&told, &address, &id, &marks));
+            match answer.status {
+                StatusCode::OK => assert!(!REFUSED_PAGES.contains(&sample), "{address}"),
+                StatusCode::FORBIDDEN if address.contains("/unused-access?role=") => {}
+                StatusCode::FORBIDDEN => assert!(REFUSED_PAGES.contains(&sample), "{address}: {}", answer.text),
+                StatusCode::NOT_FOUND | StatusCode::SEE_OTHER => {}
+                StatusCode::BAD_REQUEST if sample == "/simulate" || address.contains("limit=") => {}
+                other => found.push(format!("{address}: {other}")),
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} leaks\n{}", found.len(), found[..found.len().min(25)].join("\n"));
 }

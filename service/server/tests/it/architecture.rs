@@ -200,6 +200,7 @@ fn few_files_of_the_web_ask_for_more_than_may_be_seen() {
         "pages/overview.rs",
         "pages/session.rs",
         "pages/sessions.rs",
+        "pages/settings.rs",
         "pages/simulate.rs",
         "pages/usage.rs",
     ];
