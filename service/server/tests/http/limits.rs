@@ -319,7 +319,7 @@ async fn nothing_outside_a_limit_is_read_by_any_route_of_the_api() {
     let changed = limited.json("/api/v1/changes").await;
     assert_eq!(strings(&changed, "resource"), [ROLE].into());
     let findings = limited.json("/api/v1/findings?limit=1000").await;
-    assert!(findings["items"].as_array().unwrap().len() > 3, "{findings}");
+    assert!(findings["items"].as_array().unwrap().len() > 2, "{findings}");
     let ways = findings["items"].as_array().unwrap().iter().flat_map(|it| it["workloads"].as_array().unwrap());
     assert!(ways.clone().count() > 0 && ways.clone().all(|it| it["namespace"] == "search"), "{findings}");
     let sessions = limited.json("/api/v1/sessions?limit=1000").await;
@@ -516,7 +516,9 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
         | "/accounts"
         | "/assumable-by"
         | "/clusters"
+        | "/docs"
         | "/docs/api"
+        | "/docs/tutorial"
         | "/ingestion"
         | "/problems"
         | "/rules"
