@@ -232,6 +232,7 @@ fn addresses(path: &str, ids: &Ids) -> Vec<(String, String)> {
         "baselines" => of(vec!["bl_0".to_owned()]),
         "rules" => of(vec!["wildcard-action".to_owned(), "shared-role".to_owned()]),
         "scans" => of(vec!["1".to_owned()]),
+        "webhooks" => of(vec!["w".to_owned()]),
         "associations" => of(ids.associations.clone()),
         "roles" => of(ids.roles.clone()),
         "sessions" => of(ids.sessions.iter().map(|(account, event)| format!("{account}/{event}")).collect()),
@@ -243,6 +244,8 @@ fn addresses(path: &str, ids: &Ids) -> Vec<(String, String)> {
 /// Paths of the API that nobody with limits comes to.
 const REFUSED: &[&str] = &[
     "/api/v1/audit-log",
+    "/api/v1/webhooks",
+    "/api/v1/webhooks/{webhook}/deliveries",
     "/api/v1/ingestion",
     "/api/v1/roles/{arn}/assumable-by",
     "/api/v1/roles/{arn}/unused-access",
@@ -467,8 +470,17 @@ async fn limited_person(app: &App, database: &Database, limit: &str) -> Client {
 }
 
 /// Pages that nobody with limits comes to.
-const REFUSED_PAGES: &[&str] =
-    &["/assumable-by", "/ingestion", "/scans", "/scans/1", "/settings/audit-log", "/settings/tokens", "/usage"];
+const REFUSED_PAGES: &[&str] = &[
+    "/assumable-by",
+    "/ingestion",
+    "/scans",
+    "/scans/1",
+    "/settings/audit-log",
+    "/settings/tokens",
+    "/settings/webhooks",
+    "/settings/webhooks/w",
+    "/usage",
+];
 
 /// The addresses of a page, with the id in each.
 fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
@@ -516,6 +528,7 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
         | "/accounts"
         | "/assumable-by"
         | "/clusters"
+        | "/settings/webhooks"
         | "/docs"
         | "/docs/api"
         | "/docs/tutorial"
@@ -541,6 +554,11 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
             asked.extend(of("/changes?workload=", ids.associations.clone()));
             asked
         }
+        "/download/findings" => {
+            let lists = ["findings", "associations", "roles", "clusters", "sessions", "changes", "exceptions", "gaps"];
+            of("/download/", lists.map(str::to_owned).to_vec())
+        }
+        "/settings/webhooks/w" => plain(&[""]),
         other => panic!("{other}: no sample"),
     }
 }

@@ -8,8 +8,9 @@ use crate::http::error::{AppError, Code};
 use crate::http::listing::Origin;
 use crate::http::principal::{Principal, Scope};
 use crate::http::query::{Kind, Param, Params, param};
-use crate::outgoing::Place;
+use crate::http::routes::limits;
 use crate::http::visible::Visible;
+use crate::outgoing::Place;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery};
@@ -33,6 +34,9 @@ pub(crate) async fn file(
     let what = What::from_str(&list, false).map_err(|_| AppError::not_found(format!("the list `{list}`")))?;
     if what == What::AuditLog && !who.may(Scope::AuditRead) {
         return Err(AppError::new(Code::Forbidden, format!("this needs the scope `{}`", Scope::AuditRead)));
+    }
+    if matches!(what, What::Usage | What::AuditLog) && app.store.is_limited() {
+        return Err(AppError::new(Code::Forbidden, limits::ROLE_USE));
     }
     let params = Params::parse(raw.as_deref(), &[what.filters(), FORMAT])?;
     // What is wrong with the time is said before the file begins.
