@@ -11,7 +11,6 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod error;
-pub(crate) mod export;
 pub mod feed;
 pub mod http;
 pub mod oidc;

@@ -3,8 +3,8 @@
 use super::{Context, Format, with_existing_database};
 use crate::audit::rules::Rules;
 use crate::error::Error;
-use crate::export::{Form, Rows, Sink, What, write};
 use crate::http::base_url;
+use crate::http::export::{Form, Rows, Sink, What, write};
 use crate::http::query::{Param, Params};
 use crate::outgoing::Place;
 use crate::progress::Progress;

@@ -8,7 +8,6 @@ use super::frame::Chrome;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::Path;
-use axum::response::Redirect;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -76,12 +75,16 @@ pub(crate) struct DocsPage {
 }
 
 /// `GET /docs`: the first chapter.
-pub(crate) async fn first() -> Redirect {
-    Redirect::to(&CHAPTERS.first().map_or_else(|| "/docs/api".to_owned(), |chapter| href(chapter.slug)))
+pub(crate) async fn first(chrome: Chrome) -> Result<DocsPage, AppError> {
+    shown(CHAPTERS.first().map_or("", |chapter| chapter.slug), chrome)
 }
 
 /// `GET /docs/{chapter}`
 pub(crate) async fn page(Path(slug): Path<String>, chrome: Chrome) -> Result<DocsPage, AppError> {
+    shown(&slug, chrome)
+}
+
+fn shown(slug: &str, chrome: Chrome) -> Result<DocsPage, AppError> {
     let chapter = CHAPTERS.iter().find(|chapter| chapter.slug == slug);
     let chapter = chapter.ok_or_else(|| AppError::not_found(format!("the chapter `{slug}`")))?;
     let mut parts: Vec<Part> = Vec::new();

@@ -19,6 +19,7 @@ mod docs;
 pub mod edge;
 pub mod error;
 pub(crate) mod exceptions;
+pub(crate) mod export;
 mod fields;
 pub(crate) mod filters;
 mod frame;

@@ -140,7 +140,7 @@ mod tests {
         };
         let limited = person(Visibility::of(["namespace:payments".parse().unwrap()].into()));
         for scope in Scope::ALL {
-            let of_all = [Scope::Admin, Scope::AuditRead, Scope::MetricsRead].contains(&scope);
+            let of_all = [Scope::Admin, Scope::AuditRead, Scope::MetricsRead, Scope::WebhooksManage].contains(&scope);
             assert!(person(Visibility::Everything).may(scope));
             assert_eq!(limited.may(scope), !of_all, "{scope}");
         }

@@ -2,9 +2,9 @@
 //!
 //! A file whose end could not be written is cut off, so that nobody takes it for the whole.
 
-use crate::export::{Form, Rows, Sink, What, write};
 use crate::http::as_of;
 use crate::http::error::{AppError, Code};
+use crate::http::export::{Form, Rows, Sink, What, write};
 use crate::http::listing::Origin;
 use crate::http::principal::{Principal, Scope};
 use crate::http::query::{Kind, Param, Params, param};

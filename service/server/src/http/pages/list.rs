@@ -2,7 +2,7 @@
 //! where it is empty, and the same as a request to the API. Refuses to know what a row shows.
 
 use super::parts::Seen;
-use crate::export::What;
+use crate::http::export::What;
 use crate::http::listing::{Shown, Turns};
 use crate::http::query::{Kind, Param, Params};
 use crate::http::view::words;
