@@ -279,7 +279,7 @@ enum Admin {
         #[command(subcommand)]
         what: Aside,
     },
-    /// Endpoints that are sent what happens
+    /// Endpoints that receive events
     Webhook {
         #[command(subcommand)]
         what: Webhook,

@@ -53,7 +53,7 @@ use utoipa_axum::routes;
         (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
-        (name = "webhooks", description = "Endpoints that are sent what happens"),
+        (name = "webhooks", description = "Endpoints that receive events"),
         (name = "scans", description = "Collections and evaluations"),
         (name = "access", description = "Tokens, and who did what")
     )

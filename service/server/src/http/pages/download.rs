@@ -35,7 +35,7 @@ pub(crate) async fn file(
     if what == What::AuditLog && !who.may(Scope::AuditRead) {
         return Err(AppError::new(Code::Forbidden, format!("this needs the scope `{}`", Scope::AuditRead)));
     }
-    if matches!(what, What::Usage | What::AuditLog) && app.store.is_limited() {
+    if what == What::Usage && app.store.is_limited() {
         return Err(AppError::new(Code::Forbidden, limits::ROLE_USE));
     }
     let params = Params::parse(raw.as_deref(), &[what.filters(), FORMAT])?;
