@@ -215,7 +215,7 @@ pub struct AuditFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditVerified {
     /// Every entry fits, up to this head.
-    Whole(AuditHead),
+    Complete(AuditHead),
     /// From this number on the log is not as it was written.
     Broken {
         /// The first entry that does not fit.
@@ -485,7 +485,7 @@ impl Store {
                 broken("the head of the log is another than its last entry")
             }
             Some(_) if !is_known => broken("no entry has the hash that was kept: entries at the end are missing"),
-            Some(_) => Ok(AuditVerified::Whole(last)),
+            Some(_) => Ok(AuditVerified::Complete(last)),
         }
     }
 }

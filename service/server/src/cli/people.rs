@@ -318,7 +318,7 @@ pub async fn audit(context: Context, what: Audit) -> Result<ExitCode, Error> {
     })
     .await?;
     match verified {
-        AuditVerified::Whole(head) => {
+        AuditVerified::Complete(head) => {
             match context.format {
                 Format::Json => print_json(&json!({ "whole": true, "entries": head.seq, "head": head.hash }))?,
                 _ => print(&format!("the audit log is whole: {} entries, head {}\n", head.seq, head.hash))?,

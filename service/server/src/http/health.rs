@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether it can do its work. Open to everybody, so they say no more.
 
 use super::error::PassThrough;
-use crate::http::visible::Whole;
+use crate::http::visible::Unlimited;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -12,7 +12,7 @@ pub(crate) async fn livez() -> &'static str {
 
 /// `GET /readyz`: the database answers, and the heartbeat beats where this process has one. Warnings
 /// about clocks and audits stand beside: taking the service away would help neither.
-pub(crate) async fn readyz(Whole(app): Whole) -> Response {
+pub(crate) async fn readyz(Unlimited(app): Unlimited) -> Response {
     let readiness = app.readiness().await;
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |ok: bool| if ok { "ok" } else { "failing" };

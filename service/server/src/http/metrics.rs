@@ -3,7 +3,7 @@
 //! Few series, none named after an ARN. Refuses to keep anything: each number is asked of the store.
 
 use crate::http::error::AppError;
-use crate::http::visible::Whole;
+use crate::http::visible::Unlimited;
 use axum::http::header;
 use axum::response::IntoResponse;
 use chrono::Utc;
@@ -12,7 +12,7 @@ use rolecall_store::{AccountRow, Overview};
 use std::fmt::Write as _;
 
 /// `GET /metrics`
-pub(crate) async fn metrics(Whole(app): Whole) -> Result<impl IntoResponse, AppError> {
+pub(crate) async fn metrics(Unlimited(app): Unlimited) -> Result<impl IntoResponse, AppError> {
     let overview = app.store.overview().await?;
     let accounts = app.store.accounts().await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();

@@ -46,9 +46,9 @@ struct NoPrincipal;
 
 /// The whole service, whoever asks: for routes that show nothing of an estate, and for such as nobody with limits
 /// comes to.
-pub(crate) struct Whole(pub(crate) App);
+pub(crate) struct Unlimited(pub(crate) App);
 
-impl FromRequestParts<Service> for Whole {
+impl FromRequestParts<Service> for Unlimited {
     type Rejection = Infallible;
 
     async fn from_request_parts(_: &mut Parts, service: &Service) -> Result<Self, Infallible> {

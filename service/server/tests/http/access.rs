@@ -179,7 +179,7 @@ async fn acts_over_http_are_written_with_who_and_from_where() {
     let scan = entries.iter().find(|it| it.action.as_str() == "scan.start").expect("the scan is written");
     assert_eq!((scan.source_ip.as_deref(), scan.request_id.as_deref()), (Some("192.0.2.9"), Some("request-0001")));
     assert!(
-        matches!(app.store.verify_audit_log(None).await.unwrap(), AuditVerified::Whole(head) if head.seq == i64::try_from(entries.len()).unwrap())
+        matches!(app.store.verify_audit_log(None).await.unwrap(), AuditVerified::Complete(head) if head.seq == i64::try_from(entries.len()).unwrap())
     );
 
     // The list and the page show it; the filters work; the cursor goes on.

@@ -183,7 +183,9 @@ fn few_files_of_the_web_ask_for_more_than_may_be_seen() {
     let root = root().join("service/server/src/http");
     let found: BTreeSet<String> = sources("server")
         .into_iter()
-        .filter(|(path, text)| path.starts_with(&root) && (text.contains(".whole()") || text.contains("Whole(app)")))
+        .filter(|(path, text)| {
+            path.starts_with(&root) && (text.contains(".whole()") || text.contains("Unlimited(app)"))
+        })
         .map(|(path, _)| path.strip_prefix(&root).unwrap().display().to_string())
         .collect();
     let known = [

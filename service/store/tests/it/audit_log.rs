@@ -31,7 +31,7 @@ async fn write(store: &Store, from: i64, to: i64) {
 
 async fn whole(store: &Store) -> (i64, Digest) {
     match store.verify_audit_log(None).await.unwrap() {
-        AuditVerified::Whole(head) => (head.seq, head.hash),
+        AuditVerified::Complete(head) => (head.seq, head.hash),
         broken => panic!("{broken:?}"),
     }
 }
@@ -158,7 +158,7 @@ async fn what_was_done_to_the_log_is_found() {
         superuser.execute("alter table audit_log disable trigger all").await.unwrap();
         superuser.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
         match store.verify_audit_log(known.as_ref()).await.unwrap() {
-            AuditVerified::Whole(head) => Ok(head.seq),
+            AuditVerified::Complete(head) => Ok(head.seq),
             AuditVerified::Broken { seq, why } => Err((seq, why)),
         }
     };
@@ -209,7 +209,9 @@ async fn what_was_done_to_the_log_is_found() {
     write(&store, 1, 8).await;
     let kept = store.audit_head().await.unwrap().hash;
     write(&store, 9, 9).await;
-    assert!(matches!(store.verify_audit_log(Some(&kept)).await.unwrap(), AuditVerified::Whole(head) if head.seq == 9));
+    assert!(
+        matches!(store.verify_audit_log(Some(&kept)).await.unwrap(), AuditVerified::Complete(head) if head.seq == 9)
+    );
     let mut superuser = database.connect().await.unwrap();
     superuser.execute("alter table audit_log disable trigger all").await.unwrap();
     superuser.execute(AssertSqlSafe(cut)).await.unwrap();

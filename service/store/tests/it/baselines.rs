@@ -165,3 +165,30 @@ async fn changes_are_approved_with_a_baseline_and_withdrawn_with_it() {
     store.withdraw_approval(id, &why, "ben").await.unwrap();
     assert!(store.changes_of_baselines().await.unwrap().iter().all(|row| row.change.id != *id));
 }
+
+/// Whoever sees one namespace sees the approved states of its associations and of the roles that these name.
+#[tokio::test]
+async fn a_limit_shows_the_states_of_what_it_shows() {
+    let database = database().await;
+    let store = &database.store;
+    look_at(store, 0, &crate::approvals::estate("s3:GetObject")).await;
+    store.keep_baselines(&states(store, at(1), None).await).await.unwrap();
+    let estate = store.estate(at(1)).await.unwrap();
+    let key = &estate.associations[0].key;
+    let of_it = |found: &&rolecall_estate::Association| found.key.namespace == key.namespace;
+    let mut expected: Vec<String> =
+        estate.associations.iter().filter(of_it).map(|found| found.key.to_string()).collect();
+    expected
+        .extend(estate.associations.iter().filter(of_it).map(|found| found.detail.as_ref().unwrap().role_arn.clone()));
+    expected.sort();
+    expected.dedup();
+    assert!(expected.len() >= 2, "{expected:?}");
+    let limit = format!("namespace:{}", key.namespace).parse().unwrap();
+    let limited = store.limited_to(&rolecall_estate::Visibility::of([limit].into()));
+    let seen = limited.baselines(&BaselineFilter::default(), None, 100).await.unwrap();
+    let mut seen: Vec<String> = seen.into_iter().map(|row| row.resource.name).collect();
+    seen.sort();
+    assert_eq!(seen, expected);
+    let elsewhere = store.limited_to(&rolecall_estate::Visibility::of(["namespace:nowhere".parse().unwrap()].into()));
+    assert!(elsewhere.baselines(&BaselineFilter::default(), None, 100).await.unwrap().is_empty());
+}

@@ -11,7 +11,7 @@ use crate::http::error::{AppError, Code};
 use crate::http::frame::SignedOutPage;
 use crate::http::principal::RequestSource;
 use crate::http::query::{Kind, is_local, param, query};
-use crate::http::visible::Whole;
+use crate::http::visible::Unlimited;
 use crate::oidc::{Attempt, OidcError, Provider};
 use axum::Extension;
 use axum::extract::RawQuery;
@@ -93,7 +93,7 @@ fn failed(error: OidcError) -> AppError {
 
 /// `GET /login/oidc`: on to the provider.
 pub(crate) async fn authorize(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     RawQuery(raw): RawQuery,
     jar: CookieJar,
 ) -> Result<Response, AppError> {
@@ -133,7 +133,7 @@ impl Answer {
 
 /// `GET /login/callback`: back from the provider.
 pub(crate) async fn callback(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     Extension(source): Extension<RequestSource>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
@@ -202,7 +202,7 @@ async fn signed_in(
 }
 
 /// `GET /login/end`: signed out here, and on to the provider where it has a page for that.
-pub(crate) async fn end(Whole(app): Whole, page: SignedOutPage) -> SignedOutPage {
+pub(crate) async fn end(Unlimited(app): Unlimited, page: SignedOutPage) -> SignedOutPage {
     let (Some(provider), Some(url)) = (app.oidc.as_deref(), &app.config.auth.public_url) else { return page };
     match provider.end_session_url(&format!("{url}/login")).await {
         Ok(Some(end)) => page.going_on(end),

@@ -9,7 +9,7 @@ use crate::http::error::{AppError, Code};
 use crate::http::frame::SignInPage;
 use crate::http::principal::{PersonRole, Principal, RequestSource};
 use crate::http::query::{Kind, is_local, param, query};
-use crate::http::visible::Whole;
+use crate::http::visible::Unlimited;
 use axum::Extension;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, Method, header};
@@ -119,7 +119,7 @@ pub(super) fn cookie(app: &App, value: String) -> Cookie<'static> {
 
 /// `GET /login`: with a code, signs in and goes on; without, says how to get one.
 pub(crate) async fn sign_in(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     method: Method,
     Extension(source): Extension<RequestSource>,
     headers: HeaderMap,
@@ -237,7 +237,7 @@ pub(super) async fn role_of(app: &App, person: &str, groups: &[String]) -> Resul
 
 /// `POST /logout`
 pub(crate) async fn sign_out(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     Extension(who): Extension<Principal>,
     jar: CookieJar,
 ) -> Result<Response, AppError> {

@@ -14,7 +14,7 @@ use crate::http::principal::{PersonRole, Principal, Scope};
 use crate::http::query::{CURSOR, LIMIT, pairs, query};
 use crate::http::tokens::{self, Asked};
 use crate::http::view::words::Stamp;
-use crate::http::visible::{Visible, Whole};
+use crate::http::visible::{Unlimited, Visible};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
@@ -150,7 +150,7 @@ pub(crate) struct SessionsPage {
 
 /// `GET /settings/sessions`: one's own; of everybody for who administers.
 pub(crate) async fn sessions(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     Extension(who): Extension<Principal>,
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
@@ -182,7 +182,7 @@ fn person(who: &Principal) -> Result<(&str, Option<&str>), AppError> {
 
 /// `POST /settings/sessions/{id}/end`: one's own; anybody's for who administers.
 pub(crate) async fn end_session(
-    Whole(app): Whole,
+    Unlimited(app): Unlimited,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
 ) -> Result<Redirect, AppError> {
