@@ -5,6 +5,7 @@
 //! may do.
 
 pub(crate) mod tokens;
+pub(crate) mod views;
 
 use crate::audit_log::{AuditAction, NewAuditEntry, append};
 use crate::{Error, INSTALLATION, Store, parse};

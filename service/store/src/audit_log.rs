@@ -49,6 +49,8 @@ rolecall_iam::vocabulary! {
         TokenRotate = "token.rotate",
         /// A token was taken back.
         TokenRevoke = "token.revoke",
+        /// A token was used, and refused.
+        TokenUse = "token.use",
         /// A person was given a role.
         RoleGrant = "role.grant",
         /// A person's role was taken back.
@@ -95,6 +97,14 @@ rolecall_iam::vocabulary! {
         WebhookEnable = "webhook.enable",
         /// Messages of a webhook are sent again, or left out.
         WebhookReplay = "webhook.replay",
+        /// A saved view was given to everybody.
+        ViewShare = "view.share",
+        /// A saved view is only of who saved it again.
+        ViewUnshare = "view.unshare",
+        /// A saved view that everybody has got another name.
+        ViewRename = "view.rename",
+        /// A saved view that everybody had was deleted.
+        ViewDelete = "view.delete",
     }
 }
 

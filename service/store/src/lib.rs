@@ -13,15 +13,18 @@ mod error;
 
 mod findings;
 mod inventory;
+mod kept;
 mod parse;
 mod partition;
 mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod totals;
 mod trail;
 mod work;
 
 pub use access::tokens::{ApiToken, NewToken, ServiceAccount, TokenSuccessor};
+pub use access::views::{MOST_VIEWS, SavedView, ViewKept, ViewStep};
 pub use access::{NewLogin, PersonAccess, RoleGrant, Visit, WebSession};
 pub use audit_log::{
     Actor, ActorKind, AuditAction, AuditEntry, AuditFilter, AuditHead, AuditOutcome, AuditVerified, NewAuditEntry,
@@ -30,7 +33,7 @@ pub use count::Total;
 pub use error::Error;
 pub use findings::apply::ApplyCounts;
 pub use findings::filter::{FindingFilter, FindingVia};
-pub use findings::overview::{AccountOpen, Overview, RuleOpen, TrendDay};
+pub use findings::overview::{AccountOpen, Answers, Overview, OwnerOpen, RuleOpen, TrendDay, TrendWeek, Trends};
 pub use findings::owed::{DoneJudgement, Owed};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
 pub use findings::suppressions::{
@@ -38,17 +41,18 @@ pub use findings::suppressions::{
 };
 pub use findings::tickets::{NotTicketed, Reserved, TicketFilter, TicketRow};
 pub use findings::triage::{MOST_TRIAGED, NotDecided, NotTriaged, TriageOf, TriagedAll, TriagedBy};
+pub use inventory::access_flow::{AccessFlow, FlowRow};
 pub use inventory::accounts::{AccountRow, Counts, CoverageSummary, GapRow, KindCoverage, SessionListings};
 pub use inventory::approval::{AllApproved, Approved, MOST_APPROVED, Withdrawn};
 pub use inventory::as_of::{AsOf, NotThen};
 pub use inventory::associations::{AssociationAfter, AssociationFilter, AssociationName, AssociationRow};
 pub use inventory::baselines::{BaselineAfter, BaselineFilter, BaselineRow, BaselineWithdrawn, NewBaseline};
 pub use inventory::changes::{ChangeAfter, ChangeFilter, ChangeRow, ChangedScan};
-pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, NamespaceRow};
+pub use inventory::clusters::{ClusterAfter, ClusterFilter, ClusterRow, ClusterSort, NamespaceRow};
 pub use inventory::coverage::CoverageRow;
 pub use inventory::event_changes::{AccountScan, OwedReplay};
 pub use inventory::open_changes::PassedChanges;
-pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow};
+pub use inventory::roles::{PolicyRow, RoleAfter, RoleFilter, RoleRow, RoleSort};
 pub use inventory::snapshot::{SaveCounts, SnapshotWriter};
 pub use inventory::workload_history::{WorkloadChange, WorkloadPart};
 /// How to connect, where a URL does not say enough (a unix socket in a directory).
@@ -67,9 +71,12 @@ pub use work::idempotency::{KeptAnswer, TakenKey};
 pub use work::jobs::{Job, JobState, NewJob, TakenBack};
 pub use work::runs::{NewRun, Run, RunId, RunOutcome, RunState};
 pub use work::webhooks::{
-    Attempted, ClaimedDelivery, DeliveryAfter, DeliveryRow, DeliveryState, Disabled, NewDelivery, WebhookRow,
+    Advance, Attempted, ClaimedDelivery, DeliveryAfter, DeliveryRow, DeliveryState, Disabled, NewDelivery,
+    WebhookPosition, WebhookRow,
 };
 
+use findings::overview::OpenFindings;
+use kept::Kept;
 use pool::Pool;
 use rolecall_audit::finding::triage::due::DueDays;
 use rolecall_estate::Visibility;
@@ -77,6 +84,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
 use std::time::Duration;
+use totals::{FindingsState, Totals, TrendAsked};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -105,11 +113,25 @@ impl Default for Limits {
     }
 }
 
+/// Numbers and names that pages show, with the states that they are of.
+#[derive(Debug, Default)]
+struct KeptNumbers {
+    findings: Totals<FindingFilter, FindingsState>,
+    roles: Totals<RoleFilter, i64>,
+    associations: Totals<AssociationFilter, i64>,
+    open: Kept<FindingsState, OpenFindings>,
+    answers: Kept<FindingsState, Option<Answers>>,
+    trends: Kept<TrendAsked, Trends>,
+    account_names: Kept<i64, Vec<(rolecall_iam::AccountId, Option<String>)>>,
+    coverage: Kept<(i64, u32), CoverageSummary>,
+    counts: Kept<i64, Counts>,
+}
+
 /// The door to the database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
-    totals: findings::totals::Totals,
+    numbers: Arc<KeptNumbers>,
     behind: Duration,
     due_days: DueDays,
     /// Whoever does what is done by it.
@@ -144,9 +166,9 @@ impl Store {
     pub fn limited_to(&self, visibility: &Visibility) -> Self {
         match visibility {
             Visibility::Everything => self.clone(),
-            // Totals that were counted with other eyes are none.
+            // What was counted with other eyes is none.
             Visibility::Only(limits) => {
-                Self { pool: self.pool.limited_to(limits), totals: findings::totals::Totals::default(), ..self.clone() }
+                Self { pool: self.pool.limited_to(limits), numbers: Arc::default(), ..self.clone() }
             }
         }
     }
@@ -182,7 +204,7 @@ impl Store {
         let pool = Pool::new(pool, options.application_name("rolecall"));
         Ok(Self {
             pool,
-            totals: findings::totals::Totals::default(),
+            numbers: Arc::default(),
             behind: Duration::ZERO,
             due_days: DueDays::default(),
             actor: Arc::new(Actor::service()),

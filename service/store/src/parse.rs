@@ -5,8 +5,14 @@ use crate::Error;
 use rolecall_iam::{AccountId, Digest};
 use rolecall_rules::Severity;
 use serde::de::DeserializeOwned;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::{Decode, Postgres, Type, TypeInfo as _, ValueRef as _};
 use std::fmt::Display;
 use std::str::FromStr;
+
+/// The first byte of a jsonb value as PostgreSQL sends it.
+const JSONB_VERSION: u8 = 1;
 
 /// A text column that must parse.
 pub(crate) fn text<T>(table: &'static str, key: &(impl Display + ?Sized), value: &str) -> Result<T, Error>
@@ -29,13 +35,40 @@ pub(crate) fn digest(table: &'static str, key: &(impl Display + ?Sized), value: 
         .map_err(|_| Error::corrupt(table, key.to_string(), "the digest has not 32 bytes"))
 }
 
+/// The text of a jsonb column. It is parsed once, into the shape that it must have: a tree of values between costs more
+/// than the text and the shape together.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonText(String);
+
+impl Type<Postgres> for JsonText {
+    fn type_info() -> PgTypeInfo {
+        <serde_json::Value as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(ty: &PgTypeInfo) -> bool {
+        <serde_json::Value as Type<Postgres>>::compatible(ty)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for JsonText {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let is_binary = value.format() == PgValueFormat::Binary && value.type_info().name() == "JSONB";
+        let bytes = value.as_bytes()?;
+        let text = match (is_binary, bytes) {
+            (false, text) | (true, [JSONB_VERSION, text @ ..]) => text,
+            (true, _) => return Err("a version of jsonb that this program does not read".into()),
+        };
+        Ok(Self(std::str::from_utf8(text)?.to_owned()))
+    }
+}
+
 /// A jsonb column that must have a shape.
 pub(crate) fn json<T: DeserializeOwned>(
     table: &'static str,
     key: &(impl Display + ?Sized),
-    value: serde_json::Value,
+    column: &JsonText,
 ) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(|why| Error::corrupt(table, key.to_string(), why.to_string()))
+    json_of(table, key, &column.0)
 }
 
 /// A value that is kept as JSON, from its text.

@@ -81,7 +81,8 @@ impl Settings {
 
     async fn set(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query!(
-            "select set_config('rolecall.accounts', $1::text[]::text, false) as accounts,
+            "select set_config('rolecall.accounts', ($1::text[] || limited_unit_accounts($2::text[]))::text, false)
+                        as accounts,
                     set_config('rolecall.units', $2::text[]::text, false) as units,
                     set_config('rolecall.clusters', $3::text[]::text, false) as clusters,
                     set_config('rolecall.namespaces', $4::text[]::text, false) as namespaces",
@@ -109,17 +110,32 @@ impl Pool {
                 Ok(true)
             })
         });
+        // PostgreSQL takes subplans that a limit ends early, and those of the policies, for dearer than they are, and
+        // would compile them anew for each statement, which takes from 40 ms to seconds.
         let limited = options
             .clone()
             .max_connections(options.get_max_connections().div_ceil(2))
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    sqlx::query!("set role rolecall_limited").execute(connection).await?;
+                    sqlx::query!(
+                        "select set_config('role', 'rolecall_limited', false) as role,
+                                set_config('jit', 'off', false) as jit"
+                    )
+                    .fetch_one(connection)
+                    .await?;
                     Ok(())
                 })
             })
             .connect_lazy_with(connect.clone());
-        Self { inner: options.connect_lazy_with(connect), limited, settings: None, probed: Arc::default() }
+        let inner = options
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query!("select set_config('jit', 'off', false) as jit").fetch_one(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(connect);
+        Self { inner, limited, settings: None, probed: Arc::default() }
     }
 
     /// Connections that see what these limits name, and no more. What is limited already is not widened.

@@ -6,7 +6,9 @@
 //! The scanner moves `detection`, and of `workflow` only resolve, reopen and what an exception
 //! suppresses; what people set stays, until a suppression ends.
 
+mod count;
 pub(super) mod life;
+mod owners;
 pub(super) mod step;
 mod write;
 
@@ -16,10 +18,11 @@ use crate::inventory::snapshot::ANALYZED_FROM;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
-use life::{Judged, fingerprint_of, is_same, lives, select_lives};
-pub(in crate::findings) use life::{Life, named};
+use life::{Judged, fingerprint_of, is_same, lives};
+pub(in crate::findings) use life::{Life, named, select_lives};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::FindingAction;
+use rolecall_audit::owner::OwnerChange;
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
 pub(in crate::findings) use step::Step;
@@ -75,9 +78,12 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
-        let mut step = Step { run, ..locked(&mut tx, now).await? };
+        let owners = owners::by_fingerprint(&done.owners.findings);
+        let mut step = Step { run, owners, ..locked(&mut tx, now).await? };
         expire(&mut tx, &mut step).await?;
         take_all(&mut tx, &mut step, actions).await?;
+        owners::write_of_findings(&mut tx, &mut step).await?;
+        owners::write_of_associations(&mut tx, &done.owners).await?;
         if let Some(before) = step.before {
             missing_since(&mut tx, actions, before).await?;
         }
@@ -104,15 +110,17 @@ impl Store {
         &self,
         actions: &[FindingAction],
         passed: &PassedChanges,
+        owned: &[OwnerChange],
         now: DateTime<Utc>,
     ) -> Result<ApplyCounts, Error> {
         let mut tx = self.pool.begin().await?;
         let step = locked(&mut tx, now).await?;
         // Nothing was judged yet: whoever judges first judges changes, too.
         let Some(before) = step.before else { return Ok(ApplyCounts::default()) };
-        let mut step = Step { run: RunId(before.run), ..step };
+        let mut step = Step { run: RunId(before.run), owners: owners::by_fingerprint(owned), ..step };
         expire(&mut tx, &mut step).await?;
         take_all(&mut tx, &mut step, actions).await?;
+        owners::write_of_findings(&mut tx, &mut step).await?;
         end(&mut tx, &mut step).await?;
         note_passed(&mut tx, passed).await?;
         tx.commit().await?;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Via;
 use rolecall_audit::finding::triage::due::DueState;
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owned;
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::AssociationKey;
 use rolecall_iam::AccountId;
@@ -60,6 +61,10 @@ pub struct FindingFilter {
     pub assignees: Vec<String>,
     /// With an assignee, or without.
     pub assigned: Option<bool>,
+    /// Of one of these owners.
+    pub owners: Vec<String>,
+    /// Whether they have an owner.
+    pub owned: Option<Owned>,
     /// Standing to their due date in one of these ways.
     pub due: Vec<DueState>,
     /// With a ticket, or without.

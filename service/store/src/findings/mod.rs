@@ -7,5 +7,4 @@ pub(crate) mod owed;
 pub(crate) mod read;
 pub(crate) mod suppressions;
 pub(crate) mod tickets;
-pub(crate) mod totals;
 pub(crate) mod triage;

@@ -7,6 +7,7 @@ use crate::inventory::open_changes::PassedChanges;
 use crate::trail::TrailBatch;
 use crate::{Error, INSTALLATION, SnapshotWriter, Store};
 use chrono::{DateTime, Utc};
+use rolecall_audit::owner::OwnerChanges;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -33,6 +34,8 @@ pub struct DoneJudgement {
     pub reported: Vec<Uuid>,
     /// The changes that need not be judged again.
     pub passed: PassedChanges,
+    /// What differs of whose findings and associations are.
+    pub owners: OwnerChanges,
 }
 
 impl Store {

@@ -10,26 +10,41 @@ mod row;
 
 use crate::count::{COUNTED, Total, total};
 use crate::findings::filter::FindingFilter;
-use crate::findings::totals::FindingsState;
+use crate::parse::JsonText;
+use crate::totals::FindingsState;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use bound::{Bound, Family, Start};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use record::{
-    Record, count_findings, of_filter, of_place, of_short_page, of_state, page_of, select_findings, with_conditions,
-    workload,
+    Record, count_findings, of_filter, of_place, of_short_page, of_state, of_unresolved_page, page_of, select_findings,
+    select_numbers, with_conditions, workload,
 };
 use rolecall_audit::access::reach::Workload;
-use rolecall_audit::finding::KnownFinding;
+use rolecall_audit::finding::{KnownFinding, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_rules::Subject;
 pub use row::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
+use sqlx::PgConnection;
 use std::collections::HashMap;
 
 /// Findings that an export reads at once.
 const EXPORTED: i64 = 500;
 /// So many findings are a short page, one more than is shown among them.
 const SHORT: i64 = 201;
+
+/// Findings by their numbers, in the order of these.
+async fn of_numbers(connection: &mut PgConnection, numbers: &[i64]) -> Result<Vec<Record>, Error> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = select_findings!(
+        "from unnest($1::bigint[]) with ordinality as wanted (number, place)
+         join finding f on f.number = wanted.number order by wanted.place",
+        numbers
+    );
+    Ok(records.fetch_all(connection).await?)
+}
 
 impl Store {
     /// A page of findings.
@@ -44,15 +59,55 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<FindingRow>, Error> {
         let bound = Bound::new(filter, &self.due_days);
-        let (from, limit) = (Start::new(after), parse::limit(limit));
+        let (from, limit) = (Start::new(after, filter, sort), parse::limit(limit));
+        // Not by way of the pool, which hands rows on one by one.
+        let mut connection = self.pool.acquire().await?;
         let records = match Family::new(filter) {
-            Family::State if limit <= SHORT => {
-                page_of!(of_short_page!(bound), ["$2", "$3", "$4"; "201"], &self.pool, sort, from, limit)
+            Family::State
+                if limit <= SHORT && !bound.states.iter().any(|state| state == Workflow::Resolved.as_str()) =>
+            {
+                page_of!(
+                    select_findings!,
+                    of_unresolved_page!(bound),
+                    ["$2", "$3", "$4", "$5"; "201"],
+                    &mut *connection,
+                    sort,
+                    from,
+                    limit
+                )
             }
-            Family::State => page_of!(of_state!(bound), ["$2", "$3", "$4"], &self.pool, sort, from, limit),
-            Family::Filter => page_of!(of_filter!(bound, filter), ["$21", "$22", "$23"], &self.pool, sort, from, limit),
-            Family::Place => page_of!(of_place!(bound, filter), ["$32", "$33", "$34"], &self.pool, sort, from, limit),
+            Family::State if limit <= SHORT => {
+                page_of!(select_findings!, of_short_page!(bound), ["$2", "$3", "$4", "$5"; "201"], &mut *connection, sort, from, limit)
+            }
+            Family::State => {
+                page_of!(select_findings!, of_state!(bound), ["$2", "$3", "$4", "$5"], &mut *connection, sort, from, limit)
+            }
+            Family::Filter => {
+                let numbers = page_of!(
+                    select_numbers!,
+                    of_filter!(bound, filter),
+                    ["$23", "$24", "$25", "$26"],
+                    &mut *connection,
+                    sort,
+                    from,
+                    limit
+                );
+                of_numbers(&mut connection, &numbers).await?
+            }
+            Family::Place => {
+                let numbers = page_of!(
+                    select_numbers!,
+                    of_place!(bound, filter),
+                    ["$34", "$35", "$36", "$37"],
+                    &mut *connection,
+                    sort,
+                    from,
+                    limit
+                );
+                of_numbers(&mut connection, &numbers).await?
+            }
         };
+        drop(connection);
         records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
     }
 
@@ -68,7 +123,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $32::bigint order by f.number limit $33",
+                        "and f.number > $34::bigint order by f.number limit $35",
                         after,
                         EXPORTED,
                     )
@@ -80,7 +135,7 @@ impl Store {
                         select_findings!,
                         bound,
                         filter,
-                        "and f.number > $21::bigint order by f.number limit $22",
+                        "and f.number > $23::bigint order by f.number limit $24",
                         after,
                         EXPORTED,
                     )
@@ -106,7 +161,7 @@ impl Store {
         let state = self.findings_state().await?;
         // What is due becomes so by time alone.
         let is_kept = filter.due.is_empty();
-        if let Some(total) = self.totals.of(filter, state).filter(|_| is_kept) {
+        if let Some(total) = self.numbers.findings.of(filter, &state).filter(|_| is_kept) {
             return Ok(total);
         }
         let bound = Bound::new(filter, &self.due_days);
@@ -115,25 +170,25 @@ impl Store {
                 of_state!(count_findings!, bound, "limit $2) as found", COUNTED + 1).fetch_one(&self.pool).await?
             }
             Family::Filter => {
-                of_filter!(count_findings!, bound, filter, "limit $21) as found", COUNTED + 1)
+                of_filter!(count_findings!, bound, filter, "limit $23) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
             Family::Place => {
-                of_place!(count_findings!, bound, filter, "limit $32) as found", COUNTED + 1)
+                of_place!(count_findings!, bound, filter, "limit $34) as found", COUNTED + 1)
                     .fetch_one(&self.pool)
                     .await?
             }
         };
         let total = total(found);
         if is_kept {
-            self.totals.keep(filter, state, total);
+            self.numbers.findings.keep(filter, state, total);
         }
         Ok(total)
     }
 
     /// Moves with every change of any finding.
-    async fn findings_state(&self) -> Result<FindingsState, Error> {
+    pub(super) async fn findings_state(&self) -> Result<FindingsState, Error> {
         let state = sqlx::query!(
             "select value, (select id from run where judged_at is not null order by id desc limit 1) as run
              from counter where account_id = $1 and name = 'change'",
@@ -178,6 +233,21 @@ impl Store {
         records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
     }
 
+    /// The findings that are listed under one, the worst first, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn parts_of(&self, head: &Fingerprint, limit: u32) -> Result<Vec<FindingRow>, Error> {
+        let records = select_findings!(
+            "from finding f where f.part_of = $1 order by f.severity_rank desc, f.number desc limit $2",
+            head.0,
+            parse::limit(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        records.into_iter().map(|record| record.into_row(&self.due_days)).collect()
+    }
+
     async fn one(&self, record: Option<Record>) -> Result<Option<Finding>, Error> {
         let rows = record.map(|record| record.into_row(&self.due_days)).transpose()?.into_iter().collect();
         Ok(self.decided(rows).await?.pop())
@@ -190,9 +260,9 @@ impl Store {
     pub async fn decided(&self, rows: Vec<FindingRow>) -> Result<Vec<Finding>, Error> {
         let wanted: Vec<String> = rows.iter().map(|row| row.fingerprint.0.clone()).collect();
         let found = sqlx::query!(
-            r#"select fingerprint, evidence_digest, params,
+            r#"select fingerprint, evidence_digest, params as "params: JsonText",
                       case when row_security_active('finding') then limited_evidence(account_id, fingerprint, evidence)
-                           else evidence end as "evidence!"
+                           else evidence end as "evidence!: JsonText"
                from finding where fingerprint = any($1)"#,
             &wanted
         )
@@ -205,9 +275,9 @@ impl Store {
             let key = &row.fingerprint.0;
             let read = || {
                 Ok(Finding {
-                    evidence: parse::json("finding", key, found.evidence)?,
+                    evidence: parse::json("finding", key, &found.evidence)?,
                     evidence_digest: parse::digest("finding", key, &found.evidence_digest)?,
-                    params: parse::json("finding", key, found.params)?,
+                    params: parse::json("finding", key, &found.params)?,
                     row: row.clone(),
                 })
             };
@@ -221,6 +291,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn workloads_of(&self, finding: &FindingRow, limit: u32) -> Result<Vec<Workload>, Error> {
+        // The row has the first of them.
+        if u64::try_from(finding.workloads.len()) == Ok(finding.workload_count) {
+            return Ok(finding.workloads.clone());
+        }
         let key = &finding.fingerprint.0;
         let rows = sqlx::query!(
             "select association, via from finding_workload where account_id = $1 and fingerprint = $2
@@ -242,7 +316,7 @@ impl Store {
         let mut rows = sqlx::query!(
             r#"select account_id, fingerprint, rule, severity, subject_kind, subject_key, region, cluster, namespace,
                     service_account, role_arn, target_role_arn, detection, workflow, message, evidence_digest,
-                    assumptions, happened_at,
+                    assumptions as "assumptions: JsonText", happened_at, owner_because as "owner_because: JsonText",
                     exists (select from suppression s where s.account_id = f.account_id
                             and s.fingerprint = f.fingerprint and s.in_force_at is not null and s.ended_at is null)
                         as "suppressed!"
@@ -271,9 +345,10 @@ impl Store {
                 evidence_digest: parse::digest(TABLE, &key, &row.evidence_digest)?,
                 severity: parse::text(TABLE, &key, &row.severity)?,
                 message: row.message,
-                assumptions: parse::json(TABLE, &key, row.assumptions)?,
+                assumptions: parse::json(TABLE, &key, &row.assumptions)?,
                 happened_at: row.happened_at,
                 suppressed: row.suppressed,
+                owner: row.owner_because.map(|owner| parse::json(TABLE, &key, &owner)).transpose()?,
                 fingerprint: Fingerprint(key),
             });
         }

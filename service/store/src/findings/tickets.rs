@@ -6,6 +6,7 @@
 
 use crate::audit_log::{Actor, append};
 use crate::findings::apply::{Life, Step, keep_numbers, named};
+use crate::parse::JsonText;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::finding::ticket::{Reservation, Ticket, TicketSystem};
@@ -130,7 +131,7 @@ impl Store {
                set holder = excluded.holder, reserved_by = excluded.reserved_by, reserved_at = excluded.reserved_at,
                    lease_until = excluded.lease_until, token_digest = excluded.token_digest,
                    reservations = t.reservations + 1
-               returning to_jsonb(t) as "row!""#,
+               returning to_jsonb(t) as "row!: JsonText""#,
             life.account_id,
             life.fingerprint,
             asked.system().as_str(),
@@ -143,7 +144,7 @@ impl Store {
         )
         .fetch_one(&mut *tx)
         .await?;
-        let ticket: TicketRow = parse::json("finding_ticket", &life.fingerprint, kept)?;
+        let ticket: TicketRow = parse::json("finding_ticket", &life.fingerprint, &kept)?;
         let detail = json!({ "system": asked.system().as_str(), "holder": holder, "until": until });
         step.event(&mut life, "ticket_reserved", detail);
         step.move_on(life);
@@ -269,7 +270,7 @@ async fn kept(
     system: &TicketSystem,
 ) -> Result<Option<Kept>, Error> {
     let found = sqlx::query!(
-        r#"select to_jsonb(t) as "row!", token_digest from finding_ticket t
+        r#"select to_jsonb(t) as "row!: JsonText", token_digest from finding_ticket t
            where account_id = $1 and fingerprint = $2 and system = $3"#,
         life.account_id,
         life.fingerprint,
@@ -279,7 +280,7 @@ async fn kept(
     .await?;
     found
         .map(|found| {
-            Ok(Kept { row: parse::json("finding_ticket", &life.fingerprint, found.row)?, token: found.token_digest })
+            Ok(Kept { row: parse::json("finding_ticket", &life.fingerprint, &found.row)?, token: found.token_digest })
         })
         .transpose()
 }

@@ -4,6 +4,7 @@
 //! much as the estate is large.
 
 use crate::inventory::coverage::{self, CoverageRow};
+use crate::parse::JsonText;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -136,7 +137,7 @@ impl Store {
                open as (
                    select account_id, count(*) as findings from finding
                    where workflow in ('open', 'acknowledged') and part_of is null group by account_id)
-               select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?",
+               select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?: JsonText",
                       coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
                       coalesce(r.associations, 0) as "associations!", coalesce(o.findings, 0) as "findings!",
                       coalesce(l.complete, 0) as "complete!", coalesce(l.gaps, 0) as "gaps!", l.last_at as "last_at?"
@@ -152,7 +153,7 @@ impl Store {
             .map(|row| {
                 Ok(AccountRow {
                     id: parse::account("resource", &row.account_id)?,
-                    account: row.body.map(|body| parse::json("resource", &row.account_id, body)).transpose()?,
+                    account: row.body.map(|body| parse::json("resource", &row.account_id, &body)).transpose()?,
                     roles: parse::count(row.roles),
                     clusters: parse::count(row.clusters),
                     associations: parse::count(row.associations),
@@ -188,7 +189,7 @@ impl Store {
                open as (
                    select account_id, count(*) as findings from finding
                    where workflow in ('open', 'acknowledged') and part_of is null group by account_id)
-               select coalesce(r.account_id, l.account_id) as "account_id!", r.body as "body?",
+               select coalesce(r.account_id, l.account_id) as "account_id!", r.body as "body?: JsonText",
                       coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
                       coalesce(r.associations, 0) as "associations!", coalesce(o.findings, 0) as "findings!",
                       coalesce(l.complete, 0) as "complete!", coalesce(l.gaps, 0) as "gaps!",
@@ -206,7 +207,7 @@ impl Store {
             .map(|row| {
                 Ok(AccountRow {
                     id: parse::account("resource", &row.account_id)?,
-                    account: row.body.map(|body| parse::json("resource", &row.account_id, body)).transpose()?,
+                    account: row.body.map(|body| parse::json("resource", &row.account_id, &body)).transpose()?,
                     roles: parse::count(row.roles),
                     clusters: parse::count(row.clusters),
                     associations: parse::count(row.associations),
@@ -224,6 +225,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn account_names(&self) -> Result<Vec<(AccountId, Option<String>)>, Error> {
+        let state = self.snapshot_state().await?;
+        if let Some(kept) = self.numbers.account_names.of(&state) {
+            return Ok(kept);
+        }
         let rows = sqlx::query!(
             r#"select coalesce(a.account_id, c.account_id) as "account_id!", a.name as "name?"
                from (select account_id, body ->> 'name' as name from resource
@@ -233,7 +238,10 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(|row| Ok((parse::account("resource", &row.account_id)?, row.name))).collect()
+        let names = rows.into_iter().map(|row| Ok((parse::account("resource", &row.account_id)?, row.name)));
+        let names: Vec<_> = names.collect::<Result<_, Error>>()?;
+        self.numbers.account_names.keep(state, names.clone());
+        Ok(names)
     }
 
     /// What the latest looks did and did not see, with the first `shown` gaps.
@@ -241,9 +249,21 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn coverage_summary(&self, shown: u32) -> Result<CoverageSummary, Error> {
+        let state = (self.snapshot_state().await?, shown);
+        if let Some(kept) = self.numbers.coverage.of(&state) {
+            return Ok(kept);
+        }
+        let summary = self.summed_coverage(shown).await?;
+        self.numbers.coverage.keep(state, summary.clone());
+        Ok(summary)
+    }
+
+    async fn summed_coverage(&self, shown: u32) -> Result<CoverageSummary, Error> {
         let sum = sqlx::query!(
-            r#"select count(*) as "scopes!", count(distinct account_id) as "accounts!",
-                      count(*) filter (where not complete) as "incomplete!", max(last_at) as "last_at?" from coverage"#
+            r#"select coalesce(sum(scopes), 0)::bigint as "scopes!", count(*) as "accounts!",
+                      coalesce(sum(incomplete), 0)::bigint as "incomplete!", max(last_at) as "last_at?"
+               from (select count(*) as scopes, count(*) filter (where not complete) as incomplete, max(last_at) as last_at
+                     from coverage group by account_id) as of_account"#
         )
         .fetch_one(&self.pool)
         .await?;
@@ -352,11 +372,13 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn known_accounts(&self) -> Result<Vec<Account>, Error> {
-        let rows =
-            sqlx::query!("select key, body from resource where kind = 'account' and seen_to is null order by key")
-                .fetch_all(&self.pool)
-                .await?;
-        rows.into_iter().map(|row| parse::json("resource", &row.key, row.body)).collect()
+        let rows = sqlx::query!(
+            r#"select key, body as "body: JsonText" from resource
+                   where kind = 'account' and seen_to is null order by key"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| parse::json("resource", &row.key, &row.body)).collect()
     }
 
     /// The latest look at every scope, of some accounts or (empty) of all, by account and scope.
@@ -449,6 +471,52 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn counts(&self) -> Result<Counts, Error> {
+        let sessions = sqlx::query_scalar!(r#"select count(*) as "count!" from session"#).fetch_one(&self.pool).await?;
+        let state = self.snapshot_state().await?;
+        let counts = match self.numbers.counts.of(&state) {
+            Some(kept) => kept,
+            None => {
+                let counts = self.counted().await?;
+                self.numbers.counts.keep(state, counts);
+                counts
+            }
+        };
+        Ok(Counts { sessions: parse::count(sessions), ..counts })
+    }
+
+    /// What snapshots changed, counted: by the numbers that they keep, or, as these count what is not seen, too, by the
+    /// resources that are.
+    async fn counted(&self) -> Result<Counts, Error> {
+        if !self.is_limited() {
+            let row = sqlx::query!(
+                r#"with latest as (
+                       select distinct on (account_id, kind) account_id, kind, number from resource_count
+                       order by account_id, kind, run_id desc)
+                   select (select count(*) from (select account_id from latest where number > 0
+                                                 union select account_id from coverage) as a) as "accounts!",
+                          coalesce(sum(number) filter (where kind = 'role'), 0)::bigint as "roles!",
+                          coalesce(sum(number) filter (where kind = 'policy'), 0)::bigint as "policies!",
+                          coalesce(sum(number) filter (where kind = 'cluster'), 0)::bigint as "clusters!",
+                          coalesce(sum(number) filter (where kind = 'association'), 0)::bigint as "associations!",
+                          (select count(*) from document) as "documents!",
+                          (select count(*) from coverage c join coverage_gap g
+                              on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region
+                             and g.cluster = c.cluster and g.run_id = c.last_run where not c.complete) as "gaps!"
+                   from latest"#
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            return Ok(Counts {
+                accounts: parse::count(row.accounts),
+                roles: parse::count(row.roles),
+                policies: parse::count(row.policies),
+                clusters: parse::count(row.clusters),
+                associations: parse::count(row.associations),
+                sessions: 0,
+                documents: parse::count(row.documents),
+                gaps: parse::count(row.gaps),
+            });
+        }
         let row = sqlx::query!(
             r#"select (select count(*) from (select account_id from resource where seen_to is null
                                              union select account_id from coverage) as a) as "accounts!",
@@ -456,7 +524,6 @@ impl Store {
                       count(*) filter (where kind = 'policy') as "policies!",
                       count(*) filter (where kind = 'cluster') as "clusters!",
                       count(*) filter (where kind = 'association') as "associations!",
-                      (select count(*) from session) as "sessions!",
                       (select count(*) from document) as "documents!",
                       (select count(*) from coverage c join coverage_gap g
                           on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region
@@ -471,7 +538,7 @@ impl Store {
             policies: parse::count(row.policies),
             clusters: parse::count(row.clusters),
             associations: parse::count(row.associations),
-            sessions: parse::count(row.sessions),
+            sessions: 0,
             documents: parse::count(row.documents),
             gaps: parse::count(row.gaps),
         })

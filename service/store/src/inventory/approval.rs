@@ -103,14 +103,16 @@ impl Store {
     ) -> Result<AllApproved, Error> {
         let filter = approvable(filter);
         let seen = match &filter {
-            Some(filter) if self.is_limited() => page(&self.pool, filter, None, MOST_APPROVED + 1).await?,
+            Some(filter) if self.is_limited() => {
+                page(&mut *self.pool.acquire().await?, filter, None, MOST_APPROVED + 1).await?
+            }
             _ => Vec::new(),
         };
         let mut tx = self.pool.of_owner().begin().await?;
         let mut told = NewEvents::begin(&mut tx).await?;
         let rows = match &filter {
             _ if self.is_limited() => seen,
-            Some(filter) => page(&mut *tx, filter, None, MOST_APPROVED + 1).await?,
+            Some(filter) => page(&mut tx, filter, None, MOST_APPROVED + 1).await?,
             None => Vec::new(),
         };
         let found = rows.len() as u64;

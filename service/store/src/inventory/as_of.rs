@@ -9,7 +9,7 @@ use crate::{Error, INSTALLATION, Store};
 use chrono::{DateTime, Utc};
 
 /// A moment that has passed, with the snapshot that was the latest then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AsOf {
     at: DateTime<Utc>,
     run: RunId,
@@ -67,5 +67,44 @@ impl Store {
             Some((id, scanned_at)) => Ok(AsOf { at, run: RunId(id), scanned_at }),
             None => Err(NotThen::BeforeFirst(row.first)),
         })
+    }
+
+    /// The first snapshots after a moment, and before another, that show a change of one of these roles or of an
+    /// association that names one of them or is one of `associations`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn scans_of_change(
+        &self,
+        roles: &[String],
+        associations: &[String],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<AsOf>, Error> {
+        let rows = sqlx::query!(
+            r#"with version as (
+                   select seen_from, seen_to from resource where kind = 'role' and key = any($2)
+                   union all
+                   select seen_from, seen_to from resource where kind = 'association' and role_arn = any($2)
+                   union all
+                   select seen_from, seen_to from resource where kind = 'association' and target_role_arn = any($2)
+                   union all
+                   select seen_from, seen_to from resource where kind = 'association' and key = any($3)),
+               step as (select seen_from as id from version union select seen_to from version)
+               select r.id, r.snapshot_at as "snapshot_at!" from step
+               join run r on r.account_id = $1 and r.id = step.id
+               where r.snapshot_at > $4 and r.snapshot_at < $5 order by r.id limit $6"#,
+            INSTALLATION,
+            roles,
+            associations,
+            since,
+            until,
+            crate::parse::limit(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let as_of = |id, at| AsOf { at, run: RunId(id), scanned_at: at };
+        Ok(rows.into_iter().map(|row| as_of(row.id, row.snapshot_at)).collect())
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::count::{Total, total};
 use crate::inventory::as_of::AsOf;
+use crate::parse::JsonText;
 use crate::parse::severity_of;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::owner::{Owned, Owner};
 use rolecall_estate::{Association, AssociationKey};
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which associations. Empty lists and `None` leave out nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct AssociationFilter {
     /// Of these accounts.
     pub accounts: Vec<AccountId>,
@@ -28,6 +30,10 @@ pub struct AssociationFilter {
     pub role_arn: Option<String>,
     /// Whose key or roles hold this text, in any case.
     pub q: Option<String>,
+    /// Of one of these owners; of the present only.
+    pub owners: Vec<String>,
+    /// Whether they have an owner; of the present only.
+    pub owned: Option<Owned>,
     /// As it was at this moment; `None`: as it is.
     pub as_of: Option<AsOf>,
 }
@@ -44,6 +50,8 @@ pub struct AssociationAfter {
 pub struct AssociationRow {
     /// The association.
     pub association: Association,
+    /// Whose it is; `None` where that was not determined yet, and of a moment that has passed.
+    pub owner: Option<Owner>,
     /// Whether the role is in the estate; `None` where the association has no known role.
     pub role_exists: Option<bool>,
     /// Whether the target role is in the estate; `None` where it has none.
@@ -80,7 +88,7 @@ pub struct AssociationName {
 
 struct Record {
     key: String,
-    body: serde_json::Value,
+    body: JsonText,
     role_arn: Option<String>,
     target_role_arn: Option<String>,
     role_exists: bool,
@@ -90,6 +98,7 @@ struct Record {
     worst: Option<i16>,
     sessions: i64,
     last_session: Option<DateTime<Utc>>,
+    owner: Option<JsonText>,
 }
 
 impl Record {
@@ -102,7 +111,8 @@ impl Record {
             worst: self.worst.map(severity_of),
             role_sessions: parse::count(self.sessions),
             role_last_session: self.last_session,
-            association: parse::json("resource", &self.key, self.body)?,
+            owner: self.owner.map(|owner| parse::json("association_owner", &self.key, &owner)).transpose()?,
+            association: parse::json("resource", &self.key, &self.body)?,
         })
     }
 }
@@ -124,7 +134,7 @@ macro_rules! associations {
     (@ $store:expr, $fetch:ident, $as_of:expr, $association:literal, $role:literal, $tail:literal $(, $arg:expr)*) => {
         sqlx::query_as!(
             Record,
-            r#"select a.key, a.body, a.role_arn, a.target_role_arn,
+            r#"select a.key, a.body as "body: JsonText", a.role_arn, a.target_role_arn,
                       -- A limit keeps PostgreSQL from reading every role for a page.
                       coalesce((select true from resource r where r.kind = 'role' and r.key = a.role_arn
                                 and "# + $role + r#" limit 1), false) as "role_exists!",
@@ -132,8 +142,12 @@ macro_rules! associations {
                                 and "# + $role + r#" limit 1), false) as "target_role_exists!",
                       own.found as "own_findings?", reached.found as "role_findings?",
                       greatest(own.worst, reached.worst) as worst,
-                      s.sessions as "sessions!", s.last_session
+                      s.sessions as "sessions!", s.last_session,
+                      -- What has the tag, and what was not seen, may be out of sight.
+                      case when row_security_active('association_owner') then o.owner_because - array['resource', 'why']
+                           else o.owner_because end as "owner: JsonText"
                from resource a
+               left join association_owner o on $1::bigint is null and o.account_id = a.account_id and o.association = a.key
                cross join lateral (
                    select count(*) as sessions, max(at) as last_session from session s
                    where s.account_id = a.account_id and s.role_arn = a.role_arn and s.at >= $3
@@ -152,36 +166,54 @@ macro_rules! associations {
             $as_of.map(AsOf::at)
             $(, $arg)*
         )
-        .$fetch(&$store.pool)
+        .$fetch(&mut *$store.pool.acquire().await?)
         .await
     };
 }
 
-/// How many associations a filter leaves; as with [`associations`].
-macro_rules! count {
-    ($store:expr, $as_of:expr, $($arg:expr),* $(,)?) => {
-        match $as_of {
-            None => count!(@ $store, $as_of, "$1::bigint is null and a.seen_to is null", $($arg),*),
-            Some(_) => count!(@ $store, $as_of, "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $($arg),*),
+/// A query over the associations of a filter, whose conditions and ten parameters are written once; as with
+/// [`associations`]. `$head` says what is read of each, `$tail` follows, and its own parameters count from `$11`.
+/// PostgreSQL plans a statement with optional conditions anew for each request, which for all columns takes longer than
+/// reading them: a page asks for its keys first.
+macro_rules! of_filter {
+    ($store:expr, $fetch:ident, $filter:expr, $head:literal, $tail:literal $(, $arg:expr)* $(,)?) => {
+        match $filter.as_of {
+            None => of_filter!(@ $store, $fetch, $filter, $head, "$1::bigint is null and a.seen_to is null",
+                               $tail $(, $arg)*),
+            Some(_) => of_filter!(@ $store, $fetch, $filter, $head,
+                                  "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $tail $(, $arg)*),
         }
     };
-    (@ $store:expr, $as_of:expr, $association:literal, $($arg:expr),*) => {
+    (@ $store:expr, $fetch:ident, $filter:expr, $head:literal, $association:literal, $tail:literal
+     $(, $arg:expr)*) => {
         sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
-                   select 1 from resource a
-                   where a.kind = 'association' and (cardinality($2::text[]) = 0 or a.account_id = any($2))
-                     and ($3::text is null or a.region = $3)
-                     and ($4::text is null or a.cluster = $4)
-                     and ($5::text is null or a.namespace = $5)
-                     and ($6::text is null or a.service_account = $6)
-                     and ($7::text is null or a.role_arn = $7 or a.target_role_arn = $7)
-                     and ($8::text is null or position(lower($8) in
-                          lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
-                     and "# + $association + " limit 10001) as found",
-            $as_of.map(|as_of| as_of.run().0),
-            $($arg),*
+            $head + " from resource a
+             left join association_owner o on $1::bigint is null and o.account_id = a.account_id
+                                          and o.association = a.key
+             where a.kind = 'association' and (cardinality($2::text[]) = 0 or a.account_id = any($2))
+               and ($3::text is null or a.region = $3)
+               and ($4::text is null or a.cluster = $4)
+               and ($5::text is null or a.namespace = $5)
+               and ($6::text is null or a.service_account = $6)
+               and ($7::text is null or a.role_arn = $7 or a.target_role_arn = $7)
+               and ($8::text is null or position(lower($8) in
+                    lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
+               and (cardinality($9::text[]) = 0 or o.owner = any($9))
+               and ($10::text is null or coalesce(o.owned, 'unknown') = $10)
+               and " + $association + " " + $tail,
+            $filter.as_of.map(|as_of| as_of.run().0),
+            &$filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            $filter.region,
+            $filter.cluster,
+            $filter.namespace,
+            $filter.service_account,
+            $filter.role_arn,
+            $filter.q,
+            &$filter.owners,
+            $filter.owned.map(rolecall_audit::owner::Owned::as_str)
+            $(, $arg)*
         )
-        .fetch_one(&$store.pool)
+        .$fetch(&mut *$store.pool.acquire().await?)
         .await
     };
 }
@@ -198,32 +230,20 @@ impl Store {
         limit: u32,
         sessions_since: DateTime<Utc>,
     ) -> Result<Vec<AssociationRow>, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = associations!(
+        let keys = of_filter!(
             self,
             fetch_all,
-            filter.as_of,
-            "and (cardinality($4::text[]) = 0 or a.account_id = any($4))
-             and ($5::text is null or a.region = $5)
-             and ($6::text is null or a.cluster = $6)
-             and ($7::text is null or a.namespace = $7)
-             and ($8::text is null or a.service_account = $8)
-             and ($9::text is null or a.role_arn = $9 or a.target_role_arn = $9)
-             and ($10::text is null or position(lower($10) in
-                  lower(a.key || ' ' || coalesce(a.role_arn, '') || ' ' || coalesce(a.target_role_arn, ''))) > 0)
-             and ($11::text is null or a.key > $11)
-             order by a.key limit $12",
-            sessions_since,
-            &accounts,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.q,
+            filter,
+            "select a.key",
+            "and ($11::text is null or a.key > $11) order by a.key limit $12",
             after.map(|last| last.key.clone()),
             parse::limit(limit),
         )?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows =
+            associations!(self, fetch_all, filter.as_of, "and a.key = any($4) order by a.key", sessions_since, &keys)?;
         rows.into_iter().map(Record::into_row).collect()
     }
 
@@ -232,19 +252,20 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn count_associations(&self, filter: &AssociationFilter) -> Result<Total, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let found = count!(
+        let state = self.snapshot_state().await?;
+        if let Some(total) = self.numbers.associations.of(filter, &state) {
+            return Ok(total);
+        }
+        let found = of_filter!(
             self,
-            filter.as_of,
-            &accounts,
-            filter.region,
-            filter.cluster,
-            filter.namespace,
-            filter.service_account,
-            filter.role_arn,
-            filter.q,
+            fetch_one,
+            filter,
+            r#"select count(*) as "count!" from (select 1"#,
+            "limit 10001) as found"
         )?;
-        Ok(total(found))
+        let total = total(found);
+        self.numbers.associations.keep(filter, state, total);
+        Ok(total)
     }
 
     /// What associations of these ids are called, and where; also of those that are gone.

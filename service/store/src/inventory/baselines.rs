@@ -7,6 +7,7 @@
 use crate::audit_log::{AuditAction, NewAuditEntry, append};
 use crate::inventory::approval::{approve, judge_again, replaced};
 use crate::inventory::changes::{self, ChangeRow};
+use crate::parse::JsonText;
 use crate::work::feed::NewEvents;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
@@ -144,7 +145,7 @@ struct Row {
     ended_by: Option<String>,
     ended_because: Option<String>,
     state: String,
-    compared: Value,
+    compared: JsonText,
     compared_at: DateTime<Utc>,
 }
 
@@ -155,7 +156,9 @@ macro_rules! select_baselines {
             Row,
             r#"select b.account_id, b.id, b.resource_type, b.resource, b.digest, b.body, b.at, b.who, b.reason, b.ticket,
                       b.until, b.signed_by, b.file, b.ended_at, b.ended_by, b.ended_because,
-                      case when b.until <= now() then 'expired' else b.state end as "state!", b.compared, b.compared_at
+                      case when b.until <= now() then 'expired' else b.state end as "state!",
+                      case when row_security_active('baseline') then limited_compared(b.compared, b.resource)
+                           else b.compared end as "compared!: JsonText", b.compared_at
                from baseline b "# + $tail
             $(, $arg)*
         )
@@ -170,9 +173,9 @@ fn from_row(row: Row) -> Result<BaselineRow, Error> {
     };
     Ok(BaselineRow {
         account_id: parse::account(TABLE, &row.account_id)?,
-        resource: parse::json(TABLE, &row.id, json!({ "kind": row.resource_type, "name": row.resource }))?,
+        resource: Resource { kind: parse::text(TABLE, &row.id, &row.resource_type)?, name: row.resource },
         state: parse::text(TABLE, &row.id, &row.state)?,
-        compared: parse::json(TABLE, &row.id, row.compared)?,
+        compared: parse::json(TABLE, &row.id, &row.compared)?,
         id: row.id,
         digest: row.digest,
         body: row.body,

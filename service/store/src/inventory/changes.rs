@@ -6,6 +6,7 @@
 
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
 use crate::inventory::{coverage, estate};
+use crate::parse::JsonText;
 use crate::work::feed::NewEvents;
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
@@ -15,8 +16,8 @@ use rolecall_estate::coverage::{Coverage, Scope, ScopeKind};
 use rolecall_estate::{AssociationKey, Estate};
 use rolecall_iam::AccountId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use sqlx::PgExecutor;
+use serde_json::json;
+use sqlx::{PgConnection, PgExecutor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Two scans to compare: what differs between them, and what it takes to know what that means.
@@ -117,7 +118,7 @@ impl ChangeRow {
 
 struct Row {
     run_id: i64,
-    body: Value,
+    body: JsonText,
     detected_at: DateTime<Utc>,
     since: Option<DateTime<Utc>>,
     until: DateTime<Utc>,
@@ -125,7 +126,7 @@ struct Row {
     attribution: String,
     attribution_because: String,
     is_trail_complete: bool,
-    events: Value,
+    events: JsonText,
     seen_in: String,
     ended_at: Option<DateTime<Utc>>,
     ended_by: Option<String>,
@@ -145,16 +146,32 @@ macro_rules! select_changes {
         sqlx::query_as!(
             Row,
             r#"select c.id, c.run_id,
-                      case when row_security_active('change') then limited_change_body(c.body) else c.body end as "body!",
+                      case when row_security_active('change') then limited_change_body(c.body::jsonb)::json
+                           else c.body end as "body!: JsonText",
                       c.detected_at, c.since, c.until, c.effective_at, c.attribution,
-                      c.attribution_because, c.is_trail_complete, c.events, c.seen_in, c.ended_at,
+                      case when row_security_active('change')
+                           then limited_words(c.attribution_because, array[c.resource])
+                           else c.attribution_because end as "attribution_because!", c.is_trail_complete, c.events as "events: JsonText", c.seen_in, c.ended_at,
                       c.ended_by, a.state as "approval?", a.at as "approval_at?",
                       a.who as "approval_who?", a.reason as "approval_reason?", a.ticket as "approval_ticket?",
                       a.until as "approval_until?", a.baseline as "approval_baseline?"
                from change c
                left join change_approval a on a.account_id = c.account_id
-                                          and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+                                          and a.change_id = coalesce(c.caused_by, c.id)
                "# + $first $(+ $more)*
+            $(, $arg)*
+        )
+    };
+}
+
+/// The ids of changes, and nothing else. PostgreSQL plans a statement with optional conditions anew for each request, which
+/// for all columns takes longer than reading them.
+macro_rules! select_ids {
+    ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
+        sqlx::query_scalar!(
+            "select c.id from change c
+             left join change_approval a on a.account_id = c.account_id and a.change_id = coalesce(c.caused_by, c.id)
+             " + $first $(+ $more)*
             $(, $arg)*
         )
     };
@@ -166,7 +183,7 @@ macro_rules! count_changes {
             r#"select count(*) as "number!" from (
                    select from change c
                    left join change_approval a on a.account_id = c.account_id
-                                              and a.change_id = coalesce(c.body ->> 'caused_by', c.id)
+                                              and a.change_id = coalesce(c.caused_by, c.id)
                    "# + $first $(+ $more)*
             $(, $arg)*
         )
@@ -192,14 +209,20 @@ macro_rules! of_filter {
                and ($9::timestamptz is null or c.detected_at >= $9)
                and ($10::timestamptz is null or c.detected_at < $10)
                and (cardinality($11::text[]) = 0 or coalesce(a.state, 'none') = any($11))
-               and (not $12 or c.body ->> 'caused_by' is null)
+               and (not $12 or c.caused_by is null)
                and (cardinality($13::text[]) = 0 or c.seen_in = any($13))
                and (cardinality($14::text[]) = 0 or exists (
-                       select from jsonb_array_elements(c.body #> '{escalations,opens}') as it
+                       select from jsonb_array_elements(
+                           case when row_security_active('change') then limited_change_body(c.body::jsonb)
+                                else c.body::jsonb end
+                           #> '{escalations,opens}') as it
                        where it ->> 'path' = any($14)
                           or it ->> 'to_administrator' = 'true' and 'administrator' = any($14)))
                and (cardinality($15::text[]) = 0 or exists (
-                       select from jsonb_array_elements(c.body #> '{escalations,closes}') as it
+                       select from jsonb_array_elements(
+                           case when row_security_active('change') then limited_change_body(c.body::jsonb)
+                                else c.body::jsonb end
+                           #> '{escalations,closes}') as it
                        where it ->> 'path' = any($15)
                           or it ->> 'to_administrator' = 'true' and 'administrator' = any($15)))
              " + $tail,
@@ -240,14 +263,14 @@ fn from_row(row: Row) -> Result<ChangeRow, Error> {
     Ok(ChangeRow {
         approval,
         run: RunId(row.run_id),
-        change: parse::json(TABLE, &row.id, row.body)?,
+        change: parse::json(TABLE, &row.id, &row.body)?,
         detected_at: row.detected_at,
         since: row.since,
         until: row.until,
         attributed: Attributed {
             attribution: parse::text(TABLE, &row.id, &row.attribution)?,
             because: row.attribution_because,
-            calls: parse::json(TABLE, &row.id, row.events)?,
+            calls: parse::json(TABLE, &row.id, &row.events)?,
             is_trail_complete: row.is_trail_complete,
         },
         effective_at: row.effective_at,
@@ -305,7 +328,7 @@ impl Store {
         let mut before = estate::of_change(&mut tx, run, true, is_whole).await?;
         let mut after = estate::of_change(&mut tx, run, false, is_whole).await?;
         // What one scan and the next could not see is the same for both sides: only what was written differs.
-        after.coverage = coverage::latest(&mut tx).await?;
+        after.coverage = coverage::latest(&mut tx, None).await?;
         after.unconfirmed = marks_beside(&mut tx, None, None).await?;
         after.assumed = estate::assumed(&mut tx, None).await?;
         tx.rollback().await?;
@@ -338,7 +361,7 @@ impl Store {
                 "insert into change (account_id, id, run_id, resource_type, resource, change, effect, affected,
                                      detected_at, since, until, body, attribution, attribution_because, event_time,
                                      effective_at, actor, events, is_trail_complete)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $17,
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json, $13, $14, $15, $16, $17,
                          $18::text::jsonb, $19)
                  on conflict (account_id, id) do nothing",
                 change.account_id.to_string(),
@@ -425,7 +448,35 @@ impl Store {
         after: Option<&ChangeAfter>,
         limit: u32,
     ) -> Result<Vec<ChangeRow>, Error> {
-        page(&self.pool, filter, after, limit).await
+        page(&mut *self.pool.acquire().await?, filter, after, limit).await
+    }
+
+    /// A page of changes, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database fails, or holds what this program cannot read.
+    pub async fn oldest_changes(
+        &self,
+        filter: &ChangeFilter,
+        after: Option<&ChangeAfter>,
+        limit: u32,
+    ) -> Result<Vec<ChangeRow>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let ids = of_filter!(
+            select_ids!,
+            filter,
+            "and ($16::timestamptz is null or (c.detected_at, c.id) > ($16, $17::text))
+             order by c.detected_at, c.id
+             limit $18",
+            after.map(|after| after.detected_at),
+            after.map(|after| after.id.as_str()),
+            parse::limit(limit),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut rows = by_ids(&mut *connection, &ids).await?;
+        rows.reverse();
+        Ok(rows)
     }
 
     /// The changes of these ids that there are, in no order.
@@ -455,7 +506,7 @@ impl Store {
     pub async fn changes_since(&self, since: DateTime<Utc>) -> Result<BTreeMap<String, u64>, Error> {
         let rows = sqlx::query!(
             r#"select effect, count(*) as "number!" from change
-               where detected_at >= $1 and body ->> 'caused_by' is null group by effect"#,
+               where detected_at >= $1 and caused_by is null group by effect"#,
             since
         )
         .fetch_all(&self.pool)
@@ -475,13 +526,13 @@ pub(super) fn tell(told: &mut NewEvents, kind: &'static str, row: &ChangeRow) {
 }
 
 pub(super) async fn page(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     filter: &ChangeFilter,
     after: Option<&ChangeAfter>,
     limit: u32,
 ) -> Result<Vec<ChangeRow>, Error> {
-    let rows = of_filter!(
-        select_changes!,
+    let ids = of_filter!(
+        select_ids!,
         filter,
         "and ($16::timestamptz is null or (c.detected_at, c.id) < ($16, $17::text))
          order by c.detected_at desc, c.id desc
@@ -490,9 +541,9 @@ pub(super) async fn page(
         after.map(|after| after.id.as_str()),
         i64::from(limit),
     )
-    .fetch_all(executor)
+    .fetch_all(&mut *connection)
     .await?;
-    rows.into_iter().map(from_row).collect()
+    by_ids(connection, &ids).await
 }
 
 /// How many changes a filter has, counted up to a limit.
@@ -509,6 +560,9 @@ pub(super) async fn one(executor: impl PgExecutor<'_>, id: &str) -> Result<Optio
 
 /// Changes by their ids, the latest first.
 pub(super) async fn by_ids(executor: impl PgExecutor<'_>, ids: &[String]) -> Result<Vec<ChangeRow>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows =
         select_changes!("where c.id = any($1) order by c.detected_at desc, c.id desc", ids).fetch_all(executor).await?;
     rows.into_iter().map(from_row).collect()
@@ -538,7 +592,7 @@ pub(super) async fn open_rows(
     since: DateTime<Utc>,
 ) -> Result<Vec<ChangeRow>, Error> {
     let rows = select_changes!(
-        "where c.body ->> 'caused_by' is null and (c.seen_in = 'snapshots' or c.ended_at is not null)
+        "where c.caused_by is null and (c.seen_in = 'snapshots' or c.ended_at is not null)
            and ((c.passed_under is distinct from $1 and (c.detected_at >= $2 or a.state is not null))
                 or exists (select from finding f
                            where f.account_id = c.account_id and f.subject_kind = 'change' and f.subject_key = c.id
@@ -556,7 +610,7 @@ pub(super) async fn open_rows(
 /// over before a scan led to no state that is there.
 pub(super) async fn of_baselines(executor: impl PgExecutor<'_>) -> Result<Vec<ChangeRow>, Error> {
     let rows = select_changes!(
-        "where c.body ->> 'caused_by' is null and c.seen_in = 'snapshots'
+        "where c.caused_by is null and c.seen_in = 'snapshots'
            and exists (
                select from baseline b
                where b.account_id = c.account_id and b.ended_at is null and (b.until is null or b.until > now())

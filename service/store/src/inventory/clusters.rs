@@ -2,6 +2,7 @@
 
 use super::as_of::AsOf;
 use crate::count::{Total, total};
+use crate::parse::JsonText;
 use crate::parse::severity_of;
 use crate::{Error, Store, parse};
 use rolecall_estate::Cluster;
@@ -30,6 +31,21 @@ pub struct ClusterAfter {
     pub account_id: AccountId,
     /// `region/name`.
     pub key: String,
+    /// Its open findings.
+    #[serde(default)]
+    pub findings: u64,
+}
+
+rolecall_iam::vocabulary! {
+    /// In which order; ties go by account, Region and name.
+    #[derive(Default)]
+    pub enum ClusterSort: "an order of clusters" {
+        /// By account, Region and name.
+        #[default]
+        Key = "key",
+        /// The most open findings first. All clusters are counted for each page: an estate has hundreds.
+        OpenFindings = "open_findings",
+    }
 }
 
 /// A cluster and what is known around it.
@@ -57,13 +73,17 @@ impl ClusterRow {
     #[must_use]
     pub fn after(&self) -> ClusterAfter {
         let Cluster { account_id, region, name, .. } = &self.cluster;
-        ClusterAfter { account_id: *account_id, key: format!("{region}/{name}") }
+        ClusterAfter {
+            account_id: *account_id,
+            key: format!("{region}/{name}"),
+            findings: self.open_findings.unwrap_or_default(),
+        }
     }
 }
 
 struct Record {
     key: String,
-    body: serde_json::Value,
+    body: JsonText,
     addons_complete: Option<bool>,
     entries_complete: Option<bool>,
     associations: i64,
@@ -75,7 +95,7 @@ struct Record {
 impl Record {
     fn into_row(self) -> Result<ClusterRow, Error> {
         Ok(ClusterRow {
-            cluster: parse::json("resource", &self.key, self.body)?,
+            cluster: parse::json("resource", &self.key, &self.body)?,
             has_all_addons: self.addons_complete == Some(true),
             has_all_access_entries: self.entries_complete == Some(true),
             associations: parse::count(self.associations),
@@ -105,7 +125,7 @@ macro_rules! select_clusters {
     ($tail:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
-            r#"select c.key, c.body,
+            r#"select c.key, c.body as "body: JsonText",
                       (select s.complete from coverage_state s where s.account_id = c.account_id and s.scope = 'addons'
                          and s.region = k.region and s.cluster = k.name and ($1::bigint is null or s.run_id <= $1)
                        order by s.run_id desc limit 1) as addons_complete,
@@ -164,6 +184,41 @@ impl Store {
             filter.q,
             after.map(|last| last.account_id.to_string()),
             after.map(|last| last.key.clone()),
+            parse::limit(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_row).collect()
+    }
+
+    /// A page of clusters in an order. Of a moment that has passed no findings are told: all have as many.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn clusters_in_order(
+        &self,
+        filter: &ClusterFilter,
+        sort: ClusterSort,
+        after: Option<&ClusterAfter>,
+        limit: u32,
+    ) -> Result<Vec<ClusterRow>, Error> {
+        if sort == ClusterSort::Key || filter.as_of.is_some() {
+            return self.clusters(filter, after, limit).await;
+        }
+        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
+        let rows = select_clusters!(
+            "and (cardinality($2::text[]) = 0 or c.account_id = any($2))
+             and ($3::text is null or k.region = $3)
+             and ($4::text is null or position(lower($4) in lower(c.body ->> 'arn')) > 0)
+             and ($5::text is null or f.findings < $7 or (f.findings = $7 and (c.account_id, c.key) > ($5, $6)))
+             order by f.findings desc, c.account_id, c.key limit $8",
+            None::<i64>,
+            &accounts,
+            filter.region,
+            filter.q,
+            after.map(|last| last.account_id.to_string()),
+            after.map(|last| last.key.clone()),
+            after.map(|last| i64::try_from(last.findings).unwrap_or(i64::MAX)),
             parse::limit(limit),
         )
         .fetch_all(&self.pool)

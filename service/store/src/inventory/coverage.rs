@@ -40,12 +40,17 @@ pub(crate) fn read_reason(reason: &str) -> Result<GapReason, Error> {
     parse::text("coverage_gap", reason, reason)
 }
 
-/// The latest look at every scope.
-pub(crate) async fn latest(connection: &mut PgConnection) -> Result<Coverage, Error> {
+/// The latest look at every scope; of some accounts: at theirs, and at those of what is known of every account.
+pub(crate) async fn latest(connection: &mut PgConnection, accounts: Option<&[String]>) -> Result<Coverage, Error> {
     let mut coverage = Coverage::default();
-    let scopes = sqlx::query!("select account_id, scope, region, cluster from coverage where complete")
-        .fetch_all(&mut *connection)
-        .await?;
+    let scopes = sqlx::query!(
+        "select account_id, scope, region, cluster from coverage
+         where complete and ($1::text[] is null or account_id = any($1)
+                             or scope in ('entry', 'organization', 'org_policies', 'trails'))",
+        accounts
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     for row in scopes {
         coverage.complete(read_scope(&row.account_id, &row.scope, &row.region, &row.cluster)?);
     }
@@ -54,7 +59,10 @@ pub(crate) async fn latest(connection: &mut PgConnection) -> Result<Coverage, Er
          from coverage c join coverage_gap g
            on g.account_id = c.account_id and g.scope = c.scope and g.region = c.region and g.cluster = c.cluster
           and g.run_id = c.last_run
-         where not c.complete order by g.account_id, g.id"
+         where not c.complete and ($1::text[] is null or c.account_id = any($1)
+                                   or c.scope in ('entry', 'organization', 'org_policies', 'trails'))
+         order by g.account_id, g.id",
+        accounts
     )
     .fetch_all(connection)
     .await?;

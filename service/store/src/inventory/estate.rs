@@ -3,6 +3,7 @@
 use crate::inventory::as_of::AsOf;
 use crate::inventory::snapshot::{ResourceKind as Kind, marks_beside};
 use crate::inventory::{coverage, declared};
+use crate::parse::JsonText;
 use crate::trail::{attribution, memory, origin, sessions};
 use crate::work::runs::RunId;
 use crate::{Error, INSTALLATION, Store, parse};
@@ -22,8 +23,7 @@ const MOST_ROLES: i64 = 20_000;
 struct Row {
     kind: String,
     key: String,
-    /// JSON, read into its resource at once: a tree of values between would cost more than both.
-    body: String,
+    body: JsonText,
 }
 
 /// The resources of some accounts and of what is of every account, as far as the text says when they were there; of
@@ -32,7 +32,7 @@ macro_rules! resources {
     ($tx:expr, $accounts:expr, $run:expr, $seen:literal) => {
         sqlx::query_as!(
             Row,
-            r#"select kind, key, body::text as "body!" from resource
+            r#"select kind, key, body as "body: JsonText" from resource
                where (account_id = any($1) or kind in ('account', 'org_policy', 'org_unit', 'trail')) and "#
                 + $seen
                 + " order by kind, key, account_id",
@@ -64,7 +64,7 @@ impl Store {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let rows = sqlx::query_as!(
             Row,
-            r#"select kind, key, body::text as "body!" from resource where seen_to is null order by kind, key, account_id"#
+            r#"select kind, key, body as "body: JsonText" from resource where seen_to is null order by kind, key, account_id"#
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -83,7 +83,7 @@ impl Store {
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(&mut *tx).await?;
         estate.memory = memory::memory(&mut tx, now).await?;
         estate.memory.origins = origin::of_sessions(&mut tx, sessions_since).await?;
-        estate.coverage = coverage::latest(&mut tx).await?;
+        estate.coverage = coverage::latest(&mut tx, None).await?;
         estate.as_of = dates(&mut tx).await?;
         estate.unconfirmed = marks_beside(&mut tx, None, None).await?;
         estate.declared = declared::latest(&mut tx).await?.map(Arc::new);
@@ -93,7 +93,8 @@ impl Store {
 
     /// What is known of some accounts, with the organisation above them and every trail: enough to
     /// decide requests, and to know what trails record of them. As it is, or as it was known at a moment: with the
-    /// coverage of that moment, and what was not confirmed then.
+    /// coverage of that moment, as far as it is of these accounts or of what is known of every account, and what was not
+    /// confirmed then.
     /// Without sessions and last use. What the run was judged under is assumed here too.
     ///
     /// # Errors
@@ -109,7 +110,7 @@ impl Store {
         let mut estate = assemble(&mut tx, rows, Documents::default()).await?;
         match run {
             None => {
-                estate.coverage = coverage::latest(&mut tx).await?;
+                estate.coverage = coverage::latest(&mut tx, Some(&accounts)).await?;
                 estate.as_of = dates(&mut tx).await?;
             }
             Some(run) => estate.coverage = coverage::left_by(&mut tx, run).await?,
@@ -129,7 +130,7 @@ impl Store {
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let rows = sqlx::query_as!(
             Row,
-            r#"select kind, key, body::text as "body!" from resource
+            r#"select kind, key, body as "body: JsonText" from resource
                where seen_from <= $1 and (seen_to is null or seen_to > $1) order by kind, key, account_id"#,
             run.0
         )
@@ -163,7 +164,7 @@ pub(crate) async fn of_change(
                   union
                   select target_role_arn from resource
                   where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to >= $1))
-         select r.kind, r.key, r.body::text as "body!" from resource r
+         select r.kind, r.key, r.body as "body: JsonText" from resource r
          where case when $2 then r.seen_from < $1 and (r.seen_to is null or r.seen_to >= $1)
                     else r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1) end
            and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy', 'trail')
@@ -218,7 +219,7 @@ pub(crate) async fn left_by(connection: &mut PgConnection, run: RunId, accounts:
                   union
                   select target_role_arn from resource
                   where kind = 'association' and seen_from <= $1 and (seen_to is null or seen_to > $1))
-         select r.kind, r.key, r.body::text as "body!" from resource r
+         select r.kind, r.key, r.body as "body: JsonText" from resource r
          where r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)
            and (r.kind in ('association', 'account', 'org_policy', 'org_unit', 'policy')
                 or r.account_id = any($2)
@@ -241,14 +242,15 @@ async fn dates(connection: &mut PgConnection) -> Result<BTreeMap<AccountId, Date
 /// What the latest run was judged under, or the latest up to one.
 pub(crate) async fn assumed(connection: &mut PgConnection, run: Option<RunId>) -> Result<BTreeSet<Assumption>, Error> {
     let latest = sqlx::query_scalar!(
-        "select assumed from run where account_id = $1 and snapshot_at is not null and ($2::bigint is null or id <= $2)
-         order by id desc limit 1",
+        r#"select assumed as "assumed: JsonText" from run
+           where account_id = $1 and snapshot_at is not null and ($2::bigint is null or id <= $2)
+           order by id desc limit 1"#,
         INSTALLATION,
         run.map(|run| run.0)
     )
     .fetch_optional(connection)
     .await?;
-    latest.map_or_else(|| Ok(BTreeSet::new()), |assumed| parse::json("run", "assumed", assumed))
+    latest.map_or_else(|| Ok(BTreeSet::new()), |assumed| parse::json("run", "assumed", &assumed))
 }
 
 async fn assemble(connection: &mut PgConnection, rows: Vec<Row>, known: Documents) -> Result<Estate, Error> {
@@ -256,15 +258,15 @@ async fn assemble(connection: &mut PgConnection, rows: Vec<Row>, known: Document
     for Row { kind, key, body } in rows {
         const TABLE: &str = "resource";
         match parse::text("resource", &kind, &kind)? {
-            Kind::Account => estate.accounts.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::Role => estate.roles.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::Policy => estate.policies.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::OidcProvider => estate.oidc_providers.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::Cluster => estate.clusters.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::Association => estate.associations.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::Trail => estate.trails.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::OrgPolicy => estate.org_policies.push(parse::json_of(TABLE, &key, &body)?),
-            Kind::OrgUnit => estate.org_units.push(parse::json_of(TABLE, &key, &body)?),
+            Kind::Account => estate.accounts.push(parse::json(TABLE, &key, &body)?),
+            Kind::Role => estate.roles.push(parse::json(TABLE, &key, &body)?),
+            Kind::Policy => estate.policies.push(parse::json(TABLE, &key, &body)?),
+            Kind::OidcProvider => estate.oidc_providers.push(parse::json(TABLE, &key, &body)?),
+            Kind::Cluster => estate.clusters.push(parse::json(TABLE, &key, &body)?),
+            Kind::Association => estate.associations.push(parse::json(TABLE, &key, &body)?),
+            Kind::Trail => estate.trails.push(parse::json(TABLE, &key, &body)?),
+            Kind::OrgPolicy => estate.org_policies.push(parse::json(TABLE, &key, &body)?),
+            Kind::OrgUnit => estate.org_units.push(parse::json(TABLE, &key, &body)?),
         }
     }
     let named = named(&estate);

@@ -93,7 +93,7 @@ impl Store {
         let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
         let mut tx = self.pool.begin_with("begin isolation level repeatable read read only").await?;
         let mut estate = estate::left_by(&mut tx, run, &accounts).await?;
-        estate.coverage = coverage::latest(&mut tx).await?;
+        estate.coverage = coverage::latest(&mut tx, None).await?;
         estate.unconfirmed = marks_beside(&mut tx, None, None).await?;
         estate.assumed = estate::assumed(&mut tx, None).await?;
         tx.rollback().await?;
@@ -240,18 +240,18 @@ async fn keep(connection: &mut PgConnection, row: &ChangeRow) -> Result<Kept, Er
          insert into change as c (account_id, id, run_id, resource_type, resource, change, effect, affected,
                                   detected_at, since, until, body, attribution, attribution_because, event_time,
                                   effective_at, actor, events, is_trail_complete, seen_in, ended_at, ended_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $17,
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::json, $13, $14, $15, $16, $17,
                  $18::text::jsonb, $19, 'events', $20, $21)
          on conflict (account_id, id) do update
          set effect = excluded.effect, affected = excluded.affected, body = excluded.body,
              effective_at = excluded.effective_at, ended_at = excluded.ended_at, ended_by = excluded.ended_by,
-             passed_under = case when (c.ended_at, c.ended_by, c.body)
-                                      is distinct from (excluded.ended_at, excluded.ended_by, excluded.body)
+             passed_under = case when (c.ended_at, c.ended_by, c.body::text)
+                                      is distinct from (excluded.ended_at, excluded.ended_by, excluded.body::text)
                                  then null else c.passed_under end
          returning xmax = 0 as "is_new!",
                    exists (select from before b
-                           where (b.effect, b.body, b.ended_at, b.ended_by, b.effective_at)
-                                 is not distinct from (c.effect, c.body, c.ended_at, c.ended_by, c.effective_at))
+                           where (b.effect, b.body::text, b.ended_at, b.ended_by, b.effective_at)
+                                 is not distinct from (c.effect, c.body::text, c.ended_at, c.ended_by, c.effective_at))
                        as "is_same!""#,
         change.account_id.to_string(),
         change.id,

@@ -15,7 +15,7 @@ impl Store {
     /// Where the database fails.
     pub async fn held(&self) -> Result<BTreeSet<Scope>, Error> {
         let mut connection = self.pool.acquire().await?;
-        let coverage = crate::inventory::coverage::latest(&mut connection).await?;
+        let coverage = crate::inventory::coverage::latest(&mut connection, None).await?;
         Ok(coverage.gaps().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.scope.clone()).collect())
     }
 

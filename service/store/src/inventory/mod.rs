@@ -1,5 +1,6 @@
 //! What accounts have: snapshots as they are written, and as they are read again.
 
+pub(crate) mod access_flow;
 pub(crate) mod accounts;
 pub(crate) mod approval;
 pub(crate) mod as_of;
@@ -15,5 +16,6 @@ pub(crate) mod listed;
 pub(crate) mod open_changes;
 pub(crate) mod past;
 pub(crate) mod roles;
+pub(crate) mod shown;
 pub(crate) mod snapshot;
 pub(crate) mod workload_history;

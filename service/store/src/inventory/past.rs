@@ -3,6 +3,7 @@
 use crate::inventory::accounts::{AccountRow, CoverageSummary};
 use crate::inventory::as_of::AsOf;
 use crate::inventory::coverage::{self, CoverageRow};
+use crate::parse::JsonText;
 use crate::{Error, Store, parse};
 use rolecall_estate::coverage::Gap;
 use rolecall_iam::AccountId;
@@ -98,7 +99,7 @@ impl Store {
                          from coverage_state where run_id <= $1
                          order by account_id, scope, region, cluster, run_id desc) as state
                    where complete is not null group by account_id)
-               select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?",
+               select coalesce(r.account_id, l.account_id) as "account_id!", a.body as "body?: JsonText",
                       coalesce(r.roles, 0) as "roles!", coalesce(r.clusters, 0) as "clusters!",
                       coalesce(r.associations, 0) as "associations!",
                       coalesce(l.complete, 0) as "complete!", coalesce(l.gaps, 0) as "gaps!"
@@ -114,7 +115,7 @@ impl Store {
             .map(|row| {
                 Ok(AccountRow {
                     id: parse::account("resource", &row.account_id)?,
-                    account: row.body.map(|body| parse::json("resource", &row.account_id, body)).transpose()?,
+                    account: row.body.map(|body| parse::json("resource", &row.account_id, &body)).transpose()?,
                     roles: parse::count(row.roles),
                     clusters: parse::count(row.clusters),
                     associations: parse::count(row.associations),

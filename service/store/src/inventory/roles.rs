@@ -3,15 +3,16 @@
 use crate::count::{Total, total};
 use crate::inventory::as_of::AsOf;
 use crate::inventory::estate;
+use crate::parse::JsonText;
 use crate::{Error, Store, parse};
 use chrono::{DateTime, Utc};
 use rolecall_estate::{Documents, ManagedPolicy, Role};
 use rolecall_iam::{AccountId, Digest, RoleArn};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Which roles. Empty lists and `None` leave out nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RoleFilter {
     /// Of these accounts.
     pub accounts: Vec<AccountId>,
@@ -28,6 +29,23 @@ pub struct RoleFilter {
 pub struct RoleAfter {
     /// Its ARN.
     pub arn: String,
+    /// When IAM last saw it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<DateTime<Utc>>,
+}
+
+rolecall_iam::vocabulary! {
+    /// In which order; ties go to the ARN.
+    #[derive(Default)]
+    pub enum RoleSort: "an order of roles" {
+        /// By ARN.
+        #[default]
+        Arn = "arn",
+        /// The one that IAM saw used last first; those of which no use is known come last.
+        LastUsed = "last_used",
+        /// Those of which no use is known first, then the one whose use is the longest ago.
+        LongestUnused = "longest_unused",
+    }
 }
 
 /// A role and what is known around it.
@@ -51,7 +69,7 @@ impl RoleRow {
     /// The key of this row in the list.
     #[must_use]
     pub fn after(&self) -> RoleAfter {
-        RoleAfter { arn: self.role.arn.to_string() }
+        RoleAfter { arn: self.role.arn.to_string(), used: self.last_used_at }
     }
 }
 
@@ -66,7 +84,7 @@ pub struct PolicyRow {
 
 struct Record {
     key: String,
-    body: serde_json::Value,
+    body: JsonText,
     last_used_at: Option<DateTime<Utc>>,
     last_used_region: Option<String>,
     last_session_at: Option<DateTime<Utc>>,
@@ -82,7 +100,7 @@ impl Record {
             last_session_at: self.last_session_at,
             associations: parse::count(self.associations),
             open_findings: self.open_findings.map(parse::count),
-            role: parse::json("resource", &self.key, self.body)?,
+            role: parse::json("resource", &self.key, &self.body)?,
         })
     }
 }
@@ -102,7 +120,7 @@ macro_rules! roles {
     (@ $store:expr, $fetch:ident, $as_of:expr, $role:literal, $association:literal, $tail:literal $(, $arg:expr)*) => {
         sqlx::query_as!(
             Record,
-            r#"select r.key, r.body, u.at as "last_used_at?", u.region as "last_used_region?",
+            r#"select r.key, r.body as "body: JsonText", u.at as "last_used_at?", u.region as "last_used_region?",
                       o.at as "last_session_at?", n.associations as "associations!", f.findings as "open_findings?"
                from resource r
                left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
@@ -127,38 +145,47 @@ macro_rules! roles {
             $as_of.map(AsOf::at)
             $(, $arg)*
         )
-        .$fetch(&$store.pool)
+        .$fetch(&mut *$store.pool.acquire().await?)
         .await
     };
 }
 
-/// How many roles a filter leaves; as with [`roles`].
-macro_rules! count {
-    ($store:expr, $as_of:expr, $accounts:expr, $associated:expr, $q:expr) => {
-        match $as_of {
-            None => count!(@ $store, $as_of, "$1::bigint is null and r.seen_to is null", "a.seen_to is null",
-                           $accounts, $associated, $q),
-            Some(_) => count!(@ $store, $as_of, "r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)",
-                              "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $accounts, $associated, $q),
+/// A query over the roles of a filter, whose conditions and five parameters are written once; as with [`roles`]. `$head`
+/// says what is read of each, `$tail` follows, and its own parameters count from `$6`. PostgreSQL plans a statement with
+/// optional conditions anew for each request, which for all columns takes longer than reading them: a page asks for its
+/// ARNs first.
+macro_rules! of_filter {
+    ($store:expr, $fetch:ident, $filter:expr, $head:literal, $tail:literal $(, $arg:expr)* $(,)?) => {
+        match $filter.as_of {
+            None => of_filter!(@ $store, $fetch, $filter, $head, "$1::bigint is null and r.seen_to is null",
+                               "a.seen_to is null", $tail $(, $arg)*),
+            Some(_) => of_filter!(@ $store, $fetch, $filter, $head,
+                                  "r.seen_from <= $1 and (r.seen_to is null or r.seen_to > $1)",
+                                  "a.seen_from <= $1 and (a.seen_to is null or a.seen_to > $1)", $tail $(, $arg)*),
         }
     };
-    (@ $store:expr, $as_of:expr, $role:literal, $association:literal, $($arg:expr),*) => {
+    (@ $store:expr, $fetch:ident, $filter:expr, $head:literal, $role:literal, $association:literal, $tail:literal
+     $(, $arg:expr)*) => {
         sqlx::query_scalar!(
-            r#"select count(*) as "count!" from (
-                   select 1 from resource r
-                   where r.kind = 'role' and (cardinality($2::text[]) = 0 or r.account_id = any($2))
-                     and ($3::bool is null or $3 = (
-                         exists (select from resource a
-                                 where a.kind = 'association' and a.role_arn = r.key and "# + $association + r#")
-                         or exists (select from resource a
-                                    where a.kind = 'association' and a.target_role_arn = r.key
-                                      and "# + $association + r#")))
-                     and ($4::text is null or position(lower($4) in lower(r.key)) > 0)
-                     and "# + $role + " limit 10001) as found",
-            $as_of.map(|as_of| as_of.run().0),
-            $($arg),*
+            $head + " from resource r
+             left join role_last_used u on u.account_id = r.account_id and u.role_arn = r.key
+                                        and ($2::timestamptz is null or u.at <= $2)
+             where r.kind = 'role' and " + $role + "
+               and (cardinality($3::text[]) = 0 or r.account_id = any($3))
+               and ($4::bool is null or $4 = (
+                   exists (select from resource a
+                           where a.kind = 'association' and a.role_arn = r.key and " + $association + ")
+                   or exists (select from resource a
+                              where a.kind = 'association' and a.target_role_arn = r.key and " + $association + ")))
+               and ($5::text is null or position(lower($5) in lower(r.key)) > 0) " + $tail,
+            $filter.as_of.map(|as_of| as_of.run().0),
+            $filter.as_of.map(AsOf::at),
+            &$filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            $filter.associated,
+            $filter.q
+            $(, $arg)*
         )
-        .fetch_one(&$store.pool)
+        .$fetch(&mut *$store.pool.acquire().await?)
         .await
     };
 }
@@ -174,23 +201,129 @@ impl Store {
         after: Option<&RoleAfter>,
         limit: u32,
     ) -> Result<Vec<RoleRow>, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        let rows = roles!(
+        let arns = of_filter!(
             self,
             fetch_all,
-            filter.as_of,
-            "and (cardinality($3::text[]) = 0 or r.account_id = any($3))
-             and ($4::bool is null or $4 = (n.associations > 0))
-             and ($5::text is null or position(lower($5) in lower(r.key)) > 0)
-             and ($6::text is null or r.key > $6)
-             order by r.key limit $7",
-            &accounts,
-            filter.associated,
-            filter.q,
+            filter,
+            "select r.key",
+            "and ($6::text is null or r.key > $6) order by r.key limit $7",
             after.map(|last| last.arn.clone()),
             parse::limit(limit),
         )?;
-        rows.into_iter().map(Record::into_row).collect()
+        self.roles_by_arns(filter.as_of, &arns).await
+    }
+
+    /// A page of roles in an order.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn roles_in_order(
+        &self,
+        filter: &RoleFilter,
+        sort: RoleSort,
+        after: Option<&RoleAfter>,
+        limit: u32,
+    ) -> Result<Vec<RoleRow>, Error> {
+        // Roles of which a use is known and those of which none is are two lists, one behind the other: each has an
+        // index for its order.
+        let is_used = after.map(|after| after.used.is_some());
+        let rest = |rows: &[RoleRow]| limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        match sort {
+            RoleSort::Arn => self.roles(filter, after, limit).await,
+            RoleSort::LastUsed => {
+                let mut rows = match is_used {
+                    Some(false) => Vec::new(),
+                    None | Some(true) => self.used_roles(filter, after, limit).await?,
+                };
+                if rest(&rows) > 0 {
+                    let after = after.filter(|after| after.used.is_none());
+                    rows.extend(self.roles_without_use(filter, after, rest(&rows)).await?);
+                }
+                Ok(rows)
+            }
+            RoleSort::LongestUnused => {
+                let mut rows = match is_used {
+                    Some(true) => Vec::new(),
+                    None | Some(false) => self.roles_without_use(filter, after, limit).await?,
+                };
+                if rest(&rows) > 0 {
+                    let after = after.filter(|after| after.used.is_some());
+                    rows.extend(self.long_unused_roles(filter, after, rest(&rows)).await?);
+                }
+                Ok(rows)
+            }
+        }
+    }
+
+    /// Roles by their ARNs, in the order of these.
+    async fn roles_by_arns(&self, as_of: Option<AsOf>, arns: &[String]) -> Result<Vec<RoleRow>, Error> {
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = roles!(self, fetch_all, as_of, "and r.key = any($3)", arns)?;
+        let mut by_arn: HashMap<String, Record> = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
+        arns.iter().filter_map(|arn| by_arn.remove(arn)).map(Record::into_row).collect()
+    }
+
+    /// Roles of which a use is known, the latest first.
+    async fn used_roles(
+        &self,
+        filter: &RoleFilter,
+        after: Option<&RoleAfter>,
+        limit: u32,
+    ) -> Result<Vec<RoleRow>, Error> {
+        let arns = of_filter!(
+            self,
+            fetch_all,
+            filter,
+            "select r.key",
+            "and (u.at, u.role_arn) < (coalesce($6::timestamptz, 'infinity'::timestamptz), coalesce($7::text, ''))
+             order by u.at desc, u.role_arn desc limit $8",
+            after.and_then(|last| last.used),
+            after.map(|last| last.arn.clone()),
+            parse::limit(limit),
+        )?;
+        self.roles_by_arns(filter.as_of, &arns).await
+    }
+
+    /// Roles of which a use is known, the longest ago first.
+    async fn long_unused_roles(
+        &self,
+        filter: &RoleFilter,
+        after: Option<&RoleAfter>,
+        limit: u32,
+    ) -> Result<Vec<RoleRow>, Error> {
+        let arns = of_filter!(
+            self,
+            fetch_all,
+            filter,
+            "select r.key",
+            "and (u.at, u.role_arn) > (coalesce($6::timestamptz, '-infinity'::timestamptz), coalesce($7::text, ''))
+             order by u.at, u.role_arn limit $8",
+            after.and_then(|last| last.used),
+            after.map(|last| last.arn.clone()),
+            parse::limit(limit),
+        )?;
+        self.roles_by_arns(filter.as_of, &arns).await
+    }
+
+    /// Roles of which no use is known, by ARN.
+    async fn roles_without_use(
+        &self,
+        filter: &RoleFilter,
+        after: Option<&RoleAfter>,
+        limit: u32,
+    ) -> Result<Vec<RoleRow>, Error> {
+        let arns = of_filter!(
+            self,
+            fetch_all,
+            filter,
+            "select r.key",
+            "and u.at is null and r.key > coalesce($6::text, '') order by r.key limit $7",
+            after.map(|last| last.arn.clone()),
+            parse::limit(limit),
+        )?;
+        self.roles_by_arns(filter.as_of, &arns).await
     }
 
     /// How many roles a filter leaves; exact up to 10,000.
@@ -198,8 +331,20 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn count_roles(&self, filter: &RoleFilter) -> Result<Total, Error> {
-        let accounts: Vec<String> = filter.accounts.iter().map(ToString::to_string).collect();
-        Ok(total(count!(self, filter.as_of, &accounts, filter.associated, filter.q)?))
+        let state = self.snapshot_state().await?;
+        if let Some(total) = self.numbers.roles.of(filter, &state) {
+            return Ok(total);
+        }
+        let found = of_filter!(
+            self,
+            fetch_one,
+            filter,
+            r#"select count(*) as "count!" from (select 1"#,
+            "limit 10001) as found"
+        )?;
+        let total = total(found);
+        self.numbers.roles.keep(filter, state, total);
+        Ok(total)
     }
 
     /// One role, as it is or as it was at a moment.
@@ -244,10 +389,10 @@ impl Store {
         arns.extend(boundary.clone());
         let account = role.arn.account_id().to_string();
         let bodies = sqlx::query_scalar!(
-            "select body from resource
+            r#"select body as "body: JsonText" from resource
              where account_id = $1 and kind = 'policy' and key = any($2)
                and case when $3::bigint is null then seen_to is null
-                        else seen_from <= $3 and (seen_to is null or seen_to > $3) end order by key",
+                        else seen_from <= $3 and (seen_to is null or seen_to > $3) end order by key"#,
             account,
             &arns,
             as_of.map(|as_of| as_of.run().0)
@@ -256,7 +401,7 @@ impl Store {
         .await?;
         let mut found = Vec::new();
         for body in bodies {
-            let policy: ManagedPolicy = parse::json("resource", &account, body)?;
+            let policy: ManagedPolicy = parse::json("resource", &account, &body)?;
             if role.attached.iter().any(|attached| attached.arn == policy.arn) {
                 found.push(PolicyRow { policy: policy.clone(), is_boundary: false });
             }

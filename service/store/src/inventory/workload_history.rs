@@ -76,7 +76,11 @@ impl Store {
                    where c.affected @> array[$2] and (not row_security_active('change') or exists (select from version))
                    union all
                    select c.id, c.detected_at, p.part from part p
-                   join change c on c.resource = p.key and c.run_id >= p.seen_from and c.run_id <= coalesce(p.seen_to, c.run_id))
+                   -- Parts are few, which PostgreSQL does not know: the offset keeps it from reading all changes.
+                   cross join lateral (
+                       select id, detected_at from change
+                       where resource = p.key and run_id >= p.seen_from and run_id <= coalesce(p.seen_to, run_id)
+                       offset 0) c)
                select id as "id!", min(part) as part from reached
                where $3::timestamptz is null or detected_at <= $3
                group by id, detected_at order by detected_at desc, id desc limit $4"#,

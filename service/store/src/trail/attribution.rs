@@ -4,6 +4,7 @@
 //! belong to comes late, so that the order in which things arrive does not matter in the end.
 //! Refuses to attribute a session: `rolecall_cloudtrail` does.
 
+use crate::parse::JsonText;
 use crate::trail::sessions::{Record, select_sessions};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, Utc};
@@ -59,7 +60,7 @@ pub(crate) async fn spans(
     let roles: Vec<String> = roles.into_iter().collect();
     let keys: Vec<String> = query.keys.iter().cloned().collect();
     let rows = sqlx::query!(
-        r#"select r.key, r.body, b.started_at as "began?", e.started_at as "ended?"
+        r#"select r.key, r.body as "body: JsonText", b.started_at as "began?", e.started_at as "ended?"
            from resource r
            left join run b on b.account_id = $3 and b.id = r.seen_from
            left join run e on e.account_id = $3 and e.id = r.seen_to
@@ -77,7 +78,7 @@ pub(crate) async fn spans(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let association: Association = parse::json("resource", &row.key, row.body)?;
+            let association: Association = parse::json("resource", &row.key, &row.body)?;
             // Runs are forgotten in time; what they saw is not.
             Ok(AssociationSpan::new(&association, row.began.unwrap_or(DateTime::UNIX_EPOCH), row.ended))
         })

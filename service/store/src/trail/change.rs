@@ -4,6 +4,7 @@
 //! to know which change of an estate an event caused.
 
 use super::TrailBatch;
+use crate::parse::JsonText;
 use crate::{Error, Store, parse, partition};
 use chrono::{DateTime, NaiveDate, Utc};
 use rolecall_estate::{ChangeEvent, ChangedResource};
@@ -170,14 +171,14 @@ struct Record {
     at: DateTime<Utc>,
     event_source: String,
     event_name: String,
-    actor: serde_json::Value,
+    actor: JsonText,
     source_ip: Option<String>,
     user_agent: Option<String>,
     agent_class: String,
     error_code: Option<String>,
     error_message: Option<String>,
     is_denied: bool,
-    resources: serde_json::Value,
+    resources: JsonText,
     request: serde_json::Value,
     is_request_cut: bool,
 }
@@ -192,14 +193,14 @@ impl Record {
             region: parse::text(TABLE, &key, &self.region)?,
             event_source: self.event_source,
             event_name: self.event_name,
-            actor: parse::json(TABLE, &key, self.actor)?,
+            actor: parse::json(TABLE, &key, &self.actor)?,
             source_ip: self.source_ip,
             user_agent: self.user_agent,
             agent_class: parse::text(TABLE, &key, &self.agent_class)?,
             error_code: self.error_code,
             error_message: self.error_message,
             is_denied: self.is_denied,
-            resources: parse::json(TABLE, &key, self.resources)?,
+            resources: parse::json(TABLE, &key, &self.resources)?,
             request: self.request,
             is_request_cut: self.is_request_cut,
             event_id: key,
@@ -220,8 +221,9 @@ impl Store {
     ) -> Result<Vec<ChangeEvent>, Error> {
         let rows = sqlx::query_as!(
             Record,
-            "select account_id, event_id, region, at, event_source, event_name, actor, source_ip, user_agent,
-                    agent_class, error_code, error_message, is_denied, resources, request, is_request_cut
+            r#"select account_id, event_id, region, at, event_source, event_name, actor as "actor: JsonText", source_ip,
+                    user_agent, agent_class, error_code, error_message, is_denied, resources as "resources: JsonText",
+                    request, is_request_cut
              from change_event
              where (cardinality($1::text[]) = 0 or account_id = any($1))
                and (cardinality($2::text[]) = 0 or resource_keys && $2)
@@ -235,7 +237,7 @@ impl Store {
                and ($9::timestamptz is null or at <= $9)
                and ($9::timestamptz is null or at < $9 or (account_id, event_id, region) > ($10, $11, $12))
              order by at desc, account_id, event_id, region
-             limit $13",
+             limit $13"#,
             &filter.accounts.iter().map(ToString::to_string).collect::<Vec<_>>(),
             &filter.resource_keys.iter().map(|key| parse::indexed(key)).collect::<Vec<_>>(),
             filter.resource_type,

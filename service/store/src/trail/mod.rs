@@ -10,6 +10,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod attribution;
+mod callers;
 mod change;
 mod complete_range;
 mod damage;

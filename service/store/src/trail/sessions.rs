@@ -114,7 +114,7 @@ pub(crate) struct Record {
     pub(crate) source_ip: Option<String>,
     pub(crate) vpc_endpoint: Option<String>,
     pub(crate) vpc_endpoint_account: Option<String>,
-    pub(crate) tags: serde_json::Value,
+    pub(crate) tags: parse::JsonText,
     pub(crate) external_id: Option<String>,
     pub(crate) duration_seconds: Option<i64>,
     pub(crate) packed_policy_size: Option<i16>,
@@ -129,7 +129,7 @@ pub(crate) struct Record {
     pub(crate) attribution_method: Option<String>,
     pub(crate) attribution_reason: Option<String>,
     pub(crate) attribution_depth: i16,
-    pub(crate) candidates: serde_json::Value,
+    pub(crate) candidates: parse::JsonText,
 }
 
 /// The columns of [`Record`], written once.
@@ -137,12 +137,12 @@ macro_rules! select_sessions {
     ($first:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             crate::trail::sessions::Record,
-            "select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
-                    principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags,
+            r#"select account_id, event_id, at, region, kind, role_arn, session_name, access_key_id, principal,
+                    principal_type, parent_access_key_id, source_ip, vpc_endpoint, vpc_endpoint_account, tags as "tags: crate::parse::JsonText",
                     external_id, duration_seconds, packed_policy_size, error, cluster, namespace, service_account, pod,
                     association_id, association_account_id, association_region, attribution_method,
-                    attribution_reason, attribution_depth, candidates
-             from session " + $first $(+ $more)*
+                    attribution_reason, attribution_depth, candidates as "candidates: crate::parse::JsonText"
+             from session "# + $first $(+ $more)*
             $(, $arg)*
         )
     };
@@ -216,7 +216,7 @@ impl Record {
             namespace: self.namespace.clone(),
             service_account: self.service_account.clone(),
             pod: self.pod.clone(),
-            candidates: parse::json(TABLE, key, self.candidates.clone())?,
+            candidates: parse::json(TABLE, key, &self.candidates)?,
             parent: self.parent_access_key_id.clone(),
             depth: u8::try_from(self.attribution_depth).unwrap_or_default(),
             reason: self.attribution_reason.clone(),
@@ -252,7 +252,7 @@ impl Record {
             parent_access_key_id: self.parent_access_key_id,
             source_ip: self.source_ip,
             vpc_endpoint: self.vpc_endpoint.map(|id| VpcEndpoint { id, account_id: self.vpc_endpoint_account }),
-            tags: parse::json(TABLE, &key, self.tags)?,
+            tags: parse::json(TABLE, &key, &self.tags)?,
             external_id: self.external_id,
             duration_seconds: self.duration_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             packed_policy_size: self.packed_policy_size.and_then(|size| u8::try_from(size).ok()),
@@ -392,6 +392,33 @@ impl Store {
             "and ($16::timestamptz is null or at <= $16)
              and ($16::timestamptz is null or at < $16 or (account_id, event_id) > ($17, $18))
              order by at desc, account_id, event_id
+             limit $19",
+            after.map(|last| last.at),
+            after.map(|last| last.account_id.to_string()),
+            after.map(|last| last.event_id.clone()),
+            parse::limit(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Record::into_session).collect()
+    }
+
+    /// A page of sessions, the oldest first: the other order backwards.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn oldest_sessions(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionAfter>,
+        limit: u32,
+    ) -> Result<Vec<Session>, Error> {
+        let rows = of_filter!(
+            select_sessions!,
+            filter,
+            "and ($16::timestamptz is null or at >= $16)
+             and ($16::timestamptz is null or at > $16 or (account_id, event_id) < ($17, $18))
+             order by at, account_id desc, event_id desc
              limit $19",
             after.map(|last| last.at),
             after.map(|last| last.account_id.to_string()),

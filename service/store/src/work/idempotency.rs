@@ -2,6 +2,7 @@
 //!
 //! Knows that of two requests with one key one is done, and the other gets its answer. Refuses to know requests.
 
+use crate::parse::JsonText;
 use crate::work::jobs::interval;
 use crate::{Error, INSTALLATION, Store, parse};
 use rolecall_iam::Digest;
@@ -68,8 +69,8 @@ impl Store {
             return Ok(TakenKey::Fresh);
         }
         let found = sqlx::query!(
-            "select request_digest, status, headers, body from idempotency
-             where account_id = $1 and credential = $2 and key = $3",
+            r#"select request_digest, status, headers as "headers: JsonText", body from idempotency
+               where account_id = $1 and credential = $2 and key = $3"#,
             INSTALLATION,
             credential,
             key
@@ -84,7 +85,7 @@ impl Store {
         Ok(match (found.status, found.headers, found.body) {
             (Some(status), Some(headers), Some(body)) => TakenKey::Answered(KeptAnswer {
                 status: u16::try_from(status).unwrap_or_default(),
-                headers: parse::json("idempotency", &key, headers)?,
+                headers: parse::json("idempotency", &key, &headers)?,
                 body,
             }),
             _ => TakenKey::UnderWay,

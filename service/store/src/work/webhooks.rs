@@ -53,6 +53,32 @@ pub struct WebhookRow {
     pub last_delivered_at: Option<DateTime<Utc>>,
 }
 
+/// Where a webhook stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookPosition {
+    /// The event up to which its deliveries are there.
+    pub position: i64,
+    /// How many deliveries wait.
+    pub waiting: u64,
+    /// Since when it is kept.
+    pub created_at: DateTime<Utc>,
+    /// The slot of its last letter; `None` before the first.
+    pub digested_at: Option<DateTime<Utc>>,
+}
+
+/// A step of a webhook in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advance {
+    /// The event after which it stands.
+    pub from: i64,
+    /// The event after which it stands then.
+    pub to: i64,
+    /// The slot whose letter this is, where it is one.
+    pub slot: Option<DateTime<Utc>>,
+    /// The slot of the letter before.
+    pub last_slot: Option<DateTime<Utc>>,
+}
+
 /// A delivery that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
@@ -197,21 +223,27 @@ impl Store {
         Ok(names)
     }
 
-    /// Where a webhook stands that is not disabled: the event up to which its deliveries are there, and how many wait.
+    /// Where a webhook stands that is not disabled.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn webhook_position(&self, name: &str) -> Result<Option<(i64, u64)>, Error> {
+    pub async fn webhook_position(&self, name: &str) -> Result<Option<WebhookPosition>, Error> {
         let row = sqlx::query!(
-            r#"select position, (select count(*) from webhook_delivery d where d.account_id = w.account_id
-                                 and d.webhook = w.name and d.state = 'waiting') as "waiting!"
+            r#"select position, created_at, digested_at,
+                      (select count(*) from webhook_delivery d where d.account_id = w.account_id
+                       and d.webhook = w.name and d.state = 'waiting') as "waiting!"
                from webhook w where account_id = $1 and name = $2 and disabled_at is null"#,
             INSTALLATION,
             name
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| (row.position, parse::count(row.waiting))))
+        Ok(row.map(|row| WebhookPosition {
+            position: row.position,
+            waiting: parse::count(row.waiting),
+            created_at: row.created_at,
+            digested_at: row.digested_at,
+        }))
     }
 
     /// Moves a webhook on in the feed, with the deliveries that the events between are. Where another process has
@@ -220,21 +252,18 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn advance_webhook(
-        &self,
-        name: &str,
-        from: i64,
-        to: i64,
-        deliveries: &[NewDelivery],
-    ) -> Result<bool, Error> {
+    pub async fn advance_webhook(&self, name: &str, step: Advance, deliveries: &[NewDelivery]) -> Result<bool, Error> {
         let mut tx = self.pool.begin().await?;
         let moved = sqlx::query!(
-            "update webhook set position = $4
-             where account_id = $1 and name = $2 and position = $3 and disabled_at is null",
+            "update webhook set position = $4, digested_at = coalesce($5, digested_at)
+             where account_id = $1 and name = $2 and position = $3 and disabled_at is null
+               and digested_at is not distinct from $6",
             INSTALLATION,
             name,
-            from,
-            to
+            step.from,
+            step.to,
+            step.slot,
+            step.last_slot
         )
         .execute(&mut *tx)
         .await?;

@@ -227,6 +227,7 @@ async fn known_findings_are_what_was_applied() {
         assumptions: failure.assumptions.clone(),
         happened_at: failure.happened_at,
         suppressed: false,
+        owner: None,
     };
     assert_eq!(
         store.known_findings().await.unwrap(),
@@ -394,6 +395,8 @@ async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends(
     assert_eq!((&row.part_of, &row.severity_because), (&part.part_of, &part.severity_because));
     assert_eq!(row.assumptions, part.assumptions);
     assert_eq!(find(store, "a").await.parts, 1);
+    assert_kept_as_counted(store, at(1)).await;
+    assert_eq!(store.trends(at(1), 1, 1).await.unwrap().days[0].opened, 1);
 
     let all = FindingFilter::default;
     assert_eq!(numbers(store, all()).await, [1]);
@@ -412,6 +415,8 @@ async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends(
     let open = FindingFilter { workflow: vec![Workflow::Open], ..all() };
     assert_eq!(numbers(store, open).await, [2]);
     assert_eq!(steps(store, "b").await, ["opened", "stale", "changed"]);
+    assert_kept_as_counted(store, at(2)).await;
+    assert_eq!(store.trends(at(2), 1, 1).await.unwrap().days[0].opened, 2);
 }
 
 #[tokio::test]

@@ -215,3 +215,14 @@ pub fn estate() -> Observation {
     }
     seen
 }
+
+/// What is kept of the steps of findings is what somebody counts who sees every account and for whom nothing is kept.
+pub async fn assert_kept_as_counted(store: &Store, now: DateTime<Utc>) {
+    let accounts = [account(), other()].map(|account| format!("account:{account}").parse().unwrap());
+    let counting = store.limited_to(&rolecall_estate::Visibility::of(accounts.into()));
+    assert_eq!(store.trends(now, 30, 4).await.unwrap(), counting.trends(now, 30, 4).await.unwrap());
+    for run in store.runs(None, 100).await.unwrap() {
+        let (kept, counted) = (store.opened_and_resolved(run.id), counting.opened_and_resolved(run.id));
+        assert_eq!(kept.await.unwrap(), counted.await.unwrap(), "run {}", run.id.0);
+    }
+}

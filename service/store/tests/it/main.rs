@@ -19,6 +19,8 @@ mod fixture;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod limited;
+#[cfg(test)]
 mod owed;
 #[cfg(test)]
 mod reads;

@@ -49,6 +49,16 @@ async fn pages_of_any_size_give_every_finding_once_in_one_order() {
             assert_eq!(pages(store, &FindingFilter::default(), sort, limit).await, whole, "{sort:?} by {limit}");
         }
     }
+    for severity in [vec![Severity::High], vec![Severity::Low, Severity::High], vec![Severity::Info]] {
+        let filter = FindingFilter { severity: severity.clone(), ..FindingFilter::default() };
+        for sort in [FindingSort::Severity, FindingSort::LastSeen, FindingSort::Opened, FindingSort::Number] {
+            let rows = store.findings(&FindingFilter::default(), sort, None, 1000).await.unwrap();
+            let some = rows.iter().filter(|row| severity.contains(&row.severity)).map(|row| row.number);
+            let some: Vec<i64> = some.collect();
+            assert_eq!(some.len(), 12 * severity.len());
+            assert_eq!(pages(store, &filter, sort, 5).await, some, "{severity:?} by {sort:?}");
+        }
+    }
     let worst = store.findings(&FindingFilter::default(), FindingSort::Severity, None, 12).await.unwrap();
     assert!(worst.iter().all(|row| row.severity == Severity::Critical));
 }
@@ -158,10 +168,19 @@ async fn the_overview_adds_up() {
     assert_eq!(overview.rules.iter().map(|rule| rule.open).sum::<u64>(), 59);
     assert_eq!(overview.rules[0].worst, Severity::Critical);
     assert_eq!(overview.accounts.iter().map(|account| account.open).sum::<u64>(), 59);
-    let trend = store.trend(at(2 * 24 * 60), 3).await.unwrap();
-    let days: Vec<(u64, u64, u64)> = trend.iter().map(|day| (day.opened, day.resolved, day.open)).collect();
+    let trend = store.trends(at(2 * 24 * 60), 3, 2).await.unwrap();
+    let days: Vec<(u64, u64, u64)> = trend.days.iter().map(|day| (day.opened, day.resolved, day.open())).collect();
     assert_eq!(days, [(60, 0, 60), (1, 2, 59), (0, 0, 59)]);
-    assert_eq!(store.trend(at(2 * 24 * 60), 1).await.unwrap()[0].open, 59);
+    assert_eq!(trend.days[2].by_severity, open, "by severity as they are now");
+    let sum = |of: fn(&TrendWeek) -> u64| trend.weeks.iter().map(of).sum::<u64>();
+    assert_eq!((trend.weeks.len(), sum(|week| week.opened), sum(|week| week.resolved)), (2, 61, 2));
+    assert!(trend.weeks.iter().all(|week| week.median_age.is_some() == (week.resolved > 0)));
+    assert_eq!(store.trends(at(2 * 24 * 60), 1, 1).await.unwrap().days[0].open(), 59);
+    // Before there was anything, and again what was worked out before.
+    let early = store.trends(at(-24 * 60), 2, 1).await.unwrap();
+    assert_eq!(early.days.iter().map(TrendDay::open).collect::<Vec<_>>(), [0, 0], "what came later is undone");
+    assert_eq!(store.trends(at(-24 * 60), 2, 1).await.unwrap(), early);
+    assert_kept_as_counted(store, at(2 * 24 * 60)).await;
 }
 
 #[tokio::test]

@@ -304,6 +304,7 @@ async fn what_is_suppressed_hides_nothing() {
     for name in ["a", "b", "c"] {
         assert_eq!(find(store, name).await.part_of, None, "{name}");
     }
+    assert_kept_as_counted(store, now).await;
 }
 
 #[tokio::test]

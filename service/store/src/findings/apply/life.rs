@@ -23,36 +23,36 @@ pub(in crate::findings) struct Life {
     pub(in crate::findings) account_id: String,
     pub(in crate::findings) fingerprint: String,
     pub(in crate::findings) number: i64,
-    pub(super) rule: String,
-    pub(super) severity: String,
-    pub(super) severity_because: Option<String>,
+    pub(in crate::findings) rule: String,
+    pub(in crate::findings) severity: String,
+    pub(in crate::findings) severity_because: Option<String>,
     pub(in crate::findings) part_of: Option<String>,
-    pub(super) assumptions: Value,
-    pub(super) message: String,
-    pub(super) evidence_digest: Vec<u8>,
-    pub(super) params: Value,
-    pub(super) exception: Option<Value>,
-    pub(super) detection: String,
+    pub(in crate::findings) assumptions: Value,
+    pub(in crate::findings) message: String,
+    pub(in crate::findings) evidence_digest: Vec<u8>,
+    pub(in crate::findings) params: Value,
+    pub(in crate::findings) exception: Option<Value>,
+    pub(in crate::findings) detection: String,
     pub(in crate::findings) workflow: String,
-    pub(super) resolution: Option<String>,
-    pub(super) stale_why: Value,
-    pub(super) first_seen_at: DateTime<Utc>,
-    pub(super) opened_at: DateTime<Utc>,
+    pub(in crate::findings) resolution: Option<String>,
+    pub(in crate::findings) stale_why: Value,
+    pub(in crate::findings) first_seen_at: DateTime<Utc>,
+    pub(in crate::findings) opened_at: DateTime<Utc>,
     /// Absent where the latest run that judged has seen it failing.
-    pub(super) last_seen_at: Option<DateTime<Utc>>,
-    pub(super) resolved_at: Option<DateTime<Utc>>,
-    pub(super) updated_at: DateTime<Utc>,
-    pub(super) reopened_count: i32,
+    pub(in crate::findings) last_seen_at: Option<DateTime<Utc>>,
+    pub(in crate::findings) resolved_at: Option<DateTime<Utc>>,
+    pub(in crate::findings) updated_at: DateTime<Utc>,
+    pub(in crate::findings) reopened_count: i32,
     /// Since when it is suppressed.
-    pub(super) suppressed_at: Option<DateTime<Utc>>,
+    pub(in crate::findings) suppressed_at: Option<DateTime<Utc>>,
     /// For how long it was before, in this episode.
-    pub(super) paused_seconds: i64,
+    pub(in crate::findings) paused_seconds: i64,
     /// Whether a suppression that somebody asked for is in force.
-    pub(super) suppression: bool,
-    pub(super) first_run: i64,
-    pub(super) last_run: Option<i64>,
+    pub(in crate::findings) suppression: bool,
+    pub(in crate::findings) first_run: i64,
+    pub(in crate::findings) last_run: Option<i64>,
     pub(in crate::findings) version: i64,
-    pub(super) change_seq: i64,
+    pub(in crate::findings) change_seq: i64,
 }
 
 /// The columns of [`Life`], written once.
@@ -230,7 +230,7 @@ pub(super) fn differences(life: &Life, failure: &Failure) -> serde_json::Map<Str
     changes
 }
 
-pub(super) use select_lives;
+pub(in crate::findings) use select_lives;
 
 pub(super) fn fingerprint_of(action: &FindingAction) -> &Fingerprint {
     match action {

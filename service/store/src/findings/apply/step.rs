@@ -1,6 +1,8 @@
 //! Actions of one judgement, in steps of a bounded size.
 
+use super::count::{Places, count_moved, count_steps, note_parts, note_related};
 use super::life::{Event, Judged, Life, differences, is_same, seen};
+use super::owners::Owners;
 use super::write::{Reached, statements, write_events, write_moved, write_shown, write_workloads};
 use super::{ApplyCounts, NAMED};
 use crate::audit_log::{AuditAction, NewAuditEntry};
@@ -70,6 +72,8 @@ pub(in crate::findings) struct Step {
     pub(super) moved: Vec<Value>,
     /// The workloads of the findings that have others than before.
     pub(super) reached: Vec<Reached>,
+    /// Owners that are still to be written.
+    pub(in crate::findings) owners: Owners,
 }
 
 impl Step {
@@ -87,6 +91,7 @@ impl Step {
             shown: Vec::new(),
             moved: Vec::new(),
             reached: Vec::new(),
+            owners: Owners::new(),
         }
     }
 
@@ -287,9 +292,16 @@ impl Step {
                 workloads: failure.workloads.clone(),
             });
         }
+        let owner = if life.version == 0 { self.owners.remove(&life.fingerprint) } else { None };
         life.version += 1;
         life.updated_at = self.now;
-        self.shown.push(life.row(failure));
+        let mut row = life.row(failure);
+        if let (Some(change), Value::Object(row)) = (owner, &mut row) {
+            row.insert("owner".to_owned(), json!(change.to.name()));
+            row.insert("owned".to_owned(), json!(change.to.owned()));
+            row.insert("owner_because".to_owned(), parse::to_json(&change.to));
+        }
+        self.shown.push(row);
     }
 
     /// Writes the life alone.
@@ -313,17 +325,24 @@ impl Step {
         &mut self,
         tx: &mut Transaction<'static, Postgres>,
     ) -> Result<(), Error> {
-        for rows in statements(std::mem::take(&mut self.shown)) {
+        let (shown, moved) = (std::mem::take(&mut self.shown), std::mem::take(&mut self.moved));
+        let places = Places::new(shown.iter().chain(&moved));
+        count_moved(tx, &places).await?;
+        for rows in statements(shown) {
             write_shown(tx, rows).await?;
         }
-        for rows in statements(std::mem::take(&mut self.moved)) {
+        for rows in statements(moved) {
             write_moved(tx, rows).await?;
         }
+        note_parts(tx, &places).await?;
+        note_related(tx, &self.events).await?;
         write_workloads(tx, &std::mem::take(&mut self.reached)).await?;
         let (run, who) = match &self.who {
             None => (Some(self.run), "scanner"),
             Some(who) => (None, who.as_str()),
         };
-        write_events(tx, &std::mem::take(&mut self.events), run, who, self.now).await
+        let events = std::mem::take(&mut self.events);
+        count_steps(tx, &events, run, self.now).await?;
+        write_events(tx, &events, run, who, self.now).await
     }
 }

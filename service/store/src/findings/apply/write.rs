@@ -70,12 +70,13 @@ pub(super) async fn write_shown(tx: &mut Transaction<'static, Postgres>, rows: S
                 assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
                 target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params, exception,
                 stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at, reopened_count, first_run,
-                last_run, version, change_seq, suppressed_at, paused_seconds)
+                last_run, version, change_seq, suppressed_at, paused_seconds, owner, owned, owner_because)
          select account_id, fingerprint, number, rule, severity, severity_rank, severity_because, part_of,
                 assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
                 target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params,
                 nullif(exception, 'null'), stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at,
-                reopened_count, first_run, last_run, version, change_seq, suppressed_at, paused_seconds
+                reopened_count, first_run, last_run, version, change_seq, suppressed_at, paused_seconds, owner, owned,
+                owner_because
          from jsonb_populate_recordset(null::finding, $1::text::jsonb)
          on conflict (account_id, fingerprint) do update set
                 severity = excluded.severity, severity_rank = excluded.severity_rank,

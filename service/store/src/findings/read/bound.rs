@@ -1,6 +1,6 @@
 //! A filter as parameters of a statement, and which family of statements it needs.
 
-use super::row::FindingAfter;
+use super::row::{FindingAfter, FindingSort};
 use crate::findings::filter::{FindingFilter, FindingVia};
 use crate::findings::tickets::TicketFilter;
 use crate::parse::{severity_of, severity_rank};
@@ -35,6 +35,7 @@ pub(super) struct Bound {
     pub(super) cluster_account: Option<String>,
     /// `none`, `any` or a system, which has neither name.
     pub(super) ticket: Option<String>,
+    pub(super) owned: Option<&'static str>,
 }
 
 impl Bound {
@@ -54,7 +55,12 @@ impl Bound {
             workflow,
             detection: filter.detection.iter().map(|v| v.as_str().to_owned()).collect(),
             severity: filter.severity.iter().map(|v| v.as_str().to_owned()).collect(),
-            severity_min: filter.severity_min.map(severity_rank),
+            // The index of the default order knows the rank alone.
+            severity_min: [filter.severity_min, filter.severity.iter().min().copied()]
+                .into_iter()
+                .flatten()
+                .max()
+                .map(severity_rank),
             accounts: filter.accounts.iter().map(ToString::to_string).collect(),
             kinds: filter.subject_kinds.iter().map(|v| v.as_str().to_owned()).collect(),
             folded: filter.folded || filter.part_of.is_some(),
@@ -71,6 +77,7 @@ impl Bound {
                 TicketFilter::Any => "any".to_owned(),
                 TicketFilter::In(system) => system.clone(),
             }),
+            owned: filter.owned.map(rolecall_audit::owner::Owned::as_str),
         }
     }
 }
@@ -108,6 +115,8 @@ impl Family {
             first_seen_after,
             assignees,
             assigned,
+            owners,
+            owned,
             due,
             ticket,
             q,
@@ -119,7 +128,13 @@ impl Family {
         let texts = [subject_key, role_arn, q].into_iter().any(Option::is_some);
         let times = [updated_since, first_seen_after].into_iter().any(Option::is_some);
         let lists = detection.is_empty() && severity.is_empty() && accounts.is_empty();
-        let lists = lists && assignees.is_empty() && assigned.is_none() && due.is_empty() && ticket.is_none();
+        let lists = lists
+            && owners.is_empty()
+            && owned.is_none()
+            && assignees.is_empty()
+            && assigned.is_none()
+            && due.is_empty()
+            && ticket.is_none();
         let plain = lists && rules.is_empty() && subject_kinds.is_empty() && severity_min.is_none();
         if plain && !texts && !times && part_of.is_none() && !folded { Self::State } else { Self::Filter }
     }
@@ -131,13 +146,25 @@ pub(super) struct Start {
     /// `None` is ahead of every instant.
     pub(super) at: Option<DateTime<Utc>>,
     pub(super) number: i64,
+    /// Of the orders by a text.
+    pub(super) text: String,
 }
 
 impl Start {
-    pub(super) fn new(after: Option<FindingAfter>) -> Self {
-        let ahead = FindingAfter { value: i64::MAX, number: i64::MAX };
-        let FindingAfter { value, number } = after.unwrap_or(ahead);
+    /// After a finding, or at the beginning of what a filter leaves.
+    pub(super) fn new(after: Option<FindingAfter>, filter: &FindingFilter, sort: FindingSort) -> Self {
+        // The oldest first is the one order in which values and numbers rise.
+        let number = if sort == FindingSort::Oldest { i64::MIN } else { i64::MAX };
+        let ahead = FindingAfter { value: i64::MAX, text: String::new(), number };
+        let FindingAfter { value, text, number } = after.unwrap_or(ahead);
         let at = DateTime::from_timestamp_micros(value).filter(|_| value != i64::MAX);
-        Self { rank: i16::try_from(value).unwrap_or(i16::MAX), at, number }
+        let start = Self { rank: i16::try_from(value).unwrap_or(i16::MAX), at, number, text };
+        match filter.severity.iter().max().copied().map(severity_rank) {
+            // What is worse than all that is asked for is not stepped over.
+            Some(worst) if sort == FindingSort::Severity && worst < start.rank => {
+                Self { rank: worst, number: i64::MAX, ..start }
+            }
+            _ => start,
+        }
     }
 }

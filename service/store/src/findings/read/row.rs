@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
 use rolecall_audit::finding::triage::due::Due;
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owner;
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::Reason;
 use rolecall_estate::assumption::Assumption;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 rolecall_iam::vocabulary! {
-    /// In which order; ties go to the greater number.
+    /// In which order; ties go to the greater number, but to the smaller where the oldest come first.
     #[derive(Default)]
     pub enum FindingSort: "an order of findings" {
         /// The worst first.
@@ -26,18 +27,29 @@ rolecall_iam::vocabulary! {
         Severity = "severity",
         /// The last seen first.
         LastSeen = "last_seen",
+        /// The first seen last comes first.
+        FirstSeen = "first_seen",
         /// The newest episode first.
         Opened = "opened",
+        /// The oldest episode first.
+        Oldest = "oldest",
+        /// By account, the worst of each first.
+        Account = "account",
+        /// By rule, the worst of each first.
+        Rule = "rule",
         /// The greatest number first.
         Number = "number",
     }
 }
 
 /// The last finding of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingAfter {
-    /// What it was sorted by.
+    /// What it was sorted by; in the orders by a text, within that text.
     pub value: i64,
+    /// The text that it was sorted by; empty in the other orders.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
     /// Its number.
     pub number: i64,
 }
@@ -73,6 +85,8 @@ pub struct FindingRow {
     pub workflow: Workflow,
     /// Who works on it.
     pub assignee: Option<String>,
+    /// Whose it is; `None` where that was not determined yet.
+    pub owner: Option<Owner>,
     /// Until when it should be mended; `None` where it is resolved or never due.
     pub due: Option<Due>,
     /// The suppression in force that somebody asked for.
@@ -117,15 +131,21 @@ impl FindingRow {
     /// The key of this finding in a sorted list.
     #[must_use]
     pub fn after(&self, sort: FindingSort) -> FindingAfter {
+        let text = match sort {
+            FindingSort::Account => self.subject.account_id.to_string(),
+            FindingSort::Rule => self.rule.clone(),
+            _ => String::new(),
+        };
         let value = match sort {
-            FindingSort::Severity => i64::from(severity_rank(self.severity)),
+            FindingSort::Severity | FindingSort::Account | FindingSort::Rule => i64::from(severity_rank(self.severity)),
             // Ahead of all others, whichever run is the latest when the next page is read.
             FindingSort::LastSeen if self.seen_by_latest => i64::MAX,
             FindingSort::LastSeen => self.last_seen_at.timestamp_micros(),
-            FindingSort::Opened => self.opened_at.timestamp_micros(),
+            FindingSort::FirstSeen => self.first_seen_at.timestamp_micros(),
+            FindingSort::Opened | FindingSort::Oldest => self.opened_at.timestamp_micros(),
             FindingSort::Number => self.number,
         };
-        FindingAfter { value, number: self.number }
+        FindingAfter { value, text, number: self.number }
     }
 }
 
