@@ -21,6 +21,15 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    pub(super) fn of(
+        account_id: AccountId,
+        ou_path: Option<&'a str>,
+        cluster: Option<&'a str>,
+        namespace: Option<&'a str>,
+    ) -> Self {
+        Self { account_id, ou_path, cluster, namespace }
+    }
+
     pub(super) fn new(subject: &'a Subject, ou_path: Option<&'a str>) -> Self {
         Self {
             account_id: subject.account_id,

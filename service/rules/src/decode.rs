@@ -74,7 +74,8 @@ impl<'a> Doc<'a, '_> {
         true
     }
 
-    pub(super) fn kind(&mut self, node: &Node) -> Option<&'static str> {
+    /// The kind of a document, one of those that may be there.
+    pub(super) fn kind(&mut self, node: &Node, known: &[&'static str]) -> Option<&'static str> {
         if !matches!(node.kind, Kind::Map(_)) {
             let message = format!("a document is a map with apiVersion and kind; {} is given", node.kind.name());
             self.wrong(node.at, "", message, "see policies/README.md");
@@ -92,13 +93,17 @@ impl<'a> Doc<'a, '_> {
             return None;
         }
         let kind = node.get("kind");
-        let known = ["Rule", "Binding", "Exception"];
-        let found = kind.and_then(Node::text).and_then(|text| known.into_iter().find(|known| *known == text));
+        let found = kind.and_then(Node::text).and_then(|text| known.iter().find(|known| **known == text));
         if found.is_none() {
             let at = kind.map_or(node.at, |node| node.at);
-            self.wrong(at, "kind", "`Rule`, `Binding` or `Exception` is needed", "write one of the three");
+            let message = match known {
+                [one] => format!("`{one}` is needed"),
+                _ => "`Rule`, `Binding` or `Exception` is needed".to_owned(),
+            };
+            let remedy = if known.len() == 1 { "see docs/owners.md" } else { "write one of the three" };
+            self.wrong(at, "kind", message, remedy);
         }
-        found
+        found.copied()
     }
 
     /// A text; numbers are taken as they are written.

@@ -14,9 +14,10 @@ use super::loaded::Loaded;
 use super::rule::{Cause, Expect, Expressions, Meta, Param, Program, Remediation, Rule, SeverityWhen, Test};
 use super::schema::{SUBJECTS, Schema, Type};
 use super::severity::Step;
+use super::snippet::Template;
 use super::tuning;
 use super::value::Value;
-use super::yaml::{self, Kind, LoadError, Node, Source, SourceFile};
+use super::yaml::{self, At, Kind, LoadError, Node, Source, SourceFile};
 use crate::verdict::{EffectiveParam, SubjectKind};
 use rolecall_iam::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +43,7 @@ fn read(files: &[SourceFile], schema: &Schema) -> Loaded {
         let nodes = yaml::documents(source, &mut loaded.errors);
         for node in nodes {
             let mut doc = Doc { source, schema, errors: &mut loaded.errors };
-            let Some(kind) = doc.kind(&node) else { continue };
+            let Some(kind) = doc.kind(&node, &["Rule", "Binding", "Exception"]) else { continue };
             let before = doc.errors.len();
             match kind {
                 "Rule" => {
@@ -333,6 +334,17 @@ impl Doc<'_, '_> {
         Some((Ir::Or(causes.iter().map(|cause| cause.when.clone()).collect()), causes))
     }
 
+    fn template(&mut self, node: Option<&Node>, field: &str) -> Option<Template> {
+        let text = self.full_text(node, field)?;
+        match Template::new(&text) {
+            Ok(template) => Some(template),
+            Err((message, remedy)) => {
+                self.wrong(node.map_or_else(At::default, |node| node.at), field, message, remedy);
+                None
+            }
+        }
+    }
+
     fn meta(&mut self, node: &Node) -> Option<Meta> {
         let known = [
             "id",
@@ -359,15 +371,16 @@ impl Doc<'_, '_> {
                 if self.map(
                     node,
                     "metadata.remediation",
-                    &["text", "cli", "terraform", "cloudformation"],
+                    &["text", "cli", "kubectl", "terraform", "cloudformation"],
                     &["text"],
                 ) =>
             {
                 Remediation {
                     text: self.full_text(node.get("text"), "metadata.remediation.text").unwrap_or_default(),
-                    cli: self.text(node.get("cli"), "metadata.remediation.cli"),
-                    terraform: self.text(node.get("terraform"), "metadata.remediation.terraform"),
-                    cloudformation: self.text(node.get("cloudformation"), "metadata.remediation.cloudformation"),
+                    cli: self.template(node.get("cli"), "metadata.remediation.cli"),
+                    kubectl: self.template(node.get("kubectl"), "metadata.remediation.kubectl"),
+                    terraform: self.template(node.get("terraform"), "metadata.remediation.terraform"),
+                    cloudformation: self.template(node.get("cloudformation"), "metadata.remediation.cloudformation"),
                 }
             }
             _ => Remediation::default(),

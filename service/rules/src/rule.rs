@@ -8,6 +8,7 @@ use super::evidence;
 use super::ir::{BECAUSE, ELEMENT, Ir, NOW, SUBJECT};
 use super::schema::Type;
 use super::severity::{self, Step};
+use super::snippet::{Template, Tool};
 use super::value::{Object, Reasons, Value};
 use crate::verdict::{EffectiveParam, Evidence, ExceptionRef, Outcome, Severity, Subject, SubjectKind};
 use chrono::{DateTime, Utc};
@@ -48,12 +49,27 @@ pub struct Meta {
 pub struct Remediation {
     /// In words.
     pub text: String,
-    /// As a command line.
-    pub cli: Option<String>,
+    /// With the AWS CLI.
+    pub cli: Option<Template>,
+    /// With kubectl.
+    pub kubectl: Option<Template>,
     /// As Terraform.
-    pub terraform: Option<String>,
+    pub terraform: Option<Template>,
     /// As CloudFormation.
-    pub cloudformation: Option<String>,
+    pub cloudformation: Option<Template>,
+}
+
+impl Remediation {
+    /// The commands and code, in the order in which they are shown.
+    pub fn snippets(&self) -> impl Iterator<Item = (Tool, &Template)> {
+        let all = [
+            (Tool::AwsCli, &self.cli),
+            (Tool::Kubectl, &self.kubectl),
+            (Tool::Terraform, &self.terraform),
+            (Tool::CloudFormation, &self.cloudformation),
+        ];
+        all.into_iter().filter_map(|(tool, template)| Some((tool, template.as_ref()?)))
+    }
 }
 
 /// A parameter as the rule declares it.

@@ -158,7 +158,7 @@ pub fn json_schema(schema: &Schema) -> Json {
                 &["id", "title", "severity", "category", "description", "risk", "remediation"],
                 json!({
                     "id": slug, "title": text, "severity": severity, "category": slug, "description": text, "risk": text,
-                    "remediation": closed(&["text"], json!({ "text": text, "cli": text, "terraform": text, "cloudformation": text })),
+                    "remediation": closed(&["text"], json!({ "text": text, "cli": text, "kubectl": text, "terraform": text, "cloudformation": text })),
                     "references": texts, "since": text, "supersedes": texts,
                 }),
             ),

@@ -181,8 +181,13 @@ pub(super) fn excuse(raw: RawException<'_>, loaded: &mut Loaded) {
 
 impl<'a> Doc<'a, '_> {
     fn select(&mut self, node: Option<&Node>, field: &str) -> Select {
+        self.select_and(node, field, &[])
+    }
+
+    /// A selector that has further fields, which are read by whoever knows them.
+    pub(super) fn select_and(&mut self, node: Option<&Node>, field: &str, more: &[&str]) -> Select {
         let Some(node) = node else { return Select::default() };
-        if !self.map(node, field, &["ou", "accounts", "clusters", "namespaces"], &[]) {
+        if !self.map(node, field, &[&["ou", "accounts", "clusters", "namespaces"], more].concat(), &[]) {
             return Select::default();
         }
         let ou_field = format!("{field}.ou");
