@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::{Estate, Reason};
 use rolecall_iam::AccountId;
-use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, Severity, SubjectKind, Times};
+use rolecall_rules::{Judgement, Outcome, Rule, RuleSet, Severity, Subject, SubjectKind, Times};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -198,6 +198,14 @@ fn judge_all(
     evaluation.listed_under = crate::grouping::listed_under(&evaluation.verdicts, rules);
     cancel.check()?;
     Ok(evaluation)
+}
+
+/// What one rule says about one subject, with what is stated of the estate; nothing where there is no such subject.
+pub(crate) fn outcomes_of(estate: &Estate, rule: &Rule, subject: &Subject, now: DateTime<Utc>) -> Vec<Outcome> {
+    let facts = SubjectIndex::new(estate, &estate.assumed, &Cancel::default());
+    let judged = facts.subjects(rule.subject()).into_iter().find(|judged| judged.subject.key == subject.key);
+    let judgement = judged.and_then(|judged| judge(rule, &judged, times(estate, &judged, now)));
+    judgement.map(|judgement| judgement.outcomes).unwrap_or_default()
 }
 
 /// By which times a subject is judged.

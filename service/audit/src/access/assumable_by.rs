@@ -103,6 +103,28 @@ pub struct AssumingWorkload {
     pub unknown: Vec<Reason>,
 }
 
+/// A role that the pods of a workload get, or may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObtainableRole {
+    /// The role.
+    pub role_arn: String,
+    /// How.
+    pub via: AssumingVia,
+    /// The role that its pods come with; with [`AssumingVia::Role`] the role itself.
+    pub through: String,
+    /// Why it may not; empty where it does.
+    pub unknown: Vec<Reason>,
+}
+
+/// The roles that the pods of a workload get.
+#[derive(Debug, Clone)]
+pub struct ObtainableRoles {
+    /// By ARN.
+    pub roles: Vec<ObtainableRole>,
+    /// Why there may be others; empty where there are none in the accounts of the estate.
+    pub missing: Vec<Reason>,
+}
+
 /// A role that the estate does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not among the roles that were seen")]
@@ -167,6 +189,45 @@ pub fn assumable_by(estate: &Estate, arn: &RoleArn) -> Result<AssumableBy, NoRol
         workloads,
         missing: each(question.missing.as_ref()),
     })
+}
+
+/// The roles that the pods of a workload get: those that its association names, and those that they can assume with
+/// the role that they end up with. Of roles in one more step, and in accounts that the estate lacks, it says nothing.
+/// `None`: the estate does not have the association.
+#[must_use]
+pub fn obtainable_by(estate: &Estate, key: &AssociationKey) -> Option<ObtainableRoles> {
+    let index = AccessIndex::new(estate);
+    let association = index.associations.iter().find(|association| association.key == *key)?;
+    let unseen = index.association_unseen(association);
+    let Some(detail) = &association.detail else {
+        let missing = join(unseen, index.detail_unseen(association).as_ref());
+        return Some(ObtainableRoles { roles: Vec::new(), missing: each(missing.as_ref()) });
+    };
+    let unseen = join(unseen, index.detail_unseen(association).as_ref());
+    let last = detail.target_role_arn.as_ref().unwrap_or(&detail.role_arn);
+    let assuming = BTreeSet::from([last.as_str()]);
+    let mut missing: Option<Reasons> = None;
+    for account in index.accounts.keys() {
+        missing = join(missing, index.visibility(*account).roles.as_ref());
+    }
+    let steps = Steps::for_others("the trust policy of each role that the workload may assume");
+    let mut found = Vec::new();
+    for role in index.roles.iter().filter(|role| !is_service_linked(role)) {
+        if steps.take(Doors::weight(&index, role)).is_err() {
+            missing = join(missing, Some(&Reasons::one(&steps.why())));
+            break;
+        }
+        let question = Question { index: &index, role, missing: None };
+        let Some((via, through, gets_in)) = question.path_of(association, detail, &assuming) else { continue };
+        let unknown = match gets_in {
+            Ok(false) => continue,
+            Ok(true) => unseen.clone(),
+            Err(why) => join(Some(why), unseen.as_ref()),
+        };
+        found.push(ObtainableRole { role_arn: role.arn.to_string(), via, through, unknown: each(unknown.as_ref()) });
+    }
+    found.sort_by(|a, b| a.role_arn.cmp(&b.role_arn));
+    Some(ObtainableRoles { roles: found, missing: each(missing.as_ref()) })
 }
 
 /// What lets a role in, and why it may not.

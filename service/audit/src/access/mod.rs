@@ -37,3 +37,4 @@ pub mod unused;
 pub(crate) mod unused_grants;
 pub mod usage;
 pub(crate) mod uses;
+pub mod who_can;

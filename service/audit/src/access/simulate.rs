@@ -59,7 +59,18 @@ const WITH_RESOURCE_POLICIES: [&str; 34] = [
 ];
 
 /// IAM's actions have at most 128 characters.
-const LONGEST_ACTION: usize = 128;
+pub const LONGEST_ACTION: usize = 128;
+
+/// Whether a text is an action, as `service:Name`. What stands for several, such as `s3:Get*`, is a pattern of actions: no
+/// request has it.
+#[must_use]
+pub fn is_action(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    };
+    let parts = text.split_once(':');
+    text.len() <= LONGEST_ACTION && parts.is_some_and(|(service, name)| plain(service) && plain(name))
+}
 
 /// A document that stands in for what the estate holds, and how people call it.
 #[derive(Debug, Clone)]
@@ -188,15 +199,15 @@ fn read_key(text: &str) -> Option<AssociationKey> {
 /// Texts that name nothing, and principals that the estate does not have and whose policies were
 /// not given.
 pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
-    let is_action = |action: &str| {
-        let parts = action.split_once(':');
-        action.len() <= LONGEST_ACTION && parts.is_some_and(|(service, name)| !service.is_empty() && !name.is_empty())
-    };
+    ask_of(&AccessIndex::new(estate), question)
+}
+
+/// As [`ask`], of an estate that is indexed.
+pub(super) fn ask_of(index: &AccessIndex, question: &Question) -> Result<Asked, AskError> {
     if !is_action(&question.action) {
         let shown = question.action.chars().take(LONGEST_ACTION).collect();
         return Err(AskError::Action(shown));
     }
-    let index = AccessIndex::new(estate);
     let mut notes = Vec::new();
     let mut context = if question.closed { Context::closed() } else { Context::open() };
     for (key, values) in &question.context {
@@ -205,11 +216,11 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
             several => context.set_list(key, several.iter().map(String::as_str)),
         };
     }
-    let Caller { requester, policies, account } = caller(&index, question, &mut context, &mut notes)?;
+    let Caller { requester, policies, account } = caller(index, question, &mut context, &mut notes)?;
     let owner = question.resource_account.or_else(|| owner_of(&question.resource)).or(account);
     for (key, account) in [("aws:PrincipalOrgID", account), ("aws:ResourceOrgID", owner)] {
         context = match account {
-            Some(account) => organization_id(&index, context, key, account),
+            Some(account) => organization_id(index, context, key, account),
             None => context,
         };
     }
@@ -221,8 +232,8 @@ pub fn ask(estate: &Estate, question: &Question) -> Result<Asked, AskError> {
     }
     let request = Request::new(requester, &question.action, &question.resource, question.resource_account, context);
     let mut policies = policies;
-    above(&index, &request, account, &mut policies, &mut notes);
-    on_resource(&index, &request, question, &mut policies);
+    above(index, &request, account, &mut policies, &mut notes);
+    on_resource(index, &request, question, &mut policies);
     stand_in(&question.what_if, &mut policies);
     if question.what_if.vpc_endpoint.is_none() {
         notes.push("no VPC endpoint is taken to be in the way".to_owned());

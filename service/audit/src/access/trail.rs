@@ -7,7 +7,8 @@ use rolecall_cloudtrail::evidence::BothCredentials;
 use rolecall_cloudtrail::{History, attribute_sessions, evidence};
 use rolecall_estate::id::Region;
 use rolecall_estate::{
-    AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Session, SessionAttribution, Trail, TrailMemory,
+    AssociationKey, AssociationSpan, CompleteRange, Estate, EventScope, Reason, Session, SessionAttribution, Trail,
+    TrailMemory,
 };
 use rolecall_iam::{AccountId, ActionSet};
 use std::borrow::Cow;
@@ -40,25 +41,13 @@ pub(crate) struct TrailEvidence {
 impl TrailEvidence {
     /// Works out where sessions were read completely.
     fn remember(&mut self, trails: &[Trail]) {
-        let begins =
-            ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
-        let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
-        for range in &self.memory.complete_ranges {
-            let shows = range.event_scope == EventScope::Sessions || unseen_in(trails, range, &begins).is_none();
-            if shows {
-                let place = (range.account_id, range.region.clone());
+        let (stretches, everywhere) = read(trails, &self.memory.complete_ranges);
+        for (place, range, unseen) in stretches {
+            if unseen.is_none() {
                 self.stretches.entry(place).or_default().push((range.from, range.to));
             }
-            sources.entry((range.account_id, &range.source)).or_default().push((range, shows));
         }
-        for ((account, _), regions) in sources {
-            let from = regions.iter().map(|(range, _)| range.from).max();
-            let to = regions.iter().map(|(range, _)| range.to).min();
-            let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(range, _)| range.all_regions);
-            if let (true, Some(from), Some(to)) = (all, from, to) {
-                self.everywhere.entry(account).or_default().push((from, to));
-            }
-        }
+        self.everywhere = everywhere;
     }
 
     /// Whether a session of the window is the association's.
@@ -84,6 +73,48 @@ impl TrailEvidence {
         }
         since
     }
+}
+
+/// Each range with its place and why sessions may be missing from it.
+type ReadRange<'r> = ((AccountId, Region), &'r CompleteRange, Option<Reason>);
+
+/// The ranges, and from when to when an account's sessions were read completely wherever they can be.
+fn read<'r>(trails: &[Trail], ranges: &'r [CompleteRange]) -> (Vec<ReadRange<'r>>, BTreeMap<AccountId, Vec<Span>>) {
+    let begins = ActionSet::from_names(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"]);
+    let mut sources: BTreeMap<(AccountId, &str), Vec<(&CompleteRange, bool)>> = BTreeMap::new();
+    let mut each = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let is_sessions = range.event_scope == EventScope::Sessions;
+        let unseen = if is_sessions { None } else { unseen_in(trails, range, &begins) };
+        sources.entry((range.account_id, &range.source)).or_default().push((range, unseen.is_none()));
+        each.push(((range.account_id, range.region.clone()), range, unseen));
+    }
+    let mut everywhere: BTreeMap<AccountId, Vec<Span>> = BTreeMap::new();
+    for ((account, _), regions) in sources {
+        let from = regions.iter().map(|(range, _)| range.from).max();
+        let to = regions.iter().map(|(range, _)| range.to).min();
+        let all = regions.iter().all(|(_, shows)| *shows) && regions.iter().any(|(range, _)| range.all_regions);
+        if let (true, Some(from), Some(to)) = (all, from, to) {
+            everywhere.entry(account).or_default().push((from, to));
+        }
+    }
+    (each, everywhere)
+}
+
+/// From when to when an account's sessions were read completely wherever they can be; and why not, where a range is
+/// there that does not show them.
+pub(crate) fn sessions_read(
+    trails: &[Trail],
+    ranges: &[CompleteRange],
+    account: AccountId,
+) -> (Vec<Span>, Option<Reason>) {
+    let of_account: Vec<CompleteRange> = ranges.iter().filter(|range| range.account_id == account).cloned().collect();
+    let (each, mut everywhere) = read(trails, &of_account);
+    let unseen = each.into_iter().find_map(|(.., unseen)| unseen);
+    let spans = everywhere.remove(&account).unwrap_or_default();
+    let is_of_some = spans.is_empty() && !of_account.is_empty();
+    let regions = || is_of_some.then(|| Reason::from("other Regions may have events that were not read"));
+    (spans, unseen.or_else(regions))
 }
 
 /// So far may a trail that was read completely lag behind.

@@ -4,14 +4,17 @@
 //! resolves; an unknown leaves a finding as it was and marks it stale. Refuses to know SQL, HTTP
 //! and tickets.
 
+mod owners;
 pub mod priority;
 mod reconcile;
 pub mod ticket;
 pub mod triage;
 
+pub use owners::finding_owners;
 pub use reconcile::reconcile;
 
 use crate::access::reach::Workload;
+use crate::owner::Owner;
 use crate::verdict::{Fingerprint, Verdict};
 use chrono::{DateTime, Utc};
 use rolecall_estate::Reason;
@@ -71,6 +74,8 @@ pub struct KnownFinding {
     pub happened_at: Option<DateTime<Utc>>,
     /// Whether a suppression that somebody asked for is in force for it.
     pub suppressed: bool,
+    /// Whose it is, as last decided.
+    pub owner: Option<Owner>,
 }
 
 rolecall_iam::vocabulary! {

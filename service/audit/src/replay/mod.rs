@@ -364,7 +364,9 @@ fn is_covered(estate: &Estate, change: &Change) -> bool {
         ResourceType::Trail => {
             let found = estate.trails.iter().find(|trail| trail.arn == name);
             found.is_some_and(|trail| {
-                trail.status.is_some() && !is_old(&[ResourceKind::Trail, ResourceKind::TrailSelectors], name, account)
+                let is_seen =
+                    if change.change == kind::SELECTORS { trail.recorded.is_some() } else { trail.status.is_some() };
+                is_seen && !is_old(&[ResourceKind::Trail, ResourceKind::TrailSelectors], name, account)
             })
         }
         ResourceType::OidcProvider => {
@@ -396,7 +398,12 @@ fn is_covered(estate: &Estate, change: &Change) -> bool {
             let manager = estate.org_units.first().map(|unit| unit.account_id);
             is_placed && manager.is_some_and(|it| is_listed(Scope::global(it, ScopeKind::Organization)))
         }
-        ResourceType::OrgUnit => false,
+        ResourceType::OrgUnit => {
+            let manager = estate.org_units.first().map(|unit| unit.account_id);
+            let is_old_unit = |id: &str| manager.is_some_and(|it| is_old(&[ResourceKind::OrgUnit], id, it));
+            let id = name.rsplit('/').next().unwrap_or(name);
+            !is_old_unit(id) && manager.is_some_and(|it| is_listed(Scope::global(it, ScopeKind::Organization)))
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 use crate::drift::{Resource, ResourceType, kind};
 use crate::what_if::{AssociationPut, AssociationRef, ClusterProposal, Named, Proposal};
 use rolecall_cloudtrail::change::{ChangeEvent, ChangedResource};
+use rolecall_cloudtrail::selectors::requested as requested_selectors;
 use rolecall_estate::{
-    AccessEntry, AccessPolicy, Addon, AssociationKey, Estate, OidcProviderDetail, OrgPolicy, OrgPolicyKind, Tags,
+    AccessEntry, AccessPolicy, Addon, AssociationKey, Estate, OidcProviderDetail, OrgPolicy, OrgPolicyKind, Tags, Trail,
 };
 use rolecall_iam::{Arn, Digest, Document, RoleArn};
 use serde_json::Value;
@@ -44,9 +45,9 @@ const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 /// the part, and whether the part is there afterwards.
 type Kind = (&'static str, &'static str, ResourceType, &'static str, Option<&'static str>, bool);
 
-const CALLS: [Kind; 41] = {
+const CALLS: [Kind; 47] = {
     use ResourceType::{
-        AccessEntry, Account, Addon, Association, Cluster, ManagedPolicy, OidcProvider, OrgPolicy, Role, Trail,
+        AccessEntry, Account, Addon, Association, Cluster, ManagedPolicy, OidcProvider, OrgPolicy, OrgUnit, Role, Trail,
     };
     [
         (IAM, "CreateRole", Role, kind::ADDED, None, true),
@@ -86,6 +87,8 @@ const CALLS: [Kind; 41] = {
         (IAM, "UpdateOpenIDConnectProviderThumbprint", OidcProvider, kind::THUMBPRINTS, None, true),
         (EKS, "CreateCluster", Cluster, kind::ADDED, None, true),
         (EKS, "DeleteCluster", Cluster, kind::REMOVED, None, false),
+        (EKS, "UpdateClusterConfig", Cluster, kind::FIELD, None, true),
+        (EKS, "UpdateClusterVersion", Cluster, kind::FIELD, None, true),
         (EKS, "CreateAddon", Addon, kind::ADDED, None, true),
         (EKS, "UpdateAddon", Addon, kind::CHANGED, None, true),
         (EKS, "DeleteAddon", Addon, kind::REMOVED, None, false),
@@ -94,9 +97,13 @@ const CALLS: [Kind; 41] = {
         (EKS, "DeleteAccessEntry", AccessEntry, kind::REMOVED, None, false),
         (EKS, "AssociateAccessPolicy", AccessEntry, kind::CHANGED, None, true),
         (EKS, "DisassociateAccessPolicy", AccessEntry, kind::CHANGED, None, true),
+        (ORGANIZATIONS, "CreateOrganizationalUnit", OrgUnit, kind::ADDED, None, true),
+        (ORGANIZATIONS, "UpdateOrganizationalUnit", OrgUnit, kind::RENAMED, None, true),
+        (ORGANIZATIONS, "DeleteOrganizationalUnit", OrgUnit, kind::REMOVED, None, false),
         (ORGANIZATIONS, "MoveAccount", Account, kind::MOVED, None, true),
         (CLOUDTRAIL, "StopLogging", Trail, kind::LOGGING_STOPPED, None, true),
         (CLOUDTRAIL, "StartLogging", Trail, kind::LOGGING_STARTED, None, true),
+        (CLOUDTRAIL, "PutEventSelectors", Trail, kind::SELECTORS, None, true),
     ]
 };
 
@@ -113,7 +120,7 @@ fn found(call: &ChangeEvent) -> Option<(ResourceType, &'static str, Option<&'sta
 /// Of calls of one second, what makes a thing comes first, and what deletes it last.
 pub(super) fn rank(name: &str) -> u8 {
     match name {
-        "CreatePolicy" | "CreateCluster" => 0,
+        "CreatePolicy" | "CreateCluster" | "CreateOrganizationalUnit" => 0,
         "CreateRole"
         | "CreatePodIdentityAssociation"
         | "CreateOpenIDConnectProvider"
@@ -126,7 +133,7 @@ pub(super) fn rank(name: &str) -> u8 {
         | "DeleteAddon"
         | "DisassociateAccessPolicy" => 3,
         "DeleteRole" | "DeletePolicy" | "DeleteOpenIDConnectProvider" | "DeleteAccessEntry" => 4,
-        "DeleteCluster" => 5,
+        "DeleteCluster" | "DeleteOrganizationalUnit" => 5,
         _ => 2,
     }
 }
@@ -235,6 +242,13 @@ impl<'a> Reading<'a> {
                 let of_organization = |estate: &&Estate| !estate.org_units.is_empty();
                 account.zip(estates.find(of_organization)).map(|(id, estate)| Resource::account(estate, id))
             }
+            ResourceType::OrgUnit => {
+                let id = id_of(&named.resource);
+                let of_organization = |estate: &&Estate| !estate.org_units.is_empty();
+                let estate = estates.find(of_organization);
+                let manager = estate.and_then(|estate| estate.org_units.first()).map(|unit| unit.account_id);
+                estate.zip(manager).map(|(estate, manager)| Resource::org_unit(estate, manager, id))
+            }
             // Answers of EKS have an id at the end, which no listing shows.
             ResourceType::Addon => Some(Resource::new(of, &first_parts(&named.resource, 3))),
             ResourceType::AccessEntry => Some(Resource::new(of, &first_parts(&named.resource, 5))),
@@ -291,9 +305,9 @@ impl<'a> Reading<'a> {
             (IAM, name) if name.contains("OpenIDConnectProvider") => self.provider(named),
             (EKS, name) if name.contains("PodIdentityAssociation") => self.association(named),
             (EKS, _) => self.cluster(),
+            (CLOUDTRAIL, "PutEventSelectors") => self.selectors(named),
             (CLOUDTRAIL, name) => {
-                let [before, _] = self.estates;
-                let known = before.and_then(|estate| estate.trails.iter().find(|trail| trail.arn == named.resource));
+                let known = self.known_trail(named);
                 if known.is_none_or(|trail| trail.status.is_none()) {
                     return Err(format!("whether the trail {} was logging before is not known", named.resource));
                 }
@@ -303,9 +317,36 @@ impl<'a> Reading<'a> {
                 let account = self.needed("accountId")?.parse().map_err(|_| self.missing("the account's id"))?;
                 one(Proposal::MoveAccount { account, parent: self.needed("destinationParentId")?.to_owned() })
             }
+            (ORGANIZATIONS, "CreateOrganizationalUnit") => one(Proposal::MakeUnit {
+                unit: id_of(&named.resource).to_owned(),
+                parent: self.needed("parentId")?.to_owned(),
+                name: self.needed("name")?.to_owned(),
+            }),
+            (ORGANIZATIONS, "UpdateOrganizationalUnit") => {
+                let unit = id_of(&named.resource).to_owned();
+                one(Proposal::RenameUnit { unit, name: self.needed("name")?.to_owned() })
+            }
+            (ORGANIZATIONS, "DeleteOrganizationalUnit") => {
+                one(Proposal::DeleteUnit { unit: id_of(&named.resource).to_owned() })
+            }
             (ORGANIZATIONS, _) => self.organization(named),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The trail that the call names, as the scan before left it.
+    fn known_trail(&self, named: &ChangedResource) -> Option<&'a Trail> {
+        let [before, _] = self.estates;
+        before?.trails.iter().find(|trail| trail.arn == named.resource)
+    }
+
+    fn selectors(&self, named: &ChangedResource) -> Result<Vec<Proposal>, String> {
+        if self.known_trail(named).is_none_or(|trail| trail.recorded.is_none()) {
+            return Err(format!("what the trail {} recorded before is not known", named.resource));
+        }
+        let selectors = requested_selectors(&self.call.request).filter(|selectors| !selectors.is_empty());
+        let selectors = selectors.ok_or_else(|| self.missing("event selectors that can be read"))?;
+        Ok(vec![Proposal::Selectors { trail: named.resource.clone(), selectors }])
     }
 
     fn create_role(&self, named: &ChangedResource) -> Result<Vec<Proposal>, String> {
@@ -416,6 +457,25 @@ impl<'a> Reading<'a> {
         let proposal = match self.call.event_name.as_str() {
             "CreateCluster" => ClusterProposal::Make,
             "DeleteCluster" => ClusterProposal::Delete,
+            "UpdateClusterVersion" => ClusterProposal::Configure {
+                version: Some(self.needed("version")?.to_owned()),
+                authentication_mode: None,
+                auto_mode: None,
+            },
+            "UpdateClusterConfig" => {
+                let within = |object: &str, name: &str| self.value(object).and_then(|object| object.get(name));
+                let mode = within("accessConfig", "authenticationMode").and_then(Value::as_str);
+                let auto_mode = within("computeConfig", "enabled").and_then(Value::as_bool);
+                match (mode, auto_mode) {
+                    (None, None) if self.call.is_request_cut => return Err(self.missing("all of what was asked for")),
+                    // Endpoints, logs, subnets and tags of the cluster's own.
+                    (None, None) => return Ok(Vec::new()),
+                    (mode, auto_mode) => {
+                        let authentication_mode = mode.map(str::to_owned);
+                        ClusterProposal::Configure { version: None, authentication_mode, auto_mode }
+                    }
+                }
+            }
             "CreateAddon" => ClusterProposal::MakeAddon(Box::new(Addon {
                 version: self.text("addonVersion").map(str::to_owned),
                 service_account_role_arn: self.text("serviceAccountRoleArn").map(str::to_owned),

@@ -3,9 +3,11 @@
 //! Refuses to apply what names nothing that is there: AWS would refuse it too.
 
 mod cluster;
+mod organization;
 
 use super::{AssociationPut, AssociationRef, Named, Note, Place, Problem, Proposal, Proposed};
 use crate::drift::{Resource, ResourceType};
+use rolecall_cloudtrail::selectors::set_recorded;
 use rolecall_estate::coverage::{Scope, ScopeKind};
 use rolecall_estate::{
     Association, AssociationDetail, AssociationKey, AttachedPolicy, Estate, InlinePolicy, ManagedPolicy, OidcProvider,
@@ -107,6 +109,17 @@ impl Work {
                 }
                 self.touch(Resource::new(ResourceType::Trail, trail), None, false);
             }
+            Proposal::Selectors { trail, selectors } => {
+                let trails = &mut self.applied.estate.trails;
+                let mut named = trails.iter_mut().filter(|it| it.arn == *trail).peekable();
+                if named.peek().is_none() {
+                    return Err((format!("no trail {trail} is known"), "name a trail that is there".to_owned()));
+                }
+                for it in named {
+                    set_recorded(it, selectors);
+                }
+                self.touch(Resource::new(ResourceType::Trail, trail), None, false);
+            }
             Proposal::MakeOidcProvider { provider, detail } => self.make_provider(provider, detail.clone())?,
             Proposal::DeleteOidcProvider { provider } => {
                 let account = Self::owner(provider)?;
@@ -127,22 +140,10 @@ impl Work {
                 self.provider_detail(provider)?.thumbprints.clone_from(thumbprints);
             }
             Proposal::Cluster { cluster, proposal } => self.cluster(cluster, proposal)?,
-            Proposal::MoveAccount { account, parent } => {
-                let estate = &mut self.applied.estate;
-                let unit = estate.org_units.iter().find(|unit| unit.id == *parent);
-                let Some(path) = unit.map(|unit| unit.path.clone()) else {
-                    let message = format!("no root or organizational unit {parent} is known");
-                    return Err((message, "check the id, and that the organization was scanned".to_owned()));
-                };
-                let known = estate.accounts.iter_mut().find(|it| it.id == *account && it.ou_path.is_some());
-                let Some(known) = known else {
-                    let message = format!("where account {account} was in the organization is not known");
-                    return Err((message, "scan the organization, then ask again".to_owned()));
-                };
-                known.ou_path = Some(path);
-                let resource = Resource::account(estate, *account);
-                self.touch(resource, None, false);
-            }
+            Proposal::MakeUnit { unit, parent, name } => self.make_unit(unit, parent, name)?,
+            Proposal::RenameUnit { unit, name } => self.rename_unit(unit, name)?,
+            Proposal::DeleteUnit { unit } => self.delete_unit(unit)?,
+            Proposal::MoveAccount { account, parent } => self.move_account(*account, parent)?,
             Proposal::PutInlinePolicy { role, name, document } => {
                 let digest = self.applied.estate.documents.add(document.clone());
                 self.change_role(role, |role| {

@@ -51,16 +51,20 @@ fn rank(proposal: &Proposal) -> u8 {
         | Proposal::MakeOrganizationPolicy { .. }
         | Proposal::AttachOrganizationPolicy { .. }
         | Proposal::Logging { .. }
+        | Proposal::Selectors { .. }
         | Proposal::MakeOidcProvider { .. }
         | Proposal::DeleteOidcProvider { .. }
         | Proposal::ClientId { .. }
         | Proposal::Thumbprints { .. }
         | Proposal::Cluster { .. }
+        | Proposal::MakeUnit { .. }
+        | Proposal::RenameUnit { .. }
         | Proposal::MoveAccount { .. }
         | Proposal::Open { .. } => 3,
         Proposal::DeleteAssociation { .. }
         | Proposal::DetachOrganizationPolicy { .. }
-        | Proposal::DeleteOrganizationPolicy { .. } => 4,
+        | Proposal::DeleteOrganizationPolicy { .. }
+        | Proposal::DeleteUnit { .. } => 4,
         Proposal::DeleteInlinePolicy { .. } | Proposal::Detach { .. } => 5,
         Proposal::DeleteRole { .. } => 6,
         Proposal::DeleteManagedPolicy { .. } => 7,

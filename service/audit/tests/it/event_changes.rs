@@ -24,8 +24,9 @@ fn at(minute: u32) -> DateTime<Utc> {
 fn record((minute, name, request): &(u32, &str, Value)) -> Value {
     let source = match *name {
         name if ["PodIdentity", "Cluster", "Addon", "Access"].iter().any(|part| name.contains(part)) => "eks",
+        name if name.contains("OrganizationalUnit") => "organizations",
         "AttachPolicy" | "DetachPolicy" | "UpdatePolicy" | "MoveAccount" => "organizations",
-        "StartLogging" | "StopLogging" => "cloudtrail",
+        "StartLogging" | "StopLogging" | "PutEventSelectors" => "cloudtrail",
         _ => "iam",
     };
     let response = request.get("answer").cloned().unwrap_or(Value::Null);
@@ -132,6 +133,20 @@ fn what_no_scan_shows_is_told_from_its_calls() {
         small
     };
     let trail = json!({"name": "all"});
+    let selectors = |of: &str, buckets: &[&str]| {
+        json!({"trailName": "all", "eventSelectors": [{"readWriteType": of, "includeManagementEvents": true,
+            "dataResources": [{"type": "AWS::S3::Object", "values": buckets}], "excludeManagementEventSources": []}]})
+    };
+    let new_unit = |id: &str, name: &str| {
+        let arn = format!("arn:aws:organizations::{HOME}:ou/o-1/{id}");
+        json!({"name": name, "parentId": "r-1", "answer": {"organizationalUnit": {"arn": arn, "id": id, "name": name}}})
+    };
+    let mut far_unit = new_unit("ou-9", "far");
+    far_unit["parentId"] = json!("ou-77");
+    let mut unread = small.clone();
+    unread.0.trails[0].recorded = None;
+    let mut configured = small.clone();
+    (configured.0.clusters[0].version, configured.0.clusters[0].auto_mode) = (Some("1.33".to_owned()), Some(false));
     let stop_and_start = vec![(1, "StopLogging", trail.clone()), (7, "StartLogging", trail.clone())];
     let principal = format!("arn:aws:iam::{HOME}:role/ops");
     let entry = |more: Value| {
@@ -545,6 +560,90 @@ fn what_no_scan_shows_is_told_from_its_calls() {
             ],
             Some(placed.clone()),
             vec!["moved widened e1-e7"],
+        ),
+        (
+            "an account in a new unit for six minutes",
+            placed.clone(),
+            vec![
+                (1, "CreateOrganizationalUnit", new_unit("ou-9", "sandbox")),
+                (2, "MoveAccount", json!({"accountId": HOME, "sourceParentId": "ou-1", "destinationParentId": "ou-9"})),
+                (7, "MoveAccount", json!({"accountId": HOME, "sourceParentId": "ou-9", "destinationParentId": "ou-1"})),
+                (8, "DeleteOrganizationalUnit", json!({"organizationalUnitId": "ou-9"})),
+            ],
+            Some(placed.clone()),
+            vec!["added none e1-e8", "moved widened e2-e7"],
+        ),
+        (
+            "a unit had another name",
+            placed.clone(),
+            vec![
+                (1, "UpdateOrganizationalUnit", json!({"organizationalUnitId": "ou-1", "name": "live"})),
+                (7, "UpdateOrganizationalUnit", json!({"organizationalUnitId": "ou-1", "name": "prod"})),
+            ],
+            Some(placed.clone()),
+            vec!["renamed none e1-e7"],
+        ),
+        (
+            "a unit of a parent that nobody knows",
+            placed.clone(),
+            vec![(1, "CreateOrganizationalUnit", far_unit)],
+            None,
+            vec!["added unknown e1-now"],
+        ),
+        (
+            "a trail recorded changes alone for six minutes",
+            logging(true),
+            vec![
+                (1, "PutEventSelectors", selectors("WriteOnly", &["arn:aws:s3"])),
+                (7, "PutEventSelectors", selectors("All", &["arn:aws:s3"])),
+            ],
+            Some(logging(true)),
+            vec!["event_selectors_changed none e1-e7"],
+        ),
+        (
+            "a trail recorded no data events, by advanced selectors",
+            small.clone(),
+            vec![(
+                1,
+                "PutEventSelectors",
+                json!({"trailName": "all", "advancedEventSelectors": [{"name": "m", "fieldSelectors": [
+                    {"field": "eventCategory", "equals": ["Management"]}]}]}),
+            )],
+            None,
+            vec!["event_selectors_changed none e1-now"],
+        ),
+        (
+            "selectors that cannot be read",
+            small.clone(),
+            vec![(1, "PutEventSelectors", json!({"trailName": "all", "eventSelectors": [{"readWriteType": 7}]}))],
+            None,
+            vec!["event_selectors_changed unknown e1-now"],
+        ),
+        (
+            "what a trail recorded was not seen",
+            unread.clone(),
+            vec![(1, "PutEventSelectors", selectors("All", &[]))],
+            None,
+            vec!["event_selectors_changed unknown e1-now"],
+        ),
+        (
+            "auto mode for six minutes, and a new version",
+            configured.clone(),
+            vec![
+                (1, "UpdateClusterConfig", json!({"name": "prod", "computeConfig": {"enabled": true}})),
+                (3, "UpdateClusterConfig", json!({"name": "prod", "logging": {"clusterLogging": []}})),
+                (5, "UpdateClusterVersion", json!({"name": "prod", "version": "1.34"})),
+                (7, "UpdateClusterConfig", json!({"name": "prod", "computeConfig": {"enabled": false}})),
+            ],
+            None,
+            vec!["field_changed none e1-e7", "field_changed none e5-now"],
+        ),
+        (
+            "an authentication mode that was not seen before",
+            small.clone(),
+            vec![(1, "UpdateClusterConfig", json!({"name": "prod", "accessConfig": {"authenticationMode": "API"}}))],
+            None,
+            vec!["field_changed unknown e1-now"],
         ),
     ];
     for (name, before, calls, after, expected) in cases {

@@ -32,6 +32,7 @@ pub(crate) fn kept(failure: &Failure) -> KnownFinding {
         assumptions: failure.assumptions.clone(),
         happened_at: failure.happened_at,
         suppressed: false,
+        owner: None,
     }
 }
 

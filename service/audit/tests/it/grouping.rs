@@ -122,6 +122,7 @@ fn the_next_is_listed_once_the_gravest_passes_and_nothing_is_resolved_by_folding
             assumptions: failure.assumptions.clone(),
             happened_at: failure.happened_at,
             suppressed: false,
+            owner: None,
         })
         .collect();
     // The same again: all stay, none is resolved.

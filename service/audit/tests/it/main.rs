@@ -25,13 +25,19 @@ mod grouping;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod owner;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod reach;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod remediation;
+#[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod report;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
@@ -46,3 +52,5 @@ mod trust;
 mod unused;
 #[cfg(test)]
 mod what_if;
+#[cfg(test)]
+mod who_can;

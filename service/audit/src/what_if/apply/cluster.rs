@@ -56,6 +56,12 @@ fn within(cluster: &mut Cluster, proposal: &ClusterProposal) -> Result<Resource,
     let plain = cluster.clone();
     match proposal {
         ClusterProposal::Make | ClusterProposal::Delete => Ok(Resource::new(ResourceType::Cluster, &plain.arn)),
+        ClusterProposal::Configure { version, authentication_mode, auto_mode } => {
+            set(&mut cluster.version, version.as_ref(), "version", &plain)?;
+            set(&mut cluster.authentication_mode, authentication_mode.as_ref(), "authentication mode", &plain)?;
+            set(&mut cluster.auto_mode, auto_mode.as_ref(), "compute settings", &plain)?;
+            Ok(Resource::new(ResourceType::Cluster, &plain.arn))
+        }
         ClusterProposal::MakeAddon(addon) => {
             let addons = addons(cluster)?;
             absent(addons.iter().all(|it| it.name != addon.name), "add-on", &addon.name)?;
@@ -108,6 +114,18 @@ fn within(cluster: &mut Cluster, proposal: &ClusterProposal) -> Result<Resource,
     }
 }
 
+/// Sets what was known before: a scan that did not see a setting cannot tell whether it changed.
+fn set<T: Clone>(known: &mut Option<T>, new: Option<&T>, what: &str, of: &Cluster) -> Result<(), Refused> {
+    match (new, known) {
+        (None, _) => Ok(()),
+        (Some(_), None) => Err(unseen(what, of.name.as_str())),
+        (Some(new), Some(known)) => {
+            known.clone_from(new);
+            Ok(())
+        }
+    }
+}
+
 fn addons(cluster: &mut Cluster) -> Result<&mut Vec<Addon>, Refused> {
     let name = cluster.name.clone();
     cluster.addons.as_mut().ok_or_else(|| unseen("add-ons", name.as_str()))
@@ -124,7 +142,7 @@ fn entry<'a>(cluster: &'a mut Cluster, principal: &str) -> Result<&'a mut Access
 }
 
 fn unseen(what: &str, cluster: &str) -> Refused {
-    (format!("the {what} of cluster {cluster} were not seen"), "scan the cluster, then ask again".to_owned())
+    (format!("the {what} of cluster {cluster} could not be seen"), "scan the cluster, then ask again".to_owned())
 }
 
 fn missing(what: &str, name: &str) -> Refused {
