@@ -5,6 +5,7 @@
 //! nothing then.
 
 use rolecall_estate::{Recorded, Trail};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A selector of a trail.
@@ -128,6 +129,60 @@ pub fn recorded(selectors: &[Selector]) -> Recorded {
         excluded_sources: reads.into_iter().chain(writes).flatten().collect(),
         data: data(|taken| taken.reads).intersection(&data(|taken| taken.writes)).cloned().collect(),
     }
+}
+
+/// The selectors that a call of `PutEventSelectors` asked for, as CloudTrail writes parameters; `None` where one
+/// of them cannot be read.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_PutEventSelectors.html>
+#[must_use]
+pub fn requested(request: &Value) -> Option<Vec<Selector>> {
+    let basic = items(request, "eventSelectors")?.iter().map(requested_basic);
+    let advanced = items(request, "advancedEventSelectors")?.iter().map(requested_advanced);
+    basic.chain(advanced).collect()
+}
+
+fn requested_basic(selector: &Value) -> Option<Selector> {
+    let of_type = |of: &Value| Some((member(of, "type")?.as_str()?.to_owned(), texts(of, "values")?));
+    Some(Selector::Basic(BasicSelector {
+        read_write: optional(selector, "readWriteType", |it| it.as_str().map(str::to_owned))?,
+        management: optional(selector, "includeManagementEvents", Value::as_bool)?,
+        excluded_sources: texts(selector, "excludeManagementEventSources")?,
+        data: items(selector, "dataResources")?.iter().map(of_type).collect::<Option<_>>()?,
+    }))
+}
+
+fn requested_advanced(selector: &Value) -> Option<Selector> {
+    let field = |field: &Value| {
+        Some(FieldSelector {
+            field: member(field, "field")?.as_str()?.to_owned(),
+            equals: texts(field, "equals")?,
+            starts_with: texts(field, "startsWith")?,
+            ends_with: texts(field, "endsWith")?,
+            not_equals: texts(field, "notEquals")?,
+            not_starts_with: texts(field, "notStartsWith")?,
+            not_ends_with: texts(field, "notEndsWith")?,
+        })
+    };
+    items(selector, "fieldSelectors")?.iter().map(field).collect::<Option<_>>().map(Selector::Advanced)
+}
+
+/// A member that is there and not null.
+fn member<'a>(of: &'a Value, name: &str) -> Option<&'a Value> {
+    of.get(name).filter(|value| !value.is_null())
+}
+
+/// `Some(None)` where it is not there, `None` where it is something else than `read` reads.
+fn optional<T>(of: &Value, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
+    member(of, name).map_or(Some(None), |value| read(value).map(Some))
+}
+
+/// A list; empty where it is not there, `None` where it is something else.
+fn items<'a>(of: &'a Value, name: &str) -> Option<&'a [Value]> {
+    member(of, name).map_or(Some(&[]), |list| list.as_array().map(Vec::as_slice))
+}
+
+fn texts(of: &Value, name: &str) -> Option<Vec<String>> {
+    items(of, name)?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 /// Whether the selectors of a trail take in every `AssumeRole`, a read-only management event of STS.

@@ -38,6 +38,9 @@ pub enum Holder {
     /// The hub's principal, or the role that is configured for a trail, where one is read from a
     /// bucket or a queue.
     Trails,
+    /// The hub's principal, or the role that is configured for a webhook, where messages go to a topic or an event
+    /// bus.
+    Outgoing,
 }
 
 /// An IAM action that we call, and what for.

@@ -17,7 +17,7 @@ use aws_sdk_sts::config::retry::RetryPartition;
 use aws_smithy_http_client::tls;
 use rolecall_estate::coverage::GapReason;
 use rolecall_estate::id::Region;
-use rolecall_iam::{AccountId, Arn};
+use rolecall_iam::{AccountId, Arn, RoleArn};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -121,28 +121,36 @@ impl HubSession {
             session_name: settings.session_name.clone(),
             first: Mutex::default(),
         };
-        let answer = match caller.call(&ASSUME_ROLE, role.request().send()).await {
+        let name = role.role_arn.rsplit('/').next().map(str::to_owned);
+        match role.enter(&self.config, caller).await {
             Err(refusal) if refusal.reason == GapReason::Denied && target.account_id == self.account_id => {
                 tracing::debug!(detail = %refusal.detail, "the hub's own account is read with the hub's own credentials");
-                return Ok((self.config.clone(), None));
+                Ok((self.config.clone(), None))
             }
-            answer => answer?,
-        };
-        let credentials = credentials(answer)
-            .ok_or_else(|| Refusal::malformed(&ASSUME_ROLE, "the answer to AssumeRole holds no credentials"))?;
-        *role.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
-        let name = role.role_arn.rsplit('/').next().map(str::to_owned);
-        let config = self
-            .config
-            .to_builder()
-            .credentials_provider(SharedCredentialsProvider::new(role))
-            .identity_cache(IdentityCache::lazy().build())
-            .build();
-        Ok((config, name))
+            entered => Ok((entered?, name)),
+        }
     }
 }
 
-async fn sdk_config(plan: &Plan) -> SdkConfig {
+/// Assumes a role that is named, from a configuration; there is nothing else in its place.
+pub(crate) async fn assume(
+    plan: &Plan,
+    config: &SdkConfig,
+    role_arn: &RoleArn,
+    external_id: Option<&str>,
+    caller: &Caller,
+) -> Result<SdkConfig, Refusal> {
+    let role = AssumedRole {
+        sts: sts(config, &format!("sts-{}", role_arn.account_id())),
+        role_arn: role_arn.as_str().to_owned(),
+        external_id: external_id.map(str::to_owned),
+        session_name: plan.settings.session_name.clone(),
+        first: Mutex::default(),
+    };
+    role.enter(config, caller).await
+}
+
+pub(crate) async fn sdk_config(plan: &Plan) -> SdkConfig {
     let settings = &plan.settings;
     let timeout = settings.call_timeout;
     let http = aws_smithy_http_client::Builder::new()
@@ -220,6 +228,16 @@ struct AssumedRole {
 }
 
 impl AssumedRole {
+    /// The configuration with this role's credentials, after it was assumed once.
+    async fn enter(self, config: &SdkConfig, caller: &Caller) -> Result<SdkConfig, Refusal> {
+        let answer = caller.call(&ASSUME_ROLE, self.request().send()).await?;
+        let credentials = credentials(answer)
+            .ok_or_else(|| Refusal::malformed(&ASSUME_ROLE, "the answer to AssumeRole holds no credentials"))?;
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
+        let config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(self));
+        Ok(config.identity_cache(IdentityCache::lazy().build()).build())
+    }
+
     fn request(&self) -> aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder {
         self.sts
             .assume_role()

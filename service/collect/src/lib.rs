@@ -3,6 +3,7 @@
 //! Knows: credentials, AWS calls, paging, throttling, percent-encoding, and how each refused,
 //! throttled-out, timed-out or malformed answer becomes a gap while the scan goes on. Refuses to
 //! know storage, rules, findings and HTTP pages; it never reads another look.
+//! [`publish`] looks at nothing: it sends a message, with the same credentials.
 //!
 //! One [`Observation`] is sent for each account as soon as that account is done. A scope in it is
 //! complete only after the last page of every listing that makes it up. Scopes depend on each
@@ -21,6 +22,7 @@ mod entry;
 mod iam;
 mod organization;
 mod plan;
+pub mod publish;
 mod regions;
 mod trail;
 pub mod trails;
@@ -157,7 +159,7 @@ fn count(calls: &mut BTreeMap<&'static str, u64>, caller: Caller) {
 pub fn actions() -> Vec<PermissionUse> {
     let of_scans =
         [&entry::ACTIONS[..], &organization::ACTIONS, &iam::ACTIONS, &regions::ACTIONS, &eks::ACTIONS, &trail::ACTIONS];
-    let all = of_scans.into_iter().chain([&trails::ACTIONS[..]]);
+    let all = of_scans.into_iter().chain([&trails::ACTIONS[..], &publish::ACTIONS]);
     let mut all: Vec<PermissionUse> = all.flatten().map(|permission| **permission).collect();
     all.sort_by_key(|permission| permission.action);
     all

@@ -1,10 +1,10 @@
 //! One request to an endpoint, and what its answer means.
 //!
-//! The name is resolved here, its addresses are checked, and the connection is made to an address that was checked:
-//! a name that leads elsewhere a moment later changes nothing. Redirects are not followed, since they would lead
-//! around that check. Refuses to know what is sent and when it is sent again.
+//! Redirects are not followed, since they would lead past the check of addresses. Refuses to know what is sent and when
+//! it is sent again.
 
-use crate::address::{Cidr, refusal};
+use crate::address::Cidr;
+use crate::peer::{ClientError, Peers};
 use crate::sign::{SigningSecret, signature};
 use crate::url::HttpsUrl;
 use chrono::{DateTime, Utc};
@@ -13,43 +13,15 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// For one attempt, from the look-up of the name to the answer's head.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No certificate to trust: nothing could be verified.
-    #[error("no certificate authority of the system could be read")]
-    NoRoots,
-    /// A file of certificates.
-    #[error("it holds no certificate in PEM")]
-    NoCertificate,
-    /// What the TLS library says.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-}
-
 /// What sends requests to one endpoint.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Client {
-    tls: Arc<ClientConfig>,
-    allowed: Vec<Cidr>,
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("allowed", &self.allowed).finish_non_exhaustive()
-    }
+    peers: Peers,
 }
 
 /// An answer's head.
@@ -81,26 +53,7 @@ impl Client {
     /// # Errors
     /// Where there is nobody to trust.
     pub fn new(allowed: &[Cidr], more: Option<&[u8]>) -> Result<Self, ClientError> {
-        let mut roots = RootCertStore::empty();
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-        if let Some(pem) = more {
-            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            let read = read.map_err(|_| ClientError::NoCertificate)?;
-            if read.is_empty() || roots.add_parsable_certificates(read).0 == 0 {
-                return Err(ClientError::NoCertificate);
-            }
-        }
-        if roots.is_empty() {
-            return Err(ClientError::NoRoots);
-        }
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ClientError::Tls(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls), allowed: allowed.to_vec() })
+        Ok(Self { peers: Peers::new(allowed, more)? })
     }
 
     /// Sends a JSON text, signed as Standard Webhooks says with every secret given; without one it has no headers of
@@ -134,10 +87,8 @@ impl Client {
         now: DateTime<Utc>,
         body: &str,
     ) -> Result<(StatusCode, HeaderMap), String> {
-        let stream = self.connect(url).await?;
-        let name = ServerName::try_from(url.host().to_owned()).map_err(|_| "its host is no name".to_owned())?;
-        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await;
-        let stream = stream.map_err(|error| format!("TLS: {error}"))?;
+        let stream = self.peers.connect(url.host(), url.port()).await?;
+        let stream = self.peers.secured(url.host(), stream).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         let mut request = Request::builder()
@@ -166,29 +117,6 @@ impl Client {
         };
         let answer = answer.map_err(|error| format!("HTTP: {error}"))?;
         Ok((answer.status(), answer.headers().clone()))
-    }
-
-    /// A connection to one of the addresses that the name has and that may be sent to.
-    async fn connect(&self, url: &HttpsUrl) -> Result<TcpStream, String> {
-        let addresses: Vec<SocketAddr> = match url.host().parse::<IpAddr>() {
-            Ok(ip) => vec![SocketAddr::new(ip, url.port())],
-            Err(_) => tokio::net::lookup_host((url.host(), url.port()))
-                .await
-                .map_err(|error| format!("its name cannot be resolved: {error}"))?
-                .collect(),
-        };
-        let mut why = "its name has no address".to_owned();
-        for address in addresses {
-            if let Some(refusal) = refusal(address.ip(), &self.allowed) {
-                why = format!("its address is {refusal} ({}), and not in outgoing.allow_cidrs", address.ip());
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => why = format!("no connection: {error}"),
-            }
-        }
-        Err(why)
     }
 }
 

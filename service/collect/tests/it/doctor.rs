@@ -5,9 +5,12 @@ use rolecall_collect::{Answer, Holder, PermissionUse, Plan, Probe, actions, doct
 use rolecall_estate::coverage::GapReason;
 use std::collections::BTreeSet;
 
-/// Without those that only a configured trail needs.
+/// Without those that only a configured trail or a configured destination of messages needs.
 fn of_looks() -> Vec<PermissionUse> {
-    actions().into_iter().filter(|permission| permission.holder != Holder::Trails).collect()
+    actions()
+        .into_iter()
+        .filter(|permission| ![Holder::Trails, Holder::Outgoing].contains(&permission.holder))
+        .collect()
 }
 
 fn of<'p>(probes: &'p [Probe], account: &str) -> Vec<&'p Probe> {

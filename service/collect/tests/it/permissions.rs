@@ -21,6 +21,7 @@ fn no_more_is_asked_for_than_is_called_and_no_less() {
     assert_eq!(granted("member-role.json").expect("the member role's policy"), called(&[Holder::Member]));
     assert_eq!(granted("hub-role.json").expect("the hub role's policy"), called(&[Holder::Hub, Holder::Management]));
     assert_eq!(granted("hub-trails.json").expect("the policy for trails"), called(&[Holder::Trails]));
+    assert_eq!(granted("hub-outgoing.json").expect("the policy for messages"), called(&[Holder::Outgoing]));
 }
 
 #[test]
