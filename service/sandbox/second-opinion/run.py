@@ -9,8 +9,10 @@ Then a generated organisation, whose problems are known, goes into moto, with th
 what moto lacks (front.py), and `account:ListRegions` is refused: a scan must find every problem of an
 association all the same.
 
-Last it puts a trail's files into a bucket of moto, which tells a queue of them through moto's own
-notifications. Every file must be read, whole and once, by listing and by queue.
+Then it puts a trail's files into a bucket of moto, which tells a queue of them through moto's own
+notifications. Every file must be read, whole and once, by listing and by queue. And it serves a topic and an event
+bus of moto, behind which a queue must get each message. Findings of the scan go into Security Hub of moto, and as OCSF
+events through the models of another project.
 
 Runs in a virtual environment that it makes under target/.
 """
@@ -32,7 +34,7 @@ from front import Front  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 VENV = ROOT / "target" / "second-opinion" / "venv"
 WORK = ROOT / "target" / "second-opinion"
-PACKAGES = ["moto[server]==5.2.5", "boto3"]
+PACKAGES = ["moto[server]==5.2.5", "boto3", "py-ocsf-models==0.10.0"]
 MEMBER_ROLE = "RolecallReadOnly"
 BINARIES = ROOT / "target" / "debug"
 
@@ -42,9 +44,11 @@ def enter_venv():
     python = VENV / "bin" / "python"
     if pathlib.Path(sys.prefix) == VENV:
         return
-    if not (VENV / "bin" / "moto_server").exists():
+    listed = VENV / "packages"
+    if not listed.exists() or listed.read_text() != "\n".join(PACKAGES):
         venv.create(VENV, with_pip=True, clear=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        listed.write_text("\n".join(PACKAGES))
     os.execv(python, [str(python), __file__])
 
 
@@ -340,6 +344,103 @@ def check_trails(endpoint):
     return [f"trail: {failure}" for failure in failures]
 
 
+def check_messages(endpoint):
+    """Serves a topic and an event bus of moto, each with a queue behind it. Returns what does not arrive."""
+    import boto3
+
+    base = dict(endpoint_url=endpoint, region_name="eu-west-1", aws_access_key_id="AKIASANDBOXHUB000000", aws_secret_access_key="sandbox")
+    sns, events, sqs = (boto3.client(service, **base) for service in ("sns", "events", "sqs"))
+
+    def queue(name):
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+    (topic_queue, topic_queue_arn), (bus_queue, bus_queue_arn) = queue("topic"), queue("bus")
+    topic = sns.create_topic(Name="findings")["TopicArn"]
+    # Only what has the attribute passes.
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=topic_queue_arn, Attributes={
+        "FilterPolicy": json.dumps({"type": ["webhook.test"]}), "RawMessageDelivery": "true"})
+    bus = events.create_event_bus(Name="security")["EventBusArn"]
+    events.put_rule(Name="tests", EventBusName="security", EventPattern=json.dumps(
+        {"source": ["rolecall"], "detail-type": ["webhook.test"]}))
+    events.put_targets(Rule="tests", EventBusName="security", Targets=[{"Id": "queue", "Arn": bus_queue_arn}])
+    folder = WORK / "messages"
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+    folder.mkdir(parents=True)
+    config = folder / "rolecall.toml"
+    config.write_text(
+        f'[schedule]\nenabled = false\n[[outgoing.webhooks]]\nname = "topic"\nkind = "sns"\ntopic_arn = "{topic}"\n'
+        f'[[outgoing.webhooks]]\nname = "bus"\nkind = "eventbridge"\nevent_bus_arn = "{bus}"\n')
+    command = [str(BINARIES / "rolecall"), "--config", str(config), "--data-dir", str(folder / "data")]
+    env = environment(endpoint)
+    server = subprocess.Popen([*command, "serve", "--bind", "127.0.0.1:45874"], env=env, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"))
+    failures = []
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen("http://127.0.0.1:45874/livez", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.2)
+        for name, url in (("topic", topic_queue), ("bus", bus_queue)):
+            out = subprocess.run([*command, "--format", "json", "admin", "webhook", "test", name], env=env, check=True, capture_output=True, text=True)
+            sent = json.loads(out.stdout)["id"]
+            got = []
+            for _ in range(60):
+                got += sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+                if got:
+                    break
+            message = json.loads(got[0]["Body"]) if got else {}
+            message = message if name == "topic" else message.get("detail", {})
+            if message.get("id") != sent or message.get("type") != "webhook.test":
+                failures.append(f"messages: {name} got {message} and not {sent}")
+    finally:
+        server.terminate()
+        server.wait()
+    print(f"moto's topic and event bus: {2 - len(failures)} of 2 messages arrived")
+    return failures
+
+
+def check_exports(endpoint):
+    """Gives the findings of the sandbox's scan to Security Hub of moto and to other models of OCSF. Returns what they
+    refuse."""
+    import boto3
+    from py_ocsf_models.events.findings.compliance_finding import ComplianceFinding
+    from pydantic import ValidationError
+
+    folder = WORK / "sandbox"
+    command = [str(BINARIES / "rolecall"), "--data-dir", str(folder / "data"), "export", "findings", "--format"]
+
+    def export(form):
+        out = subprocess.run([*command, form], check=True, capture_output=True, text=True).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    failures = []
+    batches = [batch["Findings"] if isinstance(batch, dict) else batch for batch in export("asff")]
+    asff = [finding for batch in batches for finding in batch]
+    hub = boto3.client("securityhub", endpoint_url=endpoint, region_name="eu-west-1",
+                       aws_access_key_id="AKIASANDBOXHUB000000", aws_secret_access_key="sandbox")
+    for batch in batches:
+        refused = hub.batch_import_findings(Findings=batch)["FailedFindings"]
+        failures += [f"asff: {finding['Id']}: {finding['ErrorMessage']}" for finding in refused]
+    kept = sum(len(page["Findings"]) for page in hub.get_paginator("get_findings").paginate())
+    if kept != len(asff) or not asff:
+        failures.append(f"asff: Security Hub has {kept} of {len(asff)} findings")
+    ocsf = export("ocsf")
+    compliance = [event for event in ocsf if event["class_uid"] == 2003]
+    for event in compliance:
+        try:
+            ComplianceFinding.model_validate(event)
+        except ValidationError as error:
+            # OCSF asks of a user for one of its name, uid and account; these models ask for all.
+            wrong = [it for it in error.errors() if it["type"] != "missing" or "owner" not in it["loc"]]
+            failures += [f"ocsf: {event['finding_info']['uid']}: {it['loc']}: {it['msg']}" for it in wrong]
+    if not compliance:
+        failures.append("ocsf: no compliance finding")
+    print(f"moto's Security Hub: {kept} of {len(asff)} findings; OCSF: {len(compliance)} of {len(ocsf)} events are compliance findings, read")
+    return failures
+
+
 def main():
     enter_venv()
     WORK.mkdir(parents=True, exist_ok=True)
@@ -351,12 +452,13 @@ def main():
         regions = sorted({region for content in estate.values() for region in content["clusters"]} | {"us-east-1"})
         ours, our_exports = scan("sandbox", sandbox_endpoint, sorted(estate), regions)
         theirs, their_exports = scan("moto", moto_endpoint, sorted(estate), regions)
-        trail_failures = check_refused_regions(moto_endpoint) + check_trails(moto_endpoint)
+        other_failures = check_refused_regions(moto_endpoint) + check_trails(moto_endpoint) + check_messages(moto_endpoint)
+        other_failures += check_exports(moto_endpoint)
     finally:
         for process in (sandbox, moto):
             process.kill()
             process.wait()
-    return compare(refused, ours, our_exports, theirs, their_exports, trail_failures)
+    return compare(refused, ours, our_exports, theirs, their_exports, other_failures)
 
 
 def compare(refused, ours, our_exports, theirs, their_exports, failures):

@@ -284,6 +284,22 @@ impl Sandbox {
         format!("{}/{account}/{name}", self.endpoint)
     }
 
+    /// Makes an SNS topic or an event bus, by its ARN; one that is there stays.
+    pub fn make_destination(&self, arn: &str) {
+        self.shared.state.shelf.published().entry(arn.to_owned()).or_default();
+    }
+
+    /// Whether an event bus refuses every event, in an answer whose status is 200.
+    pub fn set_full(&self, bus_arn: &str, is_full: bool) {
+        self.shared.state.shelf.set_full(bus_arn, is_full);
+    }
+
+    /// What was published to a topic, with its attributes, or put on an event bus.
+    #[must_use]
+    pub fn published(&self, arn: &str) -> Vec<serde_json::Value> {
+        self.shared.state.shelf.published().get(arn).cloned().unwrap_or_default()
+    }
+
     fn with_queue<T>(&self, url: &str, with: impl FnOnce(&mut shelf::Queue) -> T) -> Option<T> {
         let mut parts = url.rsplit('/');
         let (name, account) = (parts.next()?.to_owned(), parts.next()?.to_owned());

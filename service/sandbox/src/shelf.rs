@@ -1,11 +1,12 @@
-//! What buckets and queues hold.
+//! What buckets, queues, topics and event buses hold.
 //!
 //! Knows visibility, receipt handles and receive counts. Refuses to know protocols and estates; a
 //! bucket may be read by everybody, as no policy is evaluated here.
 
 use crate::ids;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -95,11 +96,14 @@ impl Queue {
     }
 }
 
-/// All buckets, and all queues by account and name.
+/// All buckets, all queues by account and name, and all topics and event buses by ARN.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     buckets: Mutex<BTreeMap<String, Bucket>>,
     queues: Mutex<BTreeMap<(String, String), Queue>>,
+    published: Mutex<BTreeMap<String, Vec<Value>>>,
+    /// Event buses that take nothing.
+    full: Mutex<BTreeSet<String>>,
     pub(crate) sent: Notify,
 }
 
@@ -110,6 +114,24 @@ impl Shelf {
 
     pub(crate) fn queues(&self) -> MutexGuard<'_, BTreeMap<(String, String), Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was published to each topic and event bus that was made.
+    pub(crate) fn published(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Value>>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_full(&self, bus: &str) -> bool {
+        self.full.lock().unwrap_or_else(PoisonError::into_inner).contains(bus)
+    }
+
+    pub(crate) fn set_full(&self, bus: &str, is_full: bool) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_full {
+            full.insert(bus.to_owned());
+        } else {
+            full.remove(bus);
+        }
     }
 
     pub(crate) fn make_bucket(&self, name: &str, region: &str) {

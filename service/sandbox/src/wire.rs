@@ -20,6 +20,8 @@ pub(crate) enum Service {
     Account,
     S3,
     Sqs,
+    Sns,
+    Events,
 }
 
 /// How a service speaks.
@@ -50,6 +52,8 @@ impl Service {
             Self::Account,
             Self::S3,
             Self::Sqs,
+            Self::Sns,
+            Self::Events,
         ]
         .into_iter()
         .find(|s| s.prefix() == name)
@@ -67,15 +71,17 @@ impl Service {
             Self::Account => "account",
             Self::S3 => "s3",
             Self::Sqs => "sqs",
+            Self::Sns => "sns",
+            Self::Events => "events",
         }
     }
 
     pub(crate) fn protocol(self) -> Protocol {
         match self {
-            Self::Sts | Self::Iam => Protocol::Query,
+            Self::Sts | Self::Iam | Self::Sns => Protocol::Query,
             Self::Ec2 => Protocol::Ec2,
             Self::Eks | Self::Account => Protocol::Rest,
-            Self::CloudTrail | Self::Organizations | Self::Sqs => Protocol::Json,
+            Self::CloudTrail | Self::Organizations | Self::Sqs | Self::Events => Protocol::Json,
             Self::S3 => Protocol::S3,
         }
     }
@@ -83,6 +89,7 @@ impl Service {
     fn namespace(self) -> &'static str {
         match self {
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Self::Sns => "http://sns.amazonaws.com/doc/2010-03-31/",
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
             _ => "https://iam.amazonaws.com/doc/2010-05-08/",
         }
@@ -119,6 +126,7 @@ impl Problem {
             Self::Named(status, code, message) => (*status, code, message),
             Self::Denied(message) => match service {
                 Service::Ec2 => (403, "UnauthorizedOperation", message),
+                Service::Sns => (403, "AuthorizationError", message),
                 _ if query || service == Service::S3 => (403, "AccessDenied", message),
                 _ => (json_status, "AccessDeniedException", message),
             },
@@ -130,7 +138,7 @@ impl Problem {
                     "Too Many Requests",
                 ),
                 Service::Eks => (429, "ThrottlingException", "Rate exceeded"),
-                Service::CloudTrail => (400, "ThrottlingException", "Rate exceeded"),
+                Service::CloudTrail | Service::Events => (400, "ThrottlingException", "Rate exceeded"),
                 Service::S3 => (503, "SlowDown", "Please reduce your request rate."),
                 Service::Sqs => (400, "RequestThrottled", "Request is throttled."),
                 _ => (400, "Throttling", "Rate exceeded"),

@@ -40,6 +40,9 @@ pub const VENDOR: &str = "999988887777";
 pub const DECLARED: [(&str, &str); 2] =
     [("cluster.yaml", include_str!("declared/cluster.yaml")), ("roles.yaml", include_str!("declared/roles.yaml"))];
 
+/// Ownership rules of the organisation, beside what its tags say.
+pub const OWNERS: &str = include_str!("owners.yaml");
+
 /// Account, region and name of a cluster.
 type Place = (&'static str, &'static str, &'static str);
 

@@ -3,10 +3,12 @@
 
 mod cloudtrail;
 mod eks;
+mod events;
 mod iam;
 mod organizations;
 mod regions;
 pub(crate) mod s3;
+mod sns;
 pub(crate) mod sqs;
 mod sts;
 
@@ -100,6 +102,8 @@ pub(crate) fn dispatch(call: &Call<'_>, input: &Input) -> Result<Answer, Problem
         Service::CloudTrail => cloudtrail::answer(call, input.json()),
         Service::Organizations => organizations::answer(call, input.json()),
         Service::Sqs => sqs::answer(call, input.json()),
+        Service::Sns => sns::answer(call, input),
+        Service::Events => events::answer(call, input.json()),
         Service::S3 => input.s3().map_or_else(|| Err(call.unknown()), |asked| s3::answer(call, asked)),
     }
 }
