@@ -28,6 +28,13 @@ if (bulk) {
   });
 }
 
+// Where browsers do not know `scroll-initial-target`, the menu of a narrow page shows where one is all the same.
+const nav = document.querySelector(".nav");
+const here = nav?.querySelector('[aria-current="page"], [aria-current="true"]');
+if (here && nav.scrollWidth > nav.clientWidth && here.offsetLeft + here.offsetWidth > nav.scrollLeft + nav.clientWidth) {
+  nav.scrollLeft = here.offsetLeft - nav.clientWidth / 2;
+}
+
 const say = (text) => {
   const status = document.getElementById("status");
   if (status) status.textContent = text;

@@ -1,195 +1,16 @@
-// Looks at the dashboard as people do: every kind of page, light and dark, wide and narrow.
-//
-// Fails on a console error, a violation of the content security policy (which stays in force), a
-// page that scrolls sideways, and whatever axe finds against WCAG 2.2 AA. Starts `rolecall demo`
-// itself; ROLECALL_LOGIN_URL names a fresh one-time link of a service that runs already, and
-// ROLECALL_SHOTS a folder for pictures.
+// Does on the dashboard what people do: filters, keys, approvals, triage, without scripts and with them.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { AxeBuilder } from "@axe-core/playwright";
-import { chromium } from "playwright-core";
+import { begin, end, faults, open } from "./dashboard.mjs";
 
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const BROWSERS = [process.env.ROLECALL_BROWSER, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const WIDTHS = [1280, 375];
-const THEMES = ["light", "dark"];
-const SECTIONS = ["findings", "changes", "baselines", "associations", "roles", "sessions", "accounts", "rules", "scans"];
-
-let service;
-let data;
-let browser;
 let origin;
-let cookies;
-let pages;
 
 before(async () => {
-  const link = process.env.ROLECALL_LOGIN_URL ?? (await start());
-  const executablePath = BROWSERS.find((file) => file && existsSync(file));
-  assert.ok(executablePath, "a Chromium is needed: install it, or name one in ROLECALL_BROWSER");
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-quic"] });
-  origin = new URL(link).origin;
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(link);
-  assert.equal(new URL(page.url()).pathname, "/", "the one-time link signs in");
-  cookies = await context.cookies();
-  pages = await choose(page);
-  await context.close();
+  origin = await begin();
 }, { timeout: 600_000 });
 
-after(async () => {
-  await browser?.close();
-  if (service) {
-    const ended = new Promise((resolve) => service.once("exit", resolve));
-    service.kill("SIGTERM");
-    await ended;
-  }
-  if (data) rmSync(data, { recursive: true, force: true });
-}, { timeout: 60_000 });
-
-// Starts the demo in a folder of its own, and waits for its one-time link.
-async function start() {
-  const binary = process.env.ROLECALL_BINARY ?? path.join(ROOT, "target/debug/rolecall");
-  data = mkdtempSync(path.join(tmpdir(), "rolecall-pages-"));
-  service = spawn(binary, ["--data-dir", data, "demo"], { stdio: ["ignore", "pipe", "pipe"] });
-  let said = "";
-  return new Promise((resolve, reject) => {
-    const hear = (chunk) => {
-      said += chunk;
-      const link = said.match(/https?:\/\/\S+\/login\?otp=\w+/);
-      if (link) resolve(link[0]);
-    };
-    service.stdout.on("data", hear);
-    service.stderr.on("data", hear);
-    service.once("error", reject);
-    service.once("exit", (code) => reject(new Error(`rolecall demo ended with ${code}:\n${said}`)));
-  });
-}
-
-// One page of each kind: the sections, and the first thing that each of them lists.
-async function choose(page) {
-  const chosen = ["/", "/findings?group=rule", "/findings?q=no-such-text", "/findings?severty=high", "/problems", "/login"];
-  const name = encodeURIComponent("eks-payments-checkout-6-1b2c3d4e-0000-4000-8000-000000000000");
-  chosen.push("/search?q=payments", "/search?q=no-such-name", "/search", "/exceptions", "/exceptions?state=ended", "/settings", "/settings/sessions", "/settings/tokens", "/settings/audit-log", "/settings/audit-log?actor=nobody", "/findings?state=suppressed", "/findings?assigned=true");
-  chosen.push("/usage", "/ingestion", "/sessions?kind=saml&attributed=true", "/sessions/names", `/sessions/names?name=${name}&pattern=%5Eeks-`);
-  chosen.push("/simulate", "/simulate?principal=nobody&action=s3%3AGetObject", "/rules/session-name-convention");
-  chosen.push("/docs/api", "/docs/tutorial", "/docs/drift", "/docs/performance", "/docs/policies");
-  // A long name in an address that is not there.
-  chosen.push(`/roles/arn:aws:iam::444455556666:role/${"a-long-name-".repeat(8)}`);
-  for (const section of SECTIONS) {
-    chosen.push(`/${section}`);
-    await page.goto(`${origin}/${section}`);
-    const first = page.locator(`main a.title[href^="/${section}/"]`).first();
-    assert.ok(await first.count(), `${section} lists something`);
-    chosen.push(await first.getAttribute("href"));
-  }
-  // What only a trail can fill: a chain of three sessions, a workload with its calls, a file that ends in the middle.
-  await page.goto(`${origin}/sessions?role_arn=arn:aws:iam::777788889999:role/payments-vault`);
-  const hop = page.locator('main a.title[href^="/sessions/"]').first();
-  assert.ok(await hop.count(), "the pod's session went on to a third role");
-  chosen.push(await hop.getAttribute("href"));
-  await page.goto(`${origin}/usage`);
-  assert.ok((await page.locator(".heatmap tbody tr").count()) > 20, "workloads called something");
-  const workload = page.locator('.heatmap a[href^="/associations/"]').first();
-  chosen.push(await workload.getAttribute("href"));
-  await page.goto(origin + chosen.at(-1));
-  assert.ok((await page.locator("section[aria-labelledby=usage-h] tbody tr").count()) > 1, "its actions are listed");
-  chosen.push(await page.locator('a[href^="/unused-access?"]').getAttribute("href"));
-  const simulate = await page.locator('.actions a[href^="/simulate?"]').getAttribute("href");
-  const table = "arn:aws:dynamodb:eu-west-1:444455556666:table/payments-api";
-  chosen.push(`${simulate}&action=dynamodb:GetItem&resource=${table}&bare=true`, `${simulate}&action=dynamodb:DeleteTable&resource=${table}`);
-  await page.goto(`${origin}/ingestion`);
-  assert.ok((await page.locator("main").innerText()).includes("trail-logs"), "the bucket is a source");
-  // A finding on a role that pods reach, and the list of one namespace.
-  await page.goto(`${origin}/findings?via=role`);
-  const reached = page.locator('main a.title[href^="/findings/"]').first();
-  assert.ok(await reached.count(), "a finding on a role that a pod reaches");
-  assert.ok(await page.locator("main .pods").count(), "the list names the pods");
-  chosen.push(await reached.getAttribute("href"), "/findings?namespace=payments&via=role");
-  await page.goto(origin + chosen.at(-2));
-  const pod = page.locator('section[aria-labelledby=pods-h] a[href^="/associations/"]').first();
-  assert.ok(await pod.count(), "the finding lists its pods");
-  const finding = chosen.at(-2);
-  chosen.push(await pod.getAttribute("href"));
-  await page.goto(origin + chosen.at(-1));
-  const listed = page.locator(`section[aria-labelledby=findings-h] a[href="${finding}"]`);
-  assert.ok(await listed.count(), "the pod's page lists the finding on its role");
-  const role = "arn:aws:iam::444455556666:role/pods/payments-api";
-  chosen.push(`/roles/${role}`, `/unused-access?role=${role}`, `/unused-access?role=${role}&days=7`);
-  // As of a day between the first scan and today, and what leads there.
-  const past = new Date(Date.now() - 5 * 24 * 3600 * 1000).toISOString().slice(0, 10);
-  chosen.push(`/assumable-by?role=${role}`, `/assumable-by?role=${role}&at=${past}`, `/unused-access?role=${role}&at=${past}`);
-  chosen.push(`/roles/${role}?at=${past}`, `/usage?at=${past}`, `${simulate}&action=dynamodb:GetItem&resource=${table}&at=${past}`);
-  await page.goto(origin + chosen.find((address) => address.startsWith("/associations/")));
-  const history = page.locator('#history a.more[href^="/workload-history?"]');
-  assert.ok(await history.count(), "the first workload has a history");
-  chosen.push(await history.getAttribute("href"));
-  return chosen;
-}
-
-async function open(theme, width, more = {}) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme, ...more });
-  await context.addCookies(cookies);
-  await context.addInitScript(() => {
-    window.violations = [];
-    document.addEventListener("securitypolicyviolation", (event) => {
-      window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
-    });
-  });
-  return context;
-}
-
-for (const theme of THEMES) {
-  for (const width of WIDTHS) {
-    test(`pages, ${theme}, ${width} px`, { timeout: 300_000 }, async (t) => {
-      const context = await open(theme, width);
-      for (const address of pages) {
-        await t.test(address, () => look(context, address, theme, width));
-      }
-      await context.close();
-    });
-  }
-}
-
-async function look(context, address, theme, width) {
-  const page = await context.newPage();
-  const wrong = [];
-  page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
-  page.on("console", (message) => {
-    const refused = /status of (400|404)/.test(message.text());
-    if (message.type() === "error" && !refused) wrong.push(`console: ${message.text()}`);
-  });
-  await page.goto(origin + address);
-  wrong.push(...(await page.evaluate(() => window.violations)));
-  const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-  if (content > window_) wrong.push(`scrolls sideways: ${content} > ${window_}; ${await widest(page)}`);
-  if (process.env.ROLECALL_SHOTS) await shoot(page, address, theme, width);
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
-  for (const { id, help, nodes } of violations) {
-    wrong.push(`${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join("; ")}`);
-  }
-  await page.close();
-  assert.deepEqual(wrong, []);
-}
-
-async function widest(page) {
-  return page.evaluate(() => {
-    const over = [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > window.innerWidth + 1);
-    return over.slice(0, 3).map((e) => `${e.tagName}.${e.className}`).join(", ");
-  });
-}
-
-async function shoot(page, address, theme, width) {
-  mkdirSync(process.env.ROLECALL_SHOTS, { recursive: true });
-  const name = address.replace(/[^a-z0-9]+/gi, "-").slice(0, 40) || "-";
-  await page.screenshot({ path: path.join(process.env.ROLECALL_SHOTS, `${name}-${theme}-${width}.png`), fullPage: true });
-}
+after(end, { timeout: 60_000 });
 
 test("without scripts filters, colours and links work", { timeout: 120_000 }, async () => {
   const context = await open("light", 1280, { javaScriptEnabled: false });
@@ -353,6 +174,32 @@ test("keys move through the rows, and a choice applies at once", { timeout: 120_
   await context.close();
 });
 
+test("what a finding says has room at every width", { timeout: 120_000 }, async () => {
+  for (const width of [320, 660, 768, 900, 1024, 1180, 1280, 1440, 2560]) {
+    const context = await open("light", width);
+    const page = await context.newPage();
+    for (const address of ["/findings", "/findings?group=rule"]) {
+      await page.goto(origin + address);
+      const room = await page.locator("tbody tr th a.title").first().evaluate((it) => it.parentElement.getBoundingClientRect().width);
+      assert.ok(room >= 200, `${address} at ${width}: ${room} px`);
+    }
+    await context.close();
+  }
+});
+
+test("the menu of a narrow page shows where one is", { timeout: 120_000 }, async () => {
+  for (const javaScriptEnabled of [true, false]) {
+    const context = await open("light", 375, { javaScriptEnabled });
+    const page = await context.newPage();
+    for (const section of ["findings", "roles", "reports", "settings"]) {
+      await page.goto(`${origin}/${section}`);
+      const at = await page.locator('.nav [aria-current="page"]').boundingBox();
+      assert.ok(at.x >= 0 && at.x + at.width <= 375, `${section}: ${JSON.stringify(at)}, scripts: ${javaScriptEnabled}`);
+    }
+    await context.close();
+  }
+});
+
 test("the skip link is the first stop and leads to the content", { timeout: 120_000 }, async () => {
   const context = await open("light", 1280);
   const page = await context.newPage();
@@ -423,9 +270,7 @@ test("a selection is acknowledged by keys, after a look at what would become of 
   await page.waitForURL(/findings\/triage/);
   assert.equal(await page.locator("h1").innerText(), "Acknowledge 2 findings");
   for (const href of first) assert.ok(await page.locator(`main a[href="${href}"]`).count(), href);
-  assert.deepEqual(await page.evaluate(() => window.violations), []);
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
-  assert.deepEqual(violations.map((it) => it.id), []);
+  assert.deepEqual(await faults(page), []);
   await page.getByRole("button", { name: "Acknowledge 2 findings" }).click();
   await page.waitForURL(/findings\?/);
   await page.goto(`${origin}/findings?state=acknowledged&severity=medium`);
